@@ -1,0 +1,49 @@
+//! What user space tells the programs: once at load time, and while they run.
+
+/// Where a packet's time comes from.
+///
+/// Crosses the boundary as [`ClockSource::code`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockSource {
+    /// The boot clock, the one that is used in earnest.
+    Boot,
+    /// `skb->tstamp`: a capture's own time, for conformance tests through `bpf_prog_test_run`.
+    SkbTimestamp,
+}
+
+impl ClockSource {
+    /// The code in [`Settings::clock`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn code(self) -> u32 {
+        self as u32
+    }
+}
+
+/// Constants of a loaded program (`.rodata`), so that the verifier drops what is switched off.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// [`ClockSource::code`].
+    pub clock: u32,
+    /// CPUs the outer flow table was laid out for; a buffer's tables start at `buffer * cpus`.
+    pub cpus: u32,
+    /// 1: the TC programs consult the blocklist too (ingress where XDP could not be attached).
+    pub guard_at_tc_ingress: u32,
+    /// 1: TC egress drops packets towards blocked remotes.
+    pub guard_at_tc_egress: u32,
+}
+
+const _: () = assert!(size_of::<Settings>() == 16);
+
+/// What the programs read on each packet; element 0 of the `CONTROL` array.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Control {
+    /// The buffer that is written to, 0 or 1.
+    pub active: u32,
+    /// How many prefixes are blocked; the prefix table is consulted only above 0.
+    pub blocked_prefixes: u32,
+}
+
+const _: () = assert!(size_of::<Control>() == 8);
