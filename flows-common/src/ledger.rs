@@ -1,5 +1,7 @@
 //! What was seen and what was lost: the other side of the accounting identity.
 
+use crate::{Direction, parse::Rejected};
+
 /// Why a packet that was seen is in no flow.
 ///
 /// Indexes [`Ledger::losses`]; the names are those of the metrics.
@@ -38,6 +40,9 @@ pub enum Loss {
 impl Loss {
     /// How many causes there are.
     pub const COUNT: usize = 14;
+
+    /// Places in [`Ledger::losses`]: a power of two, so that a masked index needs no check.
+    pub const SLOTS: usize = 16;
 
     /// All causes, in the order of [`Ledger::losses`].
     pub const ALL: [Self; Self::COUNT] = [
@@ -109,6 +114,9 @@ impl EtherClass {
     /// How many classes there are.
     pub const COUNT: usize = 7;
 
+    /// Places in [`Ledger::not_ip`]: a power of two, so that a masked index needs no check.
+    pub const SLOTS: usize = 8;
+
     /// All classes, in the order of [`Ledger::not_ip`].
     pub const ALL: [Self; Self::COUNT] = [
         Self::Arp,
@@ -177,9 +185,9 @@ pub struct Ledger {
     /// Packets on the wire: frames, with super-packets counted as their segments.
     pub segments: [u64; 2],
     /// Packets in no flow, by [`Loss`].
-    pub losses: [u64; Loss::COUNT],
+    pub losses: [u64; Loss::SLOTS],
     /// Packets that are not IP, by [`EtherClass`]; they sum to `losses[NotIp]`.
-    pub not_ip: [u64; EtherClass::COUNT],
+    pub not_ip: [u64; EtherClass::SLOTS],
     /// Flow entries made in this CPU's table.
     pub flow_inserts: u64,
     /// Peer entries made in this CPU's table.
@@ -188,14 +196,36 @@ pub struct Ledger {
     pub peer_full: u64,
 }
 
-const _: () = assert!(size_of::<Ledger>() == (6 + 14 + 7 + 3) * 8);
+const _: () = assert!(size_of::<Ledger>() == (6 + 16 + 8 + 3) * 8);
 
 impl Ledger {
+    /// Counts a frame the hook was called for, as `segments` packets on the wire.
+    #[inline(always)]
+    pub fn see(&mut self, direction: Direction, frame_bytes: u64, segments: u64) {
+        let direction = direction.index();
+        self.frames[direction] += 1;
+        self.frame_bytes[direction] += frame_bytes;
+        self.segments[direction] += segments;
+    }
+
+    /// Counts packets that are in no flow, and why.
+    #[inline(always)]
+    pub fn lose(&mut self, rejected: Rejected, segments: u64) {
+        self.losses[rejected.loss.index() & (Loss::SLOTS - 1)] += segments;
+        if matches!(rejected.loss, Loss::NotIp) {
+            let class = EtherClass::of(rejected.ether_type);
+            self.not_ip[class.index() & (EtherClass::SLOTS - 1)] += segments;
+        }
+    }
+
     /// Adds another CPU's ledger to this one.
     pub fn add(&mut self, other: &Self) {
         for direction in 0..2 {
             add(&mut self.frames[direction], other.frames[direction]);
-            add(&mut self.frame_bytes[direction], other.frame_bytes[direction]);
+            add(
+                &mut self.frame_bytes[direction],
+                other.frame_bytes[direction],
+            );
             add(&mut self.segments[direction], other.segments[direction]);
         }
         for (sum, one) in self.losses.iter_mut().zip(other.losses) {
@@ -212,7 +242,9 @@ impl Ledger {
     /// Packets seen that are in no flow, of any cause but eviction.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.losses.iter().fold(0, |sum, &one| sum.saturating_add(one))
+        self.losses
+            .iter()
+            .fold(0, |sum, &one| sum.saturating_add(one))
     }
 
     /// Packets seen, both directions.

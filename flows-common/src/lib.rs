@@ -12,19 +12,30 @@
 //! Order of calls, for one packet:
 //!
 //! 1. [`parse::parse`] reads the headers through [`parse::Bytes`] and yields a
-//!    [`parse::Packet`], or the [`Loss`] that says why the packet has no flow;
-//! 2. [`FlowKey::new`] places it, seen from the interface;
-//! 3. [`account::open`] makes the counters of a new flow, [`account::update`] adds to those of a
-//!    known one, and [`account::note_peer`] tells the remote's counters when there is news;
-//! 4. [`Ledger`] counts the packet as seen and, where it is not in a flow, why.
+//!    [`parse::Packet`], or the [`parse::Rejected`] that says why the packet has no flow;
+//! 2. [`FlowKey::of`] places it, seen from the interface;
+//! 3. [`account::update`] adds it to the flow's counters (all zero for a new flow) and says
+//!    what is news, which [`account::note_peer`] tells the remote's counters;
+//! 4. [`Ledger`] counts the packet as seen and, where it is in no flow, why.
+//!
+//! [`FlowCounters::merge`] and [`PeerCounters::merge`] join what several CPUs counted.
 
 #![no_std]
+#![expect(
+    clippy::inline_always,
+    reason = "the verifier sees one function: what is called per packet is inlined into it"
+)]
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "offsets stay below HEADERS_LIMIT plus one header; a checked conversion could panic"
+)]
 
 pub mod account;
 mod block;
 mod counters;
 mod key;
 mod ledger;
+mod merge;
 pub mod parse;
 mod peer;
 mod settings;

@@ -1,0 +1,292 @@
+//! Ethernet with up to two VLAN tags, IPv4 with options, IPv6 with extension headers.
+
+use super::{Bytes, HEADERS_LIMIT, Rejected};
+use crate::{Direction, Loss, map_v4};
+
+const ETHERNET_HEADER: usize = 14;
+const ETHER_TYPE_OFFSET: usize = 12;
+const VLAN_TAG: usize = 4;
+const VLAN_ID: u16 = 0x0fff;
+
+const IPV4: u16 = 0x0800;
+const IPV6: u16 = 0x86dd;
+const IPV4_HEADER: usize = 20;
+const IPV6_HEADER: usize = 40;
+
+/// IPv6 extension headers followed at most; a chain RFC 8200 recommends has six.
+const EXTENSIONS_LIMIT: usize = 8;
+
+/// Where the network layer starts and what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// The EtherType behind any VLAN tags.
+    pub ether_type: u16,
+    /// VLAN id of the outermost tag, 0 for none.
+    pub outer_vlan: u16,
+    /// VLAN id of the second tag, 0 for none.
+    pub inner_vlan: u16,
+    /// Offset of the network header.
+    pub offset: usize,
+}
+
+/// A remote address as the blocklist keeps it: the two families apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// IPv4.
+    V4([u8; 4]),
+    /// IPv6.
+    V6([u8; 16]),
+}
+
+impl Address {
+    /// The 16-byte form.
+    #[inline(always)]
+    #[must_use]
+    pub const fn to_16(self) -> [u8; 16] {
+        match self {
+            Self::V4(v4) => map_v4(v4),
+            Self::V6(v6) => v6,
+        }
+    }
+}
+
+/// What the internet layer tells of a packet.
+pub(super) struct Internet {
+    pub(super) source: [u8; 16],
+    pub(super) destination: [u8; 16],
+    pub(super) protocol: u8,
+    pub(super) ttl: u8,
+    pub(super) fragment: bool,
+    pub(super) later_fragment: bool,
+    pub(super) payload_offset: usize,
+    /// Bytes above the IP header and its extensions, as the header declares.
+    pub(super) payload_length: u32,
+}
+
+/// Reads the Ethernet header and up to two VLAN tags, one of which may be in `tag`.
+///
+/// # Errors
+/// A frame that ends before its EtherType, or one with more than two tags.
+#[inline(always)]
+pub fn network<B: Bytes + ?Sized>(bytes: &B, tag: Option<u16>) -> Result<Network, Rejected> {
+    let Some(ether_type) = bytes.load(ETHER_TYPE_OFFSET) else {
+        return Err(Rejected {
+            loss: Loss::TruncatedEthernet,
+            ether_type: 0,
+        });
+    };
+    let mut network = Network {
+        ether_type: u16::from_be_bytes(ether_type),
+        outer_vlan: 0,
+        inner_vlan: 0,
+        offset: ETHERNET_HEADER,
+    };
+    let mut tags = 0;
+    if let Some(control) = tag {
+        network.outer_vlan = control & VLAN_ID;
+        tags = 1;
+    }
+    while is_vlan(network.ether_type) {
+        let reject = |loss| Rejected {
+            loss,
+            ether_type: network.ether_type,
+        };
+        if tags == 2 {
+            return Err(reject(Loss::TooManyVlans));
+        }
+        let Some([c0, c1, e0, e1]) = bytes.load(network.offset) else {
+            return Err(reject(Loss::TruncatedVlan));
+        };
+        let id = u16::from_be_bytes([c0, c1]) & VLAN_ID;
+        if tags == 0 {
+            network.outer_vlan = id;
+        } else {
+            network.inner_vlan = id;
+        }
+        network.ether_type = u16::from_be_bytes([e0, e1]);
+        network.offset += VLAN_TAG;
+        tags += 1;
+    }
+    Ok(network)
+}
+
+/// The address at the remote end of a frame: its source on ingress, its destination on egress.
+///
+/// # Errors
+/// As [`network`], and a frame that is not IP or ends within its IP header.
+#[inline(always)]
+pub fn remote_address<B: Bytes + ?Sized>(
+    bytes: &B,
+    tag: Option<u16>,
+    direction: Direction,
+) -> Result<Address, Rejected> {
+    let network = network(bytes, tag)?;
+    let reject = |loss| Rejected {
+        loss,
+        ether_type: network.ether_type,
+    };
+    match network.ether_type {
+        IPV4 => {
+            let field = match direction {
+                Direction::Ingress => 12,
+                Direction::Egress => 16,
+            };
+            let address = bytes.load(network.offset + field);
+            address.map(Address::V4).ok_or(reject(Loss::TruncatedIpv4))
+        }
+        IPV6 => {
+            let field = match direction {
+                Direction::Ingress => 8,
+                Direction::Egress => 24,
+            };
+            let address = bytes.load(network.offset + field);
+            address.map(Address::V6).ok_or(reject(Loss::TruncatedIpv6))
+        }
+        _ => Err(reject(Loss::NotIp)),
+    }
+}
+
+/// Reads the internet header that [`network`] found.
+#[inline(always)]
+pub(super) fn internet<B: Bytes + ?Sized>(bytes: &B, at: &Network) -> Result<Internet, Loss> {
+    match at.ether_type {
+        IPV4 => ipv4(bytes, at.offset),
+        IPV6 => ipv6(bytes, at.offset),
+        _ => Err(Loss::NotIp),
+    }
+}
+
+#[inline(always)]
+fn ipv4<B: Bytes + ?Sized>(bytes: &B, offset: usize) -> Result<Internet, Loss> {
+    let Some([version_length, _, l0, l1, _, _, f0, f1]) = bytes.load(offset) else {
+        return Err(Loss::TruncatedIpv4);
+    };
+    let Some([ttl, protocol]) = bytes.load(offset + 8) else {
+        return Err(Loss::TruncatedIpv4);
+    };
+    let (Some(source), Some(destination)) = (bytes.load(offset + 12), bytes.load(offset + 16))
+    else {
+        return Err(Loss::TruncatedIpv4);
+    };
+    let header = (version_length & 0x0f) as usize * 4;
+    if version_length >> 4 != 4 || header < IPV4_HEADER {
+        return Err(Loss::MalformedIpv4);
+    }
+    let fragment = u16::from_be_bytes([f0, f1]);
+    let fragment_offset = fragment & 0x1fff;
+    let more_fragments = fragment & 0x2000 != 0;
+    Ok(Internet {
+        source: map_v4(source),
+        destination: map_v4(destination),
+        protocol,
+        ttl,
+        fragment: fragment_offset != 0 || more_fragments,
+        later_fragment: fragment_offset != 0,
+        payload_offset: offset + header,
+        payload_length: u32::from(u16::from_be_bytes([l0, l1])).saturating_sub(header as u32),
+    })
+}
+
+#[inline(always)]
+fn ipv6<B: Bytes + ?Sized>(bytes: &B, offset: usize) -> Result<Internet, Loss> {
+    let Some([version, _, _, _, l0, l1, next_header, ttl]) = bytes.load(offset) else {
+        return Err(Loss::TruncatedIpv6);
+    };
+    let (Some(source), Some(destination)) = (bytes.load(offset + 8), bytes.load(offset + 24))
+    else {
+        return Err(Loss::TruncatedIpv6);
+    };
+    if version >> 4 != 6 {
+        return Err(Loss::MalformedIpv6);
+    }
+    let chain = extensions(bytes, next_header, offset + IPV6_HEADER)?;
+    let extension_bytes = (chain.end - (offset + IPV6_HEADER)) as u32;
+    Ok(Internet {
+        source,
+        destination,
+        protocol: chain.protocol,
+        ttl,
+        fragment: chain.fragment,
+        later_fragment: chain.later_fragment,
+        payload_offset: chain.end,
+        payload_length: u32::from(u16::from_be_bytes([l0, l1])).saturating_sub(extension_bytes),
+    })
+}
+
+struct Extensions {
+    protocol: u8,
+    end: usize,
+    fragment: bool,
+    later_fragment: bool,
+}
+
+/// Follows IPv6 extension headers to the transport header, or to a later fragment's payload.
+#[inline(always)]
+fn extensions<B: Bytes + ?Sized>(bytes: &B, first: u8, start: usize) -> Result<Extensions, Loss> {
+    let mut chain = Extensions {
+        protocol: first,
+        end: start,
+        fragment: false,
+        later_fragment: false,
+    };
+    for _ in 0..EXTENSIONS_LIMIT {
+        // Behind a later fragment's header come bytes from the middle of the datagram.
+        if chain.later_fragment || !is_extension(chain.protocol) {
+            return Ok(chain);
+        }
+        if chain.end > HEADERS_LIMIT {
+            return Err(Loss::TooManyExtensions);
+        }
+        let Some([next_header, length, f0, f1]) = bytes.load(chain.end) else {
+            return Err(Loss::TruncatedExtension);
+        };
+        chain.end += match chain.protocol {
+            FRAGMENT => {
+                let fragment = u16::from_be_bytes([f0, f1]);
+                let fragment_offset = fragment >> 3;
+                chain.later_fragment = fragment_offset != 0;
+                // An atomic fragment (RFC 6946) is a whole datagram.
+                chain.fragment |= fragment_offset != 0 || fragment & 1 != 0;
+                8
+            }
+            AUTHENTICATION => (length as usize + 2) * 4,
+            _ => (length as usize + 1) * 8,
+        };
+        chain.protocol = next_header;
+    }
+    if chain.later_fragment || !is_extension(chain.protocol) {
+        Ok(chain)
+    } else {
+        Err(Loss::TooManyExtensions)
+    }
+}
+
+const HOP_BY_HOP: u8 = 0;
+const ROUTING: u8 = 43;
+const FRAGMENT: u8 = 44;
+const AUTHENTICATION: u8 = 51;
+const DESTINATION_OPTIONS: u8 = 60;
+const MOBILITY: u8 = 135;
+const HOST_IDENTITY: u8 = 139;
+const SHIM6: u8 = 140;
+
+#[inline(always)]
+const fn is_extension(next_header: u8) -> bool {
+    matches!(
+        next_header,
+        HOP_BY_HOP
+            | ROUTING
+            | FRAGMENT
+            | AUTHENTICATION
+            | DESTINATION_OPTIONS
+            | MOBILITY
+            | HOST_IDENTITY
+            | SHIM6
+    )
+}
+
+/// 802.1Q, 802.1ad, and the EtherType that stacked tags had before 802.1ad.
+#[inline(always)]
+const fn is_vlan(ether_type: u16) -> bool {
+    matches!(ether_type, 0x8100 | 0x88a8 | 0x9100)
+}

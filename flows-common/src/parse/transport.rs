@@ -1,0 +1,108 @@
+//! TCP, UDP, ICMP and ICMPv6; any other protocol has no header that is read.
+
+use super::{Bytes, ICMP, ICMPV6, TCP, UDP};
+use crate::Loss;
+
+const TCP_HEADER: usize = 20;
+const UDP_HEADER: usize = 8;
+const ICMP_HEADER: usize = 8;
+const ICMPV6_HEADER: usize = 4;
+
+/// What the transport header tells; all zero where there is none.
+#[derive(Default)]
+pub(super) struct Transport {
+    pub(super) source_port: u16,
+    pub(super) destination_port: u16,
+    pub(super) tcp: bool,
+    pub(super) flags: u8,
+    pub(super) sequence: u32,
+    pub(super) window: u16,
+    pub(super) icmp_type: u8,
+    pub(super) icmp_code: u8,
+    pub(super) icmp_error: bool,
+    /// Bytes of the header.
+    pub(super) header: usize,
+}
+
+#[inline(always)]
+pub(super) fn transport<B: Bytes + ?Sized>(
+    bytes: &B,
+    protocol: u8,
+    offset: usize,
+) -> Result<Transport, Loss> {
+    match protocol {
+        TCP => tcp(bytes, offset),
+        UDP => udp(bytes, offset),
+        ICMP => icmp(bytes, offset, ICMP_HEADER, is_icmp_error),
+        ICMPV6 => icmp(bytes, offset, ICMPV6_HEADER, is_icmpv6_error),
+        _ => Ok(Transport::default()),
+    }
+}
+
+#[inline(always)]
+fn tcp<B: Bytes + ?Sized>(bytes: &B, offset: usize) -> Result<Transport, Loss> {
+    let Some([s0, s1, d0, d1, q0, q1, q2, q3]) = bytes.load(offset) else {
+        return Err(Loss::TruncatedTransport);
+    };
+    let Some([data_offset, flags, w0, w1]) = bytes.load(offset + 12) else {
+        return Err(Loss::TruncatedTransport);
+    };
+    let header = (data_offset >> 4) as usize * 4;
+    if header < TCP_HEADER {
+        return Err(Loss::MalformedTcp);
+    }
+    Ok(Transport {
+        source_port: u16::from_be_bytes([s0, s1]),
+        destination_port: u16::from_be_bytes([d0, d1]),
+        tcp: true,
+        flags,
+        sequence: u32::from_be_bytes([q0, q1, q2, q3]),
+        window: u16::from_be_bytes([w0, w1]),
+        header,
+        ..Transport::default()
+    })
+}
+
+#[inline(always)]
+fn udp<B: Bytes + ?Sized>(bytes: &B, offset: usize) -> Result<Transport, Loss> {
+    let Some([s0, s1, d0, d1]) = bytes.load(offset) else {
+        return Err(Loss::TruncatedTransport);
+    };
+    Ok(Transport {
+        source_port: u16::from_be_bytes([s0, s1]),
+        destination_port: u16::from_be_bytes([d0, d1]),
+        header: UDP_HEADER,
+        ..Transport::default()
+    })
+}
+
+#[inline(always)]
+fn icmp<B: Bytes + ?Sized>(
+    bytes: &B,
+    offset: usize,
+    header: usize,
+    is_error: fn(u8) -> bool,
+) -> Result<Transport, Loss> {
+    let Some([icmp_type, icmp_code]) = bytes.load(offset) else {
+        return Err(Loss::TruncatedTransport);
+    };
+    Ok(Transport {
+        icmp_type,
+        icmp_code,
+        icmp_error: is_error(icmp_type),
+        header,
+        ..Transport::default()
+    })
+}
+
+/// Destination unreachable, time exceeded, parameter problem (RFC 792).
+#[inline(always)]
+fn is_icmp_error(icmp_type: u8) -> bool {
+    matches!(icmp_type, 3 | 11 | 12)
+}
+
+/// Destination unreachable, packet too big, time exceeded, parameter problem (RFC 4443).
+#[inline(always)]
+fn is_icmpv6_error(icmp_type: u8) -> bool {
+    matches!(icmp_type, 1..=4)
+}
