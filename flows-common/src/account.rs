@@ -10,6 +10,10 @@ const FIRST_BUCKET_BITS: u32 = 7;
 
 /// What a packet made known of its flow; [`note_peer`] is called where there is any.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, each of which may be so"
+)]
 pub struct News {
     /// The packet made the flow's entry.
     pub flow: bool,
@@ -293,10 +297,10 @@ pub const fn port_bit(port: u16, protocol: u8) -> usize {
 #[inline(always)]
 #[must_use]
 pub const fn host_bit(address: &[u8; 16]) -> usize {
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *address;
-    let value = u32::from_be_bytes([m, n, o, p])
-        ^ u32::from_be_bytes([i, j, k, l]).rotate_left(7)
-        ^ u32::from_be_bytes([e, f, g, h]).rotate_left(13)
-        ^ u32::from_be_bytes([a, b, c, d]).rotate_left(19);
+    let address = u128::from_be_bytes(*address);
+    let value = (address as u32)
+        ^ ((address >> 32) as u32).rotate_left(7)
+        ^ ((address >> 64) as u32).rotate_left(13)
+        ^ ((address >> 96) as u32).rotate_left(19);
     (value.wrapping_mul(GOLDEN_RATIO) >> 26) as usize
 }

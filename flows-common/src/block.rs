@@ -118,7 +118,7 @@ pub struct GuardLedger {
     pub bytes: u64,
     /// Frames passed because no entry matched (or none could: not IP, truncated).
     pub passed: u64,
-    /// Frames dropped by an exact address.
+    /// Frames dropped, by an address or by a prefix.
     pub dropped: u64,
     /// Bytes dropped.
     pub dropped_bytes: u64,
@@ -130,9 +130,11 @@ pub struct GuardLedger {
     pub expired: u64,
     /// Frames that matched an entry and an allowed prefix: allow wins.
     pub allowed: u64,
+    /// Frames that matched a rate limit and were within it.
+    pub below_rate: u64,
 }
 
-const _: () = assert!(size_of::<GuardLedger>() == 72);
+const _: () = assert!(size_of::<GuardLedger>() == 80);
 
 /// What the guard does with a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

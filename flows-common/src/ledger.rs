@@ -69,6 +69,21 @@ impl Loss {
         self as usize
     }
 
+    /// The frame, or the part of it at hand, ends within a header.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_truncation(self) -> bool {
+        matches!(
+            self,
+            Self::TruncatedEthernet
+                | Self::TruncatedVlan
+                | Self::TruncatedIpv4
+                | Self::TruncatedIpv6
+                | Self::TruncatedExtension
+                | Self::TruncatedTransport
+        )
+    }
+
     /// The cause's name, as metrics and reports spell it.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -33,6 +33,7 @@
 pub mod account;
 mod block;
 mod counters;
+pub mod guard;
 mod key;
 mod ledger;
 mod merge;

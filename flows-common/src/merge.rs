@@ -85,11 +85,11 @@ impl DirectionCounters {
 
     /// Counts the time between one CPU's last packet and the next CPU's first.
     fn count_gap(&mut self, gap_ns: u64) {
-        let gap_us = u32::try_from(gap_ns / 1_000).unwrap_or(u32::MAX);
-        self.iat_min_us = self.iat_min_us.min(gap_us);
-        self.iat_max_us = self.iat_max_us.max(gap_us);
-        add(&mut self.iat_sum_us, u64::from(gap_us));
-        add(&mut self.iat_sum_sq, u64::from(gap_us) * u64::from(gap_us));
+        let apart = u32::try_from(gap_ns / 1_000).unwrap_or(u32::MAX);
+        self.iat_min_us = self.iat_min_us.min(apart);
+        self.iat_max_us = self.iat_max_us.max(apart);
+        add(&mut self.iat_sum_us, u64::from(apart));
+        add(&mut self.iat_sum_sq, u64::from(apart) * u64::from(apart));
     }
 }
 
