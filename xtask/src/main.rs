@@ -1,1 +1,90 @@
-fn main() {}
+//! The commands of weir's repository: `cargo xtask setup | demo | test | bench | lint | docs`.
+//!
+//! What is here: finding out what a machine lacks and installing it, the one way to build and
+//! run the demo, the tests and the benches, and the tests' summary. What is never here: a
+//! dependency (this crate is compiled before anything else can be said to the user), a prompt,
+//! or a step that only CI takes.
+//!
+//! Order of calls: [`args::parse`] reads the command, [`setup::prepare`] makes the machine ready
+//! for it, [`demo`], [`bench`] or the steps of [`check`] run it, and [`report`] sums up.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod bench;
+mod check;
+mod demo;
+mod failure;
+mod invoke;
+mod privilege;
+mod report;
+mod setup;
+mod skips;
+mod tally;
+mod version;
+mod workspace;
+
+use std::process::ExitCode;
+
+use args::Command;
+use failure::Failure;
+use setup::Purpose;
+use workspace::Workspace;
+
+/// The command could not be understood; nothing was done.
+const EXIT_USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let command = match args::parse(std::env::args().skip(1)) {
+        Ok(command) => command,
+        Err(mistake) => {
+            eprintln!("error: {mistake}\n\n{}", args::HELP);
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    match run(command) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode, Failure> {
+    if let Command::Help = command {
+        println!("{}", args::HELP);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let workspace = Workspace::locate()?;
+    match command {
+        Command::Help => Ok(ExitCode::SUCCESS),
+        Command::Setup => {
+            setup::prepare(&workspace, Purpose::Everything)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Demo { passed_on } => {
+            setup::prepare(&workspace, Purpose::Demo)?;
+            demo::run(&workspace, &passed_on)
+        }
+        Command::Test { quick } => {
+            setup::prepare(
+                &workspace,
+                if quick { Purpose::Lint } else { Purpose::Test },
+            )?;
+            Ok(report::run_and_sum_up(check::all(&workspace, quick)))
+        }
+        Command::Bench { passed_on } => {
+            setup::prepare(&workspace, Purpose::Bench)?;
+            bench::run(&workspace, &passed_on)
+        }
+        Command::Lint => {
+            setup::prepare(&workspace, Purpose::Lint)?;
+            Ok(report::run_and_sum_up(check::lints(&workspace)))
+        }
+        Command::Docs => {
+            setup::prepare(&workspace, Purpose::Lint)?;
+            Ok(report::run_and_sum_up(check::docs(&workspace)))
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The command line, as typed and as understood.
+
+/// What `--help` prints.
+pub(crate) const HELP: &str = "\
+Set-up, demo, tests and benches of weir. Nothing here asks a question.
+
+Usage: cargo xtask <command> [options]
+
+Commands:
+  setup                   install what the other commands need, say what that is
+  demo  [weir's options]  build weir and run `weir demo`; without root it runs offline
+  test  [--quick]         formatting, lints, docs, all tests, licences; ends with
+                          `N passed, N failed, N skipped`
+                          --quick: unit and documentation tests only, no end-to-end tests
+  bench [bench options]   run the benches and compare them with scikit-learn
+  lint                    formatting and clippy, for the host and for the eBPF target
+  docs                    build the documentation, warnings denied
+  help                    print this text
+
+Options after `--` are passed on as they are: `cargo xtask demo -- --json`.
+
+Exit codes: 0 all is well, 1 something failed, 2 the command was not understood.
+`demo` and `bench` exit with the code of the program they run.";
+
+/// What the user asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// Print the help and do nothing else.
+    Help,
+    /// Install what every other command needs.
+    Setup,
+    /// Build `weir` and run `weir demo` with these arguments.
+    Demo {
+        /// Arguments of `weir demo`.
+        passed_on: Vec<String>,
+    },
+    /// Check and test everything.
+    Test {
+        /// Leave out the integration tests.
+        quick: bool,
+    },
+    /// Run the benches with these arguments.
+    Bench {
+        /// Arguments of `weir-bench`.
+        passed_on: Vec<String>,
+    },
+    /// Formatting and clippy.
+    Lint,
+    /// Rustdoc.
+    Docs,
+}
+
+/// Reads the arguments after the program's name. The error is one line for the user.
+pub(crate) fn parse(typed: impl IntoIterator<Item = String>) -> Result<Command, String> {
+    let mut typed = typed.into_iter();
+    let Some(name) = typed.next() else {
+        return Err("no command given".to_owned());
+    };
+    let options: Vec<String> = typed.collect();
+    if asks_for_help(&name) || options.first().is_some_and(|first| asks_for_help(first)) {
+        return Ok(Command::Help);
+    }
+    match name.as_str() {
+        "help" => Ok(Command::Help),
+        "setup" => without_options(&options, Command::Setup),
+        "demo" => Ok(Command::Demo {
+            passed_on: after_separator(options),
+        }),
+        "test" => match options.as_slice() {
+            [] => Ok(Command::Test { quick: false }),
+            [only] if only == "--quick" => Ok(Command::Test { quick: true }),
+            [first, ..] => Err(format!("`test` takes only `--quick`, got `{first}`")),
+        },
+        "bench" => Ok(Command::Bench {
+            passed_on: after_separator(options),
+        }),
+        "lint" => without_options(&options, Command::Lint),
+        "docs" => without_options(&options, Command::Docs),
+        other => Err(format!("no command is called `{other}`")),
+    }
+}
+
+fn asks_for_help(option: &str) -> bool {
+    matches!(option, "--help" | "-h")
+}
+
+fn without_options(options: &[String], command: Command) -> Result<Command, String> {
+    match options.first() {
+        None => Ok(command),
+        Some(first) => Err(format!("this command takes no options, got `{first}`")),
+    }
+}
+
+fn after_separator(mut options: Vec<String>) -> Vec<String> {
+    if options.first().is_some_and(|first| first == "--") {
+        options.remove(0);
+    }
+    options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Command, String> {
+        parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    fn strings(words: &[&str]) -> Vec<String> {
+        words.iter().map(|&word| word.to_owned()).collect()
+    }
+
+    #[test]
+    fn each_command_is_understood() {
+        let cases = [
+            ("help", Command::Help),
+            ("--help", Command::Help),
+            ("-h", Command::Help),
+            ("test --help", Command::Help),
+            ("demo --help", Command::Help),
+            ("setup", Command::Setup),
+            ("lint", Command::Lint),
+            ("docs", Command::Docs),
+            ("test", Command::Test { quick: false }),
+            ("test --quick", Command::Test { quick: true }),
+            ("demo", Command::Demo { passed_on: vec![] }),
+            (
+                "demo --json",
+                Command::Demo {
+                    passed_on: strings(&["--json"]),
+                },
+            ),
+            (
+                "demo -- --json",
+                Command::Demo {
+                    passed_on: strings(&["--json"]),
+                },
+            ),
+            (
+                "demo -- --help",
+                Command::Demo {
+                    passed_on: strings(&["--help"]),
+                },
+            ),
+            (
+                "bench -- a -- b",
+                Command::Bench {
+                    passed_on: strings(&["a", "--", "b"]),
+                },
+            ),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(parsed(line), Ok(expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_is_named() {
+        let cases = [
+            ("", "no command given"),
+            ("tset", "no command is called `tset`"),
+            ("setup now", "this command takes no options, got `now`"),
+            ("lint --fix", "this command takes no options, got `--fix`"),
+            ("test --fast", "`test` takes only `--quick`, got `--fast`"),
+            (
+                "test --quick more",
+                "`test` takes only `--quick`, got `--quick`",
+            ),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(parsed(line), Err(expected.to_owned()), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_help_names_every_command() {
+        for command in ["setup", "demo", "test", "bench", "lint", "docs"] {
+            assert!(HELP.contains(&format!("\n  {command} ")), "{command}");
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! The steps of `cargo xtask test`, `lint` and `docs`.
+//!
+//! Cheap steps come first, and no step needs an earlier one, so each runs whatever the others
+//! found.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::failure::Failure;
+use crate::invoke::{self, Listen};
+use crate::skips::{SkipLog, VARIABLE};
+use crate::tally::{Dialect, Listener, Tally};
+use crate::workspace::Workspace;
+
+/// The crates of the host. `flows-ebpf` builds for the BPF target only.
+const HOST: [&str; 3] = ["--workspace", "--exclude", "flows-ebpf"];
+
+/// A named part of the whole.
+pub(crate) struct Step {
+    /// Shown above the output and in the summary.
+    pub(crate) name: &'static str,
+    work: Work,
+}
+
+enum Work {
+    /// Counts as one: it holds or not.
+    Check(Command),
+    /// Counts each test.
+    Tests {
+        command: Command,
+        dialect: Dialect,
+        target: std::path::PathBuf,
+    },
+    /// Counts as one skipped.
+    Skip(String),
+}
+
+/// Formatting and clippy.
+pub(crate) fn lints(workspace: &Workspace) -> Vec<Step> {
+    vec![
+        formatting(workspace),
+        clippy(workspace),
+        clippy_of_ebpf(workspace),
+    ]
+}
+
+/// Rustdoc.
+pub(crate) fn docs(workspace: &Workspace) -> Vec<Step> {
+    let mut command = workspace.cargo();
+    command
+        .env("RUSTDOCFLAGS", "-D warnings")
+        .arg("doc")
+        .args(HOST)
+        .arg("--no-deps");
+    vec![Step {
+        name: "docs",
+        work: Work::Check(command),
+    }]
+}
+
+/// Everything; `quick` leaves out the integration tests.
+pub(crate) fn all(workspace: &Workspace, quick: bool) -> Vec<Step> {
+    let mut steps = lints(workspace);
+    steps.extend(docs(workspace));
+    steps.push(tests(workspace, quick));
+    steps.push(doc_tests(workspace));
+    steps.push(dependencies(workspace));
+    steps.extend(notebooks(workspace.root()));
+    steps
+}
+
+impl Step {
+    /// Runs the step to its end, its output in the open.
+    pub(crate) fn run(self) -> Result<Tally, Failure> {
+        match self.work {
+            Work::Check(mut command) => {
+                let status = invoke::visibly(&mut command)?;
+                Ok(Tally::of_check(self.name, status.success()))
+            }
+            Work::Tests {
+                command,
+                dialect,
+                target,
+            } => run_tests(self.name, command, dialect, &target),
+            Work::Skip(why) => Ok(Tally::of_skip(self.name, &why)),
+        }
+    }
+}
+
+fn formatting(workspace: &Workspace) -> Step {
+    let mut command = workspace.cargo();
+    command.args(["fmt", "--all", "--check"]);
+    Step {
+        name: "formatting",
+        work: Work::Check(command),
+    }
+}
+
+fn clippy(workspace: &Workspace) -> Step {
+    let mut command = workspace.cargo();
+    command
+        .arg("clippy")
+        .args(HOST)
+        .args(["--all-targets", "--", "-D", "warnings"]);
+    Step {
+        name: "clippy",
+        work: Work::Check(command),
+    }
+}
+
+/// The programs are linted for the target they are built for, core included, which the stable
+/// compiler does for `RUSTC_BOOTSTRAP=1`. A target folder of its own keeps that variable from
+/// making the host's crates anew.
+fn clippy_of_ebpf(workspace: &Workspace) -> Step {
+    let mut command = workspace.cargo();
+    command
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("CARGO_TARGET_DIR", workspace.target().join("xtask/ebpf"))
+        .args([
+            "clippy",
+            "--package",
+            "flows-ebpf",
+            "--target",
+            "bpfel-unknown-none",
+        ])
+        .args(["-Z", "build-std=core", "--", "-D", "warnings"]);
+    Step {
+        name: "clippy of the eBPF programs",
+        work: Work::Check(command),
+    }
+}
+
+fn tests(workspace: &Workspace, quick: bool) -> Step {
+    let has_nextest = invoke::captured(workspace.cargo().args(["nextest", "--version"])).is_some();
+    let mut command = workspace.cargo();
+    let dialect = if has_nextest {
+        command.args(["nextest", "run", "--final-status-level", "skip"]);
+        Dialect::Nextest
+    } else {
+        command.arg("test");
+        Dialect::Libtest
+    };
+    command
+        .args(HOST)
+        .arg("--no-fail-fast")
+        .args(["--lib", "--bins"]);
+    if !quick {
+        command.args(["--tests", "--examples"]);
+    }
+    let target = workspace.target().to_path_buf();
+    let name = if quick { "unit tests" } else { "tests" };
+    Step {
+        name,
+        work: Work::Tests {
+            command,
+            dialect,
+            target,
+        },
+    }
+}
+
+fn doc_tests(workspace: &Workspace) -> Step {
+    let mut command = workspace.cargo();
+    command
+        .arg("test")
+        .args(HOST)
+        .args(["--doc", "--no-fail-fast"]);
+    let target = workspace.target().to_path_buf();
+    Step {
+        name: "documentation tests",
+        work: Work::Tests {
+            command,
+            dialect: Dialect::Libtest,
+            target,
+        },
+    }
+}
+
+/// cargo-deny takes minutes to compile, so it is used where it is and never installed.
+fn dependencies(workspace: &Workspace) -> Step {
+    let name = "licences, advisories and sources";
+    let mut command = workspace.cargo();
+    command.args(["deny", "check"]);
+    if invoke::captured(workspace.cargo().args(["deny", "--version"])).is_none() {
+        let why = "cargo-deny is not installed (`cargo install cargo-deny --locked`)";
+        return Step {
+            name,
+            work: Work::Skip(why.to_owned()),
+        };
+    }
+    Step {
+        name,
+        work: Work::Check(command),
+    }
+}
+
+/// There is no runner of notebooks yet, because there are no notebooks; should one come, it is
+/// not passed over in silence.
+fn notebooks(root: &Path) -> Option<Step> {
+    let found = std::fs::read_dir(root.join("notebooks"))
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok)
+        .filter(|entry| {
+            entry
+                .path()
+                .extension()
+                .is_some_and(|extension| extension == "ipynb")
+        })
+        .count();
+    if found == 0 {
+        println!("notebooks: 0 to run");
+        return None;
+    }
+    let why = format!("nothing here runs notebooks yet, and there are {found}");
+    Some(Step {
+        name: "notebooks",
+        work: Work::Skip(why),
+    })
+}
+
+fn run_tests(
+    name: &str,
+    mut command: Command,
+    dialect: Dialect,
+    target: &Path,
+) -> Result<Tally, Failure> {
+    let unusable = |error: std::io::Error| {
+        Failure::new(
+            format!(
+                "the log of skipped tests in {} cannot be used: {error}",
+                target.display()
+            ),
+            "make the folder writable, or name another with CARGO_TARGET_DIR",
+        )
+    };
+    let log = SkipLog::start(target).map_err(unusable)?;
+    command.env(VARIABLE, log.path());
+    let listen = match dialect {
+        Dialect::Libtest => Listen::Stdout,
+        Dialect::Nextest => Listen::Stderr,
+    };
+    let mut listener = Listener::new(dialect);
+    let status = invoke::listening(&mut command, listen, |line| listener.hear(line))?;
+    let mut tally = listener.into_tally();
+    tally.hold_to_status(name, status.success());
+    tally.move_to_skipped(log.read().map_err(unusable)?);
+    Ok(tally)
+}

@@ -1,0 +1,127 @@
+//! Running steps one after the other, and the summary at their end.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use crate::check::Step;
+use crate::privilege;
+use crate::tally::Tally;
+
+/// A step that has run.
+struct Done {
+    name: &'static str,
+    took: Duration,
+    tally: Tally,
+}
+
+/// Runs each step, also after one has failed, and prints the summary, whose last line is
+/// `N passed, N failed, N skipped`.
+///
+/// Each test counts as one, and so does each step without tests of its own.
+pub(crate) fn run_and_sum_up(steps: Vec<Step>) -> ExitCode {
+    let done: Vec<Done> = steps.into_iter().map(run).collect();
+    let failed = done.iter().any(|step| step.tally.failed > 0);
+    if done.iter().any(|step| !step.tally.skips.is_empty()) && !privilege::is_root() {
+        println!("\nnot root: CONTRIBUTING.md says how to run the tests that load programs");
+    }
+    print!("{}", summary(&done));
+    if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+fn run(step: Step) -> Done {
+    let name = step.name;
+    println!("\n== {name}");
+    let start = Instant::now();
+    let tally = step.run().unwrap_or_else(|failure| {
+        eprintln!("error: {failure}");
+        Tally::of_check(name, false)
+    });
+    Done {
+        name,
+        took: start.elapsed(),
+        tally,
+    }
+}
+
+fn summary(done: &[Done]) -> String {
+    let mut text = String::from("\n== summary\n");
+    let mut total = Tally::default();
+    let width = done
+        .iter()
+        .map(|step| step.name.len())
+        .max()
+        .unwrap_or_default();
+    for Done { name, took, tally } in done {
+        let seconds = took.as_secs_f64();
+        let Tally {
+            passed,
+            failed,
+            skipped,
+            ..
+        } = tally;
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "{name:width$}  {seconds:7.1} s  {passed:5} passed {failed:4} failed {skipped:4} skipped"
+        );
+        total.add(tally.clone());
+    }
+    for name in &total.failures {
+        let _ = writeln!(text, "failed: {name}");
+    }
+    for skip in &total.skips {
+        let _ = writeln!(text, "skipped: {}: {}", skip.name, skip.why);
+    }
+    let Tally {
+        passed,
+        failed,
+        skipped,
+        ..
+    } = total;
+    let _ = writeln!(text, "{passed} passed, {failed} failed, {skipped} skipped");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn done(name: &'static str, seconds: u64, tally: Tally) -> Done {
+        Done {
+            name,
+            took: Duration::from_secs(seconds),
+            tally,
+        }
+    }
+
+    #[test]
+    fn the_summary_names_steps_failures_and_skips_and_closes_on_the_counts() {
+        let mut tests = Tally {
+            passed: 12,
+            failed: 1,
+            ..Tally::default()
+        };
+        tests.failures.push("model tree::depth".to_owned());
+        let steps = [
+            done("formatting", 1, Tally::of_check("formatting", false)),
+            done("tests", 75, tests),
+            done("licences", 0, Tally::of_skip("licences", "no cargo-deny")),
+        ];
+        let expected = "
+== summary
+formatting      1.0 s      0 passed    1 failed    0 skipped
+tests          75.0 s     12 passed    1 failed    0 skipped
+licences        0.0 s      0 passed    0 failed    1 skipped
+failed: formatting
+failed: model tree::depth
+skipped: licences: no cargo-deny
+12 passed, 2 failed, 1 skipped
+";
+        assert_eq!(summary(&steps), expected);
+    }
+}
