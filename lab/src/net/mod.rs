@@ -1,0 +1,6 @@
+//! What the lab asks of the kernel: namespaces, links, settings of interfaces.
+
+pub(crate) mod namespace;
+pub(crate) mod offload;
+pub(crate) mod sysctl;
+pub(crate) mod wiring;
