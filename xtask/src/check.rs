@@ -31,6 +31,12 @@ enum Work {
         dialect: Dialect,
         target: std::path::PathBuf,
     },
+    /// A check of something that is fetched first; skipped where that cannot be had.
+    FetchedCheck {
+        fetch: Command,
+        check: Command,
+        without: &'static str,
+    },
     /// Counts as one skipped.
     Skip(String),
 }
@@ -64,7 +70,7 @@ pub(crate) fn all(workspace: &Workspace, quick: bool) -> Vec<Step> {
     steps.extend(docs(workspace));
     steps.push(tests(workspace, quick));
     steps.push(doc_tests(workspace));
-    steps.push(dependencies(workspace));
+    steps.extend(dependencies(workspace));
     steps.extend(notebooks(workspace.root()));
     steps
 }
@@ -82,6 +88,17 @@ impl Step {
                 dialect,
                 target,
             } => run_tests(self.name, command, dialect, &target),
+            Work::FetchedCheck {
+                mut fetch,
+                mut check,
+                without,
+            } => {
+                if !invoke::visibly(&mut fetch)?.success() {
+                    return Ok(Tally::of_skip(self.name, without));
+                }
+                let status = invoke::visibly(&mut check)?;
+                Ok(Tally::of_check(self.name, status.success()))
+            }
             Work::Skip(why) => Ok(Tally::of_skip(self.name, &why)),
         }
     }
@@ -177,21 +194,35 @@ fn doc_tests(workspace: &Workspace) -> Step {
 }
 
 /// cargo-deny takes minutes to compile, so it is used where it is and never installed.
-fn dependencies(workspace: &Workspace) -> Step {
-    let name = "licences, advisories and sources";
-    let mut command = workspace.cargo();
-    command.args(["deny", "check"]);
-    if invoke::captured(workspace.cargo().args(["deny", "--version"])).is_none() {
+fn dependencies(workspace: &Workspace) -> [Step; 2] {
+    let deny = |arguments: &[&str]| {
+        let mut command = workspace.cargo();
+        command.arg("deny").args(arguments);
+        command
+    };
+    let is_installed = invoke::captured(&mut deny(&["--version"])).is_some();
+    let where_installed = |work: Work| {
         let why = "cargo-deny is not installed (`cargo install cargo-deny --locked`)";
-        return Step {
-            name,
-            work: Work::Skip(why.to_owned()),
-        };
-    }
-    Step {
-        name,
-        work: Work::Check(command),
-    }
+        if is_installed {
+            work
+        } else {
+            Work::Skip(why.to_owned())
+        }
+    };
+    [
+        Step {
+            name: "licences, duplicates, sources",
+            work: where_installed(Work::Check(deny(&["check", "licenses", "bans", "sources"]))),
+        },
+        Step {
+            name: "advisories",
+            work: where_installed(Work::FetchedCheck {
+                fetch: deny(&["fetch", "db"]),
+                check: deny(&["check", "advisories"]),
+                without: "the advisory database cannot be fetched",
+            }),
+        },
+    ]
 }
 
 /// There is no runner of notebooks yet, because there are no notebooks; should one come, it is

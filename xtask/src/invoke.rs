@@ -1,7 +1,7 @@
 //! Running other programs, in the open: each command line is shown as it could be typed.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
 use crate::failure::Failure;
@@ -21,7 +21,12 @@ pub(crate) fn shown(command: &Command) -> String {
         .get_envs()
         .filter(|(name, _)| *name != "PATH")
         .filter_map(|(name, value)| Some(format!("{}={}", name.display(), quoted(value?))));
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    // Cargo tells xtask its own path, which is long and says nothing.
+    let program = match Path::new(command.get_program()).file_name() {
+        Some(cargo) if cargo == "cargo" => cargo,
+        _ => command.get_program(),
+    };
+    let words = std::iter::once(program).chain(command.get_args());
     variables
         .chain(words.map(quoted))
         .collect::<Vec<_>>()

@@ -87,16 +87,17 @@ fn target_folder(root: &Path) -> PathBuf {
         .unwrap_or_else(|| root.join("target"))
 }
 
-/// `PATH` with cargo's folder of installed programs at its end, where it is missing from many
+/// `PATH` with the folder that `cargo install` fills at its end, where it is missing from many
 /// root shells and CI jobs.
 fn path_with_cargo_bin() -> OsString {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let cargo_home = std::env::var_os("CARGO_HOME")
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
-    let Some(bin) = cargo_home.map(|home| home.join("bin")) else {
+    let folder = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let Some(installed) = folder("CARGO_INSTALL_ROOT")
+        .or_else(|| folder("CARGO_HOME"))
+        .or_else(|| Some(folder("HOME")?.join(".cargo")))
+    else {
         return path;
     };
-    let folders = std::env::split_paths(&path).chain([bin]);
+    let folders = std::env::split_paths(&path).chain([installed.join("bin")]);
     std::env::join_paths(folders).unwrap_or(path)
 }

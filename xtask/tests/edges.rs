@@ -1,0 +1,199 @@
+//! The direction of dependencies between weir's crates, as ARCHITECTURE.md draws it.
+//!
+//! `cargo tree` is asked for one package at a time, so that what one crate enables for itself
+//! does not show up in another's tree.
+
+#![forbid(unsafe_code)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Command;
+
+/// The crates of this workspace, and the crates of it that each may depend on.
+const ALLOWED: [(&str, &[&str]); 7] = [
+    ("flows-common", &[]),
+    ("flows-ebpf", &["flows-common"]),
+    ("model", &["flows-common"]),
+    ("lab", &["flows-common"]),
+    ("collector", &["flows-common", "flows-ebpf", "model", "lab"]),
+    (
+        "benches",
+        &["flows-common", "flows-ebpf", "model", "lab", "collector"],
+    ),
+    ("xtask", &[]),
+];
+
+/// Crates that load programs, wait for sockets or run tasks.
+const AYA: [&str; 2] = ["aya", "aya-obj"];
+const SERVICE: [&str; 4] = ["tokio", "mio", "socket2", "hyper"];
+
+#[test]
+fn a_crate_depends_only_on_those_below_it() {
+    let members: BTreeSet<&str> = ALLOWED.iter().map(|(name, _)| *name).collect();
+    for (name, allowed) in ALLOWED {
+        for dependency in tree(name, "normal", &[]) {
+            let is_edge = members.contains(dependency.as_str()) && dependency != name;
+            assert!(
+                !is_edge || allowed.contains(&dependency.as_str()),
+                "{name} depends on {dependency}; ARCHITECTURE.md allows {allowed:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_member_of_the_workspace_has_its_place() {
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).expect("a root manifest");
+    let members = manifest
+        .lines()
+        .find_map(|line| line.strip_prefix("members = "))
+        .expect("a line of members");
+    let listed: BTreeSet<&str> = members
+        .split(['[', ']', ',', '"', ' '])
+        .filter(|name| !name.is_empty())
+        .collect();
+    let placed: BTreeSet<&str> = ALLOWED.iter().map(|(name, _)| *name).collect();
+    assert_eq!(listed, placed);
+}
+
+#[test]
+fn the_contract_depends_on_nothing_and_on_aya_only_for_user_space() {
+    let alone = BTreeSet::from(["flows-common".to_owned()]);
+    assert_eq!(tree("flows-common", "normal,build", &[]), alone);
+    let direct = tree(
+        "flows-common",
+        "normal",
+        &["--features", "user", "--depth", "1"],
+    );
+    assert_eq!(
+        direct,
+        BTreeSet::from(["aya".to_owned(), "flows-common".to_owned()])
+    );
+}
+
+#[test]
+fn the_model_neither_loads_programs_nor_waits_for_anything() {
+    assert_absent("model", &AYA);
+    assert_absent("model", &SERVICE);
+}
+
+#[test]
+fn the_lab_loads_no_programs() {
+    assert_absent("lab", &AYA);
+}
+
+#[test]
+fn only_the_programs_are_written_with_aya_ebpf() {
+    assert!(tree("flows-ebpf", "normal", &[]).contains("aya-ebpf"));
+    for (name, _) in ALLOWED.iter().filter(|(name, _)| *name != "flows-ebpf") {
+        assert_absent(name, &["aya-ebpf"]);
+    }
+}
+
+#[test]
+fn arrow_and_aya_stand_once_in_the_lock_file() {
+    let mut versions = BTreeMap::<String, BTreeSet<String>>::new();
+    for package in locked() {
+        versions
+            .entry(package.name)
+            .or_default()
+            .insert(package.version);
+    }
+    let shared = |name: &str| name.starts_with("arrow") || name == "parquet" || name == "aya";
+    for (name, versions) in versions.iter().filter(|(name, _)| shared(name)) {
+        assert_eq!(versions.len(), 1, "{name} is locked at {versions:?}");
+    }
+}
+
+#[test]
+fn every_dependency_comes_from_the_registry() {
+    for package in locked() {
+        let Some(source) = package.source else {
+            continue;
+        };
+        assert!(
+            source.starts_with("registry+"),
+            "{} comes from {source}",
+            package.name
+        );
+    }
+}
+
+#[test]
+fn xtask_compiles_at_once_because_it_depends_on_nothing() {
+    assert_eq!(
+        tree("xtask", "normal,build", &[]),
+        BTreeSet::from(["xtask".to_owned()])
+    );
+}
+
+fn assert_absent(package: &str, forbidden: &[&str]) {
+    let tree = tree(package, "normal", &[]);
+    for name in forbidden {
+        assert!(
+            !tree.contains(*name),
+            "{name} has come into the dependencies of {package}"
+        );
+    }
+}
+
+/// The names in a package's own tree over these edges, itself included.
+fn tree(package: &str, edges: &str, more: &[&str]) -> BTreeSet<String> {
+    let output = Command::new(env!("CARGO"))
+        .current_dir(root())
+        .args([
+            "tree",
+            "--package",
+            package,
+            "--edges",
+            edges,
+            "--prefix",
+            "none",
+        ])
+        .args(["--format", "{p}"])
+        .args(more)
+        .output()
+        .expect("cargo runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "cargo tree --package {package} failed: {errors}"
+    );
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .map(str::to_owned)
+        .collect()
+}
+
+struct Locked {
+    name: String,
+    version: String,
+    source: Option<String>,
+}
+
+/// The packages of `Cargo.lock`; cargo writes one field to a line.
+fn locked() -> Vec<Locked> {
+    let lock = std::fs::read_to_string(root().join("Cargo.lock")).expect("a lock file");
+    lock.split("[[package]]")
+        .skip(1)
+        .map(|package| {
+            let field = |name: &str| {
+                package
+                    .lines()
+                    .find_map(|line| line.strip_prefix(name)?.strip_prefix(" = "))
+                    .map(|value| value.trim_matches('"').to_owned())
+            };
+            Locked {
+                name: field("name").expect("a name"),
+                version: field("version").expect("a version"),
+                source: field("source"),
+            }
+        })
+        .collect()
+}
+
+fn root() -> &'static Path {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().unwrap_or(manifest)
+}
