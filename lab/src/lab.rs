@@ -1,5 +1,6 @@
 //! A lab from its building to its removal.
 
+use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use rand::{RngExt, SeedableRng};
@@ -9,7 +10,9 @@ use crate::net::namespace::Namespace;
 use crate::net::{namespace, sysctl, wiring};
 use crate::plan::{Node, Plan};
 use crate::registry::{self, Registration};
-use crate::{LabError, Topology};
+use crate::scenario::Attack;
+use crate::traffic::{RunningAttack, RunningBenign, Servers};
+use crate::{LabError, Scenario, Topology};
 
 /// How often a random id is drawn before giving up.
 const ID_DRAWS: usize = 16;
@@ -24,6 +27,8 @@ pub struct Lab {
     namespaces: Vec<(Node, Namespace)>,
     registration: Registration,
     offloads: bool,
+    /// Running from the first traffic on.
+    servers: Mutex<Option<Servers>>,
 }
 
 impl Lab {
@@ -38,8 +43,13 @@ impl Lab {
         topology.check()?;
         let (plan, registration) = claim(topology)?;
         // From here on dropping the lab removes what there is of it.
-        let mut lab =
-            Self { plan, namespaces: Vec::new(), registration, offloads: topology.offloads };
+        let mut lab = Self {
+            plan,
+            namespaces: Vec::new(),
+            registration,
+            offloads: topology.offloads,
+            servers: Mutex::default(),
+        };
         lab.wire()?;
         Ok(lab)
     }
@@ -100,8 +110,32 @@ impl Lab {
         self.namespace(node)?.spawn(thread.to_owned(), work)
     }
 
+    /// Starts the protected host's servers, unless they run: web on 80 and 443, logins on 22,
+    /// names on 53, uploads on 873. They run until the lab is removed.
+    pub fn serve(&self) -> Result<(), LabError> {
+        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        if servers.is_none() {
+            *servers = Some(Servers::start(self)?);
+        }
+        Ok(())
+    }
+
+    /// Starts a scenario's benign traffic.
+    pub fn start_benign(&self, scenario: &Scenario) -> Result<RunningBenign, LabError> {
+        self.serve()?;
+        RunningBenign::start(self, scenario)
+    }
+
+    /// Starts one attack, whatever its scenario says about when, and returns when its first
+    /// frame is about to leave.
+    pub fn start_attack(&self, attack: &Attack) -> Result<RunningAttack, LabError> {
+        self.serve()?;
+        RunningAttack::start(self, attack)
+    }
+
     /// Removes the lab and says whether that worked; dropping it does the same silently.
     pub fn remove(self) -> Result<(), LabError> {
+        self.stop_serving();
         self.registration.remove()
     }
 
@@ -145,6 +179,10 @@ impl Lab {
             })
     }
 
+    fn stop_serving(&self) {
+        drop(self.servers.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
     fn wire(&mut self) -> Result<(), LabError> {
         let switch = Namespace::create(&self.plan.switch_namespace())?;
         for node in self.plan.nodes() {
@@ -162,6 +200,7 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
+        self.stop_serving();
         // What could not be removed stays registered and is listed as a leftover later.
         let _ = self.registration.remove();
     }

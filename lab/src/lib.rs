@@ -7,8 +7,12 @@ mod moment;
 mod net;
 mod plan;
 mod registry;
+mod report;
+mod scenario;
 mod stop;
 mod topology;
+mod traffic;
+mod truth;
 
 pub use documentation::is_documentation;
 pub use error::LabError;
@@ -16,5 +20,12 @@ pub use lab::Lab;
 pub use moment::{Moment, boot_ns};
 pub use plan::{Family, Interface, Node, Role};
 pub use registry::Registration;
+pub use report::{ClientReport, RequestStats, Sample};
+pub use scenario::{
+    Attack, AttackClass, AttackPlan, BUILTIN, Benign, BenignKind, BenignPlan, Channel, Clients,
+    Scenario,
+};
 pub use stop::Stop;
 pub use topology::{MAX_ATTACKERS, MAX_CLIENTS, Topology};
+pub use traffic::{RunningAttack, RunningBenign};
+pub use truth::{AttackTruth, GroundTruth, Sent, Sources, Transport};

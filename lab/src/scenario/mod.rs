@@ -1,0 +1,79 @@
+//! Scenarios: who sends what, when and how much, as TOML.
+//!
+//! A scenario is read as written ([`raw`]), checked once, and from then on valid.
+
+mod attack;
+mod benign;
+mod builtin;
+mod raw;
+
+use std::path::Path;
+use std::time::Duration;
+
+pub use attack::{Attack, AttackClass, AttackPlan, Channel};
+pub use benign::{Benign, BenignKind, BenignPlan, Clients};
+pub use builtin::BUILTIN;
+
+use crate::{LabError, Topology};
+
+/// Benign traffic and attacks around one topology, all within bounds.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Its name.
+    pub name: String,
+    /// One line that says what it is for.
+    pub summary: String,
+    /// Where all its randomness comes from: the same seed draws the same sizes and pauses.
+    pub seed: u64,
+    /// How long it runs when it is run as a whole.
+    pub duration: Duration,
+    /// The lab it wants.
+    pub topology: Topology,
+    /// What the benign clients do.
+    pub benign: Vec<Benign>,
+    /// What the attackers do.
+    pub attacks: Vec<Attack>,
+}
+
+impl Scenario {
+    /// A scenario that ships with the lab; [`BUILTIN`] lists them.
+    pub fn builtin(name: &str) -> Result<Self, LabError> {
+        let Some((_, text)) = BUILTIN.iter().find(|(known, _)| *known == name) else {
+            let known: Vec<_> = BUILTIN.iter().map(|(name, _)| *name).collect();
+            return Err(LabError::Invalid(format!(
+                "no scenario `{name}` is built in; there are {}, or give a path",
+                known.join(", ")
+            )));
+        };
+        Self::parse(&format!("the built-in scenario `{name}`"), text)
+    }
+
+    /// Reads a scenario from a file.
+    pub fn load(path: &Path) -> Result<Self, LabError> {
+        let text = std::fs::read_to_string(path).map_err(|source| LabError::File {
+            doing: "read",
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(&path.display().to_string(), &text)
+    }
+
+    /// Reads a scenario from TOML; `origin` names it in messages.
+    pub fn parse(origin: &str, text: &str) -> Result<Self, LabError> {
+        raw::RawScenario::parse(text)
+            .and_then(Self::try_from)
+            .map_err(|message| LabError::Scenario { origin: origin.to_owned(), message })
+    }
+
+    /// The attack of this name.
+    pub fn attack(&self, name: &str) -> Result<&Attack, LabError> {
+        self.attacks.iter().find(|attack| attack.name == name).ok_or_else(|| {
+            let known: Vec<_> = self.attacks.iter().map(|attack| attack.name.as_str()).collect();
+            LabError::Invalid(format!(
+                "the scenario `{}` has no attack `{name}`; it has {}",
+                self.name,
+                known.join(", ")
+            ))
+        })
+    }
+}

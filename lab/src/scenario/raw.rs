@@ -1,0 +1,214 @@
+//! A scenario as written, and how it becomes a valid one.
+
+use std::collections::HashSet;
+use std::fmt::Display;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::benign::All;
+use super::{Attack, AttackPlan, Benign, BenignPlan, Clients, Scenario};
+use crate::{Family, Topology};
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawScenario {
+    name: String,
+    #[serde(default)]
+    summary: String,
+    #[serde(default = "usual_seed")]
+    seed: u64,
+    #[serde(with = "duration")]
+    duration: Duration,
+    #[serde(default)]
+    topology: Topology,
+    #[serde(default)]
+    benign: Vec<RawBenign>,
+    #[serde(default)]
+    attack: Vec<RawAttack>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawBenign {
+    does: BenignPlan,
+    #[serde(default = "all_clients")]
+    clients: Clients,
+    #[serde(default = "both_families")]
+    families: Vec<Family>,
+    #[serde(with = "duration", default)]
+    start: Duration,
+    #[serde(default)]
+    duration: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAttack {
+    name: Option<String>,
+    does: AttackPlan,
+    #[serde(default)]
+    attacker: usize,
+    #[serde(default = "usual_family")]
+    family: Family,
+    #[serde(with = "duration", default)]
+    start: Duration,
+    #[serde(with = "duration")]
+    duration: Duration,
+}
+
+/// A duration inside an `Option`.
+#[derive(Debug, Deserialize)]
+struct Text(#[serde(with = "duration")] Duration);
+
+impl RawScenario {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|error| {
+            let line = error.span().map(|span| {
+                let before = text.get(..span.start).unwrap_or_default();
+                1 + before.matches('\n').count()
+            });
+            let message = error.message().replace('\n', " ");
+            line.map_or(message.clone(), |line| format!("line {line}: {message}"))
+        })
+    }
+}
+
+impl TryFrom<RawScenario> for Scenario {
+    type Error = String;
+
+    fn try_from(raw: RawScenario) -> Result<Self, String> {
+        raw.topology.check().map_err(|error| error.to_string())?;
+        let clients = raw.topology.clients;
+        let benign = numbered(raw.benign, "benign", |_, benign| benign.valid(clients))?;
+        let attackers = raw.topology.attackers;
+        let attacks = numbered(raw.attack, "attack", |index, attack| {
+            attack.valid(attackers, raw.seed.wrapping_add(1_000 + index as u64))
+        })?;
+        let mut names = HashSet::new();
+        if let Some(twice) = attacks.iter().find(|attack| !names.insert(&attack.name)) {
+            return Err(format!("two attacks are named `{}`; give one a `name`", twice.name));
+        }
+        if !(Duration::from_secs(1)..=Duration::from_hours(2)).contains(&raw.duration) {
+            return Err(format!(
+                "`duration` must be 1s to 2h, got {}",
+                humantime::format_duration(raw.duration)
+            ));
+        }
+        Ok(Self {
+            name: raw.name,
+            summary: raw.summary,
+            seed: raw.seed,
+            duration: raw.duration,
+            topology: raw.topology,
+            benign,
+            attacks,
+        })
+    }
+}
+
+impl RawBenign {
+    fn valid(self, clients: usize) -> Result<Benign, String> {
+        self.does.check()?;
+        if let Clients::Some(indices) = &self.clients {
+            indices.iter().try_for_each(|index| member("clients", *index, clients))?;
+        }
+        if self.families.is_empty() {
+            return Err("`families` must name v4, v6 or both, got none".to_owned());
+        }
+        Ok(Benign {
+            does: self.does,
+            clients: self.clients,
+            families: self.families,
+            start: self.start,
+            duration: self.duration.map(|text| text.0),
+        })
+    }
+}
+
+impl RawAttack {
+    fn valid(self, attackers: usize, seed: u64) -> Result<Attack, String> {
+        member("attacker", self.attacker, attackers)?;
+        let attack = Attack {
+            name: self.name.unwrap_or_else(|| self.does.class().name().to_owned()),
+            does: self.does,
+            attacker: self.attacker,
+            family: self.family,
+            start: self.start,
+            duration: self.duration,
+            seed,
+        };
+        attack.check()?;
+        Ok(attack)
+    }
+}
+
+/// Converts each entry of a list, and says which one was wrong.
+fn numbered<T, U>(
+    entries: Vec<T>,
+    list: &str,
+    convert: impl Fn(usize, T) -> Result<U, String>,
+) -> Result<Vec<U>, String> {
+    entries
+        .into_iter()
+        .enumerate()
+        .map(|(index, entry)| {
+            convert(index, entry).map_err(|message| format!("{list} {}: {message}", index + 1))
+        })
+        .collect()
+}
+
+fn member(name: &str, index: usize, count: usize) -> Result<(), String> {
+    if index < count {
+        Ok(())
+    } else {
+        Err(format!("`{name}` names the index {index}, but the topology has {count} of them"))
+    }
+}
+
+/// Checks a measure against its bounds.
+pub(super) fn within<T: PartialOrd + Display>(
+    name: &str,
+    value: T,
+    least: T,
+    most: T,
+) -> Result<(), String> {
+    if least <= value && value <= most {
+        Ok(())
+    } else {
+        Err(format!("`{name}` must be {least} to {most}, got {value}"))
+    }
+}
+
+fn usual_seed() -> u64 {
+    42
+}
+
+fn all_clients() -> Clients {
+    Clients::All(All::All)
+}
+
+fn both_families() -> Vec<Family> {
+    vec![Family::V4, Family::V6]
+}
+
+fn usual_family() -> Family {
+    Family::V4
+}
+
+/// Durations written as `350ms`, `1m 30s`.
+pub(super) mod duration {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, de::Error};
+
+    pub(in crate::scenario) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Duration, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        humantime::parse_duration(&text).map_err(|error| {
+            D::Error::custom(format!("`{text}` is no duration like `350ms` or `1m 30s`: {error}"))
+        })
+    }
+}

@@ -1,0 +1,170 @@
+//! Attacks whose frames are crafted: scans and floods.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::{Duration, Instant};
+
+use super::trigger::Trigger;
+use super::{Engagement, Family};
+use crate::plan::spoofed_network;
+use crate::scenario::AttackPlan;
+use crate::traffic::draw::Draw;
+use crate::traffic::frame::{Content, Envelope, Injector};
+use crate::traffic::pace::Pace;
+use crate::traffic::wire::FILLER;
+use crate::{LabError, Stop};
+
+/// The ports of a flood that names none, clear of the host's own servers.
+pub(super) const ANY_PORT: [u16; 2] = [1_024, 65_535];
+/// The ports a crafted frame comes from.
+const SOURCE_PORTS: [u16; 2] = [1_024, 65_535];
+/// The longest sleep, so that the stop flag is minded.
+const NAP: Duration = Duration::from_millis(50);
+
+/// Sends the attack's frames until its time is up or it is stopped.
+pub(super) fn send(
+    engagement: &Engagement,
+    stop: &Stop,
+    trigger: &Trigger,
+) -> Result<(), LabError> {
+    let failed = |error| {
+        LabError::system(format!("send the frames of `{}`", engagement.attack.name), error)
+    };
+    let link = engagement.attacker.interface();
+    let envelope = Envelope {
+        source_mac: link.mac,
+        target_mac: engagement.host.interfaces[engagement.attacker.segment()].mac,
+        vlan: engagement.attack.does.vlan(),
+    };
+    let injector = Injector::open(&link.name).map_err(failed)?;
+    let mut author = Author::new(engagement);
+    let mut rhythm = Rhythm::of(&engagement.attack.does);
+    let mut frame = Vec::with_capacity(1_600);
+    let end = Instant::now() + engagement.attack.duration;
+    while !stop.is_stopped() && Instant::now() < end {
+        for _ in 0..rhythm.take() {
+            let (source, content) = author.next(engagement);
+            envelope.seal(source, engagement.victim, content, &mut frame).map_err(failed)?;
+            trigger.pull();
+            if injector.send(&frame).map_err(failed)? {
+                trigger.frames(1);
+            } else {
+                trigger.refused_frames(1);
+            }
+        }
+        let left = end.saturating_duration_since(Instant::now());
+        std::thread::sleep(rhythm.wait(&mut author.draw).min(NAP).min(left));
+    }
+    Ok(())
+}
+
+/// When frames are due: at a rate, or one at a time with a jittered period.
+enum Rhythm {
+    Steady(Pace),
+    Sparse { period: Duration, next: Option<Instant> },
+}
+
+impl Rhythm {
+    fn of(plan: &AttackPlan) -> Self {
+        match *plan {
+            AttackPlan::LowAndSlowScan { period, .. } => Self::Sparse { period, next: None },
+            AttackPlan::SynScan { rate, .. }
+            | AttackPlan::SynFlood { rate, .. }
+            | AttackPlan::SpoofedSynFlood { rate, .. }
+            | AttackPlan::UdpFlood { rate, .. }
+            | AttackPlan::IcmpFlood { rate, .. } => Self::Steady(Pace::new(rate)),
+            // The others are not crafted.
+            _ => Self::Steady(Pace::new(1)),
+        }
+    }
+
+    fn take(&mut self) -> u64 {
+        match self {
+            Self::Steady(pace) => pace.take(),
+            Self::Sparse { next: Some(next), .. } if *next > Instant::now() => 0,
+            Self::Sparse { next, .. } => {
+                *next = None;
+                1
+            }
+        }
+    }
+
+    fn wait(&mut self, draw: &mut Draw) -> Duration {
+        match self {
+            Self::Steady(pace) => pace.wait(),
+            Self::Sparse { period, next } => {
+                let next = *next.get_or_insert_with(|| Instant::now() + draw.around(*period, 0.25));
+                next.saturating_duration_since(Instant::now())
+            }
+        }
+    }
+}
+
+/// Makes up the frames one after the other.
+struct Author {
+    draw: Draw,
+    /// The ports of a scan in the order in which they are asked.
+    ports: Vec<u16>,
+    sent: usize,
+}
+
+impl Author {
+    fn new(engagement: &Engagement) -> Self {
+        let mut draw = engagement.draw(0);
+        let mut ports = match engagement.attack.does {
+            AttackPlan::SynScan { ports, .. } | AttackPlan::LowAndSlowScan { ports, .. } => {
+                (ports[0]..=ports[1]).collect()
+            }
+            _ => Vec::new(),
+        };
+        draw.shuffle(&mut ports);
+        Self { draw, ports, sent: 0 }
+    }
+
+    fn next(&mut self, engagement: &Engagement) -> (IpAddr, Content<'static>) {
+        let nth = self.sent;
+        self.sent += 1;
+        let source = engagement.source;
+        let source_port = self.draw.between_u16(SOURCE_PORTS[0], SOURCE_PORTS[1]);
+        let sequence = sequence_number(&mut self.draw);
+        match engagement.attack.does {
+            AttackPlan::SynFlood { port, .. } => {
+                (source, Content::Syn { source_port, target_port: port, sequence })
+            }
+            AttackPlan::SpoofedSynFlood { port, .. } => {
+                let source = spoofed(engagement, &mut self.draw);
+                (source, Content::Syn { source_port, target_port: port, sequence })
+            }
+            AttackPlan::UdpFlood { port, payload, .. } => {
+                let target_port =
+                    port.unwrap_or_else(|| self.draw.between_u16(ANY_PORT[0], ANY_PORT[1]));
+                let payload = &FILLER[..usize::from(payload)];
+                (source, Content::Datagram { source_port, target_port, payload })
+            }
+            AttackPlan::IcmpFlood { payload, .. } => {
+                let sequence = u16::try_from(nth % 0x1_0000).unwrap_or(0);
+                let payload = &FILLER[..usize::from(payload)];
+                (source, Content::Echo { id: 0x6c61, sequence, payload })
+            }
+            _ => {
+                let target_port = self.ports[nth % self.ports.len()];
+                (source, Content::Syn { source_port, target_port, sequence })
+            }
+        }
+    }
+}
+
+fn sequence_number(draw: &mut Draw) -> u32 {
+    u32::try_from(draw.between(0, u64::from(u32::MAX))).unwrap_or(0)
+}
+
+/// An address of the network kept for spoofed sources, never its first or last.
+fn spoofed(engagement: &Engagement, draw: &mut Draw) -> IpAddr {
+    let (v4, v6) = spoofed_network(engagement.attacker.segment());
+    match engagement.attack.family {
+        Family::V4 => {
+            let host = u32::from(draw.between_u16(1, 126));
+            Ipv4Addr::from_bits(v4.to_bits() | host).into()
+        }
+        Family::V6 => Ipv6Addr::from_bits(v6.to_bits() | u128::from(draw.bits().max(1))).into(),
+    }
+}

@@ -1,0 +1,87 @@
+//! When an attack began, and what it sent.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use crate::Moment;
+use crate::truth::Sent;
+
+/// What an attack has sent so far.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    frames: AtomicU64,
+    refused_frames: AtomicU64,
+    connections: AtomicU64,
+    bytes: AtomicU64,
+    ended: Mutex<Option<Moment>>,
+}
+
+impl Tally {
+    /// The counts; exact once the attack's threads have ended.
+    pub(super) fn sent(&self) -> Sent {
+        // The threads were joined, or the counts are only looked at: no order is needed.
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Sent {
+            frames: read(&self.frames),
+            refused_frames: read(&self.refused_frames),
+            connections: read(&self.connections),
+            bytes: read(&self.bytes),
+        }
+    }
+
+    /// When something was last sent.
+    pub(super) fn ended(&self) -> Option<Moment> {
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, counter: &AtomicU64, count: u64) {
+        counter.fetch_add(count, Ordering::Relaxed);
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(Moment::now());
+    }
+}
+
+/// Tells the moment of the first frame, and keeps the tally. Clones share it.
+#[derive(Clone, Debug)]
+pub(super) struct Trigger {
+    tally: Arc<Tally>,
+    began: Arc<OnceLock<Moment>>,
+    tell: Sender<Moment>,
+}
+
+impl Trigger {
+    pub(super) fn new(tally: Arc<Tally>) -> (Self, Receiver<Moment>) {
+        let (tell, told) = mpsc::channel();
+        (Self { tally, began: Arc::default(), tell }, told)
+    }
+
+    /// To be called right before each sending; the first call tells the moment.
+    pub(super) fn pull(&self) {
+        self.began.get_or_init(|| {
+            let now = Moment::now();
+            // Whoever started the attack waits for this, or has given it up.
+            let _ = self.tell.send(now);
+            now
+        });
+    }
+
+    /// Counts frames the kernel took.
+    pub(super) fn frames(&self, count: u64) {
+        self.tally.add(&self.tally.frames, count);
+    }
+
+    /// Counts frames the kernel did not take.
+    pub(super) fn refused_frames(&self, count: u64) {
+        self.tally.refused_frames.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Counts a connection that is begun.
+    pub(super) fn connection(&self) {
+        self.tally.add(&self.tally.connections, 1);
+    }
+
+    /// Counts payload bytes.
+    pub(super) fn bytes(&self, count: u64) {
+        self.tally.add(&self.tally.bytes, count);
+    }
+}

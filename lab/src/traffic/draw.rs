@@ -1,0 +1,96 @@
+//! Random sizes and times from a seeded generator.
+
+use std::time::Duration;
+
+use rand::{RngExt, SeedableRng};
+use rand_distr::{Distribution, Exp1, Pareto};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+/// A seeded source of sizes and times.
+#[derive(Debug)]
+pub(crate) struct Draw(Xoshiro256PlusPlus);
+
+impl Draw {
+    /// A source of its own for the `nth` task under a seed.
+    pub(crate) fn new(seed: u64, nth: u64) -> Self {
+        // The odd constant (2^64 over the golden ratio) keeps the streams of neighbours apart;
+        // seeding scrambles the sum.
+        let seed = seed.wrapping_add(nth.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        Self(Xoshiro256PlusPlus::seed_from_u64(seed))
+    }
+
+    /// An exponential time with this mean, cut off at ten times the mean.
+    pub(crate) fn pause(&mut self, mean: Duration) -> Duration {
+        let times: f64 = Exp1.sample(&mut self.0);
+        mean.mul_f64(times.min(10.0))
+    }
+
+    /// A time that differs from `middle` by at most this share, uniformly.
+    pub(crate) fn around(&mut self, middle: Duration, share: f64) -> Duration {
+        middle.mul_f64(1.0 + share * self.0.random_range(-1.0..=1.0))
+    }
+
+    /// A heavy-tailed size: Pareto of shape 1.2, within bounds.
+    pub(crate) fn heavy(&mut self, least: u32, most: u32) -> u64 {
+        // The scale is positive, so the distribution exists.
+        let size = Pareto::new(f64::from(least.max(1)), 1.2)
+            .map_or(f64::from(least), |pareto| pareto.sample(&mut self.0));
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a positive number that was just bounded by a u32"
+        )]
+        let size = size.min(f64::from(most)) as u64;
+        size
+    }
+
+    /// A whole number from `least` to `most`.
+    pub(crate) fn between(&mut self, least: u64, most: u64) -> u64 {
+        self.0.random_range(least..=most)
+    }
+
+    /// The same for a small one.
+    pub(crate) fn between_u16(&mut self, least: u16, most: u16) -> u16 {
+        self.0.random_range(least..=most)
+    }
+
+    /// The same for the size of something in memory.
+    pub(crate) fn size(&mut self, least: usize, most: usize) -> usize {
+        self.0.random_range(least..=most)
+    }
+
+    /// Random bits.
+    pub(crate) fn bits(&mut self) -> u64 {
+        self.0.random()
+    }
+
+    /// Puts a list in random order.
+    pub(crate) fn shuffle<T>(&mut self, list: &mut [T]) {
+        for last in (1..list.len()).rev() {
+            list.swap(last, self.0.random_range(0..=last));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_draws_the_same() {
+        let all = |nth| {
+            let mut draw = Draw::new(7, nth);
+            (draw.bits(), draw.heavy(100, 10_000), draw.pause(Duration::from_secs(1)))
+        };
+        assert_eq!(all(1), all(1));
+        assert_ne!(all(1), all(2));
+    }
+
+    #[test]
+    fn heavy_sizes_stay_within_bounds() {
+        let mut draw = Draw::new(7, 0);
+        for _ in 0..10_000 {
+            assert!((100..=5_000).contains(&draw.heavy(100, 5_000)));
+        }
+    }
+}
