@@ -63,17 +63,13 @@ pub(crate) fn parse(typed: impl IntoIterator<Item = String>) -> Result<Command, 
     match name.as_str() {
         "help" => Ok(Command::Help),
         "setup" => without_options(&options, Command::Setup),
-        "demo" => Ok(Command::Demo {
-            passed_on: after_separator(options),
-        }),
+        "demo" => Ok(Command::Demo { passed_on: after_separator(options) }),
         "test" => match options.as_slice() {
             [] => Ok(Command::Test { quick: false }),
             [only] if only == "--quick" => Ok(Command::Test { quick: true }),
             [first, ..] => Err(format!("`test` takes only `--quick`, got `{first}`")),
         },
-        "bench" => Ok(Command::Bench {
-            passed_on: after_separator(options),
-        }),
+        "bench" => Ok(Command::Bench { passed_on: after_separator(options) }),
         "lint" => without_options(&options, Command::Lint),
         "docs" => without_options(&options, Command::Docs),
         other => Err(format!("no command is called `{other}`")),
@@ -124,30 +120,10 @@ mod tests {
             ("test", Command::Test { quick: false }),
             ("test --quick", Command::Test { quick: true }),
             ("demo", Command::Demo { passed_on: vec![] }),
-            (
-                "demo --json",
-                Command::Demo {
-                    passed_on: strings(&["--json"]),
-                },
-            ),
-            (
-                "demo -- --json",
-                Command::Demo {
-                    passed_on: strings(&["--json"]),
-                },
-            ),
-            (
-                "demo -- --help",
-                Command::Demo {
-                    passed_on: strings(&["--help"]),
-                },
-            ),
-            (
-                "bench -- a -- b",
-                Command::Bench {
-                    passed_on: strings(&["a", "--", "b"]),
-                },
-            ),
+            ("demo --json", Command::Demo { passed_on: strings(&["--json"]) }),
+            ("demo -- --json", Command::Demo { passed_on: strings(&["--json"]) }),
+            ("demo -- --help", Command::Demo { passed_on: strings(&["--help"]) }),
+            ("bench -- a -- b", Command::Bench { passed_on: strings(&["a", "--", "b"]) }),
         ];
         for (line, expected) in cases {
             assert_eq!(parsed(line), Ok(expected), "{line}");
@@ -162,10 +138,7 @@ mod tests {
             ("setup now", "this command takes no options, got `now`"),
             ("lint --fix", "this command takes no options, got `--fix`"),
             ("test --fast", "`test` takes only `--quick`, got `--fast`"),
-            (
-                "test --quick more",
-                "`test` takes only `--quick`, got `--quick`",
-            ),
+            ("test --quick more", "`test` takes only `--quick`, got `--quick`"),
         ];
         for (line, expected) in cases {
             assert_eq!(parsed(line), Err(expected.to_owned()), "{line}");

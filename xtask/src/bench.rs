@@ -8,8 +8,8 @@ use crate::failure::Failure;
 use crate::invoke;
 use crate::workspace::Workspace;
 
-/// What the scoring and training benches are compared with, at the version of the published
-/// figures.
+/// What the scoring and training benches are compared with, pinned so that two runs compare with
+/// the same.
 const COMPARED_WITH: [&str; 1] = ["scikit-learn==1.7.2"];
 
 /// Names the Python interpreter that can import [`COMPARED_WITH`]; unset where there is none, and
@@ -20,15 +20,7 @@ const VARIABLE: &str = "WEIR_BENCH_PYTHON";
 pub(crate) fn run(workspace: &Workspace, passed_on: &[String]) -> Result<ExitCode, Failure> {
     let python = ensure_python(workspace);
     let mut command = workspace.cargo();
-    command.args([
-        "run",
-        "--release",
-        "--package",
-        "benches",
-        "--bin",
-        "weir-bench",
-        "--",
-    ]);
+    command.args(["run", "--release", "--package", "benches", "--bin", "weir-bench", "--"]);
     match python {
         Some(python) => command.env(VARIABLE, python),
         None => command.env_remove(VARIABLE),
@@ -43,11 +35,7 @@ fn ensure_python(workspace: &Workspace) -> Option<PathBuf> {
     if is_complete(workspace, &python) {
         return Some(python);
     }
-    println!(
-        "bench: making {} with {}",
-        folder.display(),
-        COMPARED_WITH.join(", ")
-    );
+    println!("bench: making {} with {}", folder.display(), COMPARED_WITH.join(", "));
     match make(workspace, &folder, &python) {
         Ok(()) => Some(python),
         Err(failure) => {
@@ -60,23 +48,14 @@ fn ensure_python(workspace: &Workspace) -> Option<PathBuf> {
 fn make(workspace: &Workspace, folder: &Path, python: &Path) -> Result<(), Failure> {
     let by_hand = "install Debian's python3-venv and check the network, then run this again";
     invoke::or_fail(
-        workspace
-            .command("python3")
-            .args(["-m", "venv", "--clear"])
-            .arg(folder),
+        workspace.command("python3").args(["-m", "venv", "--clear"]).arg(folder),
         "the virtual environment could not be made",
         by_hand,
     )?;
     invoke::or_fail(
         workspace
             .command(&python.to_string_lossy())
-            .args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-            ])
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
             .args(COMPARED_WITH),
         "its packages could not be installed",
         by_hand,
@@ -91,7 +70,5 @@ fn is_complete(workspace: &Workspace, python: &Path) -> bool {
     let mut command = workspace.command(&python.to_string_lossy());
     command.args(["-m", "pip", "freeze", "--disable-pip-version-check"]);
     let installed = invoke::captured(&mut command).unwrap_or_default();
-    COMPARED_WITH
-        .iter()
-        .all(|wanted| installed.lines().any(|line| line == *wanted))
+    COMPARED_WITH.iter().all(|wanted| installed.lines().any(|line| line == *wanted))
 }

@@ -26,42 +26,23 @@ enum Work {
     /// Counts as one: it holds or not.
     Check(Command),
     /// Counts each test.
-    Tests {
-        command: Command,
-        dialect: Dialect,
-        target: std::path::PathBuf,
-    },
+    Tests { command: Command, dialect: Dialect, target: std::path::PathBuf },
     /// A check of something that is fetched first; skipped where that cannot be had.
-    FetchedCheck {
-        fetch: Command,
-        check: Command,
-        without: &'static str,
-    },
+    FetchedCheck { fetch: Command, check: Command, without: &'static str },
     /// Counts as one skipped.
     Skip(String),
 }
 
 /// Formatting and clippy.
 pub(crate) fn lints(workspace: &Workspace) -> Vec<Step> {
-    vec![
-        formatting(workspace),
-        clippy(workspace),
-        clippy_of_ebpf(workspace),
-    ]
+    vec![formatting(workspace), clippy(workspace), clippy_of_ebpf(workspace)]
 }
 
 /// Rustdoc.
 pub(crate) fn docs(workspace: &Workspace) -> Vec<Step> {
     let mut command = workspace.cargo();
-    command
-        .env("RUSTDOCFLAGS", "-D warnings")
-        .arg("doc")
-        .args(HOST)
-        .arg("--no-deps");
-    vec![Step {
-        name: "docs",
-        work: Work::Check(command),
-    }]
+    command.env("RUSTDOCFLAGS", "-D warnings").arg("doc").args(HOST).arg("--no-deps");
+    vec![Step { name: "docs", work: Work::Check(command) }]
 }
 
 /// Everything; `quick` leaves out the integration tests.
@@ -83,16 +64,10 @@ impl Step {
                 let status = invoke::visibly(&mut command)?;
                 Ok(Tally::of_check(self.name, status.success()))
             }
-            Work::Tests {
-                command,
-                dialect,
-                target,
-            } => run_tests(self.name, command, dialect, &target),
-            Work::FetchedCheck {
-                mut fetch,
-                mut check,
-                without,
-            } => {
+            Work::Tests { command, dialect, target } => {
+                run_tests(self.name, command, dialect, &target)
+            }
+            Work::FetchedCheck { mut fetch, mut check, without } => {
                 if !invoke::visibly(&mut fetch)?.success() {
                     return Ok(Tally::of_skip(self.name, without));
                 }
@@ -107,22 +82,13 @@ impl Step {
 fn formatting(workspace: &Workspace) -> Step {
     let mut command = workspace.cargo();
     command.args(["fmt", "--all", "--check"]);
-    Step {
-        name: "formatting",
-        work: Work::Check(command),
-    }
+    Step { name: "formatting", work: Work::Check(command) }
 }
 
 fn clippy(workspace: &Workspace) -> Step {
     let mut command = workspace.cargo();
-    command
-        .arg("clippy")
-        .args(HOST)
-        .args(["--all-targets", "--", "-D", "warnings"]);
-    Step {
-        name: "clippy",
-        work: Work::Check(command),
-    }
+    command.arg("clippy").args(HOST).args(["--all-targets", "--", "-D", "warnings"]);
+    Step { name: "clippy", work: Work::Check(command) }
 }
 
 /// The programs are linted for the target they are built for, core included, which the stable
@@ -133,18 +99,9 @@ fn clippy_of_ebpf(workspace: &Workspace) -> Step {
     command
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_TARGET_DIR", workspace.target().join("xtask/ebpf"))
-        .args([
-            "clippy",
-            "--package",
-            "flows-ebpf",
-            "--target",
-            "bpfel-unknown-none",
-        ])
+        .args(["clippy", "--package", "flows-ebpf", "--target", "bpfel-unknown-none"])
         .args(["-Z", "build-std=core", "--", "-D", "warnings"]);
-    Step {
-        name: "clippy of the eBPF programs",
-        work: Work::Check(command),
-    }
+    Step { name: "clippy of the eBPF programs", work: Work::Check(command) }
 }
 
 fn tests(workspace: &Workspace, quick: bool) -> Step {
@@ -157,39 +114,22 @@ fn tests(workspace: &Workspace, quick: bool) -> Step {
         command.arg("test");
         Dialect::Libtest
     };
-    command
-        .args(HOST)
-        .arg("--no-fail-fast")
-        .args(["--lib", "--bins"]);
+    command.args(HOST).arg("--no-fail-fast").args(["--lib", "--bins"]);
     if !quick {
         command.args(["--tests", "--examples"]);
     }
     let target = workspace.target().to_path_buf();
     let name = if quick { "unit tests" } else { "tests" };
-    Step {
-        name,
-        work: Work::Tests {
-            command,
-            dialect,
-            target,
-        },
-    }
+    Step { name, work: Work::Tests { command, dialect, target } }
 }
 
 fn doc_tests(workspace: &Workspace) -> Step {
     let mut command = workspace.cargo();
-    command
-        .arg("test")
-        .args(HOST)
-        .args(["--doc", "--no-fail-fast"]);
+    command.arg("test").args(HOST).args(["--doc", "--no-fail-fast"]);
     let target = workspace.target().to_path_buf();
     Step {
         name: "documentation tests",
-        work: Work::Tests {
-            command,
-            dialect: Dialect::Libtest,
-            target,
-        },
+        work: Work::Tests { command, dialect: Dialect::Libtest, target },
     }
 }
 
@@ -203,11 +143,7 @@ fn dependencies(workspace: &Workspace) -> [Step; 2] {
     let is_installed = invoke::captured(&mut deny(&["--version"])).is_some();
     let where_installed = |work: Work| {
         let why = "cargo-deny is not installed (`cargo install cargo-deny --locked`)";
-        if is_installed {
-            work
-        } else {
-            Work::Skip(why.to_owned())
-        }
+        if is_installed { work } else { Work::Skip(why.to_owned()) }
     };
     [
         Step {
@@ -232,22 +168,14 @@ fn notebooks(root: &Path) -> Option<Step> {
         .into_iter()
         .flatten()
         .filter_map(Result::ok)
-        .filter(|entry| {
-            entry
-                .path()
-                .extension()
-                .is_some_and(|extension| extension == "ipynb")
-        })
+        .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "ipynb"))
         .count();
     if found == 0 {
         println!("notebooks: 0 to run");
         return None;
     }
     let why = format!("nothing here runs notebooks yet, and there are {found}");
-    Some(Step {
-        name: "notebooks",
-        work: Work::Skip(why),
-    })
+    Some(Step { name: "notebooks", work: Work::Skip(why) })
 }
 
 fn run_tests(
@@ -258,10 +186,7 @@ fn run_tests(
 ) -> Result<Tally, Failure> {
     let unusable = |error: std::io::Error| {
         Failure::new(
-            format!(
-                "the log of skipped tests in {} cannot be used: {error}",
-                target.display()
-            ),
+            format!("the log of skipped tests in {} cannot be used: {error}", target.display()),
             "make the folder writable, or name another with CARGO_TARGET_DIR",
         )
     };

@@ -13,14 +13,7 @@ use crate::workspace::Workspace;
 /// asks nothing. Without root weir itself says so and runs the same loop offline.
 pub(crate) fn run(workspace: &Workspace, passed_on: &[String]) -> Result<ExitCode, Failure> {
     invoke::or_fail(
-        workspace.cargo().args([
-            "build",
-            "--release",
-            "--package",
-            "collector",
-            "--bin",
-            "weir",
-        ]),
+        workspace.cargo().args(["build", "--release", "--package", "collector", "--bin", "weir"]),
         "weir could not be built",
         "read the compiler's first error above; `cargo xtask setup` checks the tools",
     )?;
@@ -82,11 +75,7 @@ mod tests {
         ];
         for (name, expected) in cases {
             let variables = [(OsString::from(name), OsString::from("x"))];
-            assert_eq!(
-                !forwarded(variables.into_iter()).is_empty(),
-                expected,
-                "{name}"
-            );
+            assert_eq!(!forwarded(variables.into_iter()).is_empty(), expected, "{name}");
         }
     }
 }

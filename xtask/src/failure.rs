@@ -12,10 +12,7 @@ pub(crate) struct Failure {
 impl Failure {
     /// `what` is a clause in lower case; `remedy` an imperative, often with a command in it.
     pub(crate) fn new(what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            remedy: remedy.into(),
-        }
+        Self { what: what.into(), remedy: remedy.into() }
     }
 }
 

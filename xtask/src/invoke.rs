@@ -27,19 +27,13 @@ pub(crate) fn shown(command: &Command) -> String {
         _ => command.get_program(),
     };
     let words = std::iter::once(program).chain(command.get_args());
-    variables
-        .chain(words.map(quoted))
-        .collect::<Vec<_>>()
-        .join(" ")
+    variables.chain(words.map(quoted)).collect::<Vec<_>>().join(" ")
 }
 
 /// Prints the command, runs it with this program's own outputs, and returns how it ended.
 pub(crate) fn visibly(command: &mut Command) -> Result<ExitStatus, Failure> {
     announce(command);
-    command
-        .stdin(Stdio::null())
-        .status()
-        .map_err(|error| not_started(command, &error))
+    command.stdin(Stdio::null()).status().map_err(|error| not_started(command, &error))
 }
 
 /// Like [`visibly`], and an exit code other than 0 is a failure with `remedy`.
@@ -48,23 +42,13 @@ pub(crate) fn or_fail(command: &mut Command, what: &str, remedy: &str) -> Result
     if status.success() {
         return Ok(());
     }
-    Err(Failure::new(
-        format!("{what}: `{}` ended with {status}", shown(command)),
-        remedy,
-    ))
+    Err(Failure::new(format!("{what}: `{}` ended with {status}", shown(command)), remedy))
 }
 
 /// What the command prints to its standard output, or `None` where it cannot run or fails.
 pub(crate) fn captured(command: &mut Command) -> Option<String> {
-    let output = command
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Prints and runs the command; passes both outputs through, and each line of the one listened
@@ -80,9 +64,7 @@ pub(crate) fn listening(
         Listen::Stdout => command.stdout(Stdio::piped()),
         Listen::Stderr => command.stderr(Stdio::piped()),
     };
-    let mut child = command
-        .spawn()
-        .map_err(|error| not_started(command, &error))?;
+    let mut child = command.spawn().map_err(|error| not_started(command, &error))?;
     if let Some(stdout) = child.stdout.take() {
         pass_lines(BufReader::new(stdout), std::io::stdout(), &mut hear);
     }
@@ -108,10 +90,7 @@ fn announce(command: &Command) {
 fn not_started(command: &Command, error: &std::io::Error) -> Failure {
     Failure::new(
         format!("cannot run `{}`: {error}", shown(command)),
-        format!(
-            "check that `{}` is installed and in PATH",
-            command.get_program().display()
-        ),
+        format!("check that `{}` is installed and in PATH", command.get_program().display()),
     )
 }
 
@@ -142,22 +121,16 @@ mod tests {
     #[test]
     fn a_command_is_shown_as_it_could_be_typed() {
         let mut command = Command::new("cargo");
-        command
-            .args(["test", "--", "a b", "it's", ""])
-            .env("RUSTDOCFLAGS", "-D warnings");
+        command.args(["test", "--", "a b", "it's", ""]).env("RUSTDOCFLAGS", "-D warnings");
         command.env("PATH", "/not/shown").env_remove("NOT_SHOWN");
-        assert_eq!(
-            shown(&command),
-            r"RUSTDOCFLAGS='-D warnings' cargo test -- 'a b' 'it'\''s' ''"
-        );
+        assert_eq!(shown(&command), r"RUSTDOCFLAGS='-D warnings' cargo test -- 'a b' 'it'\''s' ''");
     }
 
     #[test]
     fn lines_of_the_chosen_output_are_heard() {
-        for (listen, expected) in [
-            (Listen::Stdout, vec!["one", "two"]),
-            (Listen::Stderr, vec!["three"]),
-        ] {
+        for (listen, expected) in
+            [(Listen::Stdout, vec!["one", "two"]), (Listen::Stderr, vec!["three"])]
+        {
             let mut heard = Vec::new();
             let mut command = Command::new("sh");
             command.args(["-c", "echo one; echo three >&2; echo two"]);

@@ -68,10 +68,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             demo::run(&workspace, &passed_on)
         }
         Command::Test { quick } => {
-            setup::prepare(
-                &workspace,
-                if quick { Purpose::Lint } else { Purpose::Test },
-            )?;
+            setup::prepare(&workspace, if quick { Purpose::Lint } else { Purpose::Test })?;
             Ok(report::run_and_sum_up(check::all(&workspace, quick)))
         }
         Command::Bench { passed_on } => {

@@ -97,14 +97,8 @@ mod tests {
                 .command(&workspace, OsStr::new("weir"), variables())
                 .map(|command| invoke::shown(&command))
         };
-        assert_eq!(
-            shown(Privilege::Sudo).as_deref(),
-            Some("sudo -n env RUST_LOG=debug weir")
-        );
-        assert_eq!(
-            shown(Privilege::Root).as_deref(),
-            Some("RUST_LOG=debug weir")
-        );
+        assert_eq!(shown(Privilege::Sudo).as_deref(), Some("sudo -n env RUST_LOG=debug weir"));
+        assert_eq!(shown(Privilege::Root).as_deref(), Some("RUST_LOG=debug weir"));
         assert_eq!(shown(Privilege::None), None);
     }
 }

@@ -26,11 +26,7 @@ pub(crate) fn run_and_sum_up(steps: Vec<Step>) -> ExitCode {
         println!("\nnot root: CONTRIBUTING.md says how to run the tests that load programs");
     }
     print!("{}", summary(&done));
-    if failed {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    }
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 fn run(step: Step) -> Done {
@@ -41,29 +37,16 @@ fn run(step: Step) -> Done {
         eprintln!("error: {failure}");
         Tally::of_check(name, false)
     });
-    Done {
-        name,
-        took: start.elapsed(),
-        tally,
-    }
+    Done { name, took: start.elapsed(), tally }
 }
 
 fn summary(done: &[Done]) -> String {
     let mut text = String::from("\n== summary\n");
     let mut total = Tally::default();
-    let width = done
-        .iter()
-        .map(|step| step.name.len())
-        .max()
-        .unwrap_or_default();
+    let width = done.iter().map(|step| step.name.len()).max().unwrap_or_default();
     for Done { name, took, tally } in done {
         let seconds = took.as_secs_f64();
-        let Tally {
-            passed,
-            failed,
-            skipped,
-            ..
-        } = tally;
+        let Tally { passed, failed, skipped, .. } = tally;
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
@@ -77,12 +60,7 @@ fn summary(done: &[Done]) -> String {
     for skip in &total.skips {
         let _ = writeln!(text, "skipped: {}: {}", skip.name, skip.why);
     }
-    let Tally {
-        passed,
-        failed,
-        skipped,
-        ..
-    } = total;
+    let Tally { passed, failed, skipped, .. } = total;
     let _ = writeln!(text, "{passed} passed, {failed} failed, {skipped} skipped");
     text
 }
@@ -92,20 +70,12 @@ mod tests {
     use super::*;
 
     fn done(name: &'static str, seconds: u64, tally: Tally) -> Done {
-        Done {
-            name,
-            took: Duration::from_secs(seconds),
-            tally,
-        }
+        Done { name, took: Duration::from_secs(seconds), tally }
     }
 
     #[test]
     fn the_summary_names_steps_failures_and_skips_and_closes_on_the_counts() {
-        let mut tests = Tally {
-            passed: 12,
-            failed: 1,
-            ..Tally::default()
-        };
+        let mut tests = Tally { passed: 12, failed: 1, ..Tally::default() };
         tests.failures.push("model tree::depth".to_owned());
         let steps = [
             done("formatting", 1, Tally::of_check("formatting", false)),

@@ -51,10 +51,7 @@ fn parse(log: &str) -> Vec<Skip> {
         .map(|line| {
             let line = line.strip_prefix("skipped: ").unwrap_or(line);
             let (name, why) = line.split_once(": ").unwrap_or((line, "no reason given"));
-            Skip {
-                name: name.trim().to_owned(),
-                why: why.trim().to_owned(),
-            }
+            Skip { name: name.trim().to_owned(), why: why.trim().to_owned() }
         })
         .collect()
 }
@@ -67,19 +64,12 @@ mod tests {
     fn each_line_is_a_name_and_a_reason() {
         let cases = [
             ("e2e::scan: not root\n", "e2e::scan", "not root"),
-            (
-                "skipped: scan: not root: CAP_BPF missing",
-                "scan",
-                "not root: CAP_BPF missing",
-            ),
+            ("skipped: scan: not root: CAP_BPF missing", "scan", "not root: CAP_BPF missing"),
             ("  scan : why ", "scan", "why"),
             ("scan", "scan", "no reason given"),
         ];
         for (line, name, why) in cases {
-            let expected = Skip {
-                name: name.to_owned(),
-                why: why.to_owned(),
-            };
+            let expected = Skip { name: name.to_owned(), why: why.to_owned() };
             assert_eq!(parse(line), [expected], "{line}");
         }
         assert_eq!(parse("\n  \n"), []);

@@ -46,29 +46,15 @@ impl Tally {
     /// One check that either held or not: formatting, for example.
     pub(crate) fn of_check(name: &str, held: bool) -> Self {
         if held {
-            return Self {
-                passed: 1,
-                ..Self::default()
-            };
+            return Self { passed: 1, ..Self::default() };
         }
-        Self {
-            failed: 1,
-            failures: vec![name.to_owned()],
-            ..Self::default()
-        }
+        Self { failed: 1, failures: vec![name.to_owned()], ..Self::default() }
     }
 
     /// One step that was left out.
     pub(crate) fn of_skip(name: &str, why: &str) -> Self {
-        let skip = Skip {
-            name: name.to_owned(),
-            why: why.to_owned(),
-        };
-        Self {
-            skipped: 1,
-            skips: vec![skip],
-            ..Self::default()
-        }
+        let skip = Skip { name: name.to_owned(), why: why.to_owned() };
+        Self { skipped: 1, skips: vec![skip], ..Self::default() }
     }
 
     /// Adds another step's tests to these.
@@ -105,11 +91,7 @@ impl Tally {
 impl Listener {
     /// Has heard nothing yet.
     pub(crate) fn new(dialect: Dialect) -> Self {
-        Self {
-            dialect,
-            tally: Tally::default(),
-            summary_seen: false,
-        }
+        Self { dialect, tally: Tally::default(), summary_seen: false }
     }
 
     /// Takes one line without its end.
@@ -130,9 +112,8 @@ impl Listener {
             self.tally.passed += counted(result, "passed");
             self.tally.failed += counted(result, "failed");
             self.tally.skipped += counted(result, "ignored");
-        } else if let Some((name, outcome)) = line
-            .strip_prefix("test ")
-            .and_then(|test| test.rsplit_once(" ... "))
+        } else if let Some((name, outcome)) =
+            line.strip_prefix("test ").and_then(|test| test.rsplit_once(" ... "))
         {
             if outcome == "FAILED" {
                 self.tally.failures.push(name.to_owned());
@@ -164,10 +145,7 @@ impl Listener {
 
     fn skip(&mut self, name: &str, why: &str) {
         let why = if why.is_empty() { "ignored" } else { why };
-        self.tally.skips.push(Skip {
-            name: name.to_owned(),
-            why: why.to_owned(),
-        });
+        self.tally.skips.push(Skip { name: name.to_owned(), why: why.to_owned() });
     }
 }
 
@@ -194,10 +172,7 @@ mod tests {
     }
 
     fn skip(name: &str, why: &str) -> Skip {
-        Skip {
-            name: name.to_owned(),
-            why: why.to_owned(),
-        }
+        Skip { name: name.to_owned(), why: why.to_owned() }
     }
 
     #[test]
@@ -217,11 +192,7 @@ test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; fin
         assert_eq!((tally.passed, tally.failed, tally.skipped), (13, 1, 3));
         assert_eq!(tally.failures, ["nested::bad"]);
         let ignored = |name| skip(name, "ignored");
-        let expected = [
-            skip("ign", "why not"),
-            ignored("ign2"),
-            ignored("src/lib.rs - (line 4)"),
-        ];
+        let expected = [skip("ign", "why not"), ignored("ign2"), ignored("src/lib.rs - (line 4)")];
         assert_eq!(tally.skips, expected);
     }
 
@@ -249,14 +220,8 @@ error: test run failed";
     #[test]
     fn every_form_of_a_summary_line_is_read() {
         let cases = [
-            (
-                "Summary [   0.003s] 0 tests run: 0 passed, 0 skipped",
-                (0, 0, 0),
-            ),
-            (
-                "Summary [   0.003s] 1 test run: 1 passed, 0 skipped",
-                (1, 0, 0),
-            ),
+            ("Summary [   0.003s] 0 tests run: 0 passed, 0 skipped", (0, 0, 0)),
+            ("Summary [   0.003s] 1 test run: 1 passed, 0 skipped", (1, 0, 0)),
             (
                 "Summary [   9.1s] 5 tests run: 4 passed (1 slow, 1 flaky), 1 failed, 3 skipped",
                 (4, 1, 3),
@@ -272,20 +237,13 @@ error: test run failed";
         ];
         for (line, expected) in cases {
             let tally = heard(Dialect::Nextest, line);
-            assert_eq!(
-                (tally.passed, tally.failed, tally.skipped),
-                expected,
-                "{line}"
-            );
+            assert_eq!((tally.passed, tally.failed, tally.skipped), expected, "{line}");
         }
     }
 
     #[test]
     fn a_test_that_skips_itself_moves_from_passed_to_skipped_once() {
-        let mut tally = Tally {
-            passed: 3,
-            ..Tally::default()
-        };
+        let mut tally = Tally { passed: 3, ..Tally::default() };
         tally.move_to_skipped(vec![
             skip("a", "no root"),
             skip("a", "no tshark"),
@@ -299,10 +257,7 @@ error: test run failed";
     fn a_runner_that_ends_badly_never_counts_no_failure() {
         let cases = [(true, 0, 0), (true, 2, 2), (false, 0, 1), (false, 2, 2)];
         for (success, failed, expected) in cases {
-            let mut tally = Tally {
-                failed,
-                ..Tally::default()
-            };
+            let mut tally = Tally { failed, ..Tally::default() };
             tally.hold_to_status("tests", success);
             assert_eq!(tally.failed, expected, "success {success}, failed {failed}");
         }

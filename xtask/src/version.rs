@@ -4,20 +4,8 @@
 pub(crate) fn channel(toolchain_file: &str) -> Option<&str> {
     toolchain_file
         .lines()
-        .find_map(|line| {
-            line.trim()
-                .strip_prefix("channel")?
-                .trim_start()
-                .strip_prefix('=')
-        })
-        .map(|value| {
-            value
-                .split('#')
-                .next()
-                .unwrap_or_default()
-                .trim()
-                .trim_matches('"')
-        })
+        .find_map(|line| line.trim().strip_prefix("channel")?.trim_start().strip_prefix('='))
+        .map(|value| value.split('#').next().unwrap_or_default().trim().trim_matches('"'))
         .filter(|channel| !channel.is_empty())
 }
 
@@ -37,10 +25,7 @@ pub(crate) fn printed(output: &str) -> Option<&str> {
 pub(crate) fn is_debian_like(os_release: &str) -> bool {
     os_release
         .lines()
-        .filter_map(|line| {
-            line.strip_prefix("ID=")
-                .or_else(|| line.strip_prefix("ID_LIKE="))
-        })
+        .filter_map(|line| line.strip_prefix("ID=").or_else(|| line.strip_prefix("ID_LIKE=")))
         .flat_map(|value| value.trim_matches(['"', '\'']).split_whitespace())
         .any(|id| matches!(id, "debian" | "ubuntu"))
 }
@@ -52,15 +37,9 @@ mod tests {
     #[test]
     fn the_channel_is_read_from_the_toolchain_file() {
         let cases = [
-            (
-                "[toolchain]\nchannel = \"1.95.0\"\nprofile = \"minimal\"\n",
-                Some("1.95.0"),
-            ),
+            ("[toolchain]\nchannel = \"1.95.0\"\nprofile = \"minimal\"\n", Some("1.95.0")),
             ("[toolchain]\n  channel=\"1.95.0\" # why\n", Some("1.95.0")),
-            (
-                "# channel = \"1.94.0\"\n[toolchain]\nchannel = \"nightly\"",
-                Some("nightly"),
-            ),
+            ("# channel = \"1.94.0\"\n[toolchain]\nchannel = \"nightly\"", Some("nightly")),
             ("[toolchain]\nchannel = \"\"", None),
             ("[toolchain]\n", None),
         ];
@@ -80,14 +59,8 @@ mod tests {
         let cases = [
             ("bpf-linker 0.10.1\n", Some("0.10.1")),
             ("rustc 1.95.0 (59807616e 2026-04-14)", Some("1.95.0")),
-            (
-                "rustc 1.97.0-nightly (ec1a2b3c4 2026-05-01)",
-                Some("1.97.0-nightly"),
-            ),
-            (
-                "cargo-nextest 0.9.143 (60fa45f63 2026-08-04)\nrelease: 0.9.143",
-                Some("0.9.143"),
-            ),
+            ("rustc 1.97.0-nightly (ec1a2b3c4 2026-05-01)", Some("1.97.0-nightly")),
+            ("cargo-nextest 0.9.143 (60fa45f63 2026-08-04)\nrelease: 0.9.143", Some("0.9.143")),
             ("no version here", None),
             ("", None),
         ];

@@ -33,11 +33,7 @@ impl Workspace {
                 "restore it: `git checkout -- rust-toolchain.toml`",
             )
         })?;
-        Ok(Self {
-            target: target_folder(&root),
-            root,
-            channel: channel.to_owned(),
-        })
+        Ok(Self { target: target_folder(&root), root, channel: channel.to_owned() })
     }
 
     /// The checkout.
@@ -60,9 +56,7 @@ impl Workspace {
     /// `CARGO_PKG_*` or `CARGO_MANIFEST_*` would otherwise run anew in each of the two worlds.
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        command
-            .current_dir(&self.root)
-            .env("PATH", path_with_cargo_bin());
+        command.current_dir(&self.root).env("PATH", path_with_cargo_bin());
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {

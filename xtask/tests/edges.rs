@@ -16,10 +16,7 @@ const ALLOWED: [(&str, &[&str]); 7] = [
     ("model", &["flows-common"]),
     ("lab", &["flows-common"]),
     ("collector", &["flows-common", "flows-ebpf", "model", "lab"]),
-    (
-        "benches",
-        &["flows-common", "flows-ebpf", "model", "lab", "collector"],
-    ),
+    ("benches", &["flows-common", "flows-ebpf", "model", "lab", "collector"]),
     ("xtask", &[]),
 ];
 
@@ -48,10 +45,8 @@ fn every_member_of_the_workspace_has_its_place() {
         .lines()
         .find_map(|line| line.strip_prefix("members = "))
         .expect("a line of members");
-    let listed: BTreeSet<&str> = members
-        .split(['[', ']', ',', '"', ' '])
-        .filter(|name| !name.is_empty())
-        .collect();
+    let listed: BTreeSet<&str> =
+        members.split(['[', ']', ',', '"', ' ']).filter(|name| !name.is_empty()).collect();
     let placed: BTreeSet<&str> = ALLOWED.iter().map(|(name, _)| *name).collect();
     assert_eq!(listed, placed);
 }
@@ -60,15 +55,8 @@ fn every_member_of_the_workspace_has_its_place() {
 fn the_contract_depends_on_nothing_and_on_aya_only_for_user_space() {
     let alone = BTreeSet::from(["flows-common".to_owned()]);
     assert_eq!(tree("flows-common", "normal,build", &[]), alone);
-    let direct = tree(
-        "flows-common",
-        "normal",
-        &["--features", "user", "--depth", "1"],
-    );
-    assert_eq!(
-        direct,
-        BTreeSet::from(["aya".to_owned(), "flows-common".to_owned()])
-    );
+    let direct = tree("flows-common", "normal", &["--features", "user", "--depth", "1"]);
+    assert_eq!(direct, BTreeSet::from(["aya".to_owned(), "flows-common".to_owned()]));
 }
 
 #[test]
@@ -94,10 +82,7 @@ fn only_the_programs_are_written_with_aya_ebpf() {
 fn arrow_and_aya_stand_once_in_the_lock_file() {
     let mut versions = BTreeMap::<String, BTreeSet<String>>::new();
     for package in locked() {
-        versions
-            .entry(package.name)
-            .or_default()
-            .insert(package.version);
+        versions.entry(package.name).or_default().insert(package.version);
     }
     let shared = |name: &str| name.starts_with("arrow") || name == "parquet" || name == "aya";
     for (name, versions) in versions.iter().filter(|(name, _)| shared(name)) {
@@ -111,29 +96,19 @@ fn every_dependency_comes_from_the_registry() {
         let Some(source) = package.source else {
             continue;
         };
-        assert!(
-            source.starts_with("registry+"),
-            "{} comes from {source}",
-            package.name
-        );
+        assert!(source.starts_with("registry+"), "{} comes from {source}", package.name);
     }
 }
 
 #[test]
 fn xtask_compiles_at_once_because_it_depends_on_nothing() {
-    assert_eq!(
-        tree("xtask", "normal,build", &[]),
-        BTreeSet::from(["xtask".to_owned()])
-    );
+    assert_eq!(tree("xtask", "normal,build", &[]), BTreeSet::from(["xtask".to_owned()]));
 }
 
 fn assert_absent(package: &str, forbidden: &[&str]) {
     let tree = tree(package, "normal", &[]);
     for name in forbidden {
-        assert!(
-            !tree.contains(*name),
-            "{name} has come into the dependencies of {package}"
-        );
+        assert!(!tree.contains(*name), "{name} has come into the dependencies of {package}");
     }
 }
 
@@ -141,24 +116,13 @@ fn assert_absent(package: &str, forbidden: &[&str]) {
 fn tree(package: &str, edges: &str, more: &[&str]) -> BTreeSet<String> {
     let output = Command::new(env!("CARGO"))
         .current_dir(root())
-        .args([
-            "tree",
-            "--package",
-            package,
-            "--edges",
-            edges,
-            "--prefix",
-            "none",
-        ])
+        .args(["tree", "--package", package, "--edges", edges, "--prefix", "none"])
         .args(["--format", "{p}"])
         .args(more)
         .output()
         .expect("cargo runs");
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "cargo tree --package {package} failed: {errors}"
-    );
+    assert!(output.status.success(), "cargo tree --package {package} failed: {errors}");
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| line.split_whitespace().next())

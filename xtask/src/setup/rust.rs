@@ -17,20 +17,12 @@ struct Component {
 }
 
 /// core is built from source for the BPF target.
-const TO_BUILD: [Component; 1] = [Component {
-    name: "rust-src",
-    evidence: "lib/rustlib/src/rust/library/core/src/lib.rs",
-}];
+const TO_BUILD: [Component; 1] =
+    [Component { name: "rust-src", evidence: "lib/rustlib/src/rust/library/core/src/lib.rs" }];
 
 const TO_LINT: [Component; 2] = [
-    Component {
-        name: "rustfmt",
-        evidence: "bin/cargo-fmt",
-    },
-    Component {
-        name: "clippy",
-        evidence: "bin/cargo-clippy",
-    },
+    Component { name: "rustfmt", evidence: "bin/cargo-fmt" },
+    Component { name: "clippy", evidence: "bin/cargo-clippy" },
 ];
 
 /// Makes sure that the compiler is the pinned one. Returns what to call it.
@@ -54,15 +46,9 @@ pub(super) fn ensure_components(workspace: &Workspace, lints: bool) -> Result<St
     let sysroot = invoke::captured(workspace.command("rustc").args(["--print", "sysroot"]))
         .map(|printed| PathBuf::from(printed.trim()))
         .ok_or_else(|| {
-            Failure::new(
-                "`rustc --print sysroot` fails",
-                "reinstall the toolchain with rustup",
-            )
+            Failure::new("`rustc --print sysroot` fails", "reinstall the toolchain with rustup")
         })?;
-    let needed: Vec<&Component> = TO_BUILD
-        .iter()
-        .chain(TO_LINT.iter().filter(|_| lints))
-        .collect();
+    let needed: Vec<&Component> = TO_BUILD.iter().chain(TO_LINT.iter().filter(|_| lints)).collect();
     let missing: Vec<&str> = missing_components(&needed, &sysroot);
     if !missing.is_empty() {
         add_components(workspace, &missing)?;
@@ -74,18 +60,11 @@ pub(super) fn ensure_components(workspace: &Workspace, lints: bool) -> Result<St
                     still_missing.join(", "),
                     sysroot.display()
                 ),
-                format!(
-                    "run `rustup component list --toolchain {}`",
-                    workspace.channel()
-                ),
+                format!("run `rustup component list --toolchain {}`", workspace.channel()),
             ));
         }
     }
-    Ok(needed
-        .iter()
-        .map(|component| component.name)
-        .collect::<Vec<_>>()
-        .join(", "))
+    Ok(needed.iter().map(|component| component.name).collect::<Vec<_>>().join(", "))
 }
 
 /// Installs bpf-linker where it is missing or of another version. Returns what to call it.
@@ -103,9 +82,7 @@ pub(super) fn ensure_bpf_linker(workspace: &Workspace) -> Result<String, Failure
         ),
     }
     invoke::or_fail(
-        workspace
-            .cargo()
-            .args(["install", "bpf-linker", "--version", BPF_LINKER, "--locked"]),
+        workspace.cargo().args(["install", "bpf-linker", "--version", BPF_LINKER, "--locked"]),
         "bpf-linker could not be installed",
         &format!("check the network, then {by_hand}"),
     )?;
@@ -115,10 +92,7 @@ pub(super) fn ensure_bpf_linker(workspace: &Workspace) -> Result<String, Failure
             format!("another bpf-linker ({other}) comes first in PATH"),
             "put cargo's bin folder (by default ~/.cargo/bin) first in PATH",
         )),
-        None => Err(Failure::new(
-            "bpf-linker was installed but does not run",
-            by_hand,
-        )),
+        None => Err(Failure::new("bpf-linker was installed but does not run", by_hand)),
     }
 }
 
@@ -131,10 +105,7 @@ fn missing_components(needed: &[&Component], sysroot: &Path) -> Vec<&'static str
 }
 
 fn add_components(workspace: &Workspace, missing: &[&str]) -> Result<(), Failure> {
-    println!(
-        "setup: {} missing from the toolchain; adding with rustup",
-        missing.join(", ")
-    );
+    println!("setup: {} missing from the toolchain; adding with rustup", missing.join(", "));
     let mut command = workspace.command("rustup");
     command.args(["component", "add"]).args(missing);
     command.args(["--toolchain", workspace.channel()]);

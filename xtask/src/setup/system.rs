@@ -54,9 +54,8 @@ pub(super) fn ensure_packages(workspace: &Workspace, purpose: Purpose) -> Vec<St
             .iter()
             .filter(move |package| purpose == Purpose::Everything || package.needed_by == purpose)
     };
-    let missing: Vec<&Package> = needed()
-        .filter(|package| !(package.is_present)(workspace))
-        .collect();
+    let missing: Vec<&Package> =
+        needed().filter(|package| !(package.is_present)(workspace)).collect();
     if !missing.is_empty() {
         install(workspace, &missing);
     }
@@ -70,17 +69,11 @@ pub(super) fn ensure_packages(workspace: &Workspace, purpose: Purpose) -> Vec<St
 fn install(workspace: &Workspace, missing: &[&Package]) {
     let names: Vec<&str> = missing.iter().map(|package| package.name).collect();
     for package in missing {
-        println!(
-            "setup: {} is missing; it serves {}",
-            package.name, package.used_for
-        );
+        println!("setup: {} is missing; it serves {}", package.name, package.used_for);
     }
     let os_release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
     if !version::is_debian_like(&os_release) {
-        println!(
-            "setup: not Debian or Ubuntu; install your system's like of {}",
-            names.join(", ")
-        );
+        println!("setup: not Debian or Ubuntu; install your system's like of {}", names.join(", "));
         return;
     }
     let privilege = Privilege::detect(workspace);
@@ -99,16 +92,10 @@ fn install(workspace: &Workspace, missing: &[&Package]) {
 
 fn apt_install(workspace: &Workspace, privilege: Privilege, names: &[&str]) -> Result<(), String> {
     let update = ["update", "--quiet"];
-    let install = [
-        ["install", "--yes", "--quiet", "--no-install-recommends"].as_slice(),
-        names,
-    ];
+    let install = [["install", "--yes", "--quiet", "--no-install-recommends"].as_slice(), names];
     for arguments in [update.as_slice(), &install.concat()] {
         // tshark's package would ask who may capture.
-        let quiet = [(
-            OsString::from("DEBIAN_FRONTEND"),
-            OsString::from("noninteractive"),
-        )];
+        let quiet = [(OsString::from("DEBIAN_FRONTEND"), OsString::from("noninteractive"))];
         let mut command = privilege
             .command(workspace, OsStr::new("apt-get"), quiet)
             .ok_or("not root, and sudo would ask for a password")?;
