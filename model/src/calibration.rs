@@ -97,10 +97,7 @@ impl Calibration {
             return Err(CalibrationError::TooFewScores { got: scores.len() });
         }
         if let Some(at) = scores.iter().position(|score| !score.is_finite()) {
-            return Err(CalibrationError::NonFinite {
-                at,
-                value: scores[at],
-            });
+            return Err(CalibrationError::NonFinite { at, value: scores[at] });
         }
         scores.sort_unstable_by(f32::total_cmp);
         let adjusted = simes_adjustment(scores.len());
@@ -111,10 +108,7 @@ impl Calibration {
     #[must_use]
     pub fn p_value(&self, score: f32) -> PValue {
         if score.is_nan() {
-            return PValue {
-                marginal: 1.0,
-                conditional: 1.0,
-            };
+            return PValue { marginal: 1.0, conditional: 1.0 };
         }
         let reaching = self.scores.len() - self.scores.partition_point(|held| *held < score);
         PValue {
@@ -138,12 +132,7 @@ impl Calibration {
         if smallest <= rate {
             return Ok(());
         }
-        Err(CalibrationError::RateTooFine {
-            rate,
-            needed: rows_for(rate),
-            held_out,
-            smallest,
-        })
+        Err(CalibrationError::RateTooFine { rate, needed: rows_for(rate), held_out, smallest })
     }
 
     /// The score above which, and only above which, the conditional p-value is at most `rate`.
@@ -241,9 +230,7 @@ mod tests {
     use super::*;
 
     fn uniform(rng: &mut Xoshiro256PlusPlus, n: usize) -> Vec<f32> {
-        (0..n)
-            .map(|_| (rng.next_u32() >> 8) as f32 / (1 << 24) as f32)
-            .collect()
+        (0..n).map(|_| (rng.next_u32() >> 8) as f32 / (1 << 24) as f32).collect()
     }
 
     #[test]
@@ -279,10 +266,7 @@ mod tests {
                 })
             });
             let failures = failures.count();
-            assert!(
-                failures <= 130,
-                "n = {n}: {failures} of 1,000 sets, at most 100 expected"
-            );
+            assert!(failures <= 130, "n = {n}: {failures} of 1,000 sets, at most 100 expected");
         }
     }
 
@@ -290,21 +274,9 @@ mod tests {
     fn a_set_too_small_for_a_rate_says_how_many_rows_it_takes() {
         let calibration = Calibration::new(vec![0.5; 800]).unwrap();
         let error = calibration.supports(0.0001).unwrap_err();
-        let CalibrationError::RateTooFine { needed, .. } = error else {
-            panic!("{error}")
-        };
-        assert!(
-            Calibration::new(vec![0.5; needed])
-                .unwrap()
-                .supports(0.0001)
-                .is_ok()
-        );
-        assert!(
-            Calibration::new(vec![0.5; needed - 2])
-                .unwrap()
-                .supports(0.0001)
-                .is_err()
-        );
+        let CalibrationError::RateTooFine { needed, .. } = error else { panic!("{error}") };
+        assert!(Calibration::new(vec![0.5; needed]).unwrap().supports(0.0001).is_ok());
+        assert!(Calibration::new(vec![0.5; needed - 2]).unwrap().supports(0.0001).is_err());
         assert_eq!(
             error.to_string(),
             "an error rate of 0.0001 needs 46050 held-out rows, this model has 800: capture \
@@ -314,28 +286,16 @@ mod tests {
 
     #[test]
     fn a_score_that_is_not_a_number_is_no_evidence() {
-        assert_eq!(
-            Calibration::new(vec![0.1, 0.2])
-                .unwrap()
-                .p_value(f32::NAN)
-                .marginal,
-            1.0
-        );
+        assert_eq!(Calibration::new(vec![0.1, 0.2]).unwrap().p_value(f32::NAN).marginal, 1.0);
         let error = Calibration::new(vec![0.1, f32::NAN]).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "calibration score 1 is NaN: scores must be finite"
-        );
+        assert_eq!(error.to_string(), "calibration score 1 is NaN: scores must be finite");
         assert_eq!(
             Calibration::new(vec![0.1]).unwrap_err(),
             CalibrationError::TooFewScores { got: 1 }
         );
         for got in [0.0, 1.0, f64::NAN] {
             let refused = Calibration::new(vec![0.1, 0.2]).unwrap().supports(got);
-            assert!(matches!(
-                refused,
-                Err(CalibrationError::RateOutOfBounds { .. })
-            ));
+            assert!(matches!(refused, Err(CalibrationError::RateOutOfBounds { .. })));
         }
     }
 

@@ -93,22 +93,10 @@ impl Explanation {
         ranges: &[FeatureRange],
         row: &[f32],
     ) -> Self {
-        assert_eq!(
-            names.len(),
-            forest.n_features(),
-            "each feature must have a name"
-        );
-        assert_eq!(
-            ranges.len(),
-            forest.n_features(),
-            "each feature must have a range"
-        );
+        assert_eq!(names.len(), forest.n_features(), "each feature must have a name");
+        assert_eq!(ranges.len(), forest.n_features(), "each feature must have a range");
         let paths = forest.path_shortening(row);
-        let all: f64 = paths
-            .by_feature
-            .iter()
-            .filter(|levels| **levels > 0.0)
-            .sum();
+        let all: f64 = paths.by_feature.iter().filter(|levels| **levels > 0.0).sum();
         let mut contributions: Vec<Contribution> = paths
             .by_feature
             .iter()
@@ -122,11 +110,7 @@ impl Explanation {
                     range: ranges[feature],
                     place: ranges[feature].place(value),
                     shortening: *shortening,
-                    share: if *shortening > 0.0 {
-                        shortening / all
-                    } else {
-                        0.0
-                    },
+                    share: if *shortening > 0.0 { shortening / all } else { 0.0 },
                 }
             })
             .collect();
@@ -142,10 +126,7 @@ impl Explanation {
 
     /// The features that set the row apart most, at most `count`, none that did not.
     pub fn leading(&self, count: usize) -> impl Iterator<Item = &Contribution> {
-        self.contributions
-            .iter()
-            .take_while(|part| part.shortening > 0.0)
-            .take(count)
+        self.contributions.iter().take_while(|part| part.shortening > 0.0).take(count)
     }
 }
 
@@ -180,20 +161,12 @@ pub(crate) fn profile(
     rows: &[f32],
     n_features: usize,
 ) -> (Vec<FeatureRange>, Vec<FeatureHistogram>) {
-    assert!(
-        !rows.is_empty() && rows.len().is_multiple_of(n_features),
-        "whole rows, at least one"
-    );
+    assert!(!rows.is_empty() && rows.len().is_multiple_of(n_features), "whole rows, at least one");
     let mut column = Vec::with_capacity(rows.len() / n_features);
     (0..n_features)
         .map(|feature| {
             column.clear();
-            column.extend(
-                rows.iter()
-                    .skip(feature)
-                    .step_by(n_features)
-                    .map(|v| as_scored(*v)),
-            );
+            column.extend(rows.iter().skip(feature).step_by(n_features).map(|v| as_scored(*v)));
             column.sort_unstable_by(f32::total_cmp);
             (range_of(&column), histogram_of(&column))
         })
@@ -202,19 +175,12 @@ pub(crate) fn profile(
 
 fn range_of(ascending: &[f32]) -> FeatureRange {
     let at = |fraction| quantile_of(ascending, fraction);
-    FeatureRange {
-        min: at(0.0),
-        p01: at(0.01),
-        median: at(0.5),
-        p99: at(0.99),
-        max: at(1.0),
-    }
+    FeatureRange { min: at(0.0), p01: at(0.01), median: at(0.5), p99: at(0.99), max: at(1.0) }
 }
 
 fn histogram_of(ascending: &[f32]) -> FeatureHistogram {
-    let mut edges: Vec<f32> = (1..BINS)
-        .map(|bin| quantile_of(ascending, bin as f64 / BINS as f64) + 0.0)
-        .collect();
+    let mut edges: Vec<f32> =
+        (1..BINS).map(|bin| quantile_of(ascending, bin as f64 / BINS as f64) + 0.0).collect();
     edges.dedup();
     let mut counts = Vec::with_capacity(edges.len() + 1);
     let mut counted = 0;
@@ -229,11 +195,7 @@ fn histogram_of(ascending: &[f32]) -> FeatureHistogram {
 
 /// The finite value that a forest takes a value for.
 fn as_scored(value: f32) -> f32 {
-    if value.is_nan() {
-        f32::MIN
-    } else {
-        value.clamp(f32::MIN, f32::MAX)
-    }
+    if value.is_nan() { f32::MIN } else { value.clamp(f32::MIN, f32::MAX) }
 }
 
 #[cfg(test)]
@@ -258,7 +220,7 @@ mod tests {
     }
 
     fn forest(extension_level: usize) -> IsolationForest {
-        let params = IsolationForest::params().extension_level(extension_level);
+        let params = IsolationForest::params().n_trees(30).extension_level(extension_level);
         params.check().unwrap().fit_rows(&rows(), 4).unwrap()
     }
 
@@ -286,15 +248,13 @@ mod tests {
             assert_eq!(histogram.counts.len(), histogram.edges.len() + 1);
             assert_eq!(histogram.counts.iter().sum::<u64>(), 500);
         }
-        assert_eq!(
-            histograms[3].edges,
-            [5.0],
-            "a constant feature has one edge"
-        );
+        assert_eq!(histograms[3].edges, [5.0], "a constant feature has one edge");
         assert_eq!((ranges[3].min, ranges[3].max), (5.0, 5.0));
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
         #[test]
         fn contributions_are_finite_and_add_up_for_any_row(
             row in prop::array::uniform4(any::<f32>()),

@@ -2,8 +2,10 @@
 
 pub mod calibration;
 pub mod context;
+pub mod detector;
 pub mod explain;
 pub mod feature;
+pub mod file;
 pub mod forest;
 pub mod record;
 pub mod schema;
@@ -16,7 +18,9 @@ pub use schema::SchemaId;
 pub use window::{Span, Window};
 
 pub use calibration::{Calibration, CalibrationError, PValue};
+pub use detector::{DetectorError, DetectorModel, SchemaMismatch, Training};
 pub use explain::{Contribution, Explanation, FeatureHistogram, FeatureRange, Place};
+pub use file::{DetectorManifest, Manifest, ModelFile, ModelFileError, ModelFormatError};
 pub use forest::{
     IsolationForest, IsolationForestError, IsolationForestParams, IsolationForestValidParams,
     PathShortening, TreeNode,

@@ -55,13 +55,13 @@ use super::tree::Trees;
 /// ```
 #[derive(Clone, Debug)]
 pub struct IsolationForest {
-    pub(super) kind: Kind,
-    pub(super) origin: Origin,
+    kind: Kind,
+    origin: Origin,
     scale: ScoreScale,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Standard(StandardForest),
     Extended(ExtendedForest),
 }
@@ -96,16 +96,16 @@ impl PartialEq for IsolationForest {
 }
 
 impl IsolationForest {
-    pub(super) fn assemble(kind: Kind, origin: Origin) -> Self {
+    pub(crate) fn from_parts(origin: Origin, kind: Kind) -> Self {
         let n_trees = match &kind {
             Kind::Standard(forest) => forest.trees().n_trees(),
             Kind::Extended(forest) => forest.n_trees(),
         };
-        Self {
-            kind,
-            origin,
-            scale: ScoreScale::new(n_trees, origin.max_samples),
-        }
+        Self { kind, origin, scale: ScoreScale::new(n_trees, origin.max_samples) }
+    }
+
+    pub(crate) fn parts(&self) -> (&Origin, &Kind) {
+        (&self.origin, &self.kind)
     }
 
     /// Features per row.
@@ -181,9 +181,7 @@ impl IsolationForest {
         // Sums pass through a small buffer, so that scoring needs no allocation.
         const BATCH: usize = 1_024;
         let mut sums: [FixedPath; BATCH] = [0; BATCH];
-        let batches = rows
-            .chunks(BATCH * self.n_features())
-            .zip(scores.chunks_mut(BATCH));
+        let batches = rows.chunks(BATCH * self.n_features()).zip(scores.chunks_mut(BATCH));
         for (rows, scores) in batches {
             let sums = &mut sums[..scores.len()];
             match &self.kind {
@@ -227,11 +225,7 @@ impl IsolationForest {
     }
 
     fn assert_width(&self, row: &[f32]) {
-        assert_eq!(
-            row.len(),
-            self.n_features(),
-            "a row must have the forest's features"
-        );
+        assert_eq!(row.len(), self.n_features(), "a row must have the forest's features");
     }
 }
 
@@ -251,10 +245,7 @@ impl IsolationForestValidParams {
             return Err(IsolationForestError::ExtensionLevel { got, n_features });
         }
         let max_samples = self.max_samples.min(n_rows);
-        let max_depth = self
-            .max_depth
-            .unwrap_or_else(|| ceil_log2(max_samples))
-            .min(MAX_DEPTH);
+        let max_depth = self.max_depth.unwrap_or_else(|| ceil_log2(max_samples)).min(MAX_DEPTH);
         let draw = |tree: usize| {
             let mut rng = TreeRng::new(self.seed, tree);
             let mut values = Vec::with_capacity(max_samples * n_features);
@@ -267,20 +258,14 @@ impl IsolationForestValidParams {
             let wishes = self.per_tree(|tree| {
                 let (values, mut rng) = draw(tree);
                 let mut wishes = Vec::new();
-                let sample = Sample {
-                    values: &values,
-                    n_features,
-                };
+                let sample = Sample { values: &values, n_features };
                 grow::wish(&sample, max_depth, &mut rng, &mut wishes);
                 wishes
             });
             let cuts = choose_cuts(wishes.concat(), n_features);
             let sketches = self.per_tree(|tree| {
                 let (values, mut rng) = draw(tree);
-                let sample = Sample {
-                    values: &values,
-                    n_features,
-                };
+                let sample = Sample { values: &values, n_features };
                 grow::grow(&sample, &cuts, max_depth, &mut rng)
             });
             let mut trees = Trees::default();
@@ -290,10 +275,7 @@ impl IsolationForestValidParams {
             let spread = extended::Spread::of(rows, n_features);
             let sketches = self.per_tree(|tree| {
                 let (values, mut rng) = draw(tree);
-                let sample = Sample {
-                    values: &values,
-                    n_features,
-                };
+                let sample = Sample { values: &values, n_features };
                 extended::grow(&sample, &spread, self.extension_level, max_depth, &mut rng)
             });
             Kind::Extended(ExtendedForest::new(spread, self.extension_level, &sketches))
@@ -305,7 +287,7 @@ impl IsolationForestValidParams {
             extension_level: self.extension_level,
             seed: self.seed,
         };
-        Ok(IsolationForest::assemble(kind, origin))
+        Ok(IsolationForest::from_parts(origin, kind))
     }
 
     /// Runs `grow` for each tree over the threads, and returns the results in tree order.
@@ -326,10 +308,7 @@ impl IsolationForestValidParams {
                 });
             }
         });
-        results
-            .into_iter()
-            .map(|result| result.expect("every tree has grown"))
-            .collect()
+        results.into_iter().map(|result| result.expect("every tree has grown")).collect()
     }
 }
 
@@ -337,10 +316,7 @@ impl IsolationForestValidParams {
 fn check_rows(rows: &[f32], n_features: usize) -> Result<usize, IsolationForestError> {
     if !(1..=MAX_FEATURES).contains(&n_features) {
         let max = MAX_FEATURES;
-        return Err(IsolationForestError::FeatureCount {
-            got: n_features,
-            max,
-        });
+        return Err(IsolationForestError::FeatureCount { got: n_features, max });
     }
     let values = rows.len();
     if !values.is_multiple_of(n_features) {
@@ -353,16 +329,10 @@ fn check_rows(rows: &[f32], n_features: usize) -> Result<usize, IsolationForestE
     // Chunks without an early exit inside run at memory speed.
     const CHUNK: usize = 4_096;
     for (chunk, values) in rows.chunks(CHUNK).enumerate() {
-        if values
-            .iter()
-            .fold(true, |all, value| all & value.is_finite())
-        {
+        if values.iter().fold(true, |all, value| all & value.is_finite()) {
             continue;
         }
-        let within = values
-            .iter()
-            .position(|value| !value.is_finite())
-            .unwrap_or_default();
+        let within = values.iter().position(|value| !value.is_finite()).unwrap_or_default();
         let at = chunk * CHUNK + within;
         return Err(IsolationForestError::NonFinite {
             row: at / n_features,
@@ -388,9 +358,7 @@ impl<D: Data<Elem = f32>, T> Fit<ArrayBase<D, Ix2>, T, IsolationForestError>
         dataset: &DatasetBase<ArrayBase<D, Ix2>, T>,
     ) -> Result<IsolationForest, IsolationForestError> {
         let records = dataset.records.as_standard_layout();
-        let rows = records
-            .as_slice()
-            .expect("the standard layout is one slice");
+        let rows = records.as_slice().expect("the standard layout is one slice");
         self.fit_rows(rows, records.ncols())
     }
 }
@@ -402,11 +370,7 @@ impl<D: Data<Elem = f32>> PredictInplace<ArrayBase<D, Ix2>, Array1<f32>> for Iso
     ///
     /// If `x` does not have the forest's features, or `y` not one element per row.
     fn predict_inplace<'a>(&'a self, x: &'a ArrayBase<D, Ix2>, y: &mut Array1<f32>) {
-        assert_eq!(
-            x.ncols(),
-            self.n_features(),
-            "a row must have the forest's features"
-        );
+        assert_eq!(x.ncols(), self.n_features(), "a row must have the forest's features");
         assert_eq!(x.nrows(), y.len(), "there must be one score per row");
         let x = x.as_standard_layout();
         let rows = x.as_slice().expect("the standard layout is one slice");

@@ -28,10 +28,7 @@ impl Cuts {
             debug_assert!(cuts.len() <= MAX_CUTS && cuts.is_sorted_by(|a, b| a < b));
             slots[..cuts.len()].copy_from_slice(cuts);
         }
-        Self {
-            padded,
-            counts: per_feature.iter().map(Vec::len).collect(),
-        }
+        Self { padded, counts: per_feature.iter().map(Vec::len).collect() }
     }
 
     pub(crate) fn n_features(&self) -> usize {
@@ -45,9 +42,7 @@ impl Cuts {
 
     /// One feature's cuts, filled up with +∞ to 256 entries.
     pub(crate) fn padded(&self, feature: usize) -> &[f32; PADDED] {
-        self.padded[feature * PADDED..]
-            .first_chunk()
-            .expect("each feature has its padded cuts")
+        self.padded[feature * PADDED..].first_chunk().expect("each feature has its padded cuts")
     }
 
     /// How many cuts of `feature` lie below `value`.
@@ -59,21 +54,14 @@ impl Cuts {
 
 /// Branch-free binary search over the 255 cuts.
 #[inline]
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "eight steps stay below 256"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "eight steps stay below 256")]
 pub(crate) fn rank_in(cuts: &[f32; PADDED], value: f32) -> u8 {
     let mut below = 0;
     let mut step = PADDED / 2;
     while step > 0 {
         // `below + step` is at most 255, and that many cuts lie below `value` where the last
         // of them does.
-        below += if value > cuts[(below + step - 1) & MAX_CUTS] {
-            step
-        } else {
-            0
-        };
+        below += if value > cuts[(below + step - 1) & MAX_CUTS] { step } else { 0 };
         step /= 2;
     }
     below as u8
@@ -98,9 +86,7 @@ pub(super) fn choose_cuts(mut wishes: Vec<Wish>, n_features: usize) -> Cuts {
         wish.threshold += 0.0; // −0.0 and 0.0 are one cut
     }
     wishes.sort_unstable_by(|a, b| {
-        a.feature
-            .cmp(&b.feature)
-            .then(a.threshold.total_cmp(&b.threshold))
+        a.feature.cmp(&b.feature).then(a.threshold.total_cmp(&b.threshold))
     });
     let mut per_feature = vec![Vec::new(); n_features];
     for of_one in wishes.chunk_by(|a, b| a.feature == b.feature) {
@@ -140,11 +126,7 @@ mod tests {
     use super::*;
 
     fn wish(threshold: f32, rows: usize) -> Wish {
-        Wish {
-            feature: 0,
-            threshold,
-            rows,
-        }
+        Wish { feature: 0, threshold, rows }
     }
 
     #[test]
@@ -156,16 +138,12 @@ mod tests {
 
     #[test]
     fn many_thresholds_keep_their_extremes_and_their_density() {
-        let wishes = (0..10_000_u16)
-            .map(|i| wish(f32::from(i) + 1.0, 2))
-            .chain([wish(1e9, 2)]);
+        let wishes = (0..10_000_u16).map(|i| wish(f32::from(i) + 1.0, 2)).chain([wish(1e9, 2)]);
         let cuts = choose_cuts(wishes.collect(), 1);
         let cuts = cuts.of(0);
         assert!(cuts.len() <= MAX_CUTS);
         assert_eq!((cuts[0], cuts[cuts.len() - 1]), (1.0, 1e9));
-        let widest = cuts[..cuts.len() - 1]
-            .windows(2)
-            .map(|pair| pair[1] - pair[0]);
+        let widest = cuts[..cuts.len() - 1].windows(2).map(|pair| pair[1] - pair[0]);
         assert!(widest.fold(0.0, f32::max) < 60.0);
     }
 

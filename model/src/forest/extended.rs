@@ -32,22 +32,13 @@ impl Spread {
                 *variance += (f64::from(*value) - mean).powi(2) / n;
             }
         }
-        let inverse = variance
-            .iter()
-            .map(|v| if *v > 0.0 { v.sqrt().recip() } else { 0.0 });
-        Self {
-            inverse: inverse.collect(),
-            mean,
-        }
+        let inverse = variance.iter().map(|v| if *v > 0.0 { v.sqrt().recip() } else { 0.0 });
+        Self { inverse: inverse.collect(), mean }
     }
 
     /// The value in standard deviations from the mean; finite for any input.
     fn standardise(&self, feature: usize, value: f32) -> f64 {
-        let value = if value.is_nan() {
-            f32::MIN
-        } else {
-            value.clamp(f32::MIN, f32::MAX)
-        };
+        let value = if value.is_nan() { f32::MIN } else { value.clamp(f32::MIN, f32::MAX) };
         (f64::from(value) - self.mean[feature]) * self.inverse[feature]
     }
 }
@@ -73,15 +64,18 @@ pub(crate) struct Term {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum PlaneSketch {
-    Split {
-        terms: Vec<Term>,
-        threshold: f64,
-        left: Box<PlaneSketch>,
-        right: Box<PlaneSketch>,
-    },
-    Leaf {
-        samples: u32,
-    },
+    Split { terms: Vec<Term>, threshold: f64, left: Box<PlaneSketch>, right: Box<PlaneSketch> },
+    Leaf { samples: u32 },
+}
+
+impl PlaneSketch {
+    /// Training rows in all leaves.
+    pub(crate) fn samples(&self) -> u64 {
+        match self {
+            Self::Leaf { samples } => u64::from(*samples),
+            Self::Split { left, right, .. } => left.samples() + right.samples(),
+        }
+    }
 }
 
 /// All trees, node after node, each in preorder.
@@ -113,40 +107,18 @@ impl ExtendedForest {
 
     fn place(&mut self, tree: &PlaneSketch, depth: usize) -> usize {
         let at = self.nodes.len();
-        let node = PlaneNode {
-            right: 0,
-            samples: 0,
-            path: 0,
-            threshold: 0.0,
-        };
-        let unused = Term {
-            feature: 0,
-            weight: 0.0,
-        };
+        let node = PlaneNode { right: 0, samples: 0, path: 0, threshold: 0.0 };
+        let unused = Term { feature: 0, weight: 0.0 };
         match tree {
             PlaneSketch::Leaf { samples } => {
                 let path = leaf_path(depth, *samples as usize);
-                self.nodes.push(PlaneNode {
-                    samples: *samples,
-                    path,
-                    ..node
-                });
-                self.terms
-                    .resize(self.nodes.len() * self.terms_per_node, unused);
+                self.nodes.push(PlaneNode { samples: *samples, path, ..node });
+                self.terms.resize(self.nodes.len() * self.terms_per_node, unused);
             }
-            PlaneSketch::Split {
-                terms,
-                threshold,
-                left,
-                right,
-            } => {
-                self.nodes.push(PlaneNode {
-                    threshold: *threshold,
-                    ..node
-                });
+            PlaneSketch::Split { terms, threshold, left, right } => {
+                self.nodes.push(PlaneNode { threshold: *threshold, ..node });
                 self.terms.extend_from_slice(terms);
-                self.terms
-                    .resize(self.nodes.len() * self.terms_per_node, unused);
+                self.terms.resize(self.nodes.len() * self.terms_per_node, unused);
                 let left = self.place(left, depth + 1);
                 let right = self.place(right, depth + 1);
                 let (left, below) = (self.nodes[left], self.nodes[right]);
@@ -211,11 +183,7 @@ impl ExtendedForest {
 
     fn standardise(&self, row: &[f32], out: &mut Vec<f64>) {
         out.clear();
-        out.extend(
-            row.iter()
-                .enumerate()
-                .map(|(f, value)| self.spread.standardise(f, *value)),
-        );
+        out.extend(row.iter().enumerate().map(|(f, value)| self.spread.standardise(f, *value)));
     }
 
     fn sum_of(&self, standard: &[f64]) -> FixedPath {
@@ -243,10 +211,7 @@ impl ExtendedForest {
 }
 
 fn project(terms: &[Term], value: impl Fn(usize) -> f64) -> f64 {
-    terms
-        .iter()
-        .map(|term| term.weight * value(usize::from(term.feature)))
-        .sum()
+    terms.iter().map(|term| term.weight * value(usize::from(term.feature))).sum()
 }
 
 /// Grows one tree.
@@ -265,13 +230,7 @@ pub(super) fn grow(
         .map(|(at, value)| spread.standardise(at % n_features, *value))
         .collect();
     let mut rows: Vec<u32> = (0..).take(standard.len() / n_features).collect();
-    let mut grower = Grower {
-        standard,
-        n_features,
-        extension_level,
-        max_depth,
-        rng,
-    };
+    let mut grower = Grower { standard, n_features, extension_level, max_depth, rng };
     grower.grow(&mut rows, 0)
 }
 
@@ -285,15 +244,9 @@ struct Grower<'a> {
 
 impl Grower<'_> {
     fn grow(&mut self, rows: &mut [u32], depth: usize) -> PlaneSketch {
-        let split = if rows.len() > 1 && depth < self.max_depth {
-            self.split(rows)
-        } else {
-            None
-        };
+        let split = if rows.len() > 1 && depth < self.max_depth { self.split(rows) } else { None };
         let Some((terms, threshold)) = split else {
-            return PlaneSketch::Leaf {
-                samples: index(rows.len()),
-            };
+            return PlaneSketch::Leaf { samples: index(rows.len()) };
         };
         let mut left = 0;
         for at in 0..rows.len() {
@@ -314,18 +267,14 @@ impl Grower<'_> {
     /// A random direction over features that vary among `rows`, and a threshold uniform
     /// between their projections.
     fn split(&mut self, rows: &[u32]) -> Option<(Vec<Term>, f64)> {
-        let mut varying: Vec<usize> = (0..self.n_features)
-            .filter(|f| self.varies(rows, *f))
-            .collect();
+        let mut varying: Vec<usize> =
+            (0..self.n_features).filter(|f| self.varies(rows, *f)).collect();
         let count = varying.len().min(self.extension_level + 1);
         let mut terms = Vec::with_capacity(count);
         for _ in 0..count {
             let feature = varying.swap_remove(self.rng.below(varying.len()));
             let feature = u8::try_from(feature).expect("a row has at most 256 features");
-            terms.push(Term {
-                feature,
-                weight: self.rng.normal(),
-            });
+            terms.push(Term { feature, weight: self.rng.normal() });
         }
         let (low, high) = rows
             .iter()
@@ -345,9 +294,7 @@ impl Grower<'_> {
     }
 
     fn projection(&self, terms: &[Term], row: u32) -> f64 {
-        project(terms, |feature| {
-            self.standard[row as usize * self.n_features + feature]
-        })
+        project(terms, |feature| self.standard[row as usize * self.n_features + feature])
     }
 }
 

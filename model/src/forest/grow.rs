@@ -23,20 +23,11 @@ impl Sample<'_> {
 /// Grows the tree with thresholds wherever they fall and reports them: the first of two
 /// passes, which shows where cuts are worth having.
 pub(super) fn wish(sample: &Sample<'_>, max_depth: usize, rng: &mut TreeRng, out: &mut Vec<Wish>) {
-    let mut grower = Grower::new(
-        sample,
-        max_depth,
-        rng,
-        |feature, low, high, threshold, rows| {
-            debug_assert!(low <= threshold && threshold < high);
-            out.push(Wish {
-                feature,
-                threshold,
-                rows,
-            });
-            Some((threshold, 0))
-        },
-    );
+    let mut grower = Grower::new(sample, max_depth, rng, |feature, low, high, threshold, rows| {
+        debug_assert!(low <= threshold && threshold < high);
+        out.push(Wish { feature, threshold, rows });
+        Some((threshold, 0))
+    });
     let mut rows = sample.rows();
     grower.grow(&mut rows, 0);
 }
@@ -48,36 +39,25 @@ pub(super) fn grow(
     max_depth: usize,
     rng: &mut TreeRng,
 ) -> Sketch {
-    let mut grower = Grower::new(
-        sample,
-        max_depth,
-        rng,
-        |feature, low, high, threshold, _| nearest_cut(cuts.of(feature), low, high, threshold),
-    );
+    let mut grower = Grower::new(sample, max_depth, rng, |feature, low, high, threshold, _| {
+        nearest_cut(cuts.of(feature), low, high, threshold)
+    });
     let mut rows = sample.rows();
     grower.grow(&mut rows, 0)
 }
 
 /// The cut nearest to `threshold` among those in [`low`, `high`), with its index.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "a feature has at most 255 cuts"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "a feature has at most 255 cuts")]
 fn nearest_cut(cuts: &[f32], low: f32, high: f32, threshold: f32) -> Option<(f32, u8)> {
     let first = cuts.partition_point(|cut| *cut < low);
     let end = cuts.partition_point(|cut| *cut < high);
     if first == end {
         return None;
     }
-    let above = cuts
-        .partition_point(|cut| *cut < threshold)
-        .clamp(first, end - 1);
+    let above = cuts.partition_point(|cut| *cut < threshold).clamp(first, end - 1);
     let distance = |at: usize| (f64::from(cuts[at]) - f64::from(threshold)).abs();
-    let nearest = if above > first && distance(above - 1) <= distance(above) {
-        above - 1
-    } else {
-        above
-    };
+    let nearest =
+        if above > first && distance(above - 1) <= distance(above) { above - 1 } else { above };
     Some((cuts[nearest], nearest as u8))
 }
 
@@ -97,21 +77,11 @@ where
     S: FnMut(usize, f32, f32, f32, usize) -> Option<(f32, u8)>,
 {
     fn new(sample: &'a Sample<'a>, max_depth: usize, rng: &'a mut TreeRng, snap: S) -> Self {
-        Self {
-            sample,
-            max_depth,
-            rng,
-            snap,
-            candidates: Vec::new(),
-        }
+        Self { sample, max_depth, rng, snap, candidates: Vec::new() }
     }
 
     fn grow(&mut self, rows: &mut [u32], depth: usize) -> Sketch {
-        let split = if rows.len() > 1 && depth < self.max_depth {
-            self.split(rows)
-        } else {
-            None
-        };
+        let split = if rows.len() > 1 && depth < self.max_depth { self.split(rows) } else { None };
         let Some((feature, threshold, cut)) = split else {
             let samples = u32::try_from(rows.len()).expect("a sample has at most 2²⁰ rows");
             return Sketch::Leaf { samples };
@@ -147,11 +117,10 @@ where
     }
 
     fn range(&self, rows: &[u32], feature: usize) -> (f32, f32) {
-        rows.iter()
-            .fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), row| {
-                let value = self.sample.value(*row, feature);
-                (low.min(value), high.max(value))
-            })
+        rows.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), row| {
+            let value = self.sample.value(*row, feature);
+            (low.min(value), high.max(value))
+        })
     }
 
     /// Reorders `rows` so that those at most `threshold` come first.
@@ -180,11 +149,7 @@ mod tests {
     fn a_threshold_moves_to_the_nearest_cut_that_divides_the_rows() {
         let cuts = [0.0, 1.0, 5.0, 9.0];
         assert_eq!(nearest_cut(&cuts, 0.5, 9.0, 2.0), Some((1.0, 1)));
-        assert_eq!(
-            nearest_cut(&cuts, 0.5, 9.0, 8.9),
-            Some((5.0, 2)),
-            "9 divides nothing"
-        );
+        assert_eq!(nearest_cut(&cuts, 0.5, 9.0, 8.9), Some((5.0, 2)), "9 divides nothing");
         assert_eq!(nearest_cut(&cuts, 1.5, 4.0, 2.0), None);
         assert_eq!(nearest_cut(&cuts, 1.0, 1.5, 1.2), Some((1.0, 1)));
     }
@@ -192,14 +157,8 @@ mod tests {
     #[test]
     fn an_outlier_is_cut_off_first() {
         // 63 rows near 0 and one at 1,000: a uniform threshold nearly always falls between.
-        let values: Vec<f32> = (0..63_u16)
-            .map(|i| f32::from(i) / 63.0)
-            .chain([1_000.0])
-            .collect();
-        let sample = Sample {
-            values: &values,
-            n_features: 1,
-        };
+        let values: Vec<f32> = (0..63_u16).map(|i| f32::from(i) / 63.0).chain([1_000.0]).collect();
+        let sample = Sample { values: &values, n_features: 1 };
         let mut wishes = Vec::new();
         for tree in 0..50 {
             wish(&sample, 6, &mut TreeRng::new(5, tree), &mut wishes);

@@ -115,12 +115,7 @@ impl ParamGuard for IsolationForestParams {
         if let Some(depth) = params.max_depth {
             within("max_depth", depth, 1, MAX_DEPTH)?;
         }
-        within(
-            "extension_level",
-            params.extension_level,
-            0,
-            MAX_FEATURES - 1,
-        )?;
+        within("extension_level", params.extension_level, 0, MAX_FEATURES - 1)?;
         Ok(params)
     }
 
@@ -171,12 +166,7 @@ fn within(
     if (min..=max).contains(&got) {
         Ok(())
     } else {
-        Err(IsolationForestError::ParameterOutOfBounds {
-            name,
-            min,
-            max,
-            got,
-        })
+        Err(IsolationForestError::ParameterOutOfBounds { name, min, max, got })
     }
 }
 
@@ -188,20 +178,14 @@ mod tests {
     fn the_defaults_are_liu_2008s() {
         let params = IsolationForest::params().check().unwrap();
         assert_eq!((params.n_trees(), params.max_samples()), (100, 256));
-        assert_eq!(
-            (params.max_depth(), params.extension_level(), params.seed()),
-            (None, 0, 42)
-        );
+        assert_eq!((params.max_depth(), params.extension_level(), params.seed()), (None, 0, 42));
     }
 
     #[test]
     fn a_parameter_out_of_bounds_is_refused_with_its_name_bound_and_value() {
         let error = |params: IsolationForestParams| params.check().unwrap_err().to_string();
         let params = IsolationForest::params;
-        assert_eq!(
-            error(params().n_trees(0)),
-            "`n_trees` must be between 1 and 1000, got 0"
-        );
+        assert_eq!(error(params().n_trees(0)), "`n_trees` must be between 1 and 1000, got 0");
         assert_eq!(
             error(params().max_samples(1)),
             "`max_samples` must be between 2 and 1048576, got 1"

@@ -24,22 +24,13 @@ impl IsolationForest {
     ) -> Result<Self, IsolationForestError> {
         if !(1..=MAX_FEATURES).contains(&n_features) {
             let max = MAX_FEATURES;
-            return Err(IsolationForestError::FeatureCount {
-                got: n_features,
-                max,
-            });
+            return Err(IsolationForestError::FeatureCount { got: n_features, max });
         }
-        for (name, got, min, max) in [
-            ("n_trees", trees.len(), 1, MAX_TREES),
-            ("max_samples", max_samples, 2, MAX_SAMPLES),
-        ] {
+        for (name, got, min, max) in
+            [("n_trees", trees.len(), 1, MAX_TREES), ("max_samples", max_samples, 2, MAX_SAMPLES)]
+        {
             if !(min..=max).contains(&got) {
-                return Err(IsolationForestError::ParameterOutOfBounds {
-                    name,
-                    min,
-                    max,
-                    got,
-                });
+                return Err(IsolationForestError::ParameterOutOfBounds { name, min, max, got });
             }
         }
         let cuts = cuts_of(n_features, trees)?;
@@ -58,17 +49,14 @@ impl IsolationForest {
             extension_level: 0,
             seed: 0,
         };
-        Ok(Self::assemble(
-            Kind::Standard(StandardForest::new(cuts, assembled)),
-            origin,
-        ))
+        Ok(Self::from_parts(origin, Kind::Standard(StandardForest::new(cuts, assembled))))
     }
 
     /// The trees of a standard forest, each with its root first and in preorder; none of an
     /// extended one.
     #[must_use]
     pub fn trees(&self) -> Option<Vec<Vec<TreeNode>>> {
-        let Kind::Standard(forest) = &self.kind else {
+        let (_, Kind::Standard(forest)) = self.parts() else {
             return None;
         };
         let (cuts, trees) = (forest.cuts(), forest.trees());
@@ -76,9 +64,7 @@ impl IsolationForest {
             let root = trees.roots[tree] as usize;
             let plain = |(at, node): (usize, &super::tree::Node)| {
                 if node.is_leaf() {
-                    return TreeNode::Leaf {
-                        samples: node.samples as usize,
-                    };
+                    return TreeNode::Leaf { samples: node.samples as usize };
                 }
                 let feature = usize::from(node.feature);
                 TreeNode::Split {
@@ -98,10 +84,7 @@ impl IsolationForest {
 fn cuts_of(n_features: usize, trees: &[Vec<TreeNode>]) -> Result<Cuts, IsolationForestError> {
     let mut per_feature = vec![Vec::new(); n_features];
     for node in trees.iter().flatten() {
-        if let TreeNode::Split {
-            feature, threshold, ..
-        } = *node
-        {
+        if let TreeNode::Split { feature, threshold, .. } = *node {
             // Features and thresholds that may not be are named when the tree is read.
             if feature < n_features && threshold.is_finite() {
                 per_feature[feature].push(threshold + 0.0);

@@ -21,3 +21,12 @@ pub use hyperparams::{
 };
 pub use path_length::average_path_length;
 pub use tree::TreeNode;
+
+/// What a forest consists of, for writing it down and reading it back.
+pub(crate) mod parts {
+    pub(crate) use super::algorithm::{Kind, Origin};
+    pub(crate) use super::cuts::Cuts;
+    pub(crate) use super::extended::{ExtendedForest, PlaneSketch, Spread, Term};
+    pub(crate) use super::standard::StandardForest;
+    pub(crate) use super::tree::{Sketch, Trees};
+}

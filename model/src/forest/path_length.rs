@@ -52,15 +52,10 @@ pub(crate) struct ScoreScale {
 impl ScoreScale {
     pub(crate) fn new(n_trees: usize, max_samples: usize) -> Self {
         let full = n_trees as f64 * average_path_length(max_samples);
-        Self {
-            exponent: -1.0 / (full * f64::from(1 << FRACTION_BITS)),
-        }
+        Self { exponent: -1.0 / (full * f64::from(1 << FRACTION_BITS)) }
     }
 
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "a score is an f32 in (0, 1]"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "a score is an f32 in (0, 1]")]
     pub(crate) fn score(self, path_sum: FixedPath) -> f32 {
         (f64::from(path_sum) * self.exponent).exp2() as f32
     }

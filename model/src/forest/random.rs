@@ -14,17 +14,12 @@ impl TreeRng {
     pub(super) fn new(seed: u64, tree: usize) -> Self {
         // Golden-ratio steps keep neighbouring (seed, tree) pairs apart; SplitMix64 inside
         // `seed_from_u64` then spreads them over the whole state.
-        let step = (tree as u64)
-            .wrapping_add(1)
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let step = (tree as u64).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         Self(Xoshiro256PlusPlus::seed_from_u64(seed.wrapping_add(step)))
     }
 
     /// Uniform in `0..bound`, without bias (Lemire 2019).
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the halves of a 128-bit product"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "the halves of a 128-bit product")]
     pub(super) fn below(&mut self, bound: usize) -> usize {
         debug_assert!(bound > 0, "an empty range has no element");
         let bound = bound as u64;
@@ -44,10 +39,7 @@ impl TreeRng {
     }
 
     /// Uniform in [`low`, `high`); `low` where rounding would reach `high`.
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "rounding to the feature's own type"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "rounding to the feature's own type")]
     pub(super) fn between(&mut self, low: f32, high: f32) -> f32 {
         let (from, to) = (f64::from(low), f64::from(high));
         let drawn = (from + self.unit() * (to - from)) as f32;
@@ -91,10 +83,7 @@ mod tests {
                 counts[row] += 1;
             }
         }
-        assert!(
-            counts.iter().all(|count| (2_300..2_700).contains(count)),
-            "{counts:?}"
-        );
+        assert!(counts.iter().all(|count| (2_300..2_700).contains(count)), "{counts:?}");
     }
 
     #[test]
@@ -111,9 +100,6 @@ mod tests {
         let draws: Vec<f64> = (0..100_000).map(|_| rng.normal()).collect();
         let mean = draws.iter().sum::<f64>() / draws.len() as f64;
         let variance = draws.iter().map(|draw| draw * draw).sum::<f64>() / draws.len() as f64;
-        assert!(
-            mean.abs() < 0.02 && (variance - 1.0).abs() < 0.02,
-            "{mean} {variance}"
-        );
+        assert!(mean.abs() < 0.02 && (variance - 1.0).abs() < 0.02, "{mean} {variance}");
     }
 }

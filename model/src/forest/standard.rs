@@ -23,11 +23,7 @@ impl PartialEq for StandardForest {
 impl StandardForest {
     pub(crate) fn new(cuts: Cuts, trees: Trees) -> Self {
         let scorer = Scorer::new(&trees);
-        Self {
-            cuts,
-            trees,
-            scorer,
-        }
+        Self { cuts, trees, scorer }
     }
 
     pub(crate) fn cuts(&self) -> &Cuts {
@@ -64,11 +60,7 @@ impl StandardForest {
                     break;
                 }
                 let feature = usize::from(node.feature);
-                at = if ranks[feature] <= node.cut {
-                    at + 1
-                } else {
-                    node.right as usize
-                };
+                at = if ranks[feature] <= node.cut { at + 1 } else { node.right as usize };
                 by_feature[feature] += to_levels(node.path) - to_levels(self.trees.nodes[at].path);
             }
         }

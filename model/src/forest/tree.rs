@@ -56,15 +56,18 @@ pub(crate) struct Trees {
 /// A tree on its way into [`Trees`]: a split by cut index, or a leaf.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Sketch {
-    Split {
-        feature: u8,
-        cut: u8,
-        left: Box<Sketch>,
-        right: Box<Sketch>,
-    },
-    Leaf {
-        samples: u32,
-    },
+    Split { feature: u8, cut: u8, left: Box<Sketch>, right: Box<Sketch> },
+    Leaf { samples: u32 },
+}
+
+impl Sketch {
+    /// Training rows in all leaves.
+    pub(crate) fn samples(&self) -> u64 {
+        match self {
+            Self::Leaf { samples } => u64::from(*samples),
+            Self::Split { left, right, .. } => left.samples() + right.samples(),
+        }
+    }
 }
 
 impl Trees {
@@ -74,10 +77,7 @@ impl Trees {
 
     /// The nodes of one tree; indices inside are those of the forest.
     pub(crate) fn tree(&self, tree: usize) -> &[Node] {
-        let end = self
-            .roots
-            .get(tree + 1)
-            .map_or(self.nodes.len(), |next| *next as usize);
+        let end = self.roots.get(tree + 1).map_or(self.nodes.len(), |next| *next as usize);
         &self.nodes[self.roots[tree] as usize..end]
     }
 
@@ -97,12 +97,7 @@ impl Trees {
                 feature: 0,
                 cut: 0,
             }),
-            Sketch::Split {
-                feature,
-                cut,
-                left,
-                right,
-            } => {
+            Sketch::Split { feature, cut, left, right } => {
                 self.nodes.push(Node {
                     right: 0,
                     samples: 0,
@@ -131,11 +126,7 @@ impl Trees {
             if node.is_leaf() {
                 return node.path;
             }
-            at = if rank(node.feature) <= node.cut {
-                at + 1
-            } else {
-                node.right as usize
-            };
+            at = if rank(node.feature) <= node.cut { at + 1 } else { node.right as usize };
         }
     }
 
@@ -152,9 +143,7 @@ impl Trees {
         if node.is_leaf() {
             0
         } else {
-            1 + self
-                .depth_below(at + 1)
-                .max(self.depth_below(node.right as usize))
+            1 + self.depth_below(at + 1).max(self.depth_below(node.right as usize))
         }
     }
 }
@@ -169,10 +158,7 @@ pub(crate) fn mean_path(left: &Node, right: &Node) -> (u32, FixedPath) {
     } else {
         weighted / u64::from(samples)
     };
-    (
-        samples,
-        FixedPath::try_from(mean).expect("a mean is within its terms"),
-    )
+    (samples, FixedPath::try_from(mean).expect("a mean is within its terms"))
 }
 
 /// Checks a tree given from outside: a binary tree over `n_features` features that reaches
@@ -185,19 +171,18 @@ pub(crate) fn sketch_of(
     max_depth: usize,
     cut: &impl Fn(usize, f32) -> u8,
 ) -> Result<Sketch, IsolationForestError> {
-    let mut visit = Visit {
-        nodes,
-        tree,
-        n_features,
-        max_depth,
-        visited: vec![false; nodes.len()],
-    };
+    let mut visit = Visit { nodes, tree, n_features, max_depth, visited: vec![false; nodes.len()] };
     let sketch = visit.sketch(0, 0, cut)?;
-    match visit.visited.iter().position(|visited| !visited) {
-        None => Ok(sketch),
-        Some(node) => Err(visit.invalid(node, "no split leads here: remove it")),
+    if let Some(node) = visit.visited.iter().position(|visited| !visited) {
+        return Err(visit.invalid(node, "no split leads here"));
     }
+    if sketch.samples() > super::MAX_SAMPLES as u64 {
+        return Err(visit.invalid(0, TOO_MANY_ROWS));
+    }
+    Ok(sketch)
 }
+
+const TOO_MANY_ROWS: &str = "more rows than a tree may be grown from";
 
 struct Visit<'a> {
     nodes: &'a [TreeNode],
@@ -209,11 +194,7 @@ struct Visit<'a> {
 
 impl Visit<'_> {
     fn invalid(&self, node: usize, what: &'static str) -> IsolationForestError {
-        IsolationForestError::InvalidTree {
-            tree: self.tree,
-            node,
-            what,
-        }
+        IsolationForestError::InvalidTree { tree: self.tree, node, what }
     }
 
     fn sketch(
@@ -229,27 +210,17 @@ impl Visit<'_> {
             return Err(self.invalid(at, "two splits lead here, a tree has no cycles"));
         }
         match *node {
-            TreeNode::Leaf { samples } => match u32::try_from(samples) {
-                Ok(samples) if samples as usize <= super::MAX_SAMPLES => {
-                    Ok(Sketch::Leaf { samples })
-                }
-                _ => Err(self.invalid(at, "more rows than a tree may be grown from")),
-            },
-            TreeNode::Split {
-                feature,
-                threshold,
-                left,
-                right,
-            } => {
+            TreeNode::Leaf { samples } => u32::try_from(samples)
+                .map(|samples| Sketch::Leaf { samples })
+                .map_err(|_| self.invalid(at, TOO_MANY_ROWS)),
+            TreeNode::Split { feature, threshold, left, right } => {
                 if depth == self.max_depth {
                     return Err(self.invalid(at, "splits below the deepest level allowed"));
                 }
                 if !threshold.is_finite() {
                     return Err(self.invalid(at, "the threshold is not finite"));
                 }
-                let Some(name) = u8::try_from(feature)
-                    .ok()
-                    .filter(|_| feature < self.n_features)
+                let Some(name) = u8::try_from(feature).ok().filter(|_| feature < self.n_features)
                 else {
                     return Err(self.invalid(at, "splits on a feature that rows do not have"));
                 };

@@ -1,0 +1,85 @@
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Why a model file could not be written, or was refused.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ModelFileError {
+    /// The file could not be read.
+    #[error("cannot read model {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The file could not be written; an older file of that name is untouched.
+    #[error("cannot write model {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The content is refused.
+    #[error("cannot use model {}: {source}", path.display())]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: ModelFormatError,
+    },
+}
+
+/// Why bytes are not a model that this version can use.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ModelFormatError {
+    /// The bytes do not begin as a model file does.
+    #[error("it is not a weir model: name a file that `weir train` wrote")]
+    NotAModel,
+    /// The seal at the end is missing.
+    #[error("it is truncated, the seal at its end is missing: copy it again, or train again")]
+    Truncated,
+    /// The seal does not match the content.
+    #[error("it is corrupt, its content does not match its seal: copy it again, or train again")]
+    Corrupt,
+    /// Something larger than a model can be.
+    #[error("{what} has more than {limit} bytes, which no model has: train again")]
+    TooLarge {
+        /// What is too large.
+        what: String,
+        /// Largest size allowed, in bytes.
+        limit: u64,
+    },
+    /// The file was written by a later version.
+    #[error("it has format {found}, this version reads formats up to {supported}: upgrade weir")]
+    NewerFormat {
+        /// Format of the file.
+        found: u32,
+        /// Latest format this version reads.
+        supported: u32,
+    },
+    /// A part is missing or contradicts the format.
+    #[error("{part}: {what}: train again")]
+    Malformed {
+        /// The part of the file.
+        part: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The creation time is not in the form of RFC 3339.
+    #[error("`created` must be a time such as 2026-01-31T12:00:00Z, got {got:?}")]
+    Created {
+        /// The value given.
+        got: String,
+    },
+}
+
+impl ModelFormatError {
+    pub(super) fn malformed(part: &str, what: impl Into<String>) -> Self {
+        Self::Malformed { part: part.to_owned(), what: what.into() }
+    }
+}

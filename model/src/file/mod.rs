@@ -1,0 +1,195 @@
+//! The model file: both detectors in one sealed `.weir` zip.
+
+mod archive;
+mod binary;
+mod errors;
+mod forest;
+mod manifest;
+
+use std::fs::{File, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use crate::detector::{DetectorModel, SchemaMismatch, hex};
+use crate::schema::SchemaId;
+
+pub use errors::{ModelFileError, ModelFormatError};
+pub use manifest::{DetectorManifest, FORMAT, Manifest};
+
+/// The two detectors of a network and where they come from.
+///
+/// A model is what its file holds: the same detectors and creation time make the same bytes,
+/// and [`digest`](Self::digest) names them.
+///
+/// # The file
+///
+/// A zip with `manifest.json`, and for each of `flow` and `peer` a `forest.bin`, a
+/// `calibration.bin` (the held-out scores) and a `features.bin` (ranges and training
+/// histograms). Its last bytes are a SHA-256 over all others. Loading checks the seal, sizes,
+/// every node, cut and score, and that all parts agree; it never panics and never allocates
+/// much more than the file's parts may have (162 MB at the most; a default model has 0.1 MB).
+#[derive(Clone, Debug)]
+pub struct ModelFile {
+    flow: DetectorModel,
+    peer: DetectorModel,
+    manifest: Manifest,
+    digest: String,
+}
+
+impl ModelFile {
+    /// Joins two detectors. `created` is the time of making, RFC 3339: this crate has no clock.
+    pub fn new(
+        flow: DetectorModel,
+        peer: DetectorModel,
+        created: &str,
+    ) -> Result<Self, ModelFormatError> {
+        manifest::check_created(created)?;
+        let manifest = Manifest::new(&flow, &peer, created);
+        let digest = String::new();
+        let mut model = Self { flow, peer, manifest, digest };
+        model.digest = hex(&Sha256::digest(model.to_bytes()?));
+        Ok(model)
+    }
+
+    /// The detector over flows.
+    #[must_use]
+    pub fn flow(&self) -> &DetectorModel {
+        &self.flow
+    }
+
+    /// The detector over peers.
+    #[must_use]
+    pub fn peer(&self) -> &DetectorModel {
+        &self.peer
+    }
+
+    /// What the file says of itself.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// SHA-256 of the file's content, hexadecimal: the name under which decisions are recorded.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// Refuses schemas that are not those the detectors were trained on.
+    pub fn check_schemas(&self, flow: &SchemaId, peer: &SchemaId) -> Result<(), SchemaMismatch> {
+        self.flow.check_schema(flow)?;
+        self.peer.check_schema(peer)
+    }
+
+    /// Writes the file: whole, or not at all. It is written beside `path`, flushed to the disk,
+    /// and then takes the place of an older file in one step.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), ModelFileError> {
+        let path = path.as_ref();
+        let bytes = self.to_bytes().map_err(|source| refused(path, source))?;
+        write_atomically(path, &bytes)
+            .map_err(|source| ModelFileError::Write { path: path.to_owned(), source })
+    }
+
+    /// Reads and checks a file.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, ModelFileError> {
+        let path = path.as_ref();
+        let bytes = read_bounded(path)
+            .map_err(|source| ModelFileError::Read { path: path.to_owned(), source })?;
+        Self::from_bytes(&bytes).map_err(|source| refused(path, source))
+    }
+
+    /// The file's content.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, ModelFormatError> {
+        let [flow, peer] = [&self.flow, &self.peer].map(|detector| {
+            (
+                forest::encode(detector.forest()),
+                binary::encode_calibration(detector.calibration()),
+                binary::encode_features(detector.ranges(), detector.histograms()),
+            )
+        });
+        archive::pack([self.manifest.encode(), flow.0, flow.1, flow.2, peer.0, peer.1, peer.2])
+    }
+
+    /// Reads and checks a file's content.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelFormatError> {
+        if bytes.len() as u64 > archive::MAX_FILE {
+            let limit = archive::MAX_FILE;
+            return Err(ModelFormatError::TooLarge { what: "the file".to_owned(), limit });
+        }
+        let parts = archive::unpack(bytes)?;
+        let [described, flow @ .., _, _, _] = parts.as_slice() else {
+            unreachable!("unpacking returns all parts");
+        };
+        let peer = &parts[parts.len() - flow.len()..];
+        let manifest = Manifest::decode(described.name, &described.content)?;
+        Ok(Self {
+            flow: detector(flow, &manifest.flow)?,
+            peer: detector(peer, &manifest.peer)?,
+            manifest,
+            digest: hex(&Sha256::digest(bytes)),
+        })
+    }
+}
+
+/// Assembles a detector from its three parts and checks that they agree with the manifest.
+fn detector(
+    parts: &[archive::Part],
+    manifest: &DetectorManifest,
+) -> Result<DetectorModel, ModelFormatError> {
+    let [forest, calibration, features] = parts else {
+        unreachable!("a detector has three parts");
+    };
+    let trained = forest::decode(forest.name, &forest.content)?;
+    let schema = manifest.schema_id();
+    let (has, names) = (trained.n_features(), schema.features.len());
+    if has != names {
+        let what = format!("it reads {has} features, the manifest names {names}");
+        return Err(ModelFormatError::malformed(forest.name, what));
+    }
+    let training = manifest.training();
+    let (ranges, histograms) =
+        binary::decode_features(features.name, &features.content, names, training.rows)?;
+    let calibration_name = calibration.name;
+    let calibration = binary::decode_calibration(calibration_name, &calibration.content)?;
+    if calibration.held_out() as u64 != training.held_out {
+        let what = "it has another number of scores than the manifest says";
+        return Err(ModelFormatError::malformed(calibration_name, what));
+    }
+    let detector =
+        DetectorModel { schema, forest: trained, calibration, ranges, histograms, training };
+    if DetectorManifest::of(&detector) == *manifest {
+        Ok(detector)
+    } else {
+        Err(ModelFormatError::malformed(forest.name, "the manifest says otherwise"))
+    }
+}
+
+fn refused(path: &Path, source: ModelFormatError) -> ModelFileError {
+    ModelFileError::Refused { path: path.to_owned(), source }
+}
+
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    // One byte more than allowed is enough to refuse the file.
+    File::open(path)?.take(archive::MAX_FILE + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut file = tempfile::Builder::new()
+        .prefix(".weir-model-")
+        .permissions(Permissions::from_mode(0o644))
+        .tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    // The new name, too, must survive a power cut.
+    File::open(folder)?.sync_all()
+}

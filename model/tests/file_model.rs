@@ -1,0 +1,154 @@
+//! The model file: what is saved is what is loaded, and nothing else is.
+
+use std::fs;
+
+use linfa::ParamGuard;
+use model::{
+    DetectorModel, IsolationForest, ModelFile, ModelFileError, ModelFormatError, SchemaId,
+};
+use proptest::prelude::*;
+use sha2::{Digest, Sha256};
+
+const CREATED: &str = "2026-01-31T12:00:00Z";
+
+fn detector(name: &str, features: &[&str], extension_level: usize) -> DetectorModel {
+    let width = u16::try_from(features.len()).unwrap();
+    let rows: Vec<f32> = (0..200 * width).map(|i| f32::from(i * 7 % 101)).collect();
+    let (train, held_out) = rows.split_at(rows.len() / 2);
+    let schema = SchemaId {
+        name: name.to_owned(),
+        hash: "0123456789abcdef".to_owned(),
+        features: features.iter().map(ToString::to_string).collect(),
+    };
+    let params = IsolationForest::params().n_trees(3).max_samples(16);
+    let params = params.extension_level(extension_level).check().unwrap();
+    DetectorModel::fit(schema, train, held_out, &params).unwrap()
+}
+
+fn model() -> ModelFile {
+    let flow = detector("weir.flow.v1", &["rate", "size", "age"], 0);
+    let peer = detector("weir.peer.v1", &["flows", "ports"], 1);
+    ModelFile::new(flow, peer, CREATED).unwrap()
+}
+
+/// Makes changed bytes pass the seal, so that the parts themselves are put to the test.
+fn reseal(bytes: &mut [u8]) {
+    let body = bytes.len() - 64;
+    let digits: String =
+        Sha256::digest(&bytes[..body]).iter().map(|byte| format!("{byte:02x}")).collect();
+    bytes[body..].copy_from_slice(digits.as_bytes());
+}
+
+#[test]
+fn what_is_saved_is_loaded_to_the_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("benign.weir");
+    let saved = model();
+    saved.save(&path).unwrap();
+    let loaded = ModelFile::load(&path).unwrap();
+    assert_eq!(loaded.flow(), saved.flow());
+    assert_eq!(loaded.peer(), saved.peer());
+    assert_eq!(loaded.manifest(), saved.manifest());
+    assert_eq!(loaded.digest(), saved.digest());
+    assert_eq!(loaded.manifest().created, CREATED);
+    let row = [1e3, 5.0, -4.0];
+    assert_eq!(loaded.flow().score_row(&row).to_bits(), saved.flow().score_row(&row).to_bits());
+    assert_eq!(loaded.flow().explain(&row), saved.flow().explain(&row));
+}
+
+#[test]
+fn the_same_detectors_make_the_same_bytes_and_the_digest_is_the_files() {
+    let (one, other) = (model().to_bytes().unwrap(), model().to_bytes().unwrap());
+    assert!(one == other);
+    let digest: String = Sha256::digest(&one).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(model().digest(), digest);
+}
+
+#[test]
+fn the_file_replaces_an_older_one_and_leaves_nothing_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("benign.weir");
+    fs::write(&path, "older").unwrap();
+    model().save(&path).unwrap();
+    assert!(ModelFile::load(&path).is_ok());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_or_written_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("missing").join("benign.weir");
+    let error = ModelFile::load(&path).unwrap_err();
+    assert!(matches!(error, ModelFileError::Read { .. }), "{error}");
+    assert!(error.to_string().contains("missing/benign.weir"), "{error}");
+    let error = model().save(&path).unwrap_err();
+    assert!(matches!(error, ModelFileError::Write { .. }), "{error}");
+    assert!(error.to_string().contains("missing/benign.weir"), "{error}");
+}
+
+#[test]
+fn a_file_that_is_not_a_model_is_refused() {
+    for bytes in [&b""[..], b"hello", &[0; 1_000]] {
+        assert_eq!(ModelFile::from_bytes(bytes).unwrap_err(), ModelFormatError::NotAModel);
+    }
+}
+
+#[test]
+fn a_file_truncated_anywhere_is_refused() {
+    let bytes = model().to_bytes().unwrap();
+    for length in 4..bytes.len() {
+        let error = ModelFile::from_bytes(&bytes[..length]).unwrap_err();
+        assert_eq!(error, ModelFormatError::Truncated, "{length} of {} bytes", bytes.len());
+    }
+}
+
+#[test]
+fn a_file_with_one_bit_flipped_anywhere_is_refused() {
+    let mut bytes = model().to_bytes().unwrap();
+    for at in (0..bytes.len()).step_by(3) {
+        bytes[at] ^= 1 << (at % 8);
+        assert!(ModelFile::from_bytes(&bytes).is_err(), "byte {at} of {}", bytes.len());
+        bytes[at] ^= 1 << (at % 8);
+    }
+    assert!(ModelFile::from_bytes(&bytes).is_ok());
+}
+
+#[test]
+fn a_time_that_is_none_is_refused() {
+    let model = model();
+    let error = ModelFile::new(model.flow().clone(), model.peer().clone(), "today").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`created` must be a time such as 2026-01-31T12:00:00Z, got \"today\""
+    );
+}
+
+#[test]
+fn a_build_with_other_features_is_refused_by_schema() {
+    let model = model();
+    let (flow, peer) = (model.flow().schema().clone(), model.peer().schema().clone());
+    assert!(model.check_schemas(&flow, &peer).is_ok());
+    let other = SchemaId { hash: "ffff".to_owned(), ..peer };
+    let error = model.check_schemas(&flow, &other).unwrap_err().to_string();
+    assert!(error.starts_with("model expects weir.peer.v1 hash 0123456789ab, "), "{error}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_forged_file_never_panics(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)
+    ) {
+        let mut bytes = model().to_bytes().unwrap();
+        for (at, byte) in changes {
+            let at = at.index(bytes.len() - 64);
+            bytes[at] = byte;
+        }
+        reseal(&mut bytes);
+        if let Ok(model) = ModelFile::from_bytes(&bytes) {
+            let score = model.flow().score_row(&[1.0, 2.0, 3.0]);
+            prop_assert!(score > 0.0 && score <= 1.0);
+        }
+    }
+}
