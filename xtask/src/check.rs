@@ -8,7 +8,7 @@ use std::process::Command;
 
 use crate::failure::Failure;
 use crate::invoke::{self, Listen};
-use crate::skips::{SkipLog, VARIABLE};
+use crate::skips::SkipLog;
 use crate::tally::{Dialect, Listener, Tally};
 use crate::workspace::Workspace;
 
@@ -191,7 +191,7 @@ fn run_tests(
         )
     };
     let log = SkipLog::start(target).map_err(unusable)?;
-    command.env(VARIABLE, log.path());
+    command.env(requires::SKIP_LOG, log.path());
     let listen = match dialect {
         Dialect::Libtest => Listen::Stdout,
         Dialect::Nextest => Listen::Stderr,

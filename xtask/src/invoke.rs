@@ -1,7 +1,7 @@
 //! Running other programs, in the open: each command line is shown as it could be typed.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 
 use crate::failure::Failure;
@@ -72,15 +72,6 @@ pub(crate) fn listening(
         pass_lines(BufReader::new(stderr), std::io::stderr(), &mut hear);
     }
     child.wait().map_err(|error| not_started(command, &error))
-}
-
-/// The first file of this name that `PATH` or a system folder holds.
-pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
-        .map(|folder| folder.join(name))
-        .find(|candidate| candidate.is_file())
 }
 
 fn announce(command: &Command) {

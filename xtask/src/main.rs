@@ -2,8 +2,8 @@
 //!
 //! What is here: finding out what a machine lacks and installing it, the one way to build and
 //! run the demo, the tests and the benches, and the tests' summary. What is never here: a
-//! dependency (this crate is compiled before anything else can be said to the user), a prompt,
-//! or a step that only CI takes.
+//! dependency from outside (this crate is compiled before anything else can be said to the
+//! user), a prompt, or a step that only CI takes.
 //!
 //! Order of calls: [`args::parse`] reads the command, [`setup::prepare`] makes the machine ready
 //! for it, [`demo`], [`bench`] or the steps of [`check`] run it, and [`report`] sums up.

@@ -20,7 +20,7 @@ pub(crate) enum Privilege {
 impl Privilege {
     /// Finds out without asking anything.
     pub(crate) fn detect(workspace: &Workspace) -> Self {
-        if is_root() {
+        if requires::is_root() {
             return Self::Root;
         }
         match invoke::captured(workspace.command("sudo").args(["-n", "true"])) {
@@ -59,34 +59,9 @@ impl Privilege {
     }
 }
 
-/// Whether the effective user is root.
-pub(crate) fn is_root() -> bool {
-    std::fs::read_to_string("/proc/self/status")
-        .is_ok_and(|status| effective_user(&status) == Some(0))
-}
-
-/// The second number of the line `Uid: real effective saved filesystem`.
-fn effective_user(status: &str) -> Option<u32> {
-    let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
-    ids.split_whitespace().nth(1)?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_effective_user_is_read_from_the_status_file() {
-        let cases = [
-            ("Name:\tx\nUid:\t1000\t0\t0\t0\nGid:\t1\t1\t1\t1\n", Some(0)),
-            ("Uid:\t0\t1000\t0\t0\n", Some(1000)),
-            ("Uid:\t0\n", None),
-            ("Name:\tx\n", None),
-        ];
-        for (status, expected) in cases {
-            assert_eq!(effective_user(status), expected, "{status}");
-        }
-    }
 
     #[test]
     fn sudo_is_given_variables_through_env() {

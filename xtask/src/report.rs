@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use crate::check::Step;
-use crate::privilege;
 use crate::tally::Tally;
 
 /// A step that has run.
@@ -22,7 +21,7 @@ struct Done {
 pub(crate) fn run_and_sum_up(steps: Vec<Step>) -> ExitCode {
     let done: Vec<Done> = steps.into_iter().map(run).collect();
     let failed = done.iter().any(|step| step.tally.failed > 0);
-    if done.iter().any(|step| !step.tally.skips.is_empty()) && !privilege::is_root() {
+    if done.iter().any(|step| !step.tally.skips.is_empty()) && !requires::is_root() {
         println!("\nnot root: CONTRIBUTING.md says how to run the tests that load programs");
     }
     print!("{}", summary(&done));

@@ -1,14 +1,12 @@
 //! The log in which tests say that they could not run.
 //!
 //! A runner counts a test that returns early as passed. So each test that cannot do its work on
-//! this machine appends a line `name: why` to the file that the variable [`VARIABLE`] names.
+//! this machine asks the crate `requires`, which appends a line `name: why` to the file that
+//! [`requires::SKIP_LOG`] names.
 
 use std::path::{Path, PathBuf};
 
 use crate::tally::Skip;
-
-/// Names the log for the tests. Its value is an absolute path.
-pub(crate) const VARIABLE: &str = "WEIR_SKIP_LOG";
 
 /// One run's log, removed at its end.
 #[derive(Debug)]

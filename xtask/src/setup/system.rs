@@ -22,7 +22,7 @@ const PACKAGES: [Package; 2] = [
         name: "tshark",
         used_for: "the independent packet counts in the tests",
         needed_by: Purpose::Test,
-        is_present: |_| invoke::find_program("tshark").is_some(),
+        is_present: |_| requires::find_program("tshark").is_some(),
     },
     Package {
         name: "python3-venv",
