@@ -12,7 +12,7 @@ use crate::plan::{Node, Plan};
 use crate::registry::{self, Registration};
 use crate::scenario::Attack;
 use crate::traffic::{RunningAttack, RunningBenign, Servers};
-use crate::{LabError, Scenario, Topology};
+use crate::{LabError, Scenario, Tap, Topology};
 
 /// How often a random id is drawn before giving up.
 const ID_DRAWS: usize = 16;
@@ -24,6 +24,7 @@ const ID_DRAWS: usize = 16;
 #[derive(Debug)]
 pub struct Lab {
     plan: Plan,
+    switch: Option<Namespace>,
     namespaces: Vec<(Node, Namespace)>,
     registration: Registration,
     offloads: bool,
@@ -45,6 +46,7 @@ impl Lab {
         // From here on dropping the lab removes what there is of it.
         let mut lab = Self {
             plan,
+            switch: None,
             namespaces: Vec::new(),
             registration,
             offloads: topology.offloads,
@@ -107,7 +109,7 @@ impl Lab {
         thread: &str,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<JoinHandle<Result<T, LabError>>, LabError> {
-        self.namespace(node)?.spawn(thread.to_owned(), work)
+        self.namespace(node)?.spawn(thread, work)
     }
 
     /// Starts the protected host's servers, unless they run: web on 80 and 443, logins on 22,
@@ -175,8 +177,26 @@ impl Lab {
             .iter()
             .find_map(|(member, namespace)| (member == node).then_some(namespace))
             .ok_or_else(|| {
-                LabError::Invalid(format!("`{}` is no member of the lab `{}`", node.name, self.id()))
+                LabError::Invalid(format!(
+                    "`{}` is no member of the lab `{}`",
+                    node.name,
+                    self.id()
+                ))
             })
+    }
+
+    /// The namespace and the name of the interface that a tap on the host's `nth` listens on.
+    pub(crate) fn tapped(&self, tap: Tap, nth: usize) -> Result<(&Namespace, String), LabError> {
+        let link = self.host().interfaces.get(nth).ok_or_else(|| {
+            LabError::Invalid(format!(
+                "the protected host has {} interfaces, so there is no number {nth}",
+                self.host().interfaces.len()
+            ))
+        })?;
+        match (tap, &self.switch) {
+            (Tap::Switch, Some(switch)) => Ok((switch, wiring::port_name(self.host(), link))),
+            _ => Ok((self.namespace(self.host())?, link.name.clone())),
+        }
     }
 
     fn stop_serving(&self) {
@@ -191,6 +211,7 @@ impl Lab {
             self.namespaces.push((node.clone(), namespace));
         }
         switch.run(|| wiring::wire_switch(&self.plan, &self.namespaces, self.offloads))??;
+        self.switch = Some(switch);
         for (node, namespace) in &self.namespaces {
             namespace.run(|| wiring::configure_member(node, self.offloads))??;
         }

@@ -36,7 +36,6 @@ pub fn boot_ns() -> u64 {
 
 fn read(clock: ClockId) -> u64 {
     // Both clocks exist on every kernel that has network namespaces.
-    clock_gettime(clock).map_or(0, |time| {
-        u64::try_from(Duration::from(time).as_nanos()).unwrap_or(u64::MAX)
-    })
+    clock_gettime(clock)
+        .map_or(0, |time| u64::try_from(Duration::from(time).as_nanos()).unwrap_or(u64::MAX))
 }

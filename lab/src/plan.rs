@@ -237,7 +237,7 @@ fn low(index: usize) -> u16 {
 
 /// 42 becomes 0x42.
 fn decimal_as_hex(number: u16) -> u16 {
-    (number / 100) << 8 | (number / 10 % 10) << 4 | number % 10
+    (number / 100) << 8 | (number / 10 % 10) << 4 | (number % 10)
 }
 
 #[cfg(test)]

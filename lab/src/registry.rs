@@ -44,7 +44,8 @@ impl Registration {
 
     /// Claims the id: fails where another lab has it.
     pub(crate) fn claim(&self) -> Result<(), LabError> {
-        fs::create_dir_all(FOLDER).map_err(|error| LabError::system(format!("create {FOLDER}"), error))?;
+        fs::create_dir_all(FOLDER)
+            .map_err(|error| LabError::system(format!("create {FOLDER}"), error))?;
         let text = serde_json::to_vec_pretty(self).unwrap_or_default();
         // Written aside and linked into place, so that no one ever reads half a registration.
         let draft = Path::new(FOLDER).join(format!(".{}-{}", self.id, self.pid));
@@ -60,8 +61,7 @@ impl Registration {
     /// Removes the lab's namespaces, then its registration. All namespaces are tried; the first
     /// failure is reported and keeps the registration, so that removal can be tried again.
     pub(crate) fn remove(&self) -> Result<(), LabError> {
-        let results: Vec<_> =
-            self.namespaces.iter().map(|name| namespace::remove(name)).collect();
+        let results: Vec<_> = self.namespaces.iter().map(|name| namespace::remove(name)).collect();
         results.into_iter().collect::<Result<(), _>>()?;
         let path = path_of(&self.id);
         match fs::remove_file(&path) {
@@ -76,9 +76,8 @@ impl Registration {
 /// All registered labs, by id. Files that are no registration are passed over.
 pub(crate) fn all() -> Vec<Registration> {
     let Ok(entries) = fs::read_dir(FOLDER) else { return Vec::new() };
-    let mut found: Vec<Registration> = entries
-        .filter_map(|entry| read(&entry.ok()?.path()))
-        .collect();
+    let mut found: Vec<Registration> =
+        entries.filter_map(|entry| read(&entry.ok()?.path())).collect();
     found.sort_by(|a, b| a.id.cmp(&b.id));
     found
 }

@@ -75,10 +75,7 @@ mod tests {
     #[test]
     fn counts_out_of_bounds_are_refused_with_the_bound() {
         let topology = Topology { clients: 65, ..Topology::default() };
-        assert_eq!(
-            topology.check().unwrap_err().to_string(),
-            "`clients` must be 1 to 64, got 65"
-        );
+        assert_eq!(topology.check().unwrap_err().to_string(), "`clients` must be 1 to 64, got 65");
     }
 
     #[test]

@@ -17,7 +17,9 @@ fn benign_clients_are_served_while_a_scan_goes_on() {
     println!("{truth:#?}");
     for report in benign.finish().unwrap() {
         println!("{} {:?}", report.client, report.total);
-        for kind in report.kinds { println!("   {kind:?}"); }
+        for kind in report.kinds {
+            println!("   {kind:?}");
+        }
     }
     lab.remove().unwrap();
 }

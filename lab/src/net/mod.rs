@@ -2,5 +2,6 @@
 
 pub(crate) mod namespace;
 pub(crate) mod offload;
+pub(crate) mod packet;
 pub(crate) mod sysctl;
 pub(crate) mod wiring;

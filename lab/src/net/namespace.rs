@@ -36,7 +36,9 @@ impl Namespace {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 return Err(LabError::NamespaceTaken { name: name.to_owned() });
             }
-            Err(error) => return Err(LabError::system(format!("create {}", path.display()), error)),
+            Err(error) => {
+                return Err(LabError::system(format!("create {}", path.display()), error));
+            }
         }
         let opened = on_a_thread(name, || pin_a_new_namespace(&path)).and_then(|pinned| pinned);
         match opened {
@@ -51,8 +53,9 @@ impl Namespace {
 
     /// Moves the calling thread, and threads and processes it starts later, into the namespace.
     pub(crate) fn enter(&self) -> Result<(), LabError> {
-        setns(&*self.file, CloneFlags::CLONE_NEWNET)
-            .map_err(|errno| LabError::system(format!("enter the namespace `{}`", self.name), errno))
+        setns(&*self.file, CloneFlags::CLONE_NEWNET).map_err(|errno| {
+            LabError::system(format!("enter the namespace `{}`", self.name), errno)
+        })
     }
 
     /// Runs `work` on a fresh thread inside the namespace and waits for it.
@@ -63,12 +66,12 @@ impl Namespace {
     /// Starts a thread that runs `work` inside the namespace.
     pub(crate) fn spawn<T: Send + 'static>(
         &self,
-        thread: String,
+        thread: &str,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<JoinHandle<Result<T, LabError>>, LabError> {
         let namespace = self.clone();
         thread::Builder::new()
-            .name(thread.clone())
+            .name(thread.to_owned())
             .spawn(move || namespace.enter().map(|()| work()))
             .map_err(|error| LabError::system(format!("start the thread `{thread}`"), error))
     }

@@ -33,12 +33,10 @@ struct Value {
 /// Switches checksum, segmentation, GRO and VLAN offloads of an interface off, in the calling
 /// thread's namespace.
 pub(crate) fn switch_off(interface: &str) -> Result<(), LabError> {
-    let socket =
-        socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
-            .map_err(|errno| LabError::system("open a socket for ethtool", errno))?;
-    let failed = |what: &str, error| {
-        LabError::system(format!("switch {what} of {interface} off"), error)
-    };
+    let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
+        .map_err(|errno| LabError::system("open a socket for ethtool", errno))?;
+    let failed =
+        |what: &str, error| LabError::system(format!("switch {what} of {interface} off"), error);
     for (what, command) in SWITCHES {
         ethtool(&socket, interface, Value { command, data: 0 })
             .map_err(|error| failed(what, error))?;

@@ -19,8 +19,7 @@ use crate::plan::{self, Interface, Node, Plan, Role, V4_PREFIX, V6_PREFIX};
 
 const BRIDGE: LabError =
     LabError::KernelLacks { what: "bridge devices (CONFIG_BRIDGE)", module: "bridge" };
-const VETH: LabError =
-    LabError::KernelLacks { what: "veth devices (CONFIG_VETH)", module: "veth" };
+const VETH: LabError = LabError::KernelLacks { what: "veth devices (CONFIG_VETH)", module: "veth" };
 
 /// In the switch's namespace: makes the bridges and a cable to each member.
 pub(crate) fn wire_switch(
@@ -218,7 +217,7 @@ async fn index_of(netlink: &Handle, name: &str) -> Result<u32, LabError> {
 }
 
 /// The name of a member's port on the switch: `client3`, or `host-eth1` for a second interface.
-fn port_name(node: &Node, link: &Interface) -> String {
+pub(crate) fn port_name(node: &Node, link: &Interface) -> String {
     if node.interfaces.len() == 1 {
         node.name.clone()
     } else {
@@ -227,9 +226,7 @@ fn port_name(node: &Node, link: &Interface) -> String {
 }
 
 /// Runs `work` with a netlink connection of the calling thread's namespace.
-fn with_netlink(
-    work: impl AsyncFnOnce(Handle) -> Result<(), LabError>,
-) -> Result<(), LabError> {
+fn with_netlink(work: impl AsyncFnOnce(Handle) -> Result<(), LabError>) -> Result<(), LabError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()
@@ -245,9 +242,7 @@ fn with_netlink(
 
 fn errno_of(error: &rtnetlink::Error) -> Option<Errno> {
     match error {
-        rtnetlink::Error::NetlinkError(message) => {
-            Some(Errno::from_raw(-message.raw_code()))
-        }
+        rtnetlink::Error::NetlinkError(message) => Some(Errno::from_raw(-message.raw_code())),
         _ => None,
     }
 }
@@ -255,9 +250,7 @@ fn errno_of(error: &rtnetlink::Error) -> Option<Errno> {
 fn refused(doing: impl Into<String>, error: &rtnetlink::Error) -> LabError {
     match errno_of(error) {
         Some(Errno::EPERM | Errno::EACCES) => LabError::Permission,
-        Some(errno) => {
-            LabError::Netlink { doing: doing.into(), message: errno.desc().to_owned() }
-        }
+        Some(errno) => LabError::Netlink { doing: doing.into(), message: errno.desc().to_owned() },
         None => LabError::Netlink { doing: doing.into(), message: error.to_string() },
     }
 }

@@ -168,7 +168,7 @@ fn member(name: &str, index: usize, count: usize) -> Result<(), String> {
 }
 
 /// Checks a measure against its bounds.
-pub(super) fn within<T: PartialOrd + Display>(
+pub(super) fn within<T: PartialOrd + Display + Copy>(
     name: &str,
     value: T,
     least: T,

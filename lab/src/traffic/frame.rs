@@ -6,8 +6,9 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use etherparse::{PacketBuilder, TcpOptionElement, VlanId};
 use nix::errno::Errno;
-use nix::net::if_::if_nametoindex;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, send, socket};
+
+use crate::net::packet;
 
 /// Hop limit of crafted packets, as most systems have it.
 const HOPS: u8 = 64;
@@ -45,18 +46,16 @@ impl Envelope {
         frame.clear();
         let ethernet = PacketBuilder::ethernet2(self.source_mac, self.target_mac);
         let ip = match (source, target) {
-            (IpAddr::V4(source), IpAddr::V4(target)) => {
-                etherparse::IpHeaders::Ipv4(
-                    etherparse::Ipv4Header {
-                        time_to_live: HOPS,
-                        source: source.octets(),
-                        destination: target.octets(),
-                        dont_fragment: true,
-                        ..Default::default()
-                    },
-                    etherparse::Ipv4Extensions::default(),
-                )
-            }
+            (IpAddr::V4(source), IpAddr::V4(target)) => etherparse::IpHeaders::Ipv4(
+                etherparse::Ipv4Header {
+                    time_to_live: HOPS,
+                    source: source.octets(),
+                    destination: target.octets(),
+                    dont_fragment: true,
+                    ..Default::default()
+                },
+                etherparse::Ipv4Extensions::default(),
+            ),
             (IpAddr::V6(source), IpAddr::V6(target)) => etherparse::IpHeaders::Ipv6(
                 etherparse::Ipv6Header {
                     hop_limit: HOPS,
@@ -68,12 +67,12 @@ impl Envelope {
             ),
             _ => return Err(io::ErrorKind::InvalidInput.into()),
         };
-        let packet = match self.vlan {
+        let datagram = match self.vlan {
             None => ethernet.ip(ip),
             Some(id) => ethernet.single_vlan(VlanId::try_new(id).map_err(invalid_vlan)?).ip(ip),
         };
         match content {
-            Content::Syn { source_port, target_port, sequence } => packet
+            Content::Syn { source_port, target_port, sequence } => datagram
                 .tcp(source_port, target_port, sequence, 64_240)
                 .syn()
                 .options(&[TcpOptionElement::MaximumSegmentSize(1_460)])
@@ -81,13 +80,13 @@ impl Envelope {
                 .write(frame, &[])
                 .map_err(invalid),
             Content::Datagram { source_port, target_port, payload } => {
-                packet.udp(source_port, target_port).write(frame, payload).map_err(invalid)
+                datagram.udp(source_port, target_port).write(frame, payload).map_err(invalid)
             }
             Content::Echo { id, sequence, payload } if source.is_ipv4() => {
-                packet.icmpv4_echo_request(id, sequence).write(frame, payload).map_err(invalid)
+                datagram.icmpv4_echo_request(id, sequence).write(frame, payload).map_err(invalid)
             }
             Content::Echo { id, sequence, payload } => {
-                packet.icmpv6_echo_request(id, sequence).write(frame, payload).map_err(invalid)
+                datagram.icmpv6_echo_request(id, sequence).write(frame, payload).map_err(invalid)
             }
         }
     }
@@ -105,9 +104,8 @@ impl Injector {
     /// Opens it on an interface of the calling thread's namespace.
     pub(crate) fn open(interface: &str) -> io::Result<Self> {
         // Protocol 0: it receives nothing.
-        let socket =
-            socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)?;
-        bind_to(&socket, interface, 0)?;
+        let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)?;
+        packet::bind(&socket, interface, 0)?;
         Ok(Self(socket))
     }
 
@@ -119,18 +117,4 @@ impl Injector {
             Err(errno) => Err(errno.into()),
         }
     }
-}
-
-/// Binds a packet socket to an interface and a protocol (in host order, 0 for none).
-pub(crate) fn bind_to(socket: &OwnedFd, interface: &str, protocol: u16) -> io::Result<()> {
-    let index = if_nametoindex(interface)?;
-    // SAFETY: `sockaddr_ll` is plain old data, for which all zeroes is a valid value.
-    let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
-    address.sll_family = libc::AF_PACKET as u16;
-    address.sll_protocol = protocol.to_be();
-    address.sll_ifindex = index.cast_signed();
-    let length = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
-    // SAFETY: `address` is a `sockaddr_ll` of the length that is passed, alive during the call.
-    let result = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

@@ -74,6 +74,16 @@ pub(crate) async fn read_message(stream: &mut (impl AsyncRead + Unpin)) -> io::R
     Ok(message)
 }
 
+/// Reads what the other side always says first, and nothing beyond it; anything else is an error.
+pub(crate) async fn expect(
+    stream: &mut (impl AsyncRead + Unpin),
+    expected: &[u8],
+) -> io::Result<()> {
+    let mut said = vec![0; expected.len()];
+    stream.read_exact(&mut said).await?;
+    if said == expected { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
+}
+
 /// Reads up to the empty line that ends a header; nothing if the other side left before one.
 pub(crate) async fn read_header(
     stream: &mut (impl AsyncRead + Unpin),
@@ -83,7 +93,11 @@ pub(crate) async fn read_header(
     loop {
         let count = stream.read(&mut byte_block).await?;
         if count == 0 {
-            return if header.is_empty() { Ok(None) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
+            return if header.is_empty() {
+                Ok(None)
+            } else {
+                Err(io::ErrorKind::UnexpectedEof.into())
+            };
         }
         header.extend_from_slice(&byte_block[..count]);
         // Neither side sends anything beyond a header before it was answered.

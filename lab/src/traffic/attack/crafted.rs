@@ -17,8 +17,6 @@ use crate::{LabError, Stop};
 pub(super) const ANY_PORT: [u16; 2] = [1_024, 65_535];
 /// The ports a crafted frame comes from.
 const SOURCE_PORTS: [u16; 2] = [1_024, 65_535];
-/// The longest sleep, so that the stop flag is minded.
-const NAP: Duration = Duration::from_millis(50);
 
 /// Sends the attack's frames until its time is up or it is stopped.
 pub(super) fn send(
@@ -26,9 +24,8 @@ pub(super) fn send(
     stop: &Stop,
     trigger: &Trigger,
 ) -> Result<(), LabError> {
-    let failed = |error| {
-        LabError::system(format!("send the frames of `{}`", engagement.attack.name), error)
-    };
+    let failed =
+        |error| LabError::system(format!("send the frames of `{}`", engagement.attack.name), error);
     let link = engagement.attacker.interface();
     let envelope = Envelope {
         source_mac: link.mac,
@@ -40,7 +37,7 @@ pub(super) fn send(
     let mut rhythm = Rhythm::of(&engagement.attack.does);
     let mut frame = Vec::with_capacity(1_600);
     let end = Instant::now() + engagement.attack.duration;
-    while !stop.is_stopped() && Instant::now() < end {
+    while Instant::now() < end {
         for _ in 0..rhythm.take() {
             let (source, content) = author.next(engagement);
             envelope.seal(source, engagement.victim, content, &mut frame).map_err(failed)?;
@@ -52,7 +49,9 @@ pub(super) fn send(
             }
         }
         let left = end.saturating_duration_since(Instant::now());
-        std::thread::sleep(rhythm.wait(&mut author.draw).min(NAP).min(left));
+        if stop.wait(rhythm.wait(&mut author.draw).min(left)) {
+            break;
+        }
     }
     Ok(())
 }

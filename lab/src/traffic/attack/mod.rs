@@ -76,7 +76,8 @@ impl RunningAttack {
         engage(&mut crew, lab, &engagement, trigger)?;
         // The trigger is gone, and this fails at once, if the attack ended without firing.
         let Ok(began) = fired.recv_timeout(PATIENCE) else {
-            let reason = crew.finish().err().map_or("it ended at once".to_owned(), |e| e.to_string());
+            let reason =
+                crew.finish().err().map_or("it ended at once".to_owned(), |e| e.to_string());
             return Err(LabError::NeverBegan {
                 attack: attack.name.clone(),
                 seconds: PATIENCE.as_secs(),
@@ -168,7 +169,9 @@ fn engage(
                 crafted::send(&own, &stop, &trigger)
             })
         }
-        AttackPlan::SshBruteForce { rate } => brute_force::start(crew, lab, engagement, *rate, trigger),
+        AttackPlan::SshBruteForce { rate } => {
+            brute_force::start(crew, lab, engagement, *rate, trigger)
+        }
         AttackPlan::SlowHttp { connections, drip } => {
             slow_http::start(crew, lab, engagement, *connections, *drip, trigger)
         }

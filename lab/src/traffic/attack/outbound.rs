@@ -10,8 +10,8 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::task::spawn_local;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use super::trigger::Trigger;
 use super::Engagement;
+use super::trigger::Trigger;
 use crate::scenario::Channel;
 use crate::traffic::benign::dns::{fresh_socket, query};
 use crate::traffic::crew::Crew;
@@ -99,7 +99,8 @@ async fn upload(to: IpAddr, rate: u64, trigger: Trigger) -> io::Result<()> {
     loop {
         trigger.pull();
         trigger.connection();
-        let Ok(Ok(mut stream)) = timeout(PATIENCE, TcpStream::connect((to, DROP_SITE))).await else {
+        let Ok(Ok(mut stream)) = timeout(PATIENCE, TcpStream::connect((to, DROP_SITE))).await
+        else {
             sleep(Duration::from_millis(500)).await;
             continue;
         };
@@ -139,26 +140,23 @@ where
 }
 
 /// Starts the attacker's listener and returns when it listens.
-fn listen(
-    crew: &mut Crew,
-    lab: &Lab,
-    engagement: &Engagement,
-    port: u16,
-) -> Result<(), LabError> {
-    start_listening(crew, lab, engagement, move || listener(port), |listener| async move {
-        loop {
-            if let Ok((stream, _)) = listener.accept().await {
-                spawn_local(sink::serve(stream));
+fn listen(crew: &mut Crew, lab: &Lab, engagement: &Engagement, port: u16) -> Result<(), LabError> {
+    start_listening(
+        crew,
+        lab,
+        engagement,
+        move || listener(port),
+        |listener| async move {
+            loop {
+                if let Ok((stream, _)) = listener.accept().await {
+                    spawn_local(sink::serve(stream));
+                }
             }
-        }
-    })
+        },
+    )
 }
 
-fn listen_for_queries(
-    crew: &mut Crew,
-    lab: &Lab,
-    engagement: &Engagement,
-) -> Result<(), LabError> {
+fn listen_for_queries(crew: &mut Crew, lab: &Lab, engagement: &Engagement) -> Result<(), LabError> {
     let own = engagement.source;
     let open = move || {
         let socket = std::net::UdpSocket::bind((own, DNS))?;

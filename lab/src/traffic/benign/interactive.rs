@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use super::Actor;
 use crate::traffic::server::ssh::{BANNER, KEY_EXCHANGE, PASSWORD, WELCOME};
-use crate::traffic::wire::{FILLER, SSH, read_header, read_message, write_message};
+use crate::traffic::wire::{FILLER, SSH, expect, read_message, write_message};
 
 /// Bytes of a keystroke's message, as SSH pads it.
 const KEYSTROKE: usize = 36;
@@ -57,7 +57,7 @@ async fn log_in(host: IpAddr, password: &[u8]) -> io::Result<TcpStream> {
 pub(in crate::traffic) async fn greet(host: IpAddr) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect((host, SSH)).await?;
     stream.set_nodelay(true)?;
-    read_header(&mut stream).await?;
+    expect(&mut stream, BANNER).await?;
     stream.write_all(BANNER).await?;
     write_message(&mut stream, &FILLER[..KEY_EXCHANGE]).await?;
     read_message(&mut stream).await?;

@@ -125,10 +125,7 @@ impl Actor {
     }
 
     /// Runs one request with the usual patience and notes how it went; a failure is slept over.
-    async fn request<T>(
-        &self,
-        request: impl Future<Output = std::io::Result<T>>,
-    ) -> Option<T> {
+    async fn request<T>(&self, request: impl Future<Output = std::io::Result<T>>) -> Option<T> {
         self.request_of(Duration::ZERO, request).await
     }
 

@@ -1,5 +1,7 @@
 //! The protected host reports to its clients' collectors.
 
+use std::io;
+use std::net::IpAddr;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -38,7 +40,7 @@ pub(super) fn start_collector(crew: &mut Crew, lab: &Lab, node: &Node) -> Result
     let doing = || format!("start the collector of {}", node.name);
     is_ready
         .recv_timeout(Duration::from_secs(10))
-        .map_err(|error| LabError::system(doing(), std::io::Error::other(error)))?
+        .map_err(|error| LabError::system(doing(), io::Error::other(error)))?
         .map_err(|error| LabError::system(doing(), error))
 }
 
@@ -54,7 +56,7 @@ pub(super) async fn report(actor: &mut Actor, period: Duration) {
             .request(async {
                 let mut stream = match kept {
                     Some(stream) => stream,
-                    None => TcpStream::connect((collector, TELEMETRY)).await?,
+                    None => connect(collector).await?,
                 };
                 stream.write_u64(bytes).await?;
                 write_filler(&mut stream, bytes).await?;
@@ -69,4 +71,11 @@ pub(super) async fn report(actor: &mut Actor, period: Duration) {
         let wait = actor.draw.around(period, 0.1);
         sleep(wait).await;
     }
+}
+
+async fn connect(collector: IpAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect((collector, TELEMETRY)).await?;
+    // Or each report's second part would wait for the first one's delayed acknowledgement.
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }

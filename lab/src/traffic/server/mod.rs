@@ -50,7 +50,9 @@ impl Servers {
         })?;
         is_ready
             .recv_timeout(READY)
-            .map_err(|error| LabError::system("start the host's servers", std::io::Error::other(error)))?
+            .map_err(|error| {
+                LabError::system("start the host's servers", std::io::Error::other(error))
+            })?
             .map_err(|error| LabError::system("start the host's servers", error))?;
         Ok(Self(crew))
     }

@@ -8,10 +8,10 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use super::IDLE;
-use crate::traffic::wire::{FILLER, read_header, read_message, write_message};
+use crate::traffic::wire::{FILLER, expect, read_message, write_message};
 
 /// What both sides say first.
-pub(in crate::traffic) const BANNER: &[u8] = b"SSH-2.0-lab_1.0\r\n\r\n";
+pub(in crate::traffic) const BANNER: &[u8] = b"SSH-2.0-lab_1.0\r\n";
 /// Bytes each side sends to exchange keys.
 pub(in crate::traffic) const KEY_EXCHANGE: usize = 1_100;
 /// The password that opens the door.
@@ -28,7 +28,7 @@ const CHECKING: Duration = Duration::from_millis(20);
 pub(super) async fn serve(mut stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     stream.write_all(BANNER).await?;
-    timeout(IDLE, read_header(&mut stream)).await??;
+    timeout(IDLE, expect(&mut stream, BANNER)).await??;
     timeout(IDLE, read_message(&mut stream)).await??;
     write_message(&mut stream, &FILLER[..KEY_EXCHANGE]).await?;
     if !is_let_in(&mut stream).await? {

@@ -4,12 +4,12 @@
 use std::io;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::IDLE;
-use crate::traffic::wire::{FILLER, read_header, skip, write_filler};
+use crate::traffic::wire::{FILLER, expect, read_header, skip, write_filler};
 
 /// The largest answer.
 const MAX_BYTES: u64 = 1_000_000_000;
@@ -22,7 +22,9 @@ pub(super) async fn serve(mut stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     while let Some(header) = timeout(IDLE, read_header(&mut stream)).await?? {
         let Some((bytes, rate)) = asked_for(&header) else {
-            return stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await;
+            return stream
+                .write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+                .await;
         };
         stream.write_all(&answer_header(bytes)).await?;
         match rate {
@@ -49,12 +51,7 @@ pub(in crate::traffic) fn answer_header(bytes: u64) -> Vec<u8> {
 
 /// Reads an answer of so many bytes; anything but `200 OK` with that length is an error.
 pub(in crate::traffic) async fn read_answer(stream: &mut TcpStream, bytes: u64) -> io::Result<()> {
-    let expected = answer_header(bytes);
-    let mut header = vec![0; expected.len()];
-    stream.read_exact(&mut header).await?;
-    if header != expected {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
+    expect(stream, &answer_header(bytes)).await?;
     skip(stream, bytes).await
 }
 

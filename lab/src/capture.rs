@@ -1,0 +1,175 @@
+//! Writing what passes an interface into a pcap file.
+
+mod receive;
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use pcap_file::pcap::{PcapHeader, PcapPacket, PcapWriter};
+use pcap_file::{DataLink, TsResolution};
+use serde::Serialize;
+
+use crate::{Lab, LabError};
+use receive::Receiver;
+
+/// The most bytes a capture writes unless told otherwise.
+pub const DEFAULT_CAPTURE_BYTES: u64 = 256 << 20;
+/// The longest frame that is kept whole; offloads make frames of more than the MTU.
+const SNAPLEN: u32 = 262_144;
+
+/// Where a capture listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tap {
+    /// On the protected host's interface: what its stack sees. Frames dropped in XDP are not in
+    /// it, and neither are those dropped at TC egress.
+    Host,
+    /// On the switch's port to the protected host: all that is sent to it, also what XDP drops
+    /// there, and all that left it.
+    Switch,
+}
+
+/// What a capture wrote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CaptureReport {
+    /// Frames in the file.
+    pub frames: u64,
+    /// Bytes of those frames.
+    pub bytes: u64,
+    /// Frames that were cut to 262,144 bytes.
+    pub truncated: u64,
+    /// Frames that were not written because the file's bound was reached.
+    pub beyond_bound: u64,
+    /// Frames the kernel dropped because the capture did not keep up.
+    pub dropped: u64,
+}
+
+/// A capture under way. Dropping it ends it too, but tells nothing.
+#[derive(Debug)]
+pub struct Capture {
+    path: PathBuf,
+    /// Closing this end wakes the thread and ends the capture.
+    end: Option<UnixStream>,
+    thread: Option<Thread>,
+}
+
+type Thread = JoinHandle<Result<Result<CaptureReport, LabError>, LabError>>;
+
+impl Lab {
+    /// Captures what passes the protected host's `nth` interface (0 for `eth0`) into a pcap
+    /// file: Ethernet, nanoseconds, tags restored, at most `most_bytes` of frames.
+    ///
+    /// Frames are in the file from the moment this returns. Checksums of frames made in the lab
+    /// are only filled in where the lab has no offloads.
+    pub fn capture(
+        &self,
+        path: &Path,
+        tap: Tap,
+        nth: usize,
+        most_bytes: u64,
+    ) -> Result<Capture, LabError> {
+        let (namespace, interface) = self.tapped(tap, nth)?;
+        let failed = |source| LabError::File { doing: "write", path: path.to_owned(), source };
+        let writer = open(path).map_err(failed)?;
+        let receiver = namespace
+            .run(|| Receiver::open(&interface, SNAPLEN))?
+            .map_err(|error| LabError::system(format!("capture on {interface}"), error))?;
+        let (end, ended) = UnixStream::pair().map_err(failed)?;
+        let own = path.to_owned();
+        let thread = namespace.spawn(&format!("capture {interface}"), move || {
+            write_all(receiver, writer, &ended, most_bytes).map_err(|source| LabError::File {
+                doing: "write",
+                path: own,
+                source,
+            })
+        })?;
+        Ok(Capture { path: path.to_owned(), end: Some(end), thread: Some(thread) })
+    }
+}
+
+impl Capture {
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Ends the capture once all that has passed so far is written.
+    pub fn finish(mut self) -> Result<CaptureReport, LabError> {
+        self.join()
+    }
+
+    fn join(&mut self) -> Result<CaptureReport, LabError> {
+        drop(self.end.take());
+        let Some(thread) = self.thread.take() else { return Ok(CaptureReport::default()) };
+        thread
+            .join()
+            .map_err(|_| LabError::Panicked { name: "capture".to_owned() })
+            .flatten()
+            .flatten()
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        // Who wanted to know has called `finish`.
+        let _ = self.join();
+    }
+}
+
+fn open(path: &Path) -> io::Result<PcapWriter<BufWriter<File>>> {
+    let header = PcapHeader {
+        snaplen: SNAPLEN,
+        datalink: DataLink::ETHERNET,
+        ts_resolution: TsResolution::NanoSecond,
+        ..PcapHeader::default()
+    };
+    let file = BufWriter::with_capacity(1 << 18, File::create(path)?);
+    PcapWriter::with_header(file, header).map_err(as_io)
+}
+
+fn write_all(
+    mut receiver: Receiver,
+    mut writer: PcapWriter<BufWriter<File>>,
+    ended: &UnixStream,
+    most_bytes: u64,
+) -> io::Result<CaptureReport> {
+    let mut report = CaptureReport::default();
+    loop {
+        let mut ready = [
+            PollFd::new(receiver.as_fd(), PollFlags::POLLIN),
+            PollFd::new(ended.as_fd(), PollFlags::POLLIN),
+        ];
+        poll(&mut ready, PollTimeout::NONE)?;
+        // Looked at before the frames: those that came before the end are still read below.
+        let is_over = ready[1].any().unwrap_or(true);
+        while let Some(frame) = receiver.receive()? {
+            if report.bytes + frame.bytes.len() as u64 > most_bytes {
+                report.beyond_bound += 1;
+                continue;
+            }
+            report.frames += 1;
+            report.bytes += frame.bytes.len() as u64;
+            report.truncated += u64::from(frame.length as usize > frame.bytes.len());
+            let packet = PcapPacket::new(frame.time, frame.length, frame.bytes);
+            writer.write_packet(&packet).map_err(as_io)?;
+        }
+        if is_over {
+            break;
+        }
+    }
+    report.dropped = receiver.dropped()?;
+    writer.into_writer().flush()?;
+    Ok(report)
+}
+
+fn as_io(error: pcap_file::PcapError) -> io::Error {
+    match error {
+        pcap_file::PcapError::IoError(error) => error,
+        error => io::Error::other(error),
+    }
+}
