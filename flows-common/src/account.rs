@@ -100,9 +100,20 @@ fn count_length(one: &mut DirectionCounters, length: u32, times: u32) {
     let square = u64::from(length) * u64::from(length);
     one.length_sum_sq = one
         .length_sum_sq
-        .saturating_add(square.saturating_mul(u64::from(times)));
+        .saturating_add(saturating_product(square, times));
     let bucket = &mut one.length_histogram[length_bucket(length) & (LENGTH_BUCKETS - 1)];
     *bucket = bucket.saturating_add(times);
+}
+
+/// `one * times`, saturating, in 64-bit steps: BPF has no wider multiplication.
+#[inline(always)]
+const fn saturating_product(one: u64, times: u32) -> u64 {
+    let high = (one >> 32) * times as u64;
+    let low = (one & 0xffff_ffff) * times as u64;
+    if high > u32::MAX as u64 {
+        return u64::MAX;
+    }
+    (high << 32).saturating_add(low)
 }
 
 /// The place of a length in [`DirectionCounters::length_histogram`].

@@ -76,21 +76,26 @@ pub struct PeerKey {
 
 const _: () = assert!(size_of::<PeerKey>() == 16);
 
+/// The upper 96 bits of an IPv4 address in the 16-byte form, `::ffff:0:0/96`.
+const V4_MAPPED: u128 = 0xffff << 32;
+
 /// Writes an IPv4 address in the 16-byte form, `::ffff:a.b.c.d`.
 #[inline(always)]
 #[must_use]
 pub const fn map_v4(v4: [u8; 4]) -> [u8; 16] {
-    let [a, b, c, d] = v4;
-    [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
+    // Made of words: put together byte by byte, it is handled byte by byte on the BPF target.
+    (V4_MAPPED | u32::from_be_bytes(v4) as u128).to_be_bytes()
 }
 
 /// Reads back the IPv4 address of a 16-byte one, if it holds one.
 #[inline(always)]
 #[must_use]
 pub const fn unmap_v4(address: &[u8; 16]) -> Option<[u8; 4]> {
-    match *address {
-        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d] => Some([a, b, c, d]),
-        _ => None,
+    let value = u128::from_be_bytes(*address);
+    if value >> 32 == V4_MAPPED >> 32 {
+        Some((value as u32).to_be_bytes())
+    } else {
+        None
     }
 }
 

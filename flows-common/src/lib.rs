@@ -46,7 +46,7 @@ pub use counters::{DirectionCounters, FlowCounters, LENGTH_BUCKETS, TCP_FLAGS, T
 pub use key::{Direction, FlowKey, PeerKey, map_v4, unmap_v4};
 pub use ledger::{EtherClass, Ledger, Loss};
 pub use peer::{BITMAP_WORDS, PeerCounters};
-pub use settings::{ClockSource, Control, Settings};
+pub use settings::{ClockSource, Control, GuardControl, Settings};
 
 #[cfg(feature = "user")]
 mod pod;

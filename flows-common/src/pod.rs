@@ -1,8 +1,8 @@
 //! `aya::Pod` for the types that cross the kernel boundary.
 
 use crate::{
-    BlockEntry, BlockStats, Control, FlowCounters, FlowKey, GuardLedger, Ledger, PeerCounters,
-    PeerKey, PrefixKey, Settings,
+    BlockEntry, BlockStats, Control, FlowCounters, FlowKey, GuardControl, GuardLedger, Ledger,
+    PeerCounters, PeerKey, PrefixKey, Settings,
 };
 
 macro_rules! pod {
@@ -21,6 +21,7 @@ pod!(
     Control,
     FlowCounters,
     FlowKey,
+    GuardControl,
     GuardLedger,
     Ledger,
     PeerCounters,

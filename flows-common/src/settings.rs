@@ -28,22 +28,36 @@ pub struct Settings {
     pub clock: u32,
     /// CPUs the outer flow table was laid out for; a buffer's tables start at `buffer * cpus`.
     pub cpus: u32,
-    /// 1: the TC programs consult the blocklist too (ingress where XDP could not be attached).
-    pub guard_at_tc_ingress: u32,
     /// 1: TC egress drops packets towards blocked remotes.
     pub guard_at_tc_egress: u32,
+    /// Always zero.
+    pub reserved: u32,
 }
 
 const _: () = assert!(size_of::<Settings>() == 16);
 
-/// What the programs read on each packet; element 0 of the `CONTROL` array.
+/// What the flow programs read on each packet; element 0 of the `CONTROL` array.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Control {
     /// The buffer that is written to, 0 or 1.
     pub active: u32,
-    /// How many prefixes are blocked; the prefix table is consulted only above 0.
-    pub blocked_prefixes: u32,
+    /// Always zero.
+    pub reserved: u32,
 }
 
 const _: () = assert!(size_of::<Control>() == 8);
+
+/// What the guard reads on each packet; element 0 of the `GUARD_CONTROL` array.
+///
+/// Apart from [`Control`], for it outlives the process where the guard is pinned.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GuardControl {
+    /// How many prefixes are blocked; the prefix table is consulted only above 0.
+    pub blocked_prefixes: u32,
+    /// Always zero.
+    pub reserved: u32,
+}
+
+const _: () = assert!(size_of::<GuardControl>() == 8);

@@ -1,0 +1,266 @@
+//! The guard's decision: what the blocklist says about one packet.
+//!
+//! One implementation for the XDP program, the TC programs and the host's tests; what differs is
+//! where the entries live, behind [`Tables`].
+
+use crate::{Action, BlockEntry, BlockStats, GuardLedger, Verdict, parse::Address};
+
+/// How often a CPU that loses the race for a rate-limited entry tries again.
+///
+/// Each loss means that another CPU took a turn in the meantime; one that loses as often finds
+/// the source far above any sensible rate and counts the packet as above it.
+const TURN_ATTEMPTS: u32 = 4;
+
+/// The part of a [`BlockEntry`] that every packet of a blocked source is held against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// [`BlockEntry::expires_ns`].
+    pub expires_ns: u64,
+    /// [`BlockEntry::action`].
+    pub action: u32,
+    /// [`BlockEntry::slot`].
+    pub slot: u32,
+}
+
+/// The part of a [`BlockEntry`] that makes a rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// [`BlockEntry::packet_cost_ns`].
+    pub packet_cost_ns: u64,
+    /// [`BlockEntry::burst_ns`].
+    pub burst_ns: u64,
+}
+
+impl Lease {
+    /// The lease of an entry.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of(entry: &BlockEntry) -> Self {
+        Self {
+            expires_ns: entry.expires_ns,
+            action: entry.action,
+            slot: entry.slot,
+        }
+    }
+}
+
+/// Where the guard finds its entries.
+pub trait Tables {
+    /// A handle on an entry, so that nothing is copied that is not looked at.
+    type Entry: Copy;
+
+    /// The entry of exactly this address.
+    fn exact(&self, remote: &Address) -> Option<Self::Entry>;
+
+    /// The entry of the longest prefix that holds the address; `None` without a look where no
+    /// prefix is blocked.
+    fn prefix(&self, remote: &Address) -> Option<Self::Entry>;
+
+    /// The address lies in an allowed prefix. Asked only where an entry would act.
+    fn allowed(&self, remote: &Address) -> bool;
+
+    /// Time now, in ns of `CLOCK_BOOTTIME`. Asked only where there is an entry.
+    fn now_ns(&self) -> u64;
+
+    /// Reads an entry's lease.
+    fn lease(&self, entry: Self::Entry) -> Lease;
+
+    /// Reads an entry's rate.
+    fn rate(&self, entry: Self::Entry) -> Rate;
+
+    /// Reads [`BlockEntry::arrival_ns`].
+    fn arrival_ns(&self, entry: Self::Entry) -> u64;
+
+    /// Sets [`BlockEntry::arrival_ns`] if it still is `expected_ns`; tells whether it was.
+    fn advance(&self, entry: Self::Entry, expected_ns: u64, arrival_ns: u64) -> bool;
+}
+
+/// Why a packet passes or is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// No entry, or not an IP packet.
+    NoEntry,
+    /// An entry past its lease.
+    Expired,
+    /// An entry, and an allowed prefix: allow wins.
+    Allowed,
+    /// An entry that drops.
+    Blocked,
+    /// An entry that limits the rate, and the packet is above it.
+    AboveRate,
+    /// An entry that limits the rate, and the packet is not above it.
+    BelowRate,
+    /// An entry that would drop, were it not in shadow.
+    Shadow,
+}
+
+/// What the guard decided for one packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ruling {
+    /// Why.
+    pub cause: Cause,
+    /// The statistics slot of the entry that decided, 0 without one.
+    pub slot: u32,
+    /// Time of the decision, in ns of the boot clock; 0 where no entry was found.
+    pub now_ns: u64,
+}
+
+impl Ruling {
+    /// The ruling on a packet that no entry speaks of.
+    pub const NO_ENTRY: Self = Self {
+        cause: Cause::NoEntry,
+        slot: 0,
+        now_ns: 0,
+    };
+
+    /// What happens to the packet.
+    #[inline(always)]
+    #[must_use]
+    pub const fn verdict(&self) -> Verdict {
+        match self.cause {
+            Cause::Blocked | Cause::AboveRate => Verdict::Drop,
+            _ => Verdict::Pass,
+        }
+    }
+
+    /// An entry acted on the packet, so its statistics want to know.
+    #[inline(always)]
+    #[must_use]
+    pub const fn acted(&self) -> bool {
+        matches!(
+            self.cause,
+            Cause::Blocked | Cause::AboveRate | Cause::BelowRate | Cause::Shadow
+        )
+    }
+}
+
+/// Decides what happens to a packet from (or to) a remote address.
+///
+/// The entry of the exact address goes before that of a prefix; one past its lease counts for
+/// nothing, whether or not anybody removed it; an allowed prefix goes before both.
+#[inline(always)]
+pub fn rule<T: Tables>(tables: &T, remote: &Address) -> Ruling {
+    let exact = tables.exact(remote);
+    let prefix = tables.prefix(remote);
+    if exact.is_none() && prefix.is_none() {
+        return Ruling::NO_ENTRY;
+    }
+    let now_ns = tables.now_ns();
+    for entry in [exact, prefix] {
+        let Some(entry) = entry else { continue };
+        let lease = tables.lease(entry);
+        if lease.expires_ns <= now_ns {
+            continue;
+        }
+        if tables.allowed(remote) {
+            return Ruling {
+                cause: Cause::Allowed,
+                slot: lease.slot,
+                now_ns,
+            };
+        }
+        return Ruling {
+            cause: act(tables, entry, &lease, now_ns),
+            slot: lease.slot,
+            now_ns,
+        };
+    }
+    Ruling {
+        cause: Cause::Expired,
+        slot: 0,
+        now_ns,
+    }
+}
+
+#[inline(always)]
+fn act<T: Tables>(tables: &T, entry: T::Entry, lease: &Lease, now_ns: u64) -> Cause {
+    match Action::from_code(lease.action) {
+        Some(Action::Drop) => Cause::Blocked,
+        Some(Action::RateLimit) => take_turn(tables, entry, now_ns),
+        // An action this build does not know harms nobody, and is still counted.
+        Some(Action::Shadow) | None => Cause::Shadow,
+    }
+}
+
+/// Asks the entry's rate for one packet.
+#[inline(always)]
+fn take_turn<T: Tables>(tables: &T, entry: T::Entry, now_ns: u64) -> Cause {
+    let rate = tables.rate(entry);
+    for _ in 0..TURN_ATTEMPTS {
+        let arrival_ns = tables.arrival_ns(entry);
+        let Some(next_ns) = conform(&rate, arrival_ns, now_ns) else {
+            return Cause::AboveRate;
+        };
+        if tables.advance(entry, arrival_ns, next_ns) {
+            return Cause::BelowRate;
+        }
+    }
+    Cause::AboveRate
+}
+
+/// The generic cell rate algorithm (ITU-T I.371, virtual scheduling): the arrival time that the
+/// next packet is due at, or `None` where this packet is above the rate.
+#[inline(always)]
+#[must_use]
+pub const fn conform(rate: &Rate, arrival_ns: u64, now_ns: u64) -> Option<u64> {
+    let due_ns = if arrival_ns > now_ns {
+        arrival_ns
+    } else {
+        now_ns
+    };
+    if due_ns - now_ns > rate.burst_ns {
+        return None;
+    }
+    Some(due_ns.saturating_add(rate.packet_cost_ns))
+}
+
+impl GuardLedger {
+    /// Counts one frame and what became of it.
+    #[inline(always)]
+    pub fn count(&mut self, ruling: &Ruling, bytes: u64) {
+        self.frames += 1;
+        self.bytes += bytes;
+        match ruling.cause {
+            Cause::NoEntry => self.passed += 1,
+            Cause::Expired => self.expired += 1,
+            Cause::Allowed => self.allowed += 1,
+            Cause::Shadow => self.shadowed += 1,
+            Cause::BelowRate => self.below_rate += 1,
+            Cause::Blocked | Cause::AboveRate => {
+                self.dropped += 1;
+                self.dropped_bytes += bytes;
+                self.limited += u64::from(matches!(ruling.cause, Cause::AboveRate));
+            }
+        }
+    }
+}
+
+impl BlockStats {
+    /// Counts one frame that an entry acted on ([`Ruling::acted`]).
+    #[inline(always)]
+    pub fn count(&mut self, ruling: &Ruling, bytes: u64) {
+        match ruling.cause {
+            Cause::Blocked | Cause::AboveRate => {
+                self.dropped_packets += 1;
+                self.dropped_bytes += bytes;
+                self.note_time(ruling.now_ns);
+            }
+            Cause::Shadow => {
+                self.passed_packets += 1;
+                self.shadow_packets += 1;
+                self.shadow_bytes += bytes;
+                self.note_time(ruling.now_ns);
+            }
+            Cause::BelowRate => self.passed_packets += 1,
+            Cause::NoEntry | Cause::Expired | Cause::Allowed => {}
+        }
+    }
+
+    #[inline(always)]
+    fn note_time(&mut self, now_ns: u64) {
+        if self.first_ns == 0 {
+            self.first_ns = now_ns;
+        }
+        self.last_ns = now_ns;
+    }
+}

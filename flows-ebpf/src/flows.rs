@@ -1,0 +1,221 @@
+//! Counting a packet in its flow.
+
+use aya_ebpf::{
+    bindings::{__sk_buff, BPF_NOEXIST, TC_ACT_SHOT, TC_ACT_UNSPEC},
+    btf_maps::LruHashMap,
+    helpers::{bpf_get_smp_processor_id, bpf_ktime_get_boot_ns},
+    programs::TcContext,
+};
+use flows_common::{
+    ClockSource, Direction, FlowCounters, FlowKey, Ledger, Loss, PeerCounters, PeerKey, Settings,
+    Verdict,
+    account::{News, note_peer, update},
+    parse::{Frame, HEADERS_LIMIT, Packet, Rejected, parse},
+};
+
+use crate::{
+    guard,
+    maps::{self, CONTROL, FLOWS, LEDGER, PEERS},
+    packet::Linear,
+};
+
+/// Lets the packet go to the next program, and on: what `TCX_NEXT` and clsact's
+/// "unspecified" both are.
+const NEXT: i32 = TC_ACT_UNSPEC;
+
+/// As far as headers can reach: where the chain of extensions may end, its last one, and a
+/// transport header.
+const HEADERS_REACH: u32 = HEADERS_LIMIT as u32 + 2048 + 64;
+
+/// All zero: what a new entry is made from. In `.rodata`, for the BPF stack is too small for it.
+static NOTHING: [u64; size_of::<FlowCounters>() / 8] = [0; size_of::<FlowCounters>() / 8];
+
+const _: () = assert!(size_of::<PeerCounters>() <= size_of::<FlowCounters>());
+
+/// Counts an incoming packet and passes it on.
+#[inline(always)]
+pub(crate) fn ingress(ctx: &TcContext) -> i32 {
+    account(ctx, &maps::settings(), Direction::Ingress);
+    NEXT
+}
+
+/// Holds an incoming packet against the blocklist, then counts it and passes it on: for an
+/// interface without XDP. As there, what is dropped is in the guard's ledger and in no flow.
+#[inline(always)]
+pub(crate) fn ingress_guarded(ctx: &TcContext) -> i32 {
+    match guard(ctx, Direction::Ingress) {
+        Verdict::Drop => TC_ACT_SHOT as i32,
+        Verdict::Pass => ingress(ctx),
+    }
+}
+
+/// Counts an outgoing packet and passes it on, unless it goes to a blocked remote and the
+/// settings ask for the guard here.
+#[inline(always)]
+pub(crate) fn egress(ctx: &TcContext) -> i32 {
+    let settings = maps::settings();
+    if settings.guard_at_tc_egress != 0
+        && guard(ctx, Direction::Egress) == Verdict::Drop
+    {
+        return TC_ACT_SHOT as i32;
+    }
+    account(ctx, &settings, Direction::Egress);
+    NEXT
+}
+
+#[inline(always)]
+fn guard(ctx: &TcContext, direction: Direction) -> Verdict {
+    let frame = frame(ctx);
+    guard::decide(&linear(ctx), frame.tag, direction, u64::from(frame.length))
+}
+
+/// Counts a packet in its flow, its peer and the ledger; or in the ledger alone, with the cause.
+#[inline(always)]
+fn account(ctx: &TcContext, settings: &Settings, direction: Direction) {
+    let frame = frame(ctx);
+    // The buffer is chosen once per packet: whatever this packet adds lands in one window.
+    let Some(control) = CONTROL.get(0) else { return };
+    let buffer = control.active & 1;
+    let Some(ledger) = LEDGER.get_ptr_mut(buffer) else { return };
+    // SAFETY: this CPU's own element, and programs are not preempted by one another.
+    let ledger = unsafe { &mut *ledger };
+    let packet = match parse_skb(ctx, &frame) {
+        Ok(packet) => packet,
+        Err(rejected) => {
+            ledger.see(direction, u64::from(frame.length), frame.segments());
+            ledger.lose(rejected, frame.segments());
+            return;
+        }
+    };
+    let segments = u64::from(packet.segments);
+    ledger.see(direction, u64::from(frame.length), segments);
+
+    let now_ns = now_ns(ctx, settings);
+    // SAFETY: the context is the one the kernel called the program with.
+    let ifindex = unsafe { (*ctx.skb.skb).ifindex };
+    let key = FlowKey::of(&packet, direction, ifindex);
+    // SAFETY: the helper has no preconditions.
+    let table = buffer * settings.cpus + unsafe { bpf_get_smp_processor_id() };
+    let news = match count_flow(ledger, table, &key, &packet, direction, now_ns) {
+        Ok(news) => news,
+        Err(loss) => {
+            ledger.losses[loss.index() & (Loss::SLOTS - 1)] += segments;
+            // A flood that fills the table is news of its source all the same.
+            News { flow: true, ..News::default() }
+        }
+    };
+    if news.any() {
+        tell_peer(ledger, table, &key, news, direction, now_ns);
+    }
+}
+
+#[inline(always)]
+fn count_flow(
+    ledger: &mut Ledger,
+    table: u32,
+    key: &FlowKey,
+    packet: &Packet,
+    direction: Direction,
+    now_ns: u64,
+) -> Result<News, Loss> {
+    let flows = FLOWS.get(table).ok_or(Loss::NoTable)?;
+    let flow = match flows.get_ptr_mut(key) {
+        Some(flow) => flow,
+        None => {
+            let flow = insert(flows, key).ok_or(Loss::TableFull)?;
+            ledger.flow_inserts += 1;
+            flow
+        }
+    };
+    // SAFETY: an entry of this CPU's own table, alive until the program returns.
+    Ok(update(unsafe { &mut *flow }, packet, direction, now_ns))
+}
+
+#[inline(always)]
+fn tell_peer(
+    ledger: &mut Ledger,
+    table: u32,
+    key: &FlowKey,
+    news: News,
+    direction: Direction,
+    now_ns: u64,
+) {
+    let Some(peers) = PEERS.get(table) else {
+        ledger.peer_full += 1;
+        return;
+    };
+    let peer_key = PeerKey { address: key.remote };
+    let peer = match peers.get_ptr_mut(&peer_key) {
+        Some(peer) => peer,
+        None => {
+            let Some(peer) = insert(peers, &peer_key) else {
+                ledger.peer_full += 1;
+                return;
+            };
+            ledger.peer_inserts += 1;
+            peer
+        }
+    };
+    // SAFETY: an entry of this CPU's own table, alive until the program returns.
+    note_peer(unsafe { &mut *peer }, key, news, direction, now_ns);
+}
+
+/// Makes an entry that is all zero; `None` where the table refuses.
+#[inline(always)]
+fn insert<K, V, const SIZE: usize>(table: &LruHashMap<K, V, SIZE>, key: &K) -> Option<*mut V> {
+    const { assert!(size_of::<V>() <= size_of_val(&NOTHING)) };
+    // SAFETY: `V` is one of the contract's counters: integers, for which all zero is a value.
+    let nothing = unsafe { &*(&raw const NOTHING).cast::<V>() };
+    table.insert(key, nothing, u64::from(BPF_NOEXIST)).ok()?;
+    table.get_ptr_mut(key)
+}
+
+/// Parses the packet, with more of it made linear where the headers go on in its fragments.
+#[inline(always)]
+fn parse_skb(ctx: &TcContext, frame: &Frame) -> Result<Packet, Rejected> {
+    let mut pulled = false;
+    loop {
+        let bytes = linear(ctx);
+        let parsed = parse(&bytes, frame);
+        match parsed {
+            Err(rejected)
+                if !pulled && rejected.loss.is_truncation() && bytes.len() < ctx.len() as usize =>
+            {
+                // Where it fails, the second look ends as the first one did.
+                let _ = ctx.pull_data(ctx.len().min(HEADERS_REACH));
+                pulled = true;
+            }
+            _ => return parsed,
+        }
+    }
+}
+
+#[inline(always)]
+fn linear(ctx: &TcContext) -> Linear {
+    Linear::new(ctx.data(), ctx.data_end())
+}
+
+/// What the kernel knows of the packet besides its bytes.
+#[inline(always)]
+fn frame(ctx: &TcContext) -> Frame {
+    let skb: *const __sk_buff = ctx.skb.skb;
+    // SAFETY: the context is the one the kernel called the program with.
+    unsafe {
+        Frame {
+            length: (*skb).len,
+            gso_segs: (*skb).gso_segs,
+            gso_size: (*skb).gso_size,
+            tag: if (*skb).vlan_present == 0 { None } else { Some((*skb).vlan_tci as u16) },
+        }
+    }
+}
+
+#[inline(always)]
+fn now_ns(ctx: &TcContext, settings: &Settings) -> u64 {
+    if settings.clock == ClockSource::SkbTimestamp.code() {
+        // SAFETY: the context is the one the kernel called the program with.
+        return unsafe { (*ctx.skb.skb).tstamp };
+    }
+    // SAFETY: the helper has no preconditions.
+    unsafe { bpf_ktime_get_boot_ns() }
+}

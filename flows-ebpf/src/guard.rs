@@ -1,0 +1,144 @@
+//! The guard's tables in the kernel, and its two hooks.
+
+use core::ptr::{self, NonNull};
+
+use aya_ebpf::{
+    bindings::xdp_action::{XDP_DROP, XDP_PASS},
+    btf_maps::lpm_trie::Key,
+    helpers::{bpf_ktime_get_boot_ns, bpf_xdp_get_buff_len},
+    programs::XdpContext,
+};
+use flows_common::{
+    BlockEntry, Direction, Verdict,
+    guard::{Lease, Rate, Ruling, Tables, rule},
+    parse::{Address, Bytes, remote_address},
+};
+
+use crate::{
+    maps::{ALLOW, BLOCK_PREFIX, BLOCK_STATS, BLOCK_V4, BLOCK_V6, GUARD, GUARD_CONTROL},
+    packet::Linear,
+};
+
+/// Bits of an address in the 16-byte form.
+const ADDRESS_BITS: u32 = 128;
+
+/// Holds an XDP frame against the blocklist.
+#[inline(always)]
+pub(crate) fn at_xdp(ctx: &XdpContext) -> u32 {
+    let bytes = Linear::new(ctx.data(), ctx.data_end());
+    // SAFETY: the context is the one the kernel called the program with. The helper counts the
+    // fragments of a multi-buffer frame, which `data_end` leaves out.
+    let length = unsafe { bpf_xdp_get_buff_len(ctx.ctx) };
+    match decide(&bytes, None, Direction::Ingress, length) {
+        Verdict::Pass => XDP_PASS,
+        Verdict::Drop => XDP_DROP,
+    }
+}
+
+/// Holds a frame that goes `direction` against the blocklist, and counts what becomes of it.
+#[inline(always)]
+pub(crate) fn decide<B: Bytes>(
+    bytes: &B,
+    tag: Option<u16>,
+    direction: Direction,
+    length: u64,
+) -> Verdict {
+    let ruling = match remote_address(bytes, tag, direction) {
+        Ok(remote) => rule(&Kernel, &remote),
+        Err(_) => Ruling::NO_ENTRY,
+    };
+    if let Some(ledger) = GUARD.get_ptr_mut(0) {
+        // SAFETY: this CPU's own element, and programs are not preempted by one another.
+        unsafe { &mut *ledger }.count(&ruling, length);
+    }
+    if ruling.acted()
+        && let Some(stats) = BLOCK_STATS.get_ptr_mut(ruling.slot)
+    {
+        // SAFETY: as above.
+        unsafe { &mut *stats }.count(&ruling, length);
+    }
+    ruling.verdict()
+}
+
+/// The blocklist maps.
+struct Kernel;
+
+impl Tables for Kernel {
+    type Entry = NonNull<BlockEntry>;
+
+    #[inline(always)]
+    fn exact(&self, remote: &Address) -> Option<Self::Entry> {
+        match remote {
+            Address::V4(v4) => BLOCK_V4.get_ptr_mut(v4),
+            Address::V6(v6) => BLOCK_V6.get_ptr_mut(v6),
+        }
+        .and_then(NonNull::new)
+    }
+
+    #[inline(always)]
+    fn prefix(&self, remote: &Address) -> Option<Self::Entry> {
+        if GUARD_CONTROL.get(0)?.blocked_prefixes == 0 {
+            return None;
+        }
+        BLOCK_PREFIX.get(&Key::new(ADDRESS_BITS, remote.to_16())).map(NonNull::from)
+    }
+
+    #[inline(always)]
+    fn allowed(&self, remote: &Address) -> bool {
+        ALLOW.get(&Key::new(ADDRESS_BITS, remote.to_16())).is_some()
+    }
+
+    #[inline(always)]
+    fn now_ns(&self) -> u64 {
+        // SAFETY: the helper has no preconditions.
+        unsafe { bpf_ktime_get_boot_ns() }
+    }
+
+    #[inline(always)]
+    fn lease(&self, entry: Self::Entry) -> Lease {
+        // SAFETY: a map value, alive until the program returns (RCU); user space replaces
+        // entries rather than editing them.
+        Lease::of(unsafe { entry.as_ref() })
+    }
+
+    #[inline(always)]
+    fn rate(&self, entry: Self::Entry) -> Rate {
+        // SAFETY: as for `lease`.
+        let entry = unsafe { entry.as_ref() };
+        Rate { packet_cost_ns: entry.packet_cost_ns, burst_ns: entry.burst_ns }
+    }
+
+    #[inline(always)]
+    fn arrival_ns(&self, entry: Self::Entry) -> u64 {
+        // SAFETY: as for `lease`; volatile, for other CPUs change it meanwhile.
+        unsafe { ptr::read_volatile(&raw const (*entry.as_ptr()).arrival_ns) }
+    }
+
+    #[inline(always)]
+    fn advance(&self, entry: Self::Entry, expected_ns: u64, arrival_ns: u64) -> bool {
+        // SAFETY: as for `lease`; the field is aligned to its 8 bytes.
+        unsafe { compare_exchange(&raw mut (*entry.as_ptr()).arrival_ns, expected_ns, arrival_ns) }
+    }
+}
+
+/// Writes `new` where `expected` still stands, in one instruction (`BPF_CMPXCHG`, kernel 5.12).
+///
+/// Written out, for the compiler has no atomics with a result on this target.
+///
+/// # Safety
+/// `place` points to 8 aligned bytes of a map value.
+#[inline(always)]
+unsafe fn compare_exchange(place: *mut u64, expected: u64, new: u64) -> bool {
+    let found: u64;
+    // SAFETY: the instruction compares r0 with the 8 bytes at `place` and leaves in r0 what it
+    // found there.
+    unsafe {
+        core::arch::asm!(
+            "r0 = cmpxchg_64({place} + 0, r0, {new})",
+            place = in(reg) place,
+            new = in(reg) new,
+            inlateout("r0") expected => found,
+        );
+    }
+    found == expected
+}

@@ -1,0 +1,69 @@
+//! weir's eBPF programs: thin wrappers around `flows-common`, one map file, no formula.
+//!
+//! - `tc_ingress`, `tc_egress` count each packet in its flow, in the tables of the CPU that
+//!   handles it, and pass it on;
+//! - `xdp_guard` holds each packet against the blocklist;
+//! - `tc_ingress_guarded` does both, for an interface whose XDP hook is not to be had.
+//!
+//! A reachable panic is an endless loop, which the verifier refuses: a loaded program has none.
+
+#![cfg_attr(target_arch = "bpf", no_std, no_main)]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
+
+#[cfg(target_arch = "bpf")]
+mod flows;
+#[cfg(target_arch = "bpf")]
+mod guard;
+#[cfg(target_arch = "bpf")]
+mod maps;
+#[cfg(target_arch = "bpf")]
+mod packet;
+
+#[cfg(target_arch = "bpf")]
+mod programs {
+    use aya_ebpf::{
+        macros::{classifier, xdp},
+        programs::{TcContext, XdpContext},
+    };
+
+    use crate::{flows, guard};
+
+    /// Counts what comes in.
+    #[classifier]
+    fn tc_ingress(ctx: TcContext) -> i32 {
+        flows::ingress(&ctx)
+    }
+
+    /// Counts what comes in and drops what the blocklist says: for an interface without XDP.
+    #[classifier]
+    fn tc_ingress_guarded(ctx: TcContext) -> i32 {
+        flows::ingress_guarded(&ctx)
+    }
+
+    /// Counts what goes out.
+    #[classifier]
+    fn tc_egress(ctx: TcContext) -> i32 {
+        flows::egress(&ctx)
+    }
+
+    /// Drops what the blocklist says.
+    #[xdp(frags)]
+    fn xdp_guard(ctx: XdpContext) -> u32 {
+        guard::at_xdp(&ctx)
+    }
+
+    #[panic_handler]
+    fn panic(_info: &core::panic::PanicInfo) -> ! {
+        loop {}
+    }
+
+    /// The helpers used are for GPL-compatible programs.
+    #[unsafe(link_section = "license")]
+    #[unsafe(no_mangle)]
+    static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+}
+
+/// The programs exist for the BPF target only; the host sees an empty one, so that the whole
+/// workspace can be checked at once.
+#[cfg(not(target_arch = "bpf"))]
+fn main() {}

@@ -1,0 +1,90 @@
+//! Every map of the programs, and the constants they are loaded with.
+//!
+//! The sizes here are placeholders where the loader sets them: the outer tables (two buffers of
+//! all possible CPUs), the blocklist and its statistics.
+
+use aya_ebpf::{
+    bindings::BPF_F_NO_PREALLOC,
+    btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, LruHashMap, PerCpuArray},
+    macros::btf_map,
+};
+use flows_common::{
+    BlockEntry, BlockStats, Control, FlowCounters, FlowKey, GuardControl, GuardLedger, Ledger,
+    PeerCounters, PeerKey, Settings,
+};
+
+/// Entries are made one at a time and the table is mostly empty: not preallocated.
+const ON_DEMAND: usize = BPF_F_NO_PREALLOC as usize;
+
+/// Placeholder size of a table that the loader sizes.
+const SIZED_BY_LOADER: usize = 64;
+
+/// Most allowed prefixes.
+const ALLOW_LIMIT: usize = 65_536;
+/// Most blocked prefixes.
+const PREFIX_LIMIT: usize = 16_384;
+
+/// One CPU's flows of one buffer.
+type FlowTable = LruHashMap<FlowKey, FlowCounters, SIZED_BY_LOADER>;
+/// One CPU's peers of one buffer.
+type PeerTable = LruHashMap<PeerKey, PeerCounters, SIZED_BY_LOADER>;
+
+/// Constants of the loaded programs; the loader writes them.
+#[unsafe(no_mangle)]
+static SETTINGS: Settings =
+    Settings { clock: 0, cpus: 1, guard_at_tc_egress: 0, reserved: 0 };
+
+/// The settings as the loader wrote them.
+///
+/// Not by `aya_ebpf::Global`: its `MaybeUninit` is a union whose name in BTF kernels refuse.
+#[inline(always)]
+pub(crate) fn settings() -> Settings {
+    // SAFETY: a static of ours; volatile, for the compiler knows only the placeholder.
+    unsafe { core::ptr::read_volatile(&raw const SETTINGS) }
+}
+
+/// Which buffer the flow programs write to; one element.
+#[btf_map]
+pub(crate) static CONTROL: Array<Control, 1> = Array::new();
+
+/// What the guard need look up; one element.
+#[btf_map]
+pub(crate) static GUARD_CONTROL: Array<GuardControl, 1> = Array::new();
+
+/// Flow tables at `buffer * cpus + cpu`.
+#[btf_map]
+pub(crate) static FLOWS: ArrayOfMaps<FlowTable, SIZED_BY_LOADER> = ArrayOfMaps::new();
+
+/// Peer tables at `buffer * cpus + cpu`.
+#[btf_map]
+pub(crate) static PEERS: ArrayOfMaps<PeerTable, SIZED_BY_LOADER> = ArrayOfMaps::new();
+
+/// What was seen and lost, by buffer.
+#[btf_map]
+pub(crate) static LEDGER: PerCpuArray<Ledger, 2> = PerCpuArray::new();
+
+/// Blocked IPv4 addresses.
+#[btf_map]
+pub(crate) static BLOCK_V4: HashMap<[u8; 4], BlockEntry, SIZED_BY_LOADER, ON_DEMAND> =
+    HashMap::new();
+
+/// Blocked IPv6 addresses.
+#[btf_map]
+pub(crate) static BLOCK_V6: HashMap<[u8; 16], BlockEntry, SIZED_BY_LOADER, ON_DEMAND> =
+    HashMap::new();
+
+/// Blocked prefixes of the 16-byte form.
+#[btf_map]
+pub(crate) static BLOCK_PREFIX: LpmTrie<[u8; 16], BlockEntry, PREFIX_LIMIT> = LpmTrie::new();
+
+/// Allowed prefixes of the 16-byte form.
+#[btf_map]
+pub(crate) static ALLOW: LpmTrie<[u8; 16], u32, ALLOW_LIMIT> = LpmTrie::new();
+
+/// What blocked sources sent, by [`BlockEntry::slot`]; per CPU, so that no cache line bounces.
+#[btf_map]
+pub(crate) static BLOCK_STATS: PerCpuArray<BlockStats, SIZED_BY_LOADER> = PerCpuArray::new();
+
+/// What the guard decided; one element.
+#[btf_map]
+pub(crate) static GUARD: PerCpuArray<GuardLedger, 1> = PerCpuArray::new();
