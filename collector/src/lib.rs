@@ -1,1 +1,4 @@
 //! collector
+
+pub mod kernel;
+pub mod source;

@@ -1,0 +1,3 @@
+//! Where windows come from.
+
+pub mod pcap;

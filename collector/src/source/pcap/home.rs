@@ -1,0 +1,224 @@
+//! What is local: how a capture's frames get their direction.
+
+use flows_common::{Direction, map_v4, parse::Packet};
+use ipnet::IpNet;
+
+/// The prefixes whose addresses are local.
+///
+/// A live interface tells ingress from egress; a capture does not. The way of a frame is decided
+/// by the first of these that applies:
+///
+/// 1. exactly one of its two addresses is in a home prefix: that side is local;
+/// 2. the capture marks it as sent or received (Linux cooked headers, pcapng packet flags);
+/// 3. the side with the smaller port is local, and where the ports are equal the side with the
+///    smaller address: both directions of a flow agree, and of most flows the server is local, so
+///    that the client is the one that could be blocked.
+///
+/// Rules 2 and 3 are for flows within the home prefixes and for flows that pass by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HomeNet {
+    prefixes: Vec<Prefix>,
+}
+
+/// A prefix of the 16-byte form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Prefix {
+    address: u128,
+    mask: u128,
+}
+
+/// Private (RFC 1918), shared (RFC 6598), link-local, unique local (RFC 4193) and loopback.
+const PRIVATE: [&str; 9] = [
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "::1/128",
+    "fc00::/7",
+    "fe80::/10",
+];
+
+impl Default for HomeNet {
+    /// The private prefixes: RFC 1918, RFC 6598, link-local, unique local and loopback.
+    fn default() -> Self {
+        Self::new(PRIVATE.map(|prefix| prefix.parse().expect("the constant is a prefix")))
+    }
+}
+
+impl HomeNet {
+    /// Makes the addresses of these prefixes local, and no other.
+    #[must_use]
+    pub fn new(prefixes: impl IntoIterator<Item = IpNet>) -> Self {
+        Self {
+            prefixes: prefixes.into_iter().map(Prefix::of).collect(),
+        }
+    }
+
+    /// Whether an address in the 16-byte form is local.
+    #[must_use]
+    pub fn contains(&self, address: &[u8; 16]) -> bool {
+        let address = u128::from_be_bytes(*address);
+        self.prefixes
+            .iter()
+            .any(|prefix| address & prefix.mask == prefix.address)
+    }
+
+    /// The way a packet went; `marked` is what the capture says of it.
+    #[must_use]
+    pub fn direction(&self, packet: &Packet, marked: Option<Direction>) -> Direction {
+        let source = Endpoint {
+            address: packet.source,
+            port: packet.source_port,
+        };
+        let destination = Endpoint {
+            address: packet.destination,
+            port: packet.destination_port,
+        };
+        self.between(source, destination, marked)
+    }
+
+    /// The way of a frame of which only the addresses could be read.
+    pub(super) fn direction_of_addresses(
+        &self,
+        source: [u8; 16],
+        destination: [u8; 16],
+        marked: Option<Direction>,
+    ) -> Direction {
+        let source = Endpoint {
+            address: source,
+            port: 0,
+        };
+        self.between(
+            source,
+            Endpoint {
+                address: destination,
+                port: 0,
+            },
+            marked,
+        )
+    }
+
+    fn between(
+        &self,
+        source: Endpoint,
+        destination: Endpoint,
+        marked: Option<Direction>,
+    ) -> Direction {
+        match (
+            self.contains(&source.address),
+            self.contains(&destination.address),
+        ) {
+            (true, false) => Direction::Egress,
+            (false, true) => Direction::Ingress,
+            _ => marked.unwrap_or({
+                if source.rank() < destination.rank() {
+                    Direction::Egress
+                } else {
+                    Direction::Ingress
+                }
+            }),
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Endpoint {
+    address: [u8; 16],
+    port: u16,
+}
+
+impl Endpoint {
+    const fn rank(self) -> (u16, u128) {
+        (self.port, u128::from_be_bytes(self.address))
+    }
+}
+
+impl Prefix {
+    fn of(net: IpNet) -> Self {
+        let (address, length) = match net {
+            IpNet::V4(v4) => (
+                map_v4(v4.network().octets()),
+                96 + u32::from(v4.prefix_len()),
+            ),
+            IpNet::V6(v6) => (v6.network().octets(), u32::from(v6.prefix_len())),
+        };
+        let mask = u128::MAX.checked_shl(128 - length).unwrap_or(0);
+        Self {
+            address: u128::from_be_bytes(address) & mask,
+            mask,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOME: [u8; 4] = [192, 0, 2, 1];
+    const ELSEWHERE: [u8; 4] = [198, 51, 100, 9];
+    const THIRD: [u8; 4] = [203, 0, 113, 5];
+
+    fn home() -> HomeNet {
+        HomeNet::new(["192.0.2.0/24", "2001:db8::/32"].map(|net| net.parse().expect("a prefix")))
+    }
+
+    fn way(source: ([u8; 4], u16), destination: ([u8; 4], u16)) -> Direction {
+        let end = |(address, port)| Endpoint {
+            address: map_v4(address),
+            port,
+        };
+        home().between(end(source), end(destination), None)
+    }
+
+    #[test]
+    fn the_side_in_a_home_prefix_is_local() {
+        assert_eq!(way((HOME, 50_000), (ELSEWHERE, 443)), Direction::Egress);
+        assert_eq!(way((ELSEWHERE, 443), (HOME, 50_000)), Direction::Ingress);
+    }
+
+    #[test]
+    fn where_both_or_neither_are_at_home_the_smaller_port_is_local() {
+        for (one, other) in [(HOME, HOME), (ELSEWHERE, THIRD), (THIRD, ELSEWHERE)] {
+            assert_eq!(way((one, 50_000), (other, 443)), Direction::Ingress);
+            assert_eq!(way((other, 443), (one, 50_000)), Direction::Egress);
+        }
+    }
+
+    #[test]
+    fn where_the_ports_are_equal_both_directions_still_agree() {
+        let there = way((ELSEWHERE, 123), (THIRD, 123));
+        let back = way((THIRD, 123), (ELSEWHERE, 123));
+        assert_eq!(there, back.opposite());
+    }
+
+    #[test]
+    fn a_mark_in_the_capture_counts_where_the_addresses_do_not_tell() {
+        let net = home();
+        let [one, other] = [ELSEWHERE, THIRD].map(map_v4);
+        for marked in Direction::ALL {
+            assert_eq!(net.direction_of_addresses(one, other, Some(marked)), marked);
+        }
+        let local = map_v4(HOME);
+        let marked = Some(Direction::Ingress);
+        assert_eq!(
+            net.direction_of_addresses(local, other, marked),
+            Direction::Egress
+        );
+    }
+
+    #[test]
+    fn a_prefix_of_any_length_holds_its_own_addresses() {
+        for prefix in ["0.0.0.0/0", "192.0.2.1/32", "::/0", "2001:db8::1/128"] {
+            let net: IpNet = prefix.parse().expect("a prefix");
+            let home = HomeNet::new([net]);
+            let address = match net {
+                IpNet::V4(v4) => map_v4(v4.addr().octets()),
+                IpNet::V6(v6) => v6.addr().octets(),
+            };
+            assert!(home.contains(&address), "{prefix}");
+        }
+        assert!(!HomeNet::default().contains(&map_v4(ELSEWHERE)));
+    }
+}

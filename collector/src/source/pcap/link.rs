@@ -1,0 +1,203 @@
+//! Link types, each read as the Ethernet frame it stands for.
+
+use flows_common::Direction;
+
+/// What [`Link::of`] knows, for messages.
+pub(super) const SUPPORTED: &str = "Ethernet, Linux cooked v1 and v2, raw IP and BSD loopback";
+
+/// Bytes of an Ethernet header, of which the last two are the `EtherType`.
+const ETHERNET_HEADER: u8 = 14;
+const IPV4: [u8; 2] = [0x08, 0x00];
+const IPV6: [u8; 2] = [0x86, 0xdd];
+
+/// Linux' packet type of a frame that the host itself sent (`PACKET_OUTGOING`).
+const OUTGOING: u8 = 4;
+
+/// A link type that can be read; numbers as in the registry of the Tcpdump Group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Link {
+    Ethernet,
+    CookedV1,
+    CookedV2,
+    RawIp,
+    Loopback,
+}
+
+/// A frame as Ethernet would have carried it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ethernet<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) wire_length: u32,
+    pub(super) direction: Option<Direction>,
+}
+
+impl Link {
+    /// The link type of a number found in a capture.
+    pub(super) const fn of(number: i32) -> Option<Self> {
+        match number {
+            1 => Some(Self::Ethernet),
+            113 => Some(Self::CookedV1),
+            276 => Some(Self::CookedV2),
+            // 12 and 14 are what some systems write for 101; 228 and 229 tell the version too.
+            12 | 14 | 101 | 228 | 229 => Some(Self::RawIp),
+            0 | 108 => Some(Self::Loopback),
+            _ => None,
+        }
+    }
+
+    /// Bytes of the link's own header that must be there; an Ethernet frame is handed on as it
+    /// is, however short.
+    pub(super) const fn header(self) -> u8 {
+        match self {
+            Self::Ethernet | Self::RawIp => 0,
+            Self::CookedV1 => 16,
+            Self::CookedV2 => 20,
+            Self::Loopback => 4,
+        }
+    }
+
+    /// The frame as Ethernet would have carried it, with zeros for the addresses that the link
+    /// does not tell. `bytes` are at least [`Link::header`] long.
+    pub(super) fn to_ethernet<'a>(
+        self,
+        bytes: &'a [u8],
+        wire_length: u32,
+        scratch: &'a mut Vec<u8>,
+    ) -> Ethernet<'a> {
+        let (header, above) = bytes.split_at(usize::from(self.header()));
+        let ether_type = match self {
+            Self::Ethernet => {
+                return Ethernet {
+                    bytes,
+                    wire_length,
+                    direction: None,
+                };
+            }
+            Self::CookedV1 => [header[14], header[15]],
+            Self::CookedV2 => [header[0], header[1]],
+            Self::RawIp => ether_type_of_version(above),
+            Self::Loopback => ether_type_of_family([header[0], header[1], header[2], header[3]]),
+        };
+        scratch.clear();
+        scratch.extend_from_slice(&[0; ETHERNET_HEADER as usize - 2]);
+        scratch.extend_from_slice(&ether_type);
+        scratch.extend_from_slice(above);
+        let wire_length = wire_length
+            .saturating_add(u32::from(ETHERNET_HEADER))
+            .saturating_sub(u32::from(self.header()));
+        Ethernet {
+            bytes: scratch,
+            wire_length,
+            direction: self.sent_or_received(header),
+        }
+    }
+
+    /// The way the frame went, where the link's header tells.
+    fn sent_or_received(self, bytes: &[u8]) -> Option<Direction> {
+        let packet_type = match self {
+            Self::CookedV1 => u16::from_be_bytes([bytes[0], bytes[1]]),
+            Self::CookedV2 => u16::from(bytes[10]),
+            Self::Ethernet | Self::RawIp | Self::Loopback => return None,
+        };
+        if packet_type == u16::from(OUTGOING) {
+            Some(Direction::Egress)
+        } else {
+            Some(Direction::Ingress)
+        }
+    }
+}
+
+/// By the version in the packet's first byte. What is neither goes for IPv4, whose header is
+/// then found malformed and counted as such.
+fn ether_type_of_version(packet: &[u8]) -> [u8; 2] {
+    match packet.first().map(|byte| byte >> 4) {
+        Some(6) => IPV6,
+        _ => IPV4,
+    }
+}
+
+/// By the address family, in the byte order of the host that captured.
+fn ether_type_of_family(family: [u8; 4]) -> [u8; 2] {
+    let little = u32::from_le_bytes(family);
+    let family = if little > u32::from(u16::MAX) {
+        little.swap_bytes()
+    } else {
+        little
+    };
+    match family {
+        2 => IPV4,
+        // Linux, NetBSD, FreeBSD, macOS: each has its own number for IPv6.
+        10 | 24 | 28 | 30 => IPV6,
+        _ => [0, 0],
+    }
+}
+
+/// The name of a link type that cannot be read.
+pub(super) const fn name(number: i32) -> &'static str {
+    match number {
+        6 => "token ring",
+        9 | 50 => "PPP",
+        51 => "PPPoE",
+        104 => "Cisco HDLC",
+        105 => "802.11",
+        119 | 127 => "802.11 with a radio header",
+        143 => "DOCSIS",
+        147..=162 => "private use",
+        187 | 201 => "Bluetooth HCI",
+        189 | 220 => "USB",
+        192 => "PPI",
+        195 | 230 => "802.15.4",
+        227 => "CAN",
+        253 => "Netlink",
+        _ => "unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IP: [u8; 4] = [0x45, 0, 0, 20];
+
+    fn as_ethernet(link: Link, bytes: &[u8]) -> (Vec<u8>, u32, Option<Direction>) {
+        let mut scratch = Vec::new();
+        let length = u32::try_from(bytes.len()).expect("a test's frame is short");
+        let frame = link.to_ethernet(bytes, length, &mut scratch);
+        (frame.bytes.to_vec(), frame.wire_length, frame.direction)
+    }
+
+    #[test]
+    fn every_link_type_leads_to_the_same_ethernet_payload() {
+        let mut cooked_v1 = vec![0; 16];
+        cooked_v1[14..].copy_from_slice(&IPV4);
+        let mut cooked_v2 = vec![0; 20];
+        cooked_v2[..2].copy_from_slice(&IPV4);
+        for (link, mut bytes) in [
+            (Link::CookedV1, cooked_v1),
+            (Link::CookedV2, cooked_v2),
+            (Link::RawIp, vec![]),
+            (Link::Loopback, vec![2, 0, 0, 0]),
+            (Link::Loopback, vec![0, 0, 0, 2]),
+        ] {
+            bytes.extend_from_slice(&IP);
+            let (frame, length, _) = as_ethernet(link, &bytes);
+            assert_eq!(frame[12..], [0x08, 0x00, 0x45, 0, 0, 20], "{link:?}");
+            assert_eq!(length, 18, "{link:?}");
+        }
+    }
+
+    #[test]
+    fn a_cooked_frame_tells_which_way_it_went() {
+        let mut sent = [0; 16];
+        sent[1] = OUTGOING;
+        let (_, _, direction) = as_ethernet(Link::CookedV1, &sent);
+        assert_eq!(direction, Some(Direction::Egress));
+        let (_, _, direction) = as_ethernet(Link::CookedV1, &[0; 16]);
+        assert_eq!(direction, Some(Direction::Ingress));
+    }
+
+    #[test]
+    fn an_ethernet_frame_is_handed_on_as_it_is() {
+        assert_eq!(as_ethernet(Link::Ethernet, &[7; 3]), (vec![7; 3], 3, None));
+    }
+}

@@ -1,0 +1,32 @@
+//! Windows from capture files: the same counters as live, by the capture's own clock.
+//!
+//! ```text
+//! file ─► CaptureReader ─► Frame ─► parse ─► HomeNet (which side is local) ─► Tables ─► Window
+//!           (pcap-parser)                    ReplayClock (which window)
+//! ```
+//!
+//! [`CaptureReader`] gives frames, [`Replay`] gives windows; [`Tables`] is what stands for the
+//! kernel's maps, and parsing and counting are those of `flows_common`, which the programs run
+//! too. Nothing here reads a clock, draws a random number or depends on the order of a hash: the
+//! same file and options give the same windows.
+//!
+//! What a capture cannot tell: which frames were GRO or GSO super-packets. One that was captured
+//! above the offload counts as one packet of its whole length.
+
+mod clock;
+mod error;
+mod home;
+mod link;
+mod reader;
+mod replay;
+mod report;
+mod section;
+mod table;
+mod tables;
+
+pub use error::CaptureError;
+pub use home::HomeNet;
+pub use reader::{CaptureReader, Frame};
+pub use replay::{Replay, ReplayOptions};
+pub use report::{CaptureLoss, CaptureReport, ClockReport, ReplayReport};
+pub use tables::Tables;

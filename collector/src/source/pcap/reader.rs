@@ -1,0 +1,405 @@
+//! Frames of a capture file, one at a time, in bounded memory.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use flows_common::Direction;
+use pcap_parser::{PcapBlockOwned, PcapError, create_reader, traits::PcapReaderIterator};
+
+use super::{
+    CaptureError, CaptureLoss, CaptureReport, link,
+    section::{Content, PcapNg, Record, Section},
+};
+
+/// Bytes read ahead; grows for a longer block.
+const READ_AHEAD: usize = 1 << 20;
+
+/// One frame of a capture, as Ethernet would have carried it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// When it was captured, in ns since 1970 by the capture's clock.
+    pub time_ns: u64,
+    /// Its length on the wire in bytes, at least that of `bytes`; Ethernet header included, FCS
+    /// not.
+    pub wire_length: u32,
+    /// The interface it was captured on: 1 for the first (or only) one of the file.
+    pub interface: u32,
+    /// The way it went, where the capture says so.
+    pub direction: Option<Direction>,
+    /// The captured bytes, from the Ethernet header on.
+    pub bytes: &'a [u8],
+}
+
+/// Reads pcap (micro- and nanosecond, either byte order) and pcapng.
+///
+/// Link types: Ethernet, Linux cooked v1 and v2, raw IP, BSD loopback; what is not Ethernet gets
+/// an Ethernet header for its own. Memory: 1 MiB, and up to 17 MiB for a pcapng file with a block
+/// as long. A frame borrows from the reader, so this is no [`Iterator`].
+///
+/// ```no_run
+/// # fn main() -> Result<(), collector::source::pcap::CaptureError> {
+/// let mut capture = collector::source::pcap::CaptureReader::open("capture.pcap")?;
+/// while let Some(frame) = capture.next_frame()? {
+///     println!("{} ns: {} bytes", frame.time_ns, frame.wire_length);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct CaptureReader {
+    path: PathBuf,
+    reader: Box<dyn PcapReaderIterator + Send>,
+    failure: Failure,
+    section: Section,
+    /// Bytes of the record last handed out, still at the start of the buffer.
+    pending: usize,
+    last_time_ns: u64,
+    scratch: Vec<u8>,
+    report: CaptureReport,
+    ended: bool,
+}
+
+impl CaptureReader {
+    /// Opens a capture file.
+    ///
+    /// # Errors
+    /// The file cannot be opened, is no capture, or is a pcap of an unsupported link type.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, CaptureError> {
+        let path = path.as_ref();
+        match File::open(path) {
+            Ok(file) => Self::new(file, path),
+            Err(source) => Err(CaptureError::Open {
+                path: path.to_owned(),
+                source,
+            }),
+        }
+    }
+
+    /// Reads a capture from `source`; `path` is what errors call it.
+    ///
+    /// # Errors
+    /// As [`CaptureReader::open`].
+    pub fn new(
+        source: impl Read + Send + 'static,
+        path: impl Into<PathBuf>,
+    ) -> Result<Self, CaptureError> {
+        let path = path.into();
+        let failure = Failure::default();
+        let mut source = Whole {
+            source,
+            failure: failure.clone(),
+        };
+        let mut start = vec![0; START];
+        let Ok(read) = source.read(&mut start) else {
+            return Err(CaptureError::Read {
+                path,
+                offset: 0,
+                source: failure.take(),
+            });
+        };
+        start.truncate(read);
+        identify(&start, &path)?;
+        let source = Whole {
+            source: io::Cursor::new(start).chain(source),
+            failure: failure.clone(),
+        };
+        let reader = match create_reader(READ_AHEAD, source) {
+            Ok(reader) => reader,
+            Err(PcapError::ReadError) => {
+                return Err(CaptureError::Read {
+                    path,
+                    offset: 0,
+                    source: failure.take(),
+                });
+            }
+            Err(error) => {
+                let what = format!("its header cannot be read ({error})");
+                return Err(CaptureError::Damaged {
+                    path,
+                    offset: 0,
+                    what,
+                });
+            }
+        };
+        let mut capture = Self {
+            path,
+            reader,
+            failure,
+            section: Section::PcapNg(PcapNg::default()),
+            pending: 0,
+            last_time_ns: 0,
+            scratch: Vec::new(),
+            report: CaptureReport::default(),
+            ended: false,
+        };
+        capture.read_pcap_header()?;
+        Ok(capture)
+    }
+
+    /// The next frame, or `None` at the end of the capture.
+    ///
+    /// # Errors
+    /// Reading failed, or what follows cannot be found for damage; no frame comes after that.
+    pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, CaptureError> {
+        let record = match self.next_record() {
+            Ok(Some(record)) => record,
+            Ok(None) => return Ok(None),
+            Err(error) => {
+                self.ended = true;
+                return Err(error);
+            }
+        };
+        let time_ns = record.time_ns.unwrap_or_else(|| {
+            self.report.undated += 1;
+            self.last_time_ns
+        });
+        self.last_time_ns = time_ns;
+        let captured = &self.reader.data()[record.data];
+        let captured_length = u32::try_from(captured.len()).unwrap_or(u32::MAX);
+        let wire_length = record.wire_length.max(captured_length);
+        let frame = record
+            .link
+            .to_ethernet(captured, wire_length, &mut self.scratch);
+        self.report.frames += 1;
+        self.report.wire_bytes += u64::from(frame.wire_length);
+        self.report.snapped += u64::from((frame.bytes.len() as u64) < u64::from(frame.wire_length));
+        Ok(Some(Frame {
+            time_ns,
+            wire_length: frame.wire_length,
+            interface: record.interface,
+            direction: record.direction.or(frame.direction),
+            bytes: frame.bytes,
+        }))
+    }
+
+    /// What was read so far.
+    #[must_use]
+    pub const fn report(&self) -> &CaptureReport {
+        &self.report
+    }
+
+    /// Reads the header of a pcap file; pcapng's is a block like any other.
+    fn read_pcap_header(&mut self) -> Result<(), CaptureError> {
+        if let Ok((length, PcapBlockOwned::LegacyHeader(header))) = self.reader.next() {
+            self.section = Section::of_pcap(&header);
+            self.reader.consume(length);
+            if let Some(number) = self.section.unsupported() {
+                return Err(self.unsupported(number));
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds the next record that holds a frame.
+    fn next_record(&mut self) -> Result<Option<Record>, CaptureError> {
+        while !self.ended {
+            self.reader.consume(std::mem::take(&mut self.pending));
+            let declared = self.section.record_length(self.reader.data());
+            if let Some(length) = declared.filter(|&length| length > self.section.record_limit()) {
+                let limit = self.section.record_limit();
+                return Err(self.damaged(format!("a record of {length} bytes, above {limit}")));
+            }
+            let missing = match self.reader.next() {
+                Ok((length, block)) => {
+                    let content = self.section.read(&block);
+                    self.pending = length;
+                    match content {
+                        Content::Frame(record)
+                            if usize::from(record.link.header()) <= record.data.len() =>
+                        {
+                            return Ok(Some(record));
+                        }
+                        Content::Frame(_) => self.report.lose(CaptureLoss::TruncatedLink),
+                        Content::Lost(loss) => self.report.lose(loss),
+                        Content::Other => {}
+                        Content::Damaged(what) => return Err(self.damaged(what.to_owned())),
+                    }
+                    continue;
+                }
+                Err(error) => Missing::of(&error),
+            };
+            self.supply(missing, declared)?;
+        }
+        Ok(None)
+    }
+
+    /// Reads more of the file, or ends where there is no more.
+    fn supply(&mut self, missing: Missing, declared: Option<usize>) -> Result<(), CaptureError> {
+        let held = self.reader.data().len();
+        if declared.is_some_and(|length| length <= held) {
+            return Err(self.damaged("a record that does not fit its own length".to_owned()));
+        }
+        match missing {
+            Missing::Bytes => self.refill(),
+            Missing::Room => {
+                let length = declared.unwrap_or(held);
+                if !self.reader.grow(length + READ_AHEAD) {
+                    return Err(self.damaged(format!("no room for a record of {length} bytes")));
+                }
+                self.refill()
+            }
+            Missing::RestOfFile => {
+                if held > 0 {
+                    self.report.lose(CaptureLoss::CutFile);
+                }
+                self.end()
+            }
+            Missing::Sense => Err(self.damaged("a record that cannot be read".to_owned())),
+        }
+    }
+
+    fn refill(&mut self) -> Result<(), CaptureError> {
+        if self.reader.refill().is_ok() {
+            return Ok(());
+        }
+        let offset = self.reader.consumed() as u64;
+        Err(CaptureError::Read {
+            path: self.path.clone(),
+            offset,
+            source: self.failure.take(),
+        })
+    }
+
+    /// The end of the file: an error only where every frame in it was of a link type that cannot
+    /// be read.
+    fn end(&mut self) -> Result<(), CaptureError> {
+        self.ended = true;
+        let unread = self.report.losses[CaptureLoss::LinkType.index()];
+        match self.section.unsupported() {
+            Some(number) if unread > 0 && self.report.frames == 0 => Err(self.unsupported(number)),
+            _ => Ok(()),
+        }
+    }
+
+    fn damaged(&self, what: String) -> CaptureError {
+        let offset = self.reader.consumed() as u64;
+        CaptureError::Damaged {
+            path: self.path.clone(),
+            offset,
+            what,
+        }
+    }
+
+    fn unsupported(&self, link_type: i32) -> CaptureError {
+        let name = link::name(link_type);
+        CaptureError::LinkType {
+            path: self.path.clone(),
+            link_type,
+            name,
+        }
+    }
+}
+
+impl std::fmt::Debug for CaptureReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CaptureReader")
+            .field("path", &self.path)
+            .field("section", &self.section)
+            .field("report", &self.report)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why pcap-parser gave no block.
+#[derive(Clone, Copy, Debug)]
+enum Missing {
+    Bytes,
+    Room,
+    RestOfFile,
+    Sense,
+}
+
+impl Missing {
+    fn of<I: Sized>(error: &PcapError<I>) -> Self {
+        match error {
+            PcapError::Incomplete(_) => Self::Bytes,
+            PcapError::BufferTooSmall => Self::Room,
+            PcapError::Eof | PcapError::UnexpectedEof => Self::RestOfFile,
+            _ => Self::Sense,
+        }
+    }
+}
+
+/// Bytes looked at to tell what a file is.
+const START: usize = 4096;
+
+/// Refuses what is no capture, by name where its first bytes tell.
+fn identify(start: &[u8], path: &Path) -> Result<(), CaptureError> {
+    let Some(&magic) = start.first_chunk::<4>() else {
+        return Err(CaptureError::Empty {
+            path: path.to_owned(),
+            length: start.len(),
+        });
+    };
+    let (what, remedy) = match magic {
+        [0xa1, 0xb2, 0xc3, 0xd4]
+        | [0xd4, 0xc3, 0xb2, 0xa1]
+        | [0xa1, 0xb2, 0x3c, 0x4d]
+        | [0x4d, 0x3c, 0xb2, 0xa1]
+        | [0x34, 0xcd, 0xb2, 0xa1] => {
+            return if start.len() < 24 {
+                Err(CaptureError::Empty {
+                    path: path.to_owned(),
+                    length: start.len(),
+                })
+            } else {
+                Ok(())
+            };
+        }
+        [0x0a, 0x0d, 0x0d, 0x0a] => return Ok(()),
+        [0x1f, 0x8b, ..] => ("compressed by gzip", "decompress it first with `gunzip`"),
+        [0x28, 0xb5, 0x2f, 0xfd] => ("compressed by zstd", "decompress it first with `unzstd`"),
+        [0xfd, b'7', b'z', b'X'] => ("compressed by xz", "decompress it first with `unxz`"),
+        _ => ("neither pcap nor pcapng", "convert it with `editcap`"),
+    };
+    let magic = magic.map(|byte| format!("{byte:02x}")).join(" ");
+    Err(CaptureError::NotACapture {
+        path: path.to_owned(),
+        magic,
+        what,
+        remedy,
+    })
+}
+
+/// Where a reader leaves the system's error, of which pcap-parser tells nothing.
+#[derive(Clone, Debug, Default)]
+struct Failure(Arc<Mutex<Option<io::Error>>>);
+
+impl Failure {
+    fn leave(&self, error: io::Error) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+
+    fn take(&self) -> io::Error {
+        let left = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        left.unwrap_or_else(|| io::Error::other("no cause given"))
+    }
+}
+
+/// Reads as much as fits, so that a pipe's short read is not taken for the end of a header.
+struct Whole<R> {
+    source: R,
+    failure: Failure,
+}
+
+impl<R: Read> Read for Whole<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match self.source.read(&mut buffer[filled..]) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    let kind = error.kind();
+                    self.failure.leave(error);
+                    return Err(kind.into());
+                }
+            }
+        }
+        Ok(filled)
+    }
+}

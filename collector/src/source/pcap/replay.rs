@@ -1,0 +1,204 @@
+//! Tumbling windows of a capture, by the capture's clock.
+
+use std::{num::NonZeroU64, path::Path, time::Duration};
+
+use flows_common::{Direction, parse};
+use model::Window;
+
+use super::{
+    CaptureError, CaptureReader, Frame, HomeNet, ReplayReport, Tables, clock::ReplayClock,
+};
+
+/// How far before the open window a frame may lie and still be taken for late, in windows, and
+/// at least [`LATE_AT_LEAST_NS`]; what is earlier means that the clock was set back.
+const LATE_WINDOWS: u64 = 10;
+const LATE_AT_LEAST_NS: u64 = 60_000_000_000;
+
+/// How a capture is replayed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplayOptions {
+    window_ns: NonZeroU64,
+    capacity: usize,
+    home: HomeNet,
+}
+
+impl Default for ReplayOptions {
+    /// Windows of one second, 65,536 flows and as many peers, private addresses local.
+    fn default() -> Self {
+        const SECOND_NS: NonZeroU64 = NonZeroU64::new(1_000_000_000).unwrap();
+        Self {
+            window_ns: SECOND_NS,
+            capacity: 65_536,
+            home: HomeNet::default(),
+        }
+    }
+}
+
+impl ReplayOptions {
+    /// How long a window is, held to 1 ns at least.
+    #[must_use]
+    pub fn window(mut self, length: Duration) -> Self {
+        let length_ns = u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
+        self.window_ns = NonZeroU64::new(length_ns).unwrap_or(NonZeroU64::MIN);
+        self
+    }
+
+    /// How many flows, and how many peers, a window holds before it evicts, at least 1.
+    ///
+    /// A flow takes about 450 bytes, a peer about 160, as the window fills.
+    #[must_use]
+    pub fn capacity(mut self, entries: usize) -> Self {
+        self.capacity = entries.max(1);
+        self
+    }
+
+    /// What is local.
+    #[must_use]
+    pub fn home(mut self, home: HomeNet) -> Self {
+        self.home = home;
+        self
+    }
+}
+
+/// The windows of a capture, in order of time.
+///
+/// A window starts at a multiple of its length since 1970, and one in which nothing was captured
+/// is left out. Windows never overlap and never go back in time, whatever the capture's clock
+/// does:
+///
+/// - a frame out of order within its window keeps its time;
+/// - one that is earlier than the open window, by up to ten windows or a minute (whichever is
+///   longer), counts at that window's start and as [`super::ClockReport::late`];
+/// - one that is earlier still tells of a clock set back, or of captures joined: the rest moves
+///   forward in time to go on from there, until its own time has caught up
+///   ([`super::ClockReport::jumps`]).
+///
+/// The identity of the ledger holds for each window with no rest ([`Window::imbalance`] is 0).
+/// Flows and peers are sorted by key.
+#[derive(Debug)]
+pub struct Replay {
+    reader: CaptureReader,
+    home: HomeNet,
+    window_ns: u64,
+    clock: ReplayClock,
+    tables: Tables,
+    /// Number of the open window, counted from 1970.
+    open: u64,
+    /// What ended the reading, to be told after the last window.
+    failed: Option<CaptureError>,
+}
+
+impl Replay {
+    /// Opens a capture file.
+    ///
+    /// # Errors
+    /// As [`CaptureReader::open`].
+    pub fn open(path: impl AsRef<Path>, options: ReplayOptions) -> Result<Self, CaptureError> {
+        Ok(Self::new(CaptureReader::open(path)?, options))
+    }
+
+    /// Replays what a reader reads.
+    #[must_use]
+    pub fn new(reader: CaptureReader, options: ReplayOptions) -> Self {
+        let window_ns = options.window_ns.get();
+        let tolerance_ns = window_ns.saturating_mul(LATE_WINDOWS).max(LATE_AT_LEAST_NS);
+        Self {
+            reader,
+            home: options.home,
+            window_ns,
+            clock: ReplayClock::new(tolerance_ns),
+            tables: Tables::new(options.capacity),
+            open: 0,
+            failed: None,
+        }
+    }
+
+    /// The next window, or `None` after the last one.
+    ///
+    /// # Errors
+    /// Reading failed, or the capture is damaged: told after the window that was open.
+    pub fn next_window(&mut self) -> Result<Option<Window>, CaptureError> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        loop {
+            let frame = match self.reader.next_frame() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return Ok(self.close()),
+                Err(error) => return self.close_before(error),
+            };
+            let time_ns = self.clock.place(frame.time_ns);
+            let number = time_ns / self.window_ns;
+            let mut closed = None;
+            if number > self.open {
+                closed = take(&mut self.tables, self.open * self.window_ns, self.window_ns);
+                self.open = number;
+                self.clock.open_window(number * self.window_ns);
+            }
+            count(&mut self.tables, &self.home, &frame, time_ns);
+            if closed.is_some() {
+                return Ok(closed);
+            }
+        }
+    }
+
+    /// What was read so far, and what the clock did.
+    #[must_use]
+    pub const fn report(&self) -> ReplayReport {
+        ReplayReport {
+            capture: *self.reader.report(),
+            clock: self.clock.report(),
+        }
+    }
+
+    fn close(&mut self) -> Option<Window> {
+        take(&mut self.tables, self.open * self.window_ns, self.window_ns)
+    }
+
+    /// Hands out the open window, if any, and the error after it.
+    fn close_before(&mut self, error: CaptureError) -> Result<Option<Window>, CaptureError> {
+        match self.close() {
+            None => Err(error),
+            window => {
+                self.failed = Some(error);
+                Ok(window)
+            }
+        }
+    }
+}
+
+impl Iterator for Replay {
+    type Item = Result<Window, CaptureError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_window().transpose()
+    }
+}
+
+fn take(tables: &mut Tables, start_ns: u64, window_ns: u64) -> Option<Window> {
+    (!tables.is_empty()).then(|| tables.take(start_ns, start_ns.saturating_add(window_ns)))
+}
+
+fn count(tables: &mut Tables, home: &HomeNet, frame: &Frame<'_>, time_ns: u64) {
+    let shape = parse::Frame::of_length(frame.wire_length);
+    let parsed = parse::parse(frame.bytes, &shape);
+    let direction = match &parsed {
+        Ok(packet) => home.direction(packet, frame.direction),
+        Err(_) => direction_of_rejected(home, frame),
+    };
+    tables.count(&shape, &parsed, direction, frame.interface, time_ns);
+}
+
+/// The way of a frame that has no flow: by its addresses where they can be read, else as the
+/// capture marks it, else inwards.
+fn direction_of_rejected(home: &HomeNet, frame: &Frame<'_>) -> Direction {
+    let [source, destination] = Direction::ALL.map(|direction| {
+        parse::remote_address(frame.bytes, None, direction).map(parse::Address::to_16)
+    });
+    match (source, destination) {
+        (Ok(source), Ok(destination)) => {
+            home.direction_of_addresses(source, destination, frame.direction)
+        }
+        _ => frame.direction.unwrap_or(Direction::Ingress),
+    }
+}
