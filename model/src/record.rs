@@ -83,7 +83,7 @@ pub struct FlowRecord {
     pub past: FlowPast,
     /// How unusual its service was across all peers before this window; see
     /// [`Context`](crate::Context).
-    pub service_rarity: f32,
+    pub service_rarity: f64,
 }
 
 impl FlowRecord {

@@ -15,6 +15,7 @@
 //! | `weir.ledger.…` | each count of the [`Ledger`], losses by cause |
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -111,9 +112,7 @@ pub fn feature_rows(batch: &RecordBatch) -> Result<Vec<f32>, SchemaError> {
     let mut rows = vec![0.0; batch.num_rows() * columns];
     let mut values = Vec::with_capacity(columns);
     for name in &expected.features {
-        let column = batch
-            .column_by_name(name)
-            .and_then(|array| array.as_primitive_opt());
+        let column = batch.column_by_name(name).and_then(|array| array.as_primitive_opt());
         let column: &Float32Array =
             column.ok_or_else(|| SchemaError::Column { name: name.clone() })?;
         if column.null_count() > 0 {
@@ -142,11 +141,7 @@ pub fn check(schema: &Schema) -> Result<SchemaId, SchemaError> {
     if hash == expected.hash {
         Ok(expected)
     } else {
-        Err(SchemaError::Hash {
-            name,
-            hash,
-            expected: expected.hash,
-        })
+        Err(SchemaError::Hash { name, hash, expected: expected.hash })
     }
 }
 
@@ -204,20 +199,12 @@ fn schema_id<F: Feature>(name: &str) -> SchemaId {
         part(feature.doc());
     }
     let digest = digest.finalize();
-    let hash = digest
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    let features = F::ALL
-        .iter()
-        .map(|feature| feature.name().to_owned())
-        .collect();
-    SchemaId {
-        name: name.to_owned(),
-        hash,
-        features,
+    let mut hash = String::with_capacity(16);
+    for byte in &digest[..8] {
+        write!(hash, "{byte:02x}").expect("a string takes what is written");
     }
+    let features = F::ALL.iter().map(|feature| feature.name().to_owned()).collect();
+    SchemaId { name: name.to_owned(), hash, features }
 }
 
 /// A column that says who or when, not what.
@@ -322,12 +309,7 @@ fn identity(
     doc: &'static str,
     values: impl Array + 'static,
 ) -> Identity {
-    Identity {
-        name,
-        unit,
-        doc,
-        values: Arc::new(values),
-    }
+    Identity { name, unit, doc, values: Arc::new(values) }
 }
 
 fn addresses(addresses: impl Iterator<Item = [u8; 16]>) -> FixedSizeBinaryArray {
@@ -342,11 +324,7 @@ fn schema<F: Feature>(
 ) -> SchemaRef {
     let described = |field: Field, role: &str, unit: &str, doc: &str| {
         let pairs = [(ROLE_KEY, role), (UNIT_KEY, unit), (DOC_KEY, doc)];
-        field.with_metadata(
-            pairs
-                .map(|(key, text)| (key.to_owned(), text.to_owned()))
-                .into(),
-        )
+        field.with_metadata(pairs.map(|(key, text)| (key.to_owned(), text.to_owned())).into())
     };
     let identity = identity.iter().map(|column| {
         let field = Field::new(column.name, column.values.data_type().clone(), false);
@@ -358,17 +336,10 @@ fn schema<F: Feature>(
     });
     let id = schema_id::<F>(name);
     metadata.extend(
-        [
-            (SCHEMA_KEY, id.name.as_str()),
-            (VERSION_KEY, VERSION),
-            (HASH_KEY, id.hash.as_str()),
-        ]
-        .map(|(key, text)| (key.to_owned(), text.to_owned())),
+        [(SCHEMA_KEY, id.name.as_str()), (VERSION_KEY, VERSION), (HASH_KEY, id.hash.as_str())]
+            .map(|(key, text)| (key.to_owned(), text.to_owned())),
     );
-    Arc::new(Schema::new_with_metadata(
-        identity.chain(features).collect::<Vec<_>>(),
-        metadata,
-    ))
+    Arc::new(Schema::new_with_metadata(identity.chain(features).collect::<Vec<_>>(), metadata))
 }
 
 fn batch<F: Feature>(
@@ -389,11 +360,7 @@ fn batch<F: Feature>(
     let features = columns
         .into_iter()
         .map(|column| Arc::new(Float32Array::new(column.into(), None)) as ArrayRef);
-    let arrays = identity
-        .into_iter()
-        .map(|column| column.values)
-        .chain(features)
-        .collect();
+    let arrays = identity.into_iter().map(|column| column.values).chain(features).collect();
     RecordBatch::try_new(schema, arrays).expect("the schema was made of these columns")
 }
 
@@ -420,20 +387,14 @@ fn ledger_counts(ledger: &Ledger) -> impl Iterator<Item = (String, u64)> {
         ("segments", ledger.segments),
     ];
     let by_direction = pairs.into_iter().flat_map(|(name, [ingress, egress])| {
-        [
-            (format!("{name}.ingress"), ingress),
-            (format!("{name}.egress"), egress),
-        ]
+        [(format!("{name}.ingress"), ingress), (format!("{name}.egress"), egress)]
     });
     let losses = Loss::ALL
         .into_iter()
         .map(|loss| (format!("lost.{}", loss.name()), ledger.losses[loss.index()]));
-    let not_ip = EtherClass::ALL.into_iter().map(|class| {
-        (
-            format!("not_ip.{}", class.name()),
-            ledger.not_ip[class.index()],
-        )
-    });
+    let not_ip = EtherClass::ALL
+        .into_iter()
+        .map(|class| (format!("not_ip.{}", class.name()), ledger.not_ip[class.index()]));
     let tables = [
         ("flow_inserts", ledger.flow_inserts),
         ("peer_inserts", ledger.peer_inserts),

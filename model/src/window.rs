@@ -53,10 +53,7 @@ impl Window {
     /// When the window began and ended.
     #[must_use]
     pub const fn span(&self) -> Span {
-        Span {
-            start_ns: self.start_ns,
-            end_ns: self.end_ns,
-        }
+        Span { start_ns: self.start_ns, end_ns: self.end_ns }
     }
 
     /// How long the window is, in seconds; 0 where the end does not lie after the start.
@@ -68,9 +65,7 @@ impl Window {
     /// Packets in the window's flows.
     #[must_use]
     pub fn drained_packets(&self) -> u64 {
-        self.flows
-            .iter()
-            .fold(0, |sum: u64, (_, flow)| sum.saturating_add(flow.packets()))
+        self.flows.iter().fold(0, |sum: u64, (_, flow)| sum.saturating_add(flow.packets()))
     }
 
     /// What the accounting identity leaves over, in packets: segments seen, less the packets in
@@ -157,10 +152,7 @@ mod tests {
 
     #[test]
     fn a_window_that_ends_before_it_starts_has_no_duration() {
-        let span = Span {
-            start_ns: 2,
-            end_ns: 1,
-        };
+        let span = Span { start_ns: 2, end_ns: 1 };
         assert_eq!(span.duration_ns(), 0);
     }
 }

@@ -29,22 +29,42 @@ pub(crate) struct FlowState {
     past: FlowPast,
     initiator: Direction,
     fins: [bool; 2],
-    answered: bool,
-    refused: bool,
     acknowledged: bool,
-    closed: bool,
-    open: bool,
+    reply: Reply,
+    phase: Phase,
+}
+
+/// What the opened side said to a SYN.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reply {
+    Nothing,
+    Reset,
+    SynAck,
+}
+
+/// How far a TCP flow's life got.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Opening,
+    Open,
+    Closed,
 }
 
 /// What a window changed in what is known of a flow.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each read on its own")]
 pub(crate) struct FlowNews {
-    /// The record's part that comes from the state.
+    /// This window is the first that knows it.
     pub(crate) is_new: bool,
+    /// When it was first seen.
     pub(crate) first_seen_ns: u64,
+    /// Who opened it.
     pub(crate) initiator: Direction,
+    /// How far its opening got.
     pub(crate) handshake: Handshake,
+    /// From its SYN to its SYN-ACK.
     pub(crate) handshake_ns: Option<u64>,
+    /// What it did before this window.
     pub(crate) past: FlowPast,
     /// When it started, or started again, in this window.
     pub(crate) start_ns: Option<u64>,
@@ -74,24 +94,18 @@ impl FlowState {
             syn_ns: 0,
             handshake_ns: None,
             unanswered_since_ns: None,
-            past: FlowPast {
-                windows: 0,
-                packets: 0,
-                bytes: 0,
-            },
+            past: FlowPast { windows: 0, packets: 0, bytes: 0 },
             initiator: Direction::Ingress,
             fins: [false; 2],
-            answered: false,
-            refused: false,
             acknowledged: false,
-            closed: false,
-            open: false,
+            reply: Reply::Nothing,
+            phase: Phase::Opening,
         }
     }
 
     /// Whether it counts among its peer's open TCP flows.
     pub(crate) const fn is_open(&self) -> bool {
-        self.open
+        matches!(self.phase, Phase::Open)
     }
 
     /// Whether it has been silent for at least `idle_ns` before `now_ns`.
@@ -117,14 +131,14 @@ impl FlowState {
             self.first_seen_ns = first_ns;
         }
         let had_syn = self.syn_ns != 0;
-        let (was_closed, was_open) = (self.closed, self.open);
+        let phase_before = self.phase;
         self.settle_initiator(counters, is_new);
         let answered_after = self.follow_handshake(counters);
         if key.protocol == TCP {
             self.follow_close(counters);
         }
         let first_syn = !had_syn && self.syn_ns != 0;
-        let newly_unanswered = first_syn && !self.answered;
+        let newly_unanswered = first_syn && self.reply != Reply::SynAck;
         if newly_unanswered {
             self.unanswered_since_ns = Some(window.end_ns);
         }
@@ -135,7 +149,7 @@ impl FlowState {
             packets: past.packets.saturating_add(counters.packets()),
             bytes: past.bytes.saturating_add(counters.bytes()),
         };
-        let newly_closed = self.closed && !was_closed;
+        let newly_closed = self.phase == Phase::Closed && phase_before != Phase::Closed;
         FlowNews {
             is_new,
             first_seen_ns: self.first_seen_ns,
@@ -149,14 +163,14 @@ impl FlowState {
             answered_after,
             newly_closed,
             short: newly_closed && last_ns.saturating_sub(self.first_seen_ns) < SHORT_FLOW_NS,
-            half_open: self.syn_ns != 0 && !self.acknowledged && !self.closed,
-            open_change: i8::from(self.open) - i8::from(was_open),
+            half_open: self.syn_ns != 0 && !self.acknowledged && self.phase != Phase::Closed,
+            open_change: i8::from(self.is_open()) - i8::from(phase_before == Phase::Open),
         }
     }
 
     /// A SYN after both sides were done: the 5-tuple is used again.
     const fn is_reopened_by(&self, counters: &FlowCounters) -> bool {
-        self.closed && counters.syn_ns > self.last_packet_ns
+        matches!(self.phase, Phase::Closed) && counters.syn_ns > self.last_packet_ns
     }
 
     /// A handshake tells who opened a flow; without one, its first packet does.
@@ -174,19 +188,21 @@ impl FlowState {
     /// had and is answered now.
     fn follow_handshake(&mut self, counters: &FlowCounters) -> Option<u64> {
         let opener = &counters.directions[self.initiator.index()];
-        let opened = &counters.directions[self.initiator.opposite().index()];
+        let replier = &counters.directions[self.initiator.opposite().index()];
         if self.syn_ns == 0 {
             self.syn_ns = counters.syn_ns;
         }
         let mut answered_after = None;
-        if counters.syn_ack_ns != 0 && !self.answered {
-            self.answered = true;
+        if counters.syn_ack_ns != 0 && self.reply != Reply::SynAck {
+            self.reply = Reply::SynAck;
             answered_after = self.unanswered_since_ns.take();
             if self.syn_ns != 0 {
                 self.handshake_ns = counters.syn_ack_ns.checked_sub(self.syn_ns);
             }
         }
-        self.refused |= opened.flags[TcpFlag::Rst.index()] > 0;
+        if self.reply == Reply::Nothing && replier.flags[TcpFlag::Rst.index()] > 0 {
+            self.reply = Reply::Reset;
+        }
         self.acknowledged |= opener.flags[TcpFlag::Ack.index()] > 0;
         answered_after
     }
@@ -197,25 +213,27 @@ impl FlowState {
             *fin |= direction.flags[TcpFlag::Fin.index()] > 0;
             reset |= direction.flags[TcpFlag::Rst.index()] > 0;
         }
-        self.closed |= reset || self.fins == [true; 2];
         // Without a handshake in view, traffic of both sides shows that the flow was open.
-        let established = self.answered
+        let established = self.reply == Reply::SynAck
             || (self.syn_ns == 0 && counters.directions.iter().all(|one| one.packets > 0));
-        self.open = !self.closed && (self.open || established);
+        if reset || self.fins == [true; 2] {
+            self.phase = Phase::Closed;
+        } else if self.phase == Phase::Opening && established {
+            self.phase = Phase::Open;
+        }
     }
 
     fn handshake(&self, key: &FlowKey, window: Span) -> Handshake {
         let grace_ns = ANSWER_GRACE_NS.min(window.duration_ns() / 10);
-        if key.protocol != TCP || (self.syn_ns == 0 && !self.answered) {
-            Handshake::Unseen
-        } else if self.answered {
-            Handshake::Answered
-        } else if self.refused {
-            Handshake::Refused
-        } else if window.end_ns.saturating_sub(self.syn_ns) < grace_ns {
-            Handshake::Pending
-        } else {
-            Handshake::Unanswered
+        match self.reply {
+            _ if key.protocol != TCP => Handshake::Unseen,
+            Reply::SynAck => Handshake::Answered,
+            _ if self.syn_ns == 0 => Handshake::Unseen,
+            Reply::Reset => Handshake::Refused,
+            Reply::Nothing if window.end_ns.saturating_sub(self.syn_ns) < grace_ns => {
+                Handshake::Pending
+            }
+            Reply::Nothing => Handshake::Unanswered,
         }
     }
 }
@@ -223,13 +241,7 @@ impl FlowState {
 /// The times of the first and the last packet, both directions.
 pub(crate) fn bounds(counters: &FlowCounters, window: Span) -> (u64, u64) {
     let active = || counters.directions.iter().filter(|one| one.packets > 0);
-    let first_ns = active()
-        .map(|one| one.first_ns)
-        .min()
-        .unwrap_or(window.start_ns);
-    let last_ns = active()
-        .map(|one| one.last_ns)
-        .max()
-        .unwrap_or(window.start_ns);
+    let first_ns = active().map(|one| one.first_ns).min().unwrap_or(window.start_ns);
+    let last_ns = active().map(|one| one.last_ns).max().unwrap_or(window.start_ns);
     (first_ns, last_ns.max(first_ns))
 }

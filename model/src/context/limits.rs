@@ -21,12 +21,7 @@ pub struct ContextLimits {
 
 impl Default for ContextLimits {
     fn default() -> Self {
-        Self {
-            flows: 131_072,
-            peers: 65_536,
-            services: 4_096,
-            flow_idle_ns: 600_000_000_000,
-        }
+        Self { flows: 131_072, peers: 65_536, services: 4_096, flow_idle_ns: 600_000_000_000 }
     }
 }
 
@@ -35,11 +30,7 @@ impl ContextLimits {
     pub const MAX_ENTRIES: usize = 1 << 28;
 
     pub(crate) fn check(&self) -> Result<(), ContextError> {
-        let tables = [
-            ("flows", self.flows),
-            ("peers", self.peers),
-            ("services", self.services),
-        ];
+        let tables = [("flows", self.flows), ("peers", self.peers), ("services", self.services)];
         for (name, entries) in tables {
             if !(1..=Self::MAX_ENTRIES).contains(&entries) {
                 return Err(ContextError::Entries { name, entries });

@@ -25,7 +25,7 @@ mod service;
 mod tally;
 mod targets;
 
-use flows_common::{FlowKey, PeerCounters, PeerKey};
+use flows_common::{Direction, FlowCounters, FlowKey, PeerCounters, PeerKey};
 
 pub use damped::{Damped, HalfLife, SHORT_FLOW_NS, Starts};
 pub use limits::{ContextError, ContextLimits};
@@ -140,9 +140,7 @@ impl Context {
                 self.observe_peer(window, *key, &[], Some(counters), &mut observed);
             }
             let counters = noted.next_if(|(key, _)| u128::from_be_bytes(key.address) == remote);
-            let key = PeerKey {
-                address: remote.to_be_bytes(),
-            };
+            let key = PeerKey { address: remote.to_be_bytes() };
             let counters = counters.map(|(_, counters)| counters);
             self.observe_peer(window, key, group, counters, &mut observed);
         }
@@ -172,21 +170,16 @@ impl Context {
         for place in group {
             let (flow_key, counters) = &window.flows[place.index as usize];
             first_ns = first_ns.min(flow::bounds(counters, span).0);
-            observed
-                .flows
-                .push(self.observe_flow(flow_key, counters, span, &mut tally));
+            observed.flows.push(self.observe_flow(flow_key, counters, span, &mut tally));
         }
         let flows = begin..observed.flows.len();
         self.rate_services(&mut observed.flows[flows.clone()], span, &mut tally.record);
         tally.count_distinct();
 
-        let state = self
-            .peers
-            .get_mut(&key)
-            .expect("touched above, so the last to be evicted");
+        let state = self.peers.get_mut(&key).expect("touched above, so the last to be evicted");
         state.advance_to(span.end_ns);
         for flow in &observed.flows[flows.clone()] {
-            if flow.is_new && flow.initiator == flows_common::Direction::Ingress {
+            if flow.is_new && flow.initiator == Direction::Ingress {
                 tally.news.new_targets += state.note_target(&flow.key);
             }
         }
@@ -196,9 +189,7 @@ impl Context {
                 tally.take_larger(noted);
             }
         }
-        for bytes in 0..2 {
-            tally.news.bytes[bytes] = tally.record.directions[bytes].bytes as f64;
-        }
+        tally.news.bytes = tally.record.directions.map(|direction| direction.bytes as f64);
         state.add(&tally.news);
         for since_ns in tally.answered_after_ns.drain(..) {
             state.take_back_unanswered(since_ns);
@@ -223,7 +214,7 @@ impl Context {
     fn observe_flow(
         &mut self,
         key: &FlowKey,
-        counters: &flows_common::FlowCounters,
+        counters: &FlowCounters,
         window: Span,
         tally: &mut Tally,
     ) -> FlowRecord {
@@ -250,16 +241,13 @@ impl Context {
 
     /// Sets the services' rarity in a peer's records, and keeps the peer's vote for later.
     fn rate_services(&mut self, flows: &mut [FlowRecord], window: Span, record: &mut PeerRecord) {
-        let Scratch {
-            services, votes, ..
-        } = &mut self.scratch;
+        let Scratch { services, votes, .. } = &mut self.scratch;
         services.clear();
-        services.extend(flows.iter().enumerate().map(|(index, flow)| {
-            (
-                Service::of(&flow.key, &flow.counters, flow.initiator),
-                index,
-            )
-        }));
+        services.extend(
+            flows.iter().enumerate().map(|(index, flow)| {
+                (Service::of(&flow.key, &flow.counters, flow.initiator), index)
+            }),
+        );
         services.sort_unstable();
         let distinct = services.chunk_by(|one, next| one.0 == next.0).count();
         let mut rarity_sum = 0.0;
@@ -268,7 +256,7 @@ impl Context {
             let rarity = self.services.rarity(service, window.end_ns);
             rarity_sum += rarity;
             for &(_, index) in run {
-                flows[index].service_rarity = rarity as f32;
+                flows[index].service_rarity = rarity;
             }
             record.top_service_flows = record.top_service_flows.max(run.len() as u64);
             votes.push((service, 1.0 / distinct as f64));
@@ -281,9 +269,8 @@ impl Context {
 
     fn forget_idle_flows(&mut self, now_ns: u64) {
         let idle_ns = self.limits.flow_idle_ns;
-        while let Some((key, state)) = self
-            .flows
-            .pop_oldest_if(|state| state.is_idle(now_ns, idle_ns))
+        while let Some((key, state)) =
+            self.flows.pop_oldest_if(|state| state.is_idle(now_ns, idle_ns))
         {
             self.close_forgotten(&key, &state);
         }
@@ -293,9 +280,7 @@ impl Context {
         if !state.is_open() {
             return;
         }
-        if let Some(peer) = self.peers.get_mut(&PeerKey {
-            address: key.remote,
-        }) {
+        if let Some(peer) = self.peers.get_mut(&PeerKey { address: key.remote }) {
             peer.change_open_flows(-1);
         }
     }
@@ -310,25 +295,19 @@ struct Place {
 
 /// The window's flows in the order of [`Observed::flows`].
 fn flow_order(window: &Window) -> Vec<Place> {
-    let places = window
-        .flows
-        .iter()
-        .zip(0_u32..)
-        .map(|((key, _), index)| Place {
-            remote: u128::from_be_bytes(key.remote),
-            ports: u64::from(key.local_port) << 32
-                | u64::from(key.remote_port) << 16
-                | u64::from(key.protocol),
-            index,
-        });
+    let places = window.flows.iter().zip(0_u32..).map(|((key, _), index)| Place {
+        remote: u128::from_be_bytes(key.remote),
+        ports: u64::from(key.local_port) << 32
+            | u64::from(key.remote_port) << 16
+            | u64::from(key.protocol),
+        index,
+    });
     let mut order: Vec<Place> = places.collect();
     order.sort_unstable_by(|one, other| {
-        (one.remote, one.ports)
-            .cmp(&(other.remote, other.ports))
-            .then_with(|| {
-                let key = |place: &Place| &window.flows[place.index as usize].0;
-                key(one).cmp(key(other))
-            })
+        (one.remote, one.ports).cmp(&(other.remote, other.ports)).then_with(|| {
+            let key = |place: &Place| &window.flows[place.index as usize].0;
+            key(one).cmp(key(other))
+        })
     });
     order
 }

@@ -48,10 +48,8 @@ impl PeerState {
     pub(crate) fn take_back_unanswered(&mut self, since_ns: u64) {
         for half_life in HalfLife::ALL {
             let left = half_life.left_after(self.as_of_ns.saturating_sub(since_ns));
-            self.past.damped[half_life.index()].add(&Damped {
-                unanswered: -left,
-                ..Damped::default()
-            });
+            self.past.damped[half_life.index()]
+                .add(&Damped { unanswered: -left, ..Damped::default() });
         }
     }
 

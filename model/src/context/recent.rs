@@ -74,8 +74,7 @@ impl<K: Copy + Eq + Hash, V: Copy> Recent<K, V> {
 
     /// The entry of a key, left where it is in the order.
     pub(crate) fn get(&self, key: &K) -> Option<&V> {
-        self.find(key)
-            .map(|place| &self.entries[place as usize].value)
+        self.find(key).map(|place| &self.entries[place as usize].value)
     }
 
     /// The entry of a key, made where there is none, and the most recent from now on.
@@ -84,11 +83,7 @@ impl<K: Copy + Eq + Hash, V: Copy> Recent<K, V> {
             self.unlink(place);
             self.link_newest(place);
             let value = &mut self.entries[place as usize].value;
-            return Touched {
-                value,
-                is_new: false,
-                evicted: None,
-            };
+            return Touched { value, is_new: false, evicted: None };
         }
         let evicted = if self.len() == self.capacity {
             self.evicted += 1;
@@ -96,12 +91,7 @@ impl<K: Copy + Eq + Hash, V: Copy> Recent<K, V> {
         } else {
             None
         };
-        let entry = Entry {
-            key,
-            value: make(),
-            newer: NOWHERE,
-            older: NOWHERE,
-        };
+        let entry = Entry { key, value: make(), newer: NOWHERE, older: NOWHERE };
         let place = if let Some(place) = self.free.pop() {
             self.entries[place as usize] = entry;
             place
@@ -110,26 +100,17 @@ impl<K: Copy + Eq + Hash, V: Copy> Recent<K, V> {
             u32::try_from(self.entries.len() - 1).expect("the capacity is below u32::MAX")
         };
         let (hasher, entries) = (&self.hasher, &self.entries);
-        self.places
-            .insert_unique(hasher.hash_one(key), place, |&other| {
-                hasher.hash_one(entries[other as usize].key)
-            });
+        self.places.insert_unique(hasher.hash_one(key), place, |&other| {
+            hasher.hash_one(entries[other as usize].key)
+        });
         self.link_newest(place);
-        Touched {
-            value: &mut self.entries[place as usize].value,
-            is_new: true,
-            evicted,
-        }
+        Touched { value: &mut self.entries[place as usize].value, is_new: true, evicted }
     }
 
     /// Removes the entry touched least recently, if `stale` says so.
     pub(crate) fn pop_oldest_if(&mut self, stale: impl FnOnce(&V) -> bool) -> Option<(K, V)> {
         let oldest = self.entries.get(self.oldest as usize)?;
-        if stale(&oldest.value) {
-            self.pop_oldest()
-        } else {
-            None
-        }
+        if stale(&oldest.value) { self.pop_oldest() } else { None }
     }
 
     fn pop_oldest(&mut self) -> Option<(K, V)> {
@@ -137,9 +118,8 @@ impl<K: Copy + Eq + Hash, V: Copy> Recent<K, V> {
         let Entry { key, value, .. } = self.entries.get(place as usize)?;
         let (key, value) = (*key, *value);
         self.unlink(place);
-        if let Ok(entry) = self
-            .places
-            .find_entry(self.hasher.hash_one(key), |&other| other == place)
+        if let Ok(entry) =
+            self.places.find_entry(self.hasher.hash_one(key), |&other| other == place)
         {
             entry.remove();
         }
@@ -149,9 +129,7 @@ impl<K: Copy + Eq + Hash, V: Copy> Recent<K, V> {
 
     fn find(&self, key: &K) -> Option<u32> {
         let hash = self.hasher.hash_one(key);
-        self.places
-            .find(hash, |&place| self.entries[place as usize].key == *key)
-            .copied()
+        self.places.find(hash, |&place| self.entries[place as usize].key == *key).copied()
     }
 
     fn unlink(&mut self, place: u32) {

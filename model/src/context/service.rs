@@ -23,11 +23,7 @@ impl Service {
             (_, Direction::Ingress) => key.local_port,
             (_, Direction::Egress) => key.remote_port,
         };
-        Self {
-            protocol: key.protocol,
-            port,
-            initiator,
-        }
+        Self { protocol: key.protocol, port, initiator }
     }
 }
 
@@ -59,10 +55,7 @@ impl Votes {
 
 impl Services {
     pub(crate) fn with_capacity(capacity: usize) -> Self {
-        Self {
-            uses: Recent::with_capacity(capacity),
-            total: Votes::default(),
-        }
+        Self { uses: Recent::with_capacity(capacity), total: Votes::default() }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -79,16 +72,8 @@ impl Services {
     /// `log2((1 + all votes) / (1 + its votes)) / log2(1 + all votes)`.
     pub(crate) fn rarity(&self, service: Service, now_ns: u64) -> f64 {
         let all = self.total.at(now_ns).ln_1p();
-        let own = self
-            .uses
-            .get(&service)
-            .map_or(0.0, |votes| votes.at(now_ns))
-            .ln_1p();
-        if all > 0.0 {
-            ((all - own) / all).clamp(0.0, 1.0)
-        } else {
-            0.0
-        }
+        let own = self.uses.get(&service).map_or(0.0, |votes| votes.at(now_ns)).ln_1p();
+        if all > 0.0 { ((all - own) / all).clamp(0.0, 1.0) } else { 0.0 }
     }
 
     /// Gives a service a part of a peer's vote.
@@ -105,11 +90,7 @@ mod tests {
     use super::*;
 
     fn service(port: u16) -> Service {
-        Service {
-            protocol: 6,
-            port,
-            initiator: Direction::Ingress,
-        }
+        Service { protocol: 6, port, initiator: Direction::Ingress }
     }
 
     #[test]
@@ -125,12 +106,7 @@ mod tests {
         }
         services.vote(service(22), 1.0, 100_000_000_000);
         let rarity = |port| services.rarity(service(port), 100_000_000_000);
-        assert!(
-            rarity(80) < 0.05 && rarity(22) > 0.5,
-            "{} {}",
-            rarity(80),
-            rarity(22)
-        );
+        assert!(rarity(80) < 0.05 && rarity(22) > 0.5, "{} {}", rarity(80), rarity(22));
         assert!((rarity(31337) - 1.0).abs() < f64::EPSILON);
     }
 

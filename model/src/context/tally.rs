@@ -52,12 +52,7 @@ impl Tally {
     pub(crate) fn add(&mut self, flow: &FlowRecord, news: &FlowNews) {
         let opener = flow.initiator.index();
         let protocol = flow.key.protocol;
-        for (sums, one) in self
-            .record
-            .directions
-            .iter_mut()
-            .zip(&flow.counters.directions)
-        {
+        for (sums, one) in self.record.directions.iter_mut().zip(&flow.counters.directions) {
             add_direction(sums, one, protocol);
         }
         self.record.active_flows += 1;
@@ -70,10 +65,8 @@ impl Tally {
         }
         self.news.opened[opener] += f64::from(u8::from(flow.is_new));
         self.starts_ns.extend(news.start_ns);
-        self.answered_after_ns.extend(
-            news.answered_after
-                .filter(|_| flow.initiator == Direction::Ingress),
-        );
+        self.answered_after_ns
+            .extend(news.answered_after.filter(|_| flow.initiator == Direction::Ingress));
         self.add_target(flow);
     }
 

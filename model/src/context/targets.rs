@@ -1,9 +1,6 @@
 //! Which local targets a peer has tried: a bitmap that estimates how many are new.
 
-use std::hash::BuildHasher;
-
 use flows_common::FlowKey;
-use foldhash::fast::FixedState;
 
 const WORDS: usize = 8;
 const BITS: u32 = 512;
@@ -34,36 +31,42 @@ impl Targets {
         if generations == 0 {
             return;
         }
-        self.previous = if generations == 1 {
-            self.current
-        } else {
-            [0; WORDS]
-        };
+        self.previous = if generations == 1 { self.current } else { [0; WORDS] };
         self.current = [0; WORDS];
         self.since_ns = now_ns;
     }
 
     /// Notes the target of a flow; the estimated number of new targets that it stands for.
     pub(crate) fn note(&mut self, key: &FlowKey) -> f64 {
-        // The hash decides which bit, so it must be the same in every run.
-        let target = (key.local, key.protocol, key.local_port);
-        let bit = FixedState::with_seed(0).hash_one(target) as u32 % BITS;
-        let (word, mask) = ((bit / 64) as usize, 1_u64 << (bit % 64));
+        let [word, bit, ..] = hash(key).to_le_bytes();
+        let (word, mask) = (usize::from(word) % WORDS, 1_u64 << (bit % 64));
         let known = (self.current[word] | self.previous[word]) & mask != 0;
         let zeros = self.zeros();
         self.current[word] |= mask;
-        if known {
-            0.0
-        } else {
-            f64::from(BITS) / f64::from(zeros)
-        }
+        if known { 0.0 } else { f64::from(BITS) / f64::from(zeros) }
     }
 
     fn zeros(&self) -> u32 {
         let both = self.current.iter().zip(&self.previous);
-        both.map(|(current, previous)| (current | previous).count_zeros())
-            .sum()
+        both.map(|(current, previous)| (current | previous).count_zeros()).sum()
     }
+}
+
+/// Which bit a target sets. It decides values of features, so it is written out here: no
+/// library's next version may change it.
+fn hash(key: &FlowKey) -> u64 {
+    let (halves, _) = key.local.as_chunks();
+    let target = u64::from(key.local_port) | u64::from(key.protocol) << 16;
+    let words = halves.iter().map(|half| u64::from_be_bytes(*half)).chain([target]);
+    words.fold(0, |state, word| mix(state ^ word))
+}
+
+/// One step of `SplitMix64` (Steele et al. 2014).
+const fn mix(state: u64) -> u64 {
+    let state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let state = (state ^ (state >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    state ^ (state >> 31)
 }
 
 #[cfg(test)]
@@ -71,11 +74,7 @@ mod tests {
     use super::*;
 
     fn target(port: u16) -> FlowKey {
-        FlowKey {
-            local_port: port,
-            protocol: 6,
-            ..FlowKey::default()
-        }
+        FlowKey { local_port: port, protocol: 6, ..FlowKey::default() }
     }
 
     #[test]

@@ -172,6 +172,6 @@ feature_table! {
             );
         ServiceRarity, "service_rarity", "1",
             "How unusual the service (protocol, opened side's port, side that opened) was across all peers before this window: ln((1 + all votes) / (1 + its votes)) / ln(1 + all votes), votes damped with a half-life of 600 s.",
-            |flow| f64::from(flow.service_rarity);
+            |flow| flow.service_rarity;
     }
 }

@@ -10,10 +10,7 @@ pub(super) fn finite(value: f64) -> f32 {
     if value.is_nan() {
         return 0.0;
     }
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "clamped to the range of f32"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "clamped to the range of f32")]
     let value = value.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32;
     value
 }
@@ -88,20 +85,12 @@ impl DirectionMeasures for DirectionCounters {
 
     #[inline]
     fn length_deviation(&self) -> f64 {
-        deviation(
-            self.packets as f64,
-            self.bytes as f64,
-            self.length_sum_sq as f64,
-        )
+        deviation(self.packets as f64, self.bytes as f64, self.length_sum_sq as f64)
     }
 
     #[inline]
     fn length_shortest(&self) -> f64 {
-        if self.packets > 0 {
-            f64::from(self.length_min)
-        } else {
-            0.0
-        }
+        if self.packets > 0 { f64::from(self.length_min) } else { 0.0 }
     }
 
     #[inline]
@@ -162,12 +151,7 @@ impl FlowMeasures for FlowRecord {
 
     #[inline]
     fn active_s(&self) -> f64 {
-        let active = || {
-            self.counters
-                .directions
-                .iter()
-                .filter(|one| one.packets > 0)
-        };
+        let active = || self.counters.directions.iter().filter(|one| one.packets > 0);
         let first_ns = active().map(|one| one.first_ns).min().unwrap_or(0);
         let last_ns = active().map(|one| one.last_ns).max().unwrap_or(0);
         last_ns.saturating_sub(first_ns) as f64 / 1e9

@@ -53,10 +53,7 @@ pub trait Feature: Copy + Eq + std::fmt::Debug + Send + Sync + 'static {
 
     /// The feature of a name.
     fn from_name(name: &str) -> Option<Self> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|feature| feature.name() == name)
+        Self::ALL.iter().copied().find(|feature| feature.name() == name)
     }
 
     /// All values of all records, row-major: model input without a detour.
@@ -138,11 +135,7 @@ mod tests {
             assert!(feature.name().chars().all(snake), "{}", feature.name());
             assert!(!feature.unit().is_empty() && !feature.doc().is_empty());
             let debug = format!("{feature:?}").to_lowercase();
-            assert_eq!(
-                debug,
-                feature.name().replace('_', ""),
-                "variant and name agree"
-            );
+            assert_eq!(debug, feature.name().replace('_', ""), "variant and name agree");
         }
     }
 

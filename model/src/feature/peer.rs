@@ -223,18 +223,12 @@ fn both(peer: &PeerRecord, counter: impl Fn(&PeerDirection) -> u64) -> u64 {
 
 #[inline]
 fn per_packet(peer: &PeerRecord, counter: impl Fn(&PeerDirection) -> u64) -> f64 {
-    share(
-        both(peer, counter),
-        both(peer, |direction| direction.packets),
-    )
+    share(both(peer, counter), both(peer, |direction| direction.packets))
 }
 
 #[inline]
 fn per_tcp_packet(peer: &PeerRecord, counter: impl Fn(&PeerDirection) -> u64) -> f64 {
-    share(
-        both(peer, counter),
-        both(peer, |direction| direction.tcp_packets),
-    )
+    share(both(peer, counter), both(peer, |direction| direction.tcp_packets))
 }
 
 #[inline]
