@@ -212,3 +212,62 @@ pub(super) mod duration {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::Scenario;
+
+    fn refused(text: &str) -> String {
+        let head = "name = \"t\"\nduration = \"10s\"\n";
+        Scenario::parse("t.toml", &format!("{head}{text}")).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_place_and_bound() {
+        for (text, message) in [
+            ("sed = 1", "t.toml: line 3: unknown field `sed`"),
+            ("[topology]\nclients = 0", "t.toml: `clients` must be 1 to 64, got 0"),
+            (
+                "[[benign]]\ndoes = { kind = \"web\", port = 81 }",
+                "t.toml: benign 1: `port` of web traffic must be 80 or 443, got 81",
+            ),
+            (
+                "[[benign]]\ndoes = { kind = \"dns\" }\nclients = [6]",
+                "t.toml: benign 1: `clients` names the index 6, but the topology has 6 of them",
+            ),
+            (
+                "[[attack]]\nduration = \"1s\"\ndoes = { kind = \"syn_flood\", rate = 60000 }",
+                "t.toml: attack 1: `rate` must be 1 to 50000, got 60000",
+            ),
+            (
+                "[[attack]]\nduration = \"30m\"\ndoes = { kind = \"syn_flood\" }",
+                "t.toml: attack 1: `rate` times `duration` must be at most 2000000 frames, got \
+                 3600000",
+            ),
+            (
+                "[[attack]]\nduration = \"soon\"\ndoes = { kind = \"syn_flood\" }",
+                "t.toml: line 4: `soon` is no duration like `350ms` or `1m 30s`",
+            ),
+        ] {
+            let told = refused(text);
+            assert!(told.starts_with(message), "{told}");
+            assert!(!told.contains('\n'), "{told}");
+        }
+    }
+
+    #[test]
+    fn an_option_of_another_kind_is_refused() {
+        let told =
+            refused("[[attack]]\nduration = \"1s\"\ndoes = { kind = \"beaconing\", rate = 3 }");
+        assert!(told.contains("unknown field `rate`"), "{told}");
+    }
+
+    #[test]
+    fn two_attacks_of_one_name_are_refused() {
+        let attack = "[[attack]]\nduration = \"1s\"\ndoes = { kind = \"syn_scan\" }\n";
+        assert_eq!(
+            refused(&attack.repeat(2)),
+            "t.toml: two attacks are named `syn_scan`; give one a `name`"
+        );
+    }
+}
