@@ -2,7 +2,7 @@
 
 use crate::{
     BITMAP_WORDS, Direction, DirectionCounters, FlowCounters, FlowKey, LENGTH_BUCKETS,
-    PeerCounters, TcpFlag, parse::Packet,
+    PeerCounters, TCP_FLAGS, TcpFlag, parse::Packet,
 };
 
 /// The first bucket of the length histogram ends at 2⁷ bytes.
@@ -10,10 +10,7 @@ const FIRST_BUCKET_BITS: u32 = 7;
 
 /// What a packet made known of its flow; [`note_peer`] is called where there is any.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent facts, each of which may be so"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each of which may be so")]
 pub struct News {
     /// The packet made the flow's entry.
     pub flow: bool,
@@ -98,9 +95,7 @@ fn count_length(one: &mut DirectionCounters, length: u32, times: u32) {
         one.length_max = length;
     }
     let square = u64::from(length) * u64::from(length);
-    one.length_sum_sq = one
-        .length_sum_sq
-        .saturating_add(saturating_product(square, times));
+    one.length_sum_sq = one.length_sum_sq.saturating_add(saturating_product(square, times));
     let bucket = &mut one.length_histogram[length_bucket(length) & (LENGTH_BUCKETS - 1)];
     *bucket = bucket.saturating_add(times);
 }
@@ -138,11 +133,7 @@ fn count_time(one: &mut DirectionCounters, segments: u32, now_ns: u64, first: bo
         one.iat_min_us = u32::MAX;
     } else {
         let apart_us = now_ns.saturating_sub(one.last_ns) / 1_000;
-        let apart_us = if apart_us > u64::from(u32::MAX) {
-            u32::MAX
-        } else {
-            apart_us as u32
-        };
+        let apart_us = if apart_us > u64::from(u32::MAX) { u32::MAX } else { apart_us as u32 };
         if apart_us < one.iat_min_us {
             one.iat_min_us = apart_us;
         }
@@ -175,7 +166,7 @@ fn count_ttl(one: &mut DirectionCounters, ttl: u8, first: bool) {
 #[inline(always)]
 fn count_flags(one: &mut DirectionCounters, flags: u8, segments: u32) {
     let mut add = |flag: TcpFlag, times: u32| {
-        let count = &mut one.flags[flag.index()];
+        let count = &mut one.flags[flag.index() & (TCP_FLAGS - 1)];
         *count = count.saturating_add(times);
     };
     if flags & TcpFlag::Ack.bit() != 0 {
@@ -186,14 +177,9 @@ fn count_flags(one: &mut DirectionCounters, flags: u8, segments: u32) {
     }
     // The everyday packet carries no other flag.
     if flags & !(TcpFlag::Ack.bit() | TcpFlag::Psh.bit()) != 0 {
-        for flag in [
-            TcpFlag::Fin,
-            TcpFlag::Syn,
-            TcpFlag::Rst,
-            TcpFlag::Urg,
-            TcpFlag::Ece,
-            TcpFlag::Cwr,
-        ] {
+        for flag in
+            [TcpFlag::Fin, TcpFlag::Syn, TcpFlag::Rst, TcpFlag::Urg, TcpFlag::Ece, TcpFlag::Cwr]
+        {
             add(flag, u32::from(flags & flag.bit() != 0));
         }
     }
@@ -219,16 +205,14 @@ fn count_window(one: &mut DirectionCounters, packet: &Packet, first: bool) {
 /// two a late segment is cannot be told without its history.
 #[inline(always)]
 fn follow_sequence(one: &mut DirectionCounters, packet: &Packet, first: bool) {
-    if packet.tcp_flags & TcpFlag::Rst.bit() != 0 {
-        return;
-    }
     let syn = u32::from(packet.tcp_flags & TcpFlag::Syn.bit() != 0);
     let fin = u32::from(packet.tcp_flags & TcpFlag::Fin.bit() != 0);
     let occupied = packet.payload.wrapping_add(syn).wrapping_add(fin);
     let next = packet.sequence.wrapping_add(occupied);
-    if first {
+    // A SYN that does not repeat the last one starts over: the ports are used again.
+    if first || (syn != 0 && next != one.next_seq) {
         one.next_seq = next;
-    } else if occupied != 0 {
+    } else if occupied != 0 && packet.tcp_flags & TcpFlag::Rst.bit() == 0 {
         let ahead = packet.sequence.wrapping_sub(one.next_seq).cast_signed();
         if ahead > 0 {
             one.out_of_order = one.out_of_order.saturating_add(1);

@@ -17,14 +17,15 @@ impl FlowCounters {
         if other_is_earlier {
             self.first_direction = other.first_direction;
         }
-        self.initiator = match (self.syn_ns, other.syn_ns) {
-            (0, 0) => match (self.syn_ack_ns, other.syn_ack_ns) {
-                (0, 0) => self.first_direction,
-                (0, _) => other.initiator,
-                _ => self.initiator,
-            },
-            (0, _) => other.initiator,
-            (own, its) if its != 0 && its < own => other.initiator,
+        // As one CPU would have told it: by the first SYN, else by the first SYN-ACK.
+        let (own, its) = if self.syn_ns | other.syn_ns == 0 {
+            (self.syn_ack_ns, other.syn_ack_ns)
+        } else {
+            (self.syn_ns, other.syn_ns)
+        };
+        self.initiator = match (own, its) {
+            (0, 0) => self.first_direction,
+            (own, its) if is_earlier(its, own) => other.initiator,
             _ => self.initiator,
         };
         self.syn_ns = earliest(self.syn_ns, other.syn_ns);
@@ -41,11 +42,8 @@ impl DirectionCounters {
             *self = *other;
             return;
         }
-        let (earlier, later) = if other.first_ns < self.first_ns {
-            (*other, *self)
-        } else {
-            (*self, *other)
-        };
+        let (earlier, later) =
+            if other.first_ns < self.first_ns { (*other, *self) } else { (*self, *other) };
         let mut sum = earlier;
         if later.first_ns >= earlier.last_ns {
             sum.count_gap(later.first_ns - earlier.last_ns);
@@ -115,21 +113,19 @@ impl PeerCounters {
 fn first_ns(flow: &FlowCounters) -> u64 {
     let of = |way: usize| {
         let one = &flow.directions[way];
-        if one.packets == 0 {
-            u64::MAX
-        } else {
-            one.first_ns
-        }
+        if one.packets == 0 { u64::MAX } else { one.first_ns }
     };
     of(0).min(of(1))
 }
 
 /// The earlier of two times of which 0 means never.
 fn earliest(one: u64, other: u64) -> u64 {
-    match (one, other) {
-        (0, time) | (time, 0) => time,
-        (one, other) => one.min(other),
-    }
+    if is_earlier(other, one) { other } else { one }
+}
+
+/// Whether `one` lies before `other`, of which 0 means never.
+fn is_earlier(one: u64, other: u64) -> bool {
+    one != 0 && (other == 0 || one < other)
 }
 
 fn add(sum: &mut u64, one: u64) {
