@@ -36,11 +36,7 @@ impl Lease {
     #[inline(always)]
     #[must_use]
     pub const fn of(entry: &BlockEntry) -> Self {
-        Self {
-            expires_ns: entry.expires_ns,
-            action: entry.action,
-            slot: entry.slot,
-        }
+        Self { expires_ns: entry.expires_ns, action: entry.action, slot: entry.slot }
     }
 }
 
@@ -107,11 +103,7 @@ pub struct Ruling {
 
 impl Ruling {
     /// The ruling on a packet that no entry speaks of.
-    pub const NO_ENTRY: Self = Self {
-        cause: Cause::NoEntry,
-        slot: 0,
-        now_ns: 0,
-    };
+    pub const NO_ENTRY: Self = Self { cause: Cause::NoEntry, slot: 0, now_ns: 0 };
 
     /// What happens to the packet.
     #[inline(always)]
@@ -127,10 +119,7 @@ impl Ruling {
     #[inline(always)]
     #[must_use]
     pub const fn acted(&self) -> bool {
-        matches!(
-            self.cause,
-            Cause::Blocked | Cause::AboveRate | Cause::BelowRate | Cause::Shadow
-        )
+        matches!(self.cause, Cause::Blocked | Cause::AboveRate | Cause::BelowRate | Cause::Shadow)
     }
 }
 
@@ -140,36 +129,32 @@ impl Ruling {
 /// nothing, whether or not anybody removed it; an allowed prefix goes before both.
 #[inline(always)]
 pub fn rule<T: Tables>(tables: &T, remote: &Address) -> Ruling {
-    let exact = tables.exact(remote);
-    let prefix = tables.prefix(remote);
-    if exact.is_none() && prefix.is_none() {
-        return Ruling::NO_ENTRY;
+    let mut ruling = Ruling::NO_ENTRY;
+    if let Some(entry) = tables.exact(remote) {
+        ruling = hold(tables, entry, remote);
+        if !matches!(ruling.cause, Cause::Expired) {
+            return ruling;
+        }
     }
+    if let Some(entry) = tables.prefix(remote) {
+        ruling = hold(tables, entry, remote);
+    }
+    ruling
+}
+
+/// Holds a packet against an entry that speaks of it.
+#[inline(always)]
+fn hold<T: Tables>(tables: &T, entry: T::Entry, remote: &Address) -> Ruling {
     let now_ns = tables.now_ns();
-    for entry in [exact, prefix] {
-        let Some(entry) = entry else { continue };
-        let lease = tables.lease(entry);
-        if lease.expires_ns <= now_ns {
-            continue;
-        }
-        if tables.allowed(remote) {
-            return Ruling {
-                cause: Cause::Allowed,
-                slot: lease.slot,
-                now_ns,
-            };
-        }
-        return Ruling {
-            cause: act(tables, entry, &lease, now_ns),
-            slot: lease.slot,
-            now_ns,
-        };
-    }
-    Ruling {
-        cause: Cause::Expired,
-        slot: 0,
-        now_ns,
-    }
+    let lease = tables.lease(entry);
+    let cause = if lease.expires_ns <= now_ns {
+        Cause::Expired
+    } else if tables.allowed(remote) {
+        Cause::Allowed
+    } else {
+        act(tables, entry, &lease, now_ns)
+    };
+    Ruling { cause, slot: lease.slot, now_ns }
 }
 
 #[inline(always)]
@@ -203,11 +188,7 @@ fn take_turn<T: Tables>(tables: &T, entry: T::Entry, now_ns: u64) -> Cause {
 #[inline(always)]
 #[must_use]
 pub const fn conform(rate: &Rate, arrival_ns: u64, now_ns: u64) -> Option<u64> {
-    let due_ns = if arrival_ns > now_ns {
-        arrival_ns
-    } else {
-        now_ns
-    };
+    let due_ns = if arrival_ns > now_ns { arrival_ns } else { now_ns };
     if due_ns - now_ns > rate.burst_ns {
         return None;
     }

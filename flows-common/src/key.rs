@@ -92,11 +92,7 @@ pub const fn map_v4(v4: [u8; 4]) -> [u8; 16] {
 #[must_use]
 pub const fn unmap_v4(address: &[u8; 16]) -> Option<[u8; 4]> {
     let value = u128::from_be_bytes(*address);
-    if value >> 32 == V4_MAPPED >> 32 {
-        Some((value as u32).to_be_bytes())
-    } else {
-        None
-    }
+    if value >> 32 == V4_MAPPED >> 32 { Some((value as u32).to_be_bytes()) } else { None }
 }
 
 #[cfg(test)]

@@ -68,9 +68,9 @@ impl Tables for Kernel {
 
     #[inline(always)]
     fn exact(&self, remote: &Address) -> Option<Self::Entry> {
-        match remote {
-            Address::V4(v4) => BLOCK_V4.get_ptr_mut(v4),
-            Address::V6(v6) => BLOCK_V6.get_ptr_mut(v6),
+        match remote.v4() {
+            Some(v4) => BLOCK_V4.get_ptr_mut(v4),
+            None => BLOCK_V6.get_ptr_mut(remote.to_16()),
         }
         .and_then(NonNull::new)
     }

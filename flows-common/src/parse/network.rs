@@ -29,24 +29,43 @@ pub struct Network {
     pub offset: usize,
 }
 
-/// A remote address as the blocklist keeps it: the two families apart.
+/// A remote address, and its family: the blocklist keeps the two apart.
+///
+/// No enum: where a value may be four bytes or sixteen, the BPF target moves it byte by byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Address {
-    /// IPv4.
-    V4([u8; 4]),
-    /// IPv6.
-    V6([u8; 16]),
+pub struct Address {
+    bytes: [u8; 16],
+    v4: bool,
 }
 
 impl Address {
+    /// An IPv4 address.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of_v4(v4: [u8; 4]) -> Self {
+        Self { bytes: map_v4(v4), v4: true }
+    }
+
+    /// An IPv6 address.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of_v6(v6: [u8; 16]) -> Self {
+        Self { bytes: v6, v4: false }
+    }
+
+    /// The four bytes of an IPv4 address; `None` for an IPv6 one.
+    #[inline(always)]
+    #[must_use]
+    pub const fn v4(&self) -> Option<[u8; 4]> {
+        let [.., a, b, c, d] = self.bytes;
+        if self.v4 { Some([a, b, c, d]) } else { None }
+    }
+
     /// The 16-byte form.
     #[inline(always)]
     #[must_use]
     pub const fn to_16(self) -> [u8; 16] {
-        match self {
-            Self::V4(v4) => map_v4(v4),
-            Self::V6(v6) => v6,
-        }
+        self.bytes
     }
 }
 
@@ -70,10 +89,7 @@ pub(super) struct Internet {
 #[inline(always)]
 pub fn network<B: Bytes + ?Sized>(bytes: &B, tag: Option<u16>) -> Result<Network, Rejected> {
     let Some(ether_type) = bytes.load(ETHER_TYPE_OFFSET) else {
-        return Err(Rejected {
-            loss: Loss::TruncatedEthernet,
-            ether_type: 0,
-        });
+        return Err(Rejected { loss: Loss::TruncatedEthernet, ether_type: 0 });
     };
     let mut network = Network {
         ether_type: u16::from_be_bytes(ether_type),
@@ -87,10 +103,7 @@ pub fn network<B: Bytes + ?Sized>(bytes: &B, tag: Option<u16>) -> Result<Network
         tags = 1;
     }
     while is_vlan(network.ether_type) {
-        let reject = |loss| Rejected {
-            loss,
-            ether_type: network.ether_type,
-        };
+        let reject = |loss| Rejected { loss, ether_type: network.ether_type };
         if tags == 2 {
             return Err(reject(Loss::TooManyVlans));
         }
@@ -121,10 +134,7 @@ pub fn remote_address<B: Bytes + ?Sized>(
     direction: Direction,
 ) -> Result<Address, Rejected> {
     let network = network(bytes, tag)?;
-    let reject = |loss| Rejected {
-        loss,
-        ether_type: network.ether_type,
-    };
+    let reject = |loss| Rejected { loss, ether_type: network.ether_type };
     match network.ether_type {
         IPV4 => {
             let field = match direction {
@@ -132,7 +142,7 @@ pub fn remote_address<B: Bytes + ?Sized>(
                 Direction::Egress => 16,
             };
             let address = bytes.load(network.offset + field);
-            address.map(Address::V4).ok_or(reject(Loss::TruncatedIpv4))
+            address.map(Address::of_v4).ok_or(reject(Loss::TruncatedIpv4))
         }
         IPV6 => {
             let field = match direction {
@@ -140,7 +150,7 @@ pub fn remote_address<B: Bytes + ?Sized>(
                 Direction::Egress => 24,
             };
             let address = bytes.load(network.offset + field);
-            address.map(Address::V6).ok_or(reject(Loss::TruncatedIpv6))
+            address.map(Address::of_v6).ok_or(reject(Loss::TruncatedIpv6))
         }
         _ => Err(reject(Loss::NotIp)),
     }
@@ -223,12 +233,8 @@ struct Extensions {
 /// Follows IPv6 extension headers to the transport header, or to a later fragment's payload.
 #[inline(always)]
 fn extensions<B: Bytes + ?Sized>(bytes: &B, first: u8, start: usize) -> Result<Extensions, Loss> {
-    let mut chain = Extensions {
-        protocol: first,
-        end: start,
-        fragment: false,
-        later_fragment: false,
-    };
+    let mut chain =
+        Extensions { protocol: first, end: start, fragment: false, later_fragment: false };
     for _ in 0..EXTENSIONS_LIMIT {
         // Behind a later fragment's header come bytes from the middle of the datagram.
         if chain.later_fragment || !is_extension(chain.protocol) {

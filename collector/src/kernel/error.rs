@@ -1,0 +1,164 @@
+//! What can go wrong between weir and the kernel, each with what to do about it.
+
+use std::{io, path::PathBuf};
+
+/// Why the kernel side could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KernelError {
+    /// No interface of that name in this network namespace.
+    #[error("no interface `{name}` in this network namespace; `ip -brief link` lists them")]
+    UnknownInterface {
+        /// The name.
+        name: String,
+    },
+    /// A name that cannot be an interface's.
+    #[error("`{name}` is no interface name: 1 to 15 bytes, no `/`, no blanks")]
+    InvalidInterface {
+        /// The name.
+        name: String,
+    },
+    /// The process may not do what it needs to.
+    #[error("missing {capabilities}; run as root, or grant the capabilities (systemd: `AmbientCapabilities=`, containers: `capabilities.add`)")]
+    MissingCapability {
+        /// Their names, joined by commas.
+        capabilities: String,
+    },
+    /// The kernel is too old for something weir cannot do without.
+    #[error("kernel {found} is too old: weir needs {needed} for {feature}")]
+    KernelTooOld {
+        /// The running kernel.
+        found: String,
+        /// The first kernel that has it.
+        needed: &'static str,
+        /// What is missing.
+        feature: &'static str,
+    },
+    /// The kernel tells no type information of itself.
+    #[error("no BTF at /sys/kernel/btf/vmlinux; run a kernel built with CONFIG_DEBUG_INFO_BTF=y")]
+    NoBtf,
+    /// Pins need a BPF filesystem.
+    #[error("`{}` is not on a BPF filesystem; mount one with `mount -t bpf bpf /sys/fs/bpf`", path.display())]
+    NoBpfFs {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// Something else of weir's holds the pins.
+    #[error("another weir holds the pins at `{}`; stop it first, or give this one another `pin` path", path.display())]
+    PinsHeld {
+        /// Where the pins are.
+        path: PathBuf,
+    },
+    /// A pinned map of other sizes that holds blocks.
+    #[error("the pinned map `{}` has {found} but {expected} is needed, and it holds blocks; keep the old sizes in the configuration, or drop the blocks with `weir detach`", path.display())]
+    PinMismatch {
+        /// The pin.
+        path: PathBuf,
+        /// What it has.
+        found: String,
+        /// What it should have.
+        expected: String,
+    },
+    /// A file operation on a pin failed.
+    #[error("cannot {action} `{}`: {source}", path.display())]
+    Pin {
+        /// What was tried.
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Another XDP program owns the interface, and only XDP was asked for.
+    #[error("another XDP program owns `{interface}`; remove it (`ip link set {interface} xdp off`), or let weir enforce at TC ingress (`xdp = \"auto\"`)")]
+    XdpOccupied {
+        /// The interface.
+        interface: String,
+    },
+    /// XDP is not to be had in the mode asked for.
+    #[error("`{interface}` takes no {mode} XDP program: {source}; use `xdp = \"auto\"` to fall back")]
+    XdpRefused {
+        /// The interface.
+        interface: String,
+        /// `native` or `generic`.
+        mode: &'static str,
+        /// What the kernel said.
+        source: aya::programs::ProgramError,
+    },
+    /// The interface is attached already.
+    #[error("`{interface}` is attached already")]
+    AlreadyAttached {
+        /// The interface.
+        interface: String,
+    },
+    /// The interface is not attached.
+    #[error("`{interface}` is not attached")]
+    NotAttached {
+        /// The interface.
+        interface: String,
+    },
+    /// A blocklist table is full.
+    #[error("the {table} table is full at {capacity} entries; raise `{setting}`, or remove blocks (`weir unblock`)")]
+    BlocklistFull {
+        /// Which one.
+        table: &'static str,
+        /// Its size.
+        capacity: u32,
+        /// The setting that gives its size.
+        setting: &'static str,
+    },
+    /// What was read back is not what was written.
+    #[error("the kernel did not keep the block of `{target}`: wrote {wrote}, read {read}")]
+    NotKept {
+        /// The blocked address or prefix.
+        target: String,
+        /// What was written.
+        wrote: String,
+        /// What was read back.
+        read: String,
+    },
+    /// A size that makes no sense.
+    #[error("`{setting}` must be {bound}, got {value}")]
+    OutOfBounds {
+        /// The setting.
+        setting: &'static str,
+        /// What it must be.
+        bound: &'static str,
+        /// What it is.
+        value: u64,
+    },
+    /// The object that was built in lacks something: a build error.
+    #[error("the built-in eBPF object has no {kind} `{name}`; build weir anew (`cargo clean -p collector`)")]
+    Object {
+        /// Program or map.
+        kind: &'static str,
+        /// Its name.
+        name: &'static str,
+    },
+    /// The object did not load.
+    #[error("the eBPF object did not load: {0}")]
+    Load(#[from] aya::EbpfError),
+    /// A program did not load or attach.
+    #[error("program `{program}`: {source}")]
+    Program {
+        /// Its name.
+        program: &'static str,
+        /// What the kernel said.
+        source: aya::programs::ProgramError,
+    },
+    /// A system call failed.
+    #[error("cannot {action}: {source}")]
+    System {
+        /// What was tried.
+        action: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+impl KernelError {
+    /// Names what a system call was for.
+    pub(super) fn system(action: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::System { action, source }
+    }
+}

@@ -1,0 +1,161 @@
+//! weir in the kernel: load the programs, attach them, drain windows, keep the blocklist.
+//!
+//! ```text
+//! Kernel::load ─► attach(interface) ─► drain(now) ─► Window
+//!             └─► blocklist() ─► insert / remove / list / expire
+//! ```
+//!
+//! [`Kernel`] owns the programs and the flow tables; [`Blocklist`] is a handle of its own on the
+//! guard's maps that another task may use at the same time. Dropping the `Kernel` takes the
+//! programs off their interfaces; with [`KernelOptions::pin`], the guard stays, so that leases
+//! hold over a restart. Nothing here starts a thread or keeps a clock: times are arguments.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use aya::Ebpf;
+use flows_common::{ClockSource, FlowCounters, FlowKey, PeerCounters, PeerKey};
+use model::Window;
+
+mod attach;
+mod drain;
+mod error;
+mod interfaces;
+mod object;
+mod pin;
+mod shards;
+mod syscall;
+
+pub use attach::{AttachOptions, Attached, GuardHook, TcHook, TcPreference, XdpPreference};
+pub use error::KernelError;
+pub use interfaces::InterfaceName;
+pub use pin::is_bpffs;
+pub use shards::{capacity_per_cpu, memory_bytes};
+pub use syscall::{TestRun, boot_ns};
+
+use attach::Attachment;
+use drain::Drain;
+use pin::Pins;
+use shards::{Cpus, Shards};
+
+/// How the kernel side is laid out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelOptions {
+    /// Flows that one window holds, over all CPUs; beyond it the least recently used go.
+    pub flow_capacity: u32,
+    /// Peers that one window holds, over all CPUs.
+    pub peer_capacity: u32,
+    /// Addresses that can be blocked, of each family.
+    pub block_capacity: u32,
+    /// Blocks that have statistics of their own; further ones share slot 0.
+    pub stats_slots: u32,
+    /// Where a packet's time comes from.
+    pub clock: ClockSource,
+    /// Drop packets towards blocked remotes at TC egress too.
+    pub guard_at_egress: bool,
+    /// A BPF filesystem to pin the guard on, so that it outlives the process.
+    pub pin: Option<PathBuf>,
+}
+
+impl Default for KernelOptions {
+    fn default() -> Self {
+        Self {
+            flow_capacity: 65_536,
+            peer_capacity: 16_384,
+            block_capacity: 1_000_000,
+            stats_slots: 16_384,
+            clock: ClockSource::Boot,
+            guard_at_egress: false,
+            pin: None,
+        }
+    }
+}
+
+impl KernelOptions {
+    /// Sizes of the guard's maps.
+    fn guard_sizes(&self) -> [(&'static str, u32); 3] {
+        [
+            ("BLOCK_V4", self.block_capacity),
+            ("BLOCK_V6", self.block_capacity),
+            ("BLOCK_STATS", self.stats_slots),
+        ]
+    }
+}
+
+/// The programs and their tables, loaded.
+#[derive(Debug)]
+pub struct Kernel {
+    attachments: BTreeMap<InterfaceName, Attachment>,
+    object: Ebpf,
+    drain: Drain,
+    pins: Option<Pins>,
+}
+
+impl Kernel {
+    /// Loads the object and lays out its tables. Nothing is attached yet.
+    pub fn load(options: &KernelOptions) -> Result<Self, KernelError> {
+        let pins = options.pin.as_deref().map(Pins::open).transpose()?;
+        let cpus = Cpus::read()?;
+        let mut object = object::load(options, cpus.possible, pins.as_ref())?;
+        let flows = Shards::fill::<FlowKey, FlowCounters>(
+            object::map(&object, "FLOWS")?,
+            "weir_flows",
+            options.flow_capacity,
+            &cpus,
+        )?;
+        let peers = Shards::fill::<PeerKey, PeerCounters>(
+            object::map(&object, "PEERS")?,
+            "weir_peers",
+            options.peer_capacity,
+            &cpus,
+        )?;
+        let control = object::map(&object, "CONTROL")?;
+        let ledger = object::map(&object, "LEDGER")?;
+        let drain = Drain::new(control, ledger, flows, peers, &cpus, boot_ns());
+        Ok(Self { attachments: BTreeMap::new(), object, drain, pins })
+    }
+
+    /// Attaches the programs to an interface of the calling thread's network namespace.
+    pub fn attach(
+        &mut self,
+        interface: &InterfaceName,
+        options: AttachOptions,
+    ) -> Result<Attached, KernelError> {
+        if self.attachments.contains_key(interface) {
+            return Err(KernelError::AlreadyAttached { interface: interface.to_string() });
+        }
+        let attachment =
+            Attachment::new(&mut self.object, interface, options, self.pins.as_ref())?;
+        let attached = attachment.attached.clone();
+        self.attachments.insert(interface.clone(), attachment);
+        Ok(attached)
+    }
+
+    /// Takes the programs off an interface, a pinned guard included.
+    pub fn detach(&mut self, interface: &InterfaceName) -> Result<(), KernelError> {
+        match self.attachments.remove(interface) {
+            Some(attachment) => {
+                attachment.detach();
+                Ok(())
+            }
+            None => Err(KernelError::NotAttached { interface: interface.to_string() }),
+        }
+    }
+
+    /// The interfaces that weir is attached to.
+    pub fn attached(&self) -> impl Iterator<Item = &Attached> {
+        self.attachments.values().map(|attachment| &attachment.attached)
+    }
+
+    /// Ends the running window and hands it over, keys ascending; the next one begins.
+    ///
+    /// `now_ns` is [`boot_ns`]. Blocks for an RCU grace period (a few to some tens of ms).
+    pub fn drain(&mut self, now_ns: u64) -> Result<Window, KernelError> {
+        self.drain.drain(now_ns)
+    }
+
+    /// Entries that one CPU's tables hold: flows, peers.
+    #[must_use]
+    pub const fn capacity_per_cpu(&self) -> (u32, u32) {
+        self.drain.capacity_per_cpu()
+    }
+}

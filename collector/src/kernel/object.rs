@@ -1,0 +1,126 @@
+//! The built-in object: checked, sized, loaded.
+
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::Map,
+    programs::{ProgramFd, SchedClassifier, Xdp},
+};
+use flows_common::{ClockSource, Settings};
+
+use super::{KernelOptions, error::KernelError, pin::Pins, shards::BUFFERS};
+
+/// The programs, as `build.rs` left them.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/flows-ebpf"));
+
+/// Counts what comes in.
+pub(super) const TC_INGRESS: &str = "tc_ingress";
+/// Counts what comes in and guards, where XDP is not to be had.
+pub(super) const TC_INGRESS_GUARDED: &str = "tc_ingress_guarded";
+/// Counts what goes out.
+pub(super) const TC_EGRESS: &str = "tc_egress";
+/// Guards.
+pub(super) const XDP_GUARD: &str = "xdp_guard";
+
+/// Maps that outlive the process where the guard is pinned.
+pub(super) const GUARD_MAPS: [&str; 7] = [
+    "BLOCK_V4",
+    "BLOCK_V6",
+    "BLOCK_PREFIX",
+    "ALLOW",
+    "BLOCK_STATS",
+    "GUARD",
+    "GUARD_CONTROL",
+];
+
+/// Makes the maps and reads the programs; each is loaded when it is first attached or run.
+pub(super) fn load(
+    options: &KernelOptions,
+    cpus: u32,
+    pins: Option<&Pins>,
+) -> Result<Ebpf, KernelError> {
+    let settings = Settings {
+        clock: options.clock.code(),
+        cpus,
+        guard_at_tc_egress: u32::from(options.guard_at_egress),
+        reserved: 0,
+    };
+    let mut loader = EbpfLoader::new();
+    loader
+        .override_global("SETTINGS", &settings, true)
+        .map_max_entries("FLOWS", cpus * BUFFERS)
+        .map_max_entries("PEERS", cpus * BUFFERS);
+    for (map, entries) in options.guard_sizes() {
+        loader.map_max_entries(map, entries);
+    }
+    if let Some(pins) = pins {
+        for map in GUARD_MAPS {
+            loader.map_pin_path(map, pins.map(map));
+        }
+    }
+    Ok(loader.load(OBJECT)?)
+}
+
+/// A map's descriptor; the object keeps its own, for programs not yet loaded name it.
+pub(super) fn map(object: &Ebpf, name: &'static str) -> Result<OwnedFd, KernelError> {
+    let missing = KernelError::Object { kind: "map", name };
+    let data = match object.map(name) {
+        Some(
+            Map::Array(data)
+            | Map::ArrayOfMaps(data)
+            | Map::HashMap(data)
+            | Map::LpmTrie(data)
+            | Map::PerCpuArray(data),
+        ) => data,
+        _ => return Err(missing),
+    };
+    data.fd()
+        .as_fd()
+        .try_clone_to_owned()
+        .map_err(KernelError::system("keep a map open"))
+}
+
+/// A TC program, loaded.
+pub(super) fn classifier<'a>(
+    object: &'a mut Ebpf,
+    name: &'static str,
+) -> Result<&'a mut SchedClassifier, KernelError> {
+    let program: &mut SchedClassifier = object
+        .program_mut(name)
+        .and_then(|program| program.try_into().ok())
+        .ok_or(KernelError::Object { kind: "program", name })?;
+    if program.fd().is_err() {
+        program.load().map_err(|source| KernelError::Program { program: name, source })?;
+    }
+    Ok(program)
+}
+
+/// The XDP program, loaded.
+pub(super) fn xdp(object: &mut Ebpf) -> Result<&mut Xdp, KernelError> {
+    let name = XDP_GUARD;
+    let program: &mut Xdp = object
+        .program_mut(name)
+        .and_then(|program| program.try_into().ok())
+        .ok_or(KernelError::Object { kind: "program", name })?;
+    if program.fd().is_err() {
+        program.load().map_err(|source| KernelError::Program { program: name, source })?;
+    }
+    Ok(program)
+}
+
+/// A loaded program's descriptor.
+pub(super) fn program_fd(
+    object: &mut Ebpf,
+    name: &'static str,
+) -> Result<ProgramFd, KernelError> {
+    let fd = if name == XDP_GUARD {
+        xdp(object)?.fd().map(ProgramFd::try_clone)
+    } else {
+        classifier(object, name)?.fd().map(ProgramFd::try_clone)
+    };
+    fd.map_err(|source| KernelError::Program { program: name, source })?
+        .map_err(KernelError::system("keep a program open"))
+}
+
+const _: () = assert!(ClockSource::Boot.code() == 0);

@@ -1,0 +1,398 @@
+//! bpf(2) where aya 0.14 has no call for it: batches, test runs with a socket buffer's context,
+//! map creation and map facts; and membarrier(2).
+
+use std::{
+    ffi::CString,
+    io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    path::Path,
+};
+
+use aya::Pod;
+
+/// Numbers of `enum bpf_cmd`.
+mod command {
+    pub(super) const MAP_CREATE: libc::c_long = 0;
+    pub(super) const MAP_UPDATE_ELEM: libc::c_long = 2;
+    pub(super) const MAP_LOOKUP_ELEM: libc::c_long = 1;
+    pub(super) const MAP_DELETE_ELEM: libc::c_long = 3;
+    pub(super) const PROG_TEST_RUN: libc::c_long = 10;
+    pub(super) const MAP_LOOKUP_BATCH: libc::c_long = 24;
+    pub(super) const MAP_LOOKUP_AND_DELETE_BATCH: libc::c_long = 25;
+    pub(super) const MAP_UPDATE_BATCH: libc::c_long = 26;
+}
+
+/// `BPF_ANY`: make or replace.
+pub(super) const ANY: u64 = 0;
+
+/// Bytes of `union bpf_attr` given to the kernel; it takes any size up to its own and zeroes.
+const ATTRIBUTE_BYTES: usize = 128;
+
+/// One request, `union bpf_attr`: each command's struct lies at its start.
+#[repr(C, align(8))]
+struct Attribute([u8; ATTRIBUTE_BYTES]);
+
+impl Attribute {
+    fn of<T: Copy>(request: &T) -> Self {
+        const { assert!(size_of::<T>() <= ATTRIBUTE_BYTES && align_of::<T>() <= 8) };
+        let mut attribute = Self([0; ATTRIBUTE_BYTES]);
+        // SAFETY: it fits (asserted), the requests are integers without padding.
+        unsafe { attribute.0.as_mut_ptr().cast::<T>().write(*request) };
+        attribute
+    }
+
+    fn read<T: Copy>(&self) -> T {
+        const { assert!(size_of::<T>() <= ATTRIBUTE_BYTES && align_of::<T>() <= 8) };
+        // SAFETY: it fits (asserted), the requests are integers for which all bits are values.
+        unsafe { self.0.as_ptr().cast::<T>().read() }
+    }
+}
+
+/// Calls bpf(2).
+///
+/// # Safety
+/// The pointers in the attribute must be good for what the command reads and writes.
+unsafe fn bpf(command: libc::c_long, attribute: &mut Attribute) -> io::Result<libc::c_long> {
+    // SAFETY: the attribute is ours and as long as said; the rest is the caller's promise.
+    let result = unsafe {
+        libc::syscall(libc::SYS_bpf, command, attribute.0.as_mut_ptr(), ATTRIBUTE_BYTES)
+    };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct CreateRequest {
+    map_type: u32,
+    key_size: u32,
+    value_size: u32,
+    max_entries: u32,
+    map_flags: u32,
+    inner_map_fd: u32,
+    numa_node: u32,
+    map_name: [u8; 16],
+}
+
+/// Makes a map.
+pub(super) fn create_map(
+    name: &str,
+    map_type: u32,
+    key_size: u32,
+    value_size: u32,
+    max_entries: u32,
+) -> io::Result<OwnedFd> {
+    let mut map_name = [0; 16];
+    let length = name.len().min(map_name.len() - 1);
+    map_name[..length].copy_from_slice(&name.as_bytes()[..length]);
+    let request = CreateRequest {
+        map_type,
+        key_size,
+        value_size,
+        max_entries,
+        map_flags: 0,
+        inner_map_fd: 0,
+        numa_node: 0,
+        map_name,
+    };
+    // SAFETY: the request has no pointers.
+    let fd = unsafe { bpf(command::MAP_CREATE, &mut Attribute::of(&request))? };
+    let fd = i32::try_from(fd).map_err(io::Error::other)?;
+    // SAFETY: the kernel just gave us this descriptor.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct ElementRequest {
+    map_fd: u32,
+    padding: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+impl ElementRequest {
+    fn new<K>(map: BorrowedFd<'_>, key: &K, value: u64, flags: u64) -> Self {
+        Self { map_fd: fd_of(map), padding: 0, key: address_of(key), value, flags }
+    }
+}
+
+/// Makes or replaces one element.
+pub(super) fn update<K: Pod, V: Pod>(
+    map: BorrowedFd<'_>,
+    key: &K,
+    value: &V,
+    flags: u64,
+) -> io::Result<()> {
+    let request = ElementRequest::new(map, key, address_of(value), flags);
+    // SAFETY: key and value are alive; the caller's types are those of the map.
+    unsafe { bpf(command::MAP_UPDATE_ELEM, &mut Attribute::of(&request)) }.map(drop)
+}
+
+/// Reads one element, `None` where there is none.
+pub(super) fn lookup<K: Pod, V: Pod>(
+    map: BorrowedFd<'_>,
+    key: &K,
+) -> io::Result<Option<V>> {
+    let mut value = std::mem::MaybeUninit::<V>::zeroed();
+    let request = ElementRequest::new(map, key, value.as_mut_ptr() as u64, 0);
+    // SAFETY: key and value are alive; the caller's types are those of the map.
+    match unsafe { bpf(command::MAP_LOOKUP_ELEM, &mut Attribute::of(&request)) } {
+        // SAFETY: zeroed, then written by the kernel; any bytes are a `Pod`.
+        Ok(_) => Ok(Some(unsafe { value.assume_init() })),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads one element of a per-CPU map into one value per possible CPU.
+///
+/// # Panics
+/// Where `V` is not a multiple of 8 bytes, which the kernel would pad.
+pub(super) fn lookup_per_cpu<K: Pod, V: Pod>(
+    map: BorrowedFd<'_>,
+    key: &K,
+    values: &mut [V],
+) -> io::Result<()> {
+    const { assert!(size_of::<V>().is_multiple_of(8)) };
+    let request = ElementRequest::new(map, key, values.as_mut_ptr() as u64, 0);
+    // SAFETY: `values` holds one value per possible CPU (the callers make it so).
+    unsafe { bpf(command::MAP_LOOKUP_ELEM, &mut Attribute::of(&request)) }.map(drop)
+}
+
+/// Replaces one element of a per-CPU map by one value per possible CPU.
+pub(super) fn update_per_cpu<K: Pod, V: Pod>(
+    map: BorrowedFd<'_>,
+    key: &K,
+    values: &[V],
+) -> io::Result<()> {
+    const { assert!(size_of::<V>().is_multiple_of(8)) };
+    let request = ElementRequest::new(map, key, values.as_ptr() as u64, ANY);
+    // SAFETY: `values` holds one value per possible CPU (the callers make it so).
+    unsafe { bpf(command::MAP_UPDATE_ELEM, &mut Attribute::of(&request)) }.map(drop)
+}
+
+/// Removes one element; tells whether there was one.
+pub(super) fn delete<K: Pod>(map: BorrowedFd<'_>, key: &K) -> io::Result<bool> {
+    let request = ElementRequest::new(map, key, 0, 0);
+    // SAFETY: the key is alive; the caller's type is that of the map.
+    match unsafe { bpf(command::MAP_DELETE_ELEM, &mut Attribute::of(&request)) } {
+        Ok(_) => Ok(true),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct BatchRequest {
+    in_batch: u64,
+    out_batch: u64,
+    keys: u64,
+    values: u64,
+    count: u32,
+    map_fd: u32,
+    elem_flags: u64,
+    flags: u64,
+}
+
+/// What a batch does with the elements it reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Batch {
+    /// Leaves them (`BPF_MAP_LOOKUP_BATCH`).
+    Read,
+    /// Removes them (`BPF_MAP_LOOKUP_AND_DELETE_BATCH`).
+    Take,
+}
+
+/// Elements read by one system call; 4,096 flows are 1.7 MB.
+const BATCH_ELEMENTS: usize = 4_096;
+
+/// Reads a whole hash map, appending to `keys` and `values`.
+///
+/// Elements that are added or removed meanwhile may or may not be among them. Costs one system
+/// call per 4,096 elements. Linux 5.6.
+pub(super) fn read_batches<K: Pod, V: Pod>(
+    map: BorrowedFd<'_>,
+    batch: Batch,
+    keys: &mut Vec<K>,
+    values: &mut Vec<V>,
+) -> io::Result<()> {
+    let command = match batch {
+        Batch::Read => command::MAP_LOOKUP_BATCH,
+        Batch::Take => command::MAP_LOOKUP_AND_DELETE_BATCH,
+    };
+    // Where the next batch begins is told in four bytes for a hash map, in a key for a trie.
+    let mut position = [0_u8; 64];
+    let mut room = BATCH_ELEMENTS;
+    let mut first = true;
+    loop {
+        keys.reserve(room);
+        values.reserve(room);
+        let request = BatchRequest {
+            in_batch: if first { 0 } else { position.as_ptr() as u64 },
+            out_batch: position.as_mut_ptr() as u64,
+            keys: keys.spare_capacity_mut().as_mut_ptr() as u64,
+            values: values.spare_capacity_mut().as_mut_ptr() as u64,
+            count: u32::try_from(room).unwrap_or(u32::MAX),
+            map_fd: fd_of(map),
+            elem_flags: 0,
+            flags: 0,
+        };
+        let mut attribute = Attribute::of(&request);
+        // SAFETY: `keys` and `values` have room for `count` elements of the map's types.
+        let result = unsafe { bpf(command, &mut attribute) };
+        let read = attribute.read::<BatchRequest>().count as usize;
+        let end = match result {
+            Ok(_) => false,
+            Err(error) => match error.raw_os_error() {
+                Some(libc::ENOENT) => true,
+                // One bucket holds more than there was room for.
+                Some(libc::ENOSPC) => {
+                    room *= 2;
+                    continue;
+                }
+                Some(libc::EINTR | libc::EAGAIN) => continue,
+                _ => return Err(error),
+            },
+        };
+        debug_assert!(read <= room);
+        // SAFETY: the kernel wrote the first `read` elements of the spare room of both.
+        unsafe {
+            keys.set_len(keys.len() + read);
+            values.set_len(values.len() + read);
+        }
+        if end {
+            return Ok(());
+        }
+        first = false;
+    }
+}
+
+/// Makes or replaces many elements, and tells how many were written before an error.
+pub(super) fn update_batch<K: Pod, V: Pod>(
+    map: BorrowedFd<'_>,
+    keys: &[K],
+    values: &[V],
+) -> (usize, io::Result<()>) {
+    assert_eq!(keys.len(), values.len(), "one value per key");
+    if keys.is_empty() {
+        return (0, Ok(()));
+    }
+    let request = BatchRequest {
+        in_batch: 0,
+        out_batch: 0,
+        keys: keys.as_ptr() as u64,
+        values: values.as_ptr() as u64,
+        count: u32::try_from(keys.len()).unwrap_or(u32::MAX),
+        map_fd: fd_of(map),
+        elem_flags: ANY,
+        flags: 0,
+    };
+    let mut attribute = Attribute::of(&request);
+    // SAFETY: both slices hold `count` elements of the map's types.
+    let result = unsafe { bpf(command::MAP_UPDATE_BATCH, &mut attribute) };
+    (attribute.read::<BatchRequest>().count as usize, result.map(drop))
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct TestRequest {
+    prog_fd: u32,
+    retval: u32,
+    data_size_in: u32,
+    data_size_out: u32,
+    data_in: u64,
+    data_out: u64,
+    repeat: u32,
+    duration: u32,
+    ctx_size_in: u32,
+    ctx_size_out: u32,
+    ctx_in: u64,
+    ctx_out: u64,
+    flags: u32,
+    cpu: u32,
+    batch_size: u32,
+    padding: u32,
+}
+
+/// What a test run returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TestRun {
+    /// The program's return value.
+    pub returned: u32,
+    /// Mean time of one run, in ns; the harness's own is about 16 ns.
+    pub duration_ns: u32,
+}
+
+/// Runs a program on a frame, `repeat` times, with `context` for what the kernel would know of
+/// the packet.
+pub(super) fn test_run(
+    program: BorrowedFd<'_>,
+    frame: &[u8],
+    context: Option<&[u8]>,
+    repeat: u32,
+) -> io::Result<TestRun> {
+    let context = context.unwrap_or_default();
+    let request = TestRequest {
+        prog_fd: fd_of(program),
+        retval: 0,
+        data_size_in: length_of(frame)?,
+        data_size_out: 0,
+        data_in: frame.as_ptr() as u64,
+        data_out: 0,
+        repeat,
+        duration: 0,
+        ctx_size_in: length_of(context)?,
+        ctx_size_out: 0,
+        ctx_in: if context.is_empty() { 0 } else { context.as_ptr() as u64 },
+        ctx_out: 0,
+        flags: 0,
+        cpu: 0,
+        batch_size: 0,
+        padding: 0,
+    };
+    let mut attribute = Attribute::of(&request);
+    // SAFETY: both slices are as long as said.
+    unsafe { bpf(command::PROG_TEST_RUN, &mut attribute) }?;
+    let answer = attribute.read::<TestRequest>();
+    Ok(TestRun { returned: answer.retval, duration_ns: answer.duration })
+}
+
+/// Returns once every program that was running has ended.
+///
+/// `MEMBARRIER_CMD_GLOBAL` waits for an RCU grace period, and programs run within one. Kernels
+/// that run with `nohz_full` refuse it: the caller then needs another way.
+pub(super) fn membarrier() -> io::Result<()> {
+    const GLOBAL: libc::c_int = 1;
+    // SAFETY: no pointers.
+    let result = unsafe { libc::syscall(libc::SYS_membarrier, GLOBAL, 0, 0) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Time now, in ns of `CLOCK_BOOTTIME`: the clock of leases and windows.
+#[must_use]
+pub fn boot_ns() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the clock exists since Linux 2.6.39, and `time` is ours.
+    unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time) };
+    time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs()
+}
+
+/// A path as the kernel wants it.
+pub(super) fn c_path(path: &Path) -> io::Result<CString> {
+    use std::os::unix::ffi::OsStrExt as _;
+    CString::new(path.as_os_str().as_bytes()).map_err(io::Error::from)
+}
+
+fn fd_of<F: AsFd>(fd: F) -> u32 {
+    fd.as_fd().as_raw_fd().unsigned_abs()
+}
+
+fn address_of<T>(value: &T) -> u64 {
+    std::ptr::from_ref(value) as u64
+}
+
+fn length_of(bytes: &[u8]) -> io::Result<u32> {
+    u32::try_from(bytes.len()).map_err(io::Error::other)
+}
