@@ -1,4 +1,30 @@
-//! collector
+//! weir's collector: from flow windows to blocks.
+//!
+//! What is here: the kernel side's loader and tables ([`kernel`]), captures as a source
+//! ([`source`]), the live [`pipeline`], the [`detector`] and [`learner`] around the models, the
+//! [`policy`], what carries it out ([`act`]), where events go ([`sink`]), and the commands
+//! ([`cli`]).
+//!
+//! What is never here: the formula of a feature (crate `model`), the parsing or counting of a
+//! packet (crate `flows-common`), a threshold that no configuration names.
+//!
+//! Order of calls, live: [`config`] is read and checked; [`live::Live`] loads the programs and
+//! attaches them; [`pipeline::Pipeline`] drains a window at each boundary, has the detector weigh
+//! it, the policy decide and [`act`] write the entry; a signal ends it and the last window is
+//! drained.
 
+// pub mod act;
+// pub mod cli;
+pub mod clock;
+pub mod config;
+// pub mod demo;
+pub mod detector;
+pub mod event;
 pub mod kernel;
+pub mod learner;
+// pub mod live;
+pub mod pipeline;
+pub mod policy;
+pub mod signals;
+pub mod sink;
 pub mod source;

@@ -1,1 +1,17 @@
-fn main() {}
+//! The `weir` command.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use collector::cli::{Arguments, FAILED};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match arguments.run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("weir: {error:#}");
+            ExitCode::from(FAILED)
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The command line: arguments as typed, then one module a command.
+//!
+//! Exit codes: 0 done, [`FAILED`] it did not work (or, for `demo`, the loop did not close), 2 the
+//! command line is wrong.
+
+mod blocks;
+mod config;
+mod demo;
+mod doctor;
+mod lab;
+mod learn;
+mod model;
+mod replay;
+mod run;
+mod table;
+
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan};
+
+use crate::config::{Config, Mode, RawConfig, XdpChoice};
+
+/// The exit code of a command that failed.
+pub const FAILED: u8 = 1;
+
+/// Measure a host's network flows in the kernel, score them, and block what is anomalous.
+#[derive(Debug, Parser)]
+#[command(name = "weir", version, propagate_version = true, arg_required_else_help = true)]
+pub struct Arguments {
+    #[command(flatten)]
+    layers: Layers,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where the configuration comes from, besides a command's own flags.
+#[derive(Debug, Args)]
+struct Layers {
+    /// A TOML file; `WEIR__SECTION__KEY` in the environment goes over it, flags over both.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// What to log on standard error, as `tracing` filters go: `info`, `debug`,
+    /// `collector=trace`.
+    #[arg(long, global = true, value_name = "FILTER", default_value = "warn", env = "WEIR_LOG")]
+    log: String,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the whole loop in a lab on this machine: learn, attack, detect, block, expire.
+    Demo(demo::DemoArgs),
+    /// Score an interface's flows live; block as far as the mode allows.
+    Run(run::RunArgs),
+    /// Learn what is benign from an interface or a capture, and write a model.
+    Learn(learn::LearnArgs),
+    /// Run a capture through model and policy and say what would be blocked.
+    Replay(replay::ReplayArgs),
+    /// Build, list and remove labs of network namespaces.
+    Lab(lab::LabArgs),
+    /// Look into a model file.
+    Model(model::ModelArgs),
+    /// List the blocks that stand in the kernel.
+    Blocks(blocks::BlocksArgs),
+    /// Block an address or a prefix by hand.
+    Block(blocks::BlockArgs),
+    /// Take a block back.
+    Unblock(blocks::UnblockArgs),
+    /// Remove the pinned guard and every block from the kernel.
+    Detach(blocks::DetachArgs),
+    /// Check what this machine can do and what was left behind.
+    Doctor(doctor::DoctorArgs),
+    /// Show or check the configuration.
+    Config(config::ConfigArgs),
+}
+
+impl Arguments {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// What went wrong, with its remedy, in one line.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        self.layers.start_log()?;
+        let layers = self.layers;
+        match self.command {
+            Command::Demo(args) => args.run(&layers),
+            Command::Run(args) => args.run(&layers),
+            Command::Learn(args) => args.run(&layers),
+            Command::Replay(args) => args.run(&layers),
+            Command::Lab(args) => args.run(),
+            Command::Model(args) => args.run(),
+            Command::Blocks(args) => args.run(&layers),
+            Command::Block(args) => args.run(&layers),
+            Command::Unblock(args) => args.run(&layers),
+            Command::Detach(args) => args.run(&layers),
+            Command::Doctor(args) => args.run(&layers),
+            Command::Config(args) => args.run(&layers),
+        }
+    }
+}
+
+impl Layers {
+    fn start_log(&self) -> anyhow::Result<()> {
+        let filter = EnvFilter::try_new(&self.log)
+            .map_err(|error| anyhow::anyhow!("--log `{}`: {error}", self.log))?;
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_span_events(FmtSpan::NONE)
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_writer(std::io::stderr)
+            .init();
+        Ok(())
+    }
+
+    fn raw(&self) -> anyhow::Result<RawConfig> {
+        Ok(RawConfig::read(self.config.as_deref())?)
+    }
+
+    /// The valid configuration under a command's own flags.
+    fn resolve(&self, flags: &Overrides) -> anyhow::Result<Config> {
+        let mut raw = self.raw()?;
+        flags.apply(&mut raw);
+        Ok(raw.check()?)
+    }
+}
+
+/// Flags that go over configuration keys.
+#[derive(Debug, Default, Args)]
+struct Overrides {
+    /// An interface to watch, by name or glob; may be given several times.
+    #[arg(long, short, value_name = "NAME")]
+    interface: Vec<String>,
+    /// Length of a window, 100ms to 60s.
+    #[arg(long, value_name = "DURATION")]
+    window: Option<humantime::Duration>,
+    /// The model to score with.
+    #[arg(long, short, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// What may be done about an anomaly.
+    #[arg(long, value_enum)]
+    mode: Option<Mode>,
+    /// How long a first block lasts.
+    #[arg(long, value_name = "DURATION")]
+    ttl: Option<humantime::Duration>,
+    /// Where the guard hooks in.
+    #[arg(long, value_enum)]
+    xdp: Option<XdpChoice>,
+    /// An address or prefix that is never blocked; may be given several times.
+    #[arg(long, value_name = "PREFIX", value_parser = prefix)]
+    allow: Vec<ipnet::IpNet>,
+    /// A file that gets one JSON object for each event.
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
+}
+
+impl Overrides {
+    fn apply(&self, raw: &mut RawConfig) {
+        if !self.interface.is_empty() {
+            raw.capture.interfaces.clone_from(&self.interface);
+        }
+        if let Some(window) = self.window {
+            raw.capture.window = window.into();
+        }
+        if let Some(model) = &self.model {
+            raw.model.path = Some(model.clone());
+        }
+        if let Some(mode) = self.mode {
+            raw.policy.mode = mode;
+        }
+        if let Some(ttl) = self.ttl {
+            raw.policy.ttl = ttl.into();
+        }
+        if let Some(xdp) = self.xdp {
+            raw.guard.xdp = xdp;
+        }
+        raw.policy.allow.extend(self.allow.iter().map(|&net| crate::config::RawPrefix::Net(net)));
+        if let Some(events) = &self.events {
+            raw.events.path = Some(events.clone());
+        }
+    }
+}
+
+/// An address or a prefix.
+fn prefix(text: &str) -> Result<ipnet::IpNet, String> {
+    text.parse::<ipnet::IpNet>()
+        .or_else(|_| text.parse::<std::net::IpAddr>().map(Into::into))
+        .map_err(|_| format!("`{text}` is neither an address nor a prefix like 192.0.2.0/24"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,270 @@
+//! Configuration: flags over environment over TOML over defaults, checked once.
+//!
+//! [`RawConfig`] is what is written, [`Config`] what is valid; past [`Config`] nothing is checked
+//! again. The environment spells a key `WEIR__SECTION__KEY`. Unknown keys are errors.
+
+mod raw;
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use figment::{
+    Figment,
+    providers::{Env, Format, Serialized, Toml},
+};
+use ipnet::IpNet;
+
+pub use raw::{
+    Mode, RawCapture, RawConfig, RawEvents, RawGuard, RawModel, RawPolicy, RawPrefix, RawTables,
+    Unverified, XdpChoice,
+};
+
+use crate::policy::PolicyConfig;
+
+/// The shortest window.
+pub const WINDOW_MIN: Duration = Duration::from_millis(100);
+/// The longest window.
+pub const WINDOW_MAX: Duration = Duration::from_secs(60);
+/// The most entries a kernel table may be asked for.
+pub const TABLE_MAX: u32 = 1 << 24;
+
+/// The prefix of environment variables.
+const ENVIRONMENT: &str = "WEIR__";
+
+/// Why a configuration does not hold.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file is not there or cannot be read.
+    #[error("configuration `{path}`: {source}; name another with --config or leave it out")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A key or value is not of its shape, or is not known.
+    #[error("configuration: {0}; `weir config show` prints every key with its default")]
+    Shape(#[from] Box<figment::Error>),
+    /// A value is out of bounds.
+    #[error("configuration: `{key}` must be {bound}, got {got}")]
+    Bound {
+        /// The key, as `section.key`.
+        key: &'static str,
+        /// What it must be.
+        bound: String,
+        /// What it is.
+        got: String,
+    },
+    /// A file or a flag names a model or interface that a command needs, and none is given.
+    #[error("configuration: `{key}` is not set; {remedy}")]
+    Missing {
+        /// The key, as `section.key`.
+        key: &'static str,
+        /// What to do.
+        remedy: &'static str,
+    },
+}
+
+/// A valid configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Interface names or globs; may be empty where a command needs none.
+    pub interfaces: Vec<String>,
+    /// Length of a window, from [`WINDOW_MIN`] to [`WINDOW_MAX`].
+    pub window: Duration,
+    /// Kernel table sizes.
+    pub tables: RawTables,
+    /// The model file.
+    pub model: Option<PathBuf>,
+    /// How verdicts become blocks.
+    pub policy: PolicyConfig,
+    /// Guard and persistence.
+    pub guard: RawGuard,
+    /// Where events go.
+    pub events: RawEvents,
+}
+
+impl RawConfig {
+    /// Reads the layers: defaults, then the file, then the environment. Flags come on top of
+    /// what this returns.
+    ///
+    /// # Errors
+    /// A file that cannot be read, an unknown key, a value of the wrong shape.
+    pub fn read(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let mut layers = Figment::from(Serialized::defaults(Self::default()));
+        if let Some(path) = file {
+            // Figment takes an absent file for an empty one.
+            let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+                path: path.to_owned(),
+                source,
+            })?;
+            layers = layers.merge(Toml::string(&text));
+        }
+        layers
+            .merge(Env::prefixed(ENVIRONMENT).split("__"))
+            .extract()
+            .map_err(|error| ConfigError::Shape(Box::new(error)))
+    }
+
+    /// Checks every bound.
+    ///
+    /// # Errors
+    /// The first value out of bounds, with the bound.
+    pub fn check(self) -> Result<Config, ConfigError> {
+        within("capture.window", self.capture.window, WINDOW_MIN, WINDOW_MAX)?;
+        for (key, value) in [
+            ("tables.flows", self.tables.flows),
+            ("tables.peers", self.tables.peers),
+            ("tables.blocks", self.tables.blocks),
+            ("tables.stats_slots", self.tables.stats_slots),
+        ] {
+            if value == 0 || value > TABLE_MAX {
+                return Err(bound(key, format!("between 1 and {TABLE_MAX}"), value));
+            }
+        }
+        let policy = &self.policy;
+        for (key, value) in [
+            ("policy.false_discovery_rate", policy.false_discovery_rate),
+            ("policy.margin", policy.margin),
+            ("policy.decisive_margin", policy.decisive_margin),
+        ] {
+            if !(0.0..1.0).contains(&value) {
+                return Err(bound(key, "at least 0 and below 1".into(), value));
+            }
+        }
+        if policy.decisive_margin < policy.margin {
+            let least = format!("at least `policy.margin` ({})", policy.margin);
+            return Err(bound("policy.decisive_margin", least, policy.decisive_margin));
+        }
+        if policy.windows == 0 || policy.windows > policy.of_windows {
+            let most = format!("between 1 and `policy.of_windows` ({})", policy.of_windows);
+            return Err(bound("policy.windows", most, policy.windows));
+        }
+        if policy.of_windows > 64 {
+            return Err(bound("policy.of_windows", "at most 64".into(), policy.of_windows));
+        }
+        within("policy.ttl", policy.ttl, Duration::from_secs(1), Duration::from_hours(24 * 30))?;
+        within("policy.max_ttl", policy.max_ttl, policy.ttl, Duration::from_hours(24 * 365))?;
+        if policy.max_blocks > self.tables.blocks {
+            let most = format!("at most `tables.blocks` ({})", self.tables.blocks);
+            return Err(bound("policy.max_blocks", most, policy.max_blocks));
+        }
+        if policy.rate_limit_pps == 0 {
+            return Err(bound("policy.rate_limit_pps", "at least 1".into(), 0));
+        }
+        Ok(Config {
+            interfaces: self.capture.interfaces,
+            window: self.capture.window,
+            tables: self.tables,
+            model: self.model.path,
+            policy: PolicyConfig::from_raw(&self.policy),
+            guard: self.guard,
+            events: self.events,
+        })
+    }
+
+    /// The configuration as a TOML file.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        toml::to_string_pretty(self).unwrap_or_else(|error| format!("# {error}\n"))
+    }
+}
+
+impl Config {
+    /// The interfaces to watch.
+    ///
+    /// # Errors
+    /// None is configured.
+    pub fn require_interfaces(&self) -> Result<&[String], ConfigError> {
+        if self.interfaces.is_empty() {
+            return Err(ConfigError::Missing {
+                key: "capture.interfaces",
+                remedy: "name one with --interface, for example --interface eth0",
+            });
+        }
+        Ok(&self.interfaces)
+    }
+
+    /// The model to score with.
+    ///
+    /// # Errors
+    /// None is configured.
+    pub fn require_model(&self) -> Result<&Path, ConfigError> {
+        self.model.as_deref().ok_or(ConfigError::Missing {
+            key: "model.path",
+            remedy: "name one with --model; `weir learn` makes one",
+        })
+    }
+
+    /// The prefixes that are never blocked.
+    #[must_use]
+    pub fn allow(&self) -> &[IpNet] {
+        &self.policy.allow
+    }
+}
+
+fn within(
+    key: &'static str,
+    value: Duration,
+    least: Duration,
+    most: Duration,
+) -> Result<(), ConfigError> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    let [least, most] = [least, most].map(humantime::format_duration);
+    Err(bound(key, format!("between {least} and {most}"), humantime::format_duration(value)))
+}
+
+fn bound(key: &'static str, bound: String, got: impl std::fmt::Display) -> ConfigError {
+    ConfigError::Bound { key, bound, got: got.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(toml: &str) -> Result<Config, ConfigError> {
+        Figment::from(Serialized::defaults(RawConfig::default()))
+            .merge(Toml::string(toml))
+            .extract::<RawConfig>()
+            .map_err(|error| ConfigError::Shape(Box::new(error)))?
+            .check()
+    }
+
+    #[test]
+    fn the_defaults_hold_and_do_not_enforce() {
+        let config = parsed("").expect("defaults hold");
+        assert_eq!(config.policy.mode, Mode::Observe);
+        assert_eq!(config.window, Duration::from_secs(1));
+    }
+
+    #[test]
+    fn what_show_prints_reads_back_as_the_same_configuration() {
+        let shown = RawConfig::default().to_toml();
+        assert_eq!(parsed(&shown).unwrap(), RawConfig::default().check().unwrap());
+    }
+
+    #[test]
+    fn an_error_names_the_key_the_bound_and_the_value() {
+        for (toml, expect) in [
+            ("[capture]\nwindow = \"50ms\"", "`capture.window` must be between 100ms and 1m, got 50ms"),
+            ("[tables]\nflows = 0", "`tables.flows` must be between 1 and 16777216, got 0"),
+            ("[policy]\nwindows = 4", "`policy.windows` must be between 1 and `policy.of_windows` (3), got 4"),
+            ("[policy]\nmode = \"block\"", "unknown variant"),
+            ("[policy]\nallow = [\"192.0.2.300\"]", "allow"),
+            ("[polcy]\nmode = \"shadow\"", "unknown field"),
+        ] {
+            let error = parsed(toml).expect_err(toml).to_string();
+            assert!(error.contains(expect), "{toml}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_allowed_address_is_a_prefix_of_its_full_length() {
+        let config = parsed("[policy]\nallow = [\"192.0.2.1\", \"2001:db8::/32\"]").unwrap();
+        assert_eq!(config.allow(), ["192.0.2.1/32".parse().unwrap(), "2001:db8::/32".parse().unwrap()]);
+    }
+}

@@ -1,0 +1,190 @@
+//! The live pipeline: one thread a stage, a bounded queue between each two.
+//!
+//! ```text
+//! drain ──DRAINED_QUEUE──► score ──ASSESSED_QUEUE──► decide and act ──EVENT_QUEUE──► sinks
+//! ```
+//!
+//! - A stage that is slower than a window fills the queue before it. The drain then puts its turn
+//!   off, so that the window grows, and counts it ([`Late`](DrainedWindow::late)); it never
+//!   waits, and the kernel's tables go on counting.
+//! - Sinks never hold up a decision: an event that finds [`EVENT_QUEUE`] full is dropped and
+//!   counted.
+//! - [`Pipeline::stop`] drains the last window, lets every stage finish what it has, flushes the
+//!   sinks and joins every thread.
+
+mod stages;
+mod ticker;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{self, SyncSender},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use model::Window;
+
+pub use stages::{Act, Observe};
+
+use crate::{detector::Detector, event::Event, policy::Policy, sink::Sink};
+use stages::{assess, decide, deliver};
+
+/// Drained windows that wait to be scored.
+pub const DRAINED_QUEUE: usize = 4;
+/// Scored windows that wait to be decided.
+pub const ASSESSED_QUEUE: usize = 4;
+/// Events that wait to be written.
+pub const EVENT_QUEUE: usize = 4_096;
+
+// A window must be able to wait while the one before it is worked on, and memory is bounded by
+// these times the flow table.
+const _: () = assert!(DRAINED_QUEUE >= 1 && DRAINED_QUEUE + ASSESSED_QUEUE <= 16);
+
+/// Where windows come from: one call a window.
+pub trait Drain: Send {
+    /// Ends the current window and returns it.
+    ///
+    /// # Errors
+    /// The tables cannot be read; the pipeline stops.
+    fn drain(&mut self) -> anyhow::Result<Window>;
+}
+
+impl<F: FnMut() -> anyhow::Result<Window> + Send> Drain for F {
+    fn drain(&mut self) -> anyhow::Result<Window> {
+        self()
+    }
+}
+
+/// A window on its way through the stages.
+#[derive(Debug)]
+pub struct DrainedWindow {
+    /// The window.
+    pub window: Window,
+    /// Drains put off before it because the next stage had no room.
+    pub late: u64,
+}
+
+/// What the pipeline could not deliver.
+#[derive(Debug, Default)]
+pub struct Losses {
+    /// Events that found [`EVENT_QUEUE`] full.
+    pub events: AtomicU64,
+    /// Drains that were put off.
+    pub late: AtomicU64,
+}
+
+/// A running pipeline.
+#[derive(Debug)]
+pub struct Pipeline {
+    stop: mpsc::Sender<()>,
+    threads: Vec<JoinHandle<anyhow::Result<()>>>,
+    losses: Arc<Losses>,
+}
+
+impl Pipeline {
+    /// Starts scoring.
+    ///
+    /// # Errors
+    /// A thread cannot be started.
+    pub fn score(
+        drain: impl Drain + 'static,
+        window: Duration,
+        detector: Detector,
+        policy: Policy,
+        act: impl Act + 'static,
+        sinks: Vec<Box<dyn Sink>>,
+    ) -> std::io::Result<Self> {
+        let losses = Arc::new(Losses::default());
+        let (stop, stopped) = mpsc::channel();
+        let (drained, to_assess) = mpsc::sync_channel(DRAINED_QUEUE);
+        let (assessed, to_decide) = mpsc::sync_channel(ASSESSED_QUEUE);
+        let (events, to_deliver) = mpsc::sync_channel(EVENT_QUEUE);
+        let outlet = Outlet { events, losses: Arc::clone(&losses) };
+        let put_off = Arc::clone(&losses);
+        let threads = vec![
+            spawn("weir-drain", move || ticker::run(drain, window, &stopped, &drained, &put_off))?,
+            spawn("weir-score", move || assess(detector, &to_assess, &assessed))?,
+            spawn("weir-decide", move || decide(policy, act, &to_decide, &outlet))?,
+            spawn("weir-sink", move || deliver(sinks, &to_deliver))?,
+        ];
+        Ok(Self { stop, threads, losses })
+    }
+
+    /// Starts feeding windows to a consumer instead, such as a learner.
+    ///
+    /// # Errors
+    /// A thread cannot be started.
+    pub fn feed(
+        drain: impl Drain + 'static,
+        window: Duration,
+        mut consumer: impl FnMut(DrainedWindow) -> anyhow::Result<()> + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let losses = Arc::new(Losses::default());
+        let (stop, stopped) = mpsc::channel();
+        let (drained, to_consume) = mpsc::sync_channel(DRAINED_QUEUE);
+        let put_off = Arc::clone(&losses);
+        let threads = vec![
+            spawn("weir-drain", move || ticker::run(drain, window, &stopped, &drained, &put_off))?,
+            spawn("weir-feed", move || to_consume.iter().try_for_each(&mut consumer))?,
+        ];
+        Ok(Self { stop, threads, losses })
+    }
+
+    /// What could not be delivered so far.
+    #[must_use]
+    pub fn losses(&self) -> &Losses {
+        &self.losses
+    }
+
+    /// Whether a stage ended on its own, which only an error makes it do.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.threads.iter().any(JoinHandle::is_finished)
+    }
+
+    /// Drains the last window, lets every stage finish, and joins all threads.
+    ///
+    /// # Errors
+    /// The first error of any stage.
+    pub fn stop(self) -> anyhow::Result<()> {
+        // A drain that has ended already has dropped the receiver; its error comes from the join.
+        let _ = self.stop.send(());
+        let mut outcome = Ok(());
+        for thread in self.threads {
+            let name = thread.thread().name().unwrap_or("weir").to_owned();
+            let result = thread
+                .join()
+                .unwrap_or_else(|_| Err(anyhow::anyhow!("stage `{name}` panicked; this is a bug")));
+            outcome = outcome.and(result);
+        }
+        outcome
+    }
+}
+
+fn spawn(
+    name: &str,
+    stage: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
+) -> std::io::Result<JoinHandle<anyhow::Result<()>>> {
+    thread::Builder::new().name(name.to_owned()).spawn(stage)
+}
+
+/// The way of events to the sinks.
+#[derive(Debug)]
+struct Outlet {
+    events: SyncSender<Event>,
+    losses: Arc<Losses>,
+}
+
+impl Outlet {
+    fn put(&self, event: Event) {
+        if self.events.try_send(event).is_err() {
+            self.losses.events.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

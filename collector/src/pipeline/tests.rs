@@ -1,0 +1,59 @@
+use std::sync::{Arc, Mutex};
+
+use super::*;
+
+/// A drain whose windows are numbered by their start.
+fn numbered() -> impl Drain {
+    let mut next = 0;
+    move || {
+        next += 1;
+        Ok(Window { start_ns: next, end_ns: next + 1, ..Window::default() })
+    }
+}
+
+#[test]
+fn stopping_drains_once_more_and_joins_every_thread() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let taken = Arc::clone(&seen);
+    let pipeline = Pipeline::feed(numbered(), Duration::from_mins(1), move |next| {
+        taken.lock().unwrap().push(next.window.start_ns);
+        Ok(())
+    })
+    .unwrap();
+    pipeline.stop().unwrap();
+    assert_eq!(*seen.lock().unwrap(), [1]);
+}
+
+#[test]
+fn a_slow_stage_makes_windows_late_and_loses_none() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let taken = Arc::clone(&seen);
+    let (open, gate) = mpsc::channel();
+    let pipeline = Pipeline::feed(numbered(), Duration::from_millis(5), move |next| {
+        if next.window.start_ns == 1 {
+            gate.recv()?;
+        }
+        taken.lock().unwrap().push((next.window.start_ns, next.late));
+        Ok(())
+    })
+    .unwrap();
+    while pipeline.losses().late.load(Ordering::Relaxed) < 3 {
+        std::thread::yield_now();
+    }
+    open.send(()).unwrap();
+    pipeline.stop().unwrap();
+    let seen = seen.lock().unwrap();
+    let numbers: Vec<u64> = seen.iter().map(|&(number, _)| number).collect();
+    assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
+    assert!(seen.iter().map(|&(_, late)| late).sum::<u64>() >= 3, "{seen:?}");
+}
+
+#[test]
+fn a_drain_that_fails_ends_the_pipeline_with_its_error() {
+    let drain = || anyhow::bail!("the table is gone");
+    let pipeline = Pipeline::feed(drain, Duration::from_millis(1), |_| Ok(())).unwrap();
+    while !pipeline.has_failed() {
+        std::thread::yield_now();
+    }
+    assert_eq!(pipeline.stop().unwrap_err().to_string(), "the table is gone");
+}

@@ -1,0 +1,63 @@
+//! The window clock: drains at each boundary, puts a drain off where nobody could take it.
+
+use std::{
+    sync::{
+        atomic::Ordering,
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError},
+    },
+    time::{Duration, Instant},
+};
+
+use super::{Drain, DrainedWindow, Losses};
+
+/// Runs until told to stop, then drains once more.
+///
+/// Boundaries lie at fixed distances from the start; one that passed while a drain took long is
+/// skipped, and the next window is the longer for it.
+pub(super) fn run(
+    mut drain: impl Drain,
+    window: Duration,
+    stopped: &Receiver<()>,
+    drained: &SyncSender<DrainedWindow>,
+    losses: &Losses,
+) -> anyhow::Result<()> {
+    let start = Instant::now();
+    let mut boundary = 1_u32;
+    let mut late = 0;
+    let mut waiting: Option<DrainedWindow> = None;
+    loop {
+        let left = (window * boundary).saturating_sub(start.elapsed());
+        let stopping = !matches!(stopped.recv_timeout(left), Err(RecvTimeoutError::Timeout));
+        let passed = start.elapsed().as_nanos() / window.as_nanos();
+        boundary = u32::try_from(passed).unwrap_or(u32::MAX).max(boundary).saturating_add(1);
+
+        if let Some(held) = waiting.take() {
+            match drained.try_send(held) {
+                Ok(()) => {}
+                Err(TrySendError::Full(held)) if stopping => {
+                    if drained.send(held).is_err() {
+                        return Ok(());
+                    }
+                }
+                Err(TrySendError::Full(held)) => {
+                    late += 1;
+                    losses.late.fetch_add(1, Ordering::Relaxed);
+                    waiting = Some(held);
+                    continue;
+                }
+                // The next stage ended with an error, which its own thread reports.
+                Err(TrySendError::Disconnected(_)) => return Ok(()),
+            }
+        }
+        let next = DrainedWindow { window: drain.drain()?, late: std::mem::take(&mut late) };
+        if stopping {
+            let _ = drained.send(next);
+            return Ok(());
+        }
+        match drained.try_send(next) {
+            Ok(()) => {}
+            Err(TrySendError::Full(held)) => waiting = Some(held),
+            Err(TrySendError::Disconnected(_)) => return Ok(()),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What the policy is told of one peer in one window.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// Which model a reason comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// The peer as a whole.
+    Peer,
+    /// The most anomalous of its flows.
+    Flow,
+}
+
+/// One feature's part in an anomaly.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reason {
+    /// What it is a feature of.
+    pub subject: Subject,
+    /// The feature's name, as the schema spells it.
+    pub feature: String,
+    /// Its unit.
+    pub unit: String,
+    /// Its value in this window.
+    pub value: f32,
+    /// The 1st percentile of the benign training data.
+    pub benign_low: f32,
+    /// The 99th percentile of the benign training data.
+    pub benign_high: f32,
+    /// Its share of the score's explanation, in [0, 1].
+    pub share: f32,
+}
+
+/// What the two models say of one peer in one window, and what the guards ask.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evidence {
+    /// The remote address.
+    pub address: IpAddr,
+    /// The p-value of the peer and its flows together: the chance of a score as high in a
+    /// benign window.
+    pub p_value: f64,
+    /// The peer model's score, in (0, 1].
+    pub peer_score: f32,
+    /// The highest score among its flows, 0 with none.
+    pub flow_score: f32,
+    /// How far the more excessive of the two scores lies above the highest calibration score,
+    /// as a share of the way from there to 1; below 0 within the calibration's range.
+    pub excess: f64,
+    /// Packets from and to it in this window.
+    pub packets: u64,
+    /// Most of what it sent belongs to TCP connections whose handshake it completed, so the
+    /// address is not forged.
+    pub verified: bool,
+    /// The local side opened at least half of its flows.
+    pub locally_initiated: bool,
+}

@@ -1,0 +1,107 @@
+//! What the policy remembers of peers between windows, in bounded memory.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+/// Peers remembered at most; beyond that the one heard of longest ago is forgotten.
+const PEERS_LIMIT: usize = 65_536;
+
+/// The recent windows of one peer.
+#[derive(Clone, Copy, Debug, Default)]
+struct Past {
+    /// Number of the window last noted.
+    window: u64,
+    /// Bit `i`: anomalous `i` windows before the one last noted.
+    anomalous: u64,
+    /// Packets in those windows, as a running sum that starts over after a quiet stretch.
+    packets: u64,
+    /// Times it was blocked.
+    blocks: u32,
+    /// Boot-clock ns at which its latest block ends.
+    blocked_until_ns: u64,
+}
+
+/// The recent windows of every peer that was anomalous lately.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    peers: BTreeMap<IpAddr, Past>,
+}
+
+impl History {
+    /// Notes an anomalous window and returns how many of the last `of` windows were, this one
+    /// included, and the packets seen in them.
+    pub(super) fn note(&mut self, peer: IpAddr, window: u64, of: u32, packets: u64) -> (u32, u64) {
+        self.make_room(peer);
+        let past = self.peers.entry(peer).or_default();
+        let apart = u32::try_from(window.saturating_sub(past.window)).unwrap_or(u32::MAX);
+        past.anomalous = past.anomalous.checked_shl(apart).unwrap_or(0) | 1;
+        past.packets = if apart >= of { packets } else { past.packets.saturating_add(packets) };
+        past.window = window;
+        let recent = past.anomalous & (u64::MAX >> (64 - of.clamp(1, 64)));
+        (recent.count_ones(), past.packets)
+    }
+
+    /// Whether a block of this peer still stands.
+    pub(super) fn is_blocked(&self, peer: IpAddr, now_ns: u64) -> bool {
+        self.peers.get(&peer).is_some_and(|past| past.blocked_until_ns > now_ns)
+    }
+
+    /// How often this peer was blocked before.
+    pub(super) fn blocks(&self, peer: IpAddr) -> u32 {
+        self.peers.get(&peer).map_or(0, |past| past.blocks)
+    }
+
+    /// Remembers a block.
+    pub(super) fn blocked(&mut self, peer: IpAddr, until_ns: u64) {
+        let past = self.peers.entry(peer).or_default();
+        past.blocks = past.blocks.saturating_add(1);
+        past.blocked_until_ns = until_ns;
+        past.anomalous = 0;
+    }
+
+    /// Forgets that a block stands, as after its removal or a failure to make it.
+    pub(super) fn unblocked(&mut self, peer: IpAddr) {
+        if let Some(past) = self.peers.get_mut(&peer) {
+            past.blocked_until_ns = 0;
+        }
+    }
+
+    /// How many blocks stand.
+    pub(super) fn standing(&self, now_ns: u64) -> usize {
+        self.peers.values().filter(|past| past.blocked_until_ns > now_ns).count()
+    }
+
+    fn make_room(&mut self, peer: IpAddr) {
+        if self.peers.len() < PEERS_LIMIT || self.peers.contains_key(&peer) {
+            return;
+        }
+        let oldest = self.peers.iter().min_by_key(|(_, past)| (past.blocked_until_ns, past.window));
+        if let Some((&oldest, _)) = oldest {
+            self.peers.remove(&oldest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+
+    #[test]
+    fn anomalous_windows_count_only_within_the_last_n() {
+        let mut history = History::default();
+        assert_eq!(history.note(PEER, 10, 3, 5), (1, 5));
+        assert_eq!(history.note(PEER, 12, 3, 5), (2, 10));
+        assert_eq!(history.note(PEER, 13, 3, 5), (2, 15));
+        assert_eq!(history.note(PEER, 100, 3, 5), (1, 5));
+    }
+
+    #[test]
+    fn memory_stays_bounded_however_many_peers_come() {
+        let mut history = History::default();
+        for number in 0..=u32::try_from(PEERS_LIMIT).unwrap() {
+            history.note(IpAddr::from(number.to_be_bytes()), u64::from(number), 3, 1);
+        }
+        assert_eq!(history.peers.len(), PEERS_LIMIT);
+    }
+}

@@ -1,0 +1,64 @@
+//! Waiting for SIGINT and SIGTERM.
+
+use std::{
+    sync::mpsc::{self, Receiver, RecvTimeoutError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How often a wait looks whether its work has ended on its own.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// The signals that ask the process to end.
+#[derive(Debug)]
+pub struct Signals {
+    caught: Receiver<&'static str>,
+}
+
+impl Signals {
+    /// Catches SIGINT and SIGTERM from now on.
+    ///
+    /// # Errors
+    /// The handlers cannot be installed.
+    pub fn listen() -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let (mut interrupt, mut terminate) = {
+            let _context = runtime.enter();
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+        };
+        let (tell, caught) = mpsc::channel();
+        // It lives as long as the process: there is always somebody to ask it to end.
+        thread::Builder::new().name("weir-signals".into()).spawn(move || {
+            runtime.block_on(async {
+                loop {
+                    let name = tokio::select! {
+                        _ = interrupt.recv() => "SIGINT",
+                        _ = terminate.recv() => "SIGTERM",
+                    };
+                    if tell.send(name).is_err() {
+                        return;
+                    }
+                }
+            });
+        })?;
+        Ok(Self { caught })
+    }
+
+    /// Waits for a signal, for `limit` to pass, or for `ended` to hold; returns the signal's name.
+    pub fn wait(&self, limit: Option<Duration>, ended: impl Fn() -> bool) -> Option<&'static str> {
+        let start = Instant::now();
+        loop {
+            let left = limit.map_or(LOOK_EVERY, |limit| limit.saturating_sub(start.elapsed()));
+            match self.caught.recv_timeout(left.min(LOOK_EVERY)) {
+                Ok(name) => return Some(name),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if ended() || limit.is_some_and(|limit| start.elapsed() >= limit) {
+                return None;
+            }
+        }
+    }
+}
