@@ -235,9 +235,9 @@ mod tests {
 
     #[test]
     fn marginal_p_values_of_benign_rows_are_superuniform_on_average() {
+        const ROUNDS: u32 = 20_000;
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
         let mut small = [0_u32; 3];
-        const ROUNDS: u32 = 20_000;
         for _ in 0..ROUNDS {
             let calibration = Calibration::new(uniform(&mut rng, 99)).unwrap();
             let p = calibration.p_value(uniform(&mut rng, 1)[0]).marginal;
@@ -286,7 +286,8 @@ mod tests {
 
     #[test]
     fn a_score_that_is_not_a_number_is_no_evidence() {
-        assert_eq!(Calibration::new(vec![0.1, 0.2]).unwrap().p_value(f32::NAN).marginal, 1.0);
+        let p = Calibration::new(vec![0.1, 0.2]).unwrap().p_value(f32::NAN);
+        assert_eq!(p, PValue { marginal: 1.0, conditional: 1.0 });
         let error = Calibration::new(vec![0.1, f32::NAN]).unwrap_err();
         assert_eq!(error.to_string(), "calibration score 1 is NaN: scores must be finite");
         assert_eq!(

@@ -186,9 +186,9 @@ impl DetectorModel {
     }
 }
 
-/// Hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// SHA-256, hexadecimal.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    format!("{:x}", Sha256::digest(bytes))
 }
 
 fn digest_of(train: &[f32], held_out: &[f32]) -> String {
@@ -201,7 +201,7 @@ fn digest_of(train: &[f32], held_out: &[f32]) -> String {
             hasher.update(&bytes);
         }
     }
-    hex(&hasher.finalize())
+    format!("{:x}", hasher.finalize())
 }
 
 fn short(hash: &str) -> &str {

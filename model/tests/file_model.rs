@@ -34,8 +34,7 @@ fn model() -> ModelFile {
 /// Makes changed bytes pass the seal, so that the parts themselves are put to the test.
 fn reseal(bytes: &mut [u8]) {
     let body = bytes.len() - 64;
-    let digits: String =
-        Sha256::digest(&bytes[..body]).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits = format!("{:x}", Sha256::digest(&bytes[..body]));
     bytes[body..].copy_from_slice(digits.as_bytes());
 }
 
@@ -60,8 +59,7 @@ fn what_is_saved_is_loaded_to_the_bit() {
 fn the_same_detectors_make_the_same_bytes_and_the_digest_is_the_files() {
     let (one, other) = (model().to_bytes().unwrap(), model().to_bytes().unwrap());
     assert!(one == other);
-    let digest: String = Sha256::digest(&one).iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(model().digest(), digest);
+    assert_eq!(model().digest(), format!("{:x}", Sha256::digest(&one)));
 }
 
 #[test]

@@ -7,12 +7,11 @@
 
 use std::io::{Cursor, Read, Write};
 
-use sha2::{Digest, Sha256};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
 
 use super::errors::ModelFormatError;
-use crate::detector::hex;
+use crate::detector::sha256;
 
 const SEAL: &str = "weir-sha256:";
 const DIGITS: usize = 64;
@@ -40,14 +39,14 @@ pub(super) const PARTS: [(&str, u64); 7] = [
 ];
 
 /// Packs the parts, which must be those of [`PARTS`].
-pub(super) fn pack(contents: [Vec<u8>; PARTS.len()]) -> Result<Vec<u8>, ModelFormatError> {
-    for ((name, limit), content) in PARTS.iter().zip(&contents) {
+pub(super) fn pack(contents: &[Vec<u8>; PARTS.len()]) -> Result<Vec<u8>, ModelFormatError> {
+    for ((name, limit), content) in PARTS.iter().zip(contents) {
         if content.len() as u64 > *limit {
             return Err(too_large(name, *limit));
         }
     }
     let mut bytes =
-        write_zip(&contents).map_err(|e| ModelFormatError::malformed("archive", e.to_string()))?;
+        write_zip(contents).map_err(|e| ModelFormatError::malformed("archive", e.to_string()))?;
     seal(&mut bytes);
     if bytes.len() as u64 > MAX_FILE {
         return Err(too_large("the file", MAX_FILE));
@@ -57,7 +56,7 @@ pub(super) fn pack(contents: [Vec<u8>; PARTS.len()]) -> Result<Vec<u8>, ModelFor
 
 fn seal(bytes: &mut [u8]) {
     let (body, digits) = bytes.split_at_mut(bytes.len() - DIGITS);
-    digits.copy_from_slice(hex(&Sha256::digest(body)).as_bytes());
+    digits.copy_from_slice(sha256(body).as_bytes());
 }
 
 fn write_zip(contents: &[Vec<u8>]) -> zip::result::ZipResult<Vec<u8>> {
@@ -108,11 +107,7 @@ fn check_seal(bytes: &[u8]) -> Result<(), ModelFormatError> {
     let Some((body, digits)) = sealed else {
         return Err(ModelFormatError::Truncated);
     };
-    if hex(&Sha256::digest(body)).as_bytes() == digits {
-        Ok(())
-    } else {
-        Err(ModelFormatError::Corrupt)
-    }
+    if sha256(body).as_bytes() == digits { Ok(()) } else { Err(ModelFormatError::Corrupt) }
 }
 
 fn too_large(what: &str, limit: u64) -> ModelFormatError {
@@ -132,13 +127,13 @@ mod tests {
         seal(&mut bomb);
         assert!(bomb.len() < 100_000, "16 MiB of zeros, packed");
         assert_eq!(unpack(&bomb).err(), Some(too_large.clone()));
-        assert_eq!(pack(contents).unwrap_err(), too_large);
+        assert_eq!(pack(&contents).unwrap_err(), too_large);
     }
 
     #[test]
     fn what_is_packed_is_unpacked() {
         let contents: [Vec<u8>; PARTS.len()] = std::array::from_fn(|at| vec![7; at * 100]);
-        let parts = unpack(&pack(contents.clone()).unwrap()).unwrap();
+        let parts = unpack(&pack(&contents).unwrap()).unwrap();
         assert!(parts.iter().zip(&contents).all(|(part, content)| part.content == *content));
         assert!(parts.iter().zip(PARTS).all(|(part, (name, _))| part.name == name));
     }

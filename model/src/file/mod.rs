@@ -11,9 +11,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
-
-use crate::detector::{DetectorModel, SchemaMismatch, hex};
+use crate::detector::{DetectorModel, SchemaMismatch, sha256};
 use crate::schema::SchemaId;
 
 pub use errors::{ModelFileError, ModelFormatError};
@@ -50,7 +48,7 @@ impl ModelFile {
         let manifest = Manifest::new(&flow, &peer, created);
         let digest = String::new();
         let mut model = Self { flow, peer, manifest, digest };
-        model.digest = hex(&Sha256::digest(model.to_bytes()?));
+        model.digest = sha256(&model.to_bytes()?);
         Ok(model)
     }
 
@@ -110,7 +108,7 @@ impl ModelFile {
                 binary::encode_features(detector.ranges(), detector.histograms()),
             )
         });
-        archive::pack([self.manifest.encode(), flow.0, flow.1, flow.2, peer.0, peer.1, peer.2])
+        archive::pack(&[self.manifest.encode(), flow.0, flow.1, flow.2, peer.0, peer.1, peer.2])
     }
 
     /// Reads and checks a file's content.
@@ -129,7 +127,7 @@ impl ModelFile {
             flow: detector(flow, &manifest.flow)?,
             peer: detector(peer, &manifest.peer)?,
             manifest,
-            digest: hex(&Sha256::digest(bytes)),
+            digest: sha256(bytes),
         })
     }
 }

@@ -1,16 +1,9 @@
-use linfa::DatasetBase;
-use linfa::traits::{Fit, PredictInplace};
+use linfa::traits::PredictInplace;
 use ndarray::{Array1, ArrayBase, Data, Ix2};
 
-use super::cuts::choose_cuts;
-use super::errors::IsolationForestError;
-use super::extended::{self, ExtendedForest};
-use super::grow::{self, Sample};
-use super::hyperparams::{IsolationForestValidParams, MAX_DEPTH, MAX_FEATURES};
+use super::extended::ExtendedForest;
 use super::path_length::{FixedPath, ScoreScale, to_levels};
-use super::random::TreeRng;
 use super::standard::StandardForest;
-use super::tree::Trees;
 
 /// An isolation forest: scores how easily a row is set apart from the rows it was fitted on.
 ///
@@ -89,6 +82,9 @@ pub struct PathShortening {
     pub by_feature: Vec<f64>,
 }
 
+/// Rows whose sums pass through the buffer of `score_rows` at once.
+const BATCH: usize = 1_024;
+
 impl PartialEq for IsolationForest {
     fn eq(&self, other: &Self) -> bool {
         self.origin == other.origin && self.kind == other.kind
@@ -165,7 +161,7 @@ impl IsolationForest {
     }
 
     /// Scores rows that lie side by side, on the calling thread. Standard forests of at most
-    /// 8 levels run on AVX-512 or AVX2 where the CPU has them, with identical results.
+    /// 8 levels run on AVX-512 where the CPU has VBMI, with identical results.
     ///
     /// # Panics
     ///
@@ -178,8 +174,7 @@ impl IsolationForest {
             "rows must hold one row of {} features per score",
             self.n_features()
         );
-        // Sums pass through a small buffer, so that scoring needs no allocation.
-        const BATCH: usize = 1_024;
+        // A small buffer, so that scoring needs no allocation.
         let mut sums: [FixedPath; BATCH] = [0; BATCH];
         let batches = rows.chunks(BATCH * self.n_features()).zip(scores.chunks_mut(BATCH));
         for (rows, scores) in batches {
@@ -226,140 +221,6 @@ impl IsolationForest {
 
     fn assert_width(&self, row: &[f32]) {
         assert_eq!(row.len(), self.n_features(), "a row must have the forest's features");
-    }
-}
-
-impl IsolationForestValidParams {
-    /// Fits a forest to rows that lie side by side, `rows.len() / n_features` of them.
-    ///
-    /// Trees grow in parallel; the result depends on the rows and the seed alone. Time is that
-    /// of checking every value once, plus trees × sample.
-    pub fn fit_rows(
-        &self,
-        rows: &[f32],
-        n_features: usize,
-    ) -> Result<IsolationForest, IsolationForestError> {
-        let n_rows = check_rows(rows, n_features)?;
-        if self.extension_level >= n_features {
-            let got = self.extension_level;
-            return Err(IsolationForestError::ExtensionLevel { got, n_features });
-        }
-        let max_samples = self.max_samples.min(n_rows);
-        let max_depth = self.max_depth.unwrap_or_else(|| ceil_log2(max_samples)).min(MAX_DEPTH);
-        let draw = |tree: usize| {
-            let mut rng = TreeRng::new(self.seed, tree);
-            let mut values = Vec::with_capacity(max_samples * n_features);
-            for row in rng.sample(n_rows, max_samples) {
-                values.extend_from_slice(&rows[row * n_features..][..n_features]);
-            }
-            (values, rng)
-        };
-        let kind = if self.extension_level == 0 {
-            let wishes = self.per_tree(|tree| {
-                let (values, mut rng) = draw(tree);
-                let mut wishes = Vec::new();
-                let sample = Sample { values: &values, n_features };
-                grow::wish(&sample, max_depth, &mut rng, &mut wishes);
-                wishes
-            });
-            let cuts = choose_cuts(wishes.concat(), n_features);
-            let sketches = self.per_tree(|tree| {
-                let (values, mut rng) = draw(tree);
-                let sample = Sample { values: &values, n_features };
-                grow::grow(&sample, &cuts, max_depth, &mut rng)
-            });
-            let mut trees = Trees::default();
-            sketches.iter().for_each(|sketch| trees.push(sketch));
-            Kind::Standard(StandardForest::new(cuts, trees))
-        } else {
-            let spread = extended::Spread::of(rows, n_features);
-            let sketches = self.per_tree(|tree| {
-                let (values, mut rng) = draw(tree);
-                let sample = Sample { values: &values, n_features };
-                extended::grow(&sample, &spread, self.extension_level, max_depth, &mut rng)
-            });
-            Kind::Extended(ExtendedForest::new(spread, self.extension_level, &sketches))
-        };
-        let origin = Origin {
-            n_features,
-            max_samples,
-            max_depth,
-            extension_level: self.extension_level,
-            seed: self.seed,
-        };
-        Ok(IsolationForest::from_parts(origin, kind))
-    }
-
-    /// Runs `grow` for each tree over the threads, and returns the results in tree order.
-    fn per_tree<T: Send>(&self, grow: impl Fn(usize) -> T + Sync) -> Vec<T> {
-        let threads = self
-            .threads
-            .or_else(|| std::thread::available_parallelism().ok())
-            .map_or(1, |threads| threads.get().min(self.n_trees));
-        let share = self.n_trees.div_ceil(threads);
-        let mut results: Vec<Option<T>> = (0..self.n_trees).map(|_| None).collect();
-        std::thread::scope(|scope| {
-            for (part, results) in results.chunks_mut(share).enumerate() {
-                let grow = &grow;
-                scope.spawn(move || {
-                    for (at, result) in results.iter_mut().enumerate() {
-                        *result = Some(grow(part * share + at));
-                    }
-                });
-            }
-        });
-        results.into_iter().map(|result| result.expect("every tree has grown")).collect()
-    }
-}
-
-/// Checks shape and values; returns the number of rows.
-fn check_rows(rows: &[f32], n_features: usize) -> Result<usize, IsolationForestError> {
-    if !(1..=MAX_FEATURES).contains(&n_features) {
-        let max = MAX_FEATURES;
-        return Err(IsolationForestError::FeatureCount { got: n_features, max });
-    }
-    let values = rows.len();
-    if !values.is_multiple_of(n_features) {
-        return Err(IsolationForestError::PartialRow { values, n_features });
-    }
-    let n_rows = values / n_features;
-    if n_rows < 2 {
-        return Err(IsolationForestError::TooFewRows { got: n_rows });
-    }
-    // Chunks without an early exit inside run at memory speed.
-    const CHUNK: usize = 4_096;
-    for (chunk, values) in rows.chunks(CHUNK).enumerate() {
-        if values.iter().fold(true, |all, value| all & value.is_finite()) {
-            continue;
-        }
-        let within = values.iter().position(|value| !value.is_finite()).unwrap_or_default();
-        let at = chunk * CHUNK + within;
-        return Err(IsolationForestError::NonFinite {
-            row: at / n_features,
-            feature: at % n_features,
-            value: rows[at],
-        });
-    }
-    Ok(n_rows)
-}
-
-fn ceil_log2(n: usize) -> usize {
-    n.next_power_of_two().trailing_zeros().max(1) as usize
-}
-
-impl<D: Data<Elem = f32>, T> Fit<ArrayBase<D, Ix2>, T, IsolationForestError>
-    for IsolationForestValidParams
-{
-    type Object = IsolationForest;
-
-    /// Fits to the records; targets are ignored.
-    fn fit(
-        &self,
-        dataset: &DatasetBase<ArrayBase<D, Ix2>, T>,
-    ) -> Result<IsolationForest, IsolationForestError> {
-        let records = dataset.records.as_standard_layout();
-        let rows = records.as_slice().expect("the standard layout is one slice");
-        self.fit_rows(rows, records.ncols())
     }
 }
 

@@ -14,6 +14,8 @@ pub(crate) const MAX_CUTS: usize = 255;
 pub(crate) struct Cuts {
     /// `MAX_CUTS + 1` entries per feature: its cuts, ascending, then +∞ (above which is nothing).
     padded: Vec<f32>,
+    /// The same in heap order: node 1 is the middle, the children of `i` are `2i` and `2i + 1`.
+    heaps: Vec<f32>,
     /// Cuts of each feature.
     counts: Vec<usize>,
 }
@@ -28,7 +30,8 @@ impl Cuts {
             debug_assert!(cuts.len() <= MAX_CUTS && cuts.is_sorted_by(|a, b| a < b));
             slots[..cuts.len()].copy_from_slice(cuts);
         }
-        Self { padded, counts: per_feature.iter().map(Vec::len).collect() }
+        let heaps = padded.chunks_exact(PADDED).flat_map(heap_of).collect();
+        Self { padded, heaps, counts: per_feature.iter().map(Vec::len).collect() }
     }
 
     pub(crate) fn n_features(&self) -> usize {
@@ -45,11 +48,28 @@ impl Cuts {
         self.padded[feature * PADDED..].first_chunk().expect("each feature has its padded cuts")
     }
 
+    /// One feature's cuts in heap order, from entry 1, filled up with +∞.
+    pub(crate) fn heap(&self, feature: usize) -> &[f32; PADDED] {
+        self.heaps[feature * PADDED..].first_chunk().expect("each feature has its heap")
+    }
+
     /// How many cuts of `feature` lie below `value`.
     #[inline]
     pub(crate) fn rank(&self, feature: usize, value: f32) -> u8 {
         rank_in(self.padded(feature), value)
     }
+}
+
+/// Sorted cuts as a binary search visits them, so that each level of the search is one run.
+fn heap_of(sorted: &[f32]) -> [f32; PADDED] {
+    let mut heap = [f32::INFINITY; PADDED];
+    for (node, slot) in heap.iter_mut().enumerate().skip(1) {
+        let level = node.ilog2();
+        let within = node - (1 << level);
+        // Node `within` of a level parts the `2 * within`-th from the next of its halves.
+        *slot = sorted[(2 * within + 1) * ((PADDED / 2) >> level) - 1];
+    }
+    heap
 }
 
 /// Branch-free binary search over the 255 cuts.

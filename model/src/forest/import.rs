@@ -36,7 +36,8 @@ impl IsolationForest {
         let cuts = cuts_of(n_features, trees)?;
         let cut = |feature: usize, threshold: f32| {
             let at = cuts.of(feature).partition_point(|cut| *cut < threshold);
-            u8::try_from(at).expect("a feature has at most 255 cuts")
+            // `cuts_of` refuses more than 255 cuts, and this threshold is one of them.
+            u8::try_from(at).unwrap_or(u8::MAX)
         };
         let mut assembled = Trees::default();
         for (tree, nodes) in trees.iter().enumerate() {

@@ -4,6 +4,7 @@ mod algorithm;
 mod cuts;
 mod errors;
 mod extended;
+mod fit;
 mod grow;
 mod hyperparams;
 mod import;

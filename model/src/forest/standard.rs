@@ -35,10 +35,7 @@ impl StandardForest {
     }
 
     pub(crate) fn path_sum(&self, row: &[f32]) -> FixedPath {
-        let ranks = self.ranks(row);
-        (0..self.trees.n_trees())
-            .map(|tree| self.trees.path(tree, |feature| ranks[usize::from(feature)]))
-            .sum()
+        self.scorer.path_sum(&self.cuts, &self.trees, row)
     }
 
     pub(crate) fn path_sums(&self, rows: &[f32], sums: &mut [FixedPath]) {
