@@ -45,7 +45,7 @@ feature_table! {
             "Mean length of packets from the remote.",
             |flow| flow.ingress().length_mean();
         IngressLengthStd, "ingress_length_std", "bytes",
-            "Standard deviation of lengths of packets from the remote: sqrt(E[l^2] - E[l]^2).",
+            "Standard deviation of lengths of packets from the remote: sqrt(mean of squares - square of mean).",
             |flow| flow.ingress().length_deviation();
         IngressLengthMin, "ingress_length_min", "bytes",
             "Shortest packet from the remote.",
@@ -57,7 +57,7 @@ feature_table! {
             "Mean length of packets to the remote.",
             |flow| flow.egress().length_mean();
         EgressLengthStd, "egress_length_std", "bytes",
-            "Standard deviation of lengths of packets to the remote: sqrt(E[l^2] - E[l]^2).",
+            "Standard deviation of lengths of packets to the remote: sqrt(mean of squares - square of mean).",
             |flow| flow.egress().length_deviation();
         EgressLengthMin, "egress_length_min", "bytes",
             "Shortest packet to the remote.",
