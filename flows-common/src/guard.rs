@@ -216,7 +216,47 @@ impl GuardLedger {
     }
 }
 
+impl GuardLedger {
+    /// Adds another CPU's ledger to this one.
+    pub fn add(&mut self, other: &Self) {
+        let pairs = [
+            (&mut self.frames, other.frames),
+            (&mut self.bytes, other.bytes),
+            (&mut self.passed, other.passed),
+            (&mut self.dropped, other.dropped),
+            (&mut self.dropped_bytes, other.dropped_bytes),
+            (&mut self.limited, other.limited),
+            (&mut self.shadowed, other.shadowed),
+            (&mut self.expired, other.expired),
+            (&mut self.allowed, other.allowed),
+            (&mut self.below_rate, other.below_rate),
+        ];
+        for (sum, one) in pairs {
+            *sum = sum.saturating_add(one);
+        }
+    }
+}
+
 impl BlockStats {
+    /// Adds another CPU's statistics to these.
+    pub fn add(&mut self, other: &Self) {
+        let pairs = [
+            (&mut self.dropped_packets, other.dropped_packets),
+            (&mut self.dropped_bytes, other.dropped_bytes),
+            (&mut self.passed_packets, other.passed_packets),
+            (&mut self.shadow_packets, other.shadow_packets),
+            (&mut self.shadow_bytes, other.shadow_bytes),
+        ];
+        for (sum, one) in pairs {
+            *sum = sum.saturating_add(one);
+        }
+        self.first_ns = match (self.first_ns, other.first_ns) {
+            (0, time) | (time, 0) => time,
+            (one, other) => one.min(other),
+        };
+        self.last_ns = self.last_ns.max(other.last_ns);
+    }
+
     /// Counts one frame that an entry acted on ([`Ruling::acted`]).
     #[inline(always)]
     pub fn count(&mut self, ruling: &Ruling, bytes: u64) {

@@ -98,14 +98,14 @@ pub enum KernelError {
         interface: String,
     },
     /// A blocklist table is full.
-    #[error("the {table} table is full at {capacity} entries; raise `{setting}`, or remove blocks (`weir unblock`)")]
+    #[error("the {table} table is full at {capacity} entries; {remedy}, or remove some (`weir unblock`)")]
     BlocklistFull {
         /// Which one.
         table: &'static str,
         /// Its size.
         capacity: u32,
-        /// The setting that gives its size.
-        setting: &'static str,
+        /// What makes room.
+        remedy: &'static str,
     },
     /// What was read back is not what was written.
     #[error("the kernel did not keep the block of `{target}`: wrote {wrote}, read {read}")]

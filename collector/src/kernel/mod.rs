@@ -13,27 +13,40 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use aya::Ebpf;
-use flows_common::{ClockSource, FlowCounters, FlowKey, PeerCounters, PeerKey};
+use flows_common::{
+    ClockSource, Direction, FlowCounters, FlowKey, GuardLedger, PeerCounters, PeerKey,
+};
 use model::Window;
 
 mod attach;
+mod block;
+mod blocklist;
 mod drain;
 mod error;
+mod guard_maps;
 mod interfaces;
 mod object;
 mod pin;
 mod shards;
+mod slots;
 mod syscall;
+mod target;
+mod test_run;
 
 pub use attach::{AttachOptions, Attached, GuardHook, TcHook, TcPreference, XdpPreference};
+pub use block::{Block, BlockAction, RateLimit};
+pub use blocklist::{BlockCount, Blocked, Blocklist};
 pub use error::KernelError;
 pub use interfaces::InterfaceName;
 pub use pin::is_bpffs;
 pub use shards::{capacity_per_cpu, memory_bytes};
 pub use syscall::{TestRun, boot_ns};
+pub use target::Target;
+pub use test_run::SkbContext;
 
 use attach::Attachment;
 use drain::Drain;
+use guard_maps::GuardMaps;
 use pin::Pins;
 use shards::{Cpus, Shards};
 
@@ -87,6 +100,7 @@ pub struct Kernel {
     attachments: BTreeMap<InterfaceName, Attachment>,
     object: Ebpf,
     drain: Drain,
+    blocklist: Blocklist,
     pins: Option<Pins>,
 }
 
@@ -111,7 +125,10 @@ impl Kernel {
         let control = object::map(&object, "CONTROL")?;
         let ledger = object::map(&object, "LEDGER")?;
         let drain = Drain::new(control, ledger, flows, peers, &cpus, boot_ns());
-        Ok(Self { attachments: BTreeMap::new(), object, drain, pins })
+        let guard =
+            GuardMaps::of(&object, options.block_capacity, options.stats_slots, cpus.possible)?;
+        let blocklist = Blocklist::new(guard)?;
+        Ok(Self { attachments: BTreeMap::new(), object, drain, blocklist, pins })
     }
 
     /// Attaches the programs to an interface of the calling thread's network namespace.
@@ -151,6 +168,36 @@ impl Kernel {
     /// `now_ns` is [`boot_ns`]. Blocks for an RCU grace period (a few to some tens of ms).
     pub fn drain(&mut self, now_ns: u64) -> Result<Window, KernelError> {
         self.drain.drain(now_ns)
+    }
+
+    /// A handle on the blocklist, for another task to use.
+    #[must_use]
+    pub fn blocklist(&self) -> Blocklist {
+        self.blocklist.clone()
+    }
+
+    /// What the guard decided since it was loaded, all CPUs together.
+    pub fn guard_ledger(&self) -> Result<GuardLedger, KernelError> {
+        self.blocklist.ledger()
+    }
+
+    /// Runs a flow program on a frame, `repeat` times; the flow tables count it as often, on
+    /// the loopback interface.
+    ///
+    /// For conformance tests and benches. The kernel refuses frames below 14 bytes.
+    pub fn test_run_tc(
+        &mut self,
+        direction: Direction,
+        frame: &[u8],
+        context: &SkbContext,
+        repeat: u32,
+    ) -> Result<TestRun, KernelError> {
+        test_run::tc(&mut self.object, direction, frame, context, repeat)
+    }
+
+    /// Runs the guard on a frame, `repeat` times; its ledger counts it as often.
+    pub fn test_run_xdp(&mut self, frame: &[u8], repeat: u32) -> Result<TestRun, KernelError> {
+        test_run::xdp(&mut self.object, frame, repeat)
     }
 
     /// Entries that one CPU's tables hold: flows, peers.

@@ -1,0 +1,203 @@
+//! The blocklist: what the guard drops, limits or shadows, and what it never touches.
+//!
+//! A [`Blocklist`] is a handle; clones share one state and may be used from several tasks. Every
+//! write is read back, so that a block that is reported is a block that is in force.
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use flows_common::{BlockEntry, BlockStats, GuardLedger};
+use ipnet::IpNet;
+
+use super::{block::Block, error::KernelError, guard_maps::GuardMaps, slots::Slots, target::Target};
+
+/// One live entry, as the kernel holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blocked {
+    /// What is blocked.
+    pub target: Target,
+    /// The entry.
+    pub entry: BlockEntry,
+}
+
+/// How many entries the tables hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BlockCount {
+    /// IPv4 addresses.
+    pub v4: usize,
+    /// IPv6 addresses.
+    pub v6: usize,
+    /// Prefixes.
+    pub prefixes: usize,
+}
+
+/// A handle on the guard's maps.
+#[derive(Clone, Debug)]
+pub struct Blocklist {
+    maps: Arc<GuardMaps>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug)]
+struct State {
+    slots: Slots,
+    prefixes: u32,
+}
+
+impl Blocklist {
+    /// Takes the maps over, with whatever an earlier process left in them.
+    pub(super) fn new(maps: GuardMaps) -> Result<Self, KernelError> {
+        let mut slots = Slots::new(maps.stats_slots);
+        let found = maps.entries()?;
+        slots.take(found.iter().map(|blocked| blocked.entry.slot));
+        let prefixes =
+            found.iter().filter(|blocked| matches!(blocked.target, Target::Prefix(_))).count();
+        let state = State { slots, prefixes: u32::try_from(prefixes).unwrap_or(u32::MAX) };
+        maps.tell_prefixes(state.prefixes)?;
+        Ok(Self { maps: Arc::new(maps), state: Arc::new(Mutex::new(state)) })
+    }
+
+    /// Blocks an address or a prefix, or replaces its block; returns what the kernel now holds.
+    ///
+    /// A replaced entry keeps its statistics. In force when this returns.
+    pub fn insert(
+        &self,
+        target: Target,
+        block: &Block,
+        now_ns: u64,
+    ) -> Result<BlockEntry, KernelError> {
+        let mut state = self.state();
+        let before = self.maps.get(&target)?;
+        let slot = before.map_or_else(|| state.slots.give(), |entry| entry.slot);
+        let entry = block.entry(now_ns, slot);
+        if let Err(error) = self.maps.put(&target, &entry) {
+            if before.is_none() {
+                state.slots.give_back(slot);
+            }
+            return Err(error);
+        }
+        if before.is_none() && matches!(target, Target::Prefix(_)) {
+            state.prefixes += 1;
+            self.maps.tell_prefixes(state.prefixes)?;
+        }
+        let kept = self.maps.get(&target)?;
+        match kept {
+            // The kernel may have taken turns on a rate since.
+            Some(kept) if BlockEntry { arrival_ns: entry.arrival_ns, ..kept } == entry => Ok(kept),
+            kept => Err(KernelError::NotKept {
+                target: target.to_string(),
+                wrote: format!("{entry:?}"),
+                read: format!("{kept:?}"),
+            }),
+        }
+    }
+
+    /// Blocks many addresses in one go (a batch per family), each with the shared statistics
+    /// slot; returns how many are in force.
+    ///
+    /// A million takes about a second. Addresses that are blocked already lose their own slot.
+    pub fn insert_all(
+        &self,
+        addresses: &[IpAddr],
+        block: &Block,
+        now_ns: u64,
+    ) -> Result<usize, KernelError> {
+        let _state = self.state();
+        self.maps.put_all(addresses, &block.entry(now_ns, Slots::SHARED))
+    }
+
+    /// Removes a block; tells whether there was one.
+    pub fn remove(&self, target: &Target) -> Result<bool, KernelError> {
+        self.remove_locked(&mut self.state(), target)
+    }
+
+    /// The entry of exactly this address or prefix.
+    pub fn get(&self, target: &Target) -> Result<Option<BlockEntry>, KernelError> {
+        self.maps.get(target)
+    }
+
+    /// All entries, those past their lease included, in no order.
+    pub fn list(&self) -> Result<Vec<Blocked>, KernelError> {
+        self.maps.entries()
+    }
+
+    /// How many entries the tables hold, those past their lease included. Reads them all.
+    pub fn count(&self) -> Result<BlockCount, KernelError> {
+        Ok(self.list()?.iter().fold(BlockCount::default(), |mut count, blocked| {
+            match blocked.target {
+                Target::Address(IpAddr::V4(_)) => count.v4 += 1,
+                Target::Address(IpAddr::V6(_)) => count.v6 += 1,
+                Target::Prefix(_) => count.prefixes += 1,
+            }
+            count
+        }))
+    }
+
+    /// Removes the entries past their lease and returns them. The kernel ignores them anyway:
+    /// this only makes room.
+    pub fn expire(&self, now_ns: u64) -> Result<Vec<Blocked>, KernelError> {
+        let mut expired = self.maps.entries()?;
+        expired.retain(|blocked| blocked.entry.expires_ns <= now_ns);
+        let mut state = self.state();
+        for blocked in &expired {
+            // One that was renewed since the list was read stays.
+            let renewed = self
+                .maps
+                .get(&blocked.target)?
+                .is_some_and(|entry| entry.expires_ns > now_ns);
+            if !renewed {
+                self.remove_locked(&mut state, &blocked.target)?;
+            }
+        }
+        Ok(expired)
+    }
+
+    /// Never blocks what lies in this prefix, whatever is on the blocklist.
+    pub fn allow(&self, prefix: IpNet) -> Result<(), KernelError> {
+        self.maps.allow(&Target::prefix_key(prefix))
+    }
+
+    /// Takes a prefix off the allowlist; tells whether it was there.
+    pub fn disallow(&self, prefix: IpNet) -> Result<bool, KernelError> {
+        self.maps.disallow(&Target::prefix_key(prefix))
+    }
+
+    /// The allowed prefixes.
+    pub fn allowed(&self) -> Result<Vec<IpNet>, KernelError> {
+        Ok(self.maps.allowed()?.iter().filter_map(Target::prefix_of).collect())
+    }
+
+    /// What the entries of a statistics slot met so far, all CPUs together.
+    pub fn stats(&self, slot: u32) -> Result<BlockStats, KernelError> {
+        self.maps.stats(slot)
+    }
+
+    /// What the guard decided since it was loaded, all CPUs together.
+    pub fn ledger(&self) -> Result<GuardLedger, KernelError> {
+        self.maps.ledger()
+    }
+
+    fn remove_locked(&self, state: &mut State, target: &Target) -> Result<bool, KernelError> {
+        let Some(entry) = self.maps.get(target)? else { return Ok(false) };
+        let removed = self.maps.remove(target)?;
+        if removed {
+            if entry.slot != Slots::SHARED {
+                self.maps.clear_stats(entry.slot)?;
+            }
+            state.slots.give_back(entry.slot);
+            if matches!(target, Target::Prefix(_)) {
+                state.prefixes = state.prefixes.saturating_sub(1);
+                self.maps.tell_prefixes(state.prefixes)?;
+            }
+        }
+        Ok(removed)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // What a panicking holder left is still true: it counts what the maps hold.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+

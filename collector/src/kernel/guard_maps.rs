@@ -1,0 +1,244 @@
+//! The guard's maps, read and written.
+
+use std::{
+    io,
+    net::IpAddr,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+use aya::{Ebpf, Pod};
+use flows_common::{BlockEntry, BlockStats, GuardControl, GuardLedger, PrefixKey};
+
+use super::{
+    blocklist::Blocked,
+    error::KernelError,
+    object,
+    syscall::{self, Batch},
+    target::Target,
+};
+
+/// Elements written by one system call.
+const BATCH: usize = 4_096;
+
+/// Descriptors of the guard's maps, and what their sizes are.
+#[derive(Debug)]
+pub(super) struct GuardMaps {
+    v4: OwnedFd,
+    v6: OwnedFd,
+    prefix: OwnedFd,
+    allow: OwnedFd,
+    stats: OwnedFd,
+    ledger: OwnedFd,
+    control: OwnedFd,
+    block_capacity: u32,
+    pub(super) stats_slots: u32,
+    cpus: usize,
+}
+
+impl GuardMaps {
+    /// Takes the maps of a loaded object.
+    pub(super) fn of(
+        object: &Ebpf,
+        block_capacity: u32,
+        stats_slots: u32,
+        cpus: u32,
+    ) -> Result<Self, KernelError> {
+        Ok(Self {
+            v4: object::map(object, "BLOCK_V4")?,
+            v6: object::map(object, "BLOCK_V6")?,
+            prefix: object::map(object, "BLOCK_PREFIX")?,
+            allow: object::map(object, "ALLOW")?,
+            stats: object::map(object, "BLOCK_STATS")?,
+            ledger: object::map(object, "GUARD")?,
+            control: object::map(object, "GUARD_CONTROL")?,
+            block_capacity,
+            stats_slots,
+            cpus: cpus as usize,
+        })
+    }
+
+    /// The entry of exactly this target.
+    pub(super) fn get(&self, target: &Target) -> Result<Option<BlockEntry>, KernelError> {
+        match *target {
+            Target::Address(IpAddr::V4(v4)) => syscall::lookup(self.v4.as_fd(), &v4.octets()),
+            Target::Address(IpAddr::V6(v6)) => syscall::lookup(self.v6.as_fd(), &v6.octets()),
+            Target::Prefix(prefix) => self.get_prefix(&Target::prefix_key(prefix)),
+        }
+        .map_err(KernelError::system("read a block"))
+    }
+
+    /// A trie's lookup finds the longest prefix, which may be a shorter one than asked for.
+    fn get_prefix(&self, wanted: &PrefixKey) -> io::Result<Option<BlockEntry>> {
+        Ok(read::<PrefixKey, BlockEntry>(self.prefix.as_fd())?
+            .into_iter()
+            .find_map(|(key, entry)| (key == *wanted).then_some(entry)))
+    }
+
+    /// Makes or replaces an entry.
+    pub(super) fn put(&self, target: &Target, entry: &BlockEntry) -> Result<(), KernelError> {
+        let any = syscall::ANY;
+        match *target {
+            Target::Address(IpAddr::V4(v4)) => {
+                syscall::update(self.v4.as_fd(), &v4.octets(), entry, any)
+                    .map_err(|error| self.refused("IPv4 block", error))
+            }
+            Target::Address(IpAddr::V6(v6)) => {
+                syscall::update(self.v6.as_fd(), &v6.octets(), entry, any)
+                    .map_err(|error| self.refused("IPv6 block", error))
+            }
+            Target::Prefix(prefix) => {
+                syscall::update(self.prefix.as_fd(), &Target::prefix_key(prefix), entry, any)
+                    .map_err(|error| prefixes_refused("prefix block", PREFIX_CAPACITY, error))
+            }
+        }
+    }
+
+    /// Makes or replaces the entries of many addresses; returns how many.
+    pub(super) fn put_all(
+        &self,
+        addresses: &[IpAddr],
+        entry: &BlockEntry,
+    ) -> Result<usize, KernelError> {
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for address in addresses {
+            match address.to_canonical() {
+                IpAddr::V4(address) => v4.push(address.octets()),
+                IpAddr::V6(address) => v6.push(address.octets()),
+            }
+        }
+        let written = self.put_batches(self.v4.as_fd(), "IPv4 block", &v4, entry)?;
+        Ok(written + self.put_batches(self.v6.as_fd(), "IPv6 block", &v6, entry)?)
+    }
+
+    fn put_batches<K: Pod>(
+        &self,
+        map: BorrowedFd<'_>,
+        table: &'static str,
+        keys: &[K],
+        entry: &BlockEntry,
+    ) -> Result<usize, KernelError> {
+        let values = vec![*entry; keys.len().min(BATCH)];
+        for keys in keys.chunks(BATCH) {
+            let (_, result) = syscall::update_batch(map, keys, &values[..keys.len()]);
+            result.map_err(|error| self.refused(table, error))?;
+        }
+        Ok(keys.len())
+    }
+
+    /// Removes an entry; tells whether there was one.
+    pub(super) fn remove(&self, target: &Target) -> Result<bool, KernelError> {
+        match *target {
+            Target::Address(IpAddr::V4(v4)) => syscall::delete(self.v4.as_fd(), &v4.octets()),
+            Target::Address(IpAddr::V6(v6)) => syscall::delete(self.v6.as_fd(), &v6.octets()),
+            Target::Prefix(prefix) => {
+                syscall::delete(self.prefix.as_fd(), &Target::prefix_key(prefix))
+            }
+        }
+        .map_err(KernelError::system("remove a block"))
+    }
+
+    /// Every entry of the three tables.
+    pub(super) fn entries(&self) -> Result<Vec<Blocked>, KernelError> {
+        let listed = || -> io::Result<Vec<Blocked>> {
+            let v4 = read::<[u8; 4], _>(self.v4.as_fd())?;
+            let v6 = read::<[u8; 16], _>(self.v6.as_fd())?;
+            let prefixes = read::<PrefixKey, _>(self.prefix.as_fd())?;
+            let v4 = v4.into_iter().map(|(key, entry)| Blocked {
+                target: Target::Address(IpAddr::from(key)),
+                entry,
+            });
+            let v6 = v6.into_iter().map(|(key, entry)| Blocked {
+                target: Target::Address(IpAddr::from(key)),
+                entry,
+            });
+            let prefixes = prefixes.into_iter().filter_map(|(key, entry)| {
+                Some(Blocked { target: Target::Prefix(Target::prefix_of(&key)?), entry })
+            });
+            Ok(v4.chain(v6).chain(prefixes).collect())
+        };
+        listed().map_err(KernelError::system("list the blocks"))
+    }
+
+    /// Tells the programs how many prefixes there are to look up.
+    pub(super) fn tell_prefixes(&self, blocked_prefixes: u32) -> Result<(), KernelError> {
+        let control = GuardControl { blocked_prefixes, reserved: 0 };
+        syscall::update(self.control.as_fd(), &0_u32, &control, syscall::ANY)
+            .map_err(KernelError::system("count the prefixes"))
+    }
+
+    pub(super) fn allow(&self, prefix: &PrefixKey) -> Result<(), KernelError> {
+        syscall::update(self.allow.as_fd(), prefix, &1_u32, syscall::ANY)
+            .map_err(|error| prefixes_refused("allow", ALLOW_CAPACITY, error))
+    }
+
+    pub(super) fn disallow(&self, prefix: &PrefixKey) -> Result<bool, KernelError> {
+        syscall::delete(self.allow.as_fd(), prefix)
+            .map_err(KernelError::system("remove an allowed prefix"))
+    }
+
+    pub(super) fn allowed(&self) -> Result<Vec<PrefixKey>, KernelError> {
+        let listed = read::<PrefixKey, u32>(self.allow.as_fd())
+            .map_err(KernelError::system("list the allowed prefixes"))?;
+        Ok(listed.into_iter().map(|(key, _)| key).collect())
+    }
+
+    /// One statistics slot, all CPUs together.
+    pub(super) fn stats(&self, slot: u32) -> Result<BlockStats, KernelError> {
+        let mut each = vec![BlockStats::default(); self.cpus];
+        syscall::lookup_per_cpu(self.stats.as_fd(), &slot, &mut each)
+            .map_err(KernelError::system("read a block's statistics"))?;
+        let mut sum = BlockStats::default();
+        for one in &each {
+            sum.add(one);
+        }
+        Ok(sum)
+    }
+
+    /// Sets a statistics slot to zero.
+    pub(super) fn clear_stats(&self, slot: u32) -> Result<(), KernelError> {
+        let zero = vec![BlockStats::default(); self.cpus];
+        syscall::update_per_cpu(self.stats.as_fd(), &slot, &zero)
+            .map_err(KernelError::system("clear a block's statistics"))
+    }
+
+    /// What the guard decided, all CPUs together.
+    pub(super) fn ledger(&self) -> Result<GuardLedger, KernelError> {
+        let mut each = vec![GuardLedger::default(); self.cpus];
+        syscall::lookup_per_cpu(self.ledger.as_fd(), &0_u32, &mut each)
+            .map_err(KernelError::system("read the guard's ledger"))?;
+        let mut sum = GuardLedger::default();
+        for one in &each {
+            sum.add(one);
+        }
+        Ok(sum)
+    }
+
+    fn refused(&self, table: &'static str, error: io::Error) -> KernelError {
+        if error.raw_os_error() == Some(libc::E2BIG) {
+            return KernelError::BlocklistFull {
+                table,
+                capacity: self.block_capacity,
+                remedy: "raise the block capacity",
+            };
+        }
+        KernelError::System { action: "write a block", source: error }
+    }
+}
+
+/// Most blocked prefixes; the size of the map in the object.
+const PREFIX_CAPACITY: u32 = 16_384;
+/// Most allowed prefixes; the size of the map in the object.
+const ALLOW_CAPACITY: u32 = 65_536;
+
+fn prefixes_refused(table: &'static str, capacity: u32, error: io::Error) -> KernelError {
+    if error.raw_os_error() == Some(libc::ENOSPC) {
+        return KernelError::BlocklistFull { table, capacity, remedy: "join prefixes" };
+    }
+    KernelError::System { action: "write a prefix", source: error }
+}
+
+fn read<K: Pod, V: Pod>(map: BorrowedFd<'_>) -> io::Result<Vec<(K, V)>> {
+    let (mut keys, mut values) = (Vec::new(), Vec::new());
+    syscall::read_batches(map, Batch::Read, &mut keys, &mut values)?;
+    Ok(keys.into_iter().zip(values).collect())
+}
