@@ -1,0 +1,100 @@
+//! What is measured, one module a section.
+
+mod replay;
+mod scoring;
+mod training;
+
+use crate::{
+    measurement::Measurement,
+    report::SectionReport,
+    statistics::timed,
+};
+
+/// How much is done for a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// What a number that is quoted needs.
+    Full,
+    /// Enough to see that everything runs and where a number lies.
+    Quick,
+}
+
+impl Effort {
+    /// One of two sizes.
+    #[must_use]
+    pub const fn of<T: Copy>(self, full: T, quick: T) -> T {
+        match self {
+            Self::Full => full,
+            Self::Quick => quick,
+        }
+    }
+}
+
+/// Measures one section; its error becomes a row that failed.
+type Measure = fn(Effort) -> anyhow::Result<Vec<Measurement>>;
+
+/// A part of the table that can be asked for by name.
+#[derive(Clone, Copy, Debug)]
+pub struct Section {
+    /// As `--only` takes it.
+    pub name: &'static str,
+    /// One line about it.
+    pub about: &'static str,
+    measure: Measure,
+}
+
+/// All of them, in the table's order.
+pub const SECTIONS: [Section; 3] = [
+    Section {
+        name: "scoring",
+        about: "rows scored per second, at batch and one by one, beside scikit-learn",
+        measure: scoring::measure,
+    },
+    Section {
+        name: "training",
+        about: "growing a forest from 1 M rows, beside scikit-learn",
+        measure: training::measure,
+    },
+    Section {
+        name: "replay",
+        about: "packets per second from a capture to windows",
+        measure: replay::measure,
+    },
+];
+
+impl Section {
+    /// The section of that name.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<&'static Self> {
+        SECTIONS.iter().find(|section| section.name == name)
+    }
+
+    /// Measures it. What fails is a row of the report, so that the other sections are not lost.
+    #[must_use]
+    pub fn run(&self, effort: Effort) -> SectionReport {
+        let (seconds, measured) = timed(|| (self.measure)(effort));
+        let measurements = measured
+            .unwrap_or_else(|error| vec![Measurement::failed(self.about, format!("{error:#}"))]);
+        SectionReport { section: self.name, seconds, measurements }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_section_is_found_by_its_own_name() {
+        for section in SECTIONS {
+            assert_eq!(Section::by_name(section.name).map(|found| found.name), Some(section.name));
+        }
+        assert!(Section::by_name("nothing").is_none());
+    }
+
+    #[test]
+    fn a_section_that_fails_is_a_row_of_its_own() {
+        let section = Section { name: "x", about: "what", measure: |_| anyhow::bail!("broken") };
+        let report = section.run(Effort::Quick);
+        assert_eq!(report.measurements, [Measurement::failed("what", "broken")]);
+    }
+}
