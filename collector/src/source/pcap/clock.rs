@@ -23,14 +23,8 @@ enum Ticks {
 }
 
 impl Resolution {
-    pub(super) const MICROSECONDS: Self = Self {
-        ticks: Ticks::Coarse(1_000),
-        offset_s: 0,
-    };
-    pub(super) const NANOSECONDS: Self = Self {
-        ticks: Ticks::Coarse(1),
-        offset_s: 0,
-    };
+    pub(super) const MICROSECONDS: Self = Self { ticks: Ticks::Coarse(1_000), offset_s: 0 };
+    pub(super) const NANOSECONDS: Self = Self { ticks: Ticks::Coarse(1), offset_s: 0 };
 
     /// From pcapng's `if_tsresol` (10⁻ⁿ seconds, or 2⁻ⁿ with the top bit set) and `if_tsoffset`
     /// (seconds to add).
@@ -86,19 +80,8 @@ pub(super) struct ReplayClock {
 
 impl ReplayClock {
     pub(super) const fn new(tolerance_ns: u64) -> Self {
-        let report = ClockReport {
-            backwards: 0,
-            late: 0,
-            jumps: 0,
-        };
-        Self {
-            tolerance_ns,
-            window_start_ns: 0,
-            last_own_ns: 0,
-            last_ns: 0,
-            shift_ns: 0,
-            report,
-        }
+        let report = ClockReport { backwards: 0, late: 0, jumps: 0 };
+        Self { tolerance_ns, window_start_ns: 0, last_own_ns: 0, last_ns: 0, shift_ns: 0, report }
     }
 
     /// The time that a frame counts at, never before the open window.
@@ -160,15 +143,9 @@ mod tests {
         assert_eq!(Resolution::of_interface(6, 0), Resolution::MICROSECONDS);
         assert_eq!(Resolution::of_interface(9, 0), Resolution::NANOSECONDS);
         assert_eq!(Resolution::of_interface(0, 3).time_ns(2), 5 * SECOND);
-        assert_eq!(
-            Resolution::of_interface(3, -1).time_ns(2_500),
-            1_500_000_000
-        );
+        assert_eq!(Resolution::of_interface(3, -1).time_ns(2_500), 1_500_000_000);
         assert_eq!(Resolution::of_interface(12, 0).time_ns(1_999), 1);
-        assert_eq!(
-            Resolution::of_interface(0x8a, 0).time_ns(1_536),
-            1_500_000_000
-        );
+        assert_eq!(Resolution::of_interface(0x8a, 0).time_ns(1_536), 1_500_000_000);
     }
 
     #[test]
@@ -184,28 +161,14 @@ mod tests {
     fn a_frame_out_of_order_within_its_window_keeps_its_time() {
         let mut clock = clock_in_window_100();
         assert_eq!(clock.place(100 * SECOND + 3), 100 * SECOND + 3);
-        assert_eq!(
-            clock.report(),
-            ClockReport {
-                backwards: 1,
-                late: 0,
-                jumps: 0
-            }
-        );
+        assert_eq!(clock.report(), ClockReport { backwards: 1, late: 0, jumps: 0 });
     }
 
     #[test]
     fn a_late_frame_counts_at_the_start_of_the_open_window() {
         let mut clock = clock_in_window_100();
         assert_eq!(clock.place(99 * SECOND), 100 * SECOND);
-        assert_eq!(
-            clock.report(),
-            ClockReport {
-                backwards: 1,
-                late: 1,
-                jumps: 0
-            }
-        );
+        assert_eq!(clock.report(), ClockReport { backwards: 1, late: 1, jumps: 0 });
     }
 
     #[test]
@@ -213,14 +176,7 @@ mod tests {
         let mut clock = clock_in_window_100();
         assert_eq!(clock.place(20 * SECOND), 100 * SECOND + 7);
         assert_eq!(clock.place(21 * SECOND), 101 * SECOND + 7);
-        assert_eq!(
-            clock.report(),
-            ClockReport {
-                backwards: 1,
-                late: 0,
-                jumps: 1
-            }
-        );
+        assert_eq!(clock.report(), ClockReport { backwards: 1, late: 0, jumps: 1 });
     }
 
     #[test]
@@ -230,10 +186,7 @@ mod tests {
             let ahead = clock.place((100 + second) * SECOND);
             clock.open_window(ahead);
             let behind = clock.place((20 + second) * SECOND);
-            assert!(
-                behind < ahead + SECOND,
-                "at {second} s: {behind} against {ahead}"
-            );
+            assert!(behind < ahead + SECOND, "at {second} s: {behind} against {ahead}");
         }
     }
 }

@@ -51,31 +51,21 @@ impl HomeNet {
     /// Makes the addresses of these prefixes local, and no other.
     #[must_use]
     pub fn new(prefixes: impl IntoIterator<Item = IpNet>) -> Self {
-        Self {
-            prefixes: prefixes.into_iter().map(Prefix::of).collect(),
-        }
+        Self { prefixes: prefixes.into_iter().map(Prefix::of).collect() }
     }
 
     /// Whether an address in the 16-byte form is local.
     #[must_use]
     pub fn contains(&self, address: &[u8; 16]) -> bool {
         let address = u128::from_be_bytes(*address);
-        self.prefixes
-            .iter()
-            .any(|prefix| address & prefix.mask == prefix.address)
+        self.prefixes.iter().any(|prefix| address & prefix.mask == prefix.address)
     }
 
     /// The way a packet went; `marked` is what the capture says of it.
     #[must_use]
     pub fn direction(&self, packet: &Packet, marked: Option<Direction>) -> Direction {
-        let source = Endpoint {
-            address: packet.source,
-            port: packet.source_port,
-        };
-        let destination = Endpoint {
-            address: packet.destination,
-            port: packet.destination_port,
-        };
+        let source = Endpoint { address: packet.source, port: packet.source_port };
+        let destination = Endpoint { address: packet.destination, port: packet.destination_port };
         self.between(source, destination, marked)
     }
 
@@ -86,18 +76,8 @@ impl HomeNet {
         destination: [u8; 16],
         marked: Option<Direction>,
     ) -> Direction {
-        let source = Endpoint {
-            address: source,
-            port: 0,
-        };
-        self.between(
-            source,
-            Endpoint {
-                address: destination,
-                port: 0,
-            },
-            marked,
-        )
+        let source = Endpoint { address: source, port: 0 };
+        self.between(source, Endpoint { address: destination, port: 0 }, marked)
     }
 
     fn between(
@@ -106,10 +86,7 @@ impl HomeNet {
         destination: Endpoint,
         marked: Option<Direction>,
     ) -> Direction {
-        match (
-            self.contains(&source.address),
-            self.contains(&destination.address),
-        ) {
+        match (self.contains(&source.address), self.contains(&destination.address)) {
             (true, false) => Direction::Egress,
             (false, true) => Direction::Ingress,
             _ => marked.unwrap_or({
@@ -138,17 +115,11 @@ impl Endpoint {
 impl Prefix {
     fn of(net: IpNet) -> Self {
         let (address, length) = match net {
-            IpNet::V4(v4) => (
-                map_v4(v4.network().octets()),
-                96 + u32::from(v4.prefix_len()),
-            ),
+            IpNet::V4(v4) => (map_v4(v4.network().octets()), 96 + u32::from(v4.prefix_len())),
             IpNet::V6(v6) => (v6.network().octets(), u32::from(v6.prefix_len())),
         };
         let mask = u128::MAX.checked_shl(128 - length).unwrap_or(0);
-        Self {
-            address: u128::from_be_bytes(address) & mask,
-            mask,
-        }
+        Self { address: u128::from_be_bytes(address) & mask, mask }
     }
 }
 
@@ -165,10 +136,7 @@ mod tests {
     }
 
     fn way(source: ([u8; 4], u16), destination: ([u8; 4], u16)) -> Direction {
-        let end = |(address, port)| Endpoint {
-            address: map_v4(address),
-            port,
-        };
+        let end = |(address, port)| Endpoint { address: map_v4(address), port };
         home().between(end(source), end(destination), None)
     }
 
@@ -202,10 +170,7 @@ mod tests {
         }
         let local = map_v4(HOME);
         let marked = Some(Direction::Ingress);
-        assert_eq!(
-            net.direction_of_addresses(local, other, marked),
-            Direction::Egress
-        );
+        assert_eq!(net.direction_of_addresses(local, other, marked), Direction::Egress);
     }
 
     #[test]

@@ -67,11 +67,7 @@ impl Link {
         let (header, above) = bytes.split_at(usize::from(self.header()));
         let ether_type = match self {
             Self::Ethernet => {
-                return Ethernet {
-                    bytes,
-                    wire_length,
-                    direction: None,
-                };
+                return Ethernet { bytes, wire_length, direction: None };
             }
             Self::CookedV1 => [header[14], header[15]],
             Self::CookedV2 => [header[0], header[1]],
@@ -85,11 +81,7 @@ impl Link {
         let wire_length = wire_length
             .saturating_add(u32::from(ETHERNET_HEADER))
             .saturating_sub(u32::from(self.header()));
-        Ethernet {
-            bytes: scratch,
-            wire_length,
-            direction: self.sent_or_received(header),
-        }
+        Ethernet { bytes: scratch, wire_length, direction: self.sent_or_received(header) }
     }
 
     /// The way the frame went, where the link's header tells.
@@ -119,11 +111,7 @@ fn ether_type_of_version(packet: &[u8]) -> [u8; 2] {
 /// By the address family, in the byte order of the host that captured.
 fn ether_type_of_family(family: [u8; 4]) -> [u8; 2] {
     let little = u32::from_le_bytes(family);
-    let family = if little > u32::from(u16::MAX) {
-        little.swap_bytes()
-    } else {
-        little
-    };
+    let family = if little > u32::from(u16::MAX) { little.swap_bytes() } else { little };
     match family {
         2 => IPV4,
         // Linux, NetBSD, FreeBSD, macOS: each has its own number for IPv6.

@@ -20,6 +20,8 @@ mod link;
 mod reader;
 mod replay;
 mod report;
+#[cfg(test)]
+mod sample;
 mod section;
 mod table;
 mod tables;

@@ -26,11 +26,7 @@ impl Default for ReplayOptions {
     /// Windows of one second, 65,536 flows and as many peers, private addresses local.
     fn default() -> Self {
         const SECOND_NS: NonZeroU64 = NonZeroU64::new(1_000_000_000).unwrap();
-        Self {
-            window_ns: SECOND_NS,
-            capacity: 65_536,
-            home: HomeNet::default(),
-        }
+        Self { window_ns: SECOND_NS, capacity: 65_536, home: HomeNet::default() }
     }
 }
 
@@ -145,10 +141,7 @@ impl Replay {
     /// What was read so far, and what the clock did.
     #[must_use]
     pub const fn report(&self) -> ReplayReport {
-        ReplayReport {
-            capture: *self.reader.report(),
-            clock: self.clock.report(),
-        }
+        ReplayReport { capture: *self.reader.report(), clock: self.clock.report() }
     }
 
     fn close(&mut self) -> Option<Window> {
@@ -200,5 +193,126 @@ fn direction_of_rejected(home: &HomeNet, frame: &Frame<'_>) -> Direction {
             home.direction_of_addresses(source, destination, frame.direction)
         }
         _ => frame.direction.unwrap_or(Direction::Ingress),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{ETHERNET, Format, SECOND, Sample, reader, udp};
+    use super::*;
+
+    const START: u64 = 1_500_000_000;
+
+    fn replay(frames: &[Sample], options: ReplayOptions) -> Replay {
+        Replay::new(reader(Format::PCAP.write(ETHERNET, frames)), options)
+    }
+
+    fn windows(frames: &[Sample], options: ReplayOptions) -> Vec<Window> {
+        replay(frames, options).collect::<Result<_, _>>().expect("the sample is whole")
+    }
+
+    /// `count` frames of as many flows, evenly over `seconds`.
+    fn flows(count: u16, seconds: u64) -> Vec<Sample> {
+        (0..count)
+            .map(|number| {
+                let after = u64::from(number) * seconds * SECOND / u64::from(count);
+                (START * SECOND + after / 1_000 * 1_000, udp(1, 2, number))
+            })
+            .collect()
+    }
+
+    fn frames_of(window: &Window) -> u64 {
+        window.ledger.frames.iter().sum()
+    }
+
+    #[test]
+    fn each_frame_lands_in_exactly_one_window() {
+        let windows = windows(&flows(1_000, 7), ReplayOptions::default());
+        assert_eq!(windows.len(), 7);
+        assert_eq!(windows.iter().map(frames_of).sum::<u64>(), 1_000);
+        for (second, window) in (START..).zip(&windows) {
+            assert_eq!(window.span().start_ns, second * SECOND);
+            assert_eq!(window.span().duration_ns(), SECOND);
+            assert_eq!((window.imbalance(), window.is_lossy()), (0, false));
+            assert_eq!(window.flows.len() as u64, frames_of(window));
+        }
+    }
+
+    #[test]
+    fn the_same_capture_gives_the_same_windows() {
+        let once = windows(&flows(500, 3), ReplayOptions::default());
+        assert_eq!(windows(&flows(500, 3), ReplayOptions::default()), once);
+        assert!(once.iter().all(|window| window.flows.is_sorted_by_key(|(key, _)| *key)));
+    }
+
+    #[test]
+    fn a_second_without_frames_has_no_window() {
+        let frames = [0, 3].map(|after| ((START + after) * SECOND, udp(1, 2, 53)));
+        let starts: Vec<u64> = windows(&frames, ReplayOptions::default())
+            .iter()
+            .map(|window| window.start_ns / SECOND - START)
+            .collect();
+        assert_eq!(starts, [0, 3]);
+    }
+
+    #[test]
+    fn a_window_may_be_of_any_length() {
+        for (length, count) in [(Duration::from_millis(100), 70), (Duration::from_mins(1), 1)] {
+            let options = ReplayOptions::default().window(length);
+            assert_eq!(windows(&flows(700, 7), options).len(), count, "{length:?}");
+        }
+        assert_eq!(windows(&flows(5, 1), ReplayOptions::default().window(Duration::ZERO)).len(), 5);
+        assert_eq!(windows(&flows(5, 1), ReplayOptions::default().window(Duration::MAX)).len(), 1);
+    }
+
+    #[test]
+    fn a_full_table_evicts_and_the_window_still_balances() {
+        let windows = windows(&flows(300, 1), ReplayOptions::default().capacity(16));
+        let [window] = &windows[..] else { panic!("one second, one window") };
+        assert_eq!(
+            (window.flows.len(), window.evicted_flows, window.evicted_packets),
+            (16, 284, 284)
+        );
+        assert_eq!((window.imbalance(), window.is_lossy()), (0, true));
+        assert_eq!(window.ledger.flow_inserts, 300);
+    }
+
+    #[test]
+    fn what_is_local_decides_the_direction() {
+        let home = HomeNet::new(["192.0.2.1/32".parse().expect("a prefix")]);
+        let frames = [(START * SECOND, udp(1, 2, 53)), (START * SECOND, udp(2, 1, 53))];
+        let windows = windows(&frames, ReplayOptions::default().home(home));
+        assert_eq!(windows[0].ledger.frames, [1, 1]);
+        let locals = windows[0].flows.iter().map(|(key, _)| key.local[15]);
+        assert!(locals.eq([1, 1]));
+    }
+
+    #[test]
+    fn windows_go_forward_whatever_the_clock_does() {
+        let mut frames = flows(200, 20);
+        frames.extend(flows(200, 20));
+        frames.extend(frames.clone().into_iter().rev());
+        frames.push((0, udp(1, 2, 53)));
+        frames.push((u64::from(u32::MAX) * SECOND, udp(1, 2, 53)));
+        frames.extend(flows(10, 2));
+        let mut replay = replay(&frames, ReplayOptions::default());
+        let windows: Vec<Window> = replay.by_ref().collect::<Result<_, _>>().expect("whole");
+        assert!(windows.is_sorted_by(|one, next| one.end_ns <= next.start_ns));
+        assert_eq!(windows.iter().map(frames_of).sum::<u64>(), frames.len() as u64);
+        assert!(windows.iter().all(|window| window.imbalance() == 0));
+        let clock = replay.report().clock;
+        assert!(clock.late > 0 && clock.jumps > 0 && clock.backwards > 0, "{clock:?}");
+    }
+
+    #[test]
+    fn damage_is_told_after_the_window_that_was_open() {
+        let mut file = Format::PCAP.write(ETHERNET, &flows(3, 1));
+        file.extend([0xff; 16]);
+        let mut replay = Replay::new(reader(file), ReplayOptions::default());
+        let window = replay.next_window().expect("a window first").expect("one");
+        assert_eq!(frames_of(&window), 3);
+        let message = replay.next_window().expect_err("then the damage").to_string();
+        assert!(message.contains("is damaged at byte"), "{message}");
+        assert_eq!(replay.next_window().expect("then nothing"), None);
     }
 }

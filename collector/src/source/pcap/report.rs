@@ -21,12 +21,8 @@ impl CaptureLoss {
     pub const COUNT: usize = 4;
 
     /// All causes, in the order of [`CaptureReport::losses`].
-    pub const ALL: [Self; Self::COUNT] = [
-        Self::CutFile,
-        Self::LinkType,
-        Self::TruncatedLink,
-        Self::UnknownInterface,
-    ];
+    pub const ALL: [Self; Self::COUNT] =
+        [Self::CutFile, Self::LinkType, Self::TruncatedLink, Self::UnknownInterface];
 
     /// The cause's place in [`CaptureReport::losses`].
     #[must_use]

@@ -19,6 +19,10 @@ const BLOCK_LIMIT: usize = 16 << 20;
 /// Interfaces kept of one section; frames of a later one count as [`CaptureLoss::UnknownInterface`].
 const INTERFACES_LIMIT: usize = 65_536;
 
+/// A section header's block type, the same in either byte order, and its byte order magic.
+const SECTION_HEADER: u32 = 0x0a0d_0d0a;
+const BYTE_ORDER: u32 = 0x1a2b_3c4d;
+
 /// Where the data of a pcapng packet block starts within it.
 const ENHANCED_DATA: usize = 28;
 const SIMPLE_DATA: usize = 12;
@@ -107,28 +111,28 @@ impl Section {
             Self::PcapNg(section) => &section.interfaces,
         };
         let first = interfaces.first()?;
-        interfaces
-            .iter()
-            .all(|interface| interface.link.is_none())
-            .then_some(first.number)
+        interfaces.iter().all(|interface| interface.link.is_none()).then_some(first.number)
     }
 
     /// The length that the record at the start of `bytes` declares, where it is told yet.
     pub(super) fn record_length(&self, bytes: &[u8]) -> Option<usize> {
         let word = |at: usize, big_endian: bool| {
             let word = *bytes.get(at..)?.first_chunk()?;
-            Some(if big_endian {
-                u32::from_be_bytes(word)
-            } else {
-                u32::from_le_bytes(word)
-            })
+            Some(if big_endian { u32::from_be_bytes(word) } else { u32::from_le_bytes(word) })
         };
         match self {
             Self::Pcap(pcap) => {
                 let captured = word(8, pcap.big_endian)? as usize;
                 Some(captured.saturating_add(pcap.record_header))
             }
-            Self::PcapNg(section) => Some(word(4, section.big_endian)? as usize),
+            Self::PcapNg(section) => {
+                // A section header is the one block that tells its own byte order.
+                let big_endian = match word(0, false)? {
+                    SECTION_HEADER => word(8, false)? != BYTE_ORDER,
+                    _ => section.big_endian,
+                };
+                Some(word(4, big_endian)? as usize)
+            }
         }
     }
 
@@ -227,16 +231,10 @@ impl PcapNg {
 
     /// The direction in `epb_flags`.
     fn marked_direction(&self, packet: &EnhancedPacketBlock<'_>) -> Option<Direction> {
-        let option = packet
-            .options
-            .iter()
-            .find(|option| option.code.0 == FLAGS_OPTION)?;
+        let option = packet.options.iter().find(|option| option.code.0 == FLAGS_OPTION)?;
         let word = *option.value.first_chunk()?;
-        let flags = if self.big_endian {
-            u32::from_be_bytes(word)
-        } else {
-            u32::from_le_bytes(word)
-        };
+        let flags =
+            if self.big_endian { u32::from_be_bytes(word) } else { u32::from_le_bytes(word) };
         match flags & 3 {
             1 => Some(Direction::Ingress),
             2 => Some(Direction::Egress),
@@ -257,10 +255,7 @@ impl PcapNg {
             0 => u32::MAX,
             length => length,
         };
-        let captured = packet
-            .data
-            .len()
-            .min(packet.origlen.min(snap_length) as usize);
+        let captured = packet.data.len().min(packet.origlen.min(snap_length) as usize);
         Content::Frame(Record {
             data: SIMPLE_DATA..SIMPLE_DATA + captured,
             time_ns: None,

@@ -55,10 +55,7 @@ impl<K: Copy + Eq + Hash, V: Copy + Default> LruTable<K, V> {
     pub(super) fn look_up(&mut self, key: &K) -> Lookup<'_, V> {
         let hash = self.hasher.hash_one(key);
         let entries = &self.entries;
-        let found = self
-            .index
-            .find(hash, |&at| entries[at as usize].key == *key)
-            .copied();
+        let found = self.index.find(hash, |&at| entries[at as usize].key == *key).copied();
         let (at, inserted, evicted) = match found {
             Some(at) => {
                 self.refresh(at);
@@ -85,11 +82,7 @@ impl<K: Copy + Eq + Hash, V: Copy + Default> LruTable<K, V> {
                 (at, true, Some(evicted))
             }
         };
-        Lookup {
-            value: &mut self.entries[at as usize].value,
-            inserted,
-            evicted,
-        }
+        Lookup { value: &mut self.entries[at as usize].value, inserted, evicted }
     }
 
     /// Takes all entries out, in no order; the table stays as large as it has grown.

@@ -49,17 +49,12 @@ impl Tables {
         let packet = match parsed {
             Ok(packet) => packet,
             Err(rejected) => {
-                self.ledger
-                    .see(direction, u64::from(frame.length), frame.segments());
+                self.ledger.see(direction, u64::from(frame.length), frame.segments());
                 self.ledger.lose(*rejected, frame.segments());
                 return;
             }
         };
-        self.ledger.see(
-            direction,
-            u64::from(frame.length),
-            u64::from(packet.segments),
-        );
+        self.ledger.see(direction, u64::from(frame.length), u64::from(packet.segments));
         let key = FlowKey::of(packet, direction, ifindex);
         let flow = self.flows.look_up(&key);
         self.ledger.flow_inserts += u64::from(flow.inserted);
@@ -69,9 +64,7 @@ impl Tables {
         }
         let news = update(flow.value, packet, direction, now_ns);
         if news.any() {
-            let peer = self.peers.look_up(&PeerKey {
-                address: key.remote,
-            });
+            let peer = self.peers.look_up(&PeerKey { address: key.remote });
             self.ledger.peer_inserts += u64::from(peer.inserted);
             note_peer(peer.value, &key, news, direction, now_ns);
         }
