@@ -17,10 +17,25 @@ use serde::Serialize;
 use crate::{Lab, LabError};
 use receive::Receiver;
 
-/// The most bytes a capture writes unless told otherwise.
-pub const DEFAULT_CAPTURE_BYTES: u64 = 256 << 20;
-/// The longest frame that is kept whole; offloads make frames of more than the MTU.
-const SNAPLEN: u32 = 262_144;
+/// The longest frame there is; offloads make frames of more than the MTU.
+const LONGEST_FRAME: u32 = 262_144;
+
+/// What a capture may keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CaptureBounds {
+    /// The most bytes of frames in the file; frames beyond it are only counted.
+    pub bytes: u64,
+    /// The most bytes kept of each frame, at most 262,144. The file still tells how long the
+    /// frame was.
+    pub snaplen: u32,
+}
+
+impl Default for CaptureBounds {
+    /// 256 MiB of whole frames.
+    fn default() -> Self {
+        Self { bytes: 256 << 20, snaplen: LONGEST_FRAME }
+    }
+}
 
 /// Where a capture listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,9 +53,9 @@ pub enum Tap {
 pub struct CaptureReport {
     /// Frames in the file.
     pub frames: u64,
-    /// Bytes of those frames.
+    /// Bytes kept of those frames.
     pub bytes: u64,
-    /// Frames that were cut to 262,144 bytes.
+    /// Frames that were cut to the snap length.
     pub truncated: u64,
     /// Frames that were not written because the file's bound was reached.
     pub beyond_bound: u64,
@@ -61,8 +76,9 @@ type Thread = JoinHandle<Result<Result<CaptureReport, LabError>, LabError>>;
 
 impl Lab {
     /// Captures what passes the protected host's `nth` interface (0 for `eth0`) into a pcap
-    /// file: Ethernet, nanoseconds, tags restored, at most `most_bytes` of frames.
+    /// file: Ethernet, nanoseconds, tags restored.
     ///
+    /// Frames handled by different CPUs may be out of order by some microseconds.
     /// Frames are in the file from the moment this returns. Checksums of frames made in the lab
     /// are only filled in where the lab has no offloads.
     pub fn capture(
@@ -70,18 +86,19 @@ impl Lab {
         path: &Path,
         tap: Tap,
         nth: usize,
-        most_bytes: u64,
+        bounds: CaptureBounds,
     ) -> Result<Capture, LabError> {
         let (namespace, interface) = self.tapped(tap, nth)?;
         let failed = |source| LabError::File { doing: "write", path: path.to_owned(), source };
-        let writer = open(path).map_err(failed)?;
+        let snaplen = bounds.snaplen.clamp(1, LONGEST_FRAME);
+        let writer = open(path, snaplen).map_err(failed)?;
         let receiver = namespace
-            .run(|| Receiver::open(&interface, SNAPLEN))?
+            .run(|| Receiver::open(&interface, snaplen))?
             .map_err(|error| LabError::system(format!("capture on {interface}"), error))?;
         let (end, ended) = UnixStream::pair().map_err(failed)?;
         let own = path.to_owned();
         let thread = namespace.spawn(&format!("capture {interface}"), move || {
-            write_all(receiver, writer, &ended, most_bytes).map_err(|source| LabError::File {
+            write_all(receiver, writer, &ended, bounds.bytes).map_err(|source| LabError::File {
                 doing: "write",
                 path: own,
                 source,
@@ -121,9 +138,9 @@ impl Drop for Capture {
     }
 }
 
-fn open(path: &Path) -> io::Result<PcapWriter<BufWriter<File>>> {
+fn open(path: &Path, snaplen: u32) -> io::Result<PcapWriter<BufWriter<File>>> {
     let header = PcapHeader {
-        snaplen: SNAPLEN,
+        snaplen,
         datalink: DataLink::ETHERNET,
         ts_resolution: TsResolution::NanoSecond,
         ..PcapHeader::default()

@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::net::namespace::Namespace;
-use crate::net::{namespace, sysctl, wiring};
+use crate::net::{namespace, ready, sysctl, wiring};
 use crate::plan::{Node, Plan};
 use crate::registry::{self, Registration};
 use crate::scenario::Attack;
@@ -211,10 +211,17 @@ impl Lab {
             self.namespaces.push((node.clone(), namespace));
         }
         switch.run(|| wiring::wire_switch(&self.plan, &self.namespaces, self.offloads))??;
-        self.switch = Some(switch);
+        let mut ports = Vec::new();
         for (node, namespace) in &self.namespaces {
             namespace.run(|| wiring::configure_member(node, self.offloads))??;
+            ports.extend(node.interfaces.iter().map(|link| wiring::port_name(node, link)));
         }
+        for (node, namespace) in &self.namespaces {
+            let links: Vec<String> = node.interfaces.iter().map(|l| l.name.clone()).collect();
+            namespace.run(|| ready::wait_for_links(&links))??;
+        }
+        switch.run(|| ready::wait_for_ports(&ports))??;
+        self.switch = Some(switch);
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! What benign clients noticed.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -81,8 +82,8 @@ pub struct ClientReport {
     pub addresses: Vec<std::net::IpAddr>,
     /// All requests of all kinds.
     pub total: RequestStats,
-    /// By kind, in the order of [`BenignKind::ALL`], those that occurred.
-    pub kinds: Vec<(BenignKind, RequestStats)>,
+    /// By kind, those that occurred.
+    pub kinds: BTreeMap<BenignKind, RequestStats>,
     /// Requests beyond the bound of samples, which are in no statistics.
     pub uncounted: u64,
     /// Each request in the order in which they ended.

@@ -3,5 +3,6 @@
 pub(crate) mod namespace;
 pub(crate) mod offload;
 pub(crate) mod packet;
+pub(crate) mod ready;
 pub(crate) mod sysctl;
 pub(crate) mod wiring;

@@ -5,15 +5,15 @@
 use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 
-use futures_util::TryStreamExt;
 use nix::errno::Errno;
+use rtnetlink::packet_route::address::AddressHeaderFlags;
 use rtnetlink::packet_route::link::{BridgeStpState, InfoData, InfoVeth, LinkMessage};
 use rtnetlink::packet_route::neighbour::NeighbourState;
 use rtnetlink::packet_route::route::RouteScope;
 use rtnetlink::{Handle, LinkBridge, LinkUnspec, LinkVeth, RouteMessageBuilder};
 
 use super::namespace::Namespace;
-use super::{offload, sysctl};
+use super::{offload, ready, sysctl};
 use crate::LabError;
 use crate::plan::{self, Interface, Node, Plan, Role, V4_PREFIX, V6_PREFIX};
 
@@ -179,7 +179,12 @@ async fn add_address(
     address: IpAddr,
     prefix: u8,
 ) -> Result<(), LabError> {
-    let request = netlink.address().add(index, address, prefix);
+    let mut request = netlink.address().add(index, address, prefix);
+    if address.is_ipv6() {
+        // Without the flag it stays tentative, and no one's source, until a worker of the
+        // kernel gets to it, even where duplicates are not looked for.
+        request.message_mut().header.flags |= AddressHeaderFlags::Nodad;
+    }
     request.execute().await.map_err(|error| refused(format!("add the address {address}"), &error))
 }
 
@@ -205,15 +210,7 @@ async fn set_up(netlink: &Handle, index: u32, name: &str) -> Result<(), LabError
 }
 
 async fn index_of(netlink: &Handle, name: &str) -> Result<u32, LabError> {
-    let mut links = netlink.link().get().match_name(name).execute();
-    match links.try_next().await {
-        Ok(Some(link)) => Ok(link.header.index),
-        Ok(None) => Err(LabError::Netlink {
-            doing: format!("find {name}"),
-            message: "the kernel answered nothing".to_owned(),
-        }),
-        Err(error) => Err(refused(format!("find {name}"), &error)),
-    }
+    ready::link(netlink, name).await.map(|link| link.header.index)
 }
 
 /// The name of a member's port on the switch: `client3`, or `host-eth1` for a second interface.
@@ -226,9 +223,11 @@ pub(crate) fn port_name(node: &Node, link: &Interface) -> String {
 }
 
 /// Runs `work` with a netlink connection of the calling thread's namespace.
-fn with_netlink(work: impl AsyncFnOnce(Handle) -> Result<(), LabError>) -> Result<(), LabError> {
+pub(super) fn with_netlink(
+    work: impl AsyncFnOnce(Handle) -> Result<(), LabError>,
+) -> Result<(), LabError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
+        .enable_all()
         .build()
         .map_err(|error| LabError::system("start a runtime for netlink", error))?;
     runtime.block_on(async {
@@ -247,7 +246,7 @@ fn errno_of(error: &rtnetlink::Error) -> Option<Errno> {
     }
 }
 
-fn refused(doing: impl Into<String>, error: &rtnetlink::Error) -> LabError {
+pub(super) fn refused(doing: impl Into<String>, error: &rtnetlink::Error) -> LabError {
     match errno_of(error) {
         Some(Errno::EPERM | Errno::EACCES) => LabError::Permission,
         Some(errno) => LabError::Netlink { doing: doing.into(), message: errno.desc().to_owned() },

@@ -13,6 +13,7 @@ use std::rc::Rc;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_local;
@@ -25,6 +26,8 @@ use crate::{Lab, LabError};
 const MAX_CONNECTIONS: usize = 1_024;
 /// The listeners' backlog: a flood's half-open connections must not push out a client's.
 const BACKLOG: u32 = 4_096;
+/// Open files that are enough for every server and every client at once.
+const MAX_FILES: u64 = 16_384;
 /// How long a connection may stay without anything being asked.
 const IDLE: Duration = Duration::from_mins(2);
 /// How long a server waits to be ready.
@@ -37,6 +40,7 @@ pub(crate) struct Servers(#[expect(dead_code, reason = "held for its drop")] Cre
 impl Servers {
     /// Starts the servers and returns when all of them listen.
     pub(crate) fn start(lab: &Lab) -> Result<Self, LabError> {
+        make_room_for_files();
         let mut crew = Crew::new();
         let (ready, is_ready) = mpsc::channel();
         crew.spawn_tasks(lab, lab.host(), "servers", move |_| async move {
@@ -55,6 +59,16 @@ impl Servers {
             })?
             .map_err(|error| LabError::system("start the host's servers", error))?;
         Ok(Self(crew))
+    }
+}
+
+/// Raises this process' soft limit of open files: both ends of every connection of the lab are
+/// its own, and 1,024, the usual limit, is reached by one slow HTTP attack.
+fn make_room_for_files() {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    if soft < MAX_FILES {
+        // Where that is refused the servers still serve, fewer at a time.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, MAX_FILES.min(hard), hard);
     }
 }
 
