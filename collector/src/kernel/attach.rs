@@ -255,24 +255,24 @@ fn attach_guard(
     pins: Option<&Pins>,
 ) -> Result<(GuardHook, Option<XdpHold>), KernelError> {
     let modes: &[XdpMode] = match preference {
-        XdpPreference::Off => return Ok((GuardHook::Off, None)),
-        XdpPreference::TcIngress => {
-            return Ok((GuardHook::TcIngress { reason: String::new() }, None));
-        }
+        XdpPreference::Off | XdpPreference::TcIngress => &[],
         XdpPreference::Native => &[XdpMode::Driver],
         XdpPreference::Generic => &[XdpMode::Skb],
         XdpPreference::Auto => &[XdpMode::Driver, XdpMode::Skb],
     };
-    let program = xdp(object)?;
+    if let Some(held) = take_over(object, ifindex, modes, pins)? {
+        return Ok(held);
+    }
+    match preference {
+        XdpPreference::Off => return Ok((GuardHook::Off, None)),
+        XdpPreference::TcIngress => {
+            return Ok((GuardHook::TcIngress { reason: String::new() }, None));
+        }
+        _ => {}
+    }
     let mut refusals = Vec::new();
     for &mode in modes {
-        if let Some(link) = pins.and_then(|pins| pins.xdp_link(ifindex, mode)) {
-            match program.attach_to_link(link) {
-                Ok(id) => return hold(object, id, ifindex, mode, pins),
-                // The interface is another one by now: the pin holds nothing.
-                Err(_) => pins.into_iter().for_each(|pins| pins.forget_xdp_link(ifindex, mode)),
-            }
-        }
+        let program = xdp(object)?;
         match program.attach_to_if_index(ifindex, mode) {
             Ok(id) => return hold(object, id, ifindex, mode, pins),
             Err(error) if is_occupied(&error) => {
@@ -299,6 +299,27 @@ fn attach_guard(
         mode: mode_name(mode),
         source,
     })
+}
+
+/// Puts the program into the XDP link that an earlier weir left pinned, without a gap. A link in
+/// a mode that is not asked for goes, and so does one whose interface is gone.
+fn take_over(
+    object: &mut Ebpf,
+    ifindex: u32,
+    modes: &[XdpMode],
+    pins: Option<&Pins>,
+) -> Result<Option<(GuardHook, Option<XdpHold>)>, KernelError> {
+    let Some(pins) = pins else { return Ok(None) };
+    for mode in [XdpMode::Driver, XdpMode::Skb] {
+        let Some(link) = pins.xdp_link(ifindex, mode) else { continue };
+        if modes.contains(&mode)
+            && let Ok(id) = xdp(object)?.attach_to_link(link)
+        {
+            return hold(object, id, ifindex, mode, Some(pins)).map(Some);
+        }
+        pins.forget_xdp_link(ifindex, mode);
+    }
+    Ok(None)
 }
 
 /// Takes the link over, and pins it where pins are asked for.

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use flows_common::{BlockEntry, BlockStats, GuardLedger};
+use flows_common::{BlockEntry, BlockStats, Direction, GuardLedger};
 use ipnet::IpNet;
 
 use super::{block::Block, error::KernelError, guard_maps::GuardMaps, slots::Slots, target::Target};
@@ -174,9 +174,9 @@ impl Blocklist {
         self.maps.stats(slot)
     }
 
-    /// What the guard decided since it was loaded, all CPUs together.
-    pub fn ledger(&self) -> Result<GuardLedger, KernelError> {
-        self.maps.ledger()
+    /// What the guard decided on one direction since it was loaded, all CPUs together.
+    pub fn ledger(&self, direction: Direction) -> Result<GuardLedger, KernelError> {
+        self.maps.ledger(direction)
     }
 
     fn remove_locked(&self, state: &mut State, target: &Target) -> Result<bool, KernelError> {

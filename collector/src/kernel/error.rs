@@ -34,9 +34,6 @@ pub enum KernelError {
         /// What is missing.
         feature: &'static str,
     },
-    /// The kernel tells no type information of itself.
-    #[error("no BTF at /sys/kernel/btf/vmlinux; run a kernel built with CONFIG_DEBUG_INFO_BTF=y")]
-    NoBtf,
     /// Pins need a BPF filesystem.
     #[error("`{}` is not on a BPF filesystem; mount one with `mount -t bpf bpf /sys/fs/bpf`", path.display())]
     NoBpfFs {
@@ -118,14 +115,16 @@ pub enum KernelError {
         read: String,
     },
     /// A size that makes no sense.
-    #[error("`{setting}` must be {bound}, got {value}")]
+    #[error("`{setting}` must be {min} to {max}, got {value}")]
     OutOfBounds {
         /// The setting.
         setting: &'static str,
-        /// What it must be.
-        bound: &'static str,
+        /// The least it may be.
+        min: u32,
+        /// The most it may be.
+        max: u32,
         /// What it is.
-        value: u64,
+        value: u32,
     },
     /// The object that was built in lacks something: a build error.
     #[error("the built-in eBPF object has no {kind} `{name}`; build weir anew (`cargo clean -p collector`)")]

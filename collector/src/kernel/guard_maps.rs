@@ -7,7 +7,7 @@ use std::{
 };
 
 use aya::{Ebpf, Pod};
-use flows_common::{BlockEntry, BlockStats, GuardControl, GuardLedger, PrefixKey};
+use flows_common::{BlockEntry, BlockStats, Direction, GuardControl, GuardLedger, PrefixKey};
 
 use super::{
     blocklist::Blocked,
@@ -201,10 +201,10 @@ impl GuardMaps {
             .map_err(KernelError::system("clear a block's statistics"))
     }
 
-    /// What the guard decided, all CPUs together.
-    pub(super) fn ledger(&self) -> Result<GuardLedger, KernelError> {
+    /// What the guard decided on one direction, all CPUs together.
+    pub(super) fn ledger(&self, direction: Direction) -> Result<GuardLedger, KernelError> {
         let mut each = vec![GuardLedger::default(); self.cpus];
-        syscall::lookup_per_cpu(self.ledger.as_fd(), &0_u32, &mut each)
+        syscall::lookup_per_cpu(self.ledger.as_fd(), &(direction.index() as u32), &mut each)
             .map_err(KernelError::system("read the guard's ledger"))?;
         let mut sum = GuardLedger::default();
         for one in &each {

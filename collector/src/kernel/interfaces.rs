@@ -1,11 +1,20 @@
-//! Which interfaces there are, by name or by glob.
+//! Which interfaces there are, by name or by glob, and which come and go.
 
-use std::{ffi::CString, fmt, io};
+use std::{
+    collections::BTreeMap,
+    ffi::{CStr, CString},
+    fmt, io,
+    os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
+    time::Duration,
+};
 
 use super::error::KernelError;
 
 /// Longest interface name, in bytes (`IFNAMSIZ` less the final zero).
 const NAME_MAX: usize = 15;
+
+/// The loopback carries no traffic of the network: no glob means it.
+const LOOPBACK: &str = "lo";
 
 /// A valid name of an interface, which may or may not exist.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -14,11 +23,11 @@ pub struct InterfaceName(String);
 impl InterfaceName {
     /// Checks a name by the kernel's own rule (`dev_valid_name`).
     pub fn new(name: &str) -> Result<Self, KernelError> {
-        let valid = !name.is_empty()
-            && name.len() <= NAME_MAX
+        let allowed = |byte: u8| !matches!(byte, b'/' | b':' | 0) && !byte.is_ascii_whitespace();
+        let valid = (1..=NAME_MAX).contains(&name.len())
             && name != "."
             && name != ".."
-            && !name.bytes().any(|byte| matches!(byte, b'/' | b':' | 0) || byte.is_ascii_whitespace());
+            && name.bytes().all(allowed);
         if valid {
             Ok(Self(name.to_owned()))
         } else {
@@ -52,5 +61,260 @@ impl InterfaceName {
 impl fmt::Display for InterfaceName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// Which interfaces are meant: names and globs (`*` any run of bytes, `?` any one byte).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InterfaceSelection {
+    patterns: Vec<String>,
+}
+
+impl InterfaceSelection {
+    /// Takes names and globs; one interface may be meant by several.
+    #[must_use]
+    pub fn new<S: Into<String>>(patterns: impl IntoIterator<Item = S>) -> Self {
+        Self { patterns: patterns.into_iter().map(Into::into).collect() }
+    }
+
+    /// Whether an interface is meant. The loopback is only by its name.
+    #[must_use]
+    pub fn matches(&self, name: &InterfaceName) -> bool {
+        let name = name.as_str();
+        self.patterns.iter().any(|pattern| {
+            if name == LOOPBACK { pattern == LOOPBACK } else { glob(pattern.as_bytes(), name.as_bytes()) }
+        })
+    }
+
+    /// The interfaces meant that exist now, with their indices.
+    ///
+    /// A name without `*` and `?` that does not exist is an error; a glob that matches nothing
+    /// is not, for what it means may be plugged in later.
+    pub fn resolve(&self) -> Result<BTreeMap<InterfaceName, u32>, KernelError> {
+        for pattern in &self.patterns {
+            if !pattern.contains(['*', '?']) {
+                InterfaceName::new(pattern)?.index()?;
+            }
+        }
+        self.present()
+    }
+
+    fn present(&self) -> Result<BTreeMap<InterfaceName, u32>, KernelError> {
+        let mut present = list()?;
+        present.retain(|name, _| self.matches(name));
+        Ok(present)
+    }
+}
+
+/// An interface that came or went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InterfaceChange {
+    /// It is there now. A rename is a `Removed` and an `Added`.
+    Added {
+        /// Its name.
+        name: InterfaceName,
+        /// Its index.
+        ifindex: u32,
+    },
+    /// It is no longer there.
+    Removed {
+        /// Its name.
+        name: InterfaceName,
+        /// Its index.
+        ifindex: u32,
+    },
+}
+
+/// Tells which of the selected interfaces come and go, in the network namespace it was made in.
+///
+/// The kernel's link events only say *that* something changed; *what* changed is found by
+/// comparing lists, so that a lost event loses nothing. [`AsFd`] becomes readable on an event;
+/// then ask [`Self::changes`].
+#[derive(Debug)]
+pub struct InterfaceWatch {
+    events: OwnedFd,
+    selection: InterfaceSelection,
+    known: BTreeMap<InterfaceName, u32>,
+}
+
+impl InterfaceWatch {
+    /// Watches from now on; what [`InterfaceSelection::resolve`] tells now is known.
+    pub fn new(selection: InterfaceSelection) -> Result<Self, KernelError> {
+        let events =
+            link_events().map_err(KernelError::system("listen for interfaces that come and go"))?;
+        // In this order: what comes in between is an event.
+        let known = selection.present()?;
+        Ok(Self { events, selection, known })
+    }
+
+    /// The interfaces known to be there.
+    #[must_use]
+    pub const fn known(&self) -> &BTreeMap<InterfaceName, u32> {
+        &self.known
+    }
+
+    /// What changed since the last call, removals first. Does not wait.
+    pub fn changes(&mut self) -> Result<Vec<InterfaceChange>, KernelError> {
+        discard(self.events.as_fd());
+        let present = self.selection.present()?;
+        let gone = self.known.iter().filter(|(name, index)| present.get(*name) != Some(index));
+        let came = present.iter().filter(|(name, index)| self.known.get(*name) != Some(index));
+        let changes = gone
+            .map(|(name, &ifindex)| InterfaceChange::Removed { name: name.clone(), ifindex })
+            .chain(came.map(|(name, &ifindex)| InterfaceChange::Added { name: name.clone(), ifindex }))
+            .collect();
+        self.known = present;
+        Ok(changes)
+    }
+
+    /// Waits for an event, at most this long; tells whether there was one.
+    pub fn wait(&self, at_most: Duration) -> Result<bool, KernelError> {
+        let mut poll =
+            libc::pollfd { fd: self.events.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        let timeout_ms = i32::try_from(at_most.as_millis()).unwrap_or(i32::MAX);
+        // SAFETY: one element, ours.
+        match unsafe { libc::poll(&raw mut poll, 1, timeout_ms) } {
+            0 => Ok(false),
+            1.. => Ok(true),
+            _ => match io::Error::last_os_error() {
+                error if error.kind() == io::ErrorKind::Interrupted => Ok(false),
+                source => Err(KernelError::System { action: "wait for an interface", source }),
+            },
+        }
+    }
+}
+
+impl AsFd for InterfaceWatch {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.events.as_fd()
+    }
+}
+
+impl std::os::fd::AsRawFd for InterfaceWatch {
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        self.events.as_raw_fd()
+    }
+}
+
+/// A netlink socket that the kernel tells of links (`RTMGRP_LINK`).
+fn link_events() -> io::Result<OwnedFd> {
+    let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    // SAFETY: no pointers.
+    let socket = unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE) };
+    if socket < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel just gave us this descriptor.
+    let socket = unsafe { OwnedFd::from_raw_fd(socket) };
+    // SAFETY: integers, for which all zero is a value.
+    let mut address: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
+    address.nl_family = libc::AF_NETLINK as libc::sa_family_t;
+    address.nl_groups = libc::RTMGRP_LINK as u32;
+    // SAFETY: the address is ours and as long as said.
+    let bound = unsafe {
+        libc::bind(
+            socket.as_raw_fd(),
+            (&raw const address).cast(),
+            size_of::<libc::sockaddr_nl>() as libc::socklen_t,
+        )
+    };
+    if bound < 0 { Err(io::Error::last_os_error()) } else { Ok(socket) }
+}
+
+/// Reads events until there is none; what they say is found out otherwise.
+fn discard(events: BorrowedFd<'_>) {
+    let mut event = [0_u8; 8_192];
+    loop {
+        // SAFETY: the buffer is ours and as long as said.
+        let read = unsafe {
+            libc::recv(events.as_raw_fd(), event.as_mut_ptr().cast(), event.len(), 0)
+        };
+        // An overflow (ENOBUFS) is told once, and there is more behind it.
+        let overflow =
+            read < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::ENOBUFS);
+        if read <= 0 && !overflow {
+            return;
+        }
+    }
+}
+
+/// All interfaces of the calling thread's network namespace, with their indices.
+fn list() -> Result<BTreeMap<InterfaceName, u32>, KernelError> {
+    // SAFETY: no preconditions.
+    let first = unsafe { libc::if_nameindex() };
+    if first.is_null() {
+        return Err(KernelError::System {
+            action: "list the interfaces",
+            source: io::Error::last_os_error(),
+        });
+    }
+    let mut interfaces = BTreeMap::new();
+    let mut at = first;
+    // SAFETY: an array that ends with an element without index and name.
+    unsafe {
+        while (*at).if_index != 0 && !(*at).if_name.is_null() {
+            if let Ok(name) = CStr::from_ptr((*at).if_name).to_str()
+                && let Ok(name) = InterfaceName::new(name)
+            {
+                interfaces.insert(name, (*at).if_index);
+            }
+            at = at.add(1);
+        }
+        libc::if_freenameindex(first);
+    }
+    Ok(interfaces)
+}
+
+/// Whether a name is what a glob means. Both are short: plain backtracking will do.
+fn glob(pattern: &[u8], name: &[u8]) -> bool {
+    match (pattern, name) {
+        ([], []) => true,
+        ([b'*', rest @ ..], _) => (0..=name.len()).any(|skipped| glob(rest, &name[skipped..])),
+        ([b'?', rest @ ..], [_, name @ ..]) => glob(rest, name),
+        ([byte, rest @ ..], [first, name @ ..]) => byte == first && glob(rest, name),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> InterfaceName {
+        InterfaceName::new(text).expect("a name")
+    }
+
+    #[test]
+    fn a_glob_means_what_a_shell_would_make_of_it() {
+        for (pattern, name, means) in [
+            ("eth0", "eth0", true),
+            ("eth?", "eth10", false),
+            ("eth*", "eth10", true),
+            ("*.100", "eth0.100", true),
+            ("e*h*0", "eth0", true),
+            ("", "eth0", false),
+        ] {
+            assert_eq!(glob(pattern.as_bytes(), name.as_bytes()), means, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn the_loopback_is_meant_by_its_name_only() {
+        assert!(!InterfaceSelection::new(["*"]).matches(&name("lo")));
+        assert!(InterfaceSelection::new(["lo"]).matches(&name("lo")));
+    }
+
+    #[test]
+    fn a_name_the_kernel_would_refuse_is_refused() {
+        for text in ["", ".", "..", "a/b", "a b", "sixteen-bytes-xx"] {
+            assert!(InterfaceName::new(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_is_an_error_and_an_idle_glob_is_not() {
+        let error = InterfaceSelection::new(["weir-none"]).resolve().expect_err("no such interface");
+        assert!(error.to_string().starts_with("no interface `weir-none`"), "{error}");
+        assert!(InterfaceSelection::new(["weir-n*"]).resolve().expect("a list").is_empty());
     }
 }

@@ -27,6 +27,7 @@ mod guard_maps;
 mod interfaces;
 mod object;
 mod pin;
+mod probe;
 mod shards;
 mod slots;
 mod syscall;
@@ -37,8 +38,9 @@ pub use attach::{AttachOptions, Attached, GuardHook, TcHook, TcPreference, XdpPr
 pub use block::{Block, BlockAction, RateLimit};
 pub use blocklist::{BlockCount, Blocked, Blocklist};
 pub use error::KernelError;
-pub use interfaces::InterfaceName;
-pub use pin::is_bpffs;
+pub use interfaces::{InterfaceChange, InterfaceName, InterfaceSelection, InterfaceWatch};
+pub use pin::{Leftovers, is_bpffs, leftovers, mount_bpffs, unpin_all};
+pub use probe::{Finding, Severity, probe};
 pub use shards::{capacity_per_cpu, memory_bytes};
 pub use syscall::{TestRun, boot_ns};
 pub use target::Target;
@@ -84,6 +86,22 @@ impl Default for KernelOptions {
 }
 
 impl KernelOptions {
+    /// Sizes that the kernel would refuse, or that would hold nothing.
+    fn check(&self) -> Result<(), KernelError> {
+        let bounds = [
+            ("flow_capacity", self.flow_capacity, 64, 1 << 26),
+            ("peer_capacity", self.peer_capacity, 64, 1 << 26),
+            ("block_capacity", self.block_capacity, 1, 1 << 26),
+            ("stats_slots", self.stats_slots, 1, 1 << 20),
+        ];
+        for (setting, value, min, max) in bounds {
+            if !(min..=max).contains(&value) {
+                return Err(KernelError::OutOfBounds { setting, min, max, value });
+            }
+        }
+        Ok(())
+    }
+
     /// Sizes of the guard's maps.
     fn guard_sizes(&self) -> [(&'static str, u32); 3] {
         [
@@ -107,9 +125,11 @@ pub struct Kernel {
 impl Kernel {
     /// Loads the object and lays out its tables. Nothing is attached yet.
     pub fn load(options: &KernelOptions) -> Result<Self, KernelError> {
+        probe::require()?;
+        options.check()?;
         let pins = options.pin.as_deref().map(Pins::open).transpose()?;
         let cpus = Cpus::read()?;
-        let mut object = object::load(options, cpus.possible, pins.as_ref())?;
+        let object = object::load(options, cpus.possible, pins.as_ref())?;
         let flows = Shards::fill::<FlowKey, FlowCounters>(
             object::map(&object, "FLOWS")?,
             "weir_flows",
@@ -176,9 +196,9 @@ impl Kernel {
         self.blocklist.clone()
     }
 
-    /// What the guard decided since it was loaded, all CPUs together.
-    pub fn guard_ledger(&self) -> Result<GuardLedger, KernelError> {
-        self.blocklist.ledger()
+    /// What the guard decided on one direction since it was loaded, all CPUs together.
+    pub fn guard_ledger(&self, direction: Direction) -> Result<GuardLedger, KernelError> {
+        self.blocklist.ledger(direction)
     }
 
     /// Runs a flow program on a frame, `repeat` times; the flow tables count it as often, on

@@ -7,9 +7,11 @@ use aya::{
     maps::Map,
     programs::{ProgramFd, SchedClassifier, Xdp},
 };
-use flows_common::{ClockSource, Settings};
+use flows_common::Settings;
 
-use super::{KernelOptions, error::KernelError, pin::Pins, shards::BUFFERS};
+use super::{
+    KernelOptions, error::KernelError, pin::Pins, shards::BUFFERS, syscall::MapFacts,
+};
 
 /// The programs, as `build.rs` left them.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/flows-ebpf"));
@@ -55,11 +57,34 @@ pub(super) fn load(
         loader.map_max_entries(map, entries);
     }
     if let Some(pins) = pins {
+        pins.check(&guard_facts(options)?)?;
         for map in GUARD_MAPS {
             loader.map_pin_path(map, pins.map(map));
         }
     }
     Ok(loader.load(OBJECT)?)
+}
+
+/// What each of the guard's maps must be, the sizes asked for included.
+fn guard_facts(options: &KernelOptions) -> Result<Vec<(&'static str, MapFacts)>, KernelError> {
+    let object = aya_obj::Object::parse(OBJECT).map_err(aya::EbpfError::from)?;
+    let sizes = options.guard_sizes();
+    GUARD_MAPS
+        .into_iter()
+        .map(|name| {
+            let map =
+                object.maps.get(name).ok_or(KernelError::Object { kind: "map", name })?;
+            let asked = sizes.iter().find_map(|&(map, size)| (map == name).then_some(size));
+            let facts = MapFacts::new(
+                map.map_type(),
+                map.key_size(),
+                map.value_size(),
+                asked.unwrap_or(map.max_entries()),
+                map.map_flags(),
+            );
+            Ok((name, facts))
+        })
+        .collect()
 }
 
 /// A map's descriptor; the object keeps its own, for programs not yet loaded name it.
@@ -122,5 +147,3 @@ pub(super) fn program_fd(
     fd.map_err(|source| KernelError::Program { program: name, source })?
         .map_err(KernelError::system("keep a program open"))
 }
-
-const _: () = assert!(ClockSource::Boot.code() == 0);

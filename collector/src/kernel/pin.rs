@@ -1,8 +1,12 @@
 //! Pins: what keeps the guard in force while no weir runs.
+//!
+//! `<bpffs>/weir/v1/` holds the guard's maps by name and one XDP link per interface,
+//! `xdp_<mode>_<ifindex>`. The next weir takes both over: its program replaces the old one in
+//! the link, in place, so that enforcement has no gap.
 
 use std::{
     fs, io,
-    os::fd::{AsRawFd as _, OwnedFd},
+    os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
     path::{Path, PathBuf},
 };
 
@@ -12,10 +16,17 @@ use aya::programs::{
     xdp::XdpLink,
 };
 
-use super::{attach::mode_name, error::KernelError, syscall};
+use super::{
+    attach::mode_name,
+    error::KernelError,
+    syscall::{self, MapFacts},
+};
 
 /// The layout of the pins. A change that an older weir could misread takes the next number.
 const LAYOUT: &str = "v1";
+
+/// Pinned maps that hold blocks: not to be thrown away without being asked.
+const BLOCK_MAPS: [&str; 3] = ["BLOCK_V4", "BLOCK_V6", "BLOCK_PREFIX"];
 
 /// weir's folder on a BPF filesystem, held by this process alone.
 #[derive(Debug)]
@@ -30,12 +41,8 @@ impl Pins {
         if !is_bpffs(bpffs) {
             return Err(KernelError::NoBpfFs { path: bpffs.to_owned() });
         }
-        let root = bpffs.join("weir").join(LAYOUT);
-        fs::create_dir_all(&root).map_err(|source| KernelError::Pin {
-            action: "make the folder",
-            path: root.clone(),
-            source,
-        })?;
+        let root = root(bpffs);
+        fs::create_dir_all(&root).map_err(failed("make the folder", &root))?;
         let lock = lock(&root)?;
         Ok(Self { root, _lock: lock })
     }
@@ -45,9 +52,43 @@ impl Pins {
         self.root.join(name)
     }
 
-    fn link(&self, ifindex: u32, mode: XdpMode) -> PathBuf {
-        // The kernel refuses dots in the names of pins, and interface names may have them.
-        self.root.join(format!("xdp_{}_{ifindex}", mode_name(mode)))
+    /// Compares each pinned map with what the programs need. Where one differs, all pins go and
+    /// are made anew; unless there are blocks in them: then it is an error.
+    pub(super) fn check(&self, needed: &[(&'static str, MapFacts)]) -> Result<(), KernelError> {
+        for (name, expected) in needed {
+            let path = self.map(name);
+            let Some(pinned) = open(&path)? else { continue };
+            let found = syscall::map_facts(pinned.as_fd())
+                .map_err(failed("read the facts of", &path))?;
+            if found == *expected {
+                continue;
+            }
+            if self.holds_blocks()? {
+                return Err(KernelError::PinMismatch {
+                    path,
+                    found: found.to_string(),
+                    expected: expected.to_string(),
+                });
+            }
+            tracing::warn!(
+                pin = %path.display(), %found, %expected,
+                "the pinned map does not fit and holds no blocks: the pins are made anew"
+            );
+            return remove_all(&self.root).map(drop);
+        }
+        Ok(())
+    }
+
+    fn holds_blocks(&self) -> Result<bool, KernelError> {
+        for name in BLOCK_MAPS {
+            let path = self.map(name);
+            if let Some(map) = open(&path)?
+                && !syscall::is_empty(map.as_fd()).map_err(failed("look into", &path))?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The XDP link that an earlier weir left on the interface.
@@ -56,7 +97,7 @@ impl Pins {
         XdpLink::try_from(link).ok()
     }
 
-    /// Removes the pin of an XDP link.
+    /// Removes the pin of an XDP link, and with it the program from the interface.
     pub(super) fn forget_xdp_link(&self, ifindex: u32, mode: XdpMode) {
         // A pin that is gone already is what was wanted.
         let _ = fs::remove_file(self.link(ifindex, mode));
@@ -70,37 +111,111 @@ impl Pins {
         mode: XdpMode,
     ) -> Result<PinnedLink, KernelError> {
         let path = self.link(ifindex, mode);
-        let failed = |source| KernelError::Pin { action: "pin", path: path.clone(), source };
-        let link = link.map_err(|error| failed(io::Error::other(error)))?;
+        let other = |error: &dyn std::error::Error| {
+            failed("pin", &path)(io::Error::other(error.to_string()))
+        };
+        let link = link.map_err(|error| other(&error))?;
         if path.exists() {
-            return PinnedLink::from_pin(&path).map_err(|error| failed(io::Error::other(error)));
+            return PinnedLink::from_pin(&path).map_err(|error| other(&error));
         }
-        link.pin(&path).map_err(|error| failed(io::Error::other(error)))
+        link.pin(&path).map_err(|error| other(&error))
     }
+
+    fn link(&self, ifindex: u32, mode: XdpMode) -> PathBuf {
+        // By index: the kernel refuses dots in the names of pins, and interface names have them.
+        self.root.join(format!("xdp_{}_{ifindex}", mode_name(mode)))
+    }
+}
+
+/// What weir left pinned on a BPF filesystem.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leftovers {
+    /// The pins.
+    pub pins: Vec<PathBuf>,
+    /// A running weir holds them.
+    pub held: bool,
+}
+
+/// Lists the pins, for `weir doctor`.
+pub fn leftovers(bpffs: &Path) -> Result<Leftovers, KernelError> {
+    let root = root(bpffs);
+    if !root.is_dir() {
+        return Ok(Leftovers { pins: Vec::new(), held: false });
+    }
+    let pins = list(&root)?;
+    let held = matches!(lock(&root), Err(KernelError::PinsHeld { .. }));
+    Ok(Leftovers { pins, held })
+}
+
+/// Removes every pin: the guard goes off all interfaces, and all blocks with it. Returns what
+/// was removed.
+///
+/// # Errors
+/// [`KernelError::PinsHeld`] while a weir runs on them.
+pub fn unpin_all(bpffs: &Path) -> Result<Vec<PathBuf>, KernelError> {
+    let root = root(bpffs);
+    if !root.is_dir() {
+        return Ok(Vec::new());
+    }
+    let _lock = lock(&root)?;
+    let removed = remove_all(&root)?;
+    fs::remove_dir(&root).map_err(failed("remove", &root))?;
+    // Other layouts may lie beside it.
+    let _ = fs::remove_dir(bpffs.join("weir"));
+    Ok(removed)
+}
+
+/// Mounts a BPF filesystem unless there is one; tells whether it did.
+pub fn mount_bpffs(path: &Path) -> Result<bool, KernelError> {
+    if is_bpffs(path) {
+        return Ok(false);
+    }
+    let flags = nix::mount::MsFlags::MS_NOSUID | nix::mount::MsFlags::MS_NODEV;
+    nix::mount::mount(Some("bpf"), path, Some("bpf"), flags, Some("mode=0700"))
+        .map_err(|_| KernelError::NoBpfFs { path: path.to_owned() })?;
+    Ok(true)
 }
 
 /// Whether a path lies on a BPF filesystem.
 #[must_use]
 pub fn is_bpffs(path: &Path) -> bool {
-    let Ok(path) = syscall::c_path(path) else { return false };
-    let mut facts = std::mem::MaybeUninit::<libc::statfs>::zeroed();
-    // SAFETY: the path ends in zero and `facts` is ours; zeroed, it is a value anyway.
-    let facts = unsafe {
-        if libc::statfs(path.as_ptr(), facts.as_mut_ptr()) != 0 {
-            return false;
-        }
-        facts.assume_init()
-    };
-    facts.f_type == libc::BPF_FS_MAGIC as libc::__fsword_t
+    nix::sys::statfs::statfs(path)
+        .is_ok_and(|facts| facts.filesystem_type() == nix::sys::statfs::BPF_FS_MAGIC)
+}
+
+fn root(bpffs: &Path) -> PathBuf {
+    bpffs.join("weir").join(LAYOUT)
+}
+
+fn list(root: &Path) -> Result<Vec<PathBuf>, KernelError> {
+    let mut pins = Vec::new();
+    for entry in fs::read_dir(root).map_err(failed("list", root))? {
+        pins.push(entry.map_err(failed("list", root))?.path());
+    }
+    pins.sort();
+    Ok(pins)
+}
+
+fn remove_all(root: &Path) -> Result<Vec<PathBuf>, KernelError> {
+    let pins = list(root)?;
+    for pin in &pins {
+        fs::remove_file(pin).map_err(failed("remove", pin))?;
+    }
+    Ok(pins)
+}
+
+/// Opens a pinned map; `None` where there is none.
+fn open(path: &Path) -> Result<Option<OwnedFd>, KernelError> {
+    match syscall::open_pin(path) {
+        Ok(map) => Ok(Some(map)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(failed("open", path)(source)),
+    }
 }
 
 /// Takes the folder for this process; the kernel lets go of it however the process ends.
 fn lock(root: &Path) -> Result<OwnedFd, KernelError> {
-    let folder = fs::File::open(root).map_err(|source| KernelError::Pin {
-        action: "open",
-        path: root.to_owned(),
-        source,
-    })?;
+    let folder = fs::File::open(root).map_err(failed("open", root))?;
     // SAFETY: a descriptor of ours.
     if unsafe { libc::flock(folder.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
         return Ok(folder.into());
@@ -109,6 +224,11 @@ fn lock(root: &Path) -> Result<OwnedFd, KernelError> {
         error if error.raw_os_error() == Some(libc::EWOULDBLOCK) => {
             KernelError::PinsHeld { path: root.to_owned() }
         }
-        source => KernelError::Pin { action: "lock", path: root.to_owned(), source },
+        source => failed("lock", root)(source),
     })
+}
+
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> KernelError {
+    let path = path.to_owned();
+    move |source| KernelError::Pin { action, path, source }
 }

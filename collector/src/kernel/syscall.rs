@@ -4,7 +4,10 @@
 use std::{
     ffi::CString,
     io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    os::{
+        fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
+        unix::ffi::OsStrExt as _,
+    },
     path::Path,
 };
 
@@ -13,9 +16,12 @@ use aya::Pod;
 /// Numbers of `enum bpf_cmd`.
 mod command {
     pub(super) const MAP_CREATE: libc::c_long = 0;
-    pub(super) const MAP_UPDATE_ELEM: libc::c_long = 2;
     pub(super) const MAP_LOOKUP_ELEM: libc::c_long = 1;
+    pub(super) const MAP_UPDATE_ELEM: libc::c_long = 2;
     pub(super) const MAP_DELETE_ELEM: libc::c_long = 3;
+    pub(super) const MAP_GET_NEXT_KEY: libc::c_long = 4;
+    pub(super) const OBJ_GET: libc::c_long = 7;
+    pub(super) const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
     pub(super) const PROG_TEST_RUN: libc::c_long = 10;
     pub(super) const MAP_LOOKUP_BATCH: libc::c_long = 24;
     pub(super) const MAP_LOOKUP_AND_DELETE_BATCH: libc::c_long = 25;
@@ -96,8 +102,12 @@ pub(super) fn create_map(
     };
     // SAFETY: the request has no pointers.
     let fd = unsafe { bpf(command::MAP_CREATE, &mut Attribute::of(&request))? };
+    owned(fd)
+}
+
+fn owned(fd: libc::c_long) -> io::Result<OwnedFd> {
     let fd = i32::try_from(fd).map_err(io::Error::other)?;
-    // SAFETY: the kernel just gave us this descriptor.
+    // SAFETY: the callers were just given this descriptor by the kernel.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
@@ -181,6 +191,99 @@ pub(super) fn delete<K: Pod>(map: BorrowedFd<'_>, key: &K) -> io::Result<bool> {
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Whether a map has no element.
+pub(super) fn is_empty(map: BorrowedFd<'_>) -> io::Result<bool> {
+    // No weir map has a longer key.
+    let mut next = [0_u8; 64];
+    let request = ElementRequest {
+        map_fd: fd_of(map),
+        padding: 0,
+        key: 0,
+        value: next.as_mut_ptr() as u64,
+        flags: 0,
+    };
+    // SAFETY: without a key, the kernel writes the first one, for which there is room.
+    match unsafe { bpf(command::MAP_GET_NEXT_KEY, &mut Attribute::of(&request)) } {
+        Ok(_) => Ok(false),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct PathRequest {
+    path: u64,
+    fd: u32,
+    flags: u32,
+}
+
+/// Opens what is pinned at a path.
+pub(super) fn open_pin(path: &Path) -> io::Result<OwnedFd> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let request = PathRequest { path: path.as_ptr() as u64, fd: 0, flags: 0 };
+    // SAFETY: a string that ends in zero.
+    let fd = unsafe { bpf(command::OBJ_GET, &mut Attribute::of(&request))? };
+    owned(fd)
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct InfoRequest {
+    fd: u32,
+    length: u32,
+    info: u64,
+}
+
+/// What must be the same for a pinned map to be used again: the start of `struct bpf_map_info`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct MapFacts {
+    pub(super) map_type: u32,
+    /// Not compared: each map has its own.
+    id: u32,
+    pub(super) key_size: u32,
+    pub(super) value_size: u32,
+    pub(super) max_entries: u32,
+    pub(super) map_flags: u32,
+}
+
+impl MapFacts {
+    pub(super) const fn new(
+        map_type: u32,
+        key_size: u32,
+        value_size: u32,
+        max_entries: u32,
+        map_flags: u32,
+    ) -> Self {
+        Self { map_type, id: 0, key_size, value_size, max_entries, map_flags }
+    }
+}
+
+impl std::fmt::Display for MapFacts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} entries of {} + {} bytes (type {}, flags {:#x})",
+            self.max_entries, self.key_size, self.value_size, self.map_type, self.map_flags
+        )
+    }
+}
+
+/// A map's facts.
+pub(super) fn map_facts(map: BorrowedFd<'_>) -> io::Result<MapFacts> {
+    let mut facts = MapFacts::default();
+    let request = InfoRequest {
+        fd: fd_of(map),
+        length: size_of::<MapFacts>() as u32,
+        info: (&raw mut facts) as u64,
+    };
+    // SAFETY: the kernel writes no more than `length` bytes.
+    unsafe { bpf(command::OBJ_GET_INFO_BY_FD, &mut Attribute::of(&request)) }?;
+    facts.id = 0;
+    Ok(facts)
 }
 
 #[repr(C)]
@@ -377,12 +480,6 @@ pub fn boot_ns() -> u64 {
     // SAFETY: the clock exists since Linux 2.6.39, and `time` is ours.
     unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time) };
     time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs()
-}
-
-/// A path as the kernel wants it.
-pub(super) fn c_path(path: &Path) -> io::Result<CString> {
-    use std::os::unix::ffi::OsStrExt as _;
-    CString::new(path.as_os_str().as_bytes()).map_err(io::Error::from)
 }
 
 fn fd_of<F: AsFd>(fd: F) -> u32 {
