@@ -3,10 +3,8 @@
 //! Exit codes: 0 done, [`FAILED`] it did not work (or, for `demo`, the loop did not close), 2 the
 //! command line is wrong.
 
-mod blocks;
 mod config;
 mod demo;
-mod doctor;
 mod lab;
 mod learn;
 mod model;
@@ -14,12 +12,24 @@ mod replay;
 mod run;
 mod table;
 
-use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
+use std::{
+    io::IsTerminal,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
+use ::model::{ModelFile, schema};
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
-use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan};
+use tracing_subscriber::EnvFilter;
 
-use crate::config::{Config, Mode, RawConfig, XdpChoice};
+pub(crate) use table::table;
+
+use crate::{
+    config::{Config, Mode, RawConfig, XdpChoice},
+    event::{AnomalyEvent, Event},
+    source::pcap::{HomeNet, ReplayOptions},
+};
 
 /// The exit code of a command that failed.
 pub const FAILED: u8 = 1;
@@ -60,16 +70,6 @@ enum Command {
     Lab(lab::LabArgs),
     /// Look into a model file.
     Model(model::ModelArgs),
-    /// List the blocks that stand in the kernel.
-    Blocks(blocks::BlocksArgs),
-    /// Block an address or a prefix by hand.
-    Block(blocks::BlockArgs),
-    /// Take a block back.
-    Unblock(blocks::UnblockArgs),
-    /// Remove the pinned guard and every block from the kernel.
-    Detach(blocks::DetachArgs),
-    /// Check what this machine can do and what was left behind.
-    Doctor(doctor::DoctorArgs),
     /// Show or check the configuration.
     Config(config::ConfigArgs),
 }
@@ -89,11 +89,6 @@ impl Arguments {
             Command::Replay(args) => args.run(&layers),
             Command::Lab(args) => args.run(),
             Command::Model(args) => args.run(),
-            Command::Blocks(args) => args.run(&layers),
-            Command::Block(args) => args.run(&layers),
-            Command::Unblock(args) => args.run(&layers),
-            Command::Detach(args) => args.run(&layers),
-            Command::Doctor(args) => args.run(&layers),
             Command::Config(args) => args.run(&layers),
         }
     }
@@ -105,7 +100,6 @@ impl Layers {
             .map_err(|error| anyhow::anyhow!("--log `{}`: {error}", self.log))?;
         tracing_subscriber::fmt()
             .with_env_filter(filter)
-            .with_span_events(FmtSpan::NONE)
             .with_ansi(std::io::stderr().is_terminal())
             .with_writer(std::io::stderr)
             .init();
@@ -177,6 +171,68 @@ impl Overrides {
         if let Some(events) = &self.events {
             raw.events.path = Some(events.clone());
         }
+    }
+}
+
+/// Loads a model and makes sure that it is of this build's features.
+fn load_model(path: &Path) -> anyhow::Result<ModelFile> {
+    let model = ModelFile::load(path)?;
+    model
+        .check_schemas(&schema::flow_schema_id(), &schema::peer_schema_id())
+        .with_context(|| format!("model `{}`", path.display()))?;
+    Ok(model)
+}
+
+/// How a capture is replayed under this configuration.
+fn capture_options(config: &Config, home_net: &[ipnet::IpNet]) -> ReplayOptions {
+    let options =
+        ReplayOptions::default().window(config.window).capacity(config.tables.flows as usize);
+    if home_net.is_empty() { options } else { options.home(HomeNet::new(home_net.iter().copied())) }
+}
+
+/// Prints an event: as JSON, or for a person and then only what a person would want.
+fn show(event: &Event, json: bool) {
+    if json {
+        // The events hold nothing that JSON could not.
+        println!("{}", serde_json::to_string(event).unwrap_or_default());
+        return;
+    }
+    match event {
+        Event::Window(_) => {}
+        Event::Anomaly(anomaly) => println!("{}", describe_anomaly(anomaly)),
+        Event::Expired(expired) => println!(
+            "{} expired: {} packets dropped, {} passed",
+            expired.peer, expired.dropped_packets, expired.passed_packets
+        ),
+        Event::Failure(failure) => eprintln!("weir: {}: {}", failure.what, failure.error),
+    }
+}
+
+/// An anomaly as a person reads it.
+fn describe_anomaly(anomaly: &AnomalyEvent) -> String {
+    let reasons: Vec<String> = anomaly.reasons.iter().map(crate::demo::explain_reason).collect();
+    let why = anomaly.refusal.map(|refusal| format!(" ({})", refusal.text())).unwrap_or_default();
+    let lasts = if anomaly.ttl_s > 0 { format!(" for {} s", anomaly.ttl_s) } else { String::new() };
+    format!(
+        "window {} {} {}{lasts}{why}: p {:.4}, score {:.3}; {}",
+        anomaly.window,
+        anomaly.peer,
+        anomaly.deed.text(),
+        anomaly.p_value,
+        anomaly.peer_score.max(anomaly.flow_score),
+        reasons.join("; ")
+    )
+}
+
+/// A number with as many digits as a person wants.
+pub(crate) fn short_number(value: f32) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        size if size >= 1e6 => format!("{value:.2e}"),
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 1.0 => format!("{value:.1}"),
+        size if size >= 1e-3 => format!("{value:.3}"),
+        _ => format!("{value:.0e}"),
     }
 }
 

@@ -13,18 +13,19 @@
 //! it, the policy decide and [`act`] write the entry; a signal ends it and the last window is
 //! drained.
 
-// pub mod act;
-// pub mod cli;
+pub mod act;
+pub mod cli;
 pub mod clock;
 pub mod config;
-// pub mod demo;
+pub mod demo;
 pub mod detector;
 pub mod event;
 pub mod kernel;
 pub mod learner;
-// pub mod live;
+pub mod live;
 pub mod pipeline;
 pub mod policy;
+pub mod rehearse;
 pub mod signals;
 pub mod sink;
 pub mod source;

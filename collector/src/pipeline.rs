@@ -94,7 +94,7 @@ impl Pipeline {
         window: Duration,
         detector: Detector,
         policy: Policy,
-        act: impl Act + 'static,
+        act: Box<dyn Act>,
         sinks: Vec<Box<dyn Sink>>,
     ) -> std::io::Result<Self> {
         let losses = Arc::new(Losses::default());

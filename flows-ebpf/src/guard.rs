@@ -47,7 +47,7 @@ pub(crate) fn decide<B: Bytes>(
         Ok(remote) => rule(&Kernel, &remote),
         Err(_) => Ruling::NO_ENTRY,
     };
-    if let Some(ledger) = GUARD.get_ptr_mut(0) {
+    if let Some(ledger) = GUARD.get_ptr_mut(direction.index() as u32) {
         // SAFETY: this CPU's own element, and programs are not preempted by one another.
         unsafe { &mut *ledger }.count(&ruling, length);
     }

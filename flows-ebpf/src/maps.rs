@@ -87,4 +87,4 @@ pub(crate) static BLOCK_STATS: PerCpuArray<BlockStats, SIZED_BY_LOADER> = PerCpu
 
 /// What the guard decided; one element.
 #[btf_map]
-pub(crate) static GUARD: PerCpuArray<GuardLedger, 1> = PerCpuArray::new();
+pub(crate) static GUARD: PerCpuArray<GuardLedger, 2> = PerCpuArray::new();

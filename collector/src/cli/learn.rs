@@ -64,7 +64,7 @@ impl LearnArgs {
             "learnt {flow_rows} flow rows and {peer_rows} peer rows from {windows} windows \
              ({lossy_windows} lossy ones left out)"
         );
-        let params = model::IsolationForest::params()
+        let params = ::model::IsolationForest::params()
             .n_trees(self.trees)
             .max_samples(self.max_samples)
             .seed(self.seed)

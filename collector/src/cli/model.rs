@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Subcommand};
-use model::DetectorModel;
+use ::model::DetectorModel;
 
 #[derive(Debug, Args)]
 pub(super) struct ModelArgs {

@@ -7,10 +7,10 @@ use clap::Args;
 use super::{Layers, Overrides, capture_options, show};
 use crate::{
     detector::Detector,
-    event::{AnomalyEvent, Deed, Event, WindowEvent},
-    pipeline::{Act as _, Observe},
+    event::{Deed, Event},
     policy::Policy,
-    sink::{JsonLines, Sink},
+    rehearse::Rehearsal,
+    sink::{JsonLines, Sink as _},
     source::pcap::Replay,
 };
 
@@ -32,38 +32,30 @@ impl ReplayArgs {
     pub(super) fn run(self, layers: &Layers) -> anyhow::Result<ExitCode> {
         let config = layers.resolve(&self.overrides)?;
         let model = super::load_model(config.require_model()?)?;
-        let mut detector = Detector::new(model, model::Context::default());
-        let mut policy = Policy::new(config.policy.clone(), []);
+        let detector = Detector::new(model, ::model::Context::default());
+        let policy = Policy::new(config.policy.clone(), []);
+        let mut rehearsal = Rehearsal::new(detector, policy);
         let mut replay = Replay::open(&self.capture, capture_options(&config, &self.home_net))?;
         let mut file = config.events.path.as_deref().map(JsonLines::open).transpose()?;
-        let mut tell = |event: &Event| -> anyhow::Result<()> {
-            show(event, self.json);
-            file.as_mut().map_or(Ok(()), |sink| sink.take(event))?;
-            Ok(())
-        };
-
-        let (mut windows, mut anomalies, mut blocks) = (0, 0_u64, 0_u64);
+        let (mut anomalies, mut blocks) = (0_u64, 0_u64);
         while let Some(window) = replay.next_window()? {
-            windows += 1;
-            let mut found = detector.assess(&window)?;
-            let evidence = std::mem::take(&mut found.evidence);
-            for decision in policy.decide(evidence, window.end_ns, window.is_lossy()) {
-                anomalies += 1;
-                let deed = Observe.act(&decision, window.end_ns)?;
-                blocks += u64::from(deed == Deed::WouldBlock);
-                let reasons = found.reasons.remove(&decision.evidence.address).unwrap_or_default();
-                let event = AnomalyEvent::of(windows, window.end_ns, &decision, deed, reasons);
-                tell(&Event::Anomaly(event))?;
-            }
-            let summary = WindowEvent { peers: found.peers, ..WindowEvent::of(windows, &window) };
-            tell(&Event::Window(summary))?;
+            rehearsal.take(&window, |event| {
+                if let Event::Anomaly(anomaly) = &event {
+                    anomalies += 1;
+                    blocks += u64::from(anomaly.deed == Deed::WouldBlock);
+                }
+                show(&event, self.json);
+                file.as_mut().map_or(Ok(()), |sink| sink.take(&event))?;
+                Ok(())
+            })?;
         }
         let report = replay.report();
         if !self.json {
             println!(
-                "{} frames in {windows} windows; {anomalies} anomalous peer windows, {blocks} \
+                "{} frames in {} windows; {anomalies} anomalous peer windows, {blocks} \
                  blocks would be made; {} records lost",
                 report.capture.frames,
+                rehearsal.windows(),
                 report.capture.lost()
             );
         }

@@ -3,12 +3,13 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use flows_common::Direction;
 
 use super::{Layers, Overrides, show};
 use crate::{
     detector::Detector,
     event::Event,
-    live::Live,
+    live::{Live, own_addresses},
     pipeline::Pipeline,
     policy::Policy,
     signals::Signals,
@@ -57,21 +58,34 @@ impl RunArgs {
             println!("{}", live.describe());
         }
 
-        let detector = Detector::new(model, model::Context::default());
-        let policy = Policy::new(config.policy.clone(), live.own_addresses()?);
+        let detector = Detector::new(model, ::model::Context::default());
+        let policy = Policy::new(config.policy.clone(), own_addresses()?);
         let pipeline = Pipeline::score(
             live.drain(),
             config.window,
             detector,
             policy,
-            live.act(&config),
+            live.act(&config)?,
             sinks,
         )?;
         signals.wait(self.length.map(Into::into), || pipeline.has_failed());
         pipeline.stop()?;
         if !self.json {
-            println!("{}", live.close()?);
+            println!("{}", closing_words(&live)?);
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// What still stands in the kernel when the collector goes.
+fn closing_words(live: &Live) -> anyhow::Result<String> {
+    let entries = live.blocklist().list()?.len();
+    let dropped: u64 = Direction::ALL
+        .iter()
+        .map(|&way| live.blocklist().ledger(way).map(|ledger| ledger.dropped))
+        .sum::<Result<_, _>>()?;
+    Ok(format!(
+        "stopped; the guard dropped {dropped} frames, and {entries} entries stand until their leases run \
+         out"
+    ))
 }

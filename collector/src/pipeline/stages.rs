@@ -69,7 +69,7 @@ pub(super) fn assess(
 
 pub(super) fn decide(
     mut policy: Policy,
-    mut act: impl Act,
+    mut act: Box<dyn Act>,
     assessed: &Receiver<AssessedWindow>,
     outlet: &Outlet,
 ) -> anyhow::Result<()> {

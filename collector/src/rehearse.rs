@@ -1,0 +1,55 @@
+//! Rehearsal: detector and policy over a capture's windows, where nothing can be blocked.
+
+use model::Window;
+
+use crate::{
+    detector::Detector,
+    event::{AnomalyEvent, Event, WindowEvent},
+    pipeline::{Act as _, Observe},
+    policy::Policy,
+};
+
+/// What the live pipeline does behind the drain, in one thread and with the windows' own time.
+#[derive(Debug)]
+pub struct Rehearsal {
+    detector: Detector,
+    policy: Policy,
+    windows: u64,
+}
+
+impl Rehearsal {
+    /// Starts where the detector and the policy are.
+    #[must_use]
+    pub const fn new(detector: Detector, policy: Policy) -> Self {
+        Self { detector, policy, windows: 0 }
+    }
+
+    /// Scores a window and decides on it; `tell` gets the anomalies, then the window.
+    ///
+    /// # Errors
+    /// As [`Detector::assess`], and whatever `tell` returns.
+    pub fn take(
+        &mut self,
+        window: &Window,
+        mut tell: impl FnMut(Event) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        self.windows += 1;
+        let mut found = self.detector.assess(window)?;
+        let evidence = std::mem::take(&mut found.evidence);
+        for decision in self.policy.decide(evidence, window.end_ns, window.is_lossy()) {
+            let deed = Observe.act(&decision, window.end_ns)?;
+            let reasons = found.reasons.remove(&decision.evidence.address).unwrap_or_default();
+            let anomaly =
+                AnomalyEvent::of(self.windows, window.end_ns, &decision, deed, reasons);
+            tell(Event::Anomaly(anomaly))?;
+        }
+        let summary = WindowEvent { peers: found.peers, ..WindowEvent::of(self.windows, window) };
+        tell(Event::Window(summary))
+    }
+
+    /// Windows taken.
+    #[must_use]
+    pub const fn windows(&self) -> u64 {
+        self.windows
+    }
+}
