@@ -112,8 +112,12 @@ impl LabError {
 
     pub(crate) fn system(doing: impl Into<String>, source: impl Into<io::Error>) -> Self {
         let source = source.into();
-        match source.kind() {
-            io::ErrorKind::PermissionDenied => Self::Permission,
+        match (source.kind(), source.raw_os_error()) {
+            (io::ErrorKind::PermissionDenied, _) => Self::Permission,
+            // The lab opens sockets of three families; IP is built in or not there at all.
+            (_, Some(libc::EAFNOSUPPORT)) => {
+                Self::KernelLacks { what: "packet sockets (CONFIG_PACKET)", module: "af_packet" }
+            }
             _ => Self::System { doing: doing.into(), source },
         }
     }

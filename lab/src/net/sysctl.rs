@@ -1,6 +1,6 @@
 //! Network settings of the namespace the calling thread is in.
 
-use std::fs;
+use std::{fs, io};
 
 use crate::LabError;
 
@@ -43,7 +43,11 @@ pub(crate) const SWITCH: &[(&str, &str)] = &[
 pub(crate) fn write(settings: &[(&str, &str)]) -> Result<(), LabError> {
     settings.iter().try_for_each(|(path, value)| {
         let path = format!("/proc/sys/net/{path}");
-        fs::write(&path, value)
-            .map_err(|error| LabError::system(format!("write {value} to {path}"), error))
+        fs::write(&path, value).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound if path.contains("/ipv6/") => {
+                LabError::KernelLacks { what: "IPv6 (CONFIG_IPV6)", module: "ipv6" }
+            }
+            _ => LabError::system(format!("write {value} to {path}"), error),
+        })
     })
 }

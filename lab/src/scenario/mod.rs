@@ -1,6 +1,6 @@
 //! Scenarios: who sends what, when and how much, as TOML.
 //!
-//! A scenario is read as written ([`raw`]), checked once, and from then on valid.
+//! A scenario is read as written, checked once, and from then on valid.
 
 mod attack;
 mod benign;
@@ -17,6 +17,35 @@ pub use builtin::BUILTIN;
 use crate::{LabError, Topology};
 
 /// Benign traffic and attacks around one topology, all within bounds.
+///
+/// ```toml
+/// name = "example"
+/// summary = "two kinds of traffic and one attack"
+/// seed = 42                         # 42 if not given
+/// duration = "1m 30s"               # when it is run as a whole
+///
+/// [topology]                        # see [`Topology`]
+/// clients = 6
+/// attackers = 2
+///
+/// [[benign]]
+/// does = { kind = "web", port = 80, pause = "400ms" }    # see [`BenignPlan`]
+///
+/// [[benign]]
+/// does = { kind = "dns" }           # measures not given are the usual ones
+/// clients = [0, 3]                  # "all" if not given
+/// families = ["v6"]                 # both if not given
+/// start = "10s"                     # at once if not given
+/// duration = "30s"                  # to the end if not given
+///
+/// [[attack]]
+/// name = "scan"                     # its class if not given
+/// does = { kind = "syn_scan", ports = [1, 1024], rate = 300 }    # see [`AttackPlan`]
+/// attacker = 0                      # the first if not given
+/// family = "v4"                     # v4 if not given
+/// start = "40s"
+/// duration = "10s"
+/// ```
 #[derive(Clone, Debug)]
 pub struct Scenario {
     /// Its name.
@@ -75,5 +104,22 @@ impl Scenario {
                 known.join(", ")
             ))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_example_is_valid() {
+        let lines = include_str!("mod.rs").lines().skip_while(|line| *line != "/// ```toml");
+        let example: String = lines
+            .skip(1)
+            .take_while(|line| *line != "/// ```")
+            .map(|line| format!("{}\n", line.trim_start_matches("///").trim_start()))
+            .collect();
+        let scenario = Scenario::parse("the documentation", &example).unwrap();
+        assert_eq!((scenario.benign.len(), scenario.attacks.len()), (2, 1));
     }
 }

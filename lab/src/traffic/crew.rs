@@ -31,14 +31,14 @@ impl Crew {
 
     /// Runs tasks on a thread in a member's namespace until they end or the crew is stopped.
     ///
-    /// `prepare` runs first, inside the thread's runtime, and spawns the tasks with
+    /// `tasks` is called inside the thread's runtime and may spawn more with
     /// [`tokio::task::spawn_local`]; what it returns is what is waited for.
     pub(crate) fn spawn_tasks<F>(
         &mut self,
         lab: &Lab,
         node: &Node,
         what: &str,
-        tasks: impl FnOnce(Stop) -> F + Send + 'static,
+        tasks: impl FnOnce() -> F + Send + 'static,
     ) -> Result<(), LabError>
     where
         F: Future<Output = ()>,
@@ -53,7 +53,7 @@ impl Crew {
             set.block_on(&runtime, async {
                 tokio::select! {
                     () = stop.stopped() => {}
-                    () = tasks(stop.clone()) => {}
+                    () = tasks() => {}
                 }
             });
             Ok(())

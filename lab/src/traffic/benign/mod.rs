@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 use super::crew::Crew;
 use super::draw::Draw;
 use crate::report::Notebook;
-use crate::scenario::{Benign, BenignPlan};
+use crate::scenario::{Benign, BenignPlan, Clients};
 use crate::{BenignKind, ClientReport, Lab, LabError, Node, Scenario, Stop};
 
 /// How long a client waits for an answer before it calls the request failed.
@@ -32,6 +32,7 @@ pub struct RunningBenign {
 
 impl RunningBenign {
     pub(crate) fn start(lab: &Lab, scenario: &Scenario) -> Result<Self, LabError> {
+        check_clients(lab, scenario)?;
         let mut crew = Crew::new();
         let mut clients = Vec::new();
         let mut reports_of_the_host = Vec::new();
@@ -63,10 +64,10 @@ impl RunningBenign {
             if collects {
                 telemetry::start_collector(&mut crew, lab, node)?;
             }
-            crew.spawn_tasks(lab, node, "benign", |stop| act_all(actors, stop))?;
+            crew.spawn_tasks(lab, node, "benign", move || act_all(actors))?;
             clients.push((node.clone(), notebook));
         }
-        crew.spawn_tasks(lab, lab.host(), "telemetry", |stop| act_all(reports_of_the_host, stop))?;
+        crew.spawn_tasks(lab, lab.host(), "telemetry", move || act_all(reports_of_the_host))?;
         Ok(Self { crew, clients })
     }
 
@@ -88,6 +89,22 @@ impl RunningBenign {
         let Self { crew, clients } = self;
         crew.finish()?;
         Ok(clients.iter().map(|(node, notebook)| ClientReport::new(node, notebook)).collect())
+    }
+}
+
+/// A lab built for another scenario may lack some of this one's clients.
+fn check_clients(lab: &Lab, scenario: &Scenario) -> Result<(), LabError> {
+    let count = lab.clients().len();
+    let named = scenario.benign.iter().flat_map(|benign| match &benign.clients {
+        Clients::All(_) => &[][..],
+        Clients::Some(indices) => indices,
+    });
+    match named.max() {
+        Some(index) if *index >= count => Err(LabError::Invalid(format!(
+            "the scenario `{}` names the client {index}, but the lab has {count} of them",
+            scenario.name
+        ))),
+        _ => Ok(()),
     }
 }
 
@@ -144,7 +161,7 @@ impl Actor {
     }
 }
 
-async fn act_all(actors: Vec<Actor>, _stop: Stop) {
+async fn act_all(actors: Vec<Actor>) {
     let mut tasks = JoinSet::new();
     for actor in actors {
         tasks.spawn_local(actor.act());

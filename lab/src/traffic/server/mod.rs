@@ -43,7 +43,7 @@ impl Servers {
         make_room_for_files();
         let mut crew = Crew::new();
         let (ready, is_ready) = mpsc::channel();
-        crew.spawn_tasks(lab, lab.host(), "servers", move |_| async move {
+        crew.spawn_tasks(lab, lab.host(), "servers", move || async move {
             let listening = listen();
             let failed = listening.is_err();
             // The receiver waits below; if it gave up, the crew is stopped at once.
