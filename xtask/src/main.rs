@@ -6,7 +6,7 @@
 //! user), a prompt, or a step that only CI takes.
 //!
 //! Order of calls: [`args::parse`] reads the command, [`setup::prepare`] makes the machine ready
-//! for it, [`demo`], [`bench`] or the steps of [`check`] run it, and [`report`] sums up.
+//! for it, [`demo`], [`mod@bench`] or the steps of [`check`] run it, and [`report`] sums up.
 
 #![forbid(unsafe_code)]
 
