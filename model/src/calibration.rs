@@ -23,7 +23,7 @@ pub const MIN_SCORES: usize = 2;
 /// assert_eq!(calibration.p_value(0.9985).marginal, 0.001);
 /// assert!(calibration.supports(0.01).is_ok());
 /// let error = calibration.supports(0.001).unwrap_err().to_string();
-/// assert!(error.contains("needs 4603 held-out rows"), "{error}");
+/// assert!(error.contains("needs 4604 held-out rows"), "{error}");
 /// # Ok::<(), model::CalibrationError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]

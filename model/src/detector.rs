@@ -30,7 +30,7 @@ pub struct Training {
 ///     hash: "00".into(),
 ///     features: vec!["rate".into(), "size".into()],
 /// };
-/// let benign: Vec<f32> = (0..4_000_u16).map(|i| f32::from(i * 37 % 101)).collect();
+/// let benign: Vec<f32> = (0..4_000_u32).map(|i| (i * 37 % 101) as f32).collect();
 /// let (train, held_out) = benign.split_at(2_000);
 /// let params = IsolationForest::params().check()?;
 /// let detector = DetectorModel::fit(schema, train, held_out, &params)?;

@@ -1,8 +1,10 @@
 //! Scoring: values become ranks, ranks become path lengths, in integers throughout.
 //!
-//! There are two kernels for trees of at most 8 levels, chosen once per forest by what the
+//! There are three kernels for trees of at most 8 levels, chosen once per forest by what the
 //! CPU has; deeper trees are walked node by node. All give the same sums.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod packed;
@@ -27,38 +29,68 @@ pub(super) type RankRow = [u8; MAX_FEATURES];
 /// A block's ranks: first by feature, then by row.
 type RankBlock = [[u8; BLOCK]; MAX_FEATURES];
 
+/// Makes a kernel for some trees.
+type MakeKernel = fn(&Trees) -> Kernel;
+
 /// How blocks are scored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 enum Kernel {
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Avx2(avx2::Plan),
     Portable,
 }
 
 impl Kernel {
-    /// The kernels this CPU can run, fastest first.
-    fn available() -> impl Iterator<Item = Self> {
-        [
+    /// The kernels this CPU can run on trees that have a packed form, fastest first.
+    fn available(trees: &Trees) -> impl Iterator<Item = Self> {
+        let kernels: [Option<MakeKernel>; _] = [
             #[cfg(target_arch = "x86_64")]
-            avx512::available().then_some(Self::Avx512),
-            Some(Self::Portable),
-        ]
-        .into_iter()
-        .flatten()
+            avx512::available().then_some(|_| Self::Avx512),
+            #[cfg(target_arch = "x86_64")]
+            avx2::available().then_some(|trees| Self::Avx2(avx2::Plan::of(trees))),
+            Some(|_| Self::Portable),
+        ];
+        kernels.into_iter().flatten().map(|kernel| kernel(trees))
+    }
+
+    /// Ranks up to [`BLOCK`] rows and sums their path lengths.
+    fn score(
+        &self,
+        cuts: &Cuts,
+        packed: &Packed,
+        rows: &[f32],
+        ranks: &mut RankBlock,
+        sums: &mut [FixedPath; BLOCK],
+    ) {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => avx512::score(cuts, packed, rows, ranks, sums),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(plan) => {
+                portable::rank_block(cuts, rows, ranks);
+                plan.path_sums(ranks, sums);
+            }
+            Self::Portable => {
+                portable::rank_block(cuts, rows, ranks);
+                portable::packed_block(packed, ranks, sums);
+            }
+        }
     }
 }
 
 /// Scores with the fastest kernel that this CPU and these trees allow.
 #[derive(Clone, Debug)]
 pub(super) struct Scorer {
-    packed: Option<Packed>,
-    kernel: Kernel,
+    /// The trees packed and how to score them; none if they are too deep.
+    packed: Option<(Packed, Kernel)>,
 }
 
 impl Scorer {
     pub(super) fn new(trees: &Trees) -> Self {
-        let kernel = Kernel::available().next().unwrap_or(Kernel::Portable);
-        Self { packed: Packed::of(trees), kernel }
+        let kernel = || Kernel::available(trees).next().unwrap_or(Kernel::Portable);
+        Self { packed: Packed::of(trees).map(|packed| (packed, kernel())) }
     }
 
     /// The sum of one row's path lengths.
@@ -66,7 +98,7 @@ impl Scorer {
         let mut ranks = [0; MAX_FEATURES];
         portable::rank_row(cuts, row, &mut ranks);
         match &self.packed {
-            Some(packed) => portable::packed_row(packed, &ranks),
+            Some((packed, _)) => portable::packed_row(packed, &ranks),
             None => portable::deep_row(trees, &ranks),
         }
     }
@@ -80,7 +112,8 @@ impl Scorer {
         sums: &mut [FixedPath],
     ) {
         let n_features = cuts.n_features();
-        let Some(packed) = self.packed.as_ref().filter(|_| sums.len() >= WORTH_A_BLOCK) else {
+        let Some((packed, kernel)) = self.packed.as_ref().filter(|_| sums.len() >= WORTH_A_BLOCK)
+        else {
             for (row, sum) in rows.chunks_exact(n_features).zip(sums) {
                 *sum = self.path_sum(cuts, trees, row);
             }
@@ -89,27 +122,9 @@ impl Scorer {
         let mut ranks = [[0; BLOCK]; MAX_FEATURES];
         let mut block = [0; BLOCK];
         for (rows, sums) in rows.chunks(BLOCK * n_features).zip(sums.chunks_mut(BLOCK)) {
-            self.score_block(cuts, packed, rows, &mut ranks, &mut block);
+            kernel.score(cuts, packed, rows, &mut ranks, &mut block);
             // The last block may have fewer rows; what the others hold is left over from before.
             sums.copy_from_slice(&block[..sums.len()]);
-        }
-    }
-
-    fn score_block(
-        &self,
-        cuts: &Cuts,
-        packed: &Packed,
-        rows: &[f32],
-        ranks: &mut RankBlock,
-        sums: &mut [FixedPath; BLOCK],
-    ) {
-        match self.kernel {
-            #[cfg(target_arch = "x86_64")]
-            Kernel::Avx512 => avx512::score(cuts, packed, rows, ranks, sums),
-            Kernel::Portable => {
-                portable::rank_block(cuts, rows, ranks);
-                portable::packed_block(packed, ranks, sums);
-            }
         }
     }
 }
@@ -188,11 +203,12 @@ mod tests {
                 portable::deep_row(&trees, &ranks)
             };
             let expected: Vec<FixedPath> = rows.chunks(n_features).map(walk).collect();
-            for kernel in Kernel::available() {
-                let scorer = Scorer { packed: Packed::of(&trees), kernel };
+            for kernel in Kernel::available(&trees) {
+                let name = format!("{kernel:.9?}");
+                let scorer = Scorer { packed: Packed::of(&trees).map(|packed| (packed, kernel)) };
                 let mut sums = vec![0; n_rows];
                 scorer.path_sums(&cuts, &trees, &rows, &mut sums);
-                prop_assert!(sums == expected, "{:?}", kernel);
+                prop_assert!(sums == expected, "{}", name);
             }
             let scorer = Scorer::new(&trees);
             for (row, expected) in rows.chunks(n_features).zip(expected) {
@@ -207,7 +223,7 @@ mod tests {
         let trees = forest(&mut rng, 5, 10, 12);
         assert!(trees.depth() > packed::MAX_LEVELS);
         let scorer = Scorer::new(&trees);
-        assert!(scorer.packed.is_none());
+        assert!(scorer.packed.is_none(), "too deep to pack");
         let cuts = cuts(&mut rng, 5);
         let rows = rows(&mut rng, &cuts, 70);
         let mut sums = vec![0; 70];
