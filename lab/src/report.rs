@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::{BenignKind, boot_ns};
+use crate::{BenignKind, Stop, boot_ns};
 
 /// The most requests that are kept apart for one client; later ones are only counted.
 const MAX_SAMPLES: usize = 200_000;
@@ -120,10 +120,18 @@ impl ClientReport {
 }
 
 /// Where a client's tasks note what became of their requests; clones share it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Notebook(Arc<Mutex<(Vec<Sample>, u64)>>);
+#[derive(Clone, Debug)]
+pub(crate) struct Notebook {
+    pages: Arc<Mutex<(Vec<Sample>, u64)>>,
+    stop: Stop,
+}
 
 impl Notebook {
+    /// An empty notebook that is closed when the traffic is stopped.
+    pub(crate) fn new(stop: &Stop) -> Self {
+        Self { pages: Arc::default(), stop: stop.clone() }
+    }
+
     /// Runs one request and notes how it went. `unhurried` is the part of its time that is of
     /// the client's own making and not counted as latency.
     pub(crate) async fn measure<T>(
@@ -138,12 +146,16 @@ impl Notebook {
         let answer = tokio::time::timeout(patience, request).await.ok().and_then(Result::ok);
         let latency = began.elapsed().saturating_sub(unhurried);
         let latency_us = u32::try_from(latency.as_micros()).unwrap_or(u32::MAX);
+        if answer.is_none() && self.stop.is_stopped() {
+            // The other end was stopped first, which is no one's failure.
+            return None;
+        }
         self.note(Sample { kind, began_ns, latency_us, succeeded: answer.is_some() });
         answer
     }
 
     fn note(&self, sample: Sample) {
-        let mut pages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         if pages.0.len() < MAX_SAMPLES {
             pages.0.push(sample);
         } else {
@@ -152,7 +164,7 @@ impl Notebook {
     }
 
     fn read(&self) -> (Vec<Sample>, u64) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

@@ -114,12 +114,12 @@ mod tests {
     #[test]
     fn the_documented_example_is_valid() {
         let lines = include_str!("mod.rs").lines().skip_while(|line| *line != "/// ```toml");
-        let example: String = lines
+        let example: Vec<&str> = lines
             .skip(1)
             .take_while(|line| *line != "/// ```")
-            .map(|line| format!("{}\n", line.trim_start_matches("///").trim_start()))
+            .map(|line| line.trim_start_matches("///").trim_start())
             .collect();
-        let scenario = Scenario::parse("the documentation", &example).unwrap();
+        let scenario = Scenario::parse("the documentation", &example.join("\n")).unwrap();
         assert_eq!((scenario.benign.len(), scenario.attacks.len()), (2, 1));
     }
 }

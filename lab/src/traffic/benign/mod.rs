@@ -38,7 +38,7 @@ impl RunningBenign {
         let mut reports_of_the_host = Vec::new();
         let mut nth = 0;
         for node in lab.clients() {
-            let notebook = Notebook::default();
+            let notebook = Notebook::new(crew.stop());
             let mut actors = Vec::new();
             for benign in scenario.benign.iter().filter(|b| b.clients.contains(node.index)) {
                 for family in &benign.families {
