@@ -23,21 +23,12 @@ pub struct Benign {
 }
 
 /// Which of the benign clients take part.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Clients {
     /// All there are.
-    All(All),
+    All,
     /// Those of these indices.
     Some(Vec<usize>),
-}
-
-/// The word `all`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum All {
-    /// `all`
-    All,
 }
 
 impl Clients {
@@ -45,7 +36,7 @@ impl Clients {
     #[must_use]
     pub fn contains(&self, index: usize) -> bool {
         match self {
-            Self::All(_) => true,
+            Self::All => true,
             Self::Some(indices) => indices.contains(&index),
         }
     }

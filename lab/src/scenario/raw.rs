@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::benign::All;
 use super::{Attack, AttackPlan, Benign, BenignPlan, Clients, Scenario};
 use crate::{Family, Topology};
 
@@ -33,8 +32,8 @@ pub(super) struct RawScenario {
 #[serde(deny_unknown_fields)]
 struct RawBenign {
     does: BenignPlan,
-    #[serde(default = "all_clients")]
-    clients: Clients,
+    #[serde(default)]
+    clients: RawClients,
     #[serde(default = "both_families")]
     families: Vec<Family>,
     #[serde(with = "duration", default)]
@@ -56,6 +55,26 @@ struct RawAttack {
     start: Duration,
     #[serde(with = "duration")]
     duration: Duration,
+}
+
+/// `"all"`, or a list of indices.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "`clients` must be \"all\" or a list of indices")]
+enum RawClients {
+    Word(AllWord),
+    Indices(Vec<usize>),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum AllWord {
+    All,
+}
+
+impl Default for RawClients {
+    fn default() -> Self {
+        Self::Word(AllWord::All)
+    }
 }
 
 /// A duration inside an `Option`.
@@ -111,15 +130,19 @@ impl TryFrom<RawScenario> for Scenario {
 impl RawBenign {
     fn valid(self, clients: usize) -> Result<Benign, String> {
         self.does.check()?;
-        if let Clients::Some(indices) = &self.clients {
-            indices.iter().try_for_each(|index| member("clients", *index, clients))?;
-        }
+        let clients = match self.clients {
+            RawClients::Word(AllWord::All) => Clients::All,
+            RawClients::Indices(indices) => {
+                indices.iter().try_for_each(|index| member("clients", *index, clients))?;
+                Clients::Some(indices)
+            }
+        };
         if self.families.is_empty() {
             return Err("`families` must name v4, v6 or both, got none".to_owned());
         }
         Ok(Benign {
             does: self.does,
-            clients: self.clients,
+            clients,
             families: self.families,
             start: self.start,
             duration: self.duration.map(|text| text.0),
@@ -185,10 +208,6 @@ fn usual_seed() -> u64 {
     42
 }
 
-fn all_clients() -> Clients {
-    Clients::All(All::All)
-}
-
 fn both_families() -> Vec<Family> {
     vec![Family::V4, Family::V6]
 }
@@ -234,6 +253,10 @@ mod tests {
             (
                 "[[benign]]\ndoes = { kind = \"dns\" }\nclients = [6]",
                 "t.toml: benign 1: `clients` names the index 6, but the topology has 6 of them",
+            ),
+            (
+                "[[benign]]\ndoes = { kind = \"dns\" }\nclients = \"some\"",
+                "t.toml: line 5: `clients` must be \"all\" or a list of indices",
             ),
             (
                 "[[attack]]\nduration = \"1s\"\ndoes = { kind = \"syn_flood\", rate = 60000 }",

@@ -96,7 +96,7 @@ impl RunningBenign {
 fn check_clients(lab: &Lab, scenario: &Scenario) -> Result<(), LabError> {
     let count = lab.clients().len();
     let named = scenario.benign.iter().flat_map(|benign| match &benign.clients {
-        Clients::All(_) => &[][..],
+        Clients::All => &[][..],
         Clients::Some(indices) => indices,
     });
     match named.max() {
