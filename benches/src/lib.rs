@@ -11,6 +11,8 @@
 //! The binary `weir-bench` runs the sections in order and prints one table; `cargo xtask bench`
 //! prepares scikit-learn and calls it.
 
+pub mod bpf;
+pub mod cpu;
 pub mod machine;
 pub mod measurement;
 pub mod report;
@@ -19,3 +21,4 @@ pub mod scikit_learn;
 pub mod section;
 pub mod statistics;
 pub mod traffic;
+pub mod xdp_filter;

@@ -133,7 +133,11 @@ impl Measurement {
     pub fn met(&self) -> Met {
         match (&self.outcome, self.reach) {
             (Outcome::Measured { spread, .. }, Some(reach)) => {
-                if reach.is_met_by(spread.median) { Met::Yes } else { Met::No }
+                if reach.is_met_by(spread.median) {
+                    Met::Yes
+                } else {
+                    Met::No
+                }
             }
             (Outcome::Measured { .. }, None) => Met::NotAsked,
             _ => Met::NotMeasured,

@@ -181,8 +181,9 @@ fn measured(spread: &Spread, unit: Unit) -> String {
     if spread.samples == 1 {
         return median;
     }
-    let ends = [spread.min, spread.max].map(|end| number(end, unit));
-    format!("{median} ({} to {})", ends[0], ends[1])
+    // The ends are in the median's unit, which then need not be repeated.
+    let (scale, _) = scale_of(spread.median, unit);
+    format!("{median} ({} to {})", digits(spread.min / scale), digits(spread.max / scale))
 }
 
 /// A bound, in the unit of what was measured where that is known.
@@ -193,26 +194,26 @@ fn bare(bound: f64, unit: Option<Unit>) -> String {
 /// A number as a person reads it, three digits or more.
 #[must_use]
 pub fn number(value: f64, unit: Unit) -> String {
-    match unit {
-        Unit::NanosecondsPerPacket => format!("{} ns", digits(value)),
-        Unit::RowsPerSecond => format!("{} rows/s", scaled(value)),
-        Unit::FlowsPerSecond => format!("{} flows/s", scaled(value)),
-        Unit::PacketsPerSecond => format!("{} packets/s", scaled(value)),
-        Unit::Seconds if value < 1.0 => format!("{} ms", digits(value * 1e3)),
-        Unit::Seconds => format!("{} s", digits(value)),
-        Unit::Bytes => format!("{} MB", digits(value / 1e6)),
-        Unit::Ratio => format!("{} ×", digits(value)),
-    }
+    let (scale, name) = scale_of(value, unit);
+    format!("{} {name}", digits(value / scale))
 }
 
-/// With `k` or `M` for thousands and millions.
-fn scaled(value: f64) -> String {
-    if value >= 1e6 {
-        format!("{} M", digits(value / 1e6))
-    } else if value >= 1e3 {
-        format!("{} k", digits(value / 1e3))
-    } else {
-        digits(value)
+/// What a number is divided by to be read easily, and what it then counts.
+fn scale_of(value: f64, unit: Unit) -> (f64, &'static str) {
+    let rate = |names: [&'static str; 3]| match value {
+        large if large >= 1e6 => (1e6, names[2]),
+        medium if medium >= 1e3 => (1e3, names[1]),
+        _ => (1.0, names[0]),
+    };
+    match unit {
+        Unit::NanosecondsPerPacket => (1.0, "ns"),
+        Unit::RowsPerSecond => rate(["rows/s", "k rows/s", "M rows/s"]),
+        Unit::FlowsPerSecond => rate(["flows/s", "k flows/s", "M flows/s"]),
+        Unit::PacketsPerSecond => rate(["packets/s", "k packets/s", "M packets/s"]),
+        Unit::Seconds if value < 1.0 => (1e-3, "ms"),
+        Unit::Seconds => (1.0, "s"),
+        Unit::Bytes => (1e6, "MB"),
+        Unit::Ratio => (1.0, "×"),
     }
 }
 
@@ -283,7 +284,7 @@ a CPU × 2, kernel 6.12, load 0.50 at the start
 
 what                measured            reach   met?
 scoring (1 s)
-  faster than them  16 × (15 × to 20 ×)  ≥ 15 ×  yes
+  faster than them  16 × (15 to 20)     ≥ 15 ×  yes
   size [1]          2 MB
   as root           skipped: needs root: run it with sudo
 
@@ -308,9 +309,8 @@ scoring (1 s)
 
     #[test]
     fn the_same_note_is_told_once() {
-        let row = |what: &str| {
-            Measurement::of(what, Unit::Seconds, Spread::once(1.0)).note("one thread")
-        };
+        let row =
+            |what: &str| Measurement::of(what, Unit::Seconds, Spread::once(1.0)).note("one thread");
         let table = report(vec![row("a"), row("b")]).table();
         assert_eq!(table.matches("one thread").count(), 1);
         assert_eq!(table.matches("[1]").count(), 3);

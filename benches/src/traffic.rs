@@ -150,8 +150,8 @@ impl Capture {
         for packet in 0..self.packets {
             let frame = self.segment(random.next_u64()).frame();
             let length = u32::try_from(frame.len()).map_err(io::Error::other)?;
-            let ns = u64::from(packet % self.per_second) * 1_000_000_000
-                / u64::from(self.per_second);
+            let ns =
+                u64::from(packet % self.per_second) * 1_000_000_000 / u64::from(self.per_second);
             let ns = u32::try_from(ns).map_err(io::Error::other)?;
             for word in [packet / self.per_second + 1, ns, length, length] {
                 file.write_all(&word.to_le_bytes())?;

@@ -1,14 +1,12 @@
 //! What is measured, one module a section.
 
+mod guard;
+mod packet;
 mod replay;
 mod scoring;
 mod training;
 
-use crate::{
-    measurement::Measurement,
-    report::SectionReport,
-    statistics::timed,
-};
+use crate::{measurement::Measurement, report::SectionReport, statistics::timed};
 
 /// How much is done for a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +42,17 @@ pub struct Section {
 }
 
 /// All of them, in the table's order.
-pub const SECTIONS: [Section; 3] = [
+pub const SECTIONS: [Section; 5] = [
+    Section {
+        name: "packet",
+        about: "accounting one packet in the kernel, known and new flows",
+        measure: packet::measure,
+    },
+    Section {
+        name: "guard",
+        about: "the XDP guard, empty and with 1 M entries, beside xdp-filter",
+        measure: guard::measure,
+    },
     Section {
         name: "scoring",
         about: "rows scored per second, at batch and one by one, beside scikit-learn",

@@ -81,14 +81,11 @@ pub(super) fn measure(effort: Effort) -> anyhow::Result<Vec<Measurement>> {
     // It takes milliseconds for each call, whatever is in it.
     let their_singles = effort.of(30, 10);
     let mut their_batch = || Ok(scikit_learn.borrow_mut().score(BATCH)? / BATCH as f64);
-    let mut their_single = || {
-        Ok(scikit_learn.borrow_mut().score_each(their_singles)? / their_singles as f64)
-    };
+    let mut their_single =
+        || Ok(scikit_learn.borrow_mut().score_each(their_singles)? / their_singles as f64);
 
-    let turns = Turns::take(
-        rounds,
-        &mut [&mut batch, &mut their_batch, &mut single, &mut their_single],
-    )?;
+    let turns =
+        Turns::take(rounds, &mut [&mut batch, &mut their_batch, &mut single, &mut their_single])?;
     let theirs = format!("scikit-learn {version}, the same rows, one thread, taking turns");
     Ok(vec![
         Measurement::of(BATCH_RATIO, Unit::Ratio, turns.ratio(1, 0))

@@ -68,8 +68,7 @@ pub(super) fn measure(effort: Effort) -> anyhow::Result<Vec<Measurement>> {
     let mut measured =
         vec![Measurement::of(RATIO, Unit::Ratio, ratio).reach(REACH).note(beside.clone())];
     measured.extend(own(&turns));
-    measured.push(
-        Measurement::of("scikit-learn's time", Unit::Seconds, turns.spread(2)).note(beside),
-    );
+    measured
+        .push(Measurement::of("scikit-learn's time", Unit::Seconds, turns.spread(2)).note(beside));
     Ok(measured)
 }
