@@ -42,17 +42,20 @@ impl std::fmt::Debug for Detector {
     }
 }
 
-/// A window's rows and scores under one model.
+/// A window's rows under one model, with their scores and novelties.
 struct Scores {
     rows: Vec<f32>,
     scores: Vec<f32>,
+    novelties: Vec<f32>,
 }
 
 impl Scores {
     fn of(model: &DetectorModel, rows: Vec<f32>) -> Self {
-        let mut scores = vec![0.0; rows.len() / model.forest().n_features()];
+        let width = model.forest().n_features();
+        let mut scores = vec![0.0; rows.len() / width];
         model.forest().score_rows(&rows, &mut scores);
-        Self { rows, scores }
+        let novelties = rows.chunks_exact(width).map(|row| model.novelty(row)).collect();
+        Self { rows, scores, novelties }
     }
 
     fn row(&self, index: usize) -> &[f32] {
@@ -173,14 +176,18 @@ fn reasons<F: Feature>(subject: Subject, model: &DetectorModel, row: &[f32]) -> 
     let explanation: Explanation = model.explain(row);
     explanation
         .leading(REASONS_LIMIT)
-        .map(|part| Reason {
-            subject,
-            feature: part.name.clone(),
-            unit: F::from_name(&part.name).map_or("", F::unit).to_owned(),
-            value: part.value,
-            benign_low: part.range.p01,
-            benign_high: part.range.p99,
-            share: part.share as f32,
+        .map(|part| {
+            let feature = F::from_name(&part.name);
+            let natural = |value| feature.map_or(value, |feature| feature.natural(value));
+            Reason {
+                subject,
+                feature: part.name.clone(),
+                unit: feature.map_or("", F::natural_unit).to_owned(),
+                value: natural(part.value),
+                benign_low: natural(part.range.p01),
+                benign_high: natural(part.range.p99),
+                share: part.share as f32,
+            }
         })
         .collect()
 }

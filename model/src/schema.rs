@@ -50,6 +50,9 @@ pub const ROLE_FEATURE: &str = "feature";
 pub const ROLE_IDENTITY: &str = "identity";
 /// The field metadata key of a unit.
 pub const UNIT_KEY: &str = "weir.unit";
+/// The field metadata key of the unit that a value stands for; see
+/// [`Feature::natural_unit`].
+pub const NATURAL_UNIT_KEY: &str = "weir.natural_unit";
 /// The field metadata key of a doc.
 pub const DOC_KEY: &str = "weir.doc";
 
@@ -332,7 +335,10 @@ fn schema<F: Feature>(
     });
     let features = F::ALL.iter().map(|feature| {
         let field = Field::new(feature.name(), DataType::Float32, false);
-        described(field, ROLE_FEATURE, feature.unit(), feature.doc())
+        let mut field = described(field, ROLE_FEATURE, feature.unit(), feature.doc());
+        let natural = feature.natural_unit().to_owned();
+        field.metadata_mut().insert(NATURAL_UNIT_KEY.to_owned(), natural);
+        field
     });
     let id = schema_id::<F>(name);
     metadata.extend(

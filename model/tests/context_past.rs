@@ -73,7 +73,7 @@ fn window(end_s: u64, flows: Vec<(FlowKey, FlowCounters)>) -> Window {
 }
 
 fn peer_value(observed: &Observed, feature: PeerFeature) -> f32 {
-    feature.value(&observed.peers[0])
+    feature.natural(feature.value(&observed.peers[0]))
 }
 
 #[track_caller]
@@ -92,7 +92,8 @@ fn a_handshake_that_straddles_two_windows_is_answered_and_timed() {
     assert_eq!(record.handshake, Handshake::Answered);
     assert_eq!(record.handshake_ns, Some(25 * MS));
     assert_eq!((record.initiator, record.is_new), (Direction::Ingress, false));
-    assert!((FlowFeature::HandshakeTime.value(record) - 25.0).abs() < 1e-6);
+    let time_us = FlowFeature::HandshakeTime.natural(FlowFeature::HandshakeTime.value(record));
+    assert!((time_us - 25_000.0).abs() < 0.1, "{time_us}");
 }
 
 #[test]

@@ -67,14 +67,12 @@ pub(super) trait DirectionMeasures {
     fn length_deviation(&self) -> f64;
     /// Shortest packet, in bytes; 0 for no packet.
     fn length_shortest(&self) -> f64;
-    /// Mean time between packets, in ms: first to last, over one less than the packets.
-    fn iat_mean_ms(&self) -> f64;
-    /// Standard deviation of the times between packets, in ms.
-    fn iat_deviation_ms(&self) -> f64;
-    /// Shortest time between packets, in ms; 0 until there are two.
-    fn iat_shortest_ms(&self) -> f64;
-    /// Longest time between packets, in ms.
-    fn iat_longest_ms(&self) -> f64;
+    /// Mean time between packets, in µs: first to last, over one less than the packets.
+    fn iat_mean_us(&self) -> f64;
+    /// Standard deviation of the times between packets, in µs.
+    fn iat_deviation_us(&self) -> f64;
+    /// Shortest time between packets, in µs; 0 until there are two.
+    fn iat_shortest_us(&self) -> f64;
 }
 
 impl DirectionMeasures for DirectionCounters {
@@ -94,29 +92,24 @@ impl DirectionMeasures for DirectionCounters {
     }
 
     #[inline]
-    fn iat_mean_ms(&self) -> f64 {
+    fn iat_mean_us(&self) -> f64 {
         let elapsed_ns = self.last_ns.saturating_sub(self.first_ns) as f64;
-        ratio(elapsed_ns / 1e6, self.packets.saturating_sub(1) as f64)
+        ratio(elapsed_ns / 1e3, self.packets.saturating_sub(1) as f64)
     }
 
     #[inline]
-    fn iat_deviation_ms(&self) -> f64 {
+    fn iat_deviation_us(&self) -> f64 {
         let gaps = self.packets.saturating_sub(1) as f64;
-        deviation(gaps, self.iat_sum_us as f64, self.iat_sum_sq as f64) / 1e3
+        deviation(gaps, self.iat_sum_us as f64, self.iat_sum_sq as f64)
     }
 
     #[inline]
-    fn iat_shortest_ms(&self) -> f64 {
+    fn iat_shortest_us(&self) -> f64 {
         if self.packets > 1 && self.iat_min_us != u32::MAX {
-            f64::from(self.iat_min_us) / 1e3
+            f64::from(self.iat_min_us)
         } else {
             0.0
         }
-    }
-
-    #[inline]
-    fn iat_longest_ms(&self) -> f64 {
-        f64::from(self.iat_max_us) / 1e3
     }
 }
 

@@ -5,20 +5,25 @@
 //!
 //! - **Total.** Any record whatsoever yields finite values; a quotient whose divisor is 0 is 0.
 //! - **No identity.** No address, port or interface enters a value; a model cannot learn who.
-//! - **Natural units.** A value reads as its unit says, untransformed. The exceptions are ratios
-//!   of two quantities with no natural order, given as base-2 logarithms so that twice as much
-//!   and half as much lie equally far from 0.
+//! - **Scales.** An isolation forest draws its thresholds uniformly between the extremes of what
+//!   it has seen. On a quantity with a heavy tail (rates, counts, times) nearly all of them would
+//!   fall into the tail and none would tell 5 packets a second from 500; so such a quantity is
+//!   [`Scale::Log`]. With 100 trees, of nine kinds of simulated attack the peer forest caught one
+//!   in all its windows at 1 % false positives on natural scales, and five on these.
+//!   [`Feature::natural`] reads a value back, for people.
 
 mod flow;
 mod measure;
 mod peer;
+mod scale;
 
 pub use flow::FlowFeature;
 pub use peer::PeerFeature;
+pub use scale::Scale;
 
 /// Raised whenever a formula changes while its name, unit and doc stay the same; a part of the
 /// schema's hash.
-pub const FORMULA_REVISION: u32 = 1;
+pub const FORMULA_REVISION: u32 = 2;
 
 /// One column of a feature table.
 pub trait Feature: Copy + Eq + std::fmt::Debug + Send + Sync + 'static {
@@ -34,13 +39,19 @@ pub trait Feature: Copy + Eq + std::fmt::Debug + Send + Sync + 'static {
     /// The column's name, in snake case.
     fn name(self) -> &'static str;
 
-    /// The unit of its values; `1` for a ratio, a flag or a count.
+    /// The unit of its values, as `log2(1 + packets/s)`; `1` for a ratio or a flag.
     fn unit(self) -> &'static str;
+
+    /// The unit of what the formula yields, as `packets/s`: that of [`Self::natural`].
+    fn natural_unit(self) -> &'static str;
+
+    /// How a value stands for what the formula yields.
+    fn scale(self) -> Scale;
 
     /// What it is, with its formula.
     fn doc(self) -> &'static str;
 
-    /// Its value; finite for any record.
+    /// Its value, in [`Self::unit`]; finite for any record.
     fn value(self, record: &Self::Record) -> f32;
 
     /// All values of a record, in the order of [`Self::ALL`]: as [`Self::value`] of each, in one
@@ -50,6 +61,11 @@ pub trait Feature: Copy + Eq + std::fmt::Debug + Send + Sync + 'static {
     ///
     /// Where `row` has not the length of [`Self::ALL`].
     fn fill(record: &Self::Record, row: &mut [f32]);
+
+    /// A value in [`Self::natural_unit`], for people to read.
+    fn natural(self, value: f32) -> f32 {
+        measure::finite(self.scale().invert(f64::from(value)))
+    }
 
     /// The feature of a name.
     fn from_name(name: &str) -> Option<Self> {
@@ -66,12 +82,12 @@ pub trait Feature: Copy + Eq + std::fmt::Debug + Send + Sync + 'static {
     }
 }
 
-/// Makes a feature enum of a table with the rows `Variant, name, unit, doc, formula;`.
+/// Makes a feature enum of a table with the rows `Variant, name, scale, natural unit, doc, formula;`.
 macro_rules! feature_table {
     (
         $(#[$meta:meta])*
         pub enum $table:ident of $record:ty {
-            $($variant:ident, $name:literal, $unit:literal, $doc:literal, $formula:expr;)+
+            $($variant:ident, $name:literal, $scale:ident, $unit:literal, $doc:literal, $formula:expr;)+
         }
     ) => {
         $(#[$meta])*
@@ -94,7 +110,15 @@ macro_rules! feature_table {
             }
 
             fn unit(self) -> &'static str {
+                match self { $(Self::$variant => $crate::feature::scaled!($scale, $unit),)+ }
+            }
+
+            fn natural_unit(self) -> &'static str {
                 match self { $(Self::$variant => $unit,)+ }
+            }
+
+            fn scale(self) -> $crate::feature::Scale {
+                match self { $(Self::$variant => $crate::feature::Scale::$scale,)+ }
             }
 
             fn doc(self) -> &'static str {
@@ -103,7 +127,7 @@ macro_rules! feature_table {
 
             fn value(self, record: &$record) -> f32 {
                 let formula: fn(&$record) -> f64 = match self { $(Self::$variant => $formula,)+ };
-                $crate::feature::measure::finite(formula(record))
+                $crate::feature::measure::finite(self.scale().apply(formula(record)))
             }
 
             fn fill(record: &$record, row: &mut [f32]) {
@@ -111,13 +135,25 @@ macro_rules! feature_table {
                     row.try_into().expect("a row is as long as the table");
                 $({
                     let formula: fn(&$record) -> f64 = $formula;
-                    row[Self::$variant as usize] = $crate::feature::measure::finite(formula(record));
+                    let value = $crate::feature::Scale::$scale.apply(formula(record));
+                    row[Self::$variant as usize] = $crate::feature::measure::finite(value);
                 })+
             }
         }
     };
 }
 use feature_table;
+
+/// The unit of a value, of its scale and its natural unit.
+macro_rules! scaled {
+    (Linear, $unit:literal) => {
+        $unit
+    };
+    (Log, $unit:literal) => {
+        concat!("log2(1 + ", $unit, ")")
+    };
+}
+use scaled;
 
 #[cfg(test)]
 mod tests {
