@@ -79,16 +79,23 @@ fn what_a_packet_costs() -> Result<(), KernelError> {
     report("known flow, IPv4 TCP, ingress", tc(&other, Direction::Ingress));
     report("known flow, IPv4 TCP, egress", tc(&other, Direction::Egress));
     report("known flow, IPv6 TCP, ingress", tc(&v6(2), Direction::Ingress));
-    report("not IP (ARP)", tc(&{ let mut arp = ethernet(0x0806); arp.resize(60, 0); arp }, Direction::Ingress));
+    report(
+        "not IP (ARP)",
+        tc(
+            &{
+                let mut arp = ethernet(0x0806);
+                arp.resize(60, 0);
+                arp
+            },
+            Direction::Ingress,
+        ),
+    );
 
     let mut new_ns = 0;
     for port in 1..=20_000 {
         let frame = v4([203, 0, 113, 9], port);
         new_ns += u64::from(
-            kernel
-                .borrow_mut()
-                .test_run_tc(Direction::Ingress, &frame, &context, 1)?
-                .duration_ns,
+            kernel.borrow_mut().test_run_tc(Direction::Ingress, &frame, &context, 1)?.duration_ns,
         );
     }
     println!("{:<44} {:>5} ns (cold, one call each)", "new flow, IPv4 TCP", new_ns / 20_000);

@@ -54,9 +54,7 @@ pub(crate) fn ingress_guarded(ctx: &TcContext) -> i32 {
 #[inline(always)]
 pub(crate) fn egress(ctx: &TcContext) -> i32 {
     let settings = maps::settings();
-    if settings.guard_at_tc_egress != 0
-        && guard(ctx, Direction::Egress) == Verdict::Drop
-    {
+    if settings.guard_at_tc_egress != 0 && guard(ctx, Direction::Egress) == Verdict::Drop {
         return TC_ACT_SHOT as i32;
     }
     account(ctx, &settings, Direction::Egress);
@@ -66,7 +64,7 @@ pub(crate) fn egress(ctx: &TcContext) -> i32 {
 #[inline(always)]
 fn guard(ctx: &TcContext, direction: Direction) -> Verdict {
     let frame = frame(ctx);
-    guard::decide(&linear(ctx), frame.tag, direction, u64::from(frame.length))
+    guard::decide(&linear(ctx), frame.tag, direction, u64::from(frame.wire_length()))
 }
 
 /// Counts a packet in its flow, its peer and the ledger; or in the ledger alone, with the cause.

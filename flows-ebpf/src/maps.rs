@@ -31,8 +31,7 @@ type PeerTable = LruHashMap<PeerKey, PeerCounters, SIZED_BY_LOADER>;
 
 /// Constants of the loaded programs; the loader writes them.
 #[unsafe(no_mangle)]
-static SETTINGS: Settings =
-    Settings { clock: 0, cpus: 1, guard_at_tc_egress: 0, reserved: 0 };
+static SETTINGS: Settings = Settings { clock: 0, cpus: 1, guard_at_tc_egress: 0, reserved: 0 };
 
 /// The settings as the loader wrote them.
 ///
@@ -85,6 +84,6 @@ pub(crate) static ALLOW: LpmTrie<[u8; 16], u32, ALLOW_LIMIT> = LpmTrie::new();
 #[btf_map]
 pub(crate) static BLOCK_STATS: PerCpuArray<BlockStats, SIZED_BY_LOADER> = PerCpuArray::new();
 
-/// What the guard decided; one element.
+/// What the guard decided, by direction.
 #[btf_map]
 pub(crate) static GUARD: PerCpuArray<GuardLedger, 2> = PerCpuArray::new();

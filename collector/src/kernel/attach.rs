@@ -153,12 +153,7 @@ impl Attachment {
             }
         };
         Ok(Self {
-            attached: Attached {
-                interface: interface.clone(),
-                ifindex,
-                tc,
-                guard: guard_hook,
-            },
+            attached: Attached { interface: interface.clone(), ifindex, tc, guard: guard_hook },
             _ingress: ingress,
             _egress: egress,
             guard,
@@ -294,11 +289,7 @@ fn attach_guard(
         return Ok((GuardHook::TcIngress { reason }, None));
     }
     let (mode, source) = refusals.pop().unwrap_or((XdpMode::Driver, ProgramError::NotAttached));
-    Err(KernelError::XdpRefused {
-        interface: interface.to_string(),
-        mode: mode_name(mode),
-        source,
-    })
+    Err(KernelError::XdpRefused { interface: interface.to_string(), mode: mode_name(mode), source })
 }
 
 /// Puts the program into the XDP link that an earlier weir left pinned, without a gap. A link in

@@ -11,7 +11,9 @@ use std::{
 use flows_common::{BlockEntry, BlockStats, Direction, GuardLedger};
 use ipnet::IpNet;
 
-use super::{block::Block, error::KernelError, guard_maps::GuardMaps, slots::Slots, target::Target};
+use super::{
+    block::Block, error::KernelError, guard_maps::GuardMaps, slots::Slots, target::Target,
+};
 
 /// One live entry, as the kernel holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,10 +145,8 @@ impl Blocklist {
         let mut state = self.state();
         for blocked in &expired {
             // One that was renewed since the list was read stays.
-            let renewed = self
-                .maps
-                .get(&blocked.target)?
-                .is_some_and(|entry| entry.expires_ns > now_ns);
+            let renewed =
+                self.maps.get(&blocked.target)?.is_some_and(|entry| entry.expires_ns > now_ns);
             if !renewed {
                 self.remove_locked(&mut state, &blocked.target)?;
             }
@@ -200,4 +200,3 @@ impl Blocklist {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-

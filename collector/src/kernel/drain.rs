@@ -58,8 +58,7 @@ impl Drain {
         self.follow_cpus()?;
         let full = self.active;
         self.flip()?;
-        let mut window =
-            Window { start_ns: self.started_ns, end_ns: now_ns, ..Window::default() };
+        let mut window = Window { start_ns: self.started_ns, end_ns: now_ns, ..Window::default() };
         self.started_ns = now_ns;
         self.flow_buffer.take(&self.flows, full)?;
         self.peer_buffer.take(&self.peers, full)?;

@@ -19,7 +19,9 @@ pub enum KernelError {
         name: String,
     },
     /// The process may not do what it needs to.
-    #[error("missing {capabilities}; run as root, or grant the capabilities (systemd: `AmbientCapabilities=`, containers: `capabilities.add`)")]
+    #[error(
+        "missing {capabilities}; run as root, or grant the capabilities (systemd: `AmbientCapabilities=`, containers: `capabilities.add`)"
+    )]
     MissingCapability {
         /// Their names, joined by commas.
         capabilities: String,
@@ -67,13 +69,17 @@ pub enum KernelError {
         source: io::Error,
     },
     /// Another XDP program owns the interface, and only XDP was asked for.
-    #[error("another XDP program owns `{interface}`; remove it (`ip link set {interface} xdp off`), or let weir enforce at TC ingress (`xdp = \"auto\"`)")]
+    #[error(
+        "another XDP program owns `{interface}`; remove it (`ip link set {interface} xdp off`), or let weir enforce at TC ingress (`xdp = \"auto\"`)"
+    )]
     XdpOccupied {
         /// The interface.
         interface: String,
     },
     /// XDP is not to be had in the mode asked for.
-    #[error("`{interface}` takes no {mode} XDP program: {source}; use `xdp = \"auto\"` to fall back")]
+    #[error(
+        "`{interface}` takes no {mode} XDP program: {source}; use `xdp = \"auto\"` to fall back"
+    )]
     XdpRefused {
         /// The interface.
         interface: String,
@@ -95,7 +101,9 @@ pub enum KernelError {
         interface: String,
     },
     /// A blocklist table is full.
-    #[error("the {table} table is full at {capacity} entries; {remedy}, or remove some (`weir unblock`)")]
+    #[error(
+        "the {table} table is full at {capacity} entries; {remedy}, or remove some (`weir unblock`)"
+    )]
     BlocklistFull {
         /// Which one.
         table: &'static str,
@@ -127,7 +135,9 @@ pub enum KernelError {
         value: u32,
     },
     /// The object that was built in lacks something: a build error.
-    #[error("the built-in eBPF object has no {kind} `{name}`; build weir anew (`cargo clean -p collector`)")]
+    #[error(
+        "the built-in eBPF object has no {kind} `{name}`; build weir anew (`cargo clean -p collector`)"
+    )]
     Object {
         /// Program or map.
         kind: &'static str,

@@ -143,14 +143,12 @@ impl GuardMaps {
             let v4 = read::<[u8; 4], _>(self.v4.as_fd())?;
             let v6 = read::<[u8; 16], _>(self.v6.as_fd())?;
             let prefixes = read::<PrefixKey, _>(self.prefix.as_fd())?;
-            let v4 = v4.into_iter().map(|(key, entry)| Blocked {
-                target: Target::Address(IpAddr::from(key)),
-                entry,
-            });
-            let v6 = v6.into_iter().map(|(key, entry)| Blocked {
-                target: Target::Address(IpAddr::from(key)),
-                entry,
-            });
+            let v4 = v4
+                .into_iter()
+                .map(|(key, entry)| Blocked { target: Target::Address(IpAddr::from(key)), entry });
+            let v6 = v6
+                .into_iter()
+                .map(|(key, entry)| Blocked { target: Target::Address(IpAddr::from(key)), entry });
             let prefixes = prefixes.into_iter().filter_map(|(key, entry)| {
                 Some(Blocked { target: Target::Prefix(Target::prefix_of(&key)?), entry })
             });

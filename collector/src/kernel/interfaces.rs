@@ -82,7 +82,11 @@ impl InterfaceSelection {
     pub fn matches(&self, name: &InterfaceName) -> bool {
         let name = name.as_str();
         self.patterns.iter().any(|pattern| {
-            if name == LOOPBACK { pattern == LOOPBACK } else { glob(pattern.as_bytes(), name.as_bytes()) }
+            if name == LOOPBACK {
+                pattern == LOOPBACK
+            } else {
+                glob(pattern.as_bytes(), name.as_bytes())
+            }
         })
     }
 
@@ -161,7 +165,9 @@ impl InterfaceWatch {
         let came = present.iter().filter(|(name, index)| self.known.get(*name) != Some(index));
         let changes = gone
             .map(|(name, &ifindex)| InterfaceChange::Removed { name: name.clone(), ifindex })
-            .chain(came.map(|(name, &ifindex)| InterfaceChange::Added { name: name.clone(), ifindex }))
+            .chain(
+                came.map(|(name, &ifindex)| InterfaceChange::Added { name: name.clone(), ifindex }),
+            )
             .collect();
         self.known = present;
         Ok(changes)
@@ -226,12 +232,10 @@ fn discard(events: BorrowedFd<'_>) {
     let mut event = [0_u8; 8_192];
     loop {
         // SAFETY: the buffer is ours and as long as said.
-        let read = unsafe {
-            libc::recv(events.as_raw_fd(), event.as_mut_ptr().cast(), event.len(), 0)
-        };
+        let read =
+            unsafe { libc::recv(events.as_raw_fd(), event.as_mut_ptr().cast(), event.len(), 0) };
         // An overflow (ENOBUFS) is told once, and there is more behind it.
-        let overflow =
-            read < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::ENOBUFS);
+        let overflow = read < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::ENOBUFS);
         if read <= 0 && !overflow {
             return;
         }
@@ -313,7 +317,8 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_an_error_and_an_idle_glob_is_not() {
-        let error = InterfaceSelection::new(["weir-none"]).resolve().expect_err("no such interface");
+        let error =
+            InterfaceSelection::new(["weir-none"]).resolve().expect_err("no such interface");
         assert!(error.to_string().starts_with("no interface `weir-none`"), "{error}");
         assert!(InterfaceSelection::new(["weir-n*"]).resolve().expect("a list").is_empty());
     }

@@ -160,8 +160,7 @@ impl Kernel {
         if self.attachments.contains_key(interface) {
             return Err(KernelError::AlreadyAttached { interface: interface.to_string() });
         }
-        let attachment =
-            Attachment::new(&mut self.object, interface, options, self.pins.as_ref())?;
+        let attachment = Attachment::new(&mut self.object, interface, options, self.pins.as_ref())?;
         let attached = attachment.attached.clone();
         self.attachments.insert(interface.clone(), attachment);
         Ok(attached)

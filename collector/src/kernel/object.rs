@@ -9,9 +9,7 @@ use aya::{
 };
 use flows_common::Settings;
 
-use super::{
-    KernelOptions, error::KernelError, pin::Pins, shards::BUFFERS, syscall::MapFacts,
-};
+use super::{KernelOptions, error::KernelError, pin::Pins, shards::BUFFERS, syscall::MapFacts};
 
 /// The programs, as `build.rs` left them.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/flows-ebpf"));
@@ -26,15 +24,8 @@ pub(super) const TC_EGRESS: &str = "tc_egress";
 pub(super) const XDP_GUARD: &str = "xdp_guard";
 
 /// Maps that outlive the process where the guard is pinned.
-pub(super) const GUARD_MAPS: [&str; 7] = [
-    "BLOCK_V4",
-    "BLOCK_V6",
-    "BLOCK_PREFIX",
-    "ALLOW",
-    "BLOCK_STATS",
-    "GUARD",
-    "GUARD_CONTROL",
-];
+pub(super) const GUARD_MAPS: [&str; 7] =
+    ["BLOCK_V4", "BLOCK_V6", "BLOCK_PREFIX", "ALLOW", "BLOCK_STATS", "GUARD", "GUARD_CONTROL"];
 
 /// Makes the maps and reads the programs; each is loaded when it is first attached or run.
 pub(super) fn load(
@@ -72,8 +63,7 @@ fn guard_facts(options: &KernelOptions) -> Result<Vec<(&'static str, MapFacts)>,
     GUARD_MAPS
         .into_iter()
         .map(|name| {
-            let map =
-                object.maps.get(name).ok_or(KernelError::Object { kind: "map", name })?;
+            let map = object.maps.get(name).ok_or(KernelError::Object { kind: "map", name })?;
             let asked = sizes.iter().find_map(|&(map, size)| (map == name).then_some(size));
             let facts = MapFacts::new(
                 map.map_type(),
@@ -100,10 +90,7 @@ pub(super) fn map(object: &Ebpf, name: &'static str) -> Result<OwnedFd, KernelEr
         ) => data,
         _ => return Err(missing),
     };
-    data.fd()
-        .as_fd()
-        .try_clone_to_owned()
-        .map_err(KernelError::system("keep a map open"))
+    data.fd().as_fd().try_clone_to_owned().map_err(KernelError::system("keep a map open"))
 }
 
 /// A TC program, loaded.
@@ -135,10 +122,7 @@ pub(super) fn xdp(object: &mut Ebpf) -> Result<&mut Xdp, KernelError> {
 }
 
 /// A loaded program's descriptor.
-pub(super) fn program_fd(
-    object: &mut Ebpf,
-    name: &'static str,
-) -> Result<ProgramFd, KernelError> {
+pub(super) fn program_fd(object: &mut Ebpf, name: &'static str) -> Result<ProgramFd, KernelError> {
     let fd = if name == XDP_GUARD {
         xdp(object)?.fd().map(ProgramFd::try_clone)
     } else {

@@ -58,8 +58,8 @@ impl Pins {
         for (name, expected) in needed {
             let path = self.map(name);
             let Some(pinned) = open(&path)? else { continue };
-            let found = syscall::map_facts(pinned.as_fd())
-                .map_err(failed("read the facts of", &path))?;
+            let found =
+                syscall::map_facts(pinned.as_fd()).map_err(failed("read the facts of", &path))?;
             if found == *expected {
                 continue;
             }

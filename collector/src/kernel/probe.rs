@@ -201,7 +201,9 @@ fn bpf_filesystem(bpffs: &Path) -> Finding {
 fn pins(bpffs: &Path) -> Finding {
     let subject = "pins";
     match leftovers(bpffs) {
-        Ok(left) if left.held => good(subject, format!("{}, held by a running weir", left.pins.len())),
+        Ok(left) if left.held => {
+            good(subject, format!("{}, held by a running weir", left.pins.len()))
+        }
         Ok(left) if left.pins.is_empty() => good(subject, "none".to_owned()),
         Ok(left) => {
             let links = left.pins.iter().filter(|pin| is_link(pin)).count();

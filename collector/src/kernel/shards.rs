@@ -140,10 +140,7 @@ impl Cpus {
     /// Reads both from sysfs.
     pub(super) fn read() -> Result<Self, KernelError> {
         let possible = list("/sys/devices/system/cpu/possible")?;
-        Ok(Self {
-            possible: possible.last().map_or(1, |&last| last + 1),
-            online: Self::online()?,
-        })
+        Ok(Self { possible: possible.last().map_or(1, |&last| last + 1), online: Self::online()? })
     }
 
     /// The CPUs that run now.

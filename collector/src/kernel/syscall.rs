@@ -60,9 +60,8 @@ impl Attribute {
 /// The pointers in the attribute must be good for what the command reads and writes.
 unsafe fn bpf(command: libc::c_long, attribute: &mut Attribute) -> io::Result<libc::c_long> {
     // SAFETY: the attribute is ours and as long as said; the rest is the caller's promise.
-    let result = unsafe {
-        libc::syscall(libc::SYS_bpf, command, attribute.0.as_mut_ptr(), ATTRIBUTE_BYTES)
-    };
+    let result =
+        unsafe { libc::syscall(libc::SYS_bpf, command, attribute.0.as_mut_ptr(), ATTRIBUTE_BYTES) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
@@ -140,10 +139,7 @@ pub(super) fn update<K: Pod, V: Pod>(
 }
 
 /// Reads one element, `None` where there is none.
-pub(super) fn lookup<K: Pod, V: Pod>(
-    map: BorrowedFd<'_>,
-    key: &K,
-) -> io::Result<Option<V>> {
+pub(super) fn lookup<K: Pod, V: Pod>(map: BorrowedFd<'_>, key: &K) -> io::Result<Option<V>> {
     let mut value = std::mem::MaybeUninit::<V>::zeroed();
     let request = ElementRequest::new(map, key, value.as_mut_ptr() as u64, 0);
     // SAFETY: key and value are alive; the caller's types are those of the map.

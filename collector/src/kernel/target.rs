@@ -40,10 +40,9 @@ impl Target {
                 length: u32::from(V4_OFFSET + v4.prefix_len()),
                 address: map_v4(v4.network().octets()),
             },
-            IpNet::V6(v6) => PrefixKey {
-                length: u32::from(v6.prefix_len()),
-                address: v6.network().octets(),
-            },
+            IpNet::V6(v6) => {
+                PrefixKey { length: u32::from(v6.prefix_len()), address: v6.network().octets() }
+            }
         }
     }
 
@@ -96,7 +95,11 @@ mod tests {
     #[test]
     fn a_prefix_survives_its_key() {
         for text in ["192.0.2.0/24", "0.0.0.0/0", "2001:db8::/32", "::/0", "198.51.100.7/32"] {
-            assert_eq!(Target::prefix_of(&Target::prefix_key(net(text))), Some(net(text)), "{text}");
+            assert_eq!(
+                Target::prefix_of(&Target::prefix_key(net(text))),
+                Some(net(text)),
+                "{text}"
+            );
         }
     }
 

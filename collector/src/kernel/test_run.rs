@@ -65,11 +65,7 @@ pub(super) fn tc(
 }
 
 /// Runs the guard on a frame, `repeat` times; its ledger counts it as often.
-pub(super) fn xdp(
-    object: &mut Ebpf,
-    frame: &[u8],
-    repeat: u32,
-) -> Result<TestRun, KernelError> {
+pub(super) fn xdp(object: &mut Ebpf, frame: &[u8], repeat: u32) -> Result<TestRun, KernelError> {
     let program = object::program_fd(object, XDP_GUARD)?;
     syscall::test_run(program.as_fd(), frame, None, repeat)
         .map_err(KernelError::system("run the XDP program on a frame"))
