@@ -1,13 +1,19 @@
-//! Detector: a window joined with its past, scored by both models, as evidence per peer.
+//! Detector: a window joined with its past, measured by both models, as evidence per peer.
+//!
+//! Each of the two models measures a row twice: by its isolation forest, which knows unusual
+//! combinations, and by its novelty ([`model::novelty`]), which knows what never was. Each of the
+//! four measures has a p-value from its own held-out benign rows; those of a peer's flows are
+//! combined, and then the four, by Simes' rule, which holds under positive dependence.
 
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv6Addr},
+    ops::Range,
 };
 
 use flows_common::{Direction, TcpFlag};
 use model::{
-    Context, DetectorModel, Explanation, Feature, FlowFeature, FlowRecord, ModelFile, Observed,
+    Context, DetectorModel, Explanation, Feature, FeatureRange, FlowFeature, FlowRecord, ModelFile,
     PeerFeature, PeerRecord, Window, schema,
 };
 
@@ -89,60 +95,26 @@ impl Detector {
         let flows = Scores::of(self.model.flow(), schema::feature_rows(&flow_table)?);
         let peers = Scores::of(self.model.peer(), schema::feature_rows(&peer_table)?);
 
-        let evidence: Vec<Evidence> = observed
+        let views: Vec<View> = observed
             .peers
             .iter()
             .enumerate()
-            .map(|(index, peer)| {
-                self.weigh(peer, &observed.flows[peer.flows.clone()], peers.scores[index], {
-                    &flows.scores[peer.flows.clone()]
-                })
-            })
+            .map(|(index, peer)| View::of(&self.model, &flows, peer.flows.clone(), &peers, index))
             .collect();
-        let reasons = self.explain(&observed, &evidence, &flows, &peers);
+        let evidence: Vec<Evidence> = observed
+            .peers
+            .iter()
+            .zip(&views)
+            .map(|(peer, view)| view.evidence(peer, &observed.flows[peer.flows.clone()]))
+            .collect();
+        let reasons = self.explain(&evidence, &views, &flows, &peers);
         Ok(Assessed { peers: evidence.len(), evidence, reasons })
-    }
-
-    fn weigh(
-        &self,
-        peer: &PeerRecord,
-        flows: &[FlowRecord],
-        peer_score: f32,
-        flow_scores: &[f32],
-    ) -> Evidence {
-        let flow_calibration = self.model.flow().calibration();
-        let peer_calibration = self.model.peer().calibration();
-        let mut flow_p: Vec<f64> =
-            flow_scores.iter().map(|&score| flow_calibration.p_value(score).marginal).collect();
-        let peer_p = peer_calibration.p_value(peer_score).marginal;
-        let p_value = if flow_p.is_empty() {
-            peer_p
-        } else {
-            simes(&mut [peer_p, simes(&mut flow_p)])
-        };
-        let flow_score = flow_scores.iter().copied().fold(0.0, f32::max);
-        let locally_opened =
-            flows.iter().filter(|flow| flow.initiator == Direction::Egress).count();
-        Evidence {
-            address: address(peer.key.address),
-            p_value,
-            peer_score,
-            flow_score,
-            excess: excess(peer_score, peer_calibration.max())
-                .max(excess(flow_score, flow_calibration.max())),
-            packets: peer
-                .directions
-                .iter()
-                .fold(0, |sum, way| u64::saturating_add(sum, way.packets)),
-            verified: is_verified(flows),
-            locally_initiated: !flows.is_empty() && locally_opened * 2 >= flows.len(),
-        }
     }
 
     fn explain(
         &self,
-        observed: &Observed,
         evidence: &[Evidence],
+        views: &[View],
         flows: &Scores,
         peers: &Scores,
     ) -> HashMap<IpAddr, Vec<Reason>> {
@@ -153,18 +125,16 @@ impl Detector {
         unusual
             .into_iter()
             .map(|index| {
-                let (flow, peer) = (self.model.flow(), self.model.peer());
-                let of_peer = excess(evidence[index].peer_score, peer.calibration().max());
-                let of_flow = excess(evidence[index].flow_score, flow.calibration().max());
-                let worst = observed.peers[index]
-                    .flows
-                    .clone()
-                    .max_by(|&a, &b| flows.scores[a].total_cmp(&flows.scores[b]));
-                let reasons = match worst {
-                    Some(worst) if of_flow > of_peer => {
-                        reasons::<FlowFeature>(Subject::Flow, flow, flows.row(worst))
+                let strongest = views[index].strongest();
+                let reasons = match strongest.subject {
+                    Subject::Peer => {
+                        let row = peers.row(strongest.row);
+                        reasons::<PeerFeature>(strongest, self.model.peer(), row)
                     }
-                    _ => reasons::<PeerFeature>(Subject::Peer, peer, peers.row(index)),
+                    Subject::Flow => {
+                        let row = flows.row(strongest.row);
+                        reasons::<FlowFeature>(strongest, self.model.flow(), row)
+                    }
                 };
                 (evidence[index].address, reasons)
             })
@@ -172,24 +142,117 @@ impl Detector {
     }
 }
 
-fn reasons<F: Feature>(subject: Subject, model: &DetectorModel, row: &[f32]) -> Vec<Reason> {
-    let explanation: Explanation = model.explain(row);
-    explanation
-        .leading(REASONS_LIMIT)
-        .map(|part| {
-            let feature = F::from_name(&part.name);
-            let natural = |value| feature.map_or(value, |feature| feature.natural(value));
-            Reason {
-                subject,
-                feature: part.name.clone(),
-                unit: feature.map_or("", F::natural_unit).to_owned(),
-                value: natural(part.value),
-                benign_low: natural(part.range.p01),
-                benign_high: natural(part.range.p99),
-                share: part.share as f32,
-            }
-        })
-        .collect()
+/// What one of the four measures (forest or novelty, of the peer or of its flows) says.
+#[derive(Clone, Copy, Debug)]
+struct Measure {
+    subject: Subject,
+    /// By the novelty; by the forest otherwise.
+    novel: bool,
+    /// The row it is about: the peer's, or that of its most anomalous flow.
+    row: usize,
+    score: f32,
+    p_value: f64,
+    excess: f64,
+}
+
+/// All measures of one peer in one window.
+#[derive(Debug)]
+struct View(Vec<Measure>);
+
+impl View {
+    fn of(
+        model: &ModelFile,
+        flows: &Scores,
+        its_flows: Range<usize>,
+        peers: &Scores,
+        index: usize,
+    ) -> Self {
+        let (flow, peer) = (model.flow(), model.peer());
+        let measures = [
+            (Subject::Peer, false, peer.calibration(), &peers.scores, index..index + 1),
+            (Subject::Peer, true, peer.novelty_calibration(), &peers.novelties, index..index + 1),
+            (Subject::Flow, false, flow.calibration(), &flows.scores, its_flows.clone()),
+            (Subject::Flow, true, flow.novelty_calibration(), &flows.novelties, its_flows),
+        ];
+        Self(
+            measures
+                .into_iter()
+                .filter_map(|(subject, novel, calibration, scores, rows)| {
+                    let row = rows.clone().max_by(|&a, &b| scores[a].total_cmp(&scores[b]))?;
+                    let mut p_values: Vec<f64> =
+                        rows.map(|row| calibration.p_value(scores[row]).marginal).collect();
+                    Some(Measure {
+                        subject,
+                        novel,
+                        row,
+                        score: scores[row],
+                        p_value: simes(&mut p_values),
+                        excess: excess(scores[row], calibration.max()),
+                    })
+                })
+                .collect(),
+        )
+    }
+
+    /// The measure that lies farthest above its calibration.
+    fn strongest(&self) -> Measure {
+        let strongest = self.0.iter().max_by(|a, b| a.excess.total_cmp(&b.excess));
+        *strongest.expect("the peer's own measures are always there")
+    }
+
+    fn evidence(&self, peer: &PeerRecord, flows: &[FlowRecord]) -> Evidence {
+        let mut p_values: Vec<f64> = self.0.iter().map(|measure| measure.p_value).collect();
+        let highest = |wanted: fn(&Measure) -> bool| {
+            self.0.iter().filter(|one| wanted(one)).map(|one| one.score).fold(0.0, f32::max)
+        };
+        let locally_opened =
+            flows.iter().filter(|flow| flow.initiator == Direction::Egress).count();
+        Evidence {
+            address: address(peer.key.address),
+            p_value: simes(&mut p_values),
+            peer_score: highest(|one| one.subject == Subject::Peer && !one.novel),
+            flow_score: highest(|one| one.subject == Subject::Flow && !one.novel),
+            novelty: highest(|one| one.novel),
+            excess: self.strongest().excess,
+            packets: peer
+                .directions
+                .iter()
+                .fold(0, |sum, way| u64::saturating_add(sum, way.packets)),
+            verified: is_verified(flows),
+            locally_initiated: !flows.is_empty() && locally_opened * 2 >= flows.len(),
+        }
+    }
+}
+
+/// The features behind a measure, in their natural units.
+fn reasons<F: Feature>(measure: Measure, model: &DetectorModel, row: &[f32]) -> Vec<Reason> {
+    let reason = |index: usize, value: f32, range: FeatureRange, share: f64| {
+        let feature = F::ALL[index];
+        Reason {
+            subject: measure.subject,
+            feature: feature.name().to_owned(),
+            unit: feature.natural_unit().to_owned(),
+            value: feature.natural(value),
+            benign_low: feature.natural(range.p01),
+            benign_high: feature.natural(range.p99),
+            share: share as f32,
+        }
+    };
+    if measure.novel {
+        let parts = model.novel_features(row);
+        let all: f64 = parts.iter().map(|part| part.distance).sum();
+        parts
+            .iter()
+            .take(REASONS_LIMIT)
+            .map(|part| reason(part.feature, part.value, part.range, part.distance / all))
+            .collect()
+    } else {
+        let explanation: Explanation = model.explain(row);
+        explanation
+            .leading(REASONS_LIMIT)
+            .map(|part| reason(part.feature, part.value, part.range, part.share))
+            .collect()
+    }
 }
 
 /// How far a score lies above the highest calibration score, as a share of the way to 1.

@@ -126,6 +126,8 @@ pub struct AnomalyEvent {
     pub peer_score: f32,
     /// The highest score among its flows.
     pub flow_score: f32,
+    /// The highest novelty of the peer and its flows.
+    pub novelty: f32,
     /// How far above the calibration's highest score, as a share of the way to 1.
     pub excess: f64,
     /// Packets from and to it in the window.
@@ -161,6 +163,7 @@ impl AnomalyEvent {
             p_value: evidence.p_value,
             peer_score: evidence.peer_score,
             flow_score: evidence.flow_score,
+            novelty: evidence.novelty,
             excess: evidence.excess,
             packets: evidence.packets,
             verified: evidence.verified,

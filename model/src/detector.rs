@@ -6,6 +6,7 @@ use thiserror::Error;
 use crate::calibration::{Calibration, CalibrationError, PValue};
 use crate::explain::{Explanation, FeatureHistogram, FeatureRange, profile};
 use crate::forest::{IsolationForest, IsolationForestError, IsolationForestValidParams};
+use crate::novelty::{NoveltyPart, novel_features, novelty};
 use crate::schema::SchemaId;
 
 /// What a detector was made from.
@@ -46,6 +47,7 @@ pub struct DetectorModel {
     pub(crate) schema: SchemaId,
     pub(crate) forest: IsolationForest,
     pub(crate) calibration: Calibration,
+    pub(crate) novelty_calibration: Calibration,
     pub(crate) ranges: Vec<FeatureRange>,
     pub(crate) histograms: Vec<FeatureHistogram>,
     pub(crate) training: Training,
@@ -112,7 +114,9 @@ impl DetectorModel {
         };
         let calibration = Calibration::new(scores)?;
         let (ranges, histograms) = profile(train, n_features);
-        Ok(Self { schema, forest, calibration, ranges, histograms, training })
+        let novelties = held_out.chunks_exact(n_features).map(|row| novelty(&ranges, row));
+        let novelty_calibration = Calibration::new(novelties.collect())?;
+        Ok(Self { schema, forest, calibration, novelty_calibration, ranges, histograms, training })
     }
 
     /// The schema of the rows it reads.
@@ -127,10 +131,16 @@ impl DetectorModel {
         &self.forest
     }
 
-    /// The calibration.
+    /// The calibration of the forest's scores.
     #[must_use]
     pub fn calibration(&self) -> &Calibration {
         &self.calibration
+    }
+
+    /// The calibration of novelties.
+    #[must_use]
+    pub fn novelty_calibration(&self) -> &Calibration {
+        &self.novelty_calibration
     }
 
     /// What is usual for each feature.
@@ -173,7 +183,19 @@ impl DetectorModel {
         self.forest.score_rows(rows, scores);
     }
 
-    /// As [`Calibration::p_value`].
+    /// The novelty of a row; see [`crate::novelty`].
+    #[must_use]
+    pub fn novelty(&self, row: &[f32]) -> f32 {
+        novelty(&self.ranges, row)
+    }
+
+    /// The features that make a row's novelty, the farthest first.
+    #[must_use]
+    pub fn novel_features(&self, row: &[f32]) -> Vec<NoveltyPart> {
+        novel_features(&self.ranges, row)
+    }
+
+    /// As [`Calibration::p_value`], of a forest's score.
     #[must_use]
     pub fn p_value(&self, score: f32) -> PValue {
         self.calibration.p_value(score)

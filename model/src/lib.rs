@@ -38,6 +38,7 @@ pub mod explain;
 pub mod feature;
 pub mod file;
 pub mod forest;
+pub mod novelty;
 pub mod record;
 pub mod schema;
 mod window;

@@ -136,9 +136,9 @@ impl Default for RawPolicy {
     fn default() -> Self {
         Self {
             mode: Mode::Observe,
-            false_discovery_rate: 0.05,
-            margin: 0.05,
-            decisive_margin: 0.15,
+            false_discovery_rate: 0.1,
+            margin: 0.1,
+            decisive_margin: 0.4,
             windows: 2,
             of_windows: 3,
             min_packets: 4,

@@ -6,7 +6,7 @@ use lab::{CaptureBounds, GroundTruth, Lab, RunEvent, Scenario, Stop, Tap};
 
 /// Where the ground truth of a capture lies: beside it, `.truth.json` for its extension.
 #[must_use]
-pub fn truth_path(capture: &Path) -> PathBuf {
+pub(super) fn truth_path(capture: &Path) -> PathBuf {
     capture.with_extension("truth.json")
 }
 

@@ -202,7 +202,11 @@ impl GuardMaps {
     /// What the guard decided on one direction, all CPUs together.
     pub(super) fn ledger(&self, direction: Direction) -> Result<GuardLedger, KernelError> {
         let mut each = vec![GuardLedger::default(); self.cpus];
-        syscall::lookup_per_cpu(self.ledger.as_fd(), &(direction.index() as u32), &mut each)
+        let element: u32 = match direction {
+            Direction::Ingress => 0,
+            Direction::Egress => 1,
+        };
+        syscall::lookup_per_cpu(self.ledger.as_fd(), &element, &mut each)
             .map_err(KernelError::system("read the guard's ledger"))?;
         let mut sum = GuardLedger::default();
         for one in &each {

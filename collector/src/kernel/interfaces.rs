@@ -8,7 +8,11 @@ use std::{
     time::Duration,
 };
 
-use super::error::KernelError;
+use super::{error::KernelError, syscall::size_of_u32};
+
+/// The address family as an address has it.
+const NETLINK_FAMILY: libc::sa_family_t = 16;
+const _: () = assert!(libc::AF_NETLINK == 16);
 
 /// Longest interface name, in bytes (`IFNAMSIZ` less the final zero).
 const NAME_MAX: usize = 15;
@@ -214,14 +218,14 @@ fn link_events() -> io::Result<OwnedFd> {
     let socket = unsafe { OwnedFd::from_raw_fd(socket) };
     // SAFETY: integers, for which all zero is a value.
     let mut address: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
-    address.nl_family = libc::AF_NETLINK as libc::sa_family_t;
+    address.nl_family = NETLINK_FAMILY;
     address.nl_groups = libc::RTMGRP_LINK as u32;
     // SAFETY: the address is ours and as long as said.
     let bound = unsafe {
         libc::bind(
             socket.as_raw_fd(),
             (&raw const address).cast(),
-            size_of::<libc::sockaddr_nl>() as libc::socklen_t,
+            size_of_u32::<libc::sockaddr_nl>(),
         )
     };
     if bound < 0 { Err(io::Error::last_os_error()) } else { Ok(socket) }

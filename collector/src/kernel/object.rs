@@ -79,16 +79,15 @@ fn guard_facts(options: &KernelOptions) -> Result<Vec<(&'static str, MapFacts)>,
 
 /// A map's descriptor; the object keeps its own, for programs not yet loaded name it.
 pub(super) fn map(object: &Ebpf, name: &'static str) -> Result<OwnedFd, KernelError> {
-    let missing = KernelError::Object { kind: "map", name };
-    let data = match object.map(name) {
-        Some(
-            Map::Array(data)
-            | Map::ArrayOfMaps(data)
-            | Map::HashMap(data)
-            | Map::LpmTrie(data)
-            | Map::PerCpuArray(data),
-        ) => data,
-        _ => return Err(missing),
+    let Some(
+        Map::Array(data)
+        | Map::ArrayOfMaps(data)
+        | Map::HashMap(data)
+        | Map::LpmTrie(data)
+        | Map::PerCpuArray(data),
+    ) = object.map(name)
+    else {
+        return Err(KernelError::Object { kind: "map", name });
     };
     data.fd().as_fd().try_clone_to_owned().map_err(KernelError::system("keep a map open"))
 }

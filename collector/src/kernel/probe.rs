@@ -154,7 +154,7 @@ fn missing_in(effective: u64) -> Vec<&'static str> {
     let has = |bit: u32| effective >> bit & 1 == 1;
     CAPABILITIES
         .iter()
-        .filter(|&&(_, bit, by_admin)| !has(bit) && !(by_admin && has(CAP_SYS_ADMIN)))
+        .filter(|&&(_, bit, by_admin)| !(has(bit) || by_admin && has(CAP_SYS_ADMIN)))
         .map(|&(name, ..)| name)
         .collect()
 }

@@ -68,9 +68,9 @@ impl Shards {
         let mut shards = Self {
             outer,
             name,
-            key_size: size_of::<K>() as u32,
-            value_size: size_of::<V>() as u32,
-            capacity: capacity_per_cpu(capacity, cpus.online.len() as u32),
+            key_size: syscall::size_of_u32::<K>(),
+            value_size: syscall::size_of_u32::<V>(),
+            capacity: capacity_per_cpu(capacity, cpus.online_count()),
             cpus: cpus.possible,
             inner: (0..cpus.possible * BUFFERS).map(|_| None).collect(),
         };
@@ -113,9 +113,9 @@ impl Shards {
     /// Puts a table where it already is: the kernel waits for running programs before it
     /// returns from an update of a map of maps.
     pub(super) fn wait_for_programs(&self) -> Result<(), KernelError> {
-        for (index, table) in self.inner.iter().enumerate() {
+        for (index, table) in (0_u32..).zip(&self.inner) {
             if let Some(table) = table {
-                return set(self.outer.as_fd(), index as u32, table.as_fd());
+                return set(self.outer.as_fd(), index, table.as_fd());
             }
         }
         Ok(())
@@ -141,6 +141,11 @@ impl Cpus {
     pub(super) fn read() -> Result<Self, KernelError> {
         let possible = list("/sys/devices/system/cpu/possible")?;
         Ok(Self { possible: possible.last().map_or(1, |&last| last + 1), online: Self::online()? })
+    }
+
+    /// How many CPUs run now.
+    fn online_count(&self) -> u32 {
+        u32::try_from(self.online.len()).unwrap_or(self.possible)
     }
 
     /// The CPUs that run now.

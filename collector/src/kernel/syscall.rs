@@ -273,7 +273,7 @@ pub(super) fn map_facts(map: BorrowedFd<'_>) -> io::Result<MapFacts> {
     let mut facts = MapFacts::default();
     let request = InfoRequest {
         fd: fd_of(map),
-        length: size_of::<MapFacts>() as u32,
+        length: size_of_u32::<MapFacts>(),
         info: (&raw mut facts) as u64,
     };
     // SAFETY: the kernel writes no more than `length` bytes.
@@ -480,6 +480,13 @@ pub fn boot_ns() -> u64 {
 
 fn fd_of<F: AsFd>(fd: F) -> u32 {
     fd.as_fd().as_raw_fd().unsigned_abs()
+}
+
+/// The size of a type as the kernel wants it.
+#[expect(clippy::cast_possible_truncation, reason = "asserted")]
+pub(super) const fn size_of_u32<T>() -> u32 {
+    const { assert!(size_of::<T>() <= u32::MAX as usize) };
+    size_of::<T>() as u32
 }
 
 fn address_of<T>(value: &T) -> u64 {

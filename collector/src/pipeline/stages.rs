@@ -57,6 +57,18 @@ pub(super) fn assess(
 ) -> anyhow::Result<()> {
     for (number, DrainedWindow { window, late }) in (1..).zip(drained) {
         let found = detector.assess(&window)?;
+        for one in found.evidence.iter().filter(|one| one.excess > 0.0) {
+            tracing::debug!(
+                window = number,
+                peer = %one.address,
+                p = one.p_value,
+                score = one.peer_score,
+                flow_score = one.flow_score,
+                novelty = one.novelty,
+                excess = one.excess,
+                "above calibration"
+            );
+        }
         let summary =
             WindowEvent { peers: found.peers, late, ..WindowEvent::of(number, &window) };
         let next = AssessedWindow { summary, assessed: found, lossy: window.is_lossy() };

@@ -45,8 +45,10 @@ pub struct Evidence {
     pub peer_score: f32,
     /// The highest score among its flows, 0 with none.
     pub flow_score: f32,
-    /// How far the more excessive of the two scores lies above the highest calibration score,
-    /// as a share of the way from there to 1; below 0 within the calibration's range.
+    /// The highest novelty of the peer and its flows, in [0, 1).
+    pub novelty: f32,
+    /// How far the most excessive of these lies above its highest calibration score, as a share
+    /// of the way from there to 1; below 0 within the calibration's range.
     pub excess: f64,
     /// Packets from and to it in this window.
     pub packets: u64,

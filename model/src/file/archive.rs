@@ -28,13 +28,15 @@ pub(super) struct Part {
 
 /// The parts, in the order they are written in, each with its largest size in bytes once
 /// unpacked. A default forest has 100 kB, a calibration 4 bytes a row.
-pub(super) const PARTS: [(&str, u64); 7] = [
+pub(super) const PARTS: [(&str, u64); 9] = [
     ("manifest.json", 1 << 20),
     ("flow/forest.bin", 64 << 20),
     ("flow/calibration.bin", 16 << 20),
+    ("flow/novelty.bin", 16 << 20),
     ("flow/features.bin", 1 << 20),
     ("peer/forest.bin", 64 << 20),
     ("peer/calibration.bin", 16 << 20),
+    ("peer/novelty.bin", 16 << 20),
     ("peer/features.bin", 1 << 20),
 ];
 

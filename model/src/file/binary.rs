@@ -92,8 +92,8 @@ pub(super) fn decode_calibration(
     let mut scores = Vec::with_capacity(reader.room(count, size_of::<f32>()));
     for _ in 0..count {
         let score = reader.f32()?;
-        if !(score > 0.0 && score <= 1.0) {
-            return Err(reader.malformed("a score is not in (0, 1]"));
+        if !(0.0..=1.0).contains(&score) {
+            return Err(reader.malformed("a score is not in [0, 1]"));
         }
         if scores.last().is_some_and(|last| *last > score) {
             return Err(reader.malformed("the scores do not ascend"));

@@ -25,10 +25,10 @@ pub use manifest::{DetectorManifest, FORMAT, Manifest};
 /// # The file
 ///
 /// A zip with `manifest.json`, and for each of `flow` and `peer` a `forest.bin`, a
-/// `calibration.bin` (the held-out scores) and a `features.bin` (ranges and training
-/// histograms). Its last bytes are a SHA-256 over all others. Loading checks the seal, sizes,
+/// `calibration.bin` (the held-out scores), a `novelty.bin` (the held-out novelties) and a
+/// `features.bin` (ranges and training histograms). Its last bytes are a SHA-256 over all others. Loading checks the seal, sizes,
 /// every node, cut and score, and that all parts agree; it never panics and never allocates
-/// much more than the file's parts may have (162 MB at the most; a default model has 0.1 MB).
+/// much more than the file's parts may have (194 MB at the most; a default model has 0.1 MB).
 #[derive(Clone, Debug)]
 pub struct ModelFile {
     flow: DetectorModel,
@@ -102,13 +102,16 @@ impl ModelFile {
     /// The file's content.
     pub fn to_bytes(&self) -> Result<Vec<u8>, ModelFormatError> {
         let [flow, peer] = [&self.flow, &self.peer].map(|detector| {
-            (
+            [
                 forest::encode(detector.forest()),
                 binary::encode_calibration(detector.calibration()),
+                binary::encode_calibration(detector.novelty_calibration()),
                 binary::encode_features(detector.ranges(), detector.histograms()),
-            )
+            ]
         });
-        archive::pack(&[self.manifest.encode(), flow.0, flow.1, flow.2, peer.0, peer.1, peer.2])
+        let [f0, f1, f2, f3] = flow;
+        let [p0, p1, p2, p3] = peer;
+        archive::pack(&[self.manifest.encode(), f0, f1, f2, f3, p0, p1, p2, p3])
     }
 
     /// Reads and checks a file's content.
@@ -118,7 +121,7 @@ impl ModelFile {
             return Err(ModelFormatError::TooLarge { what: "the file".to_owned(), limit });
         }
         let parts = archive::unpack(bytes)?;
-        let [described, flow @ .., _, _, _] = parts.as_slice() else {
+        let [described, flow @ .., _, _, _, _] = parts.as_slice() else {
             unreachable!("unpacking returns all parts");
         };
         let peer = &parts[parts.len() - flow.len()..];
@@ -137,8 +140,8 @@ fn detector(
     parts: &[archive::Part],
     manifest: &DetectorManifest,
 ) -> Result<DetectorModel, ModelFormatError> {
-    let [forest, calibration, features] = parts else {
-        unreachable!("a detector has three parts");
+    let [forest, calibration, novelty, features] = parts else {
+        unreachable!("a detector has four parts");
     };
     let trained = forest::decode(forest.name, &forest.content)?;
     let schema = manifest.schema_id();
@@ -150,14 +153,26 @@ fn detector(
     let training = manifest.training();
     let (ranges, histograms) =
         binary::decode_features(features.name, &features.content, names, training.rows)?;
-    let calibration_name = calibration.name;
-    let calibration = binary::decode_calibration(calibration_name, &calibration.content)?;
-    if calibration.held_out() as u64 != training.held_out {
+    let calibrated = |part: &archive::Part| {
+        let scores = binary::decode_calibration(part.name, &part.content)?;
+        if scores.held_out() as u64 == training.held_out {
+            return Ok(scores);
+        }
         let what = "it has another number of scores than the manifest says";
-        return Err(ModelFormatError::malformed(calibration_name, what));
-    }
+        Err(ModelFormatError::malformed(part.name, what))
+    };
+    let calibration = calibrated(calibration)?;
+    let novelty_calibration = calibrated(novelty)?;
     let detector =
-        DetectorModel { schema, forest: trained, calibration, ranges, histograms, training };
+        DetectorModel {
+            schema,
+            forest: trained,
+            calibration,
+            novelty_calibration,
+            ranges,
+            histograms,
+            training,
+        };
     if DetectorManifest::of(&detector) == *manifest {
         Ok(detector)
     } else {
