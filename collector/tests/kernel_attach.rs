@@ -46,7 +46,7 @@ fn every_packet_is_counted_once_in_its_own_flow() {
     Wire::new().run(|wire| {
         let (mut kernel, attached) = attached(&small(), XdpPreference::Auto).expect("attached");
         assert_eq!((attached.tc, attached.guard), (TcHook::Tcx, GuardHook::XdpNative));
-        let (network, host_end) = (wire.from_network(), wire.from_host());
+        let (network, host_end) = (wire.network_end(), wire.host_end());
         network.send_times(&udp_v4(host(1), LOCAL, [1000, 53]), 30);
         host_end.send_times(&udp_v4(LOCAL, host(1), [53, 1000]), 20);
         network.send_times(&udp_v6(7, 1, [1001, 53]), 10);
@@ -77,7 +77,7 @@ fn a_window_that_is_larger_than_the_tables_balances() {
     }
     Wire::new().run(|wire| {
         let (mut kernel, _) = attached(&small(), XdpPreference::Off).expect("attached");
-        let network = wire.from_network();
+        let network = wire.network_end();
         for port in 1..=20_000 {
             network.send(&udp_v4(host(9), LOCAL, [port, 53]));
         }
@@ -140,7 +140,7 @@ fn a_program_behind_ours_still_sees_every_packet() {
         // Two of weir's own: the second one's ingress program is put before the first one's.
         let (mut behind, _) = attached(&small(), XdpPreference::Off).expect("attached");
         let (mut before, _) = attached(&small(), XdpPreference::Off).expect("attached");
-        wire.from_network().send_times(&udp_v4(host(1), LOCAL, [1000, 53]), 25);
+        wire.network_end().send_times(&udp_v4(host(1), LOCAL, [1000, 53]), 25);
         assert_eq!(drain_until(&mut before, 25).ledger.frames, [25, 0]);
         assert_eq!(drain_until(&mut behind, 25).ledger.frames, [25, 0]);
     });
@@ -155,8 +155,8 @@ fn clsact_counts_what_tcx_counts() {
         let mut kernel = Kernel::load(&small()).expect("loaded");
         let options = AttachOptions { tc: TcPreference::Clsact, xdp: XdpPreference::Off };
         assert_eq!(kernel.attach(&near(), options).expect("attached").tc, TcHook::Clsact);
-        wire.from_network().send_times(&udp_v4(host(1), LOCAL, [1000, 53]), 12);
-        wire.from_host().send_times(&udp_v4(LOCAL, host(1), [53, 1000]), 7);
+        wire.network_end().send_times(&udp_v4(host(1), LOCAL, [1000, 53]), 12);
+        wire.host_end().send_times(&udp_v4(LOCAL, host(1), [53, 1000]), 7);
         let window = drain_until(&mut kernel, 19);
         assert_eq!((window.ledger.frames, window.imbalance()), ([12, 7], 0));
     });
@@ -197,7 +197,7 @@ fn a_super_packet_counts_as_its_segments() {
         let writer = std::thread::spawn(move || {
             kernel_support::enter(&far);
             let mut stream = std::net::TcpStream::connect(address).expect("a connection");
-            std::io::Write::write_all(&mut stream, &[7; 1 << 20]).expect("a megabyte");
+            std::io::Write::write_all(&mut stream, &vec![7; 1 << 20]).expect("a megabyte");
         });
         let (mut stream, _) = listener.accept().expect("a connection");
         let mut received = Vec::new();

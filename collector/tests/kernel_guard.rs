@@ -69,7 +69,7 @@ fn a_blocked_source_is_dropped_wherever_the_guard_sits() {
             let (mut kernel, _) = attached(&small(), xdp).expect("attached");
             let blocklist = kernel.blocklist();
             let entry = blocklist.insert(v4(1), &drop_for(60), boot_ns()).expect("a block");
-            let network = wire.from_network();
+            let network = wire.network_end();
             network.send_times(&from_host(1), 10);
             network.send_times(&tagged(&from_host(1), 42), 3);
             network.send_times(&from_host(2), 5);
@@ -94,8 +94,8 @@ fn a_blocked_ipv6_source_is_dropped() {
         let blocklist = kernel.blocklist();
         let address: IpAddr = "2001:db8::7".parse().expect("an address");
         blocklist.insert(address.into(), &drop_for(60), boot_ns()).expect("a block");
-        wire.from_network().send_times(&udp_v6(7, 1, [1000, 53]), 4);
-        wire.from_network().send_times(&udp_v6(8, 1, [1000, 53]), 2);
+        wire.network_end().send_times(&udp_v6(7, 1, [1000, 53]), 4);
+        wire.network_end().send_times(&udp_v6(8, 1, [1000, 53]), 2);
         let ledger = ledger_at(&blocklist, 6);
         assert_eq!((ledger.dropped, ledger.passed), (4, 2));
     });
@@ -112,7 +112,7 @@ fn a_lease_ends_in_the_kernel_without_anybody() {
         let now = boot_ns();
         let block = Block { action: BlockAction::Drop, expires_ns: now + SECOND / 2, reason: 0 };
         blocklist.insert(v4(1), &block, now).expect("a block");
-        let network = wire.from_network();
+        let network = wire.network_end();
         network.send(&from_host(1));
         assert_eq!(ledger_at(&blocklist, 1).dropped, 1);
         std::thread::sleep(Duration::from_nanos(block.expires_ns.saturating_sub(boot_ns()) + 1));
@@ -135,7 +135,7 @@ fn shadow_counts_what_it_would_drop_and_drops_nothing() {
         let blocklist = kernel.blocklist();
         let block = Block { action: BlockAction::Shadow, ..drop_for(60) };
         let entry = blocklist.insert(v4(1), &block, boot_ns()).expect("a block");
-        wire.from_network().send_times(&from_host(1), 6);
+        wire.network_end().send_times(&from_host(1), 6);
         let ledger = ledger_at(&blocklist, 6);
         assert_eq!((ledger.shadowed, ledger.dropped), (6, 0));
         let stats = blocklist.stats(entry.slot).expect("statistics");
@@ -156,7 +156,7 @@ fn a_rate_limit_passes_its_burst_and_counts_every_packet() {
         let block = Block { action: BlockAction::Limit(limit), ..drop_for(60) };
         let entry = blocklist.insert(v4(1), &block, boot_ns()).expect("a block");
         let started = Instant::now();
-        wire.from_network().send_times(&from_host(1), 100);
+        wire.network_end().send_times(&from_host(1), 100);
         let ledger = ledger_at(&blocklist, 100);
         let earned = started.elapsed().as_secs() + 1;
         assert_eq!(ledger.limited + ledger.below_rate, 100);
@@ -181,7 +181,7 @@ fn an_allowed_prefix_goes_before_any_block() {
         for last in [1, 4] {
             blocklist.insert(v4(last), &drop_for(60), boot_ns()).expect("a block");
         }
-        let network = wire.from_network();
+        let network = wire.network_end();
         network.send_times(&from_host(1), 3);
         network.send_times(&from_host(4), 3);
         let ledger = ledger_at(&blocklist, 6);
@@ -203,7 +203,7 @@ fn a_blocked_prefix_drops_what_it_holds_until_it_is_removed() {
         let prefix = Target::Prefix("198.51.100.0/29".parse().expect("a prefix"));
         blocklist.insert(prefix, &drop_for(60), boot_ns()).expect("a block");
         assert_eq!(blocklist.count().expect("counts").prefixes, 1);
-        let network = wire.from_network();
+        let network = wire.network_end();
         network.send_times(&from_host(3), 2);
         network.send_times(&from_host(9), 2);
         assert_eq!(ledger_at(&blocklist, 4).dropped, 2);
@@ -228,7 +228,7 @@ fn egress_drops_towards_blocked_remotes_where_asked() {
         let (kernel, _) = attached(&options, XdpPreference::Off).expect("attached");
         let blocklist = kernel.blocklist();
         blocklist.insert(v4(1), &drop_for(60), boot_ns()).expect("a block");
-        let host_end = wire.from_host();
+        let host_end = wire.host_end();
         host_end.send_times(&udp_v4(LOCAL, host(2), [53, 1000]), 3);
         assert_eq!(ledger_of(&blocklist, Direction::Egress, 3).dropped, 0);
         host_end.try_send(&udp_v4(LOCAL, host(1), [53, 1000]));

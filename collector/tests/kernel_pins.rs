@@ -82,7 +82,7 @@ fn the_process_that_gets_killed() {
     let kept = kernel.blocklist().insert(blocked(1), &block(LEASE), now).expect("a block");
     println!("\nexpires {}", kept.expires_ns);
     loop {
-        std::thread::sleep(Duration::from_secs(60));
+        std::thread::sleep(Duration::from_mins(1));
     }
 }
 
@@ -102,7 +102,7 @@ fn a_killed_weir_keeps_its_blocks_until_their_lease_and_no_longer() {
             .expect("the victim blocks");
         victim.kill().expect("kill -9");
         victim.wait().expect("it is gone");
-        let network = wire.from_network();
+        let network = wire.network_end();
         network.send_times(&from_blocked(), 5);
         assert!(boot_ns() < expires_ns, "the machine is too slow for this lease");
         assert!(!wire.output(&["bpftool", "net", "show"]).contains("tc_"), "an orphan");
@@ -140,8 +140,8 @@ fn a_restart_takes_the_pins_over_and_keeps_the_blocks() {
         assert_eq!(attachment.guard, GuardHook::XdpNative);
         let blocklist = kernel.blocklist();
         assert_eq!(blocklist.get(&blocked(1)).expect("a look"), Some(entry));
-        wire.from_network().send_times(&from_blocked(), 3);
-        wire.from_network().send_times(&udp_v4([203, 0, 113, 9], LOCAL, [1, 2]), 2);
+        wire.network_end().send_times(&from_blocked(), 3);
+        wire.network_end().send_times(&udp_v4([203, 0, 113, 9], LOCAL, [1, 2]), 2);
         std::thread::sleep(Duration::from_millis(100));
         assert_eq!(kernel.guard_ledger(Direction::Ingress).expect("a ledger").dropped, 5);
         let next = blocklist.insert(blocked(2), &block(60 * SECOND), boot_ns()).expect("a block");

@@ -19,12 +19,12 @@ use collector::kernel::{
 };
 
 /// The interface in each namespace.
-pub const NEAR: &str = "near0";
+pub(crate) const NEAR: &str = "near0";
 /// The other end of [`NEAR`].
-pub const FAR: &str = "far0";
+pub(crate) const FAR: &str = "far0";
 
 /// Tells why a test cannot run here, where it cannot.
-pub fn skip() -> bool {
+pub(crate) fn skip() -> bool {
     // SAFETY: no preconditions.
     if unsafe { libc::geteuid() } == 0 {
         return false;
@@ -35,14 +35,14 @@ pub fn skip() -> bool {
 
 /// Two namespaces and the wire between them.
 #[derive(Debug)]
-pub struct Wire {
+pub(crate) struct Wire {
     near: String,
     far: String,
 }
 
 impl Wire {
     /// Makes both, with IPv6's own chatter off so that counts are exact.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = |end: &str| format!("weir-k{}-{number}-{end}", std::process::id());
@@ -63,7 +63,7 @@ impl Wire {
     }
 
     /// Runs `body` in the near namespace, on a thread of its own.
-    pub fn run<T: Send>(&self, body: impl FnOnce(&Self) -> T + Send) -> T {
+    pub(crate) fn run<T: Send>(&self, body: impl FnOnce(&Self) -> T + Send) -> T {
         std::thread::scope(|scope| {
             let thread = scope.spawn(|| {
                 enter(&self.near);
@@ -77,22 +77,22 @@ impl Wire {
     }
 
     /// The near namespace's name, for `ip -n`.
-    pub fn near(&self) -> &str {
+    pub(crate) fn near(&self) -> &str {
         &self.near
     }
 
     /// A socket that sends from the far end: what it sends comes in at [`NEAR`].
-    pub fn from_network(&self) -> Sender {
+    pub(crate) fn network_end(&self) -> Sender {
         Sender::open(&self.far, FAR)
     }
 
     /// A socket that sends from the near end: what it sends goes out of [`NEAR`].
-    pub fn from_host(&self) -> Sender {
+    pub(crate) fn host_end(&self) -> Sender {
         Sender::open(&self.near, NEAR)
     }
 
     /// What a command prints in the near namespace.
-    pub fn output(&self, command: &[&str]) -> String {
+    pub(crate) fn output(&self, command: &[&str]) -> String {
         let output = Command::new("ip")
             .args(["netns", "exec", &self.near])
             .args(command)
@@ -111,7 +111,7 @@ impl Drop for Wire {
 }
 
 /// Runs `ip`, which must succeed.
-pub fn ip(arguments: &[&str]) {
+pub(crate) fn ip(arguments: &[&str]) {
     let output = Command::new("ip").args(arguments).output().expect("`ip` (iproute2) is there");
     assert!(
         output.status.success(),
@@ -122,7 +122,7 @@ pub fn ip(arguments: &[&str]) {
 }
 
 /// Moves the calling thread into a namespace.
-pub fn enter(namespace: &str) {
+pub(crate) fn enter(namespace: &str) {
     let namespace = File::open(format!("/run/netns/{namespace}")).expect("the namespace is there");
     // SAFETY: a descriptor of ours.
     let entered = unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) };
@@ -131,7 +131,7 @@ pub fn enter(namespace: &str) {
 
 /// A packet socket on one end of the wire.
 #[derive(Debug)]
-pub struct Sender {
+pub(crate) struct Sender {
     socket: OwnedFd,
     address: libc::sockaddr_ll,
 }
@@ -159,7 +159,7 @@ impl Sender {
         let index = InterfaceName::new(interface).and_then(|name| name.index()).expect("the end");
         // SAFETY: integers, for which all zero is a value.
         let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
-        address.sll_family = libc::AF_PACKET as u16;
+        address.sll_family = u16::try_from(libc::AF_PACKET).expect("a small number");
         address.sll_ifindex = index.cast_signed();
         address.sll_halen = 6;
         Self { socket, address }
@@ -167,13 +167,13 @@ impl Sender {
 
     /// Sends one frame; on a veth, it has gone through the other end's hooks when this returns
     /// or shortly after.
-    pub fn send(&self, frame: &[u8]) {
+    pub(crate) fn send(&self, frame: &[u8]) {
         let sent = self.try_send(frame);
         assert_eq!(sent, frame.len().cast_signed(), "send: {}", io::Error::last_os_error());
     }
 
     /// Sends one frame that a program may drop on its way out; returns what `sendto` does.
-    pub fn try_send(&self, frame: &[u8]) -> isize {
+    pub(crate) fn try_send(&self, frame: &[u8]) -> isize {
         // SAFETY: the frame and the address are ours and as long as said.
         unsafe {
             libc::sendto(
@@ -182,13 +182,13 @@ impl Sender {
                 frame.len(),
                 0,
                 (&raw const self.address).cast(),
-                size_of::<libc::sockaddr_ll>() as u32,
+                libc::socklen_t::try_from(size_of::<libc::sockaddr_ll>()).expect("a small number"),
             )
         }
     }
 
     /// Sends one frame so many times.
-    pub fn send_times(&self, frame: &[u8], times: u32) {
+    pub(crate) fn send_times(&self, frame: &[u8], times: u32) {
         for _ in 0..times {
             self.send(frame);
         }
@@ -196,7 +196,7 @@ impl Sender {
 }
 
 /// Loads with small tables and attaches to [`NEAR`].
-pub fn attached(
+pub(crate) fn attached(
     options: &KernelOptions,
     xdp: XdpPreference,
 ) -> Result<(Kernel, Attached), KernelError> {
@@ -207,7 +207,7 @@ pub fn attached(
 }
 
 /// Tables small enough to be made in no time.
-pub fn small() -> KernelOptions {
+pub(crate) fn small() -> KernelOptions {
     KernelOptions {
         flow_capacity: 4_096,
         peer_capacity: 1_024,
@@ -218,12 +218,12 @@ pub fn small() -> KernelOptions {
 }
 
 /// The near end's name.
-pub fn near() -> InterfaceName {
+pub(crate) fn near() -> InterfaceName {
     InterfaceName::new(NEAR).expect("a valid name")
 }
 
 /// A UDP datagram over IPv4 in an Ethernet frame.
-pub fn udp_v4(source: [u8; 4], destination: [u8; 4], ports: [u16; 2]) -> Vec<u8> {
+pub(crate) fn udp_v4(source: [u8; 4], destination: [u8; 4], ports: [u16; 2]) -> Vec<u8> {
     let mut frame = ethernet(0x0800);
     frame.extend([0x45, 0, 0, 36, 0, 0, 0, 0, 64, 17]);
     let checksum = checksum_v4(&[&frame[14..24], &[0, 0], &source, &destination].concat());
@@ -236,7 +236,7 @@ pub fn udp_v4(source: [u8; 4], destination: [u8; 4], ports: [u16; 2]) -> Vec<u8>
 }
 
 /// A UDP datagram over IPv6 in an Ethernet frame.
-pub fn udp_v6(source: u16, destination: u16, ports: [u16; 2]) -> Vec<u8> {
+pub(crate) fn udp_v6(source: u16, destination: u16, ports: [u16; 2]) -> Vec<u8> {
     let mut frame = ethernet(0x86dd);
     frame.extend([0x60, 0, 0, 0, 0, 16, 17, 64]);
     for last in [source, destination] {
@@ -250,7 +250,7 @@ pub fn udp_v6(source: u16, destination: u16, ports: [u16; 2]) -> Vec<u8> {
 }
 
 /// The frame with an 802.1Q tag.
-pub fn tagged(frame: &[u8], vlan: u16) -> Vec<u8> {
+pub(crate) fn tagged(frame: &[u8], vlan: u16) -> Vec<u8> {
     let mut tagged = frame[..12].to_vec();
     tagged.extend([0x81, 0x00]);
     tagged.extend(vlan.to_be_bytes());
@@ -259,19 +259,19 @@ pub fn tagged(frame: &[u8], vlan: u16) -> Vec<u8> {
 }
 
 /// An Ethernet header.
-pub fn ethernet(ether_type: u16) -> Vec<u8> {
+pub(crate) fn ethernet(ether_type: u16) -> Vec<u8> {
     let mut header = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
     header.extend(ether_type.to_be_bytes());
     header
 }
 
 /// The address of a host in 198.51.100.0/24.
-pub fn host(last: u8) -> [u8; 4] {
+pub(crate) fn host(last: u8) -> [u8; 4] {
     Ipv4Addr::new(198, 51, 100, last).octets()
 }
 
 /// weir's own address.
-pub const LOCAL: [u8; 4] = [192, 0, 2, 1];
+pub(crate) const LOCAL: [u8; 4] = [192, 0, 2, 1];
 
 fn udp(ports: [u16; 2]) -> Vec<u8> {
     let mut datagram = Vec::new();
@@ -288,5 +288,5 @@ fn checksum_v4(header: &[u8]) -> u16 {
     while sum >> 16 != 0 {
         sum = (sum & 0xffff) + (sum >> 16);
     }
-    !(sum as u16)
+    !u16::try_from(sum).expect("folded")
 }
