@@ -13,6 +13,7 @@
 
 pub mod bpf;
 pub mod cpu;
+pub mod crowd;
 pub mod machine;
 pub mod measurement;
 pub mod report;

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use benches::{
     machine::Machine,
     report::{FORMAT, Report},
-    section::{Effort, SECTIONS, Section},
+    section::{Effort, SECTIONS, Section, memory},
 };
 use clap::Parser;
 
@@ -34,6 +34,9 @@ struct Arguments {
     /// Where the JSON goes [default: bench.json in cargo's target folder].
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Hold what the section `memory` measures, and tell; it starts a process for that.
+    #[arg(long, hide = true)]
+    memory_probe: bool,
 }
 
 fn main() -> ExitCode {
@@ -44,9 +47,9 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    match run(&arguments) {
-        Ok(report) if report.has_failures() => ExitCode::from(FAILED),
-        Ok(_) => ExitCode::SUCCESS,
+    let result = if arguments.memory_probe { probe() } else { run(&arguments) };
+    match result {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("weir-bench: {error:#}");
             ExitCode::from(FAILED)
@@ -54,7 +57,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> anyhow::Result<Report> {
+fn probe() -> anyhow::Result<ExitCode> {
+    println!("{}", serde_json::to_string(&memory::probe()?)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let effort = if arguments.quick { Effort::Quick } else { Effort::Full };
     let mut report = Report {
         format: FORMAT,
@@ -78,7 +86,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<Report> {
     }
     fs::write(&path, report.json()).with_context(|| format!("cannot write {}", path.display()))?;
     println!("wrote {}", path.display());
-    Ok(report)
+    Ok(if report.has_failures() { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
 }
 
 fn section(name: &str) -> Result<&'static Section, String> {

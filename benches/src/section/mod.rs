@@ -1,10 +1,13 @@
 //! What is measured, one module a section.
 
+mod drain;
 mod guard;
+pub mod memory;
 mod packet;
 mod replay;
 mod scoring;
 mod training;
+mod window;
 
 use crate::{measurement::Measurement, report::SectionReport, statistics::timed};
 
@@ -42,7 +45,7 @@ pub struct Section {
 }
 
 /// All of them, in the table's order.
-pub const SECTIONS: [Section; 5] = [
+pub const SECTIONS: [Section; 8] = [
     Section {
         name: "packet",
         about: "accounting one packet in the kernel, known and new flows",
@@ -52,6 +55,11 @@ pub const SECTIONS: [Section; 5] = [
         name: "guard",
         about: "the XDP guard, empty and with 1 M entries, beside xdp-filter",
         measure: guard::measure,
+    },
+    Section {
+        name: "drain",
+        about: "emptying the kernel's tables into a window",
+        measure: drain::measure,
     },
     Section {
         name: "scoring",
@@ -64,9 +72,19 @@ pub const SECTIONS: [Section; 5] = [
         measure: training::measure,
     },
     Section {
+        name: "window",
+        about: "one window of 100 k flows, from drained to decided",
+        measure: window::measure,
+    },
+    Section {
         name: "replay",
         about: "packets per second from a capture to windows",
         measure: replay::measure,
+    },
+    Section {
+        name: "memory",
+        about: "memory at 65,536 flows, of the process and of the kernel's maps",
+        measure: memory::measure,
     },
 ];
 
