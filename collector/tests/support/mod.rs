@@ -1,0 +1,3 @@
+//! What the tests over captures share.
+
+pub(crate) mod captures;
