@@ -49,6 +49,12 @@ fn v6(last: u8) -> Vec<u8> {
     frame
 }
 
+fn arp() -> Vec<u8> {
+    let mut frame = ethernet(0x0806);
+    frame.resize(60, 0);
+    frame
+}
+
 fn report(what: &str, ns: u32) {
     println!("{what:<44} {ns:>5} ns");
 }
@@ -80,16 +86,20 @@ fn what_a_packet_costs() -> Result<(), KernelError> {
     report("known flow, IPv4 TCP, ingress", tc(&other, Direction::Ingress));
     report("known flow, IPv4 TCP, egress", tc(&other, Direction::Egress));
     report("known flow, IPv6 TCP, ingress", tc(&v6(2), Direction::Ingress));
+    report("not IP (ARP)", tc(&arp(), Direction::Ingress));
+
+    let timeless = Kernel::load(&KernelOptions {
+        clock: flows_common::ClockSource::SkbTimestamp,
+        ..KernelOptions::default()
+    })?;
+    let timeless = std::cell::RefCell::new(timeless);
     report(
-        "not IP (ARP)",
-        tc(
-            &{
-                let mut arp = ethernet(0x0806);
-                arp.resize(60, 0);
-                arp
-            },
-            Direction::Ingress,
-        ),
+        "known flow, IPv4 TCP, without reading a clock",
+        least(|| {
+            let run =
+                timeless.borrow_mut().test_run_tc(Direction::Ingress, &other, &context, REPEAT);
+            run.expect("a test run").duration_ns
+        }),
     );
 
     let mut new_ns = 0;
@@ -101,6 +111,7 @@ fn what_a_packet_costs() -> Result<(), KernelError> {
     }
     println!("{:<44} {:>5} ns (cold, one call each)", "new flow, IPv4 TCP", new_ns / 20_000);
 
+    report("XDP pass, not IP", xdp(&arp()));
     let empty_v4 = xdp(&other);
     let empty_v6 = xdp(&v6(2));
     report("XDP pass, IPv4, no entries", empty_v4);

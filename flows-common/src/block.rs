@@ -102,7 +102,7 @@ pub struct BlockStats {
     pub shadow_bytes: u64,
     /// Time of the first drop (or would-be drop), in ns of the boot clock.
     pub first_ns: u64,
-    /// Time of the last one.
+    /// Time of the last one, to [`crate::guard::RECENT_NS`].
     pub last_ns: u64,
 }
 
@@ -114,8 +114,6 @@ const _: () = assert!(size_of::<BlockStats>() == 56);
 pub struct GuardLedger {
     /// Frames the guard was called for.
     pub frames: u64,
-    /// Bytes of those frames.
-    pub bytes: u64,
     /// Frames passed because no entry matched (or none could: not IP, truncated).
     pub passed: u64,
     /// Frames dropped, by an address or by a prefix.
@@ -134,7 +132,7 @@ pub struct GuardLedger {
     pub below_rate: u64,
 }
 
-const _: () = assert!(size_of::<GuardLedger>() == 80);
+const _: () = assert!(size_of::<GuardLedger>() == 72);
 
 /// What the guard does with a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

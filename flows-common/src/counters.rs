@@ -31,16 +31,8 @@ pub enum TcpFlag {
 
 impl TcpFlag {
     /// All flags, in bit order.
-    pub const ALL: [Self; TCP_FLAGS] = [
-        Self::Fin,
-        Self::Syn,
-        Self::Rst,
-        Self::Psh,
-        Self::Ack,
-        Self::Urg,
-        Self::Ece,
-        Self::Cwr,
-    ];
+    pub const ALL: [Self; TCP_FLAGS] =
+        [Self::Fin, Self::Syn, Self::Rst, Self::Psh, Self::Ack, Self::Urg, Self::Ece, Self::Cwr];
 
     /// The flag's place in [`DirectionCounters::flags`].
     #[inline(always)]
@@ -150,16 +142,12 @@ impl FlowCounters {
     /// Packets in both directions.
     #[must_use]
     pub fn packets(&self) -> u64 {
-        self.directions[0]
-            .packets
-            .saturating_add(self.directions[1].packets)
+        self.directions[0].packets.saturating_add(self.directions[1].packets)
     }
 
     /// Bytes in both directions.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.directions[0]
-            .bytes
-            .saturating_add(self.directions[1].bytes)
+        self.directions[0].bytes.saturating_add(self.directions[1].bytes)
     }
 }

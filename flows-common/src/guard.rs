@@ -11,6 +11,9 @@ use crate::{Action, BlockEntry, BlockStats, GuardLedger, Verdict, parse::Address
 /// the source far above any sensible rate and counts the packet as above it.
 const TURN_ATTEMPTS: u32 = 4;
 
+/// How old [`Tables::recent_ns`] may be: two ticks of the slowest kernel (100 Hz).
+pub const RECENT_NS: u64 = 20_000_000;
+
 /// The part of a [`BlockEntry`] that every packet of a blocked source is held against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
@@ -55,7 +58,11 @@ pub trait Tables {
     /// The address lies in an allowed prefix. Asked only where an entry would act.
     fn allowed(&self, remote: &Address) -> bool;
 
-    /// Time now, in ns of `CLOCK_BOOTTIME`. Asked only where there is an entry.
+    /// A time that is not after now and at most [`RECENT_NS`] before it, in ns of
+    /// `CLOCK_BOOTTIME`: cheaper than [`Self::now_ns`]. Asked only where there is an entry.
+    fn recent_ns(&self) -> u64;
+
+    /// Time now, in ns of `CLOCK_BOOTTIME`. Asked where a recent time does not decide.
     fn now_ns(&self) -> u64;
 
     /// Reads an entry's lease.
@@ -97,7 +104,8 @@ pub struct Ruling {
     pub cause: Cause,
     /// The statistics slot of the entry that decided, 0 without one.
     pub slot: u32,
-    /// Time of the decision, in ns of the boot clock; 0 where no entry was found.
+    /// Time of the decision, in ns of the boot clock, at most [`RECENT_NS`] behind; 0 where no
+    /// entry was found.
     pub now_ns: u64,
 }
 
@@ -145,26 +153,38 @@ pub fn rule<T: Tables>(tables: &T, remote: &Address) -> Ruling {
 /// Holds a packet against an entry that speaks of it.
 #[inline(always)]
 fn hold<T: Tables>(tables: &T, entry: T::Entry, remote: &Address) -> Ruling {
-    let now_ns = tables.now_ns();
     let lease = tables.lease(entry);
-    let cause = if lease.expires_ns <= now_ns {
-        Cause::Expired
-    } else if tables.allowed(remote) {
-        Cause::Allowed
-    } else {
-        act(tables, entry, &lease, now_ns)
-    };
-    Ruling { cause, slot: lease.slot, now_ns }
+    let (alive, now_ns) = is_alive(tables, &lease);
+    let mut ruling = Ruling { cause: Cause::Expired, slot: lease.slot, now_ns };
+    if !alive {
+        return ruling;
+    }
+    if tables.allowed(remote) {
+        ruling.cause = Cause::Allowed;
+        return ruling;
+    }
+    match Action::from_code(lease.action) {
+        Some(Action::Drop) => ruling.cause = Cause::Blocked,
+        Some(Action::RateLimit) => {
+            ruling.now_ns = tables.now_ns();
+            ruling.cause = take_turn(tables, entry, ruling.now_ns);
+        }
+        // An action this build does not know harms nobody, and is still counted.
+        Some(Action::Shadow) | None => ruling.cause = Cause::Shadow,
+    }
+    ruling
 }
 
+/// Whether a lease is running, and the time that tells so. Exact: near its end, the clock is
+/// read.
 #[inline(always)]
-fn act<T: Tables>(tables: &T, entry: T::Entry, lease: &Lease, now_ns: u64) -> Cause {
-    match Action::from_code(lease.action) {
-        Some(Action::Drop) => Cause::Blocked,
-        Some(Action::RateLimit) => take_turn(tables, entry, now_ns),
-        // An action this build does not know harms nobody, and is still counted.
-        Some(Action::Shadow) | None => Cause::Shadow,
+fn is_alive<T: Tables>(tables: &T, lease: &Lease) -> (bool, u64) {
+    let recent_ns = tables.recent_ns();
+    if lease.expires_ns.saturating_sub(recent_ns) > RECENT_NS {
+        return (true, recent_ns);
     }
+    let now_ns = tables.now_ns();
+    (lease.expires_ns > now_ns, now_ns)
 }
 
 /// Asks the entry's rate for one packet.
@@ -196,11 +216,11 @@ pub const fn conform(rate: &Rate, arrival_ns: u64, now_ns: u64) -> Option<u64> {
 }
 
 impl GuardLedger {
-    /// Counts one frame and what became of it.
+    /// Counts one frame and what became of it; `bytes` matter where an entry acted
+    /// ([`Ruling::acted`]).
     #[inline(always)]
     pub fn count(&mut self, ruling: &Ruling, bytes: u64) {
         self.frames += 1;
-        self.bytes += bytes;
         match ruling.cause {
             Cause::NoEntry => self.passed += 1,
             Cause::Expired => self.expired += 1,
@@ -221,7 +241,6 @@ impl GuardLedger {
     pub fn add(&mut self, other: &Self) {
         let pairs = [
             (&mut self.frames, other.frames),
-            (&mut self.bytes, other.bytes),
             (&mut self.passed, other.passed),
             (&mut self.dropped, other.dropped),
             (&mut self.dropped_bytes, other.dropped_bytes),
@@ -282,6 +301,8 @@ impl BlockStats {
         if self.first_ns == 0 {
             self.first_ns = now_ns;
         }
-        self.last_ns = now_ns;
+        if now_ns > self.last_ns {
+            self.last_ns = now_ns;
+        }
     }
 }

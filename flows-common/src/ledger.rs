@@ -133,15 +133,8 @@ impl EtherClass {
     pub const SLOTS: usize = 8;
 
     /// All classes, in the order of [`Ledger::not_ip`].
-    pub const ALL: [Self; Self::COUNT] = [
-        Self::Arp,
-        Self::Lldp,
-        Self::Eapol,
-        Self::Mpls,
-        Self::Pppoe,
-        Self::Llc,
-        Self::Other,
-    ];
+    pub const ALL: [Self; Self::COUNT] =
+        [Self::Arp, Self::Lldp, Self::Eapol, Self::Mpls, Self::Pppoe, Self::Llc, Self::Other];
 
     /// The class of an EtherType.
     #[inline(always)]
@@ -237,10 +230,7 @@ impl Ledger {
     pub fn add(&mut self, other: &Self) {
         for direction in 0..2 {
             add(&mut self.frames[direction], other.frames[direction]);
-            add(
-                &mut self.frame_bytes[direction],
-                other.frame_bytes[direction],
-            );
+            add(&mut self.frame_bytes[direction], other.frame_bytes[direction]);
             add(&mut self.segments[direction], other.segments[direction]);
         }
         for (sum, one) in self.losses.iter_mut().zip(other.losses) {
@@ -257,9 +247,7 @@ impl Ledger {
     /// Packets seen that are in no flow, of any cause but eviction.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.losses
-            .iter()
-            .fold(0, |sum, &one| sum.saturating_add(one))
+        self.losses.iter().fold(0, |sum, &one| sum.saturating_add(one))
     }
 
     /// Packets seen, both directions.

@@ -42,6 +42,18 @@ impl Bytes for [u8] {
     }
 }
 
+/// A field of a header: `M` bytes at `at`, which must lie within it.
+#[inline(always)]
+fn part<const N: usize, const M: usize>(header: &[u8; N], at: usize) -> [u8; M] {
+    match header.get(at..).and_then(|rest| rest.first_chunk()) {
+        Some(field) => *field,
+        None => {
+            debug_assert!(false, "{M} bytes at {at} of {N}");
+            [0; M]
+        }
+    }
+}
+
 /// What is known of a frame besides its bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Frame {
@@ -61,12 +73,7 @@ impl Frame {
     /// An ordinary frame of this length.
     #[must_use]
     pub const fn of_length(length: u32) -> Self {
-        Self {
-            length,
-            gso_segs: 0,
-            gso_size: 0,
-            tag: None,
-        }
+        Self { length, gso_segs: 0, gso_size: 0, tag: None }
     }
 
     /// Length with the VLAN tag wherever it sits, as it was on the wire.
@@ -83,11 +90,7 @@ impl Frame {
     #[inline(always)]
     #[must_use]
     pub const fn segments(&self) -> u64 {
-        if self.gso_segs > 1 {
-            self.gso_segs as u64
-        } else {
-            1
-        }
+        if self.gso_segs > 1 { self.gso_segs as u64 } else { 1 }
     }
 }
 
@@ -161,10 +164,7 @@ impl Packet {
 #[inline(always)]
 pub fn parse<B: Bytes + ?Sized>(bytes: &B, frame: &Frame) -> Result<Packet, Rejected> {
     let network = network(bytes, frame.tag)?;
-    let reject = |loss| Rejected {
-        loss,
-        ether_type: network.ether_type,
-    };
+    let reject = |loss| Rejected { loss, ether_type: network.ether_type };
     let internet = network::internet(bytes, &network).map_err(reject)?;
     let transport = if internet.later_fragment {
         Transport::default()
@@ -173,25 +173,15 @@ pub fn parse<B: Bytes + ?Sized>(bytes: &B, frame: &Frame) -> Result<Packet, Reje
     };
 
     let untagged = (internet.payload_offset + transport.header) as u32;
-    let headers = if frame.tag.is_some() {
-        untagged + VLAN_TAG
-    } else {
-        untagged
-    };
+    let headers = if frame.tag.is_some() { untagged + VLAN_TAG } else { untagged };
     let above_headers = frame.wire_length().saturating_sub(headers);
     let cut = Segments::of(frame, headers, above_headers);
     let payload = if cut.count > 1 {
         above_headers
     } else {
         // The IP length leaves out Ethernet padding; a length that lies is held to the frame's.
-        let declared = internet
-            .payload_length
-            .saturating_sub(transport.header as u32);
-        if declared < above_headers {
-            declared
-        } else {
-            above_headers
-        }
+        let declared = internet.payload_length.saturating_sub(transport.header as u32);
+        if declared < above_headers { declared } else { above_headers }
     };
 
     Ok(Packet {
@@ -228,11 +218,7 @@ struct Segments {
 impl Segments {
     #[inline(always)]
     fn of(frame: &Frame, headers: u32, above_headers: u32) -> Self {
-        let whole = Self {
-            count: 1,
-            length: 0,
-            last: frame.wire_length(),
-        };
+        let whole = Self { count: 1, length: 0, last: frame.wire_length() };
         if frame.gso_size == 0 || above_headers <= frame.gso_size {
             return whole;
         }
@@ -256,18 +242,12 @@ impl FlowKey {
     #[must_use]
     pub const fn of(packet: &Packet, direction: Direction, ifindex: u32) -> Self {
         let (local, remote, local_port, remote_port) = match direction {
-            Direction::Ingress => (
-                packet.destination,
-                packet.source,
-                packet.destination_port,
-                packet.source_port,
-            ),
-            Direction::Egress => (
-                packet.source,
-                packet.destination,
-                packet.source_port,
-                packet.destination_port,
-            ),
+            Direction::Ingress => {
+                (packet.destination, packet.source, packet.destination_port, packet.source_port)
+            }
+            Direction::Egress => {
+                (packet.source, packet.destination, packet.source_port, packet.destination_port)
+            }
         };
         Self {
             local,

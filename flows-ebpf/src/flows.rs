@@ -64,7 +64,7 @@ pub(crate) fn egress(ctx: &TcContext) -> i32 {
 #[inline(always)]
 fn guard(ctx: &TcContext, direction: Direction) -> Verdict {
     let frame = frame(ctx);
-    guard::decide(&linear(ctx), frame.tag, direction, u64::from(frame.wire_length()))
+    guard::decide(&linear(ctx), frame.tag, direction, || u64::from(frame.wire_length()))
 }
 
 /// Counts a packet in its flow, its peer and the ledger; or in the ledger alone, with the cause.

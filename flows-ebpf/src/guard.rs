@@ -5,7 +5,7 @@ use core::ptr::{self, NonNull};
 use aya_ebpf::{
     bindings::xdp_action::{XDP_DROP, XDP_PASS},
     btf_maps::lpm_trie::Key,
-    helpers::{bpf_ktime_get_boot_ns, bpf_xdp_get_buff_len},
+    helpers::{bpf_ktime_get_boot_ns, bpf_ktime_get_coarse_ns, bpf_xdp_get_buff_len},
     programs::XdpContext,
 };
 use flows_common::{
@@ -15,7 +15,7 @@ use flows_common::{
 };
 
 use crate::{
-    maps::{ALLOW, BLOCK_PREFIX, BLOCK_STATS, BLOCK_V4, BLOCK_V6, GUARD, GUARD_CONTROL},
+    maps::{ALLOW, BLOCK_PREFIX, BLOCK_STATS, BLOCK_V4, BLOCK_V6, GLANCE, GUARD, GUARD_CONTROL},
     packet::Linear,
 };
 
@@ -28,7 +28,7 @@ pub(crate) fn at_xdp(ctx: &XdpContext) -> u32 {
     let bytes = Linear::new(ctx.data(), ctx.data_end());
     // SAFETY: the context is the one the kernel called the program with. The helper counts the
     // fragments of a multi-buffer frame, which `data_end` leaves out.
-    let length = unsafe { bpf_xdp_get_buff_len(ctx.ctx) };
+    let length = || unsafe { bpf_xdp_get_buff_len(ctx.ctx) };
     match decide(&bytes, None, Direction::Ingress, length) {
         Verdict::Pass => XDP_PASS,
         Verdict::Drop => XDP_DROP,
@@ -41,21 +41,27 @@ pub(crate) fn decide<B: Bytes>(
     bytes: &B,
     tag: Option<u16>,
     direction: Direction,
-    length: u64,
+    length: impl Fn() -> u64,
 ) -> Verdict {
-    let ruling = match remote_address(bytes, tag, direction) {
+    let mut ruling = match remote_address(bytes, tag, direction) {
         Ok(remote) => rule(&Kernel, &remote),
         Err(_) => Ruling::NO_ENTRY,
     };
-    if let Some(ledger) = GUARD.get_ptr_mut(direction.index() as u32) {
-        // SAFETY: this CPU's own element, and programs are not preempted by one another.
-        unsafe { &mut *ledger }.count(&ruling, length);
+    let mut bytes = 0;
+    if ruling.acted() {
+        bytes = length();
+        if let Some(stats) = BLOCK_STATS.get_ptr_mut(ruling.slot) {
+            // SAFETY: this CPU's own element, and programs are not preempted by one another.
+            let stats = unsafe { &mut *stats };
+            if stats.first_ns == 0 {
+                ruling.now_ns = Kernel.now_ns();
+            }
+            stats.count(&ruling, bytes);
+        }
     }
-    if ruling.acted()
-        && let Some(stats) = BLOCK_STATS.get_ptr_mut(ruling.slot)
-    {
+    if let Some(ledger) = GUARD.get_ptr_mut(direction.index() as u32) {
         // SAFETY: as above.
-        unsafe { &mut *stats }.count(&ruling, length);
+        unsafe { &mut *ledger }.count(&ruling, bytes);
     }
     ruling.verdict()
 }
@@ -86,6 +92,21 @@ impl Tables for Kernel {
     #[inline(always)]
     fn allowed(&self, remote: &Address) -> bool {
         ALLOW.get(&Key::new(ADDRESS_BITS, remote.to_16())).is_some()
+    }
+
+    /// Looks at the clock once a tick: reading it costs as much as all the rest.
+    #[inline(always)]
+    fn recent_ns(&self) -> u64 {
+        let Some(glance) = GLANCE.get_ptr_mut(0) else { return 0 };
+        // SAFETY: this CPU's own element, and programs are not preempted by one another.
+        let glance = unsafe { &mut *glance };
+        // SAFETY: the helper has no preconditions.
+        let coarse_ns = unsafe { bpf_ktime_get_coarse_ns() };
+        if glance.coarse_ns != coarse_ns {
+            glance.coarse_ns = coarse_ns;
+            glance.boot_ns = self.now_ns();
+        }
+        glance.boot_ns
     }
 
     #[inline(always)]

@@ -87,3 +87,16 @@ pub(crate) static BLOCK_STATS: PerCpuArray<BlockStats, SIZED_BY_LOADER> = PerCpu
 /// What the guard decided, by direction.
 #[btf_map]
 pub(crate) static GUARD: PerCpuArray<GuardLedger, 2> = PerCpuArray::new();
+
+/// One CPU's latest look at the clock, and the tick it was taken in.
+#[repr(C)]
+pub(crate) struct Glance {
+    /// The coarse clock then: it stands still between ticks.
+    pub(crate) coarse_ns: u64,
+    /// The boot clock then.
+    pub(crate) boot_ns: u64,
+}
+
+/// The latest look at the clock; one element.
+#[btf_map]
+pub(crate) static GLANCE: PerCpuArray<Glance, 1> = PerCpuArray::new();

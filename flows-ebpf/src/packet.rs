@@ -34,17 +34,23 @@ impl Bytes for Linear {
         let mut bytes = [0; N];
         let to = bytes.as_mut_ptr();
         // SAFETY: `N` bytes from `at` lie before the packet's end, which is what the verifier
-        // asks for too.
+        // asks for too; words that nobody looks at are not loaded.
         unsafe {
-            match N {
-                16 => {
-                    to.cast::<u64>().write_unaligned(load_u64(at));
-                    to.add(8).cast::<u64>().write_unaligned(load_u64(at + 8));
-                }
-                8 => to.cast::<u64>().write_unaligned(load_u64(at)),
-                4 => to.cast::<u32>().write_unaligned(load_u32(at)),
-                2 => to.cast::<u16>().write_unaligned(load_u16(at)),
-                _ => bytes = *(at as *const [u8; N]),
+            let mut done = 0;
+            while done + 8 <= N {
+                to.add(done).cast::<u64>().write_unaligned(load_u64(at + done));
+                done += 8;
+            }
+            if done + 4 <= N {
+                to.add(done).cast::<u32>().write_unaligned(load_u32(at + done));
+                done += 4;
+            }
+            if done + 2 <= N {
+                to.add(done).cast::<u16>().write_unaligned(load_u16(at + done));
+                done += 2;
+            }
+            if done < N {
+                to.add(done).write(*((at + done) as *const u8));
             }
         }
         Some(bytes)

@@ -39,6 +39,7 @@ pub use block::{Block, BlockAction, RateLimit};
 pub use blocklist::{BlockCount, Blocked, Blocklist};
 pub use error::KernelError;
 pub use interfaces::{InterfaceChange, InterfaceName, InterfaceSelection, InterfaceWatch};
+pub use object::OBJECT;
 pub use pin::{Leftovers, is_bpffs, leftovers, mount_bpffs, unpin_all};
 pub use probe::{Finding, Severity, probe};
 pub use shards::{capacity_per_cpu, memory_bytes};

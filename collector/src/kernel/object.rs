@@ -11,8 +11,8 @@ use flows_common::Settings;
 
 use super::{KernelOptions, error::KernelError, pin::Pins, shards::BUFFERS, syscall::MapFacts};
 
-/// The programs, as `build.rs` left them.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/flows-ebpf"));
+/// The object with the programs, as `build.rs` left it.
+pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/flows-ebpf"));
 
 /// Counts what comes in.
 pub(super) const TC_INGRESS: &str = "tc_ingress";

@@ -1,6 +1,6 @@
 //! Ethernet with up to two VLAN tags, IPv4 with options, IPv6 with extension headers.
 
-use super::{Bytes, HEADERS_LIMIT, Rejected};
+use super::{Bytes, HEADERS_LIMIT, Rejected, part};
 use crate::{Direction, Loss, map_v4};
 
 const ETHERNET_HEADER: usize = 14;
@@ -168,58 +168,54 @@ pub(super) fn internet<B: Bytes + ?Sized>(bytes: &B, at: &Network) -> Result<Int
 
 #[inline(always)]
 fn ipv4<B: Bytes + ?Sized>(bytes: &B, offset: usize) -> Result<Internet, Loss> {
-    let Some([version_length, _, l0, l1, _, _, f0, f1]) = bytes.load(offset) else {
+    // The whole header at once: one comparison with the packet's end.
+    let Some(fixed) = bytes.load::<IPV4_HEADER>(offset) else {
         return Err(Loss::TruncatedIpv4);
     };
-    let Some([ttl, protocol]) = bytes.load(offset + 8) else {
-        return Err(Loss::TruncatedIpv4);
-    };
-    let (Some(source), Some(destination)) = (bytes.load(offset + 12), bytes.load(offset + 16))
-    else {
-        return Err(Loss::TruncatedIpv4);
-    };
+    let [version_length] = part(&fixed, 0);
+    let [ttl, protocol] = part(&fixed, 8);
     let header = (version_length & 0x0f) as usize * 4;
     if version_length >> 4 != 4 || header < IPV4_HEADER {
         return Err(Loss::MalformedIpv4);
     }
-    let fragment = u16::from_be_bytes([f0, f1]);
+    let fragment = u16::from_be_bytes(part(&fixed, 6));
     let fragment_offset = fragment & 0x1fff;
     let more_fragments = fragment & 0x2000 != 0;
+    let total_length = u32::from(u16::from_be_bytes(part(&fixed, 2)));
     Ok(Internet {
-        source: map_v4(source),
-        destination: map_v4(destination),
+        source: map_v4(part(&fixed, 12)),
+        destination: map_v4(part(&fixed, 16)),
         protocol,
         ttl,
         fragment: fragment_offset != 0 || more_fragments,
         later_fragment: fragment_offset != 0,
         payload_offset: offset + header,
-        payload_length: u32::from(u16::from_be_bytes([l0, l1])).saturating_sub(header as u32),
+        payload_length: total_length.saturating_sub(header as u32),
     })
 }
 
 #[inline(always)]
 fn ipv6<B: Bytes + ?Sized>(bytes: &B, offset: usize) -> Result<Internet, Loss> {
-    let Some([version, _, _, _, l0, l1, next_header, ttl]) = bytes.load(offset) else {
+    let Some(fixed) = bytes.load::<IPV6_HEADER>(offset) else {
         return Err(Loss::TruncatedIpv6);
     };
-    let (Some(source), Some(destination)) = (bytes.load(offset + 8), bytes.load(offset + 24))
-    else {
-        return Err(Loss::TruncatedIpv6);
-    };
+    let [version] = part(&fixed, 0);
+    let [next_header, ttl] = part(&fixed, 6);
     if version >> 4 != 6 {
         return Err(Loss::MalformedIpv6);
     }
     let chain = extensions(bytes, next_header, offset + IPV6_HEADER)?;
     let extension_bytes = (chain.end - (offset + IPV6_HEADER)) as u32;
+    let payload_length = u32::from(u16::from_be_bytes(part(&fixed, 4)));
     Ok(Internet {
-        source,
-        destination,
+        source: part(&fixed, 8),
+        destination: part(&fixed, 24),
         protocol: chain.protocol,
         ttl,
         fragment: chain.fragment,
         later_fragment: chain.later_fragment,
         payload_offset: chain.end,
-        payload_length: u32::from(u16::from_be_bytes([l0, l1])).saturating_sub(extension_bytes),
+        payload_length: payload_length.saturating_sub(extension_bytes),
     })
 }
 

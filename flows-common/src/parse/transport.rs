@@ -1,9 +1,11 @@
 //! TCP, UDP, ICMP and ICMPv6; any other protocol has no header that is read.
 
-use super::{Bytes, ICMP, ICMPV6, TCP, UDP};
+use super::{Bytes, ICMP, ICMPV6, TCP, UDP, part};
 use crate::Loss;
 
 const TCP_HEADER: usize = 20;
+/// As far as the fields that are read go: checksum and urgent pointer are not.
+const TCP_FIELDS: usize = 16;
 const UDP_HEADER: usize = 8;
 const ICMP_HEADER: usize = 8;
 const ICMPV6_HEADER: usize = 4;
@@ -41,23 +43,21 @@ pub(super) fn transport<B: Bytes + ?Sized>(
 
 #[inline(always)]
 fn tcp<B: Bytes + ?Sized>(bytes: &B, offset: usize) -> Result<Transport, Loss> {
-    let Some([s0, s1, d0, d1, q0, q1, q2, q3]) = bytes.load(offset) else {
+    let Some(fixed) = bytes.load::<TCP_FIELDS>(offset) else {
         return Err(Loss::TruncatedTransport);
     };
-    let Some([data_offset, flags, w0, w1]) = bytes.load(offset + 12) else {
-        return Err(Loss::TruncatedTransport);
-    };
+    let [data_offset, flags] = part(&fixed, 12);
     let header = (data_offset >> 4) as usize * 4;
     if header < TCP_HEADER {
         return Err(Loss::MalformedTcp);
     }
     Ok(Transport {
-        source_port: u16::from_be_bytes([s0, s1]),
-        destination_port: u16::from_be_bytes([d0, d1]),
+        source_port: u16::from_be_bytes(part(&fixed, 0)),
+        destination_port: u16::from_be_bytes(part(&fixed, 2)),
         tcp: true,
         flags,
-        sequence: u32::from_be_bytes([q0, q1, q2, q3]),
-        window: u16::from_be_bytes([w0, w1]),
+        sequence: u32::from_be_bytes(part(&fixed, 4)),
+        window: u16::from_be_bytes(part(&fixed, 14)),
         header,
         ..Transport::default()
     })
