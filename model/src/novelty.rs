@@ -2,8 +2,9 @@
 //!
 //! An isolation forest cannot split on a feature that was constant in training, nor beyond the
 //! extremes that it saw: it is blind to "never before", which is just what many attacks are. The
-//! novelty of a row is the sum over its features of the distance beyond the least or greatest
-//! training value, in units of that feature's usual width. It is calibrated like the forest's
+//! novelty of a row is the sum over its features of the distance above the greatest training
+//! value, in units of that feature's usual width. Only above: less of something than ever is
+//! what anybody shows who falls silent. It is calibrated like the forest's
 //! score, and explains itself.
 
 use crate::explain::FeatureRange;
@@ -28,12 +29,12 @@ pub struct NoveltyPart {
     pub value: f32,
     /// What is usual for the feature.
     pub range: FeatureRange,
-    /// Widths beyond the training rows, 0 to 4.
+    /// Widths above the training rows, 0 to 4.
     pub distance: f64,
 }
 
 /// The novelty of a row as a score in [0, 1): `N / (1 + N)` of the summed distances `N`. 0 for a
-/// row within all ranges; NaN counts as the least value, like in the forest.
+/// row within all ranges. NaN is below everything, like in the forest.
 ///
 /// # Panics
 /// Where `ranges` and `row` differ in length.
@@ -44,7 +45,7 @@ pub fn novelty(ranges: &[FeatureRange], row: &[f32]) -> f32 {
     (sum / (1.0 + sum)) as f32
 }
 
-/// The features that lie outside of their ranges, the farthest first; ties by index.
+/// The features that lie above their ranges, the farthest first; ties by index.
 #[must_use]
 pub fn novel_features(ranges: &[FeatureRange], row: &[f32]) -> Vec<NoveltyPart> {
     let mut parts: Vec<NoveltyPart> = ranges
@@ -64,14 +65,10 @@ pub fn novel_features(ranges: &[FeatureRange], row: &[f32]) -> Vec<NoveltyPart> 
 }
 
 fn distance(range: &FeatureRange, value: f32) -> f64 {
-    let value = if value.is_nan() { f32::MIN } else { value };
-    let beyond = if value > range.max {
-        f64::from(value) - f64::from(range.max)
-    } else if value < range.min {
-        f64::from(range.min) - f64::from(value)
-    } else {
+    if value.is_nan() || value <= range.max {
         return 0.0;
-    };
+    }
+    let beyond = f64::from(value) - f64::from(range.max);
     let width = (f64::from(range.p99) - f64::from(range.p01)) * WIDTH_SHARE + WIDTH_FLOOR;
     (beyond / width).min(FEATURE_LIMIT)
 }
@@ -90,7 +87,7 @@ mod tests {
     #[test]
     fn a_row_within_all_ranges_has_none() {
         assert!(novelty(&[CONSTANT, WIDE], &[0.0, 4.9]).abs() < f32::EPSILON);
-        assert_eq!(novel_features(&[CONSTANT, WIDE], &[0.0, -1.0]), []);
+        assert_eq!(novel_features(&[CONSTANT, WIDE], &[-7.0, f32::NAN]), []);
     }
 
     #[test]

@@ -137,8 +137,8 @@ impl Default for RawPolicy {
         Self {
             mode: Mode::Observe,
             false_discovery_rate: 0.1,
-            margin: 0.1,
-            decisive_margin: 0.4,
+            margin: 0.5,
+            decisive_margin: 0.75,
             windows: 2,
             of_windows: 3,
             min_packets: 4,

@@ -70,12 +70,7 @@ pub(super) fn benign_blocked(benign: &[IpAddr], log: &Log) -> Vec<IpAddr> {
 }
 
 /// What the report says of the learning.
-pub(super) fn learning(
-    seconds: f64,
-    learnt: Learnt,
-    fit: Duration,
-    model: &ModelFile,
-) -> Learning {
+pub(super) fn learning(seconds: f64, learnt: Learnt, fit: Duration, model: &ModelFile) -> Learning {
     Learning {
         seconds,
         learnt,

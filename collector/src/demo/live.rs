@@ -8,8 +8,8 @@ use std::{
 };
 
 use anyhow::Context as _;
-use lab::{AttackTruth, ClientReport, Lab, RunningBenign, Scenario};
 use flows_common::Direction;
+use lab::{AttackTruth, ClientReport, Lab, RunningBenign, Scenario};
 use linfa::ParamGuard as _;
 use model::{Context, IsolationForest, ModelFile, Window};
 
@@ -45,9 +45,8 @@ pub(super) fn run(options: &DemoOptions, tell: &mut dyn FnMut(&str)) -> anyhow::
     let config = options.config()?;
     let scenario = &options.scenario;
     let lab = build(scenario)?;
-    let (live, own) = lab.enter(lab.host(), || {
-        anyhow::Ok((Live::open(&config)?, own_addresses()?))
-    })??;
+    let (live, own) =
+        lab.enter(lab.host(), || anyhow::Ok((Live::open(&config)?, own_addresses()?)))??;
     let before = settled_frames(&lab, &live, |_| ())?;
     tell(&format!(
         "lab up: {} benign clients, {} attackers; {}",
@@ -74,14 +73,8 @@ pub(super) fn run(options: &DemoOptions, tell: &mut dyn FnMut(&str)) -> anyhow::
         sinks.push(Box::new(JsonLines::open(&folder.join("events.jsonl"))?));
     }
     let policy = Policy::new(config.policy.clone(), own);
-    let pipeline = Pipeline::score(
-        live.drain(),
-        config.window,
-        detector,
-        policy,
-        live.act(&config)?,
-        sinks,
-    )?;
+    let pipeline =
+        Pipeline::score(live.drain(), config.window, detector, policy, live.act(&config)?, sinks)?;
     thread::sleep(QUIET);
     let first_attack_ns = boot_ns();
     let truths = attack(&lab, scenario, &watch, tell)?;
@@ -93,8 +86,8 @@ pub(super) fn run(options: &DemoOptions, tell: &mut dyn FnMut(&str)) -> anyhow::
     let guard = live.attached().first().map(|one| guard_name(&one.guard)).unwrap_or_default();
     let log = watch.log();
     let mut accounting = log.accounting();
-    accounting.dropped_frames = live.blocklist().ledger(Direction::Ingress)?.dropped;
-    accounting.interface_frames = Some([after[0] - before[0], after[1] - before[1]]);
+    accounting.dropped = live.blocklist().ledger(Direction::Ingress)?.dropped;
+    accounting.interface = Some([after[0] - before[0], after[1] - before[1]]);
     let standing = live.blocklist().list()?;
     let attacks = truths
         .iter()
@@ -126,8 +119,9 @@ pub(super) fn run(options: &DemoOptions, tell: &mut dyn FnMut(&str)) -> anyhow::
     Ok(report.concluded())
 }
 
-/// A lab in which each frame passes every interface as it would pass a wire, so that frames can
-/// be compared with what the interface counts.
+/// A lab in which each packet passes every interface as it would pass a wire, so that packets can
+/// be compared with what the interface counts. (TCP hands TC super-packets all the same; the
+/// stack cuts them up behind it.)
 fn build(scenario: &Scenario) -> anyhow::Result<Lab> {
     let mut topology = scenario.topology.clone();
     topology.offloads = false;
@@ -155,7 +149,8 @@ fn settled_frames(
 /// What the host's interface has counted, in and out.
 fn interface_frames(lab: &Lab) -> anyhow::Result<[u64; 2]> {
     let name = &lab.host().interface().name;
-    let table = lab.enter(lab.host(), || std::fs::read_to_string("/proc/thread-self/net/dev"))??;
+    let table =
+        lab.enter(lab.host(), || std::fs::read_to_string("/proc/thread-self/net/dev"))??;
     // `eth0: bytes packets errs drop fifo frame compressed multicast bytes packets …`
     let counts = table
         .lines()
@@ -168,12 +163,7 @@ fn interface_frames(lab: &Lab) -> anyhow::Result<[u64; 2]> {
     }
 }
 
-fn learn(
-    live: &Live,
-    config: &Config,
-    length: Duration,
-    watch: &Watch,
-) -> anyhow::Result<Learner> {
+fn learn(live: &Live, config: &Config, length: Duration, watch: &Watch) -> anyhow::Result<Learner> {
     let (done, learnt) = mpsc::channel();
     let watch = watch.clone();
     let mut learner = Learner::default();
@@ -194,10 +184,7 @@ fn learn(
     learner.context("the learner ended early")
 }
 
-fn fit(
-    learner: Learner,
-    options: &DemoOptions,
-) -> anyhow::Result<(Learning, ModelFile, Context)> {
+fn fit(learner: Learner, options: &DemoOptions) -> anyhow::Result<(Learning, ModelFile, Context)> {
     let learnt = learner.learnt();
     let params = IsolationForest::params().check()?;
     let began = Instant::now();

@@ -76,14 +76,12 @@ pub struct Accounting {
     pub lossy_windows: u64,
     /// Windows made longer because a stage was slow.
     pub late_windows: u64,
-    /// Frames the flow programs saw, by direction.
-    pub frames: [u64; 2],
-    /// Frames the guard dropped on ingress, before the flow programs.
-    pub dropped_frames: u64,
-    /// Frames the interface counted meanwhile, by direction; none offline.
-    pub interface_frames: Option<[u64; 2]>,
-    /// Packets seen.
-    pub packets: u64,
+    /// Packets the flow programs saw, by direction.
+    pub packets: [u64; 2],
+    /// Packets the guard dropped on ingress, before the flow programs.
+    pub dropped: u64,
+    /// Packets the interface counted meanwhile, by direction; none offline.
+    pub interface: Option<[u64; 2]>,
     /// Packets in drained flows.
     pub packets_in_flows: u64,
     /// Packets in no flow, by cause.
@@ -180,9 +178,9 @@ impl Report {
         if accounting.imbalance != 0 {
             shortfalls.push(format!("{} packets unaccounted for", accounting.imbalance));
         }
-        let frames = [accounting.frames[0] + accounting.dropped_frames, accounting.frames[1]];
-        if accounting.interface_frames.is_some_and(|counted| counted != frames) {
-            shortfalls.push("the interface counted other frames than weir".to_owned());
+        let seen = [accounting.packets[0] + accounting.dropped, accounting.packets[1]];
+        if accounting.interface.is_some_and(|counted| counted != seen) {
+            shortfalls.push("the interface counted other packets than weir".to_owned());
         }
         if self.clients.as_ref().is_some_and(|clients| clients.failed > 0) {
             shortfalls.push("benign requests failed".to_owned());
@@ -272,7 +270,9 @@ impl Accounting {
     fn to_text(&self) -> String {
         let mut text = format!(
             "{} packets in {} windows: {} in flows",
-            self.packets, self.windows, self.packets_in_flows
+            self.packets[0] + self.packets[1],
+            self.windows,
+            self.packets_in_flows
         );
         for (cause, packets) in &self.losses {
             let _ = write!(text, ", {packets} {cause}");
@@ -282,12 +282,12 @@ impl Accounting {
             ", {} in evicted flows, {} unaccounted for",
             self.evicted_packets, self.imbalance
         );
-        if let Some([received, sent]) = self.interface_frames {
+        if let Some([received, sent]) = self.interface {
             let _ = write!(
                 text,
-                "\n          the interface counted {received} frames in and {sent} out; weir saw {} in, \
+                "\n          the interface counted {received} packets in and {sent} out; weir saw {} in, \
                  dropped {} before that, and saw {} out",
-                self.frames[0], self.dropped_frames, self.frames[1]
+                self.packets[0], self.dropped, self.packets[1]
             );
         }
         if let Some(after) = self.decided_after_ms {

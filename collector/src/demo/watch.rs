@@ -50,9 +50,8 @@ impl Log {
         sums.lossy_windows += u64::from(lossy);
         sums.late_windows += u64::from(window.late > 0);
         for way in 0..2 {
-            sums.frames[way] += window.frames[way];
+            sums.packets[way] += window.packets[way];
         }
-        sums.packets += window.packets.iter().sum::<u64>();
         sums.packets_in_flows += window.packets_in_flows;
         sums.evicted_packets += window.evicted[1];
         sums.imbalance += window.imbalance.unsigned_abs();

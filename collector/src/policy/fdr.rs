@@ -8,11 +8,7 @@
 pub fn simes(p_values: &mut [f64]) -> f64 {
     p_values.sort_unstable_by(f64::total_cmp);
     let n = p_values.len() as f64;
-    p_values
-        .iter()
-        .enumerate()
-        .map(|(index, p)| p * n / (index + 1) as f64)
-        .fold(1.0, f64::min)
+    p_values.iter().enumerate().map(|(index, p)| p * n / (index + 1) as f64).fold(1.0, f64::min)
 }
 
 /// The largest p-value that Benjamini and Hochberg's procedure (1995) rejects at `rate`, if any.

@@ -17,7 +17,7 @@ fn attacker(last: u8) -> Evidence {
         peer_score: 0.8,
         flow_score: 0.7,
         novelty: 0.9,
-        excess: 0.6,
+        excess: 0.9,
         packets: 100,
         verified: true,
         locally_initiated: false,
@@ -44,7 +44,7 @@ fn decisive_evidence_blocks_in_its_first_window() {
 
 #[test]
 fn weaker_evidence_has_to_come_twice_in_three_windows() {
-    let weak = Evidence { excess: 0.2, ..attacker(1) };
+    let weak = Evidence { excess: 0.6, ..attacker(1) };
     let mut policy = policy(|_| ());
     let first = policy.decide(vec![weak.clone()], SECOND, false);
     assert_eq!(outcomes(&first), [Outcome::Refused(Refusal::TooFewWindows)]);
@@ -63,7 +63,7 @@ fn a_peer_within_the_margin_of_calibration_makes_no_decision() {
 fn guards_refuse_with_their_reason() {
     let unverified = |last| Evidence { verified: false, ..attacker(last) };
     let few = Evidence { packets: 3, ..attacker(1) };
-    let weak = Evidence { excess: 0.2, ..attacker(1) };
+    let weak = Evidence { excess: 0.6, ..attacker(1) };
     let allow = |config: &mut PolicyConfig| config.allow = vec!["198.51.100.0/25".parse().unwrap()];
     let refuse = |config: &mut PolicyConfig| config.unverified = Unverified::Refuse;
     let full = |config: &mut PolicyConfig| config.max_blocks = 0;

@@ -40,13 +40,20 @@ impl HalfLife {
         (-(elapsed_ns as f64) / (self.seconds() * 1e9)).exp2()
     }
 
-    /// The damped sum over the half-life's time constant, in units per second.
+    /// The rate behind a damped sum that was gathered over `elapsed_s` seconds, in units per
+    /// second.
     ///
-    /// A quantity that arrives at a steady rate `r` makes a damped sum that tends to
-    /// `r * half-life / ln 2`, so this tends to `r`.
+    /// A quantity that arrives at a steady rate `r` makes a damped sum of
+    /// `r * (1 - 2^(-elapsed / half-life)) * half-life / ln 2`; this gives `r` back from the start
+    /// on, so that a peer's rate does not seem to grow while the memory of it fills.
     #[must_use]
-    pub fn rate(self, damped_sum: f64) -> f64 {
-        damped_sum * std::f64::consts::LN_2 / self.seconds()
+    pub fn rate(self, damped_sum: f64, elapsed_s: f64) -> f64 {
+        let filled = 1.0 - (-elapsed_s.max(0.0) / self.seconds()).exp2();
+        if filled > 0.0 {
+            damped_sum * std::f64::consts::LN_2 / (self.seconds() * filled)
+        } else {
+            0.0
+        }
     }
 }
 

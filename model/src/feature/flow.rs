@@ -4,7 +4,7 @@ use flows_common::{Direction, TcpFlag};
 
 use super::feature_table;
 use super::measure::{
-    DirectionMeasures, FlowMeasures, flag, log_ratio, ratio, share, share_of_both,
+    AGE_LIMIT_S, DirectionMeasures, FlowMeasures, flag, log_ratio, ratio, share, share_of_both,
 };
 use crate::record::{FlowRecord, ICMP, ICMP_V6, TCP, UDP};
 
@@ -162,8 +162,8 @@ feature_table! {
             "1 in the first window of the flow.",
             |flow| flag(flow.is_new);
         Age, "age", Log, "s",
-            "From the flow's first packet ever seen to the window's end.",
-            FlowRecord::age_s;
+            "From the flow's first packet ever seen to the window's end, at most 10 s.",
+            |flow| flow.age_s().min(AGE_LIMIT_S);
         LifetimeByteRate, "lifetime_byte_rate", Log, "bytes/s",
             "Bytes of this window and all before it, both directions, over the flow's age, at least the window's length: low for a connection that is held open.",
             |flow| ratio(

@@ -4,6 +4,10 @@ use flows_common::{DirectionCounters, TcpFlag};
 
 use crate::record::FlowRecord;
 
+/// Ages are held to this, in s: beyond it an age says how long the traffic was watched, which
+/// always exceeds what training saw.
+pub(super) const AGE_LIMIT_S: f64 = 10.0;
+
 /// A value as a column holds it: 0 for NaN, clamped to what an f32 can say.
 #[inline]
 pub(super) fn finite(value: f64) -> f32 {

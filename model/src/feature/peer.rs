@@ -3,7 +3,7 @@
 use flows_common::Direction;
 
 use super::feature_table;
-use super::measure::{flag, log_ratio, ratio, share, share_of_both};
+use super::measure::{AGE_LIMIT_S, flag, log_ratio, ratio, share, share_of_both};
 use crate::context::{Damped, HalfLife};
 use crate::record::{PeerDirection, PeerRecord};
 
@@ -123,11 +123,11 @@ feature_table! {
             "Fragments over all packets, both directions.",
             |peer| per_packet(peer, |direction| direction.fragments);
         FlowAgeMean, "flow_age_mean", Log, "s",
-            "Mean age of its active flows at the window's end.",
-            |peer| ratio(peer.flow_age_sum_s, peer.active_flows as f64);
+            "Mean age of its active flows at the window's end, at most 10 s.",
+            |peer| ratio(peer.flow_age_sum_s, peer.active_flows as f64).min(AGE_LIMIT_S);
         Age, "age", Log, "s",
-            "From the peer's first packet ever seen to the window's end, at most 60 s: told apart are strangers, not how long anything has run.",
-            |peer| peer.age_s().min(60.0);
+            "From the peer's first packet ever seen to the window's end, at most 10 s: told apart are strangers, not how long anything has run.",
+            |peer| peer.age_s().min(AGE_LIMIT_S);
         IsNew, "is_new", Linear, "1",
             "1 in the first window of the peer.",
             |peer| flag(peer.is_new);
@@ -227,7 +227,8 @@ fn per_tcp_packet(peer: &PeerRecord, counter: impl Fn(&PeerDirection) -> u64) ->
 
 #[inline]
 fn rate(peer: &PeerRecord, half_life: HalfLife, sum: impl Fn(&Damped) -> f64) -> f64 {
-    half_life.rate(sum(peer.damped(half_life)))
+    let elapsed_s = peer.age_s().max(peer.window.duration_s());
+    half_life.rate(sum(peer.damped(half_life)), elapsed_s)
 }
 
 #[inline]

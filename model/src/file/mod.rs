@@ -163,16 +163,15 @@ fn detector(
     };
     let calibration = calibrated(calibration)?;
     let novelty_calibration = calibrated(novelty)?;
-    let detector =
-        DetectorModel {
-            schema,
-            forest: trained,
-            calibration,
-            novelty_calibration,
-            ranges,
-            histograms,
-            training,
-        };
+    let detector = DetectorModel {
+        schema,
+        forest: trained,
+        calibration,
+        novelty_calibration,
+        ranges,
+        histograms,
+        training,
+    };
     if DetectorManifest::of(&detector) == *manifest {
         Ok(detector)
     } else {
