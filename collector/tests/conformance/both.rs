@@ -19,8 +19,8 @@ const NEXT: u32 = u32::MAX;
 /// The interface that a test run takes for the packet's.
 const LOOPBACK: u32 = 1;
 
-/// Room for the largest capture many times over, so that neither side evicts.
-const CAPACITY: u32 = 1 << 20;
+/// Room on one CPU for the largest capture, of 37,000 flows, so that neither side evicts.
+const CAPACITY: u32 = 1 << 17;
 
 /// Both worlds, and what they were fed.
 pub(crate) struct Both {
@@ -39,7 +39,7 @@ pub(crate) enum Fed {
     /// Both counted as much of it as a test run takes.
     Cut,
     /// A test run does not take it: below 14 bytes, or (Linux 6.18) ending within the IP header
-    /// that its EtherType announces. Behind a VLAN tag it does.
+    /// that its `EtherType` announces. Behind a VLAN tag it does.
     Refused,
 }
 
@@ -183,15 +183,15 @@ fn fields<V: Debug>(kernel: &V, host: &V) -> String {
 
 /// Finds the shortest and the longest frame that a test run takes: both depend on the kernel.
 fn accepted_lengths(kernel: &mut Kernel) -> std::ops::RangeInclusive<usize> {
-    let mut takes = |length: usize| {
+    let mut accepts = |length: usize| {
         let context = SkbContext::default();
         kernel.test_run_tc(Direction::Ingress, &vec![0; length], &context, 1).is_ok()
     };
-    let shortest = (1..64).find(|&length| takes(length)).expect("a test run takes a short frame");
+    let shortest = (1..64).find(|&length| accepts(length)).expect("a test run takes a short frame");
     let (mut taken, mut refused) = (shortest, 1 << 16);
     while refused - taken > 1 {
         let middle = taken.midpoint(refused);
-        if takes(middle) {
+        if accepts(middle) {
             taken = middle;
         } else {
             refused = middle;

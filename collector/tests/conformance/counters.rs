@@ -4,15 +4,13 @@
 //! same parsing and accounting on the host; then all flow counters, peer counters and the ledger
 //! are compared, key by key.
 
-mod support;
-
-#[path = "support/both.rs"]
-mod both;
-
-use both::{Both, Fed};
 use collector::kernel::SkbContext;
 use rand::{Rng as _, RngExt as _, SeedableRng as _, rngs::StdRng};
-use support::captures::{self, OwnedFrame};
+
+use crate::{
+    both::{Both, Fed},
+    captures::{self, OwnedFrame},
+};
 
 /// The sweeps' random bytes are the same on each run.
 const SEED: u64 = 42;

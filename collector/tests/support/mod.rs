@@ -1,3 +1,0 @@
-//! What the tests over captures share.
-
-pub(crate) mod captures;
