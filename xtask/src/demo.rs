@@ -23,7 +23,7 @@ pub(crate) fn run(workspace: &Workspace, passed_on: &[String]) -> Result<ExitCod
         Privilege::Root => {}
         Privilege::Sudo => println!("demo: not root; running weir with sudo"),
         Privilege::None => {
-            println!("demo: not root, and sudo would ask for a password; running offline");
+            println!("demo: not root, and sudo would ask for a password; running as you");
         }
     }
     let variables = match privilege {
