@@ -9,7 +9,6 @@ use std::{
 use flows_common::Action;
 
 use crate::{
-    clock::nanos,
     event::{Deed, ExpiredEvent},
     kernel::{Block, BlockAction, Blocklist, RateLimit, Target},
     pipeline::Act,
@@ -54,11 +53,10 @@ impl Enforcer {
 
 impl Act for Enforcer {
     fn act(&mut self, decision: &Decision, now_ns: u64) -> anyhow::Result<Deed> {
-        let Outcome::Block { action, ttl, .. } = decision.outcome else {
+        let Outcome::Block { action, expires_ns, .. } = decision.outcome else {
             return Ok(Deed::Refused);
         };
         let address = decision.evidence.address;
-        let expires_ns = now_ns.saturating_add(nanos(ttl));
         self.decisions = self.decisions.wrapping_add(1);
         let block = Block {
             action: match action {

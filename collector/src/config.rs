@@ -26,7 +26,7 @@ use crate::policy::PolicyConfig;
 /// The shortest window.
 pub const WINDOW_MIN: Duration = Duration::from_millis(100);
 /// The longest window.
-pub const WINDOW_MAX: Duration = Duration::from_secs(60);
+pub const WINDOW_MAX: Duration = Duration::from_mins(1);
 /// The most entries a kernel table may be asked for.
 pub const TABLE_MAX: u32 = 1 << 24;
 
@@ -96,10 +96,8 @@ impl RawConfig {
         let mut layers = Figment::from(Serialized::defaults(Self::default()));
         if let Some(path) = file {
             // Figment takes an absent file for an empty one.
-            let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
-                path: path.to_owned(),
-                source,
-            })?;
+            let text = std::fs::read_to_string(path)
+                .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
             layers = layers.merge(Toml::string(&text));
         }
         layers
@@ -250,9 +248,15 @@ mod tests {
     #[test]
     fn an_error_names_the_key_the_bound_and_the_value() {
         for (toml, expect) in [
-            ("[capture]\nwindow = \"50ms\"", "`capture.window` must be between 100ms and 1m, got 50ms"),
+            (
+                "[capture]\nwindow = \"50ms\"",
+                "`capture.window` must be between 100ms and 1m, got 50ms",
+            ),
             ("[tables]\nflows = 0", "`tables.flows` must be between 1 and 16777216, got 0"),
-            ("[policy]\nwindows = 4", "`policy.windows` must be between 1 and `policy.of_windows` (3), got 4"),
+            (
+                "[policy]\nwindows = 4",
+                "`policy.windows` must be between 1 and `policy.of_windows` (3), got 4",
+            ),
             ("[policy]\nmode = \"block\"", "unknown variant"),
             ("[policy]\nallow = [\"192.0.2.300\"]", "allow"),
             ("[polcy]\nmode = \"shadow\"", "unknown field"),
@@ -265,6 +269,9 @@ mod tests {
     #[test]
     fn an_allowed_address_is_a_prefix_of_its_full_length() {
         let config = parsed("[policy]\nallow = [\"192.0.2.1\", \"2001:db8::/32\"]").unwrap();
-        assert_eq!(config.allow(), ["192.0.2.1/32".parse().unwrap(), "2001:db8::/32".parse().unwrap()]);
+        assert_eq!(
+            config.allow(),
+            ["192.0.2.1/32".parse().unwrap(), "2001:db8::/32".parse().unwrap()]
+        );
     }
 }

@@ -49,13 +49,13 @@ impl std::fmt::Debug for Detector {
 }
 
 /// A window's rows under one model, with their scores and novelties.
-struct Scores {
+struct Rated {
     rows: Vec<f32>,
     scores: Vec<f32>,
     novelties: Vec<f32>,
 }
 
-impl Scores {
+impl Rated {
     fn of(model: &DetectorModel, rows: Vec<f32>) -> Self {
         let width = model.forest().n_features();
         let mut scores = vec![0.0; rows.len() / width];
@@ -92,8 +92,8 @@ impl Detector {
         // The same table that is captured, trained on and shown: there is no second way in.
         let flow_table = schema::flow_batch(&observed.flows, window);
         let peer_table = schema::peer_batch(&observed.peers, window);
-        let flows = Scores::of(self.model.flow(), schema::feature_rows(&flow_table)?);
-        let peers = Scores::of(self.model.peer(), schema::feature_rows(&peer_table)?);
+        let flows = Rated::of(self.model.flow(), schema::feature_rows(&flow_table)?);
+        let peers = Rated::of(self.model.peer(), schema::feature_rows(&peer_table)?);
 
         let views: Vec<View> = observed
             .peers
@@ -115,8 +115,8 @@ impl Detector {
         &self,
         evidence: &[Evidence],
         views: &[View],
-        flows: &Scores,
-        peers: &Scores,
+        flows: &Rated,
+        peers: &Rated,
     ) -> HashMap<IpAddr, Vec<Reason>> {
         let mut unusual: Vec<usize> =
             (0..evidence.len()).filter(|&index| evidence[index].excess > 0.0).collect();
@@ -162,9 +162,9 @@ struct View(Vec<Measure>);
 impl View {
     fn of(
         model: &ModelFile,
-        flows: &Scores,
+        flows: &Rated,
         its_flows: Range<usize>,
-        peers: &Scores,
+        peers: &Rated,
         index: usize,
     ) -> Self {
         let (flow, peer) = (model.flow(), model.peer());
@@ -235,7 +235,7 @@ fn reasons<F: Feature>(measure: Measure, model: &DetectorModel, row: &[f32]) -> 
             value: feature.natural(value),
             benign_low: feature.natural(range.p01),
             benign_high: feature.natural(range.p99),
-            share: share as f32,
+            share,
         }
     };
     if measure.novel {

@@ -150,7 +150,13 @@ pub struct AnomalyEvent {
 impl AnomalyEvent {
     /// Describes a decision and the deed it led to.
     #[must_use]
-    pub fn of(window: u64, at_ns: u64, decision: &Decision, deed: Deed, reasons: Vec<Reason>) -> Self {
+    pub fn of(
+        window: u64,
+        at_ns: u64,
+        decision: &Decision,
+        deed: Deed,
+        reasons: Vec<Reason>,
+    ) -> Self {
         let evidence = &decision.evidence;
         let (refusal, ttl_s, offence) = match decision.outcome {
             Outcome::Refused(refusal) => (Some(refusal), 0, 0),

@@ -12,9 +12,9 @@ pub const ROWS_LIMIT: usize = 1 << 20;
 /// Windows at the start that only fill the context: in them everything is new.
 pub const WARM_UP: u64 = 3;
 
-/// The share of windows, from the first on, that the forests are fitted on; the later ones
+/// The share of windows, from the first on and in tenths, that the forests are fitted on; the later ones
 /// calibrate them. A split in time, not at random: neighbouring windows resemble each other.
-const TRAINING_SHARE: f64 = 0.6;
+const TRAINING_TENTHS: u64 = 6;
 
 /// Rows of one kind, with the window each came from.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Rows {
         let (Some(first), Some(last)) = (self.windows.first(), self.windows.last()) else {
             return (&[], &[]);
         };
-        let boundary = first + ((last - first) as f64 * TRAINING_SHARE) as u64;
+        let boundary = first + (last - first) * TRAINING_TENTHS / 10;
         let rows = self.windows.partition_point(|&window| window <= boundary);
         self.values.split_at(rows * self.width)
     }

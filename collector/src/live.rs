@@ -54,6 +54,7 @@ impl Live {
     }
 
     /// What a pipeline drains.
+    #[must_use]
     pub fn drain(&self) -> impl Drain + 'static {
         let kernel = Arc::clone(&self.kernel);
         move || Ok(lock(&kernel).drain(boot_ns())?)

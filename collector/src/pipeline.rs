@@ -107,8 +107,14 @@ impl Pipeline {
         let threads = vec![
             spawn("weir-drain", move || ticker::run(drain, window, &stopped, &drained, &put_off))?,
             spawn("weir-score", move || assess(detector, &to_assess, &assessed))?,
-            spawn("weir-decide", move || decide(policy, act, &to_decide, &outlet))?,
-            spawn("weir-sink", move || deliver(sinks, &to_deliver))?,
+            spawn("weir-decide", move || {
+                decide(policy, act, &to_decide, &outlet);
+                Ok(())
+            })?,
+            spawn("weir-sink", move || {
+                deliver(sinks, &to_deliver);
+                Ok(())
+            })?,
         ];
         Ok(Self { stop, threads, losses })
     }

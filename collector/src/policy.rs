@@ -84,6 +84,9 @@ impl PolicyConfig {
 pub enum Refusal {
     /// The address is one of the host's own.
     OwnAddress,
+    /// The address is no host that could be blocked: link-local, multicast, broadcast, loopback or
+    /// unspecified. Neighbour discovery lives there.
+    NoHost,
     /// An allowed prefix holds it.
     Allowed,
     /// Not enough anomalous windows yet.
@@ -102,8 +105,9 @@ pub enum Refusal {
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::OwnAddress,
+        Self::NoHost,
         Self::Allowed,
         Self::TooFewWindows,
         Self::TooFewPackets,
@@ -118,6 +122,7 @@ impl Refusal {
     pub const fn text(self) -> &'static str {
         match self {
             Self::OwnAddress => "one of this host's own addresses",
+            Self::NoHost => "a link-local, multicast or broadcast address",
             Self::Allowed => "on the allowlist",
             Self::TooFewWindows => "not anomalous in enough windows yet",
             Self::TooFewPackets => "too few packets to go by",
@@ -140,6 +145,8 @@ pub enum Outcome {
         action: Action,
         /// For how long.
         ttl: Duration,
+        /// When it ends, on the clock of the windows.
+        expires_ns: u64,
         /// Which block of this peer it is, from 1.
         offence: u32,
     },
@@ -180,7 +187,12 @@ impl Policy {
     /// that it lost flows.
     ///
     /// Decisions come in the order of p-value, then address.
-    pub fn decide(&mut self, mut evidence: Vec<Evidence>, now_ns: u64, lossy: bool) -> Vec<Decision> {
+    pub fn decide(
+        &mut self,
+        mut evidence: Vec<Evidence>,
+        now_ns: u64,
+        lossy: bool,
+    ) -> Vec<Decision> {
         self.window += 1;
         let p_values: Vec<f64> = evidence.iter().map(|peer| peer.p_value).collect();
         let Some(largest) = benjamini_hochberg(&p_values, self.config.false_discovery_rate) else {
@@ -198,7 +210,10 @@ impl Policy {
         let forged = unverified > self.config.max_unverified_sources as usize;
         evidence
             .into_iter()
-            .map(|peer| Decision { outcome: self.decide_one(&peer, now_ns, lossy, forged), evidence: peer })
+            .map(|peer| Decision {
+                outcome: self.decide_one(&peer, now_ns, lossy, forged),
+                evidence: peer,
+            })
             .collect()
     }
 
@@ -214,6 +229,8 @@ impl Policy {
         let decisive = peer.excess >= config.decisive_margin;
         let refusal = if self.own.contains(&peer.address) {
             Some(Refusal::OwnAddress)
+        } else if !is_host(peer.address) {
+            Some(Refusal::NoHost)
         } else if config.allow.iter().any(|prefix| prefix.contains(&peer.address)) {
             Some(Refusal::Allowed)
         } else if forged && !peer.verified {
@@ -248,8 +265,17 @@ impl Policy {
             (Mode::Enforce, false, Unverified::RateLimit) => Action::RateLimit,
             (Mode::Enforce, ..) => Action::Drop,
         };
-        Outcome::Block { action, ttl, offence: before + 1 }
+        Outcome::Block { action, ttl, expires_ns: until_ns, offence: before + 1 }
     }
+}
+
+/// Whether an address is a single host's, reachable beyond its link.
+fn is_host(address: IpAddr) -> bool {
+    let link = match address {
+        IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    !(link || address.is_multicast() || address.is_loopback() || address.is_unspecified())
 }
 
 #[cfg(test)]

@@ -39,8 +39,7 @@ impl Rehearsal {
         for decision in self.policy.decide(evidence, window.end_ns, window.is_lossy()) {
             let deed = Observe.act(&decision, window.end_ns)?;
             let reasons = found.reasons.remove(&decision.evidence.address).unwrap_or_default();
-            let anomaly =
-                AnomalyEvent::of(self.windows, window.end_ns, &decision, deed, reasons);
+            let anomaly = AnomalyEvent::of(self.windows, window.end_ns, &decision, deed, reasons);
             tell(Event::Anomaly(anomaly))?;
         }
         let summary = WindowEvent { peers: found.peers, ..WindowEvent::of(self.windows, window) };

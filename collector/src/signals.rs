@@ -46,6 +46,17 @@ impl Signals {
         Ok(Self { caught })
     }
 
+    /// Waits for a while.
+    ///
+    /// # Errors
+    /// A signal came meanwhile.
+    pub fn pause(&self, length: Duration) -> anyhow::Result<()> {
+        match self.wait(Some(length), || false) {
+            Some(name) => anyhow::bail!("ended by {name}"),
+            None => Ok(()),
+        }
+    }
+
     /// Waits for a signal, for `limit` to pass, or for `ended` to hold; returns the signal's name.
     pub fn wait(&self, limit: Option<Duration>, ended: impl Fn() -> bool) -> Option<&'static str> {
         let start = Instant::now();

@@ -42,7 +42,10 @@ pub struct NoveltyPart {
 pub fn novelty(ranges: &[FeatureRange], row: &[f32]) -> f32 {
     assert_eq!(ranges.len(), row.len(), "a row has a value for each range");
     let sum: f64 = ranges.iter().zip(row).map(|(range, value)| distance(range, *value)).sum();
-    (sum / (1.0 + sum)) as f32
+    #[expect(clippy::cast_possible_truncation, reason = "a score needs no more digits")]
+    let score = (sum / (1.0 + sum)) as f32;
+    // So near to 1 that an f32 would round it up.
+    score.min(1.0 - f32::EPSILON)
 }
 
 /// The features that lie above their ranges, the farthest first; ties by index.

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use lab::{CaptureBounds, GroundTruth, Lab, RunEvent, Scenario, Stop, Tap};
 
+use crate::signals::Signals;
+
 /// Where the ground truth of a capture lies: beside it, `.truth.json` for its extension.
 #[must_use]
 pub(super) fn truth_path(capture: &Path) -> PathBuf {
@@ -21,7 +23,15 @@ pub fn record(scenario: &Scenario, out: &Path, snap_length: u32) -> anyhow::Resu
     let lab = Lab::build(&topology)?;
     let bounds = CaptureBounds { snaplen: snap_length, ..CaptureBounds::default() };
     let capture = lab.capture(out, Tap::Switch, 0, bounds)?;
-    let report = lab.run(scenario, &Stop::new(), |event| match event {
+    let stop = Stop::new();
+    let signals = Signals::listen()?;
+    let on_signal = stop.clone();
+    // Ends with the process where no signal comes.
+    std::thread::Builder::new().name("weir-stop".into()).spawn(move || {
+        signals.wait(None, || false);
+        on_signal.stop();
+    })?;
+    let report = lab.run(scenario, &stop, |event| match event {
         RunEvent::BenignBegan => println!("benign clients are at work"),
         RunEvent::AttackBegan { name, .. } => println!("`{name}` began"),
         RunEvent::AttackEnded(truth) => println!("`{}` is over", truth.name),

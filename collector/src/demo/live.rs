@@ -2,7 +2,7 @@
 
 use std::{
     net::IpAddr,
-    sync::mpsc,
+    sync::mpsc::{self, TryRecvError},
     thread,
     time::{Duration, Instant},
 };
@@ -29,6 +29,7 @@ use crate::{
     live::{Live, guard_name, own_addresses},
     pipeline::Pipeline,
     policy::Policy,
+    signals::Signals,
     sink::{JsonLines, Sink},
 };
 
@@ -40,9 +41,12 @@ const QUIET: Duration = Duration::from_secs(5);
 const LEASE_SLACK: Duration = Duration::from_secs(3);
 /// How often the lab is looked at for a moment without traffic.
 const SETTLE_ATTEMPTS: u32 = 100;
+/// How often something is looked at that comes about by itself.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 pub(super) fn run(options: &DemoOptions, tell: &mut dyn FnMut(&str)) -> anyhow::Result<Report> {
     let config = options.config()?;
+    let signals = Signals::listen()?;
     let scenario = &options.scenario;
     let lab = build(scenario)?;
     let (live, own) =
@@ -58,7 +62,7 @@ pub(super) fn run(options: &DemoOptions, tell: &mut dyn FnMut(&str)) -> anyhow::
     let watch = Watch::default();
     let benign = lab.start_benign(scenario)?;
     tell(&format!("learning on benign traffic for {} s", options.learn.as_secs()));
-    let learner = learn(&live, &config, options.learn, &watch)?;
+    let learner = learn(&live, &config, options.learn, &watch, &signals)?;
     let (learning, model, context) = fit(learner, options)?;
     tell(&format!("both forests fitted in {:.0} ms; enforcing from here on", learning.fit_ms));
 
@@ -75,10 +79,10 @@ pub(super) fn run(options: &DemoOptions, tell: &mut dyn FnMut(&str)) -> anyhow::
     let policy = Policy::new(config.policy.clone(), own);
     let pipeline =
         Pipeline::score(live.drain(), config.window, detector, policy, live.act(&config)?, sinks)?;
-    thread::sleep(QUIET);
+    signals.pause(QUIET)?;
     let first_attack_ns = boot_ns();
-    let truths = attack(&lab, scenario, &watch, tell)?;
-    wait_for_leases(&watch, options.ttl, tell);
+    let truths = attack(&lab, scenario, &watch, &signals, tell)?;
+    wait_for_leases(&watch, options.ttl, &signals, tell)?;
     let clients = finish_benign(benign, first_attack_ns)?;
     pipeline.stop()?;
 
@@ -163,7 +167,13 @@ fn interface_frames(lab: &Lab) -> anyhow::Result<[u64; 2]> {
     }
 }
 
-fn learn(live: &Live, config: &Config, length: Duration, watch: &Watch) -> anyhow::Result<Learner> {
+fn learn(
+    live: &Live,
+    config: &Config,
+    length: Duration,
+    watch: &Watch,
+    signals: &Signals,
+) -> anyhow::Result<Learner> {
     let (done, learnt) = mpsc::channel();
     let watch = watch.clone();
     let mut learner = Learner::default();
@@ -179,9 +189,18 @@ fn learn(live: &Live, config: &Config, length: Duration, watch: &Watch) -> anyho
         }
         Ok(())
     })?;
-    let learner = learnt.recv();
+    let learner = loop {
+        match learnt.try_recv() {
+            Ok(learner) => break learner,
+            Err(TryRecvError::Empty) => signals.pause(LOOK_EVERY)?,
+            Err(TryRecvError::Disconnected) => {
+                pipeline.stop()?;
+                anyhow::bail!("the learner ended early; this is a bug");
+            }
+        }
+    };
     pipeline.stop()?;
-    learner.context("the learner ended early")
+    Ok(learner)
 }
 
 fn fit(learner: Learner, options: &DemoOptions) -> anyhow::Result<(Learning, ModelFile, Context)> {
@@ -204,12 +223,17 @@ fn attack(
     lab: &Lab,
     scenario: &Scenario,
     watch: &Watch,
+    signals: &Signals,
     tell: &mut dyn FnMut(&str),
 ) -> anyhow::Result<Vec<AttackTruth>> {
     let mut truths = Vec::new();
     for attack in &scenario.attacks {
         let heard = watch.log().anomalies.len();
-        let truth = lab.start_attack(attack)?.wait()?;
+        let running = lab.start_attack(attack)?;
+        while !running.is_done() {
+            signals.pause(LOOK_EVERY)?;
+        }
+        let truth = running.wait()?;
         let answer = watch.log().anomalies[heard..]
             .iter()
             .filter(|anomaly| truth.sources.contains(anomaly.peer))
@@ -217,24 +241,30 @@ fn attack(
             .map_or_else(|| "not seen".to_owned(), |anomaly| anomaly.deed.text().to_owned());
         tell(&format!("{}: {} packets sent, {answer}", truth.name, truth.sent.frames));
         truths.push(truth);
-        thread::sleep(PAUSE);
+        signals.pause(PAUSE)?;
     }
     Ok(truths)
 }
 
 /// Waits until the blocks have run out by themselves, or should have.
-fn wait_for_leases(watch: &Watch, ttl: Duration, tell: &mut dyn FnMut(&str)) {
+fn wait_for_leases(
+    watch: &Watch,
+    ttl: Duration,
+    signals: &Signals,
+    tell: &mut dyn FnMut(&str),
+) -> anyhow::Result<()> {
     let made = |log: &Log| log.anomalies.iter().filter(|one| one.deed.made_entry()).count();
     let until = Instant::now() + ttl + LEASE_SLACK;
     tell("waiting for the last leases to run out");
     while Instant::now() < until {
         let log = watch.log();
         if log.expired.len() >= made(&log) {
-            return;
+            break;
         }
         drop(log);
-        thread::sleep(Duration::from_millis(100));
+        signals.pause(LOOK_EVERY)?;
     }
+    Ok(())
 }
 
 fn finish_benign(benign: RunningBenign, first_attack_ns: u64) -> anyhow::Result<ClientsReport> {

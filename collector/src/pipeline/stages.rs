@@ -69,8 +69,7 @@ pub(super) fn assess(
                 "above calibration"
             );
         }
-        let summary =
-            WindowEvent { peers: found.peers, late, ..WindowEvent::of(number, &window) };
+        let summary = WindowEvent { peers: found.peers, late, ..WindowEvent::of(number, &window) };
         let next = AssessedWindow { summary, assessed: found, lossy: window.is_lossy() };
         if assessed.send(next).is_err() {
             break;
@@ -84,8 +83,13 @@ pub(super) fn decide(
     mut act: Box<dyn Act>,
     assessed: &Receiver<AssessedWindow>,
     outlet: &Outlet,
-) -> anyhow::Result<()> {
+) {
     for AssessedWindow { mut summary, mut assessed, lossy } in assessed {
+        // First, so that a peer blocked anew is not taken for one whose lease goes on.
+        match act.sweep(boot_ns()) {
+            Ok(ended) => ended.into_iter().for_each(|event| outlet.put(Event::Expired(event))),
+            Err(error) => outlet.put(failure("sweep", &error)),
+        }
         let evidence = std::mem::take(&mut assessed.evidence);
         for decision in policy.decide(evidence, summary.end_ns, lossy) {
             let address = decision.evidence.address;
@@ -106,14 +110,9 @@ pub(super) fn decide(
                 reasons,
             )));
         }
-        match act.sweep(boot_ns()) {
-            Ok(ended) => ended.into_iter().for_each(|event| outlet.put(Event::Expired(event))),
-            Err(error) => outlet.put(failure("sweep", &error)),
-        }
         summary.decided_after_us = boot_ns().saturating_sub(summary.end_ns) / 1_000;
         outlet.put(Event::Window(summary));
     }
-    Ok(())
 }
 
 fn failure(what: &'static str, error: &anyhow::Error) -> Event {
@@ -122,10 +121,7 @@ fn failure(what: &'static str, error: &anyhow::Error) -> Event {
 
 /// Hands each event to every sink. A sink that fails is reported once and left out from then on:
 /// a full disk stops no block.
-pub(super) fn deliver(
-    mut sinks: Vec<Box<dyn Sink>>,
-    events: &Receiver<Event>,
-) -> anyhow::Result<()> {
+pub(super) fn deliver(mut sinks: Vec<Box<dyn Sink>>, events: &Receiver<Event>) {
     for event in events {
         sinks.retain_mut(|sink| match sink.take(&event) {
             Ok(()) => true,
@@ -140,5 +136,4 @@ pub(super) fn deliver(
             tracing::error!(%error, "sink not flushed");
         }
     }
-    Ok(())
 }

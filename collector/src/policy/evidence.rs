@@ -30,7 +30,7 @@ pub struct Reason {
     /// The 99th percentile of the benign training data.
     pub benign_high: f32,
     /// Its share of the score's explanation, in [0, 1].
-    pub share: f32,
+    pub share: f64,
 }
 
 /// What the two models say of one peer in one window, and what the guards ask.

@@ -2,8 +2,12 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-/// Peers remembered at most; beyond that the one heard of longest ago is forgotten.
+/// Peers remembered at most; beyond that those heard of longest ago are forgotten.
 const PEERS_LIMIT: usize = 65_536;
+
+/// Peers forgotten at once: looking for them takes a pass over all, which a flood from forged
+/// sources must not be able to ask for with every packet.
+const FORGOTTEN_AT_ONCE: usize = PEERS_LIMIT / 4;
 
 /// The recent windows of one peer.
 #[derive(Clone, Copy, Debug, Default)]
@@ -74,9 +78,14 @@ impl History {
         if self.peers.len() < PEERS_LIMIT || self.peers.contains_key(&peer) {
             return;
         }
-        let oldest = self.peers.iter().min_by_key(|(_, past)| (past.blocked_until_ns, past.window));
-        if let Some((&oldest, _)) = oldest {
-            self.peers.remove(&oldest);
+        let mut ages: Vec<_> = self
+            .peers
+            .iter()
+            .map(|(&peer, past)| (past.blocked_until_ns, past.window, peer))
+            .collect();
+        let (oldest, ..) = ages.select_nth_unstable(FORGOTTEN_AT_ONCE);
+        for (.., peer) in oldest {
+            self.peers.remove(peer);
         }
     }
 }
@@ -102,6 +111,20 @@ mod tests {
         for number in 0..=u32::try_from(PEERS_LIMIT).unwrap() {
             history.note(IpAddr::from(number.to_be_bytes()), u64::from(number), 3, 1);
         }
-        assert_eq!(history.peers.len(), PEERS_LIMIT);
+        assert_eq!(history.peers.len(), PEERS_LIMIT - FORGOTTEN_AT_ONCE + 1);
+        let newest = IpAddr::from(u32::try_from(PEERS_LIMIT).unwrap().to_be_bytes());
+        assert!(history.peers.contains_key(&newest));
+        assert!(!history.peers.contains_key(&IpAddr::from([0; 4])));
+    }
+
+    #[test]
+    fn a_peer_that_is_blocked_is_forgotten_last() {
+        let mut history = History::default();
+        history.note(PEER, 0, 3, 1);
+        history.blocked(PEER, u64::MAX);
+        for number in 0..=u32::try_from(PEERS_LIMIT).unwrap() {
+            history.note(IpAddr::from(number.to_be_bytes()), 1 + u64::from(number), 3, 1);
+        }
+        assert!(history.is_blocked(PEER, 1));
     }
 }

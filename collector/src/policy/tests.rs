@@ -39,7 +39,11 @@ fn outcomes(decisions: &[Decision]) -> Vec<Outcome> {
 fn decisive_evidence_blocks_in_its_first_window() {
     let decisions = policy(|_| ()).decide(vec![attacker(1)], SECOND, false);
     let ttl = Duration::from_mins(5);
-    assert_eq!(outcomes(&decisions), [Outcome::Block { action: Action::Drop, ttl, offence: 1 }]);
+    let expires_ns = 301 * SECOND;
+    assert_eq!(
+        outcomes(&decisions),
+        [Outcome::Block { action: Action::Drop, ttl, expires_ns, offence: 1 }]
+    );
 }
 
 #[test]
@@ -67,7 +71,11 @@ fn guards_refuse_with_their_reason() {
     let allow = |config: &mut PolicyConfig| config.allow = vec!["198.51.100.0/25".parse().unwrap()];
     let refuse = |config: &mut PolicyConfig| config.unverified = Unverified::Refuse;
     let full = |config: &mut PolicyConfig| config.max_blocks = 0;
-    let cases: [(Policy, Vec<Evidence>, bool, Refusal); 7] = [
+    let neighbour = Evidence { address: "fe80::1".parse().unwrap(), ..attacker(1) };
+    let group = Evidence { address: "ff02::1:ff00:12".parse().unwrap(), ..attacker(1) };
+    let cases: [(Policy, Vec<Evidence>, bool, Refusal); 9] = [
+        (policy(|_| ()), vec![neighbour], false, Refusal::NoHost),
+        (policy(|_| ()), vec![group], false, Refusal::NoHost),
         (policy(|_| ()), vec![attacker(200)], false, Refusal::OwnAddress),
         (policy(allow), vec![attacker(1)], false, Refusal::Allowed),
         (policy(|_| ()), vec![few], false, Refusal::TooFewPackets),

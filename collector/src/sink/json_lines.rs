@@ -55,7 +55,10 @@ impl Sink for JsonLines {
     }
 
     fn flush(&mut self) -> Result<(), SinkError> {
-        self.file.flush().and_then(|()| self.file.get_ref().sync_data()).map_err(|source| self.failed(source))
+        self.file
+            .flush()
+            .and_then(|()| self.file.get_ref().sync_data())
+            .map_err(|source| self.failed(source))
     }
 }
 
