@@ -1,12 +1,23 @@
 //! What the kernel sections need of bpf(2) beside the collector's own loader: a program that
-//! does nothing, and what maps and privileges there are.
+//! does nothing, maps of other kinds than shipped, and what maps and privileges there are.
 
 use std::{
     collections::BTreeMap,
+    ffi::CString,
     fs, io,
-    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+    os::{
+        fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
+        unix::ffi::OsStrExt as _,
+    },
+    path::Path,
 };
 
+/// `BPF_MAP_CREATE` of `enum bpf_cmd`.
+const MAP_CREATE: libc::c_long = 0;
+/// `BPF_MAP_UPDATE_ELEM` of `enum bpf_cmd`.
+const MAP_UPDATE_ELEM: libc::c_long = 2;
+/// `BPF_OBJ_PIN` of `enum bpf_cmd`.
+const OBJ_PIN: libc::c_long = 6;
 /// `BPF_PROG_LOAD` of `enum bpf_cmd`.
 const PROG_LOAD: libc::c_long = 5;
 /// `BPF_PROG_TEST_RUN` of `enum bpf_cmd`.
@@ -77,7 +88,7 @@ impl Nothing {
     /// Loads it.
     ///
     /// # Errors
-    /// The kernel refuses, most often for want of CAP_BPF.
+    /// The kernel refuses, most often for want of `CAP_BPF`.
     pub fn load(hook: Hook) -> io::Result<Self> {
         // `r0 = 2; exit`: 2 passes at XDP and is of no account at TC. Opcode, registers, offset,
         // immediate.
@@ -130,6 +141,112 @@ unsafe fn bpf<T>(command: libc::c_long, request: &mut T) -> io::Result<i32> {
         return Err(io::Error::last_os_error());
     }
     i32::try_from(result).map_err(io::Error::other)
+}
+
+/// What a map is made like.
+#[derive(Clone, Copy, Debug)]
+pub struct MapShape<'a> {
+    /// `BPF_MAP_TYPE_*`.
+    pub map_type: u32,
+    /// Bytes of a key.
+    pub key_size: u32,
+    /// Bytes of a value.
+    pub value_size: u32,
+    /// Most entries.
+    pub max_entries: u32,
+    /// For a map of maps: one like those it is to hold.
+    pub inner: Option<BorrowedFd<'a>>,
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct CreateRequest {
+    map_type: u32,
+    key_size: u32,
+    value_size: u32,
+    max_entries: u32,
+    map_flags: u32,
+    inner_map_fd: u32,
+    rest: [u64; 8],
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct ElementRequest {
+    map_fd: u32,
+    padding: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct PinRequest {
+    pathname: u64,
+    bpf_fd: u32,
+    file_flags: u32,
+}
+
+/// Makes a map.
+///
+/// # Errors
+/// The kernel refuses, for want of memory or `CAP_BPF`.
+pub fn create_map(shape: &MapShape<'_>) -> io::Result<OwnedFd> {
+    let mut request = CreateRequest {
+        map_type: shape.map_type,
+        key_size: shape.key_size,
+        value_size: shape.value_size,
+        max_entries: shape.max_entries,
+        inner_map_fd: shape.inner.map_or(0, number),
+        ..CreateRequest::default()
+    };
+    // SAFETY: the request has no pointers.
+    let fd = unsafe { bpf(MAP_CREATE, &mut request)? };
+    // SAFETY: the kernel just gave us this descriptor.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Puts a map at an index of an array of maps.
+///
+/// # Errors
+/// It is not like those the array was made for, or the index is beyond it.
+pub fn put_map(outer: BorrowedFd<'_>, index: u32, map: BorrowedFd<'_>) -> io::Result<()> {
+    let value = number(map);
+    let mut request = ElementRequest {
+        map_fd: number(outer),
+        key: std::ptr::from_ref(&index) as u64,
+        value: std::ptr::from_ref(&value) as u64,
+        ..ElementRequest::default()
+    };
+    // SAFETY: key and value are alive, and four bytes each as in any array of maps.
+    unsafe { bpf(MAP_UPDATE_ELEM, &mut request) }.map(drop)
+}
+
+/// Pins a map on a BPF filesystem.
+///
+/// # Errors
+/// There is none at that path, or something is there already.
+pub fn pin(map: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut request =
+        PinRequest { pathname: path.as_ptr() as u64, bpf_fd: number(map), ..PinRequest::default() };
+    // SAFETY: the path is alive and ends in a zero byte.
+    unsafe { bpf(OBJ_PIN, &mut request) }.map(drop)
+}
+
+fn number(fd: BorrowedFd<'_>) -> u32 {
+    fd.as_raw_fd().unsigned_abs()
+}
+
+/// What one map holds of the kernel's memory, in bytes, as the kernel states it.
+///
+/// # Errors
+/// /proc cannot be read, or the descriptor is no map's.
+pub fn map_bytes(map: BorrowedFd<'_>) -> io::Result<u64> {
+    let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", map.as_raw_fd()))?;
+    let info = MapInfo::read(&text).ok_or_else(|| io::Error::other("no map's descriptor"))?;
+    Ok(info.bytes)
 }
 
 /// What this process's maps hold of the kernel's memory, in bytes, by map type.

@@ -53,8 +53,32 @@ pub fn stay_on(cpu: usize) -> io::Result<()> {
 /// # Errors
 /// The clock cannot be read.
 pub fn thread_seconds() -> io::Result<f64> {
-    let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?;
+    seconds(ClockId::CLOCK_THREAD_CPUTIME_ID)
+}
+
+/// As [`thread_seconds`], of all threads of the process together.
+///
+/// # Errors
+/// The clock cannot be read.
+pub fn process_seconds() -> io::Result<f64> {
+    seconds(ClockId::CLOCK_PROCESS_CPUTIME_ID)
+}
+
+fn seconds(clock: ClockId) -> io::Result<f64> {
+    let time = clock_gettime(clock)?;
     Ok(time.tv_sec() as f64 + time.tv_nsec() as f64 / 1e9)
+}
+
+/// Seconds of the calling thread's CPU time that `work` takes, and what it returned. Unlike time
+/// on the wall, it leaves out what other processes take of the CPU.
+///
+/// # Panics
+/// If the kernel has no such clock (before Linux 2.6.12).
+pub fn timed<T>(work: impl FnOnce() -> T) -> (f64, T) {
+    let now = || thread_seconds().expect("every kernel that runs this has the clock");
+    let start = now();
+    let result = work();
+    (now() - start, result)
 }
 
 #[cfg(test)]

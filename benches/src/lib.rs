@@ -14,6 +14,7 @@
 pub mod bpf;
 pub mod cpu;
 pub mod crowd;
+pub mod design;
 pub mod machine;
 pub mod measurement;
 pub mod report;

@@ -35,8 +35,8 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Hold what the section `memory` measures, and tell; it starts a process for that.
-    #[arg(long, hide = true)]
-    memory_probe: bool,
+    #[arg(long, hide = true, value_name = "MODEL")]
+    memory_probe: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -47,7 +47,10 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    let result = if arguments.memory_probe { probe() } else { run(&arguments) };
+    let result = match &arguments.memory_probe {
+        Some(model) => probe(model),
+        None => run(&arguments),
+    };
     match result {
         Ok(code) => code,
         Err(error) => {
@@ -57,8 +60,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn probe() -> anyhow::Result<ExitCode> {
-    println!("{}", serde_json::to_string(&memory::probe()?)?);
+fn probe(model: &Path) -> anyhow::Result<ExitCode> {
+    println!("{}", serde_json::to_string(&memory::probe(model)?)?);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,13 +1,15 @@
 //! Memory at the default table sizes, in a process that does nothing else.
 
-use std::{collections::BTreeMap, env, fs, process::Command};
+use std::{collections::BTreeMap, env, fs, path::Path, process::Command};
 
 use anyhow::{Context as _, bail, ensure};
 use collector::{
     config::RawConfig,
+    detector::Detector,
     kernel::{Kernel, KernelOptions, boot_ns},
     policy::Policy,
 };
+use model::{Context as Past, ModelFile};
 use serde::{Deserialize, Serialize};
 
 use super::Effort;
@@ -43,8 +45,13 @@ pub(super) fn measure(_: Effort) -> anyhow::Result<Vec<Measurement>> {
     if let Some(why) = missing_privileges() {
         return Ok(vec![Measurement::skipped(RSS, why).reach(REACH)]);
     }
+    // Learning is not what is measured: the process is handed a model file, as `weir run` is.
+    let folder = tempfile::tempdir().context("no temporary folder")?;
+    let model = folder.path().join("model.weir");
+    Crowd { flows: 3_000, peers: 300 }.teach()?.model().save(&model)?;
     let output = Command::new(env::current_exe()?)
         .arg(PROBE)
+        .arg(&model)
         .output()
         .context("cannot start the process that is measured")?;
     if !output.status.success() {
@@ -70,10 +77,10 @@ pub(super) fn measure(_: Effort) -> anyhow::Result<Vec<Measurement>> {
 /// What the probe does: the collector's work with full tables, over several windows.
 ///
 /// # Errors
-/// Privileges are missing, or the tables lose flows.
-pub fn probe() -> anyhow::Result<Held> {
+/// Privileges are missing, or the model file is not one.
+pub fn probe(model: &Path) -> anyhow::Result<Held> {
     let mut kernel = Kernel::load(&KernelOptions::default())?;
-    let mut detector = Crowd { flows: 3_000, peers: 300 }.teach()?;
+    let mut detector = Detector::new(ModelFile::load(model)?, Past::default());
     let mut policy = Policy::new(RawConfig::default().check()?.policy, []);
     let crowd = Crowd { flows: FLOWS, peers: 2_000 };
     let cpus = cpu::usable().context("cannot read the CPUs this process may use")?;

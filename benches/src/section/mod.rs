@@ -6,6 +6,7 @@ pub mod memory;
 mod packet;
 mod replay;
 mod scoring;
+mod tables;
 mod training;
 mod window;
 
@@ -45,11 +46,16 @@ pub struct Section {
 }
 
 /// All of them, in the table's order.
-pub const SECTIONS: [Section; 8] = [
+pub const SECTIONS: [Section; 9] = [
     Section {
         name: "packet",
         about: "accounting one packet in the kernel, known and new flows",
         measure: packet::measure,
+    },
+    Section {
+        name: "tables",
+        about: "the flow table in three designs, in time and memory",
+        measure: tables::measure,
     },
     Section {
         name: "guard",

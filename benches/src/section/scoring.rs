@@ -8,10 +8,11 @@ use model::IsolationForest;
 
 use super::Effort;
 use crate::{
+    cpu,
     measurement::{Measurement, Reach, Unit},
     rows::Rows,
     scikit_learn::{PYTHON, ScikitLearn},
-    statistics::{Spread, Turns, timed},
+    statistics::{Spread, Turns},
 };
 
 /// Features of a row.
@@ -28,7 +29,8 @@ const SEED: u64 = 1;
 
 const BATCH_RATIO: &str = "at batch, over scikit-learn";
 const SINGLE_RATIO: &str = "one row at a time, over scikit-learn";
-const ONE_THREAD: &str = "100 trees, 8 levels, 16 features; one thread; the batch is 65,536 rows";
+const ONE_THREAD: &str =
+    "100 trees, 8 levels, 16 features; CPU time of one thread; the batch is 65,536 rows";
 
 pub(super) fn measure(effort: Effort) -> anyhow::Result<Vec<Measurement>> {
     let rows = Rows::draw(BATCH, FEATURES, SEED);
@@ -42,14 +44,15 @@ pub(super) fn measure(effort: Effort) -> anyhow::Result<Vec<Measurement>> {
     let mut scores = vec![0.0; BATCH];
     // Each turn gives seconds per row.
     let mut batch = || {
-        let (seconds, ()) = timed(|| forest.score_rows(black_box(rows.first(BATCH)), &mut scores));
+        let (seconds, ()) =
+            cpu::timed(|| forest.score_rows(black_box(rows.first(BATCH)), &mut scores));
         black_box(&scores);
         Ok(seconds / BATCH as f64)
     };
     // Enough rows that reading the clock does not matter.
     let singles = effort.of(BATCH, 4_096);
     let mut single = || {
-        let (seconds, sum) = timed(|| {
+        let (seconds, sum) = cpu::timed(|| {
             rows.first(singles)
                 .chunks_exact(FEATURES)
                 .map(|row| forest.score_row(black_box(row)))
