@@ -42,7 +42,7 @@ pub(super) fn attack_report(
         class: truth.class.name().to_owned(),
         source: source_text(&truth.sources),
         spoofed: truth.sources.are_spoofed(),
-        sent: truth.sent.frames,
+        sent: sent_text(truth),
         anomalous_windows: windows.len() as u64,
         deed: acted.map(|anomaly| anomaly.deed),
         refusals: refusals.into_iter().collect(),
@@ -77,6 +77,14 @@ pub(super) fn learning(seconds: f64, learnt: Learnt, fit: Duration, model: &Mode
         fit_ms: fit.as_secs_f64() * 1e3,
         smallest_p: 1.0 / (model.peer().calibration().held_out() as f64 + 1.0),
         model: model.digest().to_owned(),
+    }
+}
+
+/// What an attack sent, as a person reads it.
+pub(super) fn sent_text(truth: &AttackTruth) -> String {
+    match (truth.sent.frames, truth.sent.connections) {
+        (0, connections) => format!("{connections} conn"),
+        (frames, _) => format!("{frames} pkt"),
     }
 }
 

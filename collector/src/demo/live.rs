@@ -15,7 +15,7 @@ use model::{Context, IsolationForest, ModelFile, Window};
 
 use super::{
     DemoOptions, Report,
-    attacks::{Drops, attack_report, benign_blocked, learning},
+    attacks::{Drops, attack_report, benign_blocked, learning, sent_text},
     report::{Blocks, ClientsReport, Learning, Setting},
     watch::{Log, Watch},
 };
@@ -239,7 +239,7 @@ fn attack(
             .filter(|anomaly| truth.sources.contains(anomaly.peer))
             .max_by_key(|anomaly| anomaly.deed.made_entry())
             .map_or_else(|| "not seen".to_owned(), |anomaly| anomaly.deed.text().to_owned());
-        tell(&format!("{}: {} packets sent, {answer}", truth.name, truth.sent.frames));
+        tell(&format!("{}: {} sent, {answer}", truth.name, sent_text(&truth)));
         truths.push(truth);
         signals.pause(PAUSE)?;
     }

@@ -105,8 +105,8 @@ pub struct AttackReport {
     pub source: String,
     /// Its sources were forged: blocking one would hit a third party.
     pub spoofed: bool,
-    /// Packets sent.
-    pub sent: u64,
+    /// What was sent: crafted packets, or connections where it used sockets.
+    pub sent: String,
     /// Windows in which a source was called anomalous.
     pub anomalous_windows: u64,
     /// What was done, first of all.
@@ -255,7 +255,7 @@ impl Report {
             rows.push(vec![
                 attack.name.clone(),
                 attack.source.clone(),
-                attack.sent.to_string(),
+                attack.sent.clone(),
                 answer.to_owned(),
                 attack.to_block_ms.map(milliseconds).unwrap_or_default(),
                 attack.to_drop_ms.map(milliseconds).unwrap_or_default(),

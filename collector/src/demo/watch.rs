@@ -78,7 +78,9 @@ impl Sink for Watch {
         let mut log = self.log();
         match event {
             Event::Window(window) => {
-                log.decided_after_us.push(window.decided_after_us);
+                if window.decided_after_us > 0 {
+                    log.decided_after_us.push(window.decided_after_us);
+                }
                 log.count(window, window.evicted[0] > 0);
             }
             Event::Anomaly(anomaly) => log.anomalies.push(anomaly.clone()),
