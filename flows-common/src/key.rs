@@ -41,7 +41,9 @@ impl Direction {
 /// Ingress and egress packets of one flow make the same key without comparing addresses: what
 /// is local is told by the hook. Addresses are 16 bytes, IPv4 as `::ffff:a.b.c.d`. Ports are in
 /// host order, and 0 where the packet has none (ICMP, SCTP, other protocols, later fragments).
-#[repr(C)]
+///
+/// Aligned to words, for the BPF target copies by words only what is aligned.
+#[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FlowKey {
     /// The address on the host's side of the interface.
@@ -64,10 +66,10 @@ pub struct FlowKey {
     pub reserved: [u8; 3],
 }
 
-const _: () = assert!(size_of::<FlowKey>() == 48 && align_of::<FlowKey>() == 4);
+const _: () = assert!(size_of::<FlowKey>() == 48 && align_of::<FlowKey>() == 8);
 
 /// The key of a peer: its address, 16 bytes, IPv4 as `::ffff:a.b.c.d`.
-#[repr(C)]
+#[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PeerKey {
     /// The remote address.

@@ -106,10 +106,10 @@ pub struct Rejected {
 /// A parsed packet: all that accounting wants to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet {
-    /// Source address, 16 bytes.
-    pub source: [u8; 16],
-    /// Destination address, 16 bytes.
-    pub destination: [u8; 16],
+    /// Source address.
+    pub source: Address,
+    /// Destination address.
+    pub destination: Address,
     /// Source port, 0 for none.
     pub source_port: u16,
     /// Destination port, 0 for none.
@@ -249,16 +249,18 @@ impl FlowKey {
                 (packet.source, packet.destination, packet.source_port, packet.destination_port)
             }
         };
+        // Not an array of zeros, for which the BPF target calls a function.
+        let [protocol, r0, r1, r2] = (packet.protocol as u32).to_le_bytes();
         Self {
-            local,
-            remote,
+            local: local.to_16(),
+            remote: remote.to_16(),
             ifindex,
             local_port,
             remote_port,
             outer_vlan: packet.outer_vlan,
             inner_vlan: packet.inner_vlan,
-            protocol: packet.protocol,
-            reserved: [0; 3],
+            protocol,
+            reserved: [r0, r1, r2],
         }
     }
 }

@@ -15,7 +15,7 @@ use flows_common::{
 
 use crate::{
     guard,
-    maps::{self, CONTROL, FLOWS, LEDGER, PEERS},
+    maps::{self, CONTROL, FLOWS, LEDGER, PACKET, PEERS},
     packet::Linear,
 };
 
@@ -77,24 +77,28 @@ fn account(ctx: &TcContext, settings: &Settings, direction: Direction) {
     let Some(ledger) = LEDGER.get_ptr_mut(buffer) else { return };
     // SAFETY: this CPU's own element, and programs are not preempted by one another.
     let ledger = unsafe { &mut *ledger };
-    let packet = match parse_skb(ctx, &frame) {
-        Ok(packet) => packet,
+    let Some(place) = PACKET.get_ptr_mut(0) else { return };
+    match parse_skb(ctx, &frame) {
+        // SAFETY: this CPU's own element.
+        Ok(packet) => unsafe { place.write(packet) },
         Err(rejected) => {
             ledger.see(direction, u64::from(frame.length), frame.segments());
             ledger.lose(rejected, frame.segments());
             return;
         }
-    };
+    }
+    // SAFETY: written above, on every way that leads here.
+    let packet = unsafe { known_as(place) };
     let segments = u64::from(packet.segments);
     ledger.see(direction, u64::from(frame.length), segments);
 
     let now_ns = now_ns(ctx, settings);
     // SAFETY: the context is the one the kernel called the program with.
     let ifindex = unsafe { (*ctx.skb.skb).ifindex };
-    let key = FlowKey::of(&packet, direction, ifindex);
+    let key = FlowKey::of(packet, direction, ifindex);
     // SAFETY: the helper has no preconditions.
     let table = buffer * settings.cpus + unsafe { bpf_get_smp_processor_id() };
-    let news = match count_flow(ledger, table, &key, &packet, direction, now_ns) {
+    let news = match count_flow(ledger, table, &key, packet, direction, now_ns) {
         Ok(news) => news,
         Err(loss) => {
             ledger.losses[loss.index() & (Loss::SLOTS - 1)] += segments;
@@ -105,6 +109,24 @@ fn account(ctx: &TcContext, settings: &Settings, direction: Direction) {
     if news.any() {
         tell_peer(ledger, table, &key, news, direction, now_ns);
     }
+}
+
+/// The packet behind a pointer, with all that the verifier knows of its fields forgotten.
+///
+/// The many ways through the parser leave as many sets of bounds behind; where they meet in a
+/// map value, one is left, and what follows is verified once: 390 thousand instructions become
+/// 90 thousand, of the million that a kernel is willing to look at.
+///
+/// # Safety
+/// The pointer must be good for reads for as long as the result is used.
+#[inline(always)]
+unsafe fn known_as<'a>(place: *const Packet) -> &'a Packet {
+    let forgotten: *const Packet;
+    // SAFETY: a move of a register to itself, behind which the compiler takes the memory for
+    // changed. (No instruction at all would leave line information that the kernel refuses.)
+    unsafe { core::arch::asm!("{0} = {0}", inlateout(reg) place => forgotten) };
+    // SAFETY: the caller's promise.
+    unsafe { &*forgotten }
 }
 
 #[inline(always)]

@@ -10,7 +10,7 @@ use aya_ebpf::{
 };
 use flows_common::{
     BlockEntry, BlockStats, Control, FlowCounters, FlowKey, GuardControl, GuardLedger, Ledger,
-    PeerCounters, PeerKey, Settings,
+    PeerCounters, PeerKey, Settings, parse::Packet,
 };
 
 /// Entries are made one at a time and the table is mostly empty: not preallocated.
@@ -87,6 +87,11 @@ pub(crate) static BLOCK_STATS: PerCpuArray<BlockStats, SIZED_BY_LOADER> = PerCpu
 /// What the guard decided, by direction.
 #[btf_map]
 pub(crate) static GUARD: PerCpuArray<GuardLedger, 2> = PerCpuArray::new();
+
+/// The packet that a CPU is counting; one element. See [`crate::flows`] for why it is not on the
+/// stack.
+#[btf_map]
+pub(crate) static PACKET: PerCpuArray<Packet, 1> = PerCpuArray::new();
 
 /// One CPU's latest look at the clock, and the tick it was taken in.
 #[repr(C)]

@@ -1,7 +1,7 @@
 //! Ethernet with up to two VLAN tags, IPv4 with options, IPv6 with extension headers.
 
 use super::{Bytes, HEADERS_LIMIT, Rejected, part};
-use crate::{Direction, Loss, map_v4};
+use crate::{Direction, Loss};
 
 const ETHERNET_HEADER: usize = 14;
 const ETHER_TYPE_OFFSET: usize = 12;
@@ -29,50 +29,70 @@ pub struct Network {
     pub offset: usize,
 }
 
-/// A remote address, and its family: the blocklist keeps the two apart.
+/// An address in the 16-byte form, IPv4 as `::ffff:a.b.c.d`.
 ///
-/// No enum: where a value may be four bytes or sixteen, the BPF target moves it byte by byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Two words in the order of memory: as an array of bytes, the BPF target would move it byte by
+/// byte.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Address {
-    bytes: [u8; 16],
-    v4: bool,
+    words: [u64; 2],
 }
+
+/// What stands before an IPv4 address in the second word, and where.
+const V4_PREFIX: u64 = u64::from_ne_bytes([0, 0, 0xff, 0xff, 0, 0, 0, 0]);
+const V4_PREFIX_MASK: u64 = u64::from_ne_bytes([0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
+/// How far the second half of a word is from its low end.
+const SECOND_HALF: u32 = if cfg!(target_endian = "little") { 32 } else { 0 };
 
 impl Address {
     /// An IPv4 address.
     #[inline(always)]
     #[must_use]
     pub const fn of_v4(v4: [u8; 4]) -> Self {
-        Self { bytes: map_v4(v4), v4: true }
+        Self { words: [0, V4_PREFIX | (u32::from_ne_bytes(v4) as u64) << SECOND_HALF] }
     }
 
-    /// An IPv6 address.
+    /// An IPv6 address; one that holds an IPv4 address is that address.
     #[inline(always)]
     #[must_use]
-    pub const fn of_v6(v6: [u8; 16]) -> Self {
-        Self { bytes: v6, v4: false }
+    pub fn of_v6(v6: [u8; 16]) -> Self {
+        Self::of_halves(part(&v6, 0), part(&v6, 8))
+    }
+
+    #[inline(always)]
+    const fn of_halves(first: [u8; 8], second: [u8; 8]) -> Self {
+        Self { words: [u64::from_ne_bytes(first), u64::from_ne_bytes(second)] }
     }
 
     /// The four bytes of an IPv4 address; `None` for an IPv6 one.
     #[inline(always)]
     #[must_use]
     pub const fn v4(&self) -> Option<[u8; 4]> {
-        let [.., a, b, c, d] = self.bytes;
-        if self.v4 { Some([a, b, c, d]) } else { None }
+        let [first, second] = self.words;
+        if first == 0 && second & V4_PREFIX_MASK == V4_PREFIX {
+            Some(((second >> SECOND_HALF) as u32).to_ne_bytes())
+        } else {
+            None
+        }
     }
 
     /// The 16-byte form.
     #[inline(always)]
     #[must_use]
     pub const fn to_16(self) -> [u8; 16] {
-        self.bytes
+        let [first, second] = self.words;
+        if cfg!(target_endian = "little") {
+            (first as u128 | (second as u128) << 64).to_ne_bytes()
+        } else {
+            ((first as u128) << 64 | second as u128).to_ne_bytes()
+        }
     }
 }
 
 /// What the internet layer tells of a packet.
 pub(super) struct Internet {
-    pub(super) source: [u8; 16],
-    pub(super) destination: [u8; 16],
+    pub(super) source: Address,
+    pub(super) destination: Address,
     pub(super) protocol: u8,
     pub(super) ttl: u8,
     pub(super) fragment: bool,
@@ -183,8 +203,8 @@ fn ipv4<B: Bytes + ?Sized>(bytes: &B, offset: usize) -> Result<Internet, Loss> {
     let more_fragments = fragment & 0x2000 != 0;
     let total_length = u32::from(u16::from_be_bytes(part(&fixed, 2)));
     Ok(Internet {
-        source: map_v4(part(&fixed, 12)),
-        destination: map_v4(part(&fixed, 16)),
+        source: Address::of_v4(part(&fixed, 12)),
+        destination: Address::of_v4(part(&fixed, 16)),
         protocol,
         ttl,
         fragment: fragment_offset != 0 || more_fragments,
@@ -208,8 +228,8 @@ fn ipv6<B: Bytes + ?Sized>(bytes: &B, offset: usize) -> Result<Internet, Loss> {
     let extension_bytes = (chain.end - (offset + IPV6_HEADER)) as u32;
     let payload_length = u32::from(u16::from_be_bytes(part(&fixed, 4)));
     Ok(Internet {
-        source: part(&fixed, 8),
-        destination: part(&fixed, 24),
+        source: Address::of_halves(part(&fixed, 8), part(&fixed, 16)),
+        destination: Address::of_halves(part(&fixed, 24), part(&fixed, 32)),
         protocol: chain.protocol,
         ttl,
         fragment: chain.fragment,

@@ -136,8 +136,8 @@ proptest! {
         frame.ip.v6 = true;
         let v6 = parsed(&frame);
         let carried = |packet: Packet| Packet {
-            source: [0; 16],
-            destination: [0; 16],
+            source: v4.source,
+            destination: v4.destination,
             protocol: if packet.protocol == 58 { 1 } else { packet.protocol },
             icmp_error: false,
             last_length: 0,

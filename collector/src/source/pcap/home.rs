@@ -64,8 +64,8 @@ impl HomeNet {
     /// The way a packet went; `marked` is what the capture says of it.
     #[must_use]
     pub fn direction(&self, packet: &Packet, marked: Option<Direction>) -> Direction {
-        let source = Endpoint { address: packet.source, port: packet.source_port };
-        let destination = Endpoint { address: packet.destination, port: packet.destination_port };
+        let source = Endpoint { address: packet.source.to_16(), port: packet.source_port };
+        let destination = Endpoint { address: packet.destination.to_16(), port: packet.destination_port };
         self.between(source, destination, marked)
     }
 
