@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Seconds of its rate that a limited source may send at once.
-const BURST_S: u32 = 2;
+pub(crate) const BURST_S: u32 = 2;
 
 /// Makes and clears entries.
 #[derive(Debug)]

@@ -3,8 +3,10 @@
 //! Exit codes: 0 done, [`FAILED`] it did not work (or, for `demo`, the loop did not close), 2 the
 //! command line is wrong.
 
+mod blocks;
 mod config;
 mod demo;
+mod doctor;
 mod lab;
 mod learn;
 mod model;
@@ -13,7 +15,7 @@ mod run;
 mod table;
 
 use std::{
-    io::IsTerminal,
+    io::{IsTerminal, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -66,6 +68,16 @@ enum Command {
     Learn(learn::LearnArgs),
     /// Run a capture through model and policy and say what would be blocked.
     Replay(replay::ReplayArgs),
+    /// List the blocks that stand in the kernel.
+    Blocks(blocks::BlocksArgs),
+    /// Block an address or a prefix by hand.
+    Block(blocks::BlockArgs),
+    /// Take a block back.
+    Unblock(blocks::UnblockArgs),
+    /// Remove the pinned guard and every block from the kernel.
+    Detach(blocks::DetachArgs),
+    /// Check what this machine can do and what was left behind.
+    Doctor(doctor::DoctorArgs),
     /// Build, list and remove labs of network namespaces.
     Lab(lab::LabArgs),
     /// Look into a model file.
@@ -87,6 +99,11 @@ impl Arguments {
             Command::Run(args) => args.run(&layers),
             Command::Learn(args) => args.run(&layers),
             Command::Replay(args) => args.run(&layers),
+            Command::Blocks(args) => args.run(&layers),
+            Command::Block(args) => args.run(&layers),
+            Command::Unblock(args) => args.run(&layers),
+            Command::Detach(args) => args.run(&layers),
+            Command::Doctor(args) => args.run(&layers),
             Command::Lab(args) => args.run(),
             Command::Model(args) => args.run(),
             Command::Config(args) => args.run(&layers),
@@ -223,6 +240,14 @@ fn describe_anomaly(anomaly: &AnomalyEvent) -> String {
         anomaly.novelty,
         reasons.join("; ")
     )
+}
+
+/// Writes to standard output; a reader that has seen enough is no error.
+fn emit(text: &str) -> anyhow::Result<()> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.context("standard output"),
+    }
 }
 
 /// A number with as many digits as a person wants.

@@ -5,6 +5,8 @@
 
 use std::{
     net::IpAddr,
+    os::fd::OwnedFd,
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -12,7 +14,8 @@ use flows_common::{BlockEntry, BlockStats, Direction, GuardLedger};
 use ipnet::IpNet;
 
 use super::{
-    block::Block, error::KernelError, guard_maps::GuardMaps, slots::Slots, target::Target,
+    block::Block, error::KernelError, guard_maps::GuardMaps, pin::PinnedMaps, probe, shards::Cpus,
+    slots::Slots, target::Target,
 };
 
 /// One live entry, as the kernel holds it.
@@ -46,18 +49,44 @@ pub struct Blocklist {
 struct State {
     slots: Slots,
     prefixes: u32,
+    /// Held by a handle that changes a pinned blocklist by hand.
+    _turn: Option<OwnedFd>,
+}
+
+impl State {
+    /// What the maps hold already is taken.
+    fn of(maps: &GuardMaps, mut slots: Slots, turn: Option<OwnedFd>) -> Result<Self, KernelError> {
+        let found = maps.entries()?;
+        slots.take(found.iter().map(|blocked| blocked.entry.slot));
+        let prefixes =
+            found.iter().filter(|blocked| matches!(blocked.target, Target::Prefix(_))).count();
+        Ok(Self { slots, prefixes: u32::try_from(prefixes).unwrap_or(u32::MAX), _turn: turn })
+    }
 }
 
 impl Blocklist {
     /// Takes the maps over, with whatever an earlier process left in them.
     pub(super) fn new(maps: GuardMaps) -> Result<Self, KernelError> {
-        let mut slots = Slots::new(maps.stats_slots);
-        let found = maps.entries()?;
-        slots.take(found.iter().map(|blocked| blocked.entry.slot));
-        let prefixes =
-            found.iter().filter(|blocked| matches!(blocked.target, Target::Prefix(_))).count();
-        let state = State { slots, prefixes: u32::try_from(prefixes).unwrap_or(u32::MAX) };
+        let state = State::of(&maps, Slots::new(maps.stats_slots), None)?;
         maps.tell_prefixes(state.prefixes)?;
+        Ok(Self { maps: Arc::new(maps), state: Arc::new(Mutex::new(state)) })
+    }
+
+    /// Opens the guard that is pinned under a BPF filesystem, whether or not a weir runs on it:
+    /// for changes by hand. Another such handle waits until this one is dropped.
+    ///
+    /// A running weir keeps what it knows of its own blocks: one that is removed here is not
+    /// made again before its policy decides so anew.
+    ///
+    /// # Errors
+    /// [`KernelError::NoPinnedGuard`] where nothing is pinned, [`KernelError::PinForeign`] where
+    /// another version of weir pinned it, [`KernelError::MissingCapability`].
+    pub fn pinned(bpffs: &Path) -> Result<Self, KernelError> {
+        probe::require()?;
+        let pins = PinnedMaps::open(bpffs)?;
+        let maps = GuardMaps::pinned(&pins, Cpus::read()?.possible)?;
+        let slots = Slots::new(maps.stats_slots).from_the_top();
+        let state = State::of(&maps, slots, Some(pins.into_turn()))?;
         Ok(Self { maps: Arc::new(maps), state: Arc::new(Mutex::new(state)) })
     }
 

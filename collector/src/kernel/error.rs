@@ -37,10 +37,26 @@ pub enum KernelError {
         feature: &'static str,
     },
     /// Pins need a BPF filesystem.
-    #[error("`{}` is not on a BPF filesystem; mount one with `mount -t bpf bpf /sys/fs/bpf`", path.display())]
+    #[error("`{0}` is not on a BPF filesystem; mount one with `mount -t bpf bpf {0}`, or go without pins (`guard.persist = false`)", path.display())]
     NoBpfFs {
         /// Where it was looked for.
         path: PathBuf,
+    },
+    /// Nothing of weir's is pinned.
+    #[error("no pinned guard under `{}`; start `weir run --mode enforce` first, or name another BPF filesystem (`guard.bpffs`)", path.display())]
+    NoPinnedGuard {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// A pinned map of another weir's making.
+    #[error("the pinned map `{}` has {found}, this weir knows {expected}; use the weir that made it, or remove it with `weir detach`", path.display())]
+    PinForeign {
+        /// The pin.
+        path: PathBuf,
+        /// What it has.
+        found: String,
+        /// What it should have.
+        expected: String,
     },
     /// Something else of weir's holds the pins.
     #[error("another weir holds the pins at `{}`; stop it first, or give this one another `pin` path", path.display())]

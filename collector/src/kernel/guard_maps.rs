@@ -10,9 +10,11 @@ use aya::{Ebpf, Pod};
 use flows_common::{BlockEntry, BlockStats, Direction, GuardControl, GuardLedger, PrefixKey};
 
 use super::{
+    KernelOptions,
     blocklist::Blocked,
     error::KernelError,
     object,
+    pin::PinnedMaps,
     syscall::{self, Batch},
     target::Target,
 };
@@ -51,6 +53,38 @@ impl GuardMaps {
             stats: object::map(object, "BLOCK_STATS")?,
             ledger: object::map(object, "GUARD")?,
             control: object::map(object, "GUARD_CONTROL")?,
+            block_capacity,
+            stats_slots,
+            cpus: cpus as usize,
+        })
+    }
+
+    /// Takes pinned maps, whatever their sizes, once each is of the kind that this weir knows.
+    pub(super) fn pinned(pins: &PinnedMaps, cpus: u32) -> Result<Self, KernelError> {
+        let size = |name: &str| pins.map(name).map(|(_, facts)| facts.max_entries);
+        let (block_capacity, stats_slots) = (size("BLOCK_V4")?, size("BLOCK_STATS")?);
+        let options = KernelOptions { block_capacity, stats_slots, ..KernelOptions::default() };
+        let expected = object::guard_facts(&options)?;
+        let open = |name: &'static str| {
+            let (map, found) = pins.map(name)?;
+            match expected.iter().find(|&&(known, _)| known == name) {
+                // The kernel writes as many bytes as its map has: a wrong size is no small matter.
+                Some((_, expected)) if found != *expected => Err(KernelError::PinForeign {
+                    path: pins.path(name),
+                    found: found.to_string(),
+                    expected: expected.to_string(),
+                }),
+                _ => Ok(map),
+            }
+        };
+        Ok(Self {
+            v4: open("BLOCK_V4")?,
+            v6: open("BLOCK_V6")?,
+            prefix: open("BLOCK_PREFIX")?,
+            allow: open("ALLOW")?,
+            stats: open("BLOCK_STATS")?,
+            ledger: open("GUARD")?,
+            control: open("GUARD_CONTROL")?,
             block_capacity,
             stats_slots,
             cpus: cpus as usize,

@@ -57,7 +57,9 @@ pub(super) fn load(
 }
 
 /// What each of the guard's maps must be, the sizes asked for included.
-fn guard_facts(options: &KernelOptions) -> Result<Vec<(&'static str, MapFacts)>, KernelError> {
+pub(super) fn guard_facts(
+    options: &KernelOptions,
+) -> Result<Vec<(&'static str, MapFacts)>, KernelError> {
     let object = aya_obj::Object::parse(OBJECT).map_err(aya::EbpfError::from)?;
     let sizes = options.guard_sizes();
     GUARD_MAPS

@@ -127,6 +127,51 @@ impl Pins {
     }
 }
 
+/// The pinned guard, for who changes blocks by hand; a running weir may hold the pins meanwhile.
+#[derive(Debug)]
+pub(super) struct PinnedMaps {
+    root: PathBuf,
+    /// One change by hand at a time. Not the lock of [`Pins`], which a running weir has.
+    turn: OwnedFd,
+}
+
+impl PinnedMaps {
+    /// Finds the pins, and waits until nobody else changes blocks by hand.
+    pub(super) fn open(bpffs: &Path) -> Result<Self, KernelError> {
+        let none = || KernelError::NoPinnedGuard { path: bpffs.to_owned() };
+        let root = root(bpffs);
+        if !is_bpffs(bpffs) || !root.join(BLOCK_MAPS[0]).exists() {
+            return Err(none());
+        }
+        let parent = bpffs.join("weir");
+        let folder = fs::File::open(&parent).map_err(failed("open", &parent))?;
+        // SAFETY: a descriptor of ours.
+        if unsafe { libc::flock(folder.as_raw_fd(), libc::LOCK_EX) } != 0 {
+            return Err(failed("lock", &parent)(io::Error::last_os_error()));
+        }
+        Ok(Self { root, turn: folder.into() })
+    }
+
+    /// A pinned map and its facts.
+    pub(super) fn map(&self, name: &str) -> Result<(OwnedFd, MapFacts), KernelError> {
+        let path = self.path(name);
+        let map = open(&path)?
+            .ok_or_else(|| failed("open", &path)(io::Error::from(io::ErrorKind::NotFound)))?;
+        let facts = syscall::map_facts(map.as_fd()).map_err(failed("read the facts of", &path))?;
+        Ok((map, facts))
+    }
+
+    /// Where a map is pinned.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// What ends the turn when it is dropped.
+    pub(super) fn into_turn(self) -> OwnedFd {
+        self.turn
+    }
+}
+
 /// What weir left pinned on a BPF filesystem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leftovers {
@@ -134,6 +179,30 @@ pub struct Leftovers {
     pub pins: Vec<PathBuf>,
     /// A running weir holds them.
     pub held: bool,
+}
+
+impl Leftovers {
+    /// Interfaces that the pinned guard drops on, whether or not a weir runs.
+    #[must_use]
+    pub fn guarded_interfaces(&self) -> Vec<u32> {
+        self.links().filter_map(|(ifindex, _)| ifindex.parse().ok()).collect()
+    }
+
+    /// The pinned XDP links: interface index as written, and path.
+    fn links(&self) -> impl Iterator<Item = (&str, &Path)> {
+        self.pins.iter().filter_map(|pin| {
+            let name = pin.file_name()?.to_str()?;
+            Some((name.strip_prefix("xdp_")?.rsplit_once('_')?.1, pin.as_path()))
+        })
+    }
+
+    /// The programs in the pinned XDP links.
+    pub(super) fn programs(&self) -> impl Iterator<Item = u32> {
+        self.links().filter_map(|(_, pin)| {
+            let link = FdLink::from(PinnedLink::from_pin(pin).ok()?);
+            link.info().ok().map(|info| info.program_id())
+        })
+    }
 }
 
 /// Lists the pins, for `weir doctor`.

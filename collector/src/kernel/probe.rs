@@ -206,7 +206,7 @@ fn pins(bpffs: &Path) -> Finding {
         }
         Ok(left) if left.pins.is_empty() => good(subject, "none".to_owned()),
         Ok(left) => {
-            let links = left.pins.iter().filter(|pin| is_link(pin)).count();
+            let links = left.guarded_interfaces().len();
             Finding {
                 subject,
                 severity: Severity::Good,
@@ -225,10 +225,6 @@ fn pins(bpffs: &Path) -> Finding {
             remedy: String::new(),
         },
     }
-}
-
-fn is_link(pin: &Path) -> bool {
-    pin.file_name().is_some_and(|name| name.to_string_lossy().starts_with("xdp_"))
 }
 
 fn good(subject: &'static str, found: String) -> Finding {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_LRU_HASH;
-use flows_common::{FlowCounters, FlowKey, PeerCounters, PeerKey};
+use flows_common::{BlockStats, FlowCounters, FlowKey, PeerCounters, PeerKey};
 
 use super::{error::KernelError, syscall};
 
@@ -35,6 +35,18 @@ pub fn memory_bytes(flow_capacity: u32, peer_capacity: u32, cpus: u32) -> u64 {
     u64::from(BUFFERS)
         * (of(flow_capacity, size_of::<FlowKey>(), size_of::<FlowCounters>())
             + of(peer_capacity, size_of::<PeerKey>(), size_of::<PeerCounters>()))
+}
+
+/// Memory that the guard's tables take while nothing is blocked, in bytes; a block adds about
+/// 100.
+///
+/// The hash tables have a bucket for each entry they could hold, and take entries as they come.
+#[must_use]
+pub fn guard_bytes(block_capacity: u32, stats_slots: u32, cpus: u32) -> u64 {
+    const BUCKET: u64 = 16;
+    let buckets = u64::from(block_capacity).next_power_of_two() * BUCKET;
+    let stats = u64::from(stats_slots) * size_of::<BlockStats>() as u64 * u64::from(cpus);
+    2 * buckets + stats
 }
 
 /// One CPU's share of a capacity, rounded up.

@@ -18,6 +18,13 @@ impl Slots {
         Self { free: (1..count).rev().collect(), count }
     }
 
+    /// Gives out the highest slots first: for who shares the array with another process, which
+    /// gives out the lowest first.
+    pub(super) fn from_the_top(mut self) -> Self {
+        self.free.reverse();
+        self
+    }
+
     /// A slot of its own, or the shared one.
     pub(super) fn give(&mut self) -> u32 {
         self.free.pop().unwrap_or(Self::SHARED)
@@ -48,6 +55,11 @@ mod tests {
         slots.give_back(2);
         slots.give_back(Slots::SHARED);
         assert_eq!([slots.give(), slots.give()], [2, Slots::SHARED]);
+    }
+
+    #[test]
+    fn who_shares_the_array_begins_at_its_other_end() {
+        assert_eq!(Slots::new(4).from_the_top().give(), 3);
     }
 
     #[test]

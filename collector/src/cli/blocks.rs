@@ -1,0 +1,452 @@
+//! `weir blocks`, `weir block`, `weir unblock`, `weir detach`: the pinned guard by hand, whether
+//! or not a weir runs on it.
+
+use std::{net::IpAddr, process::ExitCode, time::Duration};
+
+use anyhow::{bail, ensure};
+use clap::{Args, ValueEnum};
+use flows_common::{Action, BlockEntry, BlockStats};
+use ipnet::IpNet;
+use serde::Serialize;
+
+use super::{Layers, emit, table::table};
+use crate::{
+    act::BURST_S,
+    clock::{boot_ns, nanos},
+    config::Config,
+    kernel::{
+        Block, BlockAction, Blocked, Blocklist, KernelError, RateLimit, Target, leftovers,
+        unpin_all,
+    },
+    live::own_addresses,
+};
+
+/// The shortest prefix of each family that may be blocked: beyond it lie whole registries.
+const WIDEST_V4: u8 = 8;
+/// Likewise for IPv6: the largest allocation to one network.
+const WIDEST_V6: u8 = 19;
+/// The longest block by hand.
+const LONGEST: Duration = Duration::from_hours(24 * 365);
+/// The reason that an entry made by hand carries: no decision has this number.
+const BY_HAND: u32 = u32::MAX;
+/// The statistics slot that entries without one of their own share.
+const SHARED_SLOT: u32 = 0;
+
+#[derive(Debug, Args)]
+pub(super) struct BlocksArgs {
+    /// Print a JSON array.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct BlockArgs {
+    /// An address or a prefix.
+    #[arg(value_parser = super::prefix)]
+    target: IpNet,
+    /// How long the block lasts; `policy.ttl` without it.
+    #[arg(long = "for", value_name = "DURATION")]
+    length: Option<humantime::Duration>,
+    /// What to do with its packets.
+    #[arg(long, value_enum, default_value_t)]
+    action: ActionChoice,
+    /// Packets a second that a rate limit leaves; `policy.rate_limit_pps` without it.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pps: Option<u32>,
+    /// Block this host's own addresses too.
+    #[arg(long)]
+    force: bool,
+}
+
+/// What to do with the packets of a target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum ActionChoice {
+    /// Drop all of them.
+    #[default]
+    Drop,
+    /// Drop what exceeds a rate.
+    RateLimit,
+    /// Count what would be dropped, pass everything.
+    Shadow,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct UnblockArgs {
+    /// An address or a prefix, as `weir blocks` lists it.
+    #[arg(value_parser = super::prefix, required_unless_present = "expired")]
+    target: Option<IpNet>,
+    /// Remove the entries whose lease has run out.
+    #[arg(long, conflicts_with = "target")]
+    expired: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DetachArgs {}
+
+impl BlocksArgs {
+    pub(super) fn run(&self, layers: &Layers) -> anyhow::Result<ExitCode> {
+        let config = layers.raw()?.check()?;
+        let blocklist = Blocklist::pinned(&config.guard.bpffs)?;
+        let now_ns = boot_ns();
+        let mut blocked = blocklist.list()?;
+        blocked.sort_by_key(|one| one.target);
+        let rows = blocked
+            .iter()
+            .map(|one| {
+                let own = one.entry.slot != SHARED_SLOT;
+                let stats = own.then(|| blocklist.stats(one.entry.slot)).transpose()?;
+                Ok(Row::of(one, stats.as_ref(), now_ns))
+            })
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        if self.json {
+            emit(&format!("{}\n", serde_json::to_string(&rows)?))?;
+        } else {
+            emit(&listing(&rows))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl BlockArgs {
+    pub(super) fn run(&self, layers: &Layers) -> anyhow::Result<ExitCode> {
+        let config = layers.raw()?.check()?;
+        check_width(self.target)?;
+        let length = self.length.map_or(config.policy.ttl, Into::into);
+        ensure!(
+            (Duration::from_secs(1)..=LONGEST).contains(&length),
+            "--for must be between 1s and {}, got {}",
+            humantime::format_duration(LONGEST),
+            humantime::format_duration(length)
+        );
+        ensure!(
+            self.pps.is_none() || self.action == ActionChoice::RateLimit,
+            "--pps is for a rate limit; add --action rate-limit"
+        );
+        if !self.force {
+            check_foreign(self.target, &own_addresses()?)?;
+        }
+        let blocklist = Blocklist::pinned(&config.guard.bpffs)?;
+        let allowed = blocklist.allowed()?;
+        let target = Target::from(self.target);
+        let now_ns = boot_ns();
+        let block = Block {
+            action: self.block_action(config.policy.rate_limit_pps),
+            expires_ns: now_ns.saturating_add(nanos(length)),
+            reason: BY_HAND,
+        };
+        let entry = blocklist.insert(target, &block, now_ns)?;
+        println!("{}", describe(&target, &entry, now_ns));
+        for line in caveats(&config, self.target, &allowed)? {
+            println!("{line}");
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn block_action(&self, default_pps: u32) -> BlockAction {
+        match self.action {
+            ActionChoice::Drop => BlockAction::Drop,
+            ActionChoice::Shadow => BlockAction::Shadow,
+            ActionChoice::RateLimit => {
+                let packets_per_second = self.pps.unwrap_or(default_pps);
+                BlockAction::Limit(RateLimit {
+                    packets_per_second,
+                    burst_packets: packets_per_second.saturating_mul(BURST_S),
+                })
+            }
+        }
+    }
+}
+
+impl UnblockArgs {
+    pub(super) fn run(&self, layers: &Layers) -> anyhow::Result<ExitCode> {
+        let config = layers.raw()?.check()?;
+        let blocklist = Blocklist::pinned(&config.guard.bpffs)?;
+        let Some(target) = self.target.map(Target::from) else {
+            let expired = blocklist.expire(boot_ns())?;
+            println!("{} expired entries removed", expired.len());
+            return Ok(ExitCode::SUCCESS);
+        };
+        ensure!(
+            blocklist.remove(&target)?,
+            "`{target}` is not blocked; `weir blocks` lists what is"
+        );
+        ensure!(
+            blocklist.get(&target)?.is_none(),
+            "`{target}` is blocked again already; a running weir decided so"
+        );
+        println!("{target} is no longer blocked");
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl DetachArgs {
+    #[expect(clippy::unused_self, reason = "every command runs so")]
+    pub(super) fn run(&self, layers: &Layers) -> anyhow::Result<ExitCode> {
+        let config = layers.raw()?.check()?;
+        let bpffs = &config.guard.bpffs;
+        let left = leftovers(bpffs)?;
+        let blocks = match Blocklist::pinned(bpffs) {
+            Ok(blocklist) => Some(blocklist.list()?.len()),
+            // What cannot be counted, for it is of another version or in part, goes all the same.
+            Err(KernelError::PinForeign { .. }) => None,
+            Err(KernelError::NoPinnedGuard { .. }) if !left.pins.is_empty() => None,
+            Err(error) => return Err(error.into()),
+        };
+        let guarded = left.guarded_interfaces();
+        let removed = unpin_all(bpffs)?;
+        let blocks = blocks.map_or_else(|| "all".to_owned(), |blocks| blocks.to_string());
+        println!(
+            "removed {} pins under `{}`: the guard is off {} and {blocks} blocks are gone",
+            removed.len(),
+            bpffs.display(),
+            interfaces(&guarded),
+        );
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Interfaces by name where this network namespace has them, else by index.
+fn interfaces(indices: &[u32]) -> String {
+    if indices.is_empty() {
+        return "no interface".to_owned();
+    }
+    let name = |&index: &u32| {
+        nix::net::if_::if_indextoname(index)
+            .ok()
+            .and_then(|name| name.into_string().ok())
+            .unwrap_or_else(|| format!("interface {index}"))
+    };
+    indices.iter().map(name).collect::<Vec<_>>().join(", ")
+}
+
+fn check_width(target: IpNet) -> anyhow::Result<()> {
+    let widest = match target {
+        IpNet::V4(_) => WIDEST_V4,
+        IpNet::V6(_) => WIDEST_V6,
+    };
+    if target.prefix_len() < widest {
+        bail!("`{target}` is too wide to block: /{widest} at the most; block parts of it");
+    }
+    Ok(())
+}
+
+fn check_foreign(target: IpNet, own: &[IpAddr]) -> anyhow::Result<()> {
+    match own.iter().find(|&own| target.contains(own)) {
+        Some(own) if target.prefix_len() == target.max_prefix_len() => {
+            bail!("`{own}` is this host's own address; add --force to block it all the same")
+        }
+        Some(own) => bail!(
+            "`{target}` holds this host's own address {own}; add --force to block it all the same"
+        ),
+        None => Ok(()),
+    }
+}
+
+/// Why a block may not do what it says.
+fn caveats(config: &Config, target: IpNet, allowed: &[IpNet]) -> anyhow::Result<Vec<String>> {
+    let mut lines: Vec<String> = allowed
+        .iter()
+        .filter(|allowed| allowed.contains(&target) || target.contains(*allowed))
+        .map(|allowed| format!("but {allowed} is on the allowlist, which wins"))
+        .collect();
+    let left = leftovers(&config.guard.bpffs)?;
+    if !left.held && left.guarded_interfaces().is_empty() {
+        lines.push(
+            "but no interface is guarded now; `weir run --mode enforce` takes the block over"
+                .to_owned(),
+        );
+    }
+    Ok(lines)
+}
+
+/// What the kernel holds, as it was read back.
+fn describe(target: &Target, entry: &BlockEntry, now_ns: u64) -> String {
+    let what = match Action::from_code(entry.action) {
+        Some(Action::Drop) => "blocked".to_owned(),
+        Some(Action::Shadow) => "shadowed (nothing is dropped)".to_owned(),
+        Some(Action::RateLimit) => {
+            format!("limited to {} packets a second", packets_per_second(entry).unwrap_or(0))
+        }
+        None => format!("under the unknown action {}", entry.action),
+    };
+    format!("{target} is {what} for {}", length(entry.expires_ns.saturating_sub(now_ns)))
+}
+
+fn packets_per_second(entry: &BlockEntry) -> Option<u64> {
+    1_000_000_000_u64.checked_div(entry.packet_cost_ns)
+}
+
+/// A length of time, to the second.
+fn length(ns: u64) -> String {
+    let seconds = ns.saturating_add(500_000_000) / 1_000_000_000;
+    humantime::format_duration(Duration::from_secs(seconds)).to_string()
+}
+
+/// A block as it is listed.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Row {
+    target: String,
+    /// `drop`, `rate-limit` or `shadow`.
+    action: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    packets_per_second: Option<u64>,
+    /// Milliseconds of its lease that are left; 0 when it has run out.
+    remaining_ms: u64,
+    expired: bool,
+    by_hand: bool,
+    /// None where it shares its counters with others.
+    #[serde(flatten)]
+    met: Option<Met>,
+}
+
+/// What an entry met.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Met {
+    dropped_packets: u64,
+    dropped_bytes: u64,
+    passed_packets: u64,
+    /// Packets that shadow would have dropped.
+    shadow_packets: u64,
+    /// Milliseconds since the first drop, or would-be drop.
+    first_drop_ago_ms: Option<u64>,
+    /// Milliseconds since the last one.
+    last_drop_ago_ms: Option<u64>,
+}
+
+impl Row {
+    fn of(blocked: &Blocked, stats: Option<&BlockStats>, now_ns: u64) -> Self {
+        let entry = &blocked.entry;
+        let ago = |at_ns: u64| (at_ns > 0).then(|| now_ns.saturating_sub(at_ns) / 1_000_000);
+        Self {
+            target: blocked.target.to_string(),
+            action: match Action::from_code(entry.action) {
+                Some(Action::Drop) => "drop",
+                Some(Action::RateLimit) => "rate-limit",
+                Some(Action::Shadow) => "shadow",
+                None => "unknown",
+            },
+            packets_per_second: packets_per_second(entry),
+            remaining_ms: entry.expires_ns.saturating_sub(now_ns) / 1_000_000,
+            expired: entry.expires_ns <= now_ns,
+            by_hand: entry.reason == BY_HAND,
+            met: stats.map(|stats| Met {
+                dropped_packets: stats.dropped_packets,
+                dropped_bytes: stats.dropped_bytes,
+                passed_packets: stats.passed_packets,
+                shadow_packets: stats.shadow_packets,
+                first_drop_ago_ms: ago(stats.first_ns),
+                last_drop_ago_ms: ago(stats.last_ns),
+            }),
+        }
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let action = match self.packets_per_second {
+            Some(pps) => format!("{} {pps}/s", self.action),
+            None => self.action.to_owned(),
+        };
+        let lease = if self.expired {
+            "expired".to_owned()
+        } else {
+            length(self.remaining_ms.saturating_mul(1_000_000))
+        };
+        let ago = |ms: Option<u64>| {
+            ms.map_or_else(|| "-".to_owned(), |ms| format!("{} ago", length(ms * 1_000_000)))
+        };
+        let met = self.met.as_ref();
+        let count =
+            |of: fn(&Met) -> u64| met.map_or_else(|| "-".to_owned(), |met| of(met).to_string());
+        vec![
+            self.target.clone(),
+            action,
+            lease,
+            count(|met| met.dropped_packets),
+            count(|met| met.passed_packets),
+            ago(met.and_then(|met| met.first_drop_ago_ms)),
+            ago(met.and_then(|met| met.last_drop_ago_ms)),
+        ]
+    }
+}
+
+/// The blocks for a person.
+fn listing(rows: &[Row]) -> String {
+    if rows.is_empty() {
+        return "nothing is blocked\n".to_owned();
+    }
+    let head = ["target", "action", "lease", "dropped", "passed", "first drop", "last drop"];
+    let mut cells = vec![head.map(str::to_owned).to_vec()];
+    cells.extend(rows.iter().map(Row::cells));
+    let mut text = table(&cells);
+    if rows.iter().any(|row| row.expired) {
+        text.push_str(
+            "the kernel ignores expired entries; `weir unblock --expired` removes them\n",
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn net(text: &str) -> IpNet {
+        super::super::prefix(text).unwrap()
+    }
+
+    fn blocked(action: Action, expires_ns: u64) -> Blocked {
+        let entry = BlockEntry { action: action.code(), expires_ns, ..BlockEntry::default() };
+        Blocked { target: Target::from(net("192.0.2.7")), entry }
+    }
+
+    #[test]
+    fn a_prefix_as_wide_as_a_registry_is_refused() {
+        for text in ["192.0.0.0/7", "0.0.0.0/0", "2001::/18", "::/0"] {
+            let error = check_width(net(text)).unwrap_err().to_string();
+            assert!(error.contains("too wide") && error.contains(text), "{error}");
+        }
+        for text in ["192.0.0.0/8", "2001:d00::/19", "192.0.2.1"] {
+            assert!(check_width(net(text)).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_own_address_is_refused_alone_and_in_a_prefix() {
+        let own = ["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()];
+        for text in ["192.0.2.1", "192.0.2.0/24", "2001:db8::/32"] {
+            let error = check_foreign(net(text), &own).unwrap_err().to_string();
+            assert!(error.contains("--force"), "{error}");
+        }
+        assert!(check_foreign(net("198.51.100.0/24"), &own).is_ok());
+    }
+
+    #[test]
+    fn an_entry_past_its_lease_is_listed_as_expired() {
+        let live = Row::of(&blocked(Action::Drop, 70 * SECOND), None, 9 * SECOND);
+        let dead = Row::of(&blocked(Action::Drop, 9 * SECOND), None, 9 * SECOND);
+        assert_eq!((live.remaining_ms, live.expired), (61_000, false));
+        assert_eq!((dead.remaining_ms, dead.expired), (0, true));
+        assert!(listing(&[live]).contains("1m 1s"));
+        assert!(listing(&[dead]).contains("weir unblock --expired"));
+    }
+
+    #[test]
+    fn what_an_entry_met_is_listed_with_its_age() {
+        let stats = BlockStats {
+            dropped_packets: 12,
+            passed_packets: 3,
+            first_ns: SECOND,
+            last_ns: 5 * SECOND,
+            ..BlockStats::default()
+        };
+        let row = Row::of(&blocked(Action::RateLimit, 70 * SECOND), Some(&stats), 9 * SECOND);
+        assert_eq!(
+            row.cells(),
+            ["192.0.2.7", "rate-limit", "1m 1s", "12", "3", "8s ago", "4s ago"]
+        );
+        let json = serde_json::to_value(&row).unwrap();
+        assert_eq!(json["last_drop_ago_ms"], 4_000);
+        assert_eq!(json["dropped_packets"], 12);
+    }
+}

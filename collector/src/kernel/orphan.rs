@@ -1,0 +1,108 @@
+//! Programs of weir that are loaded and that nobody holds: no process, no pin.
+//!
+//! A clsact filter of a killed weir is one, on kernels without TCX.
+
+use std::{collections::HashSet, fs, path::Path};
+
+use aya::{maps::loaded_maps, programs::loaded_programs};
+
+use super::{
+    error::KernelError,
+    object::{TC_EGRESS, TC_INGRESS, TC_INGRESS_GUARDED, XDP_GUARD},
+    pin::leftovers,
+};
+
+/// What the kernel keeps of a program's name, in bytes (`BPF_OBJ_NAME_LEN` less the final zero).
+const NAME_MAX: usize = 15;
+/// Maps by which weir's programs are told from others of the same name.
+const OWN_MAPS: [&str; 2] = ["BLOCK_V4", "FLOWS"];
+
+/// A program of weir that nobody holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Orphan {
+    /// The kernel's number of it, as `bpftool prog` shows it.
+    pub id: u32,
+    /// Its name, cut to 15 bytes.
+    pub name: String,
+}
+
+/// Looks through all loaded programs, whatever network namespace they are attached in.
+///
+/// Needs to read the descriptors of all processes (root); one that cannot be read could make a
+/// held program look like an orphan.
+///
+/// # Errors
+/// The programs cannot be listed: `CAP_SYS_ADMIN` is missing.
+pub fn orphans(bpffs: &Path) -> Result<Vec<Orphan>, KernelError> {
+    let failed = |error: &dyn std::error::Error| KernelError::System {
+        action: "list the loaded programs",
+        source: std::io::Error::other(error.to_string()),
+    };
+    let own_maps: HashSet<u32> = loaded_maps()
+        .filter_map(Result::ok)
+        .filter(|map| map.name_as_str().is_some_and(|name| OWN_MAPS.contains(&name)))
+        .map(|map| map.id())
+        .collect();
+    let mut found = Vec::new();
+    for program in loaded_programs() {
+        let program = program.map_err(|error| failed(&error))?;
+        let Some(name) = program.name_as_str().filter(|name| is_own(name)) else { continue };
+        let maps = program.map_ids().map_err(|error| failed(&error))?.unwrap_or_default();
+        if maps.iter().any(|map| own_maps.contains(map)) {
+            found.push(Orphan { id: program.id(), name: name.to_owned() });
+        }
+    }
+    if found.is_empty() {
+        return Ok(found);
+    }
+    let mut held = held_programs();
+    held.extend(leftovers(bpffs)?.programs());
+    found.retain(|orphan| !held.contains(&orphan.id));
+    Ok(found)
+}
+
+/// Whether the kernel would show one of weir's programs by this name.
+fn is_own(name: &str) -> bool {
+    [TC_EGRESS, TC_INGRESS, TC_INGRESS_GUARDED, XDP_GUARD]
+        .iter()
+        .any(|own| own.get(..NAME_MAX).unwrap_or(own) == name)
+}
+
+/// The programs that some process has a descriptor of, or of a link with them.
+fn held_programs() -> HashSet<u32> {
+    let folders = |path: &Path| {
+        fs::read_dir(path).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path())
+    };
+    folders(Path::new("/proc"))
+        .filter(|path| {
+            path.file_name().is_some_and(|name| name.as_encoded_bytes()[0].is_ascii_digit())
+        })
+        .flat_map(|process| folders(&process.join("fdinfo")))
+        // One that ended meanwhile holds nothing.
+        .filter_map(|descriptor| fs::read_to_string(descriptor).ok())
+        .filter_map(|facts| program_of(&facts))
+        .collect()
+}
+
+/// The program in the text of `/proc/<pid>/fdinfo/<fd>`.
+fn program_of(facts: &str) -> Option<u32> {
+    facts.lines().find_map(|line| line.strip_prefix("prog_id:"))?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_known_by_what_the_kernel_keeps_of_its_name() {
+        assert!(is_own("xdp_guard") && is_own("tc_ingress_guar"));
+        assert!(!is_own("tc_ingress_guarded") && !is_own("xdp"));
+    }
+
+    #[test]
+    fn the_program_of_a_descriptor_is_the_one_told() {
+        let link = "pos:\t0\nlink_type:\txdp\nlink_id:\t7\nprog_tag:\tab\nprog_id:\t42\n";
+        assert_eq!(program_of(link), Some(42));
+        assert_eq!(program_of("pos:\t0\nflags:\t02\n"), None);
+    }
+}
