@@ -45,13 +45,11 @@ impl Bytes for [u8] {
 /// A field of a header: `M` bytes at `at`, which must lie within it.
 #[inline(always)]
 fn part<const N: usize, const M: usize>(header: &[u8; N], at: usize) -> [u8; M] {
-    match header.get(at..).and_then(|rest| rest.first_chunk()) {
-        Some(field) => *field,
-        None => {
-            debug_assert!(false, "{M} bytes at {at} of {N}");
-            [0; M]
-        }
-    }
+    let Some(field) = header.get(at..).and_then(|rest| rest.first_chunk()) else {
+        debug_assert!(false, "{M} bytes at {at} of {N}");
+        return [0; M];
+    };
+    *field
 }
 
 /// What is known of a frame besides its bytes.
