@@ -65,7 +65,8 @@ impl HomeNet {
     #[must_use]
     pub fn direction(&self, packet: &Packet, marked: Option<Direction>) -> Direction {
         let source = Endpoint { address: packet.source.to_16(), port: packet.source_port };
-        let destination = Endpoint { address: packet.destination.to_16(), port: packet.destination_port };
+        let destination =
+            Endpoint { address: packet.destination.to_16(), port: packet.destination_port };
         self.between(source, destination, marked)
     }
 

@@ -16,6 +16,7 @@
 mod clock;
 mod error;
 mod home;
+mod input;
 mod link;
 mod reader;
 mod replay;
