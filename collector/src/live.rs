@@ -1,6 +1,7 @@
 //! Live: the kernel side as configured, attached and ready to drain.
 
 use std::{
+    collections::BTreeSet,
     fmt::Write as _,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -8,16 +9,21 @@ use std::{
 
 use model::Window;
 
+mod hotplug;
+
+pub use hotplug::Hotplug;
+
 use crate::{
     act::Enforcer,
     clock::boot_ns,
     config::{Config, Mode, XdpChoice},
     kernel::{
-        AttachOptions, Attached, Blocklist, GuardHook, InterfaceName, Kernel, KernelOptions,
-        TcHook, XdpPreference, memory_bytes,
+        AttachOptions, Attached, Blocklist, GuardHook, InterfaceSelection, InterfaceWatch, Kernel,
+        KernelOptions, TcHook, XdpPreference, leftovers, memory_bytes, unpin_since,
     },
     pipeline::{Act, Drain, Observe},
 };
+use hotplug::Follower;
 
 /// A loaded kernel side, shared between the drain and whoever asks.
 #[derive(Debug)]
@@ -25,32 +31,91 @@ pub struct Live {
     kernel: Arc<Mutex<Kernel>>,
     blocklist: Blocklist,
     options: KernelOptions,
+    mode: Mode,
+    attach: AttachOptions,
+    /// Knows the interfaces attached from the start; taken by [`Self::follow`].
+    watch: Option<InterfaceWatch>,
+    own: BTreeSet<IpAddr>,
 }
 
 impl Live {
-    /// Loads the programs and attaches them to every configured interface of the calling thread's
-    /// network namespace.
+    /// Loads the programs and attaches them to every configured interface that the calling
+    /// thread's network namespace has.
     ///
     /// # Errors
-    /// No interface is configured or one is not there; a capability, BTF or bpffs is missing.
-    /// Nothing stays attached then.
+    /// No interface is configured, a named one is not there or no one matches; a capability, BTF
+    /// or bpffs is missing. Nothing stays attached then.
     pub fn open(config: &Config) -> anyhow::Result<Self> {
-        let interfaces = config.require_interfaces()?;
+        let patterns = config.require_interfaces()?;
+        let selection = InterfaceSelection::new(patterns.iter().cloned());
+        selection.resolve()?;
+        // From here on: what comes while the programs are loaded is attached by `follow`.
+        let watch = InterfaceWatch::new(selection)?;
+        anyhow::ensure!(
+            !watch.known().is_empty(),
+            "no interface matches `{}`; `ip -brief link` lists those of this network namespace",
+            patterns.join("`, `")
+        );
         let options = kernel_options(config);
+        let before = options.pin.as_deref().map(leftovers).transpose()?;
+        Self::start(config, options.clone(), watch).inspect_err(|_| {
+            // What is pinned would outlive this error. The error is what matters: a pin that
+            // cannot be removed is told of by `weir doctor`.
+            if let (Some(bpffs), Some(before)) = (&options.pin, &before) {
+                let _ = unpin_since(bpffs, before);
+            }
+        })
+    }
+
+    fn start(
+        config: &Config,
+        options: KernelOptions,
+        watch: InterfaceWatch,
+    ) -> anyhow::Result<Self> {
         let mut kernel = Kernel::load(&options)?;
         let attach = AttachOptions { xdp: xdp_preference(config), ..AttachOptions::default() };
-        for name in interfaces {
-            let attached = kernel.attach(&InterfaceName::new(name)?, attach)?;
-            tracing::info!(interface = %attached.interface, guard = ?attached.guard, "attached");
-        }
         let blocklist = kernel.blocklist();
-        for address in own_addresses()? {
+        let own: BTreeSet<IpAddr> = own_addresses()?.into_iter().collect();
+        for &address in &own {
             blocklist.allow(address.into())?;
         }
         for &prefix in config.allow() {
             blocklist.allow(prefix)?;
         }
-        Ok(Self { kernel: Arc::new(Mutex::new(kernel)), blocklist, options })
+        for interface in watch.known().keys() {
+            let attached = kernel.attach(interface, attach)?;
+            tracing::info!(interface = %attached.interface, guard = ?attached.guard, "attached");
+        }
+        Ok(Self {
+            kernel: Arc::new(Mutex::new(kernel)),
+            blocklist,
+            options,
+            mode: config.policy.mode,
+            attach,
+            watch: Some(watch),
+            own,
+        })
+    }
+
+    /// Attaches matching interfaces that come from now on, and lets go of those that vanish;
+    /// `tell` gets a line for each. `None` where it is followed already.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn follow(
+        &mut self,
+        tell: impl Fn(&str) + Send + 'static,
+    ) -> std::io::Result<Option<Hotplug>> {
+        let Some(watch) = self.watch.take() else { return Ok(None) };
+        let follower = Follower {
+            kernel: Arc::clone(&self.kernel),
+            blocklist: self.blocklist.clone(),
+            watch,
+            options: self.attach,
+            mode: self.mode,
+            own: self.own.clone(),
+        };
+        Hotplug::start(follower, tell).map(Some)
     }
 
     /// What a pipeline drains.
@@ -98,7 +163,7 @@ impl Live {
     pub fn describe(&self) -> String {
         let mut text = String::new();
         for attached in self.attached() {
-            let _ = writeln!(text, "{}", describe(&attached));
+            let _ = writeln!(text, "{}", describe(&attached, self.mode));
         }
         let _ = write!(
             text,
@@ -114,12 +179,18 @@ impl Live {
 
 /// An attached interface as a person reads it.
 #[must_use]
-pub fn describe(attached: &Attached) -> String {
+pub fn describe(attached: &Attached, mode: Mode) -> String {
     let tc = match attached.tc {
         TcHook::Tcx => "TCX",
         TcHook::Clsact => "clsact",
     };
-    format!("{}: flows at {tc}, guard at {}", attached.interface, guard_name(&attached.guard))
+    let mode = match mode {
+        Mode::Observe => "observe",
+        Mode::Shadow => "shadow",
+        Mode::Enforce => "enforce",
+    };
+    let guard = guard_name(&attached.guard);
+    format!("{}: {mode}, flows at {tc}, guard at {guard}", attached.interface)
 }
 
 /// Where a guard sits, as a person reads it.
@@ -130,7 +201,7 @@ pub fn guard_name(guard: &GuardHook) -> String {
         GuardHook::XdpGeneric => "XDP (generic)".to_owned(),
         GuardHook::TcIngress { reason } if reason.is_empty() => "TC ingress".to_owned(),
         GuardHook::TcIngress { reason } => format!("TC ingress, for {reason}"),
-        GuardHook::Off => "nowhere".to_owned(),
+        GuardHook::Off => "no hook".to_owned(),
     }
 }
 

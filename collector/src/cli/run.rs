@@ -1,14 +1,17 @@
 //! `weir run`: score live, and block as far as the mode allows.
 
-use std::process::ExitCode;
+use std::{fmt::Write as _, process::ExitCode};
 
 use clap::Args;
 use flows_common::Direction;
 
 use super::{Layers, Overrides, show};
 use crate::{
+    clock::boot_ns,
+    config::{Config, Mode},
     detector::Detector,
     event::Event,
+    kernel::{Attached, GuardHook},
     live::{Live, own_addresses},
     pipeline::Pipeline,
     policy::Policy,
@@ -53,10 +56,17 @@ impl RunArgs {
             sinks.push(Box::new(JsonLines::open(path)?));
         }
         let signals = Signals::listen()?;
-        let live = Live::open(&config)?;
-        if !self.json {
+        let mut live = Live::open(&config)?;
+        let json = self.json;
+        if !json {
             println!("{}", live.describe());
         }
+        let hotplug =
+            live.follow(
+                move |line| {
+                    if json { eprintln!("weir: {line}") } else { println!("{line}") }
+                },
+            )?;
 
         let detector = Detector::new(model, ::model::Context::default());
         let policy = Policy::new(config.policy.clone(), own_addresses()?);
@@ -69,23 +79,50 @@ impl RunArgs {
             sinks,
         )?;
         signals.wait(self.length.map(Into::into), || pipeline.has_failed());
-        pipeline.stop()?;
-        if !self.json {
-            println!("{}", closing_words(&live)?);
+        let drained = pipeline.stop();
+        if let Some(hotplug) = hotplug {
+            hotplug.stop()?;
+        }
+        drained?;
+        if !json {
+            println!("{}", closing_words(&live, &config)?);
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
 /// What still stands in the kernel when the collector goes.
-fn closing_words(live: &Live) -> anyhow::Result<String> {
-    let entries = live.blocklist().list()?.len();
+fn closing_words(live: &Live, config: &Config) -> anyhow::Result<String> {
+    if config.policy.mode == Mode::Observe {
+        return Ok("stopped; nothing was blocked, for the mode is observe".to_owned());
+    }
+    let now_ns = boot_ns();
+    let blocks =
+        live.blocklist().list()?.iter().filter(|one| one.entry.expires_ns > now_ns).count();
     let dropped: u64 = Direction::ALL
         .iter()
         .map(|&way| live.blocklist().ledger(way).map(|ledger| ledger.dropped))
         .sum::<Result<_, _>>()?;
-    Ok(format!(
-        "stopped; the guard dropped {dropped} frames, and {entries} entries stand until their leases run \
-         out"
-    ))
+    // Only XDP links are pinned.
+    let stays = |attached: &Attached| {
+        config.guard.persist
+            && matches!(attached.guard, GuardHook::XdpNative | GuardHook::XdpGeneric)
+    };
+    let (staying, going): (Vec<_>, Vec<_>) = live.attached().into_iter().partition(stays);
+    let names = |of: &[Attached]| {
+        of.iter().map(|one| one.interface.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let mut words = format!("stopped; the guard dropped {dropped} frames");
+    if !staying.is_empty() {
+        let _ = write!(
+            words,
+            "; {blocks} blocks stay in force on {} until their leases run out (`weir blocks` \
+             lists them)",
+            names(&staying)
+        );
+    }
+    if !going.is_empty() {
+        let _ = write!(words, "; none is in force on {} any more", names(&going));
+    }
+    Ok(words)
 }

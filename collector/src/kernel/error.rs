@@ -59,7 +59,7 @@ pub enum KernelError {
         expected: String,
     },
     /// Something else of weir's holds the pins.
-    #[error("another weir holds the pins at `{}`; stop it first, or give this one another `pin` path", path.display())]
+    #[error("another weir holds the pins at `{}`; stop it first, or give this one another BPF filesystem (`guard.bpffs`)", path.display())]
     PinsHeld {
         /// Where the pins are.
         path: PathBuf,

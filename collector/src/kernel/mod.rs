@@ -42,7 +42,7 @@ pub use error::KernelError;
 pub use interfaces::{InterfaceChange, InterfaceName, InterfaceSelection, InterfaceWatch};
 pub use object::OBJECT;
 pub use orphan::{Orphan, orphans};
-pub use pin::{Leftovers, is_bpffs, leftovers, mount_bpffs, unpin_all};
+pub use pin::{Leftovers, is_bpffs, leftovers, mount_bpffs, unpin_all, unpin_since};
 pub use probe::{Finding, Severity, probe};
 pub use shards::{capacity_per_cpu, guard_bytes, memory_bytes};
 pub use syscall::{TestRun, boot_ns};

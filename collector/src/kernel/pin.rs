@@ -234,6 +234,26 @@ pub fn unpin_all(bpffs: &Path) -> Result<Vec<PathBuf>, KernelError> {
     Ok(removed)
 }
 
+/// Removes the pins that were not there before: what a start that failed half-way made.
+///
+/// # Errors
+/// [`KernelError::PinsHeld`] while a weir runs on them.
+pub fn unpin_since(bpffs: &Path, before: &Leftovers) -> Result<(), KernelError> {
+    let root = root(bpffs);
+    if !root.is_dir() {
+        return Ok(());
+    }
+    let _lock = lock(&root)?;
+    for pin in list(&root)?.iter().filter(|pin| !before.pins.contains(pin)) {
+        fs::remove_file(pin).map_err(failed("remove", pin))?;
+    }
+    if before.pins.is_empty() {
+        fs::remove_dir(&root).map_err(failed("remove", &root))?;
+        let _ = fs::remove_dir(bpffs.join("weir"));
+    }
+    Ok(())
+}
+
 /// Mounts a BPF filesystem unless there is one; tells whether it did.
 pub fn mount_bpffs(path: &Path) -> Result<bool, KernelError> {
     if is_bpffs(path) {
