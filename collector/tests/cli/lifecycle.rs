@@ -1,0 +1,69 @@
+//! `weir run` from its start to its end, and what it says on the way.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::support::{Bench, assert_one_line, told};
+
+#[test]
+fn blocks_stay_after_the_end_until_they_are_detached() {
+    let Some(bench) = Bench::new() else { return };
+    let model = bench.model();
+    let events = bench.path("events.jsonl");
+    let words = [
+        "run", "-i", "eth0", "--model", &model, "--mode", "enforce", "--window", "10s", "--events",
+        &events,
+    ];
+    let mut weir = bench.start(&words);
+    weir.line("eth0: enforce, flows at TCX, guard at XDP (native)");
+    weir.line("tables: ");
+    assert_one_line(&bench.output(&words), &["another weir holds the pins", "stop it first"]);
+    assert_one_line(&bench.output(&["detach"]), &["another weir holds the pins"]);
+    told(&bench.output(&["block", "203.0.113.9", "--for", "10m"]));
+
+    assert_eq!(weir.terminate(), Some(0));
+    weir.line("1 blocks stay in force on eth0 until their leases run out");
+    // Ten seconds had not passed: the one window is the last one, drained on the way out.
+    let written = fs::read_to_string(&events).unwrap();
+    let kinds: Vec<Value> =
+        written.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(kinds.iter().filter(|event| event["event"] == "window").count(), 1, "{written}");
+
+    let listed = told(&bench.output(&["blocks"]));
+    assert!(listed.contains("203.0.113.9  drop"), "{listed}");
+    assert!(bench.attached().iter().any(|line| line.contains("eth0")), "the guard is off");
+    let doctor = bench.output(&["doctor", "--json", "-i", "eth0", "--model", &model]);
+    let findings: Vec<Value> = serde_json::from_str(&told(&doctor)).expect("JSON");
+    let found = |subject: &str| {
+        let of = findings.iter().find(|one| one["subject"] == subject).expect(subject);
+        (of["state"].as_str().unwrap(), of["found"].as_str().unwrap())
+    };
+    assert!(found("pins").1.contains("in force on 1 interfaces"), "{findings:?}");
+    assert_eq!(found("interfaces"), ("ok", "eth0"));
+    assert_eq!(found("model").0, "ok");
+
+    let detached = told(&bench.output(&["detach"]));
+    assert!(detached.contains("the guard is off eth0 and 1 blocks are gone"), "{detached}");
+    bench.assert_nothing_is_left();
+}
+
+#[test]
+fn interfaces_that_match_are_followed_as_they_come_and_go() {
+    let Some(bench) = Bench::new() else { return };
+    let model = bench.model();
+    let ip = |words: &[&str]| told(&bench.run(bench.command("ip", words)));
+    let mut weir = bench.start(&["run", "-i", "eth*", "--model", &model]);
+    weir.line("eth0: observe, flows at TCX, guard at no hook");
+    weir.line("tables: ");
+    ip(&["link", "add", "eth7", "type", "veth", "peer", "name", "other7"]);
+    weir.line("eth7: observe, flows at TCX");
+    assert!(bench.attached().iter().any(|line| line.contains("eth7")));
+    ip(&["link", "set", "other7", "name", "eth8"]);
+    weir.line("eth8: observe");
+    ip(&["link", "del", "eth7"]);
+    weir.line("gone; waiting for it to come back");
+    weir.line("gone; waiting for it to come back");
+    assert_eq!(weir.terminate(), Some(0));
+    bench.assert_nothing_is_left();
+}

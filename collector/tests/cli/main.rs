@@ -1,0 +1,6 @@
+//! The `weir` command as it is built, in the protected host of a lab.
+
+mod bad_input;
+mod by_hand;
+mod lifecycle;
+mod support;
