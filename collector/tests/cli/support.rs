@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use aya::programs::{SchedClassifier, TcAttachType};
 use collector::kernel::{leftovers, mount_bpffs, unpin_all};
 use lab::{Lab, Topology};
 use linfa::ParamGuard as _;
@@ -104,12 +105,14 @@ impl Bench {
         path
     }
 
-    /// What of weir is attached in the protected host.
+    /// What is attached to the protected host's interfaces.
     pub(crate) fn attached(&self) -> Vec<String> {
         let shown = self.run(self.command("bpftool", &["net", "show"]));
         let shown = String::from_utf8(shown.stdout).expect("text");
-        let own = |line: &&str| line.contains("eth") && !line.trim_end().ends_with(':');
-        shown.lines().filter(own).map(str::to_owned).collect()
+        let mut attached: Vec<String> =
+            shown.lines().filter(|line| line.starts_with("eth")).map(str::to_owned).collect();
+        attached.extend(self.lab.enter(self.lab.host(), tcx).unwrap());
+        attached
     }
 
     #[track_caller]
@@ -198,6 +201,21 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The programs in TCX links of the calling thread's network namespace, which not every bpftool
+/// knows of.
+fn tcx() -> Vec<String> {
+    let interfaces = nix::net::if_::if_nameindex().expect("interfaces");
+    let mut attached = Vec::new();
+    for name in interfaces.iter().filter_map(|one| one.name().to_str().ok()) {
+        for end in [TcAttachType::Ingress, TcAttachType::Egress] {
+            let (_, programs) = SchedClassifier::query_tcx(name, end).expect("a list");
+            let programs = programs.iter().filter_map(|program| program.name_as_str());
+            attached.extend(programs.map(|program| format!("{name} {program}")));
+        }
+    }
+    attached
 }
 
 fn detector(schema: SchemaId) -> DetectorModel {
