@@ -306,3 +306,175 @@ impl BlockStats {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::cell::Cell;
+
+    use super::*;
+    use crate::parse::Address;
+
+    const NOW: u64 = 1_000_000_000_000;
+    const REMOTE: Address = Address::of_v4([198, 51, 100, 7]);
+
+    /// Two entries at most, and other CPUs that win the race for a rate a few times.
+    #[derive(Default)]
+    struct Fake {
+        exact: Option<BlockEntry>,
+        prefix: Option<BlockEntry>,
+        allowed: bool,
+        arrival_ns: Cell<u64>,
+        races_lost: Cell<u32>,
+        clock_reads: Cell<u32>,
+    }
+
+    impl Tables for Fake {
+        type Entry = BlockEntry;
+
+        fn exact(&self, _remote: &Address) -> Option<BlockEntry> {
+            self.exact
+        }
+
+        fn prefix(&self, _remote: &Address) -> Option<BlockEntry> {
+            self.prefix
+        }
+
+        fn allowed(&self, _remote: &Address) -> bool {
+            self.allowed
+        }
+
+        fn recent_ns(&self) -> u64 {
+            NOW - RECENT_NS
+        }
+
+        fn now_ns(&self) -> u64 {
+            self.clock_reads.set(self.clock_reads.get() + 1);
+            NOW
+        }
+
+        fn lease(&self, entry: BlockEntry) -> Lease {
+            Lease::of(&entry)
+        }
+
+        fn rate(&self, entry: BlockEntry) -> Rate {
+            Rate { packet_cost_ns: entry.packet_cost_ns, burst_ns: entry.burst_ns }
+        }
+
+        fn arrival_ns(&self, _entry: BlockEntry) -> u64 {
+            self.arrival_ns.get()
+        }
+
+        fn advance(&self, _entry: BlockEntry, _expected_ns: u64, arrival_ns: u64) -> bool {
+            if self.races_lost.get() > 0 {
+                self.races_lost.set(self.races_lost.get() - 1);
+                return false;
+            }
+            self.arrival_ns.set(arrival_ns);
+            true
+        }
+    }
+
+    fn entry(action: Action, expires_ns: u64) -> Option<BlockEntry> {
+        Some(BlockEntry { action: action.code(), expires_ns, slot: 3, ..BlockEntry::default() })
+    }
+
+    fn cause(tables: &Fake) -> Cause {
+        rule(tables, &REMOTE).cause
+    }
+
+    #[test]
+    fn who_is_on_no_list_passes_and_costs_no_clock() {
+        let tables = Fake::default();
+        assert_eq!(rule(&tables, &REMOTE), Ruling::NO_ENTRY);
+        assert_eq!(tables.clock_reads.get(), 0);
+    }
+
+    #[test]
+    fn a_lease_is_exact_to_the_nanosecond_and_reads_the_clock_only_near_its_end() {
+        for (expires_ns, wanted, reads) in [
+            (NOW - 1, Cause::Expired, 1),
+            (NOW, Cause::Expired, 1),
+            (NOW + 1, Cause::Blocked, 0),
+            (NOW + 60_000_000_000, Cause::Blocked, 0),
+        ] {
+            let tables = Fake { exact: entry(Action::Drop, expires_ns), ..Fake::default() };
+            assert_eq!((cause(&tables), tables.clock_reads.get()), (wanted, reads), "{expires_ns}");
+        }
+    }
+
+    #[test]
+    fn the_address_goes_before_the_prefix_unless_its_lease_is_over() {
+        let later = NOW + 60_000_000_000;
+        let prefix = entry(Action::Drop, later);
+        let tables = Fake { exact: entry(Action::Shadow, later), prefix, ..Fake::default() };
+        assert_eq!(cause(&tables), Cause::Shadow);
+        let tables = Fake { exact: entry(Action::Shadow, NOW), prefix, ..Fake::default() };
+        assert_eq!(cause(&tables), Cause::Blocked);
+    }
+
+    #[test]
+    fn allow_goes_before_everything_that_is_alive() {
+        let exact = entry(Action::Drop, NOW + 60_000_000_000);
+        assert_eq!(cause(&Fake { exact, allowed: true, ..Fake::default() }), Cause::Allowed);
+        let exact = entry(Action::Drop, NOW);
+        assert_eq!(cause(&Fake { exact, allowed: true, ..Fake::default() }), Cause::Expired);
+    }
+
+    #[test]
+    fn an_unknown_action_passes_and_is_counted() {
+        let exact = entry(Action::Drop, NOW + 60_000_000_000)
+            .map(|entry| BlockEntry { action: 99, ..entry });
+        let ruling = rule(&Fake { exact, ..Fake::default() }, &REMOTE);
+        assert_eq!((ruling.cause, ruling.verdict()), (Cause::Shadow, Verdict::Pass));
+    }
+
+    #[test]
+    fn a_rate_lets_its_burst_pass_and_then_one_packet_per_cost() {
+        let rate = Rate { packet_cost_ns: 100, burst_ns: 300 };
+        let mut arrival_ns = 0;
+        let mut passed = |now_ns| match conform(&rate, arrival_ns, now_ns) {
+            Some(next_ns) => {
+                arrival_ns = next_ns;
+                true
+            }
+            None => false,
+        };
+        assert_eq!((0..10).filter(|_| passed(1_000)).count(), 4);
+        assert!(!passed(1_099));
+        assert!(passed(1_100));
+        assert!(!passed(1_100));
+    }
+
+    #[test]
+    fn a_cpu_that_keeps_losing_the_race_finds_the_source_above_its_rate() {
+        let exact = entry(Action::RateLimit, NOW + 60_000_000_000);
+        let tables = Fake { exact, races_lost: Cell::new(2), ..Fake::default() };
+        assert_eq!(cause(&tables), Cause::BelowRate);
+        let tables = Fake { exact, races_lost: Cell::new(9), ..Fake::default() };
+        assert_eq!(cause(&tables), Cause::AboveRate);
+    }
+
+    #[test]
+    fn every_frame_is_counted_under_one_cause() {
+        let mut ledger = GuardLedger::default();
+        for cause in [
+            Cause::NoEntry,
+            Cause::Expired,
+            Cause::Allowed,
+            Cause::Blocked,
+            Cause::AboveRate,
+            Cause::BelowRate,
+            Cause::Shadow,
+        ] {
+            ledger.count(&Ruling { cause, slot: 0, now_ns: NOW }, 60);
+        }
+        let causes = ledger.passed
+            + ledger.expired
+            + ledger.allowed
+            + ledger.dropped
+            + ledger.below_rate
+            + ledger.shadowed;
+        assert_eq!((ledger.frames, causes, ledger.limited), (7, 7, 1));
+        assert_eq!(ledger.dropped_bytes, 120);
+    }
+}

@@ -44,7 +44,7 @@ pub(crate) fn ingress(ctx: &TcContext) -> i32 {
 #[inline(always)]
 pub(crate) fn ingress_guarded(ctx: &TcContext) -> i32 {
     match guard(ctx, Direction::Ingress) {
-        Verdict::Drop => TC_ACT_SHOT as i32,
+        Verdict::Drop => TC_ACT_SHOT,
         Verdict::Pass => ingress(ctx),
     }
 }
@@ -55,7 +55,7 @@ pub(crate) fn ingress_guarded(ctx: &TcContext) -> i32 {
 pub(crate) fn egress(ctx: &TcContext) -> i32 {
     let settings = maps::settings();
     if settings.guard_at_tc_egress != 0 && guard(ctx, Direction::Egress) == Verdict::Drop {
-        return TC_ACT_SHOT as i32;
+        return TC_ACT_SHOT;
     }
     account(ctx, &settings, Direction::Egress);
     NEXT
@@ -139,13 +139,12 @@ fn count_flow(
     now_ns: u64,
 ) -> Result<News, Loss> {
     let flows = FLOWS.get(table).ok_or(Loss::NoTable)?;
-    let flow = match flows.get_ptr_mut(key) {
-        Some(flow) => flow,
-        None => {
-            let flow = insert(flows, key).ok_or(Loss::TableFull)?;
-            ledger.flow_inserts += 1;
-            flow
-        }
+    let flow = if let Some(flow) = flows.get_ptr_mut(key) {
+        flow
+    } else {
+        let flow = insert(flows, key).ok_or(Loss::TableFull)?;
+        ledger.flow_inserts += 1;
+        flow
     };
     // SAFETY: an entry of this CPU's own table, alive until the program returns.
     Ok(update(unsafe { &mut *flow }, packet, direction, now_ns))
@@ -165,16 +164,15 @@ fn tell_peer(
         return;
     };
     let peer_key = PeerKey { address: key.remote };
-    let peer = match peers.get_ptr_mut(&peer_key) {
-        Some(peer) => peer,
-        None => {
-            let Some(peer) = insert(peers, &peer_key) else {
-                ledger.peer_full += 1;
-                return;
-            };
-            ledger.peer_inserts += 1;
-            peer
-        }
+    let peer = if let Some(peer) = peers.get_ptr_mut(peer_key) {
+        peer
+    } else {
+        let Some(peer) = insert(peers, &peer_key) else {
+            ledger.peer_full += 1;
+            return;
+        };
+        ledger.peer_inserts += 1;
+        peer
     };
     // SAFETY: an entry of this CPU's own table, alive until the program returns.
     note_peer(unsafe { &mut *peer }, key, news, direction, now_ns);

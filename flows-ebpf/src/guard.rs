@@ -149,7 +149,7 @@ fn own_call(entry: *mut BlockEntry) -> *mut BlockEntry {
     let same: *mut BlockEntry;
     // SAFETY: a move of a register to itself: no instruction at all would leave line information
     // that the kernel refuses.
-    unsafe { core::arch::asm!("{0} = {0}", inlateout(reg) entry => same, options(nomem, nostack)) };
+    unsafe { core::arch::asm!("{0} = {0}", inlateout(reg) entry => same, options(nostack)) };
     same
 }
 

@@ -9,6 +9,12 @@
 
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
+#![cfg_attr(
+    target_arch = "bpf",
+    expect(clippy::inline_always, reason = "a call costs a packet more than its callee"),
+    expect(clippy::needless_pass_by_value, reason = "the programs' signatures are aya's"),
+    expect(clippy::cast_possible_truncation, reason = "sizes, indices and codes of a few bits")
+)]
 
 #[cfg(target_arch = "bpf")]
 mod flows;

@@ -85,7 +85,7 @@ impl Blocklist {
         probe::require()?;
         let pins = PinnedMaps::open(bpffs)?;
         let maps = GuardMaps::pinned(&pins, Cpus::read()?.possible)?;
-        let slots = Slots::new(maps.stats_slots).from_the_top();
+        let slots = Slots::new(maps.stats_slots).top_first();
         let state = State::of(&maps, slots, Some(pins.into_turn()))?;
         Ok(Self { maps: Arc::new(maps), state: Arc::new(Mutex::new(state)) })
     }

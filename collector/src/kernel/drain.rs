@@ -119,7 +119,8 @@ impl Drain {
 struct Buffer<K, V> {
     keys: Vec<K>,
     values: Vec<V>,
-    order: Vec<u32>,
+    /// The rank of each key, and where it stands.
+    order: Vec<(Rank, u32)>,
 }
 
 impl<K, V> Default for Buffer<K, V> {
@@ -128,7 +129,7 @@ impl<K, V> Default for Buffer<K, V> {
     }
 }
 
-impl<K: aya::Pod + Ord, V: aya::Pod> Buffer<K, V> {
+impl<K: aya::Pod + Ranked, V: aya::Pod> Buffer<K, V> {
     /// Takes every entry out of one buffer's tables.
     fn take(&mut self, shards: &Shards, buffer: u32) -> Result<(), KernelError> {
         self.keys.clear();
@@ -141,20 +142,92 @@ impl<K: aya::Pod + Ord, V: aya::Pod> Buffer<K, V> {
     }
 
     /// One entry per key, keys ascending.
+    ///
+    /// Ranks are sorted, not keys that are compared byte by byte where they lie, nor pairs that
+    /// are 424 bytes to move.
     fn merge(&mut self, join: fn(&mut V, &V)) -> Vec<(K, V)> {
         let Self { keys, values, order } = self;
         order.clear();
-        order.extend(0..u32::try_from(keys.len()).unwrap_or(u32::MAX));
-        // Indices are sorted, for a pair of key and counters is 424 bytes to move.
-        order.sort_unstable_by_key(|&index| (keys[index as usize], index));
+        order.extend(keys.iter().map(Ranked::rank).zip(0_u32..));
+        order.sort_unstable_by(|(rank, one), (other_rank, other)| {
+            let by_key = || keys[*one as usize].cmp(&keys[*other as usize]);
+            rank.cmp(other_rank).then_with(by_key).then(one.cmp(other))
+        });
         let mut merged: Vec<(K, V)> = Vec::with_capacity(keys.len());
-        for &index in &*order {
-            let (key, value) = (keys[index as usize], values[index as usize]);
+        syscall::expect_large(merged.spare_capacity_mut());
+        for &(_, index) in &*order {
+            let (key, value) = (&keys[index as usize], &values[index as usize]);
             match merged.last_mut() {
-                Some((last, sum)) if *last == key => join(sum, &value),
-                _ => merged.push((key, value)),
+                Some((last, sum)) if last == key => join(sum, value),
+                _ => merged.push((*key, *value)),
             }
         }
         merged
+    }
+}
+
+/// The first parts of a key as numbers: two keys are in the order of their ranks, and where
+/// these are equal, in the order of the rest.
+type Rank = (u128, u128, u64);
+
+/// A key that has a rank.
+trait Ranked: Ord {
+    /// In the order of the key's own `Ord`.
+    fn rank(&self) -> Rank;
+}
+
+impl Ranked for FlowKey {
+    fn rank(&self) -> Rank {
+        let ends = u64::from(self.ifindex) << 32
+            | u64::from(self.local_port) << 16
+            | u64::from(self.remote_port);
+        (u128::from_be_bytes(self.local), u128::from_be_bytes(self.remote), ends)
+    }
+}
+
+impl Ranked for PeerKey {
+    fn rank(&self) -> Rank {
+        (u128::from_be_bytes(self.address), 0, 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(last: u8, packets: u64) -> (PeerKey, PeerCounters) {
+        let mut key = PeerKey::default();
+        key.address[15] = last;
+        (key, PeerCounters { syns: [packets, 0], ..PeerCounters::default() })
+    }
+
+    #[test]
+    fn what_two_cpus_counted_of_one_key_is_one_entry() {
+        let entries = [peer(1, 10), peer(2, 20), peer(1, 5), peer(3, 30), peer(2, 1)];
+        let (keys, values) = entries.into_iter().unzip();
+        let mut buffer = Buffer { keys, values, order: Vec::new() };
+        let merged = buffer.merge(PeerCounters::merge);
+        assert_eq!(merged, [peer(1, 15), peer(2, 21), peer(3, 30)]);
+    }
+
+    #[test]
+    fn ranks_are_in_the_order_of_the_keys() {
+        let key = FlowKey::default();
+        let mut keys = vec![key, FlowKey { outer_vlan: 1, ..key }, FlowKey { protocol: 6, ..key }];
+        for bit in 0..16 {
+            keys.push(FlowKey { local_port: 1 << bit, ..key });
+            keys.push(FlowKey { remote_port: 1 << bit, ..key });
+            keys.push(FlowKey { ifindex: 1 << (2 * bit), ..key });
+            let mut address = [0; 16];
+            address[bit] = 1;
+            keys.push(FlowKey { local: address, ..key });
+            keys.push(FlowKey { remote: address, ..key });
+        }
+        for one in &keys {
+            for other in &keys {
+                let by_rank = one.rank().cmp(&other.rank());
+                assert!(by_rank.is_eq() || by_rank == one.cmp(other), "{one:?} {other:?}");
+            }
+        }
     }
 }

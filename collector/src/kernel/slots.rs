@@ -20,7 +20,7 @@ impl Slots {
 
     /// Gives out the highest slots first: for who shares the array with another process, which
     /// gives out the lowest first.
-    pub(super) fn from_the_top(mut self) -> Self {
+    pub(super) fn top_first(mut self) -> Self {
         self.free.reverse();
         self
     }
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn who_shares_the_array_begins_at_its_other_end() {
-        assert_eq!(Slots::new(4).from_the_top().give(), 3);
+        assert_eq!(Slots::new(4).top_first().give(), 3);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::{
     ffi::CString,
     io,
+    mem::MaybeUninit,
     os::{
         fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
         unix::ffi::OsStrExt as _,
@@ -140,7 +141,7 @@ pub(super) fn update<K: Pod, V: Pod>(
 
 /// Reads one element, `None` where there is none.
 pub(super) fn lookup<K: Pod, V: Pod>(map: BorrowedFd<'_>, key: &K) -> io::Result<Option<V>> {
-    let mut value = std::mem::MaybeUninit::<V>::zeroed();
+    let mut value = MaybeUninit::<V>::zeroed();
     let request = ElementRequest::new(map, key, value.as_mut_ptr() as u64, 0);
     // SAFETY: key and value are alive; the caller's types are those of the map.
     match unsafe { bpf(command::MAP_LOOKUP_ELEM, &mut Attribute::of(&request)) } {
@@ -327,7 +328,10 @@ pub(super) fn read_batches<K: Pod, V: Pod>(
     let mut first = true;
     loop {
         keys.reserve(room);
-        values.reserve(room);
+        if values.capacity() - values.len() < room {
+            values.reserve(room);
+            expect_large(values.spare_capacity_mut());
+        }
         let request = BatchRequest {
             in_batch: if first { 0 } else { position.as_ptr() as u64 },
             out_batch: position.as_mut_ptr() as u64,
@@ -467,6 +471,21 @@ pub(super) fn membarrier() -> io::Result<()> {
     // SAFETY: no pointers.
     let result = unsafe { libc::syscall(libc::SYS_membarrier, GLOBAL, 0, 0) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Tells the kernel that memory just reserved will be filled from end to end, so that it comes
+/// in large pages: a drained window is tens of MB, and a fault for every 4 kB of it costs more
+/// than to fill it.
+pub(super) fn expect_large<T>(reserved: &mut [MaybeUninit<T>]) {
+    const PAGE: usize = 4_096;
+    const WORTHWHILE: usize = 4 << 20;
+    let start = (reserved.as_ptr() as usize).next_multiple_of(PAGE);
+    let end = reserved.as_ptr_range().end as usize / PAGE * PAGE;
+    if end.saturating_sub(start) >= WORTHWHILE {
+        // SAFETY: whole pages of memory of ours; advice changes no content. Where it is not
+        // taken, nothing is lost.
+        unsafe { libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_HUGEPAGE) };
+    }
 }
 
 /// Time now, in ns of `CLOCK_BOOTTIME`: the clock of leases and windows.
