@@ -9,7 +9,10 @@ use serde::Serialize;
 use super::{FAILED, Layers, Overrides, emit};
 use crate::{
     config::{Config, Mode},
-    kernel::{Finding, InterfaceSelection, Severity, guard_bytes, memory_bytes, orphans, probe},
+    kernel::{
+        Finding, InterfaceName, InterfaceSelection, Severity, guard_bytes, memory_bytes, orphans,
+        probe,
+    },
 };
 
 #[derive(Debug, Args)]
@@ -137,7 +140,7 @@ fn interfaces(config: &Config) -> Finding {
             missing(format!("none matches `{}`", config.interfaces.join("`, `")))
         }
         Ok(found) => {
-            let names: Vec<&str> = found.keys().map(|name| name.as_str()).collect();
+            let names: Vec<&str> = found.keys().map(InterfaceName::as_str).collect();
             good(subject, names.join(", "))
         }
         Err(error) => missing(error.to_string()),
