@@ -4,7 +4,7 @@
 #![allow(dead_code, clippy::allow_attributes, reason = "each test file uses its own part")]
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -13,11 +13,14 @@ use collector::{
     config::{Config, Mode, RawConfig},
     event::{AnomalyEvent, Event, ExpiredEvent, FailureEvent, WindowEvent},
     kernel::KernelError,
+    learner::Learner,
     live::Live,
+    pipeline::Pipeline,
     sink::{Sink, SinkError},
 };
 use lab::{Lab, Node, Scenario};
-use model::Window;
+use linfa::ParamGuard as _;
+use model::{Context, IsolationForest, ModelFile, Window};
 
 /// How often a condition is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -119,6 +122,27 @@ pub(crate) fn frames_at_rest(lab: &Lab, live: &Live, mut take: impl FnMut(&Windo
         thread::sleep(Duration::from_millis(50));
     }
     panic!("the lab's traffic does not come to rest")
+}
+
+/// Learns from what passes the interface for a time, and fits both models.
+#[track_caller]
+pub(crate) fn learn(live: &Live, window: Duration, length: Duration) -> (ModelFile, Context) {
+    let (done, learnt) = mpsc::channel();
+    let mut learner = Learner::default();
+    let until = Instant::now() + length;
+    let pipeline = Pipeline::feed(live.drain(), window, move |next| {
+        learner.take(&next.window)?;
+        if Instant::now() >= until {
+            let _ = done.send(std::mem::take(&mut learner));
+        }
+        Ok(())
+    })
+    .expect("threads");
+    let learner = learnt.recv_timeout(length + Duration::from_mins(1)).expect("a learner");
+    pipeline.stop().expect("the last window is drained");
+    println!("{:?}", learner.learnt());
+    let params = IsolationForest::params().check().expect("valid parameters");
+    learner.finish(&params, "2026-01-01T00:00:00Z").expect("enough rows")
 }
 
 /// Everything a pipeline told, shared between its sink and the test.
