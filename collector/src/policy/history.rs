@@ -28,6 +28,9 @@ struct Past {
 #[derive(Debug, Default)]
 pub(super) struct History {
     peers: BTreeMap<IpAddr, Past>,
+    /// The last answer of [`History::standing`] and its time, while it holds: within a window it
+    /// is asked for with each peer, and counting takes a pass over all.
+    standing: Option<(u64, usize)>,
 }
 
 impl History {
@@ -57,6 +60,10 @@ impl History {
     /// Remembers a block.
     pub(super) fn blocked(&mut self, peer: IpAddr, until_ns: u64) {
         let past = self.peers.entry(peer).or_default();
+        self.standing = self
+            .standing
+            .filter(|&(now_ns, _)| past.blocked_until_ns <= now_ns && now_ns < until_ns)
+            .map(|(now_ns, count)| (now_ns, count + 1));
         past.blocks = past.blocks.saturating_add(1);
         past.blocked_until_ns = until_ns;
         past.anomalous = 0;
@@ -64,14 +71,22 @@ impl History {
 
     /// Forgets that a block stands, as after its removal or a failure to make it.
     pub(super) fn unblocked(&mut self, peer: IpAddr) {
+        self.standing = None;
         if let Some(past) = self.peers.get_mut(&peer) {
             past.blocked_until_ns = 0;
         }
     }
 
     /// How many blocks stand.
-    pub(super) fn standing(&self, now_ns: u64) -> usize {
-        self.peers.values().filter(|past| past.blocked_until_ns > now_ns).count()
+    pub(super) fn standing(&mut self, now_ns: u64) -> usize {
+        if let Some((then_ns, count)) = self.standing
+            && then_ns == now_ns
+        {
+            return count;
+        }
+        let count = self.peers.values().filter(|past| past.blocked_until_ns > now_ns).count();
+        self.standing = Some((now_ns, count));
+        count
     }
 
     fn make_room(&mut self, peer: IpAddr) {
@@ -87,6 +102,7 @@ impl History {
         for (.., peer) in oldest {
             self.peers.remove(peer);
         }
+        self.standing = None;
     }
 }
 
@@ -126,5 +142,19 @@ mod tests {
             history.note(IpAddr::from(number.to_be_bytes()), 1 + u64::from(number), 3, 1);
         }
         assert!(history.is_blocked(PEER, 1));
+    }
+
+    #[test]
+    fn standing_blocks_are_counted_anew_only_where_they_may_have_changed() {
+        let other = IpAddr::from([192, 0, 2, 2]);
+        let mut history = History::default();
+        assert_eq!(history.standing(10), 0);
+        history.blocked(PEER, 20);
+        history.blocked(other, 30);
+        assert_eq!(history.standing(10), 2);
+        history.blocked(other, 40);
+        assert_eq!((history.standing(10), history.standing(25)), (2, 1));
+        history.unblocked(other);
+        assert_eq!((history.standing(25), history.standing(10)), (0, 1));
     }
 }
