@@ -18,6 +18,9 @@ use crate::{
 /// Seconds of its rate that a limited source may send at once.
 pub(crate) const BURST_S: u32 = 2;
 
+/// The reason that an entry made by hand carries: no decision has this number.
+pub(crate) const BY_HAND: u32 = u32::MAX;
+
 /// Makes and clears entries.
 #[derive(Debug)]
 pub struct Enforcer {
@@ -83,6 +86,10 @@ impl Act for Enforcer {
             let target = Target::address(address);
             let Some(entry) = self.blocklist.get(&target)? else { continue };
             if entry.expires_ns > now_ns {
+                // Its own renewals are due already; one by hand is not.
+                if entry.reason == BY_HAND {
+                    self.due.push(Reverse((entry.expires_ns, address)));
+                }
                 continue;
             }
             let stats = self.blocklist.stats(entry.slot)?;

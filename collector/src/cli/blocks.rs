@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{Layers, emit, table::table};
 use crate::{
-    act::BURST_S,
+    act::{BURST_S, BY_HAND},
     clock::{boot_ns, nanos},
     config::Config,
     kernel::{
@@ -27,8 +27,6 @@ const WIDEST_V4: u8 = 8;
 const WIDEST_V6: u8 = 19;
 /// The longest block by hand.
 const LONGEST: Duration = Duration::from_hours(24 * 365);
-/// The reason that an entry made by hand carries: no decision has this number.
-const BY_HAND: u32 = u32::MAX;
 /// The statistics slot that entries without one of their own share.
 const SHARED_SLOT: u32 = 0;
 

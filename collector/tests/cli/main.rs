@@ -2,5 +2,6 @@
 
 mod bad_input;
 mod by_hand;
+mod left_behind;
 mod lifecycle;
 mod support;
