@@ -9,6 +9,10 @@ use crate::{Direction, parse::Rejected};
 pub enum Loss {
     /// Not IP: counted by [`EtherClass`] instead.
     NotIp,
+    /// ICMPv6 that keeps the link itself going and cannot come from beyond it: neighbour discovery
+    /// with hop limit 255 (RFC 4861), multicast listener discovery with hop limit 1 (RFC 3810).
+    /// What ARP is to IPv4: everybody's, and nobody's flow.
+    LinkControl,
     /// The frame ends within the Ethernet header.
     TruncatedEthernet,
     /// The frame ends within a VLAN tag.
@@ -39,7 +43,7 @@ pub enum Loss {
 
 impl Loss {
     /// How many causes there are.
-    pub const COUNT: usize = 14;
+    pub const COUNT: usize = 15;
 
     /// Places in [`Ledger::losses`]: a power of two, so that a masked index needs no check.
     pub const SLOTS: usize = 16;
@@ -47,6 +51,7 @@ impl Loss {
     /// All causes, in the order of [`Ledger::losses`].
     pub const ALL: [Self; Self::COUNT] = [
         Self::NotIp,
+        Self::LinkControl,
         Self::TruncatedEthernet,
         Self::TruncatedVlan,
         Self::TooManyVlans,
@@ -89,6 +94,7 @@ impl Loss {
     pub const fn name(self) -> &'static str {
         match self {
             Self::NotIp => "not_ip",
+            Self::LinkControl => "link_control",
             Self::TruncatedEthernet => "truncated_ethernet",
             Self::TruncatedVlan => "truncated_vlan",
             Self::TooManyVlans => "too_many_vlans",

@@ -8,7 +8,7 @@ mod transport;
 
 use crate::{Direction, FlowKey, Loss};
 pub use network::{Address, Network, network, remote_address};
-use transport::Transport;
+use transport::{Transport, is_link_control};
 
 /// Headers are looked for in this many bytes from the start of the frame; an IPv6 extension
 /// chain that runs past it is [`Loss::TooManyExtensions`].
@@ -169,6 +169,9 @@ pub fn parse<B: Bytes + ?Sized>(bytes: &B, frame: &Frame) -> Result<Packet, Reje
     } else {
         transport::transport(bytes, internet.protocol, internet.payload_offset).map_err(reject)?
     };
+    if is_link_control(internet.protocol, transport.icmp_type, internet.ttl) {
+        return Err(reject(Loss::LinkControl));
+    }
 
     let untagged = (internet.payload_offset + transport.header) as u32;
     let headers = if frame.tag.is_some() { untagged + VLAN_TAG } else { untagged };

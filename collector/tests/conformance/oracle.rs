@@ -116,7 +116,9 @@ fn replayed(capture: &Path) -> (BTreeMap<Tuple, Counts>, u64) {
     let mut unfit = 0;
     for window in Replay::open(capture, ReplayOptions::default()).expect("a capture") {
         let window = window.expect("a whole capture");
-        unfit += window.ledger.lost() - window.ledger.losses[Loss::NotIp.index()];
+        unfit += window.ledger.lost()
+            - window.ledger.losses[Loss::NotIp.index()]
+            - window.ledger.losses[Loss::LinkControl.index()];
         for (key, flow) in &window.flows {
             for direction in Direction::ALL {
                 add(&mut counts, key, flow, direction);

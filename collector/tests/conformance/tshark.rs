@@ -54,11 +54,15 @@ pub(crate) struct Counts {
     pub(crate) flags: [u64; 8],
 }
 
+/// All but what weir counts as `link_control`, which is nobody's flow.
+const NO_LINK_CONTROL: &str = "!((icmpv6.type in {133..137} && ipv6.hlim == 255) || \
+                               (icmpv6.type in {130..132, 143} && ipv6.hlim == 1))";
+
 /// Counts a capture with tshark. Nothing is reassembled, and only what the outermost IP header
 /// carries counts: what is inside a tunnel, or quoted by an ICMP error, is payload.
 pub(crate) fn count(tshark: &Path, capture: &Path) -> BTreeMap<Tuple, Counts> {
     let mut command = Command::new(tshark);
-    command.args(["-n", "-r"]).arg(capture).args(["-T", "fields"]);
+    command.args(["-n", "-r"]).arg(capture).args(["-Y", NO_LINK_CONTROL, "-T", "fields"]);
     command.args(["-E", "separator=/t", "-E", "occurrence=a", "-E", "aggregator=|"]);
     for preference in ["ip.defragment:FALSE", "ipv6.defragment:FALSE"] {
         command.args(["-o", preference]);

@@ -95,6 +95,17 @@ fn icmp<B: Bytes + ?Sized>(
     })
 }
 
+/// Whether an ICMPv6 message is of the link itself; see [`Loss::LinkControl`].
+#[inline(always)]
+pub(super) fn is_link_control(protocol: u8, icmp_type: u8, hop_limit: u8) -> bool {
+    protocol == ICMPV6
+        && match icmp_type {
+            133..=137 => hop_limit == 255,
+            130..=132 | 143 => hop_limit == 1,
+            _ => false,
+        }
+}
+
 /// Destination unreachable, time exceeded, parameter problem (RFC 792).
 #[inline(always)]
 fn is_icmp_error(icmp_type: u8) -> bool {
