@@ -227,7 +227,7 @@ fn a_beacon_is_regular_whether_it_makes_new_flows_or_keeps_its_socket() {
             let key = FlowKey { protocol: UDP, ..key(1, 443, port) };
             last = context.observe(&window(end_s, vec![(key, flow)]));
         }
-        assert!((peer_value(&last, PeerFeature::StartIntervalMean) - 15.0).abs() < 1e-3);
+        assert!((peer_value(&last, PeerFeature::StartRate) - 1.0 / 15.0).abs() < 1e-3);
         let regularity = peer_value(&last, PeerFeature::StartRegularity);
         assert!(regularity > 0.7, "same socket: {same_socket}, regularity {regularity}");
     }

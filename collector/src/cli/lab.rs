@@ -83,7 +83,10 @@ fn up(scenario: &Scenario) -> anyhow::Result<()> {
         rows.push(vec![node.name.clone(), node.namespace.clone(), addresses.join(" ")]);
     }
     print!("{}", table(&rows));
-    println!("`ip netns exec {} bash` enters the host; Ctrl-C removes the lab", lab.host().namespace);
+    println!(
+        "`ip netns exec {} bash` enters the host; Ctrl-C removes the lab",
+        lab.host().namespace
+    );
     signals.wait(None, || false);
     lab.remove()?;
     Ok(())

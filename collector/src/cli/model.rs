@@ -2,8 +2,8 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Args, Subcommand};
 use ::model::DetectorModel;
+use clap::{Args, Subcommand};
 
 #[derive(Debug, Args)]
 pub(super) struct ModelArgs {
@@ -37,7 +37,8 @@ impl ModelArgs {
 fn describe(detector: &DetectorModel) -> String {
     let forest = detector.forest();
     let calibration = detector.calibration();
-    let mut rows = vec![["feature", "least", "1 %", "median", "99 %", "most"].map(str::to_owned).to_vec()];
+    let mut rows =
+        vec![["feature", "least", "1 %", "median", "99 %", "most"].map(str::to_owned).to_vec()];
     for (name, range) in detector.schema().features.iter().zip(detector.ranges()) {
         let mut row = vec![name.clone()];
         row.extend(

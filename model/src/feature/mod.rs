@@ -23,7 +23,7 @@ pub use scale::Scale;
 
 /// Raised whenever a formula changes while its name, unit and doc stay the same; a part of the
 /// schema's hash.
-pub const FORMULA_REVISION: u32 = 3;
+pub const FORMULA_REVISION: u32 = 4;
 
 /// One column of a feature table.
 pub trait Feature: Copy + Eq + std::fmt::Debug + Send + Sync + 'static {

@@ -191,9 +191,9 @@ feature_table! {
         ByteLogRatio600s, "byte_log_ratio_600s", Linear, "log2",
             "log2((egress bytes + 64) / (ingress bytes + 64)), each damped with 600 s.",
             |peer| damped_log_ratio(peer.damped(HalfLife::Long));
-        StartIntervalMean, "start_interval_mean", Log, "s",
-            "Mean interval between the starts of its flows (first packets, and first packets after 2 s of silence), the weight of an interval halving with every 8 further ones.",
-            |peer| peer.past.starts.mean_s();
+        StartRate, "start_rate", Log, "starts/s",
+            "One over the mean interval between the starts of its flows (first packets, and first packets after 2 s of silence), the weight of an interval halving with every 8 further ones; 0 until there are two.",
+            |peer| ratio(1.0, peer.past.starts.mean_s());
         StartRegularity, "start_regularity", Linear, "1",
             "max(0, 1 - variation) * w / (w + 4), with w the damped number of intervals: towards 1 for a beacon.",
             |peer| peer.past.starts.regularity();
