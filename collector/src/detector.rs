@@ -205,8 +205,6 @@ impl View {
         let highest = |wanted: fn(&Measure) -> bool| {
             self.0.iter().filter(|one| wanted(one)).map(|one| one.score).fold(0.0, f32::max)
         };
-        let locally_opened =
-            flows.iter().filter(|flow| flow.initiator == Direction::Egress).count();
         Evidence {
             address: address(peer.key.address),
             p_value: simes(&mut p_values),
@@ -219,7 +217,6 @@ impl View {
                 .iter()
                 .fold(0, |sum, way| u64::saturating_add(sum, way.packets)),
             verified: is_verified(flows),
-            locally_initiated: !flows.is_empty() && locally_opened * 2 >= flows.len(),
         }
     }
 }

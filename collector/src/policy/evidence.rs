@@ -55,6 +55,4 @@ pub struct Evidence {
     /// Most of what it sent belongs to TCP connections whose handshake it completed, so the
     /// address is not forged.
     pub verified: bool,
-    /// The local side opened at least half of its flows.
-    pub locally_initiated: bool,
 }

@@ -20,7 +20,6 @@ fn attacker(last: u8) -> Evidence {
         excess: 0.9,
         packets: 100,
         verified: true,
-        locally_initiated: false,
     }
 }
 
