@@ -86,6 +86,9 @@ impl Live {
             let attached = kernel.attach(interface, attach)?;
             tracing::info!(interface = %attached.interface, guard = ?attached.guard, "attached");
         }
+        // The hooks went in one after the other, so that what was counted meanwhile is half a
+        // picture, in which handshakes look unanswered: the watch begins here.
+        kernel.drain(boot_ns())?;
         Ok(Self {
             kernel: Arc::new(Mutex::new(kernel)),
             blocklist,

@@ -125,6 +125,9 @@ impl Attachment {
         pins: Option<&Pins>,
     ) -> Result<Self, KernelError> {
         let ifindex = interface.index()?;
+        // The last one to be attached is loaded first: verifying it takes some 100 ms, in which
+        // ingress alone would be counted.
+        classifier(object, TC_EGRESS)?;
         let (guard_hook, guard) = attach_guard(object, interface, ifindex, options.xdp, pins)?;
         let ingress_program = match guard_hook {
             GuardHook::TcIngress { .. } => TC_INGRESS_GUARDED,
