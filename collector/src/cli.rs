@@ -191,6 +191,21 @@ impl Overrides {
     }
 }
 
+/// An error and its causes in one line. Many errors name their cause in their own text; such a
+/// cause is not said twice.
+#[must_use]
+pub fn one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if line.is_empty() {
+            line = cause;
+        } else if !line.contains(&cause) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    line
+}
+
 /// Loads a model and makes sure that it is of this build's features.
 fn load_model(path: &Path) -> anyhow::Result<ModelFile> {
     let model = ModelFile::load(path)?;
@@ -272,6 +287,15 @@ fn prefix(text: &str) -> Result<ipnet::IpNet, String> {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+
+    #[test]
+    fn a_cause_that_an_error_names_itself_is_not_said_twice() {
+        let cause = std::io::Error::other("disk on fire");
+        let told = anyhow::Error::new(cause).context("cannot read x: disk on fire");
+        assert_eq!(super::one_line(&told), "cannot read x: disk on fire");
+        let untold = anyhow::anyhow!("disk on fire").context("cannot read x");
+        assert_eq!(super::one_line(&untold), "cannot read x: disk on fire");
+    }
 
     #[test]
     fn the_command_line_is_well_formed() {

@@ -13,6 +13,7 @@ pub use capture::record;
 pub use report::{Report, explain_reason};
 
 use crate::{
+    cli::one_line,
     config::{Config, Mode, RawConfig},
     kernel::KernelError,
 };
@@ -59,8 +60,8 @@ pub fn run(options: &DemoOptions, mut tell: impl FnMut(&str)) -> anyhow::Result<
     }
     match live::run(options, &mut tell) {
         Err(error) if is_unavailable(&error) => {
-            tell(&format!("not live: {error:#}; going on offline"));
-            offline::run(options, &format!("{error:#}"), &mut tell)
+            tell(&format!("not live: {}; going on offline", one_line(&error)));
+            offline::run(options, &one_line(&error), &mut tell)
         }
         outcome => outcome,
     }

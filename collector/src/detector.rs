@@ -11,7 +11,7 @@ use std::{
     ops::Range,
 };
 
-use flows_common::{Direction, TcpFlag};
+use flows_common::TcpFlag;
 use model::{
     Context, DetectorModel, Explanation, Feature, FeatureRange, FlowFeature, FlowRecord, ModelFile,
     PeerFeature, PeerRecord, Window, schema,

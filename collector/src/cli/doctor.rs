@@ -159,7 +159,7 @@ fn model(config: &Config) -> Finding {
         Err(error) => Finding {
             subject,
             severity: Severity::Missing,
-            found: format!("{error:#}"),
+            found: super::one_line(&error),
             remedy: "`weir learn` makes one".to_owned(),
         },
     }

@@ -4,6 +4,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 
 use super::{DrainedWindow, Outlet};
 use crate::{
+    cli::one_line,
     clock::boot_ns,
     detector::{Assessed, Detector},
     event::{AnomalyEvent, Deed, Event, ExpiredEvent, FailureEvent, WindowEvent},
@@ -116,7 +117,7 @@ pub(super) fn decide(
 }
 
 fn failure(what: &'static str, error: &anyhow::Error) -> Event {
-    Event::Failure(FailureEvent { what, error: format!("{error:#}") })
+    Event::Failure(FailureEvent { what, error: one_line(error) })
 }
 
 /// Hands each event to every sink. A sink that fails is reported once and left out from then on:

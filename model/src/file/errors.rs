@@ -38,7 +38,7 @@ pub enum ModelFileError {
 #[non_exhaustive]
 pub enum ModelFormatError {
     /// The bytes do not begin as a model file does.
-    #[error("it is not a weir model: name a file that `weir train` wrote")]
+    #[error("it is not a weir model: name a file that `weir learn` wrote")]
     NotAModel,
     /// The seal at the end is missing.
     #[error("it is truncated, the seal at its end is missing: copy it again, or train again")]
