@@ -30,7 +30,7 @@ const LEARN: Duration = Duration::from_secs(40);
 /// Windows of benign traffic alone, under enforcement, and between two rounds.
 const QUIET_WINDOWS: usize = 6;
 /// How long a stage that has stopped moving is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Attacks that send so little at a time that they run beside all others.
 const STEALTHY: [&str; 3] = ["beaconing", "beaconing-v6", "slow-scan"];
@@ -124,7 +124,7 @@ fn each_attack_is_answered_and_nobody_else_is() {
         .filter(|anomaly| anomaly.deed.made_entry())
         .map(|anomaly| anomaly.peer)
         .collect();
-    let real: BTreeSet<IpAddr> = truths.iter().filter_map(|truth| real_source(truth)).collect();
+    let real: BTreeSet<IpAddr> = truths.iter().filter_map(real_source).collect();
     let others: Vec<&IpAddr> = entries.difference(&real).collect();
     let misses: Vec<&str> = truths
         .iter()
@@ -195,7 +195,7 @@ fn describe(truth: &AttackTruth, anomalies: &[AnomalyEvent], blocklist: &Blockli
         anomalies.iter().filter(|one| truth.sources.contains(one.peer)).collect();
     let entry = its.iter().find(|one| one.deed.made_entry());
     let refusals: BTreeSet<&str> =
-        its.iter().filter_map(|one| one.refusal.map(|refusal| refusal.text())).collect();
+        its.iter().filter_map(|one| one.refusal.map(collector::policy::Refusal::text)).collect();
     let Some(shown) = entry.or(its.first()) else {
         return format!("{:<21} not anomalous; sent {:?}", truth.name, truth.sent);
     };

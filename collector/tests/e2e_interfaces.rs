@@ -152,8 +152,8 @@ fn flows_and_blocks_hold_on_two_interfaces() {
 }
 
 fn add(segments: &mut [u64; 2], window: &Window) {
-    for way in 0..2 {
-        segments[way] += window.ledger.segments[way];
+    for (sum, seen) in segments.iter_mut().zip(window.ledger.segments) {
+        *sum += seen;
     }
 }
 

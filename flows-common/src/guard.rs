@@ -374,6 +374,7 @@ mod tests {
         }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "as a table holds it")]
     fn entry(action: Action, expires_ns: u64) -> Option<BlockEntry> {
         Some(BlockEntry { action: action.code(), expires_ns, slot: 3, ..BlockEntry::default() })
     }
