@@ -94,7 +94,7 @@ fn under_attack(lab: &Lab, live: &Live, scenario: &Scenario, tally: &Tally) -> u
         .map(|attack| lab.start_attack(attack).expect("an attack"))
         .collect();
     wait_for("enough windows", Duration::from_secs(90), || {
-        assert!(!pipeline.has_failed(), "{:?}", pipeline);
+        assert!(!pipeline.has_failed(), "{pipeline:?}");
         (tally.sums().windows >= WINDOWS).then_some(())
     });
     let sent = running

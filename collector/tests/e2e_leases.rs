@@ -24,7 +24,7 @@ use support::{interface_frames, lab_or_skip, learn, open_or_skip, scenario, wait
 
 const WINDOW: Duration = Duration::from_millis(250);
 const LEARN: Duration = Duration::from_secs(15);
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// The port that the flood goes to, and a socket of the host listens on.
 const PORT: u16 = 7_777;
 /// Frames that come in while a socket gets nothing: the block holds.
@@ -165,12 +165,12 @@ impl Stage {
     fn weir(&self, mode: &str, ttl: Duration) -> Weir {
         let config = format!(
             "[capture]\ninterfaces = [\"eth0\"]\nwindow = \"{}ms\"\n[tables]\nblocks = 4096\n\
-             [model]\npath = {:?}\n[policy]\nmode = {mode:?}\nttl = \"{}s\"\nunverified = \"drop\"\n\
-             [guard]\nbpffs = {:?}\n",
+             [model]\npath = \"{}\"\n[policy]\nmode = {mode:?}\nttl = \"{}s\"\nunverified = \"drop\"\n\
+             [guard]\nbpffs = \"{}\"\n",
             WINDOW.as_millis(),
-            self.model,
+            self.model.display(),
             ttl.as_secs(),
-            self.bpffs.0,
+            self.bpffs.0.display(),
         );
         let path = self.folder.path().join("weir.toml");
         std::fs::write(&path, config).expect("a configuration");
