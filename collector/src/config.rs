@@ -125,12 +125,17 @@ impl RawConfig {
         let policy = &self.policy;
         for (key, value) in [
             ("policy.false_discovery_rate", policy.false_discovery_rate),
+            ("policy.alert_margin", policy.alert_margin),
             ("policy.margin", policy.margin),
             ("policy.decisive_margin", policy.decisive_margin),
         ] {
             if !(0.0..1.0).contains(&value) {
                 return Err(bound(key, "at least 0 and below 1".into(), value));
             }
+        }
+        if policy.margin < policy.alert_margin {
+            let least = format!("at least `policy.alert_margin` ({})", policy.alert_margin);
+            return Err(bound("policy.margin", least, policy.margin));
         }
         if policy.decisive_margin < policy.margin {
             let least = format!("at least `policy.margin` ({})", policy.margin);

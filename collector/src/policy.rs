@@ -30,7 +30,9 @@ pub struct PolicyConfig {
     pub mode: Mode,
     /// Benjamini–Hochberg's rate, in [0, 1).
     pub false_discovery_rate: f64,
-    /// Excess needed to count, in [0, 1).
+    /// Excess needed to be reported, in [0, 1).
+    pub alert_margin: f64,
+    /// Excess needed to be acted on, at least `alert_margin`.
     pub margin: f64,
     /// Excess at which one window is enough, at least `margin`.
     pub decisive_margin: f64,
@@ -62,6 +64,7 @@ impl PolicyConfig {
         Self {
             mode: raw.mode,
             false_discovery_rate: raw.false_discovery_rate,
+            alert_margin: raw.alert_margin,
             margin: raw.margin,
             decisive_margin: raw.decisive_margin,
             windows: raw.windows,
@@ -89,6 +92,8 @@ pub enum Refusal {
     NoHost,
     /// An allowed prefix holds it.
     Allowed,
+    /// Anomalous, but not by enough to act on.
+    BelowMargin,
     /// Not enough anomalous windows yet.
     TooFewWindows,
     /// Too few packets to go by.
@@ -105,10 +110,11 @@ pub enum Refusal {
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::OwnAddress,
         Self::NoHost,
         Self::Allowed,
+        Self::BelowMargin,
         Self::TooFewWindows,
         Self::TooFewPackets,
         Self::ForgedSources,
@@ -124,6 +130,7 @@ impl Refusal {
             Self::OwnAddress => "one of this host's own addresses",
             Self::NoHost => "a link-local, multicast or broadcast address",
             Self::Allowed => "on the allowlist",
+            Self::BelowMargin => "anomalous, but not by enough to act on",
             Self::TooFewWindows => "not anomalous in enough windows yet",
             Self::TooFewPackets => "too few packets to go by",
             Self::ForgedSources => "one of many unverified sources at once: likely forged",
@@ -200,13 +207,15 @@ impl Policy {
         };
         evidence.retain(|peer| {
             peer.p_value <= largest
-                && peer.excess >= self.config.margin
+                && peer.excess >= self.config.alert_margin
                 && !self.history.is_blocked(peer.address, now_ns)
         });
         evidence.sort_unstable_by(|a, b| {
             a.p_value.total_cmp(&b.p_value).then(a.address.cmp(&b.address))
         });
-        let unverified = evidence.iter().filter(|peer| !peer.verified).count();
+        let margin = self.config.margin;
+        let unverified =
+            evidence.iter().filter(|peer| !peer.verified && peer.excess >= margin).count();
         let forged = unverified > self.config.max_unverified_sources as usize;
         evidence
             .into_iter()
@@ -224,6 +233,9 @@ impl Policy {
 
     fn decide_one(&mut self, peer: &Evidence, now_ns: u64, lossy: bool, forged: bool) -> Outcome {
         let config = &self.config;
+        if peer.excess < config.margin {
+            return Outcome::Refused(Refusal::BelowMargin);
+        }
         let (windows, packets) =
             self.history.note(peer.address, self.window, config.of_windows, peer.packets);
         let decisive = peer.excess >= config.decisive_margin;

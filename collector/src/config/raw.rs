@@ -102,8 +102,10 @@ pub struct RawPolicy {
     pub mode: Mode,
     /// Share of the peers called anomalous in a window that may be benign (Benjamini–Hochberg).
     pub false_discovery_rate: f64,
-    /// How far above the highest calibration score a peer must score to be acted on, as a share
+    /// How far above the highest calibration score a peer must score to be reported, as a share
     /// of the way from there to 1.
+    pub alert_margin: f64,
+    /// How far above it a peer must score to be acted on, likewise.
     pub margin: f64,
     /// How far above it one window alone is enough, likewise.
     pub decisive_margin: f64,
@@ -137,6 +139,7 @@ impl Default for RawPolicy {
         Self {
             mode: Mode::Observe,
             false_discovery_rate: 0.1,
+            alert_margin: 0.1,
             margin: 0.5,
             decisive_margin: 0.75,
             windows: 2,

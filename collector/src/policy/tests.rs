@@ -57,6 +57,16 @@ fn weaker_evidence_has_to_come_twice_in_three_windows() {
 }
 
 #[test]
+fn what_is_odd_but_not_by_enough_is_reported_and_never_adds_up_to_a_block() {
+    let mut policy = policy(|_| ());
+    for window in 1..20 {
+        let odd = Evidence { excess: 0.3, ..attacker(1) };
+        let decisions = policy.decide(vec![odd], window * SECOND, false);
+        assert_eq!(outcomes(&decisions), [Outcome::Refused(Refusal::BelowMargin)]);
+    }
+}
+
+#[test]
 fn a_peer_within_the_margin_of_calibration_makes_no_decision() {
     let benign = Evidence { excess: 0.01, ..attacker(1) };
     assert_eq!(policy(|_| ()).decide(vec![benign], SECOND, false), []);
