@@ -17,12 +17,36 @@ struct Package {
     is_present: fn(&Workspace) -> bool,
 }
 
-const PACKAGES: [Package; 2] = [
+const PACKAGES: [Package; 6] = [
     Package {
         name: "tshark",
         used_for: "the independent packet counts in the tests",
         needed_by: Purpose::Test,
         is_present: |_| requires::find_program("tshark").is_some(),
+    },
+    Package {
+        name: "iproute2",
+        used_for: "the namespaces of the tests",
+        needed_by: Purpose::Test,
+        is_present: |_| requires::find_program("ip").is_some(),
+    },
+    Package {
+        name: "ethtool",
+        used_for: "what the tests read of offloads",
+        needed_by: Purpose::Test,
+        is_present: |_| requires::find_program("ethtool").is_some(),
+    },
+    Package {
+        name: "bpftool",
+        used_for: "what the tests look for in the kernel after a failure",
+        needed_by: Purpose::Test,
+        is_present: |_| requires::find_program("bpftool").is_some(),
+    },
+    Package {
+        name: "iputils-ping",
+        used_for: "the traffic of the tests on blocks by hand",
+        needed_by: Purpose::Test,
+        is_present: |_| requires::find_program("ping").is_some(),
     },
     Package {
         name: "python3-venv",
