@@ -25,7 +25,7 @@ impl ModelArgs {
         let Verb::Inspect { file } = self.verb;
         let model = super::load_model(&file)?;
         let manifest = model.manifest();
-        println!("{}: made {} by weir {}", file.display(), manifest.created, manifest.software);
+        println!("{}: made {} by {}", file.display(), manifest.created, manifest.software);
         for (name, detector) in [("flow", model.flow()), ("peer", model.peer())] {
             println!("\n{name} model, {} ({})", detector.schema().name, detector.schema().hash);
             print!("{}", describe(detector));
