@@ -4,15 +4,21 @@
 //! command line is wrong.
 
 mod blocks;
+mod capture;
 mod config;
 mod demo;
 mod doctor;
+mod eval;
+mod explain;
 mod lab;
+mod label;
 mod learn;
 mod model;
 mod replay;
 mod run;
+mod score;
 mod table;
+mod train;
 
 use std::{
     io::{IsTerminal, Write as _},
@@ -68,6 +74,18 @@ enum Command {
     Learn(learn::LearnArgs),
     /// Run a capture through model and policy and say what would be blocked.
     Replay(replay::ReplayArgs),
+    /// Capture live feature windows to Parquet files.
+    Capture(capture::CaptureArgs),
+    /// Join ground truth to captured feature tables.
+    Label(label::LabelArgs),
+    /// Train detectors on feature tables and write a model.
+    Train(train::TrainArgs),
+    /// Measure how well models tell attacks from benign traffic.
+    Eval(eval::EvalArgs),
+    /// Score feature tables with a model.
+    Score(score::ScoreArgs),
+    /// Say why a model finds rows anomalous.
+    Explain(explain::ExplainArgs),
     /// List the blocks that stand in the kernel.
     Blocks(blocks::BlocksArgs),
     /// Block an address or a prefix by hand.
@@ -99,6 +117,12 @@ impl Arguments {
             Command::Run(args) => args.run(&layers),
             Command::Learn(args) => args.run(&layers),
             Command::Replay(args) => args.run(&layers),
+            Command::Capture(args) => args.run(&layers),
+            Command::Label(args) => args.run(&layers),
+            Command::Train(args) => args.run(&layers),
+            Command::Eval(args) => args.run(&layers),
+            Command::Score(args) => args.run(&layers),
+            Command::Explain(args) => args.run(&layers),
             Command::Blocks(args) => args.run(&layers),
             Command::Block(args) => args.run(&layers),
             Command::Unblock(args) => args.run(&layers),

@@ -1,0 +1,16 @@
+//! `weir eval`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::Layers;
+
+#[derive(Debug, Args)]
+pub(super) struct EvalArgs {}
+
+impl EvalArgs {
+    pub(super) fn run(self, _layers: &Layers) -> anyhow::Result<ExitCode> {
+        anyhow::bail!("not built yet")
+    }
+}

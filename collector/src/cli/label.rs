@@ -1,0 +1,16 @@
+//! `weir label`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::Layers;
+
+#[derive(Debug, Args)]
+pub(super) struct LabelArgs {}
+
+impl LabelArgs {
+    pub(super) fn run(self, _layers: &Layers) -> anyhow::Result<ExitCode> {
+        anyhow::bail!("not built yet")
+    }
+}

@@ -1,0 +1,1 @@
+//! weir's feature tables on disk: partitioned Parquet, and the labels joined to them.

@@ -1,0 +1,1 @@
+//! weir's forest, model files and scoring, for Python.

@@ -1,0 +1,1 @@
+//! fits weir's detectors from streams of feature rows.
