@@ -22,6 +22,19 @@ use crate::forest::{IsolationForest, MAX_DEPTH, MAX_FEATURES, MAX_SAMPLES, MAX_T
 const LEAF: u8 = 0;
 const SPLIT: u8 = 1;
 
+impl IsolationForest {
+    /// The forest as a model file holds it: a few bytes per node, the same for the same forest.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        encode(self)
+    }
+
+    /// Reads what [`to_bytes`](Self::to_bytes) wrote, and checks every node.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelFormatError> {
+        decode("the forest", bytes)
+    }
+}
+
 pub(super) fn encode(forest: &IsolationForest) -> Vec<u8> {
     let (origin, kind) = forest.parts();
     let mut out = Vec::new();
