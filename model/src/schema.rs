@@ -386,7 +386,9 @@ fn window_metadata(window: &Window) -> HashMap<String, String> {
     metadata
 }
 
-fn ledger_counts(ledger: &Ledger) -> impl Iterator<Item = (String, u64)> {
+/// Each count of a ledger with its name: `frames.ingress`, `lost.table_full`, `not_ip.arp`, …;
+/// always the same names in the same order.
+pub fn ledger_counts(ledger: &Ledger) -> impl Iterator<Item = (String, u64)> {
     let pairs = [
         ("frames", ledger.frames),
         ("frame_bytes", ledger.frame_bytes),
