@@ -31,6 +31,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod assess;
 pub mod calibration;
 pub mod context;
 pub mod detector;
@@ -38,9 +39,13 @@ pub mod explain;
 pub mod feature;
 pub mod file;
 pub mod forest;
+mod inputs;
 pub mod novelty;
+mod profile;
 pub mod record;
+pub mod sample;
 pub mod schema;
+pub mod scorer;
 mod window;
 
 pub use context::{Context, ContextCount, ContextError, ContextLimits, Observed};
@@ -50,10 +55,18 @@ pub use schema::SchemaId;
 pub use window::{Span, Window};
 
 pub use calibration::{Calibration, CalibrationError, PValue};
-pub use detector::{DetectorError, DetectorModel, SchemaMismatch, Training};
-pub use explain::{Contribution, Explanation, FeatureHistogram, FeatureRange, Place};
+pub use detector::{
+    CALIBRATION_ROWS, DetectorError, DetectorModel, RowsDigest, SchemaMismatch, Training,
+    TrainingFacts, Uncalibrated,
+};
+pub use explain::{Contribution, Explanation};
 pub use file::{DetectorManifest, Manifest, ModelFile, ModelFileError, ModelFormatError};
 pub use forest::{
     IsolationForest, IsolationForestError, IsolationForestParams, IsolationForestValidParams,
     PathShortening, TreeNode,
 };
+pub use inputs::{Inputs, InputsError};
+pub use profile::{
+    EmptyProfile, FeatureHistogram, FeatureRange, PROFILE_ROWS, Place, Profile, ProfileBuilder,
+};
+pub use scorer::{Attribution, OnnxScorer, Scale, Scorer};

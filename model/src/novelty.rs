@@ -7,7 +7,7 @@
 //! what anybody shows who falls silent. It is calibrated like the forest's
 //! score, and explains itself.
 
-use crate::explain::FeatureRange;
+use crate::profile::FeatureRange;
 
 /// A feature counts at most this much, so that one alone cannot carry a row far.
 const FEATURE_LIMIT: f64 = 4.0;

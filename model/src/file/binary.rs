@@ -2,7 +2,7 @@
 
 use super::errors::ModelFormatError;
 use crate::calibration::Calibration;
-use crate::explain::{FeatureHistogram, FeatureRange};
+use crate::profile::{FeatureHistogram, FeatureRange};
 
 /// Reads a part from its beginning; every shortage is an error that names part and place.
 pub(super) struct Reader<'a> {

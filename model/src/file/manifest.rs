@@ -95,7 +95,7 @@ impl Manifest {
 impl DetectorManifest {
     pub(super) fn of(detector: &DetectorModel) -> Self {
         let (schema, training) = (detector.schema(), detector.training());
-        let forest = detector.forest();
+        let forest = detector.forest().expect("a forest");
         Self {
             schema: schema.name.clone(),
             schema_hash: schema.hash.clone(),
@@ -124,6 +124,7 @@ impl DetectorManifest {
             rows: self.training_rows,
             held_out: self.held_out_rows,
             digest: self.training_digest.clone(),
+            facts: crate::TrainingFacts::default(),
         }
     }
 }

@@ -12,7 +12,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::detector::{DetectorModel, SchemaMismatch, sha256};
+use crate::inputs::Inputs;
+use crate::profile::Profile;
 use crate::schema::SchemaId;
+use crate::scorer::Scorer;
 
 pub use errors::{ModelFileError, ModelFormatError};
 pub use manifest::{DetectorManifest, FORMAT, Manifest};
@@ -103,7 +106,7 @@ impl ModelFile {
     pub fn to_bytes(&self) -> Result<Vec<u8>, ModelFormatError> {
         let [flow, peer] = [&self.flow, &self.peer].map(|detector| {
             [
-                forest::encode(detector.forest()),
+                forest::encode(detector.forest().expect("a forest")),
                 binary::encode_calibration(detector.calibration()),
                 binary::encode_calibration(detector.novelty_calibration()),
                 binary::encode_features(detector.ranges(), detector.histograms()),
@@ -163,13 +166,15 @@ fn detector(
     };
     let calibration = calibrated(calibration)?;
     let novelty_calibration = calibrated(novelty)?;
+    let inputs = Inputs::all(&schema);
+    let sampled = training.rows;
     let detector = DetectorModel {
         schema,
-        forest: trained,
+        inputs,
+        scorer: Scorer::Forest(trained),
         calibration,
         novelty_calibration,
-        ranges,
-        histograms,
+        profile: Profile { ranges, histograms, rows: sampled, sampled },
         training,
     };
     if DetectorManifest::of(&detector) == *manifest {

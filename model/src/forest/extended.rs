@@ -18,28 +18,47 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    pub(super) fn of(rows: &[f32], n_features: usize) -> Self {
-        let n = (rows.len() / n_features) as f64;
-        let mut mean = vec![0.0; n_features];
-        for row in rows.chunks_exact(n_features) {
-            for (mean, value) in mean.iter_mut().zip(row) {
-                *mean += f64::from(*value) / n;
-            }
-        }
-        let mut variance = vec![0.0; n_features];
-        for row in rows.chunks_exact(n_features) {
-            for ((variance, mean), value) in variance.iter_mut().zip(&mean).zip(row) {
-                *variance += (f64::from(*value) - mean).powi(2) / n;
-            }
-        }
-        let inverse = variance.iter().map(|v| if *v > 0.0 { v.sqrt().recip() } else { 0.0 });
-        Self { inverse: inverse.collect(), mean }
-    }
-
     /// The value in standard deviations from the mean; finite for any input.
     fn standardise(&self, feature: usize, value: f32) -> f64 {
         let value = if value.is_nan() { f32::MIN } else { value.clamp(f32::MIN, f32::MAX) };
         (f64::from(value) - self.mean[feature]) * self.inverse[feature]
+    }
+}
+
+/// Sums a [`Spread`] up row by row (Welford 1962), so that a stream needs one pass and its blocks
+/// leave no trace.
+#[derive(Clone, Debug)]
+pub(super) struct SpreadSum {
+    rows: u64,
+    mean: Vec<f64>,
+    /// Sums of squared deviations from the mean.
+    squares: Vec<f64>,
+}
+
+impl SpreadSum {
+    pub(super) fn new(n_features: usize) -> Self {
+        Self { rows: 0, mean: vec![0.0; n_features], squares: vec![0.0; n_features] }
+    }
+
+    pub(super) fn extend(&mut self, rows: &[f32]) {
+        for row in rows.chunks_exact(self.mean.len()) {
+            self.rows += 1;
+            let share = 1.0 / self.rows as f64;
+            for ((mean, squares), value) in self.mean.iter_mut().zip(&mut self.squares).zip(row) {
+                let before = f64::from(*value) - *mean;
+                *mean += before * share;
+                *squares += before * (f64::from(*value) - *mean);
+            }
+        }
+    }
+
+    pub(super) fn finish(self) -> Spread {
+        let rows = self.rows as f64;
+        let inverse = self.squares.iter().map(|sum| {
+            let variance = sum / rows;
+            if variance > 0.0 { variance.sqrt().recip() } else { 0.0 }
+        });
+        Spread { inverse: inverse.collect(), mean: self.mean }
     }
 }
 

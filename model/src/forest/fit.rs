@@ -5,12 +5,13 @@ use ndarray::{ArrayBase, Data, Ix2};
 use super::algorithm::{IsolationForest, Kind, Origin};
 use super::cuts::choose_cuts;
 use super::errors::IsolationForestError;
-use super::extended::{self, ExtendedForest, Spread};
+use super::extended::{self, ExtendedForest, Spread, SpreadSum};
 use super::grow::{self, Sample};
 use super::hyperparams::{IsolationForestValidParams, MAX_DEPTH, MAX_FEATURES};
 use super::random::TreeRng;
 use super::standard::StandardForest;
 use super::tree::Trees;
+use crate::sample::Reservoir;
 
 /// Values checked between two looks at the result.
 const CHUNK: usize = 4_096;
@@ -26,40 +27,74 @@ impl IsolationForestValidParams {
         n_features: usize,
     ) -> Result<IsolationForest, IsolationForestError> {
         let n_rows = check_rows(rows, n_features)?;
+        self.check_width(n_features)?;
+        let origin = self.origin(n_features, n_rows);
+        let spread = || {
+            let mut sum = SpreadSum::new(n_features);
+            sum.extend(rows);
+            sum.finish()
+        };
+        Ok(self.grow(origin, |tree| draw(rows, &origin, tree), spread))
+    }
+
+    /// Refuses numbers of features that a forest cannot have, or not with this extension level.
+    pub(super) fn check_width(&self, n_features: usize) -> Result<(), IsolationForestError> {
+        if !(1..=MAX_FEATURES).contains(&n_features) {
+            let max = MAX_FEATURES;
+            return Err(IsolationForestError::FeatureCount { got: n_features, max });
+        }
         if self.extension_level >= n_features {
             let got = self.extension_level;
             return Err(IsolationForestError::ExtensionLevel { got, n_features });
         }
+        Ok(())
+    }
+
+    pub(super) fn origin(&self, n_features: usize, n_rows: usize) -> Origin {
         let max_samples = self.max_samples.min(n_rows);
-        let origin = Origin {
+        Origin {
             n_features,
             max_samples,
             max_depth: self.max_depth.unwrap_or_else(|| ceil_log2(max_samples)).min(MAX_DEPTH),
             extension_level: self.extension_level,
             seed: self.seed,
-        };
+        }
+    }
+
+    /// Grows the trees. `sample` gives a tree's rows and its generator, the same each time.
+    pub(super) fn grow<V: AsRef<[f32]>>(
+        &self,
+        origin: Origin,
+        sample: impl Fn(usize) -> (V, TreeRng) + Sync,
+        spread: impl FnOnce() -> Spread,
+    ) -> IsolationForest {
         let kind = if self.extension_level == 0 {
-            Kind::Standard(self.standard(rows, &origin))
+            Kind::Standard(self.standard(&origin, sample))
         } else {
-            Kind::Extended(self.extended(rows, &origin))
+            Kind::Extended(self.extended(&origin, sample, spread()))
         };
-        Ok(IsolationForest::from_parts(origin, kind))
+        IsolationForest::from_parts(origin, kind)
     }
 
     /// Grows each tree twice from the same draws: first to learn where thresholds fall, then
     /// with those cuts.
-    fn standard(&self, rows: &[f32], origin: &Origin) -> StandardForest {
+    fn standard<V: AsRef<[f32]>>(
+        &self,
+        origin: &Origin,
+        sample: impl Fn(usize) -> (V, TreeRng) + Sync,
+    ) -> StandardForest {
+        let n_features = origin.n_features;
         let wishes = self.per_tree(|tree| {
-            let (values, mut rng) = draw(rows, origin, tree);
-            let sample = Sample { values: &values, n_features: origin.n_features };
+            let (values, mut rng) = sample(tree);
             let mut wishes = Vec::new();
+            let sample = Sample { values: values.as_ref(), n_features };
             grow::wish(&sample, origin.max_depth, &mut rng, &mut wishes);
             wishes
         });
-        let cuts = choose_cuts(wishes.concat(), origin.n_features);
+        let cuts = choose_cuts(wishes.concat(), n_features);
         let sketches = self.per_tree(|tree| {
-            let (values, mut rng) = draw(rows, origin, tree);
-            let sample = Sample { values: &values, n_features: origin.n_features };
+            let (values, mut rng) = sample(tree);
+            let sample = Sample { values: values.as_ref(), n_features };
             grow::grow(&sample, &cuts, origin.max_depth, &mut rng)
         });
         let mut trees = Trees::default();
@@ -69,14 +104,19 @@ impl IsolationForestValidParams {
         StandardForest::new(cuts, trees)
     }
 
-    fn extended(&self, rows: &[f32], origin: &Origin) -> ExtendedForest {
-        let spread = Spread::of(rows, origin.n_features);
+    fn extended<V: AsRef<[f32]>>(
+        &self,
+        origin: &Origin,
+        sample: impl Fn(usize) -> (V, TreeRng) + Sync,
+        spread: Spread,
+    ) -> ExtendedForest {
+        let Origin { n_features, extension_level, max_depth, .. } = *origin;
         let sketches = self.per_tree(|tree| {
-            let (values, mut rng) = draw(rows, origin, tree);
-            let sample = Sample { values: &values, n_features: origin.n_features };
-            extended::grow(&sample, &spread, origin.extension_level, origin.max_depth, &mut rng)
+            let (values, mut rng) = sample(tree);
+            let sample = Sample { values: values.as_ref(), n_features };
+            extended::grow(&sample, &spread, extension_level, max_depth, &mut rng)
         });
-        ExtendedForest::new(spread, origin.extension_level, &sketches)
+        ExtendedForest::new(spread, extension_level, &sketches)
     }
 
     /// Runs `grow` for each tree over the threads, and returns the results in tree order.
@@ -103,12 +143,17 @@ impl IsolationForestValidParams {
 
 /// One tree's rows, and its generator, which goes on to grow it.
 fn draw(rows: &[f32], origin: &Origin, tree: usize) -> (Vec<f32>, TreeRng) {
-    let mut rng = TreeRng::new(origin.seed, tree);
-    let mut values = Vec::with_capacity(origin.max_samples * origin.n_features);
-    for row in rng.sample(rows.len() / origin.n_features, origin.max_samples) {
-        values.extend_from_slice(&rows[row * origin.n_features..][..origin.n_features]);
+    let Origin { n_features, max_samples, seed, .. } = *origin;
+    let mut chosen = vec![0; max_samples];
+    let mut reservoir = Reservoir::new(max_samples, seed, tree);
+    reservoir.offer((rows.len() / n_features) as u64, |slot, row| {
+        chosen[slot] = usize::try_from(row).expect("a row of this slice");
+    });
+    let mut values = Vec::with_capacity(max_samples * n_features);
+    for row in chosen {
+        values.extend_from_slice(&rows[row * n_features..][..n_features]);
     }
-    (values, rng)
+    (values, reservoir.into_draws())
 }
 
 /// Checks shape and values; returns the number of rows.
@@ -125,6 +170,16 @@ fn check_rows(rows: &[f32], n_features: usize) -> Result<usize, IsolationForestE
     if n_rows < 2 {
         return Err(IsolationForestError::TooFewRows { got: n_rows });
     }
+    check_finite(rows, n_features, 0)?;
+    Ok(n_rows)
+}
+
+/// Names the first value that is not finite; `first` is the number of the first of these rows.
+pub(super) fn check_finite(
+    rows: &[f32],
+    n_features: usize,
+    first: usize,
+) -> Result<(), IsolationForestError> {
     // Chunks without an early exit inside run at memory speed.
     for (chunk, values) in rows.chunks(CHUNK).enumerate() {
         if values.iter().fold(true, |all, value| all & value.is_finite()) {
@@ -133,12 +188,12 @@ fn check_rows(rows: &[f32], n_features: usize) -> Result<usize, IsolationForestE
         let within = values.iter().position(|value| !value.is_finite()).unwrap_or_default();
         let at = chunk * CHUNK + within;
         return Err(IsolationForestError::NonFinite {
-            row: at / n_features,
+            row: first + at / n_features,
             feature: at % n_features,
             value: rows[at],
         });
     }
-    Ok(n_rows)
+    Ok(())
 }
 
 fn ceil_log2(n: usize) -> usize {

@@ -12,6 +12,7 @@ mod path_length;
 mod random;
 mod score;
 mod standard;
+mod stream;
 mod tree;
 
 pub use algorithm::{IsolationForest, PathShortening};
@@ -21,6 +22,7 @@ pub use hyperparams::{
     MAX_TREES,
 };
 pub use path_length::average_path_length;
+pub use stream::ForestStream;
 pub use tree::TreeNode;
 
 /// What a forest consists of, for writing it down and reading it back.
@@ -28,6 +30,7 @@ pub(crate) mod parts {
     pub(crate) use super::algorithm::{Kind, Origin};
     pub(crate) use super::cuts::Cuts;
     pub(crate) use super::extended::{ExtendedForest, PlaneSketch, Spread, Term};
+    pub(crate) use super::random::TreeRng as Draws;
     pub(crate) use super::standard::StandardForest;
     pub(crate) use super::tree::{Sketch, Trees};
 }

@@ -1,17 +1,16 @@
 //! Seeded draws. The distributions are written out here, because a library's may change from
 //! release to release, and with them every forest of a given seed.
 
-use std::collections::HashSet;
-
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 
 /// The generator of one tree.
-pub(super) struct TreeRng(Xoshiro256PlusPlus);
+#[derive(Clone, Debug)]
+pub(crate) struct TreeRng(Xoshiro256PlusPlus);
 
 impl TreeRng {
     /// Each tree has a stream of its own, so that threads may grow trees in any order.
-    pub(super) fn new(seed: u64, tree: usize) -> Self {
+    pub(crate) fn new(seed: u64, tree: usize) -> Self {
         // Golden-ratio steps keep neighbouring (seed, tree) pairs apart; SplitMix64 inside
         // `seed_from_u64` then spreads them over the whole state.
         let step = (tree as u64).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -20,7 +19,7 @@ impl TreeRng {
 
     /// Uniform in `0..bound`, without bias (Lemire 2019).
     #[expect(clippy::cast_possible_truncation, reason = "the halves of a 128-bit product")]
-    pub(super) fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         debug_assert!(bound > 0, "an empty range has no element");
         let bound = bound as u64;
         let mut product = u128::from(self.0.next_u64()) * u128::from(bound);
@@ -34,7 +33,7 @@ impl TreeRng {
     }
 
     /// Uniform in [0, 1), 53 bits.
-    pub(super) fn unit(&mut self) -> f64 {
+    pub(crate) fn unit(&mut self) -> f64 {
         (self.0.next_u64() >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
     }
 
@@ -51,40 +50,11 @@ impl TreeRng {
         let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();
         radius * (std::f64::consts::TAU * self.unit()).cos()
     }
-
-    /// `count` of `0..population` without replacement (Floyd's method).
-    pub(super) fn sample(&mut self, population: usize, count: usize) -> Vec<usize> {
-        debug_assert!(count <= population);
-        let mut chosen = Vec::with_capacity(count);
-        let mut seen = HashSet::with_capacity(count);
-        for last in population - count..population {
-            let drawn = self.below(last + 1);
-            let row = if seen.insert(drawn) { drawn } else { last };
-            seen.insert(row);
-            chosen.push(row);
-        }
-        chosen
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_sample_has_no_row_twice_and_covers_the_population() {
-        let mut rng = TreeRng::new(1, 0);
-        let mut drawn = rng.sample(10, 10);
-        drawn.sort_unstable();
-        assert_eq!(drawn, (0..10).collect::<Vec<_>>());
-        let mut counts = [0_u32; 20];
-        for _ in 0..10_000 {
-            for row in rng.sample(20, 5) {
-                counts[row] += 1;
-            }
-        }
-        assert!(counts.iter().all(|count| (2_300..2_700).contains(count)), "{counts:?}");
-    }
 
     #[test]
     fn a_draw_between_two_neighbouring_floats_stays_below_the_upper() {

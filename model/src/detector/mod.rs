@@ -1,26 +1,27 @@
-//! A detector: a forest with its schema, its calibration and what is usual for each feature.
+//! A detector: a scorer with its schema, its calibration and what is usual for each feature.
 
-use sha2::{Digest, Sha256};
+mod assembly;
+mod training;
+
 use thiserror::Error;
 
 use crate::calibration::{Calibration, CalibrationError, PValue};
-use crate::explain::{Explanation, FeatureHistogram, FeatureRange, profile};
+use crate::explain::Explanation;
 use crate::forest::{IsolationForest, IsolationForestError, IsolationForestValidParams};
+use crate::inputs::Inputs;
 use crate::novelty::{NoveltyPart, novel_features, novelty};
+use crate::profile::{EmptyProfile, FeatureHistogram, FeatureRange, Profile, ProfileBuilder};
 use crate::schema::SchemaId;
+use crate::scorer::Scorer;
 
-/// What a detector was made from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Training {
-    /// Rows the forest was fitted on.
-    pub rows: u64,
-    /// Rows the calibration was made from.
-    pub held_out: u64,
-    /// SHA-256 over all values of both, as little-endian `f32`, in hexadecimal.
-    pub digest: String,
-}
+pub use assembly::{CALIBRATION_ROWS, Uncalibrated};
+pub(crate) use training::sha256;
+pub use training::{RowsDigest, Training, TrainingFacts};
 
-/// A fitted, calibrated forest over the rows of one schema.
+/// A fitted, calibrated scorer over the rows of one schema.
+///
+/// Rows always have the schema's whole width, `schema.features.len()` values side by side, also
+/// where the scorer reads a [choice](Inputs) of them.
 ///
 /// ```
 /// use linfa::ParamGuard;
@@ -45,11 +46,11 @@ pub struct Training {
 #[derive(Clone, Debug, PartialEq)]
 pub struct DetectorModel {
     pub(crate) schema: SchemaId,
-    pub(crate) forest: IsolationForest,
+    pub(crate) inputs: Inputs,
+    pub(crate) scorer: Scorer,
     pub(crate) calibration: Calibration,
     pub(crate) novelty_calibration: Calibration,
-    pub(crate) ranges: Vec<FeatureRange>,
-    pub(crate) histograms: Vec<FeatureHistogram>,
+    pub(crate) profile: Profile,
     pub(crate) training: Training,
 }
 
@@ -63,6 +64,22 @@ pub enum DetectorError {
     /// The calibration could not be made.
     #[error(transparent)]
     Calibration(#[from] CalibrationError),
+    /// There were no training rows.
+    #[error(transparent)]
+    Profile(#[from] EmptyProfile),
+    /// Two parts do not have the same number of features.
+    #[error(
+        "{what} has {got} features where {expected} are needed: assemble parts that were made \
+         for the same inputs"
+    )]
+    Width {
+        /// The part.
+        what: &'static str,
+        /// Its features.
+        got: usize,
+        /// The features it should have.
+        expected: usize,
+    },
     /// The held-out values do not divide into rows.
     #[error(
         "{values} held-out values do not divide into rows of {n_features} features: \
@@ -101,22 +118,61 @@ impl DetectorModel {
     ) -> Result<Self, DetectorError> {
         let n_features = schema.features.len();
         let forest = params.fit_rows(train, n_features)?;
-        let values = held_out.len();
-        if !values.is_multiple_of(n_features) {
-            return Err(DetectorError::PartialRow { values, n_features });
-        }
-        let mut scores = vec![0.0; values / n_features];
-        forest.score_rows(held_out, &mut scores);
-        let training = Training {
-            rows: (train.len() / n_features) as u64,
-            held_out: scores.len() as u64,
-            digest: digest_of(train, held_out),
-        };
-        let calibration = Calibration::new(scores)?;
-        let (ranges, histograms) = profile(train, n_features);
-        let novelties = held_out.chunks_exact(n_features).map(|row| novelty(&ranges, row));
-        let novelty_calibration = Calibration::new(novelties.collect())?;
-        Ok(Self { schema, forest, calibration, novelty_calibration, ranges, histograms, training })
+        let seed = forest.seed();
+        let mut profile = ProfileBuilder::new(n_features, seed);
+        profile.extend(train);
+        let inputs = Inputs::all(&schema);
+        let scorer = Scorer::Forest(forest);
+        let mut detector = Self::assemble(schema, inputs, scorer, profile.finish()?, seed)?;
+        detector.take(held_out)?;
+        let mut digest = RowsDigest::new();
+        digest.update(train);
+        digest.update(held_out);
+        detector.calibrate(digest, TrainingFacts::default())
+    }
+
+    /// Joins a scorer with the profile of the rows it was trained on; both of `inputs`. What
+    /// comes back wants held-out rows for its calibration, of which the seed draws a sample
+    /// where they are very many.
+    ///
+    /// ```
+    /// use linfa::ParamGuard;
+    /// use model::{
+    ///     DetectorModel, Inputs, IsolationForest, ProfileBuilder, RowsDigest, SchemaId, Scorer,
+    ///     TrainingFacts,
+    /// };
+    ///
+    /// let schema = SchemaId {
+    ///     name: "example.v1".into(),
+    ///     hash: "00".into(),
+    ///     features: vec!["rate".into(), "size".into(), "age".into()],
+    /// };
+    /// let inputs = Inputs::without(&schema, &["size"])?;
+    /// let benign: Vec<f32> = (0..6_000_u32).map(|i| (i * 37 % 101) as f32).collect();
+    /// let (train, held_out) = benign.split_at(3_000);
+    ///
+    /// let (mut profile, mut digest) = (ProfileBuilder::new(inputs.len(), 1), RowsDigest::new());
+    /// profile.extend(&inputs.project(train)); // as often as there are pieces
+    /// digest.update(train);
+    /// let forest = IsolationForest::params().seed(1).check()?;
+    /// let forest = forest.fit_rows(&inputs.project(train), inputs.len())?;
+    ///
+    /// let mut detector =
+    ///     DetectorModel::assemble(schema, inputs, Scorer::Forest(forest), profile.finish()?, 1)?;
+    /// detector.take(held_out)?; // again as often as there are pieces
+    /// digest.update(held_out);
+    /// let detector = detector.calibrate(digest, TrainingFacts::default())?;
+    /// assert!(detector.score_row(&[900.0, 1.0, 1.0]) > detector.score_row(&[50.0, 1.0, 50.0]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn assemble(
+        schema: SchemaId,
+        inputs: Inputs,
+        scorer: Scorer,
+        profile: Profile,
+        seed: u64,
+    ) -> Result<Uncalibrated, DetectorError> {
+        Uncalibrated::new(schema, inputs, scorer, profile, seed)
     }
 
     /// The schema of the rows it reads.
@@ -125,13 +181,25 @@ impl DetectorModel {
         &self.schema
     }
 
-    /// The forest.
+    /// The features that the scorer reads.
     #[must_use]
-    pub fn forest(&self) -> &IsolationForest {
-        &self.forest
+    pub fn inputs(&self) -> &Inputs {
+        &self.inputs
     }
 
-    /// The calibration of the forest's scores.
+    /// What scores.
+    #[must_use]
+    pub fn scorer(&self) -> &Scorer {
+        &self.scorer
+    }
+
+    /// The forest, where that is what scores.
+    #[must_use]
+    pub fn forest(&self) -> Option<&IsolationForest> {
+        self.scorer.forest()
+    }
+
+    /// The calibration of scores.
     #[must_use]
     pub fn calibration(&self) -> &Calibration {
         &self.calibration
@@ -143,16 +211,22 @@ impl DetectorModel {
         &self.novelty_calibration
     }
 
-    /// What is usual for each feature.
+    /// What the training rows had in each input.
     #[must_use]
-    pub fn ranges(&self) -> &[FeatureRange] {
-        &self.ranges
+    pub fn profile(&self) -> &Profile {
+        &self.profile
     }
 
-    /// How the training rows are spread in each feature.
+    /// What is usual for each input.
+    #[must_use]
+    pub fn ranges(&self) -> &[FeatureRange] {
+        self.profile.ranges()
+    }
+
+    /// How the training rows are spread in each input.
     #[must_use]
     pub fn histograms(&self) -> &[FeatureHistogram] {
-        &self.histograms
+        self.profile.histograms()
     }
 
     /// What it was made from.
@@ -172,30 +246,54 @@ impl DetectorModel {
         })
     }
 
-    /// As [`IsolationForest::score_row`].
+    /// Scores one row, in [0, 1], higher is more anomalous.
+    ///
+    /// # Panics
+    ///
+    /// If `row` does not have the schema's width.
     #[must_use]
     pub fn score_row(&self, row: &[f32]) -> f32 {
-        self.forest.score_row(row)
+        self.scorer.score_row(&self.inputs.project(row))
     }
 
-    /// As [`IsolationForest::score_rows`].
+    /// Scores rows that lie side by side, on the calling thread.
+    ///
+    /// # Panics
+    ///
+    /// If `rows` does not hold exactly `scores.len()` rows of the schema's width.
     pub fn score_rows(&self, rows: &[f32], scores: &mut [f32]) {
-        self.forest.score_rows(rows, scores);
+        self.scorer.score_rows(&self.inputs.project(rows), scores);
     }
 
     /// The novelty of a row; see [`crate::novelty`].
     #[must_use]
     pub fn novelty(&self, row: &[f32]) -> f32 {
-        novelty(&self.ranges, row)
+        novelty(self.ranges(), &self.inputs.project(row))
     }
 
-    /// The features that make a row's novelty, the farthest first.
+    /// The novelty of rows that lie side by side.
+    ///
+    /// # Panics
+    ///
+    /// If `rows` does not divide into rows of the schema's width.
+    #[must_use]
+    pub fn novelties(&self, rows: &[f32]) -> Vec<f32> {
+        let rows = self.inputs.project(rows);
+        rows.chunks_exact(self.inputs.len()).map(|row| novelty(self.ranges(), row)).collect()
+    }
+
+    /// The features that make a row's novelty, the farthest first, each by its index in a whole
+    /// row.
     #[must_use]
     pub fn novel_features(&self, row: &[f32]) -> Vec<NoveltyPart> {
-        novel_features(&self.ranges, row)
+        let mut parts = novel_features(self.ranges(), &self.inputs.project(row));
+        for part in &mut parts {
+            part.feature = self.inputs.places()[part.feature];
+        }
+        parts
     }
 
-    /// As [`Calibration::p_value`], of a forest's score.
+    /// As [`Calibration::p_value`], of a score.
     #[must_use]
     pub fn p_value(&self, score: f32) -> PValue {
         self.calibration.p_value(score)
@@ -204,26 +302,8 @@ impl DetectorModel {
     /// Explains one row by its features; see [`Explanation`].
     #[must_use]
     pub fn explain(&self, row: &[f32]) -> Explanation {
-        Explanation::of(&self.forest, &self.schema.features, &self.ranges, row)
+        Explanation::of(&self.scorer, &self.inputs, self.ranges(), &self.inputs.project(row))
     }
-}
-
-/// SHA-256, hexadecimal.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
-    format!("{:x}", Sha256::digest(bytes))
-}
-
-fn digest_of(train: &[f32], held_out: &[f32]) -> String {
-    let mut hasher = Sha256::new();
-    let mut bytes = Vec::new();
-    for rows in [train, held_out] {
-        for values in rows.chunks(16_384) {
-            bytes.clear();
-            bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-            hasher.update(&bytes);
-        }
-    }
-    format!("{:x}", hasher.finalize())
 }
 
 fn short(hash: &str) -> &str {

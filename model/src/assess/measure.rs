@@ -1,0 +1,81 @@
+//! One way of measuring a peer: by a detector's scorer or by its novelty.
+
+use std::ops::Range;
+
+use super::{Subject, simes};
+use crate::calibration::Calibration;
+use crate::detector::DetectorModel;
+
+/// Rows under one detector, with their scores and novelties.
+#[derive(Debug)]
+pub(super) struct Rated<'a> {
+    pub(super) detector: &'a DetectorModel,
+    pub(super) scores: Vec<f32>,
+    pub(super) novelties: Vec<f32>,
+    rows: &'a [f32],
+    width: usize,
+}
+
+/// What one of the four measures says: the scorer or the novelty, of the peer or of its flows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Measure {
+    pub(super) subject: Subject,
+    /// By the novelty; by the scorer otherwise.
+    pub(super) novel: bool,
+    /// The row it is about: the peer's, or that of its most anomalous flow.
+    pub(super) row: usize,
+    pub(super) score: f32,
+    pub(super) p_value: f64,
+    pub(super) excess: f64,
+}
+
+impl<'a> Rated<'a> {
+    pub(super) fn new(detector: &'a DetectorModel, rows: &'a [f32]) -> Self {
+        let width = detector.schema().features.len();
+        let mut scores = vec![0.0; rows.len() / width];
+        detector.score_rows(rows, &mut scores);
+        let novelties = detector.novelties(rows);
+        Self { detector, scores, novelties, rows, width }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.scores.len()
+    }
+
+    pub(super) fn row(&self, index: usize) -> &[f32] {
+        &self.rows[index * self.width..][..self.width]
+    }
+
+    /// What scorer and novelty say of these rows together; nothing of none.
+    pub(super) fn measures(&self, subject: Subject, rows: Range<usize>) -> [Option<Measure>; 2] {
+        let by_score = (false, self.detector.calibration(), &self.scores);
+        let by_novelty = (true, self.detector.novelty_calibration(), &self.novelties);
+        [by_score, by_novelty].map(|(novel, calibration, scores)| {
+            let (row, score, p_value) = combine(calibration, scores, rows.clone())?;
+            let excess = excess(score, calibration.max());
+            Some(Measure { subject, novel, row, score, p_value, excess })
+        })
+    }
+}
+
+/// The most anomalous row, its score, and the p-value of all rows together.
+fn combine(
+    calibration: &Calibration,
+    scores: &[f32],
+    rows: Range<usize>,
+) -> Option<(usize, f32, f64)> {
+    let row = rows.clone().max_by(|&a, &b| scores[a].total_cmp(&scores[b]))?;
+    let p_value = |row: usize| calibration.p_value(scores[row]).marginal;
+    // One flow is what most peers have: no list for it.
+    let p_value = if rows.len() == 1 {
+        p_value(row)
+    } else {
+        simes(&mut rows.map(p_value).collect::<Vec<f64>>())
+    };
+    Some((row, scores[row], p_value))
+}
+
+/// How far a score lies above the highest calibration score, as a share of the way to 1.
+fn excess(score: f32, highest: f32) -> f64 {
+    (f64::from(score) - f64::from(highest)) / (1.0 - f64::from(highest)).max(f64::EPSILON)
+}

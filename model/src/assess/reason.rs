@@ -1,0 +1,94 @@
+//! The features behind a measure, as a person reads them.
+
+use serde::{Deserialize, Serialize};
+
+use super::measure::Measure;
+use crate::detector::DetectorModel;
+use crate::feature::{Feature, FlowFeature, PeerFeature};
+use crate::profile::FeatureRange;
+
+/// Features named at most for one peer.
+pub const REASONS_LIMIT: usize = 4;
+
+/// Which detector a reason comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// The peer as a whole.
+    Peer,
+    /// The most anomalous of its flows.
+    Flow,
+}
+
+/// One feature's part in an anomaly.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reason {
+    /// What it is a feature of.
+    pub subject: Subject,
+    /// The feature's name, as the schema spells it.
+    pub feature: String,
+    /// Its unit.
+    pub unit: String,
+    /// Its value in this window.
+    pub value: f32,
+    /// The 1st percentile of the benign training data.
+    pub benign_low: f32,
+    /// The 99th percentile of the benign training data.
+    pub benign_high: f32,
+    /// Its share of the score's explanation, in [0, 1].
+    pub share: f64,
+}
+
+/// The features behind a measure of `row`, a whole one, in their natural units.
+pub(super) fn reasons(measure: Measure, detector: &DetectorModel, row: &[f32]) -> Vec<Reason> {
+    let reason = |feature: usize, value: f32, range: FeatureRange, share: f64| {
+        let name = &detector.schema().features[feature];
+        let natural = match measure.subject {
+            Subject::Peer => Natural::of::<PeerFeature>(name),
+            Subject::Flow => Natural::of::<FlowFeature>(name),
+        };
+        Reason {
+            subject: measure.subject,
+            feature: name.clone(),
+            unit: natural.unit.to_owned(),
+            value: (natural.value)(value),
+            benign_low: (natural.value)(range.p01),
+            benign_high: (natural.value)(range.p99),
+            share,
+        }
+    };
+    if measure.novel {
+        let parts = detector.novel_features(row);
+        let all: f64 = parts.iter().map(|part| part.distance).sum();
+        parts
+            .iter()
+            .take(REASONS_LIMIT)
+            .map(|part| reason(part.feature, part.value, part.range, part.distance / all))
+            .collect()
+    } else {
+        detector
+            .explain(row)
+            .leading(REASONS_LIMIT)
+            .map(|part| reason(part.feature, part.value, part.range, part.share))
+            .collect()
+    }
+}
+
+/// How a feature's values are shown.
+struct Natural {
+    unit: &'static str,
+    value: Box<dyn Fn(f32) -> f32>,
+}
+
+impl Natural {
+    /// As the feature says; as it is where this build has no such feature.
+    fn of<F: Feature + 'static>(name: &str) -> Self {
+        match F::from_name(name) {
+            Some(feature) => Self {
+                unit: feature.natural_unit(),
+                value: Box::new(move |value| feature.natural(value)),
+            },
+            None => Self { unit: "", value: Box::new(|value| value) },
+        }
+    }
+}
