@@ -4,10 +4,13 @@ use std::{io, path::PathBuf};
 
 use thiserror::Error;
 
+use super::Compression;
+
 /// Why a capture cannot be read, or not to its end.
 ///
-/// A file that merely stops within a record is no error: what is whole is read, and
-/// [`CaptureLoss::CutFile`](super::CaptureLoss::CutFile) counts the cut.
+/// A file that merely stops, within a record or within its compressed stream, is no error: what is
+/// whole is read, and [`CaptureLoss::CutFile`](super::CaptureLoss::CutFile) counts the cut. Offsets
+/// are of what a compressed file unpacks to.
 #[derive(Debug, Error)]
 pub enum CaptureError {
     /// The file cannot be opened.
@@ -51,6 +54,26 @@ pub enum CaptureError {
         /// What the system says.
         source: io::Error,
     },
+    /// What a compressed file unpacks to is not to be had.
+    #[error(
+        "`{}` cannot be unpacked ({compression}) beyond byte {offset} of what it holds: {source}; \
+         {}",
+        path.display(),
+        compression.remedy()
+    )]
+    Compressed {
+        /// The file.
+        path: PathBuf,
+        /// How much was unpacked before.
+        offset: u64,
+        /// What it is compressed by.
+        compression: Compression,
+        /// What the decompressor says.
+        source: io::Error,
+    },
+    /// Standard input was named twice.
+    #[error("standard input (`-`) is named twice and can be read once: name it once")]
+    StandardInputTwice,
     /// A record or block contradicts itself, and what follows it cannot be found.
     #[error(
         "`{}` is damaged at byte {offset}: {what}; save what lies before with `editcap`",

@@ -1,11 +1,14 @@
 //! Windows from capture files: the same counters as live, by the capture's own clock.
 //!
 //! ```text
-//! file ─► CaptureReader ─► Frame ─► parse ─► HomeNet (which side is local) ─► Tables ─► Window
-//!           (pcap-parser)                    ReplayClock (which window)
+//! file ─► unpack ─► CaptureReader ─┐
+//! file ─► unpack ─► CaptureReader ─┴► Captures ─► parse ─► HomeNet ─► Tables ─► Window
+//!                   (pcap-parser)     by time            which side   ReplayClock
+//!                                                        is local     which window
 //! ```
 //!
-//! [`CaptureReader`] gives frames, [`Replay`] gives windows; [`Tables`] is what stands for the
+//! [`CaptureReader`] gives one file's frames and [`Captures`] those of several, [`Replay`] gives
+//! windows; [`Tables`] is what stands for the
 //! kernel's maps, and parsing and counting are those of `flows_common`, which the programs run
 //! too. Nothing here reads a clock, draws a random number or depends on the order of a hash: the
 //! same file and options give the same windows.
@@ -13,6 +16,9 @@
 //! What a capture cannot tell: which frames were GRO or GSO super-packets. One that was captured
 //! above the offload counts as one packet of its whole length.
 
+mod ahead;
+mod boundaries;
+mod captures;
 mod clock;
 mod error;
 mod home;
@@ -24,12 +30,15 @@ mod report;
 #[cfg(test)]
 mod sample;
 mod section;
+mod stream;
 mod table;
 mod tables;
 
+pub use captures::Captures;
 pub use error::CaptureError;
 pub use home::HomeNet;
 pub use reader::{CaptureReader, Frame};
 pub use replay::{Replay, ReplayOptions};
 pub use report::{CaptureLoss, CaptureReport, ClockReport, ReplayReport};
+pub use stream::{Compression, ReadProgress};
 pub use tables::Tables;

@@ -1,12 +1,16 @@
 //! Tumbling windows of a capture, by the capture's clock.
 
-use std::{num::NonZeroU64, path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use flows_common::{Direction, parse};
-use model::Window;
+use model::{Span, Window};
 
 use super::{
-    CaptureError, CaptureReader, Frame, HomeNet, ReplayReport, Tables, clock::ReplayClock,
+    CaptureError, CaptureReader, Captures, Frame, HomeNet, ReplayReport, Tables,
+    boundaries::Boundaries, clock::ReplayClock,
 };
 
 /// How far before the open window a frame may lie and still be taken for late, in windows, and
@@ -17,7 +21,7 @@ const LATE_AT_LEAST_NS: u64 = 60_000_000_000;
 /// How a capture is replayed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplayOptions {
-    window_ns: NonZeroU64,
+    boundaries: Boundaries,
     capacity: usize,
     home: HomeNet,
 }
@@ -25,17 +29,26 @@ pub struct ReplayOptions {
 impl Default for ReplayOptions {
     /// Windows of one second, 65,536 flows and as many peers, private addresses local.
     fn default() -> Self {
-        const SECOND_NS: NonZeroU64 = NonZeroU64::new(1_000_000_000).unwrap();
-        Self { window_ns: SECOND_NS, capacity: 65_536, home: HomeNet::default() }
+        let boundaries = Boundaries::every(Duration::from_secs(1));
+        Self { boundaries, capacity: 65_536, home: HomeNet::default() }
     }
 }
 
 impl ReplayOptions {
-    /// How long a window is, held to 1 ns at least.
+    /// How long a window is, held to 1 ns at least; windows start at its multiples since 1970.
     #[must_use]
     pub fn window(mut self, length: Duration) -> Self {
-        let length_ns = u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
-        self.window_ns = NonZeroU64::new(length_ns).unwrap_or(NonZeroU64::MIN);
+        self.boundaries = Boundaries::every(length);
+        self
+    }
+
+    /// Ends windows at these moments, in ns since 1970, instead of at multiples of a length: where
+    /// other windows of the same traffic ended, to compare with them.
+    ///
+    /// The first window starts at 0 and the last one has no end.
+    #[must_use]
+    pub fn windows_ending_at(mut self, moments_ns: impl IntoIterator<Item = u64>) -> Self {
+        self.boundaries = Boundaries::at(moments_ns);
         self
     }
 
@@ -56,7 +69,7 @@ impl ReplayOptions {
     }
 }
 
-/// The windows of a capture, in order of time.
+/// The windows of a capture, or of several merged by time, in order of time.
 ///
 /// A window starts at a multiple of its length since 1970, and one in which nothing was captured
 /// is left out. Windows never overlap and never go back in time, whatever the capture's clock
@@ -73,13 +86,13 @@ impl ReplayOptions {
 /// Flows and peers are sorted by key.
 #[derive(Debug)]
 pub struct Replay {
-    reader: CaptureReader,
+    captures: Captures,
     home: HomeNet,
-    window_ns: u64,
+    boundaries: Boundaries,
     clock: ReplayClock,
     tables: Tables,
-    /// Number of the open window, counted from 1970.
-    open: u64,
+    /// The open window.
+    open: Span,
     /// What ended the reading, to be told after the last window.
     failed: Option<CaptureError>,
 }
@@ -93,18 +106,26 @@ impl Replay {
         Ok(Self::new(CaptureReader::open(path)?, options))
     }
 
-    /// Replays what a reader reads.
+    /// Opens several capture files, merged by time; see [`Captures`].
+    ///
+    /// # Errors
+    /// As [`Captures::open`].
+    pub fn open_all(paths: &[PathBuf], options: ReplayOptions) -> Result<Self, CaptureError> {
+        Ok(Self::new(Captures::open(paths)?, options))
+    }
+
+    /// Replays what is read.
     #[must_use]
-    pub fn new(reader: CaptureReader, options: ReplayOptions) -> Self {
-        let window_ns = options.window_ns.get();
+    pub fn new(captures: impl Into<Captures>, options: ReplayOptions) -> Self {
+        let window_ns = options.boundaries.length_ns();
         let tolerance_ns = window_ns.saturating_mul(LATE_WINDOWS).max(LATE_AT_LEAST_NS);
         Self {
-            reader,
+            captures: captures.into(),
             home: options.home,
-            window_ns,
+            open: options.boundaries.around(0),
+            boundaries: options.boundaries,
             clock: ReplayClock::new(tolerance_ns),
             tables: Tables::new(options.capacity),
-            open: 0,
             failed: None,
         }
     }
@@ -118,18 +139,18 @@ impl Replay {
             return Err(error);
         }
         loop {
-            let frame = match self.reader.next_frame() {
+            let frame = match self.captures.next_frame() {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return Ok(self.close()),
                 Err(error) => return self.close_before(error),
             };
             let time_ns = self.clock.place(frame.time_ns);
-            let number = time_ns / self.window_ns;
             let mut closed = None;
-            if number > self.open {
-                closed = take(&mut self.tables, self.open * self.window_ns, self.window_ns);
-                self.open = number;
-                self.clock.open_window(number * self.window_ns);
+            // Where time itself ends, so does the last window.
+            if time_ns >= self.open.end_ns && self.open.end_ns < u64::MAX {
+                closed = take(&mut self.tables, self.open);
+                self.open = self.boundaries.around(time_ns);
+                self.clock.open_window(self.open.start_ns);
             }
             count(&mut self.tables, &self.home, &frame, time_ns);
             if closed.is_some() {
@@ -140,12 +161,18 @@ impl Replay {
 
     /// What was read so far, and what the clock did.
     #[must_use]
-    pub const fn report(&self) -> ReplayReport {
-        ReplayReport { capture: *self.reader.report(), clock: self.clock.report() }
+    pub fn report(&self) -> ReplayReport {
+        ReplayReport { capture: self.captures.report(), clock: self.clock.report() }
+    }
+
+    /// The files that are replayed, and how far.
+    #[must_use]
+    pub const fn captures(&self) -> &Captures {
+        &self.captures
     }
 
     fn close(&mut self) -> Option<Window> {
-        take(&mut self.tables, self.open * self.window_ns, self.window_ns)
+        take(&mut self.tables, self.open)
     }
 
     /// Hands out the open window, if any, and the error after it.
@@ -168,8 +195,8 @@ impl Iterator for Replay {
     }
 }
 
-fn take(tables: &mut Tables, start_ns: u64, window_ns: u64) -> Option<Window> {
-    (!tables.is_empty()).then(|| tables.take(start_ns, start_ns.saturating_add(window_ns)))
+fn take(tables: &mut Tables, window: Span) -> Option<Window> {
+    (!tables.is_empty()).then(|| tables.take(window.start_ns, window.end_ns))
 }
 
 fn count(tables: &mut Tables, home: &HomeNet, frame: &Frame<'_>, time_ns: u64) {
@@ -302,6 +329,35 @@ mod tests {
         assert!(windows.iter().all(|window| window.imbalance() == 0));
         let clock = replay.report().clock;
         assert!(clock.late > 0 && clock.jumps > 0 && clock.backwards > 0, "{clock:?}");
+    }
+
+    #[test]
+    fn windows_end_where_they_are_told_to() {
+        let moments = [START * SECOND + 1, (START + 3) * SECOND];
+        let options = ReplayOptions::default().windows_ending_at(moments);
+        let spans: Vec<(u64, u64, u64)> = windows(&flows(50, 5), options)
+            .iter()
+            .map(|window| (window.start_ns, window.end_ns, frames_of(window)))
+            .collect();
+        assert_eq!(
+            spans,
+            [(0, moments[0], 1), (moments[0], moments[1], 29), (moments[1], u64::MAX, 20)]
+        );
+    }
+
+    #[test]
+    fn the_parts_of_a_capture_replay_as_the_whole() {
+        let frames = flows(300, 6);
+        let part = |keep: fn(usize) -> bool| {
+            let kept = frames.iter().enumerate().filter(|(at, _)| keep(*at));
+            let kept: Vec<Sample> = kept.map(|(_, frame)| frame.clone()).collect();
+            reader(Format::PCAP.write(ETHERNET, &kept))
+        };
+        let parts = vec![part(|at| at % 3 == 0), part(|at| at % 3 == 2), part(|at| at % 3 == 1)];
+        let merged: Vec<Window> = Replay::new(Captures::of(parts), ReplayOptions::default())
+            .collect::<Result<_, _>>()
+            .expect("whole");
+        assert_eq!(merged, windows(&frames, ReplayOptions::default()));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 /// window's [`Ledger`](flows_common::Ledger) instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum CaptureLoss {
-    /// The file ends within a record.
+    /// The file ends within a record, or within its compressed stream.
     CutFile,
     /// A frame of a pcapng interface whose link type cannot be read.
     LinkType,
@@ -65,6 +65,17 @@ impl CaptureReport {
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.losses.iter().sum()
+    }
+
+    /// Adds what was read of another capture.
+    pub fn add(&mut self, other: &Self) {
+        self.frames += other.frames;
+        self.wire_bytes += other.wire_bytes;
+        self.snapped += other.snapped;
+        self.undated += other.undated;
+        for (sum, one) in self.losses.iter_mut().zip(other.losses) {
+            *sum += one;
+        }
     }
 
     pub(super) fn lose(&mut self, loss: CaptureLoss) {

@@ -122,5 +122,9 @@ pub(super) fn udp(source: u8, destination: u8, port: u16) -> Vec<u8> {
 }
 
 pub(super) fn reader(file: Vec<u8>) -> CaptureReader {
-    CaptureReader::new(Cursor::new(file), "sample.pcap").expect("the sample has a header")
+    named(file, "sample.pcap")
+}
+
+pub(super) fn named(file: Vec<u8>, name: &str) -> CaptureReader {
+    CaptureReader::new(Cursor::new(file), name).expect("the sample has a header")
 }
