@@ -1,5 +1,7 @@
 //! The command line, as typed and as understood.
 
+use crate::training_data::CAPTURES;
+
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
 Set-up, demo, tests and benches of weir. Nothing here asks a question.
@@ -13,6 +15,9 @@ Commands:
                           `N passed, N failed, N skipped`
                           --quick: unit and documentation tests only, no end-to-end tests
   bench [bench options]   run the benches and compare them with scikit-learn
+  notebooks [--write]     run the notebooks with weir and its Python package, both built in
+                          release; --write keeps the outputs
+  training-data [names]   record the captures of training-data/ anew, as root, in 20 minutes
   lint                    formatting and clippy, for the host and for the eBPF target
   docs                    build the documentation, warnings denied
   help                    print this text
@@ -44,6 +49,16 @@ pub(crate) enum Command {
         /// Arguments of `weir-bench`.
         passed_on: Vec<String>,
     },
+    /// Record captures anew.
+    TrainingData {
+        /// Which; all of them where none is named.
+        names: Vec<String>,
+    },
+    /// Run the notebooks.
+    Notebooks {
+        /// Keep the outputs in the files.
+        write: bool,
+    },
     /// Formatting and clippy.
     Lint,
     /// Rustdoc.
@@ -70,6 +85,12 @@ pub(crate) fn parse(typed: impl IntoIterator<Item = String>) -> Result<Command, 
             [first, ..] => Err(format!("`test` takes only `--quick`, got `{first}`")),
         },
         "bench" => Ok(Command::Bench { passed_on: after_separator(options) }),
+        "training-data" => captures(options),
+        "notebooks" => match options.as_slice() {
+            [] => Ok(Command::Notebooks { write: false }),
+            [only] if only == "--write" => Ok(Command::Notebooks { write: true }),
+            [first, ..] => Err(format!("`notebooks` takes only `--write`, got `{first}`")),
+        },
         "lint" => without_options(&options, Command::Lint),
         "docs" => without_options(&options, Command::Docs),
         other => Err(format!("no command is called `{other}`")),
@@ -84,6 +105,15 @@ fn without_options(options: &[String], command: Command) -> Result<Command, Stri
     match options.first() {
         None => Ok(command),
         Some(first) => Err(format!("this command takes no options, got `{first}`")),
+    }
+}
+
+fn captures(names: Vec<String>) -> Result<Command, String> {
+    match names.iter().find(|name| !CAPTURES.contains(&name.as_str())) {
+        None => Ok(Command::TrainingData { names }),
+        Some(name) => {
+            Err(format!("no capture is called `{name}`; there are {}", CAPTURES.join(", ")))
+        }
     }
 }
 
@@ -117,12 +147,16 @@ mod tests {
             ("setup", Command::Setup),
             ("lint", Command::Lint),
             ("docs", Command::Docs),
+            ("notebooks", Command::Notebooks { write: false }),
+            ("notebooks --write", Command::Notebooks { write: true }),
             ("test", Command::Test { quick: false }),
             ("test --quick", Command::Test { quick: true }),
             ("demo", Command::Demo { passed_on: vec![] }),
             ("demo --json", Command::Demo { passed_on: strings(&["--json"]) }),
             ("demo -- --json", Command::Demo { passed_on: strings(&["--json"]) }),
             ("demo -- --help", Command::Demo { passed_on: strings(&["--help"]) }),
+            ("training-data", Command::TrainingData { names: vec![] }),
+            ("training-data mixed", Command::TrainingData { names: strings(&["mixed"]) }),
             ("bench -- a -- b", Command::Bench { passed_on: strings(&["a", "--", "b"]) }),
         ];
         for (line, expected) in cases {
@@ -137,7 +171,12 @@ mod tests {
             ("tset", "no command is called `tset`"),
             ("setup now", "this command takes no options, got `now`"),
             ("lint --fix", "this command takes no options, got `--fix`"),
+            (
+                "training-data all",
+                "no capture is called `all`; there are benign-train, benign-test, mixed, demo",
+            ),
             ("test --fast", "`test` takes only `--quick`, got `--fast`"),
+            ("notebooks 01", "`notebooks` takes only `--write`, got `01`"),
             ("test --quick more", "`test` takes only `--quick`, got `--quick`"),
         ];
         for (line, expected) in cases {
@@ -147,7 +186,9 @@ mod tests {
 
     #[test]
     fn the_help_names_every_command() {
-        for command in ["setup", "demo", "test", "bench", "lint", "docs"] {
+        for command in
+            ["setup", "demo", "test", "bench", "notebooks", "training-data", "lint", "docs"]
+        {
             assert!(HELP.contains(&format!("\n  {command} ")), "{command}");
         }
     }

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use crate::failure::Failure;
 use crate::invoke::{self, Listen};
+use crate::python;
 use crate::skips::SkipLog;
 use crate::tally::{Dialect, Listener, Tally};
 use crate::workspace::Workspace;
@@ -29,9 +30,14 @@ enum Work {
     Tests { command: Command, dialect: Dialect, target: std::path::PathBuf },
     /// A check of something that is fetched first; skipped where that cannot be had.
     FetchedCheck { fetch: Command, check: Command, without: &'static str },
+    /// Makes its own preparations, and counts what it runs.
+    Prepared(Prepared),
     /// Counts as one skipped.
     Skip(String),
 }
+
+/// What prepares and counts by itself; takes the step's name.
+type Prepared = Box<dyn FnOnce(&str) -> Result<Tally, Failure>>;
 
 /// Formatting and clippy.
 pub(crate) fn lints(workspace: &Workspace) -> Vec<Step> {
@@ -45,14 +51,17 @@ pub(crate) fn docs(workspace: &Workspace) -> Vec<Step> {
     vec![Step { name: "docs", work: Work::Check(command) }]
 }
 
-/// Everything; `quick` leaves out the integration tests.
+/// Everything; `quick` leaves out the integration tests, and what runs in Python.
 pub(crate) fn all(workspace: &Workspace, quick: bool) -> Vec<Step> {
     let mut steps = lints(workspace);
     steps.extend(docs(workspace));
     steps.push(tests(workspace, quick));
     steps.push(doc_tests(workspace));
     steps.extend(dependencies(workspace));
-    steps.extend(notebooks(workspace.root()));
+    if !quick {
+        steps.push(python_tests(workspace));
+        steps.push(notebooks(workspace, false));
+    }
     steps
 }
 
@@ -74,6 +83,7 @@ impl Step {
                 let status = invoke::visibly(&mut check)?;
                 Ok(Tally::of_check(self.name, status.success()))
             }
+            Work::Prepared(work) => work(self.name),
             Work::Skip(why) => Ok(Tally::of_skip(self.name, &why)),
         }
     }
@@ -161,21 +171,18 @@ fn dependencies(workspace: &Workspace) -> [Step; 2] {
     ]
 }
 
-/// There is no runner of notebooks yet, because there are no notebooks; should one come, it is
-/// not passed over in silence.
-fn notebooks(root: &Path) -> Option<Step> {
-    let found = std::fs::read_dir(root.join("notebooks"))
-        .into_iter()
-        .flatten()
-        .filter_map(Result::ok)
-        .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "ipynb"))
-        .count();
-    if found == 0 {
-        println!("notebooks: 0 to run");
-        return None;
-    }
-    let why = format!("nothing here runs notebooks yet, and there are {found}");
-    Some(Step { name: "notebooks", work: Work::Skip(why) })
+/// The package `weir` for Python, installed as a user would, and its own tests.
+fn python_tests(workspace: &Workspace) -> Step {
+    let workspace = workspace.clone();
+    let work = move |name: &str| python::test(&workspace, name);
+    Step { name: "Python package", work: Work::Prepared(Box::new(work)) }
+}
+
+/// The notebooks, each as one test; `write` keeps their outputs.
+pub(crate) fn notebooks(workspace: &Workspace, write: bool) -> Step {
+    let workspace = workspace.clone();
+    let work = move |name: &str| python::notebooks(&workspace, write, name);
+    Step { name: "notebooks", work: Work::Prepared(Box::new(work)) }
 }
 
 fn run_tests(
@@ -193,7 +200,7 @@ fn run_tests(
     let log = SkipLog::start(target).map_err(unusable)?;
     command.env(requires::SKIP_LOG, log.path());
     let listen = match dialect {
-        Dialect::Libtest => Listen::Stdout,
+        Dialect::Libtest | Dialect::Pytest => Listen::Stdout,
         Dialect::Nextest => Listen::Stderr,
     };
     let mut listener = Listener::new(dialect);

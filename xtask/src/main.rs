@@ -1,4 +1,5 @@
-//! The commands of weir's repository: `cargo xtask setup | demo | test | bench | lint | docs`.
+//! The commands of weir's repository: `cargo xtask setup | demo | test | bench | notebooks |
+//! training-data | lint | docs`.
 //!
 //! What is here: finding out what a machine lacks and installing it, the one way to build and
 //! run the demo, the tests and the benches, and the tests' summary. What is never here: a
@@ -17,10 +18,12 @@ mod demo;
 mod failure;
 mod invoke;
 mod privilege;
+mod python;
 mod report;
 mod setup;
 mod skips;
 mod tally;
+mod training_data;
 mod version;
 mod workspace;
 
@@ -74,6 +77,15 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Bench { passed_on } => {
             setup::prepare(&workspace, Purpose::Bench)?;
             bench::run(&workspace, &passed_on)
+        }
+        Command::TrainingData { names } => {
+            setup::prepare(&workspace, Purpose::Demo)?;
+            training_data::run(&workspace, &names)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Notebooks { write } => {
+            setup::prepare(&workspace, Purpose::Notebooks)?;
+            Ok(report::run_and_sum_up(vec![check::notebooks(&workspace, write)]))
         }
         Command::Lint => {
             setup::prepare(&workspace, Purpose::Lint)?;

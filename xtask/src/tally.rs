@@ -31,6 +31,8 @@ pub(crate) enum Dialect {
     Libtest,
     /// `cargo nextest run --final-status-level skip`: one `Summary [` line, then names.
     Nextest,
+    /// `pytest -rfEs`: a line for each test that failed or was skipped, then the counts.
+    Pytest,
 }
 
 /// Reads a runner's output line by line.
@@ -99,6 +101,7 @@ impl Listener {
         match self.dialect {
             Dialect::Libtest => self.hear_libtest(line),
             Dialect::Nextest => self.hear_nextest(line.trim_start()),
+            Dialect::Pytest => self.hear_pytest(line),
         }
     }
 
@@ -143,10 +146,36 @@ impl Listener {
         }
     }
 
+    /// `--quiet` leaves the counts without the rule around them.
+    fn hear_pytest(&mut self, line: &str) {
+        let line = line.trim_matches(['=', ' ']);
+        if let Some((counts, _)) = line.rsplit_once(" in ").filter(|(_, took)| is_seconds(took)) {
+            self.tally.passed += counted(counts, "passed") + counted(counts, "xfailed");
+            self.tally.skipped += counted(counts, "skipped");
+            for how in ["failed", "xpassed", "error", "errors"] {
+                self.tally.failed += counted(counts, how);
+            }
+        } else if let Some(("FAILED" | "ERROR", rest)) = line.split_once(' ') {
+            let name = rest.split_once(" - ").map_or(rest, |(name, _)| name);
+            self.tally.failures.push(name.to_owned());
+        } else if let Some(rest) = line.strip_prefix("SKIPPED [")
+            && let Some((_, rest)) = rest.split_once("] ")
+            && let Some((place, why)) = rest.split_once(": ")
+        {
+            self.skip(place, why);
+        }
+    }
+
     fn skip(&mut self, name: &str, why: &str) {
         let why = if why.is_empty() { "ignored" } else { why };
         self.tally.skips.push(Skip { name: name.to_owned(), why: why.to_owned() });
     }
+}
+
+/// Whether this is a time as pytest prints it: `2.31s`, or `75.02s (0:01:15)`.
+fn is_seconds(took: &str) -> bool {
+    let number = took.split_whitespace().next().and_then(|first| first.strip_suffix('s'));
+    number.is_some_and(|number| number.parse::<f64>().is_ok())
 }
 
 /// The number right before `what`, where it stands for itself: `2 failed` in
@@ -239,6 +268,25 @@ error: test run failed";
             let tally = heard(Dialect::Nextest, line);
             assert_eq!((tally.passed, tally.failed, tally.skipped), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn pytests_counts_are_read_with_and_without_their_rule() {
+        let output = "\
+..F.s                                                                     [100%]
+FAILED python/tests/test_a.py::test_x[1 in 2s] - assert 1 == 2
+ERROR python/tests/test_b.py
+SKIPPED [1] python/tests/test_a.py:12: no model here
+1 failed, 7 passed, 1 skipped, 2 warnings, 1 error in 75.02s (0:01:15)";
+        let tally = heard(Dialect::Pytest, output);
+        assert_eq!((tally.passed, tally.failed, tally.skipped), (7, 2, 1));
+        assert_eq!(
+            tally.failures,
+            ["python/tests/test_a.py::test_x[1 in 2s]", "python/tests/test_b.py"]
+        );
+        assert_eq!(tally.skips, [skip("python/tests/test_a.py:12", "no model here")]);
+        let tally = heard(Dialect::Pytest, "==== 3 passed, 1 xfailed, 1 xpassed in 0.10s ====");
+        assert_eq!((tally.passed, tally.failed, tally.skipped), (4, 1, 0));
     }
 
     #[test]

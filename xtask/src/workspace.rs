@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::version;
 
 /// The checkout this program was built from.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Workspace {
     root: PathBuf,
     target: PathBuf,

@@ -19,6 +19,8 @@ pub(crate) enum Purpose {
     Test,
     /// The benches and what they are compared with.
     Bench,
+    /// The notebooks.
+    Notebooks,
     /// All of these.
     Everything,
 }

@@ -13,7 +13,7 @@ use crate::workspace::Workspace;
 struct Package {
     name: &'static str,
     used_for: &'static str,
-    needed_by: Purpose,
+    needed_by: &'static [Purpose],
     is_present: fn(&Workspace) -> bool,
 }
 
@@ -21,37 +21,37 @@ const PACKAGES: [Package; 6] = [
     Package {
         name: "tshark",
         used_for: "the independent packet counts in the tests",
-        needed_by: Purpose::Test,
+        needed_by: &[Purpose::Test],
         is_present: |_| requires::find_program("tshark").is_some(),
     },
     Package {
         name: "iproute2",
         used_for: "the namespaces of the tests",
-        needed_by: Purpose::Test,
+        needed_by: &[Purpose::Test],
         is_present: |_| requires::find_program("ip").is_some(),
     },
     Package {
         name: "ethtool",
         used_for: "what the tests read of offloads",
-        needed_by: Purpose::Test,
+        needed_by: &[Purpose::Test],
         is_present: |_| requires::find_program("ethtool").is_some(),
     },
     Package {
         name: "bpftool",
         used_for: "what the tests look for in the kernel after a failure",
-        needed_by: Purpose::Test,
+        needed_by: &[Purpose::Test],
         is_present: |_| requires::find_program("bpftool").is_some(),
     },
     Package {
         name: "iputils-ping",
         used_for: "the traffic of the tests on blocks by hand",
-        needed_by: Purpose::Test,
+        needed_by: &[Purpose::Test],
         is_present: |_| requires::find_program("ping").is_some(),
     },
     Package {
         name: "python3-venv",
-        used_for: "the comparison with scikit-learn in the benches",
-        needed_by: Purpose::Bench,
+        used_for: "the Python package's tests, the notebooks and what the benches compare with",
+        needed_by: &[Purpose::Test, Purpose::Bench, Purpose::Notebooks],
         is_present: |workspace| {
             let probe = ["-c", "import ensurepip, venv"];
             invoke::captured(workspace.command("python3").args(probe)).is_some()
@@ -74,9 +74,9 @@ pub(super) fn check_c_linker(workspace: &Workspace) -> Result<String, Failure> {
 /// Returns the names of those that are there in the end.
 pub(super) fn ensure_packages(workspace: &Workspace, purpose: Purpose) -> Vec<String> {
     let needed = || {
-        PACKAGES
-            .iter()
-            .filter(move |package| purpose == Purpose::Everything || package.needed_by == purpose)
+        PACKAGES.iter().filter(move |package| {
+            purpose == Purpose::Everything || package.needed_by.contains(&purpose)
+        })
     };
     let missing: Vec<&Package> =
         needed().filter(|package| !(package.is_present)(workspace)).collect();

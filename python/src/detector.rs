@@ -1,0 +1,312 @@
+//! One of a model's detectors.
+
+use std::{num::NonZeroUsize, sync::Arc};
+
+use model::{
+    Calibration, DetectorModel, Feature, FeatureRange, FlowFeature, ModelFile, PValue, PeerFeature,
+    Place,
+};
+use numpy::{IntoPyArray as _, PyArray1};
+use pyo3::{
+    exceptions::PyValueError,
+    prelude::*,
+    types::{PyDict, PyList},
+};
+
+use crate::{
+    error::{refused, unfit},
+    rows::{self, Input},
+    threads,
+};
+
+/// Which of a model's detectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// Over flows.
+    Flow,
+    /// Over peers.
+    Peer,
+}
+
+/// A detector: what a model learnt of flows or of peers.
+///
+/// Rows have a value for each of `features`, in that order, as weir's tables have them (scaled:
+/// see `weir.schema`). Where an Arrow table is taken, its columns are found by name.
+#[pyclass(frozen, module = "weir._weir")]
+#[derive(Debug)]
+pub(crate) struct Detector {
+    model: Arc<ModelFile>,
+    subject: Subject,
+}
+
+/// Scores and novelties of rows, one each.
+#[derive(Debug, Default)]
+pub(crate) struct Scored {
+    pub(crate) scores: Vec<f32>,
+    pub(crate) novelties: Vec<f32>,
+}
+
+impl Detector {
+    pub(crate) fn new(model: Arc<ModelFile>, subject: Subject) -> Self {
+        Self { model, subject }
+    }
+
+    pub(crate) fn model(&self) -> &DetectorModel {
+        match self.subject {
+            Subject::Flow => self.model.flow(),
+            Subject::Peer => self.model.peer(),
+        }
+    }
+
+    /// Goes over the rows once, a block at a time, without the interpreter's lock.
+    pub(crate) fn measure(
+        &self,
+        py: Python<'_>,
+        data: Input<'_>,
+        wanted: Wanted,
+        threads: NonZeroUsize,
+    ) -> PyResult<Scored> {
+        let model = self.model();
+        let mut scored = Scored::default();
+        match data {
+            Input::Array(array) => {
+                let (rows, width) = rows::of_array(&array)?;
+                rows::check_width(width, model.schema().features.len())?;
+                py.detach(|| scored.add(model, rows, wanted, threads));
+                Ok(scored)
+            }
+            Input::Table(batches) => {
+                rows::check_table(&batches.schema(), model.schema())?;
+                py.detach(|| {
+                    for batch in batches {
+                        let batch = batch.map_err(|error| refused(&error))?;
+                        let rows = rows::of_batch(&batch, model.schema())
+                            .map_err(|error| refused(&error))?;
+                        scored.add(model, &rows, wanted, threads);
+                    }
+                    Ok(scored)
+                })
+            }
+        }
+    }
+}
+
+/// What is to be measured of rows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) scores: bool,
+    pub(crate) novelties: bool,
+}
+
+impl Scored {
+    fn add(
+        &mut self,
+        model: &DetectorModel,
+        rows: &[f32],
+        wanted: Wanted,
+        threads: NonZeroUsize,
+    ) {
+        let width = model.schema().features.len();
+        let more = rows.len() / width;
+        if wanted.scores {
+            let before = self.scores.len();
+            self.scores.resize(before + more, 0.0);
+            let scores = &mut self.scores[before..];
+            threads::share_out(rows, width, scores, threads, |rows, scores| {
+                model.score_rows(rows, scores);
+            });
+        }
+        if wanted.novelties {
+            self.novelties.extend(model.novelties(rows));
+        }
+    }
+}
+
+#[pymethods]
+impl Detector {
+    /// The name of the schema of its rows, as `weir.flow.v1`.
+    #[getter]
+    fn schema(&self) -> &str {
+        &self.model().schema().name
+    }
+
+    /// The hash of that schema: tables with another one are refused.
+    #[getter]
+    fn schema_hash(&self) -> &str {
+        &self.model().schema().hash
+    }
+
+    /// The names of the features, in the order of a row's values.
+    #[getter]
+    fn features(&self) -> Vec<String> {
+        self.model().schema().features.clone()
+    }
+
+    /// The names of the features that the score depends on.
+    #[getter]
+    fn inputs(&self) -> Vec<String> {
+        self.model().inputs().names().to_vec()
+    }
+
+    /// What scores, in words, as `isolation forest`.
+    #[getter]
+    fn kind(&self) -> String {
+        self.model().scorer().kind()
+    }
+
+    /// Scores rows: an array in [0, 1], higher is more anomalous.
+    ///
+    /// `data` is an Arrow table of any library (polars, pyarrow, pandas, DuckDB) with a column for
+    /// each feature, or a two-dimensional array; float32 in C order is not copied.
+    #[pyo3(signature = (data, *, n_jobs=None))]
+    fn score<'py>(
+        &self,
+        py: Python<'py>,
+        data: &Bound<'py, PyAny>,
+        n_jobs: Option<i64>,
+    ) -> PyResult<Bound<'py, PyArray1<f32>>> {
+        let threads = threads::of_jobs(n_jobs).map_err(PyValueError::new_err)?;
+        let wanted = Wanted { scores: true, novelties: false };
+        Ok(self.measure(py, Input::of(data)?, wanted, threads)?.scores.into_pyarray(py))
+    }
+
+    /// How far rows lie above what training rows ever had: an array in [0, 1), 0 for a row within
+    /// all ranges.
+    fn novelty<'py>(
+        &self,
+        py: Python<'py>,
+        data: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyArray1<f32>>> {
+        let wanted = Wanted { scores: false, novelties: true };
+        let scored = self.measure(py, Input::of(data)?, wanted, NonZeroUsize::MIN)?;
+        Ok(scored.novelties.into_pyarray(py))
+    }
+
+    /// The p-values of scores: how likely a benign row is to score as high.
+    ///
+    /// `"conditional"` holds for this model's own calibration rows with probability 0.9 and is
+    /// what to decide by; `"marginal"` holds on average over calibration sets.
+    #[pyo3(signature = (scores, *, kind="conditional"))]
+    fn p_value<'py>(
+        &self,
+        py: Python<'py>,
+        scores: &Bound<'py, PyAny>,
+        kind: &str,
+    ) -> PyResult<Bound<'py, PyArray1<f64>>> {
+        p_values(py, self.model().calibration(), scores, kind)
+    }
+
+    /// As `p_value`, of novelties.
+    #[pyo3(signature = (novelties, *, kind="conditional"))]
+    fn novelty_p_value<'py>(
+        &self,
+        py: Python<'py>,
+        novelties: &Bound<'py, PyAny>,
+        kind: &str,
+    ) -> PyResult<Bound<'py, PyArray1<f64>>> {
+        p_values(py, self.model().novelty_calibration(), novelties, kind)
+    }
+
+    /// The score above which, and only above which, the conditional p-value is at most `rate`;
+    /// a `ValueError` says how many held-out rows it would take where there are too few.
+    fn threshold(&self, rate: f64) -> PyResult<f32> {
+        self.model().calibration().threshold(rate).map_err(|error| unfit(&error))
+    }
+
+    /// The smallest conditional p-value that any score can have.
+    #[getter]
+    fn smallest_p_value(&self) -> f64 {
+        self.model().calibration().smallest_p()
+    }
+
+    /// The held-out benign scores that it was calibrated on, ascending.
+    #[getter]
+    fn calibration<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f32>> {
+        PyArray1::from_slice(py, self.model().calibration().scores())
+    }
+
+    /// Why a row scores as it does: a dict per input, the one that set the row apart most first.
+    ///
+    /// Values and ranges are in the feature's natural unit; `amount` is by how much the feature
+    /// set the row apart (levels of the mean path for a forest, below 0 where it made the row
+    /// look more usual), `share` its part in all that did.
+    ///
+    /// `row` has a value per feature, or is a dict from the features' names.
+    #[pyo3(signature = (row, *, top=None))]
+    fn explain<'py>(
+        &self,
+        py: Python<'py>,
+        row: &Bound<'py, PyAny>,
+        top: Option<usize>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let row = rows::one(row, self.model().schema())?;
+        match self.subject {
+            Subject::Flow => explained::<FlowFeature>(py, self.model(), &row, top),
+            Subject::Peer => explained::<PeerFeature>(py, self.model(), &row, top),
+        }
+    }
+
+    fn __repr__(&self) -> String {
+        let schema = self.model().schema();
+        format!("Detector({}, {} features)", schema.name, schema.features.len())
+    }
+}
+
+/// The p-values of an array of scores.
+fn p_values<'py>(
+    py: Python<'py>,
+    calibration: &Calibration,
+    scores: &Bound<'py, PyAny>,
+    kind: &str,
+) -> PyResult<Bound<'py, PyArray1<f64>>> {
+    let of: fn(PValue) -> f64 = match kind {
+        "conditional" => |p| p.conditional,
+        "marginal" => |p| p.marginal,
+        other => {
+            let text = format!("`kind` must be \"conditional\" or \"marginal\", got \"{other}\"");
+            return Err(PyValueError::new_err(text));
+        }
+    };
+    let scores = rows::scores(scores)?;
+    let p_values: Vec<f64> =
+        scores.as_array().iter().map(|score| of(calibration.p_value(*score))).collect();
+    Ok(p_values.into_pyarray(py))
+}
+
+fn explained<'py, F: Feature>(
+    py: Python<'py>,
+    model: &DetectorModel,
+    row: &[f32],
+    top: Option<usize>,
+) -> PyResult<Bound<'py, PyList>> {
+    let explanation = model.explain(row);
+    let parts = PyList::empty(py);
+    for part in explanation.contributions.iter().take(top.unwrap_or(usize::MAX)) {
+        // A model of this schema has this build's features; another is shown as it is.
+        let feature = F::from_name(&part.name);
+        let natural = |value: f32| feature.map_or(value, |feature| feature.natural(value));
+        let FeatureRange { p01, median, p99, .. } = part.range;
+        let dict = PyDict::new(py);
+        dict.set_item("feature", &part.name)?;
+        dict.set_item("value", natural(part.value))?;
+        dict.set_item("unit", feature.map(Feature::natural_unit))?;
+        dict.set_item("benign_low", natural(p01))?;
+        dict.set_item("benign_median", natural(median))?;
+        dict.set_item("benign_high", natural(p99))?;
+        dict.set_item("place", place(part.place))?;
+        dict.set_item("amount", part.amount)?;
+        dict.set_item("share", part.share)?;
+        parts.append(dict)?;
+    }
+    Ok(parts)
+}
+
+fn place(place: Place) -> &'static str {
+    match place {
+        Place::BelowAll => "below all",
+        Place::Low => "low",
+        Place::Usual => "usual",
+        Place::High => "high",
+        Place::AboveAll => "above all",
+    }
+}

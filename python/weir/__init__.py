@@ -1,0 +1,42 @@
+"""weir's isolation forest, model files and scoring of network flow tables.
+
+- `IsolationForest`: a scikit-learn estimator; needs scikit-learn when it is first used.
+- `Model.load(path)`: a `.weir` file and its two detectors, `model.flow` and `model.peer`.
+- `schema(kind)`: the features of flow and peer tables, with units and docs.
+
+Tables are what `weir replay --out` and `weir capture` write, read by any library that speaks
+Arrow. A model or a table that cannot be used is a `ModelError`, whose text names the remedy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ._weir import VERSION as __version__
+from ._weir import Detector, Model, ModelError, schema
+
+if TYPE_CHECKING:
+    from ._forest import IsolationForest
+
+__all__ = ["Detector", "IsolationForest", "Model", "ModelError", "__version__", "schema"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports scikit-learn only for those who ask for the estimator."""
+    if name != "IsolationForest":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        from ._forest import IsolationForest
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] != "sklearn":
+            raise
+        raise ImportError(
+            "weir.IsolationForest is a scikit-learn estimator and scikit-learn is not installed: "
+            "pip install scikit-learn"
+        ) from error
+    globals()[name] = IsolationForest
+    return IsolationForest
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

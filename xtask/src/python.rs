@@ -1,0 +1,191 @@
+//! Python: the pinned environment under the target folder, and what runs in it.
+//!
+//! One environment serves the package's tests, the notebooks and the benches. It is made anew
+//! when a requirements file changes. The package `weir` is built from the checkout into it before
+//! each use, by pip, as a user would.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::failure::Failure;
+use crate::invoke::{self, Listen};
+use crate::tally::{Dialect, Listener, Tally};
+use crate::workspace::Workspace;
+
+/// What the environment holds, pinned so that two runs use the same.
+const REQUIREMENTS: [&str; 2] = ["python/requirements.txt", "notebooks/requirements.txt"];
+
+/// Versions of what those need in their turn.
+const CONSTRAINTS: &str = "python/constraints.txt";
+
+/// The copy of all of these in an environment that is complete.
+const STAMP: &str = "weir-requirements.txt";
+
+const BY_HAND: &str = "install Debian's python3-venv and check the network, then run this again";
+
+/// The environment, complete.
+#[derive(Debug)]
+pub(crate) struct Environment {
+    folder: PathBuf,
+}
+
+impl Environment {
+    /// The environment under the target folder, made when it is missing or of another time.
+    pub(crate) fn ensure(workspace: &Workspace) -> Result<Self, Failure> {
+        let environment = Self { folder: workspace.target().join("python-venv") };
+        let wanted = wanted(workspace.root())?;
+        let stamp = environment.folder.join(STAMP);
+        let is_complete = std::fs::read_to_string(&stamp).is_ok_and(|found| found == wanted)
+            && environment.interpreter().exists();
+        if !is_complete {
+            println!("python: making {}", environment.folder.display());
+            environment.make(workspace)?;
+            std::fs::write(&stamp, wanted).map_err(|error| {
+                Failure::new(
+                    format!("cannot write {}: {error}", stamp.display()),
+                    "make the folder writable, or name another with CARGO_TARGET_DIR",
+                )
+            })?;
+        }
+        Ok(environment)
+    }
+
+    /// Its interpreter.
+    pub(crate) fn interpreter(&self) -> PathBuf {
+        self.folder.join("bin/python")
+    }
+
+    /// Builds the package `weir` in release and installs it.
+    pub(crate) fn install_weir(&self, workspace: &Workspace) -> Result<(), Failure> {
+        let mut command = self.command(workspace);
+        // maturin is among the requirements, in one version; an isolated build would fetch one.
+        command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+        command.args(["--no-build-isolation", "--no-deps", "--force-reinstall", "./python"]);
+        invoke::or_fail(
+            &mut command,
+            "the Python package could not be built",
+            "read the first error above; `pip install ./python` shows it alone",
+        )
+    }
+
+    /// Its interpreter in the checkout, with its programs and cargo's in `PATH`.
+    fn command(&self, workspace: &Workspace) -> Command {
+        let mut command = workspace.command(&self.interpreter().to_string_lossy());
+        command.env("CARGO_TARGET_DIR", workspace.target());
+        prepend_path(&mut command, &[self.folder.join("bin")]);
+        command
+    }
+
+    fn make(&self, workspace: &Workspace) -> Result<(), Failure> {
+        invoke::or_fail(
+            workspace.command("python3").args(["-m", "venv", "--clear"]).arg(&self.folder),
+            "the Python environment could not be made",
+            BY_HAND,
+        )?;
+        let mut install = self.command(workspace);
+        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+        install.args(["--constraint", CONSTRAINTS]);
+        for file in REQUIREMENTS {
+            install.args(["--requirement", file]);
+        }
+        invoke::or_fail(&mut install, "its packages could not be installed", BY_HAND)
+    }
+}
+
+/// Builds the package and runs `python/tests`. Where the environment cannot be made, that is one
+/// skipped test.
+pub(crate) fn test(workspace: &Workspace, step: &str) -> Result<Tally, Failure> {
+    let environment = match Environment::ensure(workspace) {
+        Ok(environment) => environment,
+        Err(why) => return Ok(Tally::of_skip(step, &why.to_string())),
+    };
+    environment.install_weir(workspace)?;
+    let mut command = environment.command(workspace);
+    command.args(["-m", "pytest", "--quiet", "-p", "no:cacheprovider", "--color=no", "-rfEs"]);
+    command.arg("python");
+    // Its own folder must not come before the installed package, which has the compiled part.
+    command.env("PYTHONSAFEPATH", "1");
+    counted(&mut command, Dialect::Pytest, step)
+}
+
+/// Runs every notebook with `weir` and the package, built in release; `write` keeps the outputs.
+/// Each notebook counts as one test.
+pub(crate) fn notebooks(workspace: &Workspace, write: bool, step: &str) -> Result<Tally, Failure> {
+    let environment = match Environment::ensure(workspace) {
+        Ok(environment) => environment,
+        Err(why) => return Ok(Tally::of_skip(step, &why.to_string())),
+    };
+    environment.install_weir(workspace)?;
+    invoke::or_fail(
+        workspace.cargo().args(["build", "--release", "--package", "collector", "--bin", "weir"]),
+        "weir could not be built",
+        "read the compiler's first error above; `cargo xtask setup` checks the tools",
+    )?;
+    let mut command = environment.command(workspace);
+    prepend_path(&mut command, &[workspace.target().join("release")]);
+    command.arg("notebooks/run.py");
+    if write {
+        command.arg("--write");
+    }
+    counted(&mut command, Dialect::Libtest, step)
+}
+
+fn counted(command: &mut Command, dialect: Dialect, step: &str) -> Result<Tally, Failure> {
+    let mut listener = Listener::new(dialect);
+    let status = invoke::listening(command, Listen::Stdout, |line| listener.hear(line))?;
+    let mut tally = listener.into_tally();
+    tally.hold_to_status(step, status.success());
+    Ok(tally)
+}
+
+/// The text of all files that say what the environment holds.
+fn wanted(root: &Path) -> Result<String, Failure> {
+    let mut text = String::new();
+    for file in REQUIREMENTS.iter().chain(&[CONSTRAINTS]) {
+        let part = std::fs::read_to_string(root.join(file)).map_err(|error| {
+            Failure::new(
+                format!("cannot read {file}: {error}"),
+                format!("restore it: `git checkout -- {file}`"),
+            )
+        })?;
+        text.push_str(&part);
+    }
+    Ok(text)
+}
+
+/// Puts folders at the beginning of the command's own `PATH`.
+fn prepend_path(command: &mut Command, folders: &[PathBuf]) {
+    let path: OsString = command
+        .get_envs()
+        .find_map(|(name, value)| if name == "PATH" { value.map(Into::into) } else { None })
+        .or_else(|| std::env::var_os("PATH"))
+        .unwrap_or_default();
+    let all = folders.iter().cloned().chain(std::env::split_paths(&path));
+    // Only a folder with a colon in its name cannot be joined; then the programs are not found,
+    // which says itself.
+    if let Ok(joined) = std::env::join_paths(all) {
+        command.env("PATH", joined);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_come_before_those_that_the_command_had() {
+        let mut command = Command::new("true");
+        command.env("PATH", "/usr/bin:/bin");
+        prepend_path(&mut command, &[PathBuf::from("/a"), PathBuf::from("/b")]);
+        let path =
+            command.get_envs().find(|(name, _)| *name == "PATH").and_then(|(_, value)| value);
+        assert_eq!(path, Some("/a:/b:/usr/bin:/bin".as_ref()));
+    }
+
+    #[test]
+    fn a_missing_requirements_file_is_named() {
+        let error = wanted(Path::new("/nowhere")).expect_err("no such folder").to_string();
+        assert!(error.contains("python/requirements.txt"), "{error}");
+    }
+}
