@@ -174,9 +174,14 @@ mod tests {
     use crate::forest::IsolationForest;
     use crate::schema::{SchemaId, flow_schema_id, peer_schema_id};
 
+    /// Rows of a pattern that comes back after 101 of them.
+    fn rows(count: usize, width: usize) -> Vec<f32> {
+        (0..count * width).map(|i| (i * 7 % 101) as f32 / 101.0).collect()
+    }
+
     fn detector(schema: SchemaId) -> DetectorModel {
         let width = schema.features.len();
-        let rows: Vec<f32> = (0..400 * width).map(|i| (i * 7 % 101) as f32 / 101.0).collect();
+        let rows = rows(400, width);
         let params = IsolationForest::params().n_trees(20).check().unwrap();
         let (train, held_out) = rows.split_at(200 * width);
         DetectorModel::fit(schema, train, held_out, &params).unwrap()
@@ -198,9 +203,8 @@ mod tests {
     fn the_peer_whose_flow_is_odd_is_unusual_and_its_feature_the_reason() {
         let (flow, peer) = (detector(flow_schema_id()), detector(peer_schema_id()));
         let (flows, peers) = (FlowFeature::ALL.len(), PeerFeature::ALL.len());
-        let mut flow_rows = vec![0.5; 3 * flows];
+        let (mut flow_rows, peer_rows) = (rows(3, flows), rows(3, peers));
         flow_rows[2 * flows + 4] = 50.0;
-        let peer_rows = vec![0.5; 3 * peers];
         let assessment = assess(&flow, &peer, &flow_rows, &peer_rows, [0..1, 1..1, 1..3]);
         assert_eq!(assessment.unusual(), [2]);
         let odd = assessment.peers()[2];

@@ -39,6 +39,7 @@ pub mod explain;
 pub mod feature;
 pub mod file;
 pub mod forest;
+mod importance;
 mod inputs;
 pub mod novelty;
 mod profile;
@@ -56,15 +57,19 @@ pub use window::{Span, Window};
 
 pub use calibration::{Calibration, CalibrationError, PValue};
 pub use detector::{
-    CALIBRATION_ROWS, DetectorError, DetectorModel, RowsDigest, SchemaMismatch, Training,
+    CALIBRATION_ROWS, DetectorError, DetectorModel, RowsDigest, SchemaMismatch, Source, Training,
     TrainingFacts, Uncalibrated,
 };
 pub use explain::{Contribution, Explanation};
-pub use file::{DetectorManifest, Manifest, ModelFile, ModelFileError, ModelFormatError};
-pub use forest::{
-    IsolationForest, IsolationForestError, IsolationForestParams, IsolationForestValidParams,
-    PathShortening, TreeNode,
+pub use file::{
+    DetectorManifest, ForestManifest, Manifest, ModelFile, ModelFileError, ModelFormatError,
+    OnnxManifest,
 };
+pub use forest::{
+    ForestStream, IsolationForest, IsolationForestError, IsolationForestParams,
+    IsolationForestValidParams, PathShortening, TreeNode,
+};
+pub use importance::{FeatureImportance, Importance};
 pub use inputs::{Inputs, InputsError};
 pub use profile::{
     EmptyProfile, FeatureHistogram, FeatureRange, PROFILE_ROWS, Place, Profile, ProfileBuilder,

@@ -1,6 +1,7 @@
 //! Uniform samples of rows from a stream whose length nobody knows beforehand.
 
-use crate::forest::parts::Draws;
+/// Seeded draws, the same in every release.
+pub use crate::forest::TreeRng as Draws;
 
 /// Which rows of a stream a uniform sample of at most `capacity` of them keeps: Algorithm L
 /// (Li 1994, *Reservoir-Sampling Algorithms of Time Complexity O(n(1 + log(N/n)))*, ACM TOMS

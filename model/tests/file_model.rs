@@ -1,34 +1,16 @@
 //! The model file: what is saved is what is loaded, and nothing else is.
 
+mod support;
+
 use std::fs;
 
-use linfa::ParamGuard;
-use model::{
-    DetectorModel, IsolationForest, ModelFile, ModelFileError, ModelFormatError, SchemaId,
-};
+use model::{ModelFile, ModelFileError, ModelFormatError, SchemaId};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
-
-const CREATED: &str = "2026-01-31T12:00:00Z";
-
-fn detector(name: &str, features: &[&str], extension_level: usize) -> DetectorModel {
-    let width = u16::try_from(features.len()).unwrap();
-    let rows: Vec<f32> = (0..200 * width).map(|i| f32::from(i * 7 % 101)).collect();
-    let (train, held_out) = rows.split_at(rows.len() / 2);
-    let schema = SchemaId {
-        name: name.to_owned(),
-        hash: "0123456789abcdef".to_owned(),
-        features: features.iter().map(ToString::to_string).collect(),
-    };
-    let params = IsolationForest::params().n_trees(3).max_samples(16);
-    let params = params.extension_level(extension_level).check().unwrap();
-    DetectorModel::fit(schema, train, held_out, &params).unwrap()
-}
+use support::{CREATED, forests};
 
 fn model() -> ModelFile {
-    let flow = detector("weir.flow.v1", &["rate", "size", "age"], 0);
-    let peer = detector("weir.peer.v1", &["flows", "ports"], 1);
-    ModelFile::new(flow, peer, CREATED).unwrap()
+    forests()
 }
 
 /// Makes changed bytes pass the seal, so that the parts themselves are put to the test.

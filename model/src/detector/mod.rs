@@ -16,7 +16,7 @@ use crate::scorer::Scorer;
 
 pub use assembly::{CALIBRATION_ROWS, Uncalibrated};
 pub(crate) use training::sha256;
-pub use training::{RowsDigest, Training, TrainingFacts};
+pub use training::{RowsDigest, Source, Training, TrainingFacts};
 
 /// A fitted, calibrated scorer over the rows of one schema.
 ///
@@ -297,6 +297,25 @@ impl DetectorModel {
     #[must_use]
     pub fn p_value(&self, score: f32) -> PValue {
         self.calibration.p_value(score)
+    }
+
+    /// The scorer as an ONNX file: a forest as [`IsolationForest::to_onnx`] writes it, anything
+    /// else as it was read. It takes rows of the [inputs](Self::inputs), and gives raw scores.
+    ///
+    /// # Errors
+    ///
+    /// If it is an extended forest, which ONNX has no operator for.
+    pub fn to_onnx(&self) -> Result<Vec<u8>, onnx::WriteError> {
+        let metadata = [
+            ("weir.schema", &self.schema.name),
+            ("weir.schema.hash", &self.schema.hash),
+            ("weir.training.digest", &self.training.digest),
+        ]
+        .map(|(key, text)| (key.to_owned(), text.clone()));
+        match &self.scorer {
+            Scorer::Forest(forest) => forest.to_onnx(self.inputs.names(), &metadata),
+            Scorer::Onnx(scorer) => Ok(scorer.bytes().to_vec()),
+        }
     }
 
     /// Explains one row by its features; see [`Explanation`].

@@ -21,6 +21,9 @@ pub struct Training {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainingFacts {
+    /// The file that the scorer came from, where it was made elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
     /// What was selected and what was left out, each in words: `no rows of 192.0.2.0/24`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub selection: Vec<String>,
@@ -44,6 +47,16 @@ pub struct TrainingFacts {
     /// 30 epochs`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
+}
+
+/// A file that a scorer came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// Its name, without folders.
+    pub file: String,
+    /// SHA-256 of its content, hexadecimal.
+    pub sha256: String,
 }
 
 /// SHA-256 over rows that stream by.

@@ -7,11 +7,12 @@
 
 use std::io::{Cursor, Read, Write};
 
+use zip::result::{ZipError, ZipResult};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
 
 use super::errors::ModelFormatError;
-use crate::detector::sha256;
+use crate::detector::{CALIBRATION_ROWS, sha256};
 
 const SEAL: &str = "weir-sha256:";
 const DIGITS: usize = 64;
@@ -20,35 +21,60 @@ const ZIP_MAGIC: &[u8] = b"PK\x03\x04";
 /// Largest model file, in bytes.
 pub(super) const MAX_FILE: u64 = 128 << 20;
 
-/// A named part of the file and its content.
-pub(super) struct Part {
-    pub(super) name: &'static str,
-    pub(super) content: Vec<u8>,
+/// The part that says what the others are.
+pub(super) const MANIFEST: &str = "manifest.json";
+
+/// Largest size in bytes that a part may have once unpacked. A default forest has 100 kB; 100
+/// trees of 32,768 rows each fit in 32 MiB.
+const MANIFEST_LIMIT: u64 = 1 << 20;
+const SCORER_LIMIT: u64 = 32 << 20;
+const CALIBRATION_LIMIT: u64 = (CALIBRATION_ROWS * size_of::<f32>() + size_of::<u64>()) as u64;
+const FEATURES_LIMIT: u64 = 1 << 20;
+
+/// The names of a table's parts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Names {
+    pub(super) forest: &'static str,
+    pub(super) onnx: &'static str,
+    pub(super) calibration: &'static str,
+    pub(super) novelty: &'static str,
+    pub(super) features: &'static str,
 }
 
-/// The parts, in the order they are written in, each with its largest size in bytes once
-/// unpacked. A default forest has 100 kB, a calibration 4 bytes a row.
-pub(super) const PARTS: [(&str, u64); 9] = [
-    ("manifest.json", 1 << 20),
-    ("flow/forest.bin", 64 << 20),
-    ("flow/calibration.bin", 16 << 20),
-    ("flow/novelty.bin", 16 << 20),
-    ("flow/features.bin", 1 << 20),
-    ("peer/forest.bin", 64 << 20),
-    ("peer/calibration.bin", 16 << 20),
-    ("peer/novelty.bin", 16 << 20),
-    ("peer/features.bin", 1 << 20),
-];
+pub(super) const FLOW: Names = Names {
+    forest: "flow/forest.bin",
+    onnx: "flow/model.onnx",
+    calibration: "flow/calibration.bin",
+    novelty: "flow/novelty.bin",
+    features: "flow/features.bin",
+};
 
-/// Packs the parts, which must be those of [`PARTS`].
-pub(super) fn pack(contents: &[Vec<u8>; PARTS.len()]) -> Result<Vec<u8>, ModelFormatError> {
-    for ((name, limit), content) in PARTS.iter().zip(contents) {
-        if content.len() as u64 > *limit {
-            return Err(too_large(name, *limit));
+pub(super) const PEER: Names = Names {
+    forest: "peer/forest.bin",
+    onnx: "peer/model.onnx",
+    calibration: "peer/calibration.bin",
+    novelty: "peer/novelty.bin",
+    features: "peer/features.bin",
+};
+
+fn limit_of(name: &str) -> u64 {
+    match name.rsplit('/').next() {
+        Some("forest.bin" | "model.onnx") => SCORER_LIMIT,
+        Some("calibration.bin" | "novelty.bin") => CALIBRATION_LIMIT,
+        Some("features.bin") => FEATURES_LIMIT,
+        _ => MANIFEST_LIMIT,
+    }
+}
+
+/// Packs named parts, in their order.
+pub(super) fn pack(parts: &[(&'static str, Vec<u8>)]) -> Result<Vec<u8>, ModelFormatError> {
+    for (name, content) in parts {
+        let limit = limit_of(name);
+        if content.len() as u64 > limit {
+            return Err(too_large(name, limit));
         }
     }
-    let mut bytes =
-        write_zip(contents).map_err(|e| ModelFormatError::malformed("archive", e.to_string()))?;
+    let mut bytes = write_zip(parts).map_err(|error| broken("archive", &error))?;
     seal(&mut bytes);
     if bytes.len() as u64 > MAX_FILE {
         return Err(too_large("the file", MAX_FILE));
@@ -61,13 +87,13 @@ fn seal(bytes: &mut [u8]) {
     digits.copy_from_slice(sha256(body).as_bytes());
 }
 
-fn write_zip(contents: &[Vec<u8>]) -> zip::result::ZipResult<Vec<u8>> {
+fn write_zip(parts: &[(&'static str, Vec<u8>)]) -> ZipResult<Vec<u8>> {
     let options = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Deflated)
         .last_modified_time(DateTime::default())
         .unix_permissions(0o644);
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
-    for ((name, _), content) in PARTS.iter().zip(contents) {
+    for (name, content) in parts {
         writer.start_file(*name, options)?;
         writer.write_all(content)?;
     }
@@ -75,29 +101,65 @@ fn write_zip(contents: &[Vec<u8>]) -> zip::result::ZipResult<Vec<u8>> {
     Ok(writer.finish()?.into_inner())
 }
 
-/// Checks the seal and unpacks the parts, none larger than it may be.
-pub(super) fn unpack(bytes: &[u8]) -> Result<Vec<Part>, ModelFormatError> {
-    check_seal(bytes)?;
-    let broken = |e: zip::result::ZipError| ModelFormatError::malformed("archive", e.to_string());
-    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(broken)?;
-    if archive.len() != PARTS.len() {
-        let what = format!("it has {} parts instead of {}", archive.len(), PARTS.len());
-        return Err(ModelFormatError::malformed("archive", what));
+/// An archive whose seal holds. Parts are unpacked as they are asked for, none larger than it
+/// may be.
+pub(super) struct Archive<'a> {
+    zip: ZipArchive<Cursor<&'a [u8]>>,
+    unread: usize,
+}
+
+impl<'a> Archive<'a> {
+    pub(super) fn open(bytes: &'a [u8]) -> Result<Self, ModelFormatError> {
+        check_seal(bytes)?;
+        let zip = ZipArchive::new(Cursor::new(bytes)).map_err(|error| broken("archive", &error))?;
+        // The reader keeps the last of parts that share a name: one could hide behind another.
+        let listed = listed_parts(bytes);
+        if listed != Some(zip.len()) {
+            return Err(ModelFormatError::malformed("archive", "it has a part twice"));
+        }
+        Ok(Self { unread: zip.len(), zip })
     }
-    let mut parts = Vec::with_capacity(PARTS.len());
-    for (name, limit) in PARTS {
-        let part =
-            archive.by_name(name).map_err(|e| ModelFormatError::malformed(name, e.to_string()))?;
+
+    /// Unpacks a part. What it says of its size is checked before anything is unpacked, and
+    /// what it really has while it is.
+    pub(super) fn part(&mut self, name: &str) -> Result<Vec<u8>, ModelFormatError> {
+        let limit = limit_of(name);
+        let part = self.zip.by_name(name).map_err(|error| broken(name, &error))?;
+        let declared = part.size();
+        if declared > limit {
+            return Err(too_large(name, limit));
+        }
         let mut content = Vec::new();
         part.take(limit + 1)
             .read_to_end(&mut content)
-            .map_err(|e| ModelFormatError::malformed(name, e.to_string()))?;
+            .map_err(|error| ModelFormatError::malformed(name, error.to_string()))?;
         if content.len() as u64 > limit {
             return Err(too_large(name, limit));
         }
-        parts.push(Part { name, content });
+        if content.len() as u64 != declared {
+            let what = format!("it has {} bytes and declares {declared}", content.len());
+            return Err(ModelFormatError::malformed(name, what));
+        }
+        self.unread = self.unread.saturating_sub(1);
+        Ok(content)
     }
-    Ok(parts)
+
+    /// Refuses parts that nobody asked for.
+    pub(super) fn end(&self) -> Result<(), ModelFormatError> {
+        if self.unread == 0 {
+            return Ok(());
+        }
+        let what = format!("it has {} parts that the manifest does not name", self.unread);
+        Err(ModelFormatError::malformed("archive", what))
+    }
+}
+
+/// The number of parts in the archive's list: bytes 10 and 11 of the list's end record, which
+/// stands right before the comment and has 22 bytes.
+fn listed_parts(bytes: &[u8]) -> Option<usize> {
+    let before_comment = bytes.len().checked_sub(SEAL.len() + DIGITS)?;
+    let record = bytes.get(before_comment.checked_sub(22)?..before_comment)?;
+    Some(usize::from(u16::from_le_bytes([record[10], record[11]])))
 }
 
 fn check_seal(bytes: &[u8]) -> Result<(), ModelFormatError> {
@@ -112,6 +174,13 @@ fn check_seal(bytes: &[u8]) -> Result<(), ModelFormatError> {
     if sha256(body).as_bytes() == digits { Ok(()) } else { Err(ModelFormatError::Corrupt) }
 }
 
+fn broken(part: &str, error: &ZipError) -> ModelFormatError {
+    match error {
+        ZipError::FileNotFound => ModelFormatError::malformed(part, "the part is missing"),
+        error => ModelFormatError::malformed(part, error.to_string()),
+    }
+}
+
 fn too_large(what: &str, limit: u64) -> ModelFormatError {
     ModelFormatError::TooLarge { what: what.to_owned(), limit }
 }
@@ -120,23 +189,65 @@ fn too_large(what: &str, limit: u64) -> ModelFormatError {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_part_that_unpacks_to_more_than_it_may_is_refused() {
-        let mut contents: [Vec<u8>; PARTS.len()] = Default::default();
-        contents[2] = vec![0; usize::try_from(PARTS[2].1).unwrap() + 1];
-        let too_large = too_large(PARTS[2].0, PARTS[2].1);
-        let mut bomb = write_zip(&contents).unwrap();
-        seal(&mut bomb);
-        assert!(bomb.len() < 100_000, "16 MiB of zeros, packed");
-        assert_eq!(unpack(&bomb).err(), Some(too_large.clone()));
-        assert_eq!(pack(&contents).unwrap_err(), too_large);
+    fn sealed(parts: &[(&'static str, Vec<u8>)]) -> Vec<u8> {
+        let mut bytes = write_zip(parts).unwrap();
+        seal(&mut bytes);
+        bytes
     }
 
     #[test]
-    fn what_is_packed_is_unpacked() {
-        let contents: [Vec<u8>; PARTS.len()] = std::array::from_fn(|at| vec![7; at * 100]);
-        let parts = unpack(&pack(&contents).unwrap()).unwrap();
-        assert!(parts.iter().zip(&contents).all(|(part, content)| part.content == *content));
-        assert!(parts.iter().zip(PARTS).all(|(part, (name, _))| part.name == name));
+    fn a_part_that_unpacks_to_more_than_it_may_is_refused() {
+        let zeros = vec![0; usize::try_from(CALIBRATION_LIMIT).unwrap() + 1];
+        let parts = [(FLOW.calibration, zeros)];
+        let refusal = too_large(FLOW.calibration, CALIBRATION_LIMIT);
+        let bomb = sealed(&parts);
+        assert!(bomb.len() < 100_000, "4 MiB of zeros, packed");
+        assert_eq!(Archive::open(&bomb).unwrap().part(FLOW.calibration), Err(refusal.clone()));
+        assert_eq!(pack(&parts), Err(refusal));
+    }
+
+    #[test]
+    fn a_part_that_declares_less_than_it_has_is_refused() {
+        let mut bomb = sealed(&[(FLOW.calibration, vec![0; 8 << 20])]);
+        // Both headers say how much it unpacks to.
+        let real = (8_u32 << 20).to_le_bytes();
+        for at in 0..bomb.len() - 4 {
+            if bomb[at..at + 4] == real {
+                bomb[at..at + 4].copy_from_slice(&100_u32.to_le_bytes());
+            }
+        }
+        seal(&mut bomb);
+        let error = Archive::open(&bomb).unwrap().part(FLOW.calibration).unwrap_err();
+        assert!(error.to_string().starts_with("flow/calibration.bin"), "{error}");
+    }
+
+    #[test]
+    fn a_part_that_hides_behind_another_of_its_name_is_refused() {
+        // The writer refuses to write a name twice, so the second is renamed afterwards.
+        let mut bytes = sealed(&[("flow/forest.bin", vec![1]), ("flow/forest.bim", vec![2])]);
+        for at in 0..bytes.len() - 15 {
+            if &bytes[at..at + 15] == b"flow/forest.bim" {
+                bytes[at + 14] = b'n';
+            }
+        }
+        seal(&mut bytes);
+        let error = Archive::open(&bytes).err().unwrap();
+        assert_eq!(error, ModelFormatError::malformed("archive", "it has a part twice"));
+    }
+
+    #[test]
+    fn what_is_packed_is_unpacked_and_nothing_else_may_be_there() {
+        let parts = [(MANIFEST, vec![7; 10]), (PEER.features, vec![8; 300])];
+        let bytes = pack(&parts).unwrap();
+        let mut archive = Archive::open(&bytes).unwrap();
+        assert_eq!(archive.part(MANIFEST).unwrap(), parts[0].1);
+        assert_eq!(
+            archive.end().unwrap_err().to_string(),
+            "archive: it has 1 parts that the manifest does not name: train again"
+        );
+        assert_eq!(archive.part(PEER.features).unwrap(), parts[1].1);
+        assert_eq!(archive.end(), Ok(()));
+        let error = archive.part(PEER.novelty).unwrap_err().to_string();
+        assert_eq!(error, "peer/novelty.bin: the part is missing: train again");
     }
 }

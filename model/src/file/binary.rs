@@ -2,7 +2,7 @@
 
 use super::errors::ModelFormatError;
 use crate::calibration::Calibration;
-use crate::profile::{FeatureHistogram, FeatureRange};
+use crate::profile::{FeatureHistogram, FeatureRange, Profile};
 
 /// Reads a part from its beginning; every shortage is an error that names part and place.
 pub(super) struct Reader<'a> {
@@ -104,10 +104,11 @@ pub(super) fn decode_calibration(
     Calibration::new(scores).map_err(|e| ModelFormatError::malformed(part, e.to_string()))
 }
 
-/// Per feature: the five numbers of its range, `edges: u16`, the edges, the counts.
-pub(super) fn encode_features(ranges: &[FeatureRange], histograms: &[FeatureHistogram]) -> Vec<u8> {
-    let mut out = Vec::new();
-    for (range, histogram) in ranges.iter().zip(histograms) {
+/// `sampled: u64`, then per input the five numbers of its range, `edges: u16`, the edges, the
+/// counts.
+pub(super) fn encode_profile(profile: &Profile) -> Vec<u8> {
+    let mut out = profile.sampled.to_le_bytes().to_vec();
+    for (range, histogram) in profile.ranges.iter().zip(&profile.histograms) {
         put_f32s(&mut out, &[range.min, range.p01, range.median, range.p99, range.max]);
         let edges = u16::try_from(histogram.edges.len()).expect("a histogram has 16 bins");
         out.extend(edges.to_le_bytes());
@@ -117,38 +118,56 @@ pub(super) fn encode_features(ranges: &[FeatureRange], histograms: &[FeatureHist
     out
 }
 
-pub(super) fn decode_features(
+/// The profile of `rows` training rows in `inputs` features.
+pub(super) fn decode_profile(
     part: &str,
     bytes: &[u8],
-    n_features: usize,
+    inputs: usize,
     rows: u64,
-) -> Result<(Vec<FeatureRange>, Vec<FeatureHistogram>), ModelFormatError> {
+) -> Result<Profile, ModelFormatError> {
     let mut reader = Reader::new(part, bytes);
+    let sampled = reader.u64()?;
+    if sampled == 0 || sampled > rows {
+        return Err(reader.malformed("it samples none of the training rows, or more than all"));
+    }
     let (mut ranges, mut histograms) = (Vec::new(), Vec::new());
-    for _ in 0..n_features {
-        let range = FeatureRange {
-            min: reader.f32()?,
-            p01: reader.f32()?,
-            median: reader.f32()?,
-            p99: reader.f32()?,
-            max: reader.f32()?,
-        };
-        if ![range.min, range.p01, range.median, range.p99, range.max].is_sorted() {
-            return Err(reader.malformed("a feature's range does not ascend"));
-        }
-        let count = usize::from(reader.u16()?);
-        let edges = (0..count).map(|_| reader.f32()).collect::<Result<Vec<_>, _>>()?;
-        if !edges.is_sorted_by(|a, b| a < b) {
-            return Err(reader.malformed("the edges of a histogram do not ascend"));
-        }
-        let counts = (0..=count).map(|_| reader.u64()).collect::<Result<Vec<_>, _>>()?;
-        let counted = counts.iter().try_fold(0_u64, |sum, count| sum.checked_add(*count));
-        if counted != Some(rows) {
-            return Err(reader.malformed("a histogram does not count each training row once"));
-        }
-        ranges.push(range);
-        histograms.push(FeatureHistogram { edges, counts });
+    for _ in 0..inputs {
+        ranges.push(decode_range(&mut reader)?);
+        histograms.push(decode_histogram(&mut reader, sampled)?);
     }
     reader.end()?;
-    Ok((ranges, histograms))
+    Ok(Profile { ranges, histograms, rows, sampled })
+}
+
+fn decode_range(reader: &mut Reader<'_>) -> Result<FeatureRange, ModelFormatError> {
+    let range = FeatureRange {
+        min: reader.f32()?,
+        p01: reader.f32()?,
+        median: reader.f32()?,
+        p99: reader.f32()?,
+        max: reader.f32()?,
+    };
+    if [range.min, range.p01, range.median, range.p99, range.max].is_sorted() {
+        Ok(range)
+    } else {
+        Err(reader.malformed("a feature's range does not ascend"))
+    }
+}
+
+fn decode_histogram(
+    reader: &mut Reader<'_>,
+    sampled: u64,
+) -> Result<FeatureHistogram, ModelFormatError> {
+    let count = usize::from(reader.u16()?);
+    let edges = (0..count).map(|_| reader.f32()).collect::<Result<Vec<_>, _>>()?;
+    if !edges.is_sorted_by(|a, b| a < b) {
+        return Err(reader.malformed("the edges of a histogram do not ascend"));
+    }
+    let counts = (0..=count).map(|_| reader.u64()).collect::<Result<Vec<_>, _>>()?;
+    let counted = counts.iter().try_fold(0_u64, |sum, count| sum.checked_add(*count));
+    if counted == Some(sampled) {
+        Ok(FeatureHistogram { edges, counts })
+    } else {
+        Err(reader.malformed("a histogram does not count each sampled row once"))
+    }
 }

@@ -38,7 +38,7 @@ pub enum ModelFileError {
 #[non_exhaustive]
 pub enum ModelFormatError {
     /// The bytes do not begin as a model file does.
-    #[error("it is not a weir model: name a file that `weir learn` wrote")]
+    #[error("it is not a weir model: name a file that `weir learn` or `weir train` wrote")]
     NotAModel,
     /// The seal at the end is missing.
     #[error("it is truncated, the seal at its end is missing: copy it again, or train again")]
@@ -47,7 +47,10 @@ pub enum ModelFormatError {
     #[error("it is corrupt, its content does not match its seal: copy it again, or train again")]
     Corrupt,
     /// Something larger than a model can be.
-    #[error("{what} has more than {limit} bytes, which no model has: train again")]
+    #[error(
+        "{what} has more than {limit} bytes, the most that a model may have: \
+         train fewer or smaller trees, or a smaller network"
+    )]
     TooLarge {
         /// What is too large.
         what: String,
@@ -60,6 +63,17 @@ pub enum ModelFormatError {
         /// Format of the file.
         found: u32,
         /// Latest format this version reads.
+        supported: u32,
+    },
+    /// The file was written by an earlier version.
+    #[error(
+        "it has format {found}, this version reads format {supported}: \
+         train again, or use the version of weir that wrote it"
+    )]
+    OlderFormat {
+        /// Format of the file.
+        found: u32,
+        /// The format this version reads.
         supported: u32,
     },
     /// A part is missing or contradicts the format.

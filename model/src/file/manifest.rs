@@ -1,14 +1,17 @@
 use serde::{Deserialize, Serialize};
 
 use super::errors::ModelFormatError;
-use crate::detector::{DetectorModel, Training};
+use crate::detector::{DetectorModel, Training, TrainingFacts};
+use crate::forest::MAX_FEATURES;
+use crate::inputs::Inputs;
 use crate::schema::SchemaId;
+use crate::scorer::{Scale, Scorer};
 
-/// The format that this version writes, and the latest it reads.
-pub const FORMAT: u32 = 1;
+/// The format that this version writes, and the only one it reads.
+pub const FORMAT: u32 = 2;
 
 /// What a model file says of itself, readable by a person: `unzip -p model.weir manifest.json`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Manifest {
@@ -25,7 +28,7 @@ pub struct Manifest {
 }
 
 /// What a model file says of one of its detectors.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct DetectorManifest {
@@ -33,14 +36,36 @@ pub struct DetectorManifest {
     pub schema: String,
     /// Hash of that schema, hexadecimal.
     pub schema_hash: String,
-    /// The features, in order.
+    /// The schema's features, in order.
     pub features: Vec<String>,
-    /// Rows the forest was fitted on.
+    /// The features that the scorer reads, in its order.
+    pub inputs: Vec<String>,
+    /// What the scorer is: `isolation forest`, `autoencoder`, ….
+    pub kind: String,
+    /// Of an isolation forest: how it was grown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forest: Option<ForestManifest>,
+    /// Of a scorer kept as ONNX: what it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub onnx: Option<OnnxManifest>,
+    /// Rows it was trained on; those that its ranges describe.
     pub training_rows: u64,
-    /// Rows the calibration was made from.
+    /// Rows that were held out.
     pub held_out_rows: u64,
-    /// SHA-256 over the values of both, hexadecimal.
+    /// Held-out rows whose scores are its calibration: all, or a sample of very many.
+    pub calibration_rows: u64,
+    /// SHA-256 over the values of training and held-out rows, hexadecimal.
     pub training_digest: String,
+    /// What its maker tells of these rows.
+    #[serde(default)]
+    pub training: TrainingFacts,
+}
+
+/// How a forest was grown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ForestManifest {
     /// Number of trees.
     pub n_trees: usize,
     /// Rows each tree was grown from.
@@ -51,6 +76,21 @@ pub struct DetectorManifest {
     pub extension_level: usize,
     /// The seed.
     pub seed: u64,
+}
+
+/// A scorer kept as ONNX.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct OnnxManifest {
+    /// SHA-256 of the part, hexadecimal.
+    pub sha256: String,
+    /// Where raw scores are squashed into [0, 1]: the raw score of ½.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub center: Option<f64>,
+    /// Where raw scores are squashed into [0, 1]: how far above the center ¾ is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<f64>,
 }
 
 /// The one field that every format has.
@@ -78,13 +118,18 @@ impl Manifest {
 
     pub(super) fn decode(part: &str, json: &[u8]) -> Result<Self, ModelFormatError> {
         let malformed = |e: serde_json::Error| ModelFormatError::malformed(part, e.to_string());
-        // First the format alone: a later one may have fields that this version does not know.
+        // First the format alone: another one may have fields that this version does not know.
         let FormatOnly { format } = serde_json::from_slice(json).map_err(malformed)?;
+        let (found, supported) = (format, FORMAT);
         if format > FORMAT {
-            return Err(ModelFormatError::NewerFormat { found: format, supported: FORMAT });
+            return Err(ModelFormatError::NewerFormat { found, supported });
         }
         if format < FORMAT {
-            return Err(ModelFormatError::malformed(part, format!("there is no format {format}")));
+            return Err(ModelFormatError::OlderFormat { found, supported });
+        }
+        // Texts are printed: none may steer a terminal.
+        if has_control(&serde_json::from_slice(json).map_err(malformed)?) {
+            return Err(ModelFormatError::malformed(part, "a text has control characters"));
         }
         let manifest: Self = serde_json::from_slice(json).map_err(malformed)?;
         check_created(&manifest.created)?;
@@ -95,28 +140,60 @@ impl Manifest {
 impl DetectorManifest {
     pub(super) fn of(detector: &DetectorModel) -> Self {
         let (schema, training) = (detector.schema(), detector.training());
-        let forest = detector.forest().expect("a forest");
+        let (forest, onnx) = match detector.scorer() {
+            Scorer::Forest(forest) => {
+                let forest = ForestManifest {
+                    n_trees: forest.n_trees(),
+                    max_samples: forest.max_samples(),
+                    max_depth: forest.max_depth(),
+                    extension_level: forest.extension_level(),
+                    seed: forest.seed(),
+                };
+                (Some(forest), None)
+            }
+            Scorer::Onnx(scorer) => {
+                let (center, unit) = match scorer.scale() {
+                    Scale::AsIs => (None, None),
+                    Scale::Squashed { center, unit } => (Some(center.into()), Some(unit.into())),
+                };
+                (None, Some(OnnxManifest { sha256: scorer.digest(), center, unit }))
+            }
+        };
         Self {
             schema: schema.name.clone(),
             schema_hash: schema.hash.clone(),
             features: schema.features.clone(),
+            inputs: detector.inputs().names().to_vec(),
+            kind: detector.scorer().kind(),
+            forest,
+            onnx,
             training_rows: training.rows,
             held_out_rows: training.held_out,
+            calibration_rows: detector.calibration().held_out() as u64,
             training_digest: training.digest.clone(),
-            n_trees: forest.n_trees(),
-            max_samples: forest.max_samples(),
-            max_depth: forest.max_depth(),
-            extension_level: forest.extension_level(),
-            seed: forest.seed(),
+            training: training.facts.clone(),
         }
     }
 
-    pub(super) fn schema_id(&self) -> SchemaId {
-        SchemaId {
+    /// The schema and the choice of its features.
+    pub(super) fn inputs(&self, part: &str) -> Result<(SchemaId, Inputs), ModelFormatError> {
+        let malformed = |what: String| ModelFormatError::malformed(part, what);
+        let (features, inputs) = (self.features.len(), self.inputs.len());
+        if features > MAX_FEATURES || inputs > MAX_FEATURES {
+            let most = features.max(inputs);
+            return Err(malformed(format!(
+                "it has {most} features, at most {MAX_FEATURES} may be"
+            )));
+        }
+        let schema = SchemaId {
             name: self.schema.clone(),
             hash: self.schema_hash.clone(),
             features: self.features.clone(),
-        }
+        };
+        Inputs::of(&schema, &self.features).map_err(|error| malformed(error.to_string()))?;
+        let inputs =
+            Inputs::of(&schema, &self.inputs).map_err(|error| malformed(error.to_string()))?;
+        Ok((schema, inputs))
     }
 
     pub(super) fn training(&self) -> Training {
@@ -124,8 +201,38 @@ impl DetectorManifest {
             rows: self.training_rows,
             held_out: self.held_out_rows,
             digest: self.training_digest.clone(),
-            facts: crate::TrainingFacts::default(),
+            facts: self.training.clone(),
         }
+    }
+}
+
+impl OnnxManifest {
+    pub(super) fn scale(&self, part: &str) -> Result<Scale, ModelFormatError> {
+        #[expect(clippy::cast_possible_truncation, reason = "it was written from an f32")]
+        let given = (self.center.map(|x| x as f32), self.unit.map(|x| x as f32));
+        match given {
+            (None, None) => Ok(Scale::AsIs),
+            (Some(center), Some(unit)) if center.is_finite() && unit.is_finite() && unit > 0.0 => {
+                Ok(Scale::Squashed { center, unit })
+            }
+            _ => Err(ModelFormatError::malformed(
+                part,
+                "the center of a scale must be finite and its unit above 0",
+            )),
+        }
+    }
+}
+
+/// Whether a text anywhere in it has a control character.
+fn has_control(json: &serde_json::Value) -> bool {
+    use serde_json::Value;
+    match json {
+        Value::String(text) => text.contains(char::is_control),
+        Value::Array(items) => items.iter().any(has_control),
+        Value::Object(fields) => {
+            fields.iter().any(|(key, value)| key.contains(char::is_control) || has_control(value))
+        }
+        _ => false,
     }
 }
 
@@ -180,7 +287,24 @@ mod tests {
         let error = Manifest::decode("manifest.json", br#"{"format": 7, "more": []}"#).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "it has format 7, this version reads formats up to 1: upgrade weir"
+            "it has format 7, this version reads formats up to 2: upgrade weir"
         );
+    }
+
+    #[test]
+    fn an_earlier_format_is_refused_with_the_way_out() {
+        let error = Manifest::decode("manifest.json", br#"{"format": 1}"#).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "it has format 1, this version reads format 2: train again, or use the version of \
+             weir that wrote it"
+        );
+    }
+
+    #[test]
+    fn a_text_that_would_steer_a_terminal_is_refused() {
+        let json = br#"{"format": 2, "software": "\u001b[2J"}"#;
+        let error = Manifest::decode("manifest.json", json).unwrap_err().to_string();
+        assert!(error.contains("control characters"), "{error}");
     }
 }

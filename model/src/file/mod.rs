@@ -2,6 +2,7 @@
 
 mod archive;
 mod binary;
+mod detector;
 mod errors;
 mod forest;
 mod manifest;
@@ -12,13 +13,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::detector::{DetectorModel, SchemaMismatch, sha256};
-use crate::inputs::Inputs;
-use crate::profile::Profile;
 use crate::schema::SchemaId;
-use crate::scorer::Scorer;
+use archive::Archive;
 
 pub use errors::{ModelFileError, ModelFormatError};
-pub use manifest::{DetectorManifest, FORMAT, Manifest};
+pub use manifest::{DetectorManifest, FORMAT, ForestManifest, Manifest, OnnxManifest};
 
 /// The two detectors of a network and where they come from.
 ///
@@ -27,11 +26,14 @@ pub use manifest::{DetectorManifest, FORMAT, Manifest};
 ///
 /// # The file
 ///
-/// A zip with `manifest.json`, and for each of `flow` and `peer` a `forest.bin`, a
-/// `calibration.bin` (the held-out scores), a `novelty.bin` (the held-out novelties) and a
-/// `features.bin` (ranges and training histograms). Its last bytes are a SHA-256 over all others. Loading checks the seal, sizes,
-/// every node, cut and score, and that all parts agree; it never panics and never allocates
-/// much more than the file's parts may have (194 MB at the most; a default model has 0.1 MB).
+/// A zip with `manifest.json`, and for each of `flow` and `peer` a `forest.bin` or a
+/// `model.onnx`, a `calibration.bin` (the held-out scores), a `novelty.bin` (the held-out
+/// novelties) and a `features.bin` (ranges and training histograms of the inputs). Its last bytes
+/// are a SHA-256 over all others.
+///
+/// Loading checks the seal, sizes, every node, cut and score, and that all parts agree. It never
+/// panics, reads files of up to 128 MiB, and unpacks at most 32 MiB of a forest or network and 10
+/// MiB of the rest for each table; a default model has 0.1 MB.
 #[derive(Clone, Debug)]
 pub struct ModelFile {
     flow: DetectorModel,
@@ -104,17 +106,11 @@ impl ModelFile {
 
     /// The file's content.
     pub fn to_bytes(&self) -> Result<Vec<u8>, ModelFormatError> {
-        let [flow, peer] = [&self.flow, &self.peer].map(|detector| {
-            [
-                forest::encode(detector.forest().expect("a forest")),
-                binary::encode_calibration(detector.calibration()),
-                binary::encode_calibration(detector.novelty_calibration()),
-                binary::encode_features(detector.ranges(), detector.histograms()),
-            ]
-        });
-        let [f0, f1, f2, f3] = flow;
-        let [p0, p1, p2, p3] = peer;
-        archive::pack(&[self.manifest.encode(), f0, f1, f2, f3, p0, p1, p2, p3])
+        let mut parts = vec![(archive::MANIFEST, self.manifest.encode())];
+        for (names, detector) in [(archive::FLOW, &self.flow), (archive::PEER, &self.peer)] {
+            parts.extend(detector::encode(names, detector));
+        }
+        archive::pack(&parts)
     }
 
     /// Reads and checks a file's content.
@@ -123,64 +119,12 @@ impl ModelFile {
             let limit = archive::MAX_FILE;
             return Err(ModelFormatError::TooLarge { what: "the file".to_owned(), limit });
         }
-        let parts = archive::unpack(bytes)?;
-        let [described, flow @ .., _, _, _, _] = parts.as_slice() else {
-            unreachable!("unpacking returns all parts");
-        };
-        let peer = &parts[parts.len() - flow.len()..];
-        let manifest = Manifest::decode(described.name, &described.content)?;
-        Ok(Self {
-            flow: detector(flow, &manifest.flow)?,
-            peer: detector(peer, &manifest.peer)?,
-            manifest,
-            digest: sha256(bytes),
-        })
-    }
-}
-
-/// Assembles a detector from its three parts and checks that they agree with the manifest.
-fn detector(
-    parts: &[archive::Part],
-    manifest: &DetectorManifest,
-) -> Result<DetectorModel, ModelFormatError> {
-    let [forest, calibration, novelty, features] = parts else {
-        unreachable!("a detector has four parts");
-    };
-    let trained = forest::decode(forest.name, &forest.content)?;
-    let schema = manifest.schema_id();
-    let (has, names) = (trained.n_features(), schema.features.len());
-    if has != names {
-        let what = format!("it reads {has} features, the manifest names {names}");
-        return Err(ModelFormatError::malformed(forest.name, what));
-    }
-    let training = manifest.training();
-    let (ranges, histograms) =
-        binary::decode_features(features.name, &features.content, names, training.rows)?;
-    let calibrated = |part: &archive::Part| {
-        let scores = binary::decode_calibration(part.name, &part.content)?;
-        if scores.held_out() as u64 == training.held_out {
-            return Ok(scores);
-        }
-        let what = "it has another number of scores than the manifest says";
-        Err(ModelFormatError::malformed(part.name, what))
-    };
-    let calibration = calibrated(calibration)?;
-    let novelty_calibration = calibrated(novelty)?;
-    let inputs = Inputs::all(&schema);
-    let sampled = training.rows;
-    let detector = DetectorModel {
-        schema,
-        inputs,
-        scorer: Scorer::Forest(trained),
-        calibration,
-        novelty_calibration,
-        profile: Profile { ranges, histograms, rows: sampled, sampled },
-        training,
-    };
-    if DetectorManifest::of(&detector) == *manifest {
-        Ok(detector)
-    } else {
-        Err(ModelFormatError::malformed(forest.name, "the manifest says otherwise"))
+        let mut archive = Archive::open(bytes)?;
+        let manifest = Manifest::decode(archive::MANIFEST, &archive.part(archive::MANIFEST)?)?;
+        let flow = detector::decode(archive::FLOW, &mut archive, &manifest.flow)?;
+        let peer = detector::decode(archive::PEER, &mut archive, &manifest.peer)?;
+        archive.end()?;
+        Ok(Self { flow, peer, manifest, digest: sha256(bytes) })
     }
 }
 

@@ -3,6 +3,7 @@
 mod algorithm;
 mod cuts;
 mod errors;
+mod export;
 mod extended;
 mod fit;
 mod grow;
@@ -22,6 +23,7 @@ pub use hyperparams::{
     MAX_TREES,
 };
 pub use path_length::average_path_length;
+pub use random::TreeRng;
 pub use stream::ForestStream;
 pub use tree::TreeNode;
 
@@ -30,7 +32,6 @@ pub(crate) mod parts {
     pub(crate) use super::algorithm::{Kind, Origin};
     pub(crate) use super::cuts::Cuts;
     pub(crate) use super::extended::{ExtendedForest, PlaneSketch, Spread, Term};
-    pub(crate) use super::random::TreeRng as Draws;
     pub(crate) use super::standard::StandardForest;
     pub(crate) use super::tree::{Sketch, Trees};
 }

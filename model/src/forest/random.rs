@@ -6,11 +6,11 @@ use rand_xoshiro::rand_core::{Rng, SeedableRng};
 
 /// The generator of one tree.
 #[derive(Clone, Debug)]
-pub(crate) struct TreeRng(Xoshiro256PlusPlus);
+pub struct TreeRng(Xoshiro256PlusPlus);
 
 impl TreeRng {
     /// Each tree has a stream of its own, so that threads may grow trees in any order.
-    pub(crate) fn new(seed: u64, tree: usize) -> Self {
+    pub fn new(seed: u64, tree: usize) -> Self {
         // Golden-ratio steps keep neighbouring (seed, tree) pairs apart; SplitMix64 inside
         // `seed_from_u64` then spreads them over the whole state.
         let step = (tree as u64).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -19,7 +19,7 @@ impl TreeRng {
 
     /// Uniform in `0..bound`, without bias (Lemire 2019).
     #[expect(clippy::cast_possible_truncation, reason = "the halves of a 128-bit product")]
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
+    pub fn below(&mut self, bound: usize) -> usize {
         debug_assert!(bound > 0, "an empty range has no element");
         let bound = bound as u64;
         let mut product = u128::from(self.0.next_u64()) * u128::from(bound);
@@ -33,7 +33,7 @@ impl TreeRng {
     }
 
     /// Uniform in [0, 1), 53 bits.
-    pub(crate) fn unit(&mut self) -> f64 {
+    pub fn unit(&mut self) -> f64 {
         (self.0.next_u64() >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
     }
 
@@ -46,7 +46,7 @@ impl TreeRng {
     }
 
     /// Standard normal (Box–Muller).
-    pub(super) fn normal(&mut self) -> f64 {
+    pub fn normal(&mut self) -> f64 {
         let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();
         radius * (std::f64::consts::TAU * self.unit()).cos()
     }

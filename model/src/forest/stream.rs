@@ -18,7 +18,7 @@ use crate::sample::RowSample;
 /// use linfa::ParamGuard;
 /// use model::IsolationForest;
 ///
-/// let rows: Vec<f32> = (0..4_000_u16).map(|i| f32::from(i * 37 % 101)).collect();
+/// let rows: Vec<f32> = (0..4_000_u32).map(|i| (i * 37 % 101) as f32).collect();
 /// let params = IsolationForest::params().seed(7).check()?;
 /// let mut stream = params.stream(2)?;
 /// for block in rows.chunks(600) {

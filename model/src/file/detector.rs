@@ -1,0 +1,88 @@
+//! One detector's parts.
+
+use super::archive::{Archive, MANIFEST, Names};
+use super::errors::ModelFormatError;
+use super::manifest::DetectorManifest;
+use super::{binary, forest};
+use crate::calibration::Calibration;
+use crate::detector::DetectorModel;
+use crate::scorer::{OnnxScorer, Scale, Scorer};
+
+/// The parts, in the order they are written in.
+pub(super) fn encode(names: Names, detector: &DetectorModel) -> [(&'static str, Vec<u8>); 4] {
+    let scorer = match detector.scorer() {
+        Scorer::Forest(forest) => (names.forest, forest::encode(forest)),
+        Scorer::Onnx(scorer) => (names.onnx, scorer.bytes().to_vec()),
+    };
+    [
+        scorer,
+        (names.calibration, binary::encode_calibration(detector.calibration())),
+        (names.novelty, binary::encode_calibration(detector.novelty_calibration())),
+        (names.features, binary::encode_profile(detector.profile())),
+    ]
+}
+
+/// Assembles a detector from its parts and checks that they agree with the manifest.
+pub(super) fn decode(
+    names: Names,
+    archive: &mut Archive<'_>,
+    manifest: &DetectorManifest,
+) -> Result<DetectorModel, ModelFormatError> {
+    let (schema, inputs) = manifest.inputs(MANIFEST)?;
+    let (part, scorer) = decode_scorer(names, archive, manifest)?;
+    let (has, named) = (scorer.n_features(), inputs.len());
+    if has != named {
+        let what = format!("it reads {has} features, the manifest names {named}");
+        return Err(ModelFormatError::malformed(part, what));
+    }
+    let training = manifest.training();
+    if manifest.calibration_rows > training.held_out {
+        let what = "it names more rows of calibration than were held out";
+        return Err(ModelFormatError::malformed(MANIFEST, what));
+    }
+    let mut calibration = |name: &'static str| -> Result<Calibration, ModelFormatError> {
+        let calibration = binary::decode_calibration(name, &archive.part(name)?)?;
+        if calibration.held_out() as u64 == manifest.calibration_rows {
+            return Ok(calibration);
+        }
+        let what = "it has another number of scores than the manifest says";
+        Err(ModelFormatError::malformed(name, what))
+    };
+    let scores = calibration(names.calibration)?;
+    let novelties = calibration(names.novelty)?;
+    let features = archive.part(names.features)?;
+    let profile = binary::decode_profile(names.features, &features, named, training.rows)?;
+    let detector = DetectorModel {
+        schema,
+        inputs,
+        scorer,
+        calibration: scores,
+        novelty_calibration: novelties,
+        profile,
+        training,
+    };
+    if DetectorManifest::of(&detector) == *manifest {
+        Ok(detector)
+    } else {
+        Err(ModelFormatError::malformed(part, "the manifest says otherwise"))
+    }
+}
+
+fn decode_scorer(
+    names: Names,
+    archive: &mut Archive<'_>,
+    manifest: &DetectorManifest,
+) -> Result<(&'static str, Scorer), ModelFormatError> {
+    let Some(onnx) = &manifest.onnx else {
+        let trained = forest::decode(names.forest, &archive.part(names.forest)?)?;
+        return Ok((names.forest, Scorer::Forest(trained)));
+    };
+    let scale = onnx.scale(MANIFEST)?;
+    let scorer = OnnxScorer::with_scale(&archive.part(names.onnx)?, scale)
+        .map_err(|error| ModelFormatError::malformed(names.onnx, error.to_string()))?;
+    if scorer.is_bounded() != (scale == Scale::AsIs) {
+        let what = "only raw scores that are not in [0, 1] by themselves have a scale";
+        return Err(ModelFormatError::malformed(names.onnx, what));
+    }
+    Ok((names.onnx, Scorer::Onnx(scorer)))
+}
