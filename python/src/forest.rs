@@ -102,6 +102,18 @@ impl Forest {
         IsolationForest::from_bytes(bytes).map(Self).map_err(|error| refused(&error))
     }
 
+    /// The forest as an ONNX model: float32 rows in, scores out, higher is more anomalous.
+    #[pyo3(signature = (feature_names=None))]
+    fn to_onnx<'py>(
+        &self,
+        py: Python<'py>,
+        feature_names: Option<Vec<String>>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let names = feature_names.unwrap_or_default();
+        let written = self.0.to_onnx(&names, &[]).map_err(|error| unfit(&error))?;
+        Ok(PyBytes::new(py, &written))
+    }
+
     /// Features of a row.
     #[getter]
     fn n_features(&self) -> usize {

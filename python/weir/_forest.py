@@ -212,7 +212,8 @@ class IsolationForest(OutlierMixin, BaseEstimator):
         The one output has weir's sign: higher is more anomalous, as −`score_samples`. Only
         standard forests (`extension_level=0`) can be written: ONNX's trees cut one feature.
         """
-        return self._fitted().to_onnx()
+        names = getattr(self, "feature_names_in_", None)
+        return self._fitted().to_onnx(None if names is None else list(names))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes `to_onnx` to a file, whole or not at all."""

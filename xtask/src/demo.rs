@@ -12,11 +12,7 @@ use crate::workspace::Workspace;
 /// Builds the collector in release and replaces this process by `weir demo`, as root where that
 /// asks nothing. Without root weir itself says so and runs the same loop offline.
 pub(crate) fn run(workspace: &Workspace, passed_on: &[String]) -> Result<ExitCode, Failure> {
-    invoke::or_fail(
-        workspace.cargo().args(["build", "--release", "--package", "collector", "--bin", "weir"]),
-        "weir could not be built",
-        "read the compiler's first error above; `cargo xtask setup` checks the tools",
-    )?;
+    build_weir(workspace)?;
     let weir = workspace.target().join("release/weir");
     let privilege = Privilege::detect(workspace);
     match privilege {
@@ -34,6 +30,15 @@ pub(crate) fn run(workspace: &Workspace, passed_on: &[String]) -> Result<ExitCod
         .command(workspace, weir.as_os_str(), variables)
         .unwrap_or_else(|| workspace.command(&weir.to_string_lossy()));
     become_program(command.arg("demo").args(passed_on))
+}
+
+/// Builds the program in release, into the target folder's `release`.
+pub(crate) fn build_weir(workspace: &Workspace) -> Result<(), Failure> {
+    invoke::or_fail(
+        workspace.cargo().args(["build", "--release", "--package", "collector", "--bin", "weir"]),
+        "weir could not be built",
+        "read the compiler's first error above; `cargo xtask setup` checks the tools",
+    )
 }
 
 /// Replaces this process, so that signals and the exit code are the program's own.

@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::demo::build_weir;
 use crate::failure::Failure;
 use crate::invoke::{self, Listen};
 use crate::tally::{Dialect, Listener, Tally};
@@ -101,7 +102,9 @@ pub(crate) fn test(workspace: &Workspace, step: &str) -> Result<Tally, Failure> 
         Err(why) => return Ok(Tally::of_skip(step, &why.to_string())),
     };
     environment.install_weir(workspace)?;
+    build_weir(workspace)?;
     let mut command = environment.command(workspace);
+    prepend_path(&mut command, &[workspace.target().join("release")]);
     command.args(["-m", "pytest", "--quiet", "-p", "no:cacheprovider", "--color=no", "-rfEs"]);
     command.arg("python");
     // Its own folder must not come before the installed package, which has the compiled part.
@@ -117,11 +120,7 @@ pub(crate) fn notebooks(workspace: &Workspace, write: bool, step: &str) -> Resul
         Err(why) => return Ok(Tally::of_skip(step, &why.to_string())),
     };
     environment.install_weir(workspace)?;
-    invoke::or_fail(
-        workspace.cargo().args(["build", "--release", "--package", "collector", "--bin", "weir"]),
-        "weir could not be built",
-        "read the compiler's first error above; `cargo xtask setup` checks the tools",
-    )?;
+    build_weir(workspace)?;
     let mut command = environment.command(workspace);
     prepend_path(&mut command, &[workspace.target().join("release")]);
     command.arg("notebooks/run.py");
