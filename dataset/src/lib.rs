@@ -1,1 +1,53 @@
 //! weir's feature tables on disk: partitioned Parquet, and the labels joined to them.
+//!
+//! # What it is
+//!
+//! A data set is a folder of Parquet files that polars, pandas and DuckDB open without glue:
+//!
+//! ```text
+//! <root>/{flow,peer,window}/date=YYYY-MM-DD/hour=HH/<first window's time>-<n>.parquet
+//! ```
+//!
+//! | table | a row is | schema |
+//! |---|---|---|
+//! | `flow` | a flow in a window | `weir.flow.v1` |
+//! | `peer` | a remote address in a window | `weir.peer.v1` |
+//! | `window` | a window, with what was seen, lost and evicted | `weir.window.v1` |
+//!
+//! Files of one name in the three folders were written together and hold the same windows; see
+//! [`schema`] for the columns, [`DatasetWriter`] for how files come about, [`truth`] for labels.
+//!
+//! # What it never does
+//!
+//! No sockets, no clock (times come in with the windows), no randomness, no threads; no feature's
+//! formula: those are `model`'s.
+//!
+//! # In what order
+//!
+//! 1. [`DatasetWriter::create`], [`DatasetWriter::write`] each window, [`DatasetWriter::finish`].
+//! 2. [`Truth::read`] and [`label`](fn@label), where there is a truth.
+//! 3. [`Dataset::open`], then [`Dataset::blocks`] as often as one likes.
+
+#![forbid(unsafe_code)]
+
+mod errors;
+mod label;
+mod labelling;
+mod layout;
+mod reader;
+pub mod schema;
+mod sums;
+mod table;
+pub mod truth;
+mod writer;
+
+pub use errors::DatasetError;
+pub use label::{BENIGN, Label};
+pub use labelling::{ClassCount, LabelOptions, Labelled, label};
+pub use reader::{
+    BLOCK_ROWS, Block, Blocks, Columns, DataFile, Dataset, LabelFilter, ReadTally, Selection,
+};
+pub use sums::Sums;
+pub use table::TableKind;
+pub use truth::{Interval, Rest, Truth, TruthError};
+pub use writer::{DatasetWriter, FinishedFile, Sweep, TableWriter, WriterOptions, Written};

@@ -1,0 +1,20 @@
+//! Reading: what a file is, which rows are wanted, and the blocks they come in.
+
+mod block;
+mod blocks;
+mod decode;
+mod facts;
+mod parquet_file;
+mod selection;
+mod set;
+mod walk;
+
+pub use block::{BLOCK_ROWS, Block};
+pub use blocks::Blocks;
+pub use selection::{Columns, LabelFilter, ReadTally, Selection};
+pub use set::{DataFile, Dataset};
+
+pub(crate) use decode::Decode;
+pub(crate) use facts::facts;
+pub(crate) use parquet_file::{ParquetFile, guarded};
+pub(crate) use walk::walk;

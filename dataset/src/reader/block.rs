@@ -1,0 +1,65 @@
+//! Rows as they are handed out.
+
+use std::net::IpAddr;
+
+use arrow_array::RecordBatch;
+
+use crate::{Label, TableKind};
+
+/// Rows of a block at most, unless asked otherwise.
+pub const BLOCK_ROWS: usize = 65_536;
+
+/// Some rows of one file, in its order, which is that of time.
+///
+/// Every vector but `rows` has one entry a row.
+#[derive(Clone, Debug)]
+pub struct Block {
+    /// The table.
+    pub table: TableKind,
+    /// The window's start in unix time, in ns.
+    pub time_ns: Vec<i64>,
+    /// The window's start on the capturing clock, in ns.
+    pub window_start_ns: Vec<u64>,
+    /// The window's end on the capturing clock, in ns.
+    pub window_end_ns: Vec<u64>,
+    /// The remote address; empty for the window table.
+    pub remote: Vec<IpAddr>,
+    /// The features, row-major, [`Self::width`] a row, all finite; empty where they were not asked
+    /// for, and for the window table.
+    pub rows: Vec<f32>,
+    /// Features of a row: all of the table's, in the schema's order.
+    pub width: usize,
+    /// The labels; none where the file has no columns for them.
+    pub labels: Option<Vec<Label>>,
+    /// The columns that were read, as they lie in the file.
+    pub batch: RecordBatch,
+}
+
+impl Block {
+    /// How many rows; never 0 in a block that was handed out.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.time_ns.len()
+    }
+
+    /// Whether it has no rows.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.time_ns.is_empty()
+    }
+
+    /// A row's features; empty where they were not asked for.
+    #[must_use]
+    pub fn row(&self, index: usize) -> &[f32] {
+        if self.rows.is_empty() {
+            return &[];
+        }
+        &self.rows[index * self.width..(index + 1) * self.width]
+    }
+
+    /// A row's label.
+    #[must_use]
+    pub fn label(&self, index: usize) -> &Label {
+        self.labels.as_ref().map_or(&Label::Unlabelled, |labels| &labels[index])
+    }
+}

@@ -1,0 +1,290 @@
+//! Streaming a table's wanted rows.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{BooleanArray, RecordBatch};
+use arrow_select::filter::filter_record_batch;
+use model::schema::{ROLE_FEATURE, ROLE_KEY};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
+
+use super::block::Block;
+use super::decode::Decode;
+use super::facts::describe;
+use super::parquet_file::{ParquetFile, guarded};
+use super::selection::{Columns, ReadTally, Selection};
+use super::set::DataFile;
+use crate::schema::{ATTACK, LABEL, TIME, schema_id};
+use crate::{DatasetError, Label, TableKind, layout};
+
+/// The blocks of a table; see [`Dataset::blocks`](crate::Dataset::blocks). Ends after an error.
+pub struct Blocks {
+    table: TableKind,
+    features: Vec<String>,
+    selection: Selection,
+    files: VecDeque<DataFile>,
+    current: Option<Current>,
+    tally: ReadTally,
+}
+
+/// The file that is being read.
+struct Current {
+    path: PathBuf,
+    reader: ParquetRecordBatchReader,
+    /// Windows by their start, where the selection depends on what they were.
+    windows: Option<HashMap<u64, WindowFacts>>,
+}
+
+/// What the window table knows of a window.
+#[derive(Clone, Copy)]
+struct WindowFacts {
+    index: u64,
+    is_lossy: bool,
+}
+
+impl std::fmt::Debug for Blocks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { table, files, tally, .. } = self;
+        f.debug_struct("Blocks")
+            .field("table", table)
+            .field("files_left", &files.len())
+            .field("tally", tally)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Blocks {
+    pub(super) fn new(table: TableKind, files: VecDeque<DataFile>, selection: Selection) -> Self {
+        Self {
+            table,
+            features: schema_id(table).features,
+            selection,
+            files,
+            current: None,
+            tally: ReadTally::default(),
+        }
+    }
+
+    /// What was read so far, and what was not and why.
+    #[must_use]
+    pub const fn tally(&self) -> ReadTally {
+        self.tally
+    }
+
+    fn advance(&mut self) -> Result<Option<Block>, DatasetError> {
+        loop {
+            if let Some(current) = &mut self.current {
+                let Current { path, reader, .. } = current;
+                match guarded(path, || reader.next().transpose())? {
+                    Some(batch) => {
+                        if let Some(block) = self.select(batch)? {
+                            self.tally.selected += block.len() as u64;
+                            return Ok(Some(block));
+                        }
+                    }
+                    None => self.current = None,
+                }
+            } else if let Some(file) = self.files.pop_front() {
+                self.current = self.open(&file)?;
+            } else {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Opens a file's wanted row groups; none where none is wanted.
+    fn open(&mut self, file: &DataFile) -> Result<Option<Current>, DatasetError> {
+        if file.time_ns.is_some_and(|bounds| !self.selection.admits_any(bounds)) {
+            self.tally.skipped_files += 1;
+            self.tally.outside_time += file.rows;
+            return Ok(None);
+        }
+        let parquet = ParquetFile::open(&file.path)?;
+        // Again, for the file may be another one by now.
+        describe(&parquet)?;
+        self.tally.files += 1;
+        let schema = parquet.schema();
+        let time = schema.index_of(TIME).unwrap_or_default();
+        let mut wanted = Vec::new();
+        for (number, group) in parquet.footer().row_groups().iter().enumerate() {
+            let bounds = ParquetFile::bounds(group, time);
+            if bounds.is_some_and(|bounds| !self.selection.admits_any(bounds)) {
+                self.tally.skipped_row_groups += 1;
+                self.tally.outside_time += u64::try_from(group.num_rows()).unwrap_or_default();
+            } else {
+                self.tally.row_groups += 1;
+                wanted.push(number);
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(None);
+        }
+        let columns: Vec<usize> = schema
+            .fields()
+            .iter()
+            .enumerate()
+            .filter(|(_, field)| {
+                let role = field.metadata().get(ROLE_KEY).map(String::as_str);
+                self.wants(field.name(), role == Some(ROLE_FEATURE))
+            })
+            .map(|(index, _)| index)
+            .collect();
+        let windows = self.windows_of(file)?;
+        let reader = parquet.read(columns, wanted, self.selection.block_rows.max(1))?;
+        Ok(Some(Current { path: file.path.clone(), reader, windows }))
+    }
+
+    fn wants(&self, name: &str, is_feature: bool) -> bool {
+        const OWN: [&str; 6] =
+            [TIME, "window_start", "window_end", "remote_address", LABEL, ATTACK];
+        match self.selection.columns {
+            Columns::All => true,
+            // The window table has no features, and its counts are what it is read for.
+            Columns::Features if self.table == TableKind::Window => true,
+            Columns::Features => self.is_feature(name) || OWN.contains(&name),
+            Columns::Identity => !self.is_feature(name) && !is_feature,
+        }
+    }
+
+    fn is_feature(&self, name: &str) -> bool {
+        self.features.iter().any(|feature| feature == name)
+    }
+
+    /// What the sibling in the window table says, where the selection depends on it.
+    fn windows_of(
+        &mut self,
+        file: &DataFile,
+    ) -> Result<Option<HashMap<u64, WindowFacts>>, DatasetError> {
+        if !self.selection.asks_for_windows() {
+            return Ok(None);
+        }
+        let sibling = match self.table {
+            TableKind::Window => Some(file.path.clone()),
+            table => layout::sibling(&file.path, table, TableKind::Window),
+        };
+        let Some(path) = sibling.filter(|path| path.exists()) else {
+            self.tally.files_without_windows += 1;
+            return Ok(None);
+        };
+        let parquet = ParquetFile::open(&path)?;
+        describe(&parquet)?;
+        let names = ["window_start", "window_index", "lossy"];
+        let columns: Vec<usize> =
+            names.iter().filter_map(|name| parquet.schema().index_of(name).ok()).collect();
+        let groups = (0..parquet.footer().num_row_groups()).collect();
+        let mut reader = parquet.read(columns, groups, self.selection.block_rows.max(1))?;
+        let mut windows = HashMap::new();
+        while let Some(batch) = guarded(&path, || reader.next().transpose())? {
+            let decode = Decode { path: &path, batch: &batch };
+            let starts = decode.unsigned("window_start")?;
+            let indices = decode.unsigned("window_index")?;
+            let lossy = batch
+                .column_by_name("lossy")
+                .and_then(|column| column.as_boolean_opt())
+                .ok_or_else(|| decode.corrupt("lossy", "is missing"))?;
+            for (row, (&start, &index)) in starts.iter().zip(indices).enumerate() {
+                windows.insert(start, WindowFacts { index, is_lossy: lossy.value(row) });
+            }
+        }
+        Ok(Some(windows))
+    }
+
+    /// The wanted rows of a batch; none where none is.
+    fn select(&mut self, batch: RecordBatch) -> Result<Option<Block>, DatasetError> {
+        let Some(current) = &self.current else { return Ok(None) };
+        let path = current.path.as_path();
+        let wanted = self.selection.mask(
+            Decode { path, batch: &batch },
+            self.table,
+            current.windows.as_ref(),
+            &mut self.tally,
+        )?;
+        let batch = match wanted {
+            Some(mask) if mask.true_count() < batch.num_rows() => {
+                guarded(path, || filter_record_batch(&batch, &mask))?
+            }
+            _ => batch,
+        };
+        if batch.num_rows() == 0 {
+            return Ok(None);
+        }
+        let decode = Decode { path, batch: &batch };
+        let has_remotes = self.table != TableKind::Window;
+        let has_rows = has_remotes && self.selection.columns != Columns::Identity;
+        Ok(Some(Block {
+            table: self.table,
+            time_ns: decode.time_ns()?.to_vec(),
+            window_start_ns: decode.unsigned("window_start")?.to_vec(),
+            window_end_ns: decode.unsigned("window_end")?.to_vec(),
+            remote: if has_remotes { decode.addresses("remote_address")? } else { Vec::new() },
+            rows: if has_rows { decode.rows(&self.features)? } else { Vec::new() },
+            width: self.features.len(),
+            labels: decode.labels()?,
+            batch,
+        }))
+    }
+}
+
+impl Selection {
+    /// Which rows are wanted, those that are not counted by cause; none where all are, unseen.
+    fn mask(
+        &self,
+        decode: Decode<'_>,
+        table: TableKind,
+        windows: Option<&HashMap<u64, WindowFacts>>,
+        tally: &mut ReadTally,
+    ) -> Result<Option<BooleanArray>, DatasetError> {
+        let asks_for_remotes = self.asks_for_remotes() && table != TableKind::Window;
+        let asks_for_labels = self.labels != crate::LabelFilter::Any;
+        if self.from_ns.is_none()
+            && self.to_ns.is_none()
+            && windows.is_none()
+            && !asks_for_remotes
+            && !asks_for_labels
+        {
+            return Ok(None);
+        }
+        let times = decode.time_ns()?;
+        let starts = decode.unsigned("window_start")?;
+        let remotes =
+            if asks_for_remotes { decode.addresses("remote_address")? } else { Vec::new() };
+        let labels = if asks_for_labels { decode.labels()? } else { None };
+        let admits = |index: usize| {
+            let window = windows.and_then(|windows| windows.get(&starts[index]));
+            let cause = if !self.admits_time(times[index]) {
+                &mut tally.outside_time
+            } else if self.skip_lossy && window.is_some_and(|window| window.is_lossy) {
+                &mut tally.lossy
+            } else if window.is_some_and(|window| window.index < self.skip_first_windows) {
+                &mut tally.warm_up
+            } else if remotes.get(index).is_some_and(|&remote| !self.admits_remote(remote)) {
+                &mut tally.unwanted_remote
+            } else if asks_for_labels
+                && !self
+                    .labels
+                    .admits(labels.as_ref().map_or(&Label::Unlabelled, |labels| &labels[index]))
+            {
+                &mut tally.unwanted_label
+            } else {
+                return true;
+            };
+            *cause += 1;
+            false
+        };
+        Ok(Some((0..times.len()).map(admits).map(Some).collect()))
+    }
+}
+
+impl Iterator for Blocks {
+    type Item = Result<Block, DatasetError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.advance().transpose();
+        if !matches!(next, Some(Ok(_))) {
+            self.current = None;
+            self.files.clear();
+        }
+        next
+    }
+}

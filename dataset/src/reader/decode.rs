@@ -1,0 +1,123 @@
+//! From a batch's columns to a block's vectors.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, TimestampNanosecondType, UInt64Type};
+use arrow_array::{Array, ArrowPrimitiveType, PrimitiveArray, RecordBatch, StringArray};
+
+use crate::schema::{ATTACK, LABEL, TIME};
+use crate::{DatasetError, Label};
+
+/// Rows that are turned from columns into rows at once: their cache lines are still at hand when
+/// the next column comes.
+const STRIP: usize = 32;
+
+/// A file's batch whose columns are looked up by name.
+#[derive(Clone, Copy)]
+pub(crate) struct Decode<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) batch: &'a RecordBatch,
+}
+
+impl<'a> Decode<'a> {
+    pub(crate) fn time_ns(self) -> Result<&'a [i64], DatasetError> {
+        Ok(self.primitive::<TimestampNanosecondType>(TIME)?.values())
+    }
+
+    pub(crate) fn unsigned(self, name: &str) -> Result<&'a [u64], DatasetError> {
+        Ok(self.primitive::<UInt64Type>(name)?.values())
+    }
+
+    pub(crate) fn primitive<T: ArrowPrimitiveType>(
+        self,
+        name: &str,
+    ) -> Result<&'a PrimitiveArray<T>, DatasetError> {
+        let array = self.column(name)?;
+        array.as_primitive_opt().ok_or_else(|| self.corrupt(name, "is of another type"))
+    }
+
+    pub(crate) fn addresses(self, name: &str) -> Result<Vec<IpAddr>, DatasetError> {
+        let texts = self.text(name)?;
+        let mut last: Option<(&str, IpAddr)> = None;
+        let mut addresses = Vec::with_capacity(texts.len());
+        for index in 0..texts.len() {
+            let text = texts.value(index);
+            let address = match last {
+                Some((known, address)) if known == text => address,
+                _ => text
+                    .parse()
+                    .map_err(|_| self.corrupt(name, &format!("holds `{text}`, no address")))?,
+            };
+            last = Some((text, address));
+            addresses.push(address);
+        }
+        Ok(addresses)
+    }
+
+    /// The labels; none where there are no columns for them.
+    pub(crate) fn labels(self) -> Result<Option<Vec<Label>>, DatasetError> {
+        let text = |name| {
+            let Some(column) = self.batch.column_by_name(name) else { return Ok(None) };
+            column.as_string_opt::<i32>().map(Some).ok_or_else(|| self.corrupt(name, "is no text"))
+        };
+        let (Some(classes), Some(names)) = (text(LABEL)?, text(ATTACK)?) else { return Ok(None) };
+        let value =
+            |texts: &'a StringArray, index| texts.is_valid(index).then(|| texts.value(index));
+        let mut last = (None, None);
+        let mut label = Label::Unlabelled;
+        let mut labels = Vec::with_capacity(classes.len());
+        for index in 0..classes.len() {
+            let own = (value(classes, index), value(names, index));
+            if own != last {
+                label = Label::of(own.0, own.1);
+                last = own;
+            }
+            labels.push(label.clone());
+        }
+        Ok(Some(labels))
+    }
+
+    /// The features as rows.
+    pub(crate) fn rows(self, features: &[String]) -> Result<Vec<f32>, DatasetError> {
+        let mut columns = Vec::with_capacity(features.len());
+        for name in features {
+            let values = self.primitive::<Float32Type>(name)?.values();
+            if let Some(value) = values.iter().find(|value| !value.is_finite()) {
+                return Err(self.corrupt(name, &format!("holds {value}, features are finite")));
+            }
+            columns.push(&values[..]);
+        }
+        let width = columns.len();
+        let mut rows = vec![0.0; self.batch.num_rows() * width];
+        for (number, strip) in rows.chunks_mut(STRIP * width.max(1)).enumerate() {
+            for (place, column) in columns.iter().enumerate() {
+                let values = &column[number * STRIP..];
+                for (row, &value) in strip.chunks_exact_mut(width).zip(values) {
+                    row[place] = value;
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    pub(crate) fn corrupt(self, column: &str, what: &str) -> DatasetError {
+        DatasetError::corrupt(self.path, format!("the column `{column}` {what}"))
+    }
+
+    fn text(self, name: &str) -> Result<&'a StringArray, DatasetError> {
+        let array = self.column(name)?;
+        array.as_string_opt().ok_or_else(|| self.corrupt(name, "is no text"))
+    }
+
+    fn column(self, name: &str) -> Result<&'a dyn Array, DatasetError> {
+        let Some(array) = self.batch.column_by_name(name) else {
+            return Err(self.corrupt(name, "is missing"));
+        };
+        if array.null_count() > 0 {
+            return Err(self.corrupt(name, "has nulls"));
+        }
+        Ok(array)
+    }
+}

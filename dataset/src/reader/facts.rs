@@ -1,0 +1,83 @@
+//! What a file's footer says, and whether it is one of ours.
+
+use std::path::Path;
+
+use arrow_schema::{DataType, Schema};
+use model::schema::{HASH_KEY, SCHEMA_KEY};
+
+use super::parquet_file::ParquetFile;
+use super::set::DataFile;
+use crate::schema::{ATTACK, LABEL, TIME, schema_id, stored_schema};
+use crate::{DatasetError, Sums, TableKind};
+
+/// Reads a file's footer; refuses what is no table of this build.
+pub(crate) fn facts(path: &Path) -> Result<DataFile, DatasetError> {
+    describe(&ParquetFile::open(path)?)
+}
+
+/// What an open file is; refuses what is no table of this build.
+pub(super) fn describe(file: &ParquetFile) -> Result<DataFile, DatasetError> {
+    let refuse = |reason| DatasetError::Schema { path: file.path().to_owned(), reason };
+    let table = table_of(file.schema()).map_err(refuse)?;
+    let time = file.schema().index_of(TIME).unwrap_or_default();
+    let groups = file.footer().row_groups();
+    let bounds = groups
+        .iter()
+        .filter(|group| group.num_rows() > 0)
+        .map(|group| ParquetFile::bounds(group, time));
+    let time_ns = bounds
+        .reduce(|all, one| all.zip(one).map(|(all, one)| (all.0.min(one.0), all.1.max(one.1))))
+        .flatten();
+    let footer = file.footer().file_metadata();
+    let pairs = footer.key_value_metadata().map_or(&[][..], Vec::as_slice);
+    Ok(DataFile {
+        path: file.path().to_owned(),
+        table,
+        rows: u64::try_from(footer.num_rows()).unwrap_or_default(),
+        bytes: file.bytes(),
+        time_ns,
+        is_labelled: file.schema().column_with_name(LABEL).is_some(),
+        sums: Sums::from_metadata(pairs),
+    })
+}
+
+/// Which table a schema is; it must be this build's, with every column.
+fn table_of(schema: &Schema) -> Result<TableKind, String> {
+    let text = |key: &str| schema.metadata().get(key).cloned().unwrap_or_default();
+    let name = text(SCHEMA_KEY);
+    let Some(table) = TableKind::of_schema(&name) else {
+        let names = TableKind::ALL.map(|table| format!("`{}`", table.schema_name())).join(", ");
+        return Err(format!(
+            "the table's schema is `{name}`, expected one of {names}: make it with weir's own \
+             replay or capture"
+        ));
+    };
+    let (hash, expected) = (text(HASH_KEY), schema_id(table).hash);
+    if hash != expected {
+        return Err(format!(
+            "the table's `{name}` has the hash `{hash}`, this build's is `{expected}`: its \
+             columns were defined otherwise, make it again with this build"
+        ));
+    }
+    for field in stored_schema(table).fields() {
+        expect(schema, field.name(), field.data_type())?;
+    }
+    for name in [LABEL, ATTACK] {
+        let needs = schema.column_with_name(LABEL).is_some();
+        if needs || schema.column_with_name(name).is_some() {
+            expect(schema, name, &DataType::Utf8)?;
+        }
+    }
+    Ok(table)
+}
+
+fn expect(schema: &Schema, name: &str, expected: &DataType) -> Result<(), String> {
+    match schema.column_with_name(name) {
+        Some((_, field)) if field.data_type() == expected => Ok(()),
+        Some((_, field)) => Err(format!(
+            "the column `{name}` is {}, expected {expected}: make the file again with this build",
+            field.data_type()
+        )),
+        None => Err(format!("there is no column `{name}`: make the file again with this build")),
+    }
+}

@@ -1,0 +1,297 @@
+//! The columns of stored tables.
+//!
+//! A flow or peer table is `model::schema`'s, with these differences: the first column is `time`,
+//! addresses are text (`192.0.2.1`, `2001:db8::1`; an IPv4 address is never written as mapped),
+//! and a labelled table has two more columns at its end. The features, their order, their
+//! metadata and the hash over them are the same, so that a model's check of the schema holds here
+//! too.
+//!
+//! | column | type | |
+//! |---|---|---|
+//! | `time` | timestamp (ns, UTC) | the window's start |
+//! | `window_start`, `window_end` | u64 | the same on the capturing clock, in ns; the end is exclusive |
+//! | … | | who: addresses as text, ports, protocol, … |
+//! | … | f32 | the features |
+//! | `label` | text, optional | `benign`, or the class of an attack; null where nothing is known |
+//! | `attack` | text, optional | the attack's own name; null where there is none |
+//!
+//! The window table has `time`, `window_start`, `window_end`, `window_index` (the window's place
+//! since the writer began, from 0), the counts of flows and peers, what was evicted, `imbalance`
+//! and `lossy` (see [`Window`]), and each count of the ledger: frames, bytes and packets by
+//! direction, losses by cause, frames that are not IP by class.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, LazyLock};
+
+use arrow_array::builder::StringBuilder;
+use arrow_array::cast::AsArray;
+use arrow_array::{
+    Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampNanosecondArray,
+    UInt64Array,
+};
+use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use model::schema::{
+    DOC_KEY, HASH_KEY, ROLE_IDENTITY, ROLE_KEY, SCHEMA_KEY, UNIT_KEY, VERSION_KEY, ledger_counts,
+};
+use model::{Observed, SchemaId, Window, schema as features};
+use sha2::{Digest, Sha256};
+
+use crate::TableKind;
+
+/// The name of the window table's schema.
+pub const WINDOW_SCHEMA: &str = "weir.window.v1";
+/// The column of the window's start in unix time.
+pub const TIME: &str = "time";
+/// The column of a row's class.
+pub const LABEL: &str = "label";
+/// The column of the name of a row's attack.
+pub const ATTACK: &str = "attack";
+/// The role of the columns that labelling adds, in a field's metadata under
+/// [`model::schema::ROLE_KEY`].
+pub const ROLE_LABEL: &str = "label";
+
+/// The columns of model's tables that are text here.
+const ADDRESSES: [&str; 2] = ["local_address", "remote_address"];
+
+static FLOW: LazyLock<SchemaRef> = LazyLock::new(|| stored(&features::flow_schema()));
+static PEER: LazyLock<SchemaRef> = LazyLock::new(|| stored(&features::peer_schema()));
+static WINDOW: LazyLock<SchemaRef> = LazyLock::new(|| {
+    let columns = window_columns(&Window::default(), 0, 0, [0, 0]);
+    let fields: Vec<Field> = columns.into_iter().map(|column| column.field).collect();
+    let id = window_schema_id(&fields);
+    let metadata = [(SCHEMA_KEY, id.name), (VERSION_KEY, "1".to_owned()), (HASH_KEY, id.hash)];
+    Arc::new(Schema::new_with_metadata(
+        fields,
+        metadata.map(|(key, text)| (key.to_owned(), text)).into(),
+    ))
+});
+
+/// The schema of a stored table, without labels.
+#[must_use]
+pub fn stored_schema(table: TableKind) -> SchemaRef {
+    Arc::clone(match table {
+        TableKind::Flow => &FLOW,
+        TableKind::Peer => &PEER,
+        TableKind::Window => &WINDOW,
+    })
+}
+
+/// The schema of a stored table with the columns [`LABEL`] and [`ATTACK`]; the window table has
+/// none.
+#[must_use]
+pub fn labelled_schema(table: TableKind) -> SchemaRef {
+    let plain = stored_schema(table);
+    if !table.has_labels() {
+        return plain;
+    }
+    let text = |name: &str, doc: &str| {
+        described(Field::new(name, DataType::Utf8, true), ROLE_LABEL, "name", doc)
+    };
+    let label = text(LABEL, "benign, or the attack's class; null where nothing is known.");
+    let attack = text(ATTACK, "The attack's own name; null where there is none.");
+    let fields = plain.fields().iter().cloned().chain([Arc::new(label), Arc::new(attack)]);
+    Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), plain.metadata().clone()))
+}
+
+/// The identity of a stored table's schema; for flows and peers it is `model`'s.
+#[must_use]
+pub fn schema_id(table: TableKind) -> SchemaId {
+    match table {
+        TableKind::Flow => features::flow_schema_id(),
+        TableKind::Peer => features::peer_schema_id(),
+        TableKind::Window => SchemaId {
+            name: WINDOW_SCHEMA.to_owned(),
+            hash: WINDOW.metadata()[HASH_KEY].clone(),
+            features: Vec::new(),
+        },
+    }
+}
+
+/// The stored flow table of a window that began at `time_ns` of unix time.
+#[must_use]
+pub fn flow_batch(observed: &Observed, window: &Window, time_ns: i64) -> RecordBatch {
+    stored_batch(TableKind::Flow, &features::flow_batch(&observed.flows, window), time_ns)
+}
+
+/// The stored peer table of a window that began at `time_ns` of unix time.
+#[must_use]
+pub fn peer_batch(observed: &Observed, window: &Window, time_ns: i64) -> RecordBatch {
+    stored_batch(TableKind::Peer, &features::peer_batch(&observed.peers, window), time_ns)
+}
+
+/// The one row of a window in the window table.
+#[must_use]
+pub fn window_batch(observed: &Observed, window: &Window, time_ns: i64, index: u64) -> RecordBatch {
+    let counts = [observed.flows.len() as u64, observed.peers.len() as u64];
+    let columns = window_columns(window, time_ns, index, counts);
+    let arrays = columns.into_iter().map(|column| column.values).collect();
+    RecordBatch::try_new(stored_schema(TableKind::Window), arrays)
+        .expect("the schema was made of these columns")
+}
+
+/// A 16-byte address as a person writes it.
+#[must_use]
+pub fn address(bytes: [u8; 16]) -> IpAddr {
+    Ipv6Addr::from(bytes).to_canonical()
+}
+
+fn stored(plain: &SchemaRef) -> SchemaRef {
+    let time = Field::new(TIME, time_type(), false);
+    let time = described(time, ROLE_IDENTITY, "ns", "The window's start, UTC.");
+    let rest = plain.fields().iter().map(|field| {
+        if !ADDRESSES.contains(&field.name().as_str()) {
+            return field.as_ref().clone();
+        }
+        let doc = field.metadata().get(DOC_KEY).map_or("", String::as_str);
+        let doc = doc.split(", 16 bytes").next().unwrap_or_default();
+        let text = Field::new(field.name(), DataType::Utf8, false);
+        described(text, ROLE_IDENTITY, "address", &format!("{doc}, as text."))
+    });
+    let fields: Vec<Field> = std::iter::once(time).chain(rest).collect();
+    Arc::new(Schema::new_with_metadata(fields, plain.metadata().clone()))
+}
+
+fn time_type() -> DataType {
+    DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into()))
+}
+
+fn described(field: Field, role: &str, unit: &str, doc: &str) -> Field {
+    let pairs = [(ROLE_KEY, role), (UNIT_KEY, unit), (DOC_KEY, doc)];
+    field.with_metadata(pairs.map(|(key, text)| (key.to_owned(), text.to_owned())).into())
+}
+
+fn stored_batch(table: TableKind, batch: &RecordBatch, time_ns: i64) -> RecordBatch {
+    let time = TimestampNanosecondArray::from_value(time_ns, batch.num_rows());
+    let time: ArrayRef = Arc::new(time.with_timezone("UTC"));
+    let rest = batch.columns().iter().map(|column| match column.as_fixed_size_binary_opt() {
+        Some(bytes) => Arc::new(address_text(bytes.iter().flatten())) as ArrayRef,
+        None => Arc::clone(column),
+    });
+    let arrays = std::iter::once(time).chain(rest).collect();
+    RecordBatch::try_new(stored_schema(table), arrays)
+        .expect("model's columns, and the address columns as text")
+}
+
+/// A peer's flows are neighbours and a host has few addresses: the last text mostly serves again.
+fn address_text<'a>(addresses: impl Iterator<Item = &'a [u8]>) -> StringArray {
+    let mut texts = StringBuilder::new();
+    let mut last: Option<[u8; 16]> = None;
+    let mut text = String::new();
+    for bytes in addresses {
+        let bytes: [u8; 16] = bytes.try_into().expect("an address has 16 bytes");
+        if last.replace(bytes) != Some(bytes) {
+            text.clear();
+            write!(text, "{}", address(bytes)).expect("a string takes what is written");
+        }
+        texts.append_value(&text);
+    }
+    texts.finish()
+}
+
+/// A column of the window table.
+struct Column {
+    field: Field,
+    values: ArrayRef,
+}
+
+fn window_columns(window: &Window, time_ns: i64, index: u64, counts: [u64; 2]) -> Vec<Column> {
+    let column = |name: &str, unit: &str, doc: &str, values: ArrayRef| Column {
+        field: described(
+            Field::new(name, values.data_type().clone(), false),
+            ROLE_IDENTITY,
+            unit,
+            doc,
+        ),
+        values,
+    };
+    let count = |name: &str, unit: &str, doc: &str, value: u64| {
+        column(name, unit, doc, Arc::new(UInt64Array::from(vec![value])))
+    };
+    let time = TimestampNanosecondArray::from(vec![time_ns]).with_timezone("UTC");
+    let imbalance = crate::sums::clamped(window.imbalance());
+    let mut columns = vec![
+        column(TIME, "ns", "The window's start, UTC.", Arc::new(time)),
+        count(
+            "window_start",
+            "ns",
+            "The window's first nanosecond, of the boot clock live and of the capture in replay.",
+            window.start_ns,
+        ),
+        count("window_end", "ns", "The first nanosecond after the window.", window.end_ns),
+        count("window_index", "windows", "Windows written before it, since the start.", index),
+        count("flows", "flows", "Rows of the window in the flow table.", counts[0]),
+        count("peers", "peers", "Rows of the window in the peer table.", counts[1]),
+        count(
+            "evicted_flows",
+            "flows",
+            "Flows the tables evicted before the drain.",
+            window.evicted_flows,
+        ),
+        count("evicted_packets", "packets", "Packets in evicted flows.", window.evicted_packets),
+        column(
+            "imbalance",
+            "packets",
+            "Packets seen that are neither in flows, nor lost with a cause, nor evicted: 0.",
+            Arc::new(Int64Array::from(vec![imbalance])),
+        ),
+        column(
+            "lossy",
+            "1",
+            "Whether flows, peers or packets were lost that a decision would have wanted.",
+            Arc::new(BooleanArray::from(vec![window.is_lossy()])),
+        ),
+    ];
+    columns.extend(ledger_counts(&window.ledger).map(|(name, value)| {
+        let (column, unit, doc) = ledger_column(&name);
+        count(&column, unit, &doc, value)
+    }));
+    columns
+}
+
+/// The window table's column of a ledger's count: its name, unit and doc.
+pub(crate) fn ledger_column(name: &str) -> (String, &'static str, String) {
+    match name.split_once('.') {
+        Some(("frames", way)) => {
+            (format!("frames_{way}"), "frames", format!("Frames the {way} hooks were called for."))
+        }
+        Some(("frame_bytes", way)) => {
+            (format!("bytes_{way}"), "bytes", format!("Bytes of the {way} frames."))
+        }
+        Some(("segments", way)) => (
+            format!("packets_{way}"),
+            "packets",
+            format!("Packets on the wire, {way}: super-packets counted as their segments."),
+        ),
+        Some(("lost", cause)) => (
+            format!("lost_{cause}"),
+            "packets",
+            format!("Packets in no flow: {}.", cause.replace('_', " ")),
+        ),
+        Some(("not_ip", class)) => {
+            (format!("not_ip_{class}"), "packets", format!("Of those in lost_not_ip: {class}."))
+        }
+        _ => (name.replace('.', "_"), "entries", format!("{}.", name.replace('_', " "))),
+    }
+}
+
+fn window_schema_id(fields: &[Field]) -> SchemaId {
+    let mut digest = Sha256::new();
+    // Each part ends in a byte that no part contains, so that no two lists read alike.
+    let mut part = |text: &str| {
+        digest.update(text.as_bytes());
+        digest.update([0]);
+    };
+    part(WINDOW_SCHEMA);
+    for field in fields {
+        part(field.name());
+        part(&field.data_type().to_string());
+        part(&field.metadata()[UNIT_KEY]);
+        part(&field.metadata()[DOC_KEY]);
+    }
+    let mut hash = String::with_capacity(16);
+    for byte in &digest.finalize()[..8] {
+        write!(hash, "{byte:02x}").expect("a string takes what is written");
+    }
+    SchemaId { name: WINDOW_SCHEMA.to_owned(), hash, features: Vec::new() }
+}

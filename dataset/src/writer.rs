@@ -1,0 +1,9 @@
+//! Writing: one file at a time that is whole or not there, and a data set of them.
+
+mod file;
+mod set;
+mod sweep;
+
+pub use file::{FinishedFile, TableWriter};
+pub use set::{DatasetWriter, WriterOptions, Written};
+pub use sweep::Sweep;

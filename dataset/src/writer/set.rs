@@ -1,0 +1,265 @@
+//! The three tables of a data set, rotated together.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use model::{Observed, Window};
+
+use super::file::{Closed, FinishedFile, TableWriter};
+use super::sweep::{Sweep, sweep};
+use crate::schema::{flow_batch, peer_batch, stored_schema, window_batch};
+use crate::{DatasetError, Sums, TableKind, layout};
+
+/// Files that may begin at the same nanosecond in one folder, by as many runs.
+const NAMESAKES: u32 = 10_000;
+
+/// How files are cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WriterOptions {
+    /// A file holds windows that begin within this time of its first one, and never more than an
+    /// hour's. At least 1 s.
+    pub rotate_every: Duration,
+    /// A file that is this long, in bytes, gets no further window. At least 64 KiB.
+    pub rotate_bytes: u64,
+    /// Rows of a row group, which is what a reader holds in memory: 1 to 1,048,576.
+    pub row_group_rows: usize,
+    /// How hard zstd tries, 1 to 22.
+    pub zstd_level: i32,
+}
+
+impl Default for WriterOptions {
+    fn default() -> Self {
+        Self {
+            rotate_every: Duration::from_mins(10),
+            rotate_bytes: 256 << 20,
+            row_group_rows: 131_072,
+            zstd_level: 3,
+        }
+    }
+}
+
+impl WriterOptions {
+    fn check(&self) -> Result<(), DatasetError> {
+        let refuse = |option, bound, value| Err(DatasetError::Option { option, bound, value });
+        if self.rotate_every < Duration::from_secs(1) {
+            return refuse("rotate_every", "at least 1s", format!("{:?}", self.rotate_every));
+        }
+        if self.rotate_bytes < 64 << 10 {
+            return refuse("rotate_bytes", "at least 65536", self.rotate_bytes.to_string());
+        }
+        if !(1..=1 << 20).contains(&self.row_group_rows) {
+            return refuse("row_group_rows", "1 to 1048576", self.row_group_rows.to_string());
+        }
+        Ok(())
+    }
+}
+
+/// What a writer has written so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// The finished files, in the order in which they were finished.
+    pub files: Vec<FinishedFile>,
+    /// Rows handed over, by [`TableKind::ALL`]'s order: flows, peers, windows.
+    pub rows: [u64; 3],
+    /// What the windows add up to.
+    pub sums: Sums,
+}
+
+/// Writes windows as a data set; see the [crate] for its layout.
+///
+/// - A window's rows are never split over files; its flows, peers and its own row go to three
+///   files of one name.
+/// - Files are cut by time, size and hour of UTC, by the windows' times and not by a clock: the
+///   same windows make the same files. A window that begins before its predecessor begins a new
+///   file, so that every file is in order of time.
+/// - An unfinished file is hidden, and locked while its writer lives. Killed, a writer leaves only
+///   whole files and hidden ones, which [`Self::create`] sweeps up: what is whole gets its name,
+///   the rest is removed.
+/// - After an error nothing unfinished is left, and every further call fails.
+#[derive(Debug)]
+pub struct DatasetWriter {
+    root: PathBuf,
+    options: WriterOptions,
+    open: Option<Open>,
+    swept: Sweep,
+    written: Written,
+    has_failed: bool,
+}
+
+/// The three files that are being written.
+#[derive(Debug)]
+struct Open {
+    flow: TableWriter,
+    peer: TableWriter,
+    window: TableWriter,
+    first_ns: i64,
+    last_ns: i64,
+    sums: Sums,
+}
+
+impl DatasetWriter {
+    /// Makes the folder, and sweeps up what killed writers left in it.
+    pub fn create(root: &Path, options: WriterOptions) -> Result<Self, DatasetError> {
+        options.check()?;
+        fs::create_dir_all(root).map_err(DatasetError::io("make the folder", root))?;
+        let swept = sweep(root)?;
+        Ok(Self {
+            root: root.to_owned(),
+            options,
+            open: None,
+            swept,
+            written: Written::default(),
+            has_failed: false,
+        })
+    }
+
+    /// What killed writers had left.
+    #[must_use]
+    pub const fn swept(&self) -> &Sweep {
+        &self.swept
+    }
+
+    /// What was written so far.
+    #[must_use]
+    pub const fn written(&self) -> &Written {
+        &self.written
+    }
+
+    /// Appends a window that began at `unix_start_ns` of unix time, with its records.
+    pub fn write(
+        &mut self,
+        window: &Window,
+        unix_start_ns: i64,
+        observed: &Observed,
+    ) -> Result<(), DatasetError> {
+        self.guarded(|writer| {
+            if writer.must_rotate(unix_start_ns) {
+                writer.rotate()?;
+            }
+            writer.append(window, unix_start_ns, observed)
+        })
+    }
+
+    /// Finishes the files that are being written; the next window begins new ones.
+    pub fn rotate(&mut self) -> Result<(), DatasetError> {
+        self.guarded(|writer| match writer.open.take() {
+            Some(open) => open.finish(&mut writer.written.files),
+            None => Ok(()),
+        })
+    }
+
+    /// Finishes everything.
+    pub fn finish(mut self) -> Result<Written, DatasetError> {
+        self.rotate()?;
+        Ok(std::mem::take(&mut self.written))
+    }
+
+    fn guarded(
+        &mut self,
+        act: impl FnOnce(&mut Self) -> Result<(), DatasetError>,
+    ) -> Result<(), DatasetError> {
+        if self.has_failed {
+            return Err(DatasetError::Failed { root: self.root.clone() });
+        }
+        let outcome = act(self);
+        if outcome.is_err() {
+            self.has_failed = true;
+            // Dropped, the unfinished files are removed.
+            self.open = None;
+        }
+        outcome
+    }
+
+    fn must_rotate(&self, time_ns: i64) -> bool {
+        self.open.as_ref().is_some_and(|open| {
+            let every = i64::try_from(self.options.rotate_every.as_nanos()).unwrap_or(i64::MAX);
+            time_ns < open.last_ns
+                || layout::hour_of(time_ns) != layout::hour_of(open.first_ns)
+                || time_ns.saturating_sub(open.first_ns) >= every
+                || open.flow.size().max(open.peer.size()) >= self.options.rotate_bytes
+        })
+    }
+
+    fn append(
+        &mut self,
+        window: &Window,
+        time_ns: i64,
+        observed: &Observed,
+    ) -> Result<(), DatasetError> {
+        if self.open.is_none() {
+            self.open = Some(Open::start(&self.root, time_ns, &self.options)?);
+        }
+        let open = self.open.as_mut().expect("opened above");
+        open.flow.write(&flow_batch(observed, window, time_ns))?;
+        open.peer.write(&peer_batch(observed, window, time_ns))?;
+        let index = self.written.rows[2];
+        open.window.write(&window_batch(observed, window, time_ns, index))?;
+        open.last_ns = time_ns;
+        open.sums.add(window);
+        let written = [observed.flows.len() as u64, observed.peers.len() as u64, 1];
+        for (sum, rows) in self.written.rows.iter_mut().zip(written) {
+            *sum += rows;
+        }
+        self.written.sums.add(window);
+        Ok(())
+    }
+}
+
+impl Open {
+    /// Begins three files under the first name that is free. The window table's file is the one
+    /// that takes the name, for it is the one that always has rows.
+    fn start(root: &Path, time_ns: i64, options: &WriterOptions) -> Result<Self, DatasetError> {
+        for table in TableKind::ALL {
+            let folder = layout::folder(root, table, time_ns);
+            fs::create_dir_all(&folder).map_err(DatasetError::io("make the folder", &folder))?;
+        }
+        let mut number = 0;
+        loop {
+            let begun = Self::start_as(root, time_ns, number, options);
+            match begun {
+                Err(DatasetError::Io { source, .. })
+                    if source.kind() == io::ErrorKind::AlreadyExists && number < NAMESAKES =>
+                {
+                    number += 1;
+                }
+                begun => return begun,
+            }
+        }
+    }
+
+    fn start_as(
+        root: &Path,
+        time_ns: i64,
+        number: u32,
+        options: &WriterOptions,
+    ) -> Result<Self, DatasetError> {
+        let stem = layout::stem(time_ns, number);
+        let begin = |table| {
+            let path = layout::finished(&layout::folder(root, table, time_ns), &stem);
+            TableWriter::create(&path, &stored_schema(table), options)
+        };
+        Ok(Self {
+            window: begin(TableKind::Window)?,
+            flow: begin(TableKind::Flow)?,
+            peer: begin(TableKind::Peer)?,
+            first_ns: time_ns,
+            last_ns: time_ns,
+            sums: Sums::default(),
+        })
+    }
+
+    /// Ends all files before any gets its name, the window table's last: where that one is whole,
+    /// the others are, and a sweep can finish what a kill cut short.
+    fn finish(self, files: &mut Vec<FinishedFile>) -> Result<(), DatasetError> {
+        let metadata = self.sums.to_metadata();
+        let flow = self.flow.close(metadata.clone())?;
+        let peer = self.peer.close(metadata.clone())?;
+        let window = self.window.close(metadata)?;
+        for closed in [flow, peer, window].into_iter().filter(|closed| closed.rows() > 0) {
+            files.push(Closed::commit(closed)?);
+        }
+        Ok(())
+    }
+}
