@@ -1,0 +1,111 @@
+use model::{Inputs, IsolationForestValidParams, SchemaId, Scorer, Source};
+
+use crate::autoencoder::AutoencoderParams;
+use crate::contamination::Contamination;
+use crate::ecod::Ecod;
+use crate::error::TrainingError;
+use crate::features::FeatureChoice;
+use crate::hbos::Hbos;
+use crate::split::TimeSplit;
+
+/// How a detector is to be trained.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// What is fitted.
+    pub method: Method,
+    /// What part of the time trains.
+    pub split: TimeSplit,
+    /// What the detector reads.
+    pub features: FeatureChoice,
+    /// Whether the rows may hold what is not benign, and how much.
+    pub contamination: Option<Contamination>,
+    /// Whether rows labelled as attacks are trained and calibrated on too.
+    pub keep_attacks: bool,
+    /// What the source itself left out, in words; goes into the model file as it is.
+    pub notes: Vec<String>,
+    /// The seed of everything but a forest, whose parameters have their own.
+    pub seed: u64,
+}
+
+/// A kind of detector with its parameters.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Method {
+    /// An isolation forest, standard or extended. Keeps trees × sample rows in memory.
+    Forest(IsolationForestValidParams),
+    /// Histograms.
+    Hbos(Hbos),
+    /// Tail probabilities.
+    Ecod(Ecod),
+    /// A dense network that reconstructs its input.
+    Autoencoder(AutoencoderParams),
+    /// A scorer that was made elsewhere: only its profile and its calibration are made here.
+    Given(Given),
+}
+
+/// A scorer that was made elsewhere.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Given {
+    /// The scorer.
+    pub scorer: Scorer,
+    /// The features it reads, in its own order; [`Plan::features`] has no say in them.
+    pub inputs: Vec<String>,
+    /// The file it comes from.
+    pub source: Option<Source>,
+}
+
+impl Plan {
+    /// The features that the detector will read.
+    pub(crate) fn inputs(&self, schema: &SchemaId) -> Result<Inputs, TrainingError> {
+        match &self.method {
+            Method::Given(given) => Ok(Inputs::of(schema, &given.inputs)?),
+            _ => self.features.inputs(schema),
+        }
+    }
+
+    /// A plan with the defaults: the first 60 % of the time trains, all features, no
+    /// contamination, seed 42.
+    #[must_use]
+    pub fn new(method: Method) -> Self {
+        let seed = match &method {
+            Method::Forest(params) => params.seed(),
+            _ => 42,
+        };
+        Self {
+            method,
+            split: TimeSplit::default(),
+            features: FeatureChoice::default(),
+            contamination: None,
+            keep_attacks: false,
+            notes: Vec::new(),
+            seed,
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), TrainingError> {
+        self.split.check()?;
+        if let Some(contamination) = &self.contamination {
+            contamination.check()?;
+        }
+        match &self.method {
+            Method::Forest(_) | Method::Ecod(_) | Method::Given(_) => Ok(()),
+            Method::Hbos(hbos) => hbos.check(),
+            Method::Autoencoder(params) => params.check(),
+        }
+    }
+}
+
+impl Method {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Forest(params) if params.extension_level() > 0 => "extended isolation forest",
+            Self::Forest(_) => "isolation forest",
+            Self::Hbos(_) => "HBOS",
+            Self::Ecod(_) => "ECOD",
+            Self::Autoencoder(_) => "autoencoder",
+            Self::Given(_) => "made elsewhere",
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! The whole way from a stream to a calibrated detector.
+
+use model::{DetectorModel, Inputs, ProfileBuilder, RowsDigest, SchemaId, TrainingFacts};
+
+use crate::contamination::{Contamination, Trim};
+use crate::error::TrainingError;
+use crate::features::Extremes;
+use crate::fit::{Fitted, Fitting, STOPPING_SHARE};
+use crate::plan::{Method, Plan};
+use crate::report::{Dropped, LeftOut, Report, RowCounts, SupportedRates, TimeRange, Trimmed};
+use crate::sieve::{Sieve, Survey};
+use crate::source::RowSource;
+use crate::split::Part;
+
+/// Fewest held-out rows that make a calibration.
+const LEAST_HELD_OUT: u64 = model::calibration::MIN_SCORES as u64;
+
+/// A detector, and what became of the rows it was made from.
+#[derive(Clone, Debug)]
+pub struct Trained {
+    /// The detector.
+    pub detector: DetectorModel,
+    /// What was read, left out and why.
+    pub report: Report,
+}
+
+/// Trains a detector on the rows of `source`, which are rows of `schema`.
+///
+/// Reads the source three times: to survey it, to fit and to calibrate; once more for histograms
+/// or to find constant features, and two times more for each round of trimming and once at its
+/// end.
+///
+/// # Errors
+/// A bad row by its number and feature; too few rows, with what became of them; the source's own.
+///
+/// ```
+/// use linfa::ParamGuard;
+/// use model::{IsolationForest, SchemaId};
+/// use training::{Blocks, Mark, Method, Plan, RowBlock, SourceError, train};
+///
+/// let schema = SchemaId {
+///     name: "example.v1".into(),
+///     hash: "00".into(),
+///     features: vec!["rate".into(), "size".into()],
+/// };
+/// // A hundred windows of a second with ten rows each.
+/// let source = Blocks(|| {
+///     Ok((0..100_i64).map(|window| {
+///         Ok::<_, SourceError>(RowBlock {
+///             starts_ns: vec![window * 1_000_000_000; 10],
+///             ends_ns: vec![(window + 1) * 1_000_000_000; 10],
+///             marks: vec![Mark::Unlabelled; 10],
+///             rows: (0..20).map(|i| ((window * 20 + i) * 37 % 101) as f32).collect(),
+///             ..RowBlock::default()
+///         })
+///     }))
+/// });
+/// let plan = Plan::new(Method::Forest(IsolationForest::params().check()?));
+/// let trained = train(&source, &schema, &plan)?;
+/// assert_eq!((trained.report.rows.trained, trained.report.rows.held_out), (600, 400));
+/// assert!(trained.detector.score_row(&[900.0, 50.0]) > trained.detector.score_row(&[50.0, 50.0]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn train(
+    source: &dyn RowSource,
+    schema: &SchemaId,
+    plan: &Plan,
+) -> Result<Trained, TrainingError> {
+    plan.check()?;
+    let chosen = plan.inputs(schema)?;
+    let survey = Survey::of(source, schema)?;
+    let boundaries = plan.split.boundaries(survey.first_ns, survey.last_ns, survey.window_ns);
+    let sieve = |inputs| Sieve { source, inputs, boundaries, keep_attacks: plan.keep_attacks };
+
+    let inputs = if plan.features.drop_constant {
+        varying(&sieve(&chosen), schema)?
+    } else {
+        chosen.clone()
+    };
+    let sieve = sieve(&inputs);
+    let mut step = Step { plan, survey, sieve: &sieve };
+    let mut round = step.fit(&Trim::Nothing)?;
+    let untrimmed = round.rows;
+    let mut held_out_trim = Trim::Nothing;
+    if let Some(contamination) = &plan.contamination {
+        for _ in 0..contamination.rounds {
+            let trim = contamination.find(&sieve, Part::Train, &round.fitted.scorer, plan.seed)?;
+            round = step.fit(&trim)?;
+        }
+        held_out_trim =
+            contamination.find(&sieve, Part::HeldOut, &round.fitted.scorer, plan.seed)?;
+    }
+    let Round { fitted, profile, mut digest, rows, dropped, .. } = round;
+
+    let profile = profile.finish()?;
+    let constant = profile
+        .ranges()
+        .iter()
+        .zip(inputs.names())
+        .filter(|(range, _)| range.min >= range.max)
+        .map(|(_, name)| name.clone())
+        .collect();
+    let mut detector =
+        DetectorModel::assemble(schema.clone(), inputs.clone(), fitted.scorer, profile, plan.seed)?;
+    let (held_out, held_out_dropped) = sieve.pass(Part::HeldOut, &held_out_trim, &mut |kept| {
+        digest.update(kept.whole);
+        Ok(detector.take(kept.whole)?)
+    })?;
+    if held_out < LEAST_HELD_OUT {
+        return Err(TrainingError::NoHeldOutRows {
+            got: held_out,
+            min: LEAST_HELD_OUT,
+            read: survey.rows,
+            why: held_out_dropped.to_string(),
+        });
+    }
+    let trimmed = plan.contamination.map(|contamination| Trimmed {
+        asked: contamination.fraction,
+        by: contamination.by.name().to_owned(),
+        rounds: contamination.rounds,
+        training_rows: untrimmed - rows,
+        held_out_rows: held_out_dropped.trimmed,
+    });
+    let time = TimeRange::of(&survey, &boundaries);
+    let facts =
+        facts(plan, &inputs, schema, &time, fitted.method.clone(), &dropped, trimmed.as_ref());
+    let detector = detector.calibrate(digest, facts)?;
+    let report = Report {
+        schema: schema.name.clone(),
+        method: fitted.method.unwrap_or_else(|| plan.method.name().to_owned()),
+        seed: plan.seed,
+        left_out: left_out(schema, &chosen, &inputs),
+        features: inputs.names().to_vec(),
+        constant,
+        rows: RowCounts { read: survey.rows, trained: rows, held_out },
+        dropped: Dropped { trimmed: dropped.trimmed + held_out_dropped.trimmed, ..dropped },
+        trimmed,
+        time,
+        rates: SupportedRates::of(detector.calibration()),
+        memory_bytes: memory(plan, inputs.len(), rows, held_out),
+    };
+    Ok(Trained { detector, report })
+}
+
+/// One fit, and what it went by.
+struct Round {
+    fitted: Fitted,
+    profile: ProfileBuilder,
+    digest: RowsDigest,
+    rows: u64,
+    dropped: Dropped,
+}
+
+struct Step<'a> {
+    plan: &'a Plan,
+    survey: Survey,
+    sieve: &'a Sieve<'a>,
+}
+
+impl Step<'_> {
+    /// Fits to the training part without what is trimmed.
+    fn fit(&mut self, trim: &Trim) -> Result<Round, TrainingError> {
+        let (plan, inputs) = (self.plan, self.sieve.inputs);
+        let extremes = match plan.method {
+            Method::Hbos(_) => Some(extremes(self.sieve, trim)?),
+            _ => None,
+        };
+        let mut fitting = Fitting::begin(plan, inputs, extremes.as_ref(), self.stop_from_ns())?;
+        let mut profile = ProfileBuilder::new(inputs.len(), plan.seed);
+        let mut digest = RowsDigest::new();
+        let (rows, dropped) = self.sieve.pass(Part::Train, trim, &mut |kept| {
+            profile.extend(kept.inputs);
+            digest.update(kept.whole);
+            fitting.extend(kept.inputs, kept.starts_ns)
+        })?;
+        if rows == 0 {
+            let (read, why) = (self.survey.rows, dropped.to_string());
+            return Err(TrainingError::NoTrainingRows { read, why });
+        }
+        let fitted = fitting.finish(inputs, plan.seed)?;
+        Ok(Round { fitted, profile, digest, rows, dropped })
+    }
+
+    /// Where the last part of the training time begins.
+    #[expect(clippy::cast_possible_truncation, reason = "a share of what fits")]
+    fn stop_from_ns(&self) -> i64 {
+        let (first, last) = (self.survey.first_ns, self.sieve.boundaries.boundary_ns);
+        let length = (i128::from(last) - i128::from(first)) as f64 * (1.0 - STOPPING_SHARE);
+        // One later, so that a single window is there to learn from.
+        first.saturating_add(length as i64).saturating_add(1)
+    }
+}
+
+fn extremes(sieve: &Sieve<'_>, trim: &Trim) -> Result<Extremes, TrainingError> {
+    let mut extremes = Extremes::new(sieve.inputs.len());
+    sieve.pass(Part::Train, trim, &mut |kept| {
+        extremes.extend(kept.inputs);
+        Ok(())
+    })?;
+    Ok(extremes)
+}
+
+/// The inputs that vary over the training rows.
+fn varying(sieve: &Sieve<'_>, schema: &SchemaId) -> Result<Inputs, TrainingError> {
+    let extremes = extremes(sieve, &Trim::Nothing)?;
+    let names = sieve.inputs.names();
+    let varying: Vec<&String> =
+        names.iter().enumerate().filter(|(at, _)| extremes.varies(*at)).map(|(_, n)| n).collect();
+    if varying.is_empty() {
+        return Err(TrainingError::AllConstant { features: names.len() });
+    }
+    Ok(Inputs::of(schema, &varying)?)
+}
+
+fn left_out(schema: &SchemaId, chosen: &Inputs, inputs: &Inputs) -> Vec<LeftOut> {
+    schema
+        .features
+        .iter()
+        .filter(|name| !inputs.names().contains(name))
+        .map(|name| {
+            let why =
+                if chosen.names().contains(name) { "constant in training" } else { "not chosen" };
+            LeftOut { feature: name.clone(), why: why.to_owned() }
+        })
+        .collect()
+}
+
+fn facts(
+    plan: &Plan,
+    inputs: &Inputs,
+    schema: &SchemaId,
+    time: &TimeRange,
+    method: Option<String>,
+    dropped: &Dropped,
+    trimmed: Option<&Trimmed>,
+) -> TrainingFacts {
+    let mut selection = vec![format!(
+        "the first {} of the time trains, the rest calibrates",
+        percent(plan.split.share)
+    )];
+    if plan.split.gap_windows > 0 {
+        let windows = plan.split.gap_windows;
+        selection.push(format!("{windows} windows on each side of the boundary left out"));
+    }
+    if plan.split.warm_up_windows > 0 {
+        selection.push(format!("the first {} windows left out", plan.split.warm_up_windows));
+    }
+    if inputs.len() < schema.features.len() {
+        selection.push(format!("{} of {} features", inputs.len(), schema.features.len()));
+    }
+    selection.extend(plan.notes.iter().cloned());
+    selection.extend(trimmed.map(Trimmed::consequence));
+    let attacks_left_out = dropped.attack > 0;
+    TrainingFacts {
+        selection,
+        excluded_labels: attacks_left_out.then(|| "every attack".to_owned()).into_iter().collect(),
+        trimmed: plan.contamination.map(|contamination: Contamination| contamination.fraction),
+        windows: Some(time.windows),
+        from: time.from.clone(),
+        to: time.to.clone(),
+        method,
+        source: match &plan.method {
+            Method::Given(given) => given.source.clone(),
+            _ => None,
+        },
+    }
+}
+
+pub(crate) fn percent(share: f64) -> String {
+    let text = format!("{:.2}", share * 100.0);
+    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// Bytes of what was kept of the stream: the method's rows, the profile's and the calibration's.
+fn memory(plan: &Plan, width: usize, trained: u64, held_out: u64) -> u64 {
+    let profile = trained.min(model::PROFILE_ROWS as u64) * width as u64;
+    let calibration = held_out.min(model::CALIBRATION_ROWS as u64) * 2;
+    Fitting::memory(plan, width, trained) + (profile + calibration) * size_of::<f32>() as u64
+}

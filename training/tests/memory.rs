@@ -1,0 +1,62 @@
+//! A stream larger than the memory it may take: counted at the allocator.
+
+#![expect(unsafe_code, reason = "an allocator that counts")]
+
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use linfa::ParamGuard;
+use model::IsolationForest;
+use support::{Stream, schema};
+use training::{Method, Plan, train};
+
+struct Counting;
+
+static HELD: AtomicUsize = AtomicUsize::new(0);
+static MOST: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call is passed on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let held = HELD.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        MOST.fetch_max(held, Ordering::Relaxed);
+        // SAFETY: the caller's promise about `layout` is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: `pointer` came from `alloc` above, with this layout.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Bytes held at most beyond those held before, while training on that many windows.
+fn most_bytes(windows: u32) -> (usize, u64) {
+    let stream = Stream { windows, peers: 250, windows_a_block: 4, ..Stream::default() };
+    let params = IsolationForest::params().n_trees(25).check().unwrap();
+    let before = HELD.load(Ordering::Relaxed);
+    MOST.store(before, Ordering::Relaxed);
+    let trained = train(&stream, &schema(), &Plan::new(Method::Forest(params))).unwrap();
+    assert_eq!(trained.report.rows.read, u64::from(windows) * 250);
+    (MOST.load(Ordering::Relaxed) - before, trained.report.memory_bytes)
+}
+
+#[test]
+fn memory_does_not_grow_with_the_stream() {
+    const ROW: usize = 5 * size_of::<f32>();
+    // 150,000 rows more than fill the profile's sample, 600,000 are four times as many.
+    let (short, told) = most_bytes(600);
+    let (long, _) = most_bytes(2_400);
+    println!("{short} bytes for 3 MB of rows, {long} for 12 MB; told {told}");
+    // What grows are the calibration's scores: 8 bytes for each held-out row kept, sorted copies
+    // and conditional p-values included 48.
+    let held_out = (2_400 - 600) * 250 * 4 / 10;
+    assert!(long < short + held_out * 48, "{long} {short}");
+    assert!(long < 2_400 * 250 * ROW, "{long} bytes hold the stream");
+}
