@@ -15,6 +15,7 @@ mod label;
 mod learn;
 mod model;
 mod replay;
+mod rows;
 mod run;
 mod score;
 mod table;
@@ -105,6 +106,20 @@ enum Command {
 }
 
 impl Arguments {
+    /// Whether the command goes on when nobody reads what it prints any more: it has hooks, labs
+    /// or files to take down or to finish.
+    #[must_use]
+    pub const fn outlives_its_reader(&self) -> bool {
+        matches!(
+            self.command,
+            Command::Demo(_)
+                | Command::Run(_)
+                | Command::Learn(_)
+                | Command::Capture(_)
+                | Command::Lab(_)
+        )
+    }
+
     /// Runs the command.
     ///
     /// # Errors

@@ -1,29 +1,21 @@
 //! Detector: a window joined with its past, measured by both models, as evidence per peer.
 //!
-//! Each of the two models measures a row twice: by its isolation forest, which knows unusual
-//! combinations, and by its novelty ([`model::novelty`]), which knows what never was. Each of the
-//! four measures has a p-value from its own held-out benign rows; those of a peer's flows are
-//! combined, and then the four, by Simes' rule, which holds under positive dependence.
+//! What is measured and how it is combined is [`model::assess`]'s; here the rows come from live
+//! windows, and the policy's questions are answered.
 
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv6Addr},
-    ops::Range,
 };
 
 use flows_common::TcpFlag;
 use model::{
-    Context, DetectorModel, Explanation, Feature, FeatureRange, FlowFeature, FlowRecord, ModelFile,
-    PeerFeature, PeerRecord, Window, schema,
+    Context, Feature, FlowFeature, FlowRecord, ModelFile, Observed, PeerFeature, PeerRecord,
+    Window,
+    assess::{PeerAssessment, assess},
 };
 
-use crate::policy::{Evidence, Reason, Subject, simes};
-
-/// Peers of one window that are explained at most, the most anomalous first: a spoofed flood
-/// must not buy time with explanations.
-pub const EXPLAINED_LIMIT: usize = 32;
-/// Features named at most in one explanation.
-pub const REASONS_LIMIT: usize = 4;
+use crate::policy::{Evidence, Reason};
 
 /// What a detector found in one window.
 #[derive(Debug, Default)]
@@ -40,6 +32,8 @@ pub struct Assessed {
 pub struct Detector {
     context: Context,
     model: ModelFile,
+    /// Kept between windows for its room only.
+    observed: Observed,
 }
 
 impl std::fmt::Debug for Detector {
@@ -48,33 +42,11 @@ impl std::fmt::Debug for Detector {
     }
 }
 
-/// A window's rows under one model, with their scores and novelties.
-struct Rated {
-    rows: Vec<f32>,
-    scores: Vec<f32>,
-    novelties: Vec<f32>,
-}
-
-impl Rated {
-    fn of(model: &DetectorModel, rows: Vec<f32>) -> Self {
-        let width = model.forest().n_features();
-        let mut scores = vec![0.0; rows.len() / width];
-        model.forest().score_rows(&rows, &mut scores);
-        let novelties = rows.chunks_exact(width).map(|row| model.novelty(row)).collect();
-        Self { rows, scores, novelties }
-    }
-
-    fn row(&self, index: usize) -> &[f32] {
-        let width = self.rows.len() / self.scores.len();
-        &self.rows[index * width..][..width]
-    }
-}
-
 impl Detector {
     /// A detector that starts from a context: an empty one, or the one that learning ended with.
     #[must_use]
-    pub const fn new(model: ModelFile, context: Context) -> Self {
-        Self { context, model }
+    pub fn new(model: ModelFile, context: Context) -> Self {
+        Self { context, model, observed: Observed::default() }
     }
 
     /// The model it scores with.
@@ -83,178 +55,49 @@ impl Detector {
         &self.model
     }
 
+    /// The records of the last window that was assessed.
+    #[must_use]
+    pub const fn observed(&self) -> &Observed {
+        &self.observed
+    }
+
     /// Joins a window with the past and scores its flows and peers.
     ///
-    /// # Errors
-    /// The feature table and the model do not fit, which loading the model excludes.
-    pub fn assess(&mut self, window: &Window) -> anyhow::Result<Assessed> {
-        let observed = self.context.observe(window);
-        // The same table that is captured, trained on and shown: there is no second way in.
-        let flow_table = schema::flow_batch(&observed.flows, window);
-        let peer_table = schema::peer_batch(&observed.peers, window);
-        let flows = Rated::of(self.model.flow(), schema::feature_rows(&flow_table)?);
-        let peers = Rated::of(self.model.peer(), schema::feature_rows(&peer_table)?);
-
-        let views: Vec<View> = observed
-            .peers
+    /// The rows are filled by [`Feature::fill`], as the columns of a captured table are: one
+    /// definition of a feature, with no table in between.
+    pub fn assess(&mut self, window: &Window) -> Assessed {
+        self.context.observe_into(window, &mut self.observed);
+        let Observed { flows, peers } = &self.observed;
+        let flow_rows = FlowFeature::rows(flows);
+        let peer_rows = PeerFeature::rows(peers);
+        let flows_of = peers.iter().map(|peer| peer.flows.clone());
+        let (flow, peer) = (self.model.flow(), self.model.peer());
+        let assessment = assess(flow, peer, &flow_rows, &peer_rows, flows_of);
+        let evidence: Vec<Evidence> = peers
             .iter()
-            .enumerate()
-            .map(|(index, peer)| View::of(&self.model, &flows, peer.flows.clone(), &peers, index))
+            .zip(assessment.peers())
+            .map(|(peer, assessed)| evidence(peer, *assessed, &flows[peer.flows.clone()]))
             .collect();
-        let evidence: Vec<Evidence> = observed
-            .peers
-            .iter()
-            .zip(&views)
-            .map(|(peer, view)| view.evidence(peer, &observed.flows[peer.flows.clone()]))
-            .collect();
-        let reasons = self.explain(&evidence, &views, &flows, &peers);
-        Ok(Assessed { peers: evidence.len(), evidence, reasons })
-    }
-
-    fn explain(
-        &self,
-        evidence: &[Evidence],
-        views: &[View],
-        flows: &Rated,
-        peers: &Rated,
-    ) -> HashMap<IpAddr, Vec<Reason>> {
-        let mut unusual: Vec<usize> =
-            (0..evidence.len()).filter(|&index| evidence[index].excess > 0.0).collect();
-        unusual.sort_by(|&a, &b| evidence[b].excess.total_cmp(&evidence[a].excess));
-        unusual.truncate(EXPLAINED_LIMIT);
-        unusual
+        let reasons = assessment
+            .unusual()
             .into_iter()
-            .map(|index| {
-                let strongest = views[index].strongest();
-                let reasons = match strongest.subject {
-                    Subject::Peer => {
-                        let row = peers.row(strongest.row);
-                        reasons::<PeerFeature>(strongest, self.model.peer(), row)
-                    }
-                    Subject::Flow => {
-                        let row = flows.row(strongest.row);
-                        reasons::<FlowFeature>(strongest, self.model.flow(), row)
-                    }
-                };
-                (evidence[index].address, reasons)
-            })
-            .collect()
+            .map(|index| (evidence[index].address, assessment.reasons(index)))
+            .collect();
+        Assessed { peers: evidence.len(), evidence, reasons }
     }
 }
 
-/// What one of the four measures (forest or novelty, of the peer or of its flows) says.
-#[derive(Clone, Copy, Debug)]
-struct Measure {
-    subject: Subject,
-    /// By the novelty; by the forest otherwise.
-    novel: bool,
-    /// The row it is about: the peer's, or that of its most anomalous flow.
-    row: usize,
-    score: f32,
-    p_value: f64,
-    excess: f64,
-}
-
-/// All measures of one peer in one window.
-#[derive(Debug)]
-struct View(Vec<Measure>);
-
-impl View {
-    fn of(
-        model: &ModelFile,
-        flows: &Rated,
-        its_flows: Range<usize>,
-        peers: &Rated,
-        index: usize,
-    ) -> Self {
-        let (flow, peer) = (model.flow(), model.peer());
-        let measures = [
-            (Subject::Peer, false, peer.calibration(), &peers.scores, index..index + 1),
-            (Subject::Peer, true, peer.novelty_calibration(), &peers.novelties, index..index + 1),
-            (Subject::Flow, false, flow.calibration(), &flows.scores, its_flows.clone()),
-            (Subject::Flow, true, flow.novelty_calibration(), &flows.novelties, its_flows),
-        ];
-        Self(
-            measures
-                .into_iter()
-                .filter_map(|(subject, novel, calibration, scores, rows)| {
-                    let row = rows.clone().max_by(|&a, &b| scores[a].total_cmp(&scores[b]))?;
-                    let mut p_values: Vec<f64> =
-                        rows.map(|row| calibration.p_value(scores[row]).marginal).collect();
-                    Some(Measure {
-                        subject,
-                        novel,
-                        row,
-                        score: scores[row],
-                        p_value: simes(&mut p_values),
-                        excess: excess(scores[row], calibration.max()),
-                    })
-                })
-                .collect(),
-        )
+fn evidence(peer: &PeerRecord, assessed: PeerAssessment, flows: &[FlowRecord]) -> Evidence {
+    Evidence {
+        address: address(peer.key.address),
+        p_value: assessed.p_value,
+        peer_score: assessed.peer_score,
+        flow_score: assessed.flow_score,
+        novelty: assessed.novelty,
+        excess: assessed.excess,
+        packets: peer.directions.iter().fold(0, |sum, way| u64::saturating_add(sum, way.packets)),
+        verified: is_verified(flows),
     }
-
-    /// The measure that lies farthest above its calibration.
-    fn strongest(&self) -> Measure {
-        let strongest = self.0.iter().max_by(|a, b| a.excess.total_cmp(&b.excess));
-        *strongest.expect("the peer's own measures are always there")
-    }
-
-    fn evidence(&self, peer: &PeerRecord, flows: &[FlowRecord]) -> Evidence {
-        let mut p_values: Vec<f64> = self.0.iter().map(|measure| measure.p_value).collect();
-        let highest = |wanted: fn(&Measure) -> bool| {
-            self.0.iter().filter(|one| wanted(one)).map(|one| one.score).fold(0.0, f32::max)
-        };
-        Evidence {
-            address: address(peer.key.address),
-            p_value: simes(&mut p_values),
-            peer_score: highest(|one| one.subject == Subject::Peer && !one.novel),
-            flow_score: highest(|one| one.subject == Subject::Flow && !one.novel),
-            novelty: highest(|one| one.novel),
-            excess: self.strongest().excess,
-            packets: peer
-                .directions
-                .iter()
-                .fold(0, |sum, way| u64::saturating_add(sum, way.packets)),
-            verified: is_verified(flows),
-        }
-    }
-}
-
-/// The features behind a measure, in their natural units.
-fn reasons<F: Feature>(measure: Measure, model: &DetectorModel, row: &[f32]) -> Vec<Reason> {
-    let reason = |index: usize, value: f32, range: FeatureRange, share: f64| {
-        let feature = F::ALL[index];
-        Reason {
-            subject: measure.subject,
-            feature: feature.name().to_owned(),
-            unit: feature.natural_unit().to_owned(),
-            value: feature.natural(value),
-            benign_low: feature.natural(range.p01),
-            benign_high: feature.natural(range.p99),
-            share,
-        }
-    };
-    if measure.novel {
-        let parts = model.novel_features(row);
-        let all: f64 = parts.iter().map(|part| part.distance).sum();
-        parts
-            .iter()
-            .take(REASONS_LIMIT)
-            .map(|part| reason(part.feature, part.value, part.range, part.distance / all))
-            .collect()
-    } else {
-        let explanation: Explanation = model.explain(row);
-        explanation
-            .leading(REASONS_LIMIT)
-            .map(|part| reason(part.feature, part.value, part.range, part.share))
-            .collect()
-    }
-}
-
-/// How far a score lies above the highest calibration score, as a share of the way to 1.
-fn excess(score: f32, highest: f32) -> f64 {
-    (f64::from(score) - f64::from(highest)) / (1.0 - f64::from(highest)).max(f64::EPSILON)
 }
 
 /// Whether most of what a peer sent belongs to TCP connections that it took part in.

@@ -106,7 +106,10 @@ impl Pipeline {
         let put_off = Arc::clone(&losses);
         let threads = vec![
             spawn("weir-drain", move || ticker::run(drain, window, &stopped, &drained, &put_off))?,
-            spawn("weir-score", move || assess(detector, &to_assess, &assessed))?,
+            spawn("weir-score", move || {
+                assess(detector, &to_assess, &assessed);
+                Ok(())
+            })?,
             spawn("weir-decide", move || {
                 decide(policy, act, &to_decide, &outlet);
                 Ok(())

@@ -18,7 +18,7 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 pub use evidence::{Evidence, Reason, Subject};
-pub use fdr::{benjamini_hochberg, simes};
+pub use fdr::benjamini_hochberg;
 use history::History;
 
 use crate::config::{Mode, RawPolicy, Unverified};

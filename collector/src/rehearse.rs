@@ -1,6 +1,6 @@
 //! Rehearsal: detector and policy over a capture's windows, where nothing can be blocked.
 
-use model::Window;
+use model::{Observed, Window};
 
 use crate::{
     detector::Detector,
@@ -27,14 +27,14 @@ impl Rehearsal {
     /// Scores a window and decides on it; `tell` gets the anomalies, then the window.
     ///
     /// # Errors
-    /// As [`Detector::assess`], and whatever `tell` returns.
+    /// Whatever `tell` returns.
     pub fn take(
         &mut self,
         window: &Window,
         mut tell: impl FnMut(Event) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         self.windows += 1;
-        let mut found = self.detector.assess(window)?;
+        let mut found = self.detector.assess(window);
         let evidence = std::mem::take(&mut found.evidence);
         for decision in self.policy.decide(evidence, window.end_ns, window.is_lossy()) {
             let deed = Observe.act(&decision, window.end_ns)?;
@@ -44,6 +44,12 @@ impl Rehearsal {
         }
         let summary = WindowEvent { peers: found.peers, ..WindowEvent::of(self.windows, window) };
         tell(Event::Window(summary))
+    }
+
+    /// The records of the last window taken.
+    #[must_use]
+    pub const fn observed(&self) -> &Observed {
+        self.detector.observed()
     }
 
     /// Windows taken.

@@ -60,10 +60,10 @@ impl LearnArgs {
             learner
         };
         let Learnt { windows, lossy_windows, flow_rows, peer_rows } = learner.learnt();
-        println!(
+        super::emit(&format!(
             "learnt {flow_rows} flow rows and {peer_rows} peer rows from {windows} windows \
-             ({lossy_windows} lossy ones left out)"
-        );
+             ({lossy_windows} lossy ones left out)\n"
+        ))?;
         let params = ::model::IsolationForest::params()
             .n_trees(self.trees)
             .max_samples(self.max_samples)
@@ -72,7 +72,10 @@ impl LearnArgs {
         let created = jiff::Timestamp::now().to_string();
         let (model, _) = learner.finish(&params, &created)?;
         model.save(&self.out)?;
-        println!("wrote {}; `weir run --model {0}` scores with it", self.out.display());
+        super::emit(&format!(
+            "wrote {}; `weir run --model {0}` scores with it\n",
+            self.out.display()
+        ))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,9 +1,12 @@
-//! `weir model inspect`.
+//! `weir model`: looking into model files, and exchanging models with other tools.
 
-use std::{path::PathBuf, process::ExitCode};
+mod export;
+mod inspect;
+mod pack;
 
-use ::model::DetectorModel;
-use clap::{Args, Subcommand};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand, ValueEnum};
 
 #[derive(Debug, Args)]
 pub(super) struct ModelArgs {
@@ -13,52 +16,30 @@ pub(super) struct ModelArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Print what a model file holds and which error rates it can claim.
-    Inspect {
-        /// A `.weir` file.
-        file: PathBuf,
-    },
+    /// Print what a model file holds, what it was made from, and which error rates it can claim.
+    Inspect(inspect::InspectArgs),
+    /// Write one of a model's detectors as ONNX, for onnxruntime and other tools.
+    Export(export::ExportArgs),
+    /// Make a model file of ONNX models made elsewhere, calibrated on benign feature tables.
+    #[command(visible_alias = "import")]
+    Pack(pack::PackArgs),
+}
+
+/// Which of a model's two detectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Table {
+    /// The one over flows.
+    Flow,
+    /// The one over peers.
+    Peer,
 }
 
 impl ModelArgs {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let Verb::Inspect { file } = self.verb;
-        let model = super::load_model(&file)?;
-        let manifest = model.manifest();
-        println!("{}: made {} by {}", file.display(), manifest.created, manifest.software);
-        for (name, detector) in [("flow", model.flow()), ("peer", model.peer())] {
-            println!("\n{name} model, {} ({})", detector.schema().name, detector.schema().hash);
-            print!("{}", describe(detector));
+        match self.verb {
+            Verb::Inspect(args) => args.run(),
+            Verb::Export(args) => args.run(),
+            Verb::Pack(args) => args.run(),
         }
-        Ok(ExitCode::SUCCESS)
     }
-}
-
-fn describe(detector: &DetectorModel) -> String {
-    let forest = detector.forest();
-    let calibration = detector.calibration();
-    let mut rows =
-        vec![["feature", "least", "1 %", "median", "99 %", "most"].map(str::to_owned).to_vec()];
-    for (name, range) in detector.schema().features.iter().zip(detector.ranges()) {
-        let mut row = vec![name.clone()];
-        row.extend(
-            [range.min, range.p01, range.median, range.p99, range.max].map(super::short_number),
-        );
-        rows.push(row);
-    }
-    format!(
-        "{} trees of up to {} rows, {} features, seed {}\n\
-         calibrated on {} held-out rows: scores {:.3} (median) to {:.3} (highest); smallest \
-         p-value {:.5} on average, {:.5} for this very calibration\n{}",
-        forest.n_trees(),
-        forest.max_samples(),
-        forest.n_features(),
-        forest.seed(),
-        calibration.held_out(),
-        calibration.median(),
-        calibration.max(),
-        1.0 / (calibration.held_out() as f64 + 1.0),
-        calibration.smallest_p(),
-        super::table::table(&rows)
-    )
 }

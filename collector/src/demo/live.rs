@@ -70,7 +70,7 @@ pub(super) fn run(options: &DemoOptions, tell: &mut dyn FnMut(&str)) -> anyhow::
     let mut detector = Detector::new(model, context);
     let between = live.drain_once()?;
     watch.count(&between, 0);
-    detector.assess(&between)?;
+    detector.assess(&between);
 
     let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(watch.clone())];
     if let Some(folder) = &options.keep {

@@ -55,9 +55,9 @@ pub(super) fn assess(
     mut detector: Detector,
     drained: &Receiver<DrainedWindow>,
     assessed: &SyncSender<AssessedWindow>,
-) -> anyhow::Result<()> {
+) {
     for (number, DrainedWindow { window, late }) in (1..).zip(drained) {
-        let found = detector.assess(&window)?;
+        let found = detector.assess(&window);
         for one in found.evidence.iter().filter(|one| one.excess > 0.0) {
             tracing::debug!(
                 window = number,
@@ -76,7 +76,6 @@ pub(super) fn assess(
             break;
         }
     }
-    Ok(())
 }
 
 pub(super) fn decide(

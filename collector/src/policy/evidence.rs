@@ -2,36 +2,7 @@
 
 use std::net::IpAddr;
 
-use serde::{Deserialize, Serialize};
-
-/// Which model a reason comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Subject {
-    /// The peer as a whole.
-    Peer,
-    /// The most anomalous of its flows.
-    Flow,
-}
-
-/// One feature's part in an anomaly.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Reason {
-    /// What it is a feature of.
-    pub subject: Subject,
-    /// The feature's name, as the schema spells it.
-    pub feature: String,
-    /// Its unit.
-    pub unit: String,
-    /// Its value in this window.
-    pub value: f32,
-    /// The 1st percentile of the benign training data.
-    pub benign_low: f32,
-    /// The 99th percentile of the benign training data.
-    pub benign_high: f32,
-    /// Its share of the score's explanation, in [0, 1].
-    pub share: f64,
-}
+pub use model::assess::{Reason, Subject};
 
 /// What the two models say of one peer in one window, and what the guards ask.
 #[derive(Clone, Debug, PartialEq)]

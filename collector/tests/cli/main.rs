@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod by_hand;
+mod closed_pipe;
 mod left_behind;
 mod lifecycle;
 mod support;

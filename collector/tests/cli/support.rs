@@ -218,7 +218,7 @@ fn tcx() -> Vec<String> {
     attached
 }
 
-fn detector(schema: SchemaId) -> DetectorModel {
+pub(crate) fn detector(schema: SchemaId) -> DetectorModel {
     let width = u16::try_from(schema.features.len()).expect("some features");
     let rows: Vec<f32> = (0..200 * width).map(|i| f32::from(i % 101)).collect();
     let (train, held_out) = rows.split_at(rows.len() / 2);

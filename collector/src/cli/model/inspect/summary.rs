@@ -1,0 +1,150 @@
+//! What there is to say of a model file.
+
+use std::path::Path;
+
+use ::model::{
+    Calibration, DetectorManifest, DetectorModel, Feature, FeatureRange, FlowFeature, ModelFile,
+    PeerFeature, Scorer, schema,
+};
+use serde::Serialize;
+
+/// Error rates that are asked for most.
+const RATES: [f64; 4] = [1e-1, 1e-2, 1e-3, 1e-4];
+
+/// A model file.
+#[derive(Debug, Serialize)]
+pub(super) struct Summary {
+    pub(super) file: String,
+    /// The name under which decisions are recorded.
+    pub(super) sha256: String,
+    pub(super) format: u32,
+    pub(super) software: String,
+    pub(super) created: String,
+    pub(super) flow: DetectorSummary,
+    pub(super) peer: DetectorSummary,
+}
+
+/// One of its detectors.
+#[derive(Debug, Serialize)]
+pub(super) struct DetectorSummary {
+    #[serde(flatten)]
+    pub(super) manifest: DetectorManifest,
+    /// What a row passes through, of a scorer kept as ONNX.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) steps: Vec<String>,
+    /// Whether its features are those that this build makes.
+    pub(super) fits_this_build: bool,
+    pub(super) calibration: CalibrationSummary,
+    pub(super) ranges: Vec<RangeSummary>,
+}
+
+/// What a calibration can claim.
+#[derive(Debug, Serialize)]
+pub(super) struct CalibrationSummary {
+    pub(super) median_score: f32,
+    pub(super) highest_score: f32,
+    pub(super) highest_novelty: f32,
+    /// On average over calibrations.
+    pub(super) smallest_p_on_average: f64,
+    /// For this very one, with a probability of 90 %.
+    pub(super) smallest_p: f64,
+    pub(super) rates: Vec<RateSummary>,
+}
+
+/// Whether an error rate can be claimed.
+#[derive(Debug, Serialize)]
+pub(super) struct RateSummary {
+    pub(super) rate: f64,
+    pub(super) supported: bool,
+    /// The score above which it holds.
+    pub(super) threshold: Option<f32>,
+}
+
+/// What was usual for a feature, in its natural unit.
+#[derive(Debug, Serialize)]
+pub(super) struct RangeSummary {
+    pub(super) feature: String,
+    pub(super) unit: String,
+    pub(super) min: f32,
+    pub(super) p01: f32,
+    pub(super) median: f32,
+    pub(super) p99: f32,
+    pub(super) max: f32,
+}
+
+impl Summary {
+    pub(super) fn of(file: &Path, model: &ModelFile) -> Self {
+        let manifest = model.manifest();
+        Self {
+            file: file.display().to_string(),
+            sha256: model.digest().to_owned(),
+            format: manifest.format,
+            software: manifest.software.clone(),
+            created: manifest.created.clone(),
+            flow: DetectorSummary::of::<FlowFeature>(
+                model.flow(),
+                &manifest.flow,
+                model.flow().check_schema(&schema::flow_schema_id()).is_ok(),
+            ),
+            peer: DetectorSummary::of::<PeerFeature>(
+                model.peer(),
+                &manifest.peer,
+                model.peer().check_schema(&schema::peer_schema_id()).is_ok(),
+            ),
+        }
+    }
+}
+
+impl DetectorSummary {
+    fn of<F: Feature>(detector: &DetectorModel, manifest: &DetectorManifest, fits: bool) -> Self {
+        let ranges = detector.inputs().names().iter().zip(detector.ranges());
+        Self {
+            manifest: manifest.clone(),
+            steps: match detector.scorer() {
+                Scorer::Onnx(scorer) => scorer.model().describe().steps,
+                _ => Vec::new(),
+            },
+            fits_this_build: fits,
+            calibration: CalibrationSummary::of(
+                detector.calibration(),
+                detector.novelty_calibration(),
+            ),
+            ranges: ranges.map(|(name, range)| RangeSummary::of::<F>(name, range)).collect(),
+        }
+    }
+}
+
+impl CalibrationSummary {
+    fn of(scores: &Calibration, novelties: &Calibration) -> Self {
+        let rate = |rate| RateSummary {
+            rate,
+            supported: scores.supports(rate).is_ok(),
+            threshold: scores.threshold(rate).ok(),
+        };
+        Self {
+            median_score: scores.median(),
+            highest_score: scores.max(),
+            highest_novelty: novelties.max(),
+            smallest_p_on_average: 1.0 / (scores.held_out() as f64 + 1.0),
+            smallest_p: scores.smallest_p(),
+            rates: RATES.map(rate).into(),
+        }
+    }
+}
+
+impl RangeSummary {
+    /// In the feature's natural unit; as it is where this build has no such feature.
+    fn of<F: Feature>(name: &str, range: &FeatureRange) -> Self {
+        let feature = F::from_name(name);
+        let natural = |value: f32| feature.map_or(value, |feature| feature.natural(value));
+        Self {
+            feature: name.to_owned(),
+            unit: feature.map_or("", |feature| feature.natural_unit()).to_owned(),
+            min: natural(range.min),
+            p01: natural(range.p01),
+            median: natural(range.median),
+            p99: natural(range.p99),
+            max: natural(range.max),
+        }
+    }
+}
