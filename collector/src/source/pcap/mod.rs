@@ -33,6 +33,7 @@ mod section;
 mod stream;
 mod table;
 mod tables;
+mod threaded;
 
 pub use captures::Captures;
 pub use error::CaptureError;
@@ -42,3 +43,4 @@ pub use replay::{Replay, ReplayOptions};
 pub use report::{CaptureLoss, CaptureReport, ClockReport, ReplayReport};
 pub use stream::{Compression, ReadProgress};
 pub use tables::Tables;
+pub use threaded::ThreadedReplay;
