@@ -99,13 +99,7 @@ pub(crate) struct Wanted {
 }
 
 impl Scored {
-    fn add(
-        &mut self,
-        model: &DetectorModel,
-        rows: &[f32],
-        wanted: Wanted,
-        threads: NonZeroUsize,
-    ) {
+    fn add(&mut self, model: &DetectorModel, rows: &[f32], wanted: Wanted, threads: NonZeroUsize) {
         let width = model.schema().features.len();
         let more = rows.len() / width;
         if wanted.scores {
@@ -156,7 +150,7 @@ impl Detector {
 
     /// Scores rows: an array in [0, 1], higher is more anomalous.
     ///
-    /// `data` is an Arrow table of any library (polars, pyarrow, pandas, DuckDB) with a column for
+    /// `data` is an Arrow table of any library (polars, pyarrow, pandas and others) with a column for
     /// each feature, or a two-dimensional array; float32 in C order is not copied.
     #[pyo3(signature = (data, *, n_jobs=None))]
     fn score<'py>(

@@ -86,7 +86,9 @@ impl Forest {
         let (rows, width) = rows::of_array(&rows)?;
         rows::check_width(width, self.0.n_features())?;
         let levels: Vec<f64> = py.detach(|| {
-            rows.chunks_exact(width).flat_map(|row| self.0.path_shortening(row).by_feature).collect()
+            rows.chunks_exact(width)
+                .flat_map(|row| self.0.path_shortening(row).by_feature)
+                .collect()
         });
         levels.into_pyarray(py).reshape([rows.len() / width, width])
     }
@@ -138,7 +140,9 @@ impl Forest {
         self.0.max_depth()
     }
 
-    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
+    fn __reduce__<'py>(
+        slf: &Bound<'py, Self>,
+    ) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
         let from_bytes = slf.get_type().getattr("from_bytes")?;
         Ok((from_bytes, (slf.get().to_bytes(slf.py()),)))
     }

@@ -20,10 +20,14 @@ use crate::error::{ModelError, refused};
 pub(crate) fn of_array<'a>(array: &'a PyReadonlyArray2<'_, f32>) -> PyResult<(&'a [f32], usize)> {
     let width = array.shape()[1];
     if width == 0 {
-        return Err(PyValueError::new_err("the array has no columns: a row has a value per feature"));
+        return Err(PyValueError::new_err(
+            "the array has no columns: a row has a value per feature",
+        ));
     }
     let rows = array.as_slice().map_err(|_| {
-        PyValueError::new_err("the array is not contiguous in C order: pass numpy.ascontiguousarray")
+        PyValueError::new_err(
+            "the array is not contiguous in C order: pass numpy.ascontiguousarray",
+        )
     })?;
     Ok((rows, width))
 }
