@@ -105,10 +105,9 @@ impl Blocks {
         describe(&parquet)?;
         self.tally.files += 1;
         let schema = parquet.schema();
-        let time = schema.index_of(TIME).unwrap_or_default();
         let mut wanted = Vec::new();
         for (number, group) in parquet.footer().row_groups().iter().enumerate() {
-            let bounds = ParquetFile::bounds(group, time);
+            let bounds = ParquetFile::times(group);
             if bounds.is_some_and(|bounds| !self.selection.admits_any(bounds)) {
                 self.tally.skipped_row_groups += 1;
                 self.tally.outside_time += u64::try_from(group.num_rows()).unwrap_or_default();

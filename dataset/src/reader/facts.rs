@@ -7,7 +7,7 @@ use model::schema::{HASH_KEY, SCHEMA_KEY};
 
 use super::parquet_file::ParquetFile;
 use super::set::DataFile;
-use crate::schema::{ATTACK, LABEL, TIME, schema_id, stored_schema};
+use crate::schema::{ATTACK, LABEL, schema_id, stored_schema};
 use crate::{DatasetError, Sums, TableKind};
 
 /// Reads a file's footer; refuses what is no table of this build.
@@ -19,12 +19,9 @@ pub(crate) fn facts(path: &Path) -> Result<DataFile, DatasetError> {
 pub(super) fn describe(file: &ParquetFile) -> Result<DataFile, DatasetError> {
     let refuse = |reason| DatasetError::Schema { path: file.path().to_owned(), reason };
     let table = table_of(file.schema()).map_err(refuse)?;
-    let time = file.schema().index_of(TIME).unwrap_or_default();
     let groups = file.footer().row_groups();
-    let bounds = groups
-        .iter()
-        .filter(|group| group.num_rows() > 0)
-        .map(|group| ParquetFile::bounds(group, time));
+    let bounds =
+        groups.iter().filter(|group| group.num_rows() > 0).map(|group| ParquetFile::times(group));
     let time_ns = bounds
         .reduce(|all, one| all.zip(one).map(|(all, one)| (all.0.min(one.0), all.1.max(one.1))))
         .flatten();

@@ -11,10 +11,11 @@ use parquet::arrow::arrow_reader::{
     ParquetRecordBatchReaderBuilder,
 };
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
 
 use crate::DatasetError;
+use crate::schema::TIME;
 
 /// Rows that a row group may claim: four times what a writer may be told to make.
 const MAX_ROW_GROUP_ROWS: i64 = 1 << 22;
@@ -57,9 +58,10 @@ impl ParquetFile {
         self.metadata.metadata()
     }
 
-    /// The least and the greatest value of an i64 column in a row group, where the footer tells.
-    pub(crate) fn bounds(group: &RowGroupMetaData, column: usize) -> Option<(i64, i64)> {
-        match group.columns().get(column)?.statistics()? {
+    /// The first and the last time in a row group, where the footer tells.
+    pub(crate) fn times(group: &RowGroupMetaData) -> Option<(i64, i64)> {
+        let is_time = |column: &&ColumnChunkMetaData| column.column_path().parts() == [TIME];
+        match group.columns().iter().find(is_time)?.statistics()? {
             Statistics::Int64(statistics) => Some((*statistics.min_opt()?, *statistics.max_opt()?)),
             _ => None,
         }

@@ -29,6 +29,15 @@ pub struct DataFile {
     pub sums: Sums,
 }
 
+impl DataFile {
+    /// Where the file of another table lies that was written together with this one; none where
+    /// no folder is called after its table.
+    #[must_use]
+    pub fn sibling(&self, table: TableKind) -> Option<PathBuf> {
+        layout::sibling(&self.path, self.table, table)
+    }
+}
+
 /// Files and folders of Parquet, opened.
 ///
 /// Holds what the footers say and no rows; [`Self::blocks`] reads the files anew each time.
