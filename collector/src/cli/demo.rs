@@ -17,7 +17,7 @@ pub(super) struct DemoArgs {
     #[arg(long)]
     offline: bool,
     /// The capture for the offline demo, its ground truth beside it as `.truth.json`.
-    #[arg(long, value_name = "FILE", default_value = "training-data/demo.pcap")]
+    #[arg(long, value_name = "FILE", default_value = "training-data/demo.pcap.zst")]
     capture: PathBuf,
     /// A built-in scenario or a TOML file.
     #[arg(long, default_value = "demo")]

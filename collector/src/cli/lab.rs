@@ -27,7 +27,8 @@ enum Verb {
         /// A built-in scenario or a TOML file.
         #[arg(default_value = "demo")]
         scenario: String,
-        /// The capture; the ground truth goes beside it, as `.truth.json`.
+        /// The capture, compressed where it ends in `.zst`; the ground truth goes beside it, as
+        /// `.truth.json`.
         #[arg(long, short, value_name = "FILE", default_value = "lab.pcap")]
         out: PathBuf,
         /// Bytes kept of each frame.
