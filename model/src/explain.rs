@@ -148,10 +148,10 @@ mod tests {
             let forest = forest(extension_level);
             let explanation = Explanation::of(&forest, &inputs(), profile().ranges(), &row);
             let sum: f64 = explanation.contributions.iter().map(|part| part.amount).sum();
-            let Attribution::PathShortening { expected, path } = explanation.attribution else {
+            let Attribution::PathShortening { total } = explanation.attribution else {
                 panic!("a forest shortens paths");
             };
-            prop_assert!((sum - (expected - path)).abs() < 1e-4, "{} {}", sum, expected - path);
+            prop_assert!((sum - total).abs() < 1e-4, "{} {}", sum, total);
             prop_assert!(explanation.score > 0.0 && explanation.score <= 1.0);
             for part in &explanation.contributions {
                 prop_assert!(part.value.is_finite() && part.amount.is_finite());

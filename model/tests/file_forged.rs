@@ -2,6 +2,8 @@
 //! them. Loading refuses them or gives a model that works; it never panics, and never takes more
 //! memory than a small multiple of what the file may hold.
 
+#[path = "support/exchange.rs"]
+mod exchange;
 mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -39,9 +41,6 @@ unsafe impl GlobalAlloc for Counting {
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-/// Forged files per model.
-const CASES: u64 = 3_000;
 
 /// Most that one of these small files may take while it is read and used: far below what its
 /// numbers could ask for (2³² scores, 2⁶⁴ edges), and above what the largest parts need.
@@ -167,12 +166,13 @@ fn make_use_of(model: &ModelFile) {
     assert_eq!((again.flow(), again.peer()), (model.flow(), model.peer()));
 }
 
-fn check(model: &ModelFile, seed: u64) {
+/// Forges a model so many times.
+fn check(model: &ModelFile, cases: u64, seed: u64) {
     let bytes = model.to_bytes().unwrap();
     let parts = unpack(&bytes);
     make_use_of(&ModelFile::from_bytes(&pack(&parts)).unwrap());
     let (mut forger, mut accepted) = (Forger(Xoshiro256PlusPlus::seed_from_u64(seed)), 0);
-    for case in 0..CASES {
+    for case in 0..cases {
         let forged = if case % 8 == 0 {
             // The container itself.
             let mut bytes = bytes.clone();
@@ -200,11 +200,14 @@ fn check(model: &ModelFile, seed: u64) {
         assert!(taken < MEMORY, "case {case} took {taken} bytes");
     }
     // Most changes are refused; those that are not give working models.
-    assert!(accepted > 0 && accepted < CASES / 2, "{accepted} of {CASES} accepted");
+    assert!(accepted > 0 && accepted < cases / 2, "{accepted} of {cases} accepted");
 }
 
 // One test, since what is allocated is counted for the whole process.
 #[test]
 fn a_forged_file_is_refused_or_works_and_never_takes_much_memory() {
-    check(&support::forests(), 1);
+    check(&support::forests(), 3_000, 1);
+    let [flow, peer] =
+        ["torch_autoencoder.onnx", "lgbm_regressor.onnx"].map(|name| exchange::packed(name, 50));
+    check(&ModelFile::new(flow, peer, support::CREATED).unwrap(), 1_000, 2);
 }

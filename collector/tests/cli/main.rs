@@ -3,6 +3,7 @@
 mod bad_input;
 mod by_hand;
 mod closed_pipe;
+mod exchange;
 mod left_behind;
 mod lifecycle;
 mod support;

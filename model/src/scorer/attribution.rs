@@ -6,26 +6,29 @@ use crate::forest::PathShortening;
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Attribution {
-    /// Of a forest: levels by which a feature's splits shortened the row's mean path (see
-    /// [`IsolationForest::path_shortening`](crate::IsolationForest::path_shortening)). They add up
-    /// to `expected - path`, up to 2⁻¹⁶ levels.
+    /// Of an isolation forest: levels by which a feature's splits shortened the row's mean path
+    /// (see [`IsolationForest::path_shortening`](crate::IsolationForest::path_shortening)).
     PathShortening {
-        /// Mean path length of the training rows, in levels.
-        expected: f64,
-        /// Mean path length of this row, in levels.
-        path: f64,
-    },
-    /// Of an autoencoder: the squared error of a feature's reconstruction, in the scaled space
-    /// of the network. They add up to `total`.
-    SquaredError {
-        /// The sum of all.
+        /// The sum of all: by how many levels the row's mean path is shorter than that of the
+        /// training rows.
         total: f64,
     },
-    /// Of anything else: the part of the raw score that a feature makes, against the median of
-    /// the training rows. They add up to the difference for trees, and only roughly for a
-    /// network.
+    /// Of an autoencoder: a feature's part of the mean squared error of the reconstruction, in
+    /// the scaled space of the network.
+    SquaredError {
+        /// The sum of all: the row's mean squared error, its raw score.
+        total: f64,
+    },
+    /// Of other trees: the change of the sum of trees, before what becomes of it, at the splits
+    /// of a feature (Saabas 2014).
+    TreeSum {
+        /// The sum of all: the row's sum of trees less that of the training rows.
+        total: f64,
+    },
+    /// Of other networks: by how much the raw score falls when the feature alone takes the median
+    /// of the training rows. They add up to nothing in particular.
     RawScore {
-        /// The row's raw score: what the model put out before it was brought into [0, 1].
+        /// The row's raw score, before it was brought into [0, 1].
         raw: f64,
     },
 }
@@ -45,7 +48,8 @@ impl Attribution {
     pub fn unit(&self) -> &'static str {
         match self {
             Self::PathShortening { .. } => "levels off the path",
-            Self::SquaredError { .. } => "squared error",
+            Self::SquaredError { .. } => "of the mean squared error",
+            Self::TreeSum { .. } => "of the sum of trees",
             Self::RawScore { .. } => "of the raw score",
         }
     }
@@ -53,7 +57,7 @@ impl Attribution {
 
 impl From<PathShortening> for Attributed {
     fn from(paths: PathShortening) -> Self {
-        let PathShortening { expected, path, by_feature } = paths;
-        Self { attribution: Attribution::PathShortening { expected, path }, amounts: by_feature }
+        let attribution = Attribution::PathShortening { total: paths.expected - paths.path };
+        Self { attribution, amounts: paths.by_feature }
     }
 }

@@ -77,11 +77,15 @@ impl OnnxScorer {
         let baseline: Vec<f32> = ranges.iter().map(|range| range.median).collect();
         let row: Vec<f32> = row.iter().map(|value| as_scored(*value)).collect();
         let mut amounts = self.model.contributions(&row, &baseline);
+        // Finite each, but their sum may not be.
         for amount in &mut amounts {
-            *amount = if amount.is_nan() { 0.0 } else { amount.clamp(-1e300, 1e300) };
+            *amount = amount.clamp(-1e300, 1e300);
         }
+        let total = amounts.iter().sum();
         let attribution = match self.model.kind() {
-            OnnxKind::Autoencoder => Attribution::SquaredError { total: amounts.iter().sum() },
+            OnnxKind::IsolationForest => Attribution::PathShortening { total },
+            OnnxKind::Autoencoder => Attribution::SquaredError { total },
+            OnnxKind::TreeRegressor | OnnxKind::TreeClassifier => Attribution::TreeSum { total },
             _ => Attribution::RawScore { raw: self.model.score_row(&row).into() },
         };
         Attributed { attribution, amounts }

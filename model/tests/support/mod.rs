@@ -5,7 +5,7 @@ use model::{DetectorModel, IsolationForest, ModelFile, SchemaId};
 
 pub(crate) const CREATED: &str = "2026-01-31T12:00:00Z";
 
-pub(crate) fn schema(name: &str, features: &[&str]) -> SchemaId {
+fn schema(name: &str, features: &[&str]) -> SchemaId {
     SchemaId {
         name: name.to_owned(),
         hash: "0123456789abcdef".to_owned(),
@@ -13,7 +13,7 @@ pub(crate) fn schema(name: &str, features: &[&str]) -> SchemaId {
     }
 }
 
-pub(crate) fn detector(name: &str, features: &[&str], extension_level: usize) -> DetectorModel {
+fn detector(name: &str, features: &[&str], extension_level: usize) -> DetectorModel {
     let width = u16::try_from(features.len()).unwrap();
     let rows: Vec<f32> = (0..200 * width).map(|i| f32::from(i * 7 % 101)).collect();
     let (train, held_out) = rows.split_at(rows.len() / 2);
