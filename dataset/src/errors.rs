@@ -80,8 +80,8 @@ impl DatasetError {
         move |source| Self::Io { doing, path, source }
     }
 
-    pub(crate) fn corrupt(path: &Path, reason: impl ToString) -> Self {
-        Self::Corrupt { path: path.to_owned(), reason: reason.to_string() }
+    pub(crate) fn corrupt(path: &Path, reason: impl Into<String>) -> Self {
+        Self::Corrupt { path: path.to_owned(), reason: reason.into() }
     }
 }
 

@@ -113,7 +113,7 @@ struct Work<'a> {
     files: u64,
 }
 
-impl<'a> Work<'a> {
+impl Work<'_> {
     fn label(&mut self, [flow, peer, window]: Tables<'_>) -> Result<(), DatasetError> {
         let (truth, offset_ns) = (self.truth, self.options.offset_ns);
         let mut by_flow = ByFlow::new();

@@ -2,7 +2,7 @@
 //!
 //! # What it is
 //!
-//! A data set is a folder of Parquet files that polars, pandas and DuckDB open without glue:
+//! A data set is a folder of Parquet files that polars, pandas and `DuckDB` open without glue:
 //!
 //! ```text
 //! <root>/{flow,peer,window}/date=YYYY-MM-DD/hour=HH/<first window's time>-<n>.parquet

@@ -121,6 +121,10 @@ pub fn peer_batch(observed: &Observed, window: &Window, time_ns: i64) -> RecordB
 }
 
 /// The one row of a window in the window table.
+///
+/// # Panics
+///
+/// Never: the schema is made of the same columns.
 #[must_use]
 pub fn window_batch(observed: &Observed, window: &Window, time_ns: i64, index: u64) -> RecordBatch {
     let counts = [observed.flows.len() as u64, observed.peers.len() as u64];

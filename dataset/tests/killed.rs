@@ -19,7 +19,7 @@ const ROOT: &str = "WEIR_TEST_DATASET";
 /// Moments of death.
 const KILLS: u64 = 60;
 /// The longest that the test takes on a slow machine.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// What the child writes: a file a window and an eternity of them.
 fn options() -> WriterOptions {

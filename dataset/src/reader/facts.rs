@@ -20,8 +20,7 @@ pub(super) fn describe(file: &ParquetFile) -> Result<DataFile, DatasetError> {
     let refuse = |reason| DatasetError::Schema { path: file.path().to_owned(), reason };
     let table = table_of(file.schema()).map_err(refuse)?;
     let groups = file.footer().row_groups();
-    let bounds =
-        groups.iter().filter(|group| group.num_rows() > 0).map(|group| ParquetFile::times(group));
+    let bounds = groups.iter().filter(|group| group.num_rows() > 0).map(ParquetFile::times);
     let time_ns = bounds
         .reduce(|all, one| all.zip(one).map(|(all, one)| (all.0.min(one.0), all.1.max(one.1))))
         .flatten();

@@ -94,7 +94,7 @@ pub(crate) fn guarded<T, E: Into<ParquetError>>(
 ) -> Result<T, DatasetError> {
     match catch_unwind(AssertUnwindSafe(decode)) {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(DatasetError::corrupt(path, error.into())),
+        Ok(Err(error)) => Err(DatasetError::corrupt(path, error.into().to_string())),
         Err(_) => Err(DatasetError::corrupt(path, "its pages contradict each other")),
     }
 }

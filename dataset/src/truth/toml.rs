@@ -64,8 +64,7 @@ pub(super) fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String
 }
 
 fn line_of(text: &str, at: usize) -> u64 {
-    let before = text.as_bytes().get(..at).unwrap_or_default();
-    before.iter().filter(|&&byte| byte == b'\n').count() as u64 + 1
+    text.get(..at).unwrap_or_default().matches('\n').count() as u64 + 1
 }
 
 #[cfg(test)]
