@@ -54,6 +54,7 @@ impl Reservoir {
 
     /// Passes the next `rows` of the stream by. Calls `keep(slot, row)` for each that is kept, in
     /// their order, `row` counted from 0 within these; a slot named again is to be overwritten.
+    #[expect(clippy::missing_panics_doc, reason = "a slot's number is below the capacity")]
     pub fn offer(&mut self, rows: u64, mut keep: impl FnMut(usize, u64)) {
         let start = self.seen;
         let end = start + rows;

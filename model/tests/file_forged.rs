@@ -173,7 +173,7 @@ fn check(model: &ModelFile, cases: u64, seed: u64) {
     make_use_of(&ModelFile::from_bytes(&pack(&parts)).unwrap());
     let (mut forger, mut accepted) = (Forger(Xoshiro256PlusPlus::seed_from_u64(seed)), 0);
     for case in 0..cases {
-        let forged = if case % 8 == 0 {
+        let bytes = if case % 8 == 0 {
             // The container itself.
             let mut bytes = bytes.clone();
             let body = bytes.len() - 64;
@@ -192,7 +192,7 @@ fn check(model: &ModelFile, cases: u64, seed: u64) {
         };
         let before = NOW.load(Ordering::Relaxed);
         MOST.store(before, Ordering::Relaxed);
-        if let Ok(model) = ModelFile::from_bytes(&forged) {
+        if let Ok(model) = ModelFile::from_bytes(&bytes) {
             make_use_of(&model);
             accepted += 1;
         }

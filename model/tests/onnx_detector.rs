@@ -24,17 +24,17 @@ const FIXTURES: [&str; 7] = [
 fn scores_are_in_their_bounds_and_in_the_order_of_raw_scores() {
     for name in FIXTURES {
         let detector = packed(name, 3_000);
-        let Scorer::Onnx(scorer) = detector.scorer() else { panic!("it stays ONNX") };
+        let Scorer::Onnx(made) = detector.scorer() else { panic!("it stays ONNX") };
         let rows = rows(500, 3);
         let mut scores = vec![0.0; 500];
         detector.score_rows(&rows, &mut scores);
         let mut raw = vec![0.0; 500];
-        scorer.model().score_rows(&detector.inputs().project(&rows), &mut raw);
+        made.model().score_rows(&detector.inputs().project(&rows), &mut raw);
         let mut order: Vec<usize> = (0..500).collect();
         order.sort_by(|&a, &b| raw[a].total_cmp(&raw[b]));
         assert!(order.is_sorted_by(|&a, &b| scores[a] <= scores[b]), "{name}");
         assert!(scores.iter().all(|score| (0.0..=1.0).contains(score)), "{name}");
-        if scorer.scale() == Scale::AsIs {
+        if made.scale() == Scale::AsIs {
             assert_eq!(scores, raw, "{name}");
         }
         for (row, score) in rows.chunks(7).zip(&scores) {

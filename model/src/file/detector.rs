@@ -29,10 +29,10 @@ pub(super) fn decode(
     manifest: &DetectorManifest,
 ) -> Result<DetectorModel, ModelFormatError> {
     let (schema, inputs) = manifest.inputs(MANIFEST)?;
-    let (part, scorer) = decode_scorer(names, archive, manifest)?;
-    let (has, named) = (scorer.n_features(), inputs.len());
-    if has != named {
-        let what = format!("it reads {has} features, the manifest names {named}");
+    let (part, made) = decode_scorer(names, archive, manifest)?;
+    let (has, width) = (made.n_features(), inputs.len());
+    if has != width {
+        let what = format!("it reads {has} features, the manifest names {width}");
         return Err(ModelFormatError::malformed(part, what));
     }
     let training = manifest.training();
@@ -51,11 +51,11 @@ pub(super) fn decode(
     let scores = calibration(names.calibration)?;
     let novelties = calibration(names.novelty)?;
     let features = archive.part(names.features)?;
-    let profile = binary::decode_profile(names.features, &features, named, training.rows)?;
+    let profile = binary::decode_profile(names.features, &features, width, training.rows)?;
     let detector = DetectorModel {
         schema,
         inputs,
-        scorer,
+        scorer: made,
         calibration: scores,
         novelty_calibration: novelties,
         profile,

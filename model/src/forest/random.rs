@@ -10,6 +10,7 @@ pub struct TreeRng(Xoshiro256PlusPlus);
 
 impl TreeRng {
     /// Each tree has a stream of its own, so that threads may grow trees in any order.
+    #[must_use]
     pub fn new(seed: u64, tree: usize) -> Self {
         // Golden-ratio steps keep neighbouring (seed, tree) pairs apart; SplitMix64 inside
         // `seed_from_u64` then spreads them over the whole state.

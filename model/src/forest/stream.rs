@@ -78,6 +78,7 @@ impl ForestStream {
     }
 
     /// Grows the trees.
+    #[expect(clippy::missing_panics_doc, reason = "`stream` sums the spread up where it is needed")]
     pub fn finish(self) -> Result<IsolationForest, IsolationForestError> {
         if self.rows < 2 {
             return Err(IsolationForestError::TooFewRows { got: self.rows });
