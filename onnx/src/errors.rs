@@ -120,6 +120,12 @@ pub enum WriteError {
         /// Index of the edge that is not above the one before it.
         edge: usize,
     },
+    /// A feature's name would break the list of names.
+    #[error("feature name \"{name}\" has a line break: names are written one per line")]
+    FeatureName {
+        /// The name, escaped.
+        name: String,
+    },
     /// The model has a part that no ONNX operator expresses.
     #[error("{what} cannot be written as ONNX: {way_out}")]
     Inexpressible {

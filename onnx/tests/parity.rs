@@ -1,32 +1,16 @@
 //! Models written by the real exporters score as onnxruntime and the original libraries score
 //! them. `fixtures/make.py` makes the files and the numbers.
 
-use std::path::PathBuf;
+mod support;
 
 use onnx::{OnnxKind, OnnxModel};
-use serde_json::Value;
+use support::{expected, fixture, numbers, rows};
 
 /// Largest difference allowed, relative to the score where that is above 1.
 const TOLERANCE: f64 = 1e-6;
 
-fn fixture(name: &str) -> Vec<u8> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
-    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-fn expected() -> Value {
-    serde_json::from_slice(&fixture("expected.json")).expect("expected.json is JSON")
-}
-
-fn numbers(value: &Value) -> Vec<f64> {
-    let of_one = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
-    value.as_array().expect("a list").iter().map(of_one).collect()
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "written from f32")]
-fn rows(value: &Value) -> Vec<f32> {
-    value.as_array().expect("rows").iter().flat_map(numbers).map(|x| x as f32).collect()
-}
+/// Of PROBIT: onnxruntime's formula subtracts nearly equal `f32`s, which costs it a digit.
+const PROBIT_TOLERANCE: f64 = 1e-5;
 
 fn kind(name: &str) -> OnnxKind {
     match name {
@@ -72,7 +56,8 @@ fn every_exported_model_scores_as_its_makers_do() {
             if let Some(scores) = entry.get(of) {
                 let difference = difference(&model, rows, &numbers(scores));
                 differences.push(format!("{of} {difference:.1e}"));
-                if difference > TOLERANCE {
+                let probit = name.ends_with("probit");
+                if difference > if probit { PROBIT_TOLERANCE } else { TOLERANCE } {
                     worse.push(format!("{name}: {difference:e} from {of}"));
                 }
             }

@@ -150,19 +150,20 @@ fn trees(
     Ok((kind, (*scores.steps).clone(), Engine::Trees(scores.ensemble)))
 }
 
-fn network(
-    model: &pb::ModelProto,
-    graph: &Graph<'_>,
-    order: &[&pb::NodeProto],
-    values: &HashMap<&str, Value>,
-    output: &str,
+fn network<'a>(
+    model: &'a pb::ModelProto,
+    graph: &Graph<'a>,
+    order: &[&'a pb::NodeProto],
+    values: &HashMap<&'a str, Value>,
+    output: &'a str,
     is_classifier: bool,
 ) -> Result<(OnnxKind, Steps, Engine), OnnxError> {
-    let is_network = |node: &&&pb::NodeProto| {
+    let is_network = |node: &&&'a pb::NodeProto| {
         let output = node.output.first().and_then(|name| values.get(&**name));
         matches!(output, Some(Value::Network))
     };
-    let nodes: Vec<&pb::NodeProto> = order.iter().filter(is_network).copied().collect();
+    let mut nodes: Vec<&pb::NodeProto> = order.iter().filter(is_network).copied().collect();
+    let output = without_flattening(&mut nodes, values, output);
     let mut inputs: Vec<&str> = Vec::new();
     let mut steps: Option<Steps> = None;
     let mut constants: Vec<(&str, &Constant)> = Vec::new();
@@ -205,6 +206,29 @@ fn network(
         OnnxKind::Network
     };
     Ok((kind, steps, Engine::Network(network)))
+}
+
+/// Leaves out a last `Reshape` to one column, and returns the name of what it reshaped.
+///
+/// skl2onnx ends every `MLPRegressor` with one, even of several outputs, whose rows it then
+/// strings together: the numbers are the same and in the same order.
+fn without_flattening<'a>(
+    nodes: &mut Vec<&'a pb::NodeProto>,
+    values: &HashMap<&str, Value>,
+    output: &'a str,
+) -> &'a str {
+    if let [.., _, last] = &**nodes
+        && last.op_type == "Reshape"
+        && last.output.first().is_some_and(|name| name == output)
+        && let [before, shape] = &*last.input
+        && let Some(Value::Network) = values.get(&**before)
+        && let Some(Value::Constant(shape)) = values.get(&**shape)
+        && let Some([-1] | [-1, 1]) = shape.whole()
+    {
+        nodes.pop();
+        return before;
+    }
+    output
 }
 
 fn producer(model: &pb::ModelProto) -> String {

@@ -3,7 +3,14 @@
 //! The same model gives the same bytes. Written for opset 17 and `ai.onnx.ml` 3, which
 //! onnxruntime reads from version 1.12 on.
 
+mod proto;
+mod trees;
+
+use self::proto::{Chain, ML, float, int};
+use self::trees::Written;
 use crate::errors::WriteError;
+use crate::read::limits;
+use crate::trees::narrow;
 
 /// What a written file says about itself.
 #[derive(Clone, Copy, Debug, Default)]
@@ -64,8 +71,21 @@ pub fn isolation_forest(
     trees: &[Vec<Node>],
     facts: &Facts<'_>,
 ) -> Result<Vec<u8>, WriteError> {
-    let _ = (n_features, normaliser, trees, facts);
-    Err(WriteError::Empty { what: "writers" })
+    check_features(n_features)?;
+    not_empty("trees", trees.len())?;
+    if !(normaliser.is_finite() && normaliser > 0.0) {
+        return Err(non_finite("c(ψ), a path length above 0,", normaliser));
+    }
+    let written: Vec<Vec<Written>> =
+        trees.iter().map(|tree| tree.iter().map(Node::written).collect()).collect();
+    let mut chain = Chain::new();
+    let attributes = trees::attributes(&written, n_features, "AVERAGE", None)?;
+    chain.then(ML, "TreeEnsembleRegressor", &[], attributes);
+    chain.constant("minus_one_per_c", &[1], &[narrow(-1.0 / normaliser)]);
+    chain.constant("two", &[1], &[2.0]);
+    chain.then("", "Mul", &["minus_one_per_c"], Vec::new());
+    chain.then_after("Pow", "two");
+    chain.finish("scores", n_features, 1, facts)
 }
 
 /// One feature's step function: `values[k]` for values in (`edges[k - 1]`, `edges[k]`].
@@ -75,6 +95,8 @@ pub struct Steps {
     pub edges: Vec<f32>,
     /// One more than edges, finite. NaN counts as less than any edge.
     pub values: Vec<f64>,
+    /// Training rows behind each value, by which explanations weigh it; empty where unknown.
+    pub hits: Vec<f32>,
 }
 
 /// Writes a sum of step functions, one per feature, as one tree per feature: what histogram-
@@ -82,8 +104,29 @@ pub struct Steps {
 ///
 /// Input `rows` is `[n, features.len()]`, output `scores` is `[n, 1]`: `offset` plus the sum.
 pub fn tree_sum(features: &[Steps], offset: f64, facts: &Facts<'_>) -> Result<Vec<u8>, WriteError> {
-    let _ = (features, offset, facts);
-    Err(WriteError::Empty { what: "writers" })
+    check_features(features.len())?;
+    let mut trees = Vec::new();
+    let mut base = offset;
+    for (feature, steps) in features.iter().enumerate() {
+        steps.check(feature)?;
+        if let [value] = &*steps.values {
+            base += value;
+        } else {
+            let mut tree = Vec::with_capacity(2 * steps.values.len());
+            steps.plant(feature, 0, steps.edges.len(), &mut tree);
+            trees.push(tree);
+        }
+    }
+    if trees.is_empty() {
+        trees.push(vec![Written::Leaf { value: 0.0, hits: 1.0 }]);
+    }
+    if !narrow(base).is_finite() {
+        return Err(non_finite("the sum of constants", base));
+    }
+    let mut chain = Chain::new();
+    let attributes = trees::attributes(&trees, features.len(), "SUM", Some(narrow(base)))?;
+    chain.then(ML, "TreeEnsembleRegressor", &[], attributes);
+    chain.finish("scores", features.len(), 1, facts)
 }
 
 /// What follows a dense layer's sum.
@@ -129,6 +172,127 @@ pub fn dense_autoencoder(
     scaling: &Scaling,
     facts: &Facts<'_>,
 ) -> Result<Vec<u8>, WriteError> {
-    let _ = (layers, scaling, facts);
-    Err(WriteError::Empty { what: "writers" })
+    let n_features = scaling.offset.len();
+    check_features(n_features)?;
+    not_empty("layers", layers.len())?;
+    same_size("scales, one per offset", scaling.scale.len(), n_features)?;
+    let mut chain = Chain::new();
+    all_finite("the scaler", scaling.offset.iter().chain(&scaling.scale))?;
+    chain.constant("offset", &[n_features], &scaling.offset);
+    chain.constant("scale", &[n_features], &scaling.scale);
+    chain.then("", "Sub", &["offset"], Vec::new());
+    chain.then("", "Mul", &["scale"], Vec::new());
+    let mut width = n_features;
+    for (at, layer) in layers.iter().enumerate() {
+        let outputs = layer.bias.len();
+        not_empty("outputs of every layer", outputs)?;
+        same_size(&format!("weights of layer {at}"), layer.weights.len(), width * outputs)?;
+        all_finite(&format!("layer {at}"), layer.weights.iter().chain(&layer.bias))?;
+        let (weights, bias) = (format!("weights_{at}"), format!("bias_{at}"));
+        chain.constant(&weights, &[width, outputs], &layer.weights);
+        chain.constant(&bias, &[outputs], &layer.bias);
+        chain.then("", "Gemm", &[&weights, &bias], vec![int("transB", 0)]);
+        if let Some((op, attributes)) = layer.activation.node() {
+            chain.then("", op, &[], attributes);
+        }
+        width = outputs;
+    }
+    same_size("outputs of the last layer", width, n_features)?;
+    chain.finish("reconstruction", n_features, n_features, facts)
+}
+
+impl Node {
+    fn written(&self) -> Written {
+        match *self {
+            Self::Split { feature, threshold, left, right } => {
+                Written::Split { feature, threshold, left, right }
+            }
+            Self::Leaf { path, samples } => Written::Leaf { value: path, hits: samples as f32 },
+        }
+    }
+}
+
+impl Steps {
+    fn check(&self, feature: usize) -> Result<(), WriteError> {
+        let values = self.edges.len() + 1;
+        same_size(&format!("values of feature {feature}"), self.values.len(), values)?;
+        if !self.hits.is_empty() {
+            same_size(&format!("hits of feature {feature}"), self.hits.len(), values)?;
+        }
+        all_finite(
+            &format!("an edge or hit of feature {feature}"),
+            self.edges.iter().chain(&self.hits),
+        )?;
+        if let Some(value) = self.values.iter().find(|value| !narrow(**value).is_finite()) {
+            return Err(non_finite(&format!("a value of feature {feature}"), *value));
+        }
+        if let Some(edge) = self.edges.windows(2).position(|pair| pair[0] >= pair[1]) {
+            return Err(WriteError::UnsortedEdges { feature, edge: edge + 1 });
+        }
+        Ok(())
+    }
+
+    /// Appends a balanced tree over the values `first..=last`; returns its root.
+    fn plant(&self, feature: usize, first: usize, last: usize, tree: &mut Vec<Written>) -> usize {
+        let at = tree.len();
+        if first == last {
+            let hits = self.hits.get(first).copied().unwrap_or(1.0);
+            tree.push(Written::Leaf { value: self.values[first], hits });
+            return at;
+        }
+        let middle = first.midpoint(last);
+        let threshold = self.edges[middle];
+        tree.push(Written::Split { feature, threshold, left: 0, right: 0 });
+        let left = self.plant(feature, first, middle, tree);
+        let right = self.plant(feature, middle + 1, last, tree);
+        tree[at] = Written::Split { feature, threshold, left, right };
+        at
+    }
+}
+
+impl Activation {
+    fn node(self) -> Option<(&'static str, Vec<tract_onnx::pb::AttributeProto>)> {
+        Some(match self {
+            Self::Identity => return None,
+            Self::Relu => ("Relu", Vec::new()),
+            Self::LeakyRelu => ("LeakyRelu", vec![float("alpha", 0.01)]),
+            Self::Sigmoid => ("Sigmoid", Vec::new()),
+            Self::Tanh => ("Tanh", Vec::new()),
+        })
+    }
+}
+
+fn check_features(n_features: usize) -> Result<(), WriteError> {
+    not_empty("features", n_features)?;
+    let max = limits::FEATURES;
+    if n_features > max {
+        return Err(WriteError::Shape {
+            what: "features, at most".into(),
+            got: n_features,
+            expected: max,
+        });
+    }
+    Ok(())
+}
+
+fn not_empty(what: &'static str, got: usize) -> Result<(), WriteError> {
+    if got == 0 { Err(WriteError::Empty { what }) } else { Ok(()) }
+}
+
+fn same_size(what: &str, got: usize, expected: usize) -> Result<(), WriteError> {
+    if got == expected {
+        return Ok(());
+    }
+    Err(WriteError::Shape { what: what.into(), got, expected })
+}
+
+fn all_finite<'a>(what: &str, values: impl IntoIterator<Item = &'a f32>) -> Result<(), WriteError> {
+    match values.into_iter().find(|value| !value.is_finite()) {
+        Some(value) => Err(non_finite(what, f64::from(*value))),
+        None => Ok(()),
+    }
+}
+
+fn non_finite(what: &str, value: f64) -> WriteError {
+    WriteError::NonFinite { what: what.into(), value: value.to_string() }
 }
