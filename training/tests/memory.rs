@@ -36,13 +36,17 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Bytes held at most beyond those held before, while training on that many windows.
+/// Bytes held at most beyond those held before, while training on that many windows; and what the
+/// report told of them.
 fn most_bytes(windows: u32) -> (usize, u64) {
     let stream = Stream { windows, peers: 250, windows_a_block: 4, ..Stream::default() };
     let params = IsolationForest::params().n_trees(25).check().unwrap();
+    let mut plan = Plan::new(Method::Forest(params));
+    // Nearly all trains: the calibration keeps 8 bytes of each held-out row, up to 1,048,576 rows.
+    plan.split.share = 0.99;
     let before = HELD.load(Ordering::Relaxed);
     MOST.store(before, Ordering::Relaxed);
-    let trained = train(&stream, &schema(), &Plan::new(Method::Forest(params))).unwrap();
+    let trained = train(&stream, &schema(), &plan).unwrap();
     assert_eq!(trained.report.rows.read, u64::from(windows) * 250);
     (MOST.load(Ordering::Relaxed) - before, trained.report.memory_bytes)
 }
@@ -50,13 +54,11 @@ fn most_bytes(windows: u32) -> (usize, u64) {
 #[test]
 fn memory_does_not_grow_with_the_stream() {
     const ROW: usize = 5 * size_of::<f32>();
-    // 150,000 rows more than fill the profile's sample, 600,000 are four times as many.
-    let (short, told) = most_bytes(600);
-    let (long, _) = most_bytes(2_400);
-    println!("{short} bytes for 3 MB of rows, {long} for 12 MB; told {told}");
-    // What grows are the calibration's scores: 8 bytes for each held-out row kept, sorted copies
-    // and conditional p-values included 48.
-    let held_out = (2_400 - 600) * 250 * 4 / 10;
-    assert!(long < short + held_out * 48, "{long} {short}");
-    assert!(long < 2_400 * 250 * ROW, "{long} bytes hold the stream");
+    // 100,000 rows more than fill the profile's sample of 65,536; 800,000 are 16 MB.
+    let (short, told) = most_bytes(400);
+    let (long, _) = most_bytes(3_200);
+    println!("{short} bytes for 2 MB of rows, {long} for 16 MB; told {told}");
+    assert!(long < short + short / 4, "{long} {short}");
+    assert!(long < 3_200 * 250 * ROW / 5, "{long} bytes are a good part of the stream");
+    assert!((short as u64) < 2 * told, "told {told} bytes, held {short}");
 }

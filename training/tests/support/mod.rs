@@ -1,6 +1,6 @@
 //! A stream of rows made up as it is read: benign peers, and attackers among them.
 
-#![allow(dead_code, reason = "each test uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -116,10 +116,10 @@ fn benign(draws: &mut Draws) -> [f32; 5] {
     [rate, size, draws.unit(), draws.unit().powi(3) * 4.0, 2.0].map(narrow)
 }
 
-/// Odd in rate and ratio, and most of the rows alike: what attackers repeat is dense.
+/// Odd in rate and in what size it goes with.
 fn malicious(draws: &mut Draws) -> [f32; 5] {
-    let rate = 3.2 + 0.15 * draws.normal();
-    [rate, -1.0 + 0.1 * draws.normal(), 1.0 + 0.02 * draws.unit(), 0.0, 2.0].map(narrow)
+    let rate = 3.0 + 0.8 * draws.normal();
+    [rate, -1.5 + 0.6 * draws.normal(), 0.9 + 0.3 * draws.unit(), 0.5, 2.0].map(narrow)
 }
 
 fn narrow(value: f64) -> f32 {
