@@ -14,10 +14,11 @@ mod lab;
 mod label;
 mod learn;
 mod model;
+mod reading;
 mod replay;
-mod rows;
 mod run;
 mod score;
+mod selection;
 mod table;
 mod train;
 

@@ -1,16 +1,78 @@
-//! `weir score`.
+//! `weir score`: feature tables with what a model says of each row.
 
-use std::process::ExitCode;
+mod columns;
+mod sink;
+
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
+use dataset::Dataset;
 
-use super::Layers;
+use super::{
+    Layers,
+    reading::{Level, read, with_all_columns},
+    selection::SelectionArgs,
+};
+use columns::Scored;
+use sink::{Format, Sink, Target};
 
 #[derive(Debug, Args)]
-pub(super) struct ScoreArgs {}
+pub(super) struct ScoreArgs {
+    /// Feature tables: files and folders as `weir capture` and `weir replay --out` write them.
+    #[arg(required = true, value_name = "DATA")]
+    data: Vec<PathBuf>,
+    /// The model.
+    #[arg(long, short, value_name = "FILE")]
+    model: PathBuf,
+    /// Where the scores go: a file (`.parquet`, `.csv`, `.jsonl`), a folder, or `-` for standard
+    /// output.
+    #[arg(long, short, value_name = "PATH", default_value = "-")]
+    out: PathBuf,
+    /// In what form, where the name does not tell: CSV on standard output, Parquet in a folder.
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Print JSON lines: short for `--format jsonl`.
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+    /// What is scored: a decision has one row a peer in a window, its flows taken in.
+    #[arg(long, value_enum, default_value = "decision")]
+    table: Level,
+    #[command(flatten)]
+    selection: SelectionArgs,
+}
 
 impl ScoreArgs {
     pub(super) fn run(self, _layers: &Layers) -> anyhow::Result<ExitCode> {
-        anyhow::bail!("not built yet")
+        let level = self.table;
+        let format = if self.json { Some(Format::Jsonl) } else { self.format };
+        let target = Target::of(&self.out, format, level.name())?;
+        let selection = with_all_columns(&self.selection.resolve()?);
+        let model = super::load_model(&self.model)?;
+        let dataset = Dataset::open(&self.data)?;
+        let scored = Scored::new(level);
+        let mut sink = Sink::open(&target, scored.schema())?;
+        let read = read(&dataset, level, &selection, &mut |rows| {
+            let assessment = rows.assess(level, model.flow(), model.peer());
+            let mut from = 0;
+            for batch in &rows.batches {
+                let to = from + batch.num_rows();
+                let flows = rows.flows_of.get(from..to).unwrap_or_default();
+                sink.write(&scored.batch(batch, &assessment.peers()[from..to], flows)?)?;
+                from = to;
+            }
+            Ok(())
+        })?;
+        sink.finish()?;
+        if let Target::File { path, .. } = &target {
+            eprintln!("weir: scored {} rows into {}", read.rows, path.display());
+        }
+        if read.orphan_flows > 0 {
+            eprintln!(
+                "weir: {} flows have no row of their peer in the same window and were left out: \
+                 the tables do not belong together",
+                read.orphan_flows
+            );
+        }
+        Ok(ExitCode::SUCCESS)
     }
 }

@@ -16,7 +16,7 @@ use dataset::{Dataset, Selection, TableKind};
 use linfa::ParamGuard as _;
 use training::{Given, Method, Plan, train};
 
-use crate::{cli::rows::TableRows, learner::WARM_UP};
+use crate::{cli::train::source::TableRows, learner::WARM_UP};
 
 /// Largest ONNX file that is read, in bytes: what a model file may hold of it.
 const MAX_ONNX: u64 = 32 << 20;
@@ -100,7 +100,7 @@ impl Packer<'_> {
         self.dataset.require(table)?;
         let selection =
             Selection { skip_lossy: true, skip_first_windows: WARM_UP, ..Selection::default() };
-        let rows = TableRows { dataset: self.dataset, table, selection: &selection };
+        let rows = TableRows::new(self.dataset, table, &selection);
         let plan = Plan { seed: self.seed, ..Plan::new(method) };
         let trained = train(&rows, schema, &plan)?;
         println!("{}", trained.report);

@@ -1,0 +1,143 @@
+//! Peers joined with their flows, window by window.
+
+use std::{collections::HashMap, net::IpAddr, ops::Range, path::PathBuf};
+
+use dataset::{DataFile, Dataset, LabelFilter, Selection, TableKind};
+
+use super::{
+    Read, Rows,
+    windows::{Key, Windows},
+};
+
+/// Rows read ahead of each table.
+const BLOCK_ROWS: usize = 16_384;
+
+/// Streams the windows of each pair of files that were written together.
+pub(super) fn read(
+    dataset: &Dataset,
+    selection: &Selection,
+    visit: &mut dyn FnMut(&Rows) -> anyhow::Result<()>,
+) -> anyhow::Result<Read> {
+    let mut read = Read::default();
+    for peer in dataset.files(TableKind::Peer) {
+        let flow = flows_of(dataset, peer)?;
+        let pair = Dataset::open(&[&peer.path, &flow])?;
+        pair_of(&pair, selection, &mut read, visit)?;
+    }
+    Ok(read)
+}
+
+/// The flow file that belongs to a peer file.
+fn flows_of(dataset: &Dataset, peer: &DataFile) -> anyhow::Result<PathBuf> {
+    let there = |path: &PathBuf| dataset.files(TableKind::Flow).any(|file| file.path == *path);
+    if let Some(sibling) = peer.sibling(TableKind::Flow).filter(there) {
+        return Ok(sibling);
+    }
+    let mut flows = dataset.files(TableKind::Flow);
+    if let (Some(only), None, 1) =
+        (flows.next(), flows.next(), dataset.files(TableKind::Peer).count())
+    {
+        return Ok(only.path.clone());
+    }
+    anyhow::bail!(
+        "`{}` has no flow table beside it: give the whole folder that `weir capture` or \
+         `weir replay --out` wrote, or take one table with --table peer",
+        peer.path.display()
+    )
+}
+
+fn pair_of(
+    pair: &Dataset,
+    selection: &Selection,
+    read: &mut Read,
+    visit: &mut dyn FnMut(&Rows) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let of_peers = Selection { block_rows: BLOCK_ROWS, ..selection.clone() };
+    // A peer bears one label, its flows may bear others: which rows count is the peer's matter.
+    let of_flows = Selection {
+        labels: LabelFilter::Any,
+        columns: dataset::Columns::Features,
+        ..of_peers.clone()
+    };
+    let mut peers = Windows::new(pair.blocks(TableKind::Peer, &of_peers));
+    let mut flows = Windows::new(pair.blocks(TableKind::Flow, &of_flows));
+    let all_peers = selection.labels == LabelFilter::Any;
+    let mut orphans = 0;
+    let mut before: Option<Key> = None;
+    while let Some(key) = peers.peek()? {
+        if before.is_some_and(|before| before >= key) {
+            anyhow::bail!(
+                "a peer table is not in the order of time (the window at {} ns comes late): use \
+                 the file as weir wrote it",
+                key.0
+            );
+        }
+        before = Some(key);
+        let mut rows = peers.take()?;
+        while flows.peek()?.is_some_and(|at| at < key) {
+            orphans += flows.take()?.len() as u64;
+        }
+        let its_flows = if flows.peek()? == Some(key) { flows.take()? } else { Rows::default() };
+        orphans += attach(&mut rows, &its_flows);
+        read.rows += rows.len() as u64;
+        visit(&rows)?;
+    }
+    while flows.peek()?.is_some() {
+        orphans += flows.take()?.len() as u64;
+    }
+    if all_peers {
+        read.orphan_flows += orphans;
+    }
+    let tally = peers.blocks().tally();
+    read.lossy += tally.lossy;
+    read.files_without_windows += tally.files_without_windows;
+    Ok(())
+}
+
+/// Gives each peer its flows, side by side; returns how many flows have no peer.
+fn attach(peers: &mut Rows, flows: &Rows) -> u64 {
+    let width = flows.rows.len().checked_div(flows.len()).unwrap_or(0);
+    let mut order: Vec<usize> = (0..flows.len()).collect();
+    // Weir writes them side by side; whoever sorted them otherwise loses nothing.
+    order.sort_by_key(|&flow| flows.remote[flow]);
+    let mut ranges: HashMap<IpAddr, Range<usize>> = HashMap::new();
+    peers.flow_rows.reserve(flows.rows.len());
+    for (place, &flow) in order.iter().enumerate() {
+        ranges.entry(flows.remote[flow]).or_insert(place..place).end = place + 1;
+        peers.flow_rows.extend(&flows.rows[flow * width..(flow + 1) * width]);
+    }
+    peers.flows_of =
+        peers.remote.iter().map(|peer| ranges.get(peer).cloned().unwrap_or(0..0)).collect();
+    let matched: usize = peers.flows_of.iter().map(ExactSizeIterator::len).sum();
+    flows.len().saturating_sub(matched) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(remotes: &[u8], width: usize) -> Rows {
+        Rows {
+            starts_ns: vec![0; remotes.len()],
+            remote: remotes.iter().map(|last| IpAddr::from([192, 0, 2, *last])).collect(),
+            rows: remotes.iter().flat_map(|last| vec![f32::from(*last); width]).collect(),
+            ..Rows::default()
+        }
+    }
+
+    #[test]
+    fn each_peer_gets_its_flows_however_they_are_sorted() {
+        let mut peers = rows(&[1, 2, 3], 4);
+        let orphans = attach(&mut peers, &rows(&[3, 1, 3, 9], 2));
+        assert_eq!(peers.flows_of, [0..1, 0..0, 1..3]);
+        assert_eq!(peers.flow_rows, [1.0, 1.0, 3.0, 3.0, 3.0, 3.0, 9.0, 9.0]);
+        assert_eq!(orphans, 1);
+    }
+
+    #[test]
+    fn a_window_without_flows_has_peers_without_flows() {
+        let mut peers = rows(&[1, 2], 4);
+        assert_eq!(attach(&mut peers, &Rows::default()), 0);
+        assert_eq!(peers.flows_of, [0..0, 0..0]);
+    }
+}

@@ -1,0 +1,88 @@
+//! The columns of scores: who and when, then what the model says.
+
+use std::{ops::Range, sync::Arc};
+
+use ::model::{
+    assess::PeerAssessment,
+    schema::{ROLE_FEATURE, ROLE_KEY},
+};
+use arrow_array::{ArrayRef, Float32Array, Float64Array, RecordBatch, UInt64Array, new_null_array};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+
+use crate::cli::reading::Level;
+
+/// What a score's column is for, in its field's metadata.
+const ROLE_SCORE: &str = "score";
+
+/// Makes batches of scores.
+pub(super) struct Scored {
+    level: Level,
+    schema: SchemaRef,
+    /// Columns that come from the table.
+    n_identity: usize,
+}
+
+impl Scored {
+    pub(super) fn new(level: Level) -> Self {
+        let stored = dataset::schema::labelled_schema(level.table());
+        let role = |field: &Field| field.metadata().get(ROLE_KEY).cloned().unwrap_or_default();
+        let mut fields: Vec<Arc<Field>> =
+            stored.fields().iter().filter(|field| role(field) != ROLE_FEATURE).cloned().collect();
+        let n_identity = fields.len();
+        let mut score = |name: &str, kind: DataType| {
+            let role = (ROLE_KEY.to_owned(), ROLE_SCORE.to_owned());
+            fields.push(Arc::new(Field::new(name, kind, false).with_metadata([role].into())));
+        };
+        match level {
+            Level::Decision => {
+                score("flows", DataType::UInt64);
+                score("peer_score", DataType::Float32);
+                score("flow_score", DataType::Float32);
+            }
+            Level::Peer | Level::Flow => score("score", DataType::Float32),
+        }
+        score("novelty", DataType::Float32);
+        score("p_value", DataType::Float64);
+        score("excess", DataType::Float64);
+        Self { level, schema: Arc::new(Schema::new(fields)), n_identity }
+    }
+
+    pub(super) fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The scores of a table's rows; `flows` has each peer's flows at decisions.
+    pub(super) fn batch(
+        &self,
+        table: &RecordBatch,
+        assessed: &[PeerAssessment],
+        flows: &[Range<usize>],
+    ) -> anyhow::Result<RecordBatch> {
+        let mut columns: Vec<ArrayRef> = self.schema.fields()[..self.n_identity]
+            .iter()
+            .map(|field| {
+                // Only the labels may be absent; reading has checked the others.
+                let absent = || new_null_array(field.data_type(), table.num_rows());
+                table.column_by_name(field.name()).cloned().unwrap_or_else(absent)
+            })
+            .collect();
+        let floats = |value: fn(&PeerAssessment) -> f32| -> ArrayRef {
+            Arc::new(Float32Array::from_iter_values(assessed.iter().map(value)))
+        };
+        let doubles = |value: fn(&PeerAssessment) -> f64| -> ArrayRef {
+            Arc::new(Float64Array::from_iter_values(assessed.iter().map(value)))
+        };
+        if self.level == Level::Decision {
+            let counts = flows.iter().map(|of| of.len() as u64);
+            columns.push(Arc::new(UInt64Array::from_iter_values(counts)));
+            columns.push(floats(|one| one.peer_score));
+            columns.push(floats(|one| one.flow_score));
+        } else {
+            columns.push(floats(|one| one.peer_score));
+        }
+        columns.push(floats(|one| one.novelty));
+        columns.push(doubles(|one| one.p_value));
+        columns.push(doubles(|one| one.excess));
+        Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
+    }
+}
