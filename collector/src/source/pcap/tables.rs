@@ -78,15 +78,11 @@ impl Tables {
 
     /// Takes what was counted, sorted by key, and starts anew.
     pub fn take(&mut self, start_ns: u64, end_ns: u64) -> Window {
-        let mut flows: Vec<_> = self.flows.drain().collect();
-        flows.sort_unstable_by_key(|(key, _)| *key);
-        let mut peers: Vec<_> = self.peers.drain().collect();
-        peers.sort_unstable_by_key(|(key, _)| *key);
         Window {
             start_ns,
             end_ns,
-            flows,
-            peers,
+            flows: self.flows.take_sorted(),
+            peers: self.peers.take_sorted(),
             ledger: std::mem::take(&mut self.ledger),
             evicted_flows: std::mem::take(&mut self.evicted_flows),
             evicted_packets: std::mem::take(&mut self.evicted_packets),

@@ -80,10 +80,11 @@ fn a_zstd_file_may_begin_with_a_skippable_frame() {
 
 #[test]
 fn a_compressed_stream_cut_anywhere_gives_what_it_holds_and_counts_the_cut() {
-    let plain = Format::PCAP.write(ETHERNET, &samples());
+    let samples = &samples()[..8];
+    let plain = Format::PCAP.write(ETHERNET, samples);
     for (compression, pack) in PACKS {
         // Members of one record each, so that what is before the cut can be unpacked.
-        let record = (plain.len() - 24) / samples().len();
+        let record = (plain.len() - 24) / samples.len();
         let mut packed = pack(&plain[..24 + record]);
         let first = packed.len();
         for part in plain[24 + record..].chunks(record) {
@@ -100,7 +101,7 @@ fn a_compressed_stream_cut_anywhere_gives_what_it_holds_and_counts_the_cut() {
             let border = ends_between_members(&packed[..end], compression);
             assert_eq!(cut, u64::from(!border), "{compression} cut at {end}");
         }
-        assert_eq!(most, 40, "{compression}");
+        assert_eq!(most, samples.len(), "{compression}");
     }
 }
 

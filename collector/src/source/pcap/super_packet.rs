@@ -1,0 +1,84 @@
+//! Super-packets: frames that a capture shows longer than the link can carry.
+//!
+//! A capture is taken between the stack and the NIC: what the NIC has put together (GRO, LRO) or
+//! is yet to cut up (TSO) stands there as one frame of up to 64 KiB. The programs in the kernel are
+//! told of how many packets such a frame consists and count those; a capture does not say, but
+//! TCP fills its segments, so that the link's largest packet tells. Without this a capture from a
+//! machine with offloads has packet lengths that no live interface ever shows, and every bulk
+//! transfer in it is an anomaly.
+
+use flows_common::parse::{Frame, Packet, parse};
+
+/// Ethernet's header without a tag, which every frame has here.
+const ETHERNET: u32 = 14;
+/// An 802.1Q tag.
+const TAG: u32 = 4;
+
+/// The shape of a frame as the interface's packets; `None` where it is an ordinary one.
+///
+/// Only TCP: how a UDP super-packet was cut cannot be told.
+pub(super) fn shape(bytes: &[u8], length: u32, packet: &Packet, mtu: u32) -> Option<Frame> {
+    let tags = u32::from(packet.outer_vlan != 0) + u32::from(packet.inner_vlan != 0);
+    let largest = mtu.saturating_add(ETHERNET + TAG * tags);
+    if length <= largest || !packet.tcp || packet.fragment {
+        return None;
+    }
+    // The IP length may be 0 in a frame that is yet to be cut up. As a super-packet the parser
+    // goes by the frame's own length, so that what remains is its headers.
+    let probe = Frame { gso_segs: 2, gso_size: 1, ..Frame::of_length(length) };
+    let payload = parse(bytes, &probe).ok()?.payload;
+    let gso_size = largest.checked_sub(length - payload).filter(|size| *size > 0)?;
+    Some(Frame { gso_segs: payload.div_ceil(gso_size), gso_size, ..Frame::of_length(length) })
+}
+
+#[cfg(test)]
+mod tests {
+    use etherparse::PacketBuilder;
+
+    use super::*;
+
+    fn tcp(payload: usize) -> Vec<u8> {
+        let builder = PacketBuilder::ethernet2([2; 6], [4; 6])
+            .ipv4([192, 0, 2, 1], [198, 51, 100, 1], 64)
+            .tcp(443, 50_000, 1, 1_000);
+        let mut frame = Vec::new();
+        builder.write(&mut frame, &vec![7; payload]).expect("a frame");
+        frame
+    }
+
+    fn packets(frame: &[u8], mtu: u32) -> (u32, u64, u32) {
+        let length = u32::try_from(frame.len()).unwrap();
+        let whole = parse(frame, &Frame::of_length(length)).unwrap();
+        let cut = shape(frame, length, &whole, mtu)
+            .map_or(whole, |shape| parse(frame, &shape).unwrap());
+        (cut.segments, cut.wire_bytes(), cut.payload)
+    }
+
+    #[test]
+    fn a_frame_that_the_link_can_carry_is_one_packet() {
+        assert_eq!(packets(&tcp(1_460), 1_500), (1, 1_514, 1_460));
+        assert_eq!(packets(&tcp(8_000), 9_000), (1, 8_054, 8_000));
+    }
+
+    #[test]
+    fn a_longer_one_is_the_packets_that_it_took_on_the_wire() {
+        // Two full segments of 1,460 and one of 80, each with 54 bytes of headers.
+        assert_eq!(packets(&tcp(3_000), 1_500), (3, 3_000 + 3 * 54, 3_000));
+    }
+
+    #[test]
+    fn an_ip_length_of_zero_does_not_matter() {
+        let mut frame = tcp(3_000);
+        frame[16..18].fill(0);
+        assert_eq!(packets(&frame, 1_500), (3, 3_000 + 3 * 54, 3_000));
+    }
+
+    #[test]
+    fn a_capture_cut_behind_the_headers_is_counted_the_same() {
+        let frame = tcp(3_000);
+        let length = u32::try_from(frame.len()).unwrap();
+        let whole = parse(&frame[..96], &Frame::of_length(length)).unwrap();
+        let shape = shape(&frame[..96], length, &whole, 1_500).expect("a super-packet");
+        assert_eq!(parse(&frame[..96], &shape).unwrap().segments, 3);
+    }
+}
