@@ -1,16 +1,224 @@
-//! `weir label`.
+//! `weir label`: ground truth joined to captured feature tables.
 
-use std::process::ExitCode;
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use clap::Args;
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use dataset::{BENIGN, Dataset, Interval, LabelOptions, Labelled, Rest, Truth};
+use ipnet::IpNet;
+use lab::{AttackTruth, GroundTruth, Sources, Transport};
 
-use super::Layers;
+use super::{Layers, emit, table};
 
 #[derive(Debug, Args)]
-pub(super) struct LabelArgs {}
+pub(super) struct LabelArgs {
+    /// What `weir capture` or `weir replay` wrote: folders or files.
+    #[arg(required = true, value_name = "DATA")]
+    data: Vec<PathBuf>,
+    /// What happened: CSV, TOML, or the lab's `.truth.json`. Of several files, what an earlier one
+    /// says goes before what a later one says.
+    #[arg(long, required = true, value_name = "FILE")]
+    truth: Vec<PathBuf>,
+    /// What the truth's clock lacks to be the data's, such as 500ms or -2s.
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = offset, allow_hyphen_values = true)]
+    offset: i64,
+    /// What rows are that no truth speaks of; without it, what the truth says, else unlabelled.
+    #[arg(long, value_enum)]
+    rest: Option<RestChoice>,
+    /// Write a labelled copy into this folder; without it, the files themselves are labelled.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print the summary as a JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum RestChoice {
+    Benign,
+    Unlabelled,
+}
 
 impl LabelArgs {
     pub(super) fn run(self, _layers: &Layers) -> anyhow::Result<ExitCode> {
-        anyhow::bail!("not built yet")
+        let mut truth = Truth::default();
+        for path in &self.truth {
+            let one = read_truth(path)?;
+            truth.intervals.extend(one.intervals);
+            if one.rest == Rest::Benign {
+                truth.rest = Rest::Benign;
+            }
+        }
+        match self.rest {
+            Some(RestChoice::Benign) => truth.rest = Rest::Benign,
+            Some(RestChoice::Unlabelled) => truth.rest = Rest::Unlabelled,
+            None => {}
+        }
+        let dataset = Dataset::open(&self.data)?;
+        let options =
+            LabelOptions { offset_ns: self.offset, out: self.out, ..LabelOptions::default() };
+        let summary = Summary::of(&truth, &dataset::label(&dataset, &truth, &options)?);
+        emit(&if self.json {
+            format!("{}\n", serde_json::to_string_pretty(&summary)?)
+        } else {
+            summary.text()
+        })?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// What was labelled, and what was not found.
+#[derive(Debug, serde::Serialize)]
+struct Summary {
+    files: u64,
+    rows: Vec<ClassRows>,
+    /// Truths that no row is of: their times or addresses are wrong, or the data lacks them.
+    unmatched: Vec<String>,
+}
+
+#[derive(Debug, serde::Serialize)]
+struct ClassRows {
+    table: &'static str,
+    /// None for what is unlabelled.
+    class: Option<String>,
+    rows: u64,
+}
+
+impl Summary {
+    fn of(truth: &Truth, labelled: &Labelled) -> Self {
+        let mut titles: Vec<(&str, u64)> = Vec::new();
+        // A truth may be told in several intervals, from the exact to the general.
+        for (interval, &rows) in truth.intervals.iter().zip(&labelled.matched) {
+            match titles.iter_mut().find(|(title, _)| *title == interval.title()) {
+                Some((_, sum)) => *sum += rows,
+                None => titles.push((interval.title(), rows)),
+            }
+        }
+        let unmatched = titles.into_iter().filter(|(_, rows)| *rows == 0);
+        Self {
+            files: labelled.files,
+            rows: labelled
+                .classes
+                .iter()
+                .map(|one| ClassRows {
+                    table: one.table.name(),
+                    class: one.class.clone(),
+                    rows: one.rows,
+                })
+                .collect(),
+            unmatched: unmatched.map(|(title, _)| title.to_owned()).collect(),
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut lines = vec![["table", "label", "rows"].map(str::to_owned).to_vec()];
+        for one in &self.rows {
+            let class = one.class.clone().unwrap_or_else(|| "(unlabelled)".to_owned());
+            lines.push(vec![one.table.to_owned(), class, one.rows.to_string()]);
+        }
+        let mut text = format!("labelled {} files\n{}", self.files, table(&lines));
+        if !self.unmatched.is_empty() {
+            text += &format!(
+                "matched no row: {}; check their times (--offset) and addresses\n",
+                self.unmatched.join(", ")
+            );
+        }
+        text
+    }
+}
+
+fn read_truth(path: &Path) -> anyhow::Result<Truth> {
+    if path.extension().is_some_and(|end| end == "json") {
+        let truth = GroundTruth::read(path).with_context(|| {
+            format!("`{}` is no ground truth of the lab", path.display())
+        })?;
+        return Ok(of_lab(&truth));
+    }
+    Ok(Truth::read(path)?)
+}
+
+/// The lab's truth as intervals of the wall clock, which captures and `weir capture` go by.
+///
+/// Each attack stands twice: exactly, with its victim, ports and transport; and, after all exact
+/// ones, by its sources alone, for what they draw belongs to it too (the victim's port-unreachable
+/// answers to a UDP flood are ICMP). What the clients do is benign at any time. Everything else,
+/// such as the last answers to spoofed sources after an attack's end, is nobody's: unlabelled.
+fn of_lab(truth: &GroundTruth) -> Truth {
+    let exact = truth.attacks.iter().map(exact_interval);
+    let by_source = truth.attacks.iter().map(|attack| Interval {
+        local: Vec::new(),
+        remote_ports: 0..=u16::MAX,
+        local_ports: 0..=u16::MAX,
+        protocol: None,
+        ..exact_interval(attack)
+    });
+    let clients = Interval {
+        remote: truth.clients.iter().copied().map(IpNet::from).collect(),
+        ..Interval::of_class(BENIGN)
+    };
+    // Without clients it would be about everybody.
+    let clients = (!truth.clients.is_empty()).then_some(clients);
+    Truth { intervals: exact.chain(by_source).chain(clients).collect(), rest: Rest::Unlabelled }
+}
+
+fn exact_interval(attack: &AttackTruth) -> Interval {
+    let source = match attack.sources {
+        Sources::Real { address } => IpNet::from(address),
+        Sources::Spoofed { network, prefix, .. } => {
+            IpNet::new(network, prefix).map_or_else(|_| IpNet::from(network), |net| net.trunc())
+        }
+    };
+    let any = 0..=u16::MAX;
+    let ports = attack.ports.map_or_else(|| any.clone(), |[first, last]| first..=last);
+    let (remote_ports, local_ports) =
+        if attack.initiated_by_the_victim { (ports, any) } else { (any, ports) };
+    let instant = |unix_ns: u64| i64::try_from(unix_ns).unwrap_or(i64::MAX);
+    Interval {
+        from_ns: instant(attack.began.unix_ns),
+        to_ns: instant(attack.ended.unix_ns),
+        remote: vec![source],
+        local: vec![IpNet::from(attack.victim)],
+        remote_ports,
+        local_ports,
+        protocol: Some(protocol(attack.transport, attack.victim)),
+        class: attack.class.name().to_owned(),
+        name: Some(attack.name.clone()),
+    }
+}
+
+const fn protocol(transport: Transport, victim: IpAddr) -> u8 {
+    match transport {
+        Transport::Tcp => ::model::record::TCP,
+        Transport::Udp => ::model::record::UDP,
+        Transport::Icmp if victim.is_ipv4() => ::model::record::ICMP,
+        Transport::Icmp => ::model::record::ICMP_V6,
+    }
+}
+
+/// A duration with a sign, in ns.
+fn offset(text: &str) -> Result<i64, String> {
+    let (sign, length) = match text.strip_prefix('-') {
+        Some(length) => (-1, length),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let wrong = || format!("`{text}` is no duration such as 500ms or -2s");
+    let length: humantime::Duration = length.parse().map_err(|_| wrong())?;
+    i64::try_from(length.as_nanos()).map(|ns| sign * ns).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_offset_has_a_sign() {
+        assert_eq!(offset("500ms"), Ok(500_000_000));
+        assert_eq!(offset("+1s"), Ok(1_000_000_000));
+        assert_eq!(offset("-1m 2s"), Ok(-62_000_000_000));
+        assert!(offset("1").is_err() && offset("--1s").is_err() && offset("").is_err());
     }
 }
