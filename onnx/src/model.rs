@@ -83,6 +83,17 @@ impl OnnxModel {
         self.kind
     }
 
+    /// Whether scores are isolation scores or probabilities, in [0, 1] by themselves. Trees that
+    /// vote without a link function may still give others.
+    #[must_use]
+    pub fn is_bounded(&self) -> bool {
+        match (self.kind, &self.engine) {
+            (OnnxKind::IsolationForest | OnnxKind::TreeClassifier, _) => true,
+            (OnnxKind::Network, Engine::Network(network)) => network.ends_in_probability(),
+            _ => false,
+        }
+    }
+
     /// The features' names in the order of a row, where the file holds them; else empty.
     #[must_use]
     pub fn feature_names(&self) -> &[String] {
@@ -202,7 +213,7 @@ impl OnnxModel {
                 ));
             }
             Engine::Network(network) => {
-                steps.push(format!("network: {}", network.ops().join(", ")))
+                steps.push(format!("network: {}", network.ops().join(", ")));
             }
         }
         steps.push(format!("score from output `{}`", self.output));

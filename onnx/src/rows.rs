@@ -102,6 +102,7 @@ impl Steps {
 }
 
 impl Step {
+    #[expect(clippy::float_cmp, reason = "ONNX's Imputer compares exactly")]
     fn apply(&self, rows: &mut [f32], width: usize) {
         match self {
             Self::Add(c) => zip(rows, width, c, |x, c| x + c),

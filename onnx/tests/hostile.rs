@@ -5,7 +5,9 @@ mod support;
 use std::time::{Duration, Instant};
 
 use onnx::OnnxModel;
+use prost::Message;
 use support::{Random, models};
+use tract_onnx::pb::ModelProto;
 
 /// Mutants of each fixture.
 const MUTANTS: usize = 120;
@@ -77,6 +79,80 @@ fn no_mutant_of_a_model_is_fatal() {
     println!("{all} mutants, {read} of them models");
     assert!(read > all / 20, "mutants must reach the code behind the parser");
     assert!(read < all, "some mutants must be refused");
+}
+
+/// A list or number of a decoded model with one entry changed: still protobuf, and often still
+/// a graph.
+fn mutate_inside(random: &mut Random, file: &[u8]) -> Vec<u8> {
+    let mut model = ModelProto::decode(file).expect("a fixture is a model");
+    let graph = model.graph.as_mut().expect("a fixture has a graph");
+    let odd_ints = [0, 1, -1, 2, 7, 4_096, i64::MAX, i64::MIN, 1 << 32];
+    let odd_floats = [0.0, -0.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, 1e-45, -3.0];
+    let int = odd_ints[random.below(odd_ints.len())];
+    let float = odd_floats[random.below(odd_floats.len())];
+    let node = random.below(graph.node.len());
+    match random.below(8) {
+        0 if !graph.initializer.is_empty() => {
+            let at = random.below(graph.initializer.len());
+            let tensor = &mut graph.initializer[at];
+            if let Some(last) = tensor.raw_data.last_chunk_mut::<4>() {
+                *last = float.to_le_bytes();
+            }
+        }
+        1 if !graph.initializer.is_empty() => {
+            let at = random.below(graph.initializer.len());
+            if let Some(dim) = graph.initializer[at].dims.first_mut() {
+                *dim = int;
+            }
+        }
+        2 => {
+            // Another input: cycles, wrong shapes, trees into networks.
+            let from = random.below(graph.node.len());
+            let name = graph.node[from].output[0].clone();
+            let inputs = &mut graph.node[node].input;
+            if !inputs.is_empty() {
+                let at = random.below(inputs.len());
+                inputs[at] = name;
+            }
+        }
+        3 => {
+            let ops = ["Add", "MatMul", "Relu", "Concat", "Pow", "Neg", "Reshape", "Gather", "Sum"];
+            graph.node[node].op_type = ops[random.below(ops.len())].into();
+        }
+        _ => {
+            // Trees hold nearly all their attributes in one node: look for one that has some.
+            let with = graph.node.iter().position(|node| node.attribute.len() > 8);
+            let attributes = &mut graph.node[with.unwrap_or(node)].attribute;
+            if !attributes.is_empty() {
+                let at = random.below(attributes.len());
+                let attribute = &mut attributes[at];
+                attribute.i = int;
+                attribute.f = float;
+                let (ints, floats) = (attribute.ints.len(), attribute.floats.len());
+                if ints > 0 {
+                    attribute.ints[random.below(ints)] = int;
+                }
+                if floats > 0 {
+                    attribute.floats[random.below(floats)] = float;
+                }
+            }
+        }
+    }
+    model.encode_to_vec()
+}
+
+#[test]
+fn no_odd_number_in_a_model_is_fatal() {
+    let mut random = Random(2_026);
+    let (mut all, mut read) = (0, 0);
+    for (name, file) in &models() {
+        for _ in 0..MUTANTS / 2 {
+            all += 1;
+            read += usize::from(survives(name, &mutate_inside(&mut random, file)));
+        }
+    }
+    println!("{all} mutants, {read} of them models");
+    assert!(read > all / 5 && read < all, "{read} of {all}");
 }
 
 #[test]

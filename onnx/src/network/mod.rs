@@ -81,8 +81,18 @@ impl Network {
     }
 
     pub(crate) fn ends_in_softmax(&self) -> bool {
-        let last = self.ops.iter().rfind(|op| !matches!(&***op, "ZipMap" | "Identity" | "Cast"));
-        last.is_some_and(|op| op == "Softmax")
+        self.last_op() == Some("Softmax")
+    }
+
+    /// Whether its outputs are in [0, 1].
+    pub(crate) fn ends_in_probability(&self) -> bool {
+        matches!(self.last_op(), Some("Sigmoid" | "Softmax"))
+    }
+
+    /// The last operator that computes.
+    fn last_op(&self) -> Option<&str> {
+        let ops = self.ops.iter().map(String::as_str);
+        ops.rev().find(|op| !matches!(*op, "ZipMap" | "Identity" | "Cast"))
     }
 
     /// Runs rows of `width` values into `outputs`, `n_outputs` for each. NaN where the network

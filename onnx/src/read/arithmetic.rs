@@ -96,6 +96,7 @@ pub(super) fn scores(op: Operator<'_>, value: &Value) -> Result<Scores, OnnxErro
 }
 
 /// The function that an operator of two inputs computes of two numbers.
+#[expect(clippy::float_cmp, reason = "ONNX's Equal compares exactly")]
 fn of_two(op: &str) -> Option<fn(f32, f32) -> f32> {
     Some(match op {
         "Add" => |a, b| a + b,

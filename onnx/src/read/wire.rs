@@ -126,11 +126,9 @@ fn weigh_field(
 
 fn field(message: Message, tag: u32) -> Field {
     use Message::{Attribute, Graph, Model, Node, Other, Tensor};
-    let other = Field::Message(Other, size_of::<pb::TypeProto>());
     match (message, tag) {
         (Model, 7) => Field::Message(Graph, size_of::<pb::GraphProto>()),
         (Model, 8) => Field::Message(Other, size_of::<pb::OperatorSetIdProto>()),
-        (Model, 14) => Field::Message(Other, size_of::<pb::StringStringEntryProto>()),
         (Model, 20) => Field::Refused("training graphs", "export it for inference"),
         (Model, 25) => Field::Refused("local functions", FUNCTIONS),
         (Graph, 1) => Field::Message(Node, size_of::<pb::NodeProto>()),
@@ -142,8 +140,10 @@ fn field(message: Message, tag: u32) -> Field {
         (Attribute, 6 | 11) => Field::Refused("subgraphs", SUBGRAPHS),
         // Packed integers of one byte each become eight.
         (Attribute, 8) | (Tensor, 1 | 5 | 7 | 11) => Field::Run(size_of::<i64>()),
-        (Attribute, 14 | 15) => other,
-        (Tensor, 3 | 13) => Field::Message(Other, size_of::<pb::StringStringEntryProto>()),
+        (Attribute, 14 | 15) => Field::Message(Other, size_of::<pb::TypeProto>()),
+        (Model, 14) | (Tensor, 3 | 13) => {
+            Field::Message(Other, size_of::<pb::StringStringEntryProto>())
+        }
         // A field of another message may be text or a message again; text that happens to
         // look like one cannot be told apart, so both are weighed by their size alone.
         (Other, _) => Field::Run(OTHER_FACTOR),

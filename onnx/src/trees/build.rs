@@ -177,7 +177,10 @@ mod tests {
         Trees::default().push(&tree(nodes), 1, "trees").unwrap_err().to_string()
     }
 
+    type Holds = fn(&f32, &f32) -> bool;
+
     #[test]
+    #[expect(clippy::float_cmp, reason = "exact comparisons are what is tested")]
     fn every_test_decides_as_its_comparison_does() {
         let values = [
             f32::NEG_INFINITY,
@@ -194,7 +197,6 @@ mod tests {
             f32::INFINITY,
             f32::NAN,
         ];
-        type Holds = fn(&f32, &f32) -> bool;
         let tests: [(Test, Holds); 6] = [
             (Test::AtMost, |v, t| v <= t),
             (Test::Below, |v, t| v < t),

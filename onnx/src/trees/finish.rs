@@ -49,6 +49,7 @@ pub(crate) fn logistic(value: f64) -> f64 {
 
 /// √2 · erf⁻¹(2x − 1) by Winitzki's approximation with onnxruntime's constants
 /// (`ml_common.h`): the exact inverse would differ from it in the third digit.
+#[expect(clippy::approx_constant, reason = "onnxruntime's, not π")]
 fn probit(value: f64) -> f64 {
     let x = 2.0 * value - 1.0;
     let sign = if x < 0.0 { -1.0 } else { 1.0 };

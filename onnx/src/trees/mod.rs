@@ -25,6 +25,7 @@ struct Node {
 }
 
 impl Node {
+    #[expect(clippy::float_cmp, reason = "ONNX's BRANCH_EQ compares exactly")]
     fn passes(&self, value: f32) -> bool {
         let test = if self.equals { value == self.threshold } else { value <= self.threshold };
         test || (self.takes_nan && value.is_nan())
