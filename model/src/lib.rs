@@ -7,27 +7,32 @@
 //!
 //! ```text
 //! Window ─► Context::observe ─► FlowRecord, PeerRecord ─► features ─► DetectorModel
-//!                                                                      │ score_rows
+//!                                                                      │ Inputs: the features
+//!                                                                      │   its Scorer reads
+//!                                                                      │ score_rows, novelties
 //!                                                                      │ p_value
-//!                                                                      ▼ explain (alerts only)
+//!                                                                      ▼
+//!                                          assess: flows and peer together, per peer ─► reasons
 //! ```
 //!
 //! # What it never does
 //!
 //! No sockets, no threads but those that grow trees, no clock (times come in with the windows,
 //! and a model's creation time from its maker) and no randomness but from a seed. Files: only
-//! [`ModelFile::save`] and [`ModelFile::load`].
+//! [`ModelFile::save`], [`ModelFile::load`] and [`file::write_atomically`].
 //!
 //! # In what order
 //!
 //! 1. [`Context::observe`] each [`Window`], in order; the records' features are rows of `f32`.
-//! 2. Train: [`IsolationForest::params`], then [`DetectorModel::fit`] once over flows and once
-//!    over peers, each with rows held out for [`Calibration`]; then [`ModelFile::new`] and
-//!    [`ModelFile::save`].
+//! 2. Train: [`IsolationForest::params`], then [`DetectorModel::fit`] over rows in memory; or, of
+//!    any [`Scorer`] and over rows that stream by, [`ProfileBuilder`], [`DetectorModel::assemble`],
+//!    [`Uncalibrated::take`] the held-out rows, [`Uncalibrated::calibrate`]. Once for flows and
+//!    once for peers; then [`ModelFile::new`] and [`ModelFile::save`].
 //! 3. Score: [`ModelFile::load`], [`ModelFile::check_schemas`] once; per window
-//!    [`DetectorModel::score_rows`], [`DetectorModel::p_value`] per score, and
-//!    [`DetectorModel::explain`] for what becomes an alert. Before deciding at an error rate,
-//!    ask [`Calibration::supports`] whether the model can claim it.
+//!    [`assess::assess`], which scores its rows, combines them by peer, and gives reasons for what
+//!    becomes an alert. Before deciding at an error rate, ask [`Calibration::supports`] whether
+//!    the model can claim it.
+//! 4. Exchange: [`OnnxScorer::from_bytes`] in, [`DetectorModel::to_onnx`] out.
 
 #![deny(unsafe_code)]
 

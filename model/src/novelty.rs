@@ -12,6 +12,16 @@ use crate::profile::FeatureRange;
 /// A feature counts at most this much, so that one alone cannot carry a row far.
 const FEATURE_LIMIT: f64 = 4.0;
 
+/// A row's novelty lies above the calibration's by as much as it exceeds the calibration's
+/// highest, or this where that is less: `N / (1 + N)` of `N` = 1.6.
+///
+/// Where every held-out row lies within the training ranges their highest novelty is 0, and one
+/// feature a little beyond its range would stand as far above it as an attack does. From here a
+/// feature that counts its limit of 4 stands at (4 - 1.6) / (1 + 4) = 0.48 of the way to 1, so
+/// that one alone is reported and not acted on (`policy.margin` is one half). Measured on captures
+/// of other networks: `docs/detection.md`.
+pub(crate) const LEAST_HIGHEST: f32 = 1.6 / 2.6;
+
 /// Added to each feature's width: a tenth of a ratio, or of a doubling on a logarithmic scale.
 /// What was constant in training has no width of its own.
 const WIDTH_FLOOR: f64 = 0.1;

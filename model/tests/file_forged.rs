@@ -209,5 +209,5 @@ fn a_forged_file_is_refused_or_works_and_never_takes_much_memory() {
     check(&support::forests(), 3_000, 1);
     let [flow, peer] =
         ["torch_autoencoder.onnx", "lgbm_regressor.onnx"].map(|name| exchange::packed(name, 50));
-    check(&ModelFile::new(flow, peer, support::CREATED).unwrap(), 1_000, 2);
+    check(&ModelFile::new(flow, peer, support::CREATED).unwrap(), 500, 2);
 }

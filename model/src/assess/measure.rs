@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::{Subject, simes};
 use crate::calibration::Calibration;
 use crate::detector::DetectorModel;
+use crate::novelty::LEAST_HIGHEST;
 
 /// Rows under one detector, with their scores and novelties.
 #[derive(Debug)]
@@ -52,7 +53,8 @@ impl<'a> Rated<'a> {
         let by_novelty = (true, self.detector.novelty_calibration(), &self.novelties);
         [by_score, by_novelty].map(|(novel, calibration, scores)| {
             let (row, score, p_value) = combine(calibration, scores, rows.clone())?;
-            let excess = excess(score, calibration.max());
+            let least = if novel { LEAST_HIGHEST } else { 0.0 };
+            let excess = excess(score, calibration.max().max(least));
             Some(Measure { subject, novel, row, score, p_value, excess })
         })
     }
@@ -78,4 +80,19 @@ fn combine(
 /// How far a score lies above the highest calibration score, as a share of the way to 1.
 fn excess(score: f32, highest: f32) -> f64 {
     (f64::from(score) - f64::from(highest)) / (1.0 - f64::from(highest)).max(f64::EPSILON)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::novelty::novelty;
+    use crate::profile::FeatureRange;
+
+    #[test]
+    fn one_feature_alone_however_far_does_not_stand_half_way_to_one() {
+        let range = FeatureRange { min: 0.0, p01: 0.0, median: 0.0, p99: 0.0, max: 0.0 };
+        let of = |row: &[f32]| excess(novelty(&vec![range; row.len()], row), LEAST_HIGHEST);
+        assert!((0.4..0.5).contains(&of(&[1e9])), "{}", of(&[1e9]));
+        assert!(of(&[1e9, 1e9]) > 0.5, "{}", of(&[1e9, 1e9]));
+    }
 }

@@ -80,8 +80,8 @@ fn decode_scorer(
     let scale = onnx.scale(MANIFEST)?;
     let scorer = OnnxScorer::with_scale(&archive.part(names.onnx)?, scale)
         .map_err(|error| ModelFormatError::malformed(names.onnx, error.to_string()))?;
-    if scorer.is_bounded() != (scale == Scale::AsIs) {
-        let what = "only raw scores that are not in [0, 1] by themselves have a scale";
+    if scale == Scale::AsIs && !scorer.is_bounded() {
+        let what = "its raw scores are not in [0, 1] by themselves, and it has no scale";
         return Err(ModelFormatError::malformed(names.onnx, what));
     }
     Ok((names.onnx, Scorer::Onnx(scorer)))

@@ -131,8 +131,11 @@ impl Manifest {
         if has_control(&serde_json::from_slice(json).map_err(malformed)?) {
             return Err(ModelFormatError::malformed(part, "a text has control characters"));
         }
-        let manifest: Self = serde_json::from_slice(json).map_err(malformed)?;
+        let mut manifest: Self = serde_json::from_slice(json).map_err(malformed)?;
         check_created(&manifest.created)?;
+        for detector in [&mut manifest.flow, &mut manifest.peer] {
+            detector.onnx.iter_mut().for_each(OnnxManifest::round);
+        }
         Ok(manifest)
     }
 }
@@ -207,6 +210,15 @@ impl DetectorManifest {
 }
 
 impl OnnxManifest {
+    /// To the nearest f32, which is what was written: a number that is read from JSON may be off
+    /// by the last digit of an f64.
+    #[expect(clippy::cast_possible_truncation, reason = "it was written from an f32")]
+    fn round(&mut self) {
+        for number in [&mut self.center, &mut self.unit] {
+            *number = number.map(|exact| f64::from(exact as f32));
+        }
+    }
+
     pub(super) fn scale(&self, part: &str) -> Result<Scale, ModelFormatError> {
         #[expect(clippy::cast_possible_truncation, reason = "it was written from an f32")]
         let given = (self.center.map(|x| x as f32), self.unit.map(|x| x as f32));

@@ -105,7 +105,9 @@ impl Scorer {
     /// Finds the scale from the raw scores of held-out benign rows, and brings them into [0, 1].
     pub(crate) fn settle(&mut self, raw: &mut [f32]) {
         let Self::Onnx(scorer) = self else { return };
-        if !scorer.is_bounded() && !raw.is_empty() {
+        // Trees that vote without a link function call themselves a classifier and give margins.
+        let within = raw.iter().all(|score| (0.0..=1.0).contains(score));
+        if !(scorer.is_bounded() && within || raw.is_empty()) {
             scorer.set_scale(Scale::of(raw.to_vec()));
         }
         for score in raw {

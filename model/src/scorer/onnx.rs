@@ -62,7 +62,7 @@ impl OnnxScorer {
 
     /// Whether raw scores are in [0, 1] by themselves.
     pub(crate) fn is_bounded(&self) -> bool {
-        matches!(self.model.kind(), OnnxKind::IsolationForest | OnnxKind::TreeClassifier)
+        self.model.is_bounded()
     }
 
     pub(super) fn set_scale(&mut self, scale: Scale) {
