@@ -12,6 +12,10 @@ use crate::workspace::Workspace;
 /// there is none, and what needs it is then shown as skipped.
 const VARIABLE: &str = "WEIR_BENCH_PYTHON";
 
+/// What replay is compared with. Not among the environment's requirements: its compiled part is
+/// not to be had for every machine, and nothing else needs it.
+const NFSTREAM: &str = "nfstream==6.6.0";
+
 /// Builds the benches in release and replaces this process by them.
 pub(crate) fn run(workspace: &Workspace, passed_on: &[String]) -> Result<ExitCode, Failure> {
     let python = interpreter(workspace);
@@ -29,7 +33,12 @@ fn interpreter(workspace: &Workspace) -> Option<PathBuf> {
     let prepared = Environment::ensure(workspace)
         .and_then(|environment| environment.install_weir(workspace).map(|()| environment));
     match prepared {
-        Ok(environment) => Some(environment.interpreter()),
+        Ok(environment) => {
+            if !environment.install(workspace, NFSTREAM).unwrap_or(false) {
+                println!("skipped: comparison with {NFSTREAM}: it could not be installed");
+            }
+            Some(environment.interpreter())
+        }
         Err(failure) => {
             println!("skipped: comparison with scikit-learn: {failure}");
             None

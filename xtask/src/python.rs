@@ -70,6 +70,14 @@ impl Environment {
         )
     }
 
+    /// Installs what one comparison needs and nothing else does; whether that worked.
+    pub(crate) fn install(&self, workspace: &Workspace, package: &str) -> Result<bool, Failure> {
+        let mut command = self.command(workspace);
+        command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+        command.args(["--constraint", CONSTRAINTS, package]);
+        Ok(invoke::visibly(&mut command)?.success())
+    }
+
     /// Its interpreter in the checkout, with its programs and cargo's in `PATH`.
     fn command(&self, workspace: &Workspace) -> Command {
         let mut command = workspace.command(&self.interpreter().to_string_lossy());
