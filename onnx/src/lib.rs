@@ -1,7 +1,7 @@
 //! ONNX in and out, on plain slices: tree ensembles, scalers and dense networks.
 //!
 //! [`OnnxModel::from_bytes`] reads and validates a model, [`OnnxModel::score_rows`] scores rows
-//! with it, [`OnnxModel::contributions`] says which features made a score; [`write`] makes files
+//! with it, [`OnnxModel::contributions`] says which features made a score; [`mod@write`] makes files
 //! that onnxruntime and this crate score alike.
 //!
 //! Trees, scalers and what stands around them run natively; dense networks run in tract. This

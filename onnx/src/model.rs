@@ -102,7 +102,8 @@ impl OnnxModel {
 
     /// Scores rows that lie side by side, on the calling thread; higher is more anomalous.
     /// [`OnnxKind`] says what the numbers mean. Any row has a finite score, which does not
-    /// depend on the rows beside it.
+    /// depend on the rows beside it; only a network that sums over columns by itself, or ends in a
+    /// softmax of several classes, may give another last digit in another place of the slice.
     ///
     /// # Panics
     ///
