@@ -45,11 +45,17 @@ fn traffic() -> Scenario {
 fn weir(lab: &Lab, words: &[&str]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
     command.args(words).stdin(Stdio::null()).stdout(Stdio::piped()).env_remove("WEIR_LOG");
-    lab.enter(lab.host(), move || command.spawn()).expect("the host's namespace").expect("it starts")
+    lab.enter(lab.host(), move || command.spawn())
+        .expect("the host's namespace")
+        .expect("it starts")
 }
 
 /// A capture that has said what it watches: every hook is in.
-fn capturing(lab: &Lab, out: &Path, words: &[&str]) -> Option<(Child, BufReader<std::process::ChildStdout>)> {
+fn capturing(
+    lab: &Lab,
+    out: &Path,
+    words: &[&str],
+) -> Option<(Child, BufReader<std::process::ChildStdout>)> {
     let out = out.to_str().expect("a text");
     let mut child = weir(lab, &[&["capture", "--interface", LINK, "--out", out], words].concat());
     let mut lines = BufReader::new(child.stdout.take().expect("its output"));
@@ -81,7 +87,8 @@ fn window_sums(root: &Path, columns: &[&str]) -> Vec<u64> {
         let block = block.expect("a whole file");
         for (sum, name) in sums.iter_mut().zip(columns) {
             let column = block.batch.column_by_name(name).expect("a column");
-            let column = arrow_array::cast::AsArray::as_primitive::<arrow_array::types::UInt64Type>(column);
+            let column =
+                arrow_array::cast::AsArray::as_primitive::<arrow_array::types::UInt64Type>(column);
             *sum += column.values().iter().sum::<u64>();
         }
     }
@@ -113,7 +120,8 @@ fn a_capture_holds_what_the_interface_counted_and_the_labs_truth_labels_it() {
     let out = folder.path().join("data");
     let count = || interface_frames(&lab, lab.host(), LINK);
     let before = count();
-    let Some((child, lines)) = capturing(&lab, &out, &["--window", "200ms", "--rotate-every", "2s"])
+    let Some((child, lines)) =
+        capturing(&lab, &out, &["--window", "200ms", "--rotate-every", "2s"])
     else {
         return;
     };
@@ -165,9 +173,12 @@ fn a_capture_holds_what_the_interface_counted_and_the_labs_truth_labels_it() {
     assert_eq!(summary["unmatched"], serde_json::json!([]), "{summary}");
     let rows = |table: &str, class: &str| {
         let of = |one: &&Value| one["table"] == table && one["class"] == class;
-        summary["rows"].as_array().expect("a list").iter().find(of).map_or(0, |one| {
-            one["rows"].as_u64().expect("a number")
-        })
+        summary["rows"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .find(of)
+            .map_or(0, |one| one["rows"].as_u64().expect("a number"))
     };
     // 500 a second for 3 s; a scan's answers are of the same flows.
     assert!(rows("flow", "syn_scan") > 1_000, "{summary}");
@@ -186,7 +197,10 @@ fn a_killed_capture_leaves_whole_files_that_the_next_one_adds_to() {
     let benign = lab.start_benign(&scenario).expect("clients");
     let Some((mut child, _lines)) = capturing(&lab, &out, &words) else { return };
     let finished = || {
-        Dataset::open(&[&out]).ok().map(|dataset| dataset.rows(TableKind::Window)).unwrap_or_default()
+        Dataset::open(&[&out])
+            .ok()
+            .map(|dataset| dataset.rows(TableKind::Window))
+            .unwrap_or_default()
     };
     wait_for("finished files", PATIENCE, || (finished() >= 20).then_some(()));
     child.kill().expect("kill -9");

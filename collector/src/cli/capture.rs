@@ -225,9 +225,9 @@ fn size(text: &str) -> Result<u64, String> {
         _ => return Err(format!("`{text}` is no size such as 256MiB")),
     };
     let number: Option<u64> = number.parse().ok();
-    number.and_then(|number| number.checked_mul(unit)).ok_or_else(|| {
-        format!("`{text}` is no size such as 256MiB, or too large")
-    })
+    number
+        .and_then(|number| number.checked_mul(unit))
+        .ok_or_else(|| format!("`{text}` is no size such as 256MiB, or too large"))
 }
 
 #[cfg(test)]

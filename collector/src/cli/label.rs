@@ -1,6 +1,7 @@
 //! `weir label`: ground truth joined to captured feature tables.
 
 use std::{
+    fmt::Write as _,
     net::IpAddr,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -122,8 +123,9 @@ impl Summary {
         }
         let mut text = format!("labelled {} files\n{}", self.files, table(&lines));
         if !self.unmatched.is_empty() {
-            text += &format!(
-                "matched no row: {}; check their times (--offset) and addresses\n",
+            let _ = writeln!(
+                text,
+                "matched no row: {}; check their times (--offset) and addresses",
                 self.unmatched.join(", ")
             );
         }
@@ -133,9 +135,8 @@ impl Summary {
 
 fn read_truth(path: &Path) -> anyhow::Result<Truth> {
     if path.extension().is_some_and(|end| end == "json") {
-        let truth = GroundTruth::read(path).with_context(|| {
-            format!("`{}` is no ground truth of the lab", path.display())
-        })?;
+        let truth = GroundTruth::read(path)
+            .with_context(|| format!("`{}` is no ground truth of the lab", path.display()))?;
         return Ok(of_lab(&truth));
     }
     Ok(Truth::read(path)?)
@@ -220,5 +221,50 @@ mod tests {
         assert_eq!(offset("+1s"), Ok(1_000_000_000));
         assert_eq!(offset("-1m 2s"), Ok(-62_000_000_000));
         assert!(offset("1").is_err() && offset("--1s").is_err() && offset("").is_err());
+    }
+
+    const TRUTH: &str = r#"{
+        "scenario": "s", "seed": 1, "host": ["192.0.2.1"], "clients": ["192.0.2.10"],
+        "attacks": [
+            {
+                "name": "flood", "class": "spoofed_syn_flood",
+                "sources": {
+                    "kind": "spoofed", "network": "203.0.113.0", "prefix": 25,
+                    "attacker": "198.51.100.10"
+                },
+                "victim": "192.0.2.1", "transport": "tcp", "ports": [80, 80],
+                "initiated_by_the_victim": false, "vlan": null,
+                "began": { "boot_ns": 1, "unix_ns": 1000 },
+                "ended": { "boot_ns": 2, "unix_ns": 2000 },
+                "sent": { "frames": 1, "refused_frames": 0, "connections": 0, "bytes": 0 }
+            },
+            {
+                "name": "leak", "class": "exfiltration",
+                "sources": { "kind": "real", "address": "2001:db8::10" },
+                "victim": "2001:db8::1", "transport": "icmp", "ports": [443, 443],
+                "initiated_by_the_victim": true, "vlan": null,
+                "began": { "boot_ns": 1, "unix_ns": 3000 },
+                "ended": { "boot_ns": 2, "unix_ns": 4000 },
+                "sent": { "frames": 1, "refused_frames": 0, "connections": 0, "bytes": 0 }
+            }
+        ]
+    }"#;
+
+    #[test]
+    fn the_labs_truth_stands_exactly_then_by_source_then_the_clients() {
+        let truth = of_lab(&serde_json::from_str(TRUTH).expect("a ground truth"));
+        let [flood, leak, flood_at_all, leak_at_all, clients] = &truth.intervals[..] else {
+            panic!("two attacks, twice, and the clients: {truth:?}");
+        };
+        assert_eq!(flood.remote, ["203.0.113.0/25".parse::<IpNet>().expect("a prefix")]);
+        assert_eq!((flood.from_ns, flood.to_ns, flood.protocol), (1_000, 2_000, Some(6)));
+        assert_eq!((&flood.local_ports, &flood.remote_ports), (&(80..=80), &(0..=u16::MAX)));
+        assert_eq!((&leak.local_ports, &leak.remote_ports), (&(0..=u16::MAX), &(443..=443)));
+        assert_eq!(leak.protocol, Some(58), "ICMPv6");
+        assert_eq!(flood_at_all.remote, flood.remote);
+        assert!(flood_at_all.local.is_empty() && flood_at_all.protocol.is_none());
+        assert_eq!(leak_at_all.title(), "leak");
+        assert_eq!((clients.class.as_str(), clients.from_ns), (BENIGN, i64::MIN));
+        assert_eq!(truth.rest, Rest::Unlabelled);
     }
 }
