@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Evaluation, Observations,
     calibration::Verdict,
+    detection::Rule,
     drift::Reading,
     text::{count, percent, rate_text},
     time::TimeSpan,
@@ -75,6 +76,13 @@ pub enum Caveat {
     MixedPeers {
         /// How many.
         peers: u64,
+        /// Their false alarms at the first operating point of the detector's own, or else at the
+        /// first.
+        false_alarms: u64,
+        /// Of how many there.
+        of: u64,
+        /// Which point that is.
+        rule: Option<Rule>,
     },
     /// Training rows were seen at the same time as evaluated ones.
     TrainingOverlap {
@@ -152,17 +160,32 @@ impl Caveat {
                  do not depend on it.",
                 percent(*share)
             ),
-            Self::MixedPeers { peers } => format!(
-                "{peers} {} both benign and attack rows; per peer and per window they count as \
-                 attackers, by their attack rows alone.",
-                if *peers == 1 { "peer has" } else { "peers have" }
-            ),
+            Self::MixedPeers { peers, false_alarms, of, rule } => {
+                let theirs = rule.filter(|_| *of > 0).map_or_else(String::new, |rule| {
+                    format!(
+                        " {} of the {} false alarms at {} are theirs: mostly what they did just \
+                         before or after the labelled time.",
+                        count(*false_alarms),
+                        count(*of),
+                        rule.short()
+                    )
+                });
+                format!(
+                    "{peers} {} both benign and attack rows; per peer and per window they count \
+                     as attackers.{theirs}",
+                    if *peers == 1 { "peer has" } else { "peers have" }
+                )
+            }
             Self::TrainingOverlap { trained, same_source } => format!(
                 "The detector was trained on rows seen from {} to {}, which overlaps with the \
-                 evaluated ones{}: what it has seen before, it knows. Evaluate on later data.",
+                 evaluated ones. {} what it has seen before, it knows: evaluate on later data.",
                 crate::time::clock_text(trained.from),
                 crate::time::clock_text(trained.to),
-                if *same_source { " of the same source" } else { "" }
+                if *same_source {
+                    "They are of the same source;"
+                } else {
+                    "If they are the same traffic:"
+                }
             ),
             Self::BrokenClaims { alphas } => format!(
                 "P-values are smaller than they should be at {}: benign rows raise more alarms \
@@ -262,7 +285,15 @@ fn of_peers(evaluation: &Evaluation, observations: &Observations) -> Vec<Caveat>
         caveats.push(Caveat::FewBenignPeers { peers: purely_benign });
     }
     if mixed > 0 {
-        caveats.push(Caveat::MixedPeers { peers: mixed });
+        let points = &evaluation.operating_points;
+        let own = points.iter().find(|at| matches!(at.rule, Rule::PValue { .. }));
+        let point = own.or_else(|| points.first());
+        caveats.push(Caveat::MixedPeers {
+            peers: mixed,
+            false_alarms: point.map_or(0, |at| at.false_positives_of_attackers),
+            of: point.map_or(0, |at| at.false_positives.count),
+            rule: point.map(|at| at.rule),
+        });
     }
     caveats
 }

@@ -107,9 +107,8 @@ impl Report {
             .map(|delay| format!(", the middle one after {}", delay_text(delay)))
             .unwrap_or_default();
         format!(
-            "At {} false alarm in {} benign {} it catches {} of the attack {} ({} of {}) and \
+            "At one false alarm in {} benign {} it catches {} of the attack {} ({} of {}) and \
              finds {} of {} {}{delay}.",
-            if rate > 0.0 { "one" } else { "no" },
             rate_text(rate).trim_start_matches("1 in "),
             self.rows(),
             percent(at.true_positives.share),

@@ -280,7 +280,7 @@ pub(super) fn operating_points(report: &Report, evaluation: &Evaluation) -> Mark
                 td.n { (percent(at.true_positives.low)) " – " (percent(at.true_positives.high)) }
                 td.n { (at.attacks_found.count) " of " (at.attacks_found.of) }
                 td.n { (at.median_delay_s.map_or_else(dash, delay_text)) }
-                td.n { (count(at.false_positives.count)) " of " (count(at.false_positives.of)) br; small { (rate_text(at.false_positives.share)) } }
+                td.n { (count(at.false_positives.count)) " of " (count(at.false_positives.of)) br; small { (rate_text(at.false_positives.share)) @if at.false_positives_of_attackers > 0 { br; (count(at.false_positives_of_attackers)) " of attackers" } } }
                 td.n { (at.false_alarms_per_hour.map_or_else(dash, number)) }
                 td.n { (count(at.benign_peers_alarmed.count)) " of " (count(at.benign_peers_alarmed.of)) }
             } } }

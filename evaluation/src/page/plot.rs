@@ -317,8 +317,9 @@ pub(super) fn timeline(timeline: &Timeline, course: Course, alarm: Option<f64>) 
         let style = TextStyle::from(("sans-serif", 16).into_font()).color(&ink);
         if timeline.spans.len() <= NUMBERED {
             chart.draw_series(timeline.spans.iter().enumerate().map(|(index, span)| {
-                let middle = f64::midpoint(span.first as f64, span.last as f64);
-                Text::new(count(index as u64 + 1), (middle, high), style.clone())
+                // At its start, for long attacks have others in their middle.
+                let start = span.first as f64 - 0.3;
+                Text::new(count(index as u64 + 1), (start, high), style.clone())
             }))?;
         }
         for (side, role, size) in [(0, Role::Benign, 2), (1, Role::Attack, 3)] {
