@@ -22,7 +22,7 @@ use support::{interface_frames, lab_or_skip, scenario, wait_for};
 /// The interface that is watched.
 const LINK: &str = "eth0";
 /// The longest that something is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn traffic() -> Scenario {
     scenario(
@@ -131,11 +131,11 @@ fn a_capture_holds_what_the_interface_counted_and_the_labs_truth_labels_it() {
     let attack = attack.wait().expect("an attack's truth");
     benign.finish().expect("clients");
     // Until the last answers have passed.
-    let mut last = count();
+    let mut earlier = count();
     let at_rest = wait_for("rest", PATIENCE, || {
         std::thread::sleep(Duration::from_millis(500));
         let now = count();
-        (std::mem::replace(&mut last, now) == now).then_some(now)
+        (std::mem::replace(&mut earlier, now) == now).then_some(now)
     });
     let told = finish(child, lines);
     let after = count();
