@@ -81,6 +81,7 @@ impl EvalArgs {
         } else if !self.train.is_empty() {
             count_training(&self.train, level, &mut candidates)?;
         }
+        tell_apart(&mut candidates);
         let report = self.evaluate(&dataset, level, by, &selection, candidates)?;
         if let Some(path) = &self.html {
             write_atomically(path, report.to_html().as_bytes())
@@ -153,6 +154,18 @@ impl EvalArgs {
     }
 }
 
+/// Gives candidates of one name the names of their files.
+fn tell_apart(candidates: &mut [Candidate]) {
+    let names: Vec<String> = candidates.iter().map(|one| one.name.clone()).collect();
+    for candidate in candidates {
+        let same = names.iter().filter(|name| **name == candidate.name).count();
+        let file = candidate.facts.iter().find(|fact| fact.name == "file");
+        if let (2.., Some(file)) = (same, file) {
+            candidate.name = file.value.clone();
+        }
+    }
+}
+
 /// Counts benign rows into the bins of each detector's table.
 fn count_drift(candidate: &mut Candidate, level: Level, side: Side, rows: &Rows) {
     let benign = |label: &Label| match side {
@@ -163,12 +176,7 @@ fn count_drift(candidate: &mut Candidate, level: Level, side: Side, rows: &Rows)
     for counter in &mut candidate.drift {
         let is_own = counter.table == own;
         let values = if is_own { &rows.rows } else { &rows.flow_rows };
-        let count = if is_own {
-            rows.len()
-        } else {
-            rows.flows_of.iter().map(|of| of.end).max().unwrap_or(0)
-        };
-        let width = values.len().checked_div(count).unwrap_or(0);
+        let width = counter.width;
         for (index, label) in rows.labels.iter().enumerate() {
             if !benign(label) {
                 continue;

@@ -8,6 +8,8 @@ use evaluation::{FeatureDrift, bin_of};
 pub(super) struct DriftCounter {
     /// `flow` or `peer`.
     pub(super) table: &'static str,
+    /// Values of a whole row.
+    pub(super) width: usize,
     features: Vec<FeatureCounts>,
 }
 
@@ -45,7 +47,7 @@ impl DriftCounter {
                 train: None,
             })
             .collect();
-        Self { table, features }
+        Self { table, width: inputs.width(), features }
     }
 
     /// Counts one whole row.

@@ -5,11 +5,14 @@ use std::{
     io::{self, BufWriter, Write},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::Context as _;
-use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
+use arrow_array::{
+    Array as _, ArrayRef, RecordBatch, cast::AsArray as _, types::TimestampNanosecondType,
+};
+use arrow_schema::{Schema, SchemaRef};
 use clap::ValueEnum;
 use parquet::{
     arrow::ArrowWriter,
@@ -115,8 +118,12 @@ impl Sink {
 
     pub(super) fn write(&mut self, batch: &RecordBatch) -> anyhow::Result<()> {
         match &mut self.writer {
-            Writer::Csv(writer) => writer.write(batch).context("cannot write the scores"),
-            Writer::Jsonl(writer) => writer.write(batch).context("cannot write the scores"),
+            Writer::Csv(writer) => {
+                writer.write(&with_offset(batch)?).context("cannot write the scores")
+            }
+            Writer::Jsonl(writer) => {
+                writer.write(&with_offset(batch)?).context("cannot write the scores")
+            }
             Writer::Parquet(writer) => writer.write(batch).context("cannot write the scores"),
         }
     }
@@ -144,6 +151,24 @@ impl Sink {
         }
         Ok(())
     }
+}
+
+/// The same with times whose zone is an offset: names of zones, even `UTC`, are data that the
+/// writers of text do not have.
+fn with_offset(batch: &RecordBatch) -> anyhow::Result<RecordBatch> {
+    let (mut fields, mut columns) = (Vec::new(), Vec::new());
+    for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+        let times = column.as_primitive_opt::<TimestampNanosecondType>();
+        let Some(times) = times else {
+            fields.push(Arc::clone(field));
+            columns.push(ArrayRef::clone(column));
+            continue;
+        };
+        let times = times.clone().with_timezone("+00:00");
+        fields.push(Arc::new(field.as_ref().clone().with_data_type(times.data_type().clone())));
+        columns.push(Arc::new(times));
+    }
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
 }
 
 /// A file in the same folder, to be renamed.
