@@ -99,10 +99,10 @@ impl Contamination {
             sample.extend(&score(scorer, kept.inputs));
             Ok(())
         })?;
-        let mut scores = sample.into_rows();
-        scores.sort_unstable_by(f32::total_cmp);
-        let left_out = self.share_of(scores.len());
-        let above = scores.get(scores.len().saturating_sub(left_out + 1)).copied();
+        let mut ascending = sample.into_rows();
+        ascending.sort_unstable_by(f32::total_cmp);
+        let left_out = self.share_of(ascending.len());
+        let above = ascending.get(ascending.len().saturating_sub(left_out + 1)).copied();
         Ok(Trim::Rows { scorer: Box::new(scorer.clone()), above: above.unwrap_or(f32::MAX) })
     }
 
@@ -134,7 +134,7 @@ impl Contamination {
         let mut budget = self.share_of(rows);
         let mut left_out = HashSet::new();
         for (_, count, peer) in means {
-            // The most anomalous that still fits: one peer with half of all rows is not trimmed.
+            // Not those after one that does not fit: it would stay, and they be taken for it.
             if count <= budget {
                 budget -= count;
                 left_out.insert(peer);
@@ -185,7 +185,7 @@ impl Trim {
 }
 
 fn score(scorer: &Scorer, inputs: &[f32]) -> Vec<f32> {
-    let mut scores = vec![0.0; inputs.len() / scorer.n_features()];
-    scorer.score_rows(inputs, &mut scores);
-    scores
+    let mut found = vec![0.0; inputs.len() / scorer.n_features()];
+    scorer.score_rows(inputs, &mut found);
+    found
 }

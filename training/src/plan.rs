@@ -29,6 +29,7 @@ pub struct Plan {
 
 /// A kind of detector with its parameters.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "there are two of them in a run")]
 #[non_exhaustive]
 pub enum Method {
     /// An isolation forest, standard or extended. Keeps trees × sample rows in memory.

@@ -129,7 +129,7 @@ impl TimeRange {
         Self {
             from_ns: survey.first_ns,
             to_ns: survey.end_ns,
-            boundary_ns: boundaries.boundary_ns,
+            boundary_ns: boundaries.boundary,
             windows: survey.windows,
             from: text(survey.first_ns),
             to: text(survey.end_ns),
@@ -149,6 +149,19 @@ impl SupportedRates {
 }
 
 impl Trimmed {
+    /// How much was trimmed, in words.
+    fn amount(&self) -> String {
+        let Self { training_rows, held_out_rows, by, rounds, .. } = self;
+        if *training_rows == 0 && by == TrimBy::Peers.name() {
+            return "no training rows: the most anomalous peer alone has more of them than that \
+                    share; allow a larger one, or trim by rows"
+                .to_owned();
+        }
+        format!(
+            "{training_rows} training and {held_out_rows} held-out rows, by {by}, {rounds} rounds"
+        )
+    }
+
     /// What trimming costs, in words.
     #[must_use]
     pub fn consequence(&self) -> String {
@@ -237,6 +250,7 @@ impl fmt::Display for Report {
         }
         writeln!(f, "  supports  {}", self.supported())?;
         if let Some(trimmed) = &self.trimmed {
+            writeln!(f, "  trimmed   {}", trimmed.amount())?;
             writeln!(f, "  caution   {}", trimmed.consequence())?;
         }
         write!(f, "  memory    {:.1} MB of rows and scores", self.memory_bytes as f64 / 1e6)

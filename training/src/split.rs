@@ -38,13 +38,13 @@ pub enum Part {
     HeldOut,
 }
 
-/// The split of one stream.
+/// The split of one stream; all in ns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Boundaries {
-    warm_until_ns: i64,
+    warm_until: i64,
     /// The last start that trains, but for the gap.
-    pub(crate) boundary_ns: i64,
-    gap_ns: i64,
+    pub(crate) boundary: i64,
+    gap: i64,
 }
 
 impl TimeSplit {
@@ -61,13 +61,13 @@ impl TimeSplit {
     #[expect(clippy::cast_possible_truncation, reason = "a share of what fits")]
     pub(crate) fn boundaries(&self, first_ns: i64, last_ns: i64, window_ns: i64) -> Boundaries {
         let windows = |count: u32| window_ns.saturating_mul(i64::from(count));
-        let warm_until_ns = first_ns.saturating_add(windows(self.warm_up_windows));
-        let from = warm_until_ns.min(last_ns);
+        let warm_until = first_ns.saturating_add(windows(self.warm_up_windows));
+        let from = warm_until.min(last_ns);
         let length = (i128::from(last_ns) - i128::from(from)) as f64 * self.share;
         Boundaries {
-            warm_until_ns,
-            boundary_ns: from.saturating_add(length as i64),
-            gap_ns: windows(self.gap_windows),
+            warm_until,
+            boundary: from.saturating_add(length as i64),
+            gap: windows(self.gap_windows),
         }
     }
 }
@@ -75,11 +75,11 @@ impl TimeSplit {
 impl Boundaries {
     /// What the window that starts at `start_ns` is for.
     pub(crate) fn part(&self, start_ns: i64) -> Part {
-        if start_ns < self.warm_until_ns {
+        if start_ns < self.warm_until {
             Part::WarmUp
-        } else if start_ns <= self.boundary_ns.saturating_sub(self.gap_ns) {
+        } else if start_ns <= self.boundary.saturating_sub(self.gap) {
             Part::Train
-        } else if start_ns <= self.boundary_ns.saturating_add(self.gap_ns) {
+        } else if start_ns <= self.boundary.saturating_add(self.gap) {
             Part::Gap
         } else {
             Part::HeldOut

@@ -184,7 +184,7 @@ impl Step<'_> {
     /// Where the last part of the training time begins.
     #[expect(clippy::cast_possible_truncation, reason = "a share of what fits")]
     fn stop_from_ns(&self) -> i64 {
-        let (first, last) = (self.survey.first_ns, self.sieve.boundaries.boundary_ns);
+        let (first, last) = (self.survey.first_ns, self.sieve.boundaries.boundary);
         let length = (i128::from(last) - i128::from(first)) as f64 * (1.0 - STOPPING_SHARE);
         // One later, so that a single window is there to learn from.
         first.saturating_add(length as i64).saturating_add(1)

@@ -67,7 +67,7 @@ fn auroc(scores: &[f32], labels: &[bool]) -> f64 {
     order.sort_unstable_by(|a, b| scores[*a].total_cmp(&scores[*b]));
     let (mut before, mut sum) = (0.0, 0.0);
     for equal in order.chunk_by(|a, b| scores[*a].to_bits() == scores[*b].to_bits()) {
-        let rank = before + (equal.len() as f64 + 1.0) / 2.0;
+        let rank = before + f64::midpoint(equal.len() as f64, 1.0);
         sum += rank * equal.iter().filter(|row| labels[**row]).count() as f64;
         before += equal.len() as f64;
     }
@@ -83,6 +83,7 @@ fn moments(values: &[f64]) -> (f64, f64) {
 }
 
 /// Rows, labels and width of an `ADBench` file: a zip with the arrays `X` and `y`.
+#[expect(clippy::cast_possible_truncation, reason = "f32 is what a forest takes")]
 fn read(path: &Path) -> (Vec<f32>, Vec<bool>, usize) {
     let file = std::fs::File::open(path).expect("an npz");
     let mut archive = zip::ZipArchive::new(file).expect("a zip");
@@ -101,7 +102,7 @@ fn read(path: &Path) -> (Vec<f32>, Vec<bool>, usize) {
     (narrow, labels.into_iter().map(|label| label > 0.5).collect(), width)
 }
 
-/// The values of an array of NumPy's format 1.0, whatever numbers they are, and whether they lie
+/// The values of an array of `NumPy`'s format 1.0, whatever numbers they are, and whether they lie
 /// column by column.
 fn values(npy: &[u8]) -> (Vec<f64>, bool) {
     assert_eq!(&npy[..8], b"\x93NUMPY\x01\x00", "NumPy's format 1.0");

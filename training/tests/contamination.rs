@@ -55,6 +55,16 @@ fn what_was_trimmed_and_what_that_costs_is_told_in_report_and_model() {
 }
 
 #[test]
+fn a_peer_with_more_rows_than_the_share_is_not_trimmed_and_the_report_says_so() {
+    // One of eleven peers has 9 % of the rows.
+    let attack = Some(Attack { peers: 1, from: 0, labelled: false });
+    let stream = Stream { peers: 10, attack, ..Stream::default() };
+    let report = train(&stream, &schema(), &plan(Some(Contamination::new(0.02)))).unwrap().report;
+    assert_eq!(report.trimmed.as_ref().unwrap().training_rows, 0);
+    assert!(report.to_string().contains("allow a larger one"), "{report}");
+}
+
+#[test]
 fn a_fraction_out_of_bounds_and_rows_without_peers_are_refused() {
     let refused = |contamination| {
         train(&contaminated(1), &schema(), &plan(Some(contamination))).unwrap_err().to_string()

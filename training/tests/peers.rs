@@ -14,6 +14,7 @@ struct Fixture {
 
 const WIDTH: usize = 4;
 
+#[expect(clippy::cast_possible_truncation, reason = "they were f32 when they were written")]
 fn fixture() -> Fixture {
     let json: Value = serde_json::from_str(include_str!("fixtures/pyod.json")).expect("JSON");
     let numbers = |name: &str| -> Vec<f64> {

@@ -154,11 +154,8 @@ impl TrainArgs {
             flow: flow_told,
             peer: peer_told,
         };
-        let text = if self.json {
-            serde_json::to_string_pretty(&told)? + "\n"
-        } else {
-            told.text()
-        };
+        let text =
+            if self.json { serde_json::to_string_pretty(&told)? + "\n" } else { told.text() };
         super::emit(&text)?;
         Ok(ExitCode::SUCCESS)
     }

@@ -72,7 +72,7 @@ impl Batch {
 
 impl Network {
     /// Layers of these widths, the last one linear; weights are normal with a variance of
-    /// 1 / inputs (LeCun 1998) for tanh, 2 / inputs (He 2015) for relu; biases are 0.
+    /// 1 / inputs (`LeCun` 1998) for tanh, 2 / inputs (He 2015) for relu; biases are 0.
     pub(super) fn new(widths: &[usize], activation: Activation, draws: &mut Draws) -> Self {
         let mut network = Self { shapes: Vec::new(), weights: Vec::new() };
         let last = widths.len() - 2;
@@ -220,6 +220,7 @@ mod tests {
 
     #[test]
     fn the_gradient_is_what_finite_differences_find() {
+        const STEP: f64 = 1e-6;
         for activation in [Activation::Tanh, Activation::Relu] {
             let mut draws = Draws::new(11, 0);
             let mut network = Network::new(&[4, 3, 2, 3, 4], activation, &mut draws);
@@ -227,7 +228,6 @@ mod tests {
             let mut batch = Batch::default();
             batch.take(&rows, 4);
             let gradient = network.gradient(&mut batch).to_vec();
-            const STEP: f64 = 1e-6;
             for (at, slope) in gradient.iter().enumerate() {
                 let weight = network.weights[at];
                 let mut error = |weight: f64| {

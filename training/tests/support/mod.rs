@@ -122,6 +122,7 @@ fn malicious(draws: &mut Draws) -> [f32; 5] {
     [rate, -1.5 + 0.6 * draws.normal(), 0.9 + 0.3 * draws.unit(), 0.5, 2.0].map(narrow)
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "rounding to the feature's own type")]
 fn narrow(value: f64) -> f32 {
     value as f32
 }

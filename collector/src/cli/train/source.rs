@@ -18,7 +18,11 @@ pub(in crate::cli) struct TableRows<'a> {
 }
 
 impl<'a> TableRows<'a> {
-    pub(in crate::cli) fn new(dataset: &'a Dataset, table: TableKind, selection: &'a Selection) -> Self {
+    pub(in crate::cli) fn new(
+        dataset: &'a Dataset,
+        table: TableKind,
+        selection: &'a Selection,
+    ) -> Self {
         let bar = if std::io::stderr().is_terminal() {
             ProgressBar::new(dataset.rows(table))
         } else {
