@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use linfa::DatasetBase;
 use linfa::traits::Fit;
 use ndarray::{ArrayBase, Data, Ix2};
@@ -12,6 +14,10 @@ use super::random::TreeRng;
 use super::standard::StandardForest;
 use super::tree::Trees;
 use crate::sample::Reservoir;
+
+/// Values of all trees' samples up to which they are drawn once and kept, 64 MB; more are drawn
+/// again when the trees are grown a second time.
+const KEPT_VALUES: usize = 1 << 24;
 
 /// Values checked between two looks at the result.
 const CHUNK: usize = 4_096;
@@ -34,7 +40,17 @@ impl IsolationForestValidParams {
             sum.extend(rows);
             sum.finish()
         };
-        Ok(self.grow(origin, |tree| draw(rows, &origin, tree), spread))
+        let draw = |tree| draw(rows, &origin, tree);
+        let values = self.n_trees * origin.max_samples * n_features;
+        let kept = (values <= KEPT_VALUES).then(|| self.per_tree(draw));
+        let sample = |tree: usize| match &kept {
+            Some(kept) => (Cow::Borrowed(kept[tree].0.as_slice()), kept[tree].1.clone()),
+            None => {
+                let (values, rng) = draw(tree);
+                (Cow::Owned(values), rng)
+            }
+        };
+        Ok(self.grow(origin, sample, spread))
     }
 
     /// Refuses numbers of features that a forest cannot have, or not with this extension level.
