@@ -56,7 +56,7 @@ impl ReplayArgs {
             None => None,
         };
         let events = config.events.path.as_deref().map(JsonLines::open).transpose()?;
-        Run { bar: Bar::start(&replay), stage, writer, events, json: self.json }.to_end(replay)
+        Run { bar: Bar::start(&replay), stage, writer, events, json: self.json }.all(replay)
     }
 }
 
@@ -72,7 +72,7 @@ struct Run {
 impl Run {
     /// Replays to the end, or to what ends it before; the summary is of what was replayed, and
     /// what was written before is whole, in either case.
-    fn to_end(mut self, replay: Replay) -> anyhow::Result<ExitCode> {
+    fn all(mut self, replay: Replay) -> anyhow::Result<ExitCode> {
         let began = Instant::now();
         let mut summary = Summary::default();
         let mut replay = ThreadedReplay::start(replay).context("cannot start a thread")?;

@@ -83,7 +83,7 @@ fn windows_that_end_at_rest_are_the_same_live_and_replayed() {
     let mut times = compare::Times::default();
     let mut features = Features::default();
     for (live, replayed) in live.iter_mut().zip(&replayed) {
-        capture.on_the_replay_s_interface(live);
+        watched::renumber(live);
         assert!(live.imbalance() == 0 && !live.is_lossy() && live.flows.len() > 500);
         none_of(&compare::flows(&live.flows, &replayed.flows, timeless));
         none_of(&compare::peers(&live.peers, &replayed.peers));
@@ -118,7 +118,7 @@ fn summed_over_its_windows_each_flow_counts_the_same_live_and_replayed() {
     let mut live = std::mem::take(&mut *drained.lock().expect("no panic while adding"));
     let ended_ns = live.last().expect("windows").end_ns;
     for window in &mut live {
-        capture.on_the_replay_s_interface(window);
+        watched::renumber(window);
     }
 
     let ends = (begun_ns..ended_ns).step_by(1_000_000_000).chain([ended_ns]);

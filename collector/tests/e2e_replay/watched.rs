@@ -159,14 +159,14 @@ impl Captured {
     pub(crate) const fn unix_ns(&self, boot_ns: u64) -> u64 {
         boot_ns + self.unix_less_boot_ns
     }
+}
 
-    /// Renumbers the interface: a capture counts its own from 1.
-    pub(crate) fn on_the_replay_s_interface(&self, window: &mut Window) {
-        for (key, _) in &mut window.flows {
-            key.ifindex = 1;
-        }
-        window.flows.sort_unstable_by_key(|(key, _)| *key);
+/// Renumbers the interface of a live window: a capture counts its own from 1.
+pub(crate) fn renumber(window: &mut Window) {
+    for (key, _) in &mut window.flows {
+        key.ifindex = 1;
     }
+    window.flows.sort_unstable_by_key(|(key, _)| *key);
 }
 
 /// Removes the lab, which a test that fails leaves to the next one.

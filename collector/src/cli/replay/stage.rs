@@ -9,19 +9,25 @@ use crate::{
 /// What is done with each window.
 pub(super) enum Stage {
     /// It is joined with the past, for its features.
-    Observe { context: Context, observed: Observed },
+    Observe(Box<Past>),
     /// It is also scored and decided on.
     Score(Box<Rehearsal>),
+}
+
+/// The past, and the records of the last window.
+#[derive(Default)]
+pub(super) struct Past {
+    context: Context,
+    observed: Observed,
 }
 
 impl Stage {
     /// Scores where the configuration, or a flag, names a model.
     pub(super) fn open(config: &Config) -> anyhow::Result<Self> {
-        let context = Context::default();
         Ok(match &config.model {
-            None => Self::Observe { context, observed: Observed::default() },
+            None => Self::Observe(Box::default()),
             Some(path) => {
-                let detector = Detector::new(super::super::load_model(path)?, context);
+                let detector = Detector::new(super::super::load_model(path)?, Context::default());
                 let policy = Policy::new(config.policy.clone(), []);
                 Self::Score(Box::new(Rehearsal::new(detector, policy)))
             }
@@ -39,8 +45,8 @@ impl Stage {
         tell: impl FnMut(Event) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         match self {
-            Self::Observe { context, observed } => {
-                context.observe_into(window, observed);
+            Self::Observe(past) => {
+                past.context.observe_into(window, &mut past.observed);
                 Ok(())
             }
             Self::Score(rehearsal) => rehearsal.take(window, tell),
@@ -50,7 +56,7 @@ impl Stage {
     /// The records of the last window.
     pub(super) const fn observed(&self) -> &Observed {
         match self {
-            Self::Observe { observed, .. } => observed,
+            Self::Observe(past) => &past.observed,
             Self::Score(rehearsal) => rehearsal.observed(),
         }
     }
