@@ -2,7 +2,8 @@
 //!
 //! What is here: the [`section`]s of the table, each of which makes [`measurement`]s; what takes
 //! turns and what is said of the samples ([`statistics`]); the table and its JSON form
-//! ([`report`]); synthetic [`rows`] and [`traffic`]; and [`scikit_learn`], the other contestant.
+//! ([`report`]); synthetic [`rows`] and [`traffic`]; and [`scikit_learn`] and [`nfstream`], the
+//! other contestants.
 //!
 //! What is never here: a claim beyond "on this machine, in this run". Where two things are
 //! compared they take turns in one run and the ratio is taken round by round, because a machine
@@ -17,6 +18,7 @@ pub mod crowd;
 pub mod design;
 pub mod machine;
 pub mod measurement;
+pub mod nfstream;
 pub mod report;
 pub mod rows;
 pub mod scikit_learn;

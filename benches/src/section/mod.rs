@@ -84,7 +84,7 @@ pub const SECTIONS: [Section; 9] = [
     },
     Section {
         name: "replay",
-        about: "packets per second from a capture to windows",
+        about: "packets per second from a capture to feature rows, beside nfstream",
         measure: replay::measure,
     },
     Section {
