@@ -8,3 +8,4 @@ mod judging;
 mod left_behind;
 mod lifecycle;
 mod support;
+mod train;
