@@ -45,7 +45,7 @@ pub(crate) struct ReadModel {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Engine {
-    Trees(Ensemble),
+    Trees(Box<Ensemble>),
     Network(Network),
 }
 
@@ -142,12 +142,12 @@ fn trees(
         let hits = scores.hits.or_else(|| forest::hits(&scores.ensemble));
         scores.ensemble.settle(hits.as_deref());
         let steps = (*scores.steps).clone();
-        return Ok((OnnxKind::IsolationForest, steps, Engine::Trees(scores.ensemble)));
+        return Ok((OnnxKind::IsolationForest, steps, Engine::Trees(Box::new(scores.ensemble))));
     }
     scores.ensemble.settle(scores.hits.as_deref());
     let kind =
         if scores.is_classifier { OnnxKind::TreeClassifier } else { OnnxKind::TreeRegressor };
-    Ok((kind, (*scores.steps).clone(), Engine::Trees(scores.ensemble)))
+    Ok((kind, (*scores.steps).clone(), Engine::Trees(Box::new(scores.ensemble))))
 }
 
 fn network<'a>(

@@ -1,6 +1,7 @@
 //! Trees with their leaf values, from rows to scores.
 
 use super::finish::{Post, Tail};
+use super::shallow::Shallow;
 use super::{Trees, is_leaf};
 
 /// ONNX's `aggregate_function`.
@@ -58,7 +59,12 @@ pub(crate) struct Ensemble {
     /// Of the score's target, per node: a leaf's value, a split's expected value. Filled by
     /// [`settle`](Self::settle).
     pub(super) expected: Vec<f32>,
+    /// Each tree filled up, where it can be. Filled by [`settle`](Self::settle).
+    shallow: Vec<Option<Shallow>>,
 }
+
+/// Slots of trees that are filled up: 50 MB.
+const MAX_SLOTS: usize = 4 << 20;
 
 /// Rows that pass through all trees before the next ones do: their values stay in the cache.
 pub(crate) const BLOCK: usize = 256;
@@ -76,6 +82,7 @@ impl Ensemble {
             column: 0,
             tail: Vec::new(),
             expected: Vec::new(),
+            shallow: Vec::new(),
         }
     }
 
@@ -110,6 +117,13 @@ impl Ensemble {
             }
         }
         self.expected = expected.into_iter().map(narrow).collect();
+        let mut slots = 0;
+        let mut filled = |tree| {
+            let shallow = (slots < MAX_SLOTS).then(|| Shallow::of(&self.trees, tree)).flatten();
+            slots += shallow.as_ref().map_or(0, Shallow::n_slots);
+            shallow
+        };
+        self.shallow = (0..self.trees.n_trees()).map(&mut filled).collect();
     }
 
     /// Scores at most [`BLOCK`] rows of `n_features` values.
@@ -118,7 +132,8 @@ impl Ensemble {
         if self.width == 1 {
             let mut sums = [self.aggregate.neutral(); BLOCK];
             for tree in 0..self.trees.n_trees() {
-                self.trees.leaves(tree, rows, n_features, plain, |row, node| {
+                let shallow = self.shallow[tree].as_ref();
+                self.trees.leaves(tree, rows, n_features, shallow, plain, |row, node| {
                     sums[row] = self.aggregate.join(sums[row], f64::from(self.expected[node]));
                 });
             }
@@ -129,7 +144,8 @@ impl Ensemble {
         }
         let mut sums = vec![self.aggregate.neutral(); scores.len() * self.width];
         for tree in 0..self.trees.n_trees() {
-            self.trees.leaves(tree, rows, n_features, plain, |row, node| {
+            let shallow = self.shallow[tree].as_ref();
+            self.trees.leaves(tree, rows, n_features, shallow, plain, |row, node| {
                 let leaf = self.trees.leaf_of[node] as usize * self.width;
                 let values = &self.values[leaf..leaf + self.width];
                 let sums = &mut sums[row * self.width..][..self.width];

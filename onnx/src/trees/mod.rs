@@ -4,6 +4,7 @@ mod build;
 mod credit;
 mod ensemble;
 mod finish;
+mod shallow;
 mod walk;
 
 pub(crate) use build::{PlainNode, PlainTree, Test};

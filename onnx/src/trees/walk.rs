@@ -1,5 +1,6 @@
 //! Rows through trees: tree by tree over a block of rows, several rows at once.
 
+use super::shallow::Shallow;
 use super::{Node, Trees};
 
 /// Rows that walk a tree side by side: their loads overlap, which hides most of the time that
@@ -33,6 +34,7 @@ impl Trees {
         tree: usize,
         rows: &[f32],
         width: usize,
+        shallow: Option<&Shallow>,
         plain: bool,
         mut arrive: impl FnMut(usize, usize),
     ) {
@@ -48,7 +50,11 @@ impl Trees {
         let rest = blocks.remainder();
         let mut first = 0;
         for block in blocks {
-            for (lane, node) in lanes(&self.nodes, root, depth, block, width).iter().enumerate() {
+            let arrived = match shallow {
+                Some(shallow) => shallow.lanes::<LANES>(block, width),
+                None => lanes(&self.nodes, root, depth, block, width),
+            };
+            for (lane, node) in arrived.iter().enumerate() {
                 arrive(first + lane, *node as usize);
             }
             first += LANES;
