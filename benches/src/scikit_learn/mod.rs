@@ -1,4 +1,5 @@
-//! scikit-learn in a process of its own, which takes its turns when it is told to.
+//! scikit-learn in a process of its own, which takes its turns when it is told to; and weir's
+//! Python package beside it in the same interpreter.
 
 use std::{
     env,
@@ -13,13 +14,32 @@ use anyhow::{Context as _, bail};
 
 use crate::rows::Rows;
 
-/// Names the Python interpreter that can import scikit-learn; `cargo xtask bench` sets it.
+/// Names the Python interpreter that can import scikit-learn, and weir's package;
+/// `cargo xtask bench` sets it.
 pub const PYTHON: &str = "WEIR_BENCH_PYTHON";
 
 const WORKER: &str = include_str!("worker.py");
 
 /// Variables by which the libraries below scikit-learn are held to one thread.
 const ONE_THREAD: [&str; 3] = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"];
+
+/// Whose forest is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Package {
+    /// scikit-learn's.
+    ScikitLearn,
+    /// That of weir's own package, with scikit-learn's interface.
+    Weir,
+}
+
+impl Package {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::ScikitLearn => "scikit-learn",
+            Self::Weir => "weir",
+        }
+    }
+}
 
 /// A running interpreter; dropping it ends the process.
 #[derive(Debug)]
@@ -53,7 +73,16 @@ impl ScikitLearn {
     /// # Errors
     /// It cannot be imported.
     pub fn version(&mut self) -> anyhow::Result<String> {
-        self.ask(&["version"])
+        self.version_of(Package::ScikitLearn)?.context("scikit-learn cannot be imported")
+    }
+
+    /// A package's version; none where it cannot be imported, and why is on standard error.
+    ///
+    /// # Errors
+    /// The process ended.
+    pub fn version_of(&mut self, package: Package) -> anyhow::Result<Option<String>> {
+        let version: String = self.ask(&["version", package.name()])?;
+        Ok((version != "none").then_some(version))
     }
 
     /// Has it read rows from a file that [`Rows::write`] wrote.
@@ -75,6 +104,7 @@ impl ScikitLearn {
     /// The process ended.
     pub fn fit(
         &mut self,
+        package: Package,
         rows: usize,
         trees: usize,
         max_samples: usize,
@@ -82,23 +112,23 @@ impl ScikitLearn {
     ) -> anyhow::Result<f64> {
         let numbers = [rows.to_string(), trees.to_string(), max_samples.to_string()];
         let [rows, trees, max_samples] = &numbers;
-        self.ask(&["fit", rows, trees, max_samples, &seed.to_string()])
+        self.ask(&["fit", package.name(), rows, trees, max_samples, &seed.to_string()])
     }
 
     /// Scores the first rows in one call; seconds.
     ///
     /// # Errors
     /// The process ended.
-    pub fn score(&mut self, rows: usize) -> anyhow::Result<f64> {
-        self.ask(&["score", &rows.to_string()])
+    pub fn score(&mut self, package: Package, rows: usize) -> anyhow::Result<f64> {
+        self.ask(&["score", package.name(), &rows.to_string()])
     }
 
     /// Scores the first rows in one call each; seconds.
     ///
     /// # Errors
     /// The process ended.
-    pub fn score_each(&mut self, rows: usize) -> anyhow::Result<f64> {
-        self.ask(&["score_each", &rows.to_string()])
+    pub fn score_each(&mut self, package: Package, rows: usize) -> anyhow::Result<f64> {
+        self.ask(&["score_each", package.name(), &rows.to_string()])
     }
 
     fn ask<T: FromStr<Err: Display>>(&mut self, words: &[&str]) -> anyhow::Result<T> {

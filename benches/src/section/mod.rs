@@ -4,6 +4,7 @@ mod drain;
 mod guard;
 pub mod memory;
 mod packet;
+mod python;
 mod replay;
 mod scoring;
 mod tables;
@@ -46,7 +47,7 @@ pub struct Section {
 }
 
 /// All of them, in the table's order.
-pub const SECTIONS: [Section; 9] = [
+pub const SECTIONS: [Section; 10] = [
     Section {
         name: "packet",
         about: "accounting one packet in the kernel, known and new flows",
@@ -76,6 +77,11 @@ pub const SECTIONS: [Section; 9] = [
         name: "training",
         about: "growing a forest from 1 M rows, beside scikit-learn",
         measure: training::measure,
+    },
+    Section {
+        name: "python",
+        about: "the forest through the Python package, beside scikit-learn",
+        measure: python::measure,
     },
     Section {
         name: "window",

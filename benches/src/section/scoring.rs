@@ -11,7 +11,7 @@ use crate::{
     cpu,
     measurement::{Measurement, Reach, Unit},
     rows::Rows,
-    scikit_learn::{PYTHON, ScikitLearn},
+    scikit_learn::{PYTHON, Package, ScikitLearn},
     statistics::{Spread, Turns},
 };
 
@@ -80,12 +80,15 @@ pub(super) fn measure(effort: Effort) -> anyhow::Result<Vec<Measurement>> {
     let scikit_learn = RefCell::new(scikit_learn);
     let version = scikit_learn.borrow_mut().version()?;
     scikit_learn.borrow_mut().load(&path, &rows)?;
-    scikit_learn.borrow_mut().fit(TRAINING_ROWS, TREES, MAX_SAMPLES, SEED)?;
+    scikit_learn.borrow_mut().fit(Package::ScikitLearn, TRAINING_ROWS, TREES, MAX_SAMPLES, SEED)?;
     // It takes milliseconds for each call, whatever is in it.
     let their_singles = effort.of(30, 10);
-    let mut their_batch = || Ok(scikit_learn.borrow_mut().score(BATCH)? / BATCH as f64);
-    let mut their_single =
-        || Ok(scikit_learn.borrow_mut().score_each(their_singles)? / their_singles as f64);
+    let mut their_batch =
+        || Ok(scikit_learn.borrow_mut().score(Package::ScikitLearn, BATCH)? / BATCH as f64);
+    let mut their_single = || {
+        Ok(scikit_learn.borrow_mut().score_each(Package::ScikitLearn, their_singles)?
+            / their_singles as f64)
+    };
 
     let turns =
         Turns::take(rounds, &mut [&mut batch, &mut their_batch, &mut single, &mut their_single])?;

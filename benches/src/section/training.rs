@@ -11,7 +11,7 @@ use crate::{
     cpu,
     measurement::{Measurement, Reach, Unit},
     rows::Rows,
-    scikit_learn::{PYTHON, ScikitLearn},
+    scikit_learn::{PYTHON, Package, ScikitLearn},
     statistics::{Spread, Turns, timed},
 };
 
@@ -70,7 +70,10 @@ pub(super) fn measure(effort: Effort) -> anyhow::Result<Vec<Measurement>> {
     let scikit_learn = RefCell::new(scikit_learn);
     let version = scikit_learn.borrow_mut().version()?;
     scikit_learn.borrow_mut().load(&path, &rows)?;
-    let mut theirs = || scikit_learn.borrow_mut().fit(rows.len(), TREES, MAX_SAMPLES, SEED);
+    let mut theirs = || {
+        let mut process = scikit_learn.borrow_mut();
+        process.fit(Package::ScikitLearn, rows.len(), TREES, MAX_SAMPLES, SEED)
+    };
     let rounds = effort.of(5, 2);
     let turns = Turns::take(rounds, &mut [&mut on_one, &mut on_all, &mut theirs])?;
     let beside = format!("scikit-learn {version}, the same rows, n_jobs=1, taking turns");
