@@ -22,6 +22,12 @@ pub(super) struct LabelArgs {
     data: Vec<PathBuf>,
     /// What happened: CSV, TOML, or the lab's `.truth.json`. Of several files, what an earlier one
     /// says goes before what a later one says.
+    ///
+    /// The first line of CSV names its columns, of which only `class` must be there: from, to (RFC
+    /// 3339 or unix seconds), remote, local (addresses or prefixes, apart by spaces),
+    /// `remote_port`, `local_port` (a port or 1-1024), protocol (tcp, udp, icmp, icmpv6 or a
+    /// number), class (`benign`, or an attack's), name. What is empty is open. The first line that
+    /// matches a row labels it. TOML has the same keys, in one `[[interval]]` each.
     #[arg(long, required = true, value_name = "FILE")]
     truth: Vec<PathBuf>,
     /// What the truth's clock lacks to be the data's, such as 500ms or -2s.
