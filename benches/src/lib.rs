@@ -16,6 +16,7 @@ pub mod bpf;
 pub mod cpu;
 pub mod crowd;
 pub mod design;
+pub mod detection;
 pub mod machine;
 pub mod measurement;
 pub mod nfstream;

@@ -239,13 +239,16 @@ impl Policy {
         let (windows, packets) =
             self.history.note(peer.address, self.window, config.of_windows, peer.packets);
         let decisive = peer.excess >= config.decisive_margin;
+        if forged && !peer.verified {
+            self.history.forged(peer.address, now_ns);
+        }
         let refusal = if self.own.contains(&peer.address) {
             Some(Refusal::OwnAddress)
         } else if !is_host(peer.address) {
             Some(Refusal::NoHost)
         } else if config.allow.iter().any(|prefix| prefix.contains(&peer.address)) {
             Some(Refusal::Allowed)
-        } else if forged && !peer.verified {
+        } else if !peer.verified && self.history.is_forged(peer.address, now_ns) {
             Some(Refusal::ForgedSources)
         } else if !peer.verified && config.unverified == Unverified::Refuse {
             Some(Refusal::Unverified)

@@ -9,6 +9,13 @@ const PEERS_LIMIT: usize = 65_536;
 /// sources must not be able to ask for with every packet.
 const FORGOTTEN_AT_ONCE: usize = PEERS_LIMIT / 4;
 
+/// How long an address that was one of many forged ones stays under that suspicion, in ns.
+///
+/// Linux repeats its answer to a forged SYN for 63 s (`tcp_synack_retries` = 5: 1 + 2 + … + 32 s)
+/// after the flood is over, to fewer addresses at a time than a flood is known by; and the owner
+/// of a forged address then answers each with an RST.
+const FORGED_FOR_NS: u64 = 120_000_000_000;
+
 /// The recent windows of one peer.
 #[derive(Clone, Copy, Debug, Default)]
 struct Past {
@@ -22,6 +29,8 @@ struct Past {
     blocks: u32,
     /// Boot-clock ns at which its latest block ends.
     blocked_until_ns: u64,
+    /// Boot-clock ns until which it counts as forged while it is unverified.
+    forged_until_ns: u64,
 }
 
 /// The recent windows of every peer that was anomalous lately.
@@ -50,6 +59,18 @@ impl History {
     /// Whether a block of this peer still stands.
     pub(super) fn is_blocked(&self, peer: IpAddr, now_ns: u64) -> bool {
         self.peers.get(&peer).is_some_and(|past| past.blocked_until_ns > now_ns)
+    }
+
+    /// Whether this peer was lately one of many unverified sources at once.
+    pub(super) fn is_forged(&self, peer: IpAddr, now_ns: u64) -> bool {
+        self.peers.get(&peer).is_some_and(|past| past.forged_until_ns > now_ns)
+    }
+
+    /// Remembers that it was; of a peer that was never noted there is nothing to remember.
+    pub(super) fn forged(&mut self, peer: IpAddr, now_ns: u64) {
+        if let Some(past) = self.peers.get_mut(&peer) {
+            past.forged_until_ns = now_ns.saturating_add(FORGED_FOR_NS);
+        }
     }
 
     /// How often this peer was blocked before.

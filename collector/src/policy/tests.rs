@@ -117,6 +117,21 @@ fn a_verified_attacker_is_blocked_amid_forged_sources() {
 }
 
 #[test]
+fn a_forged_source_stays_one_while_the_hosts_answers_to_it_are_repeated() {
+    let forged = |last| Evidence { verified: false, ..attacker(last) };
+    let mut policy = policy(|_| ());
+    policy.decide((1..=20).map(forged).collect(), SECOND, false);
+    let straggler = policy.decide(vec![forged(1)], 33 * SECOND, false);
+    assert_eq!(outcomes(&straggler), [Outcome::Refused(Refusal::ForgedSources)]);
+    let stranger = policy.decide(vec![forged(100)], 34 * SECOND, false);
+    assert!(matches!(stranger[0].outcome, Outcome::Block { .. }), "{stranger:?}");
+    let once_verified = policy.decide(vec![attacker(2)], 35 * SECOND, false);
+    assert!(matches!(once_verified[0].outcome, Outcome::Block { .. }), "{once_verified:?}");
+    let much_later = policy.decide(vec![forged(3)], 122 * SECOND, false);
+    assert!(matches!(much_later[0].outcome, Outcome::Block { .. }), "{much_later:?}");
+}
+
+#[test]
 fn an_unverified_source_is_limited_and_a_verified_one_dropped() {
     let unverified = Evidence { verified: false, ..attacker(1) };
     let decisions = policy(|_| ()).decide(vec![unverified, attacker(2)], SECOND, false);

@@ -13,8 +13,9 @@
 //! too. Nothing here reads a clock, draws a random number or depends on the order of a hash: the
 //! same file and options give the same windows.
 //!
-//! What a capture cannot tell: which frames were GRO or GSO super-packets. One that was captured
-//! above the offload counts as one packet of its whole length.
+//! What a capture cannot tell: of how many packets a GRO or GSO super-packet consists. A TCP frame
+//! above the link's largest packet ([`ReplayOptions::mtu`]) is cut into full segments; a UDP one
+//! counts as one packet of its whole length.
 
 mod ahead;
 mod boundaries;
@@ -31,6 +32,7 @@ mod report;
 mod sample;
 mod section;
 mod stream;
+mod super_packet;
 mod table;
 mod tables;
 mod threaded;

@@ -10,7 +10,7 @@ use model::{Span, Window};
 
 use super::{
     CaptureError, CaptureReader, Captures, Frame, HomeNet, ReplayReport, Tables,
-    boundaries::Boundaries, clock::ReplayClock,
+    boundaries::Boundaries, clock::ReplayClock, super_packet,
 };
 
 /// How far before the open window a frame may lie and still be taken for late, in windows, and
@@ -18,19 +18,24 @@ use super::{
 const LATE_WINDOWS: u64 = 10;
 const LATE_AT_LEAST_NS: u64 = 60_000_000_000;
 
+/// Ethernet's usual largest packet, in bytes.
+const MTU: u32 = 1_500;
+
 /// How a capture is replayed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplayOptions {
     boundaries: Boundaries,
     capacity: usize,
     home: HomeNet,
+    mtu: u32,
 }
 
 impl Default for ReplayOptions {
-    /// Windows of one second, 65,536 flows and as many peers, private addresses local.
+    /// Windows of one second, 65,536 flows and as many peers, private addresses local, packets of
+    /// up to 1,500 bytes.
     fn default() -> Self {
         let boundaries = Boundaries::every(Duration::from_secs(1));
-        Self { boundaries, capacity: 65_536, home: HomeNet::default() }
+        Self { boundaries, capacity: 65_536, home: HomeNet::default(), mtu: MTU }
     }
 }
 
@@ -61,6 +66,17 @@ impl ReplayOptions {
         self
     }
 
+    /// The largest IP packet that the captured link carried, in bytes.
+    ///
+    /// A longer TCP frame was put together by the NIC, or was yet to be cut up, and counts as the
+    /// packets that it was on the wire, as it does live. Where frames are to be counted as they
+    /// were captured this is [`u32::MAX`].
+    #[must_use]
+    pub fn mtu(mut self, bytes: u32) -> Self {
+        self.mtu = bytes;
+        self
+    }
+
     /// What is local.
     #[must_use]
     pub fn home(mut self, home: HomeNet) -> Self {
@@ -88,6 +104,7 @@ impl ReplayOptions {
 pub struct Replay {
     captures: Captures,
     home: HomeNet,
+    mtu: u32,
     boundaries: Boundaries,
     clock: ReplayClock,
     tables: Tables,
@@ -122,6 +139,7 @@ impl Replay {
         Self {
             captures: captures.into(),
             home: options.home,
+            mtu: options.mtu,
             open: options.boundaries.around(0),
             boundaries: options.boundaries,
             clock: ReplayClock::new(tolerance_ns),
@@ -152,7 +170,7 @@ impl Replay {
                 self.open = self.boundaries.around(time_ns);
                 self.clock.open_window(self.open.start_ns);
             }
-            count(&mut self.tables, &self.home, &frame, time_ns);
+            count(&mut self.tables, &self.home, &frame, time_ns, self.mtu);
             if closed.is_some() {
                 return Ok(closed);
             }
@@ -199,9 +217,15 @@ fn take(tables: &mut Tables, window: Span) -> Option<Window> {
     (!tables.is_empty()).then(|| tables.take(window.start_ns, window.end_ns))
 }
 
-fn count(tables: &mut Tables, home: &HomeNet, frame: &Frame<'_>, time_ns: u64) {
-    let shape = parse::Frame::of_length(frame.wire_length);
-    let parsed = parse::parse(frame.bytes, &shape);
+fn count(tables: &mut Tables, home: &HomeNet, frame: &Frame<'_>, time_ns: u64, mtu: u32) {
+    let mut shape = parse::Frame::of_length(frame.wire_length);
+    let mut parsed = parse::parse(frame.bytes, &shape);
+    if let Ok(packet) = &parsed
+        && let Some(cut) = super_packet::shape(frame.bytes, frame.wire_length, packet, mtu)
+    {
+        shape = cut;
+        parsed = parse::parse(frame.bytes, &shape);
+    }
     let direction = match &parsed {
         Ok(packet) => home.direction(packet, frame.direction),
         Err(_) => direction_of_rejected(home, frame),

@@ -33,24 +33,24 @@ pub(super) fn shape(bytes: &[u8], length: u32, packet: &Packet, mtu: u32) -> Opt
 
 #[cfg(test)]
 mod tests {
-    use etherparse::PacketBuilder;
-
     use super::*;
 
-    fn tcp(payload: usize) -> Vec<u8> {
-        let builder = PacketBuilder::ethernet2([2; 6], [4; 6])
-            .ipv4([192, 0, 2, 1], [198, 51, 100, 1], 64)
-            .tcp(443, 50_000, 1, 1_000);
-        let mut frame = Vec::new();
-        builder.write(&mut frame, &vec![7; payload]).expect("a frame");
+    /// Ethernet, IPv4 and TCP without options: 54 bytes of headers.
+    fn tcp(payload: u16) -> Vec<u8> {
+        let mut frame = [[2; 6], [4; 6]].concat();
+        frame.extend([0x08, 0x00, 0x45, 0]);
+        frame.extend((40 + payload).to_be_bytes());
+        frame.extend([0, 1, 0, 0, 64, 6, 0, 0, 192, 0, 2, 1, 198, 51, 100, 1]);
+        frame.extend([1, 187, 195, 80, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x10, 4, 0, 0, 0, 0, 0]);
+        frame.resize(frame.len() + usize::from(payload), 7);
         frame
     }
 
     fn packets(frame: &[u8], mtu: u32) -> (u32, u64, u32) {
         let length = u32::try_from(frame.len()).unwrap();
         let whole = parse(frame, &Frame::of_length(length)).unwrap();
-        let cut = shape(frame, length, &whole, mtu)
-            .map_or(whole, |shape| parse(frame, &shape).unwrap());
+        let cut =
+            shape(frame, length, &whole, mtu).map_or(whole, |shape| parse(frame, &shape).unwrap());
         (cut.segments, cut.wire_bytes(), cut.payload)
     }
 

@@ -1,0 +1,96 @@
+//! Learning from the benign captures that are for it.
+
+use std::path::Path;
+
+use collector::source::pcap::HomeNet;
+use linfa::ParamGuard as _;
+use model::{
+    Context, DetectorModel, Feature as _, FlowFeature, IsolationForest, ModelFile, PeerFeature,
+    schema,
+};
+use serde::Serialize;
+
+use super::{
+    corpus::{BenignSource, Corpus, Role},
+    replay::{Roots, home_of, windows},
+};
+
+/// How much was learnt from: training first, calibration second.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Learnt {
+    /// Captures.
+    pub captures: [usize; 2],
+    /// Windows.
+    pub windows: [usize; 2],
+    /// Rows of flows.
+    pub flows: [usize; 2],
+    /// Rows of peers.
+    pub peers: [usize; 2],
+}
+
+/// Rows of training and of calibration, by kind.
+#[derive(Default)]
+struct Rows {
+    flows: [Vec<f32>; 2],
+    peers: [Vec<f32>; 2],
+}
+
+/// Fits and calibrates both detectors, the rotating groups' roles turned `turns` times.
+///
+/// # Errors
+/// A capture cannot be read, or there are too few rows to learn from.
+pub fn learn(
+    corpus: &Corpus,
+    roots: &Roots,
+    turns: usize,
+    mut tell: impl FnMut(&str),
+) -> anyhow::Result<(ModelFile, Learnt)> {
+    let mut rows = Rows::default();
+    let mut learnt = Learnt::default();
+    for source in &corpus.benign {
+        let place = match source.role_after(turns) {
+            Role::Train => 0,
+            Role::Calibrate => 1,
+            Role::Test => continue,
+        };
+        tell(&format!("learning from {}", source.group));
+        for path in roots.captures(source)? {
+            let Some(home) = home_of(source, &path)? else { continue };
+            learnt.captures[place] += 1;
+            rows.gather(&path, &home, source, place, &mut learnt)?;
+        }
+    }
+    let (flow_id, peer_id) = (schema::flow_schema_id(), schema::peer_schema_id());
+    learnt.flows = rows.flows.each_ref().map(|rows| rows.len() / FlowFeature::ALL.len());
+    learnt.peers = rows.peers.each_ref().map(|rows| rows.len() / PeerFeature::ALL.len());
+    let params = IsolationForest::params().check()?;
+    let flow = DetectorModel::fit(flow_id, &rows.flows[0], &rows.flows[1], &params)?;
+    let peer = DetectorModel::fit(peer_id, &rows.peers[0], &rows.peers[1], &params)?;
+    Ok((ModelFile::new(flow, peer, "1970-01-01T00:00:00Z")?, learnt))
+}
+
+impl Rows {
+    /// Adds a capture's rows. Each capture is a network of its own, so it starts with an empty
+    /// past, as scoring does. What is shipped is one day of one network: its last four tenths
+    /// calibrate, a split in time. The others calibrate each other whole.
+    fn gather(
+        &mut self,
+        path: &Path,
+        home: &HomeNet,
+        source: &BenignSource,
+        place: usize,
+        learnt: &mut Learnt,
+    ) -> anyhow::Result<()> {
+        let windows = windows(path, home)?;
+        let boundary = if source.shipped { windows.len() * 6 / 10 } else { windows.len() };
+        let mut context = Context::default();
+        for (number, window) in windows.iter().enumerate() {
+            let place = if number < boundary { place } else { 1 };
+            let observed = context.observe(window);
+            self.flows[place].extend(FlowFeature::rows(&observed.flows));
+            self.peers[place].extend(PeerFeature::rows(&observed.peers));
+            learnt.windows[place] += 1;
+        }
+        Ok(())
+    }
+}
