@@ -14,7 +14,7 @@ use evaluation::{Detector, Evaluation, REPORT_FORMAT, Report};
 
 use super::{
     Layers, emit,
-    reading::{Level, Rows, read},
+    reading::{Level, Piece, read},
     selection::SelectionArgs,
 };
 use candidate::{By, Candidate, fit_all};
@@ -167,7 +167,7 @@ fn tell_apart(candidates: &mut [Candidate]) {
 }
 
 /// Counts benign rows into the bins of each detector's table.
-fn count_drift(candidate: &mut Candidate, level: Level, side: Side, rows: &Rows) {
+fn count_drift(candidate: &mut Candidate, level: Level, side: Side, rows: &Piece) {
     let benign = |label: &Label| match side {
         Side::Test => *label == Label::Benign,
         Side::Train => !label.is_attack(),

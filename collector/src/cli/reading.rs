@@ -29,7 +29,7 @@ pub(super) enum Level {
 
 /// Rows that are scored together; every vector but the feature rows has one entry a row.
 #[derive(Debug, Default)]
-pub(super) struct Rows {
+pub(super) struct Piece {
     /// Start of the window, unix time.
     pub(super) starts_ns: Vec<i64>,
     /// End of the window, exclusive.
@@ -96,7 +96,7 @@ impl Level {
     }
 }
 
-impl Rows {
+impl Piece {
     pub(super) fn len(&self) -> usize {
         self.starts_ns.len()
     }
@@ -145,11 +145,11 @@ pub(super) fn read(
     dataset: &Dataset,
     level: Level,
     selection: &Selection,
-    visit: &mut dyn FnMut(&Rows) -> anyhow::Result<()>,
+    visit: &mut dyn FnMut(&Piece) -> anyhow::Result<()>,
 ) -> anyhow::Result<Read> {
     dataset.require(level.table())?;
     let bar = progress(dataset.rows(level.table()));
-    let mut seen = |rows: &Rows| {
+    let mut seen = |rows: &Piece| {
         visit(rows)?;
         bar.inc(rows.len() as u64);
         Ok(())
@@ -166,12 +166,12 @@ fn table(
     dataset: &Dataset,
     table: TableKind,
     selection: &Selection,
-    visit: &mut dyn FnMut(&Rows) -> anyhow::Result<()>,
+    visit: &mut dyn FnMut(&Piece) -> anyhow::Result<()>,
 ) -> anyhow::Result<Read> {
     let mut blocks = dataset.blocks(table, selection);
     for block in &mut blocks {
         let block = block?;
-        let mut rows = Rows::default();
+        let mut rows = Piece::default();
         rows.extend(&block, 0, block.len());
         visit(&rows)?;
     }

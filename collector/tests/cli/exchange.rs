@@ -7,10 +7,7 @@ use std::{
 
 use model::{Feature as _, FlowFeature, ModelFile, schema};
 
-use crate::support::detector;
-
-#[path = "../../../dataset/tests/support/mod.rs"]
-mod traffic;
+use crate::{support::detector, traffic};
 
 /// A folder with benign tables, a model and room for more.
 struct Desk(tempfile::TempDir);

@@ -16,10 +16,8 @@ use model::{
     SchemaId, Window, schema,
 };
 use serde_json::Value;
-use traffic::{SECOND, UNIX_START};
 
-#[path = "../../../dataset/tests/support/mod.rs"]
-mod traffic;
+use crate::traffic::{self, SECOND, UNIX_START};
 
 const ATTACKER: [u8; 4] = [198, 51, 100, 9];
 /// Windows of the attack.
@@ -39,7 +37,7 @@ impl Desk {
         let folder = tempfile::tempdir().unwrap();
         let benign = traffic::Traffic::windows(3, 80, 60);
         let options = WriterOptions { row_group_rows: 500, ..WriterOptions::default() };
-        traffic::write(&folder.path().join("train"), options.clone(), &benign);
+        traffic::write(&folder.path().join("train"), options, &benign);
         let flows: Vec<f32> =
             benign.iter().flat_map(|one| FlowFeature::rows(&one.observed.flows)).collect();
         let peers: Vec<f32> =

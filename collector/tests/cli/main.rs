@@ -8,4 +8,6 @@ mod judging;
 mod left_behind;
 mod lifecycle;
 mod support;
+#[path = "../../../dataset/tests/support/mod.rs"]
+mod traffic;
 mod train;

@@ -12,7 +12,7 @@ use training::{AutoencoderParams, Ecod, Hbos, Method, Plan, train};
 use super::drift::DriftCounter;
 use crate::{
     cli::{
-        reading::{Level, Rows},
+        reading::{Level, Piece},
         train::source::TableRows,
     },
     learner::WARM_UP,
@@ -121,7 +121,7 @@ impl Candidate {
     }
 
     /// Scores rows and takes down what they were.
-    pub(super) fn take(&mut self, level: Level, by: By, rows: &Rows) -> anyhow::Result<()> {
+    pub(super) fn take(&mut self, level: Level, by: By, rows: &Piece) -> anyhow::Result<()> {
         let (flow, peer) = (self.flow.as_ref(), self.peer.as_ref());
         let own = if level == Level::Flow { flow } else { peer };
         let Some(own) = own else { return Ok(()) };

@@ -11,7 +11,7 @@ use evaluation::text::{number, percent, plain};
 use serde::Serialize;
 
 use crate::cli::{
-    reading::{Level, Rows, read},
+    reading::{Level, Piece, read},
     short_number, table,
 };
 
@@ -44,7 +44,7 @@ pub(super) struct Alert {
 }
 
 impl Wanted {
-    fn admits(&self, rows: &Rows, index: usize) -> bool {
+    fn admits(&self, rows: &Piece, index: usize) -> bool {
         self.peer.is_none_or(|peer| rows.remote[index] == peer)
             && self
                 .at_ns

@@ -23,11 +23,11 @@ pub(super) struct Told {
     of_rows: u64,
     /// Of `mean_amount`.
     unit: String,
-    features: Vec<Feature>,
+    features: Vec<Part>,
 }
 
 #[derive(Clone, Debug, Serialize)]
-struct Feature {
+struct Part {
     feature: String,
     mean_share: f64,
     mean_amount: f64,
@@ -76,7 +76,7 @@ fn one(
         Ok(())
     })?;
     let (rows, unit) = (importance.rows(), importance.unit().to_owned());
-    let feature = |one: FeatureImportance| Feature {
+    let part = |one: FeatureImportance| Part {
         feature: one.name,
         mean_share: one.mean_share,
         mean_amount: one.mean_amount,
@@ -87,7 +87,7 @@ fn one(
         rows,
         of_rows: seen,
         unit,
-        features: importance.finish().into_iter().map(feature).collect(),
+        features: importance.finish().into_iter().map(part).collect(),
     })
 }
 

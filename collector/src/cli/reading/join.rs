@@ -5,7 +5,7 @@ use std::{collections::HashMap, net::IpAddr, ops::Range, path::PathBuf};
 use dataset::{DataFile, Dataset, LabelFilter, Selection, TableKind};
 
 use super::{
-    Read, Rows,
+    Piece, Read,
     windows::{Key, Windows},
 };
 
@@ -16,7 +16,7 @@ const BLOCK_ROWS: usize = 16_384;
 pub(super) fn read(
     dataset: &Dataset,
     selection: &Selection,
-    visit: &mut dyn FnMut(&Rows) -> anyhow::Result<()>,
+    visit: &mut dyn FnMut(&Piece) -> anyhow::Result<()>,
 ) -> anyhow::Result<Read> {
     let mut read = Read::default();
     for peer in dataset.files(TableKind::Peer) {
@@ -50,7 +50,7 @@ fn pair_of(
     pair: &Dataset,
     selection: &Selection,
     read: &mut Read,
-    visit: &mut dyn FnMut(&Rows) -> anyhow::Result<()>,
+    visit: &mut dyn FnMut(&Piece) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let of_peers = Selection { block_rows: BLOCK_ROWS, ..selection.clone() };
     // A peer bears one label, its flows may bear others: which rows count is the peer's matter.
@@ -77,7 +77,7 @@ fn pair_of(
         while flows.peek()?.is_some_and(|at| at < key) {
             orphans += flows.take()?.len() as u64;
         }
-        let its_flows = if flows.peek()? == Some(key) { flows.take()? } else { Rows::default() };
+        let its_flows = if flows.peek()? == Some(key) { flows.take()? } else { Piece::default() };
         orphans += attach(&mut rows, &its_flows);
         read.rows += rows.len() as u64;
         visit(&rows)?;
@@ -95,7 +95,7 @@ fn pair_of(
 }
 
 /// Gives each peer its flows, side by side; returns how many flows have no peer.
-fn attach(peers: &mut Rows, flows: &Rows) -> u64 {
+fn attach(peers: &mut Piece, flows: &Piece) -> u64 {
     let width = flows.rows.len().checked_div(flows.len()).unwrap_or(0);
     let mut order: Vec<usize> = (0..flows.len()).collect();
     // Weir writes them side by side; whoever sorted them otherwise loses nothing.
@@ -116,12 +116,12 @@ fn attach(peers: &mut Rows, flows: &Rows) -> u64 {
 mod tests {
     use super::*;
 
-    fn rows(remotes: &[u8], width: usize) -> Rows {
-        Rows {
+    fn rows(remotes: &[u8], width: usize) -> Piece {
+        Piece {
             starts_ns: vec![0; remotes.len()],
             remote: remotes.iter().map(|last| IpAddr::from([192, 0, 2, *last])).collect(),
             rows: remotes.iter().flat_map(|last| vec![f32::from(*last); width]).collect(),
-            ..Rows::default()
+            ..Piece::default()
         }
     }
 
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn a_window_without_flows_has_peers_without_flows() {
         let mut peers = rows(&[1, 2], 4);
-        assert_eq!(attach(&mut peers, &Rows::default()), 0);
+        assert_eq!(attach(&mut peers, &Piece::default()), 0);
         assert_eq!(peers.flows_of, [0..0, 0..0]);
     }
 }

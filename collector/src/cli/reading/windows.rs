@@ -2,7 +2,7 @@
 
 use dataset::{Block, Blocks};
 
-use super::Rows;
+use super::Piece;
 
 /// Start in unix time, start and end on the capturing clock.
 pub(super) type Key = (i64, u64, u64);
@@ -37,8 +37,8 @@ impl Windows {
     }
 
     /// The rows of the next window; none at the end.
-    pub(super) fn take(&mut self) -> anyhow::Result<Rows> {
-        let mut rows = Rows::default();
+    pub(super) fn take(&mut self) -> anyhow::Result<Piece> {
+        let mut rows = Piece::default();
         let Some(wanted) = self.peek()? else { return Ok(rows) };
         while self.peek()? == Some(wanted) {
             let Some(block) = &self.block else { break };

@@ -87,7 +87,7 @@ pub(super) struct Sink {
 }
 
 enum Writer {
-    Csv(arrow_csv::Writer<Box<dyn Write + Send>>),
+    Csv(Box<arrow_csv::Writer<Box<dyn Write + Send>>>),
     Jsonl(arrow_json::LineDelimitedWriter<Box<dyn Write + Send>>),
     Parquet(Box<ArrowWriter<Box<dyn Write + Send>>>),
 }
@@ -103,7 +103,7 @@ impl Sink {
             }
         };
         let writer = match format {
-            Format::Csv => Writer::Csv(arrow_csv::Writer::new(output)),
+            Format::Csv => Writer::Csv(Box::new(arrow_csv::Writer::new(output))),
             Format::Jsonl => Writer::Jsonl(arrow_json::LineDelimitedWriter::new(output)),
             Format::Parquet => {
                 let compression = Compression::ZSTD(ZstdLevel::try_new(3)?);
@@ -132,7 +132,7 @@ impl Sink {
     pub(super) fn finish(self) -> anyhow::Result<()> {
         match self.writer {
             Writer::Csv(writer) => {
-                writer.into_inner().flush().context("cannot write the scores")?
+                writer.into_inner().flush().context("cannot write the scores")?;
             }
             Writer::Jsonl(mut writer) => {
                 writer.finish().context("cannot write the scores")?;
