@@ -44,6 +44,11 @@ pub enum TrimBy {
     Rows,
     /// All rows of a peer, by the mean of their scores: an attacker's rows are not all odd, and a
     /// benign peer has an odd row now and then.
+    ///
+    /// Measured on the peer rows of `training-data/mixed.pcap.zst` (29 % of attacks, trained on as
+    /// if nobody knew, a quarter trimmed): the forest's AUROC is 0.66 untrimmed, 0.70 trimmed by
+    /// rows and 0.90 by peers; 0.99 without the attacks. It does not help where attackers are so
+    /// many and so alike that they score below benign rows.
     #[default]
     Peers,
 }

@@ -43,9 +43,10 @@ impl IsolationForestValidParams {
         let draw = |tree| draw(rows, &origin, tree);
         let values = self.n_trees * origin.max_samples * n_features;
         let kept = (values <= KEPT_VALUES).then(|| self.per_tree(draw));
-        let sample = |tree: usize| match &kept {
-            Some(kept) => (Cow::Borrowed(kept[tree].0.as_slice()), kept[tree].1.clone()),
-            None => {
+        let sample = |tree: usize| {
+            if let Some(kept) = &kept {
+                (Cow::Borrowed(kept[tree].0.as_slice()), kept[tree].1.clone())
+            } else {
                 let (values, rng) = draw(tree);
                 (Cow::Owned(values), rng)
             }
