@@ -14,7 +14,7 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 FOLDER = Path(__file__).resolve().parent
 # Seconds that one cell may take; a whole notebook takes less on the slowest machine it ran on.
@@ -58,7 +58,7 @@ def run(path: Path, write: bool) -> str | None:
     )
     try:
         client.execute()
-    except CellExecutionError as error:
+    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         return f"{path.name}: {error}"
     if write:
         tidy(notebook)

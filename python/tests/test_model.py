@@ -1,0 +1,205 @@
+"""`weir.Model` reads what `weir` writes, and scores tables of any library alike."""
+
+from __future__ import annotations
+
+import hashlib
+
+import duckdb
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import weir
+
+
+@pytest.fixture(scope="module")
+def model(model_path) -> weir.Model:
+    return weir.Model.load(model_path)
+
+
+@pytest.fixture(scope="module", params=["flow", "peer"])
+def kind(request) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def detector(model, kind) -> weir.Detector:
+    return getattr(model, kind)
+
+
+@pytest.fixture(scope="module")
+def files(features, kind) -> list:
+    return sorted((features / kind).rglob("*.parquet"))
+
+
+@pytest.fixture(scope="module")
+def frame(files) -> pl.DataFrame:
+    return pl.concat([pl.read_parquet(file) for file in files])
+
+
+@pytest.fixture(scope="module")
+def array(frame, detector) -> np.ndarray:
+    return np.ascontiguousarray(frame.select(detector.features).to_numpy())
+
+
+def test_a_model_says_what_it_is(model, model_path, kind, detector):
+    assert model.digest == hashlib.sha256(model_path.read_bytes()).hexdigest()
+    assert model.manifest[kind]["schema"] == detector.schema == f"weir.{kind}.v1"
+    assert model.manifest[kind]["schema_hash"] == detector.schema_hash
+    assert detector.features == [feature["name"] for feature in weir.schema(kind)["features"]]
+    assert set(detector.inputs) <= set(detector.features)
+    assert detector.kind == "isolation forest"
+    assert model.digest[:12] in repr(model)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "text"),
+    [
+        (lambda content: b"PK" + content[2:100], "copy it again|not a weir model|train again"),
+        (lambda content: content[:-5], "copy it again"),
+        (lambda content: content[:900] + b"\x00" + content[901:], "corrupt"),
+        (lambda content: b"", "not a weir model"),
+    ],
+)
+def test_a_file_that_is_no_whole_model_is_refused_with_its_name(
+    model_path, tmp_path, spoil, text
+):
+    path = tmp_path / "spoilt.weir"
+    path.write_bytes(spoil(model_path.read_bytes()))
+    with pytest.raises(weir.ModelError, match=text) as refused:
+        weir.Model.load(path)
+    assert str(path) in str(refused.value)
+
+
+def test_a_missing_file_is_refused_with_its_name(tmp_path):
+    with pytest.raises(weir.ModelError, match="no-such.weir.*No such file"):
+        weir.Model.load(tmp_path / "no-such.weir")
+
+
+def test_every_library_gives_the_same_scores(detector, files, frame, array):
+    expected = detector.score(array)
+    assert expected.dtype == np.float32 and len(expected) == len(frame) > 100
+    assert expected.min() >= 0 and expected.max() <= 1
+    paths = ", ".join(f"'{file}'" for file in files)
+    whole = pa.concat_tables([pq.read_table(file) for file in files])
+    tables = {
+        "polars": frame,
+        "polars, other column order": frame.select(sorted(frame.columns)),
+        "pyarrow": whole,
+        "pyarrow, a batch": whole.combine_chunks().to_batches()[0],
+        "pyarrow, a stream": whole.to_reader(max_chunksize=100),
+        "pandas": pd.read_parquet(files[0].parent) if len(files) == 1 else frame.to_pandas(),
+        "duckdb": duckdb.sql(f"select * from read_parquet([{paths}], hive_partitioning = false)"),
+    }
+    for library, table in tables.items():
+        assert np.array_equal(detector.score(table), expected), library
+    assert np.array_equal(detector.score(array, n_jobs=2), expected)
+    assert np.array_equal(detector.score(array.astype(np.float64)), expected)
+    doubles = frame.with_columns(pl.col(detector.features).cast(pl.Float64))
+    assert np.array_equal(detector.score(doubles), expected)
+
+
+def test_a_table_is_scored_by_the_detector_it_belongs_to(model, detector, files, frame, array):
+    for table in (frame, pa.concat_tables([pq.read_table(file) for file in files])):
+        scored = model.score(table, n_jobs=-1)
+        assert list(scored) == ["score", "p_value", "novelty", "novelty_p_value"]
+        assert np.array_equal(scored["score"], detector.score(array))
+        assert np.array_equal(scored["p_value"], detector.p_value(scored["score"]))
+        assert np.array_equal(scored["novelty"], detector.novelty(array))
+        novelty_p = detector.novelty_p_value(scored["novelty"])
+        assert np.array_equal(scored["novelty_p_value"], novelty_p)
+    assert pl.DataFrame(scored).height == frame.height
+
+
+def test_a_table_of_other_features_is_refused(model, detector, kind, files):
+    table = pq.read_table(files[0])
+    assert table.schema.metadata[b"weir.schema.hash"].decode() == detector.schema_hash
+    metadata = {**table.schema.metadata, b"weir.schema.hash": b"0123456789abcdef"}
+    with pytest.raises(weir.ModelError, match="hash 0123456789abcdef.*make it again"):
+        detector.score(table.replace_schema_metadata(metadata))
+    other = {"flow": model.peer, "peer": model.flow}[kind]
+    with pytest.raises(weir.ModelError, match=f"`weir.{kind}.v1`, this detector reads"):
+        other.score(table)
+    metadata[b"weir.schema"] = b"weir.other.v1"
+    with pytest.raises(weir.ModelError, match="`weir.other.v1`, expected"):
+        model.score(table.replace_schema_metadata(metadata))
+
+
+def test_a_column_that_is_missing_null_or_no_number_is_named(model, detector, frame):
+    name = detector.features[3]
+    with pytest.raises(weir.ModelError, match=f"no Float32 column `{name}`"):
+        detector.score(frame.drop(name))
+    with pytest.raises(weir.ModelError, match=f"no Float32 column `{name}`"):
+        detector.score(frame.with_columns(pl.lit("x").alias(name)))
+    with pytest.raises(weir.ModelError, match=f"column `{name}` has nulls"):
+        detector.score(frame.with_columns(pl.lit(None, pl.Float32).alias(name)))
+    with pytest.raises(weir.ModelError, match="neither of flows.*nor of peers"):
+        model.score(frame.select("window_start"))
+
+
+def test_an_array_of_another_width_is_refused(model, detector, array):
+    width = array.shape[1]
+    with pytest.raises(ValueError, match=f"rows have {width - 1} values, and {width} features"):
+        detector.score(array[:, 1:])
+    with pytest.raises(ValueError, match="an Arrow table or a two-dimensional array"):
+        detector.score(array[0])
+    with pytest.raises(ValueError, match="expected an Arrow table; arrays are scored by"):
+        model.score(array)
+
+
+def test_p_values_fall_as_scores_rise_and_hold_on_benign_rows(detector):
+    scores = np.linspace(0, 1, 101, dtype=np.float32)
+    for kind in ("conditional", "marginal"):
+        p_values = detector.p_value(scores, kind=kind)
+        assert (np.diff(p_values) <= 0).all() and p_values[0] == 1
+    assert detector.p_value(1.0)[0] == detector.smallest_p_value
+    assert (detector.p_value(scores) >= detector.p_value(scores, kind="marginal") - 1e-12).all()
+    assert np.isnan(scores).sum() == 0 and detector.p_value(np.nan)[0] == 1
+    held_out = detector.calibration
+    assert (np.diff(held_out) >= 0).all()
+    threshold = detector.threshold(0.1)
+    assert (detector.p_value(held_out) <= 0.1).tolist() == (held_out > threshold).tolist()
+    with pytest.raises(ValueError, match="needs .* held-out rows, this model has"):
+        detector.threshold(1e-9)
+    with pytest.raises(ValueError, match='`kind` must be "conditional" or "marginal"'):
+        detector.p_value(scores, kind="other")
+
+
+def test_an_explanation_names_each_input_once_with_its_natural_value(detector, kind, array):
+    worst = array[detector.score(array).argmax()]
+    parts = detector.explain(worst)
+    assert sorted(part["feature"] for part in parts) == sorted(detector.inputs)
+    assert sum(part["share"] for part in parts) == pytest.approx(1)
+    amounts = [part["amount"] for part in parts]
+    assert amounts == sorted(amounts, reverse=True) and amounts[0] > 0
+    described = {feature["name"]: feature for feature in weir.schema(kind)["features"]}
+    for part in parts:
+        feature = described[part["feature"]]
+        value = worst[detector.features.index(part["feature"])]
+        natural = np.exp2(value) - 1 if feature["scale"] == "log" else value
+        assert part["unit"] == feature["natural_unit"]
+        assert part["value"] == pytest.approx(natural, rel=1e-4, abs=1e-4)
+        assert part["benign_low"] <= part["benign_median"] <= part["benign_high"]
+    named = dict(zip(detector.features, worst.tolist(), strict=True))
+    assert detector.explain(named, top=2) == parts[:2]
+    with pytest.raises(ValueError, match="the row has no value for"):
+        detector.explain({})
+
+
+def test_attacks_stand_out(model, features):
+    """Each of the demo's attackers has a row that benign traffic hardly ever has; most rows of
+    others are ordinary."""
+    paths = sorted((features / "peer").rglob("*.parquet"))
+    peers = pl.concat([pl.read_parquet(path) for path in paths])
+    scored = pl.DataFrame(model.score(peers)).with_columns(
+        peers["remote_address"],
+        p=pl.min_horizontal("p_value", "novelty_p_value"),
+    )
+    is_attacker = pl.col("remote_address").str.contains(r"^198\.51\.100\.|^203\.0\.113\.")
+    attackers = scored.filter(is_attacker).group_by("remote_address").agg(pl.col("p").min())
+    assert attackers.height > 3
+    assert attackers["p"].max() <= 0.01
+    assert scored.filter(~is_attacker)["p"].median() > 0.1
