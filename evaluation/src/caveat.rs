@@ -178,13 +178,13 @@ impl Caveat {
             }
             Self::TrainingOverlap { trained, same_source } => format!(
                 "The detector was trained on rows seen from {} to {}, which overlaps with the \
-                 evaluated ones. {} what it has seen before, it knows: evaluate on later data.",
+                 evaluated ones. {}, it knows what it has seen before: evaluate on later data.",
                 crate::time::clock_text(trained.from),
                 crate::time::clock_text(trained.to),
                 if *same_source {
-                    "They are of the same source;"
+                    "As they are of the same source"
                 } else {
-                    "If they are the same traffic:"
+                    "If they are the same traffic"
                 }
             ),
             Self::BrokenClaims { alphas } => format!(
