@@ -3,7 +3,7 @@
 mod detector;
 pub(super) mod source;
 
-use std::{path::PathBuf, process::ExitCode, time::Instant};
+use std::{fmt::Write as _, path::PathBuf, process::ExitCode, time::Instant};
 
 use ::model::{DetectorModel, ModelFile, SchemaId, schema};
 use anyhow::Context as _;
@@ -19,6 +19,7 @@ use self::{
 use super::Layers;
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct TrainArgs {
     /// Parquet files, or folders of them, as `weir capture` and `weir replay` write them.
     #[arg(required = true, value_name = "DATA")]
@@ -272,11 +273,12 @@ impl Told {
     fn text(&self) -> String {
         let mut text = String::new();
         for table in [&self.flow, &self.peer] {
-            text += &format!("{}\n", table.report);
+            // A string takes whatever is written.
+            let _ = writeln!(text, "{}", table.report);
             if let Some(left_out) = table.left_out_by_selection.text() {
-                text += &format!("  selection {left_out}\n");
+                let _ = writeln!(text, "  selection {left_out}");
             }
-            text += &format!("  read      {} files, {:.1} s\n", table.files, table.seconds);
+            let _ = writeln!(text, "  read      {} files, {:.1} s", table.files, table.seconds);
         }
         let memory = self
             .peak_memory_bytes

@@ -39,7 +39,7 @@ pub fn record(scenario: &Scenario, out: &Path, snap_length: u32) -> anyhow::Resu
     // Compressed behind the run: level 19 would not keep up with a flood.
     let raw = bare(out);
     ensure!(
-        raw == out || !out.extension().is_some_and(|extension| extension == "gz"),
+        raw == out || out.extension().is_none_or(|extension| extension != "gz"),
         "cannot record to {}: captures are compressed by zstd; name it {}.zst",
         out.display(),
         raw.display()

@@ -45,15 +45,17 @@ enum NotVerified {
 #[serde(deny_unknown_fields)]
 struct Read {
     value: String,
-    read_at: String,
-    read_on: toml::value::Datetime,
+    #[serde(rename = "read_at")]
+    address: String,
+    #[serde(rename = "read_on")]
+    day: toml::value::Datetime,
 }
 
 impl Read {
     fn check(&self, of: &str) {
         assert!(!self.value.trim().is_empty(), "{of}");
-        assert!(self.read_at.starts_with("http"), "{of}: {}", self.read_at);
-        assert!(self.read_on.date.is_some() && self.read_on.time.is_none(), "{of}");
+        assert!(self.address.starts_with("http"), "{of}: {}", self.address);
+        assert!(self.day.date.is_some() && self.day.time.is_none(), "{of}");
     }
 }
 

@@ -57,7 +57,7 @@ impl RowSource for TableRows<'_> {
         self.bar.reset();
         self.bar.set_prefix(format!("{} rows, pass {}", self.table, self.passes.get()));
         let mut blocks = self.dataset.blocks(self.table, self.selection);
-        while let Some(block) = blocks.next() {
+        for block in blocks.by_ref() {
             let block = block.map_err(|error| TrainingError::Source(error.into()))?;
             self.bar.inc(block.len() as u64);
             visit(&row_block(block))?;
