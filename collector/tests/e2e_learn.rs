@@ -16,8 +16,9 @@ use lab::{CaptureBounds, Lab, Scenario, Tap};
 use serde_json::Value;
 use support::{lab_or_skip, scenario};
 
-/// Benign traffic to learn from.
-const LEARN: Duration = Duration::from_secs(20);
+/// Benign traffic to learn from: half as much was too little for no benign peer to be blocked on a
+/// machine that did much else.
+const LEARN: Duration = Duration::from_secs(40);
 /// Benign traffic in front of the scan: every peer is new in the first window of a capture.
 const WARM_UP: Duration = Duration::from_secs(8);
 const SCAN: Duration = Duration::from_secs(6);
@@ -68,21 +69,19 @@ fn inspect(lab: &Lab, model: &str) -> Value {
     serde_json::from_str(&weir(lab, &["model", "inspect", model, "--json"])).expect("JSON")
 }
 
-/// Peers for which a block would be made, and the summary.
-fn scored(lab: &Lab, capture: &str, model: &str, home: &[String]) -> (Vec<IpAddr>, Value) {
+/// The events of blocks that would be made, and the summary.
+fn scored(lab: &Lab, capture: &str, model: &str, home: &[String]) -> (Vec<Value>, Value) {
     let mut words = vec!["replay", capture, "--score", model, "--json", "--window", WINDOW];
     words.extend(home.iter().flat_map(|address| ["--home-net", address]));
     let events: Vec<Value> =
         weir(lab, &words).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let summary = events.last().expect("a summary").clone();
-    let mut blocked: Vec<IpAddr> = events
-        .iter()
-        .filter(|event| event["event"] == "anomaly" && event["deed"] == "would_block")
-        .map(|event| event["peer"].as_str().expect("text").parse().expect("an address"))
-        .collect();
-    blocked.sort_unstable();
-    blocked.dedup();
-    (blocked, summary)
+    let would_block = |event: &Value| event["event"] == "anomaly" && event["deed"] == "would_block";
+    (events.into_iter().filter(would_block).collect(), summary)
+}
+
+fn peer(event: &Value) -> IpAddr {
+    event["peer"].as_str().expect("text").parse().expect("an address")
 }
 
 fn with_benign<T>(lab: &Lab, scenario: &Scenario, work: impl FnOnce() -> T) -> T {
@@ -156,11 +155,10 @@ fn a_model_learnt_live_and_one_learnt_from_a_capture_both_find_the_scan() {
     });
     for model in [&live_model, &capture_model] {
         let (blocked, summary) = scored(&lab, &attack, model, &home);
-        println!("{blocked:?} {summary}");
-        let wrong: Vec<&IpAddr> =
-            blocked.iter().filter(|&&peer| !truth.sources.contains(peer)).collect();
-        assert!(wrong.is_empty(), "benign peers blocked by {model}: {wrong:?}");
-        assert_eq!(blocked.len(), 1, "{model} does not find the scan");
+        let (right, wrong): (Vec<&Value>, Vec<&Value>) =
+            blocked.iter().partition(|event| truth.sources.contains(peer(event)));
+        assert!(wrong.is_empty(), "benign peers blocked by {model}: {wrong:#?}");
+        assert!(!right.is_empty(), "{model} does not find the scan: {summary}");
         assert_eq!(summary["event"], "replay");
         assert!(summary["blocks"].as_u64() >= Some(1), "{summary}");
         assert!(summary["flows"].as_u64() > Some(truth.sent.frames / 2), "{summary}");
