@@ -16,7 +16,7 @@ const SHARED_DATA: &str = "WEIR_SHARED_DATA";
 #[derive(Debug, Parser)]
 #[command(name = "weir-detection", version)]
 struct Arguments {
-    /// Turn the roles of the groups of IoT captures this often: what trained calibrates, what
+    /// Turn the roles of the groups of captures this often: what trained calibrates, what
     /// calibrated is tested, what was tested trains.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..3))]
     turns: u8,
