@@ -7,12 +7,12 @@ use std::{
 };
 
 use flows_common::Action;
+use policy::{Decision, Outcome};
 
 use crate::{
     event::{Deed, ExpiredEvent},
     kernel::{Block, BlockAction, Blocklist, RateLimit, Target},
     pipeline::Act,
-    policy::{Decision, Outcome},
 };
 
 /// Seconds of its rate that a limited source may send at once.

@@ -30,7 +30,10 @@ use std::{
 
 use ::model::{ModelFile, schema};
 use anyhow::Context as _;
-use clap::{Args, Parser, Subcommand};
+use clap::{
+    Args, Parser, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use tracing_subscriber::EnvFilter;
 
 pub(crate) use table::table;
@@ -188,7 +191,7 @@ struct Overrides {
     #[arg(long, short, value_name = "FILE")]
     model: Option<PathBuf>,
     /// What may be done about an anomaly.
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = modes())]
     mode: Option<Mode>,
     /// How long a first block lasts.
     #[arg(long, value_name = "DURATION")]
@@ -315,6 +318,13 @@ pub(crate) fn short_number(value: f32) -> String {
         size if size >= 1e-3 => format!("{value:.3}"),
         _ => format!("{value:.0e}"),
     }
+}
+
+/// The modes by name.
+fn modes() -> impl TypedValueParser<Value = Mode> {
+    PossibleValuesParser::new(Mode::ALL.map(Mode::name)).try_map(|name| {
+        Mode::ALL.into_iter().find(|mode| mode.name() == name).ok_or("no such mode")
+    })
 }
 
 /// An address or a prefix.

@@ -16,12 +16,11 @@ use figment::{
 };
 use ipnet::IpNet;
 
-pub use raw::{
-    Mode, RawCapture, RawConfig, RawEvents, RawGuard, RawModel, RawPolicy, RawPrefix, RawTables,
-    Unverified, XdpChoice,
-};
+pub use raw::{RawCapture, RawConfig, RawEvents, RawGuard, RawModel, RawTables, XdpChoice};
 
-use crate::policy::PolicyConfig;
+pub use policy::{Mode, RawPolicy, RawPrefix, Unverified};
+
+use policy::PolicyConfig;
 
 /// The shortest window.
 pub const WINDOW_MIN: Duration = Duration::from_millis(100);
@@ -47,6 +46,9 @@ pub enum ConfigError {
     /// A key or value is not of its shape, or is not known.
     #[error("configuration: {0}; `weir config show` prints every key with its default")]
     Shape(#[from] Box<figment::Error>),
+    /// A value of `[policy]` is out of bounds.
+    #[error("configuration: {0}")]
+    Policy(#[from] policy::BoundError),
     /// A value is out of bounds.
     #[error("configuration: `{key}` must be {bound}, got {got}")]
     Bound {
@@ -122,47 +124,13 @@ impl RawConfig {
                 return Err(bound(key, format!("between 1 and {TABLE_MAX}"), value));
             }
         }
-        let policy = &self.policy;
-        for (key, value) in [
-            ("policy.false_discovery_rate", policy.false_discovery_rate),
-            ("policy.alert_margin", policy.alert_margin),
-            ("policy.margin", policy.margin),
-            ("policy.decisive_margin", policy.decisive_margin),
-        ] {
-            if !(0.0..1.0).contains(&value) {
-                return Err(bound(key, "at least 0 and below 1".into(), value));
-            }
-        }
-        if policy.margin < policy.alert_margin {
-            let least = format!("at least `policy.alert_margin` ({})", policy.alert_margin);
-            return Err(bound("policy.margin", least, policy.margin));
-        }
-        if policy.decisive_margin < policy.margin {
-            let least = format!("at least `policy.margin` ({})", policy.margin);
-            return Err(bound("policy.decisive_margin", least, policy.decisive_margin));
-        }
-        if policy.windows == 0 || policy.windows > policy.of_windows {
-            let most = format!("between 1 and `policy.of_windows` ({})", policy.of_windows);
-            return Err(bound("policy.windows", most, policy.windows));
-        }
-        if policy.of_windows > 64 {
-            return Err(bound("policy.of_windows", "at most 64".into(), policy.of_windows));
-        }
-        within("policy.ttl", policy.ttl, Duration::from_secs(1), Duration::from_hours(24 * 30))?;
-        within("policy.max_ttl", policy.max_ttl, policy.ttl, Duration::from_hours(24 * 365))?;
-        if policy.max_blocks > self.tables.blocks {
-            let most = format!("at most `tables.blocks` ({})", self.tables.blocks);
-            return Err(bound("policy.max_blocks", most, policy.max_blocks));
-        }
-        if policy.rate_limit_pps == 0 {
-            return Err(bound("policy.rate_limit_pps", "at least 1".into(), 0));
-        }
+        let policy = self.policy.check(self.tables.blocks)?;
         Ok(Config {
             interfaces: self.capture.interfaces,
             window: self.capture.window,
             tables: self.tables,
             model: self.model.path,
-            policy: PolicyConfig::from_raw(&self.policy),
+            policy,
             guard: self.guard,
             events: self.events,
         })

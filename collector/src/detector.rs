@@ -4,18 +4,18 @@
 //! windows, and the policy's questions are answered.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     net::{IpAddr, Ipv6Addr},
 };
 
-use flows_common::TcpFlag;
+use flows_common::{Direction, TcpFlag};
 use model::{
     Context, Feature, FlowFeature, FlowRecord, ModelFile, Observed, PeerFeature, PeerRecord,
     Window,
     assess::{PeerAssessment, assess},
+    record::PeerDirection,
 };
-
-use crate::policy::{Evidence, Reason};
+use policy::{Evidence, Reason, Service};
 
 /// What a detector found in one window.
 #[derive(Debug, Default)]
@@ -91,13 +91,33 @@ fn evidence(peer: &PeerRecord, assessed: PeerAssessment, flows: &[FlowRecord]) -
     Evidence {
         address: address(peer.key.address),
         p_value: assessed.p_value,
+        conditional_p_value: assessed.conditional_p_value,
         peer_score: assessed.peer_score,
         flow_score: assessed.flow_score,
         novelty: assessed.novelty,
         excess: assessed.excess,
-        packets: peer.directions.iter().fold(0, |sum, way| u64::saturating_add(sum, way.packets)),
+        packets: both(peer, |way| way.packets),
+        bytes: both(peer, |way| way.bytes),
         verified: is_verified(flows),
+        initiated: flows.iter().any(|flow| flow.initiator == Direction::Egress),
+        service: attacked_service(flows),
     }
+}
+
+fn both(peer: &PeerRecord, of: impl Fn(&PeerDirection) -> u64) -> u64 {
+    peer.directions.iter().map(of).fold(0, u64::saturating_add)
+}
+
+/// The service that most packets of a peer went to, among the flows that it opened itself.
+fn attacked_service(flows: &[FlowRecord]) -> Option<Service> {
+    let mut packets: BTreeMap<Service, u64> = BTreeMap::new();
+    for flow in flows.iter().filter(|flow| flow.initiator == Direction::Ingress) {
+        let service = Service { protocol: flow.key.protocol, port: flow.key.local_port };
+        let sum = packets.entry(service).or_default();
+        *sum = sum.saturating_add(flow.ingress().packets);
+    }
+    // Of equals the lowest: the same window gives the same service.
+    packets.into_iter().rev().max_by_key(|&(_, packets)| packets).map(|(service, _)| service)
 }
 
 /// Whether most of what a peer sent belongs to TCP connections that it took part in.

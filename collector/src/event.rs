@@ -3,9 +3,8 @@
 use std::net::IpAddr;
 
 use flows_common::{Action, EtherClass, Ledger, Loss};
+use policy::{Decision, Outcome, Reason, Refusal};
 use serde::Serialize;
-
-use crate::policy::{Decision, Outcome, Reason, Refusal};
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -2,7 +2,7 @@
 //!
 //! What is here: the kernel side's loader and tables ([`kernel`]), captures as a source
 //! ([`source`]), the live [`pipeline`], the [`detector`] and [`learner`] around the models, the
-//! [`policy`], what carries it out ([`act`]), where events go ([`sink`]), and the commands
+//! crate [`policy`], what carries it out ([`act`]), where events go ([`sink`]), and the commands
 //! ([`cli`]).
 //!
 //! What is never here: the formula of a feature (crate `model`), the parsing or counting of a
@@ -24,7 +24,6 @@ pub mod kernel;
 pub mod learner;
 pub mod live;
 pub mod pipeline;
-pub mod policy;
 pub mod rehearse;
 pub mod signals;
 pub mod sink;

@@ -187,13 +187,8 @@ pub fn describe(attached: &Attached, mode: Mode) -> String {
         TcHook::Tcx => "TCX",
         TcHook::Clsact => "clsact",
     };
-    let mode = match mode {
-        Mode::Observe => "observe",
-        Mode::Shadow => "shadow",
-        Mode::Enforce => "enforce",
-    };
     let guard = guard_name(&attached.guard);
-    format!("{}: {mode}, flows at {tc}, guard at {guard}", attached.interface)
+    format!("{}: {}, flows at {tc}, guard at {guard}", attached.interface, mode.name())
 }
 
 /// Where a guard sits, as a person reads it.

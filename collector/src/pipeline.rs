@@ -26,10 +26,11 @@ use std::{
 };
 
 use model::Window;
+use policy::Policy;
 
 pub use stages::{Act, Observe};
 
-use crate::{detector::Detector, event::Event, policy::Policy, sink::Sink};
+use crate::{detector::Detector, event::Event, sink::Sink};
 use stages::{assess, decide, deliver};
 
 /// Drained windows that wait to be scored.

@@ -1,12 +1,12 @@
 //! Rehearsal: detector and policy over a capture's windows, where nothing can be blocked.
 
 use model::{Observed, Window};
+use policy::{Policy, WindowFacts};
 
 use crate::{
     detector::Detector,
     event::{AnomalyEvent, Event, WindowEvent},
     pipeline::{Act as _, Observe},
-    policy::Policy,
 };
 
 /// What the live pipeline does behind the drain, in one thread and with the windows' own time.
@@ -36,7 +36,8 @@ impl Rehearsal {
         self.windows += 1;
         let mut found = self.detector.assess(window);
         let evidence = std::mem::take(&mut found.evidence);
-        for decision in self.policy.decide(evidence, window.end_ns, window.is_lossy()) {
+        let verdicts = self.policy.decide(evidence, &window_facts(window));
+        for decision in verdicts.peers {
             let deed = Observe.act(&decision, window.end_ns)?;
             let reasons = found.reasons.remove(&decision.evidence.address).unwrap_or_default();
             let anomaly = AnomalyEvent::of(self.windows, window.end_ns, &decision, deed, reasons);
@@ -56,5 +57,16 @@ impl Rehearsal {
     #[must_use]
     pub const fn windows(&self) -> u64 {
         self.windows
+    }
+}
+
+/// What the policy is told of a window.
+#[must_use]
+pub fn window_facts(window: &Window) -> WindowFacts {
+    WindowFacts {
+        start_ns: window.start_ns,
+        end_ns: window.end_ns,
+        lossy: window.is_lossy(),
+        interrupted: false,
     }
 }

@@ -19,9 +19,9 @@ use collector::{
     kernel::{Blocklist, Target},
     live::{Live, own_addresses},
     pipeline::Pipeline,
-    policy::Policy,
 };
 use lab::{AttackTruth, Lab, RunningAttack, Scenario, Sources};
+use policy::{Policy, Protected};
 use support::{Record, lab_or_skip, learn, open_or_skip, scenario, wait_for, watching};
 
 const WINDOW: Duration = Duration::from_millis(500);
@@ -76,7 +76,7 @@ fn each_attack_is_answered_and_nobody_else_is() {
         live.drain(),
         WINDOW,
         detector,
-        Policy::new(config.policy.clone(), own),
+        Policy::new(config.policy.clone(), Protected::own(own)),
         live.act(&config).expect("an empty blocklist"),
         vec![Box::new(record.clone())],
     )
@@ -202,7 +202,7 @@ fn describe(truth: &AttackTruth, anomalies: &[AnomalyEvent], blocklist: &Blockli
         anomalies.iter().filter(|one| truth.sources.contains(one.peer)).collect();
     let entry = its.iter().find(|one| one.deed.made_entry());
     let refusals: BTreeSet<&str> =
-        its.iter().filter_map(|one| one.refusal.map(collector::policy::Refusal::text)).collect();
+        its.iter().filter_map(|one| one.refusal.map(policy::Refusal::text)).collect();
     let Some(shown) = entry.or(its.first()) else {
         return format!("{:<21} not anomalous; sent {:?}", truth.name, truth.sent);
     };

@@ -27,6 +27,9 @@ pub struct PeerAssessment {
     /// The p-value of the peer and its flows together: the chance of a score as high in a
     /// benign window.
     pub p_value: f64,
+    /// The same from calibration-conditional p-values, which hold for this calibration set
+    /// ([`crate::PValue::conditional`]); never below `p_value`.
+    pub conditional_p_value: f64,
     /// The peer detector's score, in [0, 1].
     pub peer_score: f32,
     /// The highest score among its flows, 0 with none.
@@ -90,15 +93,19 @@ impl PeerAssessment {
     ) -> Self {
         let measures = [Some(peer_score), Some(peer_novelty), flow_score, flow_novelty];
         let measures = || measures.iter().flatten();
-        let (mut p_values, mut count) = ([0.0; 4], 0);
-        for measure in measures() {
-            p_values[count] = measure.p_value;
-            count += 1;
-        }
+        let together = |of: fn(&Measure) -> f64| {
+            let (mut p_values, mut count) = ([0.0; 4], 0);
+            for measure in measures() {
+                p_values[count] = of(measure);
+                count += 1;
+            }
+            simes(&mut p_values[..count])
+        };
         let strongest = measures().max_by(|a, b| a.excess.total_cmp(&b.excess));
         let strongest = *strongest.expect("the peer's own measures are always there");
         Self {
-            p_value: simes(&mut p_values[..count]),
+            p_value: together(|measure| measure.p_value.marginal),
+            conditional_p_value: together(|measure| measure.p_value.conditional),
             peer_score: peer_score.score,
             flow_score: flow_score.map_or(0.0, |measure| measure.score),
             novelty: peer_novelty.score.max(flow_novelty.map_or(0.0, |measure| measure.score)),

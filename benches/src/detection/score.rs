@@ -6,12 +6,10 @@ use std::{
 };
 
 use collector::{
-    config::RawConfig,
-    detector::Detector,
-    policy::{Outcome, Policy, Reason, Refusal},
-    source::pcap::HomeNet,
+    config::RawConfig, detector::Detector, rehearse::window_facts, source::pcap::HomeNet,
 };
 use model::{Context, ModelFile, Window};
+use policy::{Outcome, Policy, Protected, Reason, Refusal};
 use serde::Serialize;
 
 use super::{
@@ -28,9 +26,9 @@ pub struct Observation {
     pub peer: IpAddr,
     /// It takes part in the attack.
     pub is_attacker: bool,
-    /// As [`collector::policy::Evidence::p_value`].
+    /// As [`policy::Evidence::p_value`].
     pub p_value: f64,
-    /// As [`collector::policy::Evidence::excess`].
+    /// As [`policy::Evidence::excess`].
     pub excess: f64,
     /// Packets from and to it in the window.
     pub packets: u64,
@@ -121,7 +119,7 @@ pub fn score_one(
     is_attacker: impl Fn(IpAddr) -> bool,
 ) -> anyhow::Result<Scored> {
     let start_ns = windows.first().map_or(0, |window| window.start_ns);
-    let mut policy = Policy::new(RawConfig::default().check()?.policy, []);
+    let mut policy = Policy::new(RawConfig::default().check()?.policy, Protected::default());
     let mut observations = Vec::new();
     let mut verdicts = Verdicts::default();
     for window in windows {
@@ -136,7 +134,7 @@ pub fn score_one(
             packets: peer.packets,
             why: found.reasons.get(&peer.address).into_iter().flatten().map(shown).collect(),
         }));
-        for decision in policy.decide(found.evidence, window.end_ns, window.is_lossy()) {
+        for decision in policy.decide(found.evidence, &window_facts(&window)).peers {
             verdicts.note(decision.evidence.address, &decision.outcome, after_s);
         }
     }

@@ -7,9 +7,10 @@ use collector::{
     config::RawConfig,
     detector::Detector,
     kernel::{Kernel, KernelOptions, boot_ns},
-    policy::Policy,
+    rehearse::window_facts,
 };
 use model::{Context as Past, ModelFile};
+use policy::{Policy, Protected};
 use serde::{Deserialize, Serialize};
 
 use super::Effort;
@@ -81,7 +82,7 @@ pub(super) fn measure(_: Effort) -> anyhow::Result<Vec<Measurement>> {
 pub fn probe(model: &Path) -> anyhow::Result<Held> {
     let mut kernel = Kernel::load(&KernelOptions::default())?;
     let mut detector = Detector::new(ModelFile::load(model)?, Past::default());
-    let mut policy = Policy::new(RawConfig::default().check()?.policy, []);
+    let mut policy = Policy::new(RawConfig::default().check()?.policy, Protected::default());
     let crowd = Crowd { flows: FLOWS, peers: 2_000 };
     let cpus = cpu::usable().context("cannot read the CPUs this process may use")?;
     let mut flows = 0;
@@ -95,7 +96,7 @@ pub fn probe(model: &Path) -> anyhow::Result<Held> {
         let window = kernel.drain(boot_ns())?;
         flows = flows.max(window.flows.len());
         let assessed = detector.assess(&window);
-        drop(policy.decide(assessed.evidence, window.end_ns, window.is_lossy()));
+        drop(policy.decide(assessed.evidence, &window_facts(&window)));
     }
     let status = fs::read_to_string("/proc/self/status")?;
     let resident = resident_at_most(&status).context("no VmHWM in /proc/self/status")?;

@@ -7,9 +7,10 @@ use collector::{
     config::RawConfig,
     detector::Detector,
     kernel::{Kernel, KernelOptions, boot_ns},
-    policy::Policy,
+    rehearse::window_facts,
 };
 use model::Window;
+use policy::{Policy, Protected};
 
 use super::Effort;
 use crate::{
@@ -60,7 +61,10 @@ struct Judge {
 impl Judge {
     fn taught() -> anyhow::Result<Self> {
         let config = RawConfig::default().check()?;
-        Ok(Self { detector: TAUGHT.teach()?, policy: Policy::new(config.policy, []) })
+        Ok(Self {
+            detector: TAUGHT.teach()?,
+            policy: Policy::new(config.policy, Protected::default()),
+        })
     }
 
     /// Decides on a window; returns the CPU seconds that took, and those until it was scored.
@@ -69,7 +73,7 @@ impl Judge {
         let assessed = self.detector.assess(window);
         let scored = cpu::thread_seconds()?;
         ensure!(assessed.peers == window.peers.len(), "not every peer was assessed");
-        black_box(self.policy.decide(assessed.evidence, window.end_ns, window.is_lossy()));
+        black_box(self.policy.decide(assessed.evidence, &window_facts(window)));
         Ok([cpu::thread_seconds()? - start, scored - start])
     }
 }

@@ -4,6 +4,7 @@ use std::{fmt::Write as _, process::ExitCode};
 
 use clap::Args;
 use flows_common::Direction;
+use policy::{Policy, Protected};
 
 use super::{Layers, Overrides, show};
 use crate::{
@@ -14,7 +15,6 @@ use crate::{
     kernel::{Attached, GuardHook},
     live::{Live, own_addresses},
     pipeline::Pipeline,
-    policy::Policy,
     signals::Signals,
     sink::{JsonLines, Sink, SinkError},
 };
@@ -69,7 +69,7 @@ impl RunArgs {
             )?;
 
         let detector = Detector::new(model, ::model::Context::default());
-        let policy = Policy::new(config.policy.clone(), own_addresses()?);
+        let policy = Policy::new(config.policy.clone(), Protected::own(own_addresses()?));
         let pipeline = Pipeline::score(
             live.drain(),
             config.window,

@@ -12,6 +12,7 @@ use flows_common::Direction;
 use lab::{AttackTruth, ClientReport, Lab, RunningBenign, Scenario};
 use linfa::ParamGuard as _;
 use model::{Context, IsolationForest, ModelFile, Window};
+use policy::{Policy, Protected};
 
 use super::{
     DemoOptions, Report,
@@ -28,7 +29,6 @@ use crate::{
     learner::Learner,
     live::{Live, guard_name, own_addresses},
     pipeline::Pipeline,
-    policy::Policy,
     signals::Signals,
     sink::{JsonLines, Sink},
 };
@@ -76,7 +76,7 @@ pub(super) fn run(options: &DemoOptions, tell: &mut dyn FnMut(&str)) -> anyhow::
     if let Some(folder) = &options.keep {
         sinks.push(Box::new(JsonLines::open(&folder.join("events.jsonl"))?));
     }
-    let policy = Policy::new(config.policy.clone(), own);
+    let policy = Policy::new(config.policy.clone(), Protected::own(own));
     let pipeline =
         Pipeline::score(live.drain(), config.window, detector, policy, live.act(&config)?, sinks)?;
     signals.pause(QUIET)?;

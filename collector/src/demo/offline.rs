@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use linfa::ParamGuard as _;
 use model::IsolationForest;
+use policy::{Policy, Protected};
 
 use super::{
     DemoOptions, Report,
@@ -17,7 +18,6 @@ use super::{
 use crate::{
     detector::Detector,
     learner::Learner,
-    policy::Policy,
     rehearse::Rehearsal,
     sink::Sink as _,
     source::pcap::{HomeNet, Replay, ReplayOptions},
@@ -66,7 +66,7 @@ pub(super) fn run(
     let learning = learning(seconds, learnt, began.elapsed(), &model);
 
     tell("scoring the rest");
-    let policy = Policy::new(config.policy.clone(), truth.host.clone());
+    let policy = Policy::new(config.policy.clone(), Protected::own(truth.host.clone()));
     let mut rehearsal = Rehearsal::new(Detector::new(model, context), policy);
     let mut next = Some(first_attacked);
     while let Some(window) = next {

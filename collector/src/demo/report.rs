@@ -2,14 +2,10 @@
 
 use std::{fmt::Write as _, net::IpAddr};
 
+use policy::{Reason, Refusal};
 use serde::Serialize;
 
-use crate::{
-    cli::table,
-    event::Deed,
-    learner::Learnt,
-    policy::{Reason, Refusal},
-};
+use crate::{cli::table, event::Deed, learner::Learnt};
 
 /// The whole demo in numbers.
 #[derive(Clone, Debug, Serialize)]

@@ -2,13 +2,15 @@
 
 use std::sync::mpsc::{Receiver, SyncSender};
 
+use policy::{Decision, Outcome, Policy, WindowFacts};
+
 use super::{DrainedWindow, Outlet};
 use crate::{
     cli::one_line,
     clock::boot_ns,
     detector::{Assessed, Detector},
     event::{AnomalyEvent, Deed, Event, ExpiredEvent, FailureEvent, WindowEvent},
-    policy::{Decision, Outcome, Policy},
+    rehearse::window_facts,
     sink::Sink,
 };
 
@@ -16,7 +18,7 @@ use crate::{
 pub(super) struct AssessedWindow {
     summary: WindowEvent,
     assessed: Assessed,
-    lossy: bool,
+    facts: WindowFacts,
 }
 
 /// What carries decisions out.
@@ -71,7 +73,7 @@ pub(super) fn assess(
             );
         }
         let summary = WindowEvent { peers: found.peers, late, ..WindowEvent::of(number, &window) };
-        let next = AssessedWindow { summary, assessed: found, lossy: window.is_lossy() };
+        let next = AssessedWindow { summary, assessed: found, facts: window_facts(&window) };
         if assessed.send(next).is_err() {
             break;
         }
@@ -84,14 +86,14 @@ pub(super) fn decide(
     assessed: &Receiver<AssessedWindow>,
     outlet: &Outlet,
 ) {
-    for AssessedWindow { mut summary, mut assessed, lossy } in assessed {
+    for AssessedWindow { mut summary, mut assessed, facts } in assessed {
         // First, so that a peer blocked anew is not taken for one whose lease goes on.
         match act.sweep(boot_ns()) {
             Ok(ended) => ended.into_iter().for_each(|event| outlet.put(Event::Expired(event))),
             Err(error) => outlet.put(failure("sweep", &error)),
         }
         let evidence = std::mem::take(&mut assessed.evidence);
-        for decision in policy.decide(evidence, summary.end_ns, lossy) {
+        for decision in policy.decide(evidence, &facts).peers {
             let address = decision.evidence.address;
             let deed = match act.act(&decision, boot_ns()) {
                 Ok(deed) => deed,

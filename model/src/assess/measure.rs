@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Subject, simes};
-use crate::calibration::Calibration;
+use crate::calibration::{Calibration, PValue};
 use crate::detector::DetectorModel;
 use crate::novelty::LEAST_HIGHEST;
 
@@ -26,7 +26,7 @@ pub(super) struct Measure {
     /// The row it is about: the peer's, or that of its most anomalous flow.
     pub(super) row: usize,
     pub(super) score: f32,
-    pub(super) p_value: f64,
+    pub(super) p_value: PValue,
     pub(super) excess: f64,
 }
 
@@ -65,15 +65,17 @@ fn combine(
     calibration: &Calibration,
     scores: &[f32],
     rows: Range<usize>,
-) -> Option<(usize, f32, f64)> {
+) -> Option<(usize, f32, PValue)> {
     let row = rows.clone().max_by(|&a, &b| scores[a].total_cmp(&scores[b]))?;
-    let p_value = |row: usize| calibration.p_value(scores[row]).marginal;
     // One flow is what most peers have: no list for it.
-    let p_value = if rows.len() == 1 {
-        p_value(row)
-    } else {
-        simes(&mut rows.map(p_value).collect::<Vec<f64>>())
-    };
+    if rows.len() == 1 {
+        return Some((row, scores[row], calibration.p_value(scores[row])));
+    }
+    let (mut marginal, mut conditional): (Vec<f64>, Vec<f64>) = rows
+        .map(|row| calibration.p_value(scores[row]))
+        .map(|p_value| (p_value.marginal, p_value.conditional))
+        .unzip();
+    let p_value = PValue { marginal: simes(&mut marginal), conditional: simes(&mut conditional) };
     Some((row, scores[row], p_value))
 }
 

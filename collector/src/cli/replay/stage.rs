@@ -1,10 +1,9 @@
 //! What is done with each window of a replay.
 
 use model::{Context, Observed, Window};
+use policy::{Policy, Protected};
 
-use crate::{
-    config::Config, detector::Detector, event::Event, policy::Policy, rehearse::Rehearsal,
-};
+use crate::{config::Config, detector::Detector, event::Event, rehearse::Rehearsal};
 
 /// What is done with each window.
 pub(super) enum Stage {
@@ -28,7 +27,7 @@ impl Stage {
             None => Self::Observe(Box::default()),
             Some(path) => {
                 let detector = Detector::new(super::super::load_model(path)?, Context::default());
-                let policy = Policy::new(config.policy.clone(), []);
+                let policy = Policy::new(config.policy.clone(), Protected::default());
                 Self::Score(Box::new(Rehearsal::new(detector, policy)))
             }
         })

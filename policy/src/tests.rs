@@ -1,7 +1,6 @@
-use std::net::Ipv4Addr;
+use std::{net::Ipv4Addr, time::Duration};
 
 use super::*;
-use crate::config::RawConfig;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -18,16 +17,20 @@ fn attacker(last: u8) -> Evidence {
         flow_score: 0.7,
         novelty: 0.9,
         excess: 0.9,
+        conditional_p_value: 0.001,
         packets: 100,
+        bytes: 6_000,
         verified: true,
+        initiated: false,
+        service: None,
     }
 }
 
 fn policy(change: impl FnOnce(&mut PolicyConfig)) -> Policy {
-    let mut config = RawConfig::default().check().expect("defaults hold").policy;
+    let mut config = RawPolicy::default().check(1_000_000).expect("defaults hold");
     config.mode = Mode::Enforce;
     change(&mut config);
-    Policy::new(config, [peer(200)])
+    Policy::new(config, Protected::own([peer(200)]))
 }
 
 fn outcomes(decisions: &[Decision]) -> Vec<Outcome> {
@@ -36,7 +39,7 @@ fn outcomes(decisions: &[Decision]) -> Vec<Outcome> {
 
 #[test]
 fn decisive_evidence_blocks_in_its_first_window() {
-    let decisions = policy(|_| ()).decide(vec![attacker(1)], SECOND, false);
+    let decisions = policy(|_| ()).decide_peers(vec![attacker(1)], SECOND, false);
     let ttl = Duration::from_mins(5);
     let expires_ns = 301 * SECOND;
     assert_eq!(
@@ -49,10 +52,10 @@ fn decisive_evidence_blocks_in_its_first_window() {
 fn weaker_evidence_has_to_come_twice_in_three_windows() {
     let weak = Evidence { excess: 0.6, ..attacker(1) };
     let mut policy = policy(|_| ());
-    let first = policy.decide(vec![weak.clone()], SECOND, false);
+    let first = policy.decide_peers(vec![weak.clone()], SECOND, false);
     assert_eq!(outcomes(&first), [Outcome::Refused(Refusal::TooFewWindows)]);
-    policy.decide(Vec::new(), 2 * SECOND, false);
-    let third = policy.decide(vec![weak], 3 * SECOND, false);
+    policy.decide_peers(Vec::new(), 2 * SECOND, false);
+    let third = policy.decide_peers(vec![weak], 3 * SECOND, false);
     assert!(matches!(third[0].outcome, Outcome::Block { .. }), "{third:?}");
 }
 
@@ -61,7 +64,7 @@ fn what_is_odd_but_not_by_enough_is_reported_and_never_adds_up_to_a_block() {
     let mut policy = policy(|_| ());
     for window in 1..20 {
         let odd = Evidence { excess: 0.3, ..attacker(1) };
-        let decisions = policy.decide(vec![odd], window * SECOND, false);
+        let decisions = policy.decide_peers(vec![odd], window * SECOND, false);
         assert_eq!(outcomes(&decisions), [Outcome::Refused(Refusal::BelowMargin)]);
     }
 }
@@ -69,7 +72,7 @@ fn what_is_odd_but_not_by_enough_is_reported_and_never_adds_up_to_a_block() {
 #[test]
 fn a_peer_within_the_margin_of_calibration_makes_no_decision() {
     let benign = Evidence { excess: 0.01, ..attacker(1) };
-    assert_eq!(policy(|_| ()).decide(vec![benign], SECOND, false), []);
+    assert_eq!(policy(|_| ()).decide_peers(vec![benign], SECOND, false), []);
 }
 
 #[test]
@@ -94,7 +97,7 @@ fn guards_refuse_with_their_reason() {
         (policy(|_| ()), vec![weak], true, Refusal::LossyWindow),
     ];
     for (mut policy, evidence, lossy, expect) in cases {
-        let decisions = policy.decide(evidence, SECOND, lossy);
+        let decisions = policy.decide_peers(evidence, SECOND, lossy);
         assert!(!decisions.is_empty(), "{expect:?}");
         for decision in decisions {
             assert_eq!(decision.outcome, Outcome::Refused(expect));
@@ -107,7 +110,7 @@ fn a_verified_attacker_is_blocked_amid_forged_sources() {
     let mut evidence: Vec<_> =
         (1..=20).map(|last| Evidence { verified: false, ..attacker(last) }).collect();
     evidence.push(attacker(100));
-    let decisions = policy(|_| ()).decide(evidence, SECOND, false);
+    let decisions = policy(|_| ()).decide_peers(evidence, SECOND, false);
     let blocked: Vec<_> = decisions
         .iter()
         .filter(|decision| matches!(decision.outcome, Outcome::Block { .. }))
@@ -120,21 +123,21 @@ fn a_verified_attacker_is_blocked_amid_forged_sources() {
 fn a_forged_source_stays_one_while_the_hosts_answers_to_it_are_repeated() {
     let forged = |last| Evidence { verified: false, ..attacker(last) };
     let mut policy = policy(|_| ());
-    policy.decide((1..=20).map(forged).collect(), SECOND, false);
-    let straggler = policy.decide(vec![forged(1)], 33 * SECOND, false);
+    policy.decide_peers((1..=20).map(forged).collect(), SECOND, false);
+    let straggler = policy.decide_peers(vec![forged(1)], 33 * SECOND, false);
     assert_eq!(outcomes(&straggler), [Outcome::Refused(Refusal::ForgedSources)]);
-    let stranger = policy.decide(vec![forged(100)], 34 * SECOND, false);
+    let stranger = policy.decide_peers(vec![forged(100)], 34 * SECOND, false);
     assert!(matches!(stranger[0].outcome, Outcome::Block { .. }), "{stranger:?}");
-    let once_verified = policy.decide(vec![attacker(2)], 35 * SECOND, false);
+    let once_verified = policy.decide_peers(vec![attacker(2)], 35 * SECOND, false);
     assert!(matches!(once_verified[0].outcome, Outcome::Block { .. }), "{once_verified:?}");
-    let much_later = policy.decide(vec![forged(3)], 122 * SECOND, false);
+    let much_later = policy.decide_peers(vec![forged(3)], 122 * SECOND, false);
     assert!(matches!(much_later[0].outcome, Outcome::Block { .. }), "{much_later:?}");
 }
 
 #[test]
 fn an_unverified_source_is_limited_and_a_verified_one_dropped() {
     let unverified = Evidence { verified: false, ..attacker(1) };
-    let decisions = policy(|_| ()).decide(vec![unverified, attacker(2)], SECOND, false);
+    let decisions = policy(|_| ()).decide_peers(vec![unverified, attacker(2)], SECOND, false);
     let actions: Vec<_> = decisions
         .iter()
         .map(|decision| match decision.outcome {
@@ -151,10 +154,14 @@ fn a_repeat_offender_is_blocked_twice_as_long_up_to_the_limit() {
     let mut now_ns = SECOND;
     let mut ttls = Vec::new();
     for _ in 0..3 {
-        let decisions = policy.decide(vec![attacker(1)], now_ns, false);
+        let decisions = policy.decide_peers(vec![attacker(1)], now_ns, false);
         let Outcome::Block { ttl, .. } = decisions[0].outcome else { panic!("{decisions:?}") };
         ttls.push(ttl.as_secs());
-        assert_eq!(policy.decide(vec![attacker(1)], now_ns + SECOND, false), [], "block stands");
+        assert_eq!(
+            policy.decide_peers(vec![attacker(1)], now_ns + SECOND, false),
+            [],
+            "block stands"
+        );
         now_ns += u64::try_from(ttl.as_nanos()).unwrap() + SECOND;
     }
     assert_eq!(ttls, [300, 600, 900]);
@@ -164,7 +171,7 @@ fn a_repeat_offender_is_blocked_twice_as_long_up_to_the_limit() {
 fn observe_and_shadow_never_drop() {
     for mode in [Mode::Observe, Mode::Shadow] {
         let decisions =
-            policy(|config| config.mode = mode).decide(vec![attacker(1)], SECOND, false);
+            policy(|config| config.mode = mode).decide_peers(vec![attacker(1)], SECOND, false);
         assert!(
             matches!(decisions[0].outcome, Outcome::Block { action: Action::Shadow, .. }),
             "{decisions:?}"

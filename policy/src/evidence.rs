@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use serde::Serialize;
+
 pub use model::assess::{Reason, Subject};
 
 /// What the two models say of one peer in one window, and what the guards ask.
@@ -12,6 +14,8 @@ pub struct Evidence {
     /// The p-value of the peer and its flows together: the chance of a score as high in a
     /// benign window.
     pub p_value: f64,
+    /// The same from calibration-conditional p-values: what an error rate may be claimed by.
+    pub conditional_p_value: f64,
     /// The peer model's score, in (0, 1].
     pub peer_score: f32,
     /// The highest score among its flows, 0 with none.
@@ -23,7 +27,22 @@ pub struct Evidence {
     pub excess: f64,
     /// Packets from and to it in this window.
     pub packets: u64,
+    /// Bytes from and to it in this window, on the wire.
+    pub bytes: u64,
     /// Most of what it sent belongs to TCP connections whose handshake it completed, so the
     /// address is not forged.
     pub verified: bool,
+    /// It answers flows that the host opened, in this window: a block would cut those off.
+    pub initiated: bool,
+    /// The service of the host that most of its packets went to, if it opened any flow.
+    pub service: Option<Service>,
+}
+
+/// A service of the host: what a flood aims at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct Service {
+    /// IP protocol number.
+    pub protocol: u8,
+    /// Local port; 0 where the protocol has none.
+    pub port: u16,
 }

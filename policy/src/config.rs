@@ -1,0 +1,258 @@
+//! `[policy]` as written ([`RawPolicy`]) and as valid ([`PolicyConfig`]).
+
+use std::{net::IpAddr, time::Duration};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+/// What may be done about an anomaly.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Report; no entry is made.
+    #[default]
+    Observe,
+    /// Make entries that only count what they would drop.
+    Shadow,
+    /// Make entries that drop.
+    Enforce,
+}
+
+impl Mode {
+    /// All of them, each doing more than the one before.
+    pub const ALL: [Self; 3] = [Self::Observe, Self::Shadow, Self::Enforce];
+
+    /// As a configuration spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Shadow => "shadow",
+            Self::Enforce => "enforce",
+        }
+    }
+}
+
+/// What is done about a source that may be spoofed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unverified {
+    /// Limit its rate: a third party whose address was forged keeps a trickle.
+    #[default]
+    RateLimit,
+    /// Drop all of it.
+    Drop,
+    /// Do nothing.
+    Refuse,
+}
+
+/// How verdicts become blocks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawPolicy {
+    /// What may be done.
+    pub mode: Mode,
+    /// Share of the peers called anomalous in a window that may be benign (Benjamini–Hochberg).
+    pub false_discovery_rate: f64,
+    /// How far above the highest calibration score a peer must score to be reported, as a share
+    /// of the way from there to 1.
+    pub alert_margin: f64,
+    /// How far above it a peer must score to be acted on, likewise.
+    pub margin: f64,
+    /// How far above it one window alone is enough, likewise.
+    pub decisive_margin: f64,
+    /// Anomalous windows needed...
+    pub windows: u32,
+    /// ...among this many.
+    pub of_windows: u32,
+    /// Packets from or to a peer in those windows, below which it is not acted on.
+    pub min_packets: u64,
+    /// How long a first block lasts.
+    #[serde(with = "humantime_serde")]
+    pub ttl: Duration,
+    /// How long a repeated block lasts at most; each one doubles.
+    #[serde(with = "humantime_serde")]
+    pub max_ttl: Duration,
+    /// Blocks that may stand at once.
+    pub max_blocks: u32,
+    /// What is done about a source that may be spoofed.
+    pub unverified: Unverified,
+    /// Packets per second left to a rate-limited source.
+    pub rate_limit_pps: u32,
+    /// New unverified anomalous sources in one window above which none of them is acted on: a
+    /// flood with forged sources.
+    pub max_unverified_sources: u32,
+    /// Addresses and prefixes that are never blocked.
+    pub allow: Vec<RawPrefix>,
+}
+
+impl Default for RawPolicy {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Observe,
+            false_discovery_rate: 0.1,
+            alert_margin: 0.1,
+            margin: 0.5,
+            decisive_margin: 0.75,
+            windows: 2,
+            of_windows: 3,
+            min_packets: 4,
+            ttl: Duration::from_mins(5),
+            max_ttl: Duration::from_hours(24),
+            max_blocks: 1_000,
+            unverified: Unverified::RateLimit,
+            rate_limit_pps: 5,
+            max_unverified_sources: 8,
+            allow: Vec::new(),
+        }
+    }
+}
+
+/// An address or a prefix, as people write either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum RawPrefix {
+    /// `192.0.2.0/24`
+    Net(IpNet),
+    /// `192.0.2.1`
+    Address(IpAddr),
+}
+
+impl From<RawPrefix> for IpNet {
+    fn from(raw: RawPrefix) -> Self {
+        match raw {
+            RawPrefix::Net(net) => net,
+            RawPrefix::Address(address) => address.into(),
+        }
+    }
+}
+
+/// The valid form of `[policy]`; see [`RawPolicy`] for what each key means.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PolicyConfig {
+    /// What may be done.
+    pub mode: Mode,
+    /// Benjamini–Hochberg's rate, in [0, 1).
+    pub false_discovery_rate: f64,
+    /// Excess needed to be reported, in [0, 1).
+    pub alert_margin: f64,
+    /// Excess needed to be acted on, at least `alert_margin`.
+    pub margin: f64,
+    /// Excess at which one window is enough, at least `margin`.
+    pub decisive_margin: f64,
+    /// Anomalous windows needed, at least 1.
+    pub windows: u32,
+    /// Among this many, 64 at most.
+    pub of_windows: u32,
+    /// Packets needed in those windows.
+    pub min_packets: u64,
+    /// How long a first block lasts.
+    pub ttl: Duration,
+    /// How long any block lasts at most.
+    pub max_ttl: Duration,
+    /// Blocks that may stand at once.
+    pub max_blocks: u32,
+    /// What is done about a source that may be spoofed.
+    pub unverified: Unverified,
+    /// Packets per second left to a rate-limited source, at least 1.
+    pub rate_limit_pps: u32,
+    /// Unverified anomalous sources in one window above which none is acted on.
+    pub max_unverified_sources: u32,
+    /// Prefixes that are never blocked.
+    pub allow: Vec<IpNet>,
+}
+
+impl PolicyConfig {
+    fn from_raw(raw: &RawPolicy) -> Self {
+        Self {
+            mode: raw.mode,
+            false_discovery_rate: raw.false_discovery_rate,
+            alert_margin: raw.alert_margin,
+            margin: raw.margin,
+            decisive_margin: raw.decisive_margin,
+            windows: raw.windows,
+            of_windows: raw.of_windows,
+            min_packets: raw.min_packets,
+            ttl: raw.ttl,
+            max_ttl: raw.max_ttl,
+            max_blocks: raw.max_blocks,
+            unverified: raw.unverified,
+            rate_limit_pps: raw.rate_limit_pps,
+            max_unverified_sources: raw.max_unverified_sources,
+            allow: raw.allow.iter().map(|&prefix| prefix.into()).collect(),
+        }
+    }
+}
+
+/// A value of `[policy]` that is out of bounds.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{key}` must be {bound}, got {got}")]
+pub struct BoundError {
+    /// The key, as `policy.key`.
+    pub key: &'static str,
+    /// What it must be.
+    pub bound: String,
+    /// What it is.
+    pub got: String,
+}
+
+impl RawPolicy {
+    /// Checks every bound; `block_capacity` is how many addresses the kernel's table holds.
+    ///
+    /// # Errors
+    /// The first value out of bounds, with the bound.
+    pub fn check(&self, block_capacity: u32) -> Result<PolicyConfig, BoundError> {
+        for (key, value) in [
+            ("policy.false_discovery_rate", self.false_discovery_rate),
+            ("policy.alert_margin", self.alert_margin),
+            ("policy.margin", self.margin),
+            ("policy.decisive_margin", self.decisive_margin),
+        ] {
+            if !(0.0..1.0).contains(&value) {
+                return Err(bound(key, "at least 0 and below 1".into(), value));
+            }
+        }
+        if self.margin < self.alert_margin {
+            let least = format!("at least `policy.alert_margin` ({})", self.alert_margin);
+            return Err(bound("policy.margin", least, self.margin));
+        }
+        if self.decisive_margin < self.margin {
+            let least = format!("at least `policy.margin` ({})", self.margin);
+            return Err(bound("policy.decisive_margin", least, self.decisive_margin));
+        }
+        if self.windows == 0 || self.windows > self.of_windows {
+            let most = format!("between 1 and `policy.of_windows` ({})", self.of_windows);
+            return Err(bound("policy.windows", most, self.windows));
+        }
+        if self.of_windows > 64 {
+            return Err(bound("policy.of_windows", "at most 64".into(), self.of_windows));
+        }
+        within("policy.ttl", self.ttl, Duration::from_secs(1), Duration::from_hours(24 * 30))?;
+        within("policy.max_ttl", self.max_ttl, self.ttl, Duration::from_hours(24 * 365))?;
+        if self.max_blocks > block_capacity {
+            let most = format!("at most `tables.blocks` ({block_capacity})");
+            return Err(bound("policy.max_blocks", most, self.max_blocks));
+        }
+        if self.rate_limit_pps == 0 {
+            return Err(bound("policy.rate_limit_pps", "at least 1".into(), 0));
+        }
+        Ok(PolicyConfig::from_raw(self))
+    }
+}
+
+fn within(
+    key: &'static str,
+    value: Duration,
+    least: Duration,
+    most: Duration,
+) -> Result<(), BoundError> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    let [least, most] = [least, most].map(humantime::format_duration);
+    Err(bound(key, format!("between {least} and {most}"), humantime::format_duration(value)))
+}
+
+fn bound(key: &'static str, bound: String, got: impl std::fmt::Display) -> BoundError {
+    BoundError { key, bound, got: got.to_string() }
+}

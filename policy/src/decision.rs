@@ -1,0 +1,41 @@
+//! What is decided.
+
+use std::time::Duration;
+
+use flows_common::Action;
+
+use crate::{evidence::Evidence, refusal::Refusal};
+
+/// What is to be done about an anomalous peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing, and why.
+    Refused(Refusal),
+    /// Block it; in observe mode this is what would be done.
+    Block {
+        /// What the kernel does with its packets.
+        action: Action,
+        /// For how long.
+        ttl: Duration,
+        /// When it ends, on the clock of the windows.
+        expires_ns: u64,
+        /// Which block of this peer it is, from 1.
+        offence: u32,
+    },
+}
+
+/// One anomalous peer in one window, and what is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// What was seen.
+    pub evidence: Evidence,
+    /// What is to be done.
+    pub outcome: Outcome,
+}
+
+/// What is decided about one window.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Verdicts {
+    /// Its anomalous peers, in the order of p-value, then address.
+    pub peers: Vec<Decision>,
+}

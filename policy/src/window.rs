@@ -1,0 +1,27 @@
+//! What a decision needs to know of its window.
+
+/// What a decision needs to know of its window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WindowFacts {
+    /// When it began, in ns of the boot clock (of the capture's clock in replay).
+    pub start_ns: u64,
+    /// When it ended, likewise: the time of the decisions.
+    pub end_ns: u64,
+    /// It lost flows.
+    pub lossy: bool,
+    /// The machine was suspended in it, or a clock jumped.
+    pub interrupted: bool,
+}
+
+impl WindowFacts {
+    /// An ordinary window, for tests and simulations.
+    #[must_use]
+    pub const fn ending_at(end_ns: u64) -> Self {
+        Self {
+            start_ns: end_ns.saturating_sub(1_000_000_000),
+            end_ns,
+            lossy: false,
+            interrupted: false,
+        }
+    }
+}
