@@ -68,5 +68,6 @@ pub fn window_facts(window: &Window) -> WindowFacts {
         end_ns: window.end_ns,
         lossy: window.is_lossy(),
         interrupted: false,
+        drifting: false,
     }
 }

@@ -1,12 +1,14 @@
 //! `[policy]` as written ([`RawPolicy`]) and as valid ([`PolicyConfig`]).
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 /// What may be done about an anomaly.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// Report; no entry is made.
@@ -44,6 +46,17 @@ pub enum Unverified {
     Drop,
     /// Do nothing.
     Refuse,
+}
+
+/// What is done about a peer that the host opened flows to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LocallyInitiated {
+    /// Report it: a block would cut off the answers to what the host asked for.
+    #[default]
+    Refuse,
+    /// Treat it like any other.
+    Act,
 }
 
 /// How verdicts become blocks.
@@ -84,6 +97,33 @@ pub struct RawPolicy {
     pub max_unverified_sources: u32,
     /// Addresses and prefixes that are never blocked.
     pub allow: Vec<RawPrefix>,
+    /// Files of addresses and prefixes that are never blocked, one a line, `#` begins a comment;
+    /// read at start and by `weir reload`.
+    pub allow_files: Vec<PathBuf>,
+    /// What is done about a peer that this host opened flows to.
+    pub locally_initiated: LocallyInitiated,
+    /// Blocks that may be made in a minute.
+    pub max_blocks_per_minute: u32,
+    /// Share of the ordinary peers (seen before without standing out) that may be blocked at
+    /// once; beyond it the breaker opens and weir only shadows.
+    pub max_share_of_peers: f64,
+    /// Share of the ordinary traffic's bytes that blocked peers may have carried, likewise.
+    pub max_share_of_bytes: f64,
+    /// How long the breaker stays open; 0s: until `weir rearm`.
+    #[serde(with = "humantime_serde")]
+    pub rearm_after: Duration,
+    /// How long a peer is left alone after a person took its block back.
+    #[serde(with = "humantime_serde")]
+    pub grace: Duration,
+    /// Share of the blocks, drawn by lot, that end early, to see what the peer does then.
+    pub early_release: f64,
+    /// Sources a second without a completed handshake at one service, above which, and above ten
+    /// times what the service ordinarily sees, it is under a flood from forged sources.
+    pub flood_sources: u32,
+    /// Packets a second that such a service takes from unproven sources together; 0 limits none.
+    pub service_limit_pps: u32,
+    /// Seed of what is drawn by lot.
+    pub seed: u64,
 }
 
 impl Default for RawPolicy {
@@ -104,6 +144,17 @@ impl Default for RawPolicy {
             rate_limit_pps: 5,
             max_unverified_sources: 8,
             allow: Vec::new(),
+            allow_files: Vec::new(),
+            locally_initiated: LocallyInitiated::Refuse,
+            max_blocks_per_minute: 60,
+            max_share_of_peers: 0.25,
+            max_share_of_bytes: 0.25,
+            rearm_after: Duration::from_mins(15),
+            grace: Duration::from_hours(1),
+            early_release: 0.02,
+            flood_sources: 200,
+            service_limit_pps: 500,
+            seed: 0,
         }
     }
 }
@@ -160,6 +211,28 @@ pub struct PolicyConfig {
     pub max_unverified_sources: u32,
     /// Prefixes that are never blocked.
     pub allow: Vec<IpNet>,
+    /// Files of such prefixes.
+    pub allow_files: Vec<PathBuf>,
+    /// What is done about a peer that the host opened flows to.
+    pub locally_initiated: LocallyInitiated,
+    /// Blocks that may be made in a minute.
+    pub max_blocks_per_minute: u32,
+    /// Share of the ordinary peers that may be blocked at once, in [0, 1].
+    pub max_share_of_peers: f64,
+    /// Share of the ordinary bytes that blocked peers may have carried, in [0, 1].
+    pub max_share_of_bytes: f64,
+    /// How long the breaker stays open; `None` until a person closes it.
+    pub rearm_after: Option<Duration>,
+    /// How long a peer is left alone after a person took its block back.
+    pub grace: Duration,
+    /// Share of the blocks that end early, in [0, 1].
+    pub early_release: f64,
+    /// Unproven sources a second at one service above which it may be limited.
+    pub flood_sources: u32,
+    /// Packets a second left to all unproven sources of a limited service; 0 limits none.
+    pub service_limit_pps: u32,
+    /// Seed of what is drawn by lot.
+    pub seed: u64,
 }
 
 impl PolicyConfig {
@@ -180,6 +253,17 @@ impl PolicyConfig {
             rate_limit_pps: raw.rate_limit_pps,
             max_unverified_sources: raw.max_unverified_sources,
             allow: raw.allow.iter().map(|&prefix| prefix.into()).collect(),
+            allow_files: raw.allow_files.clone(),
+            locally_initiated: raw.locally_initiated,
+            max_blocks_per_minute: raw.max_blocks_per_minute,
+            max_share_of_peers: raw.max_share_of_peers,
+            max_share_of_bytes: raw.max_share_of_bytes,
+            rearm_after: (!raw.rearm_after.is_zero()).then_some(raw.rearm_after),
+            grace: raw.grace,
+            early_release: raw.early_release,
+            flood_sources: raw.flood_sources,
+            service_limit_pps: raw.service_limit_pps,
+            seed: raw.seed,
         }
     }
 }
@@ -233,9 +317,25 @@ impl RawPolicy {
             let most = format!("at most `tables.blocks` ({block_capacity})");
             return Err(bound("policy.max_blocks", most, self.max_blocks));
         }
+        for (key, value) in [
+            ("policy.max_share_of_peers", self.max_share_of_peers),
+            ("policy.max_share_of_bytes", self.max_share_of_bytes),
+            ("policy.early_release", self.early_release),
+        ] {
+            if !(0.0..=1.0).contains(&value) {
+                return Err(bound(key, "between 0 and 1".into(), value));
+            }
+        }
+        if self.max_blocks_per_minute == 0 {
+            let least = "at least 1 (`mode = \"shadow\"` blocks nothing)".into();
+            return Err(bound("policy.max_blocks_per_minute", least, 0));
+        }
         if self.rate_limit_pps == 0 {
             return Err(bound("policy.rate_limit_pps", "at least 1".into(), 0));
         }
+        let day = Duration::from_hours(24);
+        within("policy.rearm_after", self.rearm_after, Duration::ZERO, day * 30)?;
+        within("policy.grace", self.grace, Duration::ZERO, day * 365)?;
         Ok(PolicyConfig::from_raw(self))
     }
 }

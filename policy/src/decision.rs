@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use flows_common::Action;
 
-use crate::{evidence::Evidence, refusal::Refusal};
+use crate::{evidence::Evidence, flood::ServiceLimit, notice::Notice, refusal::Refusal};
 
 /// What is to be done about an anomalous peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub enum Outcome {
         expires_ns: u64,
         /// Which block of this peer it is, from 1.
         offence: u32,
+        /// Drawn by lot to end early, so that it shows what the peer does then.
+        early: bool,
     },
 }
 
@@ -38,4 +40,8 @@ pub struct Decision {
 pub struct Verdicts {
     /// Its anomalous peers, in the order of p-value, then address.
     pub peers: Vec<Decision>,
+    /// Services under a flood of unproven sources, in their order.
+    pub services: Vec<ServiceLimit>,
+    /// What changed in the policy itself.
+    pub notices: Vec<Notice>,
 }

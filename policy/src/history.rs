@@ -16,6 +16,9 @@ const FORGOTTEN_AT_ONCE: usize = PEERS_LIMIT / 4;
 /// of a forged address then answers each with an RST.
 const FORGED_FOR_NS: u64 = 120_000_000_000;
 
+/// How long after its last block a peer is no repeat offender any more, in ns: a week.
+const OFFENCES_FOR_NS: u64 = 7 * 86_400_000_000_000;
+
 /// The recent windows of one peer.
 #[derive(Clone, Copy, Debug, Default)]
 struct Past {
@@ -31,6 +34,8 @@ struct Past {
     blocked_until_ns: u64,
     /// Boot-clock ns until which it counts as forged while it is unverified.
     forged_until_ns: u64,
+    /// Boot-clock ns until which a person's pardon holds.
+    pardoned_until_ns: u64,
 }
 
 /// The recent windows of every peer that was anomalous lately.
@@ -73,9 +78,48 @@ impl History {
         }
     }
 
-    /// How often this peer was blocked before.
-    pub(super) fn blocks(&self, peer: IpAddr) -> u32 {
-        self.peers.get(&peer).map_or(0, |past| past.blocks)
+    /// How often this peer was blocked before, unless that is long past.
+    pub(super) fn blocks(&self, peer: IpAddr, now_ns: u64) -> u32 {
+        self.peers
+            .get(&peer)
+            .filter(|past| now_ns.saturating_sub(past.blocked_until_ns) <= OFFENCES_FOR_NS)
+            .map_or(0, |past| past.blocks)
+    }
+
+    /// The peers whose blocks stand, in the order of address.
+    pub(super) fn blocked_now(&self, now_ns: u64) -> impl Iterator<Item = IpAddr> {
+        self.peers
+            .iter()
+            .filter(move |(_, past)| past.blocked_until_ns > now_ns)
+            .map(|(&peer, _)| peer)
+    }
+
+    /// Whether a person's pardon of this peer still holds.
+    pub(super) fn is_pardoned(&self, peer: IpAddr, now_ns: u64) -> bool {
+        self.peers.get(&peer).is_some_and(|past| past.pardoned_until_ns > now_ns)
+    }
+
+    /// Remembers a person's pardon.
+    pub(super) fn pardoned(&mut self, peer: IpAddr, until_ns: u64) {
+        self.make_room(peer);
+        self.peers.entry(peer).or_default().pardoned_until_ns = until_ns;
+    }
+
+    /// Takes over what an earlier process knew.
+    pub(super) fn remember(&mut self, peer: IpAddr, blocks: u32, until_ns: u64) {
+        self.make_room(peer);
+        self.standing = None;
+        let past = self.peers.entry(peer).or_default();
+        past.blocks = past.blocks.max(blocks);
+        past.blocked_until_ns = past.blocked_until_ns.max(until_ns);
+    }
+
+    /// A block that stands ends later than it did.
+    pub(super) fn prolonged(&mut self, peer: IpAddr, until_ns: u64) {
+        self.standing = None;
+        if let Some(past) = self.peers.get_mut(&peer) {
+            past.blocked_until_ns = past.blocked_until_ns.max(until_ns);
+        }
     }
 
     /// Remembers a block.
@@ -117,7 +161,9 @@ impl History {
         let mut ages: Vec<_> = self
             .peers
             .iter()
-            .map(|(&peer, past)| (past.blocked_until_ns, past.window, peer))
+            .map(|(&peer, past)| {
+                (past.blocked_until_ns.max(past.pardoned_until_ns), past.window, peer)
+            })
             .collect();
         let (oldest, ..) = ages.select_nth_unstable(FORGOTTEN_AT_ONCE);
         for (.., peer) in oldest {

@@ -2,14 +2,14 @@ use std::{net::Ipv4Addr, time::Duration};
 
 use super::*;
 
-const SECOND: u64 = 1_000_000_000;
+pub(crate) const SECOND: u64 = 1_000_000_000;
 
-fn peer(last: u8) -> IpAddr {
+pub(crate) fn peer(last: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(198, 51, 100, last))
 }
 
 /// A peer that is anomalous beyond doubt.
-fn attacker(last: u8) -> Evidence {
+pub(crate) fn attacker(last: u8) -> Evidence {
     Evidence {
         address: peer(last),
         p_value: 0.001,
@@ -29,8 +29,14 @@ fn attacker(last: u8) -> Evidence {
 fn policy(change: impl FnOnce(&mut PolicyConfig)) -> Policy {
     let mut config = RawPolicy::default().check(1_000_000).expect("defaults hold");
     config.mode = Mode::Enforce;
+    config.early_release = 0.0;
     change(&mut config);
     Policy::new(config, Protected::own([peer(200)]))
+}
+
+/// What is decided about the peers of a window of one second.
+fn decide(policy: &mut Policy, evidence: Vec<Evidence>, now_ns: u64) -> Vec<Decision> {
+    policy.decide(evidence, &WindowFacts::ending_at(now_ns)).peers
 }
 
 fn outcomes(decisions: &[Decision]) -> Vec<Outcome> {
@@ -39,12 +45,12 @@ fn outcomes(decisions: &[Decision]) -> Vec<Outcome> {
 
 #[test]
 fn decisive_evidence_blocks_in_its_first_window() {
-    let decisions = policy(|_| ()).decide_peers(vec![attacker(1)], SECOND, false);
+    let decisions = decide(&mut policy(|_| ()), vec![attacker(1)], SECOND);
     let ttl = Duration::from_mins(5);
     let expires_ns = 301 * SECOND;
     assert_eq!(
         outcomes(&decisions),
-        [Outcome::Block { action: Action::Drop, ttl, expires_ns, offence: 1 }]
+        [Outcome::Block { action: Action::Drop, ttl, expires_ns, offence: 1, early: false }]
     );
 }
 
@@ -52,10 +58,10 @@ fn decisive_evidence_blocks_in_its_first_window() {
 fn weaker_evidence_has_to_come_twice_in_three_windows() {
     let weak = Evidence { excess: 0.6, ..attacker(1) };
     let mut policy = policy(|_| ());
-    let first = policy.decide_peers(vec![weak.clone()], SECOND, false);
+    let first = decide(&mut policy, vec![weak.clone()], SECOND);
     assert_eq!(outcomes(&first), [Outcome::Refused(Refusal::TooFewWindows)]);
-    policy.decide_peers(Vec::new(), 2 * SECOND, false);
-    let third = policy.decide_peers(vec![weak], 3 * SECOND, false);
+    decide(&mut policy, Vec::new(), 2 * SECOND);
+    let third = decide(&mut policy, vec![weak], 3 * SECOND);
     assert!(matches!(third[0].outcome, Outcome::Block { .. }), "{third:?}");
 }
 
@@ -64,7 +70,7 @@ fn what_is_odd_but_not_by_enough_is_reported_and_never_adds_up_to_a_block() {
     let mut policy = policy(|_| ());
     for window in 1..20 {
         let odd = Evidence { excess: 0.3, ..attacker(1) };
-        let decisions = policy.decide_peers(vec![odd], window * SECOND, false);
+        let decisions = decide(&mut policy, vec![odd], window * SECOND);
         assert_eq!(outcomes(&decisions), [Outcome::Refused(Refusal::BelowMargin)]);
     }
 }
@@ -72,37 +78,281 @@ fn what_is_odd_but_not_by_enough_is_reported_and_never_adds_up_to_a_block() {
 #[test]
 fn a_peer_within_the_margin_of_calibration_makes_no_decision() {
     let benign = Evidence { excess: 0.01, ..attacker(1) };
-    assert_eq!(policy(|_| ()).decide_peers(vec![benign], SECOND, false), []);
+    assert_eq!(decide(&mut policy(|_| ()), vec![benign], SECOND), []);
+}
+
+/// Refuses whatever comes: a policy, the evidence, the window, and the reason expected.
+fn refused(
+    mut policy: Policy,
+    evidence: Vec<Evidence>,
+    change: impl FnOnce(&mut WindowFacts),
+    expect: Refusal,
+) {
+    let mut window = WindowFacts::ending_at(SECOND);
+    change(&mut window);
+    let decisions = policy.decide(evidence, &window).peers;
+    assert!(!decisions.is_empty(), "{expect:?}");
+    let count = decisions.len() as u64;
+    for decision in decisions {
+        assert_eq!(decision.outcome, Outcome::Refused(expect));
+    }
+    assert_eq!(policy.refusals().get(&expect), Some(&count), "{expect:?} is counted");
 }
 
 #[test]
-fn guards_refuse_with_their_reason() {
+fn nobody_who_is_protected_is_blocked() {
+    let neighbour = Evidence { address: "fe80::1".parse().unwrap(), ..attacker(1) };
+    let group = Evidence { address: "ff02::1:ff00:12".parse().unwrap(), ..attacker(1) };
+    let guarded = |change: fn(&mut Protected)| {
+        let mut guarded = policy(|_| ());
+        let mut protected = Protected::default();
+        change(&mut protected);
+        guarded.protect(protected);
+        guarded
+    };
+    for evidence in [neighbour, group] {
+        refused(policy(|_| ()), vec![evidence], |_| (), Refusal::NoHost);
+    }
+    refused(policy(|_| ()), vec![attacker(200)], |_| (), Refusal::OwnAddress);
+    let net: ipnet::IpNet = "198.51.100.0/25".parse().unwrap();
+    let allow = policy(|config| config.allow = vec![net]);
+    refused(allow, vec![attacker(1)], |_| (), Refusal::Allowed);
+    for (change, expect) in [
+        ((|these| these.allowed = vec![peer(1).into()]) as fn(&mut Protected), Refusal::Allowed),
+        (|these| these.gateways = [peer(1)].into(), Refusal::Gateway),
+        (|these| these.resolvers = [peer(1)].into(), Refusal::Resolver),
+        (|these| these.administrators = [peer(1)].into(), Refusal::Administrator),
+    ] {
+        refused(guarded(change), vec![attacker(1)], |_| (), expect);
+    }
+}
+
+#[test]
+fn evidence_that_does_not_carry_a_block_is_refused_with_its_reason() {
     let unverified = |last| Evidence { verified: false, ..attacker(last) };
     let few = Evidence { packets: 3, ..attacker(1) };
     let weak = Evidence { excess: 0.6, ..attacker(1) };
-    let allow = |config: &mut PolicyConfig| config.allow = vec!["198.51.100.0/25".parse().unwrap()];
-    let refuse = |config: &mut PolicyConfig| config.unverified = Unverified::Refuse;
-    let full = |config: &mut PolicyConfig| config.max_blocks = 0;
-    let neighbour = Evidence { address: "fe80::1".parse().unwrap(), ..attacker(1) };
-    let group = Evidence { address: "ff02::1:ff00:12".parse().unwrap(), ..attacker(1) };
-    let cases: [(Policy, Vec<Evidence>, bool, Refusal); 9] = [
-        (policy(|_| ()), vec![neighbour], false, Refusal::NoHost),
-        (policy(|_| ()), vec![group], false, Refusal::NoHost),
-        (policy(|_| ()), vec![attacker(200)], false, Refusal::OwnAddress),
-        (policy(allow), vec![attacker(1)], false, Refusal::Allowed),
-        (policy(|_| ()), vec![few], false, Refusal::TooFewPackets),
-        (policy(|_| ()), (1..=9).map(unverified).collect(), false, Refusal::ForgedSources),
-        (policy(refuse), vec![unverified(1)], false, Refusal::Unverified),
-        (policy(full), vec![attacker(1)], false, Refusal::MaxBlocks),
-        (policy(|_| ()), vec![weak], true, Refusal::LossyWindow),
-    ];
-    for (mut policy, evidence, lossy, expect) in cases {
-        let decisions = policy.decide_peers(evidence, SECOND, lossy);
-        assert!(!decisions.is_empty(), "{expect:?}");
-        for decision in decisions {
-            assert_eq!(decision.outcome, Outcome::Refused(expect));
-        }
+    refused(policy(|_| ()), vec![few], |_| (), Refusal::TooFewPackets);
+    let crowd = (1..=9).map(unverified).collect();
+    refused(policy(|_| ()), crowd, |_| (), Refusal::ForgedSources);
+    let refuse = policy(|config| config.unverified = Unverified::Refuse);
+    refused(refuse, vec![unverified(1)], |_| (), Refusal::Unverified);
+    refused(policy(|_| ()), vec![weak], |window| window.lossy = true, Refusal::LossyWindow);
+    let slept = |window: &mut WindowFacts| window.interrupted = true;
+    refused(policy(|_| ()), vec![attacker(1)], slept, Refusal::Interrupted);
+    let drifts = |window: &mut WindowFacts| window.drifting = true;
+    refused(policy(|_| ()), vec![attacker(1)], drifts, Refusal::Drifting);
+}
+
+#[test]
+fn a_peer_that_the_host_turned_to_is_left_alone_for_ten_minutes_after() {
+    let mut cautious = policy(|_| ());
+    let chosen = Evidence { initiated: true, ..attacker(1) };
+    let now = decide(&mut cautious, vec![chosen.clone()], SECOND);
+    assert_eq!(outcomes(&now), [Outcome::Refused(Refusal::LocallyInitiated)]);
+    let later = decide(&mut cautious, vec![attacker(1)], 600 * SECOND);
+    assert_eq!(outcomes(&later), [Outcome::Refused(Refusal::LocallyInitiated)]);
+    let much_later = decide(&mut cautious, vec![attacker(1)], 700 * SECOND);
+    assert!(matches!(much_later[0].outcome, Outcome::Block { .. }), "{much_later:?}");
+    let mut bold = policy(|config| config.locally_initiated = LocallyInitiated::Act);
+    let blocked = decide(&mut bold, vec![chosen], SECOND);
+    assert!(matches!(blocked[0].outcome, Outcome::Block { .. }), "{blocked:?}");
+}
+
+#[test]
+fn no_more_blocks_stand_or_are_made_in_a_minute_than_may() {
+    refused(policy(|config| config.max_blocks = 0), vec![attacker(1)], |_| (), Refusal::MaxBlocks);
+    let mut slow = policy(|config| config.max_blocks_per_minute = 2);
+    let all: Vec<_> = (1..=3).map(attacker).collect();
+    let first = decide(&mut slow, all.clone(), SECOND);
+    assert_eq!(first[2].outcome, Outcome::Refused(Refusal::BlocksPerMinute));
+    assert_eq!(slow.made_last_minute(SECOND), 2);
+    let a_minute_later = decide(&mut slow, vec![attacker(3)], 62 * SECOND);
+    assert!(matches!(a_minute_later[0].outcome, Outcome::Block { .. }), "{a_minute_later:?}");
+}
+
+/// A policy that has seen these peers behave for five windows.
+fn acquainted(peers: impl Iterator<Item = u8> + Clone, config: fn(&mut PolicyConfig)) -> Policy {
+    let mut policy = policy(config);
+    for window in 1..=5 {
+        let calm = |last| Evidence { p_value: 0.5, excess: -0.5, ..attacker(last) };
+        assert_eq!(decide(&mut policy, peers.clone().map(calm).collect(), window * SECOND), []);
     }
+    policy
+}
+
+#[test]
+fn a_model_that_turns_on_its_own_clients_opens_the_breaker() {
+    let mut policy = acquainted(1..=10, |_| ());
+    let window = WindowFacts::ending_at(6 * SECOND);
+    let verdicts = policy.decide((1..=10).map(attacker).collect(), &window);
+    let blocks = verdicts.peers.iter().filter(|one| matches!(one.outcome, Outcome::Block { .. }));
+    assert_eq!(blocks.count(), 2, "a quarter of ten, and not more");
+    let refused = Outcome::Refused(Refusal::ShareOfPeers);
+    assert_eq!(verdicts.peers.iter().filter(|one| one.outcome == refused).count(), 8);
+    let rearms_ns = Some(906 * SECOND);
+    let demoted = vec![peer(1), peer(2)];
+    let trip = Trip::ShareOfPeers;
+    assert_eq!(verdicts.notices, [Notice::BreakerOpened { trip, rearms_ns, demoted }]);
+    assert_eq!(policy.mode(), Mode::Shadow);
+}
+
+#[test]
+fn strangers_are_blocked_however_many_they_are() {
+    let mut policy = acquainted(1..=4, |_| ());
+    let verdicts =
+        policy.decide((10..=60).map(attacker).collect(), &WindowFacts::ending_at(6 * SECOND));
+    assert!(verdicts.notices.is_empty());
+    let blocked = |one: &Decision| matches!(one.outcome, Outcome::Block { .. });
+    assert!(verdicts.peers.iter().all(blocked));
+}
+
+#[test]
+fn whoever_carries_the_ordinary_traffic_is_not_blocked() {
+    let mut policy = policy(|_| ());
+    for window in 1..=5 {
+        let calm = |last, bytes| Evidence { p_value: 0.5, excess: -0.5, bytes, ..attacker(last) };
+        let everyone = (1..=20).map(|last| calm(last, if last == 7 { 1 << 20 } else { 1_000 }));
+        decide(&mut policy, everyone.collect(), window * SECOND);
+    }
+    let verdicts = policy.decide(vec![attacker(7)], &WindowFacts::ending_at(6 * SECOND));
+    assert_eq!(outcomes(&verdicts.peers), [Outcome::Refused(Refusal::ShareOfBytes)]);
+    assert!(policy.breaker().open().is_some());
+    let other = decide(&mut policy, vec![attacker(8)], 7 * SECOND);
+    assert!(
+        matches!(other[0].outcome, Outcome::Block { action: Action::Shadow, .. }),
+        "an open breaker shadows: {other:?}"
+    );
+}
+
+#[test]
+fn a_breaker_closes_when_its_time_is_over_or_a_person_says_so() {
+    let mut policy = acquainted(1..=10, |_| ());
+    decide(&mut policy, (1..=10).map(attacker).collect(), 6 * SECOND);
+    let early = policy.decide(Vec::new(), &WindowFacts::ending_at(905 * SECOND));
+    assert!(early.notices.is_empty() && policy.mode() == Mode::Shadow);
+    let due = policy.decide(Vec::new(), &WindowFacts::ending_at(906 * SECOND));
+    assert_eq!(due.notices, [Notice::BreakerClosed]);
+    assert_eq!(policy.mode(), Mode::Enforce);
+
+    let mut manual = acquainted(1..=10, |config| config.rearm_after = None);
+    decide(&mut manual, (1..=10).map(attacker).collect(), 6 * SECOND);
+    decide(&mut manual, Vec::new(), 1_000_000 * SECOND);
+    assert_eq!(manual.mode(), Mode::Shadow, "it waits for a person");
+    assert!(manual.rearm() && !manual.rearm());
+    assert_eq!(manual.mode(), Mode::Enforce);
+}
+
+#[test]
+fn a_mode_that_nobody_confirms_falls_back_to_shadow() {
+    let mut policy = policy(|config| config.mode = Mode::Shadow);
+    policy.set_mode(Mode::Enforce, Some(300 * SECOND));
+    let blocked = decide(&mut policy, vec![attacker(1)], 100 * SECOND);
+    let Outcome::Block { action, expires_ns, .. } = blocked[0].outcome else {
+        panic!("{blocked:?}")
+    };
+    assert_eq!((action, expires_ns), (Action::Drop, 300 * SECOND), "no lease outlives the trial");
+    let over = policy.decide(vec![attacker(1)], &WindowFacts::ending_at(300 * SECOND));
+    let fell_back = Notice::FellBack { from: Mode::Enforce, demoted: vec![peer(1)] };
+    assert_eq!(over.notices, [fell_back]);
+    assert_eq!(policy.mode(), Mode::Shadow);
+    assert!(matches!(over.peers[0].outcome, Outcome::Block { action: Action::Shadow, .. }));
+}
+
+#[test]
+fn a_confirmed_mode_stays_and_its_blocks_get_their_full_length() {
+    let mut policy = policy(|config| config.mode = Mode::Shadow);
+    policy.set_mode(Mode::Enforce, Some(300 * SECOND));
+    decide(&mut policy, vec![attacker(1)], 100 * SECOND);
+    let prolonged = policy.confirm().expect("a mode on trial");
+    assert_eq!(prolonged, [(peer(1), 400 * SECOND)].into());
+    assert_eq!(policy.confirm(), None);
+    let after = policy.decide(vec![attacker(1)], &WindowFacts::ending_at(301 * SECOND));
+    assert_eq!(after, Verdicts::default(), "the block stands until 400 s");
+    assert_eq!(policy.mode(), Mode::Enforce);
+}
+
+#[test]
+fn a_trial_of_enforcement_never_falls_back_to_more_than_there_was() {
+    let mut policy = policy(|config| config.mode = Mode::Observe);
+    policy.set_mode(Mode::Enforce, Some(2 * SECOND));
+    policy.set_mode(Mode::Enforce, Some(3 * SECOND));
+    decide(&mut policy, Vec::new(), 3 * SECOND);
+    assert_eq!(policy.mode(), Mode::Observe);
+}
+
+#[test]
+fn whom_a_person_unblocked_is_left_alone_for_the_grace() {
+    let mut policy = policy(|_| ());
+    decide(&mut policy, vec![attacker(1)], SECOND);
+    policy.pardon(peer(1), 2 * SECOND);
+    let within = decide(&mut policy, vec![attacker(1)], 3_601 * SECOND);
+    assert_eq!(outcomes(&within), [Outcome::Refused(Refusal::Grace)]);
+    let after = decide(&mut policy, vec![attacker(1)], 3_603 * SECOND);
+    assert!(matches!(after[0].outcome, Outcome::Block { offence: 2, .. }), "{after:?}");
+}
+
+#[test]
+fn a_share_of_the_blocks_ends_early_and_a_seed_says_which() {
+    let early = |seed| -> Vec<bool> {
+        let mut policy = policy(|config| {
+            (config.early_release, config.seed) = (0.2, seed);
+            config.max_blocks_per_minute = 1_000;
+        });
+        let decisions = decide(&mut policy, (1..=199).map(attacker).collect(), SECOND);
+        decisions
+            .iter()
+            .map(|one| match one.outcome {
+                Outcome::Block { early, ttl, .. } => {
+                    assert_eq!(early, ttl < Duration::from_mins(5), "{ttl:?}");
+                    assert!(ttl >= Duration::from_secs(30), "{ttl:?}");
+                    early
+                }
+                Outcome::Refused(_) => panic!("{one:?}"),
+            })
+            .collect()
+    };
+    assert_eq!(early(1), early(1));
+    assert_ne!(early(1), early(2));
+    let count = early(1).iter().filter(|&&early| early).count();
+    assert!((20..=60).contains(&count), "{count} of 199");
+}
+
+#[test]
+fn offences_are_remembered_over_a_restart_and_forgotten_after_a_week() {
+    let day = 86_400 * SECOND;
+    let ttl = |now_ns| {
+        let mut policy = policy(|_| ());
+        policy.remember(peer(1), 2, day);
+        match decide(&mut policy, vec![attacker(1)], now_ns)[0].outcome {
+            Outcome::Block { ttl, .. } => ttl,
+            Outcome::Refused(refusal) => panic!("{refusal:?}"),
+        }
+    };
+    assert_eq!(ttl(2 * day), Duration::from_mins(20));
+    assert_eq!(ttl(9 * day), Duration::from_mins(5));
+}
+
+#[test]
+fn a_forged_flood_limits_its_service_and_blocks_no_address() {
+    let web = Service { protocol: 6, port: 80 };
+    let forged = |number: u32| Evidence {
+        address: IpAddr::from((0xC633_0000 + number).to_be_bytes()),
+        verified: false,
+        p_value: 0.5,
+        excess: -0.2,
+        packets: 1,
+        service: Some(web),
+        ..attacker(1)
+    };
+    let mut policy = policy(|_| ());
+    let verdicts =
+        policy.decide((0..37_000).map(forged).collect(), &WindowFacts::ending_at(SECOND));
+    assert_eq!(verdicts.peers, []);
+    assert_eq!(verdicts.services.len(), 1);
+    let limit = verdicts.services[0];
+    assert_eq!((limit.service, limit.sources), (web, 37_000));
+    assert_eq!(limit.expires_ns, 61 * SECOND);
 }
 
 #[test]
@@ -110,7 +360,7 @@ fn a_verified_attacker_is_blocked_amid_forged_sources() {
     let mut evidence: Vec<_> =
         (1..=20).map(|last| Evidence { verified: false, ..attacker(last) }).collect();
     evidence.push(attacker(100));
-    let decisions = policy(|_| ()).decide_peers(evidence, SECOND, false);
+    let decisions = decide(&mut policy(|_| ()), evidence, SECOND);
     let blocked: Vec<_> = decisions
         .iter()
         .filter(|decision| matches!(decision.outcome, Outcome::Block { .. }))
@@ -123,21 +373,21 @@ fn a_verified_attacker_is_blocked_amid_forged_sources() {
 fn a_forged_source_stays_one_while_the_hosts_answers_to_it_are_repeated() {
     let forged = |last| Evidence { verified: false, ..attacker(last) };
     let mut policy = policy(|_| ());
-    policy.decide_peers((1..=20).map(forged).collect(), SECOND, false);
-    let straggler = policy.decide_peers(vec![forged(1)], 33 * SECOND, false);
+    decide(&mut policy, (1..=20).map(forged).collect(), SECOND);
+    let straggler = decide(&mut policy, vec![forged(1)], 33 * SECOND);
     assert_eq!(outcomes(&straggler), [Outcome::Refused(Refusal::ForgedSources)]);
-    let stranger = policy.decide_peers(vec![forged(100)], 34 * SECOND, false);
+    let stranger = decide(&mut policy, vec![forged(100)], 34 * SECOND);
     assert!(matches!(stranger[0].outcome, Outcome::Block { .. }), "{stranger:?}");
-    let once_verified = policy.decide_peers(vec![attacker(2)], 35 * SECOND, false);
+    let once_verified = decide(&mut policy, vec![attacker(2)], 35 * SECOND);
     assert!(matches!(once_verified[0].outcome, Outcome::Block { .. }), "{once_verified:?}");
-    let much_later = policy.decide_peers(vec![forged(3)], 122 * SECOND, false);
+    let much_later = decide(&mut policy, vec![forged(3)], 122 * SECOND);
     assert!(matches!(much_later[0].outcome, Outcome::Block { .. }), "{much_later:?}");
 }
 
 #[test]
 fn an_unverified_source_is_limited_and_a_verified_one_dropped() {
     let unverified = Evidence { verified: false, ..attacker(1) };
-    let decisions = policy(|_| ()).decide_peers(vec![unverified, attacker(2)], SECOND, false);
+    let decisions = decide(&mut policy(|_| ()), vec![unverified, attacker(2)], SECOND);
     let actions: Vec<_> = decisions
         .iter()
         .map(|decision| match decision.outcome {
@@ -154,14 +404,10 @@ fn a_repeat_offender_is_blocked_twice_as_long_up_to_the_limit() {
     let mut now_ns = SECOND;
     let mut ttls = Vec::new();
     for _ in 0..3 {
-        let decisions = policy.decide_peers(vec![attacker(1)], now_ns, false);
+        let decisions = decide(&mut policy, vec![attacker(1)], now_ns);
         let Outcome::Block { ttl, .. } = decisions[0].outcome else { panic!("{decisions:?}") };
         ttls.push(ttl.as_secs());
-        assert_eq!(
-            policy.decide_peers(vec![attacker(1)], now_ns + SECOND, false),
-            [],
-            "block stands"
-        );
+        assert_eq!(decide(&mut policy, vec![attacker(1)], now_ns + SECOND), [], "block stands");
         now_ns += u64::try_from(ttl.as_nanos()).unwrap() + SECOND;
     }
     assert_eq!(ttls, [300, 600, 900]);
@@ -170,8 +416,8 @@ fn a_repeat_offender_is_blocked_twice_as_long_up_to_the_limit() {
 #[test]
 fn observe_and_shadow_never_drop() {
     for mode in [Mode::Observe, Mode::Shadow] {
-        let decisions =
-            policy(|config| config.mode = mode).decide_peers(vec![attacker(1)], SECOND, false);
+        let mut policy = policy(|config| config.mode = mode);
+        let decisions = decide(&mut policy, vec![attacker(1)], SECOND);
         assert!(
             matches!(decisions[0].outcome, Outcome::Block { action: Action::Shadow, .. }),
             "{decisions:?}"

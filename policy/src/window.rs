@@ -11,6 +11,8 @@ pub struct WindowFacts {
     pub lossy: bool,
     /// The machine was suspended in it, or a clock jumped.
     pub interrupted: bool,
+    /// The traffic has drifted away from what the model learnt.
+    pub drifting: bool,
 }
 
 impl WindowFacts {
@@ -22,6 +24,13 @@ impl WindowFacts {
             end_ns,
             lossy: false,
             interrupted: false,
+            drifting: false,
         }
+    }
+
+    /// How long it took, in seconds.
+    #[must_use]
+    pub fn span_s(&self) -> f64 {
+        self.end_ns.saturating_sub(self.start_ns) as f64 / 1e9
     }
 }

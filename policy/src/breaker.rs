@@ -1,0 +1,64 @@
+//! The breaker: what ends enforcement when it would hit too much of what is ordinary.
+
+use serde::Serialize;
+
+/// What tripped the breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trip {
+    /// Blocked peers would have been too large a share of the ordinary ones.
+    ShareOfPeers,
+    /// Blocked peers would have carried too large a share of the ordinary bytes.
+    ShareOfBytes,
+}
+
+impl Trip {
+    /// As a person reads it.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::ShareOfPeers => "blocks would hit more than policy.max_share_of_peers",
+            Self::ShareOfBytes => "blocks would hit more than policy.max_share_of_bytes",
+        }
+    }
+}
+
+/// Closed, or open since a trip.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Breaker {
+    open: Option<Open>,
+}
+
+/// An open breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Open {
+    /// What tripped it.
+    pub trip: Trip,
+    /// Since when, in ns of the boot clock.
+    pub since_ns: u64,
+    /// When it closes by itself; `None` waits for a person.
+    pub rearms_ns: Option<u64>,
+}
+
+impl Breaker {
+    /// What tripped it and when it closes, while it is open.
+    #[must_use]
+    pub const fn open(&self) -> Option<&Open> {
+        self.open.as_ref()
+    }
+
+    pub(crate) fn trip(&mut self, trip: Trip, now_ns: u64, rearms_ns: Option<u64>) {
+        self.open = Some(Open { trip, since_ns: now_ns, rearms_ns });
+    }
+
+    /// Closes it where its time is over; tells whether it did.
+    pub(crate) fn rearm_when_due(&mut self, now_ns: u64) -> bool {
+        let due = self.open.and_then(|open| open.rearms_ns).is_some_and(|due| due <= now_ns);
+        due && self.rearm()
+    }
+
+    /// Closes it; tells whether it was open.
+    pub(crate) fn rearm(&mut self) -> bool {
+        self.open.take().is_some()
+    }
+}

@@ -1,0 +1,193 @@
+//! Floods from forged sources: many unproven sources at one service, each of which does nothing
+//! that a stranger would not.
+//!
+//! No single source of such a flood is anomalous, and none of them is to be blocked: the address
+//! belongs to somebody else. What stands out is the service: how many sources that completed no
+//! handshake turned to it in one window, against the most it ordinarily sees.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::{
+    config::PolicyConfig,
+    evidence::{Evidence, Service},
+};
+
+/// Services remembered at most; beyond that those with the lowest marks go.
+const SERVICES_LIMIT: usize = 4_096;
+/// How many times its ordinary mark a service must see.
+const TIMES_ORDINARY: f64 = 10.0;
+/// Over how long an ordinary mark halves, in ns.
+const HALF_LIFE_NS: f64 = 3_600e9;
+/// How much longer than the flood a limit stands, so that a lull does not lift it.
+const LEASE: Duration = Duration::from_secs(60);
+
+/// A service that is to be limited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServiceLimit {
+    /// The service of the host.
+    pub service: Service,
+    /// Unproven sources that turned to it in the window.
+    pub sources: u64,
+    /// Their packets.
+    pub packets: u64,
+    /// Packets a second that all unproven sources together keep.
+    pub packets_per_second: u32,
+    /// When the limit ends, in ns of the boot clock.
+    pub expires_ns: u64,
+    /// The service was limited already; the lease is renewed.
+    pub renewed: bool,
+}
+
+/// The most unproven sources that a service ordinarily sees in a second.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mark {
+    per_second: f64,
+    at_ns: u64,
+    limited_until_ns: u64,
+}
+
+impl Mark {
+    fn at(&self, now_ns: u64) -> f64 {
+        let apart = now_ns.saturating_sub(self.at_ns) as f64;
+        self.per_second * (-apart / HALF_LIFE_NS).exp2()
+    }
+}
+
+/// What services ordinarily see.
+#[derive(Debug, Default)]
+pub(crate) struct FloodWatch {
+    marks: BTreeMap<Service, Mark>,
+}
+
+impl FloodWatch {
+    /// Looks at all peers of a window that took `span_s` seconds and ends at `now_ns`.
+    pub(crate) fn look(
+        &mut self,
+        evidence: &[Evidence],
+        config: &PolicyConfig,
+        span_s: f64,
+        now_ns: u64,
+    ) -> Vec<ServiceLimit> {
+        let mut seen: BTreeMap<Service, (u64, u64)> = BTreeMap::new();
+        for peer in evidence.iter().filter(|peer| !peer.verified && !peer.initiated) {
+            let Some(service) = peer.service else { continue };
+            let (sources, packets) = seen.entry(service).or_default();
+            *sources += 1;
+            *packets = packets.saturating_add(peer.packets);
+        }
+        let mut limits = Vec::new();
+        for (service, (sources, packets)) in seen {
+            let per_second = sources as f64 / span_s.max(1e-3);
+            let mark = self.marks.entry(service).or_default();
+            let ordinary = mark.at(now_ns);
+            let is_flood = config.service_limit_pps > 0
+                && per_second > f64::from(config.flood_sources)
+                && per_second > TIMES_ORDINARY * ordinary;
+            if is_flood {
+                let expires_ns = now_ns.saturating_add(nanos(LEASE));
+                let renewed = mark.limited_until_ns > now_ns;
+                mark.limited_until_ns = expires_ns;
+                limits.push(ServiceLimit {
+                    service,
+                    sources,
+                    packets,
+                    packets_per_second: config.service_limit_pps,
+                    expires_ns,
+                    renewed,
+                });
+            } else if mark.limited_until_ns <= now_ns && per_second > ordinary {
+                // What comes through a limit is no measure of what is ordinary.
+                *mark = Mark { per_second, at_ns: now_ns, ..*mark };
+            }
+        }
+        self.make_room(now_ns);
+        limits
+    }
+
+    fn make_room(&mut self, now_ns: u64) {
+        if self.marks.len() <= SERVICES_LIMIT {
+            return;
+        }
+        let mut by_mark: Vec<_> = self
+            .marks
+            .iter()
+            .map(|(&service, mark)| (mark.limited_until_ns > now_ns, mark.at(now_ns), service))
+            .collect();
+        by_mark.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2)));
+        for (.., service) in &by_mark[..by_mark.len() - SERVICES_LIMIT / 2] {
+            self.marks.remove(service);
+        }
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+    use crate::{
+        RawPolicy,
+        tests::{SECOND, attacker},
+    };
+
+    const WEB: Service = Service { protocol: 6, port: 443 };
+
+    fn strangers(count: u32) -> Vec<Evidence> {
+        (0..count)
+            .map(|number| Evidence {
+                address: IpAddr::from(number.to_be_bytes()),
+                verified: false,
+                excess: -1.0,
+                packets: 1,
+                service: Some(WEB),
+                ..attacker(1)
+            })
+            .collect()
+    }
+
+    fn config() -> PolicyConfig {
+        RawPolicy::default().check(1_000).expect("defaults hold")
+    }
+
+    #[test]
+    fn thousands_of_unproven_sources_at_one_service_limit_that_service() {
+        let mut watch = FloodWatch::default();
+        assert_eq!(watch.look(&strangers(20), &config(), 1.0, SECOND), []);
+        let limits = watch.look(&strangers(5_000), &config(), 1.0, 2 * SECOND);
+        assert_eq!(limits.len(), 1);
+        assert_eq!((limits[0].service, limits[0].sources, limits[0].renewed), (WEB, 5_000, false));
+        let again = watch.look(&strangers(5_000), &config(), 1.0, 3 * SECOND);
+        assert!(again[0].renewed && again[0].expires_ns > limits[0].expires_ns);
+    }
+
+    #[test]
+    fn a_service_that_always_has_many_strangers_is_not_flooded_by_them() {
+        let mut watch = FloodWatch::default();
+        // It grows from day to day, as popularity does.
+        for (window, sources) in (1..).zip([50, 90, 400, 900, 1_500, 2_000]) {
+            assert_eq!(watch.look(&strangers(sources), &config(), 1.0, window * SECOND), []);
+        }
+    }
+
+    #[test]
+    fn verified_sources_make_no_flood() {
+        let mut crowd = strangers(5_000);
+        crowd.iter_mut().for_each(|peer| peer.verified = true);
+        assert_eq!(FloodWatch::default().look(&crowd, &config(), 1.0, SECOND), []);
+    }
+
+    #[test]
+    fn the_services_remembered_are_bounded() {
+        let mut watch = FloodWatch::default();
+        for port in 0..=u16::MAX {
+            let service = Some(Service { protocol: 17, port });
+            let one = [Evidence { service, verified: false, ..attacker(1) }];
+            watch.look(&one, &config(), 1.0, SECOND);
+        }
+        assert!(watch.marks.len() <= SERVICES_LIMIT + 1, "{}", watch.marks.len());
+    }
+}
