@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// The crates of this workspace, and the crates of it that each may depend on.
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 15] = [
     ("flows-common", &[]),
     ("flows-ebpf", &["flows-common"]),
     ("onnx", &[]),
@@ -20,6 +20,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("evaluation", &[]),
     ("policy", &["flows-common", "onnx", "model"]),
     ("lab", &["flows-common"]),
+    ("control", &[]),
     (
         "collector",
         &[
@@ -32,6 +33,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
             "evaluation",
             "policy",
             "lab",
+            "control",
         ],
     ),
     ("weir-python", &["flows-common", "onnx", "model"]),
@@ -47,6 +49,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
             "evaluation",
             "policy",
             "lab",
+            "control",
             "collector",
         ],
     ),
@@ -107,6 +110,12 @@ fn the_model_neither_loads_programs_nor_waits_for_anything() {
 #[test]
 fn the_lab_loads_no_programs() {
     assert_absent("lab", &AYA);
+}
+
+#[test]
+fn the_interface_knows_nothing_of_what_it_talks_about() {
+    assert_absent("control", &AYA);
+    assert_absent("control", &["arrow-array", "clap"]);
 }
 
 #[test]
