@@ -328,7 +328,7 @@ fn modes() -> impl TypedValueParser<Value = Mode> {
 }
 
 /// An address or a prefix.
-fn prefix(text: &str) -> Result<ipnet::IpNet, String> {
+pub(crate) fn prefix(text: &str) -> Result<ipnet::IpNet, String> {
     text.parse::<ipnet::IpNet>()
         .or_else(|_| text.parse::<std::net::IpAddr>().map(Into::into))
         .map_err(|_| format!("`{text}` is neither an address nor a prefix like 192.0.2.0/24"))
