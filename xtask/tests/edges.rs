@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// The crates of this workspace, and the crates of it that each may depend on.
-const ALLOWED: [(&str, &[&str]); 13] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
     ("flows-common", &[]),
     ("flows-ebpf", &["flows-common"]),
     ("onnx", &[]),
@@ -18,6 +18,7 @@ const ALLOWED: [(&str, &[&str]); 13] = [
     ("dataset", &["flows-common", "onnx", "model"]),
     ("training", &["flows-common", "onnx", "model"]),
     ("evaluation", &[]),
+    ("ledger", &[]),
     ("lab", &["flows-common"]),
     (
         "collector",
@@ -29,6 +30,7 @@ const ALLOWED: [(&str, &[&str]); 13] = [
             "dataset",
             "training",
             "evaluation",
+            "ledger",
             "lab",
         ],
     ),
@@ -43,6 +45,7 @@ const ALLOWED: [(&str, &[&str]); 13] = [
             "dataset",
             "training",
             "evaluation",
+            "ledger",
             "lab",
             "collector",
         ],
