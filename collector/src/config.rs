@@ -3,6 +3,7 @@
 //! [`RawConfig`] is what is written, [`Config`] what is valid; past [`Config`] nothing is checked
 //! again. The environment spells a key `WEIR__SECTION__KEY`. Unknown keys are errors.
 
+mod api;
 mod raw;
 
 use std::{
@@ -10,13 +11,18 @@ use std::{
     time::Duration,
 };
 
+use control::ServerConfig;
 use figment::{
     Figment,
     providers::{Env, Format, Serialized, Toml},
 };
 use ipnet::IpNet;
+use sha2::{Digest as _, Sha256};
 
-pub use raw::{RawCapture, RawConfig, RawEvents, RawGuard, RawLedger, RawModel, RawTables, XdpChoice};
+pub use api::RawApi;
+pub use raw::{
+    RawCapture, RawConfig, RawEvents, RawGuard, RawLedger, RawModel, RawTables, XdpChoice,
+};
 
 pub use policy::{Mode, RawPolicy, RawPrefix, Unverified};
 
@@ -95,6 +101,8 @@ pub struct Config {
     pub events: RawEvents,
     /// The record of what was decided.
     pub ledger: RawLedger,
+    /// Where people and programs reach the node.
+    pub api: ServerConfig,
 }
 
 impl RawConfig {
@@ -136,7 +144,11 @@ impl RawConfig {
         let ledger = &self.ledger;
         within("ledger.max_age", ledger.max_age, Duration::from_hours(1), MAX_AGE)?;
         if ledger.max_bytes < LEDGER_MIN {
-            return Err(bound("ledger.max_bytes", format!("at least {LEDGER_MIN}"), ledger.max_bytes));
+            return Err(bound(
+                "ledger.max_bytes",
+                format!("at least {LEDGER_MIN}"),
+                ledger.max_bytes,
+            ));
         }
         let policy = self.policy.check(self.tables.blocks)?;
         Ok(Config {
@@ -149,7 +161,15 @@ impl RawConfig {
             guard: self.guard,
             events: self.events,
             ledger: self.ledger,
+            api: self.api.check()?,
         })
+    }
+
+    /// SHA-256 of the configuration as [`Self::to_toml`] writes it, hexadecimal.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let hash = Sha256::digest(self.to_toml().as_bytes());
+        hash.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// The configuration as a TOML file.

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use flows_common::{Action, EtherClass, Ledger, Loss};
-use policy::{Decision, Notice, Outcome, Reason, Refusal, Service};
+use policy::{Decision, Notice, Outcome, Reason, Refusal, Service, ServiceLimit};
 use serde::Serialize;
 
 use crate::kernel::Target;
@@ -289,6 +289,23 @@ pub struct ServiceEvent {
     pub renewed: bool,
     /// What was done.
     pub deed: Deed,
+}
+
+impl ServiceEvent {
+    /// Describes a limit and the deed it led to.
+    #[must_use]
+    pub const fn of(window: u64, at_ns: u64, limit: &ServiceLimit, deed: Deed) -> Self {
+        Self {
+            window,
+            at_ns,
+            service: limit.service,
+            sources: limit.sources,
+            packets: limit.packets,
+            packets_per_second: limit.packets_per_second,
+            renewed: limit.renewed,
+            deed,
+        }
+    }
 }
 
 /// The policy itself changed.

@@ -111,9 +111,7 @@ fn next_hop(attribute: &RouteAttribute) -> Option<IpAddr> {
 }
 
 /// The name servers in these files; one that is not there has none.
-fn resolvers<'a>(
-    files: impl IntoIterator<Item = &'a Path>,
-) -> anyhow::Result<BTreeSet<IpAddr>> {
+fn resolvers<'a>(files: impl IntoIterator<Item = &'a Path>) -> anyhow::Result<BTreeSet<IpAddr>> {
     let mut found = BTreeSet::new();
     for path in files {
         match fs::read_to_string(path) {

@@ -72,12 +72,12 @@ fn each_attack_is_answered_and_nobody_else_is() {
     let benign = lab.start_benign(&scenario).expect("clients");
     let detector = detector(&live);
     let record = Record::default();
+    let policy = Policy::new(config.policy.clone(), Protected::own(own));
     let pipeline = Pipeline::score(
         live.drain(),
         WINDOW,
         detector,
-        Policy::new(config.policy.clone(), Protected::own(own)),
-        live.act(&config).expect("an empty blocklist"),
+        Arc::new(Node::new(NodeParts::new(policy, live.act(&config).expect("an empty blocklist")))),
         vec![Box::new(record.clone())],
     )
     .expect("threads");

@@ -177,7 +177,10 @@ mod tests {
         let mut watch = FloodWatch::default();
         // It grows from day to day, as popularity does.
         for (window, sources) in (1..).zip([50, 90, 400, 900, 1_500, 2_000]) {
-            assert_eq!(watch.look(&strangers(sources), &config(), 1.0, window * SECOND, Mode::Enforce), []);
+            assert_eq!(
+                watch.look(&strangers(sources), &config(), 1.0, window * SECOND, Mode::Enforce),
+                []
+            );
         }
     }
 

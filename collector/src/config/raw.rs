@@ -5,6 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use policy::RawPolicy;
 use serde::{Deserialize, Serialize};
 
+use super::RawApi;
+
 /// The whole file; unknown keys are errors.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -23,6 +25,8 @@ pub struct RawConfig {
     pub events: RawEvents,
     /// `[ledger]`
     pub ledger: RawLedger,
+    /// `[api]`
+    pub api: RawApi,
 }
 
 /// What is watched, and in windows of what length.

@@ -1,10 +1,14 @@
 //! Alerts as people are told of them: from memory, and further back from the ledger.
 
-use control::wire::{self, Action, Alert, AlertQuery, Outcome, Page, Refused, RefusalText};
+use control::wire::{self, Action, Alert, AlertQuery, Outcome, Page, RefusalText, Refused};
 use ledger::Cursor;
 use policy::{Reason, Refusal};
 
-use super::{Node, journal::{code, moment}, status::timestamp};
+use super::{
+    Node,
+    journal::{code, moment},
+    status::timestamp,
+};
 use crate::event::{AnomalyEvent, Deed};
 
 /// Alerts of one answer where the query names no number.
@@ -158,9 +162,9 @@ impl Node {
         };
         let query = ledger::AlertQuery {
             span: ledger::Span {
-                since_ns: query.since.map(|since| {
-                    i64::try_from(since.as_nanosecond()).unwrap_or(i64::MAX)
-                }),
+                since_ns: query
+                    .since
+                    .map(|since| i64::try_from(since.as_nanosecond()).unwrap_or(i64::MAX)),
                 after,
                 limit: limit as usize + 1,
                 ..ledger::Span::default()

@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use control::{
     Who,
-    wire::{Action as WireAction, Block, BlockQuery, BlockRequest, Origin, Page, Refused, UnblockRequest},
+    wire::{
+        Action as WireAction, Block, BlockQuery, BlockRequest, Origin, Page, Refused,
+        UnblockRequest,
+    },
 };
 use flows_common::{Action, BlockStats};
 use ipnet::IpNet;
@@ -220,9 +223,9 @@ impl Inner {
             Some(Action::Shadow) | None => WireAction::Shadow,
         };
         let known = self.known.get(&blocked.target);
-        let alert = known.and_then(|known| known.decision).and_then(|id| {
-            self.alerts.iter().rev().find(|alert| alert.id == id)
-        });
+        let alert = known
+            .and_then(|known| known.decision)
+            .and_then(|id| self.alerts.iter().rev().find(|alert| alert.id == id));
         let why = alert.map(|alert| {
             alert.reasons.iter().map(|one| one.feature.as_str()).collect::<Vec<_>>().join(", ")
         });
@@ -253,9 +256,8 @@ impl Inner {
 
     /// Refuses a target that is, or holds, what must stay reachable.
     fn check_protected(&self, net: IpNet) -> Result<(), Refused> {
-        let refused = |what: String| {
-            Refused::conflict(format!("{what}; force it to block it all the same"))
-        };
+        let refused =
+            |what: String| Refused::conflict(format!("{what}; force it to block it all the same"));
         let protected = self.policy.protected();
         if net.prefix_len() == net.max_prefix_len() {
             if let Some(refusal) = protected.refusal(net.addr()) {

@@ -195,16 +195,7 @@ impl Inner {
             told.failed("limit a service", &error);
             Deed::Failed
         });
-        ServiceEvent {
-            window,
-            at_ns: boot_ns(),
-            service: limit.service,
-            sources: limit.sources,
-            packets: limit.packets,
-            packets_per_second: limit.packets_per_second,
-            renewed: limit.renewed,
-            deed,
-        }
+        ServiceEvent::of(window, boot_ns(), limit, deed)
     }
 
     fn note_window(&mut self, window: &WindowEvent, lossy: bool) {

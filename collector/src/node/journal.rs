@@ -100,14 +100,14 @@ impl Journal {
         }
         if let Some(folder) = config.path.parent() {
             std::fs::create_dir_all(folder).with_context(|| {
-                format!("cannot make `{}` for the ledger; name another in `ledger.path`", folder.display())
+                format!(
+                    "cannot make `{}` for the ledger; name another in `ledger.path`",
+                    folder.display()
+                )
             })?;
         }
-        let options = Options {
-            max_age: config.max_age,
-            max_bytes: config.max_bytes,
-            ..Options::default()
-        };
+        let options =
+            Options { max_age: config.max_age, max_bytes: config.max_bytes, ..Options::default() };
         let mut ledger = Ledger::open(&config.path, &options)?;
         let now = moment();
         let boot_id = boot_id();
@@ -310,7 +310,13 @@ impl Journal {
         .into()
     }
 
-    pub(super) fn ending(&self, block: u64, target: Target, how: How, met: &ExpiredEvent) -> Record {
+    pub(super) fn ending(
+        &self,
+        block: u64,
+        target: Target,
+        how: How,
+        met: &ExpiredEvent,
+    ) -> Record {
         Ending {
             block,
             run: self.run,

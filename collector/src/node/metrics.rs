@@ -70,13 +70,17 @@ impl Exposition {
     fn describe(&self, status: &Status) {
         let none = Labels::new;
         let model = status.model.as_ref();
-        self.gauge("build_info", "weir and the model that it scores with", [(
-            vec![
-                ("version", status.version.clone()),
-                ("model", model.map(|model| model.hash.clone()).unwrap_or_default()),
-            ],
-            1.0,
-        )]);
+        self.gauge(
+            "build_info",
+            "weir and the model that it scores with",
+            [(
+                vec![
+                    ("version", status.version.clone()),
+                    ("model", model.map(|model| model.hash.clone()).unwrap_or_default()),
+                ],
+                1.0,
+            )],
+        );
         self.gauge("uptime_seconds", "Since the node started", [(none(), status.uptime_s as f64)]);
         self.gauge(
             "mode",
@@ -87,7 +91,11 @@ impl Exposition {
         );
         let flag = |on: bool| [(none(), f64::from(u8::from(on)))];
         self.gauge("mode_on_trial", "A mode waits to be confirmed", flag(status.confirm.is_some()));
-        self.gauge("breaker_open", "The breaker holds the node to shadow", flag(status.breaker.open));
+        self.gauge(
+            "breaker_open",
+            "The breaker holds the node to shadow",
+            flag(status.breaker.open),
+        );
         let drifting = status.drift.state == control::wire::DriftState::Drifting;
         self.gauge("drifting", "The traffic is no longer what the model learnt", flag(drifting));
         if let Some(window) = &status.window {
@@ -122,7 +130,11 @@ impl Exposition {
     fn describe_drop_totals(&self, status: &Status, failed: u64) {
         let none = Labels::new;
         let blocks = &status.blocks;
-        self.gauge("blocks", "Blocks of the model's that stand", [(none(), blocks.standing as f64)]);
+        self.gauge(
+            "blocks",
+            "Blocks of the model's that stand",
+            [(none(), blocks.standing as f64)],
+        );
         self.gauge("blocks_limit", "How many may", [(none(), blocks.limit as f64)]);
         self.gauge(
             "blocks_made_last_minute",

@@ -25,7 +25,7 @@ mod upkeep;
 use std::{
     collections::{BTreeMap, VecDeque},
     net::IpAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -69,6 +69,18 @@ pub struct ModelFacts {
     pub hash: String,
     /// When it was made, as it says.
     pub created: String,
+}
+
+impl ModelFacts {
+    /// Of a model that was read from this file.
+    #[must_use]
+    pub fn of(path: &Path, model: &::model::ModelFile) -> Self {
+        Self {
+            path: path.to_owned(),
+            hash: model.digest().to_owned(),
+            created: model.manifest().created.clone(),
+        }
+    }
 }
 
 /// What reads the configuration anew.

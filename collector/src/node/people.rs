@@ -10,21 +10,9 @@ use control::{
 };
 use ipnet::IpNet;
 use ledger::{Actor, Record};
-use std::{
-    collections::BTreeMap,
-    io::Write as _,
-    net::IpAddr,
-    sync::MutexGuard,
-    time::Duration,
-};
+use std::{collections::BTreeMap, io::Write as _, net::IpAddr, sync::MutexGuard, time::Duration};
 
-use super::{
-    Inner, Node,
-    decide::Told,
-    journal::moment,
-    known::PersonAllowed,
-    status::timestamp,
-};
+use super::{Inner, Node, decide::Told, journal::moment, known::PersonAllowed, status::timestamp};
 use crate::{
     allowlist,
     clock::{boot_ns, nanos},
@@ -94,7 +82,7 @@ impl Node {
     pub(super) fn take_back(&self, inner: &mut Inner, prefix: IpNet) -> Result<(), Refused> {
         inner.allow.people.remove(&prefix);
         // What is allowed for another reason too stays in the kernel.
-        if inner.sources(&BTreeMap::new()).all(|(other, ..)| other != prefix)
+        if !inner.is_allowed(prefix)
             && let Some(blocklist) = &self.blocklist
         {
             blocklist.disallow(prefix).map_err(internal)?;
@@ -116,6 +104,11 @@ fn actor(who: &Who) -> Actor {
 }
 
 impl Inner {
+    /// Whether anything speaks for this prefix.
+    pub(super) fn is_allowed(&self, prefix: IpNet) -> bool {
+        self.sources(&self.allow.people).any(|(other, ..)| other == prefix)
+    }
+
     /// Everything that is allowed, by where it comes from, in no order.
     fn sources<'a>(
         &'a self,
@@ -217,7 +210,8 @@ impl control::Node for Node {
         let prefix = request.prefix.net();
         let mut inner = self.inner();
         let Some(person) = inner.allow.people.get(&prefix).cloned() else {
-            let other = inner.sources(&BTreeMap::new()).find(|(other, ..)| *other == prefix);
+            let nobody = BTreeMap::new();
+            let other = inner.sources(&nobody).find(|(other, ..)| *other == prefix);
             return Err(match other {
                 Some((_, source, _)) => Refused::conflict(format!(
                     "`{prefix}` was allowed by no person but as {}",
@@ -251,8 +245,9 @@ impl control::Node for Node {
                     "`confirm_within_s` must be at most {CONFIRM_MAX_S} (a day), got {seconds}"
                 )));
             }
-            seconds => seconds
-                .map(|seconds| boot_ns().saturating_add(nanos(Duration::from_secs(seconds)))),
+            seconds => {
+                seconds.map(|seconds| boot_ns().saturating_add(nanos(Duration::from_secs(seconds))))
+            }
         };
         let mut inner = self.inner();
         let before = inner.policy.mode();

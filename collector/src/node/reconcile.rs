@@ -13,7 +13,6 @@ use ledger::{How, Moment, Origin, PreviousEnd};
 
 use super::{
     Before, Node,
-    blocks::net_of,
     decide::{Told, entry_number},
     journal::moment,
     known::KnownBlock,
@@ -116,11 +115,15 @@ impl Node {
         let rebooted = before.ended == Some(PreviousEnd::Rebooted);
         for (target, block) in by_ledger {
             let difference = if rebooted {
-                let remade = self.remake(blocklist, target, block, now)?;
+                let remade = Self::remake(&inner.policy, blocklist, target, block, now)?;
                 reconciled.remade += 1;
                 inner.act.expect(target, remade.expires.boot_ns);
                 inner.known.insert(target, remade);
-                ("missing_block", "the machine was rebooted", "made again for the rest of its lease")
+                (
+                    "missing_block",
+                    "the machine was rebooted",
+                    "made again for the rest of its lease",
+                )
             } else {
                 reconciled.vanished += 1;
                 let met = ExpiredEvent { at_ns: now.boot_ns, ..ExpiredEvent::nothing(target) };
@@ -208,8 +211,7 @@ impl Node {
     }
 
     fn found(&self, one: &Blocked, now: Moment) -> KnownBlock {
-        let origin =
-            if one.entry.reason == BY_HAND { Origin::Person } else { Origin::Found };
+        let origin = if one.entry.reason == BY_HAND { Origin::Person } else { Origin::Found };
         let at = |boot_ns| Moment { wall_ns: now.wall_ns_at(boot_ns), boot_ns };
         KnownBlock {
             id: self.journal.next_block(),
@@ -227,15 +229,15 @@ impl Node {
 
     /// Makes a block again that a reboot wiped, for the rest of its lease.
     fn remake(
-        &self,
+        policy: &policy::Policy,
         blocklist: &Blocklist,
         target: Target,
         block: &ledger::Block,
         now: Moment,
     ) -> anyhow::Result<KnownBlock> {
         let expires_ns = now.boot_ns_at(block.expires.wall_ns);
-        let pps = self.inner_rate();
-        let enforcing = block.origin != Origin::Model || self.enforces();
+        let pps = policy.config().rate_limit_pps;
+        let enforcing = block.origin != Origin::Model || policy.mode() == policy::Mode::Enforce;
         let action = match (&*block.action, enforcing) {
             ("drop", true) => BlockAction::Drop,
             ("rate-limit", true) => BlockAction::Limit(RateLimit {
@@ -244,8 +246,7 @@ impl Node {
             }),
             _ => BlockAction::Shadow,
         };
-        let reason =
-            if block.origin == Origin::Person { BY_HAND } else { entry_number(block.id) };
+        let reason = if block.origin == Origin::Person { BY_HAND } else { entry_number(block.id) };
         let made = Block { action, expires_ns, reason };
         blocklist.insert(target, &made, now.boot_ns)?;
         let expires = Moment { wall_ns: block.expires.wall_ns, boot_ns: expires_ns };

@@ -113,9 +113,9 @@ impl Node {
         let Some(window) = self.inner().window.clone() else {
             return Err(Refused::unavailable("no window has been decided yet"));
         };
-        let age = moment().wall_ns.saturating_sub(
-            i64::try_from(window.ended.as_nanosecond()).unwrap_or(i64::MAX),
-        );
+        let age = moment()
+            .wall_ns
+            .saturating_sub(i64::try_from(window.ended.as_nanosecond()).unwrap_or(i64::MAX));
         // Twice, for a window may be late; and a few seconds for short ones.
         let limit_ms = (window.length_ms.saturating_mul(2)).saturating_add(5_000);
         if age / 1_000_000 > i64::try_from(limit_ms).unwrap_or(i64::MAX) {

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{Node, journal::moment, status::timestamp};
-use crate::{clock::boot_ns, surroundings::Surroundings};
+use crate::{clock::boot_ns, kernel::KernelError, surroundings::Surroundings};
 
 /// How often the surroundings are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -112,9 +112,21 @@ impl Node {
 
     fn clear_expired(&self) {
         let Some(blocklist) = &self.blocklist else { return };
-        match blocklist.expire(boot_ns()) {
-            Ok(expired) if expired.is_empty() => {}
-            Ok(expired) => tracing::info!(entries = expired.len(), "cleared: their leases are over"),
+        let clear = || -> Result<usize, KernelError> {
+            let (listed, now_ns) = (blocklist.list()?, boot_ns());
+            let over = listed.iter().filter(|one| one.entry.expires_ns <= now_ns);
+            let mut cleared = 0;
+            for one in over {
+                // Those that the node knows are swept with a word on what they met.
+                if !self.inner().known.contains_key(&one.target) {
+                    cleared += usize::from(blocklist.remove(&one.target)?);
+                }
+            }
+            Ok(cleared)
+        };
+        match clear() {
+            Ok(0) => {}
+            Ok(entries) => tracing::info!(entries, "cleared: their leases are over"),
             Err(error) => tracing::warn!(%error, "entries past their lease are not cleared"),
         }
     }
