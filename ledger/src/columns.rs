@@ -138,7 +138,7 @@ impl From<Target> for Field<'_> {
     }
 }
 
-impl<'a, T: Into<Self>> From<Option<T>> for Field<'a> {
+impl<T: Into<Self>> From<Option<T>> for Field<'_> {
     fn from(value: Option<T>) -> Self {
         value.map_or(Field::Null, Into::into)
     }

@@ -61,7 +61,7 @@ impl Reader {
 
     /// How much there is.
     ///
-    /// Cost: reads an index of each table, about 20 ms a million rows.
+    /// Cost: reads an index of each table, 40 ms a million rows, unoptimised.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -159,5 +159,5 @@ pub struct TableCount {
 pub(crate) fn bytes_used(connection: &Connection) -> rusqlite::Result<u64> {
     let sql = "SELECT (page_count - freelist_count) * page_size
                FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
-    connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map(|bytes| bytes.unsigned_abs())
+    connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs)
 }

@@ -129,7 +129,7 @@ impl Ledger {
 
     /// Records a batch: all of it, or nothing. When this returns, it survives a power loss.
     ///
-    /// Cost: one `fsync`, and about 15 µs a decision.
+    /// Cost: one `fsync`, and 50 µs a decision, unoptimised.
     ///
     /// # Errors
     /// A record is refused; the disk is full or read-only. The ledger stays usable: the same
@@ -218,5 +218,69 @@ fn create_private(path: &Path) -> Result<(), LedgerError> {
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(LedgerError::io("create", path)(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Moment, Window};
+
+    fn windows(from: u64) -> Vec<Record> {
+        let window = |number| Window {
+            number,
+            end: Moment { wall_ns: 1, boot_ns: 1 },
+            mode: "observe".into(),
+            ..Window::default()
+        };
+        (from..from + 100).map(|number| window(number).into()).collect()
+    }
+
+    fn rows(ledger: &Ledger) -> u64 {
+        ledger.reader().counts().expect("counts").of(Table::Windows).rows
+    }
+
+    #[test]
+    fn a_commit_waits_for_the_disk() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("ledger.db");
+        let mut ledger = Ledger::open(&path, &Options::default()).expect("a ledger");
+        let mut ask = |name: &str| {
+            let value =
+                ledger.connection().pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+            value.expect("a number")
+        };
+        // 2 is FULL: in WAL mode, an fsync of the WAL at each commit.
+        assert_eq!(["synchronous", "foreign_keys"].map(&mut ask), [2, 1]);
+    }
+
+    #[test]
+    fn a_full_file_refuses_a_batch_whole_and_takes_it_when_there_is_room() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("ledger.db");
+        let mut ledger = Ledger::open(&path, &Options::default()).expect("a ledger");
+        let bound = |ledger: &mut Ledger, pages: i64| {
+            let set =
+                ledger.connection().pragma_update_and_check(None, "max_page_count", pages, |row| {
+                    row.get::<_, i64>(0)
+                });
+            set.expect("a bound")
+        };
+        let pages = bound(&mut ledger, 1);
+        bound(&mut ledger, pages + 4);
+        let mut recorded = 0;
+        let error = loop {
+            match ledger.append(&windows(recorded)) {
+                Ok(()) => recorded += 100,
+                Err(error) => break error,
+            }
+            assert!(recorded < 10_000, "the file is small");
+        };
+        assert!(matches!(error, LedgerError::Full { .. }), "{error}");
+        assert!(error.to_string().contains("ledger.db`: the disk is full; make room"), "{error}");
+        assert_eq!(rows(&ledger), recorded);
+        bound(&mut ledger, pages + 100);
+        ledger.append(&windows(recorded)).expect("there is room");
+        assert_eq!(rows(&ledger), recorded + 100);
     }
 }

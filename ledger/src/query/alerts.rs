@@ -31,7 +31,7 @@ impl Reader {
     pub fn alerts(&self, query: &AlertQuery) -> Result<Page<Decision>, LedgerError> {
         let mut conditions = Conditions::of::<Decision>(query.span);
         if let Some(address) = query.address {
-            conditions.add("address = ?", [text(address.to_canonical())]);
+            conditions.add("address = ?", [text(&address.to_canonical())]);
         }
         if let Some(outcome) = query.outcome {
             conditions.add("outcome = ?", [text(outcome.code())]);
@@ -58,6 +58,6 @@ impl Reader {
     }
 }
 
-pub(super) fn text(value: impl ToString) -> Value {
+pub(super) fn text(value: &(impl ToString + ?Sized)) -> Value {
     Value::Text(value.to_string())
 }

@@ -40,7 +40,7 @@ impl Reader {
     pub fn blocks(&self, query: &BlockQuery) -> Result<Page<EndedBlock>, LedgerError> {
         let mut conditions = Conditions::of::<Block>(query.span);
         if let Some(target) = query.target {
-            conditions.add("target = ?", [text(target)]);
+            conditions.add("target = ?", [text(&target)]);
         }
         if let Some(origin) = query.origin {
             conditions.add("origin = ?", [text(origin.code())]);

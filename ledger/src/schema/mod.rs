@@ -15,9 +15,9 @@ pub const SCHEMA_VERSION: i32 = 2;
 pub(crate) const APPLICATION_ID: i32 = i32::from_be_bytes(*b"weir");
 
 const TABLES: &str = include_str!("tables.sql");
-/// Migrations, each from the version that is its place, from 1.
-const MIGRATIONS: [&str; 1] = [include_str!("from_1.sql")];
-const _: () = assert!(MIGRATIONS.len() as i32 + 1 == SCHEMA_VERSION);
+/// Migrations in order, each with the version that it makes into the next.
+const MIGRATIONS: [(i32, &str); 1] = [(1, include_str!("from_1.sql"))];
+const _: () = assert!(MIGRATIONS[MIGRATIONS.len() - 1].0 + 1 == SCHEMA_VERSION);
 
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,8 +60,7 @@ pub(crate) fn bring_up_to_date(
             Found::Version(SCHEMA_VERSION) => return Ok(()),
             Found::Empty => transaction.execute_batch(TABLES)?,
             Found::Version(version) => {
-                let done = usize::try_from(version - 1).unwrap_or_default();
-                for migration in &MIGRATIONS[done..] {
+                for (_, migration) in MIGRATIONS.iter().filter(|(from, _)| *from >= version) {
                     transaction.execute_batch(migration)?;
                 }
             }

@@ -10,7 +10,7 @@ use thiserror::Error;
 use super::Health;
 use crate::{LedgerError, Record, Retained};
 
-/// Records of one transaction at most, unless one batch has more: a step of some 60 ms.
+/// Records of one transaction at most, unless one batch has more: retention gets its turn between.
 const TRANSACTION_RECORDS: usize = 4_096;
 /// Batches of which it is remembered that a record was refused.
 const REMEMBERED: usize = 256;
@@ -104,6 +104,16 @@ pub(super) struct Queue {
     done: Condvar,
 }
 
+/// How far the thread is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Life {
+    #[default]
+    Running,
+    /// It writes what is queued, and takes nothing more.
+    Stopping,
+    Ended,
+}
+
 #[derive(Debug, Default)]
 struct State {
     waiting: VecDeque<(Ticket, Vec<Record>)>,
@@ -116,8 +126,7 @@ struct State {
     /// Retention's turn comes after each batch, so that neither keeps the other waiting.
     retention_next: bool,
     try_now: bool,
-    stopping: bool,
-    ended: bool,
+    life: Life,
     health: Health,
 }
 
@@ -130,7 +139,7 @@ impl Queue {
     pub(super) fn put(&self, batch: Vec<Record>) -> Result<Ticket, Dropped> {
         let mut state = self.state();
         let records = batch.len();
-        let stopped = state.stopping || state.ended;
+        let stopped = state.life != Life::Running;
         if stopped || state.queued + records > self.bound {
             state.health.dropped += records as u64;
             return Err(if stopped {
@@ -167,13 +176,15 @@ impl Queue {
         }
         let (state, _) = self
             .done
-            .wait_timeout_while(state, limit, |state| state.done < last.0 && !state.ended)
+            .wait_timeout_while(state, limit, |state| {
+                state.done < last.0 && state.life != Life::Ended
+            })
             .unwrap_or_else(PoisonError::into_inner);
         if let Some((_, reason)) = state.rejected.iter().find(|(one, _)| tickets.contains(one)) {
             Err(NotDurable::Rejected(reason.clone()))
         } else if state.done >= last.0 {
             Ok(())
-        } else if state.ended {
+        } else if state.life == Life::Ended {
             Err(NotDurable::Stopped)
         } else {
             Err(NotDurable::Late { limit, failing: state.health.failing.clone() })
@@ -186,7 +197,10 @@ impl Queue {
     }
 
     pub(super) fn stop(&self) {
-        self.state().stopping = true;
+        let mut state = self.state();
+        if state.life == Life::Running {
+            state.life = Life::Stopping;
+        }
         self.work.notify_one();
     }
 
@@ -198,11 +212,11 @@ impl Queue {
     /// Waits for something to do.
     pub(super) fn next(&self) -> Work {
         let idle = |state: &mut State| {
-            state.waiting.is_empty() && state.retain.is_none() && !state.stopping
+            state.waiting.is_empty() && state.retain.is_none() && state.life == Life::Running
         };
         let mut state =
             self.work.wait_while(self.state(), idle).unwrap_or_else(PoisonError::into_inner);
-        let retention = state.retain.filter(|_| !state.stopping);
+        let retention = state.retain.filter(|_| state.life == Life::Running);
         match retention {
             Some(now_ns) if state.retention_next || state.waiting.is_empty() => {
                 state.retention_next = false;
@@ -241,10 +255,10 @@ impl Queue {
         state.health.failing = Some(error.to_string());
         let (mut state, _) = self
             .work
-            .wait_timeout_while(state, pause, |state| !state.try_now && !state.stopping)
+            .wait_timeout_while(state, pause, |state| !state.try_now && state.life == Life::Running)
             .unwrap_or_else(PoisonError::into_inner);
         state.try_now = false;
-        state.stopping
+        state.life != Life::Running
     }
 
     /// The batches will never be written.
@@ -275,7 +289,7 @@ impl Queue {
 
     /// The thread is gone: nobody shall wait for it.
     pub(super) fn ended(&self) {
-        self.state().ended = true;
+        self.state().life = Life::Ended;
         self.done.notify_all();
     }
 

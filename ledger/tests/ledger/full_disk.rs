@@ -40,7 +40,7 @@ fn a_child_records_until_its_disk_is_full() {
 
     // There is room again: by itself for a writer that was waiting, and nothing is lost.
     let options =
-        WriterOptions { longest_retry: Duration::from_secs(60), ..WriterOptions::default() };
+        WriterOptions { longest_retry: Duration::from_mins(1), ..WriterOptions::default() };
     let writer = Writer::start(ledger, options, |_| {}).expect("a thread");
     let handle = writer.handle();
     for number in next..next + 5 {

@@ -24,7 +24,7 @@ fn only_its_owner_may_read_it() {
 }
 
 #[test]
-fn a_commit_waits_for_the_disk_and_removed_pages_go_back_to_it() {
+fn it_has_a_wal_and_gives_removed_pages_back() {
     let place = Place::new();
     drop(place.open());
     let raw = place.raw();

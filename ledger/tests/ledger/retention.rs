@@ -1,4 +1,5 @@
 use std::fs;
+use std::slice;
 use std::time::Duration;
 
 use ledger::{
@@ -81,7 +82,7 @@ fn a_standing_block_keeps_its_decision_and_its_run_however_old() {
     let late = wall(100_000);
     retain_all(&mut ledger, late);
     let reader = ledger.reader();
-    assert_eq!(reader.standing(late).expect("read"), [lasting.clone()]);
+    assert_eq!(reader.standing(late).expect("read"), slice::from_ref(&lasting));
     assert!(reader.decision(1).expect("read").is_some());
     assert_eq!(reader.decision(2).expect("read"), None);
     assert_eq!(reader.run(1).expect("read"), Some(run(1)));

@@ -4,8 +4,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use ledger::{
-    Decision, Dropped, Ledger, LedgerError, MAX_TEXT, News, NotDurable, Options, Table, Writer,
-    WriterOptions,
+    Decision, Dropped, Ledger, LedgerError, MAX_TEXT, News, NotDurable, Options, RETENTION_STEP,
+    Table, Writer, WriterOptions,
 };
 
 use crate::support::{Place, act, batch, batches_in, decision, run, stop, wall, whole, window};
@@ -197,9 +197,9 @@ fn retention_goes_on_between_batches_until_nothing_is_left_to_remove() {
     let mut steps = 1;
     while told.recv_timeout(LONG).expect("it tells") {
         steps += 1;
-        handle.put(batch(6_000 + steps)).expect("room");
+        handle.put(batch(6_000 + steps as u64)).expect("room");
     }
-    assert_eq!(steps, 3);
+    assert_eq!(steps, 4_999_usize.div_ceil(RETENTION_STEP));
     let (ledger, health) = writer.stop();
     assert_eq!(health.removed, 4_999);
     assert_eq!(ledger.reader().counts().expect("counts").of(Table::Windows).removed, 4_999);
