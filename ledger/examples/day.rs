@@ -44,6 +44,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     time("append of a window with 5 decisions, with its fsync", 100, |nth| {
         ledger.append(&records(WINDOWS + nth)).map(drop)
     })?;
+    let before = ledger.reader().counts()?.bytes;
+    time("100,000 imported blocks", 1, |_| {
+        let imported = |id| Block { origin: Origin::Import, decision: None, ..block(id, 1) };
+        let ids = u64::MAX / 4..u64::MAX / 4 + 100_000;
+        ledger.append(&ids.map(|id| imported(id).into()).collect::<Vec<Record>>())
+    })?;
+    println!("  {:>9} bytes of them", ledger.reader().counts()?.bytes - before);
     let reader = ledger.reader();
     time("alerts of one address, first page", 20, |nth| {
         let address = Some(address(nth * 31));
