@@ -61,7 +61,7 @@ impl Reader {
 
     /// How much there is.
     ///
-    /// Cost: reads an index of each table, 40 ms a million rows, unoptimised.
+    /// Cost: reads an index of each table, 10 ms of CPU a million rows, unoptimised.
     ///
     /// # Errors
     /// The file cannot be read.

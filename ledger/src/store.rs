@@ -129,7 +129,8 @@ impl Ledger {
 
     /// Records a batch: all of it, or nothing. When this returns, it survives a power loss.
     ///
-    /// Cost: one `fsync`, and 50 µs a decision, unoptimised.
+    /// Cost: one `fsync`, 1 ms of CPU for a window with five decisions, and 60 µs for each record
+    /// of a long batch, unoptimised.
     ///
     /// # Errors
     /// A record is refused; the disk is full or read-only. The ledger stays usable: the same

@@ -1,4 +1,4 @@
-//! The questions that a [`Reader`](crate::Reader) answers.
+//! The questions that a [`Reader`] answers.
 //!
 //! Lists come newest first, a page at a time. A page goes on where the one before ended, by time
 //! and number, so that each row comes exactly once, however many are recorded in between.

@@ -14,7 +14,7 @@ pub use queue::{Dropped, NotDurable, Ticket};
 
 use crate::{Ledger, LedgerError, Record};
 
-/// Records that wait to be written, a batch that is being written among them: some 8 MB, or a
+/// Records that wait to be written, a batch that is being written among them: some 10 MB, or a
 /// quarter of an hour of a full disk at 15 records a second.
 pub const LEDGER_QUEUE: usize = 16_384;
 
@@ -113,7 +113,7 @@ impl WriterHandle {
     /// Puts a batch into the queue; it will be recorded as a whole. Never waits.
     ///
     /// Put what belongs together into one batch: a window, its decisions, and the blocks made of
-    /// them.
+    /// them. A list that is longer than the queue goes in pieces, each waited for.
     ///
     /// # Errors
     /// The queue is full or the writer has stopped; the batch is dropped and counted.

@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::mpsc;
 use std::time::Duration;
 
-use ledger::{Ledger, LedgerError, Options, Writer, WriterOptions};
+use ledger::{Ledger, LedgerError, News, Options, Writer, WriterOptions};
 
 use crate::support::{batch, batches_in, raw, run, whole};
 
@@ -41,11 +42,19 @@ fn a_child_records_until_its_disk_is_full() {
     // There is room again: by itself for a writer that was waiting, and nothing is lost.
     let options =
         WriterOptions { longest_retry: Duration::from_mins(1), ..WriterOptions::default() };
-    let writer = Writer::start(ledger, options, |_| {}).expect("a thread");
+    let (tell, told) = mpsc::channel();
+    let writer = Writer::start(ledger, options, move |news| {
+        if let News::Failing(error) = news {
+            tell.send(error.to_string()).expect("the test listens");
+        }
+    })
+    .expect("a thread");
     let handle = writer.handle();
     for number in next..next + 5 {
         handle.put(batch(number)).expect("room in the queue");
     }
+    let failing = told.recv_timeout(Duration::from_secs(20)).expect("it tells");
+    assert!(failing.contains("the disk is full"), "{failing}");
     let late = handle.flush(Duration::from_millis(300)).expect_err("full").to_string();
     assert!(late.contains("not recorded within 300ms: cannot append to"), "{late}");
     fs::remove_file(&filler).expect("room");
