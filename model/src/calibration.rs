@@ -139,17 +139,6 @@ impl Calibration {
         rows_for(rate) as u64
     }
 
-    /// The marginal p-value of a score with ties broken by `lot`, uniform in [0, 1): exactly
-    /// uniform for rows exchangeable with the held-out ones (Vovk, Gammerman and Shafer 2005,
-    /// *Algorithmic Learning in a Random World*, section 2.2), as a bet against that needs it.
-    #[must_use]
-    pub fn smoothed(&self, score: f32, lot: f64) -> f64 {
-        let below = self.scores.partition_point(|held| *held < score);
-        let up_to = self.scores.partition_point(|held| *held <= score);
-        let (above, equal) = (self.scores.len() - up_to, up_to - below + 1);
-        (above as f64 + (1.0 - lot) * equal as f64) / (self.scores.len() + 1) as f64
-    }
-
     /// Whether a conditional p-value can be as small as `rate`.
     ///
     /// For Benjamini–Hochberg at rate q over m peers, ask for q/m.

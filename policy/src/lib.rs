@@ -42,7 +42,7 @@ pub use flood::ServiceLimit;
 pub use notice::Notice;
 pub use protected::Protected;
 pub use refusal::Refusal;
-pub use statistics::{Claim, HeldOut, benjamini_hochberg};
+pub use statistics::{Basis, Claim, benjamini_hochberg};
 pub use trial::Trial;
 pub use window::WindowFacts;
 
@@ -100,11 +100,10 @@ impl Policy {
         }
     }
 
-    /// Tells it what the model was calibrated on, and the peers per window in its training where
-    /// they are known: what its claims can rest on.
+    /// Tells it what the claims about the model's decisions rest on.
     #[must_use]
-    pub fn calibrated(mut self, held_out: HeldOut, peers_per_window: Option<f64>) -> Self {
-        self.selector.calibrate(held_out, peers_per_window);
+    pub fn calibrated(mut self, basis: &Basis) -> Self {
+        self.selector.calibrate(basis);
         self
     }
 

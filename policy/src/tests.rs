@@ -1,7 +1,7 @@
 use std::{net::Ipv4Addr, time::Duration};
 
 use super::*;
-use crate::statistics::{OnDrift, Unsupported};
+use crate::statistics::{HeldOut, OnDrift, Unsupported};
 
 pub(crate) const SECOND: u64 = 1_000_000_000;
 
@@ -426,6 +426,10 @@ fn observe_and_shadow_never_drop() {
     }
 }
 
+fn basis(rows: u64) -> Basis {
+    Basis { held_out: HeldOut::each(rows), ..Basis::default() }
+}
+
 #[test]
 fn beyond_a_calibration_too_small_for_the_rate_a_peer_is_reported_and_acted_on_only_if_asked_to() {
     // Of 330 rows the smallest conditional p-value is 0.014, four times that by Simes' rule; one
@@ -435,8 +439,7 @@ fn beyond_a_calibration_too_small_for_the_rate_a_peer_is_reported_and_acted_on_o
         |last| Evidence { p_value: 0.5, conditional_p_value: 0.6, excess: -0.5, ..attacker(last) };
     let window: Vec<Evidence> = (2..=20).map(calm).chain([far_out.clone()]).collect();
     for (unsupported, refused) in [(Unsupported::Refuse, true), (Unsupported::Act, false)] {
-        let mut policy =
-            policy(|config| config.unsupported = unsupported).calibrated(HeldOut::each(330), None);
+        let mut policy = policy(|config| config.unsupported = unsupported).calibrated(&basis(330));
         let decisions = decide(&mut policy, window.clone(), SECOND);
         assert_eq!(decisions.len(), 1);
         let refusal = Outcome::Refused(Refusal::RateUnsupported);
@@ -444,7 +447,7 @@ fn beyond_a_calibration_too_small_for_the_rate_a_peer_is_reported_and_acted_on_o
         let claim = decisions[0].claim.to_string();
         assert_eq!(claim, "1 in 10 not supported: needs 3682 held-out rows, has 330");
     }
-    let mut policy = policy(|_| ()).calibrated(HeldOut::each(3_682), None);
+    let mut policy = policy(|_| ()).calibrated(&basis(3_682));
     let supported = Evidence { conditional_p_value: 0.004_999, ..far_out };
     let decisions = decide(&mut policy, vec![calm(2), calm(3), supported], SECOND);
     assert!(matches!(decisions[0].outcome, Outcome::Block { .. }), "{decisions:?}");

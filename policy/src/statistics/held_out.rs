@@ -62,6 +62,39 @@ impl HeldOut {
     }
 }
 
+/// What the claims about a model's decisions rest on.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Basis {
+    /// Rows behind its calibrations.
+    pub held_out: HeldOut,
+    /// Ordinary peers in a window of its training; `None` where the file does not tell.
+    pub peers_per_window: Option<f64>,
+    /// Share of the peer rows learnt from that were held out.
+    pub held_out_share: f64,
+}
+
+impl Default for Basis {
+    /// Of a model that nothing is known of: no rows, and the split of `weir learn`.
+    fn default() -> Self {
+        Self { held_out: HeldOut::each(0), peers_per_window: None, held_out_share: 0.4 }
+    }
+}
+
+impl Basis {
+    /// That of a model file.
+    #[must_use]
+    pub fn of(model: &ModelFile) -> Self {
+        let peer = &model.manifest().peer;
+        let rows = (peer.training_rows + peer.held_out_rows) as f64;
+        let windows = peer.training.windows.filter(|windows| *windows > 0);
+        Self {
+            held_out: HeldOut::of(model),
+            peers_per_window: windows.map(|windows| rows / windows as f64),
+            held_out_share: peer.held_out_rows as f64 / rows.max(1.0),
+        }
+    }
+}
+
 /// Held-out rows with which [`HeldOut::finest`] is at most `level`.
 #[must_use]
 #[expect(

@@ -1,7 +1,7 @@
 //! Which peers of a window are anomalous, and what may be claimed of each.
 
 use super::{
-    Batch, Claim, HeldOut, Procedure, Share, Traffic,
+    Basis, Batch, Claim, HeldOut, Procedure, Share, Traffic,
     choice::{PValues, ProcedureChoice},
     held_out::rows_for,
     procedure::procedure,
@@ -55,11 +55,11 @@ impl Selector {
         }
     }
 
-    /// Tells it what the model was calibrated on, and the peers per window in its training where
-    /// they are known. Without this no peer is held to be beyond what the calibration can tell.
-    pub fn calibrate(&mut self, held_out: HeldOut, peers_per_window: Option<f64>) {
-        self.held_out = Some(held_out);
-        self.traffic = Traffic::expecting(peers_per_window);
+    /// Tells it what the model rests on. Without this no peer is held to be beyond what the
+    /// calibration can tell.
+    pub fn calibrate(&mut self, basis: &Basis) {
+        self.held_out = Some(basis.held_out);
+        self.traffic = Traffic::expecting(basis.peers_per_window);
     }
 
     /// Looks at a window's peers: each is then to be asked about by [`Selection::claim`].
