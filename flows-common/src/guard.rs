@@ -73,10 +73,6 @@ pub trait Tables: Clock {
     /// The address lies in an allowed prefix. Asked only where an entry would act.
     fn allowed(&self, remote: &Address) -> bool;
 
-    /// What the limit of the packet's service says ([`crate::service::rule_service`]); `None`
-    /// where it has none. Asked only where some service is limited and no source entry decided.
-    fn service(&self) -> Option<Ruling>;
-
     /// Reads an entry's lease.
     fn lease(&self, entry: Self::Entry) -> Lease;
 
@@ -151,18 +147,28 @@ impl Ruling {
     }
 }
 
+/// What the entries of a remote address say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sources {
+    /// One of them decides, or none does and no service is limited.
+    Decided(Ruling),
+    /// None of them decides, and some service is limited: an incoming packet is held against the
+    /// limit of its own ([`crate::service::rule_service`]); where that has none, this stands.
+    Open(Ruling),
+}
+
 /// Decides what happens to a packet from (or to) a remote address.
 ///
 /// The entry of the exact address goes before that of a prefix; one past its lease counts for
 /// nothing, whether or not anybody removed it; an allowed prefix goes before both. Where neither
 /// decides, the limit of the attacked service does, if there is one.
 #[inline(always)]
-pub fn rule<T: Tables>(tables: &T, remote: &Address) -> Ruling {
+pub fn rule<T: Tables>(tables: &T, remote: &Address) -> Sources {
     let mut ruling = Ruling::NO_ENTRY;
     if let Some(entry) = tables.exact(remote) {
         ruling = hold(tables, entry, remote);
         if !matches!(ruling.cause, Cause::Expired) {
-            return ruling;
+            return Sources::Decided(ruling);
         }
     }
     let control = tables.control();
@@ -171,15 +177,10 @@ pub fn rule<T: Tables>(tables: &T, remote: &Address) -> Ruling {
     {
         ruling = hold(tables, entry, remote);
         if !matches!(ruling.cause, Cause::Expired) {
-            return ruling;
+            return Sources::Decided(ruling);
         }
     }
-    if control.limited_services != 0
-        && let Some(at_service) = tables.service()
-    {
-        ruling = at_service;
-    }
-    ruling
+    if control.limited_services == 0 { Sources::Decided(ruling) } else { Sources::Open(ruling) }
 }
 
 /// Holds a packet against an entry that speaks of it.
@@ -374,7 +375,7 @@ mod tests {
         exact: Option<BlockEntry>,
         prefix: Option<BlockEntry>,
         allowed: bool,
-        service: Option<Ruling>,
+        limited_services: u32,
         arrival_ns: Cell<u64>,
         races_lost: Cell<u32>,
         clock_reads: Cell<u32>,
@@ -397,12 +398,8 @@ mod tests {
         fn control(&self) -> GuardControl {
             GuardControl {
                 blocked_prefixes: self.prefix.is_some().into(),
-                limited_services: self.service.is_some().into(),
+                limited_services: self.limited_services,
             }
-        }
-
-        fn service(&self) -> Option<Ruling> {
-            self.service
         }
 
         fn exact(&self, _remote: &Address) -> Option<BlockEntry> {
@@ -444,14 +441,19 @@ mod tests {
         Some(BlockEntry { action: action.code(), expires_ns, slot: 3, ..BlockEntry::default() })
     }
 
+    fn ruled(tables: &Fake) -> Ruling {
+        let (Sources::Decided(ruling) | Sources::Open(ruling)) = rule(tables, &REMOTE);
+        ruling
+    }
+
     fn cause(tables: &Fake) -> Cause {
-        rule(tables, &REMOTE).cause
+        ruled(tables).cause
     }
 
     #[test]
     fn who_is_on_no_list_passes_and_costs_no_clock() {
         let tables = Fake::default();
-        assert_eq!(rule(&tables, &REMOTE), Ruling::NO_ENTRY);
+        assert_eq!(rule(&tables, &REMOTE), Sources::Decided(Ruling::NO_ENTRY));
         assert_eq!(tables.clock_reads.get(), 0);
     }
 
@@ -479,21 +481,22 @@ mod tests {
     }
 
     #[test]
-    fn the_service_decides_only_where_no_source_entry_does() {
-        let service = Some(Ruling { cause: Cause::ServiceAboveRate, slot: 9, now_ns: NOW });
+    fn the_service_is_asked_only_where_no_source_entry_decides() {
         let later = NOW + 60_000_000_000;
-        for (exact, prefix, wanted) in [
-            (None, None, Cause::ServiceAboveRate),
-            (entry(Action::Drop, NOW), None, Cause::ServiceAboveRate),
-            (None, entry(Action::Drop, NOW), Cause::ServiceAboveRate),
-            (entry(Action::Shadow, later), None, Cause::Shadow),
-            (None, entry(Action::Drop, later), Cause::Blocked),
+        for (exact, prefix, open) in [
+            (None, None, Some(Cause::NoEntry)),
+            (entry(Action::Drop, NOW), None, Some(Cause::Expired)),
+            (None, entry(Action::Drop, NOW), Some(Cause::Expired)),
+            (entry(Action::Shadow, later), None, None),
+            (None, entry(Action::Drop, later), None),
         ] {
-            let tables = Fake { exact, prefix, service, ..Fake::default() };
-            assert_eq!(cause(&tables), wanted, "{exact:?} {prefix:?}");
+            let tables = Fake { exact, prefix, limited_services: 1, ..Fake::default() };
+            let asked = match rule(&tables, &REMOTE) {
+                Sources::Open(ruling) => Some(ruling.cause),
+                Sources::Decided(_) => None,
+            };
+            assert_eq!(asked, open, "{exact:?} {prefix:?}");
         }
-        let exact = entry(Action::Drop, NOW);
-        assert_eq!(cause(&Fake { exact, ..Fake::default() }), Cause::Expired);
     }
 
     #[test]
@@ -508,7 +511,7 @@ mod tests {
     fn an_unknown_action_passes_and_is_counted() {
         let exact = entry(Action::Drop, NOW + 60_000_000_000)
             .map(|entry| BlockEntry { action: 99, ..entry });
-        let ruling = rule(&Fake { exact, ..Fake::default() }, &REMOTE);
+        let ruling = ruled(&Fake { exact, ..Fake::default() });
         assert_eq!((ruling.cause, ruling.verdict()), (Cause::Shadow, Verdict::Pass));
     }
 

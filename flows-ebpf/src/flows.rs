@@ -79,6 +79,11 @@ pub(crate) fn egress(ctx: &TcContext) -> i32 {
 
 impl Hook for TcContext {
     #[inline(always)]
+    fn of(context: *mut c_void) -> Self {
+        Self::new(context.cast())
+    }
+
+    #[inline(always)]
     fn context(&self) -> *mut c_void {
         self.skb.skb.cast()
     }

@@ -13,7 +13,7 @@ use aya_ebpf::{
 };
 use flows_common::{
     BlockEntry, Direction, GuardControl, Verdict,
-    guard::{Clock, Lease, Rate, Ruling, Tables, rule},
+    guard::{Clock, Lease, Rate, Ruling, Sources, Tables, rule},
     parse::{Address, remote_address},
 };
 
@@ -28,7 +28,10 @@ const ADDRESS_BITS: u32 = 128;
 
 /// What the guard asks of the hook that it sits in.
 pub(crate) trait Hook {
-    /// The context the kernel called the program with.
+    /// The hook of a context that the kernel called the program with.
+    fn of(context: *mut c_void) -> Self;
+
+    /// That context.
     fn context(&self) -> *mut c_void;
 
     /// The packet's linear part.
@@ -42,6 +45,11 @@ pub(crate) trait Hook {
 }
 
 impl Hook for XdpContext {
+    #[inline(always)]
+    fn of(context: *mut c_void) -> Self {
+        Self::new(context.cast())
+    }
+
     #[inline(always)]
     fn context(&self) -> *mut c_void {
         self.ctx.cast()
@@ -78,10 +86,30 @@ pub(crate) fn at_xdp(ctx: &XdpContext) -> u32 {
 /// limits of services; and counts what becomes of it.
 #[inline(always)]
 pub(crate) fn decide<H: Hook>(hook: &H, direction: Direction) -> Verdict {
-    let mut ruling = match remote_address(&hook.bytes(), hook.tag(), direction) {
-        Ok(remote) => rule(&Kernel { hook, direction }, &remote),
-        Err(_) => Ruling::NO_ENTRY,
+    let sources = match remote_address(&hook.bytes(), hook.tag(), direction) {
+        Ok(remote) => rule(&Kernel, &remote),
+        Err(_) => Sources::Decided(Ruling::NO_ENTRY),
     };
+    let ruling = match sources {
+        Sources::Open(ruling) => {
+            let at_service = match direction {
+                Direction::Ingress => service::decide::<H>(hook.context()),
+                Direction::Egress => None,
+            };
+            match at_service {
+                Some(verdict) => return verdict,
+                None => ruling,
+            }
+        }
+        Sources::Decided(ruling) => ruling,
+    };
+    count(hook, ruling, direction);
+    ruling.verdict()
+}
+
+/// Counts what becomes of a frame.
+#[inline(always)]
+pub(crate) fn count<H: Hook>(hook: &H, mut ruling: Ruling, direction: Direction) {
     let mut bytes = 0;
     if ruling.acted() {
         bytes = hook.length();
@@ -98,16 +126,12 @@ pub(crate) fn decide<H: Hook>(hook: &H, direction: Direction) -> Verdict {
         // SAFETY: as above.
         unsafe { &mut *ledger }.count(&ruling, bytes);
     }
-    ruling.verdict()
 }
 
-/// The blocklist maps, for one packet.
-struct Kernel<'a, H> {
-    hook: &'a H,
-    direction: Direction,
-}
+/// The blocklist maps.
+struct Kernel;
 
-impl<H> Clock for Kernel<'_, H> {
+impl Clock for Kernel {
     #[inline(always)]
     fn recent_ns(&self) -> u64 {
         recent_ns()
@@ -119,7 +143,7 @@ impl<H> Clock for Kernel<'_, H> {
     }
 }
 
-impl<H: Hook> Tables for Kernel<'_, H> {
+impl Tables for Kernel {
     type Entry = NonNull<BlockEntry>;
 
     #[inline(always)]
@@ -144,14 +168,6 @@ impl<H: Hook> Tables for Kernel<'_, H> {
     #[inline(always)]
     fn allowed(&self, remote: &Address) -> bool {
         is_allowed(remote)
-    }
-
-    #[inline(always)]
-    fn service(&self) -> Option<Ruling> {
-        match self.direction {
-            Direction::Ingress => service::hold(self.hook),
-            Direction::Egress => None,
-        }
     }
 
     #[inline(always)]

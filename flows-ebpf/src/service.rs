@@ -1,13 +1,16 @@
 //! The limits of services in the kernel. See [`flows_common::service`] for what they do.
 
-use core::ptr::{self, NonNull};
+use core::{
+    ffi::c_void,
+    ptr::{self, NonNull},
+};
 
 use aya_ebpf::{
     bindings::{BPF_ANY, BPF_F_CURRENT_NETNS, bpf_sock},
     helpers::{bpf_sk_release, bpf_skc_lookup_tcp},
 };
 use flows_common::{
-    KnownPeer, ServiceEntry, ServiceKey,
+    Direction, KnownPeer, ServiceEntry, ServiceKey, Verdict,
     guard::{Clock, Lease, Rate, Ruling},
     parse::{Address, Frame, parse},
     service::{Bucket, Contact, KNOWN_NS, Services, rule_service},
@@ -28,12 +31,40 @@ const STALE_NS: u64 = KNOWN_NS / 16;
 /// closing. What listens or is half-open is not among them.
 const CONNECTED: u32 = 1 << 1 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 8 | 1 << 9 | 1 << 11;
 
-/// Holds an incoming packet against the limit of its service, if it has one.
-///
-/// A function of its own, which is called only where some service is limited: it leaves the
-/// way of all other packets as short as it is.
+/// What [`hold`] returns: a scalar, for a structure would lie in its caller's memory.
+mod outcome {
+    pub(super) const NO_LIMIT: u32 = 0;
+    pub(super) const PASS: u32 = 1;
+    pub(super) const DROP: u32 = 2;
+}
+
+/// Holds an incoming packet against the limit of its service, and counts what becomes of it;
+/// `None`, and nothing is counted, where the service has none.
+#[inline(always)]
+pub(crate) fn decide<H: Hook>(context: *mut c_void) -> Option<Verdict> {
+    match hold::<H>(context) {
+        outcome::NO_LIMIT => None,
+        outcome::DROP => Some(Verdict::Drop),
+        _ => Some(Verdict::Pass),
+    }
+}
+
+/// A function of its own, which is called only where some service is limited: the way of all
+/// other packets stays as short as it is.
+#[cold]
 #[inline(never)]
-pub(crate) fn hold<H: Hook>(hook: &H) -> Option<Ruling> {
+fn hold<H: Hook>(context: *mut c_void) -> u32 {
+    let hook = &H::of(context);
+    let Some(ruling) = ruling(hook) else { return outcome::NO_LIMIT };
+    guard::count(hook, ruling, Direction::Ingress);
+    match ruling.verdict() {
+        Verdict::Pass => outcome::PASS,
+        Verdict::Drop => outcome::DROP,
+    }
+}
+
+#[inline(always)]
+fn ruling<H: Hook>(hook: &H) -> Option<Ruling> {
     let place = CONTACT.get_ptr_mut(0)?;
     let frame = Frame { tag: hook.tag(), ..Frame::of_length(0) };
     let packet = parse(&hook.bytes(), &frame).ok()?;
