@@ -184,7 +184,7 @@ impl DetachArgs {
         let blocks = match Blocklist::pinned(bpffs) {
             Ok(blocklist) => Some(blocklist.list()?.len()),
             // What cannot be counted, for it is of another version or in part, goes all the same.
-            Err(KernelError::PinForeign { .. }) => None,
+            Err(KernelError::PinForeign { .. } | KernelError::PinLayout { .. }) => None,
             Err(KernelError::NoPinnedGuard { .. }) if !left.pins.is_empty() => None,
             Err(error) => return Err(error.into()),
         };

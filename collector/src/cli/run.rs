@@ -15,7 +15,7 @@ use crate::{
     config::{Config, Mode},
     detector::Detector,
     event::Event,
-    kernel::{Attached, Blocklist, GuardHook},
+    kernel::{Attached, Blocklist, GuardHook, TcHook},
     live::{Live, own_addresses},
     node::{Journal, ModelFacts, Node, NodeParts, Reread, RunFacts, Upkeep},
     pipeline::Pipeline,
@@ -146,10 +146,14 @@ fn closing_words(live: &Live, config: &Config) -> anyhow::Result<String> {
         .iter()
         .map(|&way| live.blocklist().ledger(way).map(|ledger| ledger.dropped))
         .sum::<Result<_, _>>()?;
-    // Only XDP links are pinned.
+    // Links are pinned; a clsact filter goes with the process.
     let stays = |attached: &Attached| {
         config.guard.persist
-            && matches!(attached.guard, GuardHook::XdpNative | GuardHook::XdpGeneric)
+            && match attached.guard {
+                GuardHook::XdpNative | GuardHook::XdpGeneric => true,
+                GuardHook::TcIngress { .. } => attached.tc == TcHook::Tcx,
+                GuardHook::Off => false,
+            }
     };
     let (staying, going): (Vec<_>, Vec<_>) = live.attached().into_iter().partition(stays);
     let names = |of: &[Attached]| {
