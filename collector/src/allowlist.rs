@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 /// Why a file of allowed prefixes cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum AllowFileError {
+pub(crate) enum AllowFileError {
     /// It cannot be read.
     #[error("allow file `{path}`: {source}; mend it or take it out of `policy.allow_files`")]
     Unreadable {
@@ -38,7 +38,7 @@ pub enum AllowFileError {
 ///
 /// # Errors
 /// The first file that cannot be read, or the first line that is no prefix.
-pub fn read(files: &[PathBuf]) -> Result<Vec<IpNet>, AllowFileError> {
+pub(crate) fn read(files: &[PathBuf]) -> Result<Vec<IpNet>, AllowFileError> {
     let mut prefixes = Vec::new();
     for path in files {
         read_one(path, &mut prefixes)?;

@@ -283,7 +283,9 @@ fn show(event: &Event, json: bool) {
         ),
         Event::Service(limit) => println!("{}", describe_limit(limit)),
         Event::Notice(change) => println!("{}", describe_notice(&change.notice)),
-        Event::Act(act) => println!("{} by {}: {} {}", act.what, act.who, act.arguments, act.outcome),
+        Event::Act(act) => {
+            println!("{} by {}: {} {}", act.what, act.who, act.arguments, act.outcome)
+        }
         Event::Difference(one) => println!(
             "at start{}: {}; {}",
             one.target.map(|target| format!(", {target}")).unwrap_or_default(),

@@ -10,8 +10,8 @@ use std::{
 
 use flows_common::{Direction, TcpFlag};
 use model::{
-    Context, Feature, FlowFeature, FlowRecord, Handshake, ModelFile, Observed, PeerFeature, PeerRecord,
-    Window,
+    Context, Feature, FlowFeature, FlowRecord, Handshake, ModelFile, Observed, PeerFeature,
+    PeerRecord, Window,
     assess::{PeerAssessment, assess},
     record::{PeerDirection, TCP, UDP},
 };

@@ -27,12 +27,7 @@ use std::{
 
 use model::Window;
 
-use crate::{
-    detector::Detector,
-    event::Event,
-    node::Node,
-    sink::Sink,
-};
+use crate::{detector::Detector, event::Event, node::Node, sink::Sink};
 use stages::{assess, decide, deliver};
 
 /// Drained windows that wait to be scored.

@@ -57,9 +57,8 @@ fn a_limited_service_serves_who_is_known_through_a_forged_flood() {
     // Before the flood: one client holds a connection, one has had one.
     let held = enter(&lab, talker, move || Conversation::open(address)).expect("connected");
     enter(&lab, caller, move || Conversation::open(address)?.say()).expect("an exchange");
-    let known = |node: &Node| {
-        blocklist.is_known(node.address(Family::V6), boot_ns()).expect("a look")
-    };
+    let known =
+        |node: &Node| blocklist.is_known(node.address(Family::V6), boot_ns()).expect("a look");
     wait_for("peer that the kernel knows", PATIENCE, || known(caller).then_some(()));
     assert!(!known(stranger));
     // A connection on which the host has said nothing yet proves its remote all the same.

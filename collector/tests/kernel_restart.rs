@@ -115,7 +115,11 @@ fn flood_through(xdp: &str, link: &str) {
             let total = || sent.load(Ordering::Relaxed);
             wait_for("each frame in a ledger", || sum(|one| one.frames) >= total() + others);
             let dropped = sum(|one| one.dropped);
-            println!("{xdp}: sent {}, dropped {dropped}, received {}", total(), received() - before);
+            println!(
+                "{xdp}: sent {}, dropped {dropped}, received {}",
+                total(),
+                received() - before
+            );
             assert_eq!(dropped, total());
             assert_eq!(sum(|one| one.frames), total() + others);
             assert_eq!(received(), before, "frames reached the host");
@@ -215,9 +219,12 @@ impl Site {
         let text = format!(
             "[capture]\ninterfaces = [{NEAR:?}]\nwindow = \"10s\"\n[tables]\nflows = 4096\n\
              peers = 1024\nblocks = {blocks}\nstats_slots = {slots}\n[model]\npath = {:?}\n\
-             [policy]\nmode = \"enforce\"\n[guard]\nxdp = {xdp:?}\nbpffs = {:?}\n",
+             [policy]\nmode = \"enforce\"\n[guard]\nxdp = {xdp:?}\nbpffs = {:?}\n\
+             [ledger]\npath = {:?}\n[api]\nsocket = {:?}\n",
             self.folder.path().join("model.weir"),
             self.bpffs,
+            self.folder.path().join("ledger.db"),
+            self.folder.path().join("weir.sock"),
         );
         fs::write(&path, text).expect("a configuration");
         path
@@ -252,9 +259,10 @@ impl Site {
     }
 
     fn link(&self, kind: &str) -> Link {
-        let is_it = |path: &Path| path.file_name().is_some_and(|name| {
-            name.to_str().is_some_and(|name| name.starts_with(kind))
-        });
+        let is_it = |path: &Path| {
+            path.file_name()
+                .is_some_and(|name| name.to_str().is_some_and(|name| name.starts_with(kind)))
+        };
         let pins = leftovers(&self.bpffs).expect("a list").pins;
         let mut links = pins.iter().filter(|path| is_it(path));
         let path = links.next().unwrap_or_else(|| panic!("no {kind} in {pins:?}"));

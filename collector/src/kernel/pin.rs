@@ -182,9 +182,7 @@ impl Pins {
                 .filter(|pin| interface_of(pin).is_some())
                 .filter_map(|pin| open(pin).ok().flatten())
                 // That of an interface which is gone has none.
-                .any(|link| {
-                    syscall::link_ifindex(link.as_fd()).is_ok_and(|ifindex| ifindex != 0)
-                });
+                .any(|link| syscall::link_ifindex(link.as_fd()).is_ok_and(|ifindex| ifindex != 0));
             if !in_force {
                 remove_all(older)?;
                 fs::remove_dir(older).map_err(failed("remove", older))?;
@@ -218,10 +216,9 @@ impl PinnedMaps {
                 || layouts.older.into_iter().next().map(|path| (path, "`weir run` takes it over")),
                 |path| Some((path, "use the weir that made it")),
             );
-            return Err(other.map_or_else(none, |(path, remedy)| KernelError::PinLayout {
-                path,
-                remedy,
-            }));
+            return Err(
+                other.map_or_else(none, |(path, remedy)| KernelError::PinLayout { path, remedy })
+            );
         }
         let turn = turn(&bpffs.join("weir"))?;
         Ok(Self { root, turn })

@@ -85,10 +85,10 @@ mod tests {
             paths.iter().filter_map(name).collect()
         };
         let found = Layouts::find(folder.path()).expect("a list");
-        assert_eq!((names(&found.older), names(&found.newer)), (
-            vec!["v1".to_owned(), "v0".to_owned()],
-            vec!["v10".to_owned()]
-        ));
+        assert_eq!(
+            (names(&found.older), names(&found.newer)),
+            (vec!["v1".to_owned(), "v0".to_owned()], vec!["v10".to_owned()])
+        );
         assert_eq!(names(&found.all(folder.path())), ["v2", "v10", "v1", "v0"]);
     }
 }
