@@ -260,3 +260,6 @@ impl Inner {
         self.alerts.push_back(alert);
     }
 }
+
+#[cfg(test)]
+mod tests;
