@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use flows_common::{Action, EtherClass, Ledger, Loss};
-use policy::{Decision, Outcome, Reason, Refusal};
+use policy::{Decision, Outcome, Reason, Refusal, statistics::Claim};
 use serde::Serialize;
 
 /// One thing that happened.
@@ -121,6 +121,8 @@ pub struct AnomalyEvent {
     pub peer: IpAddr,
     /// The chance of a score as high in a benign window.
     pub p_value: f64,
+    /// What may be claimed of calling it anomalous.
+    pub claim: Claim,
     /// The peer model's score.
     pub peer_score: f32,
     /// The highest score among its flows.
@@ -166,6 +168,7 @@ impl AnomalyEvent {
             at_ns,
             peer: evidence.address,
             p_value: evidence.p_value,
+            claim: decision.claim,
             peer_score: evidence.peer_score,
             flow_score: evidence.flow_score,
             novelty: evidence.novelty,

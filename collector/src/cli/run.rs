@@ -4,7 +4,7 @@ use std::{fmt::Write as _, process::ExitCode};
 
 use clap::Args;
 use flows_common::Direction;
-use policy::{Policy, Protected};
+use policy::{Policy, Protected, statistics::Basis};
 
 use super::{Layers, Overrides, show};
 use crate::{
@@ -68,8 +68,9 @@ impl RunArgs {
                 },
             )?;
 
+        let policy = Policy::new(config.policy.clone(), Protected::own(own_addresses()?))
+            .calibrated(&Basis::of(&model));
         let detector = Detector::new(model, ::model::Context::default());
-        let policy = Policy::new(config.policy.clone(), Protected::own(own_addresses()?));
         let pipeline = Pipeline::score(
             live.drain(),
             config.window,

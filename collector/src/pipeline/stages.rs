@@ -10,7 +10,6 @@ use crate::{
     clock::boot_ns,
     detector::{Assessed, Detector},
     event::{AnomalyEvent, Deed, Event, ExpiredEvent, FailureEvent, WindowEvent},
-    rehearse::window_facts,
     sink::Sink,
 };
 
@@ -73,7 +72,8 @@ pub(super) fn assess(
             );
         }
         let summary = WindowEvent { peers: found.peers, late, ..WindowEvent::of(number, &window) };
-        let next = AssessedWindow { summary, assessed: found, facts: window_facts(&window) };
+        let facts = found.facts(&window);
+        let next = AssessedWindow { summary, assessed: found, facts };
         if assessed.send(next).is_err() {
             break;
         }
