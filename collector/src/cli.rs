@@ -302,11 +302,12 @@ fn describe_anomaly(anomaly: &AnomalyEvent) -> String {
     let why = anomaly.refusal.map(|refusal| format!(" ({})", refusal.text())).unwrap_or_default();
     let lasts = if anomaly.ttl_s > 0 { format!(" for {} s", anomaly.ttl_s) } else { String::new() };
     format!(
-        "window {} {} {}{lasts}{why}: p {:.4}, score {:.3}, novelty {:.3}; {}",
+        "window {} {} {}{lasts}{why}: p {:.4} ({}), score {:.3}, novelty {:.3}; {}",
         anomaly.window,
         anomaly.peer,
         anomaly.deed.text(),
-        anomaly.p_value,
+        anomaly.claim.p_value,
+        anomaly.claim,
         anomaly.peer_score.max(anomaly.flow_score),
         anomaly.novelty,
         reasons.join("; ")

@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 
 use flows_common::{Action, EtherClass, Ledger, Loss};
-use policy::{Decision, Notice, Outcome, Reason, Refusal, Service, ServiceLimit};
+use policy::{
+    Decision, Notice, Outcome, Reason, Refusal, Service, ServiceLimit, statistics::Claim,
+};
 use serde::Serialize;
 
 use crate::kernel::Target;
@@ -133,6 +135,8 @@ pub struct AnomalyEvent {
     pub p_value: f64,
     /// The same, given this calibration set.
     pub conditional_p_value: f64,
+    /// What may be claimed of calling it anomalous.
+    pub claim: Claim,
     /// The peer model's score.
     pub peer_score: f32,
     /// The highest score among its flows.
@@ -184,6 +188,7 @@ impl AnomalyEvent {
             peer: evidence.address,
             p_value: evidence.p_value,
             conditional_p_value: evidence.conditional_p_value,
+            claim: decision.claim,
             peer_score: evidence.peer_score,
             flow_score: evidence.flow_score,
             novelty: evidence.novelty,

@@ -20,6 +20,7 @@ pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod detector;
+mod drift;
 pub mod event;
 pub mod kernel;
 pub mod learner;

@@ -36,7 +36,7 @@ impl Rehearsal {
         self.windows += 1;
         let mut found = self.detector.assess(window);
         let evidence = std::mem::take(&mut found.evidence);
-        let verdicts = self.policy.decide(evidence, &window_facts(window));
+        let verdicts = self.policy.decide(evidence, &found.facts(window));
         for limit in verdicts.services {
             let deed = Observe.limit(&limit, window.end_ns)?;
             tell(Event::Service(ServiceEvent::of(self.windows, window.end_ns, &limit, deed)))?;
@@ -67,7 +67,7 @@ impl Rehearsal {
     }
 }
 
-/// What the policy is told of a window.
+/// What a window tells of itself; [`crate::detector::Assessed::facts`] adds what its rows tell.
 #[must_use]
 pub fn window_facts(window: &Window) -> WindowFacts {
     WindowFacts {

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, process::ExitCode, sync::Arc};
 use clap::Args;
 use control::Server;
 use flows_common::Direction;
-use policy::{Policy, Protected};
+use policy::{Policy, Protected, statistics::Basis};
 
 use super::{Layers, Overrides, show};
 use crate::{
@@ -75,9 +75,10 @@ impl RunArgs {
                 },
             )?;
 
+        let basis = Basis::of(&model);
         let detector = Detector::new(model, ::model::Context::default());
         let protected = Protected { allowed, ..Protected::own(own_addresses()?) };
-        let policy = Policy::new(config.policy.clone(), protected);
+        let policy = Policy::new(config.policy.clone(), protected).calibrated(&basis);
         let node = start_node(&config, layers.clone(), self.overrides, policy, facts, &live)?;
         let upkeep = Upkeep::start(Arc::clone(&node), config.guard.admin_ports.clone())?;
         let api = Server::start(&config.api, Arc::clone(&node) as Arc<dyn control::Node>)?;

@@ -7,6 +7,7 @@ mod exchange;
 mod judging;
 mod left_behind;
 mod lifecycle;
+mod rates;
 mod support;
 #[path = "../../../dataset/tests/support/mod.rs"]
 mod traffic;

@@ -23,6 +23,7 @@ use collector::{
 use lab::{Lab, Node, Scenario};
 use linfa::ParamGuard as _;
 use model::{Context, IsolationForest, ModelFile, Window};
+use policy::statistics::{PValues, Unsupported};
 
 /// How often a condition is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -71,6 +72,9 @@ pub(crate) fn watching(interfaces: &[&str], mode: Mode) -> RawConfig {
     let mut raw = RawConfig::default();
     raw.capture.interfaces = interfaces.iter().map(ToString::to_string).collect();
     raw.policy.mode = mode;
+    // A test learns for seconds: no rate is supported for one calibration by itself.
+    raw.policy.p_values = PValues::Marginal;
+    raw.policy.unsupported = Unsupported::Act;
     raw.guard.persist = false;
     raw
 }
