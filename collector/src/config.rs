@@ -3,6 +3,7 @@
 //! [`RawConfig`] is what is written, [`Config`] what is valid; past [`Config`] nothing is checked
 //! again. The environment spells a key `WEIR__SECTION__KEY`. Unknown keys are errors.
 
+mod api;
 mod raw;
 
 use std::{
@@ -16,6 +17,7 @@ use figment::{
 };
 use ipnet::IpNet;
 
+pub use api::RawApi;
 pub use raw::{RawCapture, RawConfig, RawEvents, RawGuard, RawModel, RawTables, XdpChoice};
 
 pub use policy::{Mode, RawPolicy, RawPrefix, Unverified};
@@ -86,6 +88,8 @@ pub struct Config {
     pub guard: RawGuard,
     /// Where events go.
     pub events: RawEvents,
+    /// Where people and programs reach the node.
+    pub api: control::ServerConfig,
 }
 
 impl RawConfig {
@@ -133,6 +137,7 @@ impl RawConfig {
             policy,
             guard: self.guard,
             events: self.events,
+            api: self.api.check()?,
         })
     }
 

@@ -5,6 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use policy::RawPolicy;
 use serde::{Deserialize, Serialize};
 
+use super::RawApi;
+
 /// The whole file; unknown keys are errors.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -21,6 +23,8 @@ pub struct RawConfig {
     pub guard: RawGuard,
     /// `[events]`
     pub events: RawEvents,
+    /// `[api]`
+    pub api: RawApi,
 }
 
 /// What is watched, and in windows of what length.
