@@ -46,6 +46,7 @@ impl DemoOptions {
         raw.policy.mode = Mode::Enforce;
         raw.policy.ttl = self.ttl;
         raw.guard.persist = false;
+        raw.ledger.enabled = false;
         Ok(raw.check()?)
     }
 }

@@ -10,10 +10,10 @@ use std::{
 
 use flows_common::{Direction, TcpFlag};
 use model::{
-    Context, Feature, FlowFeature, FlowRecord, ModelFile, Observed, PeerFeature, PeerRecord,
-    Window,
+    Context, Feature, FlowFeature, FlowRecord, Handshake, ModelFile, Observed, PeerFeature,
+    PeerRecord, Window,
     assess::{PeerAssessment, assess},
-    record::PeerDirection,
+    record::{PeerDirection, TCP, UDP},
 };
 use policy::{Evidence, Reason, Service};
 
@@ -99,9 +99,22 @@ fn evidence(peer: &PeerRecord, assessed: PeerAssessment, flows: &[FlowRecord]) -
         packets: both(peer, |way| way.packets),
         bytes: both(peer, |way| way.bytes),
         verified: is_verified(flows),
-        initiated: flows.iter().any(|flow| flow.initiator == Direction::Egress),
+        initiated: flows.iter().any(is_initiated),
         service: attacked_service(flows),
     }
+}
+
+/// Whether the host itself opened a flow, and somebody there answered.
+///
+/// A TCP flow whose SYN was never seen may have been opened by either side, and an ICMP message to
+/// a remote is most often the host's complaint about what that remote sent: neither is a choice.
+fn is_initiated(flow: &FlowRecord) -> bool {
+    let opened = match flow.key.protocol {
+        TCP => flow.handshake != Handshake::Unseen,
+        UDP => true,
+        _ => false,
+    };
+    opened && flow.initiator == Direction::Egress && flow.ingress().packets > 0
 }
 
 fn both(peer: &PeerRecord, of: impl Fn(&PeerDirection) -> u64) -> u64 {

@@ -123,6 +123,22 @@ impl Calibration {
         self.adjusted[0]
     }
 
+    /// As [`smallest_p`](Self::smallest_p), of this many held-out scores; 1 of too few for any.
+    #[must_use]
+    pub fn smallest_p_of(held_out: u64) -> f64 {
+        if held_out < MIN_SCORES as u64 {
+            return 1.0;
+        }
+        -(DELTA.ln() / (held_out / 2) as f64).exp_m1()
+    }
+
+    /// The fewest held-out scores with which a conditional p-value can be as small as `rate`,
+    /// which is above 0 and below 1.
+    #[must_use]
+    pub fn rows_for(rate: f64) -> u64 {
+        rows_for(rate) as u64
+    }
+
     /// Whether a conditional p-value can be as small as `rate`.
     ///
     /// For Benjamini–Hochberg at rate q over m peers, ask for q/m.

@@ -5,6 +5,10 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::statistics::{
+    Frequency, OnDrift, PValues, ProcedureChoice, Share, Unsupported, frequency_or_none,
+};
+
 /// What may be done about an anomaly.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
@@ -65,8 +69,23 @@ pub enum LocallyInitiated {
 pub struct RawPolicy {
     /// What may be done.
     pub mode: Mode,
-    /// Share of the peers called anomalous in a window that may be benign (Benjamini–Hochberg).
-    pub false_discovery_rate: f64,
+    /// Share of the peers called anomalous that may be benign: `"1 in 10"`, `"1 %"` or `0.01`.
+    pub wrong_blocks: Share,
+    /// Benign peers that may be called anomalous at this traffic: `"1 a day"`, `"2 per week"`;
+    /// `"none"` sets no bound.
+    #[serde(with = "frequency_or_none")]
+    pub false_alarms: Option<Frequency>,
+    /// Whether `wrong_blocks` holds of each window by itself or over `memory`.
+    pub procedure: ProcedureChoice,
+    /// The span that the online procedure keeps the rate over.
+    #[serde(with = "humantime_serde")]
+    pub memory: Duration,
+    /// Which p-values are decided by.
+    pub p_values: PValues,
+    /// What is done about a peer beyond every held-out row where those are too few for the rates.
+    pub unsupported: Unsupported,
+    /// What is done while the traffic is no longer as in training.
+    pub drift: OnDrift,
     /// How far above the highest calibration score a peer must score to be reported, as a share
     /// of the way from there to 1.
     pub alert_margin: f64,
@@ -130,7 +149,13 @@ impl Default for RawPolicy {
     fn default() -> Self {
         Self {
             mode: Mode::Observe,
-            false_discovery_rate: 0.1,
+            wrong_blocks: Share::TENTH,
+            false_alarms: None,
+            procedure: ProcedureChoice::PerWindow,
+            memory: Duration::from_mins(1),
+            p_values: PValues::Conditional,
+            unsupported: Unsupported::Refuse,
+            drift: OnDrift::Suspend,
             alert_margin: 0.1,
             margin: 0.5,
             decisive_margin: 0.75,
@@ -183,8 +208,20 @@ impl From<RawPrefix> for IpNet {
 pub struct PolicyConfig {
     /// What may be done.
     pub mode: Mode,
-    /// Benjamini–Hochberg's rate, in [0, 1).
-    pub false_discovery_rate: f64,
+    /// Share of the peers called anomalous that may be benign.
+    pub wrong_blocks: Share,
+    /// Benign peers that may be called anomalous, if that is bounded.
+    pub false_alarms: Option<Frequency>,
+    /// What `wrong_blocks` holds of.
+    pub procedure: ProcedureChoice,
+    /// The span that the online procedure keeps the rate over.
+    pub memory: Duration,
+    /// Which p-values are decided by.
+    pub p_values: PValues,
+    /// What is done where the calibration is too small.
+    pub unsupported: Unsupported,
+    /// What is done while the traffic is no longer as in training.
+    pub drift: OnDrift,
     /// Excess needed to be reported, in [0, 1).
     pub alert_margin: f64,
     /// Excess needed to be acted on, at least `alert_margin`.
@@ -239,7 +276,13 @@ impl PolicyConfig {
     fn from_raw(raw: &RawPolicy) -> Self {
         Self {
             mode: raw.mode,
-            false_discovery_rate: raw.false_discovery_rate,
+            wrong_blocks: raw.wrong_blocks,
+            false_alarms: raw.false_alarms,
+            procedure: raw.procedure,
+            memory: raw.memory,
+            p_values: raw.p_values,
+            unsupported: raw.unsupported,
+            drift: raw.drift,
             alert_margin: raw.alert_margin,
             margin: raw.margin,
             decisive_margin: raw.decisive_margin,
@@ -287,7 +330,6 @@ impl RawPolicy {
     /// The first value out of bounds, with the bound.
     pub fn check(&self, block_capacity: u32) -> Result<PolicyConfig, BoundError> {
         for (key, value) in [
-            ("policy.false_discovery_rate", self.false_discovery_rate),
             ("policy.alert_margin", self.alert_margin),
             ("policy.margin", self.margin),
             ("policy.decisive_margin", self.decisive_margin),
@@ -311,6 +353,7 @@ impl RawPolicy {
         if self.of_windows > 64 {
             return Err(bound("policy.of_windows", "at most 64".into(), self.of_windows));
         }
+        within("policy.memory", self.memory, Duration::from_secs(1), Duration::from_hours(24))?;
         within("policy.ttl", self.ttl, Duration::from_secs(1), Duration::from_hours(24 * 30))?;
         within("policy.max_ttl", self.max_ttl, self.ttl, Duration::from_hours(24 * 365))?;
         if self.max_blocks > block_capacity {

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use flows_common::Action;
 
-use crate::{evidence::Evidence, flood::ServiceLimit, notice::Notice, refusal::Refusal};
+use crate::{
+    evidence::Evidence, flood::ServiceLimit, notice::Notice, refusal::Refusal, statistics::Claim,
+};
 
 /// What is to be done about an anomalous peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub enum Outcome {
 pub struct Decision {
     /// What was seen.
     pub evidence: Evidence,
+    /// What may be claimed of it.
+    pub claim: Claim,
     /// What is to be done.
     pub outcome: Outcome,
 }

@@ -6,6 +6,8 @@ use serde::Serialize;
 
 pub use model::assess::{Reason, Subject};
 
+use crate::statistics::PValues;
+
 /// What the two models say of one peer in one window, and what the guards ask.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evidence {
@@ -36,6 +38,17 @@ pub struct Evidence {
     pub initiated: bool,
     /// The service of the host that most of its packets went to, if it opened any flow.
     pub service: Option<Service>,
+}
+
+impl Evidence {
+    /// The p-value that is decided by.
+    #[must_use]
+    pub const fn p(&self, by: PValues) -> f64 {
+        match by {
+            PValues::Conditional => self.conditional_p_value,
+            PValues::Marginal => self.p_value,
+        }
+    }
 }
 
 /// A service of the host: what a flood aims at.

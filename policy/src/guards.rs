@@ -4,6 +4,7 @@ use crate::{
     Policy, Refusal, WindowFacts,
     config::{LocallyInitiated, Unverified},
     evidence::Evidence,
+    statistics::{Claim, OnDrift, Unsupported},
 };
 
 /// What the policy knows of a peer and of itself when the guards are asked.
@@ -24,11 +25,12 @@ impl Policy {
     pub(crate) fn refusal(
         &self,
         peer: &Evidence,
+        claim: &Claim,
         window: &WindowFacts,
         standing: &Standing,
     ) -> Option<Refusal> {
         self.for_who_it_is(peer, window.end_ns)
-            .or_else(|| self.for_the_evidence(peer, window, standing))
+            .or_else(|| self.for_the_evidence(peer, claim, window, standing))
             .or_else(|| self.for_the_number(standing))
     }
 
@@ -57,6 +59,7 @@ impl Policy {
     fn for_the_evidence(
         &self,
         peer: &Evidence,
+        claim: &Claim,
         window: &WindowFacts,
         standing: &Standing,
     ) -> Option<Refusal> {
@@ -64,8 +67,10 @@ impl Policy {
         let decisive = peer.excess >= config.decisive_margin;
         if window.interrupted {
             Some(Refusal::Interrupted)
-        } else if window.drifting {
+        } else if window.drifting && config.drift == OnDrift::Suspend {
             Some(Refusal::Drifting)
+        } else if !claim.supported && config.unsupported == Unsupported::Refuse {
+            Some(Refusal::RateUnsupported)
         } else if window.lossy && !decisive {
             Some(Refusal::LossyWindow)
         } else if standing.windows < config.windows && !decisive {

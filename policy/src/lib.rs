@@ -42,7 +42,7 @@ pub use flood::ServiceLimit;
 pub use notice::Notice;
 pub use protected::Protected;
 pub use refusal::Refusal;
-pub use statistics::benjamini_hochberg;
+pub use statistics::{Basis, Claim, benjamini_hochberg};
 pub use trial::Trial;
 pub use window::WindowFacts;
 
@@ -51,6 +51,7 @@ use flood::FloodWatch;
 use guards::Standing;
 use history::History;
 use pace::Pace;
+use statistics::Selector;
 
 /// The stream of random numbers that early releases are drawn from.
 const RELEASES: usize = 0;
@@ -59,6 +60,7 @@ const RELEASES: usize = 0;
 pub struct Policy {
     config: PolicyConfig,
     protected: Protected,
+    selector: Selector,
     mode: Mode,
     trial: Option<Trial>,
     breaker: Breaker,
@@ -83,6 +85,7 @@ impl Policy {
     pub fn new(config: PolicyConfig, protected: Protected) -> Self {
         Self {
             mode: config.mode,
+            selector: Selector::new(&config),
             trial: None,
             breaker: Breaker::default(),
             history: History::default(),
@@ -95,6 +98,13 @@ impl Policy {
             config,
             protected,
         }
+    }
+
+    /// Tells it what the claims about the model's decisions rest on.
+    #[must_use]
+    pub fn calibrated(mut self, basis: &Basis) -> Self {
+        self.selector.calibrate(basis);
+        self
     }
 
     /// What it goes by.
@@ -146,7 +156,8 @@ impl Policy {
         let services = if window.interrupted {
             Vec::new()
         } else {
-            self.floods.look(&evidence, &self.config, window.span_s(), window.end_ns)
+            let mode = self.mode();
+            self.floods.look(&evidence, &self.config, window.span_s(), window.end_ns, mode)
         };
         let peers = self.decide_peers(evidence, window, &mut notices);
         for decision in &peers {
@@ -165,28 +176,33 @@ impl Policy {
     ) -> Vec<Decision> {
         self.window += 1;
         let now_ns = window.end_ns;
-        let p_values: Vec<f64> = evidence.iter().map(|peer| peer.p_value).collect();
-        let largest = benjamini_hochberg(&p_values, self.config.false_discovery_rate);
-        let (mut anomalous, ordinary): (Vec<_>, Vec<_>) = evidence.into_iter().partition(|peer| {
-            largest.is_some_and(|largest| peer.p_value <= largest)
-                && peer.excess >= self.config.alert_margin
-        });
-        for peer in &anomalous {
+        let selection = self.selector.look(&evidence, window);
+        let (mut anomalous, mut ordinary) = (Vec::new(), Vec::new());
+        for peer in evidence {
+            match selection.claim(&peer) {
+                Some(claim) if peer.excess >= self.config.alert_margin => {
+                    anomalous.push((peer, claim));
+                }
+                _ => ordinary.push(peer),
+            }
+        }
+        for (peer, _) in &anomalous {
             self.acquaintances.note(peer, true, now_ns);
         }
-        anomalous.retain(|peer| !self.history.is_blocked(peer.address, now_ns));
-        anomalous.sort_unstable_by(|a, b| {
+        anomalous.retain(|(peer, _)| !self.history.is_blocked(peer.address, now_ns));
+        anomalous.sort_unstable_by(|(a, _), (b, _)| {
             a.p_value.total_cmp(&b.p_value).then(a.address.cmp(&b.address))
         });
         let margin = self.config.margin;
         let unverified =
-            anomalous.iter().filter(|peer| !peer.verified && peer.excess >= margin).count();
+            anomalous.iter().filter(|(peer, _)| !peer.verified && peer.excess >= margin).count();
         let forged = unverified > self.config.max_unverified_sources as usize;
         let decisions = anomalous
             .into_iter()
-            .map(|peer| Decision {
-                outcome: self.decide_one(&peer, window, forged, notices),
+            .map(|(peer, claim)| Decision {
+                outcome: self.decide_one(&peer, &claim, window, forged, notices),
                 evidence: peer,
+                claim,
             })
             .collect();
         // Behind the decisions: a window does not make its own peers ordinary.
@@ -199,6 +215,7 @@ impl Policy {
     fn decide_one(
         &mut self,
         peer: &Evidence,
+        claim: &Claim,
         window: &WindowFacts,
         forged: bool,
         notices: &mut Vec<Notice>,
@@ -218,7 +235,7 @@ impl Policy {
             blocks: self.history.standing(now_ns),
             last_minute: self.pace.last_minute(now_ns),
         };
-        if let Some(refusal) = self.refusal(peer, window, &standing) {
+        if let Some(refusal) = self.refusal(peer, claim, window, &standing) {
             return Outcome::Refused(refusal);
         }
         if let Some(trip) = self.would_trip(peer.address, now_ns) {

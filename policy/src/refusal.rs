@@ -57,6 +57,8 @@ refusals! {
     Interrupted = "the machine slept through a part of the window",
     /// The traffic is no longer what the model learnt.
     Drifting = "the traffic has drifted away from the training",
+    /// The calibration has too few rows to support the configured rates.
+    RateUnsupported = "too few held-out rows for the configured error rate",
     /// The window lost flows, and the evidence is not decisive without them.
     LossyWindow = "the window lost flows",
     /// Not enough anomalous windows yet.

@@ -1,6 +1,7 @@
 use std::{net::Ipv4Addr, time::Duration};
 
 use super::*;
+use crate::statistics::{HeldOut, OnDrift, Unsupported};
 
 pub(crate) const SECOND: u64 = 1_000_000_000;
 
@@ -172,7 +173,7 @@ fn no_more_blocks_stand_or_are_made_in_a_minute_than_may() {
 }
 
 /// A policy that has seen these peers behave for five windows.
-fn acquainted(peers: impl Iterator<Item = u8> + Clone, config: fn(&mut PolicyConfig)) -> Policy {
+fn acquainted(peers: std::ops::RangeInclusive<u8>, config: fn(&mut PolicyConfig)) -> Policy {
     let mut policy = policy(config);
     for window in 1..=5 {
         let calm = |last| Evidence { p_value: 0.5, excess: -0.5, ..attacker(last) };
@@ -352,7 +353,7 @@ fn a_forged_flood_limits_its_service_and_blocks_no_address() {
     assert_eq!(verdicts.services.len(), 1);
     let limit = verdicts.services[0];
     assert_eq!((limit.service, limit.sources), (web, 37_000));
-    assert_eq!(limit.expires_ns, 61 * SECOND);
+    assert_eq!((limit.expires_ns, limit.action), (61 * SECOND, Action::RateLimit));
 }
 
 #[test]
@@ -422,5 +423,56 @@ fn observe_and_shadow_never_drop() {
             matches!(decisions[0].outcome, Outcome::Block { action: Action::Shadow, .. }),
             "{decisions:?}"
         );
+    }
+}
+
+fn basis(rows: u64) -> Basis {
+    Basis { held_out: HeldOut::each(rows), ..Basis::default() }
+}
+
+#[test]
+fn beyond_a_calibration_too_small_for_the_rate_a_peer_is_reported_and_acted_on_only_if_asked_to() {
+    // Of 330 rows the smallest conditional p-value is 0.014, four times that by Simes' rule; one
+    // anomalous peer among twenty has to reach 0.005.
+    let far_out = Evidence { p_value: 4.0 / 331.0, conditional_p_value: 0.0554, ..attacker(1) };
+    let calm =
+        |last| Evidence { p_value: 0.5, conditional_p_value: 0.6, excess: -0.5, ..attacker(last) };
+    let window: Vec<Evidence> = (2..=20).map(calm).chain([far_out.clone()]).collect();
+    for (unsupported, refused) in [(Unsupported::Refuse, true), (Unsupported::Act, false)] {
+        let mut policy = policy(|config| config.unsupported = unsupported).calibrated(&basis(330));
+        let decisions = decide(&mut policy, window.clone(), SECOND);
+        assert_eq!(decisions.len(), 1);
+        let refusal = Outcome::Refused(Refusal::RateUnsupported);
+        assert_eq!(decisions[0].outcome == refusal, refused, "{decisions:?}");
+        let claim = decisions[0].claim.to_string();
+        assert_eq!(claim, "1 in 10 not supported: needs 3682 held-out rows, has 330");
+    }
+    let mut policy = policy(|_| ()).calibrated(&basis(3_682));
+    let supported = Evidence { conditional_p_value: 0.004_999, ..far_out };
+    let decisions = decide(&mut policy, vec![calm(2), calm(3), supported], SECOND);
+    assert!(matches!(decisions[0].outcome, Outcome::Block { .. }), "{decisions:?}");
+    assert_eq!(decisions[0].claim.to_string(), "1 in 10 wrong at most, by 3682 held-out rows");
+}
+
+#[test]
+fn a_budget_of_false_alarms_leaves_only_what_is_rare_enough_at_this_traffic() {
+    // Ten peers in windows of a second are 864,000 peer windows a day.
+    let calm = |last| Evidence { p_value: 0.5, conditional_p_value: 0.6, ..attacker(last) };
+    let reported = |p: f64| {
+        let mut policy = policy(|config| config.false_alarms = "1 a day".parse().ok());
+        let odd = Evidence { conditional_p_value: p, ..attacker(1) };
+        decide(&mut policy, (2..=10).map(calm).chain([odd]).collect(), SECOND).len()
+    };
+    assert_eq!((reported(1.1e-6), reported(1.2e-6)), (1, 0));
+}
+
+#[test]
+fn drift_refuses_a_block_unless_it_is_only_to_be_reported() {
+    for (drift, blocks) in [(OnDrift::Suspend, false), (OnDrift::Report, true)] {
+        let mut policy = policy(|config| config.drift = drift);
+        let window = WindowFacts { drifting: true, ..WindowFacts::ending_at(SECOND) };
+        let decided = policy.decide(vec![attacker(1)], &window).peers;
+        let blocked = matches!(decided[0].outcome, Outcome::Block { .. });
+        assert_eq!(blocked, blocks, "{decided:?}");
     }
 }

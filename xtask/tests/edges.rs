@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// The crates of this workspace, and the crates of it that each may depend on.
-const ALLOWED: [(&str, &[&str]); 15] = [
+const ALLOWED: [(&str, &[&str]); 16] = [
     ("flows-common", &[]),
     ("flows-ebpf", &["flows-common"]),
     ("onnx", &[]),
@@ -19,6 +19,7 @@ const ALLOWED: [(&str, &[&str]); 15] = [
     ("training", &["flows-common", "onnx", "model"]),
     ("evaluation", &[]),
     ("policy", &["flows-common", "onnx", "model"]),
+    ("ledger", &[]),
     ("lab", &["flows-common"]),
     ("control", &[]),
     (
@@ -32,6 +33,7 @@ const ALLOWED: [(&str, &[&str]); 15] = [
             "training",
             "evaluation",
             "policy",
+            "ledger",
             "lab",
             "control",
         ],
@@ -48,6 +50,7 @@ const ALLOWED: [(&str, &[&str]); 15] = [
             "training",
             "evaluation",
             "policy",
+            "ledger",
             "lab",
             "control",
             "collector",

@@ -56,8 +56,8 @@ impl Bench {
         let mut command = Command::new(program);
         command.args(words).stdin(Stdio::null()).env_remove("WEIR_LOG");
         command.env("WEIR__GUARD__BPFFS", &self.bpffs);
-        // No other test's node is asked.
-        command.env("WEIR__API__SOCKET", self.folder.path().join("weir.sock"));
+        command.env("WEIR__LEDGER__PATH", self.path("ledger.db"));
+        command.env("WEIR__API__SOCKET", self.path("weir.sock"));
         command
     }
 

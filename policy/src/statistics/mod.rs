@@ -1,5 +1,34 @@
-//! Choosing among many p-values, with a stated error rate.
+//! Choosing among many p-values, with a stated error rate; and whether they still mean anything.
+//!
+//! A configuration says how often weir may be wrong in words ([`Share`], [`Frequency`]). A
+//! [`Procedure`] makes of it a level for the p-values of each window; what the calibration must
+//! have for such levels is the [`support`]'s to say, and each decision carries its [`Claim`].
 
+mod choice;
+mod claim;
+mod drift;
 mod fdr;
+mod frequency;
+mod held_out;
+mod jumper;
+mod online;
+mod procedure;
+mod selection;
+mod share;
+mod support;
+mod traffic;
 
+pub use choice::{OnDrift, PValues, ProcedureChoice, Unsupported};
+pub use claim::Claim;
+pub use drift::{BETS, CALM, CALM_ENOUGH, Drift, DriftWatch, Moved, NAMED, SUSPENDS_AT};
 pub use fdr::benjamini_hochberg;
+pub(crate) use frequency::or_none as frequency_or_none;
+pub use frequency::{Frequency, FrequencyError};
+pub use held_out::{Basis, HeldOut, MEASURES};
+pub use jumper::Jumper;
+pub use online::{LAG, Online};
+pub use procedure::{Batch, PerWindow, Procedure};
+pub use selection::{Selection, Selector};
+pub use share::{Share, ShareError};
+pub use support::{Answer, Support, support};
+pub use traffic::Traffic;

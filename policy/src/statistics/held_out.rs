@@ -1,0 +1,139 @@
+//! How much a model was calibrated on, and what that is good for.
+
+use model::{Calibration, ModelFile};
+use serde::Serialize;
+
+use super::PValues;
+
+/// Measures that Simes' rule combines of a peer with flows: score and novelty, of the peer and of
+/// its flows.
+pub const MEASURES: u32 = 4;
+
+/// Held-out rows behind each of a model's calibrations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct HeldOut {
+    /// Flows' scores.
+    pub flow_scores: u64,
+    /// Flows' novelties.
+    pub flow_novelties: u64,
+    /// Peers' scores.
+    pub peer_scores: u64,
+    /// Peers' novelties.
+    pub peer_novelties: u64,
+}
+
+impl HeldOut {
+    /// Those of a model file.
+    #[must_use]
+    pub fn of(model: &ModelFile) -> Self {
+        let rows = |calibration: &Calibration| calibration.held_out() as u64;
+        let (flow, peer) = (model.flow(), model.peer());
+        Self {
+            flow_scores: rows(flow.calibration()),
+            flow_novelties: rows(flow.novelty_calibration()),
+            peer_scores: rows(peer.calibration()),
+            peer_novelties: rows(peer.novelty_calibration()),
+        }
+    }
+
+    /// As many of each.
+    #[must_use]
+    pub const fn each(rows: u64) -> Self {
+        Self { flow_scores: rows, flow_novelties: rows, peer_scores: rows, peer_novelties: rows }
+    }
+
+    /// Rows of the smallest.
+    #[must_use]
+    pub fn fewest(&self) -> u64 {
+        let Self { flow_scores, flow_novelties, peer_scores, peer_novelties } = *self;
+        flow_scores.min(flow_novelties).min(peer_scores).min(peer_novelties)
+    }
+
+    /// The p-value of a peer that lies beyond every held-out row by one of its [`MEASURES`], with
+    /// all its flows: Simes' `p · 4 / 1`. One flow out of k has k times that.
+    #[must_use]
+    pub fn finest(&self, p_values: PValues) -> f64 {
+        let rows = self.fewest();
+        let one = match p_values {
+            PValues::Conditional => Calibration::smallest_p_of(rows),
+            PValues::Marginal => 1.0 / (rows as f64 + 1.0),
+        };
+        (f64::from(MEASURES) * one).min(1.0)
+    }
+}
+
+/// What the claims about a model's decisions rest on.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Basis {
+    /// Rows behind its calibrations.
+    pub held_out: HeldOut,
+    /// Ordinary peers in a window of its training; `None` where the file does not tell.
+    pub peers_per_window: Option<f64>,
+    /// Share of the peer rows learnt from that were held out.
+    pub held_out_share: f64,
+}
+
+impl Default for Basis {
+    /// Of a model that nothing is known of: no rows, and the split of `weir learn`.
+    fn default() -> Self {
+        Self { held_out: HeldOut::each(0), peers_per_window: None, held_out_share: 0.4 }
+    }
+}
+
+impl Basis {
+    /// That of a model file.
+    #[must_use]
+    pub fn of(model: &ModelFile) -> Self {
+        let peer = &model.manifest().peer;
+        let rows = (peer.training_rows + peer.held_out_rows) as f64;
+        let windows = peer.training.windows.filter(|windows| *windows > 0);
+        Self {
+            held_out: HeldOut::of(model),
+            peers_per_window: windows.map(|windows| rows / windows as f64),
+            held_out_share: peer.held_out_rows as f64 / rows.max(1.0),
+        }
+    }
+}
+
+/// Held-out rows with which [`HeldOut::finest`] is at most `level`.
+#[must_use]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a positive count; a level too small to count for saturates"
+)]
+pub(super) fn rows_for(level: f64, p_values: PValues) -> u64 {
+    let one = level / f64::from(MEASURES);
+    if one.is_nan() || one <= 0.0 {
+        return u64::MAX;
+    }
+    match p_values {
+        PValues::Conditional => Calibration::rows_for(one.min(0.5)),
+        PValues::Marginal => (1.0 / one - 1.0).ceil().max(2.0) as u64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rows_said_to_suffice_do_and_fewer_do_not() {
+        for p_values in [PValues::Conditional, PValues::Marginal] {
+            for level in [0.05, 0.01, 0.001, 1.2e-5] {
+                let rows = rows_for(level, p_values);
+                let finest = |rows| HeldOut::each(rows).finest(p_values);
+                assert!(finest(rows) <= level * (1.0 + 1e-9), "{p_values:?} {level} {rows}");
+                assert!(finest(rows - 2) > level, "{p_values:?} {level} {rows}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_smallest_of_four_calibrations_is_what_counts() {
+        let held_out = HeldOut { peer_scores: 330, ..HeldOut::each(7_200) };
+        let expected = 4.0 * -(0.1_f64.ln() / 165.0).exp_m1();
+        assert!((held_out.finest(PValues::Conditional) - expected).abs() < 1e-12);
+        assert!((held_out.finest(PValues::Marginal) - 4.0 / 331.0).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,162 @@
+//! Whether a model's calibration can support the configured rates at some traffic.
+
+use std::time::Duration;
+
+use model::CALIBRATION_ROWS;
+use serde::Serialize;
+
+use super::{
+    Basis, Batch, PValues, ProcedureChoice, Traffic, held_out::rows_for, procedure::procedure,
+};
+use crate::config::PolicyConfig;
+
+/// Whether a model can support the configured rates, and what it would take.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Support {
+    /// What the model rests on.
+    pub basis: Basis,
+    /// Ordinary peers in a window, as assumed.
+    pub peers_per_window: f64,
+    /// Length of a window, in seconds.
+    pub window_s: f64,
+    /// Which p-values are decided by.
+    pub p_values: PValues,
+    /// The smallest p-value of a peer that is beyond every held-out row by one of four measures,
+    /// with all its flows. Where it is one flow of k, it is k times that.
+    pub smallest_p: f64,
+    /// False alarms a day if every peer as far out as the calibration can tell were reported.
+    pub false_alarms_a_day: f64,
+    /// `policy.wrong_blocks`.
+    pub wrong_blocks: Answer,
+    /// `policy.false_alarms`, where it is set.
+    pub false_alarms: Option<Answer>,
+}
+
+/// What one rate takes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Answer {
+    /// The rate, as configured.
+    pub rate: String,
+    /// The p-value that one anomalous peer in a window has to reach.
+    pub level: f64,
+    /// Held-out rows with which it can.
+    pub needed: u64,
+    /// This model has them.
+    pub supported: bool,
+    /// How long to learn for that many at this traffic, in seconds; `None` where that is more than
+    /// a model keeps.
+    pub learn_for_s: Option<f64>,
+}
+
+impl Support {
+    /// Every configured rate is supported.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.wrong_blocks.supported && self.false_alarms.as_ref().is_none_or(|one| one.supported)
+    }
+}
+
+/// Whether a model can support the configured rates at this many ordinary peers per window.
+///
+/// - `wrong_blocks`, per window: one anomalous peer among m has to reach `rate / m` (Benjamini and
+///   Hochberg's first step; several at once reach a multiple of it).
+/// - `wrong_blocks`, online: `rate / 2 · (1 − exp(−window / memory)) / m`, the level with no alarm
+///   in memory.
+/// - `false_alarms`: as many a day as there are peers in windows of a day, times the level, for
+///   each benign p-value is at most a level with that probability. So `level = a day / (m · windows
+///   a day)`, however they depend on each other.
+///
+/// Conditional p-values are 1 − δ^(2/n) at least, δ = 0.1, about 4.6/n; Simes' rule over four
+/// measures makes that four times as much. k of n windows do not divide the level by much: under
+/// arbitrary dependence the chance that at least k of n windows are at or below α is n·α/k at
+/// most, and no less can be promised of a peer that is the same in each.
+#[must_use]
+pub fn support(
+    config: &PolicyConfig,
+    basis: &Basis,
+    peers_per_window: f64,
+    window: Duration,
+) -> Support {
+    let peers = peers_per_window.max(1.0);
+    let window_s = window.as_secs_f64();
+    let traffic = Traffic::expecting(Some(peers));
+    let a_day = traffic.peer_windows_a_day(0, window_s);
+    let smallest_p = basis.held_out.finest(config.p_values);
+    let answer = |rate: String, level: f64| {
+        let needed = rows_for(level, config.p_values);
+        Answer {
+            rate,
+            level,
+            needed,
+            supported: smallest_p <= level,
+            learn_for_s: (needed <= CALIBRATION_ROWS as u64)
+                .then(|| needed as f64 / basis.held_out_share * window_s / peers),
+        }
+    };
+    let level = match config.procedure {
+        ProcedureChoice::PerWindow => config.wrong_blocks.value() / peers,
+        ProcedureChoice::Online => {
+            let calm = Batch { p_values: &[], expected: peers, seconds: window_s, whole: true };
+            procedure(config).anomalous(&calm)
+        }
+    };
+    Support {
+        basis: *basis,
+        peers_per_window: peers,
+        window_s,
+        p_values: config.p_values,
+        smallest_p,
+        false_alarms_a_day: smallest_p * a_day,
+        wrong_blocks: answer(config.wrong_blocks.to_string(), level),
+        false_alarms: config
+            .false_alarms
+            .map(|budget| answer(budget.to_string(), budget.per_day() / a_day)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{RawPolicy, statistics::HeldOut};
+
+    fn asked(rows: u64, change: impl FnOnce(&mut RawPolicy)) -> Support {
+        let mut raw = RawPolicy::default();
+        change(&mut raw);
+        let config = raw.check(1_000).expect("valid");
+        let basis = Basis { held_out: HeldOut::each(rows), ..Basis::default() };
+        support(&config, &basis, 10.0, Duration::from_secs(1))
+    }
+
+    #[test]
+    fn the_defaults_take_about_two_thousand_rows_at_ten_peers() {
+        let support = asked(330, |_| ());
+        assert!((support.wrong_blocks.level - 0.01).abs() < 1e-12);
+        assert_eq!((support.wrong_blocks.needed, support.is_whole()), (1_840, false));
+        // At four held-out rows a second.
+        assert!(support.wrong_blocks.learn_for_s.is_some_and(|s| (s - 460.0).abs() < 1.0));
+        assert!(asked(1_840, |_| ()).is_whole());
+    }
+
+    #[test]
+    fn one_false_alarm_a_day_takes_more_rows_than_a_model_keeps() {
+        let support = asked(100_000, |raw| raw.false_alarms = "1 a day".parse().ok());
+        let answer = support.false_alarms.as_ref().expect("it is set");
+        assert!((answer.level - 1.0 / 864_000.0).abs() < 1e-15);
+        assert!(answer.needed > 15_000_000 && answer.learn_for_s.is_none(), "{answer:?}");
+        assert!(support.wrong_blocks.supported && !support.is_whole());
+        assert!((100.0..200.0).contains(&support.false_alarms_a_day), "{support:?}");
+    }
+
+    #[test]
+    fn the_online_procedure_takes_about_twice_its_memory_in_windows_times_as_many() {
+        let online = asked(330, |raw| raw.procedure = ProcedureChoice::Online).wrong_blocks;
+        let ratio = online.needed as f64 / asked(330, |_| ()).wrong_blocks.needed as f64;
+        assert!((118.0..125.0).contains(&ratio), "{ratio}");
+    }
+
+    #[test]
+    fn on_average_over_calibrations_less_is_needed() {
+        let marginal = asked(330, |raw| raw.p_values = PValues::Marginal);
+        assert_eq!(marginal.wrong_blocks.needed, 399);
+    }
+}
