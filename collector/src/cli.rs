@@ -3,6 +3,8 @@
 //! Exit codes: 0 done, [`FAILED`] it did not work (or, for `demo`, the loop did not close), 2 the
 //! command line is wrong.
 
+mod alerts;
+mod allow;
 pub(crate) mod blocks;
 mod capture;
 mod config;
@@ -14,12 +16,17 @@ mod lab;
 mod label;
 mod learn;
 mod model;
+mod node;
 mod reading;
 mod replay;
 mod run;
 mod score;
 mod selection;
+mod status;
+mod steer;
 mod table;
+mod token;
+mod top;
 mod train;
 
 use std::{
@@ -93,6 +100,26 @@ enum Command {
     Score(score::ScoreArgs),
     /// Say why a model finds rows anomalous.
     Explain(explain::ExplainArgs),
+    /// Show the running node at a glance.
+    Status(status::StatusArgs),
+    /// Watch the running node in this terminal.
+    Top(top::TopArgs),
+    /// List anomalous peers, and what was done about them.
+    Alerts(alerts::AlertsArgs),
+    /// Change the running node's mode.
+    Mode(steer::ModeArgs),
+    /// Let the running node drop, for good or until it would have to be confirmed.
+    Enforce(steer::EnforceArgs),
+    /// Confirm an enforcement that would fall back.
+    Confirm(steer::ConfirmArgs),
+    /// Close the breaker: let blocks drop again.
+    Rearm(steer::RearmArgs),
+    /// Have the running node read allow files, tokens and configuration again.
+    Reload(steer::ReloadArgs),
+    /// Add, remove and list what is never blocked.
+    Allow(allow::AllowArgs),
+    /// Make tokens for the HTTP interface.
+    Token(token::TokenArgs),
     /// List the blocks that stand in the kernel.
     Blocks(blocks::BlocksArgs),
     /// Block an address or a prefix by hand.
@@ -144,6 +171,16 @@ impl Arguments {
             Command::Eval(args) => args.run(&layers),
             Command::Score(args) => args.run(&layers),
             Command::Explain(args) => args.run(&layers),
+            Command::Status(args) => args.run(&layers),
+            Command::Top(args) => args.run(&layers),
+            Command::Alerts(args) => args.run(&layers),
+            Command::Mode(args) => args.run(&layers),
+            Command::Enforce(args) => args.run(&layers),
+            Command::Confirm(args) => args.run(&layers),
+            Command::Rearm(args) => args.run(&layers),
+            Command::Reload(args) => args.run(&layers),
+            Command::Allow(args) => args.run(&layers),
+            Command::Token(args) => args.run(),
             Command::Blocks(args) => args.run(&layers),
             Command::Block(args) => args.run(&layers),
             Command::Unblock(args) => args.run(&layers),

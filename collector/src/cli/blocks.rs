@@ -1,18 +1,23 @@
-//! `weir blocks`, `weir block`, `weir unblock`, `weir detach`: the pinned guard by hand, whether
-//! or not a weir runs on it.
+//! `weir blocks`, `weir block`, `weir unblock`, `weir detach`: by the running node, which records
+//! who did what and why; and where none runs, by hand on the pinned guard.
 
 mod row;
+mod told;
 
 use std::{net::IpAddr, process::ExitCode, time::Duration};
 
 use anyhow::{bail, ensure};
 use clap::{Args, ValueEnum};
+use control::wire::{self, BlockRequest, UnblockRequest};
 use flows_common::{Action, BlockEntry};
 use ipnet::IpNet;
 
 use row::{Row, length, listing, packets_per_second};
 
-use super::{Layers, emit};
+use super::{
+    Layers, emit,
+    node::{NodeArgs, if_running, seconds},
+};
 use crate::{
     act::{BURST_S, BY_HAND, SHARED_SLOT},
     clock::{boot_ns, nanos},
@@ -33,6 +38,8 @@ pub(super) struct BlocksArgs {
     /// Print a JSON array.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    node: NodeArgs,
 }
 
 #[derive(Debug, Args)]
@@ -52,6 +59,11 @@ pub(super) struct BlockArgs {
     /// Block this host's own addresses too.
     #[arg(long)]
     force: bool,
+    /// Why, in one line, for the running node's records.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    #[command(flatten)]
+    node: NodeArgs,
 }
 
 /// What to do with the packets of a target.
@@ -74,6 +86,11 @@ pub(super) struct UnblockArgs {
     /// Remove the entries whose lease has run out.
     #[arg(long, conflicts_with = "target")]
     expired: bool,
+    /// Why, in one line, for the running node's records.
+    #[arg(long, value_name = "TEXT", conflicts_with = "expired")]
+    reason: Option<String>,
+    #[command(flatten)]
+    node: NodeArgs,
 }
 
 #[derive(Debug, Args)]
@@ -81,19 +98,10 @@ pub(super) struct DetachArgs {}
 
 impl BlocksArgs {
     pub(super) fn run(&self, layers: &Layers) -> anyhow::Result<ExitCode> {
-        let config = layers.raw()?.check()?;
-        let blocklist = Blocklist::pinned(&config.guard.bpffs)?;
-        let now_ns = boot_ns();
-        let mut blocked = blocklist.list()?;
-        blocked.sort_by_key(|one| one.target);
-        let rows = blocked
-            .iter()
-            .map(|one| {
-                let own = one.entry.slot != SHARED_SLOT;
-                let stats = own.then(|| blocklist.stats(one.entry.slot)).transpose()?;
-                Ok(Row::of(one, stats.as_ref(), now_ns))
-            })
-            .collect::<anyhow::Result<Vec<_>>>()?;
+        let rows = match if_running(told::list(&self.node.client(layers)?))? {
+            Some(rows) => rows,
+            None => pinned_rows(layers)?,
+        };
         if self.json {
             emit(&format!("{}\n", serde_json::to_string(&rows)?))?;
         } else {
@@ -118,6 +126,11 @@ impl BlockArgs {
             self.pps.is_none() || self.action == ActionChoice::RateLimit,
             "--pps is for a rate limit; add --action rate-limit"
         );
+        let request = self.request(length);
+        if let Some(made) = if_running(self.node.client(layers)?.block(&request))? {
+            println!("{}", told::describe(&made));
+            return Ok(ExitCode::SUCCESS);
+        }
         if !self.force {
             check_foreign(self.target, &own_addresses()?)?;
         }
@@ -135,7 +148,27 @@ impl BlockArgs {
         for line in caveats(&config, self.target, &allowed)? {
             println!("{line}");
         }
+        if self.reason.is_some() {
+            println!("but the reason is recorded nowhere, for no weir runs");
+        }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// What the running node is asked for.
+    fn request(&self, length: Duration) -> BlockRequest {
+        BlockRequest {
+            target: self.target.into(),
+            action: match self.action {
+                ActionChoice::Drop => wire::Action::Drop,
+                ActionChoice::RateLimit => wire::Action::RateLimit,
+                ActionChoice::Shadow => wire::Action::Shadow,
+            },
+            pps: self.pps,
+            // Its own configuration says how long where nothing else does.
+            for_s: self.length.map(|_| seconds(length)),
+            reason: self.reason.clone(),
+            force: self.force,
+        }
     }
 
     fn block_action(&self, default_pps: u32) -> BlockAction {
@@ -156,6 +189,13 @@ impl BlockArgs {
 impl UnblockArgs {
     pub(super) fn run(&self, layers: &Layers) -> anyhow::Result<ExitCode> {
         let config = layers.raw()?.check()?;
+        if let Some(target) = self.target {
+            let request = UnblockRequest { target: target.into(), reason: self.reason.clone() };
+            if let Some(ended) = if_running(self.node.client(layers)?.unblock(&request))? {
+                println!("{} is no longer blocked", ended.target);
+                return Ok(ExitCode::SUCCESS);
+            }
+        }
         let blocklist = Blocklist::pinned(&config.guard.bpffs)?;
         let Some(target) = self.target.map(Target::from) else {
             let expired = blocklist.expire(boot_ns())?;
@@ -199,6 +239,23 @@ impl DetachArgs {
         );
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The blocks in the pinned guard.
+fn pinned_rows(layers: &Layers) -> anyhow::Result<Vec<Row>> {
+    let config = layers.raw()?.check()?;
+    let blocklist = Blocklist::pinned(&config.guard.bpffs)?;
+    let now_ns = boot_ns();
+    let mut blocked = blocklist.list()?;
+    blocked.sort_by_key(|one| one.target);
+    blocked
+        .iter()
+        .map(|one| {
+            let own = one.entry.slot != SHARED_SLOT;
+            let stats = own.then(|| blocklist.stats(one.entry.slot)).transpose()?;
+            Ok(Row::of(one, stats.as_ref(), now_ns))
+        })
+        .collect()
 }
 
 /// Interfaces by name where this network namespace has them, else by index.
