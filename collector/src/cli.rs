@@ -11,6 +11,7 @@ mod config;
 mod demo;
 mod doctor;
 mod eval;
+mod experiment;
 mod explain;
 mod lab;
 mod label;
@@ -98,6 +99,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Score feature tables with a model.
     Score(score::ScoreArgs),
+    /// Try settings on captures or tables: what each would block, and whom that would hurt.
+    Experiment(experiment::ExperimentArgs),
     /// Say why a model finds rows anomalous.
     Explain(explain::ExplainArgs),
     /// Show the running node at a glance.
@@ -170,6 +173,7 @@ impl Arguments {
             Command::Train(args) => args.run(&layers),
             Command::Eval(args) => args.run(&layers),
             Command::Score(args) => args.run(&layers),
+            Command::Experiment(args) => args.run(&layers),
             Command::Explain(args) => args.run(&layers),
             Command::Status(args) => args.run(&layers),
             Command::Top(args) => args.run(&layers),

@@ -4,6 +4,7 @@ mod bad_input;
 mod by_hand;
 mod closed_pipe;
 mod exchange;
+mod experiment;
 mod judging;
 mod left_behind;
 mod lifecycle;
