@@ -37,7 +37,9 @@ pub fn parse_net(text: &str) -> Result<IpNet, LineError> {
     Ok(unmapped(net))
 }
 
-fn unmapped(net: IpNet) -> IpNet {
+/// A prefix of IPv4 in IPv6 clothes as the IPv4 prefix that it is; any other as it is.
+#[must_use]
+pub fn unmapped(net: IpNet) -> IpNet {
     let IpNet::V6(v6) = net else { return net };
     match (v6.addr().to_ipv4_mapped(), v6.prefix_len().checked_sub(MAPPED_V4)) {
         (Some(v4), Some(length)) => Ipv4Net::new(v4, length).map_or(net, IpNet::V4),

@@ -10,6 +10,7 @@ mod demo;
 mod doctor;
 mod eval;
 mod explain;
+mod import;
 mod lab;
 mod label;
 mod learn;
@@ -97,6 +98,8 @@ enum Command {
     Blocks(blocks::BlocksArgs),
     /// Block an address or a prefix by hand.
     Block(blocks::BlockArgs),
+    /// Block every address and prefix of a list: text, CIDR lists, CSV.
+    Import(import::ImportArgs),
     /// Take a block back.
     Unblock(blocks::UnblockArgs),
     /// Remove the pinned guard and every block from the kernel.
@@ -146,6 +149,7 @@ impl Arguments {
             Command::Explain(args) => args.run(&layers),
             Command::Blocks(args) => args.run(&layers),
             Command::Block(args) => args.run(&layers),
+            Command::Import(args) => args.run(&layers),
             Command::Unblock(args) => args.run(&layers),
             Command::Detach(args) => args.run(&layers),
             Command::Doctor(args) => args.run(&layers),
