@@ -13,6 +13,7 @@ mod doctor;
 mod eval;
 mod experiment;
 mod explain;
+mod import;
 mod lab;
 mod label;
 mod learn;
@@ -127,6 +128,8 @@ enum Command {
     Blocks(blocks::BlocksArgs),
     /// Block an address or a prefix by hand.
     Block(blocks::BlockArgs),
+    /// Block every address and prefix of a list: text, CIDR lists, CSV.
+    Import(import::ImportArgs),
     /// Take a block back.
     Unblock(blocks::UnblockArgs),
     /// Remove the pinned guard and every block from the kernel.
@@ -187,6 +190,7 @@ impl Arguments {
             Command::Token(args) => args.run(),
             Command::Blocks(args) => args.run(&layers),
             Command::Block(args) => args.run(&layers),
+            Command::Import(args) => args.run(&layers),
             Command::Unblock(args) => args.run(&layers),
             Command::Detach(args) => args.run(&layers),
             Command::Doctor(args) => args.run(&layers),

@@ -5,6 +5,7 @@ mod by_hand;
 mod closed_pipe;
 mod exchange;
 mod experiment;
+mod import;
 mod judging;
 mod left_behind;
 mod lifecycle;
