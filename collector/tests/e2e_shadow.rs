@@ -3,11 +3,7 @@
 
 mod support;
 
-use std::{
-    fs::File,
-    io::BufReader,
-    time::Duration,
-};
+use std::{fs::File, io::BufReader, time::Duration};
 
 use collector::{
     config::Mode,
