@@ -6,13 +6,15 @@ use std::{
     net::IpAddr,
 };
 
-use flows_common::Action;
-use policy::{Decision, Outcome};
+use flows_common::{Action, BlockEntry, BlockStats};
+use policy::{Decision, Outcome, ServiceLimit};
 
 use crate::{
     event::{Deed, ExpiredEvent},
-    kernel::{Block, BlockAction, Blocklist, RateLimit, Target},
-    pipeline::Act,
+    kernel::{
+        Block, BlockAction, Blocklist, RateLimit, Service, ServiceAction,
+        ServiceLimit as KernelLimit, Target,
+    },
 };
 
 /// Seconds of its rate that a limited source may send at once.
@@ -21,15 +23,99 @@ pub(crate) const BURST_S: u32 = 2;
 /// The reason that an entry made by hand carries: no decision has this number.
 pub(crate) const BY_HAND: u32 = u32::MAX;
 
+/// The statistics slot that entries without one of their own share.
+pub(crate) const SHARED_SLOT: u32 = 0;
+
+/// How long a remote that proved its address is exempt from the limits of services, in ns.
+const KNOWN_FOR_NS: u64 = 600_000_000_000;
+
+/// What carries decisions out.
+pub trait Act: Send {
+    /// Does what was decided; `number` is what the entry's `reason` will be.
+    ///
+    /// # Errors
+    /// The entry could not be made; nothing was changed.
+    fn act(&mut self, decision: &Decision, number: u32, now_ns: u64) -> anyhow::Result<Deed>;
+
+    /// Limits what unproven sources may send to a service.
+    ///
+    /// # Errors
+    /// The entry could not be made; nothing was changed.
+    fn limit(&mut self, limit: &ServiceLimit, now_ns: u64) -> anyhow::Result<Deed>;
+
+    /// Exempts remotes that proved their address from the limits of services.
+    ///
+    /// # Errors
+    /// The table cannot be written.
+    fn know(&mut self, remotes: &[IpAddr], now_ns: u64) -> anyhow::Result<()>;
+
+    /// Turns the entry of a peer to shadow, its lease as it is; tells whether there was one that
+    /// dropped.
+    ///
+    /// # Errors
+    /// The entry could not be changed.
+    fn demote(&mut self, peer: IpAddr, now_ns: u64) -> anyhow::Result<bool>;
+
+    /// Lets the entry of a peer end later; tells whether there was one.
+    ///
+    /// # Errors
+    /// The entry could not be changed.
+    fn prolong(&mut self, peer: IpAddr, until_ns: u64, now_ns: u64) -> anyhow::Result<bool>;
+
+    /// Looks at an entry that somebody else made again when its lease ends.
+    fn expect(&mut self, target: Target, expires_ns: u64);
+
+    /// Removes what has run out, and tells of it.
+    ///
+    /// # Errors
+    /// The table cannot be read.
+    fn sweep(&mut self, now_ns: u64) -> anyhow::Result<Vec<ExpiredEvent>>;
+}
+
+/// Observe mode: decisions are told and nothing is done.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Observe;
+
+impl Act for Observe {
+    fn act(&mut self, decision: &Decision, _: u32, _: u64) -> anyhow::Result<Deed> {
+        Ok(match decision.outcome {
+            Outcome::Refused(_) => Deed::Refused,
+            Outcome::Block { .. } => Deed::WouldBlock,
+        })
+    }
+
+    fn limit(&mut self, _: &ServiceLimit, _: u64) -> anyhow::Result<Deed> {
+        Ok(Deed::WouldBlock)
+    }
+
+    fn know(&mut self, _: &[IpAddr], _: u64) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn demote(&mut self, _: IpAddr, _: u64) -> anyhow::Result<bool> {
+        Ok(false)
+    }
+
+    fn prolong(&mut self, _: IpAddr, _: u64, _: u64) -> anyhow::Result<bool> {
+        Ok(false)
+    }
+
+    fn expect(&mut self, _: Target, _: u64) {}
+
+    fn sweep(&mut self, _: u64) -> anyhow::Result<Vec<ExpiredEvent>> {
+        Ok(Vec::new())
+    }
+}
+
 /// Makes and clears entries.
 #[derive(Debug)]
 pub struct Enforcer {
     blocklist: Blocklist,
     rate: RateLimit,
     /// Entries by when they run out; one whose lease was renewed is looked at again then.
-    due: BinaryHeap<Reverse<(u64, IpAddr)>>,
-    /// Decisions carried out, by number: what an entry's `reason` refers to.
-    decisions: u32,
+    due: BinaryHeap<Reverse<(u64, Target)>>,
+    /// When limits of services are due to be looked at; 0 for never.
+    services_due_ns: u64,
 }
 
 impl Enforcer {
@@ -41,67 +127,135 @@ impl Enforcer {
         let due = blocklist
             .list()?
             .into_iter()
-            .filter_map(|blocked| match blocked.target {
-                Target::Address(address) => Some(Reverse((blocked.entry.expires_ns, address))),
-                Target::Prefix(_) => None,
-            })
+            .map(|blocked| Reverse((blocked.entry.expires_ns, blocked.target)))
             .collect();
+        let services_due_ns =
+            blocklist.services()?.iter().map(|limited| limited.entry.expires_ns).min();
         let rate = RateLimit {
             packets_per_second: rate_limit_pps,
             burst_packets: rate_limit_pps.saturating_mul(BURST_S),
         };
-        Ok(Self { blocklist, rate, due, decisions: 0 })
+        Ok(Self { blocklist, rate, due, services_due_ns: services_due_ns.unwrap_or(0) })
+    }
+
+    fn write(&mut self, target: Target, block: &Block, now_ns: u64) -> anyhow::Result<()> {
+        self.blocklist.insert(target, block, now_ns)?;
+        self.due.push(Reverse((block.expires_ns, target)));
+        Ok(())
+    }
+
+    /// The block that an entry stands for, with this rate where it limits one.
+    fn block_of(&self, entry: &BlockEntry) -> Block {
+        let action = match Action::from_code(entry.action) {
+            Some(Action::Drop) => BlockAction::Drop,
+            Some(Action::RateLimit) => BlockAction::Limit(self.rate),
+            Some(Action::Shadow) | None => BlockAction::Shadow,
+        };
+        Block { action, expires_ns: entry.expires_ns, reason: entry.reason }
     }
 }
 
 impl Act for Enforcer {
-    fn act(&mut self, decision: &Decision, now_ns: u64) -> anyhow::Result<Deed> {
+    fn act(&mut self, decision: &Decision, number: u32, now_ns: u64) -> anyhow::Result<Deed> {
         let Outcome::Block { action, expires_ns, .. } = decision.outcome else {
             return Ok(Deed::Refused);
         };
-        let address = decision.evidence.address;
-        self.decisions = self.decisions.wrapping_add(1);
-        let block = Block {
-            action: match action {
-                Action::Shadow => BlockAction::Shadow,
-                Action::RateLimit => BlockAction::Limit(self.rate),
-                Action::Drop => BlockAction::Drop,
-            },
-            expires_ns,
-            reason: self.decisions,
+        let block_action = match action {
+            Action::Shadow => BlockAction::Shadow,
+            Action::RateLimit => BlockAction::Limit(self.rate),
+            Action::Drop => BlockAction::Drop,
         };
-        self.blocklist.insert(Target::address(address), &block, now_ns)?;
-        self.due.push(Reverse((expires_ns, address)));
+        let block = Block { action: block_action, expires_ns, reason: number };
+        self.write(Target::address(decision.evidence.address), &block, now_ns)?;
         Ok(Deed::of(action))
     }
 
+    fn limit(&mut self, limit: &ServiceLimit, now_ns: u64) -> anyhow::Result<Deed> {
+        let service = Service { protocol: limit.service.protocol, port: limit.service.port };
+        let (action, deed) = if limit.action == Action::Shadow {
+            (ServiceAction::Shadow, Deed::Shadowed)
+        } else {
+            (ServiceAction::Limit, Deed::RateLimited)
+        };
+        let rate = RateLimit {
+            packets_per_second: limit.packets_per_second,
+            burst_packets: limit.packets_per_second,
+        };
+        let kernel = KernelLimit { rate, action, expires_ns: limit.expires_ns, reason: 0 };
+        self.blocklist.limit_service(service, &kernel, now_ns)?;
+        self.services_due_ns = match self.services_due_ns {
+            0 => limit.expires_ns,
+            due_ns => due_ns.min(limit.expires_ns),
+        };
+        Ok(deed)
+    }
+
+    fn know(&mut self, remotes: &[IpAddr], now_ns: u64) -> anyhow::Result<()> {
+        self.blocklist.know(remotes, now_ns.saturating_add(KNOWN_FOR_NS))?;
+        Ok(())
+    }
+
+    fn demote(&mut self, peer: IpAddr, now_ns: u64) -> anyhow::Result<bool> {
+        let target = Target::address(peer);
+        let Some(entry) = self.blocklist.get(&target)? else { return Ok(false) };
+        if entry.action == Action::Shadow.code() {
+            return Ok(false);
+        }
+        let shadow = Block { action: BlockAction::Shadow, ..self.block_of(&entry) };
+        self.write(target, &shadow, now_ns)?;
+        Ok(true)
+    }
+
+    fn prolong(&mut self, peer: IpAddr, until_ns: u64, now_ns: u64) -> anyhow::Result<bool> {
+        let target = Target::address(peer);
+        let Some(entry) = self.blocklist.get(&target)? else { return Ok(false) };
+        let longer = Block { expires_ns: until_ns, ..self.block_of(&entry) };
+        self.write(target, &longer, now_ns)?;
+        Ok(true)
+    }
+
+    fn expect(&mut self, target: Target, expires_ns: u64) {
+        self.due.push(Reverse((expires_ns, target)));
+    }
+
     fn sweep(&mut self, now_ns: u64) -> anyhow::Result<Vec<ExpiredEvent>> {
-        // By address: two blocks of one peer may be due at once.
+        if self.services_due_ns != 0 && self.services_due_ns <= now_ns {
+            self.blocklist.expire_services(now_ns)?;
+            let next = self.blocklist.services()?;
+            self.services_due_ns =
+                next.iter().map(|limited| limited.entry.expires_ns).min().unwrap_or(0);
+        }
+        // By target: two blocks of one peer may be due at once.
         let mut ended = BTreeMap::new();
-        while let Some(&Reverse((expires_ns, address))) = self.due.peek() {
+        while let Some(&Reverse((expires_ns, target))) = self.due.peek() {
             if expires_ns > now_ns {
                 break;
             }
             self.due.pop();
-            let target = Target::address(address);
             let Some(entry) = self.blocklist.get(&target)? else { continue };
             if entry.expires_ns > now_ns {
                 // Its own renewals are due already; one by hand is not.
                 if entry.reason == BY_HAND {
-                    self.due.push(Reverse((entry.expires_ns, address)));
+                    self.due.push(Reverse((entry.expires_ns, target)));
                 }
                 continue;
             }
-            let stats = self.blocklist.stats(entry.slot)?;
+            // What entries without a slot of their own share says nothing about one of them.
+            let stats = match entry.slot {
+                SHARED_SLOT => BlockStats::default(),
+                slot => self.blocklist.stats(slot)?,
+            };
             self.blocklist.remove(&target)?;
             ended.insert(
-                address,
+                target,
                 ExpiredEvent {
                     at_ns: now_ns,
-                    peer: address,
+                    peer: target,
                     dropped_packets: stats.dropped_packets,
                     dropped_bytes: stats.dropped_bytes,
                     passed_packets: stats.passed_packets,
+                    would_drop_packets: stats.shadow_packets,
+                    would_drop_bytes: stats.shadow_bytes,
                     first_drop_ns: stats.first_ns,
                 },
             );

@@ -3,7 +3,7 @@
 //! Exit codes: 0 done, [`FAILED`] it did not work (or, for `demo`, the loop did not close), 2 the
 //! command line is wrong.
 
-mod blocks;
+pub(crate) mod blocks;
 mod capture;
 mod config;
 mod demo;
@@ -34,13 +34,15 @@ use clap::{
     Args, Parser, Subcommand,
     builder::{PossibleValuesParser, TypedValueParser},
 };
+use policy::Notice;
 use tracing_subscriber::EnvFilter;
 
 pub(crate) use table::table;
 
 use crate::{
     config::{Config, Mode, RawConfig, XdpChoice},
-    event::{AnomalyEvent, Event},
+    event::{AnomalyEvent, Event, ServiceEvent},
+    kernel::Service,
     source::pcap::{HomeNet, ReplayOptions},
 };
 
@@ -58,7 +60,7 @@ pub struct Arguments {
 }
 
 /// Where the configuration comes from, besides a command's own flags.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 struct Layers {
     /// A TOML file; `WEIR__SECTION__KEY` in the environment goes over it, flags over both.
     #[arg(long, global = true, value_name = "FILE")]
@@ -179,7 +181,7 @@ impl Layers {
 }
 
 /// Flags that go over configuration keys.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 struct Overrides {
     /// An interface to watch, by name or glob; may be given several times.
     #[arg(long, short, value_name = "NAME")]
@@ -279,6 +281,18 @@ fn show(event: &Event, json: bool) {
             "{} expired: {} packets dropped, {} passed",
             expired.peer, expired.dropped_packets, expired.passed_packets
         ),
+        Event::Service(limit) => println!("{}", describe_limit(limit)),
+        Event::Drift(change) => println!("window {}: {}", change.window, change.drift.to_text()),
+        Event::Notice(change) => println!("{}", describe_notice(&change.notice)),
+        Event::Act(act) => {
+            println!("{} by {}: {} {}", act.what, act.who, act.arguments, act.outcome)
+        }
+        Event::Difference(one) => println!(
+            "at start{}: {}; {}",
+            one.target.map(|target| format!(", {target}")).unwrap_or_default(),
+            one.detail,
+            one.done
+        ),
         Event::Failure(failure) => eprintln!("weir: {}: {}", failure.what, failure.error),
     }
 }
@@ -299,6 +313,35 @@ fn describe_anomaly(anomaly: &AnomalyEvent) -> String {
         anomaly.novelty,
         reasons.join("; ")
     )
+}
+
+/// A limit on a service as a person reads it.
+fn describe_limit(limit: &ServiceEvent) -> String {
+    let ServiceEvent { window, service, sources, packets, packets_per_second, .. } = limit;
+    let what = if limit.renewed { "still under" } else { "under" };
+    let service = Service { protocol: service.protocol, port: service.port };
+    format!(
+        "window {window} {service} {what} a flood of {sources} unproven sources ({packets} \
+         packets): {}, {packets_per_second} packets a second left to them together",
+        limit.deed.text()
+    )
+}
+
+/// A change of the policy as a person reads it.
+fn describe_notice(notice: &Notice) -> String {
+    match notice {
+        Notice::BreakerOpened { trip, demoted, .. } => format!(
+            "breaker opened: {}; {} blocks turned to shadow; `weir rearm` closes it",
+            trip.text(),
+            demoted.len()
+        ),
+        Notice::BreakerClosed => "breaker closed: its time is over".to_owned(),
+        Notice::FellBack { from, demoted } => format!(
+            "nobody confirmed {} in time: {} blocks turned to shadow",
+            from.name(),
+            demoted.len()
+        ),
+    }
 }
 
 /// Writes to standard output; a reader that has seen enough is no error.
@@ -329,7 +372,7 @@ fn modes() -> impl TypedValueParser<Value = Mode> {
 }
 
 /// An address or a prefix.
-fn prefix(text: &str) -> Result<ipnet::IpNet, String> {
+pub(crate) fn prefix(text: &str) -> Result<ipnet::IpNet, String> {
     text.parse::<ipnet::IpNet>()
         .or_else(|_| text.parse::<std::net::IpAddr>().map(Into::into))
         .map_err(|_| format!("`{text}` is neither an address nor a prefix like 192.0.2.0/24"))

@@ -14,8 +14,59 @@ pub fn boot_ns() -> u64 {
     nanos(Duration::from(now))
 }
 
+/// How long the machine has slept since it was booted, as last looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Clocks {
+    slept: Duration,
+}
+
+impl Clocks {
+    /// What falls between two readings of the clocks, and is no sleep.
+    const SLACK: Duration = Duration::from_millis(50);
+
+    /// As of now.
+    #[must_use]
+    pub fn now() -> Self {
+        Self { slept: Self::slept_so_far() }
+    }
+
+    /// Whether the machine slept since this was last asked.
+    pub fn slept(&mut self) -> bool {
+        let before = std::mem::replace(&mut self.slept, Self::slept_so_far());
+        self.slept > before + Self::SLACK
+    }
+
+    /// The boot clock goes on in sleep, the monotonic one does not.
+    fn slept_so_far() -> Duration {
+        let monotonic =
+            clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);
+        Duration::from_nanos(boot_ns()).saturating_sub(monotonic)
+    }
+}
+
 /// A duration in ns, held at the largest that fits.
 #[must_use]
 pub fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_that_stays_awake_has_not_slept() {
+        let mut clocks = Clocks::now();
+        assert!(!clocks.slept() && !clocks.slept());
+    }
+
+    #[test]
+    fn a_sleep_is_told_once() {
+        let mut clocks = Clocks::now();
+        clocks.slept = clocks.slept.saturating_sub(Duration::from_secs(1));
+        // Where the machine never slept there is nothing to take a second from.
+        let had_slept = Clocks::slept_so_far() >= Duration::from_secs(1);
+        assert_eq!(clocks.slept(), had_slept);
+        assert!(!clocks.slept());
+    }
 }

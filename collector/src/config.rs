@@ -3,6 +3,7 @@
 //! [`RawConfig`] is what is written, [`Config`] what is valid; past [`Config`] nothing is checked
 //! again. The environment spells a key `WEIR__SECTION__KEY`. Unknown keys are errors.
 
+mod api;
 mod raw;
 
 use std::{
@@ -10,13 +11,18 @@ use std::{
     time::Duration,
 };
 
+use control::ServerConfig;
 use figment::{
     Figment,
     providers::{Env, Format, Serialized, Toml},
 };
 use ipnet::IpNet;
+use sha2::{Digest as _, Sha256};
 
-pub use raw::{RawCapture, RawConfig, RawEvents, RawGuard, RawModel, RawTables, XdpChoice};
+pub use api::RawApi;
+pub use raw::{
+    RawCapture, RawConfig, RawEvents, RawGuard, RawLedger, RawModel, RawTables, XdpChoice,
+};
 
 pub use policy::{Mode, RawPolicy, RawPrefix, Unverified};
 
@@ -28,6 +34,11 @@ pub const WINDOW_MIN: Duration = Duration::from_millis(100);
 pub const WINDOW_MAX: Duration = Duration::from_mins(1);
 /// The most entries a kernel table may be asked for.
 pub const TABLE_MAX: u32 = 1 << 24;
+
+/// The least room that a ledger may be held to, in bytes.
+const LEDGER_MIN: u64 = 16 << 20;
+/// The longest that records may be kept.
+const MAX_AGE: Duration = Duration::from_hours(24 * 3_650);
 
 /// The prefix of environment variables.
 const ENVIRONMENT: &str = "WEIR__";
@@ -72,6 +83,8 @@ pub enum ConfigError {
 /// A valid configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
+    /// As it was written, defaults included.
+    pub raw: RawConfig,
     /// Interface names or globs; may be empty where a command needs none.
     pub interfaces: Vec<String>,
     /// Length of a window, from [`WINDOW_MIN`] to [`WINDOW_MAX`].
@@ -86,6 +99,10 @@ pub struct Config {
     pub guard: RawGuard,
     /// Where events go.
     pub events: RawEvents,
+    /// The record of what was decided.
+    pub ledger: RawLedger,
+    /// Where people and programs reach the node.
+    pub api: ServerConfig,
 }
 
 impl RawConfig {
@@ -124,8 +141,18 @@ impl RawConfig {
                 return Err(bound(key, format!("between 1 and {TABLE_MAX}"), value));
             }
         }
+        let ledger = &self.ledger;
+        within("ledger.max_age", ledger.max_age, Duration::from_hours(1), MAX_AGE)?;
+        if ledger.max_bytes < LEDGER_MIN {
+            return Err(bound(
+                "ledger.max_bytes",
+                format!("at least {LEDGER_MIN}"),
+                ledger.max_bytes,
+            ));
+        }
         let policy = self.policy.check(self.tables.blocks)?;
         Ok(Config {
+            raw: self.clone(),
             interfaces: self.capture.interfaces,
             window: self.capture.window,
             tables: self.tables,
@@ -133,7 +160,16 @@ impl RawConfig {
             policy,
             guard: self.guard,
             events: self.events,
+            ledger: self.ledger,
+            api: self.api.check()?,
         })
+    }
+
+    /// SHA-256 of the configuration as [`Self::to_toml`] writes it, hexadecimal.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let hash = Sha256::digest(self.to_toml().as_bytes());
+        hash.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// The configuration as a TOML file.
@@ -167,6 +203,25 @@ impl Config {
             key: "model.path",
             remedy: "name one with --model; `weir learn` makes one",
         })
+    }
+
+    /// The keys, as `section.key`, that another configuration gives another value.
+    #[must_use]
+    pub fn differing_keys(&self, other: &Self) -> Vec<String> {
+        let sections = |raw: &RawConfig| match serde_json::to_value(raw) {
+            Ok(serde_json::Value::Object(sections)) => sections,
+            _ => serde_json::Map::new(),
+        };
+        let (these, those) = (sections(&self.raw), sections(&other.raw));
+        let mut differing = Vec::new();
+        for (section, keys) in &these {
+            for (key, value) in keys.as_object().into_iter().flatten() {
+                if those.get(section).and_then(|keys| keys.get(key)) != Some(value) {
+                    differing.push(format!("{section}.{key}"));
+                }
+            }
+        }
+        differing
     }
 
     /// The prefixes that are never blocked.
@@ -237,6 +292,13 @@ mod tests {
             let error = parsed(toml).expect_err(toml).to_string();
             assert!(error.contains(expect), "{toml}: {error}");
         }
+    }
+
+    #[test]
+    fn the_keys_that_differ_are_named_with_their_section() {
+        let other = parsed("[policy]\nmargin = 0.6\n[tables]\nflows = 128").unwrap();
+        let differing = parsed("").unwrap().differing_keys(&other);
+        assert_eq!(differing, ["policy.margin", "tables.flows"]);
     }
 
     #[test]

@@ -52,6 +52,7 @@ impl DemoOptions {
         raw.policy.p_values = PValues::Marginal;
         raw.policy.unsupported = Unsupported::Act;
         raw.guard.persist = false;
+        raw.ledger.enabled = false;
         Ok(raw.check()?)
     }
 }

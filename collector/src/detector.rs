@@ -10,10 +10,10 @@ use std::{
 
 use flows_common::{Direction, TcpFlag};
 use model::{
-    Context, Feature, FlowFeature, FlowRecord, ModelFile, Observed, PeerFeature, PeerRecord,
-    Window,
+    Context, Feature, FlowFeature, FlowRecord, Handshake, ModelFile, Observed, PeerFeature,
+    PeerRecord, Window,
     assess::{PeerAssessment, assess},
-    record::PeerDirection,
+    record::{PeerDirection, TCP, UDP},
 };
 use policy::{Evidence, Reason, Service, WindowFacts, statistics::Drift};
 
@@ -33,6 +33,8 @@ pub struct Assessed {
     pub reasons: HashMap<IpAddr, Vec<Reason>>,
     /// Whether benign traffic still is as in training.
     pub drift: Drift,
+    /// Blocking is suspended from this window on, or not any more.
+    pub drift_changed: bool,
 }
 
 impl Assessed {
@@ -93,6 +95,7 @@ impl Detector {
         let flows_of: Vec<_> = peers.iter().map(|peer| peer.flows.clone()).collect();
         let (flow, peer) = (self.model.flow(), self.model.peer());
         let assessment = assess(flow, peer, &flow_rows, &peer_rows, flows_of.iter().cloned());
+        let mut drift_changed = false;
         if !window.is_lossy() {
             let rows = Rows {
                 assessment: &assessment,
@@ -100,7 +103,7 @@ impl Detector {
                 peers: &peer_rows,
                 flows_of: &flows_of,
             };
-            self.drift.take(&self.model, rows);
+            drift_changed = self.drift.take(&self.model, rows);
         }
         let evidence: Vec<Evidence> = peers
             .iter()
@@ -113,7 +116,7 @@ impl Detector {
             .map(|index| (evidence[index].address, assessment.reasons(index)))
             .collect();
         let drift = self.drift.drift().clone();
-        Assessed { peers: evidence.len(), evidence, reasons, drift }
+        Assessed { peers: evidence.len(), evidence, reasons, drift, drift_changed }
     }
 }
 
@@ -129,9 +132,22 @@ fn evidence(peer: &PeerRecord, assessed: PeerAssessment, flows: &[FlowRecord]) -
         packets: both(peer, |way| way.packets),
         bytes: both(peer, |way| way.bytes),
         verified: is_verified(flows),
-        initiated: flows.iter().any(|flow| flow.initiator == Direction::Egress),
+        initiated: flows.iter().any(is_initiated),
         service: attacked_service(flows),
     }
+}
+
+/// Whether the host itself opened a flow, and somebody there answered.
+///
+/// A TCP flow whose SYN was never seen may have been opened by either side, and an ICMP message to
+/// a remote is most often the host's complaint about what that remote sent: neither is a choice.
+fn is_initiated(flow: &FlowRecord) -> bool {
+    let opened = match flow.key.protocol {
+        TCP => flow.handshake != Handshake::Unseen,
+        UDP => true,
+        _ => false,
+    };
+    opened && flow.initiator == Direction::Egress && flow.ingress().packets > 0
 }
 
 fn both(peer: &PeerRecord, of: impl Fn(&PeerDirection) -> u64) -> u64 {

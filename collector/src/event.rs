@@ -3,8 +3,13 @@
 use std::net::IpAddr;
 
 use flows_common::{Action, EtherClass, Ledger, Loss};
-use policy::{Decision, Outcome, Reason, Refusal, statistics::Claim};
+use policy::{
+    Decision, Notice, Outcome, Reason, Refusal, Service, ServiceLimit,
+    statistics::{Claim, Drift},
+};
 use serde::Serialize;
+
+use crate::kernel::Target;
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -14,10 +19,32 @@ pub enum Event {
     Window(WindowEvent),
     /// A peer was anomalous, and what was done about it.
     Anomaly(AnomalyEvent),
+    /// A service is under a flood of unproven sources, and what was done about it.
+    Service(ServiceEvent),
     /// A block's lease ran out and its entry was removed.
     Expired(ExpiredEvent),
+    /// The policy itself changed: the breaker, a mode that nobody confirmed.
+    Notice(NoticeEvent),
+    /// Benign traffic is no longer as in training, or is again.
+    Drift(DriftEvent),
+    /// A person did something.
+    Act(ActEvent),
+    /// At start, kernel, ledger and configuration differed.
+    Difference(DifferenceEvent),
     /// Something did not work, and the pipeline goes on without it.
     Failure(FailureEvent),
+}
+
+/// Blocking is suspended for drift from here on, or not any more.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DriftEvent {
+    /// Number of the window.
+    pub window: u64,
+    /// When the window ended, in ns of the boot clock.
+    pub at_ns: u64,
+    /// What the watch makes of the traffic.
+    #[serde(flatten)]
+    pub drift: Drift,
 }
 
 /// A scored window.
@@ -121,6 +148,8 @@ pub struct AnomalyEvent {
     pub peer: IpAddr,
     /// The chance of a score as high in a benign window.
     pub p_value: f64,
+    /// The same, given this calibration set.
+    pub conditional_p_value: f64,
     /// What may be claimed of calling it anomalous.
     pub claim: Claim,
     /// The peer model's score.
@@ -133,6 +162,8 @@ pub struct AnomalyEvent {
     pub excess: f64,
     /// Packets from and to it in the window.
     pub packets: u64,
+    /// Bytes from and to it in the window, on the wire.
+    pub bytes: u64,
     /// The address is not forged: it completed handshakes.
     pub verified: bool,
     /// What was done.
@@ -144,6 +175,9 @@ pub struct AnomalyEvent {
     pub ttl_s: u64,
     /// Which block of this peer it is, from 1; 0 for none.
     pub offence: u32,
+    /// Drawn by lot to end early.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub early: bool,
     /// The features that made the score, the strongest first.
     pub reasons: Vec<Reason>,
 }
@@ -159,26 +193,29 @@ impl AnomalyEvent {
         reasons: Vec<Reason>,
     ) -> Self {
         let evidence = &decision.evidence;
-        let (refusal, ttl_s, offence) = match decision.outcome {
-            Outcome::Refused(refusal) => (Some(refusal), 0, 0),
-            Outcome::Block { ttl, offence, .. } => (None, ttl.as_secs(), offence),
+        let (refusal, ttl_s, offence, early) = match decision.outcome {
+            Outcome::Refused(refusal) => (Some(refusal), 0, 0, false),
+            Outcome::Block { ttl, offence, early, .. } => (None, ttl.as_secs(), offence, early),
         };
         Self {
             window,
             at_ns,
             peer: evidence.address,
             p_value: evidence.p_value,
+            conditional_p_value: evidence.conditional_p_value,
             claim: decision.claim,
             peer_score: evidence.peer_score,
             flow_score: evidence.flow_score,
             novelty: evidence.novelty,
             excess: evidence.excess,
             packets: evidence.packets,
+            bytes: evidence.bytes,
             verified: evidence.verified,
             deed,
             refusal,
             ttl_s,
             offence,
+            early,
             reasons,
         }
     }
@@ -220,16 +257,116 @@ impl Deed {
 pub struct ExpiredEvent {
     /// Boot-clock ns at which its entry was removed.
     pub at_ns: u64,
-    /// The address.
-    pub peer: IpAddr,
+    /// The address or prefix.
+    pub peer: Target,
     /// Packets it dropped.
     pub dropped_packets: u64,
     /// Bytes it dropped.
     pub dropped_bytes: u64,
     /// Packets it passed: below its rate, or in shadow.
     pub passed_packets: u64,
-    /// Boot-clock ns of its first drop, 0 for none.
+    /// Packets it would have dropped, in shadow.
+    pub would_drop_packets: u64,
+    /// Bytes it would have dropped, in shadow.
+    pub would_drop_bytes: u64,
+    /// Boot-clock ns of its first drop or would-be drop, 0 for none.
     pub first_drop_ns: u64,
+}
+
+impl ExpiredEvent {
+    /// The end of a block of which nothing else is known.
+    #[must_use]
+    pub const fn nothing(peer: Target) -> Self {
+        Self {
+            at_ns: 0,
+            peer,
+            dropped_packets: 0,
+            dropped_bytes: 0,
+            passed_packets: 0,
+            would_drop_packets: 0,
+            would_drop_bytes: 0,
+            first_drop_ns: 0,
+        }
+    }
+}
+
+/// A service under a flood of unproven sources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ServiceEvent {
+    /// Number of the window.
+    pub window: u64,
+    /// Boot-clock ns at which the limit was in the kernel, or the decision fell.
+    pub at_ns: u64,
+    /// The service of this host.
+    pub service: Service,
+    /// Sources that turned to it in the window and completed no handshake.
+    pub sources: u64,
+    /// Their packets.
+    pub packets: u64,
+    /// Packets a second that all unproven sources together keep.
+    pub packets_per_second: u32,
+    /// The service was limited already.
+    pub renewed: bool,
+    /// What was done.
+    pub deed: Deed,
+}
+
+impl ServiceEvent {
+    /// Describes a limit and the deed it led to.
+    #[must_use]
+    pub const fn of(window: u64, at_ns: u64, limit: &ServiceLimit, deed: Deed) -> Self {
+        Self {
+            window,
+            at_ns,
+            service: limit.service,
+            sources: limit.sources,
+            packets: limit.packets,
+            packets_per_second: limit.packets_per_second,
+            renewed: limit.renewed,
+            deed,
+        }
+    }
+}
+
+/// The policy itself changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NoticeEvent {
+    /// Boot-clock ns of the window's end that brought it.
+    pub at_ns: u64,
+    /// What changed.
+    #[serde(flatten)]
+    pub notice: Notice,
+}
+
+/// A person did something, or tried to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ActEvent {
+    /// Boot-clock ns.
+    pub at_ns: u64,
+    /// Who.
+    pub who: String,
+    /// What: `block`, `unblock`, `allow`, `mode`.
+    pub what: &'static str,
+    /// With which arguments.
+    pub arguments: serde_json::Value,
+    /// What came of it: `done`, or why not.
+    pub outcome: String,
+}
+
+/// At start, kernel, ledger and configuration differed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DifferenceEvent {
+    /// Boot-clock ns.
+    pub at_ns: u64,
+    /// Which kind.
+    pub kind: &'static str,
+    /// What it is about, where it is about a block or an allowed prefix.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
+    /// Both sides of it.
+    pub detail: String,
+    /// What was done about it.
+    pub done: &'static str,
 }
 
 /// Something that did not work.

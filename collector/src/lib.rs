@@ -10,10 +10,11 @@
 //!
 //! Order of calls, live: [`config`] is read and checked; [`live::Live`] loads the programs and
 //! attaches them; [`pipeline::Pipeline`] drains a window at each boundary, has the detector weigh
-//! it, the policy decide and [`act`] write the entry; a signal ends it and the last window is
-//! drained.
+//! it, the policy decide and [`act`] write the entry, through [`node::Node`], which people reach by
+//! the API as well; a signal ends it and the last window is drained.
 
 pub mod act;
+mod allowlist;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -24,8 +25,10 @@ pub mod event;
 pub mod kernel;
 pub mod learner;
 pub mod live;
+pub mod node;
 pub mod pipeline;
 pub mod rehearse;
 pub mod signals;
 pub mod sink;
 pub mod source;
+pub mod surroundings;

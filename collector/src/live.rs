@@ -14,14 +14,14 @@ mod hotplug;
 pub use hotplug::Hotplug;
 
 use crate::{
-    act::Enforcer,
+    act::{Act, Enforcer, Observe},
     clock::boot_ns,
     config::{Config, Mode, XdpChoice},
     kernel::{
         AttachOptions, Attached, Blocklist, GuardHook, InterfaceSelection, InterfaceWatch, Kernel,
         KernelOptions, TcHook, XdpPreference, leftovers, memory_bytes, unpin_since,
     },
-    pipeline::{Act, Drain, Observe},
+    pipeline::Drain,
 };
 use hotplug::Follower;
 
@@ -159,6 +159,13 @@ impl Live {
     #[must_use]
     pub fn attached(&self) -> Vec<Attached> {
         lock(&self.kernel).attached().cloned().collect()
+    }
+
+    /// What tells the interfaces that are watched, for whoever asks later.
+    #[must_use]
+    pub fn interfaces(&self) -> Box<dyn Fn() -> Vec<Attached> + Send + Sync> {
+        let kernel = Arc::clone(&self.kernel);
+        Box::new(move || lock(&kernel).attached().cloned().collect())
     }
 
     /// What is watched and what it costs, for a person.

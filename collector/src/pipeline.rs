@@ -26,11 +26,8 @@ use std::{
 };
 
 use model::Window;
-use policy::Policy;
 
-pub use stages::{Act, Observe};
-
-use crate::{detector::Detector, event::Event, sink::Sink};
+use crate::{detector::Detector, event::Event, node::Node, sink::Sink};
 use stages::{assess, decide, deliver};
 
 /// Drained windows that wait to be scored.
@@ -94,8 +91,7 @@ impl Pipeline {
         drain: impl Drain + 'static,
         window: Duration,
         detector: Detector,
-        policy: Policy,
-        act: Box<dyn Act>,
+        node: Arc<Node>,
         sinks: Vec<Box<dyn Sink>>,
     ) -> std::io::Result<Self> {
         let losses = Arc::new(Losses::default());
@@ -108,11 +104,11 @@ impl Pipeline {
         let threads = vec![
             spawn("weir-drain", move || ticker::run(drain, window, &stopped, &drained, &put_off))?,
             spawn("weir-score", move || {
-                assess(detector, &to_assess, &assessed);
+                assess(detector, window, &to_assess, &assessed);
                 Ok(())
             })?,
             spawn("weir-decide", move || {
-                decide(policy, act, &to_decide, &outlet);
+                decide(&node, &to_decide, &outlet);
                 Ok(())
             })?,
             spawn("weir-sink", move || {

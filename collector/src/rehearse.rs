@@ -4,9 +4,9 @@ use model::{Observed, Window};
 use policy::{Policy, WindowFacts};
 
 use crate::{
+    act::{Act as _, Observe},
     detector::Detector,
-    event::{AnomalyEvent, Event, WindowEvent},
-    pipeline::{Act as _, Observe},
+    event::{AnomalyEvent, DriftEvent, Event, NoticeEvent, ServiceEvent, WindowEvent},
 };
 
 /// What the live pipeline does behind the drain, in one thread and with the windows' own time.
@@ -37,8 +37,19 @@ impl Rehearsal {
         let mut found = self.detector.assess(window);
         let evidence = std::mem::take(&mut found.evidence);
         let verdicts = self.policy.decide(evidence, &found.facts(window));
+        for limit in verdicts.services {
+            let deed = Observe.limit(&limit, window.end_ns)?;
+            tell(Event::Service(ServiceEvent::of(self.windows, window.end_ns, &limit, deed)))?;
+        }
+        if found.drift_changed {
+            let drift = std::mem::take(&mut found.drift);
+            tell(Event::Drift(DriftEvent { window: self.windows, at_ns: window.end_ns, drift }))?;
+        }
+        for notice in verdicts.notices {
+            tell(Event::Notice(NoticeEvent { at_ns: window.end_ns, notice }))?;
+        }
         for decision in verdicts.peers {
-            let deed = Observe.act(&decision, window.end_ns)?;
+            let deed = Observe.act(&decision, 0, window.end_ns)?;
             let reasons = found.reasons.remove(&decision.evidence.address).unwrap_or_default();
             let anomaly = AnomalyEvent::of(self.windows, window.end_ns, &decision, deed, reasons);
             tell(Event::Anomaly(anomaly))?;

@@ -9,6 +9,7 @@ mod support;
 use std::{
     collections::BTreeSet,
     net::IpAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -18,10 +19,11 @@ use collector::{
     event::AnomalyEvent,
     kernel::{Blocklist, Target},
     live::{Live, own_addresses},
+    node::{Node, NodeParts},
     pipeline::Pipeline,
 };
 use lab::{AttackTruth, Lab, RunningAttack, Scenario, Sources};
-use policy::{Policy, Protected};
+use policy::{LocallyInitiated, Policy, Protected};
 use support::{Record, lab_or_skip, learn, open_or_skip, scenario, wait_for, watching};
 
 const WINDOW: Duration = Duration::from_millis(500);
@@ -65,6 +67,8 @@ fn each_attack_is_answered_and_nobody_else_is() {
     let mut raw = watching(&["eth0"], Mode::Enforce);
     raw.capture.window = WINDOW;
     raw.tables.blocks = 65_536;
+    // Some attacks come from within: a beacon is a flow that the host opens.
+    raw.policy.locally_initiated = LocallyInitiated::Act;
     let config = raw.check().expect("a valid configuration");
     let Some(live) = open_or_skip(&lab, &config) else { return };
     let own = lab.enter(lab.host(), own_addresses).expect("the host").expect("its addresses");
@@ -72,12 +76,12 @@ fn each_attack_is_answered_and_nobody_else_is() {
     let benign = lab.start_benign(&scenario).expect("clients");
     let detector = detector(&live);
     let record = Record::default();
+    let policy = Policy::new(config.policy.clone(), Protected::own(own));
     let pipeline = Pipeline::score(
         live.drain(),
         WINDOW,
         detector,
-        Policy::new(config.policy.clone(), Protected::own(own)),
-        live.act(&config).expect("an empty blocklist"),
+        Arc::new(Node::new(NodeParts::new(policy, live.act(&config).expect("an empty blocklist")))),
         vec![Box::new(record.clone())],
     )
     .expect("threads");

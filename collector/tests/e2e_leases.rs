@@ -166,11 +166,13 @@ impl Stage {
         let config = format!(
             "[capture]\ninterfaces = [\"eth0\"]\nwindow = \"{}ms\"\n[tables]\nblocks = 4096\n\
              [model]\npath = \"{}\"\n[policy]\nmode = {mode:?}\nttl = \"{}s\"\nunverified = \"drop\"\n\
-             [guard]\nbpffs = \"{}\"\n",
+             [guard]\nbpffs = \"{}\"\n[ledger]\npath = {:?}\n[api]\nsocket = {:?}\n",
             WINDOW.as_millis(),
             self.model.display(),
             ttl.as_secs(),
             self.bpffs.0.display(),
+            self.folder.path().join("ledger.db"),
+            self.folder.path().join("weir.sock"),
         );
         let path = self.folder.path().join("weir.toml");
         std::fs::write(&path, config).expect("a configuration");

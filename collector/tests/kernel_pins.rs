@@ -164,8 +164,8 @@ fn the_pins_belong_to_one_weir_at_a_time() {
     assert!(leftovers(&bpffs.0).expect("a list").held);
     drop(first);
     let left = leftovers(&bpffs.0).expect("a list");
-    assert_eq!((left.pins.len(), left.held), (7, false));
-    assert_eq!(unpin_all(&bpffs.0).expect("removed").len(), 7);
+    assert_eq!((left.pins.len(), left.held), (9, false));
+    assert_eq!(unpin_all(&bpffs.0).expect("removed").len(), 9);
     assert_eq!(leftovers(&bpffs.0).expect("a list").pins.len(), 0);
 }
 
@@ -189,20 +189,60 @@ fn unpinning_takes_the_guard_off() {
 }
 
 #[test]
-fn pinned_maps_of_other_sizes_go_unless_they_hold_blocks() {
+fn pinned_maps_of_other_sizes_are_carried_over_with_what_is_in_force() {
     if skip() {
         return;
     }
     let bpffs = BpfFs::mount("sizes");
-    let wider = KernelOptions { block_capacity: 2_048, ..bpffs.options() };
-    drop(Kernel::load(&bpffs.options()).expect("loaded"));
-    let kernel = Kernel::load(&wider).expect("made anew");
-    kernel.blocklist().insert(blocked(1), &block(60 * SECOND), boot_ns()).expect("a block");
+    let kernel = Kernel::load(&bpffs.options()).expect("loaded");
+    let prefix = Target::Prefix("203.0.113.0/24".parse().expect("a prefix"));
+    let mut entries = Vec::new();
+    for target in (1..=40).map(blocked).chain([prefix]) {
+        let entry = kernel.blocklist().insert(target, &block(60 * SECOND), boot_ns());
+        entries.push((target, entry.expect("a block")));
+    }
+    let now = boot_ns();
+    let over = Block { expires_ns: now + 1, ..block(0) };
+    kernel.blocklist().insert(blocked(99), &over, now).expect("a block");
     drop(kernel);
-    let error = Kernel::load(&bpffs.options()).map(drop).expect_err("it holds a block");
-    let KernelError::PinMismatch { found, expected, .. } = &error else { panic!("{error}") };
-    assert!(found.starts_with("2048 entries") && expected.starts_with("1024 entries"), "{error}");
+
+    // Larger, and fewer statistics: the slots that are gone become the shared one.
+    let other = KernelOptions { block_capacity: 2_048, stats_slots: 16, ..bpffs.options() };
+    let kernel = Kernel::load(&other).expect("carried over");
+    let blocklist = kernel.blocklist();
+    assert_eq!(blocklist.count().expect("counts").v4, 40, "what is past its lease is left behind");
+    for (target, mut entry) in entries {
+        entry.slot = if entry.slot < 16 { entry.slot } else { 0 };
+        assert_eq!(blocklist.get(&target).expect("a look"), Some(entry), "{target}");
+    }
+    blocklist.stats(0).expect("its slot");
+    drop((kernel, blocklist));
+
+    // Too small for what is in force: refused, and nothing is changed.
+    let tiny = KernelOptions { block_capacity: 32, ..other.clone() };
+    let error = Kernel::load(&tiny).map(drop).expect_err("they do not fit");
+    let KernelError::PinMismatch { found, expected, live: 40, .. } = &error else {
+        panic!("{error}")
+    };
+    assert!(found.starts_with("2048 entries") && expected.starts_with("32 entries"), "{error}");
+    let blocklist = Kernel::load(&other).expect("as before").blocklist();
+    assert_eq!(blocklist.count().expect("counts").v4, 40);
+    drop(blocklist);
     unpin_all(&bpffs.0).expect("removed");
+}
+
+#[test]
+fn a_newer_layout_is_refused_by_name() {
+    if skip() {
+        return;
+    }
+    let bpffs = BpfFs::mount("newer");
+    std::fs::create_dir_all(bpffs.0.join("weir/v999")).expect("a folder");
+    let error = Kernel::load(&bpffs.options()).map(drop).expect_err("it would enforce against it");
+    assert!(matches!(error, KernelError::PinLayout { .. }), "{error}");
+    assert!(error.to_string().contains("weir/v999"), "{error}");
+    unpin_all(&bpffs.0).expect("removed");
+    drop(Kernel::load(&bpffs.options()).expect("loaded"));
 }
 
 #[test]

@@ -20,10 +20,14 @@ pub struct News {
     pub syn_ack: bool,
     /// It is the first RST of its direction.
     pub reset: bool,
+    /// It is the flow's first TCP payload that this host sends: its stack sends none before the
+    /// remote has acknowledged the initial sequence number, so the remote's address is not
+    /// forged. Nothing that a peer's counters want to know.
+    pub proven: bool,
 }
 
 impl News {
-    /// There is something to tell the peer.
+    /// There is something to tell the peer's counters.
     #[inline(always)]
     #[must_use]
     pub const fn any(self) -> bool {
@@ -45,6 +49,7 @@ pub fn update(flow: &mut FlowCounters, packet: &Packet, direction: Direction, no
     }
     let one = &mut flow.directions[direction.index()];
     let first = one.packets == 0;
+    news.proven = packet.payload != 0 && one.payload_bytes == 0 && proves(packet, direction);
     count_lengths(one, packet, first);
     count_time(one, packet.segments, now_ns, first);
     count_ttl(one, packet.ttl, first);
@@ -68,6 +73,15 @@ pub fn update(flow: &mut FlowCounters, packet: &Packet, direction: Direction, no
         }
     }
     news
+}
+
+/// Whether payload that goes this way proves the remote's address. A SYN may carry some before
+/// the handshake is over (TCP Fast Open, RFC 7413), and an RST answers anything.
+#[inline(always)]
+const fn proves(packet: &Packet, direction: Direction) -> bool {
+    matches!(direction, Direction::Egress)
+        && packet.tcp
+        && packet.tcp_flags & (TcpFlag::Syn.bit() | TcpFlag::Rst.bit()) == 0
 }
 
 #[inline(always)]

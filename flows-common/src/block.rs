@@ -116,7 +116,7 @@ pub struct GuardLedger {
     pub frames: u64,
     /// Frames passed because no entry matched (or none could: not IP, truncated).
     pub passed: u64,
-    /// Frames dropped, by an address or by a prefix.
+    /// Frames dropped, by an address, by a prefix or by the limit of a service.
     pub dropped: u64,
     /// Bytes dropped.
     pub dropped_bytes: u64,
@@ -124,15 +124,23 @@ pub struct GuardLedger {
     pub limited: u64,
     /// Frames that shadow would have dropped.
     pub shadowed: u64,
-    /// Frames that matched an entry past its lease.
+    /// Frames that matched an entry past its lease, and none within.
     pub expired: u64,
     /// Frames that matched an entry and an allowed prefix: allow wins.
     pub allowed: u64,
     /// Frames that matched a rate limit and were within it.
     pub below_rate: u64,
+    /// Frames dropped for exceeding the limit of their service, a part of `dropped`.
+    pub service_limited: u64,
+    /// Frames of strangers to a limited service, within its rate.
+    pub service_below_rate: u64,
+    /// Frames that the limit of their service would have dropped, were it not in shadow.
+    pub service_shadowed: u64,
+    /// Frames of known remotes to a limited service.
+    pub service_known: u64,
 }
 
-const _: () = assert!(size_of::<GuardLedger>() == 72);
+const _: () = assert!(size_of::<GuardLedger>() == 104);
 
 /// What the guard does with a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

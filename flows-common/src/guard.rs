@@ -3,7 +3,7 @@
 //! One implementation for the XDP program, the TC programs and the host's tests; what differs is
 //! where the entries live, behind [`Tables`].
 
-use crate::{Action, BlockEntry, BlockStats, GuardLedger, Verdict, parse::Address};
+use crate::{Action, BlockEntry, BlockStats, GuardControl, GuardLedger, Verdict, parse::Address};
 
 /// How often a CPU that loses the race for a rate-limited entry tries again.
 ///
@@ -43,27 +43,33 @@ impl Lease {
     }
 }
 
-/// Where the guard finds its entries.
-pub trait Tables {
-    /// A handle on an entry, so that nothing is copied that is not looked at.
-    type Entry: Copy;
-
-    /// The entry of exactly this address.
-    fn exact(&self, remote: &Address) -> Option<Self::Entry>;
-
-    /// The entry of the longest prefix that holds the address; `None` without a look where no
-    /// prefix is blocked.
-    fn prefix(&self, remote: &Address) -> Option<Self::Entry>;
-
-    /// The address lies in an allowed prefix. Asked only where an entry would act.
-    fn allowed(&self, remote: &Address) -> bool;
-
+/// What time it is.
+pub trait Clock {
     /// A time that is not after now and at most [`RECENT_NS`] before it, in ns of
     /// `CLOCK_BOOTTIME`: cheaper than [`Self::now_ns`]. Asked only where there is an entry.
     fn recent_ns(&self) -> u64;
 
     /// Time now, in ns of `CLOCK_BOOTTIME`. Asked where a recent time does not decide.
     fn now_ns(&self) -> u64;
+}
+
+/// Where the guard finds its entries.
+pub trait Tables: Clock {
+    /// A handle on an entry, so that nothing is copied that is not looked at.
+    type Entry: Copy;
+
+    /// The entry of exactly this address.
+    fn exact(&self, remote: &Address) -> Option<Self::Entry>;
+
+    /// What there is to look up beside exact addresses.
+    fn control(&self) -> GuardControl;
+
+    /// The entry of the longest prefix that holds the address. Asked only where a prefix is
+    /// blocked.
+    fn prefix(&self, remote: &Address) -> Option<Self::Entry>;
+
+    /// The address lies in an allowed prefix. Asked only where an entry would act.
+    fn allowed(&self, remote: &Address) -> bool;
 
     /// Reads an entry's lease.
     fn lease(&self, entry: Self::Entry) -> Lease;
@@ -95,6 +101,14 @@ pub enum Cause {
     BelowRate,
     /// An entry that would drop, were it not in shadow.
     Shadow,
+    /// A limited service, and a remote that is known.
+    Known,
+    /// A limited service, a stranger, and the packet is above the rate.
+    ServiceAboveRate,
+    /// A limited service, a stranger, and the packet is not above the rate.
+    ServiceBelowRate,
+    /// A service whose limit would drop, were it not in shadow.
+    ServiceShadow,
 }
 
 /// What the guard decided for one packet.
@@ -118,7 +132,7 @@ impl Ruling {
     #[must_use]
     pub const fn verdict(&self) -> Verdict {
         match self.cause {
-            Cause::Blocked | Cause::AboveRate => Verdict::Drop,
+            Cause::Blocked | Cause::AboveRate | Cause::ServiceAboveRate => Verdict::Drop,
             _ => Verdict::Pass,
         }
     }
@@ -127,34 +141,51 @@ impl Ruling {
     #[inline(always)]
     #[must_use]
     pub const fn acted(&self) -> bool {
-        matches!(self.cause, Cause::Blocked | Cause::AboveRate | Cause::BelowRate | Cause::Shadow)
+        !matches!(self.cause, Cause::NoEntry | Cause::Expired | Cause::Allowed | Cause::Known)
     }
+}
+
+/// What the entries of a remote address say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sources {
+    /// One of them decides, or none does and no service is limited.
+    Decided(Ruling),
+    /// None of them decides, and some service is limited: an incoming packet is held against the
+    /// limit of its own ([`crate::service::rule_service`]); where that has none, this stands.
+    Open(Ruling),
 }
 
 /// Decides what happens to a packet from (or to) a remote address.
 ///
 /// The entry of the exact address goes before that of a prefix; one past its lease counts for
-/// nothing, whether or not anybody removed it; an allowed prefix goes before both.
+/// nothing, whether or not anybody removed it; an allowed prefix goes before both. Where neither
+/// decides, the limit of the attacked service does, if there is one.
 #[inline(always)]
-pub fn rule<T: Tables>(tables: &T, remote: &Address) -> Ruling {
+pub fn rule<T: Tables>(tables: &T, remote: &Address) -> Sources {
     let mut ruling = Ruling::NO_ENTRY;
     if let Some(entry) = tables.exact(remote) {
         ruling = hold(tables, entry, remote);
         if !matches!(ruling.cause, Cause::Expired) {
-            return ruling;
+            return Sources::Decided(ruling);
         }
     }
-    if let Some(entry) = tables.prefix(remote) {
+    let control = tables.control();
+    if control.blocked_prefixes != 0
+        && let Some(entry) = tables.prefix(remote)
+    {
         ruling = hold(tables, entry, remote);
+        if !matches!(ruling.cause, Cause::Expired) {
+            return Sources::Decided(ruling);
+        }
     }
-    ruling
+    if control.limited_services == 0 { Sources::Decided(ruling) } else { Sources::Open(ruling) }
 }
 
 /// Holds a packet against an entry that speaks of it.
 #[inline(always)]
 fn hold<T: Tables>(tables: &T, entry: T::Entry, remote: &Address) -> Ruling {
     let lease = tables.lease(entry);
-    let (alive, now_ns) = is_alive(tables, &lease);
+    let (alive, now_ns) = is_alive(tables, lease.expires_ns);
     let mut ruling = Ruling { cause: Cause::Expired, slot: lease.slot, now_ns };
     if !alive {
         return ruling;
@@ -167,7 +198,13 @@ fn hold<T: Tables>(tables: &T, entry: T::Entry, remote: &Address) -> Ruling {
         Some(Action::Drop) => ruling.cause = Cause::Blocked,
         Some(Action::RateLimit) => {
             ruling.now_ns = tables.now_ns();
-            ruling.cause = take_turn(tables, entry, ruling.now_ns);
+            let within = take_turn(
+                &tables.rate(entry),
+                ruling.now_ns,
+                || tables.arrival_ns(entry),
+                |expected_ns, next_ns| tables.advance(entry, expected_ns, next_ns),
+            );
+            ruling.cause = if within { Cause::BelowRate } else { Cause::AboveRate };
         }
         // An action this build does not know harms nobody, and is still counted.
         Some(Action::Shadow) | None => ruling.cause = Cause::Shadow,
@@ -178,29 +215,34 @@ fn hold<T: Tables>(tables: &T, entry: T::Entry, remote: &Address) -> Ruling {
 /// Whether a lease is running, and the time that tells so. Exact: near its end, the clock is
 /// read.
 #[inline(always)]
-fn is_alive<T: Tables>(tables: &T, lease: &Lease) -> (bool, u64) {
-    let recent_ns = tables.recent_ns();
-    if lease.expires_ns.saturating_sub(recent_ns) > RECENT_NS {
+pub(crate) fn is_alive<T: Clock>(clock: &T, expires_ns: u64) -> (bool, u64) {
+    let recent_ns = clock.recent_ns();
+    if expires_ns.saturating_sub(recent_ns) > RECENT_NS {
         return (true, recent_ns);
     }
-    let now_ns = tables.now_ns();
-    (lease.expires_ns > now_ns, now_ns)
+    let now_ns = clock.now_ns();
+    (expires_ns > now_ns, now_ns)
 }
 
-/// Asks the entry's rate for one packet.
+/// Asks a rate for one packet; tells whether it is within. `arrival_ns` reads when the next
+/// packet is due, `advance` sets it if it still is what was read.
 #[inline(always)]
-fn take_turn<T: Tables>(tables: &T, entry: T::Entry, now_ns: u64) -> Cause {
-    let rate = tables.rate(entry);
+pub(crate) fn take_turn(
+    rate: &Rate,
+    now_ns: u64,
+    arrival_ns: impl Fn() -> u64,
+    advance: impl Fn(u64, u64) -> bool,
+) -> bool {
     for _ in 0..TURN_ATTEMPTS {
-        let arrival_ns = tables.arrival_ns(entry);
-        let Some(next_ns) = conform(&rate, arrival_ns, now_ns) else {
-            return Cause::AboveRate;
+        let expected_ns = arrival_ns();
+        let Some(next_ns) = conform(rate, expected_ns, now_ns) else {
+            return false;
         };
-        if tables.advance(entry, arrival_ns, next_ns) {
-            return Cause::BelowRate;
+        if advance(expected_ns, next_ns) {
+            return true;
         }
     }
-    Cause::AboveRate
+    false
 }
 
 /// The generic cell rate algorithm (ITU-T I.371, virtual scheduling): the arrival time that the
@@ -227,10 +269,14 @@ impl GuardLedger {
             Cause::Allowed => self.allowed += 1,
             Cause::Shadow => self.shadowed += 1,
             Cause::BelowRate => self.below_rate += 1,
-            Cause::Blocked | Cause::AboveRate => {
+            Cause::Known => self.service_known += 1,
+            Cause::ServiceBelowRate => self.service_below_rate += 1,
+            Cause::ServiceShadow => self.service_shadowed += 1,
+            Cause::Blocked | Cause::AboveRate | Cause::ServiceAboveRate => {
                 self.dropped += 1;
                 self.dropped_bytes += bytes;
                 self.limited += u64::from(matches!(ruling.cause, Cause::AboveRate));
+                self.service_limited += u64::from(matches!(ruling.cause, Cause::ServiceAboveRate));
             }
         }
     }
@@ -249,6 +295,10 @@ impl GuardLedger {
             (&mut self.expired, other.expired),
             (&mut self.allowed, other.allowed),
             (&mut self.below_rate, other.below_rate),
+            (&mut self.service_limited, other.service_limited),
+            (&mut self.service_below_rate, other.service_below_rate),
+            (&mut self.service_shadowed, other.service_shadowed),
+            (&mut self.service_known, other.service_known),
         ];
         for (sum, one) in pairs {
             *sum = sum.saturating_add(one);
@@ -280,19 +330,19 @@ impl BlockStats {
     #[inline(always)]
     pub fn count(&mut self, ruling: &Ruling, bytes: u64) {
         match ruling.cause {
-            Cause::Blocked | Cause::AboveRate => {
+            Cause::Blocked | Cause::AboveRate | Cause::ServiceAboveRate => {
                 self.dropped_packets += 1;
                 self.dropped_bytes += bytes;
                 self.note_time(ruling.now_ns);
             }
-            Cause::Shadow => {
+            Cause::Shadow | Cause::ServiceShadow => {
                 self.passed_packets += 1;
                 self.shadow_packets += 1;
                 self.shadow_bytes += bytes;
                 self.note_time(ruling.now_ns);
             }
-            Cause::BelowRate => self.passed_packets += 1,
-            Cause::NoEntry | Cause::Expired | Cause::Allowed => {}
+            Cause::BelowRate | Cause::ServiceBelowRate => self.passed_packets += 1,
+            Cause::NoEntry | Cause::Expired | Cause::Allowed | Cause::Known => {}
         }
     }
 
@@ -323,13 +373,32 @@ mod tests {
         exact: Option<BlockEntry>,
         prefix: Option<BlockEntry>,
         allowed: bool,
+        limited_services: u32,
         arrival_ns: Cell<u64>,
         races_lost: Cell<u32>,
         clock_reads: Cell<u32>,
     }
 
+    impl Clock for Fake {
+        fn recent_ns(&self) -> u64 {
+            NOW - RECENT_NS
+        }
+
+        fn now_ns(&self) -> u64 {
+            self.clock_reads.set(self.clock_reads.get() + 1);
+            NOW
+        }
+    }
+
     impl Tables for Fake {
         type Entry = BlockEntry;
+
+        fn control(&self) -> GuardControl {
+            GuardControl {
+                blocked_prefixes: self.prefix.is_some().into(),
+                limited_services: self.limited_services,
+            }
+        }
 
         fn exact(&self, _remote: &Address) -> Option<BlockEntry> {
             self.exact
@@ -341,15 +410,6 @@ mod tests {
 
         fn allowed(&self, _remote: &Address) -> bool {
             self.allowed
-        }
-
-        fn recent_ns(&self) -> u64 {
-            NOW - RECENT_NS
-        }
-
-        fn now_ns(&self) -> u64 {
-            self.clock_reads.set(self.clock_reads.get() + 1);
-            NOW
         }
 
         fn lease(&self, entry: BlockEntry) -> Lease {
@@ -379,14 +439,19 @@ mod tests {
         Some(BlockEntry { action: action.code(), expires_ns, slot: 3, ..BlockEntry::default() })
     }
 
+    fn ruled(tables: &Fake) -> Ruling {
+        let (Sources::Decided(ruling) | Sources::Open(ruling)) = rule(tables, &REMOTE);
+        ruling
+    }
+
     fn cause(tables: &Fake) -> Cause {
-        rule(tables, &REMOTE).cause
+        ruled(tables).cause
     }
 
     #[test]
     fn who_is_on_no_list_passes_and_costs_no_clock() {
         let tables = Fake::default();
-        assert_eq!(rule(&tables, &REMOTE), Ruling::NO_ENTRY);
+        assert_eq!(rule(&tables, &REMOTE), Sources::Decided(Ruling::NO_ENTRY));
         assert_eq!(tables.clock_reads.get(), 0);
     }
 
@@ -414,6 +479,25 @@ mod tests {
     }
 
     #[test]
+    fn the_service_is_asked_only_where_no_source_entry_decides() {
+        let later = NOW + 60_000_000_000;
+        for (exact, prefix, open) in [
+            (None, None, Some(Cause::NoEntry)),
+            (entry(Action::Drop, NOW), None, Some(Cause::Expired)),
+            (None, entry(Action::Drop, NOW), Some(Cause::Expired)),
+            (entry(Action::Shadow, later), None, None),
+            (None, entry(Action::Drop, later), None),
+        ] {
+            let tables = Fake { exact, prefix, limited_services: 1, ..Fake::default() };
+            let asked = match rule(&tables, &REMOTE) {
+                Sources::Open(ruling) => Some(ruling.cause),
+                Sources::Decided(_) => None,
+            };
+            assert_eq!(asked, open, "{exact:?} {prefix:?}");
+        }
+    }
+
+    #[test]
     fn allow_goes_before_everything_that_is_alive() {
         let exact = entry(Action::Drop, NOW + 60_000_000_000);
         assert_eq!(cause(&Fake { exact, allowed: true, ..Fake::default() }), Cause::Allowed);
@@ -425,7 +509,7 @@ mod tests {
     fn an_unknown_action_passes_and_is_counted() {
         let exact = entry(Action::Drop, NOW + 60_000_000_000)
             .map(|entry| BlockEntry { action: 99, ..entry });
-        let ruling = rule(&Fake { exact, ..Fake::default() }, &REMOTE);
+        let ruling = ruled(&Fake { exact, ..Fake::default() });
         assert_eq!((ruling.cause, ruling.verdict()), (Cause::Shadow, Verdict::Pass));
     }
 
@@ -466,6 +550,10 @@ mod tests {
             Cause::AboveRate,
             Cause::BelowRate,
             Cause::Shadow,
+            Cause::Known,
+            Cause::ServiceAboveRate,
+            Cause::ServiceBelowRate,
+            Cause::ServiceShadow,
         ] {
             ledger.count(&Ruling { cause, slot: 0, now_ns: NOW }, 60);
         }
@@ -474,8 +562,12 @@ mod tests {
             + ledger.allowed
             + ledger.dropped
             + ledger.below_rate
-            + ledger.shadowed;
-        assert_eq!((ledger.frames, causes, ledger.limited), (7, 7, 1));
-        assert_eq!(ledger.dropped_bytes, 120);
+            + ledger.shadowed
+            + ledger.service_known
+            + ledger.service_below_rate
+            + ledger.service_shadowed;
+        assert_eq!((ledger.frames, causes), (11, 11));
+        assert_eq!((ledger.dropped, ledger.limited, ledger.service_limited), (3, 1, 1));
+        assert_eq!(ledger.dropped_bytes, 180);
     }
 }

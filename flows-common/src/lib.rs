@@ -39,6 +39,7 @@ mod ledger;
 mod merge;
 pub mod parse;
 mod peer;
+pub mod service;
 mod settings;
 
 pub use block::{Action, BlockEntry, BlockStats, GuardLedger, PrefixKey, REASON_NONE, Verdict};
@@ -46,6 +47,7 @@ pub use counters::{DirectionCounters, FlowCounters, LENGTH_BUCKETS, TCP_FLAGS, T
 pub use key::{Direction, FlowKey, PeerKey, map_v4, unmap_v4};
 pub use ledger::{EtherClass, Ledger, Loss};
 pub use peer::{BITMAP_WORDS, PeerCounters};
+pub use service::{KnownPeer, ServiceEntry, ServiceKey};
 pub use settings::{ClockSource, Control, GuardControl, Settings};
 
 #[cfg(feature = "user")]

@@ -1,8 +1,8 @@
 //! `aya::Pod` for the types that cross the kernel boundary.
 
 use crate::{
-    BlockEntry, BlockStats, Control, FlowCounters, FlowKey, GuardControl, GuardLedger, Ledger,
-    PeerCounters, PeerKey, PrefixKey, Settings,
+    BlockEntry, BlockStats, Control, FlowCounters, FlowKey, GuardControl, GuardLedger, KnownPeer,
+    Ledger, PeerCounters, PeerKey, PrefixKey, ServiceEntry, ServiceKey, Settings,
 };
 
 macro_rules! pod {
@@ -23,9 +23,12 @@ pod!(
     FlowKey,
     GuardControl,
     GuardLedger,
+    KnownPeer,
     Ledger,
     PeerCounters,
     PeerKey,
     PrefixKey,
+    ServiceEntry,
+    ServiceKey,
     Settings,
 );

@@ -54,10 +54,10 @@ const _: () = assert!(size_of::<Control>() == 8);
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GuardControl {
-    /// How many prefixes are blocked; the prefix table is consulted only above 0.
+    /// Above 0 where any prefix is blocked: only then is the prefix table consulted.
     pub blocked_prefixes: u32,
-    /// Always zero.
-    pub reserved: u32,
+    /// Above 0 where any service is limited: only then is a packet parsed beyond its addresses.
+    pub limited_services: u32,
 }
 
 const _: () = assert!(size_of::<GuardControl>() == 8);

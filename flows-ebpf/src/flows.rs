@@ -1,5 +1,7 @@
 //! Counting a packet in its flow.
 
+use core::ffi::c_void;
+
 use aya_ebpf::{
     bindings::{__sk_buff, BPF_NOEXIST, TC_ACT_SHOT, TC_ACT_UNSPEC},
     btf_maps::LruHashMap,
@@ -11,12 +13,14 @@ use flows_common::{
     Verdict,
     account::{News, note_peer, update},
     parse::{Frame, HEADERS_LIMIT, Packet, Rejected, parse},
+    service::KNOWN_NS,
 };
 
 use crate::{
-    guard,
+    guard::{self, Hook},
     maps::{self, CONTROL, FLOWS, LEDGER, PACKET, PEERS},
-    packet::Linear,
+    packet::{Linear, known_as},
+    service,
 };
 
 /// Lets the packet go to the next program, and on: what `TCX_NEXT` and clsact's
@@ -39,11 +43,21 @@ pub(crate) fn ingress(ctx: &TcContext) -> i32 {
     NEXT
 }
 
-/// Holds an incoming packet against the blocklist, then counts it and passes it on: for an
-/// interface without XDP. As there, what is dropped is in the guard's ledger and in no flow.
+/// Holds an incoming packet against the blocklist and passes it on: for an interface without
+/// XDP. As there, what is dropped is in the guard's ledger and in no flow.
+#[inline(always)]
+pub(crate) fn ingress_guard(ctx: &TcContext) -> i32 {
+    match guard::decide(ctx, Direction::Ingress) {
+        Verdict::Drop => TC_ACT_SHOT,
+        Verdict::Pass => NEXT,
+    }
+}
+
+/// [`ingress_guard`], then [`ingress`]: for a kernel without TCX, which would not say which of
+/// two programs comes first.
 #[inline(always)]
 pub(crate) fn ingress_guarded(ctx: &TcContext) -> i32 {
-    match guard(ctx, Direction::Ingress) {
+    match guard::decide(ctx, Direction::Ingress) {
         Verdict::Drop => TC_ACT_SHOT,
         Verdict::Pass => ingress(ctx),
     }
@@ -54,17 +68,38 @@ pub(crate) fn ingress_guarded(ctx: &TcContext) -> i32 {
 #[inline(always)]
 pub(crate) fn egress(ctx: &TcContext) -> i32 {
     let settings = maps::settings();
-    if settings.guard_at_tc_egress != 0 && guard(ctx, Direction::Egress) == Verdict::Drop {
+    if settings.guard_at_tc_egress != 0 && guard::decide(ctx, Direction::Egress) == Verdict::Drop {
         return TC_ACT_SHOT;
     }
     account(ctx, &settings, Direction::Egress);
     NEXT
 }
 
-#[inline(always)]
-fn guard(ctx: &TcContext, direction: Direction) -> Verdict {
-    let frame = frame(ctx);
-    guard::decide(&linear(ctx), frame.tag, direction, || u64::from(frame.wire_length()))
+impl Hook for TcContext {
+    #[inline(always)]
+    fn of(context: *mut c_void) -> Self {
+        Self::new(context.cast())
+    }
+
+    #[inline(always)]
+    fn context(&self) -> *mut c_void {
+        self.skb.skb.cast()
+    }
+
+    #[inline(always)]
+    fn bytes(&self) -> Linear {
+        linear(self)
+    }
+
+    #[inline(always)]
+    fn tag(&self) -> Option<u16> {
+        frame(self).tag
+    }
+
+    #[inline(always)]
+    fn length(&self) -> u64 {
+        u64::from(frame(self).wire_length())
+    }
 }
 
 /// Counts a packet in its flow, its peer and the ledger; or in the ledger alone, with the cause.
@@ -109,24 +144,9 @@ fn account(ctx: &TcContext, settings: &Settings, direction: Direction) {
     if news.any() {
         tell_peer(ledger, table, &key, news, direction, now_ns);
     }
-}
-
-/// The packet behind a pointer, with all that the verifier knows of its fields forgotten.
-///
-/// The many ways through the parser leave as many sets of bounds behind; where they meet in a
-/// map value, one is left, and what follows is verified once: 390 thousand instructions become
-/// 90 thousand, of the million that a kernel is willing to look at.
-///
-/// # Safety
-/// The pointer must be good for reads for as long as the result is used.
-#[inline(always)]
-unsafe fn known_as<'a>(place: *const Packet) -> &'a Packet {
-    let forgotten: *const Packet;
-    // SAFETY: a move of a register to itself, behind which the compiler takes the memory for
-    // changed. (No instruction at all would leave line information that the kernel refuses.)
-    unsafe { core::arch::asm!("{0} = {0}", inlateout(reg) place => forgotten) };
-    // SAFETY: the caller's promise.
-    unsafe { &*forgotten }
+    if news.proven {
+        service::know(key.remote, now_ns.saturating_add(KNOWN_NS));
+    }
 }
 
 #[inline(always)]

@@ -1,6 +1,9 @@
 //! The guard's tables in the kernel, and its two hooks.
 
-use core::ptr::{self, NonNull};
+use core::{
+    ffi::c_void,
+    ptr::{self, NonNull},
+};
 
 use aya_ebpf::{
     bindings::xdp_action::{XDP_DROP, XDP_PASS},
@@ -9,52 +12,112 @@ use aya_ebpf::{
     programs::XdpContext,
 };
 use flows_common::{
-    BlockEntry, Direction, Verdict,
-    guard::{Lease, Rate, Ruling, Tables, rule},
-    parse::{Address, Bytes, remote_address},
+    BlockEntry, Direction, GuardControl, Verdict,
+    guard::{Clock, Lease, Rate, Ruling, Sources, Tables, rule},
+    parse::{Address, remote_address},
 };
 
 use crate::{
     maps::{ALLOW, BLOCK_PREFIX, BLOCK_STATS, BLOCK_V4, BLOCK_V6, GLANCE, GUARD, GUARD_CONTROL},
     packet::Linear,
+    service,
 };
 
 /// Bits of an address in the 16-byte form.
 const ADDRESS_BITS: u32 = 128;
 
+/// What the guard asks of the hook that it sits in.
+pub(crate) trait Hook {
+    /// The hook of a context that the kernel called the program with.
+    fn of(context: *mut c_void) -> Self;
+
+    /// That context.
+    fn context(&self) -> *mut c_void;
+
+    /// The packet's linear part.
+    fn bytes(&self) -> Linear;
+
+    /// A VLAN tag that is not among the bytes.
+    fn tag(&self) -> Option<u16>;
+
+    /// Bytes on the wire.
+    fn length(&self) -> u64;
+}
+
+impl Hook for XdpContext {
+    #[inline(always)]
+    fn of(context: *mut c_void) -> Self {
+        Self::new(context.cast())
+    }
+
+    #[inline(always)]
+    fn context(&self) -> *mut c_void {
+        self.ctx.cast()
+    }
+
+    #[inline(always)]
+    fn bytes(&self) -> Linear {
+        Linear::new(self.data(), self.data_end())
+    }
+
+    #[inline(always)]
+    fn tag(&self) -> Option<u16> {
+        None
+    }
+
+    #[inline(always)]
+    fn length(&self) -> u64 {
+        // SAFETY: the context is the one the kernel called the program with. The helper counts
+        // the fragments of a multi-buffer frame, which `data_end` leaves out.
+        unsafe { bpf_xdp_get_buff_len(self.ctx) }
+    }
+}
+
 /// Holds an XDP frame against the blocklist.
 #[inline(always)]
 pub(crate) fn at_xdp(ctx: &XdpContext) -> u32 {
-    let bytes = Linear::new(ctx.data(), ctx.data_end());
-    // SAFETY: the context is the one the kernel called the program with. The helper counts the
-    // fragments of a multi-buffer frame, which `data_end` leaves out.
-    let length = || unsafe { bpf_xdp_get_buff_len(ctx.ctx) };
-    match decide(&bytes, None, Direction::Ingress, length) {
+    match decide(ctx, Direction::Ingress) {
         Verdict::Pass => XDP_PASS,
         Verdict::Drop => XDP_DROP,
     }
 }
 
-/// Holds a frame that goes `direction` against the blocklist, and counts what becomes of it.
+/// Holds a frame that goes `direction` against the blocklist and, where it comes in, against the
+/// limits of services; and counts what becomes of it.
 #[inline(always)]
-pub(crate) fn decide<B: Bytes>(
-    bytes: &B,
-    tag: Option<u16>,
-    direction: Direction,
-    length: impl Fn() -> u64,
-) -> Verdict {
-    let mut ruling = match remote_address(bytes, tag, direction) {
+pub(crate) fn decide<H: Hook>(hook: &H, direction: Direction) -> Verdict {
+    let sources = match remote_address(&hook.bytes(), hook.tag(), direction) {
         Ok(remote) => rule(&Kernel, &remote),
-        Err(_) => Ruling::NO_ENTRY,
+        Err(_) => Sources::Decided(Ruling::NO_ENTRY),
     };
+    let ruling = match sources {
+        Sources::Open(ruling) => {
+            let at_service = match direction {
+                Direction::Ingress => service::decide::<H>(hook.context()),
+                Direction::Egress => None,
+            };
+            match at_service {
+                Some(verdict) => return verdict,
+                None => ruling,
+            }
+        }
+        Sources::Decided(ruling) => ruling,
+    };
+    count(hook, ruling, direction);
+    ruling.verdict()
+}
+
+/// Counts what becomes of a frame.
+#[inline(always)]
+pub(crate) fn count<H: Hook>(hook: &H, mut ruling: Ruling, direction: Direction) {
     let mut bytes = 0;
     if ruling.acted() {
-        bytes = length();
+        bytes = hook.length();
         if let Some(stats) = BLOCK_STATS.get_ptr_mut(ruling.slot) {
             // SAFETY: this CPU's own element, and programs are not preempted by one another.
             let stats = unsafe { &mut *stats };
             if stats.first_ns == 0 {
-                ruling.now_ns = Kernel.now_ns();
+                ruling.now_ns = now_ns();
             }
             stats.count(&ruling, bytes);
         }
@@ -63,11 +126,22 @@ pub(crate) fn decide<B: Bytes>(
         // SAFETY: as above.
         unsafe { &mut *ledger }.count(&ruling, bytes);
     }
-    ruling.verdict()
 }
 
 /// The blocklist maps.
 struct Kernel;
+
+impl Clock for Kernel {
+    #[inline(always)]
+    fn recent_ns(&self) -> u64 {
+        recent_ns()
+    }
+
+    #[inline(always)]
+    fn now_ns(&self) -> u64 {
+        now_ns()
+    }
+}
 
 impl Tables for Kernel {
     type Entry = NonNull<BlockEntry>;
@@ -82,37 +156,18 @@ impl Tables for Kernel {
     }
 
     #[inline(always)]
+    fn control(&self) -> GuardControl {
+        GUARD_CONTROL.get(0).copied().unwrap_or_default()
+    }
+
+    #[inline(always)]
     fn prefix(&self, remote: &Address) -> Option<Self::Entry> {
-        if GUARD_CONTROL.get(0)?.blocked_prefixes == 0 {
-            return None;
-        }
         BLOCK_PREFIX.get(&Key::new(ADDRESS_BITS, remote.to_16())).map(NonNull::from)
     }
 
     #[inline(always)]
     fn allowed(&self, remote: &Address) -> bool {
-        ALLOW.get(&Key::new(ADDRESS_BITS, remote.to_16())).is_some()
-    }
-
-    /// Looks at the clock once a tick: reading it costs as much as all the rest.
-    #[inline(always)]
-    fn recent_ns(&self) -> u64 {
-        let Some(glance) = GLANCE.get_ptr_mut(0) else { return 0 };
-        // SAFETY: this CPU's own element, and programs are not preempted by one another.
-        let glance = unsafe { &mut *glance };
-        // SAFETY: the helper has no preconditions.
-        let coarse_ns = unsafe { bpf_ktime_get_coarse_ns() };
-        if glance.coarse_ns != coarse_ns {
-            glance.coarse_ns = coarse_ns;
-            glance.boot_ns = self.now_ns();
-        }
-        glance.boot_ns
-    }
-
-    #[inline(always)]
-    fn now_ns(&self) -> u64 {
-        // SAFETY: the helper has no preconditions.
-        unsafe { bpf_ktime_get_boot_ns() }
+        is_allowed(remote)
     }
 
     #[inline(always)]
@@ -142,6 +197,35 @@ impl Tables for Kernel {
     }
 }
 
+/// Whether an address lies in an allowed prefix.
+#[inline(always)]
+pub(crate) fn is_allowed(remote: &Address) -> bool {
+    ALLOW.get(&Key::new(ADDRESS_BITS, remote.to_16())).is_some()
+}
+
+/// [`Clock::recent_ns`]: looks at the clock once a tick, for reading it costs as much as all the
+/// rest.
+#[inline(always)]
+pub(crate) fn recent_ns() -> u64 {
+    let Some(glance) = GLANCE.get_ptr_mut(0) else { return 0 };
+    // SAFETY: this CPU's own element, and programs are not preempted by one another.
+    let glance = unsafe { &mut *glance };
+    // SAFETY: the helper has no preconditions.
+    let coarse_ns = unsafe { bpf_ktime_get_coarse_ns() };
+    if glance.coarse_ns != coarse_ns {
+        glance.coarse_ns = coarse_ns;
+        glance.boot_ns = now_ns();
+    }
+    glance.boot_ns
+}
+
+/// [`Clock::now_ns`].
+#[inline(always)]
+pub(crate) fn now_ns() -> u64 {
+    // SAFETY: the helper has no preconditions.
+    unsafe { bpf_ktime_get_boot_ns() }
+}
+
 /// Keeps the compiler from making one call of this branch's and the other's: the kernel writes a
 /// look-up out in place only where it is for one map (13 ns a packet).
 #[inline(always)]
@@ -160,7 +244,7 @@ fn own_call(entry: *mut BlockEntry) -> *mut BlockEntry {
 /// # Safety
 /// `place` points to 8 aligned bytes of a map value.
 #[inline(always)]
-unsafe fn compare_exchange(place: *mut u64, expected: u64, new: u64) -> bool {
+pub(crate) unsafe fn compare_exchange(place: *mut u64, expected: u64, new: u64) -> bool {
     let found: u64;
     // SAFETY: the instruction compares r0 with the 8 bytes at `place` and leaves in r0 what it
     // found there.

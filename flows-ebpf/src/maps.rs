@@ -9,8 +9,9 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use flows_common::{
-    BlockEntry, BlockStats, Control, FlowCounters, FlowKey, GuardControl, GuardLedger, Ledger,
-    PeerCounters, PeerKey, Settings, parse::Packet,
+    BlockEntry, BlockStats, Control, FlowCounters, FlowKey, GuardControl, GuardLedger, KnownPeer,
+    Ledger, PeerCounters, PeerKey, ServiceEntry, ServiceKey, Settings, parse::Packet,
+    service::Contact,
 };
 
 /// Entries are made one at a time and the table is mostly empty: not preallocated.
@@ -23,6 +24,8 @@ const SIZED_BY_LOADER: usize = 64;
 const ALLOW_LIMIT: usize = 65_536;
 /// Most blocked prefixes.
 const PREFIX_LIMIT: usize = 16_384;
+/// Most limited services.
+const SERVICE_COUNT: usize = 256;
 
 /// One CPU's flows of one buffer.
 type FlowTable = LruHashMap<FlowKey, FlowCounters, SIZED_BY_LOADER>;
@@ -80,6 +83,14 @@ pub(crate) static BLOCK_PREFIX: LpmTrie<[u8; 16], BlockEntry, PREFIX_LIMIT> = Lp
 #[btf_map]
 pub(crate) static ALLOW: LpmTrie<[u8; 16], u32, ALLOW_LIMIT> = LpmTrie::new();
 
+/// Limited services.
+#[btf_map]
+pub(crate) static SERVICE_LIMIT: HashMap<ServiceKey, ServiceEntry, SERVICE_COUNT> = HashMap::new();
+
+/// Remotes that proved their address, in the 16-byte form; the least recently seen go first.
+#[btf_map]
+pub(crate) static KNOWN: LruHashMap<[u8; 16], KnownPeer, SIZED_BY_LOADER> = LruHashMap::new();
+
 /// What blocked sources sent, by [`BlockEntry::slot`]; per CPU, so that no cache line bounces.
 #[btf_map]
 pub(crate) static BLOCK_STATS: PerCpuArray<BlockStats, SIZED_BY_LOADER> = PerCpuArray::new();
@@ -88,10 +99,15 @@ pub(crate) static BLOCK_STATS: PerCpuArray<BlockStats, SIZED_BY_LOADER> = PerCpu
 #[btf_map]
 pub(crate) static GUARD: PerCpuArray<GuardLedger, 2> = PerCpuArray::new();
 
-/// The packet that a CPU is counting; one element. See [`crate::flows`] for why it is not on the
-/// stack.
+/// The packet that a CPU is counting; one element. See [`crate::packet::known_as`] for why it is
+/// not on the stack.
 #[btf_map]
 pub(crate) static PACKET: PerCpuArray<Packet, 1> = PerCpuArray::new();
+
+/// What a CPU holds against the limit of a service; one element. Not on the stack for the same
+/// reason.
+#[btf_map]
+pub(crate) static CONTACT: PerCpuArray<Contact, 1> = PerCpuArray::new();
 
 /// One CPU's latest look at the clock, and the tick it was taken in.
 #[repr(C)]

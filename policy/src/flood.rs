@@ -7,8 +7,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use flows_common::Action;
+
 use crate::{
-    config::PolicyConfig,
+    config::{Mode, PolicyConfig},
     evidence::{Evidence, Service},
 };
 
@@ -19,7 +21,7 @@ const TIMES_ORDINARY: f64 = 10.0;
 /// Over how long an ordinary mark halves, in ns.
 const HALF_LIFE_NS: f64 = 3_600e9;
 /// How much longer than the flood a limit stands, so that a lull does not lift it.
-const LEASE: Duration = Duration::from_secs(60);
+const LEASE: Duration = Duration::from_mins(1);
 
 /// A service that is to be limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +38,9 @@ pub struct ServiceLimit {
     pub expires_ns: u64,
     /// The service was limited already; the lease is renewed.
     pub renewed: bool,
+    /// Whether what exceeds the limit is dropped ([`Action::RateLimit`]) or only counted
+    /// ([`Action::Shadow`]).
+    pub action: Action,
 }
 
 /// The most unproven sources that a service ordinarily sees in a second.
@@ -67,7 +72,9 @@ impl FloodWatch {
         config: &PolicyConfig,
         span_s: f64,
         now_ns: u64,
+        mode: Mode,
     ) -> Vec<ServiceLimit> {
+        let action = if mode == Mode::Enforce { Action::RateLimit } else { Action::Shadow };
         let mut seen: BTreeMap<Service, (u64, u64)> = BTreeMap::new();
         for peer in evidence.iter().filter(|peer| !peer.verified && !peer.initiated) {
             let Some(service) = peer.service else { continue };
@@ -94,6 +101,7 @@ impl FloodWatch {
                     packets_per_second: config.service_limit_pps,
                     expires_ns,
                     renewed,
+                    action,
                 });
             } else if mark.limited_until_ns <= now_ns && per_second > ordinary {
                 // What comes through a limit is no measure of what is ordinary.
@@ -156,11 +164,11 @@ mod tests {
     #[test]
     fn thousands_of_unproven_sources_at_one_service_limit_that_service() {
         let mut watch = FloodWatch::default();
-        assert_eq!(watch.look(&strangers(20), &config(), 1.0, SECOND), []);
-        let limits = watch.look(&strangers(5_000), &config(), 1.0, 2 * SECOND);
+        assert_eq!(watch.look(&strangers(20), &config(), 1.0, SECOND, Mode::Enforce), []);
+        let limits = watch.look(&strangers(5_000), &config(), 1.0, 2 * SECOND, Mode::Enforce);
         assert_eq!(limits.len(), 1);
         assert_eq!((limits[0].service, limits[0].sources, limits[0].renewed), (WEB, 5_000, false));
-        let again = watch.look(&strangers(5_000), &config(), 1.0, 3 * SECOND);
+        let again = watch.look(&strangers(5_000), &config(), 1.0, 3 * SECOND, Mode::Enforce);
         assert!(again[0].renewed && again[0].expires_ns > limits[0].expires_ns);
     }
 
@@ -169,15 +177,20 @@ mod tests {
         let mut watch = FloodWatch::default();
         // It grows from day to day, as popularity does.
         for (window, sources) in (1..).zip([50, 90, 400, 900, 1_500, 2_000]) {
-            assert_eq!(watch.look(&strangers(sources), &config(), 1.0, window * SECOND), []);
+            assert_eq!(
+                watch.look(&strangers(sources), &config(), 1.0, window * SECOND, Mode::Enforce),
+                []
+            );
         }
     }
 
     #[test]
     fn verified_sources_make_no_flood() {
         let mut crowd = strangers(5_000);
-        crowd.iter_mut().for_each(|peer| peer.verified = true);
-        assert_eq!(FloodWatch::default().look(&crowd, &config(), 1.0, SECOND), []);
+        for peer in &mut crowd {
+            peer.verified = true;
+        }
+        assert_eq!(FloodWatch::default().look(&crowd, &config(), 1.0, SECOND, Mode::Enforce), []);
     }
 
     #[test]
@@ -186,7 +199,7 @@ mod tests {
         for port in 0..=u16::MAX {
             let service = Some(Service { protocol: 17, port });
             let one = [Evidence { service, verified: false, ..attacker(1) }];
-            watch.look(&one, &config(), 1.0, SECOND);
+            watch.look(&one, &config(), 1.0, SECOND, Mode::Enforce);
         }
         assert!(watch.marks.len() <= SERVICES_LIMIT + 1, "{}", watch.marks.len());
     }

@@ -156,7 +156,8 @@ impl Policy {
         let services = if window.interrupted {
             Vec::new()
         } else {
-            self.floods.look(&evidence, &self.config, window.span_s(), window.end_ns)
+            let mode = self.mode();
+            self.floods.look(&evidence, &self.config, window.span_s(), window.end_ns, mode)
         };
         let peers = self.decide_peers(evidence, window, &mut notices);
         for decision in &peers {

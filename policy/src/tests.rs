@@ -173,7 +173,7 @@ fn no_more_blocks_stand_or_are_made_in_a_minute_than_may() {
 }
 
 /// A policy that has seen these peers behave for five windows.
-fn acquainted(peers: impl Iterator<Item = u8> + Clone, config: fn(&mut PolicyConfig)) -> Policy {
+fn acquainted(peers: std::ops::RangeInclusive<u8>, config: fn(&mut PolicyConfig)) -> Policy {
     let mut policy = policy(config);
     for window in 1..=5 {
         let calm = |last| Evidence { p_value: 0.5, excess: -0.5, ..attacker(last) };
@@ -353,7 +353,7 @@ fn a_forged_flood_limits_its_service_and_blocks_no_address() {
     assert_eq!(verdicts.services.len(), 1);
     let limit = verdicts.services[0];
     assert_eq!((limit.service, limit.sources), (web, 37_000));
-    assert_eq!(limit.expires_ns, 61 * SECOND);
+    assert_eq!((limit.expires_ns, limit.action), (61 * SECOND, Action::RateLimit));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// The crates of this workspace, and the crates of it that each may depend on.
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 16] = [
     ("flows-common", &[]),
     ("flows-ebpf", &["flows-common"]),
     ("onnx", &[]),
@@ -19,7 +19,9 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("training", &["flows-common", "onnx", "model"]),
     ("evaluation", &[]),
     ("policy", &["flows-common", "onnx", "model"]),
+    ("ledger", &[]),
     ("lab", &["flows-common"]),
+    ("control", &[]),
     (
         "collector",
         &[
@@ -31,7 +33,9 @@ const ALLOWED: [(&str, &[&str]); 14] = [
             "training",
             "evaluation",
             "policy",
+            "ledger",
             "lab",
+            "control",
         ],
     ),
     ("weir-python", &["flows-common", "onnx", "model"]),
@@ -46,7 +50,9 @@ const ALLOWED: [(&str, &[&str]); 14] = [
             "training",
             "evaluation",
             "policy",
+            "ledger",
             "lab",
+            "control",
             "collector",
         ],
     ),
@@ -107,6 +113,12 @@ fn the_model_neither_loads_programs_nor_waits_for_anything() {
 #[test]
 fn the_lab_loads_no_programs() {
     assert_absent("lab", &AYA);
+}
+
+#[test]
+fn the_interface_knows_nothing_of_what_it_talks_about() {
+    assert_absent("control", &AYA);
+    assert_absent("control", &["arrow-array", "clap"]);
 }
 
 #[test]

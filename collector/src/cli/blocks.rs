@@ -14,7 +14,7 @@ use row::{Row, length, listing, packets_per_second};
 
 use super::{Layers, emit};
 use crate::{
-    act::{BURST_S, BY_HAND},
+    act::{BURST_S, BY_HAND, SHARED_SLOT},
     clock::{boot_ns, nanos},
     config::Config,
     kernel::{Block, BlockAction, Blocklist, KernelError, RateLimit, Target, leftovers, unpin_all},
@@ -27,8 +27,6 @@ const WIDEST_V4: u8 = 8;
 const WIDEST_V6: u8 = 19;
 /// The longest block by hand.
 const LONGEST: Duration = Duration::from_hours(24 * 365);
-/// The statistics slot that entries without one of their own share.
-const SHARED_SLOT: u32 = 0;
 
 #[derive(Debug, Args)]
 pub(super) struct BlocksArgs {
@@ -186,7 +184,7 @@ impl DetachArgs {
         let blocks = match Blocklist::pinned(bpffs) {
             Ok(blocklist) => Some(blocklist.list()?.len()),
             // What cannot be counted, for it is of another version or in part, goes all the same.
-            Err(KernelError::PinForeign { .. }) => None,
+            Err(KernelError::PinForeign { .. } | KernelError::PinLayout { .. }) => None,
             Err(KernelError::NoPinnedGuard { .. }) if !left.pins.is_empty() => None,
             Err(error) => return Err(error.into()),
         };
@@ -217,13 +215,21 @@ fn interfaces(indices: &[u32]) -> String {
     indices.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
-fn check_width(target: IpNet) -> anyhow::Result<()> {
+/// A prefix is too wide to block.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct WidthError(pub(crate) String);
+
+/// Whether a prefix is narrow enough to be blocked.
+pub(crate) fn check_width(target: IpNet) -> Result<(), WidthError> {
     let widest = match target {
         IpNet::V4(_) => WIDEST_V4,
         IpNet::V6(_) => WIDEST_V6,
     };
     if target.prefix_len() < widest {
-        bail!("`{target}` is too wide to block: /{widest} at the most; block parts of it");
+        return Err(WidthError(format!(
+            "`{target}` is too wide to block: /{widest} at the most; block parts of it"
+        )));
     }
     Ok(())
 }

@@ -1,19 +1,23 @@
 //! `weir run`: score live, and block as far as the mode allows.
 
-use std::{fmt::Write as _, process::ExitCode};
+use std::{fmt::Write as _, process::ExitCode, sync::Arc};
 
 use clap::Args;
+use control::Server;
 use flows_common::Direction;
 use policy::{Policy, Protected, statistics::Basis};
 
 use super::{Layers, Overrides, show};
 use crate::{
+    act::BY_HAND,
+    allowlist,
     clock::boot_ns,
     config::{Config, Mode},
     detector::Detector,
     event::Event,
-    kernel::{Attached, GuardHook},
+    kernel::{Attached, Blocklist, GuardHook, TcHook},
     live::{Live, own_addresses},
+    node::{Journal, ModelFacts, Node, NodeParts, Reread, RunFacts, Upkeep},
     pipeline::Pipeline,
     signals::Signals,
     sink::{JsonLines, Sink, SinkError},
@@ -50,7 +54,10 @@ impl Sink for Terminal {
 impl RunArgs {
     pub(super) fn run(self, layers: &Layers) -> anyhow::Result<ExitCode> {
         let config = layers.resolve(&self.overrides)?;
-        let model = super::load_model(config.require_model()?)?;
+        let path = config.require_model()?;
+        let model = super::load_model(path)?;
+        let facts = ModelFacts::of(path, &model);
+        let allowed = allowlist::read(&config.policy.allow_files)?;
         let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(Terminal { json: self.json })];
         if let Some(path) = &config.events.path {
             sinks.push(Box::new(JsonLines::open(path)?));
@@ -68,19 +75,20 @@ impl RunArgs {
                 },
             )?;
 
-        let policy = Policy::new(config.policy.clone(), Protected::own(own_addresses()?))
-            .calibrated(&Basis::of(&model));
+        let basis = Basis::of(&model);
         let detector = Detector::new(model, ::model::Context::default());
-        let pipeline = Pipeline::score(
-            live.drain(),
-            config.window,
-            detector,
-            policy,
-            live.act(&config)?,
-            sinks,
-        )?;
-        signals.wait(self.length.map(Into::into), || pipeline.has_failed());
+        let protected = Protected { allowed, ..Protected::own(own_addresses()?) };
+        let policy = Policy::new(config.policy.clone(), protected).calibrated(&basis);
+        let node = start_node(&config, layers.clone(), self.overrides, policy, facts, &live)?;
+        let upkeep = Upkeep::start(Arc::clone(&node), config.guard.admin_ports.clone())?;
+        let api = Server::start(&config.api, Arc::clone(&node) as Arc<dyn control::Node>)?;
+        let pipeline =
+            Pipeline::score(live.drain(), config.window, detector, Arc::clone(&node), sinks)?;
+        let signal = signals.wait(self.length.map(Into::into), || pipeline.has_failed());
+        api.stop();
         let drained = pipeline.stop();
+        upkeep.stop()?;
+        node.stop(signal.unwrap_or("its time was over"));
         if let Some(hotplug) = hotplug {
             hotplug.stop()?;
         }
@@ -90,6 +98,41 @@ impl RunArgs {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The node, reconciled with what an earlier run left.
+fn start_node(
+    config: &Config,
+    layers: Layers,
+    overrides: Overrides,
+    policy: Policy,
+    model: ModelFacts,
+    live: &Live,
+) -> anyhow::Result<Arc<Node>> {
+    let guarded = config.policy.mode != Mode::Observe;
+    let blocklist = guarded.then(|| live.blocklist().clone());
+    let entries = blocklist.as_ref().map(Blocklist::list).transpose()?.unwrap_or_default();
+    let taken = entries.iter().map(|one| one.entry.reason).filter(|&number| number != BY_HAND);
+    let facts = RunFacts {
+        config: config.raw.digest(),
+        model: model.hash.clone(),
+        mode: config.policy.mode.name(),
+    };
+    let (journal, before) = Journal::open(&config.ledger, &facts, taken.max().unwrap_or(0))?;
+    let reread: Reread = Box::new(move || layers.resolve(&overrides));
+    let parts = NodeParts {
+        policy,
+        act: live.act(config)?,
+        journal,
+        blocklist,
+        model,
+        config: Some((config.clone(), reread)),
+        interfaces: live.interfaces(),
+    };
+    let node = Arc::new(Node::new(parts));
+    node.take_over_allowed()?;
+    node.reconcile(&before)?;
+    Ok(node)
 }
 
 /// What still stands in the kernel when the collector goes.
@@ -104,10 +147,14 @@ fn closing_words(live: &Live, config: &Config) -> anyhow::Result<String> {
         .iter()
         .map(|&way| live.blocklist().ledger(way).map(|ledger| ledger.dropped))
         .sum::<Result<_, _>>()?;
-    // Only XDP links are pinned.
+    // Links are pinned; a clsact filter goes with the process.
     let stays = |attached: &Attached| {
         config.guard.persist
-            && matches!(attached.guard, GuardHook::XdpNative | GuardHook::XdpGeneric)
+            && match attached.guard {
+                GuardHook::XdpNative | GuardHook::XdpGeneric => true,
+                GuardHook::TcIngress { .. } => attached.tc == TcHook::Tcx,
+                GuardHook::Off => false,
+            }
     };
     let (staying, going): (Vec<_>, Vec<_>) = live.attached().into_iter().partition(stays);
     let names = |of: &[Attached]| {

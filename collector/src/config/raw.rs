@@ -5,6 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use policy::RawPolicy;
 use serde::{Deserialize, Serialize};
 
+use super::RawApi;
+
 /// The whole file; unknown keys are errors.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -21,6 +23,10 @@ pub struct RawConfig {
     pub guard: RawGuard,
     /// `[events]`
     pub events: RawEvents,
+    /// `[ledger]`
+    pub ledger: RawLedger,
+    /// `[api]`
+    pub api: RawApi,
 }
 
 /// What is watched, and in windows of what length.
@@ -95,6 +101,9 @@ pub struct RawGuard {
     pub persist: bool,
     /// The BPF file system that holds them.
     pub bpffs: PathBuf,
+    /// Local TCP ports that people administer this host by: whoever is connected to one is not
+    /// blocked.
+    pub admin_ports: Vec<u16>,
 }
 
 impl Default for RawGuard {
@@ -104,6 +113,7 @@ impl Default for RawGuard {
             egress: true,
             persist: true,
             bpffs: PathBuf::from("/sys/fs/bpf"),
+            admin_ports: vec![22],
         }
     }
 }
@@ -114,4 +124,31 @@ impl Default for RawGuard {
 pub struct RawEvents {
     /// A file that gets one JSON object a line; none for standard output only.
     pub path: Option<PathBuf>,
+}
+
+/// The record of decisions, blocks and acts of people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawLedger {
+    /// Keep one.
+    pub enabled: bool,
+    /// The SQLite file; its folder is made where it is not there. What people allowed is kept
+    /// beside it.
+    pub path: PathBuf,
+    /// How long records are kept.
+    #[serde(with = "humantime_serde")]
+    pub max_age: Duration,
+    /// How large the file may become, in bytes.
+    pub max_bytes: u64,
+}
+
+impl Default for RawLedger {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            path: PathBuf::from("/var/lib/weir/ledger.db"),
+            max_age: Duration::from_hours(24 * 30),
+            max_bytes: 4 << 30,
+        }
+    }
 }

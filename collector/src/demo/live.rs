@@ -2,7 +2,10 @@
 
 use std::{
     net::IpAddr,
-    sync::mpsc::{self, TryRecvError},
+    sync::{
+        Arc,
+        mpsc::{self, TryRecvError},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -28,6 +31,7 @@ use crate::{
     kernel::Target,
     learner::Learner,
     live::{Live, guard_name, own_addresses},
+    node::{Node, NodeParts},
     pipeline::Pipeline,
     signals::Signals,
     sink::{JsonLines, Sink},
@@ -78,8 +82,8 @@ pub(super) fn run(options: &DemoOptions, tell: &mut dyn FnMut(&str)) -> anyhow::
         sinks.push(Box::new(JsonLines::open(&folder.join("events.jsonl"))?));
     }
     let policy = Policy::new(config.policy.clone(), Protected::own(own)).calibrated(&basis);
-    let pipeline =
-        Pipeline::score(live.drain(), config.window, detector, policy, live.act(&config)?, sinks)?;
+    let node = Arc::new(Node::new(NodeParts::new(policy, live.act(&config)?)));
+    let pipeline = Pipeline::score(live.drain(), config.window, detector, node, sinks)?;
     signals.pause(QUIET)?;
     let first_attack_ns = boot_ns();
     let truths = attack(&lab, scenario, &watch, &signals, tell)?;
@@ -297,7 +301,9 @@ fn drops(truth: &AttackTruth, log: &Log, live: &Live) -> anyhow::Result<Vec<Drop
     let ended = log
         .expired
         .iter()
-        .filter(|one: &&ExpiredEvent| truth.sources.contains(one.peer))
+        .filter(|one: &&ExpiredEvent| {
+            one.peer.is_address_of(|address| truth.sources.contains(address))
+        })
         .map(|one| Drops { first_ns: one.first_drop_ns, packets: one.dropped_packets });
     let mut drops: Vec<Drops> = ended.collect();
     for blocked in live.blocklist().list()? {

@@ -1,25 +1,25 @@
 //! Putting the programs on an interface, and taking them off.
 
+mod guard;
+
 use aya::{
     Ebpf,
     programs::{
         LinkOrder, ProgramError, TcAttachType, XdpMode,
-        links::{FdLink, PinnedLink},
         tc::{
             NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle, qdisc_add_clsact,
         },
-        xdp::XdpLink,
     },
-    sys::SyscallError,
     util::KernelVersion,
 };
 
 use super::{
     error::KernelError,
     interfaces::InterfaceName,
-    object::{TC_EGRESS, TC_INGRESS, TC_INGRESS_GUARDED, XDP_GUARD, classifier, xdp},
+    object::{TC_EGRESS, TC_GUARD, TC_INGRESS, TC_INGRESS_GUARDED, classifier},
     pin::Pins,
 };
+use guard::Guard;
 
 /// weir's own place among the filters of a clsact qdisc: early, for a filter before it may end
 /// the way of a packet.
@@ -100,24 +100,18 @@ pub struct Attached {
     pub guard: GuardHook,
 }
 
-/// What keeps an interface attached; dropping it takes the programs off, except a pinned XDP
-/// link.
+/// What keeps an interface attached; dropping it takes the programs off, except a pinned guard.
 #[derive(Debug)]
 pub(super) struct Attachment {
     pub(super) attached: Attached,
     _ingress: SchedClassifierLink,
     _egress: SchedClassifierLink,
-    guard: Option<XdpHold>,
-}
-
-#[derive(Debug)]
-enum XdpHold {
-    Own { _link: XdpLink },
-    Pinned(PinnedLink),
+    guard: Guard,
 }
 
 impl Attachment {
-    /// Attaches the guard and both flow programs; where one fails, none stays.
+    /// Attaches the guard and both flow programs; where one fails, none stays but a guard that
+    /// was there before.
     pub(super) fn new(
         object: &mut Ebpf,
         interface: &InterfaceName,
@@ -128,53 +122,56 @@ impl Attachment {
         // The last one to be attached is loaded first: verifying it takes some 100 ms, in which
         // ingress alone would be counted.
         classifier(object, TC_EGRESS)?;
-        let (guard_hook, guard) = attach_guard(object, interface, ifindex, options.xdp, pins)?;
-        let ingress_program = match guard_hook {
-            GuardHook::TcIngress { .. } => TC_INGRESS_GUARDED,
-            _ => TC_INGRESS,
-        };
         let tc = match options.tc {
             TcPreference::Auto if has_tcx() => TcHook::Tcx,
             _ => TcHook::Clsact,
         };
-        let mut ends = [
-            (ingress_program, TcAttachType::Ingress, LinkOrder::first()),
-            (TC_EGRESS, TcAttachType::Egress, LinkOrder::last()),
-        ]
-        .into_iter()
-        .map(|(program, end, order)| attach_tc(object, interface, program, end, order, tc));
-        let (Some(ingress), Some(egress)) = (ends.next(), ends.next()) else {
-            unreachable!("two ends");
-        };
-        drop(ends);
-        let tied = ingress.and_then(|ingress| egress.map(|egress| (ingress, egress)));
-        let (ingress, egress) = match tied {
-            Ok(links) => links,
+        let guard = guard::attach(object, interface, ifindex, options.xdp, tc, pins)?;
+        match attach_flows(object, interface, tc, &guard.hook) {
+            Ok((ingress, egress)) => Ok(Self {
+                attached: Attached {
+                    interface: interface.clone(),
+                    ifindex,
+                    tc,
+                    guard: guard.hook.clone(),
+                },
+                _ingress: ingress,
+                _egress: egress,
+                guard,
+            }),
             Err(error) => {
-                release(guard, true);
-                return Err(error);
+                guard.undo();
+                Err(error)
             }
-        };
-        Ok(Self {
-            attached: Attached { interface: interface.clone(), ifindex, tc, guard: guard_hook },
-            _ingress: ingress,
-            _egress: egress,
-            guard,
-        })
+        }
     }
 
-    /// Takes everything off, a pinned XDP link included.
-    pub(super) fn detach(mut self) {
-        release(self.guard.take(), true);
+    /// Takes everything off, a pinned guard included.
+    pub(super) fn detach(self) {
+        self.guard.detach();
     }
 }
 
-/// Lets go of the XDP link; a pinned one stays attached unless it is to be unpinned.
-fn release(guard: Option<XdpHold>, unpin: bool) {
-    match guard {
-        Some(XdpHold::Pinned(link)) if unpin => drop(link.unpin()),
-        other => drop(other),
-    }
+/// Attaches what counts: what the guard drops must not come that far.
+fn attach_flows(
+    object: &mut Ebpf,
+    interface: &InterfaceName,
+    tc: TcHook,
+    guard: &GuardHook,
+) -> Result<(SchedClassifierLink, SchedClassifierLink), KernelError> {
+    let (program, order) = match (guard, tc) {
+        (GuardHook::TcIngress { .. }, TcHook::Clsact) => (TC_INGRESS_GUARDED, LinkOrder::first()),
+        (GuardHook::TcIngress { .. }, TcHook::Tcx) => {
+            let failed = |source| KernelError::Program { program: TC_GUARD, source };
+            let guard = classifier(object, TC_GUARD)?;
+            (TC_INGRESS, LinkOrder::after_program(guard).map_err(failed)?)
+        }
+        _ => (TC_INGRESS, LinkOrder::first()),
+    };
+    let ingress = attach_tc(object, interface, program, TcAttachType::Ingress, order, tc)?;
+    let (end, order) = (TcAttachType::Egress, LinkOrder::last());
+    let egress = attach_tc(object, interface, TC_EGRESS, end, order, tc)?;
+    Ok((ingress, egress))
 }
 
 fn attach_tc(
@@ -245,120 +242,10 @@ fn clear_own_filter(interface: &InterfaceName, end: TcAttachType) {
     drop(own);
 }
 
-fn attach_guard(
-    object: &mut Ebpf,
-    interface: &InterfaceName,
-    ifindex: u32,
-    preference: XdpPreference,
-    pins: Option<&Pins>,
-) -> Result<(GuardHook, Option<XdpHold>), KernelError> {
-    let modes: &[XdpMode] = match preference {
-        XdpPreference::Off | XdpPreference::TcIngress => &[],
-        XdpPreference::Native => &[XdpMode::Driver],
-        XdpPreference::Generic => &[XdpMode::Skb],
-        XdpPreference::Auto => &[XdpMode::Driver, XdpMode::Skb],
-    };
-    if let Some(held) = take_over(object, ifindex, modes, pins)? {
-        return Ok(held);
-    }
-    match preference {
-        XdpPreference::Off => return Ok((GuardHook::Off, None)),
-        XdpPreference::TcIngress => {
-            return Ok((GuardHook::TcIngress { reason: String::new() }, None));
-        }
-        _ => {}
-    }
-    let mut refusals = Vec::new();
-    for &mode in modes {
-        let program = xdp(object)?;
-        match program.attach_to_if_index(ifindex, mode) {
-            Ok(id) => return hold(object, id, ifindex, mode, pins),
-            Err(error) if is_occupied(&error) => {
-                if preference == XdpPreference::Auto {
-                    let reason = "another XDP program owns the interface".to_owned();
-                    return Ok((GuardHook::TcIngress { reason }, None));
-                }
-                return Err(KernelError::XdpOccupied { interface: interface.to_string() });
-            }
-            Err(error) => refusals.push((mode, error)),
-        }
-    }
-    if preference == XdpPreference::Auto {
-        let reason = refusals
-            .iter()
-            .map(|(mode, error)| format!("{} XDP: {}", mode_name(*mode), root_cause(error)))
-            .collect::<Vec<_>>()
-            .join("; ");
-        return Ok((GuardHook::TcIngress { reason }, None));
-    }
-    let (mode, source) = refusals.pop().unwrap_or((XdpMode::Driver, ProgramError::NotAttached));
-    Err(KernelError::XdpRefused { interface: interface.to_string(), mode: mode_name(mode), source })
-}
-
-/// Puts the program into the XDP link that an earlier weir left pinned, without a gap. A link in
-/// a mode that is not asked for goes, and so does one whose interface is gone.
-fn take_over(
-    object: &mut Ebpf,
-    ifindex: u32,
-    modes: &[XdpMode],
-    pins: Option<&Pins>,
-) -> Result<Option<(GuardHook, Option<XdpHold>)>, KernelError> {
-    let Some(pins) = pins else { return Ok(None) };
-    for mode in [XdpMode::Driver, XdpMode::Skb] {
-        let Some(link) = pins.xdp_link(ifindex, mode) else { continue };
-        if modes.contains(&mode)
-            && let Ok(id) = xdp(object)?.attach_to_link(link)
-        {
-            return hold(object, id, ifindex, mode, Some(pins)).map(Some);
-        }
-        pins.forget_xdp_link(ifindex, mode);
-    }
-    Ok(None)
-}
-
-/// Takes the link over, and pins it where pins are asked for.
-fn hold(
-    object: &mut Ebpf,
-    id: aya::programs::xdp::XdpLinkId,
-    ifindex: u32,
-    mode: XdpMode,
-    pins: Option<&Pins>,
-) -> Result<(GuardHook, Option<XdpHold>), KernelError> {
-    let failed = |source| KernelError::Program { program: XDP_GUARD, source };
-    let link = xdp(object)?.take_link(id).map_err(failed)?;
-    let hook = match mode {
-        XdpMode::Skb => GuardHook::XdpGeneric,
-        _ => GuardHook::XdpNative,
-    };
-    let held = match pins {
-        Some(pins) => XdpHold::Pinned(pins.keep_xdp_link(FdLink::try_from(link), ifindex, mode)?),
-        None => XdpHold::Own { _link: link },
-    };
-    Ok((hook, Some(held)))
-}
-
 /// `native` or `generic`, as the documentation says.
 pub(super) const fn mode_name(mode: XdpMode) -> &'static str {
     match mode {
         XdpMode::Skb => "generic",
         _ => "native",
     }
-}
-
-/// The kernel says busy of a mode that is taken, and that it exists of the other mode.
-fn is_occupied(error: &ProgramError) -> bool {
-    let code = match error {
-        ProgramError::SyscallError(SyscallError { io_error, .. }) => io_error.raw_os_error(),
-        _ => None,
-    };
-    matches!(code, Some(libc::EBUSY | libc::EEXIST))
-}
-
-/// The last of an error's causes: what the kernel said.
-fn root_cause(error: &ProgramError) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }

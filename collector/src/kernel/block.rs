@@ -11,6 +11,14 @@ pub struct RateLimit {
     pub burst_packets: u32,
 }
 
+impl RateLimit {
+    /// What one packet costs, and how far ahead of the clock a burst may run, in ns.
+    pub(super) fn cost_and_burst_ns(&self) -> (u64, u64) {
+        let cost_ns = 1_000_000_000 / u64::from(self.packets_per_second.max(1));
+        (cost_ns, cost_ns * u64::from(self.burst_packets.max(1) - 1))
+    }
+}
+
 /// What a block is to do, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block {
@@ -49,10 +57,7 @@ impl Block {
     /// The kernel's form of it.
     pub(super) fn entry(&self, now_ns: u64, slot: u32) -> BlockEntry {
         let (packet_cost_ns, burst_ns) = match self.action {
-            BlockAction::Limit(rate) => {
-                let cost = 1_000_000_000 / u64::from(rate.packets_per_second.max(1));
-                (cost, cost * u64::from(rate.burst_packets.max(1) - 1))
-            }
+            BlockAction::Limit(rate) => rate.cost_and_burst_ns(),
             _ => (0, 0),
         };
         BlockEntry {

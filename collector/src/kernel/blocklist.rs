@@ -41,13 +41,13 @@ pub struct BlockCount {
 /// A handle on the guard's maps.
 #[derive(Clone, Debug)]
 pub struct Blocklist {
-    maps: Arc<GuardMaps>,
+    pub(super) maps: Arc<GuardMaps>,
     state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug)]
-struct State {
-    slots: Slots,
+pub(super) struct State {
+    pub(super) slots: Slots,
     prefixes: u32,
     /// Held by a handle that changes a pinned blocklist by hand.
     _turn: Option<OwnedFd>,
@@ -58,6 +58,7 @@ impl State {
     fn of(maps: &GuardMaps, mut slots: Slots, turn: Option<OwnedFd>) -> Result<Self, KernelError> {
         let found = maps.entries()?;
         slots.take(found.iter().map(|blocked| blocked.entry.slot));
+        slots.take(maps.limits()?.iter().map(|(_, entry)| entry.slot));
         let prefixes =
             found.iter().filter(|blocked| matches!(blocked.target, Target::Prefix(_))).count();
         Ok(Self { slots, prefixes: u32::try_from(prefixes).unwrap_or(u32::MAX), _turn: turn })
@@ -224,7 +225,7 @@ impl Blocklist {
         Ok(removed)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         // What a panicking holder left is still true: it counts what the maps hold.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

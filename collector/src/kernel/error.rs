@@ -64,8 +64,8 @@ pub enum KernelError {
         /// Where the pins are.
         path: PathBuf,
     },
-    /// A pinned map of other sizes that holds blocks.
-    #[error("the pinned map `{}` has {found} but {expected} is needed, and it holds blocks; keep the old sizes in the configuration, or drop the blocks with `weir detach`", path.display())]
+    /// A pinned map that holds more than fits the size asked for.
+    #[error("the pinned map `{}` has {found} and holds {live} that are in force, but {expected} are asked for; keep the old size (`tables.blocks`), or remove some (`weir unblock`)", path.display())]
     PinMismatch {
         /// The pin.
         path: PathBuf,
@@ -73,6 +73,16 @@ pub enum KernelError {
         found: String,
         /// What it should have.
         expected: String,
+        /// Entries in force.
+        live: usize,
+    },
+    /// Another version of weir pinned its guard in a layout of its own.
+    #[error("`{}` is another version's layout; {remedy}", path.display())]
+    PinLayout {
+        /// Its folder.
+        path: PathBuf,
+        /// What to do.
+        remedy: &'static str,
     },
     /// A file operation on a pin failed.
     #[error("cannot {action} `{}`: {source}", path.display())]
@@ -137,6 +147,28 @@ pub enum KernelError {
         wrote: String,
         /// What was read back.
         read: String,
+    },
+    /// What was read back of a service's limit is not what was written.
+    #[error("the kernel did not keep the limit of `{service}`: wrote {wrote}, read {read}")]
+    LimitNotKept {
+        /// The service.
+        service: String,
+        /// What was written.
+        wrote: String,
+        /// What was read back.
+        read: String,
+    },
+    /// Peers that were made known are not when they are read back.
+    #[error(
+        "of {wrote} known peers written, the kernel kept {kept}; its table has room for {capacity}"
+    )]
+    PeersNotKept {
+        /// Peers written.
+        wrote: usize,
+        /// Peers that are there.
+        kept: usize,
+        /// The table's size.
+        capacity: u32,
     },
     /// A size that makes no sense.
     #[error("`{setting}` must be {min} to {max}, got {value}")]

@@ -29,6 +29,8 @@ pub(super) struct GuardMaps {
     v6: OwnedFd,
     prefix: OwnedFd,
     allow: OwnedFd,
+    pub(super) services: OwnedFd,
+    pub(super) known: OwnedFd,
     stats: OwnedFd,
     ledger: OwnedFd,
     control: OwnedFd,
@@ -50,6 +52,8 @@ impl GuardMaps {
             v6: object::map(object, "BLOCK_V6")?,
             prefix: object::map(object, "BLOCK_PREFIX")?,
             allow: object::map(object, "ALLOW")?,
+            services: object::map(object, "SERVICE_LIMIT")?,
+            known: object::map(object, "KNOWN")?,
             stats: object::map(object, "BLOCK_STATS")?,
             ledger: object::map(object, "GUARD")?,
             control: object::map(object, "GUARD_CONTROL")?,
@@ -82,6 +86,8 @@ impl GuardMaps {
             v6: open("BLOCK_V6")?,
             prefix: open("BLOCK_PREFIX")?,
             allow: open("ALLOW")?,
+            services: open("SERVICE_LIMIT")?,
+            known: open("KNOWN")?,
             stats: open("BLOCK_STATS")?,
             ledger: open("GUARD")?,
             control: open("GUARD_CONTROL")?,
@@ -193,9 +199,32 @@ impl GuardMaps {
 
     /// Tells the programs how many prefixes there are to look up.
     pub(super) fn tell_prefixes(&self, blocked_prefixes: u32) -> Result<(), KernelError> {
-        let control = GuardControl { blocked_prefixes, reserved: 0 };
-        syscall::update(self.control.as_fd(), &0_u32, &control, syscall::ANY)
-            .map_err(KernelError::system("count the prefixes"))
+        self.tell(|_| blocked_prefixes)
+    }
+
+    /// Tells the programs whether there is a limited service to look up.
+    pub(super) fn tell_services(&self) -> Result<(), KernelError> {
+        self.tell(|before| before.blocked_prefixes)
+    }
+
+    /// Writes what there is to look up, and looks again: another process may have changed the
+    /// tables meanwhile and told of it before. Who tells last has looked after the other's change.
+    fn tell(&self, prefixes: impl Fn(&GuardControl) -> u32) -> Result<(), KernelError> {
+        let failed = || KernelError::system("tell the guard what to look up");
+        let control = self.control.as_fd();
+        loop {
+            let before = syscall::lookup(control, &0_u32).map_err(failed())?.unwrap_or_default();
+            let any_prefix = !syscall::is_empty(self.prefix.as_fd()).map_err(failed())?;
+            let any_service = !syscall::is_empty(self.services.as_fd()).map_err(failed())?;
+            let told = GuardControl {
+                blocked_prefixes: if any_prefix { prefixes(&before).max(1) } else { 0 },
+                limited_services: u32::from(any_service),
+            };
+            if told == before {
+                return Ok(());
+            }
+            syscall::update(control, &0_u32, &told, syscall::ANY).map_err(failed())?;
+        }
     }
 
     pub(super) fn allow(&self, prefix: &PrefixKey) -> Result<(), KernelError> {

@@ -5,6 +5,9 @@
 //!             └─► blocklist() ─► insert / remove / list / expire
 //! ```
 //!
+//! A [`Blocklist`] limits services as well ([`Blocklist::limit_service`]): for floods whose
+//! sources are forged.
+//!
 //! [`Kernel`] owns the programs and the flow tables; [`Blocklist`] is a handle of its own on the
 //! guard's maps that another task may use at the same time. Dropping the `Kernel` takes the
 //! programs off their interfaces; with [`KernelOptions::pin`], the guard stays, so that leases
@@ -29,9 +32,11 @@ mod object;
 mod orphan;
 mod pin;
 mod probe;
+mod service;
 mod shards;
 mod slots;
 mod syscall;
+mod takeover;
 mod target;
 mod test_run;
 
@@ -44,6 +49,7 @@ pub use object::OBJECT;
 pub use orphan::{Orphan, orphans};
 pub use pin::{Leftovers, is_bpffs, leftovers, mount_bpffs, unpin_all, unpin_since};
 pub use probe::{Finding, Severity, probe};
+pub use service::{KnownCount, LimitedService, Service, ServiceAction, ServiceLimit};
 pub use shards::{capacity_per_cpu, guard_bytes, memory_bytes};
 pub use syscall::{TestRun, boot_ns};
 pub use target::Target;
@@ -53,7 +59,7 @@ use attach::Attachment;
 use drain::Drain;
 use guard_maps::GuardMaps;
 use pin::Pins;
-use shards::{Cpus, Shards};
+use shards::{Cpus, KNOWN_CAPACITY, Shards};
 
 /// How the kernel side is laid out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,10 +112,11 @@ impl KernelOptions {
     }
 
     /// Sizes of the guard's maps.
-    fn guard_sizes(&self) -> [(&'static str, u32); 3] {
+    fn guard_sizes(&self) -> [(&'static str, u32); 4] {
         [
             ("BLOCK_V4", self.block_capacity),
             ("BLOCK_V6", self.block_capacity),
+            ("KNOWN", KNOWN_CAPACITY),
             ("BLOCK_STATS", self.stats_slots),
         ]
     }
@@ -151,10 +158,16 @@ impl Kernel {
         let guard =
             GuardMaps::of(&object, options.block_capacity, options.stats_slots, cpus.possible)?;
         let blocklist = Blocklist::new(guard)?;
+        if let Some(pins) = &pins {
+            pins.retire_older()?;
+        }
         Ok(Self { attachments: BTreeMap::new(), object, drain, blocklist, pins })
     }
 
     /// Attaches the programs to an interface of the calling thread's network namespace.
+    ///
+    /// A guard that an earlier weir left pinned there, of an older layout too, is replaced in
+    /// place: there is no packet that neither holds against the blocklist.
     pub fn attach(
         &mut self,
         interface: &InterfaceName,
@@ -164,6 +177,9 @@ impl Kernel {
             return Err(KernelError::AlreadyAttached { interface: interface.to_string() });
         }
         let attachment = Attachment::new(&mut self.object, interface, options, self.pins.as_ref())?;
+        if let Some(pins) = &self.pins {
+            pins.retire_older()?;
+        }
         let attached = attachment.attached.clone();
         self.attachments.insert(interface.clone(), attachment);
         Ok(attached)

@@ -9,23 +9,36 @@ use aya::{
 };
 use flows_common::Settings;
 
-use super::{KernelOptions, error::KernelError, pin::Pins, shards::BUFFERS, syscall::MapFacts};
+use super::{
+    KernelOptions, error::KernelError, pin::Pins, shards::BUFFERS, syscall::MapFacts, takeover,
+};
 
 /// The object with the programs, as `build.rs` left it.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/flows-ebpf"));
 
 /// Counts what comes in.
 pub(super) const TC_INGRESS: &str = "tc_ingress";
-/// Counts what comes in and guards, where XDP is not to be had.
+/// Counts what comes in and guards, where neither XDP nor TCX is to be had.
 pub(super) const TC_INGRESS_GUARDED: &str = "tc_ingress_guarded";
 /// Counts what goes out.
 pub(super) const TC_EGRESS: &str = "tc_egress";
+/// Guards, where XDP is not to be had.
+pub(super) const TC_GUARD: &str = "tc_guard";
 /// Guards.
 pub(super) const XDP_GUARD: &str = "xdp_guard";
 
 /// Maps that outlive the process where the guard is pinned.
-pub(super) const GUARD_MAPS: [&str; 7] =
-    ["BLOCK_V4", "BLOCK_V6", "BLOCK_PREFIX", "ALLOW", "BLOCK_STATS", "GUARD", "GUARD_CONTROL"];
+pub(super) const GUARD_MAPS: [&str; 9] = [
+    "BLOCK_V4",
+    "BLOCK_V6",
+    "BLOCK_PREFIX",
+    "ALLOW",
+    "SERVICE_LIMIT",
+    "KNOWN",
+    "BLOCK_STATS",
+    "GUARD",
+    "GUARD_CONTROL",
+];
 
 /// Makes the maps and reads the programs; each is loaded when it is first attached or run.
 pub(super) fn load(
@@ -48,7 +61,7 @@ pub(super) fn load(
         loader.map_max_entries(map, entries);
     }
     if let Some(pins) = pins {
-        pins.check(&guard_facts(options)?)?;
+        takeover::prepare(pins, &guard_facts(options)?, cpus)?;
         for map in GUARD_MAPS {
             loader.map_pin_path(map, pins.map(map));
         }
@@ -86,6 +99,7 @@ pub(super) fn map(object: &Ebpf, name: &'static str) -> Result<OwnedFd, KernelEr
         | Map::ArrayOfMaps(data)
         | Map::HashMap(data)
         | Map::LpmTrie(data)
+        | Map::LruHashMap(data)
         | Map::PerCpuArray(data),
     ) = object.map(name)
     else {

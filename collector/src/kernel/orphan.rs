@@ -8,7 +8,7 @@ use aya::{maps::loaded_maps, programs::loaded_programs};
 
 use super::{
     error::KernelError,
-    object::{TC_EGRESS, TC_INGRESS, TC_INGRESS_GUARDED, XDP_GUARD},
+    object::{TC_EGRESS, TC_GUARD, TC_INGRESS, TC_INGRESS_GUARDED, XDP_GUARD},
     pin::leftovers,
 };
 
@@ -63,7 +63,7 @@ pub fn orphans(bpffs: &Path) -> Result<Vec<Orphan>, KernelError> {
 
 /// Whether the kernel would show one of weir's programs by this name.
 fn is_own(name: &str) -> bool {
-    [TC_EGRESS, TC_INGRESS, TC_INGRESS_GUARDED, XDP_GUARD]
+    [TC_EGRESS, TC_GUARD, TC_INGRESS, TC_INGRESS_GUARDED, XDP_GUARD]
         .iter()
         .any(|own| own.get(..NAME_MAX).unwrap_or(own) == name)
 }

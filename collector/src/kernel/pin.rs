@@ -1,19 +1,24 @@
 //! Pins: what keeps the guard in force while no weir runs.
 //!
-//! `<bpffs>/weir/v1/` holds the guard's maps by name and one XDP link per interface,
-//! `xdp_<mode>_<ifindex>`. The next weir takes both over: its program replaces the old one in
-//! the link, in place, so that enforcement has no gap.
+//! `<bpffs>/weir/<layout>/` holds the guard's maps by name and one link per interface,
+//! `xdp_<mode>_<ifindex>` or `tcx_guard_<ifindex>`. The next weir takes both over: its program
+//! replaces the old one in the link, in place, so that enforcement has no gap.
+//!
+//! A layout's number goes up with a change that an older weir could misread. A start next to an
+//! older layout takes over what it can ([`super::takeover`]), replaces the program in the old
+//! link, and only then removes the older pins.
+
+mod layout;
 
 use std::{
     fs, io,
-    os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
 use aya::programs::{
     XdpMode,
-    links::{FdLink, LinkError, PinnedLink},
-    xdp::XdpLink,
+    links::{FdLink, PinnedLink},
 };
 
 use super::{
@@ -21,30 +26,73 @@ use super::{
     error::KernelError,
     syscall::{self, MapFacts},
 };
-
-/// The layout of the pins. A change that an older weir could misread takes the next number.
-const LAYOUT: &str = "v1";
+use layout::LAYOUT;
 
 /// Pinned maps that hold blocks: not to be thrown away without being asked.
-const BLOCK_MAPS: [&str; 3] = ["BLOCK_V4", "BLOCK_V6", "BLOCK_PREFIX"];
+pub(super) const BLOCK_MAPS: [&str; 3] = ["BLOCK_V4", "BLOCK_V6", "BLOCK_PREFIX"];
+
+/// Where a pinned guard sits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GuardPin {
+    /// An XDP link.
+    Xdp(XdpMode),
+    /// A TCX link at ingress.
+    Tcx,
+}
+
+impl GuardPin {
+    pub(super) const ALL: [Self; 3] =
+        [Self::Xdp(XdpMode::Driver), Self::Xdp(XdpMode::Skb), Self::Tcx];
+
+    fn name(self, ifindex: u32) -> String {
+        // By index: the kernel refuses dots in the names of pins, and interface names have them.
+        match self {
+            Self::Xdp(mode) => format!("xdp_{}_{ifindex}", mode_name(mode)),
+            Self::Tcx => format!("tcx_guard_{ifindex}"),
+        }
+    }
+}
+
+/// The interface, as written, in the name of a pinned link.
+fn interface_of(pin: &Path) -> Option<&str> {
+    let name = pin.file_name()?.to_str()?;
+    let rest = name.strip_prefix("xdp_").or_else(|| name.strip_prefix("tcx_"))?;
+    Some(rest.rsplit_once('_')?.1)
+}
 
 /// weir's folder on a BPF filesystem, held by this process alone.
 #[derive(Debug)]
 pub(super) struct Pins {
     root: PathBuf,
-    _lock: OwnedFd,
+    /// The folders of older layouts, the newest first.
+    older: Vec<PathBuf>,
+    /// Of all those folders.
+    _locks: Vec<OwnedFd>,
 }
 
 impl Pins {
-    /// Makes `<bpffs>/weir/v1` and takes it for this process.
+    /// Makes the folder of this weir's layout and takes it for this process, the folders of
+    /// older layouts as well.
+    ///
+    /// # Errors
+    /// [`KernelError::PinsHeld`] where another weir has one of them, [`KernelError::PinLayout`]
+    /// next to a newer layout, which this weir would enforce against.
     pub(super) fn open(bpffs: &Path) -> Result<Self, KernelError> {
         if !is_bpffs(bpffs) {
             return Err(KernelError::NoBpfFs { path: bpffs.to_owned() });
         }
+        let layouts = layout::Layouts::find(bpffs)?;
+        if let Some(newer) = layouts.newer.into_iter().next() {
+            let remedy = "start the weir that made it, or remove it with `weir detach`";
+            return Err(KernelError::PinLayout { path: newer, remedy });
+        }
         let root = root(bpffs);
         fs::create_dir_all(&root).map_err(failed("make the folder", &root))?;
-        let lock = lock(&root)?;
-        Ok(Self { root, _lock: lock })
+        let mut locks = vec![lock(&root)?];
+        for older in &layouts.older {
+            locks.push(lock(older)?);
+        }
+        Ok(Self { root, older: layouts.older, _locks: locks })
     }
 
     /// Where a map is pinned.
@@ -52,78 +100,96 @@ impl Pins {
         self.root.join(name)
     }
 
-    /// Compares each pinned map with what the programs need. Where one differs, all pins go and
-    /// are made anew; unless there are blocks in them: then it is an error.
-    pub(super) fn check(&self, needed: &[(&'static str, MapFacts)]) -> Result<(), KernelError> {
-        for (name, expected) in needed {
-            let path = self.map(name);
-            let Some(pinned) = open(&path)? else { continue };
-            let found =
-                syscall::map_facts(pinned.as_fd()).map_err(failed("read the facts of", &path))?;
-            if found == *expected {
-                continue;
-            }
-            if self.holds_blocks()? {
-                return Err(KernelError::PinMismatch {
-                    path,
-                    found: found.to_string(),
-                    expected: expected.to_string(),
-                });
-            }
-            tracing::warn!(
-                pin = %path.display(), %found, %expected,
-                "the pinned map does not fit and holds no blocks: the pins are made anew"
-            );
-            return remove_all(&self.root).map(drop);
-        }
-        Ok(())
-    }
-
-    fn holds_blocks(&self) -> Result<bool, KernelError> {
-        for name in BLOCK_MAPS {
-            let path = self.map(name);
-            if let Some(map) = open(&path)?
-                && !syscall::is_empty(map.as_fd()).map_err(failed("look into", &path))?
-            {
-                return Ok(true);
+    /// The pinned map of a name, and where: in this layout, else in the newest older one.
+    pub(super) fn find_map(&self, name: &str) -> Result<Option<(PathBuf, OwnedFd)>, KernelError> {
+        for folder in std::iter::once(&self.root).chain(&self.older) {
+            let path = folder.join(name);
+            if let Some(map) = open(&path)? {
+                return Ok(Some((path, map)));
             }
         }
-        Ok(false)
+        Ok(None)
     }
 
-    /// The XDP link that an earlier weir left on the interface.
-    pub(super) fn xdp_link(&self, ifindex: u32, mode: XdpMode) -> Option<XdpLink> {
-        let link = FdLink::from(PinnedLink::from_pin(self.link(ifindex, mode)).ok()?);
-        XdpLink::try_from(link).ok()
+    /// Whether a path is of this layout.
+    pub(super) fn owns(&self, path: &Path) -> bool {
+        path.starts_with(&self.root)
     }
 
-    /// Removes the pin of an XDP link, and with it the program from the interface.
-    pub(super) fn forget_xdp_link(&self, ifindex: u32, mode: XdpMode) {
-        // A pin that is gone already is what was wanted.
-        let _ = fs::remove_file(self.link(ifindex, mode));
+    /// Pins a map in this layout, in the place of the one that may be there.
+    pub(super) fn put_map(&self, name: &str, map: BorrowedFd<'_>) -> Result<(), KernelError> {
+        let (path, next) = (self.map(name), self.map(&format!("{name}_next")));
+        if next.exists() {
+            // A start that was cut off left it.
+            fs::remove_file(&next).map_err(failed("remove", &next))?;
+        }
+        syscall::pin(map, &next).map_err(failed("pin", &next))?;
+        fs::rename(&next, &path).map_err(failed("replace", &path))
     }
 
-    /// Pins an XDP link, unless it came from its pin.
-    pub(super) fn keep_xdp_link(
+    /// Nobody changes blocks by hand until the result is dropped.
+    pub(super) fn turn(&self) -> Result<OwnedFd, KernelError> {
+        turn(self.root.parent().unwrap_or(&self.root))
+    }
+
+    /// The link that an earlier weir left on the interface, of this layout or an older one.
+    pub(super) fn link(&self, ifindex: u32, place: GuardPin) -> Option<FdLink> {
+        let name = place.name(ifindex);
+        std::iter::once(&self.root)
+            .chain(&self.older)
+            .find_map(|folder| PinnedLink::from_pin(folder.join(&name)).ok())
+            .map(FdLink::from)
+    }
+
+    /// Removes the pins of a link, of all layouts, and with them the program from the interface.
+    pub(super) fn forget_link(&self, ifindex: u32, place: GuardPin) {
+        let name = place.name(ifindex);
+        for folder in std::iter::once(&self.root).chain(&self.older) {
+            // A pin that is gone already is what was wanted.
+            let _ = fs::remove_file(folder.join(&name));
+        }
+    }
+
+    /// Pins a link, unless it came from its pin, and removes the pin that an older layout has of
+    /// it.
+    pub(super) fn keep_link(
         &self,
-        link: Result<FdLink, LinkError>,
+        link: FdLink,
         ifindex: u32,
-        mode: XdpMode,
+        place: GuardPin,
     ) -> Result<PinnedLink, KernelError> {
-        let path = self.link(ifindex, mode);
+        let name = place.name(ifindex);
+        let path = self.root.join(&name);
         let other = |error: &dyn std::error::Error| {
             failed("pin", &path)(io::Error::other(error.to_string()))
         };
-        let link = link.map_err(|error| other(&error))?;
-        if path.exists() {
-            return PinnedLink::from_pin(&path).map_err(|error| other(&error));
+        let pinned = if path.exists() {
+            PinnedLink::from_pin(&path).map_err(|error| other(&error))?
+        } else {
+            link.pin(&path).map_err(|error| other(&error))?
+        };
+        for older in &self.older {
+            let _ = fs::remove_file(older.join(&name));
         }
-        link.pin(&path).map_err(|error| other(&error))
+        Ok(pinned)
     }
 
-    fn link(&self, ifindex: u32, mode: XdpMode) -> PathBuf {
-        // By index: the kernel refuses dots in the names of pins, and interface names have them.
-        self.root.join(format!("xdp_{}_{ifindex}", mode_name(mode)))
+    /// Removes the older layouts whose guard is in force nowhere any more.
+    pub(super) fn retire_older(&self) -> Result<(), KernelError> {
+        for older in self.older.iter().filter(|older| older.is_dir()) {
+            let in_force = list(older)?
+                .iter()
+                .filter(|pin| interface_of(pin).is_some())
+                .filter_map(|pin| open(pin).ok().flatten())
+                // That of an interface which is gone has none.
+                .any(|link| syscall::link_ifindex(link.as_fd()).is_ok_and(|ifindex| ifindex != 0));
+            if !in_force {
+                remove_all(older)?;
+                fs::remove_dir(older).map_err(failed("remove", older))?;
+                tracing::info!(layout = %older.display(), "the older layout's pins are taken over");
+            }
+        }
+        Ok(())
     }
 }
 
@@ -139,17 +205,23 @@ impl PinnedMaps {
     /// Finds the pins, and waits until nobody else changes blocks by hand.
     pub(super) fn open(bpffs: &Path) -> Result<Self, KernelError> {
         let none = || KernelError::NoPinnedGuard { path: bpffs.to_owned() };
-        let root = root(bpffs);
-        if !is_bpffs(bpffs) || !root.join(BLOCK_MAPS[0]).exists() {
+        if !is_bpffs(bpffs) {
             return Err(none());
         }
-        let parent = bpffs.join("weir");
-        let folder = fs::File::open(&parent).map_err(failed("open", &parent))?;
-        // SAFETY: a descriptor of ours.
-        if unsafe { libc::flock(folder.as_raw_fd(), libc::LOCK_EX) } != 0 {
-            return Err(failed("lock", &parent)(io::Error::last_os_error()));
+        let root = root(bpffs);
+        let is_pinned = || root.join(BLOCK_MAPS[0]).exists();
+        if !is_pinned() {
+            let layouts = layout::Layouts::find(bpffs)?;
+            let other = layouts.newer.into_iter().next().map_or_else(
+                || layouts.older.into_iter().next().map(|path| (path, "`weir run` takes it over")),
+                |path| Some((path, "use the weir that made it")),
+            );
+            return Err(
+                other.map_or_else(none, |(path, remedy)| KernelError::PinLayout { path, remedy })
+            );
         }
-        Ok(Self { root, turn: folder.into() })
+        let turn = turn(&bpffs.join("weir"))?;
+        Ok(Self { root, turn })
     }
 
     /// A pinned map and its facts.
@@ -185,18 +257,19 @@ impl Leftovers {
     /// Interfaces that the pinned guard drops on, whether or not a weir runs.
     #[must_use]
     pub fn guarded_interfaces(&self) -> Vec<u32> {
-        self.links().filter_map(|(ifindex, _)| ifindex.parse().ok()).collect()
+        let mut interfaces: Vec<u32> =
+            self.links().filter_map(|(ifindex, _)| ifindex.parse().ok()).collect();
+        interfaces.sort_unstable();
+        interfaces.dedup();
+        interfaces
     }
 
-    /// The pinned XDP links: interface index as written, and path.
+    /// The pinned links: interface index as written, and path.
     fn links(&self) -> impl Iterator<Item = (&str, &Path)> {
-        self.pins.iter().filter_map(|pin| {
-            let name = pin.file_name()?.to_str()?;
-            Some((name.strip_prefix("xdp_")?.rsplit_once('_')?.1, pin.as_path()))
-        })
+        self.pins.iter().filter_map(|pin| Some((interface_of(pin)?, pin.as_path())))
     }
 
-    /// The programs in the pinned XDP links.
+    /// The programs in the pinned links.
     pub(super) fn programs(&self) -> impl Iterator<Item = u32> {
         self.links().filter_map(|(_, pin)| {
             let link = FdLink::from(PinnedLink::from_pin(pin).ok()?);
@@ -205,31 +278,30 @@ impl Leftovers {
     }
 }
 
-/// Lists the pins, for `weir doctor`.
+/// Lists the pins of all layouts, for `weir doctor`.
 pub fn leftovers(bpffs: &Path) -> Result<Leftovers, KernelError> {
-    let root = root(bpffs);
-    if !root.is_dir() {
-        return Ok(Leftovers { pins: Vec::new(), held: false });
+    let mut left = Leftovers { pins: Vec::new(), held: false };
+    for folder in layout::Layouts::find(bpffs)?.all(bpffs) {
+        left.pins.extend(list(&folder)?);
+        left.held |= matches!(lock(&folder), Err(KernelError::PinsHeld { .. }));
     }
-    let pins = list(&root)?;
-    let held = matches!(lock(&root), Err(KernelError::PinsHeld { .. }));
-    Ok(Leftovers { pins, held })
+    Ok(left)
 }
 
-/// Removes every pin: the guard goes off all interfaces, and all blocks with it. Returns what
-/// was removed.
+/// Removes every pin, of all layouts: the guard goes off all interfaces, and all blocks with it.
+/// Returns what was removed.
 ///
 /// # Errors
 /// [`KernelError::PinsHeld`] while a weir runs on them.
 pub fn unpin_all(bpffs: &Path) -> Result<Vec<PathBuf>, KernelError> {
-    let root = root(bpffs);
-    if !root.is_dir() {
-        return Ok(Vec::new());
+    let folders = layout::Layouts::find(bpffs)?.all(bpffs);
+    let _locks = folders.iter().map(|folder| lock(folder)).collect::<Result<Vec<_>, _>>()?;
+    let mut removed = Vec::new();
+    for folder in &folders {
+        removed.extend(remove_all(folder)?);
+        fs::remove_dir(folder).map_err(failed("remove", folder))?;
     }
-    let _lock = lock(&root)?;
-    let removed = remove_all(&root)?;
-    fs::remove_dir(&root).map_err(failed("remove", &root))?;
-    // Other layouts may lie beside it.
+    // Nothing else of weir's is in it.
     let _ = fs::remove_dir(bpffs.join("weir"));
     Ok(removed)
 }
@@ -247,7 +319,7 @@ pub fn unpin_since(bpffs: &Path, before: &Leftovers) -> Result<(), KernelError> 
     for pin in list(&root)?.iter().filter(|pin| !before.pins.contains(pin)) {
         fs::remove_file(pin).map_err(failed("remove", pin))?;
     }
-    if before.pins.is_empty() {
+    if list(&root)?.is_empty() {
         fs::remove_dir(&root).map_err(failed("remove", &root))?;
         let _ = fs::remove_dir(bpffs.join("weir"));
     }
@@ -302,6 +374,16 @@ fn open(path: &Path) -> Result<Option<OwnedFd>, KernelError> {
     }
 }
 
+/// Waits until nobody else changes blocks by hand, and keeps it so until the result is dropped.
+fn turn(parent: &Path) -> Result<OwnedFd, KernelError> {
+    let folder = fs::File::open(parent).map_err(failed("open", parent))?;
+    // SAFETY: a descriptor of ours.
+    if unsafe { libc::flock(folder.as_raw_fd(), libc::LOCK_EX) } != 0 {
+        return Err(failed("lock", parent)(io::Error::last_os_error()));
+    }
+    Ok(folder.into())
+}
+
 /// Takes the folder for this process; the kernel lets go of it however the process ends.
 fn lock(root: &Path) -> Result<OwnedFd, KernelError> {
     let folder = fs::File::open(root).map_err(failed("open", root))?;
@@ -317,7 +399,7 @@ fn lock(root: &Path) -> Result<OwnedFd, KernelError> {
     })
 }
 
-fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> KernelError {
+pub(super) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> KernelError {
     let path = path.to_owned();
     move |source| KernelError::Pin { action, path, source }
 }

@@ -8,9 +8,11 @@ use std::{
 };
 
 use aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_LRU_HASH;
-use flows_common::{BlockStats, FlowCounters, FlowKey, PeerCounters, PeerKey};
+use flows_common::{
+    BlockStats, FlowCounters, FlowKey, KnownPeer, PeerCounters, PeerKey, ServiceEntry, ServiceKey,
+};
 
-use super::{error::KernelError, syscall};
+use super::{error::KernelError, service::SERVICE_CAPACITY, syscall};
 
 /// Buffers: one is written while the other is drained.
 pub(super) const BUFFERS: u32 = 2;
@@ -37,16 +39,24 @@ pub fn memory_bytes(flow_capacity: u32, peer_capacity: u32, cpus: u32) -> u64 {
             + of(peer_capacity, size_of::<PeerKey>(), size_of::<PeerCounters>()))
 }
 
+/// Remotes that are known to have proved their address, at most; 6 MB.
+pub(super) const KNOWN_CAPACITY: u32 = 65_536;
+
 /// Memory that the guard's tables take while nothing is blocked, in bytes; a block adds about
 /// 100.
 ///
-/// The hash tables have a bucket for each entry they could hold, and take entries as they come.
+/// The hash tables have a bucket for each entry they could hold, and take entries as they come;
+/// those of limited services and of known remotes are made whole.
 #[must_use]
 pub fn guard_bytes(block_capacity: u32, stats_slots: u32, cpus: u32) -> u64 {
     const BUCKET: u64 = 16;
+    const KNOWN: u64 = KNOWN_CAPACITY as u64
+        * (size_of::<PeerKey>() as u64 + size_of::<KnownPeer>() as u64 + ENTRY_OVERHEAD);
+    const SERVICES: u64 = SERVICE_CAPACITY as u64
+        * (size_of::<ServiceKey>() as u64 + size_of::<ServiceEntry>() as u64 + ENTRY_OVERHEAD);
     let buckets = u64::from(block_capacity).next_power_of_two() * BUCKET;
     let stats = u64::from(stats_slots) * size_of::<BlockStats>() as u64 * u64::from(cpus);
-    2 * buckets + stats
+    2 * buckets + stats + KNOWN + SERVICES
 }
 
 /// One CPU's share of a capacity, rounded up.

@@ -1,6 +1,8 @@
 //! bpf(2) where aya 0.14 has no call for it: batches, test runs with a socket buffer's context,
 //! map creation and map facts; and membarrier(2).
 
+mod pinning;
+
 use std::{
     ffi::CString,
     io,
@@ -14,6 +16,8 @@ use std::{
 
 use aya::Pod;
 
+pub(super) use pinning::{create_map_of, link_ifindex, pin};
+
 /// Numbers of `enum bpf_cmd`.
 mod command {
     pub(super) const MAP_CREATE: libc::c_long = 0;
@@ -21,6 +25,7 @@ mod command {
     pub(super) const MAP_UPDATE_ELEM: libc::c_long = 2;
     pub(super) const MAP_DELETE_ELEM: libc::c_long = 3;
     pub(super) const MAP_GET_NEXT_KEY: libc::c_long = 4;
+    pub(super) const OBJ_PIN: libc::c_long = 6;
     pub(super) const OBJ_GET: libc::c_long = 7;
     pub(super) const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
     pub(super) const PROG_TEST_RUN: libc::c_long = 10;
@@ -87,22 +92,15 @@ pub(super) fn create_map(
     value_size: u32,
     max_entries: u32,
 ) -> io::Result<OwnedFd> {
+    create_map_of(name, &MapFacts::new(map_type, key_size, value_size, max_entries, 0))
+}
+
+/// A name as the kernel keeps it: cut to 15 bytes.
+fn map_name(name: &str) -> [u8; 16] {
     let mut map_name = [0; 16];
     let length = name.len().min(map_name.len() - 1);
     map_name[..length].copy_from_slice(&name.as_bytes()[..length]);
-    let request = CreateRequest {
-        map_type,
-        key_size,
-        value_size,
-        max_entries,
-        map_flags: 0,
-        inner_map_fd: 0,
-        numa_node: 0,
-        map_name,
-    };
-    // SAFETY: the request has no pointers.
-    let fd = unsafe { bpf(command::MAP_CREATE, &mut Attribute::of(&request))? };
-    owned(fd)
+    map_name
 }
 
 fn owned(fd: libc::c_long) -> io::Result<OwnedFd> {
@@ -266,6 +264,15 @@ impl std::fmt::Display for MapFacts {
             "{} entries of {} + {} bytes (type {}, flags {:#x})",
             self.max_entries, self.key_size, self.value_size, self.map_type, self.map_flags
         )
+    }
+}
+
+impl MapFacts {
+    /// Whether entries of the one are entries of the other: only sizes and flags may differ.
+    pub(super) const fn holds_the_same(&self, other: &Self) -> bool {
+        self.map_type == other.map_type
+            && self.key_size == other.key_size
+            && self.value_size == other.value_size
     }
 }
 

@@ -33,6 +33,14 @@ impl Target {
         Self::address(IpAddr::V6(Ipv6Addr::from_octets(address)))
     }
 
+    /// Whether it is one address, and one that `is` holds for.
+    pub fn is_address_of(&self, is: impl FnOnce(IpAddr) -> bool) -> bool {
+        match *self {
+            Self::Address(address) => is(address),
+            Self::Prefix(_) => false,
+        }
+    }
+
     /// The key of a prefix in the 16-byte form.
     pub(super) fn prefix_key(prefix: IpNet) -> PrefixKey {
         match prefix.trunc() {
@@ -72,6 +80,12 @@ impl From<IpNet> for Target {
         } else {
             Self::Prefix(prefix.trunc())
         }
+    }
+}
+
+impl serde::Serialize for Target {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

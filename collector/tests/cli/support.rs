@@ -56,6 +56,8 @@ impl Bench {
         let mut command = Command::new(program);
         command.args(words).stdin(Stdio::null()).env_remove("WEIR_LOG");
         command.env("WEIR__GUARD__BPFFS", &self.bpffs);
+        command.env("WEIR__LEDGER__PATH", self.path("ledger.db"));
+        command.env("WEIR__API__SOCKET", self.path("weir.sock"));
         command
     }
 

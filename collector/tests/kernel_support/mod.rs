@@ -249,6 +249,28 @@ pub(crate) fn udp_v6(source: u16, destination: u16, ports: [u16; 2]) -> Vec<u8> 
     frame
 }
 
+/// A TCP segment over IPv4 in an Ethernet frame.
+pub(crate) fn tcp_v4(
+    source: [u8; 4],
+    destination: [u8; 4],
+    ports: [u16; 2],
+    flags: u8,
+    payload: &[u8],
+) -> Vec<u8> {
+    let mut frame = ethernet(0x0800);
+    let length = u8::try_from(40 + payload.len()).expect("a short payload");
+    frame.extend([0x45, 0, 0, length, 0, 0, 0, 0, 64, 6]);
+    let checksum = checksum_v4(&[&frame[14..24], &[0, 0], &source, &destination].concat());
+    frame.extend(checksum.to_be_bytes());
+    frame.extend(source);
+    frame.extend(destination);
+    frame.extend(ports.iter().flat_map(|port| port.to_be_bytes()));
+    frame.extend([0, 0, 0, 1, 0, 0, 0, 1, 0x50, flags, 1, 0, 0, 0, 0, 0]);
+    frame.extend(payload);
+    frame.resize(frame.len().max(60), 0);
+    frame
+}
+
 /// The frame with an 802.1Q tag.
 pub(crate) fn tagged(frame: &[u8], vlan: u16) -> Vec<u8> {
     let mut tagged = frame[..12].to_vec();

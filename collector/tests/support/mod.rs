@@ -11,7 +11,9 @@ use std::{
 
 use collector::{
     config::{Config, Mode, RawConfig},
-    event::{AnomalyEvent, Event, ExpiredEvent, FailureEvent, WindowEvent},
+    event::{
+        AnomalyEvent, Event, ExpiredEvent, FailureEvent, NoticeEvent, ServiceEvent, WindowEvent,
+    },
     kernel::KernelError,
     learner::Learner,
     live::Live,
@@ -160,6 +162,8 @@ pub(crate) struct Told {
     pub(crate) anomalies: Vec<AnomalyEvent>,
     pub(crate) expired: Vec<ExpiredEvent>,
     pub(crate) failures: Vec<FailureEvent>,
+    pub(crate) services: Vec<ServiceEvent>,
+    pub(crate) notices: Vec<NoticeEvent>,
 }
 
 impl Record {
@@ -177,6 +181,9 @@ impl Sink for Record {
             Event::Anomaly(anomaly) => told.anomalies.push(anomaly),
             Event::Expired(expired) => told.expired.push(expired),
             Event::Failure(failure) => told.failures.push(failure),
+            Event::Service(limit) => told.services.push(limit),
+            Event::Notice(notice) => told.notices.push(notice),
+            Event::Act(_) | Event::Difference(_) => {}
         }
         Ok(())
     }

@@ -1,0 +1,121 @@
+//! `[api]`: where people and programs reach the node.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use control::{Limits, Listen, Rate, ServerConfig};
+use serde::{Deserialize, Serialize};
+
+use super::{ConfigError, bound};
+
+/// Where people and programs reach the node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawApi {
+    /// The Unix socket; its folder is made where it is not there.
+    pub socket: PathBuf,
+    /// The group that may read at the socket; root and the node's own user may change too.
+    pub group: Option<String>,
+    /// A TCP address to listen on too, as `127.0.0.1:9187`.
+    pub listen: Option<SocketAddr>,
+    /// The file of tokens for it; without one it is read-only, and a loopback address.
+    pub tokens: Option<PathBuf>,
+    /// Answer `/metrics`, `/livez` and `/readyz` without a token on any address.
+    pub metrics_open: bool,
+    /// Requests a second from one client, in the long run.
+    pub requests_per_second: u32,
+    /// Requests at once from one client, after a rest.
+    pub burst: u32,
+}
+
+impl Default for RawApi {
+    fn default() -> Self {
+        let rate = Rate::default();
+        Self {
+            socket: PathBuf::from("/run/weir/weir.sock"),
+            group: None,
+            listen: None,
+            tokens: None,
+            metrics_open: false,
+            requests_per_second: rate.per_second,
+            burst: rate.burst,
+        }
+    }
+}
+
+impl RawApi {
+    /// Checks every bound; the files are looked at when the server starts.
+    pub(super) fn check(self) -> Result<ServerConfig, ConfigError> {
+        if !self.socket.is_absolute() {
+            let got = self.socket.display();
+            return Err(bound("api.socket", "an absolute path".into(), got));
+        }
+        for (key, value) in
+            [("api.requests_per_second", self.requests_per_second), ("api.burst", self.burst)]
+        {
+            if value == 0 {
+                return Err(bound(key, "at least 1".into(), value));
+            }
+        }
+        if let (Some(listen), None) = (self.listen, &self.tokens)
+            && !listen.ip().to_canonical().is_loopback()
+        {
+            let needed = "a loopback address unless `api.tokens` names a file of tokens";
+            return Err(bound("api.listen", needed.into(), listen));
+        }
+        if self.listen.is_none() && self.tokens.is_some() {
+            return Err(ConfigError::Missing {
+                key: "api.listen",
+                remedy: "`api.tokens` is for a TCP address; set one or leave both out",
+            });
+        }
+        let rate = Rate { per_second: self.requests_per_second, burst: self.burst };
+        Ok(ServerConfig {
+            socket: self.socket,
+            group: self.group,
+            listen: self.listen.map(|address| Listen {
+                address,
+                tokens: self.tokens,
+                metrics_open: self.metrics_open,
+            }),
+            limits: Limits { rate, ..Limits::default() },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(raw: RawApi) -> String {
+        raw.check().expect_err("it holds").to_string()
+    }
+
+    #[test]
+    fn the_default_is_a_socket_of_this_machine_and_no_address() {
+        let config = RawApi::default().check().unwrap();
+        assert_eq!(config.listen, None);
+        assert_eq!(config.socket, PathBuf::from("/run/weir/weir.sock"));
+    }
+
+    #[test]
+    fn an_address_that_others_reach_needs_tokens() {
+        for address in ["0.0.0.0:80", "[::]:80", "192.0.2.1:80", "[::ffff:192.0.2.1]:80"] {
+            let listen = Some(address.parse().unwrap());
+            let raw = RawApi { listen, ..RawApi::default() };
+            assert!(error(raw.clone()).contains("`api.tokens`"), "{address}");
+            let tokens = Some(PathBuf::from("/etc/weir/tokens.toml"));
+            assert!(RawApi { tokens, ..raw }.check().is_ok(), "{address}");
+        }
+        let listen = Some("[::1]:80".parse().unwrap());
+        assert!(RawApi { listen, ..RawApi::default() }.check().is_ok());
+    }
+
+    #[test]
+    fn what_is_out_of_bounds_is_named() {
+        let base = RawApi::default();
+        assert!(error(RawApi { burst: 0, ..base.clone() }).contains("`api.burst`"));
+        assert!(error(RawApi { socket: "weir.sock".into(), ..base.clone() }).contains("absolute"));
+        let tokens = Some(PathBuf::from("/etc/weir/tokens.toml"));
+        assert!(error(RawApi { tokens, ..base }).contains("`api.listen`"));
+    }
+}

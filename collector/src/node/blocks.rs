@@ -1,0 +1,302 @@
+//! Blocks as people list, make and end them.
+
+use std::time::{Duration, Instant};
+
+use control::{
+    Who,
+    wire::{
+        Action as WireAction, Block, BlockQuery, BlockRequest, Origin, Page, Refused,
+        UnblockRequest,
+    },
+};
+use flows_common::{Action, BlockStats};
+use ipnet::IpNet;
+use ledger::{How, Moment, Origin as LedgerOrigin};
+use policy::Refusal;
+
+use super::{
+    Inner, Node,
+    journal::moment,
+    known::KnownBlock,
+    people::{Done, internal},
+    status::{boot_timestamp, seconds_until, timestamp},
+};
+use crate::{
+    act::{BURST_S, BY_HAND, SHARED_SLOT},
+    cli::blocks::{WidthError, check_width},
+    clock::nanos,
+    event::ExpiredEvent,
+    kernel::{self, BlockAction, Blocked, Blocklist, RateLimit, Target},
+};
+
+/// How long a listing serves the pages that follow: with a million entries it takes a second.
+const LISTING_FOR: Duration = Duration::from_secs(2);
+/// The longest block by hand, in seconds: a year.
+const LONGEST_S: u64 = 365 * 86_400;
+/// Blocks by hand that the node keeps the story of; beyond it `weir import` is the way.
+const BY_HAND_LIMIT: usize = 10_000;
+
+impl Node {
+    pub(super) fn guarded(&self) -> Result<&Blocklist, Refused> {
+        self.blocklist.as_ref().ok_or_else(|| {
+            Refused::conflict(
+                "this node started in observe mode and guards nothing; start it with `--mode \
+                 shadow` or `--mode enforce`",
+            )
+        })
+    }
+
+    /// One page of what the kernel holds, in the order of targets.
+    pub(super) fn list_blocks(&self, query: &BlockQuery) -> Result<Page<Block>, Refused> {
+        let Some(blocklist) = &self.blocklist else {
+            return Ok(Page { items: Vec::new(), next: None });
+        };
+        let limit = query.limit.unwrap_or(control::wire::LIMIT_DEFAULT);
+        let now = moment();
+        let inner = self.inner();
+        let mut cache = self.listing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let fresh = cache.as_ref().is_some_and(|(read, _)| read.elapsed() < LISTING_FOR);
+        if !fresh {
+            let mut listed = blocklist.list().map_err(internal)?;
+            listed.sort_unstable_by_key(|one| one.target);
+            *cache = Some((Instant::now(), listed));
+        }
+        let listed = cache.as_ref().map_or(&[][..], |(_, listed)| listed);
+        let after = query.after.map(|prefix| Target::from(prefix.net()));
+        let from = after.map_or(0, |after| listed.partition_point(|one| one.target <= after));
+        let wanted = listed[from..]
+            .iter()
+            .filter(|one| one.entry.expires_ns > now.boot_ns)
+            .filter(|one| query.origin.is_none_or(|origin| inner.origin(one) == origin))
+            .take(limit as usize + 1)
+            .map(|one| inner.describe(blocklist, one, now))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Page::cut(wanted, limit, |block| block.target.to_string()))
+    }
+
+    pub(super) fn make_block(&self, who: &Who, request: &BlockRequest) -> Result<Block, Refused> {
+        let blocklist = self.guarded()?;
+        let net = request.target.net();
+        check_width(net).map_err(|WidthError(text)| Refused::invalid(text))?;
+        let mut inner = self.inner();
+        let config = inner.policy.config().clone();
+        let length_s = request.for_s.unwrap_or(config.ttl.as_secs());
+        if length_s > LONGEST_S {
+            return Err(Refused::invalid(format!(
+                "`for_s` must be at most {LONGEST_S} (a year), got {length_s}"
+            )));
+        }
+        if !request.force {
+            inner.check_protected(net)?;
+        }
+        let by_hand = inner.known.values().filter(|one| one.origin == LedgerOrigin::Person);
+        if by_hand.count() >= BY_HAND_LIMIT {
+            return Err(Refused::conflict(format!(
+                "{BY_HAND_LIMIT} blocks by hand stand already; `weir import` takes lists"
+            )));
+        }
+        let target = Target::from(net);
+        let now = moment();
+        let expires_ns = now.boot_ns.saturating_add(nanos(Duration::from_secs(length_s)));
+        let action = match request.action {
+            WireAction::Drop => BlockAction::Drop,
+            WireAction::Shadow => BlockAction::Shadow,
+            WireAction::RateLimit => {
+                let packets_per_second = request.pps.unwrap_or(config.rate_limit_pps);
+                let burst_packets = packets_per_second.saturating_mul(BURST_S);
+                BlockAction::Limit(RateLimit { packets_per_second, burst_packets })
+            }
+        };
+        let block = kernel::Block { action, expires_ns, reason: BY_HAND };
+        let entry = blocklist.insert(target, &block, now.boot_ns).map_err(internal)?;
+        inner.act.expect(target, expires_ns);
+        if let Target::Address(address) = target {
+            inner.policy.remember(address, 0, expires_ns);
+        }
+        let known = KnownBlock {
+            id: self.journal.next_block(),
+            origin: LedgerOrigin::Person,
+            who: Some(who.to_string()),
+            reason: request.reason.clone(),
+            decision: None,
+            p_value: None,
+            offence: None,
+            early: false,
+            made: now,
+            expires: Moment { wall_ns: now.wall_ns_at(expires_ns), boot_ns: expires_ns },
+        };
+        let mut records = vec![self.journal.block(target, request.action.text(), &known)];
+        if let Some(before) = inner.known.insert(target, known) {
+            let met = ExpiredEvent { at_ns: now.boot_ns, ..ExpiredEvent::nothing(target) };
+            records.push(self.journal.ending(before.id, target, How::Replaced, &met));
+        }
+        let described = inner.describe(blocklist, &Blocked { target, entry }, now)?;
+        self.forget_listing();
+        let done = Done { what: "block", arguments: serde_json::to_value(request), records };
+        self.record(inner, who, done)?;
+        Ok(described)
+    }
+
+    pub(super) fn end_block(&self, who: &Who, request: &UnblockRequest) -> Result<Block, Refused> {
+        let blocklist = self.guarded()?;
+        let target = Target::from(request.target.net());
+        let now = moment();
+        let mut inner = self.inner();
+        let not_blocked = || {
+            Refused::not_found(format!("`{target}` is not blocked; `weir blocks` lists what is"))
+        };
+        let entry = blocklist.get(&target).map_err(internal)?.ok_or_else(not_blocked)?;
+        let described = inner.describe(blocklist, &Blocked { target, entry }, now)?;
+        let met = met(blocklist, target, entry.slot, now.boot_ns)?;
+        if !blocklist.remove(&target).map_err(internal)? {
+            return Err(not_blocked());
+        }
+        if let Target::Address(address) = target {
+            inner.policy.pardon(address, now.boot_ns);
+        }
+        let mut records = Vec::new();
+        if let Some(known) = inner.known.remove(&target) {
+            records.push(self.journal.ending(known.id, target, How::Unblocked, &met));
+        }
+        self.forget_listing();
+        let done = Done { what: "unblock", arguments: serde_json::to_value(request), records };
+        self.record(inner, who, done)?;
+        Ok(described)
+    }
+
+    fn forget_listing(&self) {
+        *self.listing.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+    }
+}
+
+/// What an entry met so far.
+fn met(
+    blocklist: &Blocklist,
+    target: Target,
+    slot: u32,
+    at_ns: u64,
+) -> Result<ExpiredEvent, Refused> {
+    let stats = own_stats(blocklist, slot)?;
+    Ok(ExpiredEvent {
+        at_ns,
+        peer: target,
+        dropped_packets: stats.dropped_packets,
+        dropped_bytes: stats.dropped_bytes,
+        passed_packets: stats.passed_packets,
+        would_drop_packets: stats.shadow_packets,
+        would_drop_bytes: stats.shadow_bytes,
+        first_drop_ns: stats.first_ns,
+    })
+}
+
+/// What an entry with a slot of its own met; one without met nothing that could be told apart.
+fn own_stats(blocklist: &Blocklist, slot: u32) -> Result<BlockStats, Refused> {
+    match slot {
+        SHARED_SLOT => Ok(BlockStats::default()),
+        slot => blocklist.stats(slot).map_err(internal),
+    }
+}
+
+impl Inner {
+    fn origin(&self, blocked: &Blocked) -> Origin {
+        match self.known.get(&blocked.target).map(|known| known.origin) {
+            Some(LedgerOrigin::Model) => Origin::Model,
+            Some(LedgerOrigin::Person) => Origin::Person,
+            Some(LedgerOrigin::Import) => Origin::Import,
+            Some(LedgerOrigin::Found) => Origin::Found,
+            None if blocked.entry.reason == BY_HAND => Origin::Person,
+            None => Origin::Found,
+        }
+    }
+
+    fn describe(
+        &self,
+        blocklist: &Blocklist,
+        blocked: &Blocked,
+        now: Moment,
+    ) -> Result<Block, Refused> {
+        let entry = &blocked.entry;
+        let stats = own_stats(blocklist, entry.slot)?;
+        let action = match Action::from_code(entry.action) {
+            Some(Action::Drop) => WireAction::Drop,
+            Some(Action::RateLimit) => WireAction::RateLimit,
+            Some(Action::Shadow) | None => WireAction::Shadow,
+        };
+        let known = self.known.get(&blocked.target);
+        let alert = known
+            .and_then(|known| known.decision)
+            .and_then(|id| self.alerts.iter().rev().find(|alert| alert.id == id));
+        let why = alert.map(|alert| {
+            alert.reasons.iter().map(|one| one.feature.as_str()).collect::<Vec<_>>().join(", ")
+        });
+        Ok(Block {
+            target: net_of(blocked.target).into(),
+            action,
+            pps: (action == WireAction::RateLimit)
+                .then(|| 1_000_000_000_u64.checked_div(entry.packet_cost_ns))
+                .flatten(),
+            made: Some(match known {
+                Some(known) => timestamp(known.made.wall_ns),
+                None => boot_timestamp(now, entry.created_ns),
+            }),
+            expires: boot_timestamp(now, entry.expires_ns),
+            left_s: seconds_until(now.boot_ns, entry.expires_ns),
+            origin: self.origin(blocked),
+            who: known.and_then(|known| known.who.clone()),
+            reason: known.and_then(|known| known.reason.clone()).or(why),
+            decision: known.and_then(|known| known.decision),
+            p_value: known.and_then(|known| known.p_value),
+            offence: known.and_then(|known| known.offence),
+            dropped_packets: stats.dropped_packets,
+            dropped_bytes: stats.dropped_bytes,
+            passed_packets: stats.passed_packets,
+            would_drop_packets: stats.shadow_packets,
+        })
+    }
+
+    /// Refuses a target that is, or holds, what must stay reachable.
+    fn check_protected(&self, net: IpNet) -> Result<(), Refused> {
+        let refused =
+            |what: String| Refused::conflict(format!("{what}; force it to block it all the same"));
+        let protected = self.policy.protected();
+        if net.prefix_len() == net.max_prefix_len() {
+            if let Some(refusal) = protected.refusal(net.addr()) {
+                return Err(refused(format!("`{}` is {}", net.addr(), said(refusal))));
+            }
+        }
+        let inside = protected
+            .own
+            .iter()
+            .chain(&protected.gateways)
+            .chain(&protected.resolvers)
+            .chain(&protected.administrators)
+            .find(|address| net.contains(*address));
+        if let Some(address) = inside {
+            let why = protected.refusal(*address).map_or("protected", said);
+            return Err(refused(format!("`{net}` holds {address}, which is {why}")));
+        }
+        let allowed = self.policy.config().allow.iter().chain(&protected.allowed);
+        for prefix in allowed {
+            if prefix.contains(&net) || net.contains(prefix) {
+                return Err(refused(format!("`{prefix}` is on the allowlist, which wins")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A refusal behind "is".
+const fn said(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::Administrator => "somebody who administers this host now",
+        other => other.text(),
+    }
+}
+
+/// A target as a prefix.
+pub(super) fn net_of(target: Target) -> IpNet {
+    match target {
+        Target::Address(address) => address.into(),
+        Target::Prefix(net) => net,
+    }
+}

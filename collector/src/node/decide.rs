@@ -1,0 +1,271 @@
+//! What the node does with a window: the policy decides, the kernel is written, all is recorded.
+
+use std::net::IpAddr;
+
+use control::wire::{self, DriftState};
+use ledger::{How, Moment, Origin, Record};
+use policy::{Decision, Evidence, Notice, Outcome, ServiceLimit, Verdicts, statistics::Drift};
+
+use super::{
+    AssessedWindow, Inner, Node, alerts,
+    journal::{DECISIONS_RECORDED, moment},
+    known::KnownBlock,
+};
+use crate::{
+    cli::one_line,
+    clock::boot_ns,
+    event::{
+        AnomalyEvent, Deed, DriftEvent, Event, ExpiredEvent, FailureEvent, NoticeEvent,
+        ServiceEvent, WindowEvent,
+    },
+    kernel::Target,
+};
+
+/// Remotes told to the kernel as proven in one window at most; the rest are told in later ones.
+const PROVEN_AT_ONCE: usize = 1_024;
+/// After how long a remote that is still proven is told again, in ns.
+const PROVEN_AGAIN_NS: u64 = 300_000_000_000;
+/// Remotes that are remembered as told; beyond it all are told anew.
+const PROVEN_LIMIT: usize = 65_536;
+
+impl Node {
+    /// Decides on a window, does what was decided, and returns what happened, in order.
+    pub fn decide(&self, window: AssessedWindow) -> Vec<Event> {
+        let AssessedWindow { mut summary, mut assessed, facts } = window;
+        let mut inner = self.inner();
+        let mut told = Told { events: std::mem::take(&mut inner.outbox), records: Vec::new() };
+        // First, so that a peer blocked anew is not taken for one whose lease goes on.
+        self.sweep(&mut inner, &mut told);
+        let evidence = std::mem::take(&mut assessed.evidence);
+        inner.tell_proven(&evidence, &mut told);
+        let Verdicts { peers, services, notices } = inner.policy.decide(evidence, &facts);
+        if assessed.drift_changed {
+            let drift = assessed.drift.clone();
+            let event = DriftEvent { window: summary.number, at_ns: facts.end_ns, drift };
+            told.events.push(Event::Drift(event));
+        }
+        inner.note_drift(std::mem::take(&mut assessed.drift), facts.end_ns);
+        for notice in notices {
+            self.take_notice(&mut inner, notice, facts.end_ns, &mut told);
+        }
+        for limit in services {
+            let event = inner.limit(&limit, summary.number, &mut told);
+            told.events.push(Event::Service(event));
+        }
+        for (rank, decision) in peers.iter().enumerate() {
+            let reasons = assessed.reasons.remove(&decision.evidence.address).unwrap_or_default();
+            let id = self.journal.next_decision();
+            let (deed, block) = self.carry_out(&mut inner, decision, id, &mut told);
+            let event = AnomalyEvent::of(summary.number, boot_ns(), decision, deed, reasons);
+            if rank < DECISIONS_RECORDED || block.is_some() {
+                told.records.push(self.journal.decision(id, &event));
+            } else {
+                inner.unrecorded += 1;
+            }
+            told.records.extend(block);
+            inner.remember_alert(alerts::of_event(id, &event));
+            told.events.push(Event::Anomaly(event));
+        }
+        summary.decided_after_us = boot_ns().saturating_sub(summary.end_ns) / 1_000;
+        inner.note_window(&summary, facts.lossy);
+        let mode = inner.policy.mode().name();
+        told.records.push(self.journal.window(&summary, facts.lossy, facts.drifting, mode));
+        told.events.push(Event::Window(summary));
+        // Under the lock: the ledger has the order of what happened.
+        self.journal.put(told.records);
+        drop(inner);
+        told.events
+    }
+
+    fn sweep(&self, inner: &mut Inner, told: &mut Told) {
+        match inner.act.sweep(boot_ns()) {
+            Ok(ended) => {
+                for event in ended {
+                    self.note_ended(inner, &event, told);
+                    told.events.push(Event::Expired(event));
+                }
+            }
+            Err(error) => told.failed("sweep", &error),
+        }
+    }
+
+    fn note_ended(&self, inner: &mut Inner, event: &ExpiredEvent, told: &mut Told) {
+        let Some(known) = inner.known.remove(&event.peer) else { return };
+        let how = if known.early { How::ReleasedEarly } else { How::Expired };
+        told.records.push(self.journal.ending(known.id, event.peer, how, event));
+    }
+
+    /// Carries one decision out; with it comes the record of the block, if one was made.
+    fn carry_out(
+        &self,
+        inner: &mut Inner,
+        decision: &Decision,
+        id: u64,
+        told: &mut Told,
+    ) -> (Deed, Option<Record>) {
+        let Outcome::Block { expires_ns, offence, early, .. } = decision.outcome else {
+            return (Deed::Refused, None);
+        };
+        let address = decision.evidence.address;
+        let block = self.journal.next_block();
+        let deed = match inner.act.act(decision, entry_number(block), boot_ns()) {
+            Ok(deed) => deed,
+            Err(error) => {
+                inner.policy.forget_block(address);
+                inner.failed += 1;
+                told.failed("block", &error);
+                return (Deed::Failed, None);
+            }
+        };
+        if !deed.made_entry() {
+            return (deed, None);
+        }
+        let made = moment();
+        let known = KnownBlock {
+            id: block,
+            origin: Origin::Model,
+            who: None,
+            reason: None,
+            decision: Some(id),
+            p_value: Some(decision.evidence.p_value),
+            offence: Some(offence),
+            early,
+            made,
+            expires: Moment { wall_ns: made.wall_ns_at(expires_ns), boot_ns: expires_ns },
+        };
+        let target = Target::address(address);
+        let record = self.journal.block(target, action_name(deed), &known);
+        inner.known.insert(target, known);
+        (deed, Some(record))
+    }
+
+    fn take_notice(&self, inner: &mut Inner, notice: Notice, at_ns: u64, told: &mut Told) {
+        let demoted: &[IpAddr] = match &notice {
+            Notice::BreakerOpened { demoted, .. } | Notice::FellBack { demoted, .. } => demoted,
+            Notice::BreakerClosed => &[],
+        };
+        self.demote(inner, demoted, told);
+        tracing::warn!(?notice, "the policy changed");
+        told.events.push(Event::Notice(NoticeEvent { at_ns, notice }));
+    }
+
+    /// Turns the entries of these peers to shadow, and records that their blocks ended by it.
+    pub(super) fn demote(&self, inner: &mut Inner, peers: &[IpAddr], told: &mut Told) {
+        let now_ns = boot_ns();
+        for &peer in peers {
+            match inner.act.demote(peer, now_ns) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(error) => {
+                    told.failed("demote", &error);
+                    continue;
+                }
+            }
+            let target = Target::address(peer);
+            let Some(mut known) = inner.known.remove(&target) else { continue };
+            let met = ExpiredEvent { at_ns: now_ns, ..ExpiredEvent::nothing(target) };
+            told.records.push(self.journal.ending(known.id, target, How::FellBack, &met));
+            known.id = self.journal.next_block();
+            known.made = moment();
+            told.records.push(self.journal.block(target, "shadow", &known));
+            inner.known.insert(target, known);
+        }
+    }
+}
+
+impl Inner {
+    /// Exempts remotes that completed handshakes from limits of services, before a flood comes.
+    fn tell_proven(&mut self, evidence: &[Evidence], told: &mut Told) {
+        let now_ns = boot_ns();
+        if self.proven.len() > PROVEN_LIMIT {
+            self.proven.clear();
+        }
+        let is_due = |at_ns: &u64| now_ns.saturating_sub(*at_ns) > PROVEN_AGAIN_NS;
+        let due: Vec<IpAddr> = evidence
+            .iter()
+            .filter(|peer| peer.verified)
+            .map(|peer| peer.address)
+            .filter(|peer| self.proven.get(peer).is_none_or(is_due))
+            .take(PROVEN_AT_ONCE)
+            .collect();
+        if due.is_empty() {
+            return;
+        }
+        match self.act.know(&due, now_ns) {
+            Ok(()) => self.proven.extend(due.into_iter().map(|peer| (peer, now_ns))),
+            Err(error) => told.failed("know", &error),
+        }
+    }
+
+    fn limit(&mut self, limit: &ServiceLimit, window: u64, told: &mut Told) -> ServiceEvent {
+        let deed = self.act.limit(limit, boot_ns()).unwrap_or_else(|error| {
+            told.failed("limit a service", &error);
+            Deed::Failed
+        });
+        ServiceEvent::of(window, boot_ns(), limit, deed)
+    }
+
+    fn note_drift(&mut self, drift: Drift, now_ns: u64) {
+        let state = if drift.suspended { DriftState::Drifting } else { DriftState::Steady };
+        let since = match &self.drift {
+            Some(before) if before.state == state => before.since.clone(),
+            _ => Some(super::status::timestamp(moment().wall_ns_at(now_ns))),
+        };
+        let moved = drift.features.into_iter().map(|one| wire::MovedFeature {
+            subject: one.subject.name().to_owned(),
+            feature: one.feature,
+            psi: one.index,
+        });
+        self.drift = Some(wire::Drift { state, since, moved: moved.collect() });
+    }
+
+    fn note_window(&mut self, window: &WindowEvent, lossy: bool) {
+        for &(cause, packets) in &window.losses {
+            let sum = self.losses.entry(cause).or_default();
+            *sum = sum.saturating_add(packets);
+        }
+        self.late = self.late.saturating_add(window.late);
+        let span_ns = window.end_ns.saturating_sub(window.start_ns).max(1);
+        let packets = window.packets.iter().fold(0, |sum: u64, one| sum.saturating_add(*one));
+        self.window = Some(control::wire::WindowInfo {
+            number: window.number,
+            ended: super::status::timestamp(moment().wall_ns_at(window.end_ns)),
+            length_ms: span_ns / 1_000_000,
+            decided_after_ms: window.decided_after_us as f64 / 1e3,
+            flows: window.flows as u64,
+            peers: window.peers as u64,
+            packets_per_second: packets as f64 * 1e9 / span_ns as f64,
+            lossy,
+        });
+    }
+}
+
+/// What happened, on its way out.
+#[derive(Default)]
+pub(super) struct Told {
+    pub(super) events: Vec<Event>,
+    pub(super) records: Vec<Record>,
+}
+
+impl Told {
+    fn failed(&mut self, what: &'static str, error: &anyhow::Error) {
+        self.events.push(Event::Failure(FailureEvent { what, error: one_line(error) }));
+    }
+}
+
+/// What a kernel entry carries of a block's number: its lower half, and never the one that stands
+/// for a block by hand.
+pub(super) const fn entry_number(block: u64) -> u32 {
+    let lower = block % (u32::MAX as u64);
+    #[expect(clippy::cast_possible_truncation, reason = "below u32::MAX")]
+    let number = lower as u32;
+    number
+}
+
+const fn action_name(deed: Deed) -> &'static str {
+    match deed {
+        Deed::Blocked => "drop",
+        Deed::RateLimited => "rate-limit",
+        _ => "shadow",
+    }
+}

@@ -1,0 +1,407 @@
+//! Journal: what the node does, as records of the ledger.
+//!
+//! Decisions never wait for a disk: batches are put into the ledger's queue, and what finds no
+//! room is counted there. Acts of people do wait, until their record is durable.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::Context as _;
+use ledger::{
+    Act, Actor, Block, Decision as DecisionRecord, Difference, Ending, Health, How, Ids, Ledger,
+    Moment, News, Options, Outcome, PreviousEnd, Reader, Record, Run, Stop, Window, Writer,
+    WriterHandle, WriterOptions,
+};
+
+use super::known::KnownBlock;
+use crate::{
+    clock::boot_ns,
+    config::RawLedger,
+    event::{ActEvent, AnomalyEvent, Deed, DifferenceEvent, ExpiredEvent, WindowEvent},
+    kernel::Target,
+};
+
+/// Decisions of one window that are recorded at most, those of the smallest p-values: a flood is
+/// no reason to fill a disk. The rest are counted.
+pub(super) const DECISIONS_RECORDED: usize = 256;
+/// How long an act of a person waits for its record to be durable.
+const DURABLE_WITHIN: Duration = Duration::from_secs(5);
+
+/// Where records go, and what numbers they have.
+#[derive(Debug)]
+pub struct Journal {
+    numbers: Mutex<Numbers>,
+    run: u64,
+    model: String,
+    handle: Option<WriterHandle>,
+    /// Taken when it is stopped.
+    writer: Mutex<Option<Writer>>,
+    path: Option<PathBuf>,
+}
+
+/// Numbers of decisions and blocks: the ledger's, or counted from 1 where there is none.
+#[derive(Debug)]
+enum Numbers {
+    Ledger(Ids),
+    Counted { decision: u64, block: u64 },
+}
+
+/// What an earlier run left in the ledger, read before this one writes.
+#[derive(Debug, Default)]
+pub struct Before {
+    /// Blocks that stand by the ledger.
+    pub standing: Vec<Block>,
+    /// Addresses that were blocked before.
+    pub offenders: Vec<(std::net::IpAddr, ledger::Offences)>,
+    /// How the run before this one ended.
+    pub ended: Option<PreviousEnd>,
+}
+
+/// What a run is recorded with.
+#[derive(Clone, Debug)]
+pub struct RunFacts {
+    /// A digest of the configuration.
+    pub config: String,
+    /// The model's hash.
+    pub model: String,
+    /// The mode it starts in.
+    pub mode: &'static str,
+}
+
+impl Journal {
+    /// Records nothing, and only counts.
+    #[must_use]
+    pub fn none(model: &str) -> Self {
+        Self {
+            numbers: Mutex::new(Numbers::Counted { decision: 0, block: 0 }),
+            run: 0,
+            model: model.to_owned(),
+            handle: None,
+            writer: Mutex::new(None),
+            path: None,
+        }
+    }
+
+    /// Opens the ledger, reads what an earlier run left, and begins a run; kernel entries carry
+    /// numbers up to `taken`.
+    ///
+    /// # Errors
+    /// It is held by another weir, foreign, of a newer version, or cannot be written.
+    pub fn open(
+        config: &RawLedger,
+        facts: &RunFacts,
+        taken: u32,
+    ) -> anyhow::Result<(Self, Before)> {
+        if !config.enabled {
+            return Ok((Self::none(&facts.model), Before::default()));
+        }
+        if let Some(folder) = config.path.parent() {
+            std::fs::create_dir_all(folder).with_context(|| {
+                format!(
+                    "cannot make `{}` for the ledger; name another in `ledger.path`",
+                    folder.display()
+                )
+            })?;
+        }
+        let options =
+            Options { max_age: config.max_age, max_bytes: config.max_bytes, ..Options::default() };
+        let mut ledger = Ledger::open(&config.path, &options)?;
+        let now = moment();
+        let boot_id = boot_id();
+        let reader = ledger.reader();
+        let since_ns = now.wall_ns.saturating_sub(OFFENCES_FOR_NS);
+        let before = Before {
+            standing: reader.standing(now.wall_ns)?,
+            offenders: reader.offenders(since_ns, OFFENDERS_LIMIT)?,
+            ended: reader.last_run()?.map(|last| last.ended(&boot_id)),
+        };
+        let mut ids = ledger.ids()?;
+        ids.skip_blocks_to(u64::from(taken));
+        let run = ids.run();
+        ledger.append(&[Record::Run(Run {
+            id: run,
+            start: now,
+            boot_id: boot_id.into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            config: facts.config.clone().into(),
+            model: facts.model.clone().into(),
+            mode: facts.mode.into(),
+            previous: before.ended.unwrap_or(PreviousEnd::None),
+        })])?;
+        let writer = Writer::start(ledger, WriterOptions::default(), tell)?;
+        let journal = Self {
+            numbers: Mutex::new(Numbers::Ledger(ids)),
+            run,
+            model: facts.model.clone(),
+            handle: Some(writer.handle()),
+            writer: Mutex::new(Some(writer)),
+            path: Some(config.path.clone()),
+        };
+        Ok((journal, before))
+    }
+
+    /// The file, where there is one.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// How the writer is; `None` where nothing is recorded.
+    pub fn health(&self) -> Option<Health> {
+        self.handle.as_ref().map(WriterHandle::health)
+    }
+
+    /// A connection of one's own to read the ledger with.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn reader(&self) -> Result<Option<Reader>, ledger::LedgerError> {
+        self.path.as_deref().map(Ledger::read).transpose()
+    }
+
+    /// A number for a decision.
+    pub(super) fn next_decision(&self) -> u64 {
+        match &mut *self.numbers() {
+            Numbers::Ledger(ids) => ids.next_decision(),
+            Numbers::Counted { decision, .. } => {
+                *decision += 1;
+                *decision
+            }
+        }
+    }
+
+    /// A number for a block.
+    pub(super) fn next_block(&self) -> u64 {
+        match &mut *self.numbers() {
+            Numbers::Ledger(ids) => ids.next_block(),
+            Numbers::Counted { block, .. } => {
+                *block += 1;
+                *block
+            }
+        }
+    }
+
+    /// Puts records into the queue; what finds no room is counted in [`Journal::health`].
+    pub(super) fn put(&self, records: Vec<Record>) {
+        if let Some(handle) = &self.handle
+            && !records.is_empty()
+            && let Err(error) = handle.put(records)
+        {
+            tracing::warn!(%error, "records are lost to the ledger");
+        }
+    }
+
+    /// Puts the record of a person's act, with what it led to, and waits until it is durable.
+    ///
+    /// # Errors
+    /// It is not within five seconds; what was done is done all the same.
+    pub(super) fn put_durably(&self, records: Vec<Record>) -> anyhow::Result<()> {
+        let Some(handle) = &self.handle else { return Ok(()) };
+        let ticket = handle.put(records)?;
+        handle.wait(ticket, DURABLE_WITHIN)?;
+        Ok(())
+    }
+
+    /// Asks for what is too old, or too much, to be removed.
+    pub(super) fn retain(&self) {
+        if let Some(handle) = &self.handle {
+            handle.retain(moment().wall_ns);
+        }
+    }
+
+    /// Records the end of the run and waits until all is written.
+    pub(super) fn stop(&self, why: &str) {
+        let taken = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(writer) = taken else { return };
+        let stop = Stop { run: self.run, at: moment(), why: why.to_owned().into() };
+        if let Err(error) = writer.handle().put(vec![stop.into()]) {
+            tracing::warn!(%error, "the end of this run is not in the ledger");
+        }
+        let (_, health) = writer.stop();
+        if health.abandoned + health.dropped > 0 {
+            tracing::error!(
+                dropped = health.dropped,
+                abandoned = health.abandoned,
+                "records are not in the ledger"
+            );
+        }
+    }
+
+    pub(super) fn window(
+        &self,
+        event: &WindowEvent,
+        lossy: bool,
+        drifting: bool,
+        mode: &'static str,
+    ) -> Record {
+        let now = moment();
+        let at = |boot_ns| Moment { wall_ns: now.wall_ns_at(boot_ns), boot_ns };
+        let sum = |counts: &[u64]| counts.iter().fold(0, |sum: u64, one| sum.saturating_add(*one));
+        Window {
+            run: self.run,
+            number: event.number,
+            start: at(event.start_ns),
+            end: at(event.end_ns),
+            flows: event.flows as u64,
+            peers: event.peers as u64,
+            packets: sum(&event.packets),
+            losses: event.losses.iter().fold(0, |sum, (_, lost)| sum.saturating_add(*lost)),
+            lossy,
+            drifting,
+            mode: mode.into(),
+        }
+        .into()
+    }
+
+    pub(super) fn decision(&self, id: u64, event: &AnomalyEvent) -> Record {
+        let outcome = match event.deed {
+            Deed::WouldBlock => Outcome::Would,
+            Deed::Shadowed | Deed::RateLimited | Deed::Blocked => Outcome::Made,
+            Deed::Refused => Outcome::Refused,
+            Deed::Failed => Outcome::Failed,
+        };
+        let action = match event.deed {
+            Deed::Shadowed | Deed::WouldBlock => Some("shadow"),
+            Deed::RateLimited => Some("rate-limit"),
+            Deed::Blocked => Some("drop"),
+            Deed::Refused | Deed::Failed => None,
+        };
+        DecisionRecord {
+            id,
+            run: self.run,
+            window: event.window,
+            at_ns: moment().wall_ns_at(event.at_ns),
+            address: event.peer,
+            p_value: event.p_value,
+            p_conditional: Some(event.conditional_p_value),
+            peer_score: event.peer_score,
+            flow_score: event.flow_score,
+            novelty: event.novelty,
+            excess: event.excess,
+            packets: event.packets,
+            bytes: event.bytes,
+            verified: event.verified,
+            outcome,
+            action: action.map(Into::into),
+            refusal: event.refusal.map(|refusal| code(&refusal).into()),
+            offence: event.offence,
+            ttl: event.refusal.is_none().then(|| Duration::from_secs(event.ttl_s)),
+            model: self.model.clone().into(),
+            reasons: serde_json::to_string(&event.reasons).unwrap_or_default().into(),
+        }
+        .into()
+    }
+
+    pub(super) fn block(&self, target: Target, action: &'static str, known: &KnownBlock) -> Record {
+        Block {
+            id: known.id,
+            run: self.run,
+            target: ledger_target(target),
+            action: action.into(),
+            made: known.made,
+            expires: known.expires,
+            origin: known.origin,
+            decision: known.decision,
+            who: known.who.clone().map(Into::into),
+            reason: known.reason.clone().map(Into::into),
+        }
+        .into()
+    }
+
+    pub(super) fn ending(
+        &self,
+        block: u64,
+        target: Target,
+        how: How,
+        met: &ExpiredEvent,
+    ) -> Record {
+        Ending {
+            block,
+            run: self.run,
+            at_ns: moment().wall_ns_at(met.at_ns),
+            target: ledger_target(target),
+            how,
+            dropped_packets: met.dropped_packets.saturating_add(met.would_drop_packets),
+            dropped_bytes: met.dropped_bytes.saturating_add(met.would_drop_bytes),
+            passed_packets: met.passed_packets,
+            passed_bytes: 0,
+        }
+        .into()
+    }
+
+    pub(super) fn act(&self, event: &ActEvent, who: Actor) -> Record {
+        Act {
+            run: self.run,
+            at_ns: moment().wall_ns_at(event.at_ns),
+            who,
+            what: event.what.into(),
+            arguments: event.arguments.to_string().into(),
+            outcome: event.outcome.clone().into(),
+        }
+        .into()
+    }
+
+    pub(super) fn difference(&self, event: &DifferenceEvent) -> Record {
+        Difference {
+            run: self.run,
+            at_ns: moment().wall_ns_at(event.at_ns),
+            kind: event.kind.into(),
+            target: event.target.map(ledger_target),
+            detail: event.detail.clone().into(),
+            done: event.done.into(),
+        }
+        .into()
+    }
+
+    fn numbers(&self) -> MutexGuard<'_, Numbers> {
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How long an offence counts, in ns: as long as the policy remembers one.
+const OFFENCES_FOR_NS: i64 = 7 * 86_400_000_000_000;
+/// Offenders taken over from an earlier run at most.
+const OFFENDERS_LIMIT: usize = 10_000;
+
+/// Now, on both clocks.
+pub(super) fn moment() -> Moment {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let wall_ns = i64::try_from(since.as_nanos()).unwrap_or(i64::MAX);
+    Moment { wall_ns, boot_ns: boot_ns() }
+}
+
+/// A target as the ledger knows it.
+pub(super) fn ledger_target(target: Target) -> ledger::Target {
+    match target {
+        Target::Address(address) => address.into(),
+        // A prefix of the kernel's is never longer than its address.
+        Target::Prefix(net) => ledger::Target::prefix(net.addr(), net.prefix_len())
+            .unwrap_or_else(|_| net.addr().into()),
+    }
+}
+
+/// The word that a refusal has in JSON.
+pub(super) fn code(refusal: &policy::Refusal) -> String {
+    serde_json::to_value(refusal)
+        .ok()
+        .and_then(|value| value.as_str().map(ToOwned::to_owned))
+        .unwrap_or_default()
+}
+
+fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .map(|id| id.trim().to_owned())
+        .unwrap_or_default()
+}
+
+fn tell(news: News<'_>) {
+    match news {
+        News::Failing(error) => tracing::error!(%error, "the ledger cannot be written"),
+        News::Recovered { failures } => tracing::info!(failures, "the ledger is written again"),
+        News::Rejected(why) => tracing::error!(why, "a record was refused by the ledger"),
+        News::RetentionFailing(error) => tracing::warn!(%error, "old records are not removed"),
+        _ => {}
+    }
+}

@@ -1,0 +1,378 @@
+//! What people may ask of a node and do to it: [`control::Node`].
+
+use control::{
+    Who,
+    wire::{
+        Alert, AlertQuery, AllowQuery, AllowRequest, AllowSource, Allowed, Block, BlockQuery,
+        BlockRequest, DisallowRequest, Mode, ModeRequest, ModeState, Page, Prefix, Refused,
+        Reloaded, Status, UnblockRequest,
+    },
+};
+use ipnet::IpNet;
+use ledger::{Actor, Record};
+use std::{collections::BTreeMap, io::Write as _, net::IpAddr, sync::MutexGuard, time::Duration};
+
+use super::{Inner, Node, decide::Told, journal::moment, known::PersonAllowed, status::timestamp};
+use crate::{
+    allowlist,
+    clock::{boot_ns, nanos},
+    config::Config,
+    event::{ActEvent, Event},
+    kernel::Target,
+};
+
+/// The longest that a mode may wait to be confirmed, in seconds: a day.
+const CONFIRM_MAX_S: u64 = 86_400;
+
+/// Something that a person did, to be recorded.
+pub(super) struct Done {
+    pub(super) what: &'static str,
+    pub(super) arguments: serde_json::Result<serde_json::Value>,
+    /// What it led to.
+    pub(super) records: Vec<Record>,
+}
+
+pub(super) fn internal(error: impl std::fmt::Display) -> Refused {
+    Refused::internal(error.to_string())
+}
+
+impl Node {
+    /// Records an act: as an event with the next window, and durably in the ledger.
+    pub(super) fn record(
+        &self,
+        mut inner: MutexGuard<'_, Inner>,
+        who: &Who,
+        done: Done,
+    ) -> Result<(), Refused> {
+        let event = ActEvent {
+            at_ns: boot_ns(),
+            who: who.to_string(),
+            what: done.what,
+            arguments: done.arguments.unwrap_or_default(),
+            outcome: "done".to_owned(),
+        };
+        tracing::info!(who = event.who, what = event.what, arguments = %event.arguments, "done");
+        // The block before its act, so that one who finds the act finds what it did.
+        let mut records = done.records;
+        records.push(self.journal.act(&event, actor(who)));
+        inner.outbox.push(Event::Act(event));
+        // The disk may take its time; windows must not wait for it.
+        drop(inner);
+        self.journal.put_durably(records).map_err(|error| {
+            Refused::internal(format!("it is done, but its record is not durable: {error:#}"))
+        })
+    }
+
+    fn write_allowed(&self, inner: &Inner) -> Result<(), Refused> {
+        let Some(path) = self.allowed_file() else { return Ok(()) };
+        let write = || -> anyhow::Result<()> {
+            let folder = path.parent().unwrap_or_else(|| std::path::Path::new("."));
+            let mut file = tempfile::NamedTempFile::new_in(folder)?;
+            file.write_all(serde_json::to_string_pretty(&inner.allow.people)?.as_bytes())?;
+            file.as_file().sync_all()?;
+            file.persist(&path)?;
+            Ok(())
+        };
+        write().map_err(|error| {
+            Refused::internal(format!("cannot write `{}`: {error:#}", path.display()))
+        })
+    }
+
+    /// Takes back what a person allowed, here and in the kernel.
+    pub(super) fn take_back(&self, inner: &mut Inner, prefix: IpNet) -> Result<(), Refused> {
+        inner.allow.people.remove(&prefix);
+        // What is allowed for another reason too stays in the kernel.
+        if !inner.is_allowed(prefix)
+            && let Some(blocklist) = &self.blocklist
+        {
+            blocklist.disallow(prefix).map_err(internal)?;
+        }
+        inner.protect();
+        self.write_allowed(inner)
+    }
+}
+
+fn actor(who: &Who) -> Actor {
+    match who {
+        Who::Local { uid, pid, user, .. } => Actor {
+            uid: Some(*uid),
+            pid: pid.and_then(|pid| u32::try_from(pid).ok()),
+            name: user.clone().unwrap_or_else(|| format!("uid {uid}")).into(),
+        },
+        Who::Token { name, .. } => Actor { uid: None, pid: None, name: name.clone().into() },
+    }
+}
+
+impl Inner {
+    /// Whether anything speaks for this prefix.
+    pub(super) fn is_allowed(&self, prefix: IpNet) -> bool {
+        self.sources(&self.allow.people).any(|(other, ..)| other == prefix)
+    }
+
+    /// Everything that is allowed, by where it comes from, in no order.
+    fn sources<'a>(
+        &'a self,
+        people: &'a BTreeMap<IpNet, PersonAllowed>,
+    ) -> impl Iterator<Item = (IpNet, AllowSource, Option<&'a PersonAllowed>)> {
+        let around = &self.allow.surroundings;
+        let address = |source: AllowSource| move |one: &IpAddr| (IpNet::from(*one), source, None);
+        let prefix = |source: AllowSource| move |one: &IpNet| (*one, source, None);
+        let administrators = around.administrators.iter().chain(self.allow.clients.keys());
+        around
+            .own
+            .iter()
+            .map(address(AllowSource::Own))
+            .chain(around.gateways.iter().map(address(AllowSource::Gateway)))
+            .chain(around.resolvers.iter().map(address(AllowSource::Resolver)))
+            .chain(administrators.map(address(AllowSource::Client)))
+            .chain(self.policy.config().allow.iter().map(prefix(AllowSource::Config)))
+            .chain(self.allow.files.iter().map(prefix(AllowSource::File)))
+            .chain(people.iter().map(|(net, who)| (*net, AllowSource::Person, Some(who))))
+    }
+}
+
+fn allowed(prefix: IpNet, source: AllowSource, person: Option<&PersonAllowed>) -> Allowed {
+    Allowed {
+        prefix: prefix.into(),
+        source,
+        who: person.map(|one| one.who.clone()),
+        since: person.map(|one| one.since),
+        expires: person.and_then(|one| one.expires),
+        note: person.and_then(|one| one.note.clone()),
+    }
+}
+
+impl control::Node for Node {
+    fn status(&self) -> Result<Status, Refused> {
+        self.read_status()
+    }
+
+    fn ready(&self) -> Result<(), Refused> {
+        self.check_ready()
+    }
+
+    fn blocks(&self, query: &BlockQuery) -> Result<Page<Block>, Refused> {
+        self.list_blocks(query)
+    }
+
+    fn block(&self, who: &Who, request: &BlockRequest) -> Result<Block, Refused> {
+        self.make_block(who, request)
+    }
+
+    fn unblock(&self, who: &Who, request: &UnblockRequest) -> Result<Block, Refused> {
+        self.end_block(who, request)
+    }
+
+    fn allowed(&self, query: &AllowQuery) -> Result<Page<Allowed>, Refused> {
+        let inner = self.inner();
+        // One prefix may be allowed for several reasons; the first that speaks for it is told.
+        let mut by_prefix = BTreeMap::new();
+        for (prefix, source, person) in inner.sources(&inner.allow.people) {
+            by_prefix
+                .entry(Prefix::from(prefix))
+                .or_insert_with(|| allowed(prefix, source, person));
+        }
+        let limit = query.limit.unwrap_or(control::wire::LIMIT_DEFAULT);
+        let from = by_prefix
+            .into_iter()
+            .filter(|(prefix, _)| query.after.is_none_or(|after| *prefix > after))
+            .map(|(_, one)| one);
+        Ok(Page::cut(from, limit, |one| one.prefix.to_string()))
+    }
+
+    fn allow(&self, who: &Who, request: &AllowRequest) -> Result<Allowed, Refused> {
+        let prefix = request.prefix.net();
+        let now = moment();
+        let mut inner = self.inner();
+        if let Some(blocklist) = &self.blocklist {
+            blocklist.allow(prefix).map_err(internal)?;
+        }
+        let expires = request.for_s.map(|seconds| {
+            let ns = i64::try_from(u128::from(seconds) * 1_000_000_000).unwrap_or(i64::MAX);
+            timestamp(now.wall_ns.saturating_add(ns))
+        });
+        let person = PersonAllowed {
+            who: who.to_string(),
+            since: timestamp(now.wall_ns),
+            expires,
+            note: request.note.clone(),
+        };
+        let told = allowed(prefix, AllowSource::Person, Some(&person));
+        inner.allow.people.insert(prefix, person);
+        inner.protect();
+        self.write_allowed(&inner)?;
+        let arguments = serde_json::to_value(request);
+        self.record(inner, who, Done { what: "allow", arguments, records: Vec::new() })?;
+        Ok(told)
+    }
+
+    fn disallow(&self, who: &Who, request: &DisallowRequest) -> Result<Allowed, Refused> {
+        let prefix = request.prefix.net();
+        let mut inner = self.inner();
+        let Some(person) = inner.allow.people.get(&prefix).cloned() else {
+            let nobody = BTreeMap::new();
+            let other = inner.sources(&nobody).find(|(other, ..)| *other == prefix);
+            return Err(match other {
+                Some((_, source, _)) => Refused::conflict(format!(
+                    "`{prefix}` was allowed by no person but as {}",
+                    source.text()
+                )),
+                None => Refused::not_found(format!("`{prefix}` is not allowed")),
+            });
+        };
+        self.take_back(&mut inner, prefix)?;
+        let arguments = serde_json::to_value(request);
+        self.record(inner, who, Done { what: "disallow", arguments, records: Vec::new() })?;
+        Ok(allowed(prefix, AllowSource::Person, Some(&person)))
+    }
+
+    fn alerts(&self, query: &AlertQuery) -> Result<Page<Alert>, Refused> {
+        self.list_alerts(query)
+    }
+
+    fn set_mode(&self, who: &Who, request: &ModeRequest) -> Result<ModeState, Refused> {
+        let mode = match request.mode {
+            Mode::Observe => policy::Mode::Observe,
+            Mode::Shadow => policy::Mode::Shadow,
+            Mode::Enforce => policy::Mode::Enforce,
+        };
+        if mode != policy::Mode::Observe {
+            self.guarded()?;
+        }
+        let confirm_by_ns = match request.confirm_within_s {
+            Some(seconds) if seconds > CONFIRM_MAX_S => {
+                return Err(Refused::invalid(format!(
+                    "`confirm_within_s` must be at most {CONFIRM_MAX_S} (a day), got {seconds}"
+                )));
+            }
+            seconds => {
+                seconds.map(|seconds| boot_ns().saturating_add(nanos(Duration::from_secs(seconds))))
+            }
+        };
+        let mut inner = self.inner();
+        let before = inner.policy.mode();
+        inner.policy.set_mode(mode, confirm_by_ns);
+        let mut told = Told::default();
+        if mode < before {
+            let blocked = inner.blocked_by_model();
+            self.demote(&mut inner, &blocked, &mut told);
+        } else if mode == policy::Mode::Enforce && before != mode {
+            // What is only shadowed is decided anew, this time to be dropped.
+            for peer in inner.blocked_by_model() {
+                inner.policy.forget_block(peer);
+            }
+        }
+        inner.outbox.append(&mut told.events);
+        let arguments = serde_json::to_value(request);
+        self.record(inner, who, Done { what: "mode", arguments, records: told.records })?;
+        Ok(self.mode_state())
+    }
+
+    fn confirm(&self, who: &Who) -> Result<ModeState, Refused> {
+        let mut inner = self.inner();
+        let Some(blocks) = inner.policy.confirm() else {
+            return Err(Refused::conflict("no mode waits to be confirmed"));
+        };
+        let now_ns = boot_ns();
+        for (peer, until_ns) in blocks {
+            inner.act.prolong(peer, until_ns, now_ns).map_err(internal)?;
+            if let Some(known) = inner.known.get_mut(&Target::address(peer)) {
+                known.expires.wall_ns = moment().wall_ns_at(until_ns);
+                known.expires.boot_ns = until_ns;
+            }
+        }
+        let arguments = Ok(serde_json::Value::Null);
+        self.record(inner, who, Done { what: "confirm", arguments, records: Vec::new() })?;
+        Ok(self.mode_state())
+    }
+
+    fn rearm(&self, who: &Who) -> Result<Status, Refused> {
+        let mut inner = self.inner();
+        if !inner.policy.rearm() {
+            return Err(Refused::conflict("the breaker is not open"));
+        }
+        let arguments = Ok(serde_json::Value::Null);
+        self.record(inner, who, Done { what: "rearm", arguments, records: Vec::new() })?;
+        self.read_status()
+    }
+
+    fn reload(&self, who: &Who) -> Result<Reloaded, Refused> {
+        let Some(reread) = &self.reread else {
+            return Err(Refused::conflict("this node was started without a configuration"));
+        };
+        let invalid = |error: anyhow::Error| Refused::invalid(format!("{error:#}"));
+        let config = reread().map_err(invalid)?;
+        let files = allowlist::read(&config.policy.allow_files).map_err(|e| invalid(e.into()))?;
+        let mut inner = self.inner();
+        let reloaded = self.take_config(&mut inner, config, files)?;
+        let arguments = serde_json::to_value(&reloaded);
+        self.record(inner, who, Done { what: "reload", arguments, records: Vec::new() })?;
+        Ok(reloaded)
+    }
+
+    fn metrics(&self) -> String {
+        self.encode_metrics()
+    }
+
+    fn heard_from(&self, address: IpAddr) {
+        let address = address.to_canonical();
+        if address.is_loopback() {
+            return;
+        }
+        let mut inner = self.inner();
+        if inner.allow.clients.insert(address, boot_ns()).is_none() {
+            inner.protect();
+        }
+    }
+}
+
+impl Node {
+    /// Takes over what may change while it runs, all of it or nothing.
+    fn take_config(
+        &self,
+        inner: &mut Inner,
+        config: Config,
+        files: Vec<IpNet>,
+    ) -> Result<Reloaded, Refused> {
+        let Some(before) = inner.config.clone() else {
+            return Err(Refused::conflict("this node was started without a configuration"));
+        };
+        if let Some(blocklist) = &self.blocklist {
+            for prefix in config.policy.allow.iter().chain(&files) {
+                blocklist.allow(*prefix).map_err(internal)?;
+            }
+            let gone = before.policy.allow.iter().chain(&inner.allow.files).filter(|prefix| {
+                !config.policy.allow.contains(prefix)
+                    && !files.contains(prefix)
+                    && !inner.allow.people.contains_key(*prefix)
+            });
+            for prefix in gone {
+                blocklist.disallow(*prefix).map_err(internal)?;
+            }
+        }
+        let (changed, needs_restart) = before
+            .differing_keys(&config)
+            .into_iter()
+            .partition(|key| key.starts_with("policy.") && key != "policy.mode");
+        inner.policy.reconfigure(config.policy.clone());
+        inner.allow.files = files;
+        inner.protect();
+        inner.config = Some(config);
+        let allowed = inner.sources(&inner.allow.people).count() as u64;
+        Ok(Reloaded { allowed, changed, needs_restart })
+    }
+}
+
+impl Inner {
+    /// The peers that blocks of the model's own stand of.
+    fn blocked_by_model(&self) -> Vec<IpAddr> {
+        self.known
+            .iter()
+            .filter(|(_, known)| known.origin == ledger::Origin::Model)
+            .filter_map(|(target, _)| match target {
+                Target::Address(address) => Some(*address),
+                Target::Prefix(_) => None,
+            })
+            .collect()
+    }
+}

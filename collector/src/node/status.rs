@@ -1,0 +1,194 @@
+//! The node as people see it.
+
+use std::collections::BTreeMap;
+
+use control::wire::{
+    BlockTotals, Breaker, Confirm, Drift, DriftState, Health, Interface, LedgerHealth, Mode,
+    ModeState, ModelInfo, Refused, Status,
+};
+use flows_common::Direction;
+use jiff::Timestamp;
+use ledger::Moment;
+
+use super::{
+    Inner, Node,
+    journal::{code, moment},
+};
+use crate::{kernel::TcHook, live::guard_name};
+
+/// A wall-clock time in ns as RFC 3339 has it.
+pub(super) fn timestamp(wall_ns: i64) -> Timestamp {
+    Timestamp::from_nanosecond(wall_ns.into()).unwrap_or_default()
+}
+
+/// A boot-clock time in ns as RFC 3339 has it.
+pub(super) fn boot_timestamp(now: Moment, boot_ns: u64) -> Timestamp {
+    timestamp(now.wall_ns_at(boot_ns))
+}
+
+/// Whole seconds until a boot-clock time.
+pub(super) fn seconds_until(now_ns: u64, then_ns: u64) -> u64 {
+    then_ns.saturating_sub(now_ns).div_ceil(1_000_000_000)
+}
+
+pub(super) const fn wire_mode(mode: policy::Mode) -> Mode {
+    match mode {
+        policy::Mode::Observe => Mode::Observe,
+        policy::Mode::Shadow => Mode::Shadow,
+        policy::Mode::Enforce => Mode::Enforce,
+    }
+}
+
+impl Node {
+    /// The node as it is now.
+    pub(super) fn read_status(&self) -> Result<Status, Refused> {
+        let now = moment();
+        let guard = self.guard_totals()?;
+        let health = self.journal.health();
+        let mut inner = self.inner();
+        let mut losses: BTreeMap<String, u64> =
+            inner.losses.iter().map(|(&cause, &lost)| (cause.to_owned(), lost)).collect();
+        if inner.unrecorded > 0 {
+            losses.insert("decisions_not_recorded".to_owned(), inner.unrecorded);
+        }
+        if inner.failed > 0 {
+            losses.insert("blocks_failed".to_owned(), inner.failed);
+        }
+        Ok(Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            time: timestamp(now.wall_ns),
+            uptime_s: self.started.elapsed().as_secs(),
+            mode: wire_mode(inner.policy.mode()),
+            confirm: inner.confirm(now),
+            breaker: inner.breaker(now),
+            drift: inner.drift.clone().unwrap_or(Drift {
+                state: DriftState::Gathering,
+                since: None,
+                moved: Vec::new(),
+            }),
+            model: (!self.model.hash.is_empty()).then(|| ModelInfo {
+                path: self.model.path.display().to_string(),
+                hash: self.model.hash.clone(),
+                created: self.model.created.clone(),
+            }),
+            window: inner.window.clone(),
+            blocks: inner.block_totals(now.boot_ns, guard),
+            refusals: inner
+                .policy
+                .refusals()
+                .iter()
+                .map(|(refusal, &count)| (code(refusal), count))
+                .collect(),
+            losses,
+            late_windows: inner.late,
+            ledger: ledger_health(health.as_ref(), self.journal.path()),
+            interfaces: (self.interfaces)()
+                .iter()
+                .map(|attached| Interface {
+                    name: attached.interface.to_string(),
+                    flows: match attached.tc {
+                        TcHook::Tcx => "TCX",
+                        TcHook::Clsact => "clsact",
+                    }
+                    .to_owned(),
+                    guard: guard_name(&attached.guard),
+                })
+                .collect(),
+        })
+    }
+
+    /// Packets that the guard dropped, and would have dropped, in both directions.
+    fn guard_totals(&self) -> Result<[u64; 2], Refused> {
+        let Some(blocklist) = &self.blocklist else { return Ok([0; 2]) };
+        let mut totals = [0_u64; 2];
+        for way in Direction::ALL {
+            let ledger = blocklist
+                .ledger(way)
+                .map_err(|error| Refused::internal(format!("the guard's counters: {error}")))?;
+            totals[0] = totals[0].saturating_add(ledger.dropped);
+            totals[1] = totals[1].saturating_add(ledger.shadowed);
+        }
+        Ok(totals)
+    }
+
+    /// Whether windows are decided.
+    pub(super) fn check_ready(&self) -> Result<(), Refused> {
+        let Some(window) = self.inner().window.clone() else {
+            return Err(Refused::unavailable("no window has been decided yet"));
+        };
+        let age = moment()
+            .wall_ns
+            .saturating_sub(i64::try_from(window.ended.as_nanosecond()).unwrap_or(i64::MAX));
+        // Twice, for a window may be late; and a few seconds for short ones.
+        let limit_ms = (window.length_ms.saturating_mul(2)).saturating_add(5_000);
+        if age / 1_000_000 > i64::try_from(limit_ms).unwrap_or(i64::MAX) {
+            return Err(Refused::unavailable(format!(
+                "the last window was decided {} s ago",
+                age / 1_000_000_000
+            )));
+        }
+        Ok(())
+    }
+
+    pub(super) fn mode_state(&self) -> ModeState {
+        let inner = self.inner();
+        ModeState { mode: wire_mode(inner.policy.mode()), confirm: inner.confirm(moment()) }
+    }
+}
+
+impl Inner {
+    fn confirm(&self, now: Moment) -> Option<Confirm> {
+        self.policy.trial().map(|trial| Confirm {
+            until: boot_timestamp(now, trial.until_ns),
+            left_s: seconds_until(now.boot_ns, trial.until_ns),
+            falls_back_to: wire_mode(trial.fall_back),
+        })
+    }
+
+    fn breaker(&self, now: Moment) -> Breaker {
+        let Some(open) = self.policy.breaker().open() else {
+            return Breaker { open: false, reason: None, since: None, rearms: None };
+        };
+        Breaker {
+            open: true,
+            reason: Some(open.trip.text().to_owned()),
+            since: Some(boot_timestamp(now, open.since_ns)),
+            rearms: open.rearms_ns.map(|at_ns| boot_timestamp(now, at_ns)),
+        }
+    }
+
+    fn block_totals(&mut self, now_ns: u64, [dropped, would_drop]: [u64; 2]) -> BlockTotals {
+        let limits = self.policy.config();
+        let (limit, per_minute) = (limits.max_blocks, limits.max_blocks_per_minute);
+        let capacity = self.config.as_ref().map_or(0, |config| config.tables.blocks);
+        BlockTotals {
+            standing: self.policy.standing(now_ns) as u64,
+            limit: limit.into(),
+            capacity: capacity.into(),
+            made_last_minute: self.policy.made_last_minute(now_ns) as u64,
+            limit_per_minute: per_minute.into(),
+            dropped_packets: dropped,
+            would_drop_packets: would_drop,
+        }
+    }
+}
+
+fn ledger_health(health: Option<&ledger::Health>, path: Option<&std::path::Path>) -> LedgerHealth {
+    let Some(health) = health else {
+        return LedgerHealth { health: Health::Off, error: None, path: None, bytes: 0, lost: 0 };
+    };
+    let lost = health.dropped + health.rejected + health.abandoned;
+    let state = match (&health.failing, lost) {
+        (Some(_), _) => Health::Failed,
+        (None, 0) => Health::Ok,
+        (None, _) => Health::Degraded,
+    };
+    LedgerHealth {
+        health: state,
+        error: health.failing.clone().or_else(|| health.retention_failing.clone()),
+        path: path.map(|path| path.display().to_string()),
+        bytes: path.and_then(|path| path.metadata().ok()).map_or(0, |facts| facts.len()),
+        lost,
+    }
+}

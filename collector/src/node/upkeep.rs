@@ -1,0 +1,133 @@
+//! Upkeep: what has to be looked at now and then while the node runs.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        mpsc::{self, RecvTimeoutError, Sender},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use super::{Node, journal::moment, status::timestamp};
+use crate::{clock::boot_ns, kernel::KernelError, surroundings::Surroundings};
+
+/// How often the surroundings are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How often the ledger is asked to let go of what is too old.
+const RETAIN_EVERY: Duration = Duration::from_mins(10);
+/// How often entries that nobody waits for (those of imported lists) are cleared when their
+/// leases are over. The kernel ignores them anyway.
+const CLEAR_EVERY: Duration = Duration::from_mins(10);
+/// How long a client of the API is protected after its last request, in ns.
+const CLIENT_FOR_NS: u64 = 3_600_000_000_000;
+
+/// The thread that does it.
+#[derive(Debug)]
+pub struct Upkeep {
+    stop: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Upkeep {
+    /// Looks around once, then goes on in a thread of its own, in the calling thread's network
+    /// namespace.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn start(node: Arc<Node>, admin_ports: Vec<u16>) -> io::Result<Self> {
+        node.look_around(Surroundings::read(&admin_ports));
+        let (stop, stopped) = mpsc::channel();
+        let thread = thread::Builder::new().name("weir-upkeep".to_owned()).spawn(move || {
+            let (mut retained, mut cleared) = (Instant::now(), Instant::now());
+            while stopped.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
+                node.look_around(Surroundings::read(&admin_ports));
+                node.end_permissions();
+                if retained.elapsed() >= RETAIN_EVERY {
+                    retained = Instant::now();
+                    node.journal.retain();
+                }
+                if cleared.elapsed() >= CLEAR_EVERY {
+                    cleared = Instant::now();
+                    node.clear_expired();
+                }
+            }
+        })?;
+        Ok(Self { stop, thread })
+    }
+
+    /// Stops, and waits for the look in hand.
+    ///
+    /// # Errors
+    /// It panicked: a bug.
+    pub fn stop(self) -> anyhow::Result<()> {
+        drop(self.stop);
+        self.thread.join().map_err(|_| anyhow::anyhow!("the upkeep panicked; this is a bug"))
+    }
+}
+
+impl Node {
+    /// Takes over what surrounds the host now. What cannot be read this time is not forgotten:
+    /// own addresses, gateways and name servers only change when there are some.
+    pub(super) fn look_around(&self, mut seen: Surroundings) {
+        let mut inner = self.inner();
+        let before = &inner.allow.surroundings;
+        for (new, old) in [
+            (&mut seen.own, &before.own),
+            (&mut seen.gateways, &before.gateways),
+            (&mut seen.resolvers, &before.resolvers),
+        ] {
+            if new.is_empty() {
+                new.clone_from(old);
+            }
+        }
+        let now_ns = boot_ns();
+        let clients = inner.allow.clients.len();
+        inner.allow.clients.retain(|_, heard_ns| now_ns.saturating_sub(*heard_ns) < CLIENT_FOR_NS);
+        if inner.allow.surroundings != seen || inner.allow.clients.len() != clients {
+            inner.allow.surroundings = seen;
+            inner.protect();
+        }
+    }
+
+    /// Takes back what people allowed for a time that is over.
+    fn end_permissions(&self) {
+        let now = timestamp(moment().wall_ns);
+        let mut inner = self.inner();
+        let over: Vec<_> = inner
+            .allow
+            .people
+            .iter()
+            .filter(|(_, one)| one.expires.is_some_and(|expires| expires <= now))
+            .map(|(&prefix, _)| prefix)
+            .collect();
+        for prefix in over {
+            match self.take_back(&mut inner, prefix) {
+                Ok(()) => tracing::info!(%prefix, "no longer allowed: its time is over"),
+                Err(error) => tracing::warn!(%prefix, %error, "still allowed in the kernel"),
+            }
+        }
+    }
+
+    fn clear_expired(&self) {
+        let Some(blocklist) = &self.blocklist else { return };
+        let clear = || -> Result<usize, KernelError> {
+            let (listed, now_ns) = (blocklist.list()?, boot_ns());
+            let over = listed.iter().filter(|one| one.entry.expires_ns <= now_ns);
+            let mut cleared = 0;
+            for one in over {
+                // Those that the node knows are swept with a word on what they met.
+                if !self.inner().known.contains_key(&one.target) {
+                    cleared += usize::from(blocklist.remove(&one.target)?);
+                }
+            }
+            Ok(cleared)
+        };
+        match clear() {
+            Ok(0) => {}
+            Ok(entries) => tracing::info!(entries, "cleared: their leases are over"),
+            Err(error) => tracing::warn!(%error, "entries past their lease are not cleared"),
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! Asking a node over its Unix socket.
+
+use std::{
+    io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::{Bytes, Incoming},
+    client::conn::http1,
+    header::{CONTENT_TYPE, HOST, RETRY_AFTER},
+};
+use hyper_util::rt::TokioIo;
+use nix::unistd::{Gid, Group};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::{
+    net::UnixStream,
+    runtime::{self, Runtime},
+    time::{sleep, timeout},
+};
+
+use crate::wire::{
+    Alert, AlertQuery, AllowQuery, AllowRequest, Allowed, Block, BlockQuery, BlockRequest,
+    ConfirmRequest, DisallowRequest, Kind, ModeRequest, ModeState, Page, Problem, RearmRequest,
+    Refused, ReloadRequest, Reloaded, Status, UnblockRequest,
+};
+
+/// How long an answer is waited for; more than the server's own patience.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often a node is asked again that says it is asked too often.
+const RETRIES: u32 = 5;
+/// Bytes of an answer at the most.
+const ANSWER_BYTES: usize = 16 * 1_024 * 1_024;
+
+/// Why a node could not be asked, or did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody listens.
+    #[error(
+        "no weir runs here: nobody listens on `{socket}`; start one with `weir run`, or name its \
+         socket with --socket"
+    )]
+    NoNode {
+        /// The socket.
+        socket: PathBuf,
+    },
+    /// The socket may not be opened.
+    #[error("`{socket}` may not be opened: {remedy}")]
+    Denied {
+        /// The socket.
+        socket: PathBuf,
+        /// Who may.
+        remedy: String,
+    },
+    /// The node refused.
+    #[error("{0}")]
+    Refused(#[from] Refused),
+    /// The node did not answer in time.
+    #[error("`{socket}` did not answer within {PATIENCE:?}")]
+    TimedOut {
+        /// The socket.
+        socket: PathBuf,
+    },
+    /// What came back is no answer of a weir of this version.
+    #[error("`{socket}` gave no answer of a weir: {why}")]
+    Protocol {
+        /// The socket.
+        socket: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// The system refuses.
+    #[error("cannot ask `{socket}`: {source}")]
+    System {
+        /// The socket.
+        socket: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Asks a node over its Unix socket, one request a connection; each method waits for the answer.
+#[derive(Debug)]
+pub struct Client {
+    socket: PathBuf,
+    runtime: Runtime,
+}
+
+impl Client {
+    /// A client of the node that listens on this socket; nothing is asked yet.
+    ///
+    /// # Errors
+    /// The system gives no means to wait.
+    pub fn unix(socket: &Path) -> Result<Self, ClientError> {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()
+            .map_err(|source| ClientError::System { socket: socket.to_owned(), source })?;
+        Ok(Self { socket: socket.to_owned(), runtime })
+    }
+
+    /// The socket.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// The node as it is now.
+    pub fn status(&self) -> Result<Status, ClientError> {
+        self.read("/v1/status", &())
+    }
+
+    /// The blocks that stand.
+    pub fn blocks(&self, query: &BlockQuery) -> Result<Page<Block>, ClientError> {
+        self.read("/v1/blocks", query)
+    }
+
+    /// Makes a block.
+    pub fn block(&self, request: &BlockRequest) -> Result<Block, ClientError> {
+        self.change(&Method::POST, "/v1/blocks", request)
+    }
+
+    /// Ends a block.
+    pub fn unblock(&self, request: &UnblockRequest) -> Result<Block, ClientError> {
+        self.ask(&Method::DELETE, "/v1/blocks", request, None)
+    }
+
+    /// What is never blocked.
+    pub fn allowed(&self, query: &AllowQuery) -> Result<Page<Allowed>, ClientError> {
+        self.read("/v1/allow", query)
+    }
+
+    /// Allows a prefix.
+    pub fn allow(&self, request: &AllowRequest) -> Result<Allowed, ClientError> {
+        self.change(&Method::POST, "/v1/allow", request)
+    }
+
+    /// Takes back what a person allowed.
+    pub fn disallow(&self, request: &DisallowRequest) -> Result<Allowed, ClientError> {
+        self.ask(&Method::DELETE, "/v1/allow", request, None)
+    }
+
+    /// Alerts.
+    pub fn alerts(&self, query: &AlertQuery) -> Result<Page<Alert>, ClientError> {
+        self.read("/v1/alerts", query)
+    }
+
+    /// Goes to a mode.
+    pub fn set_mode(&self, request: &ModeRequest) -> Result<ModeState, ClientError> {
+        self.change(&Method::PUT, "/v1/mode", request)
+    }
+
+    /// Confirms an enforcement.
+    pub fn confirm(&self) -> Result<ModeState, ClientError> {
+        self.change(&Method::POST, "/v1/confirm", &ConfirmRequest::default())
+    }
+
+    /// Closes the breaker.
+    pub fn rearm(&self) -> Result<Status, ClientError> {
+        self.change(&Method::POST, "/v1/rearm", &RearmRequest::default())
+    }
+
+    /// Reads again what may change.
+    pub fn reload(&self) -> Result<Reloaded, ClientError> {
+        self.change(&Method::POST, "/v1/reload", &ReloadRequest::default())
+    }
+
+    fn read<A: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &impl Serialize,
+    ) -> Result<A, ClientError> {
+        self.ask(&Method::GET, path, query, None)
+    }
+
+    fn change<A: DeserializeOwned>(
+        &self,
+        method: &Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<A, ClientError> {
+        let body = serde_json::to_vec(body).map_err(|error| self.protocol(&error))?;
+        self.ask(method, path, &(), Some(&body.into()))
+    }
+
+    fn ask<A: DeserializeOwned>(
+        &self,
+        method: &Method,
+        path: &str,
+        query: &impl Serialize,
+        body: Option<&Bytes>,
+    ) -> Result<A, ClientError> {
+        let query = serde_urlencoded::to_string(query).map_err(|error| self.protocol(&error))?;
+        let target = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
+        let asking = async {
+            for _ in 0..RETRIES {
+                let response = self.send(method, &target, body).await?;
+                let Some(wait) = asked_too_often(&response) else {
+                    return self.take(response).await;
+                };
+                sleep(wait).await;
+            }
+            self.take(self.send(method, &target, body).await?).await
+        };
+        let patience = async { timeout(PATIENCE, asking).await };
+        self.runtime
+            .block_on(patience)
+            .unwrap_or_else(|_| Err(ClientError::TimedOut { socket: self.socket.clone() }))
+    }
+
+    async fn send(
+        &self,
+        method: &Method,
+        target: &str,
+        body: Option<&Bytes>,
+    ) -> Result<Response<Incoming>, ClientError> {
+        let stream =
+            UnixStream::connect(&self.socket).await.map_err(|error| self.cannot_connect(error))?;
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.protocol(&error))?;
+        // It ends with the answer, or with this runtime.
+        tokio::spawn(connection);
+        let mut request = Request::builder().method(method).uri(target).header(HOST, "localhost");
+        if body.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let request = request
+            .body(Full::new(body.cloned().unwrap_or_default()))
+            .map_err(|error| self.protocol(&error))?;
+        sender.send_request(request).await.map_err(|error| self.protocol(&error))
+    }
+
+    async fn take<A: DeserializeOwned>(
+        &self,
+        response: Response<Incoming>,
+    ) -> Result<A, ClientError> {
+        let status = response.status();
+        let body = Limited::new(response.into_body(), ANSWER_BYTES).collect().await;
+        let bytes = body.map_err(|error| self.protocol(&error))?.to_bytes();
+        if status.is_success() {
+            return serde_json::from_slice(&bytes).map_err(|error| self.protocol(&error));
+        }
+        if let Ok(problem) = serde_json::from_slice::<Problem>(&bytes) {
+            return Err(Refused::from(problem).into());
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            let text = "the node has as many connections as it may; ask again";
+            return Err(Refused::new(Kind::Unavailable, text).into());
+        }
+        Err(self.protocol(&format!("HTTP status {status}")))
+    }
+
+    fn protocol(&self, why: &dyn std::fmt::Display) -> ClientError {
+        ClientError::Protocol { socket: self.socket.clone(), why: why.to_string() }
+    }
+
+    fn cannot_connect(&self, source: io::Error) -> ClientError {
+        let socket = self.socket.clone();
+        match source.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                ClientError::NoNode { socket }
+            }
+            io::ErrorKind::PermissionDenied => {
+                let remedy = who_may(&socket);
+                ClientError::Denied { socket, remedy }
+            }
+            _ => ClientError::System { socket, source },
+        }
+    }
+}
+
+/// When to come back, where the node is asked too often.
+fn asked_too_often(response: &Response<Incoming>) -> Option<Duration> {
+    if response.status() != StatusCode::TOO_MANY_REQUESTS {
+        return None;
+    }
+    let wait = response.headers().get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(wait))
+}
+
+/// Who may open a socket.
+fn who_may(socket: &Path) -> String {
+    let Ok(file) = std::fs::metadata(socket) else {
+        return "its folder is closed to you; try sudo".to_owned();
+    };
+    match Group::from_gid(Gid::from_raw(file.gid())) {
+        Ok(Some(group)) => format!("root and the group `{}` may; try sudo", group.name),
+        _ => format!("root and the group {} may; try sudo", file.gid()),
+    }
+}

@@ -1,0 +1,70 @@
+//! How much is let through.
+
+use std::time::Duration;
+
+/// Threads that run the node's methods.
+pub const NODE_THREADS: usize = 4;
+/// Connections that are open at once, on the socket and on the address each.
+pub(super) const CONNECTIONS: usize = 128;
+/// Requests that are answered or wait for the node at once, likewise.
+pub(super) const REQUESTS: usize = 64;
+/// Bytes of a request's body.
+pub(super) const BODY_BYTES: usize = 64 * 1_024;
+/// Bytes of a request's line and headers.
+pub(super) const HEAD_BYTES: usize = 16 * 1_024;
+/// Headers of a request.
+pub(super) const HEADERS: usize = 64;
+/// Clients whose rates are kept apart; those beyond share one.
+pub(super) const RATED_CLIENTS: usize = 1_024;
+/// How long what is under way may take when the server stops.
+pub(super) const GRACE: Duration = Duration::from_secs(2);
+/// How long accepting rests after the system refused, for want of descriptors for example.
+pub(super) const ACCEPT_REST: Duration = Duration::from_millis(50);
+
+/// Bounds of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections that are open at once, on the socket and on the address each.
+    pub connections: usize,
+    /// Requests under way at once, likewise.
+    pub requests: usize,
+    /// Bytes of a request's body.
+    pub body_bytes: usize,
+    /// How long a client may take to send a request's headers, or to ask again.
+    pub head_time: Duration,
+    /// How long a request's body may take, and how long the node.
+    pub request_time: Duration,
+    /// How long a connection lasts; a client that reads its answer too slowly is cut off then.
+    pub connection_time: Duration,
+    /// How often a client may ask.
+    pub rate: Rate,
+}
+
+/// How often a client may ask: a user of the socket, an IPv4 address or an IPv6 /64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Requests a second in the long run, at least 1.
+    pub per_second: u32,
+    /// Requests at once after a rest, at least 1.
+    pub burst: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: CONNECTIONS,
+            requests: REQUESTS,
+            body_bytes: BODY_BYTES,
+            head_time: Duration::from_secs(10),
+            request_time: Duration::from_secs(10),
+            connection_time: Duration::from_mins(1),
+            rate: Rate::default(),
+        }
+    }
+}
+
+impl Default for Rate {
+    fn default() -> Self {
+        Self { per_second: 50, burst: 200 }
+    }
+}

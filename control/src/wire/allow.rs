@@ -1,0 +1,123 @@
+//! The allowlist: what is never blocked.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{Check, Prefix, Refused, check_text, page::check_limit};
+
+/// Where an allowed prefix comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AllowSource {
+    /// An address of the host itself.
+    Own,
+    /// A gateway of the host.
+    Gateway,
+    /// A resolver of the host.
+    Resolver,
+    /// Someone who talks to the node.
+    Client,
+    /// The configuration.
+    Config,
+    /// A file that the configuration names.
+    File,
+    /// A person or a program, through this interface.
+    Person,
+}
+
+impl AllowSource {
+    /// The source as it is written.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Gateway => "gateway",
+            Self::Resolver => "resolver",
+            Self::Client => "client",
+            Self::Config => "config",
+            Self::File => "file",
+            Self::Person => "person",
+        }
+    }
+}
+
+/// A prefix that is never blocked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Allowed {
+    /// The prefix.
+    #[schema(value_type = String, example = "198.51.100.0/24")]
+    pub prefix: Prefix,
+    /// Where it comes from; only those of a person can be taken back here.
+    pub source: AllowSource,
+    /// Who added it, or the file and line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub who: Option<String>,
+    /// When it was added.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub since: Option<Timestamp>,
+    /// When it ends; never without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expires: Option<Timestamp>,
+    /// What for, in a person's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// Which allowed prefixes to list, in their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct AllowQuery {
+    /// Only those behind this prefix: the last page's `next`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<String>)]
+    pub after: Option<Prefix>,
+    /// How many at the most, 1 to 1000; 100 without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+impl Check for AllowQuery {
+    fn check(&self) -> Result<(), Refused> {
+        check_limit(self.limit)
+    }
+}
+
+/// A prefix to allow; blocks within it end at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AllowRequest {
+    /// The prefix.
+    #[schema(value_type = String, example = "198.51.100.0/24")]
+    pub prefix: Prefix,
+    /// Seconds it is allowed for; without it, until it is taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_s: Option<u64>,
+    /// What for, in one line of at most 500 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+impl Check for AllowRequest {
+    fn check(&self) -> Result<(), Refused> {
+        if self.for_s == Some(0) {
+            return Err(Refused::invalid("`for_s` must be at least 1, got 0"));
+        }
+        check_text("note", self.note.as_deref())
+    }
+}
+
+/// An allowed prefix to take back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct DisallowRequest {
+    /// The prefix, as it is listed.
+    #[param(value_type = String, example = "198.51.100.0/24")]
+    pub prefix: Prefix,
+}
+
+impl Check for DisallowRequest {}

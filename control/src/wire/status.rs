@@ -1,0 +1,246 @@
+//! The node as it is now.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{Check, Mode};
+
+/// The node as it is now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Status {
+    /// weir's version.
+    pub version: String,
+    /// The process.
+    pub pid: u32,
+    /// When this was true.
+    #[schema(value_type = String, format = DateTime)]
+    pub time: Timestamp,
+    /// Seconds since the node started.
+    pub uptime_s: u64,
+    /// What may be done about an anomaly.
+    pub mode: Mode,
+    /// What has to be confirmed, and until when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<Confirm>,
+    /// Whether automatic blocks are suspended.
+    pub breaker: Breaker,
+    /// Whether the traffic is still what the model learned.
+    pub drift: Drift,
+    /// What scores; none while the node only counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelInfo>,
+    /// The last window that was decided; none before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<WindowInfo>,
+    /// Blocks, and how many there may be.
+    pub blocks: BlockTotals,
+    /// Anomalous peers that were not acted on since the start, by the guard's code.
+    pub refusals: BTreeMap<String, u64>,
+    /// Packets that are in no flow since the start, by cause.
+    pub losses: BTreeMap<String, u64>,
+    /// Windows that were put off since the start because a stage was slow.
+    pub late_windows: u64,
+    /// The store of decisions.
+    pub ledger: LedgerHealth,
+    /// The interfaces that are watched.
+    pub interfaces: Vec<Interface>,
+}
+
+/// Asks for the status. It has no fields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct StatusQuery {}
+
+impl Check for StatusQuery {}
+
+/// An enforcement that falls back by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Confirm {
+    /// When it falls back.
+    #[schema(value_type = String, format = DateTime)]
+    pub until: Timestamp,
+    /// Seconds until then.
+    pub left_s: u64,
+    /// What it falls back to.
+    pub falls_back_to: Mode,
+}
+
+/// The breaker. Closed is the normal state; while it is open, automatic blocks only shadow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Breaker {
+    /// Automatic blocks are suspended.
+    pub open: bool,
+    /// What opened it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When it opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub since: Option<Timestamp>,
+    /// When it closes by itself; without it, a person has to re-arm it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub rearms: Option<Timestamp>,
+}
+
+/// What the drift watch says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DriftState {
+    /// Nobody watches.
+    Off,
+    /// Too few windows to tell.
+    Gathering,
+    /// The traffic is what the model learned.
+    Steady,
+    /// It is not; automatic blocks are suspended.
+    Drifting,
+}
+
+impl DriftState {
+    /// The state as it is written.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Gathering => "gathering",
+            Self::Steady => "steady",
+            Self::Drifting => "drifting",
+        }
+    }
+}
+
+/// Whether the traffic is still what the model learned.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Drift {
+    /// What the watch says.
+    pub state: DriftState,
+    /// Since when it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub since: Option<Timestamp>,
+    /// The features that moved, the furthest first.
+    pub moved: Vec<MovedFeature>,
+}
+
+/// A feature whose distribution moved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MovedFeature {
+    /// Whose feature: `peer` or `flow`.
+    pub subject: String,
+    /// The feature's name.
+    pub feature: String,
+    /// Population stability index against the training data; above 0.25 it has moved.
+    pub psi: f64,
+}
+
+/// A model file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ModelInfo {
+    /// The file.
+    pub path: String,
+    /// Its hash, in hexadecimal digits.
+    pub hash: String,
+    /// When it was made, as the file says.
+    pub created: String,
+}
+
+/// A window that was decided.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct WindowInfo {
+    /// Its number, from 1.
+    pub number: u64,
+    /// When it ended.
+    #[schema(value_type = String, format = DateTime)]
+    pub ended: Timestamp,
+    /// Its length.
+    pub length_ms: u64,
+    /// From its end to the last decision on it.
+    pub decided_after_ms: f64,
+    /// Flows in it.
+    pub flows: u64,
+    /// Peers in it.
+    pub peers: u64,
+    /// Packets a second in it, both ways.
+    pub packets_per_second: f64,
+    /// It lost flows or packets, and claims less.
+    pub lossy: bool,
+}
+
+/// Blocks, and how many there may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BlockTotals {
+    /// That stand.
+    pub standing: u64,
+    /// That may stand (`policy.max_blocks`).
+    pub limit: u64,
+    /// That fit into the kernel's tables (`tables.blocks`).
+    pub capacity: u64,
+    /// Made in the last minute.
+    pub made_last_minute: u64,
+    /// That may be made in a minute.
+    pub limit_per_minute: u64,
+    /// Packets that the guard dropped since the start.
+    pub dropped_packets: u64,
+    /// Packets that shadow passed and enforcing would have dropped.
+    pub would_drop_packets: u64,
+}
+
+/// How well something works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Health {
+    /// It is not configured.
+    Off,
+    /// It works.
+    Ok,
+    /// It works, but has fallen behind or lost something.
+    Degraded,
+    /// It does not work.
+    Failed,
+}
+
+impl Health {
+    /// The health as it is written.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Ok => "ok",
+            Self::Degraded => "degraded",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// The store of decisions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LedgerHealth {
+    /// How well it works.
+    pub health: Health,
+    /// What is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Its file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Records that could not be written since the start.
+    pub lost: u64,
+}
+
+/// An interface that is watched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// Where flows are counted: `TCX` or `clsact`.
+    pub flows: String,
+    /// Where the guard sits, as a person reads it: `XDP (native)`.
+    pub guard: String,
+}

@@ -1,0 +1,9 @@
+//! The interface over real sockets, with a node without traffic.
+
+mod access;
+mod client;
+mod faults;
+mod http;
+mod openapi;
+mod socket;
+mod support;

@@ -1,0 +1,221 @@
+//! The limits of services in the kernel. See [`flows_common::service`] for what they do.
+
+use core::{
+    ffi::c_void,
+    ptr::{self, NonNull},
+};
+
+use aya_ebpf::{
+    bindings::{BPF_ANY, BPF_F_CURRENT_NETNS, bpf_sock},
+    helpers::{bpf_sk_release, bpf_skc_lookup_tcp},
+};
+use flows_common::{
+    Direction, KnownPeer, ServiceEntry, ServiceKey, Verdict,
+    guard::{Clock, Lease, Rate, Ruling},
+    parse::{Address, Frame, parse},
+    service::{Bucket, Contact, KNOWN_NS, Services, rule_service},
+};
+
+use crate::{
+    guard::{self, Hook, compare_exchange},
+    maps::{CONTACT, KNOWN, SERVICE_LIMIT},
+    packet::known_as,
+};
+
+/// A known remote's time is written anew only once so much of it is gone: it would be written
+/// for each flow.
+const STALE_NS: u64 = KNOWN_NS / 16;
+
+/// States of a TCP socket that is past its handshake (`enum` in the kernel's `tcp_states.h`, part
+/// of its user-space interface): established, both FIN-WAITs, TIME-WAIT, CLOSE-WAIT, LAST-ACK,
+/// closing. What listens or is half-open is not among them.
+const CONNECTED: u32 = 1 << 1 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 8 | 1 << 9 | 1 << 11;
+
+/// What [`hold`] returns: a scalar, for a structure would lie in its caller's memory.
+mod outcome {
+    pub(super) const NO_LIMIT: u32 = 0;
+    pub(super) const PASS: u32 = 1;
+    pub(super) const DROP: u32 = 2;
+}
+
+/// Holds an incoming packet against the limit of its service, and counts what becomes of it;
+/// `None`, and nothing is counted, where the service has none.
+#[inline(always)]
+pub(crate) fn decide<H: Hook>(context: *mut c_void) -> Option<Verdict> {
+    match hold::<H>(context) {
+        outcome::NO_LIMIT => None,
+        outcome::DROP => Some(Verdict::Drop),
+        _ => Some(Verdict::Pass),
+    }
+}
+
+/// A function of its own, which is called only where some service is limited: the way of all
+/// other packets stays as short as it is.
+#[cold]
+#[inline(never)]
+fn hold<H: Hook>(context: *mut c_void) -> u32 {
+    let hook = &H::of(context);
+    let Some(ruling) = ruling(hook) else { return outcome::NO_LIMIT };
+    guard::count(hook, ruling, Direction::Ingress);
+    match ruling.verdict() {
+        Verdict::Pass => outcome::PASS,
+        Verdict::Drop => outcome::DROP,
+    }
+}
+
+#[inline(always)]
+fn ruling<H: Hook>(hook: &H) -> Option<Ruling> {
+    let place = CONTACT.get_ptr_mut(0)?;
+    let frame = Frame { tag: hook.tag(), ..Frame::of_length(0) };
+    let packet = parse(&hook.bytes(), &frame).ok()?;
+    // SAFETY: this CPU's own element, and programs are not preempted by one another.
+    unsafe { place.write(Contact::of(&packet)) };
+    // SAFETY: just written.
+    rule_service(&Limits { hook }, unsafe { known_as(place) })
+}
+
+/// Makes a remote known that just proved its address.
+#[inline(always)]
+pub(crate) fn know(remote: [u8; 16], until_ns: u64) {
+    if let Some(known) = KNOWN.get_ptr_mut(remote) {
+        // SAFETY: a map value, alive until the program returns (RCU), aligned to its 8 bytes;
+        // volatile, for other CPUs may write it meanwhile, and any of their times will do.
+        unsafe {
+            let place = &raw mut (*known).until_ns;
+            if until_ns.saturating_sub(ptr::read_volatile(place)) > STALE_NS {
+                ptr::write_volatile(place, until_ns);
+            }
+        }
+        return;
+    }
+    // Where the kernel has no entry to give at this moment, the next flow will do.
+    let _ = KNOWN.insert(remote, KnownPeer { until_ns }, u64::from(BPF_ANY));
+}
+
+/// The tables of limits, for one packet.
+struct Limits<'a, H> {
+    hook: &'a H,
+}
+
+impl<H> Clock for Limits<'_, H> {
+    #[inline(always)]
+    fn recent_ns(&self) -> u64 {
+        guard::recent_ns()
+    }
+
+    #[inline(always)]
+    fn now_ns(&self) -> u64 {
+        guard::now_ns()
+    }
+}
+
+impl<H: Hook> Services for Limits<'_, H> {
+    type Limit = NonNull<ServiceEntry>;
+
+    #[inline(always)]
+    fn limit(&self, service: &ServiceKey) -> Option<Self::Limit> {
+        SERVICE_LIMIT.get_ptr_mut(service).and_then(NonNull::new)
+    }
+
+    #[inline(always)]
+    fn limit_lease(&self, entry: Self::Limit) -> Lease {
+        // SAFETY: a map value, alive until the program returns (RCU); user space replaces
+        // entries rather than editing them.
+        Lease::of_service(unsafe { entry.as_ref() })
+    }
+
+    #[inline(always)]
+    fn limit_rate(&self, entry: Self::Limit) -> Rate {
+        // SAFETY: as for `limit_lease`.
+        let entry = unsafe { entry.as_ref() };
+        Rate { packet_cost_ns: entry.packet_cost_ns, burst_ns: entry.burst_ns }
+    }
+
+    #[inline(always)]
+    fn arrival_ns(&self, entry: Self::Limit, bucket: Bucket) -> u64 {
+        // SAFETY: as for `limit_lease`; volatile, for other CPUs change it meanwhile.
+        unsafe { ptr::read_volatile(arrival_of(entry, bucket)) }
+    }
+
+    #[inline(always)]
+    fn advance(
+        &self,
+        entry: Self::Limit,
+        bucket: Bucket,
+        expected_ns: u64,
+        arrival_ns: u64,
+    ) -> bool {
+        // SAFETY: as for `limit_lease`; the field is aligned to its 8 bytes.
+        unsafe { compare_exchange(arrival_of(entry, bucket), expected_ns, arrival_ns) }
+    }
+
+    #[inline(always)]
+    fn known_until_ns(&self, remote: &Address) -> u64 {
+        match KNOWN.get_ptr_mut(remote.to_16()) {
+            // SAFETY: as for `arrival_ns`.
+            Some(known) => unsafe { ptr::read_volatile(&raw const (*known).until_ns) },
+            None => 0,
+        }
+    }
+
+    #[inline(always)]
+    fn know(&self, remote: &Address, until_ns: u64) {
+        know(remote.to_16(), until_ns);
+    }
+
+    #[inline(always)]
+    fn is_allowed(&self, remote: &Address) -> bool {
+        guard::is_allowed(remote)
+    }
+
+    #[inline(always)]
+    fn is_connected(&self, contact: &Contact) -> bool {
+        let ports = [contact.remote_port.to_be(), contact.local_port.to_be()];
+        match (contact.remote.v4(), contact.local.v4()) {
+            (Some(remote), Some(local)) => is_open(self.hook, Tuple { remote, local, ports }),
+            _ => {
+                let (remote, local) = (contact.remote.to_16(), contact.local.to_16());
+                is_open(self.hook, Tuple { remote, local, ports })
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn arrival_of(entry: NonNull<ServiceEntry>, bucket: Bucket) -> *mut u64 {
+    // SAFETY: an element of the entry's array.
+    unsafe { (&raw mut (*entry.as_ptr()).arrival_ns).cast::<u64>().add(bucket.index()) }
+}
+
+/// A connection as the kernel wants to be asked for it: `struct bpf_sock_tuple`, whose size tells
+/// the family. All in network order.
+#[repr(C, align(4))]
+struct Tuple<const BYTES: usize> {
+    remote: [u8; BYTES],
+    local: [u8; BYTES],
+    ports: [u16; 2],
+}
+
+const _: () = assert!(size_of::<Tuple<4>>() == 12 && size_of::<Tuple<16>>() == 36);
+
+/// Asks the kernel, in the packet's own network namespace (5.2).
+#[inline(always)]
+fn is_open<H: Hook, const BYTES: usize>(hook: &H, mut tuple: Tuple<BYTES>) -> bool {
+    // SAFETY: the context is the one the kernel called the program with, and the tuple is as
+    // long as said. The socket is released on the one way that has one.
+    unsafe {
+        let socket: *mut bpf_sock = bpf_skc_lookup_tcp(
+            hook.context(),
+            (&raw mut tuple).cast(),
+            size_of::<Tuple<BYTES>>() as u32,
+            BPF_F_CURRENT_NETNS as u64,
+            0,
+        );
+        if socket.is_null() {
+            return false;
+        }
+        let state = ptr::read_volatile(&raw const (*socket).state);
+        bpf_sk_release(socket.cast());
+        CONNECTED >> (state & 31) & 1 != 0
+    }
+}
