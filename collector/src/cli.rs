@@ -3,23 +3,32 @@
 //! Exit codes: 0 done, [`FAILED`] it did not work (or, for `demo`, the loop did not close), 2 the
 //! command line is wrong.
 
+mod alerts;
+mod allow;
 pub(crate) mod blocks;
 mod capture;
 mod config;
 mod demo;
 mod doctor;
 mod eval;
+mod experiment;
 mod explain;
+mod import;
 mod lab;
 mod label;
 mod learn;
 mod model;
+mod node;
 mod reading;
 mod replay;
 mod run;
 mod score;
 mod selection;
+mod status;
+mod steer;
 mod table;
+mod token;
+mod top;
 mod train;
 
 use std::{
@@ -91,12 +100,36 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Score feature tables with a model.
     Score(score::ScoreArgs),
+    /// Try settings on captures or tables: what each would block, and whom that would hurt.
+    Experiment(experiment::ExperimentArgs),
     /// Say why a model finds rows anomalous.
     Explain(explain::ExplainArgs),
+    /// Show the running node at a glance.
+    Status(status::StatusArgs),
+    /// Watch the running node in this terminal.
+    Top(top::TopArgs),
+    /// List anomalous peers, and what was done about them.
+    Alerts(alerts::AlertsArgs),
+    /// Change the running node's mode.
+    Mode(steer::ModeArgs),
+    /// Let the running node drop, for good or until it would have to be confirmed.
+    Enforce(steer::EnforceArgs),
+    /// Confirm an enforcement that would fall back.
+    Confirm(steer::ConfirmArgs),
+    /// Close the breaker: let blocks drop again.
+    Rearm(steer::RearmArgs),
+    /// Have the running node read allow files, tokens and configuration again.
+    Reload(steer::ReloadArgs),
+    /// Add, remove and list what is never blocked.
+    Allow(allow::AllowArgs),
+    /// Make tokens for the HTTP interface.
+    Token(token::TokenArgs),
     /// List the blocks that stand in the kernel.
     Blocks(blocks::BlocksArgs),
     /// Block an address or a prefix by hand.
     Block(blocks::BlockArgs),
+    /// Block every address and prefix of a list: text, CIDR lists, CSV.
+    Import(import::ImportArgs),
     /// Take a block back.
     Unblock(blocks::UnblockArgs),
     /// Remove the pinned guard and every block from the kernel.
@@ -143,9 +176,21 @@ impl Arguments {
             Command::Train(args) => args.run(&layers),
             Command::Eval(args) => args.run(&layers),
             Command::Score(args) => args.run(&layers),
+            Command::Experiment(args) => args.run(&layers),
             Command::Explain(args) => args.run(&layers),
+            Command::Status(args) => args.run(&layers),
+            Command::Top(args) => args.run(&layers),
+            Command::Alerts(args) => args.run(&layers),
+            Command::Mode(args) => args.run(&layers),
+            Command::Enforce(args) => args.run(&layers),
+            Command::Confirm(args) => args.run(&layers),
+            Command::Rearm(args) => args.run(&layers),
+            Command::Reload(args) => args.run(&layers),
+            Command::Allow(args) => args.run(&layers),
+            Command::Token(args) => args.run(),
             Command::Blocks(args) => args.run(&layers),
             Command::Block(args) => args.run(&layers),
+            Command::Import(args) => args.run(&layers),
             Command::Unblock(args) => args.run(&layers),
             Command::Detach(args) => args.run(&layers),
             Command::Doctor(args) => args.run(&layers),

@@ -3,7 +3,9 @@
 use std::{
     io,
     os::unix::fs::MetadataExt as _,
+    panic::resume_unwind,
     path::{Path, PathBuf},
+    thread,
     time::Duration,
 };
 
@@ -15,7 +17,10 @@ use hyper::{
     header::{CONTENT_TYPE, HOST, RETRY_AFTER},
 };
 use hyper_util::rt::TokioIo;
-use nix::unistd::{Gid, Group};
+use nix::{
+    sys::signal::{SigSet, Signal},
+    unistd::{Gid, Group},
+};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{
     net::UnixStream,
@@ -29,7 +34,7 @@ use crate::wire::{
     Refused, ReloadRequest, Reloaded, Status, UnblockRequest,
 };
 
-/// How long an answer is waited for; more than the server's own patience.
+/// How long an answer is waited for by default; more than the server's own patience.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often a node is asked again that says it is asked too often.
 const RETRIES: u32 = 5;
@@ -60,10 +65,12 @@ pub enum ClientError {
     #[error("{0}")]
     Refused(#[from] Refused),
     /// The node did not answer in time.
-    #[error("`{socket}` did not answer within {PATIENCE:?}")]
+    #[error("`{socket}` did not answer within {patience:?}")]
     TimedOut {
         /// The socket.
         socket: PathBuf,
+        /// How long it was waited for.
+        patience: Duration,
     },
     /// What came back is no answer of a weir of this version.
     #[error("`{socket}` gave no answer of a weir: {why}")]
@@ -88,6 +95,7 @@ pub enum ClientError {
 pub struct Client {
     socket: PathBuf,
     runtime: Runtime,
+    patience: Duration,
 }
 
 impl Client {
@@ -101,7 +109,13 @@ impl Client {
             .enable_time()
             .build()
             .map_err(|source| ClientError::System { socket: socket.to_owned(), source })?;
-        Ok(Self { socket: socket.to_owned(), runtime })
+        Ok(Self { socket: socket.to_owned(), runtime, patience: PATIENCE })
+    }
+
+    /// How long an answer is waited for; 30 s without this.
+    #[must_use]
+    pub fn patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// The socket.
@@ -170,7 +184,7 @@ impl Client {
         self.change(&Method::POST, "/v1/reload", &ReloadRequest::default())
     }
 
-    fn read<A: DeserializeOwned>(
+    fn read<A: DeserializeOwned + Send>(
         &self,
         path: &str,
         query: &impl Serialize,
@@ -178,7 +192,7 @@ impl Client {
         self.ask(&Method::GET, path, query, None)
     }
 
-    fn change<A: DeserializeOwned>(
+    fn change<A: DeserializeOwned + Send>(
         &self,
         method: &Method,
         path: &str,
@@ -188,7 +202,7 @@ impl Client {
         self.ask(method, path, &(), Some(&body.into()))
     }
 
-    fn ask<A: DeserializeOwned>(
+    fn ask<A: DeserializeOwned + Send>(
         &self,
         method: &Method,
         path: &str,
@@ -207,10 +221,23 @@ impl Client {
             }
             self.take(self.send(method, &target, body).await?).await
         };
-        let patience = async { timeout(PATIENCE, asking).await };
-        self.runtime
-            .block_on(patience)
-            .unwrap_or_else(|_| Err(ClientError::TimedOut { socket: self.socket.clone() }))
+        let waiting = async { timeout(self.patience, asking).await };
+        let asked = thread::scope(|scope| {
+            // On a thread that is not killed when the node closes while it is written to: the
+            // command line lets SIGPIPE end it, for the sake of what reads its output.
+            let asking = scope.spawn(|| {
+                SigSet::from(Signal::SIGPIPE).thread_block().map_err(io::Error::from)?;
+                Ok(self.runtime.block_on(waiting))
+            });
+            asking.join().unwrap_or_else(|panic| resume_unwind(panic))
+        });
+        match asked {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => {
+                Err(ClientError::TimedOut { socket: self.socket.clone(), patience: self.patience })
+            }
+            Err(source) => Err(ClientError::System { socket: self.socket.clone(), source }),
+        }
     }
 
     async fn send(

@@ -214,6 +214,8 @@ impl State {
             dropped_bytes: packets * 60,
             passed_packets: 0,
             would_drop_packets: if action == Action::Shadow { packets } else { 0 },
+            first_drop: (packets > 0).then_some(self.now),
+            last_drop: (packets > 0).then_some(self.now),
         };
         self.blocks.insert(target, block);
     }

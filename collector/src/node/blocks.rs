@@ -251,6 +251,8 @@ impl Inner {
             dropped_bytes: stats.dropped_bytes,
             passed_packets: stats.passed_packets,
             would_drop_packets: stats.shadow_packets,
+            first_drop: (stats.first_ns > 0).then(|| boot_timestamp(now, stats.first_ns)),
+            last_drop: (stats.last_ns > 0).then(|| boot_timestamp(now, stats.last_ns)),
         })
     }
 

@@ -124,7 +124,7 @@ impl Inner {
             .map(address(AllowSource::Own))
             .chain(around.gateways.iter().map(address(AllowSource::Gateway)))
             .chain(around.resolvers.iter().map(address(AllowSource::Resolver)))
-            .chain(administrators.map(address(AllowSource::Client)))
+            .chain(administrators.map(address(AllowSource::Administrator)))
             .chain(self.policy.config().allow.iter().map(prefix(AllowSource::Config)))
             .chain(self.allow.files.iter().map(prefix(AllowSource::File)))
             .chain(people.iter().map(|(net, who)| (*net, AllowSource::Person, Some(who))))

@@ -4,6 +4,8 @@ mod bad_input;
 mod by_hand;
 mod closed_pipe;
 mod exchange;
+mod experiment;
+mod import;
 mod judging;
 mod left_behind;
 mod lifecycle;

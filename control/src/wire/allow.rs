@@ -16,8 +16,8 @@ pub enum AllowSource {
     Gateway,
     /// A resolver of the host.
     Resolver,
-    /// Someone who talks to the node.
-    Client,
+    /// Someone who administers the host: a client with a token, a remote log-in.
+    Administrator,
     /// The configuration.
     Config,
     /// A file that the configuration names.
@@ -34,7 +34,7 @@ impl AllowSource {
             Self::Own => "own",
             Self::Gateway => "gateway",
             Self::Resolver => "resolver",
-            Self::Client => "client",
+            Self::Administrator => "administrator",
             Self::Config => "config",
             Self::File => "file",
             Self::Person => "person",

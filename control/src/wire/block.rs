@@ -103,6 +103,14 @@ pub struct Block {
     pub passed_packets: u64,
     /// Packets that shadow passed and enforcing would have dropped.
     pub would_drop_packets: u64,
+    /// When it first dropped a packet, or would have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub first_drop: Option<Timestamp>,
+    /// When it last did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub last_drop: Option<Timestamp>,
 }
 
 /// Which blocks to list, in the order of their targets.

@@ -1,14 +1,17 @@
 //! A block as it is listed.
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
+use control::wire;
+use evaluation::text::{number, plain};
 use flows_common::{Action, BlockEntry, BlockStats};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{act::BY_HAND, cli::table, kernel::Blocked};
 
 /// A block as it is listed.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Serialize)]
 pub(super) struct Row {
     target: String,
     /// `drop`, `rate-limit` or `shadow`.
@@ -19,9 +22,26 @@ pub(super) struct Row {
     remaining_ms: u64,
     expired: bool,
     by_hand: bool,
+    /// What the running node knows of it besides.
+    #[serde(flatten)]
+    told: Option<Told>,
     /// None where it shares its counters with others.
     #[serde(flatten)]
     met: Option<Met>,
+}
+
+/// What a running node knows of a block besides what the kernel holds.
+#[derive(Debug, PartialEq, Serialize)]
+struct Told {
+    /// `model`, `person`, `import` or `found`.
+    origin: &'static str,
+    who: Option<String>,
+    reason: Option<String>,
+    made: Option<Timestamp>,
+    expires: Timestamp,
+    /// The decision in the ledger.
+    decision: Option<u64>,
+    p_value: Option<f64>,
 }
 
 /// What an entry met.
@@ -54,6 +74,7 @@ impl Row {
             remaining_ms: entry.expires_ns.saturating_sub(now_ns) / 1_000_000,
             expired: entry.expires_ns <= now_ns,
             by_hand: entry.reason == BY_HAND,
+            told: None,
             met: stats.map(|stats| Met {
                 dropped_packets: stats.dropped_packets,
                 dropped_bytes: stats.dropped_bytes,
@@ -61,6 +82,38 @@ impl Row {
                 shadow_packets: stats.shadow_packets,
                 first_drop_ago_ms: ago(stats.first_ns),
                 last_drop_ago_ms: ago(stats.last_ns),
+            }),
+        }
+    }
+
+    /// A block as the running node tells of it.
+    pub(super) fn told(block: &wire::Block, now: Timestamp) -> Self {
+        let ago = |time: Option<Timestamp>| {
+            time.map(|time| u64::try_from(now.duration_since(time).as_millis()).unwrap_or(0))
+        };
+        Self {
+            target: block.target.to_string(),
+            action: block.action.text(),
+            packets_per_second: block.pps,
+            remaining_ms: block.left_s.saturating_mul(1_000),
+            expired: block.left_s == 0,
+            by_hand: block.origin == wire::Origin::Person,
+            told: Some(Told {
+                origin: block.origin.text(),
+                who: block.who.clone(),
+                reason: block.reason.clone(),
+                made: block.made,
+                expires: block.expires,
+                decision: block.decision,
+                p_value: block.p_value,
+            }),
+            met: Some(Met {
+                dropped_packets: block.dropped_packets,
+                dropped_bytes: block.dropped_bytes,
+                passed_packets: block.passed_packets,
+                shadow_packets: block.would_drop_packets,
+                first_drop_ago_ms: ago(block.first_drop),
+                last_drop_ago_ms: ago(block.last_drop),
             }),
         }
     }
@@ -81,7 +134,7 @@ impl Row {
         let met = self.met.as_ref();
         let count =
             |of: fn(&Met) -> u64| met.map_or_else(|| "-".to_owned(), |met| of(met).to_string());
-        vec![
+        let mut cells = vec![
             self.target.clone(),
             action,
             lease,
@@ -89,7 +142,25 @@ impl Row {
             count(|met| met.passed_packets),
             ago(met.and_then(|met| met.first_drop_ago_ms)),
             ago(met.and_then(|met| met.last_drop_ago_ms)),
-        ]
+        ];
+        if let Some(told) = &self.told {
+            cells.push(told.why());
+        }
+        cells
+    }
+}
+
+impl Told {
+    /// Who or what made it, and why: `model (p 0.0008)`, `ada: seen in the mail log`.
+    fn why(&self) -> String {
+        let mut text = self.who.as_deref().map_or_else(|| self.origin.to_owned(), plain);
+        if let Some(p_value) = self.p_value {
+            let _ = write!(text, " (p {})", number(p_value));
+        }
+        if let Some(reason) = &self.reason {
+            let _ = write!(text, ": {}", plain(reason));
+        }
+        text
     }
 }
 
@@ -100,6 +171,9 @@ pub(super) fn listing(rows: &[Row]) -> String {
     }
     let head = ["target", "action", "lease", "dropped", "passed", "first drop", "last drop"];
     let mut cells = vec![head.map(str::to_owned).to_vec()];
+    if rows.iter().any(|row| row.told.is_some()) {
+        cells[0].push("why".to_owned());
+    }
     cells.extend(rows.iter().map(Row::cells));
     let mut text = table(&cells);
     if rows.iter().any(|row| row.expired) {
