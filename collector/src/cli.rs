@@ -327,6 +327,7 @@ fn show(event: &Event, json: bool) {
             expired.peer, expired.dropped_packets, expired.passed_packets
         ),
         Event::Service(limit) => println!("{}", describe_limit(limit)),
+        Event::Drift(change) => println!("window {}: {}", change.window, change.drift.to_text()),
         Event::Notice(change) => println!("{}", describe_notice(&change.notice)),
         Event::Act(act) => {
             println!("{} by {}: {} {}", act.what, act.who, act.arguments, act.outcome)

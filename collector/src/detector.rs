@@ -33,6 +33,8 @@ pub struct Assessed {
     pub reasons: HashMap<IpAddr, Vec<Reason>>,
     /// Whether benign traffic still is as in training.
     pub drift: Drift,
+    /// Blocking is suspended from this window on, or not any more.
+    pub drift_changed: bool,
 }
 
 impl Assessed {
@@ -93,6 +95,7 @@ impl Detector {
         let flows_of: Vec<_> = peers.iter().map(|peer| peer.flows.clone()).collect();
         let (flow, peer) = (self.model.flow(), self.model.peer());
         let assessment = assess(flow, peer, &flow_rows, &peer_rows, flows_of.iter().cloned());
+        let mut drift_changed = false;
         if !window.is_lossy() {
             let rows = Rows {
                 assessment: &assessment,
@@ -100,7 +103,7 @@ impl Detector {
                 peers: &peer_rows,
                 flows_of: &flows_of,
             };
-            self.drift.take(&self.model, rows);
+            drift_changed = self.drift.take(&self.model, rows);
         }
         let evidence: Vec<Evidence> = peers
             .iter()
@@ -113,7 +116,7 @@ impl Detector {
             .map(|index| (evidence[index].address, assessment.reasons(index)))
             .collect();
         let drift = self.drift.drift().clone();
-        Assessed { peers: evidence.len(), evidence, reasons, drift }
+        Assessed { peers: evidence.len(), evidence, reasons, drift, drift_changed }
     }
 }
 

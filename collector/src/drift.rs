@@ -11,7 +11,10 @@ use std::ops::Range;
 
 use evaluation::Reading;
 use model::{DetectorModel, ModelFile, assess::Assessment, sample::Draws};
-use policy::statistics::{BETS, Drift, DriftWatch, Moved};
+use policy::{
+    Subject,
+    statistics::{BETS, Drift, DriftWatch, Moved},
+};
 
 pub(crate) use counter::{DriftCounter, Side};
 
@@ -68,8 +71,9 @@ impl DriftSensor {
         self.watch.drift()
     }
 
-    /// Takes a window that lost nothing.
-    pub(crate) fn take(&mut self, model: &ModelFile, rows: Rows<'_>) {
+    /// Takes a window that lost nothing; whether blocking is suspended from here on, or not any
+    /// more.
+    pub(crate) fn take(&mut self, model: &ModelFile, rows: Rows<'_>) -> bool {
         let ordinary: Vec<usize> = rows
             .assessment
             .peers()
@@ -85,11 +89,9 @@ impl DriftSensor {
         let [flow_score, flow_novelty] = self.draw(model.flow(), &flows, rows.flows);
         let p_values: [_; BETS] = [peer_score, peer_novelty, flow_score, flow_novelty];
         let was_suspended = self.watch.drift().suspended;
-        let moved = moved(&self.flows).into_iter().chain(moved(&self.peers));
+        let moved = moved(Subject::Flow, &self.flows).chain(moved(Subject::Peer, &self.peers));
         let drift = self.watch.observe(p_values, farthest_first(moved.collect()));
-        if drift.suspended != was_suspended {
-            tracing::warn!(suspended = drift.suspended, "{}", drift.to_text());
-        }
+        drift.suspended != was_suspended
     }
 
     /// The p-values of one of these rows, by score and by novelty.
@@ -122,19 +124,22 @@ fn count(counter: &mut DriftCounter, indices: &[usize], rows: &[f32]) {
 }
 
 /// The features that are not spread as in training.
-fn moved(counter: &DriftCounter) -> Vec<Moved> {
-    if counter.counted() < LEAST_ROWS {
-        return Vec::new();
-    }
-    let drift = counter.finish(true).into_iter();
-    drift
-        .filter(|drift| drift.reading == Reading::Moved)
-        .map(|drift| Moved { feature: drift.feature, index: drift.index })
-        .collect()
+fn moved(subject: Subject, counter: &DriftCounter) -> impl Iterator<Item = Moved> {
+    let enough = counter.counted() >= LEAST_ROWS;
+    let drift = if enough { counter.finish(false) } else { Vec::new() };
+    drift.into_iter().filter(|drift| drift.reading == Reading::Moved).map(move |drift| Moved {
+        subject,
+        feature: drift.feature,
+        index: drift.index,
+    })
 }
 
 fn farthest_first(mut moved: Vec<Moved>) -> Vec<Moved> {
-    moved.sort_by(|a, b| b.index.total_cmp(&a.index).then_with(|| a.feature.cmp(&b.feature)));
+    moved.sort_by(|a, b| {
+        b.index
+            .total_cmp(&a.index)
+            .then_with(|| (a.subject, &a.feature).cmp(&(b.subject, &b.feature)))
+    });
     moved
 }
 

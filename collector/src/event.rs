@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use flows_common::{Action, EtherClass, Ledger, Loss};
 use policy::{
-    Decision, Notice, Outcome, Reason, Refusal, Service, ServiceLimit, statistics::Claim,
+    Decision, Notice, Outcome, Reason, Refusal, Service, ServiceLimit,
+    statistics::{Claim, Drift},
 };
 use serde::Serialize;
 
@@ -24,12 +25,26 @@ pub enum Event {
     Expired(ExpiredEvent),
     /// The policy itself changed: the breaker, a mode that nobody confirmed.
     Notice(NoticeEvent),
+    /// Benign traffic is no longer as in training, or is again.
+    Drift(DriftEvent),
     /// A person did something.
     Act(ActEvent),
     /// At start, kernel, ledger and configuration differed.
     Difference(DifferenceEvent),
     /// Something did not work, and the pipeline goes on without it.
     Failure(FailureEvent),
+}
+
+/// Blocking is suspended for drift from here on, or not any more.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DriftEvent {
+    /// Number of the window.
+    pub window: u64,
+    /// When the window ended, in ns of the boot clock.
+    pub at_ns: u64,
+    /// What the watch makes of the traffic.
+    #[serde(flatten)]
+    pub drift: Drift,
 }
 
 /// A scored window.

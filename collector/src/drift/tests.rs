@@ -80,10 +80,7 @@ fn a_shift_suspends_and_names_the_features_that_shifted_and_nothing_else() {
     let windows = (1..=150).find(|_| bench.window(0, larger, as_before));
     println!("suspended after {windows:?} windows: {}", bench.sensor.drift().to_text());
     assert!(windows.is_some(), "not within 150 windows: {:?}", bench.sensor.drift());
-    let shifted: Vec<String> = schema::peer_schema_id().features[3..9]
-        .iter()
-        .map(|feature| format!("peer {feature}"))
-        .collect();
+    let shifted = schema::peer_schema_id().features[3..9].to_vec();
     let named = &bench.sensor.drift().features;
     assert!(!named.is_empty() && named.iter().all(|one| shifted.contains(&one.feature)));
     let back = (1..=2_000).find(|_| !bench.window(0, as_before, as_before));
