@@ -115,7 +115,11 @@ fn flood_through(xdp: &str, link: &str) {
             let total = || sent.load(Ordering::Relaxed);
             wait_for("each frame in a ledger", || sum(|one| one.frames) >= total() + others);
             let dropped = sum(|one| one.dropped);
-            println!("{xdp}: sent {}, dropped {dropped}, received {}", total(), received() - before);
+            println!(
+                "{xdp}: sent {}, dropped {dropped}, received {}",
+                total(),
+                received() - before
+            );
             assert_eq!(dropped, total());
             assert_eq!(sum(|one| one.frames), total() + others);
             assert_eq!(received(), before, "frames reached the host");
@@ -252,9 +256,10 @@ impl Site {
     }
 
     fn link(&self, kind: &str) -> Link {
-        let is_it = |path: &Path| path.file_name().is_some_and(|name| {
-            name.to_str().is_some_and(|name| name.starts_with(kind))
-        });
+        let is_it = |path: &Path| {
+            path.file_name()
+                .is_some_and(|name| name.to_str().is_some_and(|name| name.starts_with(kind)))
+        };
         let pins = leftovers(&self.bpffs).expect("a list").pins;
         let mut links = pins.iter().filter(|path| is_it(path));
         let path = links.next().unwrap_or_else(|| panic!("no {kind} in {pins:?}"));

@@ -191,9 +191,8 @@ fn in_shadow_a_limit_counts_what_it_would_drop() {
     }
     let mut kernel = Kernel::load(&small()).expect("loaded");
     let blocklist = kernel.blocklist();
-    let entry = blocklist
-        .limit_service(DNS, &limit(ServiceAction::Shadow), boot_ns())
-        .expect("a limit");
+    let entry =
+        blocklist.limit_service(DNS, &limit(ServiceAction::Shadow), boot_ns()).expect("a limit");
     let added = ruled(&mut kernel, &udp_v4(host(1), LOCAL, [9, 53]));
     assert_eq!(added.service_shadowed + added.service_below_rate, 100);
     assert!(added.service_shadowed > 80, "{added:?}");

@@ -3,9 +3,7 @@
 //! One implementation for the XDP program, the TC programs and the host's tests; what differs is
 //! where the entries live, behind [`Tables`].
 
-use crate::{
-    Action, BlockEntry, BlockStats, GuardControl, GuardLedger, Verdict, parse::Address,
-};
+use crate::{Action, BlockEntry, BlockStats, GuardControl, GuardLedger, Verdict, parse::Address};
 
 /// How often a CPU that loses the race for a rate-limited entry tries again.
 ///

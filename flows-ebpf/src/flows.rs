@@ -68,9 +68,7 @@ pub(crate) fn ingress_guarded(ctx: &TcContext) -> i32 {
 #[inline(always)]
 pub(crate) fn egress(ctx: &TcContext) -> i32 {
     let settings = maps::settings();
-    if settings.guard_at_tc_egress != 0
-        && guard::decide(ctx, Direction::Egress) == Verdict::Drop
-    {
+    if settings.guard_at_tc_egress != 0 && guard::decide(ctx, Direction::Egress) == Verdict::Drop {
         return TC_ACT_SHOT;
     }
     account(ctx, &settings, Direction::Egress);

@@ -159,7 +159,9 @@ pub enum KernelError {
         read: String,
     },
     /// Peers that were made known are not when they are read back.
-    #[error("of {wrote} known peers written, the kernel kept {kept}; its table has room for {capacity}")]
+    #[error(
+        "of {wrote} known peers written, the kernel kept {kept}; its table has room for {capacity}"
+    )]
     PeersNotKept {
         /// Peers written.
         wrote: usize,

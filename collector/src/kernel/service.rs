@@ -214,10 +214,8 @@ impl Blocklist {
         expired.retain(|limited| limited.entry.expires_ns <= now_ns);
         for limited in &expired {
             // One that was renewed since the list was read stays.
-            let renewed = self
-                .maps
-                .limit(limited.service)?
-                .is_some_and(|entry| entry.expires_ns > now_ns);
+            let renewed =
+                self.maps.limit(limited.service)?.is_some_and(|entry| entry.expires_ns > now_ns);
             if !renewed {
                 self.lift_service(limited.service)?;
             }
@@ -304,8 +302,7 @@ impl GuardMaps {
             },
             _ => KernelError::System { action: "limit a service", source },
         };
-        syscall::update(self.services.as_fd(), &service.key(), entry, syscall::ANY)
-            .map_err(refused)
+        syscall::update(self.services.as_fd(), &service.key(), entry, syscall::ANY).map_err(refused)
     }
 }
 
@@ -337,8 +334,7 @@ mod tests {
     #[test]
     fn a_burst_of_one_leaves_no_time_ahead() {
         let rate = RateLimit { packets_per_second: 1_000, burst_packets: 1 };
-        let limit =
-            ServiceLimit { rate, action: ServiceAction::Limit, expires_ns: 9, reason: 4 };
+        let limit = ServiceLimit { rate, action: ServiceAction::Limit, expires_ns: 9, reason: 4 };
         let entry = limit.entry(5, 2);
         assert_eq!((entry.packet_cost_ns, entry.burst_ns), (1_000_000, 0));
         assert_eq!((entry.expires_ns, entry.created_ns, entry.slot, entry.reason), (9, 5, 2, 4));

@@ -150,7 +150,13 @@ fn read<K: Pod, V: Pod>(map: BorrowedFd<'_>) -> io::Result<Vec<(K, V)>> {
 }
 
 impl Step {
-    fn carry_out(&self, pins: &Pins, now_ns: u64, slots: u32, cpus: u32) -> Result<(), KernelError> {
+    fn carry_out(
+        &self,
+        pins: &Pins,
+        now_ns: u64,
+        slots: u32,
+        cpus: u32,
+    ) -> Result<(), KernelError> {
         let Some(source) = &self.source else { return Ok(()) };
         match self.does {
             Does::Nothing => Ok(()),
@@ -198,9 +204,10 @@ impl Step {
                 (peer.until_ns > now_ns).then_some(peer)
             }),
             STATS => {
-                let both = self.source.as_ref().map_or(0, |source| {
-                    source.found.max_entries.min(self.expected.max_entries)
-                });
+                let both = self
+                    .source
+                    .as_ref()
+                    .map_or(0, |source| source.found.max_entries.min(self.expected.max_entries));
                 copy_stats(from, to, both, cpus)
             }
             // Arrays of the ledger and of what is looked up have one size.
@@ -248,12 +255,7 @@ fn copy<K: Pod, V: Pod>(
     Ok(())
 }
 
-fn copy_stats(
-    from: BorrowedFd<'_>,
-    to: BorrowedFd<'_>,
-    slots: u32,
-    cpus: u32,
-) -> io::Result<()> {
+fn copy_stats(from: BorrowedFd<'_>, to: BorrowedFd<'_>, slots: u32, cpus: u32) -> io::Result<()> {
     let mut each = vec![BlockStats::default(); cpus as usize];
     for slot in 0..slots {
         syscall::lookup_per_cpu(from, &slot, &mut each)?;

@@ -41,7 +41,7 @@ impl Layouts {
                 found.push((number, path));
             }
         }
-        found.sort_by(|one, other| other.0.cmp(&one.0));
+        found.sort_by_key(|&(number, _)| std::cmp::Reverse(number));
         let mut layouts = Self::default();
         for (number, path) in found {
             match number.cmp(&NUMBER) {
@@ -85,10 +85,10 @@ mod tests {
             paths.iter().filter_map(name).collect()
         };
         let found = Layouts::find(folder.path()).expect("a list");
-        assert_eq!((names(&found.older), names(&found.newer)), (
-            vec!["v1".to_owned(), "v0".to_owned()],
-            vec!["v10".to_owned()]
-        ));
+        assert_eq!(
+            (names(&found.older), names(&found.newer)),
+            (vec!["v1".to_owned(), "v0".to_owned()], vec!["v10".to_owned()])
+        );
         assert_eq!(names(&found.all(folder.path())), ["v2", "v10", "v1", "v0"]);
     }
 }
