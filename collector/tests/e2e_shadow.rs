@@ -3,12 +3,7 @@
 
 mod support;
 
-use std::{
-    fs::File,
-    io::BufReader,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs::File, io::BufReader, sync::Arc, time::Duration};
 
 use collector::{
     config::Mode,
@@ -97,7 +92,11 @@ fn a_nodes_would_drops_are_those_of_an_experiment_on_its_traffic() {
     let told = record.told();
     let lab::Sources::Real { address: attacker } = truth.sources else { panic!("{truth:?}") };
     let [expired] = &told.expired[..1] else { panic!("one at least") };
-    assert_eq!((expired.peer, expired.dropped_packets), (Target::address(attacker), 0), "nothing is dropped");
+    assert_eq!(
+        (expired.peer, expired.dropped_packets),
+        (Target::address(attacker), 0),
+        "nothing is dropped"
+    );
     assert_eq!(expired.passed_packets, expired.would_drop_packets);
 
     let node = NodeRecord::read(BufReader::new(File::open(&events).expect("events")));

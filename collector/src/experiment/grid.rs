@@ -160,7 +160,8 @@ impl Grid {
         if !self.axes.is_empty() {
             return;
         }
-        let number = |key: &str, or: f64| self.base.get(key).and_then(Value::as_float).unwrap_or(or);
+        let number =
+            |key: &str, or: f64| self.base.get(key).and_then(Value::as_float).unwrap_or(or);
         let (least, most) = (number("alert_margin", 0.0), number("decisive_margin", 1.0));
         let margins = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7];
         let margins = margins.into_iter().filter(|margin| (least..=most).contains(margin));
@@ -209,8 +210,10 @@ impl Grid {
             rest /= axis.values.len();
         }
         let name = name(&varied);
-        let refused =
-            |reason: String| GridError::Setting { setting: name.clone(), reason: one_line(&reason) };
+        let refused = |reason: String| GridError::Setting {
+            setting: name.clone(),
+            reason: one_line(&reason),
+        };
         let mut table = self.base.clone();
         table.extend(varied.clone());
         // By key, so that the error names the one that is wrong.
@@ -254,9 +257,9 @@ fn one_line(text: &str) -> String {
 /// Values with commas between them, as TOML has them; what is no TOML is text.
 fn listed(text: &str) -> Vec<Value> {
     let array = toml::from_str::<Table>(&format!("values = [{text}]"));
-    if let Ok(Value::Array(values)) = array.map(|mut table| {
-        table.remove("values").unwrap_or_else(|| Value::Array(Vec::new()))
-    }) {
+    if let Ok(Value::Array(values)) =
+        array.map(|mut table| table.remove("values").unwrap_or_else(|| Value::Array(Vec::new())))
+    {
         return values;
     }
     let word = |word: &str| {
@@ -312,10 +315,18 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_its_bound() {
         let cases: [(&str, &[&str], &[&str]); 10] = [
-            ("", &["margin=1.5"], &["margin=1.5", "`policy.margin` must be at least 0 and below 1"]),
+            (
+                "",
+                &["margin=1.5"],
+                &["margin=1.5", "`policy.margin` must be at least 0 and below 1"],
+            ),
             ("", &["colour=1"], &["`policy.colour`", "unknown field `colour`", "margin"]),
             ("", &["mode=block"], &["`policy.mode`", "unknown variant `block`"]),
-            ("", &["windows=2,4"], &["`windows=4`", "between 1 and `policy.of_windows` (3), got 4"]),
+            (
+                "",
+                &["windows=2,4"],
+                &["`windows=4`", "between 1 and `policy.of_windows` (3), got 4"],
+            ),
             ("", &["margin"], &["--set `margin`", "policy.margin=0.3"]),
             ("", &["margin="], &["--set `margin=`"]),
             ("[grid]\nmargin = 0.3\n", &[], &["`margin` must be a list", "got 0.3"]),

@@ -120,11 +120,11 @@ fn evidence(last: u8, excess: f64, verified: bool) -> Evidence {
 /// A report on a strong attack, a weak one, and a benign peer that is a little odd, of the settings
 /// that these assignments make.
 pub(crate) fn report(sets: &[&str]) -> Report {
-    let sample = Sample::new()
-        .attack(1, 0..10, 0.9)
-        .named("weak")
-        .attack(2, 0..10, 0.45)
-        .benign(9, 0..10, 0.35);
+    let sample = Sample::new().attack(1, 0..10, 0.9).named("weak").attack(2, 0..10, 0.45).benign(
+        9,
+        0..10,
+        0.35,
+    );
     let stream = sample.stream();
     let mut grid = Grid::around(&RawPolicy { early_release: 0.0, ..RawPolicy::default() });
     sets.iter().for_each(|set| grid.set(set).expect("valid"));

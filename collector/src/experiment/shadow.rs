@@ -356,10 +356,8 @@ impl Known<'_> {
             if from_ns > to_ns {
                 continue;
             }
-            let name = AttackName {
-                name: interval.title().to_owned(),
-                class: interval.class.clone(),
-            };
+            let name =
+                AttackName { name: interval.title().to_owned(), class: interval.class.clone() };
             match attacks.iter_mut().find(|(one, ..)| *one == name) {
                 Some((_, from, to)) => (*from, *to) = ((*from).min(from_ns), (*to).max(to_ns)),
                 None => attacks.push((name, from_ns, to_ns)),
@@ -369,7 +367,8 @@ impl Known<'_> {
             .into_iter()
             .map(|(name, from_ns, to_ns)| {
                 let label = Label::Attack(name.clone());
-                let own = || blocks.iter().filter(|(_, one)| *one == label).map(|(block, _)| *block);
+                let own =
+                    || blocks.iter().filter(|(_, one)| *one == label).map(|(block, _)| *block);
                 let stopped = sum(own());
                 let first_ns = own().map(|block| block.told.at_ns).min();
                 let peers: std::collections::BTreeSet<IpAddr> =

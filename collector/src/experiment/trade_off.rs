@@ -76,11 +76,17 @@ mod tests {
     #[test]
     fn the_front_holds_what_no_other_beats_and_the_best_hurts_nobody() {
         let report = report(&["windows=1", "margin=0.3,0.4,0.5,0.6"]);
-        let lost: Vec<u64> =
-            report.settings.iter().filter_map(|one| Some(one.benign.as_ref()?.packets_lost)).collect();
+        let lost: Vec<u64> = report
+            .settings
+            .iter()
+            .filter_map(|one| Some(one.benign.as_ref()?.packets_lost))
+            .collect();
         assert_eq!(lost, [900, 0, 0, 0]);
-        let stopped: Vec<u64> =
-            report.settings.iter().filter_map(|one| Some(one.attack.as_ref()?.stopped.packets)).collect();
+        let stopped: Vec<u64> = report
+            .settings
+            .iter()
+            .filter_map(|one| Some(one.attack.as_ref()?.stopped.packets))
+            .collect();
         assert_eq!(stopped, [1_800, 1_800, 900, 900]);
         let trade_off = report.trade_off.expect("a truth");
         assert_eq!((trade_off.front, trade_off.best), (vec![2], 2));

@@ -11,12 +11,8 @@ use crate::experiment::{
 
 /// What blocks in one window, enforced.
 fn eager(change: impl FnOnce(&mut RawPolicy)) -> PolicyConfig {
-    let mut raw = RawPolicy {
-        mode: Mode::Enforce,
-        windows: 1,
-        early_release: 0.0,
-        ..RawPolicy::default()
-    };
+    let mut raw =
+        RawPolicy { mode: Mode::Enforce, windows: 1, early_release: 0.0, ..RawPolicy::default() };
     change(&mut raw);
     raw.check(1_000_000).expect("valid")
 }
