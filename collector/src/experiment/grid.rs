@@ -3,7 +3,7 @@
 //! A setting is a `[policy]` table patched key by key and read again, so that whatever key the
 //! policy has can be varied, and is checked as in a configuration.
 
-use policy::{Mode, PolicyConfig, RawPolicy};
+use policy::{Mode, Policy, PolicyConfig, Protected, RawPolicy};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -77,7 +77,15 @@ pub struct Setting {
     /// The varied keys with their values.
     pub varied: Table,
     /// The policy, enforcing.
-    pub policy: PolicyConfig,
+    pub config: PolicyConfig,
+}
+
+impl Setting {
+    /// Its policy, which spares what is protected.
+    #[must_use]
+    pub fn policy(&self, protected: Protected) -> Policy {
+        Policy::new(self.config.clone(), protected)
+    }
 }
 
 #[derive(Deserialize)]
@@ -217,8 +225,8 @@ impl Grid {
         }
         let raw: RawPolicy = table.try_into().map_err(|error| refused(error.to_string()))?;
         let raw = RawPolicy { mode: Mode::Enforce, ..raw };
-        let policy = raw.check(block_capacity).map_err(|error| refused(error.to_string()))?;
-        Ok(Setting { name, varied, policy })
+        let config = raw.check(block_capacity).map_err(|error| refused(error.to_string()))?;
+        Ok(Setting { name, varied, config })
     }
 
     fn large(&self, count: Option<usize>) -> GridError {
@@ -289,8 +297,8 @@ mod tests {
                 "margin=0.6 windows=1"
             ]
         );
-        assert!(settings.iter().all(|setting| setting.policy.ttl.as_secs() == 30));
-        assert!(settings.iter().all(|setting| setting.policy.mode == Mode::Enforce));
+        assert!(settings.iter().all(|setting| setting.config.ttl.as_secs() == 30));
+        assert!(settings.iter().all(|setting| setting.config.mode == Mode::Enforce));
         assert_eq!(names(&grid("", &[]).expect("valid")), ["as configured"]);
     }
 
@@ -300,8 +308,8 @@ mod tests {
         let settings = grid("[grid]\nmargin = [0.1]\n", &sets).expect("valid");
         assert_eq!(settings.len(), 8);
         assert_eq!(settings[0].name, "allow=[] margin=0.4 ttl=1m");
-        assert_eq!(settings[7].policy.allow.len(), 1);
-        assert_eq!(settings[7].policy.ttl.as_secs(), 300);
+        assert_eq!(settings[7].config.allow.len(), 1);
+        assert_eq!(settings[7].config.ttl.as_secs(), 300);
     }
 
     #[test]

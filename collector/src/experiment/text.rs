@@ -233,3 +233,15 @@ fn list(title: &str, items: impl Iterator<Item = String>) -> String {
     let lines: Vec<String> = items.map(|item| format!("- {item}")).collect();
     if lines.is_empty() { String::new() } else { format!("{title}\n{}", lines.join("\n")) }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::experiment::sample::report;
+
+    #[test]
+    fn a_person_reads_a_line_a_setting_and_the_best_in_detail() {
+        let text = report(&["windows=1", "margin=0.3,0.4,0.6"]).to_text();
+        let shown = text.split("not told by this input").next().unwrap_or_default();
+        assert_eq!(shown.trim_end(), include_str!("text/expected.txt").trim_end(), "{shown}");
+    }
+}

@@ -152,7 +152,7 @@ fn a_nodes_record_gives_the_same_report() {
         \"excess\":0.8,\"verified\":false,\"deed\":\"shadowed\",\"ttl_s\":3,\"offence\":1}\n\
         {\"event\":\"window\",\"start_ns\":7443000000000,\"end_ns\":7447000000000,\"peers\":1}\n\
         {\"event\":\"expired\",\"at_ns\":7447000000000,\"peer\":\"198.51.100.11\",\"dropped_packets\":0,\
-        \"dropped_bytes\":0,\"passed_packets\":1600,\"shadow_packets\":1600,\"shadow_bytes\":96000}\n";
+        \"dropped_bytes\":0,\"passed_packets\":1600,\"would_drop_packets\":1600,\"would_drop_bytes\":96000}\n";
     std::fs::write(desk.0.path().join("events.jsonl"), record).unwrap();
     let truth = data("demo.truth.json");
     let words = ["experiment", "--shadow=events.jsonl", "--truth", &truth, "--html=r.html"];
