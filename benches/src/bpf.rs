@@ -20,6 +20,12 @@ const MAP_UPDATE_ELEM: libc::c_long = 2;
 const OBJ_PIN: libc::c_long = 6;
 /// `BPF_PROG_LOAD` of `enum bpf_cmd`.
 const PROG_LOAD: libc::c_long = 5;
+/// `BPF_LINK_CREATE` of `enum bpf_cmd`.
+const LINK_CREATE: libc::c_long = 28;
+/// `BPF_XDP` of `enum bpf_attach_type`.
+const XDP: u32 = 37;
+/// `XDP_FLAGS_DRV_MODE`: in the driver.
+const NATIVE: u32 = 1 << 2;
 /// `BPF_PROG_TEST_RUN` of `enum bpf_cmd`.
 const PROG_TEST_RUN: libc::c_long = 10;
 
@@ -84,6 +90,16 @@ struct TestRequest {
     rest: [u64; 10],
 }
 
+#[repr(C)]
+#[derive(Default)]
+struct LinkRequest {
+    prog_fd: u32,
+    target_ifindex: u32,
+    attach_type: u32,
+    flags: u32,
+    rest: [u64; 6],
+}
+
 impl Nothing {
     /// Loads it.
     ///
@@ -108,6 +124,24 @@ impl Nothing {
         let fd = unsafe { bpf(PROG_LOAD, &mut request)? };
         // SAFETY: the kernel just gave us this descriptor.
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Attaches one of [`Hook::Xdp`] to an interface, in the driver, until the link is dropped.
+    ///
+    /// # Errors
+    /// The driver takes none, or another has the interface.
+    pub fn attach(&self, ifindex: u32) -> io::Result<OwnedFd> {
+        let mut request = LinkRequest {
+            prog_fd: self.0.as_raw_fd().unsigned_abs(),
+            target_ifindex: ifindex,
+            attach_type: XDP,
+            flags: NATIVE,
+            ..LinkRequest::default()
+        };
+        // SAFETY: the request has no pointers.
+        let fd = unsafe { bpf(LINK_CREATE, &mut request)? };
+        // SAFETY: the kernel just gave us this descriptor.
+        Ok(unsafe { OwnedFd::from_raw_fd(fd) })
     }
 
     /// Runs it on a frame, `repeat` times; mean ns of one run.

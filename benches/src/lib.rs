@@ -26,4 +26,5 @@ pub mod scikit_learn;
 pub mod section;
 pub mod statistics;
 pub mod traffic;
+pub mod wire;
 pub mod xdp_filter;

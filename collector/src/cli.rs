@@ -11,7 +11,9 @@ mod config;
 mod demo;
 mod doctor;
 mod eval;
+mod experiment;
 mod explain;
+mod import;
 mod lab;
 mod label;
 mod learn;
@@ -98,6 +100,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Score feature tables with a model.
     Score(score::ScoreArgs),
+    /// Try settings on captures or tables: what each would block, and whom that would hurt.
+    Experiment(experiment::ExperimentArgs),
     /// Say why a model finds rows anomalous.
     Explain(explain::ExplainArgs),
     /// Show the running node at a glance.
@@ -124,6 +128,8 @@ enum Command {
     Blocks(blocks::BlocksArgs),
     /// Block an address or a prefix by hand.
     Block(blocks::BlockArgs),
+    /// Block every address and prefix of a list: text, CIDR lists, CSV.
+    Import(import::ImportArgs),
     /// Take a block back.
     Unblock(blocks::UnblockArgs),
     /// Remove the pinned guard and every block from the kernel.
@@ -170,6 +176,7 @@ impl Arguments {
             Command::Train(args) => args.run(&layers),
             Command::Eval(args) => args.run(&layers),
             Command::Score(args) => args.run(&layers),
+            Command::Experiment(args) => args.run(&layers),
             Command::Explain(args) => args.run(&layers),
             Command::Status(args) => args.run(&layers),
             Command::Top(args) => args.run(&layers),
@@ -183,6 +190,7 @@ impl Arguments {
             Command::Token(args) => args.run(),
             Command::Blocks(args) => args.run(&layers),
             Command::Block(args) => args.run(&layers),
+            Command::Import(args) => args.run(&layers),
             Command::Unblock(args) => args.run(&layers),
             Command::Detach(args) => args.run(&layers),
             Command::Doctor(args) => args.run(&layers),
@@ -319,6 +327,7 @@ fn show(event: &Event, json: bool) {
             expired.peer, expired.dropped_packets, expired.passed_packets
         ),
         Event::Service(limit) => println!("{}", describe_limit(limit)),
+        Event::Drift(change) => println!("window {}: {}", change.window, change.drift.to_text()),
         Event::Notice(change) => println!("{}", describe_notice(&change.notice)),
         Event::Act(act) => {
             println!("{} by {}: {} {}", act.what, act.who, act.arguments, act.outcome)
@@ -339,11 +348,12 @@ fn describe_anomaly(anomaly: &AnomalyEvent) -> String {
     let why = anomaly.refusal.map(|refusal| format!(" ({})", refusal.text())).unwrap_or_default();
     let lasts = if anomaly.ttl_s > 0 { format!(" for {} s", anomaly.ttl_s) } else { String::new() };
     format!(
-        "window {} {} {}{lasts}{why}: p {:.4}, score {:.3}, novelty {:.3}; {}",
+        "window {} {} {}{lasts}{why}: p {:.4} ({}), score {:.3}, novelty {:.3}; {}",
         anomaly.window,
         anomaly.peer,
         anomaly.deed.text(),
-        anomaly.p_value,
+        anomaly.claim.p_value,
+        anomaly.claim,
         anomaly.peer_score.max(anomaly.flow_score),
         anomaly.novelty,
         reasons.join("; ")

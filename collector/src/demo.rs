@@ -9,6 +9,8 @@ mod watch;
 
 use std::{path::PathBuf, time::Duration};
 
+use policy::statistics::{PValues, Unsupported};
+
 pub use capture::record;
 pub use report::{Report, explain_reason};
 
@@ -45,6 +47,10 @@ impl DemoOptions {
         raw.capture.window = self.window;
         raw.policy.mode = Mode::Enforce;
         raw.policy.ttl = self.ttl;
+        // Less than a minute of learning supports no rate for one calibration by itself; the
+        // report says so, and the attacks are acted on all the same.
+        raw.policy.p_values = PValues::Marginal;
+        raw.policy.unsupported = Unsupported::Act;
         raw.guard.persist = false;
         raw.ledger.enabled = false;
         Ok(raw.check()?)

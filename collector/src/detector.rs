@@ -15,7 +15,12 @@ use model::{
     assess::{PeerAssessment, assess},
     record::{PeerDirection, TCP, UDP},
 };
-use policy::{Evidence, Reason, Service};
+use policy::{Evidence, Reason, Service, WindowFacts, statistics::Drift};
+
+use crate::{
+    drift::{DriftSensor, Rows},
+    rehearse::window_facts,
+};
 
 /// What a detector found in one window.
 #[derive(Debug, Default)]
@@ -26,7 +31,22 @@ pub struct Assessed {
     pub evidence: Vec<Evidence>,
     /// Why, for those above the calibration's range.
     pub reasons: HashMap<IpAddr, Vec<Reason>>,
+    /// Whether benign traffic still is as in training.
+    pub drift: Drift,
+    /// Blocking is suspended from this window on, or not any more.
+    pub drift_changed: bool,
 }
+
+impl Assessed {
+    /// What the policy is told of the window that was assessed.
+    #[must_use]
+    pub fn facts(&self, window: &Window) -> WindowFacts {
+        WindowFacts { drifting: self.drift.suspended, ..window_facts(window) }
+    }
+}
+
+/// Draws which p-values the drift watch bets on.
+const DRIFT_SEED: u64 = 0;
 
 /// Scores windows in their order; the past is part of the features.
 pub struct Detector {
@@ -34,6 +54,7 @@ pub struct Detector {
     model: ModelFile,
     /// Kept between windows for its room only.
     observed: Observed,
+    drift: DriftSensor,
 }
 
 impl std::fmt::Debug for Detector {
@@ -46,7 +67,8 @@ impl Detector {
     /// A detector that starts from a context: an empty one, or the one that learning ended with.
     #[must_use]
     pub fn new(model: ModelFile, context: Context) -> Self {
-        Self { context, model, observed: Observed::default() }
+        let drift = DriftSensor::new(&model, DRIFT_SEED);
+        Self { context, model, observed: Observed::default(), drift }
     }
 
     /// The model it scores with.
@@ -70,9 +92,19 @@ impl Detector {
         let Observed { flows, peers } = &self.observed;
         let flow_rows = FlowFeature::rows(flows);
         let peer_rows = PeerFeature::rows(peers);
-        let flows_of = peers.iter().map(|peer| peer.flows.clone());
+        let flows_of: Vec<_> = peers.iter().map(|peer| peer.flows.clone()).collect();
         let (flow, peer) = (self.model.flow(), self.model.peer());
-        let assessment = assess(flow, peer, &flow_rows, &peer_rows, flows_of);
+        let assessment = assess(flow, peer, &flow_rows, &peer_rows, flows_of.iter().cloned());
+        let mut drift_changed = false;
+        if !window.is_lossy() {
+            let rows = Rows {
+                assessment: &assessment,
+                flows: &flow_rows,
+                peers: &peer_rows,
+                flows_of: &flows_of,
+            };
+            drift_changed = self.drift.take(&self.model, rows);
+        }
         let evidence: Vec<Evidence> = peers
             .iter()
             .zip(assessment.peers())
@@ -83,7 +115,8 @@ impl Detector {
             .into_iter()
             .map(|index| (evidence[index].address, assessment.reasons(index)))
             .collect();
-        Assessed { peers: evidence.len(), evidence, reasons }
+        let drift = self.drift.drift().clone();
+        Assessed { peers: evidence.len(), evidence, reasons, drift, drift_changed }
     }
 }
 

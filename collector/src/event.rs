@@ -3,7 +3,10 @@
 use std::net::IpAddr;
 
 use flows_common::{Action, EtherClass, Ledger, Loss};
-use policy::{Decision, Notice, Outcome, Reason, Refusal, Service, ServiceLimit};
+use policy::{
+    Decision, Notice, Outcome, Reason, Refusal, Service, ServiceLimit,
+    statistics::{Claim, Drift},
+};
 use serde::Serialize;
 
 use crate::kernel::Target;
@@ -22,12 +25,26 @@ pub enum Event {
     Expired(ExpiredEvent),
     /// The policy itself changed: the breaker, a mode that nobody confirmed.
     Notice(NoticeEvent),
+    /// Benign traffic is no longer as in training, or is again.
+    Drift(DriftEvent),
     /// A person did something.
     Act(ActEvent),
     /// At start, kernel, ledger and configuration differed.
     Difference(DifferenceEvent),
     /// Something did not work, and the pipeline goes on without it.
     Failure(FailureEvent),
+}
+
+/// Blocking is suspended for drift from here on, or not any more.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DriftEvent {
+    /// Number of the window.
+    pub window: u64,
+    /// When the window ended, in ns of the boot clock.
+    pub at_ns: u64,
+    /// What the watch makes of the traffic.
+    #[serde(flatten)]
+    pub drift: Drift,
 }
 
 /// A scored window.
@@ -133,6 +150,8 @@ pub struct AnomalyEvent {
     pub p_value: f64,
     /// The same, given this calibration set.
     pub conditional_p_value: f64,
+    /// What may be claimed of calling it anomalous.
+    pub claim: Claim,
     /// The peer model's score.
     pub peer_score: f32,
     /// The highest score among its flows.
@@ -184,6 +203,7 @@ impl AnomalyEvent {
             peer: evidence.address,
             p_value: evidence.p_value,
             conditional_p_value: evidence.conditional_p_value,
+            claim: decision.claim,
             peer_score: evidence.peer_score,
             flow_score: evidence.flow_score,
             novelty: evidence.novelty,

@@ -2,8 +2,8 @@
 //!
 //! What is here: the kernel side's loader and tables ([`kernel`]), captures as a source
 //! ([`source`]), the live [`pipeline`], the [`detector`] and [`learner`] around the models, the
-//! crate [`policy`], what carries it out ([`act`]), where events go ([`sink`]), and the commands
-//! ([`cli`]).
+//! crate [`policy`], what carries it out ([`act`]), where events go ([`sink`]), settings tried on
+//! recorded traffic ([`experiment`]), and the commands ([`cli`]).
 //!
 //! What is never here: the formula of a feature (crate `model`), the parsing or counting of a
 //! packet (crate `flows-common`), a threshold that no configuration names.
@@ -20,7 +20,9 @@ pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod detector;
+mod drift;
 pub mod event;
+pub mod experiment;
 pub mod kernel;
 pub mod learner;
 pub mod live;

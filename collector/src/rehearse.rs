@@ -6,7 +6,7 @@ use policy::{Policy, WindowFacts};
 use crate::{
     act::{Act as _, Observe},
     detector::Detector,
-    event::{AnomalyEvent, Event, NoticeEvent, ServiceEvent, WindowEvent},
+    event::{AnomalyEvent, DriftEvent, Event, NoticeEvent, ServiceEvent, WindowEvent},
 };
 
 /// What the live pipeline does behind the drain, in one thread and with the windows' own time.
@@ -36,10 +36,14 @@ impl Rehearsal {
         self.windows += 1;
         let mut found = self.detector.assess(window);
         let evidence = std::mem::take(&mut found.evidence);
-        let verdicts = self.policy.decide(evidence, &window_facts(window));
+        let verdicts = self.policy.decide(evidence, &found.facts(window));
         for limit in verdicts.services {
             let deed = Observe.limit(&limit, window.end_ns)?;
             tell(Event::Service(ServiceEvent::of(self.windows, window.end_ns, &limit, deed)))?;
+        }
+        if found.drift_changed {
+            let drift = std::mem::take(&mut found.drift);
+            tell(Event::Drift(DriftEvent { window: self.windows, at_ns: window.end_ns, drift }))?;
         }
         for notice in verdicts.notices {
             tell(Event::Notice(NoticeEvent { at_ns: window.end_ns, notice }))?;
@@ -67,7 +71,7 @@ impl Rehearsal {
     }
 }
 
-/// What the policy is told of a window.
+/// What a window tells of itself; [`crate::detector::Assessed::facts`] adds what its rows tell.
 #[must_use]
 pub fn window_facts(window: &Window) -> WindowFacts {
     WindowFacts {

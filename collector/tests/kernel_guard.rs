@@ -8,8 +8,8 @@ use std::{
 };
 
 use collector::kernel::{
-    Block, BlockAction, Blocklist, GuardHook, Kernel, KernelError, KernelOptions, RateLimit,
-    Target, XdpPreference, boot_ns,
+    Block, BlockAction, Blocklist, GuardHook, Kernel, KernelError, KernelOptions, Loaded,
+    RateLimit, Target, XdpPreference, boot_ns,
 };
 use flows_common::{Direction, GuardLedger, map_v4};
 use kernel_support::{
@@ -326,4 +326,40 @@ fn many_addresses_are_blocked_in_one_go() {
     );
     let count = blocklist.count().expect("counts");
     assert_eq!((count.v4, count.v6), (10_000, 100));
+}
+
+#[test]
+fn a_list_leaves_a_block_that_stands_its_counters_and_the_longer_lease() {
+    if skip() {
+        return;
+    }
+    Wire::new().run(|wire| {
+        let (kernel, _) = attached(&small(), XdpPreference::Auto).expect("attached");
+        let blocklist = kernel.blocklist();
+        let short = blocklist.insert(v4(1), &drop_for(10), boot_ns()).expect("a block");
+        let long = blocklist.insert(v4(2), &drop_for(600), boot_ns()).expect("a block");
+        wire.network_end().send_times(&from_host(1), 3);
+        ledger_at(&blocklist, 3);
+
+        let list: Vec<IpAddr> = [1, 2, 3, 3].map(|last| IpAddr::from(host(last))).into();
+        let block = drop_for(60);
+        let mut bulk = blocklist.bulk(boot_ns());
+        let loaded: Vec<Loaded> = list
+            .iter()
+            .map(|&address| bulk.put(&Target::from(address), &block).expect("room"))
+            .collect();
+        assert_eq!(loaded, [Loaded::Replaced, Loaded::Kept, Loaded::New, Loaded::Repeated]);
+        assert_eq!(bulk.verify().expect("all there").v4, 3);
+        let entry = |last| blocklist.get(&v4(last)).expect("readable").expect("blocked");
+        assert_eq!((entry(1).slot, entry(1).expires_ns), (short.slot, block.expires_ns));
+        assert_eq!(entry(2), long);
+        wire.network_end().send_times(&from_host(1), 2);
+        ledger_at(&blocklist, 5);
+        assert_eq!(blocklist.stats(short.slot).expect("statistics").dropped_packets, 5);
+
+        // What is taken away behind its back is noticed.
+        blocklist.remove(&v4(3)).expect("removed");
+        let error = bulk.verify().expect_err("one is gone");
+        assert!(matches!(error, KernelError::LoadNotKept { wrote: 2, read: 1 }), "{error}");
+    });
 }

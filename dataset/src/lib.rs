@@ -49,5 +49,5 @@ pub use reader::{
 };
 pub use sums::Sums;
 pub use table::TableKind;
-pub use truth::{Interval, Rest, Truth, TruthError};
+pub use truth::{Active, Interval, Rest, Truth, TruthError};
 pub use writer::{DatasetWriter, FinishedFile, Sweep, TableWriter, WriterOptions, Written};

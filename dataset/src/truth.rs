@@ -57,7 +57,8 @@ use ipnet::IpNet;
 
 pub use errors::TruthError;
 
-pub(crate) use active::{Active, FlowEnds};
+pub use active::Active;
+pub(crate) use active::FlowEnds;
 
 /// Intervals a truth may have; every window looks at all of them.
 const MAX_INTERVALS: usize = 1 << 20;

@@ -53,6 +53,7 @@ mod detection;
 mod discrimination;
 mod drift;
 mod evaluation;
+pub mod html;
 mod interval;
 mod observation;
 mod page;

@@ -10,7 +10,8 @@ use std::path::Path;
 use std::process::Command;
 
 /// The crates of this workspace, and the crates of it that each may depend on.
-const ALLOWED: [(&str, &[&str]); 16] = [
+const ALLOWED: [(&str, &[&str]); 17] = [
+    ("address-list", &["flows-common"]),
     ("flows-common", &[]),
     ("flows-ebpf", &["flows-common"]),
     ("onnx", &[]),
@@ -25,6 +26,7 @@ const ALLOWED: [(&str, &[&str]); 16] = [
     (
         "collector",
         &[
+            "address-list",
             "flows-common",
             "flows-ebpf",
             "onnx",
@@ -42,6 +44,7 @@ const ALLOWED: [(&str, &[&str]); 16] = [
     (
         "benches",
         &[
+            "address-list",
             "flows-common",
             "flows-ebpf",
             "onnx",

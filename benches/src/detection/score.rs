@@ -5,11 +5,12 @@ use std::{
     net::IpAddr,
 };
 
-use collector::{
-    config::RawConfig, detector::Detector, rehearse::window_facts, source::pcap::HomeNet,
-};
+use collector::{config::RawConfig, detector::Detector, source::pcap::HomeNet};
 use model::{Context, ModelFile, Window};
-use policy::{Outcome, Policy, Protected, Reason, Refusal};
+use policy::{
+    Outcome, Policy, Protected, Reason, Refusal,
+    statistics::{Basis, PValues, Unsupported},
+};
 use serde::Serialize;
 
 use super::{
@@ -108,7 +109,8 @@ pub fn score(
     Ok(scored)
 }
 
-/// Puts windows through a detector and the policy that a user gets who configures nothing.
+/// Puts windows through a detector and the policy that a user gets who configures nothing but
+/// that what the calibration cannot support is acted on: the captures are minutes long.
 ///
 /// # Errors
 /// The default configuration is not valid, which a test excludes.
@@ -119,7 +121,11 @@ pub fn score_one(
     is_attacker: impl Fn(IpAddr) -> bool,
 ) -> anyhow::Result<Scored> {
     let start_ns = windows.first().map_or(0, |window| window.start_ns);
-    let mut policy = Policy::new(RawConfig::default().check()?.policy, Protected::default());
+    let mut raw = RawConfig::default();
+    raw.policy.p_values = PValues::Marginal;
+    raw.policy.unsupported = Unsupported::Act;
+    let mut policy = Policy::new(raw.check()?.policy, Protected::default())
+        .calibrated(&Basis::of(detector.model()));
     let mut observations = Vec::new();
     let mut verdicts = Verdicts::default();
     for window in windows {
@@ -134,7 +140,8 @@ pub fn score_one(
             packets: peer.packets,
             why: found.reasons.get(&peer.address).into_iter().flatten().map(shown).collect(),
         }));
-        for decision in policy.decide(found.evidence, &window_facts(&window)).peers {
+        let facts = found.facts(window);
+        for decision in policy.decide(found.evidence, &facts).peers {
             verdicts.note(decision.evidence.address, &decision.outcome, after_s);
         }
     }

@@ -1,5 +1,6 @@
 //! What is measured, one module a section.
 
+mod blocklist;
 mod drain;
 mod guard;
 pub mod memory;
@@ -47,7 +48,7 @@ pub struct Section {
 }
 
 /// All of them, in the table's order.
-pub const SECTIONS: [Section; 10] = [
+pub const SECTIONS: [Section; 11] = [
     Section {
         name: "packet",
         about: "accounting one packet in the kernel, known and new flows",
@@ -62,6 +63,11 @@ pub const SECTIONS: [Section; 10] = [
         name: "guard",
         about: "the XDP guard, empty and with 1 M entries, beside xdp-filter",
         measure: guard::measure,
+    },
+    Section {
+        name: "blocklist",
+        about: "lists of up to 1 M entries on a veth pair, beside nftables and iptables",
+        measure: blocklist::measure,
     },
     Section {
         name: "drain",

@@ -1,17 +1,24 @@
 //! `weir blocks`, `weir block`, `weir unblock`, `weir detach`: by the running node, which records
 //! who did what and why; and where none runs, by hand on the pinned guard.
 
+mod export;
 mod row;
 mod told;
 
-use std::{net::IpAddr, process::ExitCode, time::Duration};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    process::ExitCode,
+    time::Duration,
+};
 
+use address_list::{LONGEST_LEASE, MAPPED_V4, SHORTEST_LEASE, unmapped};
 use anyhow::{bail, ensure};
 use clap::{Args, ValueEnum};
 use control::wire::{self, BlockRequest, UnblockRequest};
 use flows_common::{Action, BlockEntry};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv6Net};
 
+use export::ListFormat;
 use row::{Row, length, listing, packets_per_second};
 
 use super::{
@@ -30,14 +37,17 @@ use crate::{
 const WIDEST_V4: u8 = 8;
 /// Likewise for IPv6: the largest allocation to one network.
 const WIDEST_V6: u8 = 19;
-/// The longest block by hand.
-const LONGEST: Duration = Duration::from_hours(24 * 365);
+/// Where the tables have IPv4.
+const ALL_OF_V4: Ipv6Addr = Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0);
 
 #[derive(Debug, Args)]
 pub(super) struct BlocksArgs {
     /// Print a JSON array.
     #[arg(long)]
     json: bool,
+    /// Print what is in force as a list that `weir import` reads.
+    #[arg(long, value_enum, conflicts_with = "json")]
+    format: Option<ListFormat>,
     #[command(flatten)]
     node: NodeArgs,
 }
@@ -50,12 +60,8 @@ pub(super) struct BlockArgs {
     /// How long the block lasts; `policy.ttl` without it.
     #[arg(long = "for", value_name = "DURATION")]
     length: Option<humantime::Duration>,
-    /// What to do with its packets.
-    #[arg(long, value_enum, default_value_t)]
-    action: ActionChoice,
-    /// Packets a second that a rate limit leaves; `policy.rate_limit_pps` without it.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pps: Option<u32>,
+    #[command(flatten)]
+    action: ActionArgs,
     /// Block this host's own addresses too.
     #[arg(long)]
     force: bool,
@@ -64,6 +70,17 @@ pub(super) struct BlockArgs {
     reason: Option<String>,
     #[command(flatten)]
     node: NodeArgs,
+}
+
+/// What a block does.
+#[derive(Debug, Args)]
+pub(super) struct ActionArgs {
+    /// What to do with its packets.
+    #[arg(long, value_enum, default_value_t)]
+    action: ActionChoice,
+    /// Packets a second that a rate limit leaves; `policy.rate_limit_pps` without it.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pps: Option<u32>,
 }
 
 /// What to do with the packets of a target.
@@ -98,6 +115,12 @@ pub(super) struct DetachArgs {}
 
 impl BlocksArgs {
     pub(super) fn run(&self, layers: &Layers) -> anyhow::Result<ExitCode> {
+        if let Some(format) = self.format {
+            let config = layers.raw()?.check()?;
+            let mut blocked = Blocklist::pinned(&config.guard.bpffs)?.list()?;
+            blocked.sort_by_key(|one| one.target);
+            return export::write(&blocked, format, boot_ns()).map(|()| ExitCode::SUCCESS);
+        }
         let rows = match if_running(told::list(&self.node.client(layers)?))? {
             Some(rows) => rows,
             None => pinned_rows(layers)?,
@@ -114,38 +137,34 @@ impl BlocksArgs {
 impl BlockArgs {
     pub(super) fn run(&self, layers: &Layers) -> anyhow::Result<ExitCode> {
         let config = layers.raw()?.check()?;
-        check_width(self.target)?;
+        let net = unmapped(self.target);
+        check_width(net)?;
         let length = self.length.map_or(config.policy.ttl, Into::into);
-        ensure!(
-            (Duration::from_secs(1)..=LONGEST).contains(&length),
-            "--for must be between 1s and {}, got {}",
-            humantime::format_duration(LONGEST),
-            humantime::format_duration(length)
-        );
-        ensure!(
-            self.pps.is_none() || self.action == ActionChoice::RateLimit,
-            "--pps is for a rate limit; add --action rate-limit"
-        );
-        let request = self.request(length);
+        check_lease(length)?;
+        self.action.check()?;
+        let request = self.request(net, length);
         if let Some(made) = if_running(self.node.client(layers)?.block(&request))? {
             println!("{}", told::describe(&made));
             return Ok(ExitCode::SUCCESS);
         }
         if !self.force {
-            check_foreign(self.target, &own_addresses()?)?;
+            check_foreign(net, &own_addresses()?)?;
         }
         let blocklist = Blocklist::pinned(&config.guard.bpffs)?;
         let allowed = blocklist.allowed()?;
-        let target = Target::from(self.target);
+        let target = Target::from(net);
         let now_ns = boot_ns();
         let block = Block {
-            action: self.block_action(config.policy.rate_limit_pps),
+            action: block_action(
+                self.action.action(),
+                self.action.pps().unwrap_or(config.policy.rate_limit_pps),
+            ),
             expires_ns: now_ns.saturating_add(nanos(length)),
             reason: BY_HAND,
         };
         let entry = blocklist.insert(target, &block, now_ns)?;
         println!("{}", describe(&target, &entry, now_ns));
-        for line in caveats(&config, self.target, &allowed)? {
+        for line in caveats(&config, net, &allowed)? {
             println!("{line}");
         }
         if self.reason.is_some() {
@@ -153,37 +172,70 @@ impl BlockArgs {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
 
+impl BlockArgs {
     /// What the running node is asked for.
-    fn request(&self, length: Duration) -> BlockRequest {
+    fn request(&self, target: IpNet, length: Duration) -> BlockRequest {
         BlockRequest {
-            target: self.target.into(),
-            action: match self.action {
-                ActionChoice::Drop => wire::Action::Drop,
-                ActionChoice::RateLimit => wire::Action::RateLimit,
-                ActionChoice::Shadow => wire::Action::Shadow,
+            target: target.into(),
+            action: match self.action.action() {
+                Action::Drop => wire::Action::Drop,
+                Action::RateLimit => wire::Action::RateLimit,
+                Action::Shadow => wire::Action::Shadow,
             },
-            pps: self.pps,
+            pps: self.action.pps(),
             // Its own configuration says how long where nothing else does.
             for_s: self.length.map(|_| seconds(length)),
             reason: self.reason.clone(),
             force: self.force,
         }
     }
+}
 
-    fn block_action(&self, default_pps: u32) -> BlockAction {
+impl ActionArgs {
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        ensure!(
+            self.pps.is_none() || self.action == ActionChoice::RateLimit,
+            "--pps is for a rate limit; add --action rate-limit"
+        );
+        Ok(())
+    }
+
+    pub(super) const fn action(&self) -> Action {
         match self.action {
-            ActionChoice::Drop => BlockAction::Drop,
-            ActionChoice::Shadow => BlockAction::Shadow,
-            ActionChoice::RateLimit => {
-                let packets_per_second = self.pps.unwrap_or(default_pps);
-                BlockAction::Limit(RateLimit {
-                    packets_per_second,
-                    burst_packets: packets_per_second.saturating_mul(BURST_S),
-                })
-            }
+            ActionChoice::Drop => Action::Drop,
+            ActionChoice::RateLimit => Action::RateLimit,
+            ActionChoice::Shadow => Action::Shadow,
         }
     }
+
+    pub(super) const fn pps(&self) -> Option<u32> {
+        self.pps
+    }
+}
+
+/// An action as blocks have it; the rate matters to a rate limit only.
+pub(super) fn block_action(action: Action, packets_per_second: u32) -> BlockAction {
+    match action {
+        Action::Drop => BlockAction::Drop,
+        Action::Shadow => BlockAction::Shadow,
+        Action::RateLimit => BlockAction::Limit(RateLimit {
+            packets_per_second,
+            burst_packets: packets_per_second.saturating_mul(BURST_S),
+        }),
+    }
+}
+
+/// A lease that a person asks for.
+pub(super) fn check_lease(length: Duration) -> anyhow::Result<()> {
+    ensure!(
+        (SHORTEST_LEASE..=LONGEST_LEASE).contains(&length),
+        "--for must be between 1s and {} days, got {}",
+        LONGEST_LEASE.as_secs() / 86_400,
+        humantime::format_duration(length)
+    );
+    Ok(())
 }
 
 impl UnblockArgs {
@@ -279,6 +331,13 @@ pub(crate) struct WidthError(pub(crate) String);
 
 /// Whether a prefix is narrow enough to be blocked.
 pub(crate) fn check_width(target: IpNet) -> Result<(), WidthError> {
+    let target = unmapped(target);
+    if let IpNet::V6(v6) = target
+        && v6.contains(&Ipv6Net::new_assert(ALL_OF_V4, MAPPED_V4))
+    {
+        let why = "all of IPv4 lies in it; block parts of it";
+        return Err(WidthError(format!("`{target}` is too wide to block: {why}")));
+    }
     let widest = match target {
         IpNet::V4(_) => WIDEST_V4,
         IpNet::V6(_) => WIDEST_V6,
@@ -310,14 +369,19 @@ fn caveats(config: &Config, target: IpNet, allowed: &[IpNet]) -> anyhow::Result<
         .filter(|allowed| allowed.contains(&target) || target.contains(*allowed))
         .map(|allowed| format!("but {allowed} is on the allowlist, which wins"))
         .collect();
-    let left = leftovers(&config.guard.bpffs)?;
-    if !left.held && left.guarded_interfaces().is_empty() {
+    if is_unguarded(config)? {
         lines.push(
             "but no interface is guarded now; `weir run --mode enforce` takes the block over"
                 .to_owned(),
         );
     }
     Ok(lines)
+}
+
+/// Whether nothing holds packets against the pinned blocks.
+pub(super) fn is_unguarded(config: &Config) -> anyhow::Result<bool> {
+    let left = leftovers(&config.guard.bpffs)?;
+    Ok(!left.held && left.guarded_interfaces().is_empty())
 }
 
 /// What the kernel holds, as it was read back.
@@ -346,6 +410,10 @@ mod tests {
         for text in ["192.0.0.0/7", "0.0.0.0/0", "2001::/18", "::/0"] {
             let error = check_width(net(text)).unwrap_err().to_string();
             assert!(error.contains("too wide") && error.contains(text), "{error}");
+        }
+        for text in ["::/64", "::fffe:0:0/95", "::ffff:0:0/96"] {
+            let error = check_width(net(text)).unwrap_err().to_string();
+            assert!(error.contains("all of IPv4"), "{error}");
         }
         for text in ["192.0.0.0/8", "2001:d00::/19", "192.0.2.1"] {
             assert!(check_width(net(text)).is_ok(), "{text}");

@@ -1,7 +1,6 @@
 //! `weir eval`: how well detectors tell attacks from benign traffic.
 
 mod candidate;
-mod drift;
 mod facts;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -17,8 +16,8 @@ use super::{
     reading::{Level, Piece, read},
     selection::SelectionArgs,
 };
+use crate::drift::Side;
 use candidate::{By, Candidate, fit_all};
-use drift::Side;
 
 #[derive(Debug, Args)]
 pub(super) struct EvalArgs {

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use dataset::{BENIGN, Dataset, Interval, LabelOptions, Labelled, Rest, Truth};
 use ipnet::IpNet;
-use lab::{AttackTruth, GroundTruth, Sources, Transport};
+use lab::{AttackTruth, GroundTruth, Moment, Sources, Transport};
 
 use super::{Layers, emit, table};
 
@@ -45,26 +45,23 @@ pub(super) struct LabelArgs {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum RestChoice {
+pub(super) enum RestChoice {
     Benign,
     Unlabelled,
 }
 
+/// Which of the lab's two clocks a truth's times are taken from.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Clock {
+    /// The wall clock, which captures and tables go by.
+    Unix,
+    /// The boot clock, which a node's own record goes by.
+    Boot,
+}
+
 impl LabelArgs {
     pub(super) fn run(self, _layers: &Layers) -> anyhow::Result<ExitCode> {
-        let mut truth = Truth::default();
-        for path in &self.truth {
-            let one = read_truth(path)?;
-            truth.intervals.extend(one.intervals);
-            if one.rest == Rest::Benign {
-                truth.rest = Rest::Benign;
-            }
-        }
-        match self.rest {
-            Some(RestChoice::Benign) => truth.rest = Rest::Benign,
-            Some(RestChoice::Unlabelled) => truth.rest = Rest::Unlabelled,
-            None => {}
-        }
+        let truth = read_truths(&self.truth, self.rest, Clock::Unix)?;
         let dataset = Dataset::open(&self.data)?;
         let options =
             LabelOptions { offset_ns: self.offset, out: self.out, ..LabelOptions::default() };
@@ -139,29 +136,51 @@ impl Summary {
     }
 }
 
-fn read_truth(path: &Path) -> anyhow::Result<Truth> {
+/// Reads truths as one; what an earlier file says goes before what a later one says.
+pub(super) fn read_truths(
+    files: &[PathBuf],
+    rest: Option<RestChoice>,
+    clock: Clock,
+) -> anyhow::Result<Truth> {
+    let mut truth = Truth::default();
+    for path in files {
+        let one = read_truth(path, clock)?;
+        truth.intervals.extend(one.intervals);
+        if one.rest == Rest::Benign {
+            truth.rest = Rest::Benign;
+        }
+    }
+    match rest {
+        Some(RestChoice::Benign) => truth.rest = Rest::Benign,
+        Some(RestChoice::Unlabelled) => truth.rest = Rest::Unlabelled,
+        None => {}
+    }
+    Ok(truth)
+}
+
+fn read_truth(path: &Path, clock: Clock) -> anyhow::Result<Truth> {
     if path.extension().is_some_and(|end| end == "json") {
         let truth = GroundTruth::read(path)
             .with_context(|| format!("`{}` is no ground truth of the lab", path.display()))?;
-        return Ok(of_lab(&truth));
+        return Ok(of_lab(&truth, clock));
     }
     Ok(Truth::read(path)?)
 }
 
-/// The lab's truth as intervals of the wall clock, which captures and `weir capture` go by.
+/// The lab's truth as intervals of a clock.
 ///
 /// Each attack stands twice: exactly, with its victim, ports and transport; and, after all exact
 /// ones, by its sources alone, for what they draw belongs to it too (the victim's port-unreachable
 /// answers to a UDP flood are ICMP). What the clients do is benign at any time. Everything else,
 /// such as the last answers to spoofed sources after an attack's end, is nobody's: unlabelled.
-fn of_lab(truth: &GroundTruth) -> Truth {
-    let exact = truth.attacks.iter().map(exact_interval);
+fn of_lab(truth: &GroundTruth, clock: Clock) -> Truth {
+    let exact = truth.attacks.iter().map(|attack| exact_interval(attack, clock));
     let by_source = truth.attacks.iter().map(|attack| Interval {
         local: Vec::new(),
         remote_ports: 0..=u16::MAX,
         local_ports: 0..=u16::MAX,
         protocol: None,
-        ..exact_interval(attack)
+        ..exact_interval(attack, clock)
     });
     let clients = Interval {
         remote: truth.clients.iter().copied().map(IpNet::from).collect(),
@@ -172,7 +191,7 @@ fn of_lab(truth: &GroundTruth) -> Truth {
     Truth { intervals: exact.chain(by_source).chain(clients).collect(), rest: Rest::Unlabelled }
 }
 
-fn exact_interval(attack: &AttackTruth) -> Interval {
+fn exact_interval(attack: &AttackTruth, clock: Clock) -> Interval {
     let source = match attack.sources {
         Sources::Real { address } => IpNet::from(address),
         Sources::Spoofed { network, prefix, .. } => {
@@ -183,10 +202,16 @@ fn exact_interval(attack: &AttackTruth) -> Interval {
     let ports = attack.ports.map_or_else(|| any.clone(), |[first, last]| first..=last);
     let (remote_ports, local_ports) =
         if attack.initiated_by_the_victim { (ports, any) } else { (any, ports) };
-    let instant = |unix_ns: u64| i64::try_from(unix_ns).unwrap_or(i64::MAX);
+    let instant = |moment: Moment| {
+        let ns = match clock {
+            Clock::Unix => moment.unix_ns,
+            Clock::Boot => moment.boot_ns,
+        };
+        i64::try_from(ns).unwrap_or(i64::MAX)
+    };
     Interval {
-        from_ns: instant(attack.began.unix_ns),
-        to_ns: instant(attack.ended.unix_ns),
+        from_ns: instant(attack.began),
+        to_ns: instant(attack.ended),
         remote: vec![source],
         local: vec![IpNet::from(attack.victim)],
         remote_ports,
@@ -207,7 +232,7 @@ const fn protocol(transport: Transport, victim: IpAddr) -> u8 {
 }
 
 /// A duration with a sign, in ns.
-fn offset(text: &str) -> Result<i64, String> {
+pub(super) fn offset(text: &str) -> Result<i64, String> {
     let (sign, length) = match text.strip_prefix('-') {
         Some(length) => (-1, length),
         None => (1, text.strip_prefix('+').unwrap_or(text)),
@@ -258,7 +283,7 @@ mod tests {
 
     #[test]
     fn the_labs_truth_stands_exactly_then_by_source_then_the_clients() {
-        let truth = of_lab(&serde_json::from_str(TRUTH).expect("a ground truth"));
+        let truth = of_lab(&serde_json::from_str(TRUTH).expect("a ground truth"), Clock::Unix);
         let [flood, leak, flood_at_all, leak_at_all, clients] = &truth.intervals[..] else {
             panic!("two attacks, twice, and the clients: {truth:?}");
         };
@@ -272,5 +297,11 @@ mod tests {
         assert_eq!(leak_at_all.title(), "leak");
         assert_eq!((clients.class.as_str(), clients.from_ns), (BENIGN, i64::MIN));
         assert_eq!(truth.rest, Rest::Unlabelled);
+    }
+
+    #[test]
+    fn the_labs_truth_is_also_of_the_boot_clock() {
+        let truth = of_lab(&serde_json::from_str(TRUTH).expect("a ground truth"), Clock::Boot);
+        assert_eq!((truth.intervals[0].from_ns, truth.intervals[0].to_ns), (1, 2));
     }
 }

@@ -44,6 +44,8 @@ pub(super) struct Piece {
     pub(super) flow_rows: Vec<f32>,
     /// At [`Level::Decision`], which of these are the peer's.
     pub(super) flows_of: Vec<Range<usize>>,
+    /// From [`read_with_services`], the protocol and local port of each flow.
+    pub(super) services: Vec<(u8, u16)>,
     /// The rows' columns as they lie in the file, piece by piece.
     pub(super) batches: Vec<RecordBatch>,
 }
@@ -155,11 +157,21 @@ pub(super) fn read(
         Ok(())
     };
     let read = match level {
-        Level::Decision => join::read(dataset, selection, &mut seen),
+        Level::Decision => join::read(dataset, selection, Columns::Features, &mut seen),
         Level::Peer | Level::Flow => table(dataset, level.table(), selection, &mut seen),
     };
     bar.finish_and_clear();
     read
+}
+
+/// As [`read`] at [`Level::Decision`], with the services of the flows.
+pub(super) fn read_with_services(
+    dataset: &Dataset,
+    selection: &Selection,
+    visit: &mut dyn FnMut(&Piece) -> anyhow::Result<()>,
+) -> anyhow::Result<Read> {
+    dataset.require(TableKind::Peer)?;
+    join::read(dataset, selection, Columns::All, visit)
 }
 
 fn table(

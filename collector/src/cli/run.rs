@@ -5,11 +5,11 @@ use std::{fmt::Write as _, process::ExitCode, sync::Arc};
 use clap::Args;
 use control::Server;
 use flows_common::Direction;
-use policy::{Policy, Protected};
+use policy::{Policy, Protected, statistics::Basis};
 
 use super::{Layers, Overrides, show};
 use crate::{
-    act::BY_HAND,
+    act::BY_IMPORT,
     allowlist,
     clock::boot_ns,
     config::{Config, Mode},
@@ -75,9 +75,10 @@ impl RunArgs {
                 },
             )?;
 
+        let basis = Basis::of(&model);
         let detector = Detector::new(model, ::model::Context::default());
         let protected = Protected { allowed, ..Protected::own(own_addresses()?) };
-        let policy = Policy::new(config.policy.clone(), protected);
+        let policy = Policy::new(config.policy.clone(), protected).calibrated(&basis);
         let node = start_node(&config, layers.clone(), self.overrides, policy, facts, &live)?;
         let upkeep = Upkeep::start(Arc::clone(&node), config.guard.admin_ports.clone())?;
         let api = Server::start(&config.api, Arc::clone(&node) as Arc<dyn control::Node>)?;
@@ -111,7 +112,7 @@ fn start_node(
     let guarded = config.policy.mode != Mode::Observe;
     let blocklist = guarded.then(|| live.blocklist().clone());
     let entries = blocklist.as_ref().map(Blocklist::list).transpose()?.unwrap_or_default();
-    let taken = entries.iter().map(|one| one.entry.reason).filter(|&number| number != BY_HAND);
+    let taken = entries.iter().map(|one| one.entry.reason).filter(|&number| number < BY_IMPORT);
     let facts = RunFacts {
         config: config.raw.digest(),
         model: model.hash.clone(),

@@ -4,12 +4,14 @@ use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
 use lab::{AttackTruth, Sources};
 use model::ModelFile;
+use policy::statistics::{Basis, support};
 
 use super::{
     report::{AttackReport, Learning},
     watch::Log,
 };
 use crate::{
+    config::Config,
     event::{AnomalyEvent, Deed},
     learner::Learnt,
 };
@@ -70,8 +72,17 @@ pub(super) fn benign_blocked(benign: &[IpAddr], log: &Log) -> Vec<IpAddr> {
 }
 
 /// What the report says of the learning.
-pub(super) fn learning(seconds: f64, learnt: Learnt, fit: Duration, model: &ModelFile) -> Learning {
+pub(super) fn learning(
+    seconds: f64,
+    learnt: Learnt,
+    fit: Duration,
+    model: &ModelFile,
+    config: &Config,
+) -> Learning {
+    let basis = Basis::of(model);
+    let peers = basis.peers_per_window.unwrap_or(1.0);
     Learning {
+        support: support(&config.policy, &basis, peers, config.window),
         seconds,
         learnt,
         fit_ms: fit.as_secs_f64() * 1e3,

@@ -15,7 +15,7 @@ use flows_common::Direction;
 use lab::{AttackTruth, ClientReport, Lab, RunningBenign, Scenario};
 use linfa::ParamGuard as _;
 use model::{Context, IsolationForest, ModelFile, Window};
-use policy::{Policy, Protected};
+use policy::{Policy, Protected, statistics::Basis};
 
 use super::{
     DemoOptions, Report,
@@ -71,6 +71,7 @@ pub(super) fn run(options: &DemoOptions, tell: &mut dyn FnMut(&str)) -> anyhow::
     tell(&format!("both forests fitted in {:.0} ms; enforcing from here on", learning.fit_ms));
 
     // What was counted during the fit is a window of odd length: known to the past, not scored.
+    let basis = Basis::of(&model);
     let mut detector = Detector::new(model, context);
     let between = live.drain_once()?;
     watch.count(&between, 0);
@@ -80,7 +81,7 @@ pub(super) fn run(options: &DemoOptions, tell: &mut dyn FnMut(&str)) -> anyhow::
     if let Some(folder) = &options.keep {
         sinks.push(Box::new(JsonLines::open(&folder.join("events.jsonl"))?));
     }
-    let policy = Policy::new(config.policy.clone(), Protected::own(own));
+    let policy = Policy::new(config.policy.clone(), Protected::own(own)).calibrated(&basis);
     let node = Arc::new(Node::new(NodeParts::new(policy, live.act(&config)?)));
     let pipeline = Pipeline::score(live.drain(), config.window, detector, node, sinks)?;
     signals.pause(QUIET)?;
@@ -218,7 +219,8 @@ fn fit(learner: Learner, options: &DemoOptions) -> anyhow::Result<(Learning, Mod
             .with_context(|| format!("folder `{}`", folder.display()))?;
         model.save(folder.join("model.weir"))?;
     }
-    let learning = learning(options.learn.as_secs_f64(), learnt, fitted, &model);
+    let learning =
+        learning(options.learn.as_secs_f64(), learnt, fitted, &model, &options.config()?);
     Ok((learning, model, context))
 }
 

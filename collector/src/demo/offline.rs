@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use linfa::ParamGuard as _;
 use model::IsolationForest;
-use policy::{Policy, Protected};
+use policy::{Policy, Protected, statistics::Basis};
 
 use super::{
     DemoOptions, Report,
@@ -63,10 +63,11 @@ pub(super) fn run(
     let began = Instant::now();
     let params = IsolationForest::params().check()?;
     let (model, context) = learner.finish(&params, &jiff::Timestamp::now().to_string())?;
-    let learning = learning(seconds, learnt, began.elapsed(), &model);
+    let learning = learning(seconds, learnt, began.elapsed(), &model, &config);
 
     tell("scoring the rest");
-    let policy = Policy::new(config.policy.clone(), Protected::own(truth.host.clone()));
+    let policy = Policy::new(config.policy.clone(), Protected::own(truth.host.clone()))
+        .calibrated(&Basis::of(&model));
     let mut rehearsal = Rehearsal::new(Detector::new(model, context), policy);
     let mut next = Some(first_attacked);
     while let Some(window) = next {

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, net::IpAddr};
 
-use policy::{Reason, Refusal};
+use policy::{Reason, Refusal, statistics::Support};
 use serde::Serialize;
 
 use crate::{cli::table, event::Deed, learner::Learnt};
@@ -59,6 +59,8 @@ pub struct Learning {
     pub fit_ms: f64,
     /// The smallest p-value the peer model can give.
     pub smallest_p: f64,
+    /// Which error rates its calibration supports.
+    pub support: Support,
     /// The model's digest.
     pub model: String,
 }
@@ -211,13 +213,14 @@ impl Report {
         let learning = &self.learning;
         say(format!(
             "\nLearnt    {} flow rows and {} peer rows in {:.0} s; both forests fitted and \
-             calibrated in {:.0} ms\n          model {}, smallest p-value {:.4}",
+             calibrated in {:.0} ms\n          model {}, smallest p-value {:.4}\n          {}",
             learning.learnt.flow_rows,
             learning.learnt.peer_rows,
             learning.seconds,
             learning.fit_ms,
             &learning.model[..learning.model.len().min(12)],
             learning.smallest_p,
+            learning.support.wrong_blocks_text(),
         ));
         say(format!("\nCounted   {}", self.accounting.to_text()));
         say("\nAttacks".to_owned());

@@ -86,7 +86,11 @@ impl Sink for Watch {
             Event::Anomaly(anomaly) => log.anomalies.push(anomaly.clone()),
             Event::Expired(expired) => log.expired.push(expired.clone()),
             Event::Failure(failure) => log.failures.push(failure.clone()),
-            Event::Service(_) | Event::Notice(_) | Event::Act(_) | Event::Difference(_) => {}
+            Event::Service(_)
+            | Event::Notice(_)
+            | Event::Drift(_)
+            | Event::Act(_)
+            | Event::Difference(_) => {}
         }
         Ok(())
     }

@@ -3,7 +3,10 @@
 //! A [`Blocklist`] is a handle; clones share one state and may be used from several tasks. Every
 //! write is read back, so that a block that is reported is a block that is in force.
 
+mod bulk;
+
 use std::{
+    collections::HashSet,
     net::IpAddr,
     os::fd::OwnedFd,
     path::Path,
@@ -18,6 +21,8 @@ use super::{
     slots::Slots, target::Target,
 };
 
+pub use bulk::{Bulk, Loaded};
+
 /// One live entry, as the kernel holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Blocked {
@@ -28,7 +33,7 @@ pub struct Blocked {
 }
 
 /// How many entries the tables hold.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct BlockCount {
     /// IPv4 addresses.
     pub v4: usize,
@@ -36,6 +41,27 @@ pub struct BlockCount {
     pub v6: usize,
     /// Prefixes.
     pub prefixes: usize,
+}
+
+impl BlockCount {
+    /// The count of the table that holds the target.
+    #[must_use]
+    pub const fn of(&self, target: &Target) -> usize {
+        match target {
+            Target::Address(IpAddr::V4(_)) => self.v4,
+            Target::Address(IpAddr::V6(_)) => self.v6,
+            Target::Prefix(_) => self.prefixes,
+        }
+    }
+
+    /// Counts one more in the table that holds the target.
+    pub const fn add(&mut self, target: &Target) {
+        match target {
+            Target::Address(IpAddr::V4(_)) => self.v4 += 1,
+            Target::Address(IpAddr::V6(_)) => self.v6 += 1,
+            Target::Prefix(_) => self.prefixes += 1,
+        }
+    }
 }
 
 /// A handle on the guard's maps.
@@ -56,12 +82,16 @@ pub(super) struct State {
 impl State {
     /// What the maps hold already is taken.
     fn of(maps: &GuardMaps, mut slots: Slots, turn: Option<OwnedFd>) -> Result<Self, KernelError> {
-        let found = maps.entries()?;
-        slots.take(found.iter().map(|blocked| blocked.entry.slot));
+        // A million entries share one slot: what is held of them is no more than the slots.
+        let mut held = HashSet::new();
+        let mut prefixes = 0_u32;
+        maps.visit(|blocked| {
+            held.insert(blocked.entry.slot);
+            prefixes += u32::from(matches!(blocked.target, Target::Prefix(_)));
+        })?;
+        slots.take(held);
         slots.take(maps.limits()?.iter().map(|(_, entry)| entry.slot));
-        let prefixes =
-            found.iter().filter(|blocked| matches!(blocked.target, Target::Prefix(_))).count();
-        Ok(Self { slots, prefixes: u32::try_from(prefixes).unwrap_or(u32::MAX), _turn: turn })
+        Ok(Self { slots, prefixes, _turn: turn })
     }
 }
 
@@ -126,18 +156,27 @@ impl Blocklist {
         }
     }
 
-    /// Blocks many addresses in one go (a batch per family), each with the shared statistics
-    /// slot; returns how many are in force.
+    /// Blocks many addresses in one go, as [`Bulk`] does; returns how many are in force.
     ///
-    /// A million takes about a second. Addresses that are blocked already lose their own slot.
+    /// A million takes one or two seconds.
     pub fn insert_all(
         &self,
         addresses: &[IpAddr],
         block: &Block,
         now_ns: u64,
     ) -> Result<usize, KernelError> {
-        let _state = self.state();
-        self.maps.put_all(addresses, &block.entry(now_ns, Slots::SHARED))
+        let mut bulk = self.bulk(now_ns);
+        for &address in addresses {
+            bulk.put(&Target::address(address), block)?;
+        }
+        bulk.verify()?;
+        Ok(addresses.len())
+    }
+
+    /// Begins to load a list of blocks.
+    #[must_use]
+    pub fn bulk(&self, now_ns: u64) -> Bulk {
+        Bulk::new(self.clone(), now_ns)
     }
 
     /// Removes a block; tells whether there was one.
@@ -155,23 +194,40 @@ impl Blocklist {
         self.maps.entries()
     }
 
-    /// How many entries the tables hold, those past their lease included. Reads them all.
+    /// How many entries the tables hold, those past their lease included. Reads them all, a batch
+    /// at a time.
     pub fn count(&self) -> Result<BlockCount, KernelError> {
-        Ok(self.list()?.iter().fold(BlockCount::default(), |mut count, blocked| {
-            match blocked.target {
-                Target::Address(IpAddr::V4(_)) => count.v4 += 1,
-                Target::Address(IpAddr::V6(_)) => count.v6 += 1,
-                Target::Prefix(_) => count.prefixes += 1,
+        let mut count = BlockCount::default();
+        self.maps.visit(|blocked| count.add(&blocked.target))?;
+        Ok(count)
+    }
+
+    /// As [`Self::count`], without those past their lease.
+    pub fn count_live(&self, now_ns: u64) -> Result<BlockCount, KernelError> {
+        let mut count = BlockCount::default();
+        self.maps.visit(|blocked| {
+            if blocked.entry.expires_ns > now_ns {
+                count.add(&blocked.target);
             }
-            count
-        }))
+        })?;
+        Ok(count)
+    }
+
+    /// How many entries the tables have room for.
+    #[must_use]
+    pub fn capacity(&self) -> BlockCount {
+        self.maps.capacity()
     }
 
     /// Removes the entries past their lease and returns them. The kernel ignores them anyway:
     /// this only makes room.
     pub fn expire(&self, now_ns: u64) -> Result<Vec<Blocked>, KernelError> {
-        let mut expired = self.maps.entries()?;
-        expired.retain(|blocked| blocked.entry.expires_ns <= now_ns);
+        let mut expired = Vec::new();
+        self.maps.visit(|blocked| {
+            if blocked.entry.expires_ns <= now_ns {
+                expired.push(blocked);
+            }
+        })?;
         let mut state = self.state();
         for blocked in &expired {
             // One that was renewed since the list was read stays.

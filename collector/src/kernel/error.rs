@@ -170,6 +170,16 @@ pub enum KernelError {
         /// The table's size.
         capacity: u32,
     },
+    /// What a list wrote is not all there when it is read back.
+    #[error(
+        "of {wrote} entries written, the kernel holds {read} as they were written; a running weir may have changed the others: load the list once more"
+    )]
+    LoadNotKept {
+        /// Entries written.
+        wrote: u64,
+        /// Entries that are there; as many, where only their contents differ.
+        read: u64,
+    },
     /// A size that makes no sense.
     #[error("`{setting}` must be {min} to {max}, got {value}")]
     OutOfBounds {

@@ -11,16 +11,13 @@ use flows_common::{BlockEntry, BlockStats, Direction, GuardControl, GuardLedger,
 
 use super::{
     KernelOptions,
-    blocklist::Blocked,
+    blocklist::{BlockCount, Blocked},
     error::KernelError,
     object,
     pin::PinnedMaps,
     syscall::{self, Batch},
     target::Target,
 };
-
-/// Elements written by one system call.
-const BATCH: usize = 4_096;
 
 /// Descriptors of the guard's maps, and what their sizes are.
 #[derive(Debug)]
@@ -120,49 +117,39 @@ impl GuardMaps {
         match *target {
             Target::Address(IpAddr::V4(v4)) => {
                 syscall::update(self.v4.as_fd(), &v4.octets(), entry, any)
-                    .map_err(|error| self.refused("IPv4 block", error))
             }
             Target::Address(IpAddr::V6(v6)) => {
                 syscall::update(self.v6.as_fd(), &v6.octets(), entry, any)
-                    .map_err(|error| self.refused("IPv6 block", error))
             }
             Target::Prefix(prefix) => {
                 syscall::update(self.prefix.as_fd(), &Target::prefix_key(prefix), entry, any)
-                    .map_err(|error| prefixes_refused("prefix block", PREFIX_CAPACITY, error))
             }
         }
+        .map_err(|error| self.refused(target, error))
     }
 
-    /// Makes or replaces the entries of many addresses; returns how many.
-    pub(super) fn put_all(
+    /// Makes an address's entry where there is none ([`syscall::NEW`]), or replaces the one there
+    /// is ([`syscall::EXISTING`]); false where it is otherwise.
+    ///
+    /// One by one, for the kernel takes neither flag for a batch: without it, what another process
+    /// wrote since the look-up would be lost, and its statistics slot with it.
+    pub(super) fn put_if(
         &self,
-        addresses: &[IpAddr],
+        address: IpAddr,
         entry: &BlockEntry,
-    ) -> Result<usize, KernelError> {
-        let (mut v4, mut v6) = (Vec::new(), Vec::new());
-        for address in addresses {
-            match address.to_canonical() {
-                IpAddr::V4(address) => v4.push(address.octets()),
-                IpAddr::V6(address) => v6.push(address.octets()),
+        flag: u64,
+    ) -> Result<bool, KernelError> {
+        let result = match address {
+            IpAddr::V4(v4) => syscall::update(self.v4.as_fd(), &v4.octets(), entry, flag),
+            IpAddr::V6(v6) => syscall::update(self.v6.as_fd(), &v6.octets(), entry, flag),
+        };
+        match result {
+            Ok(()) => Ok(true),
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EEXIST | libc::ENOENT)) => {
+                Ok(false)
             }
+            Err(error) => Err(self.refused(&Target::Address(address), error)),
         }
-        let written = self.put_batches(self.v4.as_fd(), "IPv4 block", &v4, entry)?;
-        Ok(written + self.put_batches(self.v6.as_fd(), "IPv6 block", &v6, entry)?)
-    }
-
-    fn put_batches<K: Pod>(
-        &self,
-        map: BorrowedFd<'_>,
-        table: &'static str,
-        keys: &[K],
-        entry: &BlockEntry,
-    ) -> Result<usize, KernelError> {
-        let values = vec![*entry; keys.len().min(BATCH)];
-        for keys in keys.chunks(BATCH) {
-            let (_, result) = syscall::update_batch(map, keys, &values[..keys.len()]);
-            result.map_err(|error| self.refused(table, error))?;
-        }
-        Ok(keys.len())
     }
 
     /// Removes an entry; tells whether there was one.
@@ -179,22 +166,43 @@ impl GuardMaps {
 
     /// Every entry of the three tables.
     pub(super) fn entries(&self) -> Result<Vec<Blocked>, KernelError> {
-        let listed = || -> io::Result<Vec<Blocked>> {
-            let v4 = read::<[u8; 4], _>(self.v4.as_fd())?;
-            let v6 = read::<[u8; 16], _>(self.v6.as_fd())?;
-            let prefixes = read::<PrefixKey, _>(self.prefix.as_fd())?;
-            let v4 = v4
-                .into_iter()
-                .map(|(key, entry)| Blocked { target: Target::Address(IpAddr::from(key)), entry });
-            let v6 = v6
-                .into_iter()
-                .map(|(key, entry)| Blocked { target: Target::Address(IpAddr::from(key)), entry });
-            let prefixes = prefixes.into_iter().filter_map(|(key, entry)| {
-                Some(Blocked { target: Target::Prefix(Target::prefix_of(&key)?), entry })
-            });
-            Ok(v4.chain(v6).chain(prefixes).collect())
+        let mut entries = Vec::new();
+        self.visit(|blocked| entries.push(blocked))?;
+        Ok(entries)
+    }
+
+    /// Shows every entry of the three tables, in no order; holds one batch of them at a time.
+    pub(super) fn visit(&self, mut show: impl FnMut(Blocked)) -> Result<(), KernelError> {
+        let mut address = |address: IpAddr, entry: &BlockEntry| {
+            show(Blocked { target: Target::Address(address), entry: *entry });
         };
-        listed().map_err(KernelError::system("list the blocks"))
+        let listed = syscall::visit_batches(self.v4.as_fd(), |key: &[u8; 4], entry| {
+            address(IpAddr::from(*key), entry);
+        })
+        .and_then(|()| {
+            syscall::visit_batches(self.v6.as_fd(), |key: &[u8; 16], entry| {
+                address(IpAddr::from(*key), entry);
+            })
+        })
+        .and_then(|()| {
+            syscall::visit_batches(self.prefix.as_fd(), |key: &PrefixKey, entry| {
+                if let Some(prefix) = Target::prefix_of(key) {
+                    show(Blocked { target: Target::Prefix(prefix), entry: *entry });
+                }
+            })
+        });
+        listed.map_err(KernelError::system("list the blocks"))
+    }
+
+    /// Every blocked prefix with its entry.
+    pub(super) fn prefixes(&self) -> Result<Vec<(PrefixKey, BlockEntry)>, KernelError> {
+        read(self.prefix.as_fd()).map_err(KernelError::system("list the blocked prefixes"))
+    }
+
+    /// Entries that each table has room for.
+    pub(super) fn capacity(&self) -> BlockCount {
+        let addresses = self.block_capacity as usize;
+        BlockCount { v4: addresses, v6: addresses, prefixes: PREFIX_CAPACITY as usize }
     }
 
     /// Tells the programs how many prefixes there are to look up.
@@ -228,8 +236,7 @@ impl GuardMaps {
     }
 
     pub(super) fn allow(&self, prefix: &PrefixKey) -> Result<(), KernelError> {
-        syscall::update(self.allow.as_fd(), prefix, &1_u32, syscall::ANY)
-            .map_err(|error| prefixes_refused("allow", ALLOW_CAPACITY, error))
+        syscall::update(self.allow.as_fd(), prefix, &1_u32, syscall::ANY).map_err(allow_refused)
     }
 
     pub(super) fn disallow(&self, prefix: &PrefixKey) -> Result<bool, KernelError> {
@@ -278,26 +285,38 @@ impl GuardMaps {
         Ok(sum)
     }
 
-    fn refused(&self, table: &'static str, error: io::Error) -> KernelError {
-        if error.raw_os_error() == Some(libc::E2BIG) {
-            return KernelError::BlocklistFull {
-                table,
-                capacity: self.block_capacity,
-                remedy: "raise the block capacity",
-            };
+    fn refused(&self, target: &Target, error: io::Error) -> KernelError {
+        // The one is a full hash map's, the other a full trie's.
+        if matches!(error.raw_os_error(), Some(libc::E2BIG | libc::ENOSPC)) {
+            return KernelError::full(target, &self.capacity());
         }
         KernelError::System { action: "write a block", source: error }
     }
 }
 
+impl KernelError {
+    /// The table of a target is full.
+    pub(crate) fn full(target: &Target, capacity: &BlockCount) -> Self {
+        const MORE: &str = "raise `tables.blocks` and start weir anew";
+        let (table, remedy) = match target {
+            Target::Address(IpAddr::V4(_)) => ("IPv4 block", MORE),
+            Target::Address(IpAddr::V6(_)) => ("IPv6 block", MORE),
+            Target::Prefix(_) => ("prefix block", "join prefixes"),
+        };
+        let capacity = u32::try_from(capacity.of(target)).unwrap_or(u32::MAX);
+        Self::BlocklistFull { table, capacity, remedy }
+    }
+}
+
 /// Most blocked prefixes; the size of the map in the object.
-const PREFIX_CAPACITY: u32 = 16_384;
+pub const PREFIX_CAPACITY: u32 = 16_384;
 /// Most allowed prefixes; the size of the map in the object.
 const ALLOW_CAPACITY: u32 = 65_536;
 
-fn prefixes_refused(table: &'static str, capacity: u32, error: io::Error) -> KernelError {
+fn allow_refused(error: io::Error) -> KernelError {
     if error.raw_os_error() == Some(libc::ENOSPC) {
-        return KernelError::BlocklistFull { table, capacity, remedy: "join prefixes" };
+        let (table, remedy) = ("allow", "join prefixes");
+        return KernelError::BlocklistFull { table, capacity: ALLOW_CAPACITY, remedy };
     }
     KernelError::System { action: "write a prefix", source: error }
 }

@@ -42,8 +42,9 @@ mod test_run;
 
 pub use attach::{AttachOptions, Attached, GuardHook, TcHook, TcPreference, XdpPreference};
 pub use block::{Block, BlockAction, RateLimit};
-pub use blocklist::{BlockCount, Blocked, Blocklist};
+pub use blocklist::{BlockCount, Blocked, Blocklist, Bulk, Loaded};
 pub use error::KernelError;
+pub use guard_maps::PREFIX_CAPACITY;
 pub use interfaces::{InterfaceChange, InterfaceName, InterfaceSelection, InterfaceWatch};
 pub use object::OBJECT;
 pub use orphan::{Orphan, orphans};

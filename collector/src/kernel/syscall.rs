@@ -31,11 +31,14 @@ mod command {
     pub(super) const PROG_TEST_RUN: libc::c_long = 10;
     pub(super) const MAP_LOOKUP_BATCH: libc::c_long = 24;
     pub(super) const MAP_LOOKUP_AND_DELETE_BATCH: libc::c_long = 25;
-    pub(super) const MAP_UPDATE_BATCH: libc::c_long = 26;
 }
 
 /// `BPF_ANY`: make or replace.
 pub(super) const ANY: u64 = 0;
+/// `BPF_NOEXIST`: make, where there is none.
+pub(super) const NEW: u64 = 1;
+/// `BPF_EXIST`: replace, where there is one.
+pub(super) const EXISTING: u64 = 2;
 
 /// Bytes of `union bpf_attr` given to the kernel; it takes any size up to its own and zeroes.
 const ATTRIBUTE_BYTES: usize = 128;
@@ -325,84 +328,100 @@ pub(super) fn read_batches<K: Pod, V: Pod>(
     keys: &mut Vec<K>,
     values: &mut Vec<V>,
 ) -> io::Result<()> {
-    let command = match batch {
-        Batch::Read => command::MAP_LOOKUP_BATCH,
-        Batch::Take => command::MAP_LOOKUP_AND_DELETE_BATCH,
-    };
-    // Where the next batch begins is told in four bytes for a hash map, in a key for a trie.
-    let mut position = [0_u8; 64];
-    let mut room = BATCH_ELEMENTS;
-    let mut first = true;
+    let mut cursor = Cursor::default();
+    while cursor.advance(map, batch, keys, values)? {}
+    Ok(())
+}
+
+/// As [`read_batches`], but holds one batch at a time.
+pub(super) fn visit_batches<K: Pod, V: Pod>(
+    map: BorrowedFd<'_>,
+    mut visit: impl FnMut(&K, &V),
+) -> io::Result<()> {
+    let (mut keys, mut values) = (Vec::new(), Vec::new());
+    let mut cursor = Cursor::default();
     loop {
-        keys.reserve(room);
-        if values.capacity() - values.len() < room {
-            values.reserve(room);
-            expect_large(values.spare_capacity_mut());
-        }
-        let request = BatchRequest {
-            in_batch: if first { 0 } else { position.as_ptr() as u64 },
-            out_batch: position.as_mut_ptr() as u64,
-            keys: keys.spare_capacity_mut().as_mut_ptr() as u64,
-            values: values.spare_capacity_mut().as_mut_ptr() as u64,
-            count: u32::try_from(room).unwrap_or(u32::MAX),
-            map_fd: fd_of(map),
-            elem_flags: 0,
-            flags: 0,
-        };
-        let mut attribute = Attribute::of(&request);
-        // SAFETY: `keys` and `values` have room for `count` elements of the map's types.
-        let result = unsafe { bpf(command, &mut attribute) };
-        let read = attribute.read::<BatchRequest>().count as usize;
-        let end = match result {
-            Ok(_) => false,
-            Err(error) => match error.raw_os_error() {
-                Some(libc::ENOENT) => true,
-                // One bucket holds more than there was room for.
-                Some(libc::ENOSPC) => {
-                    room *= 2;
-                    continue;
-                }
-                Some(libc::EINTR | libc::EAGAIN) => continue,
-                _ => return Err(error),
-            },
-        };
-        debug_assert!(read <= room);
-        // SAFETY: the kernel wrote the first `read` elements of the spare room of both.
-        unsafe {
-            keys.set_len(keys.len() + read);
-            values.set_len(values.len() + read);
-        }
-        if end {
+        let more = cursor.advance(map, Batch::Read, &mut keys, &mut values)?;
+        keys.iter().zip(&values).for_each(|(key, value)| visit(key, value));
+        if !more {
             return Ok(());
         }
-        first = false;
+        keys.clear();
+        values.clear();
     }
 }
 
-/// Makes or replaces many elements, and tells how many were written before an error.
-pub(super) fn update_batch<K: Pod, V: Pod>(
-    map: BorrowedFd<'_>,
-    keys: &[K],
-    values: &[V],
-) -> (usize, io::Result<()>) {
-    assert_eq!(keys.len(), values.len(), "one value per key");
-    if keys.is_empty() {
-        return (0, Ok(()));
+/// How far a map has been read.
+struct Cursor {
+    /// Where the next batch begins: told in four bytes for a hash map, in a key for a trie.
+    position: [u8; 64],
+    room: usize,
+    first: bool,
+}
+
+impl Default for Cursor {
+    fn default() -> Self {
+        Self { position: [0; 64], room: BATCH_ELEMENTS, first: true }
     }
-    let request = BatchRequest {
-        in_batch: 0,
-        out_batch: 0,
-        keys: keys.as_ptr() as u64,
-        values: values.as_ptr() as u64,
-        count: u32::try_from(keys.len()).unwrap_or(u32::MAX),
-        map_fd: fd_of(map),
-        elem_flags: ANY,
-        flags: 0,
-    };
-    let mut attribute = Attribute::of(&request);
-    // SAFETY: both slices hold `count` elements of the map's types.
-    let result = unsafe { bpf(command::MAP_UPDATE_BATCH, &mut attribute) };
-    (attribute.read::<BatchRequest>().count as usize, result.map(drop))
+}
+
+impl Cursor {
+    /// Appends one batch; tells whether there may be more.
+    fn advance<K: Pod, V: Pod>(
+        &mut self,
+        map: BorrowedFd<'_>,
+        batch: Batch,
+        keys: &mut Vec<K>,
+        values: &mut Vec<V>,
+    ) -> io::Result<bool> {
+        let command = match batch {
+            Batch::Read => command::MAP_LOOKUP_BATCH,
+            Batch::Take => command::MAP_LOOKUP_AND_DELETE_BATCH,
+        };
+        loop {
+            let room = self.room;
+            keys.reserve(room);
+            if values.capacity() - values.len() < room {
+                values.reserve(room);
+                expect_large(values.spare_capacity_mut());
+            }
+            let request = BatchRequest {
+                in_batch: if self.first { 0 } else { self.position.as_ptr() as u64 },
+                out_batch: self.position.as_mut_ptr() as u64,
+                keys: keys.spare_capacity_mut().as_mut_ptr() as u64,
+                values: values.spare_capacity_mut().as_mut_ptr() as u64,
+                count: u32::try_from(room).unwrap_or(u32::MAX),
+                map_fd: fd_of(map),
+                elem_flags: 0,
+                flags: 0,
+            };
+            let mut attribute = Attribute::of(&request);
+            // SAFETY: `keys` and `values` have room for `count` elements of the map's types.
+            let result = unsafe { bpf(command, &mut attribute) };
+            let read = attribute.read::<BatchRequest>().count as usize;
+            let end = match result {
+                Ok(_) => false,
+                Err(error) => match error.raw_os_error() {
+                    Some(libc::ENOENT) => true,
+                    // One bucket holds more than there was room for.
+                    Some(libc::ENOSPC) => {
+                        self.room *= 2;
+                        continue;
+                    }
+                    Some(libc::EINTR | libc::EAGAIN) => continue,
+                    _ => return Err(error),
+                },
+            };
+            debug_assert!(read <= room);
+            // SAFETY: the kernel wrote the first `read` elements of the spare room of both.
+            unsafe {
+                keys.set_len(keys.len() + read);
+                values.set_len(values.len() + read);
+            }
+            self.first = false;
+            return Ok(!end);
+        }
+    }
 }
 
 #[repr(C)]

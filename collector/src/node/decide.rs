@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
+use control::wire::{self, DriftState};
 use ledger::{How, Moment, Origin, Record};
-use policy::{Decision, Evidence, Notice, Outcome, ServiceLimit, Verdicts};
+use policy::{Decision, Evidence, Notice, Outcome, ServiceLimit, Verdicts, statistics::Drift};
 
 use super::{
     AssessedWindow, Inner, Node, alerts,
@@ -11,11 +12,12 @@ use super::{
     known::KnownBlock,
 };
 use crate::{
+    act::BY_IMPORT,
     cli::one_line,
     clock::boot_ns,
     event::{
-        AnomalyEvent, Deed, Event, ExpiredEvent, FailureEvent, NoticeEvent, ServiceEvent,
-        WindowEvent,
+        AnomalyEvent, Deed, DriftEvent, Event, ExpiredEvent, FailureEvent, NoticeEvent,
+        ServiceEvent, WindowEvent,
     },
     kernel::Target,
 };
@@ -38,6 +40,12 @@ impl Node {
         let evidence = std::mem::take(&mut assessed.evidence);
         inner.tell_proven(&evidence, &mut told);
         let Verdicts { peers, services, notices } = inner.policy.decide(evidence, &facts);
+        if assessed.drift_changed {
+            let drift = assessed.drift.clone();
+            let event = DriftEvent { window: summary.number, at_ns: facts.end_ns, drift };
+            told.events.push(Event::Drift(event));
+        }
+        inner.note_drift(std::mem::take(&mut assessed.drift), facts.end_ns);
         for notice in notices {
             self.take_notice(&mut inner, notice, facts.end_ns, &mut told);
         }
@@ -198,6 +206,20 @@ impl Inner {
         ServiceEvent::of(window, boot_ns(), limit, deed)
     }
 
+    fn note_drift(&mut self, drift: Drift, now_ns: u64) {
+        let state = if drift.suspended { DriftState::Drifting } else { DriftState::Steady };
+        let since = match &self.drift {
+            Some(before) if before.state == state => before.since.clone(),
+            _ => Some(super::status::timestamp(moment().wall_ns_at(now_ns))),
+        };
+        let moved = drift.features.into_iter().map(|one| wire::MovedFeature {
+            subject: one.subject.name().to_owned(),
+            feature: one.feature,
+            psi: one.index,
+        });
+        self.drift = Some(wire::Drift { state, since, moved: moved.collect() });
+    }
+
     fn note_window(&mut self, window: &WindowEvent, lossy: bool) {
         for &(cause, packets) in &window.losses {
             let sum = self.losses.entry(cause).or_default();
@@ -232,11 +254,11 @@ impl Told {
     }
 }
 
-/// What a kernel entry carries of a block's number: its lower half, and never the one that stands
-/// for a block by hand.
+/// What a kernel entry carries of a block's number: its lower half, and never one that stands for
+/// a block by hand or of a list.
 pub(super) const fn entry_number(block: u64) -> u32 {
-    let lower = block % (u32::MAX as u64);
-    #[expect(clippy::cast_possible_truncation, reason = "below u32::MAX")]
+    let lower = block % (BY_IMPORT as u64);
+    #[expect(clippy::cast_possible_truncation, reason = "below a u32")]
     let number = lower as u32;
     number
 }

@@ -146,6 +146,7 @@ struct Inner {
     /// Remotes that the kernel was told are proven, and when, in ns of the boot clock.
     proven: BTreeMap<IpAddr, u64>,
     window: Option<wire::WindowInfo>,
+    drift: Option<control::wire::Drift>,
     losses: BTreeMap<&'static str, u64>,
     late: u64,
     /// Blocks that could not be made.
@@ -186,6 +187,7 @@ impl Node {
             alerts: VecDeque::new(),
             proven: BTreeMap::new(),
             window: None,
+            drift: None,
             losses: BTreeMap::new(),
             late: 0,
             failed: 0,
@@ -260,3 +262,6 @@ impl Inner {
         self.alerts.push_back(alert);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -62,7 +62,11 @@ impl Node {
             mode: wire_mode(inner.policy.mode()),
             confirm: inner.confirm(now),
             breaker: inner.breaker(now),
-            drift: Drift { state: DriftState::Off, since: None, moved: Vec::new() },
+            drift: inner.drift.clone().unwrap_or(Drift {
+                state: DriftState::Gathering,
+                since: None,
+                moved: Vec::new(),
+            }),
             model: (!self.model.hash.is_empty()).then(|| ModelInfo {
                 path: self.model.path.display().to_string(),
                 hash: self.model.hash.clone(),

@@ -10,7 +10,6 @@ use crate::{
     detector::Detector,
     event::{Event, WindowEvent},
     node::{AssessedWindow, Node},
-    rehearse::window_facts,
     sink::Sink,
 };
 
@@ -26,7 +25,7 @@ pub(super) fn assess(
     let mut clocks = Clocks::now();
     for (number, DrainedWindow { window, late }) in (1..).zip(drained) {
         let found = detector.assess(&window);
-        let mut facts = window_facts(&window);
+        let mut facts = found.facts(&window);
         let too_long = Duration::from_nanos(window.end_ns.saturating_sub(window.start_ns))
             > length * LONGEST_WINDOW;
         facts.interrupted = clocks.slept() || too_long;

@@ -1,3 +1,4 @@
 //! Where windows come from.
 
 pub mod pcap;
+pub mod unpacked;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::support::{Bench, assert_one_line, told};
 
 /// Leaves a pinned guard behind.
-fn pin(bench: &Bench) {
+pub(crate) fn pin(bench: &Bench) {
     let model = bench.model();
     told(
         &bench.output(&[
@@ -16,7 +16,7 @@ fn pin(bench: &Bench) {
     );
 }
 
-fn blocks(bench: &Bench) -> Vec<Value> {
+pub(crate) fn blocks(bench: &Bench) -> Vec<Value> {
     serde_json::from_str(&told(&bench.output(&["blocks", "--json"]))).expect("a JSON array")
 }
 

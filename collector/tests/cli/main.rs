@@ -4,9 +4,13 @@ mod bad_input;
 mod by_hand;
 mod closed_pipe;
 mod exchange;
+mod experiment;
+mod import;
 mod judging;
 mod left_behind;
 mod lifecycle;
+mod rates;
+mod running;
 mod support;
 #[path = "../../../dataset/tests/support/mod.rs"]
 mod traffic;

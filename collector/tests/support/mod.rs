@@ -11,7 +11,9 @@ use std::{
 
 use collector::{
     config::{Config, Mode, RawConfig},
-    event::{AnomalyEvent, Event, ExpiredEvent, FailureEvent, WindowEvent},
+    event::{
+        AnomalyEvent, Event, ExpiredEvent, FailureEvent, NoticeEvent, ServiceEvent, WindowEvent,
+    },
     kernel::KernelError,
     learner::Learner,
     live::Live,
@@ -21,6 +23,7 @@ use collector::{
 use lab::{Lab, Node, Scenario};
 use linfa::ParamGuard as _;
 use model::{Context, IsolationForest, ModelFile, Window};
+use policy::statistics::{PValues, Unsupported};
 
 /// How often a condition is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -69,6 +72,9 @@ pub(crate) fn watching(interfaces: &[&str], mode: Mode) -> RawConfig {
     let mut raw = RawConfig::default();
     raw.capture.interfaces = interfaces.iter().map(ToString::to_string).collect();
     raw.policy.mode = mode;
+    // A test learns for seconds: no rate is supported for one calibration by itself.
+    raw.policy.p_values = PValues::Marginal;
+    raw.policy.unsupported = Unsupported::Act;
     raw.guard.persist = false;
     raw
 }
@@ -156,6 +162,8 @@ pub(crate) struct Told {
     pub(crate) anomalies: Vec<AnomalyEvent>,
     pub(crate) expired: Vec<ExpiredEvent>,
     pub(crate) failures: Vec<FailureEvent>,
+    pub(crate) services: Vec<ServiceEvent>,
+    pub(crate) notices: Vec<NoticeEvent>,
 }
 
 impl Record {
@@ -173,6 +181,9 @@ impl Sink for Record {
             Event::Anomaly(anomaly) => told.anomalies.push(anomaly),
             Event::Expired(expired) => told.expired.push(expired),
             Event::Failure(failure) => told.failures.push(failure),
+            Event::Service(limit) => told.services.push(limit),
+            Event::Notice(notice) => told.notices.push(notice),
+            Event::Act(_) | Event::Difference(_) => {}
         }
         Ok(())
     }

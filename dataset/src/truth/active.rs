@@ -19,7 +19,8 @@ pub(crate) struct FlowEnds {
 ///
 /// Those of single remotes are looked up, for there may be as many as flows; the others are gone
 /// through.
-pub(crate) struct Active<'a> {
+#[derive(Debug)]
+pub struct Active<'a> {
     truth: &'a Truth,
     by_remote: HashMap<IpAddr, Vec<usize>>,
     others: Vec<usize>,
@@ -28,7 +29,8 @@ pub(crate) struct Active<'a> {
 impl<'a> Active<'a> {
     /// The intervals that the window from `start_ns` to before `end_ns` overlaps, both of unix
     /// time, when the truth's clock is `offset_ns` behind.
-    pub(crate) fn of(truth: &'a Truth, start_ns: i64, end_ns: i64, offset_ns: i64) -> Self {
+    #[must_use]
+    pub fn of(truth: &'a Truth, start_ns: i64, end_ns: i64, offset_ns: i64) -> Self {
         let mut active = Self { truth, by_remote: HashMap::new(), others: Vec::new() };
         for (index, interval) in truth.intervals.iter().enumerate() {
             let [from, to] = [interval.from_ns, interval.to_ns].map(|time| match time {
@@ -61,8 +63,10 @@ impl<'a> Active<'a> {
         })
     }
 
-    /// The first attack that a peer is of by its address alone, else the first benign interval.
-    pub(crate) fn of_peer(&self, remote: IpAddr) -> Option<usize> {
+    /// The first attack that a peer is of by its address alone, else the first benign interval; its
+    /// place in [`Truth::intervals`].
+    #[must_use]
+    pub fn of_peer(&self, remote: IpAddr) -> Option<usize> {
         let is_of =
             |interval: &Interval| !interval.remote.is_empty() && has_remote(interval, remote);
         self.first(remote, |interval| interval.is_attack() && is_of(interval))

@@ -77,7 +77,7 @@ pub(super) fn dashes(series: usize) -> (i32, i32) {
 }
 
 /// Style rules that turn placeholders into the scheme's colours.
-pub(super) fn rules() -> String {
+pub(crate) fn rules() -> String {
     let variables = |pick: fn((&'static str, &'static str)) -> &'static str| {
         Role::all().fold(String::new(), |mut text, role| {
             let _ = write!(text, "{}:{};", role.variable(), pick(role.colours()));

@@ -11,12 +11,14 @@ use crate::{
     text::{area, dash, percent, rate_text},
 };
 use colour::Role;
+pub(crate) use colour::rules;
+pub use plot::scatter;
 
 /// The page's own layout; colours come from [`colour::rules`].
-const STYLE: &str = include_str!("style.css");
+pub(crate) const STYLE: &str = include_str!("style.css");
 
 /// What the browser may load: nothing but the page's own style.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
+pub(crate) const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
 impl Report {
     /// The report as one HTML page, some hundred kilobytes, whatever the number of rows.
@@ -186,8 +188,9 @@ fn tiles(evaluation: &Evaluation) -> Markup {
     }
 }
 
-/// A drawing with its title above and how to read it below.
-fn figure(title: &str, svg: &str, caption: &str) -> Markup {
+/// A drawing with its title above and how to read it below; the drawing is taken as it is.
+#[must_use]
+pub fn figure(title: &str, svg: &str, caption: &str) -> Markup {
     html! {
         figure role="group" aria-label=(title) {
             h4 { (title) }

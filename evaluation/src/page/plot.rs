@@ -6,11 +6,13 @@ use plotters::{
         ranged1d::{AsRangedCoord, Ranged, ValueFormatter},
     },
     prelude::*,
+    style::text_anchor::{HPos, Pos, VPos},
 };
 
 use super::colour::{Role, dashes};
 use crate::{
     CalibrationCheck, Evaluation, Moment, Point, Rule, ScoreHistogram, Timeline,
+    html::{Dot, gathered},
     text::{count, number},
 };
 
@@ -18,6 +20,7 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
 
 const SQUARE: (u32, u32) = (420, 330);
+const BROAD: (u32, u32) = (560, 380);
 const WIDE: (u32, u32) = (1_140, 300);
 /// Attacks that are numbered in a timeline; more would hide each other.
 const NUMBERED: usize = 30;
@@ -373,6 +376,34 @@ pub(super) fn calibration(check: &CalibrationCheck, series: usize) -> String {
             chart.draw_series(LineSeries::new(bar, ink.stroke_width(2)))?;
             let point = (claim.alpha, realised.share.max(least));
             chart.draw_series([Circle::new(point, 4, style.filled())])?;
+        }
+        Ok(())
+    })
+}
+
+/// Points on two axes from 0 on, each with its number; points that nearly share a place are one
+/// dot.
+#[must_use]
+pub fn scatter(dots: &[Dot], x: crate::html::Axis<'_>, y: crate::html::Axis<'_>) -> String {
+    let top = |axis: &crate::html::Axis<'_>, of: fn(&Dot) -> f64| {
+        let most = dots.iter().map(of).fold(axis.least_top, f64::max);
+        if most > 0.0 { most * 1.08 } else { 1.0 }
+    };
+    let (right, high) = (top(&x, |dot| dot.x), top(&y, |dot| dot.y));
+    drawing(BROAD, |area| {
+        let axes = Axes { x: x.name, y: y.name, x_labels: 6, x_text: x.text, y_text: y.text };
+        let mut chart = axes.draw(area, -0.03 * right..right, -0.03 * high..high)?;
+        let ink = Role::Ink.placeholder();
+        let style = TextStyle::from(("sans-serif", 14).into_font()).color(&ink);
+        // As fine as labels that do not lie on each other.
+        for (x, y, marked, numbers) in gathered(dots, (right / 12.0, high / 20.0)) {
+            let (role, size) = if marked { (Role::Attack, 7) } else { (Role::Benign, 5) };
+            chart.draw_series([Circle::new((x, y), size, role.placeholder().filled())])?;
+            // Within the frame: on the right half to the left of its dot.
+            let (shift, anchor) =
+                if x > 0.6 * right { (-0.018, HPos::Right) } else { (0.018, HPos::Left) };
+            let style = style.pos(Pos::new(anchor, VPos::Center));
+            chart.draw_series([Text::new(numbers, (x + shift * right, y), style)])?;
         }
         Ok(())
     })

@@ -11,13 +11,24 @@ use crate::profile::FeatureRange;
 pub const REASONS_LIMIT: usize = 4;
 
 /// Which detector a reason comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Subject {
     /// The peer as a whole.
     Peer,
     /// The most anomalous of its flows.
     Flow,
+}
+
+impl Subject {
+    /// As a table and a person call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Peer => "peer",
+            Self::Flow => "flow",
+        }
+    }
 }
 
 /// One feature's part in an anomaly.

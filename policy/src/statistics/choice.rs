@@ -24,6 +24,17 @@ pub enum PValues {
     Marginal,
 }
 
+impl PValues {
+    /// As a person reads it.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Conditional => "for this calibration",
+            Self::Marginal => "on average over calibrations",
+        }
+    }
+}
+
 /// What is done about a peer as far above every held-out row as the calibration can tell, where
 /// it has too few rows to support the configured rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::Jumper;
+use crate::evidence::Subject;
 
 /// P-values that are bet on in each window: one of each measure, where there is one.
 pub const BETS: usize = 4;
@@ -32,7 +33,9 @@ pub const NAMED: usize = 5;
 /// A feature that is not spread as in training.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Moved {
-    /// The feature, with its table: `peer syn_share`.
+    /// Whose feature.
+    pub subject: Subject,
+    /// Its name.
     pub feature: String,
     /// Population stability index against the training.
     pub index: f64,
@@ -49,12 +52,17 @@ pub struct Drift {
     pub features: Vec<Moved>,
 }
 
+impl Moved {
+    fn to_text(&self) -> String {
+        format!("{} {} ({:.2})", self.subject.name(), self.feature, self.index)
+    }
+}
+
 impl Drift {
     /// As a person reads it.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let named: Vec<String> =
-            self.features.iter().map(|one| format!("{} ({:.2})", one.feature, one.index)).collect();
+        let named: Vec<String> = self.features.iter().map(Moved::to_text).collect();
         let named =
             if named.is_empty() { "no single feature".to_owned() } else { named.join(", ") };
         if self.suspended {
@@ -80,7 +88,7 @@ pub struct DriftWatch {
     /// Windows without unrest since blocking was suspended.
     calm: u32,
     /// Features that were away when it was suspended.
-    blamed: Vec<String>,
+    blamed: Vec<(Subject, String)>,
     drift: Drift,
 }
 
@@ -116,7 +124,7 @@ impl DriftWatch {
         } else if evidence >= SUSPENDS_AT {
             self.drift.suspended = true;
             let named = self.drift.features.iter().take(NAMED);
-            self.blamed = named.map(|one| one.feature.clone()).collect();
+            self.blamed = named.map(|one| (one.subject, one.feature.clone())).collect();
             self.calm = 0;
             self.bets = Default::default();
         }
@@ -131,7 +139,10 @@ impl DriftWatch {
     }
 
     fn has_calmed_down(&self) -> bool {
-        let away = |name: &String| self.drift.features.iter().any(|one| one.feature == *name);
+        let away = |(subject, name): &(Subject, String)| {
+            let mut features = self.drift.features.iter();
+            features.any(|one| one.subject == *subject && one.feature == *name)
+        };
         self.calm >= CALM_ENOUGH || (self.calm >= CALM && !self.blamed.iter().any(away))
     }
 }
@@ -141,7 +152,7 @@ mod tests {
     use super::*;
 
     fn moved() -> Vec<Moved> {
-        vec![Moved { feature: "peer packets".into(), index: 0.4 }]
+        vec![Moved { subject: Subject::Peer, feature: "packets".into(), index: 0.4 }]
     }
 
     /// Windows until the watch is suspended, or is not any more.

@@ -6,7 +6,8 @@ use model::CALIBRATION_ROWS;
 use serde::Serialize;
 
 use super::{
-    Basis, Batch, PValues, ProcedureChoice, Traffic, held_out::rows_for, procedure::procedure,
+    Basis, Batch, HeldOut, MEASURES, PValues, ProcedureChoice, Traffic, held_out::rows_for,
+    procedure::procedure,
 };
 use crate::config::PolicyConfig;
 
@@ -49,6 +50,42 @@ pub struct Answer {
 }
 
 impl Support {
+    /// What stands behind the answers, and the answers, line by line, as a person reads them.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let HeldOut { flow_scores, peer_scores, .. } = self.basis.held_out;
+        let (p, what) = (self.smallest_p, self.p_values.text());
+        let window = self.window_text();
+        let mut lines = vec![
+            format!("held-out rows: {flow_scores} of flows, {peer_scores} of peers"),
+            format!("traffic: {:.1} ordinary peers in a window of {window}", self.peers_per_window),
+            format!(
+                "smallest p-value of a peer: {p:.2e} ({what}; Simes' rule over {MEASURES} measures)"
+            ),
+            self.wrong_blocks_text(),
+        ];
+        match &self.false_alarms {
+            Some(answer) => lines.push(format!("false alarms, {}", answer.to_text(p))),
+            None => lines.push("false alarms: no bound is set (`policy.false_alarms`)".to_owned()),
+        }
+        lines.push(format!(
+            "reporting every peer as far out as this calibration can tell makes {} false alarms a \
+             day at most, on average",
+            rounded(self.false_alarms_a_day)
+        ));
+        lines.join("\n") + "\n"
+    }
+
+    /// The answer about `policy.wrong_blocks`, as a person reads it.
+    #[must_use]
+    pub fn wrong_blocks_text(&self) -> String {
+        format!("wrong blocks, {}", self.wrong_blocks.to_text(self.smallest_p))
+    }
+
+    fn window_text(&self) -> String {
+        humantime::format_duration(Duration::from_secs_f64(self.window_s)).to_string()
+    }
+
     /// Every configured rate is supported.
     #[must_use]
     pub fn is_whole(&self) -> bool {
@@ -114,10 +151,37 @@ pub fn support(
     }
 }
 
+impl Answer {
+    fn to_text(&self, smallest_p: f64) -> String {
+        let Self { rate, level, needed, supported, learn_for_s } = self;
+        let reach = format!("one anomalous peer has to reach {level:.2e}");
+        if *supported {
+            return format!("{rate}: supported; {reach}, which takes {needed} held-out rows");
+        }
+        let learn = match learn_for_s {
+            Some(seconds) => {
+                let minutes = (seconds / 60.0).ceil().max(1.0) * 60.0;
+                let length = humantime::format_duration(Duration::from_secs_f64(minutes));
+                format!("learn for {length} at this traffic")
+            }
+            None => format!("more than the {CALIBRATION_ROWS} that a model keeps"),
+        };
+        format!(
+            "{rate}: not supported; {reach} and none can be below {smallest_p:.2e}; needs {needed} \
+             held-out rows: {learn}"
+        )
+    }
+}
+
+/// Three digits, for people.
+fn rounded(value: f64) -> String {
+    if value >= 100.0 { format!("{value:.0}") } else { format!("{value:.2}") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{RawPolicy, statistics::HeldOut};
+    use crate::RawPolicy;
 
     fn asked(rows: u64, change: impl FnOnce(&mut RawPolicy)) -> Support {
         let mut raw = RawPolicy::default();

@@ -40,7 +40,7 @@ fn per_window(seed: u64, held_out: usize, likeness: f64, p_values: PValues) -> (
 
 #[test]
 fn of_the_peers_called_anomalous_in_a_window_no_more_are_benign_than_configured() {
-    const SETS: u64 = 60;
+    const SETS: u64 = 40;
     for p_values in [PValues::Marginal, PValues::Conditional] {
         for (held_out, likeness) in [(600, 0.0), (600, LIKENESS), (5_000, LIKENESS)] {
             let (shares, found): (Vec<f64>, Vec<f64>) =
@@ -59,14 +59,17 @@ fn of_the_peers_called_anomalous_in_a_window_no_more_are_benign_than_configured(
     }
 }
 
+/// Windows per calibration set, where each set is held to the rate by itself.
+const WINDOWS: u64 = 500;
+/// The rate there: one that so few windows can be held to.
+const RATE: f64 = 0.4;
+
 /// Share of benign windows with an alarm, of one calibration set.
 fn alarmed_windows(seed: u64, p_values: PValues) -> f64 {
-    const WINDOWS: u64 = 800;
     let mut world = World::new(seed, 300, 4, 0.0);
-    let half = Share::new(0.4).expect("a share");
     let mut selector = Selector::new(&config(|raw| {
         raw.p_values = p_values;
-        raw.wrong_blocks = half;
+        raw.wrong_blocks = Share::new(RATE).expect("a share");
     }));
     let alarmed = (1..=WINDOWS)
         .filter(|number| {
@@ -80,16 +83,19 @@ fn alarmed_windows(seed: u64, p_values: PValues) -> f64 {
 #[test]
 fn with_conditional_p_values_nine_calibration_sets_in_ten_keep_the_rate_each_by_itself() {
     const SETS: u64 = 60;
-    let noise = MARGIN * (0.4_f64 * 0.6 / 800.0).sqrt();
+    let noise = MARGIN * (RATE * (1.0 - RATE) / WINDOWS as f64).sqrt();
     let failed = |p_values| {
-        (0..SETS).filter(|seed| alarmed_windows(1_000 + seed, p_values) > 0.4 + noise).count()
+        (0..SETS).filter(|seed| alarmed_windows(1_000 + seed, p_values) > RATE + noise).count()
     };
     let allowed = SETS as f64 * DELTA + MARGIN * (SETS as f64 * DELTA * (1.0 - DELTA)).sqrt();
     let conditional = failed(PValues::Conditional);
     assert!(conditional as f64 <= allowed, "{conditional} of {SETS} sets fail");
     // Those that hold on average over sets fail in about half of them.
     let marginal = failed(PValues::Marginal);
-    assert!(marginal > 2 * conditional.max(3), "{marginal} of {SETS} sets fail");
+    println!(
+        "{conditional} sets of {SETS} fail with conditional p-values, {marginal} with marginal"
+    );
+    assert!(marginal > conditional + 2, "{marginal} of {SETS} sets fail");
 }
 
 /// Decayed false alarms and alarms of the online procedure, averaged over a run: the mean of

@@ -9,7 +9,7 @@ use evaluation::{Fact, Observation, Observations, TimeSpan, Truth};
 use linfa::ParamGuard as _;
 use training::{AutoencoderParams, Ecod, Hbos, Method, Plan, train};
 
-use super::drift::DriftCounter;
+use crate::drift::DriftCounter;
 use crate::{
     cli::{
         reading::{Level, Piece},

@@ -1,7 +1,7 @@
 //! What is done with each window of a replay.
 
 use model::{Context, Observed, Window};
-use policy::{Policy, Protected};
+use policy::{Policy, Protected, statistics::Basis};
 
 use crate::{config::Config, detector::Detector, event::Event, rehearse::Rehearsal};
 
@@ -26,8 +26,10 @@ impl Stage {
         Ok(match &config.model {
             None => Self::Observe(Box::default()),
             Some(path) => {
-                let detector = Detector::new(super::super::load_model(path)?, Context::default());
-                let policy = Policy::new(config.policy.clone(), Protected::default());
+                let model = super::super::load_model(path)?;
+                let policy = Policy::new(config.policy.clone(), Protected::default())
+                    .calibrated(&Basis::of(&model));
+                let detector = Detector::new(model, Context::default());
                 Self::Score(Box::new(Rehearsal::new(detector, policy)))
             }
         })

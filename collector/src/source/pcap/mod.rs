@@ -31,7 +31,7 @@ mod report;
 #[cfg(test)]
 mod sample;
 mod section;
-mod stream;
+pub(in crate::source) mod stream;
 mod super_packet;
 mod table;
 mod tables;

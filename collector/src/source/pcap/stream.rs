@@ -41,7 +41,7 @@ pub enum Compression {
 
 impl Compression {
     /// Told by the first bytes.
-    pub(super) const fn of(magic: [u8; 4]) -> Option<Self> {
+    pub(in crate::source) const fn of(magic: [u8; 4]) -> Option<Self> {
         match magic {
             [0x1f, 0x8b, ..] => Some(Self::Gzip),
             // The second is a skippable frame, by which pzstd and others begin.
@@ -51,7 +51,7 @@ impl Compression {
     }
 
     /// How to find out more, for messages.
-    pub(super) const fn remedy(self) -> &'static str {
+    pub(in crate::source) const fn remedy(self) -> &'static str {
         match self {
             Self::Gzip => "test it with `gzip -t`",
             Self::Zstd => {
@@ -73,7 +73,7 @@ impl fmt::Display for Compression {
 
 /// Why a stream ended, other than by its end.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(in crate::source) enum Fault {
     /// The system could not read.
     System(io::Error),
     /// What is compressed is not whole.
@@ -84,16 +84,16 @@ pub(super) enum Fault {
 
 /// Where a stream leaves its fault.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Faults(Arc<Mutex<Option<Fault>>>);
+pub(in crate::source) struct Faults(Arc<Mutex<Option<Fault>>>);
 
 impl Faults {
     /// Leaves a fault, unless there is one: the first is the cause of those that follow.
-    pub(super) fn leave(&self, fault: Fault) {
+    pub(in crate::source) fn leave(&self, fault: Fault) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(fault);
     }
 
     /// Takes the fault; none where the stream came to its end.
-    pub(super) fn take(&self) -> Option<Fault> {
+    pub(in crate::source) fn take(&self) -> Option<Fault> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -108,7 +108,7 @@ pub struct ReadProgress {
 }
 
 impl ReadProgress {
-    pub(super) fn of_size(size: Option<u64>) -> Self {
+    pub(in crate::source) fn of_size(size: Option<u64>) -> Self {
         Self { read: Arc::default(), size }
     }
 
@@ -126,10 +126,10 @@ impl ReadProgress {
 }
 
 /// Counts what is read, and keeps the system's errors apart from those of decompression.
-pub(super) struct Metered<R> {
-    pub(super) source: R,
-    pub(super) progress: ReadProgress,
-    pub(super) faults: Faults,
+pub(in crate::source) struct Metered<R> {
+    pub(in crate::source) source: R,
+    pub(in crate::source) progress: ReadProgress,
+    pub(in crate::source) faults: Faults,
 }
 
 impl<R: Read> Read for Metered<R> {
@@ -153,7 +153,7 @@ impl<R: Read> Read for Metered<R> {
 
 /// Reads as much as fits, so that a pipe's short read is not taken for the end of a header; never
 /// fails, but ends and leaves a fault.
-pub(super) struct Whole<R> {
+pub(in crate::source) struct Whole<R> {
     source: R,
     compression: Option<Compression>,
     faults: Faults,
@@ -161,7 +161,11 @@ pub(super) struct Whole<R> {
 }
 
 impl<R: Read> Whole<R> {
-    pub(super) const fn new(source: R, compression: Option<Compression>, faults: Faults) -> Self {
+    pub(in crate::source) const fn new(
+        source: R,
+        compression: Option<Compression>,
+        faults: Faults,
+    ) -> Self {
         Self { source, compression, faults, ended: false }
     }
 
@@ -193,7 +197,7 @@ impl<R: Read> Read for Whole<R> {
 }
 
 /// Unpacks a stream; what is not compressed comes as it is.
-pub(super) fn unpack<R: Read + Send + 'static>(
+pub(in crate::source) fn unpack<R: Read + Send + 'static>(
     source: R,
     compression: Option<Compression>,
 ) -> io::Result<Box<dyn Read + Send>> {

@@ -1,16 +1,18 @@
 //! Rows counted into a detector's training bins.
 
-use ::model::{DetectorModel, FeatureHistogram};
 use evaluation::{FeatureDrift, bin_of};
+use model::{DetectorModel, FeatureHistogram};
 
 /// Counts of training and test rows over the same bins, feature by feature.
 #[derive(Debug)]
-pub(super) struct DriftCounter {
+pub(crate) struct DriftCounter {
     /// `flow` or `peer`.
-    pub(super) table: &'static str,
+    pub(crate) table: &'static str,
     /// Values of a whole row.
-    pub(super) width: usize,
+    pub(crate) width: usize,
     features: Vec<FeatureCounts>,
+    /// Test rows.
+    counted: u64,
 }
 
 #[derive(Debug)]
@@ -26,13 +28,13 @@ struct FeatureCounts {
 
 /// Which rows are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
+pub(crate) enum Side {
     Train,
     Test,
 }
 
 impl DriftCounter {
-    pub(super) fn new(table: &'static str, detector: &DetectorModel) -> Self {
+    pub(crate) fn new(table: &'static str, detector: &DetectorModel) -> Self {
         let inputs = detector.inputs();
         let features = inputs
             .names()
@@ -47,11 +49,12 @@ impl DriftCounter {
                 train: None,
             })
             .collect();
-        Self { table, width: inputs.width(), features }
+        Self { table, width: inputs.width(), features, counted: 0 }
     }
 
     /// Counts one whole row.
-    pub(super) fn count(&mut self, side: Side, row: &[f32]) {
+    pub(crate) fn count(&mut self, side: Side, row: &[f32]) {
+        self.counted += u64::from(side == Side::Test);
         for feature in &mut self.features {
             let bin = bin_of(&feature.histogram.edges, row[feature.place]);
             let counts = match side {
@@ -62,8 +65,21 @@ impl DriftCounter {
         }
     }
 
+    /// Test rows counted, less those forgotten.
+    pub(crate) const fn counted(&self) -> u64 {
+        self.counted
+    }
+
+    /// Counts each test row half as much from now on.
+    pub(crate) fn forget_half(&mut self) {
+        self.counted /= 2;
+        for count in self.features.iter_mut().flat_map(|feature| &mut feature.test) {
+            *count /= 2;
+        }
+    }
+
     /// The drift of each feature; none without rows on either side.
-    pub(super) fn finish(&self, with_table: bool) -> Vec<FeatureDrift> {
+    pub(crate) fn finish(&self, with_table: bool) -> Vec<FeatureDrift> {
         self.features
             .iter()
             .filter_map(|feature| {

@@ -1,0 +1,55 @@
+//! What is known of peers, from files.
+
+use std::{net::IpAddr, path::PathBuf};
+
+use dataset::{Active, Label, Rest, Truth};
+
+use crate::cli::label::{Clock, RestChoice, read_truths};
+
+/// Truths as one, if any was given.
+pub(super) struct TruthFiles {
+    truth: Option<Truth>,
+    offset_ns: i64,
+}
+
+/// What is known in one window.
+pub(super) struct Known<'a>(Option<(&'a Truth, Active<'a>)>);
+
+impl TruthFiles {
+    pub(super) fn read(
+        files: &[PathBuf],
+        rest: Option<RestChoice>,
+        offset_ns: i64,
+    ) -> anyhow::Result<Self> {
+        let truth =
+            if files.is_empty() { None } else { Some(read_truths(files, rest, Clock::Unix)?) };
+        Ok(Self { truth, offset_ns })
+    }
+
+    pub(super) const fn is_given(&self) -> bool {
+        self.truth.is_some()
+    }
+
+    /// What is known in a window, of unix time.
+    pub(super) fn at(&self, start_ns: i64, end_ns: i64) -> Known<'_> {
+        let active = |truth| (truth, Active::of(truth, start_ns, end_ns, self.offset_ns));
+        Known(self.truth.as_ref().map(active))
+    }
+}
+
+impl Known<'_> {
+    /// What a peer is by its address.
+    pub(super) fn of(&self, peer: IpAddr) -> Label {
+        let Some((truth, active)) = &self.0 else { return Label::Unlabelled };
+        match active.of_peer(peer).map(|place| &truth.intervals[place]) {
+            Some(interval) => Label::of(Some(&interval.class), interval.name.as_deref()),
+            None if truth.rest == Rest::Benign => Label::Benign,
+            None => Label::Unlabelled,
+        }
+    }
+}
+
+/// Truths whose times are of the boot clock, where the lab wrote both.
+pub(super) fn on_boot_clock(files: &[PathBuf], rest: Option<RestChoice>) -> anyhow::Result<Truth> {
+    read_truths(files, rest, Clock::Boot)
+}

@@ -1,0 +1,107 @@
+use linfa::ParamGuard as _;
+use model::{IsolationForest, SchemaId, assess::assess, schema};
+
+use super::*;
+
+const PEERS: usize = 12;
+
+/// Rows of values in [0, 1), more often small than large, the features apart from each other.
+fn rows(draws: &mut Draws, count: usize, width: usize) -> Vec<f32> {
+    (0..count * width).map(|_| draws.unit().powi(2) as f32).collect()
+}
+
+fn detector(schema: SchemaId, seed: u64) -> DetectorModel {
+    let width = schema.features.len();
+    let mut draws = Draws::new(seed, 1);
+    let (train, held_out) = (rows(&mut draws, 3_000, width), rows(&mut draws, 1_000, width));
+    let params = IsolationForest::params().n_trees(40).check().expect("valid");
+    DetectorModel::fit(schema, &train, &held_out, &params).expect("a detector")
+}
+
+/// A sensor in traffic that a test makes.
+struct Bench {
+    model: ModelFile,
+    sensor: DriftSensor,
+    draws: Draws,
+}
+
+impl Bench {
+    fn new(seed: u64) -> Self {
+        let (flow, peer) =
+            (detector(schema::flow_schema_id(), seed), detector(schema::peer_schema_id(), seed));
+        let model = ModelFile::new(flow, peer, "2026-01-31T12:00:00Z").expect("a model");
+        let sensor = DriftSensor::new(&model, seed);
+        Self { model, sensor, draws: Draws::new(seed, 2) }
+    }
+
+    /// A window of benign peers with one flow each, and of others; each kind's rows are changed.
+    fn window(
+        &mut self,
+        others: usize,
+        benign: impl Fn(&mut [f32]),
+        other: impl Fn(&mut [f32]),
+    ) -> bool {
+        let (flow, peer) = (self.model.flow(), self.model.peer());
+        let widths = [flow.inputs().width(), peer.inputs().width()];
+        let [flows, mut peers] = widths.map(|width| rows(&mut self.draws, PEERS + others, width));
+        for (index, row) in peers.chunks_exact_mut(widths[1]).enumerate() {
+            if index < PEERS { benign(row) } else { other(row) }
+        }
+        let flows_of: Vec<_> = (0..PEERS + others).map(|index| index..index + 1).collect();
+        let assessment = assess(flow, peer, &flows, &peers, flows_of.iter().cloned());
+        let rows =
+            Rows { assessment: &assessment, flows: &flows, peers: &peers, flows_of: &flows_of };
+        self.sensor.take(&self.model, rows);
+        self.sensor.drift().suspended
+    }
+}
+
+fn as_before(_: &mut [f32]) {}
+
+/// Some features are larger than they were, within what training saw.
+fn larger(row: &mut [f32]) {
+    for value in &mut row[3..9] {
+        *value = 0.9 + 0.09 * *value;
+    }
+}
+
+/// Every feature is far beyond what training saw.
+fn beyond(row: &mut [f32]) {
+    row.fill(1e6);
+}
+
+#[test]
+fn a_shift_suspends_and_names_the_features_that_shifted_and_nothing_else() {
+    let mut bench = Bench::new(1);
+    for window in 0..200 {
+        assert!(!bench.window(0, as_before, as_before), "window {window}");
+    }
+    assert_eq!(bench.sensor.drift().features, []);
+    let windows = (1..=150).find(|_| bench.window(0, larger, as_before));
+    println!("suspended after {windows:?} windows: {}", bench.sensor.drift().to_text());
+    assert!(windows.is_some(), "not within 150 windows: {:?}", bench.sensor.drift());
+    let shifted = schema::peer_schema_id().features[3..9].to_vec();
+    let named = &bench.sensor.drift().features;
+    assert!(!named.is_empty() && named.iter().all(|one| shifted.contains(&one.feature)));
+    let back = (1..=2_000).find(|_| !bench.window(0, as_before, as_before));
+    assert!(back.is_some(), "it did not resume: {:?}", bench.sensor.drift());
+}
+
+#[test]
+fn a_flood_neither_looks_like_drift_nor_hides_it() {
+    let mut bench = Bench::new(2);
+    for window in 0..150 {
+        assert!(!bench.window(300, as_before, beyond), "window {window}");
+    }
+    assert_eq!(bench.sensor.drift().features, []);
+    assert!((1..=150).any(|_| bench.window(300, larger, beyond)), "hidden");
+}
+
+#[test]
+fn a_window_without_an_ordinary_peer_says_nothing() {
+    let mut bench = Bench::new(3);
+    for _ in 0..100 {
+        assert!(!bench.window(0, beyond, beyond));
+    }
+    assert!((bench.sensor.drift().martingale - 0.0).abs() < f64::EPSILON);
+}

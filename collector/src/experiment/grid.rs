@@ -1,0 +1,365 @@
+//! The settings that are tried: `[policy]` with some of its keys varied.
+//!
+//! A setting is a `[policy]` table patched key by key and read again, so that whatever key the
+//! policy has can be varied, and is checked as in a configuration.
+
+use policy::{Mode, Policy, PolicyConfig, Protected, RawPolicy};
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+/// Settings that one experiment tries at most.
+pub const SETTINGS_LIMIT: usize = 1_000;
+
+/// Why a grid does not hold.
+#[derive(Debug, thiserror::Error)]
+pub enum GridError {
+    /// The file is not of the shape of a grid.
+    #[error(
+        "the grid is not valid in line {line}: {reason}; it has a table `[policy]` with values and \
+         a table `[grid]` with a list of values for each key"
+    )]
+    Shape {
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// `--set` is not of its shape.
+    #[error("--set `{0}` is no key with values, such as `policy.margin=0.3,0.5,0.7`")]
+    Assignment(String),
+    /// An axis has no value.
+    #[error("the grid's `{key}` must be a list of at least one value, got {got}")]
+    Axis {
+        /// The key.
+        key: String,
+        /// What it is.
+        got: String,
+    },
+    /// Too many combinations.
+    #[error("the grid must hold at most {SETTINGS_LIMIT} settings, got {got}: {axes}")]
+    Large {
+        /// How many it holds.
+        got: String,
+        /// How many values each key has.
+        axes: String,
+    },
+    /// A setting is not valid.
+    #[error("the grid's setting `{setting}` is not valid: {reason}")]
+    Setting {
+        /// The setting.
+        setting: String,
+        /// Why, with key, bound and value.
+        reason: String,
+    },
+}
+
+/// A key and the values that it takes in turn.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Axis {
+    /// The key of `[policy]`.
+    pub key: String,
+    /// Its values.
+    pub values: Vec<Value>,
+}
+
+/// The settings to try.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grid {
+    base: Table,
+    axes: Vec<Axis>,
+}
+
+/// A setting to try.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Setting {
+    /// The varied keys with their values: `margin=0.5 windows=2`; `as configured` with none.
+    pub name: String,
+    /// The varied keys with their values.
+    pub varied: Table,
+    /// The policy, enforcing.
+    pub config: PolicyConfig,
+}
+
+impl Setting {
+    /// Its policy, which spares what is protected.
+    #[must_use]
+    pub fn policy(&self, protected: Protected) -> Policy {
+        Policy::new(self.config.clone(), protected)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawGrid {
+    #[serde(default)]
+    policy: Table,
+    #[serde(default)]
+    grid: Table,
+}
+
+impl Grid {
+    /// A grid around a policy, with no key varied.
+    #[must_use]
+    pub fn around(policy: &RawPolicy) -> Self {
+        // A policy is a plain struct: what TOML could not hold, a configuration could not either.
+        Self { base: Table::try_from(policy).unwrap_or_default(), axes: Vec::new() }
+    }
+
+    /// Reads a grid's file over what is there.
+    ///
+    /// # Errors
+    /// It is no TOML, or has other tables than `[policy]` and `[grid]`; an axis is no list.
+    pub fn read(&mut self, text: &str) -> Result<(), GridError> {
+        let raw: RawGrid = toml::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            GridError::Shape { line, reason: one_line(error.message()) }
+        })?;
+        self.base.extend(raw.policy);
+        for (key, values) in raw.grid {
+            match values {
+                Value::Array(values) => self.vary(&key, values)?,
+                other => return Err(GridError::Axis { key, got: other.to_string() }),
+            }
+        }
+        Ok(())
+    }
+
+    /// Varies a key as `--set key=value,value` says, which goes before what was said before.
+    ///
+    /// # Errors
+    /// It is of another shape.
+    pub fn set(&mut self, assignment: &str) -> Result<(), GridError> {
+        let wrong = || GridError::Assignment(assignment.to_owned());
+        let (key, values) = assignment.split_once('=').ok_or_else(wrong)?;
+        let key = key.trim();
+        let key = key.strip_prefix("policy.").unwrap_or(key);
+        if key.is_empty() || values.trim().is_empty() {
+            return Err(wrong());
+        }
+        self.vary(key, listed(values))
+    }
+
+    /// Sets the seed of what is drawn by lot.
+    pub fn seed(&mut self, seed: i64) {
+        self.base.insert("seed".to_owned(), Value::Integer(seed));
+    }
+
+    fn vary(&mut self, key: &str, values: Vec<Value>) -> Result<(), GridError> {
+        if values.is_empty() {
+            return Err(GridError::Axis { key: key.to_owned(), got: "an empty list".to_owned() });
+        }
+        self.axes.retain(|axis| axis.key != key);
+        let place = self.axes.partition_point(|axis| axis.key.as_str() < key);
+        self.axes.insert(place, Axis { key: key.to_owned(), values });
+        Ok(())
+    }
+
+    /// Varies `margin` and `windows` within what the other keys allow, where nothing is varied.
+    pub fn or_default(&mut self) {
+        if !self.axes.is_empty() {
+            return;
+        }
+        let number =
+            |key: &str, or: f64| self.base.get(key).and_then(Value::as_float).unwrap_or(or);
+        let (least, most) = (number("alert_margin", 0.0), number("decisive_margin", 1.0));
+        let margins = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7];
+        let margins = margins.into_iter().filter(|margin| (least..=most).contains(margin));
+        let of = self.base.get("of_windows").and_then(Value::as_integer).unwrap_or(1);
+        let windows = (1..=of.clamp(1, 3)).map(Value::Integer).collect();
+        let axes = [
+            Axis { key: "margin".to_owned(), values: margins.map(Value::Float).collect() },
+            Axis { key: "windows".to_owned(), values: windows },
+        ];
+        self.axes = axes.into_iter().filter(|axis| !axis.values.is_empty()).collect();
+    }
+
+    /// The varied keys, in alphabetical order.
+    #[must_use]
+    pub fn axes(&self) -> &[Axis] {
+        &self.axes
+    }
+
+    /// What is not varied.
+    #[must_use]
+    pub const fn base(&self) -> &Table {
+        &self.base
+    }
+
+    /// Every combination, the last key's values in turn fastest; `block_capacity` is how many
+    /// addresses the kernel's table holds. Each enforces, whatever `mode` says.
+    ///
+    /// # Errors
+    /// There are too many, or one is not valid.
+    pub fn settings(&self, block_capacity: u32) -> Result<Vec<Setting>, GridError> {
+        let count = self
+            .axes
+            .iter()
+            .try_fold(1_usize, |product, axis| product.checked_mul(axis.values.len()));
+        let Some(count) = count.filter(|count| *count <= SETTINGS_LIMIT) else {
+            return Err(self.large(count));
+        };
+        (0..count).map(|number| self.setting(number, block_capacity)).collect()
+    }
+
+    fn setting(&self, number: usize, block_capacity: u32) -> Result<Setting, GridError> {
+        let mut varied = Table::new();
+        let mut rest = number;
+        for axis in self.axes.iter().rev() {
+            varied.insert(axis.key.clone(), axis.values[rest % axis.values.len()].clone());
+            rest /= axis.values.len();
+        }
+        let name = name(&varied);
+        let refused = |reason: String| GridError::Setting {
+            setting: name.clone(),
+            reason: one_line(&reason),
+        };
+        let mut table = self.base.clone();
+        table.extend(varied.clone());
+        // By key, so that the error names the one that is wrong.
+        for (key, value) in &table {
+            let mut one = Table::new();
+            one.insert(key.clone(), value.clone());
+            one.try_into::<RawPolicy>()
+                .map_err(|error| refused(format!("`policy.{key}`: {}", error.message())))?;
+        }
+        let raw: RawPolicy = table.try_into().map_err(|error| refused(error.to_string()))?;
+        let raw = RawPolicy { mode: Mode::Enforce, ..raw };
+        let config = raw.check(block_capacity).map_err(|error| refused(error.to_string()))?;
+        Ok(Setting { name, varied, config })
+    }
+
+    fn large(&self, count: Option<usize>) -> GridError {
+        let axes = self.axes.iter().map(|axis| format!("{} of `{}`", axis.values.len(), axis.key));
+        GridError::Large {
+            got: count.map_or_else(|| "more than fit a number".to_owned(), |n| n.to_string()),
+            axes: axes.collect::<Vec<_>>().join(" × "),
+        }
+    }
+}
+
+/// A setting as people read it.
+fn name(varied: &Table) -> String {
+    if varied.is_empty() {
+        return "as configured".to_owned();
+    }
+    let pairs = varied.iter().map(|(key, value)| match value {
+        Value::String(text) => format!("{key}={text}"),
+        other => format!("{key}={other}"),
+    });
+    one_line(&pairs.collect::<Vec<_>>().join(" "))
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Values with commas between them, as TOML has them; what is no TOML is text.
+fn listed(text: &str) -> Vec<Value> {
+    let array = toml::from_str::<Table>(&format!("values = [{text}]"));
+    if let Ok(Value::Array(values)) =
+        array.map(|mut table| table.remove("values").unwrap_or_else(|| Value::Array(Vec::new())))
+    {
+        return values;
+    }
+    let word = |word: &str| {
+        let one = toml::from_str::<Table>(&format!("value = {word}"));
+        let value = one.ok().and_then(|mut table| table.remove("value"));
+        value.unwrap_or_else(|| Value::String(word.to_owned()))
+    };
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(word).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grid(text: &str, sets: &[&str]) -> Result<Vec<Setting>, String> {
+        let mut grid = Grid::around(&RawPolicy::default());
+        let read = grid.read(text).and_then(|()| sets.iter().try_for_each(|set| grid.set(set)));
+        read.and_then(|()| grid.settings(1_000)).map_err(|error| error.to_string())
+    }
+
+    fn names(settings: &[Setting]) -> Vec<&str> {
+        settings.iter().map(|setting| setting.name.as_str()).collect()
+    }
+
+    #[test]
+    fn every_combination_is_a_setting_in_the_order_given() {
+        let text = "[policy]\nttl = '30s'\n[grid]\nwindows = [2, 1]\nmargin = [0.3, 0.6]\n";
+        let settings = grid(text, &[]).expect("valid");
+        assert_eq!(
+            names(&settings),
+            [
+                "margin=0.3 windows=2",
+                "margin=0.3 windows=1",
+                "margin=0.6 windows=2",
+                "margin=0.6 windows=1"
+            ]
+        );
+        assert!(settings.iter().all(|setting| setting.config.ttl.as_secs() == 30));
+        assert!(settings.iter().all(|setting| setting.config.mode == Mode::Enforce));
+        assert_eq!(names(&grid("", &[]).expect("valid")), ["as configured"]);
+    }
+
+    #[test]
+    fn flags_take_texts_numbers_and_lists_and_go_before_the_file() {
+        let sets = ["policy.margin=0.4,0.5", "ttl=1m, 5m", "allow=[], ['192.0.2.0/24']"];
+        let settings = grid("[grid]\nmargin = [0.1]\n", &sets).expect("valid");
+        assert_eq!(settings.len(), 8);
+        assert_eq!(settings[0].name, "allow=[] margin=0.4 ttl=1m");
+        assert_eq!(settings[7].config.allow.len(), 1);
+        assert_eq!(settings[7].config.ttl.as_secs(), 300);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_bound() {
+        let cases: [(&str, &[&str], &[&str]); 10] = [
+            (
+                "",
+                &["margin=1.5"],
+                &["margin=1.5", "`policy.margin` must be at least 0 and below 1"],
+            ),
+            ("", &["colour=1"], &["`policy.colour`", "unknown field `colour`", "margin"]),
+            ("", &["mode=block"], &["`policy.mode`", "unknown variant `block`"]),
+            (
+                "",
+                &["windows=2,4"],
+                &["`windows=4`", "between 1 and `policy.of_windows` (3), got 4"],
+            ),
+            ("", &["margin"], &["--set `margin`", "policy.margin=0.3"]),
+            ("", &["margin="], &["--set `margin=`"]),
+            ("[grid]\nmargin = 0.3\n", &[], &["`margin` must be a list", "got 0.3"]),
+            ("[grid]\nmargin = []\n", &[], &["`margin` must be a list", "an empty list"]),
+            ("\n[capture]\n", &[], &["in line 2: unknown field `capture`", "[grid]"]),
+            ("[policy]\nmarin = 0.3\n", &[], &["`policy.marin`", "unknown field"]),
+        ];
+        for (text, sets, told) in cases {
+            let error = grid(text, sets).expect_err(text);
+            assert!(!error.contains('\n'), "{error}");
+            for word in told {
+                assert!(error.contains(word), "`{word}` is not in: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_grid_is_bounded_and_says_what_made_it_large() {
+        let numbers = |count: u32| (1..=count).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
+        let sets = [format!("min_packets={}", numbers(40)), format!("max_blocks={}", numbers(26))];
+        let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
+        let error = grid("", &sets).expect_err("1,040 settings");
+        assert!(error.contains("at most 1000 settings, got 1040"), "{error}");
+        assert!(error.contains("26 of `max_blocks` × 40 of `min_packets`"), "{error}");
+    }
+
+    #[test]
+    fn the_default_grid_keeps_within_the_other_keys() {
+        let policy =
+            RawPolicy { of_windows: 2, decisive_margin: 0.5, margin: 0.3, ..RawPolicy::default() };
+        let mut grid = Grid::around(&policy);
+        grid.or_default();
+        let settings = grid.settings(1_000_000).expect("valid");
+        assert_eq!(settings.len(), 5 * 2, "{:?}", names(&settings));
+    }
+}

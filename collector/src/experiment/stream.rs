@@ -1,0 +1,261 @@
+//! Evidence, window by window: what every setting is tried on.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
+
+use dataset::Label;
+use policy::{Evidence, WindowFacts};
+use serde::Serialize;
+
+/// Peer-windows that an experiment holds at most, some 200 bytes each.
+pub const ROWS_LIMIT: usize = 10_000_000;
+
+/// Why there is nothing to experiment on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StreamError {
+    /// More peer-windows than fit.
+    #[error(
+        "the input has more than {ROWS_LIMIT} peer-windows, which is the limit: take a part of \
+         it, or longer windows with --window"
+    )]
+    Long,
+    /// No peer in any window.
+    #[error("the input holds no peer in any window: check that it has packets, and --home-net")]
+    Empty,
+}
+
+/// What is known of a peer in a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowLabel {
+    /// It takes part in the attack of this number.
+    Attack(usize),
+    /// It is benign.
+    Benign,
+    /// Nobody knows.
+    Unlabelled,
+}
+
+/// One peer in one window.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// What the policy is told.
+    pub evidence: Evidence,
+    /// When its first packet came, on the windows' clock; the window's start where it is not
+    /// known.
+    pub first_ns: u64,
+    /// What is known of it.
+    pub label: RowLabel,
+}
+
+/// One window.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Moment {
+    /// What the policy is told of it.
+    pub facts: WindowFacts,
+    /// Its peers.
+    pub rows: Vec<Row>,
+}
+
+/// An attack that the truth knows, and that has packets in the stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttackName {
+    /// Its name; its class where it has none.
+    pub name: String,
+    /// What it is.
+    pub class: String,
+}
+
+impl AttackName {
+    /// Its sources are forged, so that to block one is to block a third party.
+    #[must_use]
+    pub fn is_forged(&self) -> bool {
+        self.class.starts_with("spoofed")
+    }
+}
+
+/// The windows of a capture or a table, scored once.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Stream {
+    moments: Vec<Moment>,
+    attacks: Vec<AttackName>,
+    numbers: BTreeMap<(String, String), usize>,
+    rows: usize,
+}
+
+impl Stream {
+    /// The number of what is known of a row, for [`Row::label`]; attacks are numbered as they
+    /// come.
+    pub fn label(&mut self, label: &Label) -> RowLabel {
+        let Label::Attack { class, name } = label else {
+            return if *label == Label::Benign { RowLabel::Benign } else { RowLabel::Unlabelled };
+        };
+        let name = name.as_deref().unwrap_or(class);
+        let key = (name.to_owned(), class.to_string());
+        let next = self.attacks.len();
+        let number = *self.numbers.entry(key).or_insert(next);
+        if number == next {
+            self.attacks.push(AttackName { name: name.to_owned(), class: class.to_string() });
+        }
+        RowLabel::Attack(number)
+    }
+
+    /// Adds the next window; windows come in the order of time.
+    ///
+    /// # Errors
+    /// [`StreamError::Long`].
+    pub fn push(&mut self, facts: WindowFacts, rows: Vec<Row>) -> Result<(), StreamError> {
+        self.rows += rows.len();
+        if self.rows > ROWS_LIMIT {
+            return Err(StreamError::Long);
+        }
+        self.moments.push(Moment { facts, rows });
+        Ok(())
+    }
+
+    /// The windows, in the order of time.
+    #[must_use]
+    pub fn moments(&self) -> &[Moment] {
+        &self.moments
+    }
+
+    /// The attacks, by the number in [`RowLabel::Attack`].
+    #[must_use]
+    pub fn attacks(&self) -> &[AttackName] {
+        &self.attacks
+    }
+
+    /// Makes sure that there is something to try settings on.
+    ///
+    /// # Errors
+    /// [`StreamError::Empty`].
+    pub const fn require_rows(&self) -> Result<(), StreamError> {
+        if self.rows == 0 { Err(StreamError::Empty) } else { Ok(()) }
+    }
+}
+
+/// Packets and bytes, both ways.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Amount {
+    /// Packets from and to the peers.
+    pub packets: u64,
+    /// Bytes on the wire of these.
+    pub bytes: u64,
+}
+
+impl Amount {
+    /// Adds more.
+    pub const fn add(&mut self, more: Self) {
+        self.packets = self.packets.saturating_add(more.packets);
+        self.bytes = self.bytes.saturating_add(more.bytes);
+    }
+}
+
+impl Row {
+    /// What went both ways.
+    #[must_use]
+    pub const fn amount(&self) -> Amount {
+        Amount { packets: self.evidence.packets, bytes: self.evidence.bytes }
+    }
+}
+
+/// One of each for what is known of a row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ByLabel<T> {
+    /// Of attacks.
+    pub attack: T,
+    /// Of benign rows.
+    pub benign: T,
+    /// Of those that nobody knows.
+    pub unlabelled: T,
+}
+
+impl<T> ByLabel<T> {
+    /// The one of a label.
+    pub const fn of(&mut self, label: RowLabel) -> &mut T {
+        match label {
+            RowLabel::Attack(_) => &mut self.attack,
+            RowLabel::Benign => &mut self.benign,
+            RowLabel::Unlabelled => &mut self.unlabelled,
+        }
+    }
+}
+
+/// What one attack sent and was sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SentByAttack {
+    /// In all its windows.
+    pub amount: Amount,
+    /// Addresses it came from.
+    pub sources: BTreeSet<IpAddr>,
+    /// When its first packet came.
+    pub first_ns: u64,
+    /// When its last window ended.
+    pub last_ns: u64,
+}
+
+/// What the stream holds, whatever the setting.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Windows.
+    pub windows: u64,
+    /// Windows that lost flows.
+    pub lossy_windows: u64,
+    /// Peers in windows.
+    pub rows: u64,
+    /// Addresses.
+    pub peers: u64,
+    /// Start of the first window.
+    pub start_ns: u64,
+    /// End of the last window.
+    pub end_ns: u64,
+    /// All packets and bytes, by what is known of them.
+    pub amounts: ByLabel<Amount>,
+    /// Addresses, by what is known of them at any time.
+    pub addresses: ByLabel<u64>,
+    /// By attack.
+    pub attacks: Vec<SentByAttack>,
+}
+
+impl Extent {
+    /// Counts a stream.
+    #[must_use]
+    pub fn of(stream: &Stream) -> Self {
+        let mut extent = Self {
+            attacks: vec![SentByAttack::default(); stream.attacks.len()],
+            ..Self::default()
+        };
+        let mut addresses: ByLabel<BTreeSet<IpAddr>> = ByLabel::default();
+        let mut peers = BTreeSet::new();
+        extent.start_ns = stream.moments.first().map_or(0, |moment| moment.facts.start_ns);
+        extent.end_ns = stream.moments.last().map_or(0, |moment| moment.facts.end_ns);
+        for Moment { facts, rows } in &stream.moments {
+            extent.windows += 1;
+            extent.lossy_windows += u64::from(facts.lossy);
+            extent.rows += rows.len() as u64;
+            for row in rows {
+                let address = row.evidence.address;
+                peers.insert(address);
+                addresses.of(row.label).insert(address);
+                extent.amounts.of(row.label).add(row.amount());
+                let RowLabel::Attack(number) = row.label else { continue };
+                let attack = &mut extent.attacks[number];
+                if attack.sources.is_empty() {
+                    attack.first_ns = row.first_ns;
+                }
+                attack.first_ns = attack.first_ns.min(row.first_ns);
+                attack.last_ns = attack.last_ns.max(facts.end_ns);
+                attack.sources.insert(address);
+                attack.amount.add(row.amount());
+            }
+        }
+        extent.peers = peers.len() as u64;
+        extent.addresses = ByLabel {
+            attack: addresses.attack.len() as u64,
+            benign: addresses.benign.len() as u64,
+            unlabelled: addresses.unlabelled.len() as u64,
+        };
+        extent
+    }
+}

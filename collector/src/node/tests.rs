@@ -1,0 +1,383 @@
+use std::{net::Ipv4Addr, path::Path, sync::Arc};
+
+use control::{
+    Node as _, Who,
+    wire::{
+        AlertQuery, AllowRequest, BlockQuery, BlockRequest, DisallowRequest, Kind, Mode,
+        ModeRequest, Outcome, UnblockRequest,
+    },
+};
+use ledger::{ActQuery, Ledger};
+use policy::{Decision, Evidence, Protected, ServiceLimit};
+
+use super::*;
+use crate::{
+    clock::boot_ns,
+    config::{RawConfig, RawLedger},
+    event::{Deed, ExpiredEvent},
+    kernel::Target,
+};
+
+const SECOND: u64 = 1_000_000_000;
+
+/// An act that only notes what it is told; nothing of the kernel's.
+#[derive(Clone, Default)]
+struct Noted(Arc<Mutex<Notes>>);
+
+#[derive(Debug, Default)]
+struct Notes {
+    acted: Vec<(IpAddr, u32)>,
+    demoted: Vec<IpAddr>,
+    prolonged: Vec<(IpAddr, u64)>,
+    known: Vec<IpAddr>,
+    ends: Vec<ExpiredEvent>,
+    fails: bool,
+}
+
+impl Noted {
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.0.lock().unwrap()
+    }
+}
+
+impl Act for Noted {
+    fn act(&mut self, decision: &Decision, number: u32, _: u64) -> anyhow::Result<Deed> {
+        let policy::Outcome::Block { action, .. } = decision.outcome else {
+            return Ok(Deed::Refused);
+        };
+        anyhow::ensure!(!self.notes().fails, "no room");
+        self.notes().acted.push((decision.evidence.address, number));
+        Ok(Deed::of(action))
+    }
+
+    fn limit(&mut self, _: &ServiceLimit, _: u64) -> anyhow::Result<Deed> {
+        Ok(Deed::RateLimited)
+    }
+
+    fn know(&mut self, remotes: &[IpAddr], _: u64) -> anyhow::Result<()> {
+        self.notes().known.extend(remotes);
+        Ok(())
+    }
+
+    fn demote(&mut self, peer: IpAddr, _: u64) -> anyhow::Result<bool> {
+        self.notes().demoted.push(peer);
+        Ok(true)
+    }
+
+    fn prolong(&mut self, peer: IpAddr, until_ns: u64, _: u64) -> anyhow::Result<bool> {
+        self.notes().prolonged.push((peer, until_ns));
+        Ok(true)
+    }
+
+    fn expect(&mut self, _: Target, _: u64) {}
+
+    fn sweep(&mut self, _: u64) -> anyhow::Result<Vec<ExpiredEvent>> {
+        Ok(std::mem::take(&mut self.notes().ends))
+    }
+}
+
+fn peer(last: u8) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(198, 51, 100, last))
+}
+
+fn attacker(last: u8) -> Evidence {
+    Evidence {
+        address: peer(last),
+        p_value: 0.001,
+        conditional_p_value: 0.001,
+        peer_score: 0.8,
+        flow_score: 0.7,
+        novelty: 0.9,
+        excess: 0.9,
+        packets: 100,
+        bytes: 6_000,
+        verified: true,
+        initiated: false,
+        service: None,
+    }
+}
+
+/// A window that ends now, with these peers.
+fn window(number: u64, evidence: Vec<Evidence>) -> AssessedWindow {
+    let end_ns = boot_ns();
+    let start_ns = end_ns - SECOND;
+    let counted = model::Window { start_ns, end_ns, ..model::Window::default() };
+    AssessedWindow {
+        summary: WindowEvent { peers: evidence.len(), ..WindowEvent::of(number, &counted) },
+        facts: crate::rehearse::window_facts(&counted),
+        assessed: Assessed { peers: evidence.len(), evidence, ..Assessed::default() },
+    }
+}
+
+fn raw(folder: &Path) -> RawConfig {
+    let mut raw = RawConfig::default();
+    raw.policy.mode = policy::Mode::Enforce;
+    raw.policy.unsupported = policy::statistics::Unsupported::Act;
+    raw.ledger = RawLedger { path: folder.join("ledger.db"), ..RawLedger::default() };
+    raw
+}
+
+/// A node with a ledger in this folder, and what it was told to do.
+fn node(folder: &Path) -> (Node, Noted) {
+    let config = raw(folder).check().unwrap();
+    let noted = Noted::default();
+    let facts = RunFacts { config: "c".into(), model: "m".into(), mode: "enforce" };
+    let (journal, _) = Journal::open(&config.ledger, &facts, 0).unwrap();
+    let policy = Policy::new(config.policy.clone(), Protected::own([peer(200)]));
+    let again = folder.to_owned();
+    let parts = NodeParts {
+        journal,
+        config: Some((config, Box::new(move || Ok(reread(&again).check()?)))),
+        ..NodeParts::new(policy, Box::new(noted.clone()))
+    };
+    let node = Node::new(parts);
+    node.take_over_allowed().unwrap();
+    (node, noted)
+}
+
+/// What a reload finds: other limits, and an allow file.
+fn reread(folder: &Path) -> RawConfig {
+    let mut raw = raw(folder);
+    raw.policy.max_blocks = 7;
+    raw.tables.flows = 128;
+    raw.policy.allow_files = vec![folder.join("allow.txt")];
+    raw
+}
+
+fn somebody() -> Who {
+    Who::Local { uid: 0, gid: 0, pid: Some(1), user: Some("root".into()) }
+}
+
+#[test]
+fn a_decision_is_done_told_and_recorded_under_one_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let (node, noted) = node(folder.path());
+    let events = node.decide(window(1, vec![attacker(1), attacker(200)]));
+    assert!(matches!(&events[..], [Event::Anomaly(_), Event::Anomaly(_), Event::Window(_)]));
+    assert_eq!(noted.notes().acted, [(peer(1), 1)]);
+    let alerts = node.alerts(&AlertQuery::default()).unwrap().items;
+    assert_eq!(alerts.len(), 2);
+    let refused = alerts.iter().find(|alert| alert.peer == peer(200)).unwrap();
+    assert_eq!(refused.outcome, Outcome::Refused);
+    assert_eq!(refused.refusal.as_ref().unwrap().code, "own_address");
+    assert_eq!(node.status().unwrap().refusals["own_address"], 1);
+
+    noted.notes().ends.push(ExpiredEvent {
+        dropped_packets: 42,
+        ..ExpiredEvent::nothing(Target::address(peer(1)))
+    });
+    node.decide(window(2, Vec::new()));
+    node.stop("test");
+    let reader = Ledger::read(&folder.path().join("ledger.db")).unwrap();
+    let blocks = reader.blocks(&ledger::BlockQuery::default()).unwrap().rows;
+    assert_eq!(blocks.len(), 1);
+    let decision = reader.decision(blocks[0].block.decision.unwrap()).unwrap().unwrap();
+    assert_eq!((decision.address, decision.p_conditional), (peer(1), Some(0.001)));
+    let ending = blocks[0].ending.as_ref().unwrap();
+    assert_eq!((ending.how, ending.dropped_packets), (ledger::How::Expired, 42));
+    assert!(reader.last_run().unwrap().unwrap().stop.is_some());
+}
+
+#[test]
+fn alerts_go_on_in_the_ledger_where_memory_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let (node, _) = node(folder.path());
+    let windows = ALERTS_KEPT as u64 + 5;
+    for number in 1..=windows {
+        node.decide(window(number, vec![attacker(200)]));
+    }
+    node.stop("test");
+    let mut seen = Vec::new();
+    let mut query = AlertQuery { limit: Some(300), ..AlertQuery::default() };
+    loop {
+        let page = node.alerts(&query).unwrap();
+        seen.extend(page.items.iter().map(|alert| alert.id));
+        let Some(next) = page.next else { break };
+        query.before = Some(next.parse().unwrap());
+    }
+    assert_eq!(seen, (1..=windows).rev().collect::<Vec<_>>());
+    let after = AlertQuery { after: Some(windows - 2), ..AlertQuery::default() };
+    let newest: Vec<u64> =
+        node.alerts(&after).unwrap().items.iter().map(|alert| alert.id).collect();
+    assert_eq!(newest, [windows - 1, windows]);
+}
+
+#[test]
+fn a_block_that_cannot_be_made_is_told_and_decided_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (node, noted) = node(folder.path());
+    noted.notes().fails = true;
+    let events = node.decide(window(1, vec![attacker(1)]));
+    let told = |event: &Event| match event {
+        Event::Failure(failure) => Some(failure.error.clone()),
+        _ => None,
+    };
+    assert_eq!(events.iter().find_map(told).as_deref(), Some("no room"));
+    assert_eq!(node.status().unwrap().losses["blocks_failed"], 1);
+    noted.notes().fails = false;
+    node.decide(window(2, vec![attacker(1)]));
+    assert_eq!(noted.notes().acted.len(), 1);
+}
+
+#[test]
+fn a_trial_that_nobody_confirms_turns_its_blocks_to_shadow() {
+    let folder = tempfile::tempdir().unwrap();
+    let (node, noted) = node(folder.path());
+    // By the policy itself: the API refuses a node without a guard.
+    node.inner().policy.set_mode(policy::Mode::Enforce, Some(boot_ns() + SECOND / 1_000));
+    node.decide(window(1, vec![attacker(1)]));
+    let mut late = window(2, Vec::new());
+    late.facts.end_ns += SECOND;
+    let events = node.decide(late);
+    assert!(
+        events.iter().any(|event| matches!(
+            event,
+            Event::Notice(notice) if matches!(notice.notice, policy::Notice::FellBack { .. })
+        )),
+        "{events:?}"
+    );
+    assert_eq!(noted.notes().demoted, [peer(1)]);
+    assert_eq!(node.status().unwrap().mode, Mode::Shadow);
+}
+
+#[test]
+fn a_confirmed_trial_lets_its_blocks_stand_for_their_length() {
+    let folder = tempfile::tempdir().unwrap();
+    let (node, noted) = node(folder.path());
+    let error = node.confirm(&somebody()).unwrap_err();
+    assert_eq!(error.kind, Kind::Conflict);
+    let by_ns = boot_ns() + 60 * SECOND;
+    node.inner().policy.set_mode(policy::Mode::Enforce, Some(by_ns));
+    node.decide(window(1, vec![attacker(1)]));
+    let state = node.confirm(&somebody()).unwrap();
+    assert_eq!((state.mode, state.confirm), (Mode::Enforce, None));
+    let prolonged = noted.notes().prolonged.clone();
+    assert!(prolonged[0].0 == peer(1) && prolonged[0].1 > by_ns, "{prolonged:?}");
+}
+
+#[test]
+fn a_node_without_a_guard_says_how_to_get_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (node, _) = node(folder.path());
+    let mode = ModeRequest { mode: Mode::Enforce, confirm_within_s: None };
+    let block = BlockRequest {
+        target: peer(1).into(),
+        action: control::wire::Action::Drop,
+        pps: None,
+        for_s: None,
+        reason: None,
+        force: false,
+    };
+    let unblock = UnblockRequest { target: peer(1).into(), reason: None };
+    for error in [
+        node.set_mode(&somebody(), &mode).unwrap_err(),
+        node.block(&somebody(), &block).unwrap_err(),
+        node.unblock(&somebody(), &unblock).unwrap_err(),
+    ] {
+        assert_eq!(error.kind, Kind::Conflict);
+        assert!(error.text.contains("--mode shadow"), "{error}");
+    }
+    assert_eq!(node.blocks(&BlockQuery::default()).unwrap().items, []);
+}
+
+#[test]
+fn what_a_person_allows_holds_is_recorded_and_survives_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, noted) = node(folder.path());
+    let prefix: ipnet::IpNet = "198.51.100.0/24".parse().unwrap();
+    let request = AllowRequest { prefix: prefix.into(), for_s: None, note: Some("ours".into()) };
+    first.allow(&somebody(), &request).unwrap();
+    first.decide(window(1, vec![attacker(1)]));
+    assert_eq!(noted.notes().acted, []);
+    assert_eq!(first.status().unwrap().refusals["allowed"], 1);
+    first.stop("test");
+    drop(first);
+
+    let (second, noted) = node(folder.path());
+    let listed = second.allowed(&control::wire::AllowQuery::default()).unwrap().items;
+    let person = listed.iter().find(|one| one.prefix == prefix.into()).unwrap();
+    assert_eq!((person.who.as_deref(), person.note.as_deref()), (Some("root"), Some("ours")));
+    let own = DisallowRequest { prefix: peer(200).into() };
+    assert_eq!(second.disallow(&somebody(), &own).unwrap_err().kind, Kind::Conflict);
+    second.disallow(&somebody(), &DisallowRequest { prefix: prefix.into() }).unwrap();
+    second.decide(window(1, vec![attacker(1)]));
+    assert_eq!(noted.notes().acted.len(), 1);
+    second.stop("test");
+    let reader = Ledger::read(&folder.path().join("ledger.db")).unwrap();
+    let acts = reader.acts(&ActQuery::default()).unwrap().rows;
+    let told: Vec<_> = acts.iter().map(|act| (&*act.what, &*act.who.name)).collect();
+    assert_eq!(told, [("disallow", "root"), ("allow", "root")]);
+}
+
+#[test]
+fn a_reload_takes_all_of_a_configuration_or_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (node, noted) = node(folder.path());
+    let allow = folder.path().join("allow.txt");
+    std::fs::write(&allow, "198.51.100.0/24\nnobody\n").unwrap();
+    let error = node.reload(&somebody()).unwrap_err();
+    assert!(error.kind == Kind::Invalid && error.text.contains("line 2"), "{error}");
+    node.decide(window(1, vec![attacker(1)]));
+    assert_eq!(noted.notes().acted.len(), 1, "nothing of it holds");
+
+    std::fs::write(&allow, "198.51.100.0/24\n").unwrap();
+    let reloaded = node.reload(&somebody()).unwrap();
+    assert_eq!(reloaded.changed, ["policy.allow_files", "policy.max_blocks"]);
+    assert_eq!(reloaded.needs_restart, ["tables.flows"]);
+    node.decide(window(2, vec![attacker(2)]));
+    assert_eq!(node.status().unwrap().refusals["allowed"], 1);
+    assert_eq!(node.status().unwrap().blocks.limit, 7);
+}
+
+#[test]
+fn a_client_of_the_api_is_not_blocked() {
+    let folder = tempfile::tempdir().unwrap();
+    let (node, noted) = node(folder.path());
+    node.heard_from(peer(1));
+    node.decide(window(1, vec![attacker(1)]));
+    assert_eq!(noted.notes().acted, []);
+    assert_eq!(node.status().unwrap().refusals["administrator"], 1);
+}
+
+#[test]
+fn the_surroundings_are_protected_and_not_forgotten_for_one_bad_look() {
+    let folder = tempfile::tempdir().unwrap();
+    let (node, _) = node(folder.path());
+    let seen = crate::surroundings::Surroundings {
+        gateways: [peer(1)].into(),
+        resolvers: [peer(2)].into(),
+        administrators: [peer(3)].into(),
+        ..Default::default()
+    };
+    node.look_around(seen);
+    node.look_around(crate::surroundings::Surroundings::default());
+    node.decide(window(1, vec![attacker(1), attacker(2), attacker(3), attacker(200)]));
+    let refusals = node.status().unwrap().refusals;
+    assert_eq!((refusals["gateway"], refusals["resolver"], refusals["own_address"]), (1, 1, 1));
+    assert!(!refusals.contains_key("administrator"), "who has logged out is nobody");
+}
+
+#[test]
+fn remotes_that_proved_their_address_are_told_to_the_kernel_once_in_a_while() {
+    let folder = tempfile::tempdir().unwrap();
+    let (node, noted) = node(folder.path());
+    let calm = |last| Evidence { p_value: 0.5, excess: -0.5, ..attacker(last) };
+    let forged = Evidence { verified: false, ..calm(2) };
+    node.decide(window(1, vec![calm(1), forged]));
+    node.decide(window(2, vec![calm(1), calm(3)]));
+    assert_eq!(noted.notes().known, [peer(1), peer(3)]);
+}
+
+#[test]
+fn the_metrics_have_one_prefix_and_no_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let (node, _) = node(folder.path());
+    node.decide(window(1, vec![attacker(1), attacker(200)]));
+    let text = node.metrics();
+    assert!(text.contains("weir_refusals_total{reason=\"own_address\"} 1\n"), "{text}");
+    assert!(text.contains("weir_mode{mode=\"enforce\"} 1.0\n"), "{text}");
+    let samples = text.lines().filter(|line| !line.starts_with('#'));
+    for line in samples {
+        assert!(line.starts_with("weir_") && !line.contains("198.51.100"), "{line}");
+    }
+}
