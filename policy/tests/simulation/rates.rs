@@ -92,7 +92,9 @@ fn with_conditional_p_values_nine_calibration_sets_in_ten_keep_the_rate_each_by_
     assert!(conditional as f64 <= allowed, "{conditional} of {SETS} sets fail");
     // Those that hold on average over sets fail in about half of them.
     let marginal = failed(PValues::Marginal);
-    println!("{conditional} sets of {SETS} fail with conditional p-values, {marginal} with marginal");
+    println!(
+        "{conditional} sets of {SETS} fail with conditional p-values, {marginal} with marginal"
+    );
     assert!(marginal > conditional + 2, "{marginal} of {SETS} sets fail");
 }
 
