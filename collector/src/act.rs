@@ -20,8 +20,11 @@ use crate::{
 /// Seconds of its rate that a limited source may send at once.
 pub(crate) const BURST_S: u32 = 2;
 
-/// The reason that an entry made by hand carries: no decision has this number.
+/// The reason that an entry made by hand carries: no block has this number.
 pub(crate) const BY_HAND: u32 = u32::MAX;
+
+/// The reason that an entry of an imported list carries: no block has this number either.
+pub(crate) const BY_IMPORT: u32 = u32::MAX - 1;
 
 /// The statistics slot that entries without one of their own share.
 pub(crate) const SHARED_SLOT: u32 = 0;
@@ -234,8 +237,8 @@ impl Act for Enforcer {
             self.due.pop();
             let Some(entry) = self.blocklist.get(&target)? else { continue };
             if entry.expires_ns > now_ns {
-                // Its own renewals are due already; one by hand is not.
-                if entry.reason == BY_HAND {
+                // Its own renewals are due already; a person's are not.
+                if matches!(entry.reason, BY_HAND | BY_IMPORT) {
                     self.due.push(Reverse((entry.expires_ns, target)));
                 }
                 continue;

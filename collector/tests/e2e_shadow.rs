@@ -3,11 +3,7 @@
 
 mod support;
 
-use std::{
-    fs::File,
-    io::BufReader,
-    time::Duration,
-};
+use std::{fs::File, io::BufReader, sync::Arc, time::Duration};
 
 use collector::{
     config::Mode,
@@ -18,7 +14,9 @@ use collector::{
         shadow::Record as NodeRecord,
         stream::{Row, RowLabel, Stream},
     },
+    kernel::Target,
     live::own_addresses,
+    node::{Node, NodeParts},
     pipeline::Pipeline,
     rehearse::window_facts,
     sink::JsonLines,
@@ -72,12 +70,12 @@ fn a_nodes_would_drops_are_those_of_an_experiment_on_its_traffic() {
     // What was counted during the fit is a window of odd length: part of the past, not scored.
     detector.assess(&live.drain_once().expect("a window"));
     let record = Record::default();
+    let policy = Policy::new(config.policy.clone(), Protected::own(own.clone()));
     let pipeline = Pipeline::score(
         live.drain(),
         WINDOW,
         detector,
-        Policy::new(config.policy.clone(), Protected::own(own.clone())),
-        live.act(&config).expect("an empty blocklist"),
+        Arc::new(Node::new(NodeParts::new(policy, live.act(&config).expect("an empty blocklist")))),
         vec![Box::new(record.clone()), Box::new(JsonLines::open(&events).expect("a file"))],
     )
     .expect("threads");
@@ -94,8 +92,12 @@ fn a_nodes_would_drops_are_those_of_an_experiment_on_its_traffic() {
     let told = record.told();
     let lab::Sources::Real { address: attacker } = truth.sources else { panic!("{truth:?}") };
     let [expired] = &told.expired[..1] else { panic!("one at least") };
-    assert_eq!((expired.peer, expired.dropped_packets), (attacker, 0), "nothing is dropped");
-    assert_eq!(expired.passed_packets, expired.shadow_packets);
+    assert_eq!(
+        (expired.peer, expired.dropped_packets),
+        (Target::address(attacker), 0),
+        "nothing is dropped"
+    );
+    assert_eq!(expired.passed_packets, expired.would_drop_packets);
 
     let node = NodeRecord::read(BufReader::new(File::open(&events).expect("events")));
     let origin = Origin {
@@ -108,7 +110,7 @@ fn a_nodes_would_drops_are_those_of_an_experiment_on_its_traffic() {
     let report = node.expect("a record").report(origin, None, 0);
     let live_block = &report.settings[0].block_list[0];
     assert_eq!(live_block.peer, attacker);
-    assert_eq!(live_block.stopped_packets, Some(expired.shadow_packets));
+    assert_eq!(live_block.stopped_packets, Some(expired.would_drop_packets));
 
     let unix_less_boot_ns = truth.began.unix_ns - truth.began.boot_ns;
     let ends: Vec<u64> =
@@ -132,12 +134,12 @@ fn a_nodes_would_drops_are_those_of_an_experiment_on_its_traffic() {
     // word, and the attacker may be found a window sooner by one of the two. Both ways, a window
     // holds so many packets:
     let tolerance = 2 * RATE * u64::try_from(WINDOW.as_millis()).expect("short") / 1_000;
-    println!("kernel {}, experiment {}", expired.shadow_packets, block.stopped.packets);
-    assert!(expired.shadow_packets > 4 * tolerance, "{expired:?}");
+    println!("kernel {}, experiment {}", expired.would_drop_packets, block.stopped.packets);
+    assert!(expired.would_drop_packets > 4 * tolerance, "{expired:?}");
     assert!(
-        block.stopped.packets.abs_diff(expired.shadow_packets) <= tolerance,
+        block.stopped.packets.abs_diff(expired.would_drop_packets) <= tolerance,
         "kernel {}, experiment {}, at most {tolerance} apart",
-        expired.shadow_packets,
+        expired.would_drop_packets,
         block.stopped.packets
     );
     drop(told);
@@ -168,5 +170,5 @@ fn experiment(
         });
         stream.push(window_facts(&window), rows.collect()).expect("few");
     }
-    Effect::of(&stream, policy, Protected::default())
+    Effect::of(&stream, Policy::new(policy, Protected::default()))
 }

@@ -222,12 +222,12 @@ impl State {
 
     fn alert(&mut self, peer: &str, outcome: Outcome, refusal: Option<RefusalText>) {
         let Ok(peer) = peer.parse() else { return };
-        let reason = |feature: &str, value: f64, high: f64, share: f64| Reason {
+        let reason = |feature: &str, value: f64, unit: &str, high: f64, share: f64| Reason {
             subject: "peer".into(),
             feature: feature.into(),
             value,
-            unit: "ports".into(),
-            benign_low: 1.0,
+            unit: unit.into(),
+            benign_low: 0.0,
             benign_high: high,
             share,
         };
@@ -248,8 +248,8 @@ impl State {
             action: Some(Action::Drop),
             ttl_s: if outcome == Outcome::Blocked { TTL_S } else { 0 },
             reasons: vec![
-                reason("distinct_local_ports", 812.0, 4.0, 0.7),
-                reason("unanswered_ratio", 0.98, 0.1, 0.2),
+                reason("distinct_local_ports", 812.0, "ports", 4.0, 0.7),
+                reason("unanswered_ratio", 0.98, "", 0.1, 0.2),
             ],
         });
     }

@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-pub use crate::page::{figure, scatter};
 use crate::page::{POLICY, STYLE, rules};
+pub use crate::page::{figure, scatter};
 
 /// A point of a [`scatter`].
 #[derive(Clone, Debug, PartialEq)]

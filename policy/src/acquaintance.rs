@@ -123,6 +123,20 @@ impl Acquaintances {
     }
 }
 
+impl std::ops::Add for Weight {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { peers: self.peers + other.peers, bytes: self.bytes + other.bytes }
+    }
+}
+
+impl std::ops::AddAssign for Weight {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
 impl Weight {
     fn with(self, known: &Acquaintance, now_ns: u64) -> Self {
         Self { peers: self.peers + 1, bytes: self.bytes + known.bytes_at(now_ns) }

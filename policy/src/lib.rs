@@ -46,7 +46,7 @@ pub use statistics::{Basis, Claim, benjamini_hochberg};
 pub use trial::Trial;
 pub use window::WindowFacts;
 
-use acquaintance::Acquaintances;
+use acquaintance::{Acquaintances, Weight};
 use flood::FloodWatch;
 use guards::Standing;
 use history::History;
@@ -55,6 +55,13 @@ use statistics::Selector;
 
 /// The stream of random numbers that early releases are drawn from.
 const RELEASES: usize = 0;
+
+/// How much of what is ordinary is blocked.
+#[derive(Clone, Copy, Debug)]
+struct Shares {
+    all: Weight,
+    blocked: Weight,
+}
 
 /// Turns the evidence of each window into decisions.
 pub struct Policy {
@@ -67,6 +74,8 @@ pub struct Policy {
     history: History,
     acquaintances: Acquaintances,
     floods: FloodWatch,
+    /// As of the window in hand, once it was asked for: it takes a pass over all peers.
+    shares: Option<Shares>,
     pace: Pace,
     refusals: BTreeMap<Refusal, u64>,
     draws: Draws,
@@ -91,6 +100,7 @@ impl Policy {
             history: History::default(),
             acquaintances: Acquaintances::default(),
             floods: FloodWatch::default(),
+            shares: None,
             pace: Pace::default(),
             refusals: BTreeMap::new(),
             draws: Draws::new(config.seed, RELEASES),
@@ -175,6 +185,7 @@ impl Policy {
         notices: &mut Vec<Notice>,
     ) -> Vec<Decision> {
         self.window += 1;
+        self.shares = None;
         let now_ns = window.end_ns;
         let selection = self.selector.look(&evidence, window);
         let (mut anomalous, mut ordinary) = (Vec::new(), Vec::new());
@@ -253,13 +264,17 @@ impl Policy {
 
     /// Whether a block of this peer, with those that stand, would hit too much of what is
     /// ordinary here. One ordinary peer may always be blocked: half of two is no runaway model.
-    fn would_trip(&self, peer: IpAddr, now_ns: u64) -> Option<Trip> {
-        if !self.acquaintances.is_ordinary(peer, now_ns) {
+    fn would_trip(&mut self, peer: IpAddr, now_ns: u64) -> Option<Trip> {
+        let weight = self.acquaintances.weigh([peer], now_ns);
+        if weight.peers == 0 {
             return None;
         }
-        let all = self.acquaintances.ordinary(now_ns);
-        let blocked = self.history.blocked_now(now_ns).chain([peer]);
-        let hit = self.acquaintances.weigh(blocked, now_ns);
+        let (acquaintances, history) = (&self.acquaintances, &self.history);
+        let shares = self.shares.get_or_insert_with(|| Shares {
+            all: acquaintances.ordinary(now_ns),
+            blocked: acquaintances.weigh(history.blocked_now(now_ns), now_ns),
+        });
+        let (all, hit) = (shares.all, shares.blocked + weight);
         if hit.peers > 1 && hit.peers as f64 > self.config.max_share_of_peers * all.peers as f64 {
             return Some(Trip::ShareOfPeers);
         }
@@ -291,6 +306,9 @@ impl Policy {
             None => meant_ns,
         };
         self.history.blocked(peer.address, expires_ns);
+        if let Some(shares) = &mut self.shares {
+            shares.blocked += self.acquaintances.weigh([peer.address], now_ns);
+        }
         self.pace.note(now_ns);
         let action = match (self.mode(), peer.verified, self.config.unverified) {
             (Mode::Observe | Mode::Shadow, ..) => Action::Shadow,

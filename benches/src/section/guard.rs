@@ -6,7 +6,11 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use collector::kernel::{Block, BlockAction, Kernel, KernelOptions, Target, boot_ns};
+use collector::kernel::{
+    Block, BlockAction, Kernel, KernelOptions, RateLimit, Service, ServiceAction, ServiceLimit,
+    Target, boot_ns,
+};
+use flows_common::parse::TCP;
 use ipnet::{IpNet, Ipv6Net};
 
 use super::Effort;
@@ -124,6 +128,7 @@ fn measure_here(effort: Effort) -> anyhow::Result<Vec<Measurement>> {
         Measurement::of(PASS_RATIO, Unit::Ratio, turns.ratio(2, 1)).reach(Reach::AtMost(1.1)),
     );
     measured.push(varied(effort, &empty, &full)?);
+    measured.extend(limited(effort, &v4, remote.source)?);
     let over = [(1, 6), (5, 7)];
     for (what, (own, other)) in OVER_THEIRS.into_iter().zip(over) {
         measured.push(
@@ -184,6 +189,42 @@ fn varied(effort: Effort, empty: &Guard, full: &Guard) -> anyhow::Result<Measure
     let turns = Turns::take(effort.of(7, 3), &mut [&mut none, &mut million])?;
     Ok(Measurement::of("the same, each packet another remote", Unit::Ratio, turns.ratio(1, 0))
         .note(VARIED))
+}
+
+/// Packets to a limited service: a stranger's above the rate, and a known remote's.
+fn limited(effort: Effort, frame: &[u8], known: IpAddr) -> anyhow::Result<Vec<Measurement>> {
+    let guards = [Guard::load()?, Guard::load()?, Guard::load()?];
+    for (guard, port) in guards.iter().zip([80, 443, 443]) {
+        let rate = RateLimit { packets_per_second: 1, burst_packets: 1 };
+        let action = ServiceAction::Limit;
+        let limit = ServiceLimit { rate, action, expires_ns: block().expires_ns, reason: 0 };
+        let blocklist = guard.0.borrow().blocklist();
+        blocklist.limit_service(Service { protocol: TCP, port }, &limit, boot_ns())?;
+    }
+    let [other, stranger, familiar] = &guards;
+    familiar.0.borrow().blocklist().know(&[known], block().expires_ns)?;
+    let repeat = effort.of(400_000, 40_000);
+    // Of the two buckets, that of segments which open nothing: the host is asked for its socket.
+    // The burst goes first; a packet that is within the rate later may be the last of a run.
+    let mut pass_other = || other.run(frame, repeat, XDP_PASS);
+    let mut pass_known = || familiar.run(frame, repeat, XDP_PASS);
+    let mut drop = || {
+        let run = stranger.0.borrow_mut().test_run_xdp(frame, repeat)?;
+        Ok(f64::from(run.duration_ns))
+    };
+    let turns = Turns::take(effort.of(15, 5), &mut [&mut pass_other, &mut pass_known, &mut drop])?;
+    let names = [
+        "pass, while another service is limited",
+        "pass, a known remote to a limited service",
+        "drop, a stranger's segment above a service's limit",
+    ];
+    Ok(names
+        .into_iter()
+        .enumerate()
+        .map(|(at, name)| {
+            Measurement::of(name, Unit::NanosecondsPerPacket, turns.spread(at)).note(HARNESS)
+        })
+        .collect())
 }
 
 fn prefix(number: u16) -> anyhow::Result<IpNet> {

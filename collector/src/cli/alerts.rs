@@ -137,7 +137,7 @@ fn latest(client: &Client, query: &AlertQuery, limit: u32) -> anyhow::Result<Vec
 /// An alert in a line.
 pub(super) fn describe(alert: &Alert) -> String {
     let mut line =
-        format!("{} {} {}", alert.time.strftime("%Y-%m-%d %H:%M:%S"), alert.peer, outcome(alert),);
+        format!("{} {} {}", alert.time.strftime("%Y-%m-%d %H:%M:%S"), alert.peer, outcome(alert));
     if alert.ttl_s > 0 {
         let _ = write!(line, " for {}", lasting(alert.ttl_s));
     }
@@ -164,7 +164,7 @@ pub(super) fn outcome(alert: &Alert) -> String {
     }
 }
 
-/// A reason as a person reads it: `distinct_local_ports 812 (benign 1 to 4 ports)`.
+/// A reason as a person reads it: `distinct_local_ports 812 (benign 0 to 4 ports)`.
 pub(super) fn why(reason: &Reason) -> String {
     let unit =
         if reason.unit.is_empty() { String::new() } else { format!(" {}", plain(&reason.unit)) };

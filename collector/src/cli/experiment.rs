@@ -16,12 +16,13 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 use dataset::Truth;
-use policy::Protected;
+use policy::{Basis, Protected};
 
 use super::{Layers, emit, label::RestChoice};
+use crate::allowlist;
 use crate::experiment::{
     Report,
-    grid::Grid,
+    grid::{Grid, Setting},
     report::{Input, Origin, Source},
     run_all,
     shadow::Record,
@@ -116,7 +117,9 @@ impl ExperimentArgs {
         let truth = TruthFiles::read(&self.truth, self.rest, self.offset)?;
         let model_path = config.require_model()?;
         let model = super::load_model(model_path)?;
-        let digest = model.digest().to_owned();
+        let (digest, basis) = (model.digest().to_owned(), Basis::of(&model));
+        let protected: Vec<Protected> =
+            settings.iter().map(|setting| protected(setting)).collect::<Result<_, _>>()?;
 
         let mut inputs = vec![input("model", model_path)?];
         let mut stream = Stream::default();
@@ -131,14 +134,16 @@ impl ExperimentArgs {
         };
         stream.require_rows()?;
         inputs.extend(self.side_inputs()?);
-        // Neither a capture nor a table tells what the host must not lose.
-        let protected = Protected::default();
-        let effects = run_all(&stream, &settings, &protected, self.threads());
+        let policy = |at: usize| {
+            let protected: &Protected = &protected[at];
+            settings[at].policy(protected.clone()).calibrated(&basis)
+        };
+        let effects = run_all(&stream, settings.len(), policy, self.threads());
         let origin = Origin {
             source,
             inputs,
             model_sha256: Some(digest),
-            seed: settings.first().map(|setting| setting.policy.seed),
+            seed: settings.first().map(|setting| setting.config.seed),
             has_truth: truth.is_given() || labelled,
         };
         let mut report = Report::of(origin, &stream, &grid, &settings, &effects);
@@ -197,4 +202,11 @@ impl ExperimentArgs {
         };
         Ok(record.report(origin, truth.as_ref(), self.offset))
     }
+}
+
+/// What a setting spares: its files of allowed prefixes. Neither a capture nor a table tells what
+/// else the host must not lose.
+fn protected(setting: &Setting) -> anyhow::Result<Protected> {
+    let allowed = allowlist::read(&setting.config.allow_files)?;
+    Ok(Protected { allowed, ..Protected::default() })
 }

@@ -40,7 +40,7 @@ use super::{
     emit,
 };
 use crate::{
-    act::BY_HAND,
+    act::BY_IMPORT,
     clock::{boot_ns, nanos},
     config::Config,
     kernel::{Block, Target},
@@ -253,7 +253,7 @@ impl Defaults {
         Block {
             action: block_action(asks.action.unwrap_or(self.action), rate),
             expires_ns: now_ns.saturating_add(nanos(lease)),
-            reason: BY_HAND,
+            reason: BY_IMPORT,
         }
     }
 }

@@ -9,7 +9,7 @@ use policy::{Policy, Protected, statistics::Basis};
 
 use super::{Layers, Overrides, show};
 use crate::{
-    act::BY_HAND,
+    act::BY_IMPORT,
     allowlist,
     clock::boot_ns,
     config::{Config, Mode},
@@ -112,7 +112,7 @@ fn start_node(
     let guarded = config.policy.mode != Mode::Observe;
     let blocklist = guarded.then(|| live.blocklist().clone());
     let entries = blocklist.as_ref().map(Blocklist::list).transpose()?.unwrap_or_default();
-    let taken = entries.iter().map(|one| one.entry.reason).filter(|&number| number != BY_HAND);
+    let taken = entries.iter().map(|one| one.entry.reason).filter(|&number| number < BY_IMPORT);
     let facts = RunFacts {
         config: config.raw.digest(),
         model: model.hash.clone(),

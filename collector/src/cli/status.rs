@@ -64,7 +64,7 @@ fn head(status: &Status) -> String {
 }
 
 /// The mode, and what has to be done about it.
-pub(super) fn mode(status: &Status) -> String {
+fn mode(status: &Status) -> String {
     let mode = status.mode.text();
     status.confirm.map_or_else(|| mode.to_owned(), |confirm| format!("{mode}, {}", waits(&confirm)))
 }
@@ -93,7 +93,7 @@ pub(super) fn breaker(status: &Status) -> String {
 }
 
 /// What the drift watch says, with the features that moved.
-pub(super) fn drift(status: &Status) -> String {
+fn drift(status: &Status) -> String {
     let drift = &status.drift;
     let mut text = drift.state.text().to_owned();
     if drift.state == DriftState::Drifting {

@@ -12,8 +12,7 @@ use std::{
 
 use flows_common::Action;
 use policy::{
-    Decision, Evidence, Notice, Outcome, Policy, PolicyConfig, Protected, Refusal, Service,
-    ServiceLimit, WindowFacts,
+    Decision, Evidence, Notice, Outcome, Policy, Refusal, Service, ServiceLimit, WindowFacts,
 };
 
 use super::{
@@ -100,13 +99,12 @@ pub struct Effect {
 }
 
 impl Effect {
-    /// Runs a setting's policy over the stream.
+    /// Runs a setting's policy, which has no past, over the stream.
     #[must_use]
-    pub fn of(stream: &Stream, config: PolicyConfig, protected: Protected) -> Self {
-        let rate = config.rate_limit_pps;
+    pub fn of(stream: &Stream, policy: Policy) -> Self {
         let mut run = Run {
-            policy: Policy::new(config, protected),
-            rate,
+            rate: policy.config().rate_limit_pps,
+            policy,
             standing: BTreeMap::new(),
             limited: BTreeMap::new(),
             effect: Self {
@@ -270,6 +268,10 @@ impl Run {
     }
 
     fn limit_service(&mut self, told: &ServiceLimit, moment: &Moment) {
+        // The breaker is open: nothing is limited.
+        if told.action == Action::Shadow {
+            return;
+        }
         let decided_ns = moment.facts.end_ns;
         let rate = told.packets_per_second;
         let services = &mut self.effect.services;
@@ -282,7 +284,7 @@ impl Run {
             });
             Limited {
                 expires_ns: told.expires_ns,
-                allowance: Allowance::new(rate, rate.saturating_mul(BURST_S)),
+                allowance: Allowance::new(rate, rate),
                 reckoned_ns: decided_ns,
                 place: services.len() - 1,
             }

@@ -3,7 +3,7 @@
 //! A setting is a `[policy]` table patched key by key and read again, so that whatever key the
 //! policy has can be varied, and is checked as in a configuration.
 
-use policy::{Mode, PolicyConfig, RawPolicy};
+use policy::{Mode, Policy, PolicyConfig, Protected, RawPolicy};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -77,7 +77,15 @@ pub struct Setting {
     /// The varied keys with their values.
     pub varied: Table,
     /// The policy, enforcing.
-    pub policy: PolicyConfig,
+    pub config: PolicyConfig,
+}
+
+impl Setting {
+    /// Its policy, which spares what is protected.
+    #[must_use]
+    pub fn policy(&self, protected: Protected) -> Policy {
+        Policy::new(self.config.clone(), protected)
+    }
 }
 
 #[derive(Deserialize)]
@@ -152,7 +160,8 @@ impl Grid {
         if !self.axes.is_empty() {
             return;
         }
-        let number = |key: &str, or: f64| self.base.get(key).and_then(Value::as_float).unwrap_or(or);
+        let number =
+            |key: &str, or: f64| self.base.get(key).and_then(Value::as_float).unwrap_or(or);
         let (least, most) = (number("alert_margin", 0.0), number("decisive_margin", 1.0));
         let margins = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7];
         let margins = margins.into_iter().filter(|margin| (least..=most).contains(margin));
@@ -201,8 +210,10 @@ impl Grid {
             rest /= axis.values.len();
         }
         let name = name(&varied);
-        let refused =
-            |reason: String| GridError::Setting { setting: name.clone(), reason: one_line(&reason) };
+        let refused = |reason: String| GridError::Setting {
+            setting: name.clone(),
+            reason: one_line(&reason),
+        };
         let mut table = self.base.clone();
         table.extend(varied.clone());
         // By key, so that the error names the one that is wrong.
@@ -214,8 +225,8 @@ impl Grid {
         }
         let raw: RawPolicy = table.try_into().map_err(|error| refused(error.to_string()))?;
         let raw = RawPolicy { mode: Mode::Enforce, ..raw };
-        let policy = raw.check(block_capacity).map_err(|error| refused(error.to_string()))?;
-        Ok(Setting { name, varied, policy })
+        let config = raw.check(block_capacity).map_err(|error| refused(error.to_string()))?;
+        Ok(Setting { name, varied, config })
     }
 
     fn large(&self, count: Option<usize>) -> GridError {
@@ -246,9 +257,9 @@ fn one_line(text: &str) -> String {
 /// Values with commas between them, as TOML has them; what is no TOML is text.
 fn listed(text: &str) -> Vec<Value> {
     let array = toml::from_str::<Table>(&format!("values = [{text}]"));
-    if let Ok(Value::Array(values)) = array.map(|mut table| {
-        table.remove("values").unwrap_or_else(|| Value::Array(Vec::new()))
-    }) {
+    if let Ok(Value::Array(values)) =
+        array.map(|mut table| table.remove("values").unwrap_or_else(|| Value::Array(Vec::new())))
+    {
         return values;
     }
     let word = |word: &str| {
@@ -286,8 +297,8 @@ mod tests {
                 "margin=0.6 windows=1"
             ]
         );
-        assert!(settings.iter().all(|setting| setting.policy.ttl.as_secs() == 30));
-        assert!(settings.iter().all(|setting| setting.policy.mode == Mode::Enforce));
+        assert!(settings.iter().all(|setting| setting.config.ttl.as_secs() == 30));
+        assert!(settings.iter().all(|setting| setting.config.mode == Mode::Enforce));
         assert_eq!(names(&grid("", &[]).expect("valid")), ["as configured"]);
     }
 
@@ -297,17 +308,25 @@ mod tests {
         let settings = grid("[grid]\nmargin = [0.1]\n", &sets).expect("valid");
         assert_eq!(settings.len(), 8);
         assert_eq!(settings[0].name, "allow=[] margin=0.4 ttl=1m");
-        assert_eq!(settings[7].policy.allow.len(), 1);
-        assert_eq!(settings[7].policy.ttl.as_secs(), 300);
+        assert_eq!(settings[7].config.allow.len(), 1);
+        assert_eq!(settings[7].config.ttl.as_secs(), 300);
     }
 
     #[test]
     fn what_is_wrong_is_named_with_its_bound() {
         let cases: [(&str, &[&str], &[&str]); 10] = [
-            ("", &["margin=1.5"], &["margin=1.5", "`policy.margin` must be at least 0 and below 1"]),
+            (
+                "",
+                &["margin=1.5"],
+                &["margin=1.5", "`policy.margin` must be at least 0 and below 1"],
+            ),
             ("", &["colour=1"], &["`policy.colour`", "unknown field `colour`", "margin"]),
             ("", &["mode=block"], &["`policy.mode`", "unknown variant `block`"]),
-            ("", &["windows=2,4"], &["`windows=4`", "between 1 and `policy.of_windows` (3), got 4"]),
+            (
+                "",
+                &["windows=2,4"],
+                &["`windows=4`", "between 1 and `policy.of_windows` (3), got 4"],
+            ),
             ("", &["margin"], &["--set `margin`", "policy.margin=0.3"]),
             ("", &["margin="], &["--set `margin=`"]),
             ("[grid]\nmargin = 0.3\n", &[], &["`margin` must be a list", "got 0.3"]),

@@ -27,37 +27,36 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use policy::Protected;
+use policy::Policy;
 
 use effect::Effect;
-use grid::Setting;
 use stream::Stream;
 
 pub use absent::Absent;
 pub use report::{Report, SCHEMA};
 pub use trade_off::TradeOff;
 
-/// Runs every setting over the stream on so many threads; in the settings' order.
+/// Runs every setting over the stream on so many threads, in the settings' order; `policy` makes
+/// the policy of the setting of a place, without a past.
 #[must_use]
 pub fn run_all(
     stream: &Stream,
-    settings: &[Setting],
-    protected: &Protected,
+    settings: usize,
+    policy: impl Fn(usize) -> Policy + Sync,
     threads: usize,
 ) -> Vec<Effect> {
     let next = AtomicUsize::new(0);
-    let effects: Vec<Mutex<Effect>> = settings.iter().map(|_| Mutex::default()).collect();
+    let effects: Vec<Mutex<Effect>> = (0..settings).map(|_| Mutex::default()).collect();
     let work = || {
-        while let Some(place) = claim(&next, settings.len()) {
-            let policy = settings[place].policy.clone();
-            let effect = Effect::of(stream, policy, protected.clone());
+        while let Some(place) = claim(&next, settings) {
+            let effect = Effect::of(stream, policy(place));
             *effects[place].lock().unwrap_or_else(PoisonError::into_inner) = effect;
         }
     };
     std::thread::scope(|scope| {
         // This thread is one of them.
-        for _ in 1..threads.min(settings.len()) {
-            scope.spawn(work);
+        for _ in 1..threads.min(settings) {
+            scope.spawn(&work);
         }
         work();
     });

@@ -251,7 +251,9 @@ impl Report {
                 Some(place) => rows[place].front.push(front),
                 None if rows.len() >= LANES => left_out += 1,
                 None => {
-                    let own = |one: &&super::report::AttackOutcome| Some(&one.name) == block.attack.as_ref();
+                    let own = |one: &&super::report::AttackOutcome| {
+                        Some(&one.name) == block.attack.as_ref()
+                    };
                     let attack = setting.attacks.iter().find(own);
                     rows.push(Lane {
                         name,
@@ -268,7 +270,8 @@ impl Report {
             rows.push(Lane { name, attack: true, behind: Vec::new(), front });
         }
         for attack in setting.attacks.iter().filter(|one| one.sources_blocked == 0) {
-            let what = if attack.by_service_limit { "its service limited" } else { "never blocked" };
+            let what =
+                if attack.by_service_limit { "its service limited" } else { "never blocked" };
             let name = format!("{}: {what}", attack.name);
             rows.push(Lane { name, attack: true, behind: vec![span(attack)], front: Vec::new() });
         }

@@ -7,9 +7,14 @@ use std::{
 };
 
 use dataset::Label;
-use policy::{Evidence, Service, WindowFacts};
+use policy::{Evidence, Protected, RawPolicy, Service, WindowFacts};
 
-use super::stream::{Row, Stream};
+use super::{
+    grid::Grid,
+    report::{Origin, Report, Source},
+    run_all,
+    stream::{Row, Stream},
+};
 
 pub(crate) const SECOND: u64 = 1_000_000_000;
 
@@ -110,4 +115,28 @@ fn evidence(last: u8, excess: f64, verified: bool) -> Evidence {
         initiated: false,
         service: None,
     }
+}
+
+/// A report on a strong attack, a weak one, and a benign peer that is a little odd, of the settings
+/// that these assignments make.
+pub(crate) fn report(sets: &[&str]) -> Report {
+    let sample = Sample::new().attack(1, 0..10, 0.9).named("weak").attack(2, 0..10, 0.45).benign(
+        9,
+        0..10,
+        0.35,
+    );
+    let stream = sample.stream();
+    let mut grid = Grid::around(&RawPolicy { early_release: 0.0, ..RawPolicy::default() });
+    sets.iter().for_each(|set| grid.set(set).expect("valid"));
+    let settings = grid.settings(1_000).expect("valid");
+    let policy = |at: usize| settings[at].policy(Protected::default());
+    let effects = run_all(&stream, settings.len(), policy, 2);
+    let origin = Origin {
+        source: Source::Captures,
+        inputs: Vec::new(),
+        model_sha256: None,
+        seed: None,
+        has_truth: true,
+    };
+    Report::of(origin, &stream, &grid, &settings, &effects)
 }

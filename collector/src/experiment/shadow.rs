@@ -83,13 +83,14 @@ struct AnomalyTold {
 #[derive(Deserialize)]
 struct ExpiredTold {
     at_ns: u64,
-    peer: IpAddr,
+    /// An address, or a prefix that a person blocked.
+    peer: String,
     dropped_packets: u64,
     dropped_bytes: u64,
     #[serde(default)]
-    shadow_packets: u64,
+    would_drop_packets: u64,
     #[serde(default)]
-    shadow_bytes: u64,
+    would_drop_bytes: u64,
 }
 
 /// A block of the record.
@@ -178,15 +179,16 @@ impl Record {
 
     /// The counters are of one entry, the oldest that was not told of.
     fn expired(&mut self, told: &ExpiredTold) {
-        let Some(open) = self.open.get_mut(&told.peer) else { return };
+        let Ok(peer) = told.peer.parse::<IpAddr>() else { return };
+        let Some(open) = self.open.get_mut(&peer) else { return };
         let Some(place) = open.iter().position(|&at| self.blocks[at].told.at_ns <= told.at_ns)
         else {
             return;
         };
         let block = &mut self.blocks[open.remove(place)];
         block.counted = Some(Amount {
-            packets: told.dropped_packets.saturating_add(told.shadow_packets),
-            bytes: told.dropped_bytes.saturating_add(told.shadow_bytes),
+            packets: told.dropped_packets.saturating_add(told.would_drop_packets),
+            bytes: told.dropped_bytes.saturating_add(told.would_drop_bytes),
         });
     }
 
@@ -354,10 +356,8 @@ impl Known<'_> {
             if from_ns > to_ns {
                 continue;
             }
-            let name = AttackName {
-                name: interval.title().to_owned(),
-                class: interval.class.clone(),
-            };
+            let name =
+                AttackName { name: interval.title().to_owned(), class: interval.class.clone() };
             match attacks.iter_mut().find(|(one, ..)| *one == name) {
                 Some((_, from, to)) => (*from, *to) = ((*from).min(from_ns), (*to).max(to_ns)),
                 None => attacks.push((name, from_ns, to_ns)),
@@ -367,7 +367,8 @@ impl Known<'_> {
             .into_iter()
             .map(|(name, from_ns, to_ns)| {
                 let label = Label::Attack(name.clone());
-                let own = || blocks.iter().filter(|(_, one)| *one == label).map(|(block, _)| *block);
+                let own =
+                    || blocks.iter().filter(|(_, one)| *one == label).map(|(block, _)| *block);
                 let stopped = sum(own());
                 let first_ns = own().map(|block| block.told.at_ns).min();
                 let peers: std::collections::BTreeSet<IpAddr> =

@@ -222,8 +222,10 @@ impl Extent {
     /// Counts a stream.
     #[must_use]
     pub fn of(stream: &Stream) -> Self {
-        let mut extent =
-            Self { attacks: vec![SentByAttack::default(); stream.attacks.len()], ..Self::default() };
+        let mut extent = Self {
+            attacks: vec![SentByAttack::default(); stream.attacks.len()],
+            ..Self::default()
+        };
         let mut addresses: ByLabel<BTreeSet<IpAddr>> = ByLabel::default();
         let mut peers = BTreeSet::new();
         extent.start_ns = stream.moments.first().map_or(0, |moment| moment.facts.start_ns);

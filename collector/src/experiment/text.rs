@@ -44,8 +44,11 @@ impl Report {
         if traffic.lossy_windows > 0 {
             text += &format!(", {} lost flows", counted(traffic.lossy_windows, "window"));
         }
-        let classes =
-            [("attack", traffic.attack), ("benign", traffic.benign), ("unlabelled", traffic.unlabelled)];
+        let classes = [
+            ("attack", traffic.attack),
+            ("benign", traffic.benign),
+            ("unlabelled", traffic.unlabelled),
+        ];
         let mut rows = vec![head(&["traffic", "peers", "packets", "bytes"])];
         let known = classes.into_iter().filter_map(|(name, class)| Some((name, class?)));
         for (name, class) in known.chain(traffic.all.map(|all| ("in all", all))) {
@@ -129,14 +132,22 @@ fn detail(setting: &SettingReport) -> Vec<String> {
     let mut parts = Vec::new();
     if !setting.attacks.is_empty() {
         let mut rows = vec![head(&[
-            "attack", "class", "sources", "blocked", "time to block", "packets", "stopped",
-            "of all", "after decision",
+            "attack",
+            "class",
+            "sources",
+            "blocked",
+            "time to block",
+            "packets",
+            "stopped",
+            "of all",
+            "after decision",
         ])];
         rows.extend(setting.attacks.iter().map(attack));
         parts.push(section("attacks", &rows));
     }
     if !setting.block_list.is_empty() {
-        let mut rows = vec![head(&["at", "peer", "action", "for", "who", "packets stopped", "bytes"])];
+        let mut rows =
+            vec![head(&["at", "peer", "action", "for", "who", "packets stopped", "bytes"])];
         for block in setting.block_list.iter().take(BLOCKS_SHOWN) {
             let who = block.attack.as_deref().or(block.label).unwrap_or("?");
             rows.push(vec![
@@ -221,4 +232,16 @@ fn section(title: &str, rows: &[Vec<String>]) -> String {
 fn list(title: &str, items: impl Iterator<Item = String>) -> String {
     let lines: Vec<String> = items.map(|item| format!("- {item}")).collect();
     if lines.is_empty() { String::new() } else { format!("{title}\n{}", lines.join("\n")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::experiment::sample::report;
+
+    #[test]
+    fn a_person_reads_a_line_a_setting_and_the_best_in_detail() {
+        let text = report(&["windows=1", "margin=0.3,0.4,0.6"]).to_text();
+        let shown = text.split("not told by this input").next().unwrap_or_default();
+        assert_eq!(shown.trim_end(), include_str!("text/expected.txt").trim_end(), "{shown}");
+    }
 }

@@ -71,44 +71,22 @@ pub(super) fn of(settings: &[SettingReport]) -> Option<TradeOff> {
 
 #[cfg(test)]
 mod tests {
-    use crate::experiment::{
-        effect::Effect,
-        grid::Grid,
-        report::{Origin, Report, Source},
-        run_all,
-        sample::Sample,
-    };
-
-    fn report(sets: &[&str]) -> Report {
-        // A strong attack, a weak one, and a benign peer that is a little odd.
-        let sample = Sample::new()
-            .attack(1, 0..10, 0.9)
-            .named("weak")
-            .attack(2, 0..10, 0.45)
-            .benign(9, 0..10, 0.35);
-        let stream = sample.stream();
-        let mut grid = Grid::around(&policy::RawPolicy::default());
-        sets.iter().for_each(|set| grid.set(set).expect("valid"));
-        let settings = grid.settings(1_000).expect("valid");
-        let effects: Vec<Effect> = run_all(&stream, &settings, &policy::Protected::default(), 1);
-        let origin = Origin {
-            source: Source::Captures,
-            inputs: Vec::new(),
-            model_sha256: None,
-            seed: None,
-            has_truth: true,
-        };
-        Report::of(origin, &stream, &grid, &settings, &effects)
-    }
+    use crate::experiment::sample::report;
 
     #[test]
     fn the_front_holds_what_no_other_beats_and_the_best_hurts_nobody() {
         let report = report(&["windows=1", "margin=0.3,0.4,0.5,0.6"]);
-        let lost: Vec<u64> =
-            report.settings.iter().filter_map(|one| Some(one.benign.as_ref()?.packets_lost)).collect();
+        let lost: Vec<u64> = report
+            .settings
+            .iter()
+            .filter_map(|one| Some(one.benign.as_ref()?.packets_lost))
+            .collect();
         assert_eq!(lost, [900, 0, 0, 0]);
-        let stopped: Vec<u64> =
-            report.settings.iter().filter_map(|one| Some(one.attack.as_ref()?.stopped.packets)).collect();
+        let stopped: Vec<u64> = report
+            .settings
+            .iter()
+            .filter_map(|one| Some(one.attack.as_ref()?.stopped.packets))
+            .collect();
         assert_eq!(stopped, [1_800, 1_800, 900, 900]);
         let trade_off = report.trade_off.expect("a truth");
         assert_eq!((trade_off.front, trade_off.best), (vec![2], 2));

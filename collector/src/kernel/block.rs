@@ -13,7 +13,7 @@ pub struct RateLimit {
 
 impl RateLimit {
     /// What one packet costs, and how far ahead of the clock a burst may run, in ns.
-    pub(super) fn cost_and_burst_ns(&self) -> (u64, u64) {
+    pub(super) fn cost_and_burst_ns(self) -> (u64, u64) {
         let cost_ns = 1_000_000_000 / u64::from(self.packets_per_second.max(1));
         (cost_ns, cost_ns * u64::from(self.burst_packets.max(1) - 1))
     }

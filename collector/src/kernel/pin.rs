@@ -150,36 +150,30 @@ impl Pins {
         }
     }
 
-    /// Pins a link, unless it came from its pin, and removes the pin that an older layout has of
-    /// it.
+    /// Pins a link in this layout, unless it is.
     pub(super) fn keep_link(
         &self,
         link: FdLink,
         ifindex: u32,
         place: GuardPin,
     ) -> Result<PinnedLink, KernelError> {
-        let name = place.name(ifindex);
-        let path = self.root.join(&name);
+        let path = self.root.join(place.name(ifindex));
         let other = |error: &dyn std::error::Error| {
             failed("pin", &path)(io::Error::other(error.to_string()))
         };
-        let pinned = if path.exists() {
-            PinnedLink::from_pin(&path).map_err(|error| other(&error))?
-        } else {
-            link.pin(&path).map_err(|error| other(&error))?
-        };
-        for older in &self.older {
-            let _ = fs::remove_file(older.join(&name));
+        if path.exists() {
+            return PinnedLink::from_pin(&path).map_err(|error| other(&error));
         }
-        Ok(pinned)
+        link.pin(&path).map_err(|error| other(&error))
     }
 
-    /// Removes the older layouts whose guard is in force nowhere any more.
+    /// Removes the older layouts whose links are all pinned in this one, or gone.
     pub(super) fn retire_older(&self) -> Result<(), KernelError> {
         for older in self.older.iter().filter(|older| older.is_dir()) {
             let in_force = list(older)?
                 .iter()
                 .filter(|pin| interface_of(pin).is_some())
+                .filter(|pin| !pin.file_name().is_some_and(|name| self.root.join(name).exists()))
                 .filter_map(|pin| open(pin).ok().flatten())
                 // That of an interface which is gone has none.
                 .any(|link| syscall::link_ifindex(link.as_fd()).is_ok_and(|ifindex| ifindex != 0));
@@ -316,6 +310,10 @@ pub fn unpin_since(bpffs: &Path, before: &Leftovers) -> Result<(), KernelError> 
         return Ok(());
     }
     let _lock = lock(&root)?;
+    if before.pins.iter().any(|pin| !pin.exists()) {
+        // An older layout has been taken over already: what is pinned now was in force before.
+        return Ok(());
+    }
     for pin in list(&root)?.iter().filter(|pin| !before.pins.contains(pin)) {
         fs::remove_file(pin).map_err(failed("remove", pin))?;
     }

@@ -22,7 +22,7 @@ use super::{
     status::{boot_timestamp, seconds_until, timestamp},
 };
 use crate::{
-    act::{BURST_S, BY_HAND, SHARED_SLOT},
+    act::{BURST_S, BY_HAND, BY_IMPORT, SHARED_SLOT},
     cli::blocks::{WidthError, check_width},
     clock::nanos,
     event::ExpiredEvent,
@@ -205,6 +205,7 @@ impl Inner {
             Some(LedgerOrigin::Import) => Origin::Import,
             Some(LedgerOrigin::Found) => Origin::Found,
             None if blocked.entry.reason == BY_HAND => Origin::Person,
+            None if blocked.entry.reason == BY_IMPORT => Origin::Import,
             None => Origin::Found,
         }
     }

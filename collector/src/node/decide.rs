@@ -12,6 +12,7 @@ use super::{
     known::KnownBlock,
 };
 use crate::{
+    act::BY_IMPORT,
     cli::one_line,
     clock::boot_ns,
     event::{
@@ -36,6 +37,7 @@ impl Node {
         let mut told = Told { events: std::mem::take(&mut inner.outbox), records: Vec::new() };
         // First, so that a peer blocked anew is not taken for one whose lease goes on.
         self.sweep(&mut inner, &mut told);
+        self.protect_heard(&mut inner);
         let evidence = std::mem::take(&mut assessed.evidence);
         inner.tell_proven(&evidence, &mut told);
         let Verdicts { peers, services, notices } = inner.policy.decide(evidence, &facts);
@@ -253,11 +255,11 @@ impl Told {
     }
 }
 
-/// What a kernel entry carries of a block's number: its lower half, and never the one that stands
-/// for a block by hand.
+/// What a kernel entry carries of a block's number: its lower half, and never one that stands for
+/// a block by hand or of a list.
 pub(super) const fn entry_number(block: u64) -> u32 {
-    let lower = block % (u32::MAX as u64);
-    #[expect(clippy::cast_possible_truncation, reason = "below u32::MAX")]
+    let lower = block % (BY_IMPORT as u64);
+    #[expect(clippy::cast_possible_truncation, reason = "below a u32")]
     let number = lower as u32;
     number
 }

@@ -10,21 +10,26 @@ use std::{collections::BTreeMap, net::IpAddr};
 use flows_common::Action;
 use ipnet::IpNet;
 use ledger::{How, Moment, Origin, PreviousEnd};
+use policy::{Mode, Policy};
 
 use super::{
-    Before, Node,
+    Before, Inner, Node,
     decide::{Told, entry_number},
     journal::moment,
     known::KnownBlock,
 };
 use crate::{
-    act::{BURST_S, BY_HAND},
+    act::{BURST_S, BY_HAND, BY_IMPORT},
     event::{DifferenceEvent, Event, ExpiredEvent},
     kernel::{Block, BlockAction, Blocked, Blocklist, RateLimit, Target},
 };
 
 /// Differences told one by one of each kind; the rest are summed up, for there may be a million.
 const TOLD_ONE_BY_ONE: usize = 100;
+
+/// Ends of a lease that are this near to each other are the same, in ns: the wall clock goes at
+/// its own pace.
+const SAME_EXPIRY_NS: u64 = 5_000_000_000;
 
 /// What a start found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,147 +63,22 @@ impl Node {
     /// The kernel's tables cannot be read or written.
     pub fn reconcile(&self, before: &Before) -> anyhow::Result<Reconciled> {
         let Some(blocklist) = &self.blocklist else { return Ok(Reconciled::default()) };
-        let now = moment();
-        let mut differences = Vec::new();
-        let mut reconciled = Reconciled::default();
-        let mut told = Told::default();
         let mut inner = self.inner();
-
-        // The last of several for one target counts.
-        let mut by_ledger: BTreeMap<Target, &ledger::Block> = BTreeMap::new();
-        for block in &before.standing {
-            by_ledger.insert(kernel_target(block.target), block);
-        }
-        let mut anonymous = 0_usize;
-        for one in blocklist.list()? {
-            if one.entry.expires_ns <= now.boot_ns {
-                continue;
-            }
-            reconciled.standing += 1;
-            let Some(block) = by_ledger.remove(&one.target) else {
-                reconciled.found += 1;
-                if reconciled.found > TOLD_ONE_BY_ONE {
-                    anonymous += 1;
-                    continue;
-                }
-                let known = self.found(&one, now);
-                told.records.push(self.journal.block(one.target, action_name(&one), &known));
-                differences.push(Difference {
-                    kind: "unknown_block",
-                    target: Some(one.target),
-                    detail: "in the kernel, not in the ledger".to_owned(),
-                    done: "kept, and recorded as found",
-                });
-                inner.known.insert(one.target, known);
-                continue;
-            };
-            let known = of_record(block, &one, now);
-            if known.expires.boot_ns.abs_diff(one.entry.expires_ns) > 1_000_000_000 {
-                differences.push(Difference {
-                    kind: "other_expiry",
-                    target: Some(one.target),
-                    detail: "kernel and ledger say another end of its lease".to_owned(),
-                    done: "the kernel's counts",
-                });
-            }
-            inner.known.insert(one.target, known);
-        }
-        if anonymous > 0 {
-            differences.push(Difference {
-                kind: "unknown_blocks",
-                target: None,
-                detail: format!("{anonymous} more in the kernel, not in the ledger (a list?)"),
-                done: "kept",
-            });
-        }
-
+        let mut start = Start {
+            node: self,
+            blocklist,
+            now: moment(),
+            told: Told::default(),
+            differences: Vec::new(),
+            reconciled: Reconciled::default(),
+        };
+        let lost = start.take_entries(&mut inner, &before.standing)?;
         let rebooted = before.ended == Some(PreviousEnd::Rebooted);
-        for (target, block) in by_ledger {
-            let difference = if rebooted {
-                let remade = Self::remake(&inner.policy, blocklist, target, block, now)?;
-                reconciled.remade += 1;
-                inner.act.expect(target, remade.expires.boot_ns);
-                inner.known.insert(target, remade);
-                (
-                    "missing_block",
-                    "the machine was rebooted",
-                    "made again for the rest of its lease",
-                )
-            } else {
-                reconciled.vanished += 1;
-                let met = ExpiredEvent { at_ns: now.boot_ns, ..ExpiredEvent::nothing(target) };
-                told.records.push(self.journal.ending(block.id, target, How::Vanished, &met));
-                ("missing_block", "in the ledger, not in the kernel", "recorded as vanished")
-            };
-            let (kind, detail, done) = difference;
-            differences.push(Difference {
-                kind,
-                target: Some(target),
-                detail: detail.to_owned(),
-                done,
-            });
-        }
-
-        // What weir knew of those it blocked.
-        for (address, offences) in &before.offenders {
-            let counted = offences.blocks.saturating_sub(offences.pardoned);
-            inner.policy.remember(*address, counted, now.boot_ns_at(offences.last_expires_ns));
-        }
-        let standing: Vec<(IpAddr, u64)> = inner
-            .known
-            .iter()
-            .filter_map(|(target, known)| match target {
-                Target::Address(address) => Some((*address, known.expires.boot_ns)),
-                Target::Prefix(_) => None,
-            })
-            .collect();
-        for (address, until_ns) in standing {
-            inner.policy.remember(address, 0, until_ns);
-        }
-
-        if inner.policy.mode() != policy::Mode::Enforce {
-            let dropping: Vec<IpAddr> = blocklist
-                .list()?
-                .iter()
-                .filter(|one| one.entry.expires_ns > now.boot_ns)
-                .filter(|one| one.entry.action != Action::Shadow.code())
-                .filter(|one| {
-                    inner.known.get(&one.target).is_some_and(|known| known.origin == Origin::Model)
-                })
-                .filter_map(|one| match one.target {
-                    Target::Address(address) => Some(address),
-                    Target::Prefix(_) => None,
-                })
-                .collect();
-            reconciled.demoted = dropping.len();
-            if !dropping.is_empty() {
-                differences.push(Difference {
-                    kind: "mode",
-                    target: None,
-                    detail: format!(
-                        "{} blocks of the model's drop, and the mode is {}",
-                        dropping.len(),
-                        inner.policy.mode().name()
-                    ),
-                    done: "turned to shadow",
-                });
-                self.demote(&mut inner, &dropping, &mut told);
-            }
-        }
-
-        for prefix in blocklist.allowed()? {
-            if !inner.is_allowed(prefix) {
-                blocklist.disallow(prefix)?;
-                reconciled.stale_allowed += 1;
-                differences.push(Difference {
-                    kind: "stale_allowed",
-                    target: Some(prefix.into()),
-                    detail: "on the kernel's allowlist, and nothing speaks for it any more".into(),
-                    done: "taken off",
-                });
-            }
-        }
-
+        start.settle_lost(&mut inner, lost, rebooted)?;
+        start.remember(&mut inner, before);
+        start.settle_mode(&mut inner)?;
+        start.settle_allowed(&inner)?;
+        let Start { now, mut told, differences, reconciled, .. } = start;
         for Difference { kind, target, detail, done } in differences {
             let event = DifferenceEvent { at_ns: now.boot_ns, kind, target, detail, done };
             tracing::warn!(kind, detail = event.detail, done, "a difference at start");
@@ -209,12 +89,78 @@ impl Node {
         self.journal.put(told.records);
         Ok(reconciled)
     }
+}
 
-    fn found(&self, one: &Blocked, now: Moment) -> KnownBlock {
-        let origin = if one.entry.reason == BY_HAND { Origin::Person } else { Origin::Found };
-        let at = |boot_ns| Moment { wall_ns: now.wall_ns_at(boot_ns), boot_ns };
+/// A start that compares.
+struct Start<'a> {
+    node: &'a Node,
+    blocklist: &'a Blocklist,
+    now: Moment,
+    told: Told,
+    differences: Vec<Difference>,
+    reconciled: Reconciled,
+}
+
+impl Start<'_> {
+    /// Takes over what is in force in the kernel; returns what stands by the ledger alone.
+    fn take_entries<'b>(
+        &mut self,
+        inner: &mut Inner,
+        standing: &'b [ledger::Block],
+    ) -> anyhow::Result<BTreeMap<Target, &'b ledger::Block>> {
+        // The last of several for one target counts.
+        let mut by_ledger: BTreeMap<Target, &ledger::Block> =
+            standing.iter().map(|block| (kernel_target(block.target), block)).collect();
+        let mut untold = 0_usize;
+        for one in self.blocklist.list()? {
+            if one.entry.expires_ns <= self.now.boot_ns {
+                continue;
+            }
+            self.reconciled.standing += 1;
+            if let Some(block) = by_ledger.remove(&one.target) {
+                inner.known.insert(one.target, self.agreed(block, &one));
+                continue;
+            }
+            self.reconciled.found += 1;
+            if self.reconciled.found > TOLD_ONE_BY_ONE {
+                untold += 1;
+                continue;
+            }
+            let known = self.found(&one);
+            self.told.records.push(self.node.journal.block(one.target, action_name(&one), &known));
+            inner.known.insert(one.target, known);
+            let detail = "in the kernel, not in the ledger".to_owned();
+            let done = "kept, and recorded as found";
+            self.differ("unknown_block", Some(one.target), detail, done);
+        }
+        if untold > 0 {
+            let detail = format!("{untold} more in the kernel, not in the ledger (a list?)");
+            self.differ("unknown_blocks", None, detail, "kept");
+        }
+        Ok(by_ledger)
+    }
+
+    /// What the ledger knows of an entry, with the kernel's own end of its lease.
+    fn agreed(&mut self, block: &ledger::Block, one: &Blocked) -> KnownBlock {
+        let boot_ns = one.entry.expires_ns;
+        let by_ledger_ns = self.now.boot_ns_at(block.expires.wall_ns);
+        if by_ledger_ns.abs_diff(boot_ns) > SAME_EXPIRY_NS {
+            let detail = "kernel and ledger say another end of its lease".to_owned();
+            self.differ("other_expiry", Some(one.target), detail, "the kernel's counts");
+        }
+        let expires = Moment { wall_ns: self.now.wall_ns_at(boot_ns), boot_ns };
+        KnownBlock { expires, ..of_ledger(block) }
+    }
+
+    fn found(&self, one: &Blocked) -> KnownBlock {
+        let origin = match one.entry.reason {
+            BY_HAND => Origin::Person,
+            BY_IMPORT => Origin::Import,
+            _ => Origin::Found,
+        };
+        let at = |boot_ns| Moment { wall_ns: self.now.wall_ns_at(boot_ns), boot_ns };
         KnownBlock {
-            id: self.journal.next_block(),
+            id: self.node.journal.next_block(),
             origin,
             who: None,
             reason: None,
@@ -227,17 +173,44 @@ impl Node {
         }
     }
 
-    /// Makes a block again that a reboot wiped, for the rest of its lease.
+    /// Makes what a reboot wiped again, and records as vanished what somebody took away.
+    fn settle_lost(
+        &mut self,
+        inner: &mut Inner,
+        lost: BTreeMap<Target, &ledger::Block>,
+        rebooted: bool,
+    ) -> anyhow::Result<()> {
+        for (target, block) in lost {
+            if rebooted {
+                let remade = self.remake(&inner.policy, target, block)?;
+                self.reconciled.remade += 1;
+                inner.act.expect(target, remade.expires.boot_ns);
+                inner.known.insert(target, remade);
+                let detail = "the machine was rebooted".to_owned();
+                let done = "made again for the rest of its lease";
+                self.differ("missing_block", Some(target), detail, done);
+            } else {
+                self.reconciled.vanished += 1;
+                let at_ns = self.now.boot_ns;
+                let met = ExpiredEvent { at_ns, ..ExpiredEvent::nothing(target) };
+                let ending = self.node.journal.ending(block.id, target, How::Vanished, &met);
+                self.told.records.push(ending);
+                let detail = "in the ledger, not in the kernel".to_owned();
+                self.differ("missing_block", Some(target), detail, "recorded as vanished");
+            }
+        }
+        Ok(())
+    }
+
     fn remake(
-        policy: &policy::Policy,
-        blocklist: &Blocklist,
+        &self,
+        policy: &Policy,
         target: Target,
         block: &ledger::Block,
-        now: Moment,
     ) -> anyhow::Result<KnownBlock> {
-        let expires_ns = now.boot_ns_at(block.expires.wall_ns);
+        let expires_ns = self.now.boot_ns_at(block.expires.wall_ns);
         let pps = policy.config().rate_limit_pps;
-        let enforcing = block.origin != Origin::Model || policy.mode() == policy::Mode::Enforce;
+        let enforcing = block.origin != Origin::Model || policy.mode() == Mode::Enforce;
         let action = match (&*block.action, enforcing) {
             ("drop", true) => BlockAction::Drop,
             ("rate-limit", true) => BlockAction::Limit(RateLimit {
@@ -246,11 +219,84 @@ impl Node {
             }),
             _ => BlockAction::Shadow,
         };
-        let reason = if block.origin == Origin::Person { BY_HAND } else { entry_number(block.id) };
+        let reason = match block.origin {
+            Origin::Person => BY_HAND,
+            Origin::Import => BY_IMPORT,
+            Origin::Model | Origin::Found => entry_number(block.id),
+        };
         let made = Block { action, expires_ns, reason };
-        blocklist.insert(target, &made, now.boot_ns)?;
+        self.blocklist.insert(target, &made, self.now.boot_ns)?;
         let expires = Moment { wall_ns: block.expires.wall_ns, boot_ns: expires_ns };
         Ok(KnownBlock { expires, ..of_ledger(block) })
+    }
+
+    /// Tells the policy of earlier offences, and of what stands.
+    fn remember(&self, inner: &mut Inner, before: &Before) {
+        for (address, offences) in &before.offenders {
+            let counted = offences.blocks.saturating_sub(offences.pardoned);
+            let until_ns = self.now.boot_ns_at(offences.last_expires_ns).min(self.now.boot_ns);
+            inner.policy.remember(*address, counted, until_ns);
+        }
+        for (target, known) in &inner.known {
+            if let Target::Address(address) = target {
+                inner.policy.remember(*address, 0, known.expires.boot_ns);
+            }
+        }
+    }
+
+    /// Turns what the model blocked to shadow, where the mode no longer enforces.
+    fn settle_mode(&mut self, inner: &mut Inner) -> anyhow::Result<()> {
+        let mode = inner.policy.mode();
+        if mode == Mode::Enforce {
+            return Ok(());
+        }
+        let by_model = |target: &Target| {
+            inner.known.get(target).is_some_and(|known| known.origin == Origin::Model)
+        };
+        let dropping: Vec<IpAddr> = self
+            .blocklist
+            .list()?
+            .iter()
+            .filter(|one| one.entry.expires_ns > self.now.boot_ns)
+            .filter(|one| one.entry.action != Action::Shadow.code() && by_model(&one.target))
+            .filter_map(|one| match one.target {
+                Target::Address(address) => Some(address),
+                Target::Prefix(_) => None,
+            })
+            .collect();
+        self.reconciled.demoted = dropping.len();
+        if !dropping.is_empty() {
+            let count = dropping.len();
+            let detail =
+                format!("{count} blocks of the model's drop, and the mode is {}", mode.name());
+            self.differ("mode", None, detail, "turned to shadow");
+            self.node.demote(inner, &dropping, &mut self.told);
+        }
+        Ok(())
+    }
+
+    /// Takes off the kernel's allowlist what nothing speaks for any more.
+    fn settle_allowed(&mut self, inner: &Inner) -> anyhow::Result<()> {
+        for prefix in self.blocklist.allowed()? {
+            if !inner.is_allowed(prefix) {
+                self.blocklist.disallow(prefix)?;
+                self.reconciled.stale_allowed += 1;
+                let detail =
+                    "on the kernel's allowlist, and nothing speaks for it any more".to_owned();
+                self.differ("stale_allowed", Some(prefix.into()), detail, "taken off");
+            }
+        }
+        Ok(())
+    }
+
+    fn differ(
+        &mut self,
+        kind: &'static str,
+        target: Option<Target>,
+        detail: String,
+        done: &'static str,
+    ) {
+        self.differences.push(Difference { kind, target, detail, done });
     }
 }
 
@@ -267,13 +313,6 @@ fn of_ledger(block: &ledger::Block) -> KnownBlock {
         made: block.made,
         expires: block.expires,
     }
-}
-
-/// What the ledger knows of an entry, with the kernel's own end of its lease.
-fn of_record(block: &ledger::Block, one: &Blocked, now: Moment) -> KnownBlock {
-    let boot_ns = one.entry.expires_ns;
-    let expires = Moment { wall_ns: now.wall_ns_at(boot_ns), boot_ns };
-    KnownBlock { expires, ..of_ledger(block) }
 }
 
 fn kernel_target(target: ledger::Target) -> Target {

@@ -72,7 +72,12 @@ fn a_capture_gives_what_each_setting_stops_and_whom_it_hurts() {
     let names: Vec<&str> = settings.iter().map(|one| one["name"].as_str().unwrap()).collect();
     assert_eq!(
         names,
-        ["margin=0.3 windows=1", "margin=0.3 windows=2", "margin=0.5 windows=1", "margin=0.5 windows=2"]
+        [
+            "margin=0.3 windows=1",
+            "margin=0.3 windows=2",
+            "margin=0.5 windows=1",
+            "margin=0.5 windows=2"
+        ]
     );
     let best = &settings[report["trade_off"]["best"].as_u64().unwrap() as usize - 1];
     assert_eq!(best["attack"]["attacks"], 5, "{}", best["attack"]);
@@ -99,10 +104,16 @@ fn a_capture_gives_what_each_setting_stops_and_whom_it_hurts() {
     assert_eq!(std::fs::read(desk.0.path().join("report.html")).unwrap(), page);
     let page = String::from_utf8(page).unwrap();
     assert!(page.contains("What is stopped, and at which price") && !page.contains("<script"));
-    assert!(!page.contains("http://") || page.matches("http://").count() == page.matches("http://www.w3.org/2000/svg").count());
+    assert!(
+        !page.contains("http://")
+            || page.matches("http://").count()
+                == page.matches("http://www.w3.org/2000/svg").count()
+    );
 
     let text = desk.capture(&["--truth", &truth, "--grid=grid.toml", "--threads=2"]);
-    assert!(text.contains("what would be blocked, and when") && text.contains("refused by a guard"));
+    assert!(
+        text.contains("what would be blocked, and when") && text.contains("refused by a guard")
+    );
     let without = json(&desk.capture(&["--set=margin=0.5", "--json"]));
     let setting = &without["settings"][0];
     assert_eq!(setting["attack"], Value::Null);
@@ -141,12 +152,15 @@ fn a_nodes_record_gives_the_same_report() {
         \"excess\":0.8,\"verified\":false,\"deed\":\"shadowed\",\"ttl_s\":3,\"offence\":1}\n\
         {\"event\":\"window\",\"start_ns\":7443000000000,\"end_ns\":7447000000000,\"peers\":1}\n\
         {\"event\":\"expired\",\"at_ns\":7447000000000,\"peer\":\"198.51.100.11\",\"dropped_packets\":0,\
-        \"dropped_bytes\":0,\"passed_packets\":1600,\"shadow_packets\":1600,\"shadow_bytes\":96000}\n";
+        \"dropped_bytes\":0,\"passed_packets\":1600,\"would_drop_packets\":1600,\"would_drop_bytes\":96000}\n";
     std::fs::write(desk.0.path().join("events.jsonl"), record).unwrap();
     let truth = data("demo.truth.json");
     let words = ["experiment", "--shadow=events.jsonl", "--truth", &truth, "--html=r.html"];
     let report = json(&desk.done(&[&words[..], &["--json"]].concat()));
-    assert_eq!((&report["schema"], &report["source"]), (&"weir.experiment.v1".into(), &"node_record".into()));
+    assert_eq!(
+        (&report["schema"], &report["source"]),
+        (&"weir.experiment.v1".into(), &"node_record".into())
+    );
     let setting = &report["settings"][0];
     assert_eq!(setting["attack"]["stopped"]["packets"], 1_600);
     assert_eq!(setting["attacks"][0]["name"], "flood");
@@ -176,7 +190,8 @@ fn what_cannot_be_tried_is_refused_by_name() {
     refused(&["-", model], &["standard input", "give a file"]);
     let write = |name: &str, bytes: &[u8]| std::fs::write(desk.0.path().join(name), bytes).unwrap();
     // A capture of no frame: the header alone.
-    let header = [0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0];
+    let header =
+        [0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0];
     write("empty.pcap", &header);
     refused(&["empty.pcap", model], &["no peer in any window", "--home-net"]);
     write("foreign.parquet", b"PAR1 and no table");

@@ -10,6 +10,7 @@ mod judging;
 mod left_behind;
 mod lifecycle;
 mod rates;
+mod running;
 mod support;
 #[path = "../../../dataset/tests/support/mod.rs"]
 mod traffic;

@@ -193,6 +193,22 @@ impl Running {
         panic!("it does not end on SIGTERM");
     }
 
+    /// Waits until it answers on its socket.
+    #[track_caller]
+    pub(crate) fn answers(&self, bench: &Bench) {
+        let until = Instant::now() + PATIENCE;
+        while !bench.output(&["status"]).status.success() {
+            assert!(Instant::now() < until, "it does not answer");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Ends it as the kernel does when there is no memory left.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ends");
+    }
+
     fn pid(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.child.id()).expect("a process id"))
     }

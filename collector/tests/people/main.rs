@@ -4,5 +4,6 @@ mod asking;
 mod nobody;
 mod steering;
 mod support;
+mod terminal;
 mod token;
 mod top;

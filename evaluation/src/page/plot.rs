@@ -11,8 +11,8 @@ use plotters::{
 
 use super::colour::{Role, dashes};
 use crate::{
-    html::{Dot, gathered},
     CalibrationCheck, Evaluation, Moment, Point, Rule, ScoreHistogram, Timeline,
+    html::{Dot, gathered},
     text::{count, number},
 };
 
@@ -400,7 +400,8 @@ pub fn scatter(dots: &[Dot], x: crate::html::Axis<'_>, y: crate::html::Axis<'_>)
             let (role, size) = if marked { (Role::Attack, 7) } else { (Role::Benign, 5) };
             chart.draw_series([Circle::new((x, y), size, role.placeholder().filled())])?;
             // Within the frame: on the right half to the left of its dot.
-            let (shift, anchor) = if x > 0.6 * right { (-0.018, HPos::Right) } else { (0.018, HPos::Left) };
+            let (shift, anchor) =
+                if x > 0.6 * right { (-0.018, HPos::Right) } else { (0.018, HPos::Left) };
             let style = style.pos(Pos::new(anchor, VPos::Center));
             chart.draw_series([Text::new(numbers, (x + shift * right, y), style)])?;
         }

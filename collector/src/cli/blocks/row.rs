@@ -8,7 +8,11 @@ use flows_common::{Action, BlockEntry, BlockStats};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::{act::BY_HAND, cli::table, kernel::Blocked};
+use crate::{
+    act::{BY_HAND, BY_IMPORT},
+    cli::table,
+    kernel::Blocked,
+};
 
 /// A block as it is listed.
 #[derive(Debug, PartialEq, Serialize)]
@@ -73,7 +77,7 @@ impl Row {
             packets_per_second: packets_per_second(entry),
             remaining_ms: entry.expires_ns.saturating_sub(now_ns) / 1_000_000,
             expired: entry.expires_ns <= now_ns,
-            by_hand: entry.reason == BY_HAND,
+            by_hand: matches!(entry.reason, BY_HAND | BY_IMPORT),
             told: None,
             met: stats.map(|stats| Met {
                 dropped_packets: stats.dropped_packets,

@@ -50,9 +50,6 @@ impl Known<'_> {
 }
 
 /// Truths whose times are of the boot clock, where the lab wrote both.
-pub(super) fn on_boot_clock(
-    files: &[PathBuf],
-    rest: Option<RestChoice>,
-) -> anyhow::Result<Truth> {
+pub(super) fn on_boot_clock(files: &[PathBuf], rest: Option<RestChoice>) -> anyhow::Result<Truth> {
     read_truths(files, rest, Clock::Boot)
 }

@@ -63,11 +63,8 @@ fn pair_of(
 ) -> anyhow::Result<()> {
     let of_peers = Selection { block_rows: BLOCK_ROWS, ..selection.clone() };
     // A peer bears one label, its flows may bear others: which rows count is the peer's matter.
-    let of_flows = Selection {
-        labels: LabelFilter::Any,
-        columns: flow_columns,
-        ..of_peers.clone()
-    };
+    let of_flows =
+        Selection { labels: LabelFilter::Any, columns: flow_columns, ..of_peers.clone() };
     let mut peers = Windows::new(pair.blocks(TableKind::Peer, &of_peers));
     let mut flows = Windows::new(pair.blocks(TableKind::Flow, &of_flows));
     let all_peers = selection.labels == LabelFilter::Any;
@@ -125,9 +122,8 @@ fn attach(peers: &mut Piece, flows: &Piece) -> u64 {
 
 /// The protocol and local port of each flow, where these columns were read.
 fn services(batch: &RecordBatch) -> Vec<(u8, u16)> {
-    let protocols = batch
-        .column_by_name("protocol")
-        .and_then(|column| column.as_primitive_opt::<UInt8Type>());
+    let protocols =
+        batch.column_by_name("protocol").and_then(|column| column.as_primitive_opt::<UInt8Type>());
     let ports = batch
         .column_by_name("local_port")
         .and_then(|column| column.as_primitive_opt::<UInt16Type>());

@@ -2,6 +2,8 @@
 
 mod overlay;
 
+use std::fmt::Write as _;
+
 use control::wire::{Alert, Block, DriftState, Health, Mode, Status};
 use evaluation::text::{count, number, plain};
 use ratatui::{
@@ -19,7 +21,7 @@ use super::{
 use crate::cli::{
     alerts::{outcome, why},
     node::roughly,
-    status::{breaker, counts, drift, rate},
+    status::{breaker, counts, rate, until},
 };
 
 /// The smallest terminal that holds anything useful.
@@ -83,23 +85,42 @@ fn header(app: &App) -> Vec<Line<'static>> {
     first.push(Span::from(format!("  up {}", roughly(status.uptime_s))));
     let second = match &app.gone {
         Some(why) => Line::from(format!("reconnecting: {}", plain(why))).style(alarming()),
-        None => health(status),
+        // What opened it takes the line, for it is what has to be read.
+        None if status.breaker.open => Line::from(breaker_spans(status)),
+        None => Line::from([breaker_spans(status), drift_spans(status)].concat()),
     };
-    vec![Line::from(first), second, background(status)]
+    let mut third = if status.breaker.open { drift_spans(status) } else { Vec::new() };
+    third.extend(background(status));
+    vec![Line::from(first), second, Line::from(third)]
 }
 
-fn health(status: &Status) -> Line<'static> {
-    let open = status.breaker.open;
-    let drifting = status.drift.state == DriftState::Drifting;
-    Line::from(vec![
-        Span::from("breaker "),
-        Span::styled(breaker(status), if open { alarming() } else { Style::new() }),
-        Span::from("  drift "),
-        Span::styled(drift(status), if drifting { warning() } else { Style::new() }),
-    ])
+fn breaker_spans(status: &Status) -> Vec<Span<'static>> {
+    let style = if status.breaker.open { alarming() } else { Style::new() };
+    vec![Span::from("breaker "), Span::styled(breaker(status), style), Span::from("  ")]
 }
 
-fn background(status: &Status) -> Line<'static> {
+/// The drift watch in few words: the feature that moved the furthest, and how many more did.
+fn drift_spans(status: &Status) -> Vec<Span<'static>> {
+    let drift = &status.drift;
+    let drifting = drift.state == DriftState::Drifting;
+    let mut text = drift.state.text().to_owned();
+    if let Some(since) = drift.since.filter(|_| drifting) {
+        let _ = write!(text, " for {}", until(status.time, since));
+    }
+    if let Some(moved) = drift.moved.first() {
+        let _ = write!(text, ": {}", plain(&moved.feature));
+        if drift.moved.len() > 1 {
+            let _ = write!(text, " and {} more", drift.moved.len() - 1);
+        }
+    }
+    let style = if drifting { warning() } else { Style::new() };
+    vec![Span::from("drift "), Span::styled(text, style), Span::from("  ")]
+}
+
+fn background(status: &Status) -> Vec<Span<'static>> {
+    let seen = status.window.as_ref().map_or_else(String::new, |window| {
+        format!("{} flows, {} peers  ", count(window.flows), count(window.peers))
+    });
     let model = status.model.as_ref().map_or_else(
         || "none".to_owned(),
         |model| {
@@ -114,11 +135,11 @@ fn background(status: &Status) -> Line<'static> {
         .iter()
         .map(|interface| format!("{} {}", plain(&interface.name), plain(&interface.guard)))
         .collect();
-    Line::from(vec![
-        Span::from(format!("model {model}  ledger ")),
+    vec![
+        Span::from(format!("{seen}model {model}  ledger ")),
         Span::styled(ledger, if failed { alarming() } else { Style::new() }),
         Span::from(format!("  {}", interfaces.join(", "))),
-    ])
+    ]
 }
 
 fn draw_charts(frame: &mut Frame, app: &App, area: Rect) {
@@ -126,12 +147,7 @@ fn draw_charts(frame: &mut Frame, app: &App, area: Rect) {
     let window = app.status.as_ref().and_then(|status| status.window.as_ref());
     let traffic = window.map_or_else(String::new, |window| {
         let lossy = if window.lossy { " LOSSY" } else { "" };
-        format!(
-            "{} packets/s, {} flows, {} peers{lossy}",
-            rate(window.packets_per_second),
-            count(window.flows),
-            count(window.peers)
-        )
+        format!("{} packets/s{lossy}", rate(window.packets_per_second))
     });
     let decided = window.map_or_else(String::new, |window| {
         let late = app.status.as_ref().map_or(0, |status| status.late_windows);
@@ -167,7 +183,7 @@ fn draw_blocks(frame: &mut Frame, app: &mut App, area: Rect) {
         count(totals.limit_per_minute),
     );
     if totals.standing > app.blocks.len() as u64 {
-        title.push_str(&format!("(the first {}) ", count(app.blocks.len() as u64)));
+        let _ = write!(title, "(the first {}) ", count(app.blocks.len() as u64));
     }
     let widest = app.blocks.iter().map(|block| block.target.to_string().len()).max().unwrap_or(0);
     let target = u16::try_from(widest.clamp(9, TARGET_MAX)).unwrap_or(9);
@@ -197,10 +213,10 @@ fn block_row(block: &Block) -> Row<'static> {
     };
     let mut by = block.who.as_deref().map_or_else(|| block.origin.text().to_owned(), plain);
     if let Some(p_value) = block.p_value {
-        by.push_str(&format!(" (p {})", number(p_value)));
+        let _ = write!(by, " (p {})", number(p_value));
     }
     if let Some(reason) = &block.reason {
-        by.push_str(&format!(": {}", plain(reason)));
+        let _ = write!(by, ": {}", plain(reason));
     }
     Row::new([block.target.to_string(), action, roughly(block.left_s), dropped, by].map(Cell::from))
 }

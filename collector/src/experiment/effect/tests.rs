@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use policy::{Mode, RawPolicy, Unverified};
+use policy::{Mode, PolicyConfig, Protected, RawPolicy, Unverified};
 use proptest::prelude::*;
 
 use super::*;
@@ -11,18 +11,14 @@ use crate::experiment::{
 
 /// What blocks in one window, enforced.
 fn eager(change: impl FnOnce(&mut RawPolicy)) -> PolicyConfig {
-    let mut raw = RawPolicy {
-        mode: Mode::Enforce,
-        windows: 1,
-        early_release: 0.0,
-        ..RawPolicy::default()
-    };
+    let mut raw =
+        RawPolicy { mode: Mode::Enforce, windows: 1, early_release: 0.0, ..RawPolicy::default() };
     change(&mut raw);
     raw.check(1_000_000).expect("valid")
 }
 
 fn run(sample: &Sample, config: PolicyConfig) -> Effect {
-    Effect::of(&sample.stream(), config, Protected::default())
+    Effect::of(&sample.stream(), Policy::new(config, Protected::default()))
 }
 
 #[test]
@@ -128,9 +124,9 @@ fn a_flood_from_forged_sources_keeps_what_its_service_is_limited_to() {
     assert_eq!(effect.blocks, []);
     let [service] = &effect.services[..] else { panic!("{:?}", effect.services) };
     assert_eq!(service.decided_ns, SECOND);
-    // Of 25,000 packets a window 1,000 pass, and a burst of 2,000 in the first; each source's
+    // Of 25,000 packets a window 1,000 pass, and a burst of 1,000 in the first; each source's
     // part is rounded down.
-    let above = 22_000 + 24_000;
+    let above = 23_000 + 24_000;
     assert!((above - 500..=above).contains(&service.stopped.packets), "{service:?}");
     assert_eq!(effect.stopped.attack, service.stopped);
     assert_eq!(effect.attacks[0].first_block_ns, Some(SECOND));

@@ -163,9 +163,8 @@ pub struct ClassOutcome {
 
 impl SettingReport {
     pub(super) fn of(stream: &Stream, extent: &Extent, effect: &Effect, has_truth: bool) -> Self {
-        let count = |action| {
-            effect.blocks.iter().filter(|block| block.action == action).count() as u64
-        };
+        let count =
+            |action| effect.blocks.iter().filter(|block| block.action == action).count() as u64;
         let mut stopped = effect.stopped.attack;
         stopped.add(effect.stopped.benign);
         stopped.add(effect.stopped.unlabelled);

@@ -8,7 +8,7 @@ const RECORD: &str = r#"
 {"event":"anomaly","window":1,"at_ns":2010000000,"peer":"192.0.2.9","p_value":0.01,"excess":0.2,"verified":true,"deed":"refused","refusal":"below_margin","ttl_s":0,"offence":0}
 {"event":"something_new","at_ns":1}
 {"event":"window","number":2,"start_ns":2000000000,"end_ns":9000000000,"peers":2,"evicted":[1,5],"imbalance":0}
-{"event":"expired","at_ns":9000000000,"peer":"198.51.100.7","dropped_packets":0,"dropped_bytes":0,"passed_packets":120,"shadow_packets":120,"shadow_bytes":7200,"first_drop_ns":2010000100}
+{"event":"expired","at_ns":9000000000,"peer":"198.51.100.7","dropped_packets":0,"dropped_bytes":0,"passed_packets":120,"would_drop_packets":120,"would_drop_bytes":7200,"first_drop_ns":2010000100}
 {"event":"anomaly","window":2,"at_ns":9010000000,"peer":"192.0.2.10","p_value":0.001,"excess":0.8,"verified":true,"deed":"shadowed","ttl_s":3,"offence":1}
 "#;
 

@@ -187,18 +187,17 @@ fn attach_tc(
         .and_then(|link| SchedClassifierLink::try_from(link).ok())
         .and_then(|link| program.attach_to_link(link).ok());
     let taken_over = left.is_some();
-    let id = match left {
-        Some(id) => id,
-        None => {
-            if let Some(pins) = pins {
-                // That of an interface which is gone, and whose index another has now.
-                pins.forget_link(ifindex, GuardPin::Tcx);
-            }
-            let first = TcAttachOptions::TcxOrder(LinkOrder::first());
-            program
-                .attach_with_options(interface.as_str(), TcAttachType::Ingress, first)
-                .map_err(failed)?
+    let id = if let Some(id) = left {
+        id
+    } else {
+        if let Some(pins) = pins {
+            // That of an interface which is gone, and whose index another has now.
+            pins.forget_link(ifindex, GuardPin::Tcx);
         }
+        let first = TcAttachOptions::TcxOrder(LinkOrder::first());
+        program
+            .attach_with_options(interface.as_str(), TcAttachType::Ingress, first)
+            .map_err(failed)?
     };
     let link = program.take_link(id).map_err(failed)?;
     let Some(pins) = pins else {

@@ -41,7 +41,7 @@ impl Layouts {
                 found.push((number, path));
             }
         }
-        found.sort_by(|one, other| other.0.cmp(&one.0));
+        found.sort_by_key(|&(number, _)| std::cmp::Reverse(number));
         let mut layouts = Self::default();
         for (number, path) in found {
             match number.cmp(&NUMBER) {

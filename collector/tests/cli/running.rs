@@ -1,0 +1,156 @@
+//! A running node as people see it: over its socket, through a restart, after a kill.
+
+use std::{fs, process::Command};
+
+use ledger::{ActQuery, BlockQuery, How, Ledger, Origin, PreviousEnd};
+use serde_json::Value;
+
+use crate::support::{Bench, Running, assert_one_line, told};
+
+fn start(bench: &Bench, model: &str, mode: &str) -> Running {
+    let weir =
+        bench.start(&["run", "-i", "eth0", "--model", model, "--mode", mode, "--window", "200ms"]);
+    weir.line("tables: ");
+    weir.answers(bench);
+    weir
+}
+
+fn json(bench: &Bench, words: &[&str]) -> Value {
+    serde_json::from_str(&told(&bench.output(&[words, &["--json"]].concat()))).expect("JSON")
+}
+
+fn target(index: usize, listed: &Value) -> &str {
+    listed[index]["target"].as_str().expect("a target")
+}
+
+#[test]
+fn what_a_person_does_to_a_node_is_done_listed_and_recorded() {
+    let Some(bench) = Bench::new() else { return };
+    let model = bench.model();
+    let mut weir = start(&bench, &model, "enforce");
+    let status = json(&bench, &["status"]);
+    assert_eq!((&status["mode"], &status["ledger"]["health"]), (&"enforce".into(), &"ok".into()));
+    assert_eq!(status["interfaces"][0]["guard"], "XDP (native)");
+
+    let made = told(&bench.output(&["block", "203.0.113.9", "--for", "10m", "--reason", "a test"]));
+    assert!(made.contains("203.0.113.9"), "{made}");
+    told(&bench.output(&["block", "203.0.113.128/25", "--action", "shadow"]));
+    let listed = json(&bench, &["blocks"]);
+    assert_eq!([target(0, &listed), target(1, &listed)], ["203.0.113.9", "203.0.113.128/25"]);
+    let text = listed.to_string();
+    assert!(text.contains("a test") && text.contains("person"), "{text}");
+    let own = bench.lab.host().addresses()[0].to_string();
+    assert_one_line(&bench.output(&["block", &own]), &["own addresses", "force"]);
+    assert_one_line(&bench.output(&["unblock", "203.0.113.10"]), &["is not blocked"]);
+    told(&bench.output(&["unblock", "203.0.113.9", "--reason", "a mistake"]));
+    assert_eq!(json(&bench, &["blocks"]).as_array().map(Vec::len), Some(1));
+
+    told(&bench.output(&["allow", "add", "203.0.113.0/24"]));
+    let refused = bench.output(&["block", "203.0.113.9"]);
+    assert_one_line(&refused, &["allowlist"]);
+    assert!(json(&bench, &["allow", "list"]).to_string().contains("203.0.113.0/24"));
+    told(&bench.output(&["allow", "remove", "203.0.113.0/24"]));
+    assert_one_line(&bench.output(&["rearm"]), &["not open"]);
+    assert_eq!(weir.terminate(), Some(0));
+
+    let ledger = Ledger::read(&bench.folder.path().join("ledger.db")).expect("a ledger");
+    let acts = ledger.acts(&ActQuery::default()).expect("acts").rows;
+    let done: Vec<&str> = acts.iter().rev().map(|act| &*act.what).collect();
+    assert_eq!(done, ["block", "block", "unblock", "allow", "disallow"]);
+    assert!(acts.iter().all(|act| act.who.uid == Some(0) && act.outcome == "done"), "{acts:?}");
+    let blocks = ledger.blocks(&BlockQuery::default()).expect("blocks").rows;
+    let ended: Vec<_> =
+        blocks.iter().map(|one| one.ending.as_ref().map(|ending| ending.how)).collect();
+    assert_eq!(ended, [None, Some(How::Unblocked)], "the newest first");
+    assert!(ledger.last_run().expect("runs").expect("a run").stop.is_some());
+}
+
+#[test]
+fn enforcement_that_nobody_confirms_falls_back_to_shadow() {
+    let Some(bench) = Bench::new() else { return };
+    let model = bench.model();
+    let mut weir = start(&bench, &model, "shadow");
+    assert_one_line(&bench.output(&["confirm"]), &["no mode waits"]);
+    told(&bench.output(&["enforce", "--confirm-within", "10s"]));
+    let status = json(&bench, &["status"]);
+    assert_eq!(status["mode"], "enforce");
+    assert_eq!(status["confirm"]["falls_back_to"], "shadow");
+    told(&bench.output(&["confirm"]));
+    assert!(json(&bench, &["status"])["confirm"].is_null());
+    told(&bench.output(&["mode", "shadow"]));
+
+    told(&bench.output(&["enforce", "--confirm-within", "10s"]));
+    weir.line("nobody confirmed enforce in time");
+    assert_eq!(json(&bench, &["status"])["mode"], "shadow");
+    assert_eq!(weir.terminate(), Some(0));
+}
+
+#[test]
+fn a_node_in_observe_mode_has_no_guard_to_enforce_with() {
+    let Some(bench) = Bench::new() else { return };
+    let model = bench.model();
+    let mut weir = start(&bench, &model, "observe");
+    for words in [&["mode", "enforce"][..], &["block", "203.0.113.9"]] {
+        assert_one_line(&bench.output(words), &["started in observe mode", "--mode shadow"]);
+    }
+    assert_eq!(weir.terminate(), Some(0));
+}
+
+#[test]
+fn a_start_after_a_kill_takes_over_what_stands_and_tells_what_differs() {
+    let Some(bench) = Bench::new() else { return };
+    let model = bench.model();
+    let mut weir = start(&bench, &model, "enforce");
+    told(&bench.output(&["block", "203.0.113.9", "--for", "10m", "--reason", "before"]));
+    told(&bench.output(&["block", "203.0.113.10", "--for", "10m"]));
+    weir.kill();
+    // Behind the node's back: one entry that it does not know, and one that it made is gone.
+    told(&bench.output(&["block", "203.0.113.11", "--for", "10m"]));
+    told(&bench.output(&["unblock", "203.0.113.10"]));
+
+    let mut weir = start(&bench, &model, "enforce");
+    let listed = json(&bench, &["blocks"]);
+    assert_eq!([target(0, &listed), target(1, &listed)], ["203.0.113.9", "203.0.113.11"]);
+    assert!(listed[0].to_string().contains("before"), "the ledger knows its story: {listed}");
+    assert_eq!(weir.terminate(), Some(0));
+    let ledger = Ledger::read(&bench.folder.path().join("ledger.db")).expect("a ledger");
+    let run = ledger.last_run().expect("runs").expect("a run").run;
+    assert_eq!(run.previous, PreviousEnd::Died);
+    let mut differences: Vec<(String, String)> = ledger
+        .differences(run.id)
+        .expect("differences")
+        .iter()
+        .map(|one| {
+            (one.kind.to_string(), one.target.map(|one| one.to_string()).unwrap_or_default())
+        })
+        .collect();
+    differences.sort();
+    let expect = [("missing_block", "203.0.113.10"), ("unknown_block", "203.0.113.11")];
+    assert_eq!(differences, expect.map(|(kind, target)| (kind.to_owned(), target.to_owned())));
+    let blocks = ledger.blocks(&BlockQuery::default()).expect("blocks").rows;
+    let of = |text: &str| {
+        blocks.iter().find(|one| one.block.target.to_string() == text).expect("its record")
+    };
+    assert_eq!(of("203.0.113.10").ending.as_ref().expect("an ending").how, How::Vanished);
+    assert_eq!(of("203.0.113.11").block.origin, Origin::Person);
+    assert!(of("203.0.113.9").ending.is_none());
+}
+
+#[test]
+fn a_ledger_that_cannot_be_written_keeps_weir_from_starting_with_the_remedy() {
+    let Some(bench) = Bench::new() else { return };
+    let model = bench.model();
+    fs::write(bench.path("ledger.db"), "not a database, and longer than any header of one")
+        .unwrap();
+    let words = ["run", "-i", "eth0", "--model", &model, "--mode", "enforce", "--for", "300ms"];
+    let output = bench.output(&words);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("ledger.db"), "{error}");
+    let without = bench.run({
+        let mut command: Command = bench.weir(&words);
+        command.env("WEIR__LEDGER__ENABLED", "false");
+        command
+    });
+    told(&without);
+}
