@@ -16,6 +16,9 @@ use super::{
 };
 use crate::{kernel::TcHook, live::guard_name};
 
+/// Under this name stand those whose entry the kernel refused, for want of room for example.
+const ENTRY_FAILED: &str = "entry_failed";
+
 /// A wall-clock time in ns as RFC 3339 has it.
 pub(super) fn timestamp(wall_ns: i64) -> Timestamp {
     Timestamp::from_nanosecond(wall_ns.into()).unwrap_or_default()
@@ -46,13 +49,16 @@ impl Node {
         let guard = self.guard_totals()?;
         let health = self.journal.health();
         let mut inner = self.inner();
-        let mut losses: BTreeMap<String, u64> =
+        let losses: BTreeMap<String, u64> =
             inner.losses.iter().map(|(&cause, &lost)| (cause.to_owned(), lost)).collect();
-        if inner.unrecorded > 0 {
-            losses.insert("decisions_not_recorded".to_owned(), inner.unrecorded);
-        }
+        let mut refusals: BTreeMap<String, u64> = inner
+            .policy
+            .refusals()
+            .iter()
+            .map(|(refusal, &count)| (code(refusal), count))
+            .collect();
         if inner.failed > 0 {
-            losses.insert("blocks_failed".to_owned(), inner.failed);
+            refusals.insert(ENTRY_FAILED.to_owned(), inner.failed);
         }
         Ok(Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -74,15 +80,10 @@ impl Node {
             }),
             window: inner.window.clone(),
             blocks: inner.block_totals(now.boot_ns, guard),
-            refusals: inner
-                .policy
-                .refusals()
-                .iter()
-                .map(|(refusal, &count)| (code(refusal), count))
-                .collect(),
+            refusals,
             losses,
             late_windows: inner.late,
-            ledger: ledger_health(health.as_ref(), self.journal.path()),
+            ledger: ledger_health(health.as_ref(), self.journal.path(), inner.unrecorded),
             interfaces: (self.interfaces)()
                 .iter()
                 .map(|attached| Interface {
@@ -174,11 +175,15 @@ impl Inner {
     }
 }
 
-fn ledger_health(health: Option<&ledger::Health>, path: Option<&std::path::Path>) -> LedgerHealth {
+fn ledger_health(
+    health: Option<&ledger::Health>,
+    path: Option<&std::path::Path>,
+    unrecorded: u64,
+) -> LedgerHealth {
     let Some(health) = health else {
         return LedgerHealth { health: Health::Off, error: None, path: None, bytes: 0, lost: 0 };
     };
-    let lost = health.dropped + health.rejected + health.abandoned;
+    let lost = health.dropped + health.rejected + health.abandoned + unrecorded;
     let state = match (&health.failing, lost) {
         (Some(_), _) => Health::Failed,
         (None, 0) => Health::Ok,

@@ -213,7 +213,7 @@ fn a_block_that_cannot_be_made_is_told_and_decided_again() {
         _ => None,
     };
     assert_eq!(events.iter().find_map(told).as_deref(), Some("no room"));
-    assert_eq!(node.status().unwrap().losses["blocks_failed"], 1);
+    assert_eq!(node.status().unwrap().refusals["entry_failed"], 1);
     noted.notes().fails = false;
     node.decide(window(2, vec![attacker(1)]));
     assert_eq!(noted.notes().acted.len(), 1);

@@ -47,7 +47,7 @@ fn a_calibration_too_small_for_the_rates_is_told_with_what_it_takes() {
         "held-out rows: 100 of flows, 100 of peers",
         "10.0 ordinary peers in a window of 1s",
         "wrong blocks, 1 in 10: not supported; one anomalous peer has to reach 1.00e-2",
-        "needs 1840 held-out rows: learn for 8m at this traffic",
+        "needs 1840 held-out rows: learn for 7m at this traffic",
         "false alarms, 1 a day: not supported; one anomalous peer has to reach 1.16e-6",
         "more than the 1048576 that a model keeps",
     ] {
