@@ -24,7 +24,7 @@ use collector::{
 };
 use lab::{CaptureBounds, Tap};
 use model::{Context, ModelFile};
-use policy::{Policy, PolicyConfig, Protected, Unverified};
+use policy::{Basis, Policy, PolicyConfig, Protected, Unverified, statistics::Unsupported};
 use support::{Record, lab_or_skip, learn, open_or_skip, scenario, wait_for, watching};
 
 const WINDOW: Duration = Duration::from_millis(500);
@@ -55,6 +55,8 @@ fn a_nodes_would_drops_are_those_of_an_experiment_on_its_traffic() {
     raw.capture.window = WINDOW;
     raw.policy.ttl = Duration::from_secs(4);
     raw.policy.early_release = 0.0;
+    // Twenty seconds hold too few rows to claim a rate by.
+    raw.policy.unsupported = Unsupported::Act;
     // A shadow entry counts every packet, so that what a rate limit would pass is no part of it.
     raw.policy.unverified = Unverified::Drop;
     let config = raw.clone().check().expect("a valid configuration");
@@ -70,7 +72,8 @@ fn a_nodes_would_drops_are_those_of_an_experiment_on_its_traffic() {
     // What was counted during the fit is a window of odd length: part of the past, not scored.
     detector.assess(&live.drain_once().expect("a window"));
     let record = Record::default();
-    let policy = Policy::new(config.policy.clone(), Protected::own(own.clone()));
+    let policy = Policy::new(config.policy.clone(), Protected::own(own.clone()))
+        .calibrated(&Basis::of(&model));
     let pipeline = Pipeline::score(
         live.drain(),
         WINDOW,
@@ -154,6 +157,7 @@ fn experiment(
     policy: PolicyConfig,
     first_ns: u64,
 ) -> Effect {
+    let policy = Policy::new(policy, Protected::default()).calibrated(&Basis::of(&model));
     let mut detector = Detector::new(model, Context::default());
     let mut stream = Stream::default();
     for window in Replay::open(capture, options).expect("a capture") {
@@ -170,5 +174,5 @@ fn experiment(
         });
         stream.push(window_facts(&window), rows.collect()).expect("few");
     }
-    Effect::of(&stream, Policy::new(policy, Protected::default()))
+    Effect::of(&stream, policy)
 }

@@ -171,13 +171,11 @@ impl<H: Hook> Services for Limits<'_, H> {
     #[inline(always)]
     fn is_connected(&self, contact: &Contact) -> bool {
         let ports = [contact.remote_port.to_be(), contact.local_port.to_be()];
-        match (contact.remote.v4(), contact.local.v4()) {
-            (Some(remote), Some(local)) => is_open(self.hook, Tuple { remote, local, ports }),
-            _ => {
-                let (remote, local) = (contact.remote.to_16(), contact.local.to_16());
-                is_open(self.hook, Tuple { remote, local, ports })
-            }
+        if let (Some(remote), Some(local)) = (contact.remote.v4(), contact.local.v4()) {
+            return is_open(self.hook, Tuple { remote, local, ports });
         }
+        let (remote, local) = (contact.remote.to_16(), contact.local.to_16());
+        is_open(self.hook, Tuple { remote, local, ports })
     }
 }
 
@@ -208,7 +206,7 @@ fn is_open<H: Hook, const BYTES: usize>(hook: &H, mut tuple: Tuple<BYTES>) -> bo
             hook.context(),
             (&raw mut tuple).cast(),
             size_of::<Tuple<BYTES>>() as u32,
-            BPF_F_CURRENT_NETNS as u64,
+            i64::from(BPF_F_CURRENT_NETNS).cast_unsigned(),
             0,
         );
         if socket.is_null() {

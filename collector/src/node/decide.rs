@@ -37,6 +37,7 @@ impl Node {
         let mut told = Told { events: std::mem::take(&mut inner.outbox), records: Vec::new() };
         // First, so that a peer blocked anew is not taken for one whose lease goes on.
         self.sweep(&mut inner, &mut told);
+        self.protect_heard(&mut inner);
         let evidence = std::mem::take(&mut assessed.evidence);
         inner.tell_proven(&evidence, &mut told);
         let Verdicts { peers, services, notices } = inner.policy.decide(evidence, &facts);

@@ -131,6 +131,8 @@ pub struct Node {
     reread: Option<Reread>,
     interfaces: Interfaces,
     started: Instant,
+    /// Clients of the API heard of since the last window, and when, in ns of the boot clock.
+    heard: Mutex<BTreeMap<IpAddr, u64>>,
     /// The listing that was read last, for the pages that follow.
     listing: Mutex<Option<(Instant, Vec<Blocked>)>>,
 }
@@ -202,6 +204,7 @@ impl Node {
             reread,
             interfaces,
             started: Instant::now(),
+            heard: Mutex::new(BTreeMap::new()),
             listing: Mutex::new(None),
         }
     }
@@ -214,6 +217,19 @@ impl Node {
     fn inner(&self) -> MutexGuard<'_, Inner> {
         // What a panicking holder left is a policy between two windows; the pipeline ends with it.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn heard(&self) -> MutexGuard<'_, BTreeMap<IpAddr, u64>> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Protects the clients of the API that were heard of.
+    fn protect_heard(&self, inner: &mut Inner) {
+        let heard = std::mem::take(&mut *self.heard());
+        if !heard.is_empty() {
+            inner.allow.clients.extend(heard);
+            inner.protect();
+        }
     }
 
     /// The file beside the ledger that keeps what people allowed.

@@ -164,7 +164,8 @@ impl control::Node for Node {
     }
 
     fn allowed(&self, query: &AllowQuery) -> Result<Page<Allowed>, Refused> {
-        let inner = self.inner();
+        let mut inner = self.inner();
+        self.protect_heard(&mut inner);
         // One prefix may be allowed for several reasons; the first that speaks for it is told.
         let mut by_prefix = BTreeMap::new();
         for (prefix, source, person) in inner.sources(&inner.allow.people) {
@@ -319,10 +320,8 @@ impl control::Node for Node {
         if address.is_loopback() {
             return;
         }
-        let mut inner = self.inner();
-        if inner.allow.clients.insert(address, boot_ns()).is_none() {
-            inner.protect();
-        }
+        // Not the node's own lock: the server's thread must not wait for a window.
+        self.heard().insert(address, boot_ns());
     }
 }
 

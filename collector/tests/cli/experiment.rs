@@ -11,7 +11,9 @@ use crate::support::{assert_one_line, told};
 
 const HOME: [&str; 2] = ["--home-net=192.0.2.1", "--home-net=2001:db8::1"];
 /// A small grid: one setting too eager, one as configured, one that never acts.
-const GRID: &str = "[policy]\nttl = '30s'\nearly_release = 0.0\n[grid]\nmargin = [0.3, 0.5]\n\
+///
+/// Forty seconds of benign traffic hold too few rows to claim a rate by.
+const GRID: &str = "[policy]\nttl = '30s'\nearly_release = 0.0\nunsupported = 'act'\n[grid]\nmargin = [0.3, 0.5]\n\
                     windows = [1, 2]\n";
 
 /// A folder with the demo's tables, labelled, and a model trained on their benign rows.
@@ -114,7 +116,7 @@ fn a_capture_gives_what_each_setting_stops_and_whom_it_hurts() {
     assert!(
         text.contains("what would be blocked, and when") && text.contains("refused by a guard")
     );
-    let without = json(&desk.capture(&["--set=margin=0.5", "--json"]));
+    let without = json(&desk.capture(&["--set=margin=0.5", "--set=unsupported=act", "--json"]));
     let setting = &without["settings"][0];
     assert_eq!(setting["attack"], Value::Null);
     assert!(setting["stopped"]["packets"].as_u64() > Some(0), "{setting}");
@@ -126,7 +128,12 @@ fn a_capture_gives_what_each_setting_stops_and_whom_it_hurts() {
 fn tables_give_the_blocks_that_their_capture_gives() {
     let desk = Desk::new();
     let truth = data("demo.truth.json");
-    let set = ["--set=policy.windows=1", "--json", "--set=policy.early_release=0.0"];
+    let set = [
+        "--set=policy.windows=1",
+        "--set=policy.early_release=0.0",
+        "--set=policy.unsupported=act",
+        "--json",
+    ];
     let capture = json(&desk.capture(&[&set[..], &["--truth", &truth]].concat()));
     let tables = ["experiment", "tables", "--model=model.weir"];
     let tables = json(&desk.done(&[&tables[..], &set].concat()));

@@ -183,7 +183,7 @@ impl Sink for Record {
             Event::Failure(failure) => told.failures.push(failure),
             Event::Service(limit) => told.services.push(limit),
             Event::Notice(notice) => told.notices.push(notice),
-            Event::Act(_) | Event::Difference(_) => {}
+            Event::Drift(_) | Event::Act(_) | Event::Difference(_) => {}
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
     fs,
     io::Write as _,
     path::{Path, PathBuf},
@@ -17,7 +18,8 @@ use aya::{
     util::nr_cpus,
 };
 use collector::kernel::{
-    Block, BlockAction, Blocklist, Kernel, KernelOptions, OBJECT, Target, boot_ns, mount_bpffs,
+    Block, BlockAction, Blocklist, Kernel, KernelOptions, OBJECT, Target, boot_ns, leftovers,
+    mount_bpffs,
 };
 use flows_common::{ClockSource, Settings};
 use ipnet::IpNet;
@@ -83,20 +85,23 @@ impl Weir {
         let mut options =
             KernelOptions { pin: Some(bpffs.mounted.clone()), ..KernelOptions::default() };
         (options.flow_capacity, options.peer_capacity) = (64, 64);
+        // Room for a million and a few more.
+        options.block_capacity = 1 << 20;
         drop(Kernel::load(&options)?);
         let cpus = u32::try_from(nr_cpus().map_err(|(_, error)| error)?)?;
         let settings =
             Settings { clock: ClockSource::Boot.code(), cpus, guard_at_tc_egress: 0, reserved: 0 };
-        let mut pins = Vec::new();
-        for pin in fs::read_dir(bpffs.mounted.join("weir/v1"))? {
-            let pin = pin?;
-            pins.push((pin.file_name().into_string().ok().context("a pin's name")?, pin.path()));
-        }
+        let pins = leftovers(&bpffs.mounted)?.pins;
         let mut loader = EbpfLoader::new();
         loader.override_global("SETTINGS", &settings, true);
+        for map in ["BLOCK_V4", "BLOCK_V6"] {
+            loader.map_max_entries(map, options.block_capacity);
+        }
+        loader.map_max_entries("BLOCK_STATS", options.stats_slots);
         loader.map_max_entries("FLOWS", 2 * cpus).map_max_entries("PEERS", 2 * cpus);
-        for (name, path) in &pins {
-            loader.map_pin_path(name, path.as_path());
+        for pin in &pins {
+            let name = pin.file_name().and_then(OsStr::to_str).context("a pin has a name")?;
+            loader.map_pin_path(name, pin.as_path());
         }
         let mut object = loader.load(OBJECT)?;
         program(&mut object)?.load()?;

@@ -143,7 +143,7 @@ fn evidence(
         packets,
         bytes,
         verified: is_verified(&flows),
-        initiated: flows.iter().any(|flow| !flow.from_remote),
+        initiated: flows.iter().any(Flow::is_initiated),
         service: service(piece, index, &flows),
     }
 }
@@ -157,6 +157,8 @@ struct Flow {
     /// Any RST, either way.
     reset: bool,
     from_remote: bool,
+    /// A UDP flow, or a TCP flow whose SYN was seen: who opened it is certain.
+    opening_seen: bool,
 }
 
 impl Flow {
@@ -172,7 +174,14 @@ impl Flow {
             acks: if tcp { acks } else { 0 },
             reset: natural(FlowFeature::RstRatio) > 0.0,
             from_remote: natural(FlowFeature::RemoteInitiated) > 0.5,
+            opening_seen: natural(FlowFeature::IsUdp) > 0.5
+                || tcp && natural(FlowFeature::HandshakeOutcome) > 0.5,
         }
+    }
+
+    /// As [`crate::detector`] has it.
+    const fn is_initiated(&self) -> bool {
+        self.opening_seen && !self.from_remote && self.ingress > 0
     }
 
     /// The remote surely sent an ACK and the host answered: more ACKs than the host has packets.
