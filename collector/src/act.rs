@@ -110,6 +110,20 @@ impl Act for Observe {
     }
 }
 
+/// The kernel's limit for what was decided; the burst is a second's worth.
+#[must_use]
+pub const fn kernel_limit(limit: &ServiceLimit) -> KernelLimit {
+    let rate = RateLimit {
+        packets_per_second: limit.packets_per_second,
+        burst_packets: limit.packets_per_second,
+    };
+    let action = match limit.action {
+        Action::Shadow => ServiceAction::Shadow,
+        Action::RateLimit | Action::Drop => ServiceAction::Limit,
+    };
+    KernelLimit { rate, action, expires_ns: limit.expires_ns, reason: 0 }
+}
+
 /// Makes and clears entries.
 #[derive(Debug)]
 pub struct Enforcer {
@@ -175,16 +189,11 @@ impl Act for Enforcer {
 
     fn limit(&mut self, limit: &ServiceLimit, now_ns: u64) -> anyhow::Result<Deed> {
         let service = Service { protocol: limit.service.protocol, port: limit.service.port };
-        let (action, deed) = if limit.action == Action::Shadow {
-            (ServiceAction::Shadow, Deed::Shadowed)
-        } else {
-            (ServiceAction::Limit, Deed::RateLimited)
+        let kernel = kernel_limit(limit);
+        let deed = match kernel.action {
+            ServiceAction::Shadow => Deed::Shadowed,
+            ServiceAction::Limit => Deed::RateLimited,
         };
-        let rate = RateLimit {
-            packets_per_second: limit.packets_per_second,
-            burst_packets: limit.packets_per_second,
-        };
-        let kernel = KernelLimit { rate, action, expires_ns: limit.expires_ns, reason: 0 };
         self.blocklist.limit_service(service, &kernel, now_ns)?;
         self.services_due_ns = match self.services_due_ns {
             0 => limit.expires_ns,

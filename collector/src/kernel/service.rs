@@ -81,9 +81,16 @@ pub struct ServiceLimit {
 }
 
 impl ServiceLimit {
-    /// The kernel's form of it.
-    fn entry(&self, now_ns: u64, slot: u32) -> ServiceEntry {
+    /// The kernel's form of it, in place of what was `before`.
+    ///
+    /// The buckets stay as full as they were where the rate is the same: a flood renews its limit
+    /// with every window, and must not get a burst each time.
+    #[must_use]
+    pub fn entry(&self, now_ns: u64, slot: u32, before: Option<&ServiceEntry>) -> ServiceEntry {
         let (packet_cost_ns, burst_ns) = self.rate.cost_and_burst_ns();
+        let arrival_ns = before
+            .filter(|before| (before.packet_cost_ns, before.burst_ns) == (packet_cost_ns, burst_ns))
+            .map_or([0; 2], |before| before.arrival_ns);
         let action = match self.action {
             ServiceAction::Shadow => Action::Shadow,
             ServiceAction::Limit => Action::RateLimit,
@@ -93,7 +100,7 @@ impl ServiceLimit {
             created_ns: now_ns,
             packet_cost_ns,
             burst_ns,
-            arrival_ns: [0; 2],
+            arrival_ns,
             action: action.code(),
             reason: self.reason,
             slot,
@@ -124,8 +131,8 @@ impl Blocklist {
     /// Limits what strangers may send to a service, or replaces its limit; returns what the
     /// kernel now holds. No address is blocked by it.
     ///
-    /// A replaced limit keeps its statistics ([`Self::stats`] of the entry's slot) and begins
-    /// with a full burst. In force when this returns; at most 256 services.
+    /// A replaced limit keeps its statistics ([`Self::stats`] of the entry's slot) and, where the
+    /// rate stays, what its buckets hold. In force when this returns; at most 256 services.
     ///
     /// # Errors
     /// [`KernelError::BlocklistFull`], [`KernelError::LimitNotKept`].
@@ -138,7 +145,7 @@ impl Blocklist {
         let mut state = self.state();
         let before = self.maps.limit(service)?;
         let slot = before.map_or_else(|| state.slots.give(), |entry| entry.slot);
-        let entry = limit.entry(now_ns, slot);
+        let entry = limit.entry(now_ns, slot, before.as_ref());
         if let Err(error) = self.maps.put_limit(service, &entry) {
             if before.is_none() {
                 state.slots.give_back(slot);
@@ -335,8 +342,20 @@ mod tests {
     fn a_burst_of_one_leaves_no_time_ahead() {
         let rate = RateLimit { packets_per_second: 1_000, burst_packets: 1 };
         let limit = ServiceLimit { rate, action: ServiceAction::Limit, expires_ns: 9, reason: 4 };
-        let entry = limit.entry(5, 2);
+        let entry = limit.entry(5, 2, None);
         assert_eq!((entry.packet_cost_ns, entry.burst_ns), (1_000_000, 0));
         assert_eq!((entry.expires_ns, entry.created_ns, entry.slot, entry.reason), (9, 5, 2, 4));
+    }
+
+    #[test]
+    fn a_renewed_limit_gives_no_burst_anew_and_one_of_another_rate_does() {
+        let rate = RateLimit { packets_per_second: 500, burst_packets: 500 };
+        let limit = ServiceLimit { rate, action: ServiceAction::Limit, expires_ns: 9, reason: 4 };
+        let used = ServiceEntry { arrival_ns: [700, 800], ..limit.entry(5, 2, None) };
+        let renewed = ServiceLimit { expires_ns: 60, ..limit }.entry(6, 2, Some(&used));
+        assert_eq!((renewed.arrival_ns, renewed.expires_ns), ([700, 800], 60));
+        let rate = RateLimit { packets_per_second: 400, ..rate };
+        let other = ServiceLimit { rate, ..limit }.entry(6, 2, Some(&used));
+        assert_eq!(other.arrival_ns, [0, 0]);
     }
 }
