@@ -87,10 +87,19 @@ fn connections_beyond_the_bound_are_turned_away_and_counted() {
     }
     let turned = reply(bench.unix());
     assert_eq!((turned.status, turned.header("retry-after")), (503, Some("1")), "{turned:?}");
-    let error = bench.client().status().unwrap_err().to_string();
-    assert!(error.contains("as many connections"), "{error}");
+    // The answer may come, and the connection end, before the client has sent its request: it then
+    // knows only that there was no answer to that.
+    let told = (0..100).any(|_| {
+        let error = bench.client().status().unwrap_err().to_string();
+        error.contains("as many connections")
+    });
+    assert!(told, "the client never says why it was turned away");
     let metrics = ask(bench.tcp(), "GET /metrics", &[], "").body;
-    assert!(metrics.contains("weir_api_refused_total{reason=\"connections\"} 2\n"), "{metrics}");
+    let counted = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("weir_api_refused_total{reason=\"connections\"} "))
+        .and_then(|count| count.parse::<u64>().ok());
+    assert!(counted >= Some(2), "{metrics}");
     drop(held);
     let start = Instant::now();
     while bench.client().status().is_err() {
