@@ -29,8 +29,8 @@ use support::{Record, lab_or_skip, learn, open_or_skip, scenario, wait_for, watc
 
 const WINDOW: Duration = Duration::from_millis(500);
 const LEARN: Duration = Duration::from_secs(20);
-/// Frames a second that the attacker sends.
-const RATE: u64 = 200;
+/// How long the attacker's first block lasts.
+const TTL: Duration = Duration::from_secs(4);
 const SCENARIO: &str = r#"
     name = "shadowed"
     duration = "2m"
@@ -53,7 +53,7 @@ fn a_nodes_would_drops_are_those_of_an_experiment_on_its_traffic() {
     let Some(lab) = lab_or_skip(&scenario) else { return };
     let mut raw = watching(&["eth0"], Mode::Shadow);
     raw.capture.window = WINDOW;
-    raw.policy.ttl = Duration::from_secs(4);
+    raw.policy.ttl = TTL;
     raw.policy.early_release = 0.0;
     // Twenty seconds hold too few rows to claim a rate by.
     raw.policy.unsupported = Unsupported::Act;
@@ -133,18 +133,23 @@ fn a_nodes_would_drops_are_those_of_an_experiment_on_its_traffic() {
         .iter()
         .find(|block| block.decision.evidence.address == attacker)
         .expect("the experiment blocks the attacker too");
-    // The kernel counts from some milliseconds after the decision; windows end on two clocks'
-    // word, and the attacker may be found a window sooner by one of the two. Both ways, a window
-    // holds so many packets:
-    let tolerance = 2 * RATE * u64::try_from(WINDOW.as_millis()).expect("short") / 1_000;
-    println!("kernel {}, experiment {}", expired.would_drop_packets, block.stopped.packets);
-    assert!(expired.would_drop_packets > 4 * tolerance, "{expired:?}");
-    assert!(
-        block.stopped.packets.abs_diff(expired.would_drop_packets) <= tolerance,
-        "kernel {}, experiment {}, at most {tolerance} apart",
-        expired.would_drop_packets,
-        block.stopped.packets
+    // The experiment's block stands from its window's end, the kernel's from when the entry was
+    // there, both for the same lease. Beyond that, the two clocks' windows do not end at the same
+    // packet: they may differ by a window's packets.
+    let decided = told.anomalies.iter().find(|one| one.peer == attacker && one.deed.made_entry());
+    let decided = decided.expect("the entry's own event");
+    let window = told.windows.iter().find(|window| window.number == decided.window);
+    let late_ns = decided.at_ns - window.expect("its window").end_ns;
+    let lease_ns = u64::try_from(TTL.as_nanos()).expect("short");
+    let stopped = block.stopped.packets;
+    let expected = stopped * (lease_ns - late_ns) / lease_ns;
+    let tolerance = stopped * u64::try_from(WINDOW.as_nanos()).expect("short") / lease_ns;
+    println!(
+        "kernel {}, experiment {stopped}, less {late_ns} ns: {expected}, at most {tolerance} apart",
+        expired.would_drop_packets
     );
+    assert!(expired.would_drop_packets > 4 * tolerance, "{expired:?}");
+    assert!(expired.would_drop_packets.abs_diff(expected) <= tolerance, "as printed");
     drop(told);
     drop(live);
     lab.remove().expect("the lab is gone");
