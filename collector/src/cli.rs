@@ -330,7 +330,7 @@ fn show(event: &Event, json: bool) {
         Event::Drift(change) => println!("window {}: {}", change.window, change.drift.to_text()),
         Event::Notice(change) => println!("{}", describe_notice(&change.notice)),
         Event::Act(act) => {
-            println!("{} by {}: {} {}", act.what, act.who, act.arguments, act.outcome)
+            println!("{} by {}: {} {}", act.what, act.who, act.arguments, act.outcome);
         }
         Event::Difference(one) => println!(
             "at start{}: {}; {}",

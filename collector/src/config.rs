@@ -17,7 +17,6 @@ use figment::{
     providers::{Env, Format, Serialized, Toml},
 };
 use ipnet::IpNet;
-use sha2::{Digest as _, Sha256};
 
 pub use api::RawApi;
 pub use raw::{
@@ -168,8 +167,7 @@ impl RawConfig {
     /// SHA-256 of the configuration as [`Self::to_toml`] writes it, hexadecimal.
     #[must_use]
     pub fn digest(&self) -> String {
-        let hash = Sha256::digest(self.to_toml().as_bytes());
-        hash.iter().map(|byte| format!("{byte:02x}")).collect()
+        crate::digest::sha256(self.to_toml().as_bytes())
     }
 
     /// The configuration as a TOML file.
@@ -212,11 +210,11 @@ impl Config {
             Ok(serde_json::Value::Object(sections)) => sections,
             _ => serde_json::Map::new(),
         };
-        let (these, those) = (sections(&self.raw), sections(&other.raw));
+        let (ours, others) = (sections(&self.raw), sections(&other.raw));
         let mut differing = Vec::new();
-        for (section, keys) in &these {
+        for (section, keys) in &ours {
             for (key, value) in keys.as_object().into_iter().flatten() {
-                if those.get(section).and_then(|keys| keys.get(key)) != Some(value) {
+                if others.get(section).and_then(|keys| keys.get(key)) != Some(value) {
                     differing.push(format!("{section}.{key}"));
                 }
             }

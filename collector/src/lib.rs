@@ -20,6 +20,7 @@ pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod detector;
+mod digest;
 mod drift;
 pub mod event;
 pub mod experiment;

@@ -118,8 +118,7 @@ impl ExperimentArgs {
         let model_path = config.require_model()?;
         let model = super::load_model(model_path)?;
         let (digest, basis) = (model.digest().to_owned(), Basis::of(&model));
-        let protected: Vec<Protected> =
-            settings.iter().map(|setting| protected(setting)).collect::<Result<_, _>>()?;
+        let protected: Vec<Protected> = settings.iter().map(protected).collect::<Result<_, _>>()?;
 
         let mut inputs = vec![input("model", model_path)?];
         let mut stream = Stream::default();

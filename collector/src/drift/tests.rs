@@ -6,6 +6,7 @@ use super::*;
 const PEERS: usize = 12;
 
 /// Rows of values in [0, 1), more often small than large, the features apart from each other.
+#[expect(clippy::cast_possible_truncation, reason = "rows are f32")]
 fn rows(draws: &mut Draws, count: usize, width: usize) -> Vec<f32> {
     (0..count * width).map(|_| draws.unit().powi(2) as f32).collect()
 }

@@ -310,7 +310,7 @@ impl Run {
                 demoted
             }
             Notice::FellBack { demoted, .. } => demoted,
-            _ => return,
+            Notice::BreakerClosed => return,
         };
         for peer in demoted {
             if let Some(block) = self.standing.get_mut(peer) {

@@ -4,6 +4,7 @@
 /// their window, in which case the sum below is exact to one packet, for bursts of two packets and
 /// more, which weir's limits are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "each is a time, and says its unit")]
 pub struct Allowance {
     /// What one packet costs, in ns.
     cost_ns: u64,

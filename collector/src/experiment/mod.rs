@@ -56,7 +56,7 @@ pub fn run_all(
     std::thread::scope(|scope| {
         // This thread is one of them.
         for _ in 1..threads.min(settings) {
-            scope.spawn(&work);
+            scope.spawn(work);
         }
         work();
     });

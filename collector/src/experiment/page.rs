@@ -213,7 +213,7 @@ impl Report {
     }
 
     fn detail(&self, setting: &SettingReport) -> Markup {
-        let (rows, left_out) = self.lanes(setting);
+        let (rows, left_out) = Self::lanes(setting);
         html! {
             section {
                 h2 { "Setting " (setting.number) ": " (setting.name) }
@@ -238,7 +238,7 @@ impl Report {
         }
     }
 
-    fn lanes(&self, setting: &SettingReport) -> (Vec<Lane>, u64) {
+    fn lanes(setting: &SettingReport) -> (Vec<Lane>, u64) {
         let mut rows: Vec<Lane> = Vec::new();
         let mut left_out = 0;
         for block in &setting.block_list {

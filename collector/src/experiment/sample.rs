@@ -43,13 +43,13 @@ impl Sample {
     /// A verified attacker.
     pub(crate) fn attack(self, last: u8, windows: Range<u64>, excess: f64) -> Self {
         let label = Label::of(Some("syn_flood"), Some(self.attack));
-        self.with(evidence(last, excess, true), windows, &label)
+        self.with(&evidence(last, excess, true), windows, &label)
     }
 
     /// A decisive attacker that completes no handshake.
     pub(crate) fn unverified(self, last: u8, windows: Range<u64>) -> Self {
         let label = Label::of(Some("spoofed_syn_flood"), Some("forged"));
-        self.with(evidence(last, 0.9, false), windows, &label)
+        self.with(&evidence(last, 0.9, false), windows, &label)
     }
 
     /// Sources of a forged flood at one service, none of them odd.
@@ -58,17 +58,17 @@ impl Sample {
         for last in 0..count {
             let service = Some(Service { protocol: 6, port: 80 });
             let evidence = Evidence { service, ..evidence(last, -0.5, false) };
-            self = self.with(evidence, windows.clone(), &label);
+            self = self.with(&evidence, windows.clone(), &label);
         }
         self
     }
 
     /// A benign client.
     pub(crate) fn benign(self, last: u8, windows: Range<u64>, excess: f64) -> Self {
-        self.with(evidence(last, excess, true), windows, &Label::Benign)
+        self.with(&evidence(last, excess, true), windows, &Label::Benign)
     }
 
-    fn with(mut self, evidence: Evidence, windows: Range<u64>, label: &Label) -> Self {
+    fn with(mut self, evidence: &Evidence, windows: Range<u64>, label: &Label) -> Self {
         for window in windows {
             let rows = self.windows.entry(window).or_default();
             rows.insert(evidence.address, (evidence.clone(), label.clone()));
@@ -127,7 +127,9 @@ pub(crate) fn report(sets: &[&str]) -> Report {
     );
     let stream = sample.stream();
     let mut grid = Grid::around(&RawPolicy { early_release: 0.0, ..RawPolicy::default() });
-    sets.iter().for_each(|set| grid.set(set).expect("valid"));
+    for set in sets {
+        grid.set(set).expect("valid");
+    }
     let settings = grid.settings(1_000).expect("valid");
     let policy = |at: usize| settings[at].policy(Protected::default());
     let effects = run_all(&stream, settings.len(), policy, 2);

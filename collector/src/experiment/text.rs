@@ -1,5 +1,7 @@
 //! The report as plain text for a person at a terminal.
 
+use std::fmt::Write as _;
+
 use evaluation::text::{columns, count, counted, dash, delay_text, percent, plain};
 
 use super::report::{AttackOutcome, Report, SettingReport, Source};
@@ -42,7 +44,7 @@ impl Report {
             counted(traffic.peer_windows, "peer-window"),
         );
         if traffic.lossy_windows > 0 {
-            text += &format!(", {} lost flows", counted(traffic.lossy_windows, "window"));
+            let _ = write!(text, ", {} lost flows", counted(traffic.lossy_windows, "window"));
         }
         let classes = [
             ("attack", traffic.attack),
@@ -60,7 +62,7 @@ impl Report {
             ]);
         }
         if rows.len() > 1 {
-            text += &format!("\n\n{}", columns(&rows).trim_end());
+            let _ = write!(text, "\n\n{}", columns(&rows).trim_end());
         }
         text
     }

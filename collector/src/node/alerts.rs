@@ -45,7 +45,7 @@ pub(super) fn of_event(id: u64, event: &AnomalyEvent) -> Alert {
 }
 
 fn refusal_text(refusal: Refusal) -> RefusalText {
-    RefusalText { code: code(&refusal), text: refusal.text().to_owned() }
+    RefusalText { code: code(refusal), text: refusal.text().to_owned() }
 }
 
 fn reason(reason: &Reason) -> wire::Reason {

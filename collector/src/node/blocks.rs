@@ -203,10 +203,9 @@ impl Inner {
             Some(LedgerOrigin::Model) => Origin::Model,
             Some(LedgerOrigin::Person) => Origin::Person,
             Some(LedgerOrigin::Import) => Origin::Import,
-            Some(LedgerOrigin::Found) => Origin::Found,
             None if blocked.entry.reason == BY_HAND => Origin::Person,
             None if blocked.entry.reason == BY_IMPORT => Origin::Import,
-            None => Origin::Found,
+            Some(LedgerOrigin::Found) | None => Origin::Found,
         }
     }
 
@@ -262,10 +261,10 @@ impl Inner {
         let refused =
             |what: String| Refused::conflict(format!("{what}; force it to block it all the same"));
         let protected = self.policy.protected();
-        if net.prefix_len() == net.max_prefix_len() {
-            if let Some(refusal) = protected.refusal(net.addr()) {
-                return Err(refused(format!("`{}` is {}", net.addr(), said(refusal))));
-            }
+        if net.prefix_len() == net.max_prefix_len()
+            && let Some(refusal) = protected.refusal(net.addr())
+        {
+            return Err(refused(format!("`{}` is {}", net.addr(), said(refusal))));
         }
         let inside = protected
             .own

@@ -210,7 +210,7 @@ impl Inner {
     fn note_drift(&mut self, drift: Drift, now_ns: u64) {
         let state = if drift.suspended { DriftState::Drifting } else { DriftState::Steady };
         let since = match &self.drift {
-            Some(before) if before.state == state => before.since.clone(),
+            Some(before) if before.state == state => before.since,
             _ => Some(super::status::timestamp(moment().wall_ns_at(now_ns))),
         };
         let moved = drift.features.into_iter().map(|one| wire::MovedFeature {

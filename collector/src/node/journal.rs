@@ -285,7 +285,7 @@ impl Journal {
             verified: event.verified,
             outcome,
             action: action.map(Into::into),
-            refusal: event.refusal.map(|refusal| code(&refusal).into()),
+            refusal: event.refusal.map(|refusal| code(refusal).into()),
             offence: event.offence,
             ttl: event.refusal.is_none().then(|| Duration::from_secs(event.ttl_s)),
             model: self.model.clone().into(),
@@ -383,7 +383,7 @@ pub(super) fn ledger_target(target: Target) -> ledger::Target {
 }
 
 /// The word that a refusal has in JSON.
-pub(super) fn code(refusal: &policy::Refusal) -> String {
+pub(super) fn code(refusal: policy::Refusal) -> String {
     serde_json::to_value(refusal)
         .ok()
         .and_then(|value| value.as_str().map(ToOwned::to_owned))
@@ -396,6 +396,7 @@ fn boot_id() -> String {
         .unwrap_or_default()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the writer hands each over")]
 fn tell(news: News<'_>) {
     match news {
         News::Failing(error) => tracing::error!(%error, "the ledger cannot be written"),

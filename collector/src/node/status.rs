@@ -55,7 +55,7 @@ impl Node {
             .policy
             .refusals()
             .iter()
-            .map(|(refusal, &count)| (code(refusal), count))
+            .map(|(refusal, &count)| (code(*refusal), count))
             .collect();
         if inner.failed > 0 {
             refusals.insert(ENTRY_FAILED.to_owned(), inner.failed);

@@ -5,7 +5,7 @@ use std::{fs::File, io::Read as _, path::Path};
 use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
 
-use crate::experiment::report::Input;
+use crate::{digest::hex, experiment::report::Input};
 
 /// Reads a file through for its length and digest.
 pub(super) fn input(role: &'static str, path: &Path) -> anyhow::Result<Input> {
@@ -27,6 +27,6 @@ pub(super) fn input(role: &'static str, path: &Path) -> anyhow::Result<Input> {
         bytes += read as u64;
         digest.update(&part[..read]);
     }
-    let sha256 = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = hex(&digest.finalize());
     Ok(Input { role, path: path.display().to_string(), bytes, sha256 })
 }
