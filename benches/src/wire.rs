@@ -250,11 +250,10 @@ impl Sender {
         while left > 0 {
             let some = left.min(AT_ONCE).min(messages.len() - next);
             let batch = &mut messages[next..next + some];
+            let length = libc::c_uint::try_from(some).unwrap_or(libc::c_uint::MAX);
             // SAFETY: the messages point to frames that are alive and only read; at most 64 are
             // sent, which fits.
-            let sent = unsafe {
-                libc::sendmmsg(self.0.as_raw_fd(), batch.as_mut_ptr(), some as libc::c_uint, 0)
-            };
+            let sent = unsafe { libc::sendmmsg(self.0.as_raw_fd(), batch.as_mut_ptr(), length, 0) };
             match usize::try_from(sent) {
                 Ok(sent) => {
                     left -= sent;

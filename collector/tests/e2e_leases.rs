@@ -167,13 +167,13 @@ impl Stage {
             "[capture]\ninterfaces = [\"eth0\"]\nwindow = \"{}ms\"\n[tables]\nblocks = 4096\n\
              [model]\npath = \"{}\"\n[policy]\nmode = {mode:?}\nttl = \"{}s\"\nunverified = \"drop\"\n\
              p_values = \"marginal\"\nunsupported = \"act\"\n\
-             [guard]\nbpffs = \"{}\"\n[ledger]\npath = {:?}\n[api]\nsocket = {:?}\n",
+             [guard]\nbpffs = \"{}\"\n[ledger]\npath = \"{}\"\n[api]\nsocket = \"{}\"\n",
             WINDOW.as_millis(),
             self.model.display(),
             ttl.as_secs(),
             self.bpffs.0.display(),
-            self.folder.path().join("ledger.db"),
-            self.folder.path().join("weir.sock"),
+            self.folder.path().join("ledger.db").display(),
+            self.folder.path().join("weir.sock").display(),
         );
         let path = self.folder.path().join("weir.toml");
         std::fs::write(&path, config).expect("a configuration");

@@ -214,7 +214,7 @@ impl Site {
             detector(schema::peer_schema_id()),
             "2026-01-31T12:00:00Z",
         );
-        model.expect("a model").save(&folder.path().join("model.weir")).expect("a file");
+        model.expect("a model").save(folder.path().join("model.weir")).expect("a file");
         Self { bpffs, folder }
     }
 
@@ -222,13 +222,13 @@ impl Site {
         let path = self.folder.path().join("weir.toml");
         let text = format!(
             "[capture]\ninterfaces = [{NEAR:?}]\nwindow = \"10s\"\n[tables]\nflows = 4096\n\
-             peers = 1024\nblocks = {blocks}\nstats_slots = {slots}\n[model]\npath = {:?}\n\
-             [policy]\nmode = \"enforce\"\n[guard]\nxdp = {xdp:?}\nbpffs = {:?}\n\
-             [ledger]\npath = {:?}\n[api]\nsocket = {:?}\n",
-            self.folder.path().join("model.weir"),
-            self.bpffs,
-            self.folder.path().join("ledger.db"),
-            self.folder.path().join("weir.sock"),
+             peers = 1024\nblocks = {blocks}\nstats_slots = {slots}\n[model]\npath = \"{}\"\n\
+             [policy]\nmode = \"enforce\"\n[guard]\nxdp = {xdp:?}\nbpffs = \"{}\"\n\
+             [ledger]\npath = \"{}\"\n[api]\nsocket = \"{}\"\n",
+            self.folder.path().join("model.weir").display(),
+            self.bpffs.display(),
+            self.folder.path().join("ledger.db").display(),
+            self.folder.path().join("weir.sock").display(),
         );
         fs::write(&path, text).expect("a configuration");
         path

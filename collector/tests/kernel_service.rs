@@ -8,8 +8,8 @@ use std::{
 };
 
 use collector::kernel::{
-    Block, BlockAction, Blocklist, Kernel, KernelError, KernelOptions, RateLimit, Service,
-    ServiceAction, ServiceLimit, Target, XdpPreference, boot_ns, mount_bpffs,
+    Block, BlockAction, BlockCount, Blocklist, Kernel, KernelError, KernelOptions, RateLimit,
+    Service, ServiceAction, ServiceLimit, Target, XdpPreference, boot_ns, mount_bpffs,
 };
 use flows_common::{
     Direction, GuardLedger,
@@ -101,7 +101,7 @@ fn strangers_share_a_limit_wherever_the_guard_sits_and_no_address_is_blocked() {
             let stats = blocklist.stats(entry.slot).expect("statistics");
             assert_eq!(stats.dropped_packets, ledger.service_limited);
             assert_eq!(stats.passed_packets, ledger.service_below_rate);
-            assert_eq!(blocklist.count().expect("counts"), Default::default());
+            assert_eq!(blocklist.count().expect("counts"), BlockCount::default());
             // What is dropped does not come as far as the flow programs.
             let window = kernel.drain(boot_ns()).expect("a window");
             assert_eq!(window.ledger.frames[0], 17 + ledger.service_below_rate, "{xdp:?}");

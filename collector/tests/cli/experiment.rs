@@ -81,7 +81,8 @@ fn a_capture_gives_what_each_setting_stops_and_whom_it_hurts() {
             "margin=0.5 windows=2"
         ]
     );
-    let best = &settings[report["trade_off"]["best"].as_u64().unwrap() as usize - 1];
+    let best = report["trade_off"]["best"].as_u64().and_then(|number| number.checked_sub(1));
+    let best = &settings[usize::try_from(best.unwrap()).unwrap()];
     assert_eq!(best["attack"]["attacks"], 5, "{}", best["attack"]);
     assert!(best["attack"]["attacks_blocked"].as_u64() >= Some(2), "{}", best["attack"]);
     assert!(best["attack"]["stopped_packet_share"].as_f64() > Some(0.2), "{}", best["attack"]);

@@ -11,7 +11,7 @@ fn start(bench: &Bench, model: &str, mode: &str) -> Running {
     let weir =
         bench.start(&["run", "-i", "eth0", "--model", model, "--mode", mode, "--window", "200ms"]);
     weir.line("tables: ");
-    weir.answers(bench);
+    bench.wait_for_answers();
     weir
 }
 

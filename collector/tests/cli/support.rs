@@ -85,6 +85,16 @@ impl Bench {
         Running { child, lines }
     }
 
+    /// Waits until a node answers on its socket.
+    #[track_caller]
+    pub(crate) fn wait_for_answers(&self) {
+        let until = Instant::now() + PATIENCE;
+        while !self.output(&["status"]).status.success() {
+            assert!(Instant::now() < until, "it does not answer");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// A file in the bench's folder.
     pub(crate) fn path(&self, name: &str) -> String {
         self.folder.path().join(name).into_os_string().into_string().expect("a path in UTF-8")
@@ -191,16 +201,6 @@ impl Running {
             std::thread::sleep(Duration::from_millis(20));
         }
         panic!("it does not end on SIGTERM");
-    }
-
-    /// Waits until it answers on its socket.
-    #[track_caller]
-    pub(crate) fn answers(&self, bench: &Bench) {
-        let until = Instant::now() + PATIENCE;
-        while !bench.output(&["status"]).status.success() {
-            assert!(Instant::now() < until, "it does not answer");
-            std::thread::sleep(Duration::from_millis(50));
-        }
     }
 
     /// Ends it as the kernel does when there is no memory left.

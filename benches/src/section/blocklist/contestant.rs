@@ -250,7 +250,7 @@ pub(super) struct Iptables {
 }
 
 impl Iptables {
-    /// The one that the kernel's own x_tables stand behind, where it is installed: the one over
+    /// The one that the kernel's own `x_tables` stand behind, where it is installed: the one over
     /// nftables is slower.
     pub(super) fn find() -> Option<Self> {
         ["iptables-legacy", "iptables"]
@@ -276,7 +276,9 @@ impl Contestant for Iptables {
         let mut file = tempfile::NamedTempFile::new()?;
         let mut rules = String::from("*raw\n:WEIR - [0:0]\n");
         for net in list {
-            rules.push_str(&format!("-A WEIR -s {net} -j DROP\n"));
+            // Writing to a string does not fail.
+            let _ =
+                std::fmt::Write::write_fmt(&mut rules, format_args!("-A WEIR -s {net} -j DROP\n"));
         }
         rules.push_str("COMMIT\n");
         file.write_all(rules.as_bytes())?;

@@ -171,7 +171,7 @@ impl Bench {
             }
         }
         let samples = self.take_turns(&mut loaded, !list.is_empty())?;
-        self.tell(what, note, &loaded, &samples, rows);
+        Self::tell(what, note, &loaded, &samples, rows);
         for contestant in &mut loaded {
             let seconds: Vec<f64> = (0..ADDED)
                 .map(|number| contestant.add(list::one_more(number)))
@@ -239,15 +239,15 @@ impl Bench {
     }
 
     fn tell(
-        &self,
         what: &str,
         note: &str,
         all: &[&mut dyn Contestant],
         samples: &[Samples],
         rows: &mut Vec<Measurement>,
     ) {
+        type Of = fn(&Samples) -> &Vec<f64>;
         let note = if note.is_empty() { SENT.to_owned() } else { format!("{SENT}; {note}") };
-        let each: [(&str, fn(&Samples) -> &Vec<f64>); 2] =
+        let each: [(&str, Of); 2] =
             [("pass", |samples| &samples.pass), ("drop", |samples| &samples.drop)];
         for (deed, of) in each {
             for (contestant, one) in all.iter().zip(samples) {
