@@ -81,7 +81,12 @@ impl Outcome {
 fn outcomes(flood: &Path) -> [Outcome; 3] {
     let flooded = Flooded::compose(flood, |_| true);
     rehearse(&windows(&flooded.captures)).map(|told| {
-        assert_eq!((&told.notices[..], &told.drifts[..]), (&[][..], &[][..]), "{flood:?}");
+        assert_eq!(
+            (&told.notices[..], &told.drifts[..]),
+            (&[][..], &[][..]),
+            "{}",
+            flood.display()
+        );
         Outcome::of(&told)
     })
 }
