@@ -397,6 +397,7 @@ impl Policy {
     /// Takes a new configuration over from the next window on. The mode stays: people change it
     /// by [`Policy::set_mode`].
     pub fn reconfigure(&mut self, config: PolicyConfig) {
+        self.selector.reconfigure(&self.config, &config);
         self.config = config;
     }
 }

@@ -294,6 +294,18 @@ fn whom_a_person_unblocked_is_left_alone_for_the_grace() {
 }
 
 #[test]
+fn a_new_configuration_holds_from_the_next_window_on() {
+    let mut policy = policy(|_| ());
+    assert_eq!(decide(&mut policy, vec![attacker(1)], SECOND).len(), 1);
+    let mut config = policy.config().clone();
+    config.wrong_blocks = "1 in 10000".parse().expect("a share");
+    config.max_blocks_per_minute = 1;
+    policy.reconfigure(config);
+    let stricter = decide(&mut policy, vec![attacker(2)], 2 * SECOND);
+    assert_eq!(stricter, [], "its p-value of 1 in 1,000 does not reach 1 in 10,000");
+}
+
+#[test]
 fn a_share_of_the_blocks_ends_early_and_a_seed_says_which() {
     let early = |seed| -> Vec<bool> {
         let mut policy = policy(|config| {

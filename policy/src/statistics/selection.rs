@@ -38,20 +38,33 @@ pub struct Selection {
     held_out: Option<u64>,
 }
 
+impl Rates {
+    const fn of(config: &PolicyConfig) -> Self {
+        Self { rate: config.wrong_blocks, choice: config.procedure, p_values: config.p_values }
+    }
+}
+
 impl Selector {
     /// By a configuration, knowing nothing of the calibration and of past traffic.
     #[must_use]
     pub fn new(config: &PolicyConfig) -> Self {
         Self {
-            rates: Rates {
-                rate: config.wrong_blocks,
-                choice: config.procedure,
-                p_values: config.p_values,
-            },
+            rates: Rates::of(config),
             false_alarms_a_day: config.false_alarms.map(super::Frequency::per_day),
             procedure: procedure(config),
             traffic: Traffic::default(),
             held_out: None,
+        }
+    }
+
+    /// Takes a new configuration over. What is known of calibration and traffic stays; an online
+    /// procedure begins anew, for what it spent was spent on another rate.
+    pub fn reconfigure(&mut self, before: &PolicyConfig, config: &PolicyConfig) {
+        self.rates = Rates::of(config);
+        self.false_alarms_a_day = config.false_alarms.map(super::Frequency::per_day);
+        let asked = |config: &PolicyConfig| (config.procedure, config.wrong_blocks, config.memory);
+        if asked(before) != asked(config) {
+            self.procedure = procedure(config);
         }
     }
 
