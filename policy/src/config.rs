@@ -139,6 +139,9 @@ pub struct RawPolicy {
     /// Sources a second without a completed handshake at one service, above which, and above ten
     /// times what the service ordinarily sees, it is under a flood from forged sources.
     pub flood_sources: u32,
+    /// How long services are watched for what is ordinary before one can be limited.
+    #[serde(with = "humantime_serde")]
+    pub flood_baseline: Duration,
     /// Packets a second that such a service takes from unproven sources together; 0 limits none.
     pub service_limit_pps: u32,
     /// Seed of what is drawn by lot.
@@ -178,6 +181,7 @@ impl Default for RawPolicy {
             grace: Duration::from_hours(1),
             early_release: 0.02,
             flood_sources: 200,
+            flood_baseline: Duration::from_mins(1),
             service_limit_pps: 500,
             seed: 0,
         }
@@ -266,6 +270,8 @@ pub struct PolicyConfig {
     pub early_release: f64,
     /// Unproven sources a second at one service above which it may be limited.
     pub flood_sources: u32,
+    /// How long services are watched before one can be limited.
+    pub flood_baseline: Duration,
     /// Packets a second left to all unproven sources of a limited service; 0 limits none.
     pub service_limit_pps: u32,
     /// Seed of what is drawn by lot.
@@ -305,6 +311,7 @@ impl PolicyConfig {
             grace: raw.grace,
             early_release: raw.early_release,
             flood_sources: raw.flood_sources,
+            flood_baseline: raw.flood_baseline,
             service_limit_pps: raw.service_limit_pps,
             seed: raw.seed,
         }
@@ -378,6 +385,7 @@ impl RawPolicy {
         }
         let day = Duration::from_hours(24);
         within("policy.rearm_after", self.rearm_after, Duration::ZERO, day * 30)?;
+        within("policy.flood_baseline", self.flood_baseline, Duration::ZERO, day)?;
         within("policy.grace", self.grace, Duration::ZERO, day * 365)?;
         Ok(PolicyConfig::from_raw(self))
     }

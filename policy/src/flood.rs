@@ -21,7 +21,7 @@ const TIMES_ORDINARY: f64 = 10.0;
 /// Over how long an ordinary mark halves, in ns.
 const HALF_LIFE_NS: f64 = 3_600e9;
 /// How much longer than the flood a limit stands, so that a lull does not lift it.
-const LEASE: Duration = Duration::from_mins(1);
+const LEASE: Duration = Duration::from_mins(2);
 
 /// A service that is to be limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +62,8 @@ impl Mark {
 #[derive(Debug, Default)]
 pub(crate) struct FloodWatch {
     marks: BTreeMap<Service, Mark>,
+    /// The start of the first window, in ns of the boot clock.
+    since_ns: Option<u64>,
 }
 
 impl FloodWatch {
@@ -82,12 +84,18 @@ impl FloodWatch {
             *sources += 1;
             *packets = packets.saturating_add(peer.packets);
         }
+        // A name server has thousands of unproven sources in its first window already: what is
+        // ordinary has to be seen before anything can be more than that.
+        let start_ns = now_ns.saturating_sub(nanos(Duration::from_secs_f64(span_s)));
+        let since_ns = *self.since_ns.get_or_insert(start_ns);
+        let is_known = now_ns.saturating_sub(since_ns) > nanos(config.flood_baseline);
         let mut limits = Vec::new();
         for (service, (sources, packets)) in seen {
             let per_second = sources as f64 / span_s.max(1e-3);
             let mark = self.marks.entry(service).or_default();
             let ordinary = mark.at(now_ns);
             let is_flood = config.service_limit_pps > 0
+                && is_known
                 && per_second > f64::from(config.flood_sources)
                 && per_second > TIMES_ORDINARY * ordinary;
             if is_flood {
@@ -110,6 +118,13 @@ impl FloodWatch {
         }
         self.make_room(now_ns);
         limits
+    }
+
+    /// Takes over that a service is limited until then: what comes meanwhile is a flood, and no
+    /// measure of what is ordinary.
+    pub(crate) fn remember(&mut self, service: Service, until_ns: u64) {
+        let mark = self.marks.entry(service).or_default();
+        mark.limited_until_ns = mark.limited_until_ns.max(until_ns);
     }
 
     fn make_room(&mut self, now_ns: u64) {
@@ -158,7 +173,31 @@ mod tests {
     }
 
     fn config() -> PolicyConfig {
-        RawPolicy::default().check(1_000).expect("defaults hold")
+        let mut config = RawPolicy::default().check(1_000).expect("defaults hold");
+        config.flood_baseline = Duration::ZERO;
+        config
+    }
+
+    #[test]
+    fn a_name_server_that_always_has_thousands_of_strangers_is_not_limited_at_the_start() {
+        let config = RawPolicy::default().check(1_000).expect("defaults hold");
+        let mut watch = FloodWatch::default();
+        for window in 1..=300 {
+            let limits =
+                watch.look(&strangers(3_000), &config, 1.0, window * SECOND, Mode::Enforce);
+            assert_eq!(limits, [], "window {window}");
+        }
+    }
+
+    #[test]
+    fn a_flood_that_outlives_a_restart_does_not_become_what_is_ordinary() {
+        let config = RawPolicy::default().check(1_000).expect("defaults hold");
+        let mut watch = FloodWatch::default();
+        watch.remember(WEB, 120 * SECOND);
+        let limited = (1..=90).find(|window| {
+            !watch.look(&strangers(5_000), &config, 1.0, window * SECOND, Mode::Enforce).is_empty()
+        });
+        assert_eq!(limited, Some(61), "as soon as there is a baseline");
     }
 
     #[test]

@@ -383,6 +383,11 @@ impl Policy {
         self.history.remember(peer, blocks, until_ns);
     }
 
+    /// Takes over that a service was limited before a restart, until then.
+    pub fn remember_limit(&mut self, service: Service, until_ns: u64) {
+        self.floods.remember(service, until_ns);
+    }
+
     /// Replaces what is never blocked.
     pub fn protect(&mut self, protected: Protected) {
         self.protected = protected;

@@ -358,14 +358,14 @@ fn a_forged_flood_limits_its_service_and_blocks_no_address() {
         service: Some(web),
         ..attacker(1)
     };
-    let mut policy = policy(|_| ());
+    let mut policy = policy(|config| config.flood_baseline = Duration::ZERO);
     let verdicts =
         policy.decide((0..37_000).map(forged).collect(), &WindowFacts::ending_at(SECOND));
     assert_eq!(verdicts.peers, []);
     assert_eq!(verdicts.services.len(), 1);
     let limit = verdicts.services[0];
     assert_eq!((limit.service, limit.sources), (web, 37_000));
-    assert_eq!((limit.expires_ns, limit.action), (61 * SECOND, Action::RateLimit));
+    assert_eq!((limit.expires_ns, limit.action), (121 * SECOND, Action::RateLimit));
 }
 
 #[test]

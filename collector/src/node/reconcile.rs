@@ -21,7 +21,7 @@ use super::{
 use crate::{
     act::{BURST_S, BY_HAND, BY_IMPORT},
     event::{DifferenceEvent, Event, ExpiredEvent},
-    kernel::{Block, BlockAction, Blocked, Blocklist, RateLimit, Target},
+    kernel::{self, Block, BlockAction, Blocked, Blocklist, RateLimit, Target},
 };
 
 /// Differences told one by one of each kind; the rest are summed up, for there may be a million.
@@ -78,6 +78,11 @@ impl Node {
         start.remember(&mut inner, before);
         start.settle_mode(&mut inner)?;
         start.settle_allowed(&inner)?;
+        for limited in blocklist.services()? {
+            let kernel::Service { protocol, port } = limited.service;
+            let until_ns = limited.entry.expires_ns;
+            inner.policy.remember_limit(policy::Service { protocol, port }, until_ns);
+        }
         let Start { now, mut told, differences, reconciled, .. } = start;
         for Difference { kind, target, detail, done } in differences {
             let event = DifferenceEvent { at_ns: now.boot_ns, kind, target, detail, done };

@@ -120,7 +120,13 @@ fn a_source_that_is_blocked_already_is_blocked_from_the_next_attacks_start() {
 fn a_flood_from_forged_sources_keeps_what_its_service_is_limited_to() {
     // 250 sources of 100 packets each in every window, none of which is anomalous by itself.
     let sample = Sample::new().strangers(250, 0..3);
-    let effect = run(&sample, eager(|raw| raw.service_limit_pps = 1_000));
+    let effect = run(
+        &sample,
+        eager(|raw| {
+            raw.service_limit_pps = 1_000;
+            raw.flood_baseline = Duration::ZERO;
+        }),
+    );
     assert_eq!(effect.blocks, []);
     let [service] = &effect.services[..] else { panic!("{:?}", effect.services) };
     assert_eq!(service.decided_ns, SECOND);
