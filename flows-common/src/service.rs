@@ -51,7 +51,7 @@ const _: () = assert!(size_of::<ServiceKey>() == 4 && align_of::<ServiceKey>() =
 
 /// The limit of one service.
 ///
-/// As a [`BlockEntry`], the kernel honours it until `expires_ns` and ignores it afterwards.
+/// As a [`crate::BlockEntry`], the kernel honours it until `expires_ns` and ignores it afterwards.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ServiceEntry {
