@@ -11,7 +11,7 @@ use crate::{Action, BlockEntry, BlockStats, GuardControl, GuardLedger, Verdict, 
 /// the source far above any sensible rate and counts the packet as above it.
 const TURN_ATTEMPTS: u32 = 4;
 
-/// How old [`Tables::recent_ns`] may be: two ticks of the slowest kernel (100 Hz).
+/// How old [`Clock::recent_ns`] may be: two ticks of the slowest kernel (100 Hz).
 pub const RECENT_NS: u64 = 20_000_000;
 
 /// The part of a [`BlockEntry`] that every packet of a blocked source is held against.
