@@ -80,5 +80,6 @@ pub fn window_facts(window: &Window) -> WindowFacts {
         lossy: window.is_lossy(),
         interrupted: false,
         drifting: false,
+        warming_up: false,
     }
 }

@@ -235,6 +235,10 @@ impl Policy {
         if peer.excess < self.config.margin {
             return Outcome::Refused(Refusal::BelowMargin);
         }
+        // Before it is noted: it must not count towards a later block either.
+        if window.warming_up {
+            return Outcome::Refused(Refusal::WarmingUp);
+        }
         let (windows, packets) =
             self.history.note(peer.address, self.window, self.config.of_windows, peer.packets);
         if forged && !peer.verified {

@@ -32,6 +32,8 @@ macro_rules! refusals {
 refusals! {
     /// Anomalous, but not by enough to act on.
     BelowMargin = "anomalous, but not by enough to act on",
+    /// weir has just started, and everything is new to it.
+    WarmingUp = "weir has just started, and everything is new to it",
     /// The address is one of the host's own.
     OwnAddress = "one of this host's own addresses",
     /// The address is no host that could be blocked: link-local, multicast, broadcast, loopback or

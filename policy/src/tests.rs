@@ -141,6 +141,8 @@ fn evidence_that_does_not_carry_a_block_is_refused_with_its_reason() {
     refused(policy(|_| ()), vec![weak], |window| window.lossy = true, Refusal::LossyWindow);
     let slept = |window: &mut WindowFacts| window.interrupted = true;
     refused(policy(|_| ()), vec![attacker(1)], slept, Refusal::Interrupted);
+    let begins = |window: &mut WindowFacts| window.warming_up = true;
+    refused(policy(|_| ()), vec![attacker(1)], begins, Refusal::WarmingUp);
     let drifts = |window: &mut WindowFacts| window.drifting = true;
     refused(policy(|_| ()), vec![attacker(1)], drifts, Refusal::Drifting);
 }

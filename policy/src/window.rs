@@ -13,6 +13,8 @@ pub struct WindowFacts {
     pub interrupted: bool,
     /// The traffic has drifted away from what the model learnt.
     pub drifting: bool,
+    /// Nothing was known before it, or little: flows that were there all along look new.
+    pub warming_up: bool,
 }
 
 impl WindowFacts {
@@ -25,6 +27,7 @@ impl WindowFacts {
             lossy: false,
             interrupted: false,
             drifting: false,
+            warming_up: false,
         }
     }
 

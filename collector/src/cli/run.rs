@@ -16,6 +16,7 @@ use crate::{
     detector::Detector,
     event::Event,
     kernel::{Attached, Blocklist, GuardHook, TcHook},
+    learner::WARM_UP,
     live::{Live, own_addresses},
     node::{Journal, ModelFacts, Node, NodeParts, Reread, RunFacts, Upkeep},
     pipeline::Pipeline,
@@ -128,6 +129,7 @@ fn start_node(
         model,
         config: Some((config.clone(), reread)),
         interfaces: live.interfaces(),
+        warm_up: WARM_UP,
     };
     let node = Arc::new(Node::new(parts));
     node.take_over_allowed()?;

@@ -32,7 +32,8 @@ const PROVEN_LIMIT: usize = 65_536;
 impl Node {
     /// Decides on a window, does what was decided, and returns what happened, in order.
     pub fn decide(&self, window: AssessedWindow) -> Vec<Event> {
-        let AssessedWindow { mut summary, mut assessed, facts } = window;
+        let AssessedWindow { mut summary, mut assessed, mut facts } = window;
+        facts.warming_up = summary.number <= self.warm_up;
         let mut inner = self.inner();
         let mut told = Told { events: std::mem::take(&mut inner.outbox), records: Vec::new() };
         // First, so that a peer blocked anew is not taken for one whose lease goes on.

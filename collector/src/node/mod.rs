@@ -104,6 +104,8 @@ pub struct NodeParts {
     pub config: Option<(Config, Reread)>,
     /// The interfaces that are watched.
     pub interfaces: Interfaces,
+    /// Windows at the start in which nobody is blocked anew: the detector begins with no past.
+    pub warm_up: u64,
 }
 
 impl NodeParts {
@@ -118,6 +120,7 @@ impl NodeParts {
             model: ModelFacts::default(),
             config: None,
             interfaces: Box::new(Vec::new),
+            warm_up: 0,
         }
     }
 }
@@ -130,6 +133,7 @@ pub struct Node {
     model: ModelFacts,
     reread: Option<Reread>,
     interfaces: Interfaces,
+    warm_up: u64,
     started: Instant,
     /// Clients of the API heard of since the last window, and when, in ns of the boot clock.
     heard: Mutex<BTreeMap<IpAddr, u64>>,
@@ -170,7 +174,8 @@ impl Node {
     /// [`Node::reconcile`].
     #[must_use]
     pub fn new(parts: NodeParts) -> Self {
-        let NodeParts { policy, act, journal, blocklist, model, config, interfaces } = parts;
+        let NodeParts { policy, act, journal, blocklist, model, config, interfaces, warm_up } =
+            parts;
         let (config, reread) = config.map_or((None, None), |(one, two)| (Some(one), Some(two)));
         let surroundings = crate::surroundings::Surroundings {
             own: policy.protected().own.clone(),
@@ -203,6 +208,7 @@ impl Node {
             model,
             reread,
             interfaces,
+            warm_up,
             started: Instant::now(),
             heard: Mutex::new(BTreeMap::new()),
             listing: Mutex::new(None),

@@ -220,6 +220,20 @@ fn a_block_that_cannot_be_made_is_told_and_decided_again() {
 }
 
 #[test]
+fn nobody_is_blocked_while_everything_is_new() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut node, noted) = node(folder.path());
+    node.warm_up = 2;
+    for number in 1..=2 {
+        node.decide(window(number, vec![attacker(1)]));
+    }
+    assert_eq!(noted.notes().acted, []);
+    assert_eq!(node.status().unwrap().refusals["warming_up"], 2);
+    node.decide(window(3, vec![attacker(1)]));
+    assert_eq!(noted.notes().acted.len(), 1);
+}
+
+#[test]
 fn a_trial_that_nobody_confirms_turns_its_blocks_to_shadow() {
     let folder = tempfile::tempdir().unwrap();
     let (node, noted) = node(folder.path());
