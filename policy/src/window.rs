@@ -2,6 +2,7 @@
 
 /// What a decision needs to know of its window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, in any company")]
 pub struct WindowFacts {
     /// When it began, in ns of the boot clock (of the capture's clock in replay).
     pub start_ns: u64,
