@@ -17,7 +17,7 @@ use std::{
 use collector::{
     clock::boot_ns,
     config::Mode,
-    kernel::{Blocklist, RateLimit, Service, ServiceAction, ServiceLimit},
+    kernel::{Blocklist, RateLimit, Service, ServiceLimit},
 };
 use flows_common::{Direction, parse::TCP};
 use lab::{Family, Lab, LabError, Node, Stop};
@@ -71,7 +71,7 @@ fn a_limited_service_serves_who_is_known_through_a_forged_flood() {
     let lease = u64::try_from(LEASE.as_nanos()).expect("seconds");
     let limit = ServiceLimit {
         rate: RATE,
-        action: ServiceAction::Limit,
+        action: Action::RateLimit,
         expires_ns: boot_ns() + lease,
         reason: 1,
     };

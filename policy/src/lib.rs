@@ -15,14 +15,11 @@ mod acquaintance;
 mod breaker;
 mod config;
 mod decision;
-mod evidence;
 mod flood;
 mod guards;
 mod history;
-mod notice;
 mod pace;
 mod protected;
-mod refusal;
 pub mod statistics;
 mod trial;
 mod window;
@@ -32,16 +29,15 @@ use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 use flows_common::Action;
 use model::sample::Draws;
 
-pub use breaker::{Breaker, Open, Trip};
+pub use breaker::{Breaker, Open};
 pub use config::{
     BoundError, LocallyInitiated, Mode, PolicyConfig, RawPolicy, RawPrefix, Unverified,
 };
-pub use decision::{Decision, Outcome, Verdicts};
-pub use evidence::{Evidence, Reason, Service, Subject};
-pub use flood::ServiceLimit;
-pub use notice::Notice;
+pub use decision::Verdicts;
+pub use events::{
+    Decision, Evidence, Notice, Outcome, Reason, Refusal, Service, ServiceLimit, Subject, Trip,
+};
 pub use protected::Protected;
-pub use refusal::Refusal;
 pub use statistics::{Basis, Claim, benjamini_hochberg};
 pub use trial::Trial;
 pub use window::WindowFacts;
