@@ -38,7 +38,8 @@ pub trait Act: Send {
     ///
     /// # Errors
     /// The entry could not be made; nothing was changed.
-    fn act(&mut self, decision: &Decision, number: u32, now_ns: u64) -> anyhow::Result<ActionTaken>;
+    fn act(&mut self, decision: &Decision, number: u32, now_ns: u64)
+    -> anyhow::Result<ActionTaken>;
 
     /// Limits what unproven sources may send to a service.
     ///
@@ -172,7 +173,12 @@ impl Enforcer {
 }
 
 impl Act for Enforcer {
-    fn act(&mut self, decision: &Decision, number: u32, now_ns: u64) -> anyhow::Result<ActionTaken> {
+    fn act(
+        &mut self,
+        decision: &Decision,
+        number: u32,
+        now_ns: u64,
+    ) -> anyhow::Result<ActionTaken> {
         let Outcome::Block { action, expires_ns, .. } = decision.outcome else {
             return Ok(ActionTaken::Refused);
         };

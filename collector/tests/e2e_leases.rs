@@ -314,7 +314,8 @@ impl Drop for Weir {
 
 /// Fails where an entry is made for one of the lab's clients.
 fn refuse_benign(event: &Value) {
-    let entry = ["blocked", "rate-limited", "shadowed"].iter().any(|entry| event["outcome"] == *entry);
+    let entry =
+        ["blocked", "rate-limited", "shadowed"].iter().any(|entry| event["outcome"] == *entry);
     let peer: Option<IpAddr> = event["peer"].as_str().and_then(|text| text.parse().ok());
     let client = peer.is_some_and(|peer| match peer {
         IpAddr::V4(peer) => peer.octets()[..3] == [192, 0, 2],

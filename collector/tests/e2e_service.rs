@@ -19,7 +19,7 @@ use collector::{
     config::Mode,
     kernel::{Blocklist, RateLimit, Service, ServiceLimit},
 };
-use flows_common::{Direction, parse::TCP};
+use flows_common::{Action, Direction, parse::TCP};
 use lab::{Family, Lab, LabError, Node, Stop};
 use model::Window;
 use support::{lab_or_skip, open_or_skip, scenario, wait_for, watching};

@@ -14,7 +14,6 @@ use collector::{
         shadow::Record as NodeRecord,
         stream::{Row, RowLabel, Stream},
     },
-    kernel::Target,
     live::own_addresses,
     node::{Node, NodeParts},
     pipeline::Pipeline,
@@ -136,7 +135,8 @@ fn a_nodes_would_drops_are_those_of_an_experiment_on_its_traffic() {
     // The experiment's block stands from its window's end, the kernel's from when the entry was
     // there, both for the same lease. Beyond that, the two clocks' windows do not end at the same
     // packet: they may differ by a window's packets.
-    let decided = told.anomalies.iter().find(|one| one.peer() == attacker && one.outcome.made_entry());
+    let decided =
+        told.anomalies.iter().find(|one| one.peer() == attacker && one.outcome.made_entry());
     let decided = decided.expect("the entry's own event");
     let window = told.windows.iter().find(|window| window.number == decided.window);
     let late_ns = decided.at_ns - window.expect("its window").end_ns;

@@ -12,7 +12,7 @@ use collector::kernel::{
     Service, ServiceLimit, Target, XdpPreference, boot_ns, mount_bpffs,
 };
 use flows_common::{
-    Direction, GuardLedger,
+    Action, Direction, GuardLedger,
     parse::{TCP, UDP},
 };
 use kernel_support::{LOCAL, Wire, attached, host, skip, small, tagged, tcp_v4, udp_v4, udp_v6};
@@ -193,8 +193,7 @@ fn in_shadow_a_limit_counts_what_it_would_drop() {
     }
     let mut kernel = Kernel::load(&small()).expect("loaded");
     let blocklist = kernel.blocklist();
-    let entry =
-        blocklist.limit_service(DNS, &limit(Action::Shadow), boot_ns()).expect("a limit");
+    let entry = blocklist.limit_service(DNS, &limit(Action::Shadow), boot_ns()).expect("a limit");
     let added = ruled(&mut kernel, &udp_v4(host(1), LOCAL, [9, 53]));
     assert_eq!(added.service_shadowed + added.service_below_rate, 100);
     assert!(added.service_shadowed > 80, "{added:?}");

@@ -10,12 +10,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use events::{
-    Action, ActionTaken, Claim, DecisionRecord, Evidence, Outcome, PValues, ProcedureChoice, Reason,
-    Refusal, Service, Share, Stamp, Subject,
+    Action, ActionTaken, Claim, DecisionRecord, Evidence, Outcome, PValues, ProcedureChoice,
+    Reason, Refusal, Service, Share, Stamp, Subject,
 };
 use jiff::Timestamp;
 use ledger::{
-    AlertQuery, Block, Decision, Ending, How, Ledger, Moment, Options, Origin, Record, Table, Window,
+    AlertQuery, Block, Decision, Ending, How, Ledger, Moment, Options, Origin, Record, Table,
+    Window,
 };
 
 const WINDOWS: u64 = 86_400;

@@ -7,10 +7,9 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use collector::kernel::{
-    Block, BlockAction, Kernel, KernelOptions, RateLimit, Service, ServiceLimit,
-    Target, boot_ns,
+    Block, BlockAction, Kernel, KernelOptions, RateLimit, Service, ServiceLimit, Target, boot_ns,
 };
-use flows_common::parse::TCP;
+use flows_common::{Action, parse::TCP};
 use ipnet::{IpNet, Ipv6Net};
 
 use super::Effort;

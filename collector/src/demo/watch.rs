@@ -55,8 +55,8 @@ impl Log {
         sums.packets_in_flows += window.packets_in_flows;
         sums.evicted_packets += window.evicted[1];
         sums.imbalance += window.imbalance.unsigned_abs();
-        for (cause, packets) in window.losses {
-            *self.losses.entry(cause).or_default() += packets;
+        for (cause, packets) in &window.losses {
+            *self.losses.entry(cause.clone()).or_default() += packets;
         }
     }
 

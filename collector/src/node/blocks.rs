@@ -4,9 +4,7 @@ use std::time::{Duration, Instant};
 
 use control::{
     Who,
-    wire::{
-        Action, Block, BlockQuery, BlockRequest, Origin, Page, Refused, UnblockRequest,
-    },
+    wire::{Action, Block, BlockQuery, BlockRequest, Origin, Page, Refused, UnblockRequest},
 };
 use flows_common::BlockStats;
 use ipnet::IpNet;

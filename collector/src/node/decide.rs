@@ -256,7 +256,8 @@ pub(super) struct Told {
 
 impl Told {
     fn failed(&mut self, what: &'static str, error: &anyhow::Error) {
-        self.events.push(Event::Failure(FailureEvent { what: what.into(), error: one_line(error) }));
+        self.events
+            .push(Event::Failure(FailureEvent { what: what.into(), error: one_line(error) }));
     }
 }
 

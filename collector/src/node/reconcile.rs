@@ -138,7 +138,11 @@ impl Start<'_> {
                 continue;
             }
             let known = self.found(&one);
-            self.told.records.push(self.node.journal.block(one.target, entry_action(&one.entry), &known));
+            self.told.records.push(self.node.journal.block(
+                one.target,
+                entry_action(&one.entry),
+                &known,
+            ));
             inner.known.insert(one.target, known);
             let detail = "in the kernel, not in the ledger".to_owned();
             let done = "kept, and recorded as found";

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use control::wire::{
-    BlockTotals, Breaker, Confirm, Drift, DriftState, Health, Interface, LedgerHealth, ModeState, ModelInfo, Refused, Status,
+    BlockTotals, Breaker, Confirm, Drift, DriftState, Health, Interface, LedgerHealth, ModeState,
+    ModelInfo, Refused, Status,
 };
 use flows_common::Direction;
 use jiff::Timestamp;

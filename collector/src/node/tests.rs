@@ -162,10 +162,7 @@ fn a_decision_is_done_told_and_recorded_under_one_number() {
     assert_eq!(refused.refusal, Some(policy::Refusal::OwnAddress));
     assert_eq!(node.status().unwrap().refusals["own_address"], 1);
 
-    noted.notes().ends.push(ExpiredEvent {
-        dropped_packets: 42,
-        ..ExpiredEvent::nothing(peer(1))
-    });
+    noted.notes().ends.push(ExpiredEvent { dropped_packets: 42, ..ExpiredEvent::nothing(peer(1)) });
     node.decide(window(2, Vec::new()));
     node.stop("test");
     let reader = Ledger::read(&folder.path().join("ledger.db")).unwrap();

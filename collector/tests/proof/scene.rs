@@ -132,12 +132,12 @@ pub(crate) fn rehearse(windows: &[Window]) -> [Told; 3] {
             }
             told.notices.extend(verdicts.notices);
             let outcome = ActionTaken::WouldBlock;
-            told.services.extend(
-                verdicts
-                    .services
-                    .into_iter()
-                    .map(|limit| ServiceEvent { window: number, at_ns, limit, outcome }),
-            );
+            told.services.extend(verdicts.services.into_iter().map(|limit| ServiceEvent {
+                window: number,
+                at_ns,
+                limit,
+                outcome,
+            }));
             for decision in verdicts.peers {
                 let outcome = match decision.outcome {
                     Outcome::Block { .. } => ActionTaken::WouldBlock,

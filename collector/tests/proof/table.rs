@@ -37,7 +37,8 @@ impl Fate {
             })
             .collect();
         let after_s = |one: &DecisionRecord| (one.at_ns - began_ns) as f64 / 1e9;
-        let blocks: Vec<_> = its.iter().filter(|one| one.outcome == ActionTaken::WouldBlock).collect();
+        let blocks: Vec<_> =
+            its.iter().filter(|one| one.outcome == ActionTaken::WouldBlock).collect();
         let mut refused = BTreeMap::new();
         for refusal in its.iter().filter_map(|one| one.refusal) {
             *refused.entry(refusal.text()).or_default() += 1;

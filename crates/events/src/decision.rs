@@ -96,7 +96,12 @@ pub struct DecisionRecord {
 impl DecisionRecord {
     /// The record of a decision, the action that it led to, and the features that made the score.
     #[must_use]
-    pub fn of(stamp: Stamp, decision: Decision, outcome: ActionTaken, reasons: Vec<Reason>) -> Self {
+    pub fn of(
+        stamp: Stamp,
+        decision: Decision,
+        outcome: ActionTaken,
+        reasons: Vec<Reason>,
+    ) -> Self {
         let Stamp { id, window, at_ns, time } = stamp;
         let Decision { evidence, claim, outcome: decided } = decision;
         let record = Self {

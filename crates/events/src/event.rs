@@ -278,7 +278,10 @@ mod tests {
                 },
                 outcome: ActionTaken::WouldBlock,
             }),
-            Event::Expired(ExpiredEvent { dropped_packets: 42, ..ExpiredEvent::nothing(peer.net()) }),
+            Event::Expired(ExpiredEvent {
+                dropped_packets: 42,
+                ..ExpiredEvent::nothing(peer.net())
+            }),
             Event::Notice(NoticeEvent {
                 at_ns: 1,
                 notice: Notice::BreakerOpened {

@@ -60,9 +60,7 @@ fn canonical<S: Serializer>(address: &IpAddr, serializer: S) -> Result<S::Ok, S:
 }
 
 /// A service of the host: what a flood aims at.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Service {
     /// IP protocol number.

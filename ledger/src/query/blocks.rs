@@ -5,7 +5,7 @@ use rusqlite::types::Value;
 use super::alerts::text;
 use super::{Conditions, Page, Span, read};
 use crate::columns::{Fields, Kept};
-use crate::{Block, Ending, LedgerError, Origin, Reader, Prefix};
+use crate::{Block, Ending, LedgerError, Origin, Prefix, Reader};
 
 /// Which blocks; every condition that is given must hold.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use rusqlite::{Row, params};
 use serde::Serialize;
 
-use crate::{LedgerError, Reader, Prefix};
+use crate::{LedgerError, Prefix, Reader};
 
 /// The blocks that weir's own decisions made of one address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use events::{Action, ActionTaken, Refusal};
 use ledger::{
-    AlertQuery, BlockQuery, Ledger, LedgerError, Options, Origin, PreviousEnd, SCHEMA_VERSION, Table,
+    AlertQuery, BlockQuery, Ledger, LedgerError, Options, Origin, PreviousEnd, SCHEMA_VERSION,
+    Table,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -44,13 +45,18 @@ fn version_1_becomes_this_one_with_all_that_it_held() {
     let record = decision.record;
     assert_eq!((record.outcome, record.action), (ActionTaken::Blocked, Some(Action::Drop)));
     // Not known, and what claims least.
-    assert_eq!((record.evidence.conditional_p_value.to_bits(), record.claim), (1_f64.to_bits(), None));
+    assert_eq!(
+        (record.evidence.conditional_p_value.to_bits(), record.claim),
+        (1_f64.to_bits(), None)
+    );
     assert_eq!((record.ttl_s, record.offence, record.at_ns), (600, 0, 107_000_000_000));
     let reasons: String = place
         .raw()
-        .query_row("SELECT json_extract(record, '$.reasons') FROM decisions WHERE id = 2", [], |row| {
-            row.get(0)
-        })
+        .query_row(
+            "SELECT json_extract(record, '$.reasons') FROM decisions WHERE id = 2",
+            [],
+            |row| row.get(0),
+        )
         .expect("JSON");
     assert_eq!(reasons, r#"["syn_ratio"]"#);
     let alerts = reader.alerts(&AlertQuery::default()).expect("read").rows;
@@ -148,9 +154,11 @@ fn every_decision_of_version_2_is_a_record_with_the_same_content() {
     assert_eq!(rows[0].record.at_ns, 107_000_000_123);
     // What this version has no word for is in the file all the same.
     let raw = place.raw();
-    for (id, path, kept) in
-        [(7, "$.reasons[0]", "syn_ratio"), (8, "$.refusal", "an_older_guard"), (8, "$.reasons[0]", "")]
-    {
+    for (id, path, kept) in [
+        (7, "$.reasons[0]", "syn_ratio"),
+        (8, "$.refusal", "an_older_guard"),
+        (8, "$.reasons[0]", ""),
+    ] {
         let sql = "SELECT json_extract(record, ?2) FROM decisions WHERE id = ?1";
         let found: String = raw.query_row(sql, (id, path), |row| row.get(0)).expect("JSON");
         assert_eq!(found, kept);

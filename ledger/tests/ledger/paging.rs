@@ -39,7 +39,10 @@ fn each_row_comes_once_while_more_are_recorded() {
                 break;
             }
         }
-        assert!(seen.is_sorted_by(|a, b| (a.record.time, a.record.id) > (b.record.time, b.record.id)), "seed {seed}");
+        assert!(
+            seen.is_sorted_by(|a, b| (a.record.time, a.record.id) > (b.record.time, b.record.id)),
+            "seed {seed}"
+        );
         let mut ids: Vec<u64> = seen.iter().map(|row| row.record.id).collect();
         ids.sort_unstable();
         assert_eq!(ids, (1..=rows).collect::<Vec<_>>(), "seed {seed}");

@@ -7,8 +7,8 @@ use ledger::{
 };
 
 use crate::support::{
-    Place, act, altered, at, batch, block, decision, decisive, difference, ending, peer, run, stop, time,
-    wall, window,
+    Place, act, altered, at, batch, block, decision, decisive, difference, ending, peer, run, stop,
+    time, wall, window,
 };
 
 #[test]

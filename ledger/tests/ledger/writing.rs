@@ -4,11 +4,13 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use ledger::{
-    Dropped, Ledger, LedgerError, MAX_TEXT, News, NotDurable, Options, RETENTION_STEP,
-    Table, Writer, WriterOptions,
+    Dropped, Ledger, LedgerError, MAX_TEXT, News, NotDurable, Options, RETENTION_STEP, Table,
+    Writer, WriterOptions,
 };
 
-use crate::support::{Place, act, altered, batch, batches_in, decision, run, stop, wall, whole, window};
+use crate::support::{
+    Place, act, altered, batch, batches_in, decision, run, stop, wall, whole, window,
+};
 
 const LONG: Duration = Duration::from_secs(20);
 

@@ -2,8 +2,7 @@
 
 use super::{
     Basis, Batch, Claim, HeldOut, PValues, Procedure, ProcedureChoice, Share, Traffic,
-    held_out::rows_for,
-    procedure::procedure,
+    held_out::rows_for, procedure::procedure,
 };
 use crate::{Evidence, config::PolicyConfig, window::WindowFacts};
 
