@@ -9,6 +9,7 @@ use control::{
 };
 use ledger::{ActQuery, Ledger};
 use policy::{Decision, Evidence, Protected, ServiceLimit};
+use serde_json::json;
 
 use super::*;
 use crate::{
@@ -184,6 +185,50 @@ fn a_decision_is_done_told_and_recorded_under_one_number() {
     let ending = blocks[0].ending.as_ref().unwrap();
     assert_eq!((ending.how, ending.dropped_packets), (ledger::How::Expired, 42));
     assert!(reader.last_run().unwrap().unwrap().stop.is_some());
+}
+
+#[test]
+fn every_field_of_a_record_survives_ledger_api_and_event() {
+    let whole = json!({
+        "id": 41, "time": "2026-11-28T19:00:00.000000123Z", "at_ns": 5_000_000_123_u64, "window": 7,
+        "peer": "2001:db8::7", "p_value": 0.000_8, "conditional_p_value": 0.001_234_567_890_123_4,
+        "peer_score": 0.75, "flow_score": 0.5, "novelty": 0.625, "excess": -0.3, "packets": 310,
+        "bytes": 41_000, "verified": true, "initiated": true,
+        "service": { "protocol": 6, "port": 443 },
+        "claim": {
+            "rate": "1 in 10", "procedure": "online", "p_values": "marginal", "p_value": 0.000_8,
+            "level": 0.001, "held_out": 2_400, "needed": 9_210, "supported": false
+        },
+        "outcome": "rate-limited", "action": "rate-limit", "refusal": "own_address",
+        "ttl_s": 600, "offence": 2, "early": true,
+        "reasons": [{
+            "subject": "flow", "feature": "packets", "unit": "packets", "value": 812.5,
+            "benign_low": 0.5, "benign_high": 4.0, "share": 0.7
+        }],
+    });
+    let schemas = &control::openapi()["components"]["schemas"];
+    let parts = schemas["Alert"]["allOf"].as_array().unwrap().iter();
+    for part in parts.chain([&schemas["Evidence"]]) {
+        for field in part["properties"].as_object().into_iter().flat_map(|fields| fields.keys()) {
+            assert!(whole.get(field).is_some(), "`{field}` is not in this test's record");
+        }
+    }
+
+    let folder = tempfile::tempdir().unwrap();
+    let (node, _) = node(folder.path());
+    let record = serde_json::from_value(whole.clone()).unwrap();
+    node.journal.put(vec![node.journal.decision(record)]);
+    node.stop("test");
+    let reader = Ledger::read(&folder.path().join("ledger.db")).unwrap();
+    let recorded = reader.decision(41).unwrap().unwrap().record;
+    assert_eq!(serde_json::to_value(&recorded).unwrap(), whole);
+    let page = serde_json::to_string(&node.alerts(&AlertQuery::default()).unwrap()).unwrap();
+    let page: control::wire::Page<control::wire::Alert> = serde_json::from_str(&page).unwrap();
+    let [alert] = &page.items[..] else { panic!("{page:?}") };
+    assert_eq!(serde_json::to_value(alert).unwrap(), whole);
+    let line = serde_json::to_string(&Event::Anomaly(alert.clone())).unwrap();
+    let Event::Anomaly(told) = serde_json::from_str(&line).unwrap() else { panic!("{line}") };
+    assert_eq!(serde_json::to_value(told).unwrap(), whole);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What derived descriptions of types cannot say of another crate's.
 
+use flows_common::Action as Kernel;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{ObjectBuilder, RefOr, Schema},
@@ -12,11 +13,14 @@ pub struct Action;
 impl PartialSchema for Action {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()
-            .description(Some(
-                "What the kernel does with packets: drop all of them (`drop`), drop what exceeds \
-                 a rate (`rate-limit`), or count what would be dropped (`shadow`).",
-            ))
-            .enum_values(Some(crate::Action::ALL.map(crate::Action::name)))
+            .description(Some(format!(
+                "What the kernel does with packets: drop all of them (`{}`), drop what exceeds a \
+                 rate (`{}`), or count what would be dropped (`{}`).",
+                Kernel::Drop.name(),
+                Kernel::RateLimit.name(),
+                Kernel::Shadow.name()
+            )))
+            .enum_values(Some(Kernel::ALL.map(Kernel::name)))
             .into()
     }
 }
