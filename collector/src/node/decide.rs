@@ -6,6 +6,7 @@ use control::wire::{self, DriftState};
 use events::{Action, Stamp};
 use ledger::{How, Moment, Origin, Record};
 use policy::{Decision, Evidence, Notice, Outcome, ServiceLimit, Verdicts, statistics::Drift};
+use report::text::one_line;
 
 use super::{
     AssessedWindow, Inner, Node,
@@ -15,14 +16,13 @@ use super::{
 };
 use crate::{
     act::BY_IMPORT,
-    cli::one_line,
     clock::boot_ns,
     event::{
         ActionTaken, DecisionRecord, DriftEvent, Event, ExpiredEvent, FailureEvent, NoticeEvent,
         ServiceEvent, WindowEvent,
     },
-    kernel::Target,
 };
+use datapath::Target;
 
 /// Remotes told to the kernel as proven in one window at most; the rest are told in later ones.
 const PROVEN_AT_ONCE: usize = 1_024;
@@ -256,8 +256,8 @@ pub(super) struct Told {
 
 impl Told {
     fn failed(&mut self, what: &'static str, error: &anyhow::Error) {
-        self.events
-            .push(Event::Failure(FailureEvent { what: what.into(), error: one_line(error) }));
+        let error = one_line(error.chain());
+        self.events.push(Event::Failure(FailureEvent { what: what.into(), error }));
     }
 }
 
