@@ -13,10 +13,10 @@
 //!
 //! 1. [`parse::parse`] reads the headers through [`parse::Bytes`] and yields a
 //!    [`parse::Packet`], or the [`parse::Rejected`] that says why the packet has no flow;
-//! 2. [`FlowKey::of`] places it, seen from the interface;
-//! 3. [`account::update`] adds it to the flow's counters (all zero for a new flow) and says
-//!    what is news, which [`account::note_peer`] tells the remote's counters;
-//! 4. [`Ledger`] counts the packet as seen and, where it is in no flow, why.
+//! 2. [`metering::meter`] does the rest, over tables that the caller gives: it counts the packet
+//!    as seen in the [`Ledger`] and, where it is in no flow, why; places it by [`FlowKey::of`];
+//!    adds it to its flow ([`account::update`]), and what is news of that to its remote
+//!    ([`account::note_peer`]).
 //!
 //! [`FlowCounters::merge`] and [`PeerCounters::merge`] join what several CPUs counted.
 
@@ -37,6 +37,7 @@ pub mod guard;
 mod key;
 mod ledger;
 mod merge;
+pub mod metering;
 pub mod parse;
 mod peer;
 pub mod service;
