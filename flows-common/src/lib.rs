@@ -5,9 +5,12 @@
 //! programs in `flows-ebpf`) and for the host (pcap replay, tests, benches), so a feature has
 //! one definition.
 //!
-//! What is never here: I/O, allocation, clocks, floating point; and in a type that crosses the
-//! boundary no enum, no reference and no implicit padding. Sizes and offsets are asserted at
-//! compile time beside each type.
+//! What is never in the programs' part: I/O, allocation, clocks, floating point; and in a type that
+//! crosses the boundary no enum, no reference and no implicit padding. Sizes and offsets are
+//! asserted at compile time beside each type.
+//!
+//! For user space the feature `std` adds the `Window` that a drain or a replay hands over, and the
+//! boot clock; `user` adds `aya::Pod`.
 //!
 //! Order of calls, for one packet:
 //!
@@ -30,8 +33,12 @@
     reason = "offsets stay below HEADERS_LIMIT plus one header; a checked conversion could panic"
 )]
 
+#[cfg(any(feature = "std", test))]
+extern crate std;
+
 pub mod account;
 mod block;
+pub mod clock;
 mod counters;
 pub mod guard;
 mod key;
@@ -42,6 +49,8 @@ pub mod parse;
 mod peer;
 pub mod service;
 mod settings;
+#[cfg(any(feature = "std", test))]
+mod window;
 
 pub use block::{Action, BlockEntry, BlockStats, GuardLedger, PrefixKey, REASON_NONE, Verdict};
 pub use counters::{DirectionCounters, FlowCounters, LENGTH_BUCKETS, TCP_FLAGS, TcpFlag};
@@ -50,6 +59,8 @@ pub use ledger::{EtherClass, Ledger, Loss};
 pub use peer::{BITMAP_WORDS, PeerCounters};
 pub use service::{KnownPeer, ServiceEntry, ServiceKey};
 pub use settings::{ClockSource, Control, GuardControl, Settings};
+#[cfg(any(feature = "std", test))]
+pub use window::{Span, Window};
 
 #[cfg(feature = "user")]
 mod pod;
