@@ -1,5 +1,4 @@
-//! The host's side of what the flow programs do with a packet: the same parsing and the same
-//! counters, over tables in memory.
+//! Tables in memory that packets are counted in as the flow programs do it.
 
 use flows_common::{
     Direction, FlowCounters, FlowKey, Ledger, Loss, PeerCounters, PeerKey,
