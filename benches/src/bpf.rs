@@ -7,7 +7,7 @@ use std::{
     os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
 };
 
-use collector::kernel::syscall;
+use datapath::syscall;
 
 /// `BPF_PROG_LOAD` of `enum bpf_cmd`.
 const PROG_LOAD: libc::c_long = 5;

@@ -16,7 +16,7 @@ use aya::{
     programs::{Program, SchedClassifier, TestRun as _, TestRunOptions},
     util::nr_cpus,
 };
-use collector::kernel::{
+use datapath::{
     OBJECT,
     syscall::{self, MapFacts},
 };
