@@ -7,7 +7,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use flows_common::Action;
+use flows_common::{Action, clock::nanos};
 
 use crate::{
     Evidence, Service, ServiceLimit,
@@ -121,10 +121,6 @@ impl FloodWatch {
             self.marks.remove(service);
         }
     }
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

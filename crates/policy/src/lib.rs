@@ -26,7 +26,7 @@ mod window;
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
-use flows_common::Action;
+use flows_common::{Action, clock::nanos};
 use model::sample::Draws;
 
 pub use breaker::{Breaker, Open};
@@ -405,11 +405,6 @@ impl Policy {
         self.selector.reconfigure(&self.config, &config);
         self.config = config;
     }
-}
-
-/// A duration in ns, held at the largest that fits.
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
