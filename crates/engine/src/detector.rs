@@ -11,8 +11,8 @@ use std::{
 
 use flows_common::{Direction, TcpFlag};
 use model::{
-    Context, ContextCount, Feature, FlowFeature, FlowRecord, Handshake, ModelFile, Observed, PeerFeature,
-    PeerRecord, WARM_UP, Window,
+    Context, ContextCount, Feature, FlowFeature, FlowRecord, Handshake, ModelFile, Observed,
+    PeerFeature, PeerRecord, WARM_UP, Window,
     assess::{PeerAssessment, assess},
     record::{PeerDirection, TCP, UDP},
 };
@@ -76,7 +76,7 @@ impl Detector {
     #[must_use]
     pub fn new(model: ModelFile, context: Context, window: Duration) -> Self {
         let drift = DriftSensor::new(&model, DRIFT_SEED);
-        let warm_up = if context.count() == ContextCount::default() { WARM_UP } else { 0 };
+        let warm_up = if context.size() == ContextCount::default() { WARM_UP } else { 0 };
         Self {
             context,
             model,

@@ -2,9 +2,8 @@
 
 use std::{collections::HashMap, net::IpAddr};
 
-use policy::{
-    Decision, Notice, Policy, Reason, ServiceLimit, Verdicts, WindowFacts, statistics::Drift,
-};
+use events::{Decision, Drift, DriftEvent, NoticeEvent, Reason, ServiceLimit};
+use policy::{Policy, Verdicts, WindowFacts};
 
 use crate::Assessed;
 
@@ -35,26 +34,33 @@ pub fn judge(policy: &mut Policy, assessed: Assessed) -> Judged {
     Judged { number, facts, peers, drift, drift_changed, verdicts, reasons }
 }
 
+/// Number and end of a window, on the clock of the windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowEnd {
+    /// Its number, from 1.
+    pub number: u64,
+    /// Its end, in ns.
+    pub end_ns: u64,
+}
+
 /// A receiver of decisions: the kernel's writer, or the teller of a dry run.
 pub trait CarryOut {
     /// Failure of the receiver, which ends the window.
     type Error;
 
     /// Blocking is suspended for drift, or not any more.
-    fn drift(&mut self, window: u64, facts: &WindowFacts, drift: &Drift) -> Result<(), Self::Error>;
+    fn drift(&mut self, event: DriftEvent) -> Result<(), Self::Error>;
 
     /// The policy itself changed.
-    fn notice(&mut self, facts: &WindowFacts, notice: Notice) -> Result<(), Self::Error>;
+    fn notice(&mut self, event: NoticeEvent) -> Result<(), Self::Error>;
 
     /// A service is to be limited.
-    fn limit(&mut self, window: u64, facts: &WindowFacts, limit: ServiceLimit)
-    -> Result<(), Self::Error>;
+    fn limit(&mut self, at: WindowEnd, limit: ServiceLimit) -> Result<(), Self::Error>;
 
-    /// A peer was anomalous; `rank` is its place in the window, from 0.
+    /// A peer was anomalous; `rank` is its place among those of the window, from 0.
     fn decision(
         &mut self,
-        window: u64,
-        facts: &WindowFacts,
+        at: WindowEnd,
         rank: usize,
         decision: Decision,
         reasons: Vec<Reason>,
@@ -69,18 +75,19 @@ impl Judged {
     /// The first failure of the receiver.
     pub fn carry_out<C: CarryOut>(self, by: &mut C) -> Result<(), C::Error> {
         let Self { number, facts, drift, drift_changed, verdicts, mut reasons, .. } = self;
+        let at = WindowEnd { number, end_ns: facts.end_ns };
         if drift_changed {
-            by.drift(number, &facts, &drift)?;
+            by.drift(DriftEvent { window: number, at_ns: at.end_ns, drift })?;
         }
         for notice in verdicts.notices {
-            by.notice(&facts, notice)?;
+            by.notice(NoticeEvent { at_ns: at.end_ns, notice })?;
         }
         for limit in verdicts.services {
-            by.limit(number, &facts, limit)?;
+            by.limit(at, limit)?;
         }
         for (rank, decision) in verdicts.peers.into_iter().enumerate() {
             let reasons = reasons.remove(&decision.evidence.address).unwrap_or_default();
-            by.decision(number, &facts, rank, decision, reasons)?;
+            by.decision(at, rank, decision, reasons)?;
         }
         Ok(())
     }

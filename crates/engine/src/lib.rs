@@ -22,7 +22,7 @@ pub mod drift;
 mod judge;
 
 pub use detector::{Arrival, Assessed, Detector};
-pub use judge::{CarryOut, Judged, judge};
+pub use judge::{CarryOut, Judged, WindowEnd, judge};
 
 use model::{Observed, Window};
 use policy::Policy;
