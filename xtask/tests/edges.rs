@@ -29,7 +29,7 @@ const ALLOWED: [(&str, &[&str]); 24] = [
     ("replay", &["flows-common", "model"]),
     ("datapath", &["flows-common", "model"]),
     ("engine", &["evaluation", "flows-common", "model", "policy"]),
-    ("experiment", &["dataset", "events", "flows-common", "policy", "report"]),
+    ("experiment", &["dataset", "engine", "events", "flows-common", "policy", "report"]),
     (
         "collector",
         &[

@@ -6,10 +6,7 @@ use model::{Context, ModelFile, Observed};
 
 use super::{inputs::input, truth::TruthFiles};
 use engine::{Arrival, Detector, detector::address};
-use experiment::{
-    report::Input,
-    stream::{Row, Stream},
-};
+use experiment::{report::Input, stream::Stream};
 use replay::{Replay, ReplayOptions, ThreadedReplay};
 
 /// Replays and scores captures, each window once; returns what is to be kept in mind of them.
@@ -34,16 +31,7 @@ pub(super) fn read(
         let [start_ns, end_ns] =
             [facts.start_ns, facts.end_ns].map(|ns| i64::try_from(ns).unwrap_or(i64::MAX));
         let known = truth.at(start_ns, end_ns);
-        let rows = found
-            .evidence
-            .into_iter()
-            .map(|evidence| {
-                let label = known.of(evidence.address);
-                let first_ns = first.get(&evidence.address).copied().unwrap_or(facts.start_ns);
-                Row { first_ns, label: stream.label(&label), evidence }
-            })
-            .collect();
-        stream.push(facts, rows)?;
+        stream.push_assessed(found, |peer| first.get(&peer).copied(), |peer| known.of(peer))?;
     }
     let lost = replay.finish().report().capture.lost();
     let note = format!("{lost} records of the captures could not be read and are in no window.");
