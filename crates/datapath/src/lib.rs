@@ -17,9 +17,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use aya::Ebpf;
 use flows_common::{
-    ClockSource, Direction, FlowCounters, FlowKey, GuardLedger, PeerCounters, PeerKey,
+    ClockSource, Direction, FlowCounters, FlowKey, GuardLedger, PeerCounters, PeerKey, Window,
 };
-use model::Window;
 
 mod attach;
 mod block;

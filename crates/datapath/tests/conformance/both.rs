@@ -3,8 +3,7 @@
 use std::fmt::{Debug, Write as _};
 
 use datapath::{Kernel, KernelOptions, SkbContext, boot_ns};
-use flows_common::{ClockSource, Direction, parse};
-use model::Window;
+use flows_common::{ClockSource, Direction, Window, parse};
 use nix::{
     sched::{CpuSet, sched_setaffinity},
     unistd::Pid,
