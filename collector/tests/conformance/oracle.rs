@@ -14,7 +14,8 @@ use collector::source::pcap::{Replay, ReplayOptions};
 use flows_common::{Direction, FlowCounters, FlowKey, Loss, unmap_v4};
 
 use crate::{
-    captures,
+    captures, corpus,
+    sweeps::SEED,
     tshark::{self, Counts, Tuple},
 };
 
@@ -55,6 +56,28 @@ const CASES: [(&str, &str); 21] = [
     ("zeek/testing/btest/Traces/ssh/sshguess.pcap", "password guessing"),
 ];
 
+/// Frames put together by chance that tshark counts too.
+const DRAWN: usize = 5_000;
+
+#[test]
+fn the_corpus_counts_what_tshark_counts() {
+    let Some(tshark) = requires::program("tshark") else { return };
+    let frames: Vec<_> = corpus::written()
+        .into_iter()
+        .chain(corpus::drawn(SEED, DRAWN))
+        .filter(|frame| frame.well_formed)
+        .collect();
+    let mut differences = Vec::new();
+    for (name, ticks_per_second) in
+        [("in microseconds", 1_000_000), ("in nanoseconds", 1_000_000_000)]
+    {
+        let target = tempfile::NamedTempFile::new().expect("a temporary file");
+        corpus::write_pcap(&frames, ticks_per_second, target.path()).expect("a file takes it");
+        differences.extend(compare(name, &tshark, target.path()));
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
 #[test]
 fn tuples_count_what_tshark_counts() {
     let Some(folder) = requires::shared_data() else { return };
@@ -79,7 +102,7 @@ fn a_capture_in_nanoseconds_counts_what_tshark_counts() {
 }
 
 #[test]
-#[ignore = "starts tshark 660 times: four minutes"]
+#[ignore = "starts tshark 660 times, four minutes: `cargo nextest run --run-ignored only every_capture_counts`"]
 fn every_capture_counts_what_tshark_counts() {
     let Some(folder) = requires::shared_data() else { return };
     let Some(tshark) = requires::program("tshark") else { return };

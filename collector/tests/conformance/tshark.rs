@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, net::IpAddr, path::Path, process::Command};
 
 /// Fields asked for; [`Row`] knows them by their place.
-const FIELDS: [&str; 19] = [
+const FIELDS: [&str; 20] = [
     "frame.protocols",
     "frame.len",
     "ieee8021ad.id",
@@ -23,6 +23,7 @@ const FIELDS: [&str; 19] = [
     "tcp.flags",
     "udp.srcport",
     "udp.dstport",
+    "ah.next_header",
 ];
 
 /// One direction of a flow.
@@ -154,8 +155,8 @@ impl<'a> Row<'a> {
                 "ipv6" => ([7, 8], self.last_next_header()?),
                 _ => return None,
             };
-            let [source, destination] =
-                addresses.map(|field| self.first(field)?.parse::<IpAddr>().ok());
+            let [source, destination] = addresses
+                .map(|field| Some(self.first(field)?.parse::<IpAddr>().ok()?.to_canonical()));
             let protocol = u8::try_from(protocol).expect("a protocol has 8 bits");
             vlans.resize(2, 0);
             return Some(Tuple {
@@ -173,19 +174,24 @@ impl<'a> Row<'a> {
         None
     }
 
-    /// What follows the chain of IPv6 extension headers.
+    /// What follows the chain of IPv6 extension headers, each of which may come again.
     fn last_next_header(&self) -> Option<u32> {
         let mut next = self.number(9)?;
-        for _ in 0..4 {
-            let field = match next {
-                0 => 10,
-                43 => 11,
-                44 => 12,
-                60 => 13,
-                _ => break,
+        let mut chain = [10, 11, 12, 13, 19].map(|field| self.0[field].split('|'));
+        loop {
+            let place = match next {
+                0 => 0,
+                43 => 1,
+                44 => 2,
+                60 => 3,
+                51 => 4,
+                _ => return Some(next),
             };
-            next = self.number(field)?;
+            // A later fragment says what follows the chain, and nothing of the chain follows it.
+            match chain[place].next().filter(|text| !text.is_empty()) {
+                Some(text) => next = text.parse().expect("a protocol number"),
+                None => return Some(next),
+            }
         }
-        Some(next)
     }
 }
