@@ -60,6 +60,7 @@ mod capture;
 mod documentation;
 mod error;
 mod lab;
+mod members;
 mod moment;
 mod net;
 mod plan;

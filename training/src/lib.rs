@@ -36,6 +36,7 @@ mod split;
 mod steps;
 mod thinned;
 mod train;
+mod trim;
 
 pub use autoencoder::{AutoencoderError, AutoencoderParams};
 pub use contamination::{Contamination, TrimBy};
@@ -44,7 +45,8 @@ pub use error::TrainingError;
 pub use features::FeatureChoice;
 pub use hbos::{Hbos, HbosCounts, Heights};
 pub use plan::{Given, Method, Plan};
-pub use report::{Dropped, LeftOut, Report, RowCounts, SupportedRates, TimeRange, Trimmed};
+pub use report::{LeftOut, Report, RowCounts, SupportedRates, TimeRange, Trimmed};
+pub use sieve::Dropped;
 pub use source::{Blocks, Mark, RowBlock, RowSource, SourceError};
 pub use split::{Part, TimeSplit};
 pub use thinned::{THINNED_ROWS, ThinnedRows};

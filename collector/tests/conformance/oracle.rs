@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Captures, and what makes each worth comparing.
-const CASES: [(&str, &str); 21] = [
+const CASES: [(&str, &str); 23] = [
     ("ndpi/tests/cfgs/default/pcap/false_positives.pcapng", "QinQ and single VLAN tags, pcapng"),
     ("ndpi/tests/cfgs/default/pcap/linecall_falsepositve.pcap", "QinQ"),
     ("ndpi/tests/cfgs/default/pcap/smtp-starttls.pcap", "IPv6 behind a VLAN tag"),
@@ -40,6 +40,8 @@ const CASES: [(&str, &str); 21] = [
     ),
     ("ndpi/tests/cfgs/default/pcap/syslog.pcap", "IPv6 in IPv4, VLAN tags"),
     ("ndpi/tests/cfgs/default/pcap/vxlan.pcap", "a tunnel over UDP behind a VLAN tag"),
+    ("ndpi/tests/cfgs/default/pcap/teredo.pcap", "neighbour discovery in a tunnel over UDP"),
+    ("ndpi/tests/cfgs/default/pcap/capwap.pcap", "neighbour discovery in frames over UDP"),
     ("ndpi/tests/cfgs/default/pcap/gre.pcapng", "GRE behind a VLAN tag"),
     ("ndpi/tests/cfgs/default/pcap/reasm_segv_anon.pcapng", "frames cut by a snap length, pcapng"),
     ("ndpi/tests/cfgs/default/pcap/mongodb.pcap", "ECN flags, VLAN tags"),

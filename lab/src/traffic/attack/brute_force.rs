@@ -28,7 +28,7 @@ pub(super) fn start(
     trigger: Trigger,
 ) -> Result<(), LabError> {
     let engagement = engagement.clone();
-    crew.spawn_tasks(lab, &engagement.attacker.clone(), "attack", move || async move {
+    crew.spawn_tasks(lab.members(), &engagement.attacker.clone(), "attack", move || async move {
         let duration = engagement.attack.duration;
         // Running out of time is how an attack is meant to end.
         let _ = timeout(duration, guess(engagement, rate, trigger)).await;

@@ -165,7 +165,7 @@ fn engage(
         | AttackPlan::UdpFlood { .. }
         | AttackPlan::IcmpFlood { .. } => {
             let (stop, own) = (crew.stop().clone(), engagement.clone());
-            crew.spawn(lab, &engagement.attacker, "attack", move || {
+            crew.spawn(lab.members(), &engagement.attacker, "attack", move || {
                 crafted::send(&own, &stop, &trigger)
             })
         }

@@ -29,7 +29,7 @@ pub(super) fn start(
     trigger: Trigger,
 ) -> Result<(), LabError> {
     let engagement = engagement.clone();
-    crew.spawn_tasks(lab, &engagement.attacker.clone(), "attack", move || async move {
+    crew.spawn_tasks(lab.members(), &engagement.attacker.clone(), "attack", move || async move {
         let duration = engagement.attack.duration;
         let all = async {
             let mut held = JoinSet::new();

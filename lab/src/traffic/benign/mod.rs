@@ -64,10 +64,12 @@ impl RunningBenign {
             if collects {
                 telemetry::start_collector(&mut crew, lab, node)?;
             }
-            crew.spawn_tasks(lab, node, "benign", move || act_all(actors))?;
+            crew.spawn_tasks(lab.members(), node, "benign", move || act_all(actors))?;
             clients.push((node.clone(), notebook));
         }
-        crew.spawn_tasks(lab, lab.host(), "telemetry", move || act_all(reports_of_the_host))?;
+        crew.spawn_tasks(lab.members(), lab.host(), "telemetry", move || {
+            act_all(reports_of_the_host)
+        })?;
         Ok(Self { crew, clients })
     }
 

@@ -20,7 +20,8 @@ use tokio::task::spawn_local;
 
 use super::crew::Crew;
 use super::wire::{DNS, HTTP, HTTPS, SINK, SSH};
-use crate::{Lab, LabError};
+use crate::members::Members;
+use crate::{LabError, Node};
 
 /// The most connections one server holds; beyond it they wait in the listener's backlog.
 const MAX_CONNECTIONS: usize = 1_024;
@@ -39,11 +40,11 @@ pub(crate) struct Servers(#[expect(dead_code, reason = "held for its drop")] Cre
 
 impl Servers {
     /// Starts the servers and returns when all of them listen.
-    pub(crate) fn start(lab: &Lab) -> Result<Self, LabError> {
+    pub(crate) fn start(members: &Members, host: &Node) -> Result<Self, LabError> {
         make_room_for_files();
         let mut crew = Crew::new();
         let (ready, is_ready) = mpsc::channel();
-        crew.spawn_tasks(lab, lab.host(), "servers", move || async move {
+        crew.spawn_tasks(members, host, "servers", move || async move {
             let listening = listen();
             let failed = listening.is_err();
             // The receiver waits below; if it gave up, the crew is stopped at once.
