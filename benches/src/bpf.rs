@@ -1,4 +1,4 @@
-//! What the kernel sections need of bpf(2) beside the collector's own loader: a program that
+//! Calls of bpf(2) for the kernel sections, beside the collector's own loader: a program that
 //! does nothing, maps of other kinds than shipped, and what maps and privileges there are.
 
 use std::{
@@ -33,7 +33,7 @@ const PROG_TEST_RUN: libc::c_long = 10;
 /// `linux/capability.h`.
 const CAPABILITIES: [(&str, u32); 2] = [("CAP_NET_ADMIN", 12), ("CAP_BPF", 39)];
 
-/// What the process lacks to load programs; `None` where it lacks nothing.
+/// Missing rights to load programs; `None` where none is missing.
 #[must_use]
 pub fn missing_privileges() -> Option<String> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -53,7 +53,7 @@ fn missing_in(status: &str) -> Vec<&'static str> {
         .collect()
 }
 
-/// What kind of program [`Nothing`] is: the harness treats each in its own way.
+/// Kind of program that [`Nothing`] is: the harness treats each in its own way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hook {
     /// `BPF_PROG_TYPE_SCHED_CLS`.
@@ -177,7 +177,7 @@ unsafe fn bpf<T>(command: libc::c_long, request: &mut T) -> io::Result<i32> {
     i32::try_from(result).map_err(io::Error::other)
 }
 
-/// What a map is made like.
+/// Shape of a map.
 #[derive(Clone, Copy, Debug)]
 pub struct MapShape<'a> {
     /// `BPF_MAP_TYPE_*`.
@@ -273,7 +273,7 @@ fn number(fd: BorrowedFd<'_>) -> u32 {
     fd.as_raw_fd().unsigned_abs()
 }
 
-/// What one map holds of the kernel's memory, in bytes, as the kernel states it.
+/// Kernel memory of one map, in bytes, as the kernel states it.
 ///
 /// # Errors
 /// /proc cannot be read, or the descriptor is no map's.
@@ -283,7 +283,7 @@ pub fn map_bytes(map: BorrowedFd<'_>) -> io::Result<u64> {
     Ok(info.bytes)
 }
 
-/// What this process's maps hold of the kernel's memory, in bytes, by map type.
+/// Kernel memory of this process's maps, in bytes, by map type.
 ///
 /// As the kernel states it (`memlock` in `/proc/self/fdinfo`); a map with several descriptors
 /// counts once, and one that no descriptor of this process leads to does not count.

@@ -22,7 +22,7 @@ use receive::Receiver;
 /// The longest frame there is; offloads make frames of more than the MTU.
 const LONGEST_FRAME: u32 = 262_144;
 
-/// What a capture may keep.
+/// Bounds of a capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CaptureBounds {
     /// The most bytes of frames in the file; frames beyond it are only counted.
@@ -39,7 +39,7 @@ impl Default for CaptureBounds {
     }
 }
 
-/// Where a capture listens.
+/// Interface that a capture listens on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tap {
     /// On the protected host's interface: what its stack sees. Frames dropped in XDP are not in
@@ -50,7 +50,7 @@ pub enum Tap {
     Switch,
 }
 
-/// What a capture wrote.
+/// Counts of a finished capture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CaptureReport {
     /// Frames in the file.

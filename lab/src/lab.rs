@@ -14,7 +14,7 @@ use crate::registry::{self, Registration};
 use crate::traffic::Servers;
 use crate::{LabError, Topology};
 
-/// How often a random id is drawn before giving up.
+/// Random ids drawn before giving up.
 const ID_DRAWS: usize = 16;
 
 /// A protected host, its clients and its attackers, each in a network namespace of its own.
@@ -80,7 +80,7 @@ impl Lab {
         &self.plan.attackers
     }
 
-    /// Whether the lab's interfaces keep their offloads.
+    /// True where the lab's interfaces keep their offloads.
     #[must_use]
     pub fn has_offloads(&self) -> bool {
         self.offloads

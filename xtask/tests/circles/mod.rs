@@ -115,6 +115,7 @@ fn edges_of(files: &[(&str, &str)]) -> Vec<String> {
     for (from, targets) in edges {
         lines.extend(targets.keys().map(|to| format!("{}->{}", from.display(), to.display())));
     }
+    lines.sort();
     lines
 }
 

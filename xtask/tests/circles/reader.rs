@@ -1,4 +1,4 @@
-//! As much of Rust as it takes to see which names of a crate a file uses.
+//! Reader of as much Rust as shows which names of a crate a file uses.
 //!
 //! Read are tokens, `mod`, `use` and the paths in everything else. Types are not inferred: a
 //! method called on a value names no file, and neither does what a macro puts together.
@@ -16,7 +16,7 @@ pub(crate) struct Scope {
     pub(crate) paths: Vec<Vec<String>>,
 }
 
-/// One leaf of a use-tree.
+/// Leaf of a use-tree.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Use {
     pub(crate) path: Vec<String>,

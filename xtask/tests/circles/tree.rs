@@ -25,7 +25,7 @@ struct Module {
     paths: Vec<Vec<String>>,
 }
 
-/// Where a name leads.
+/// Target of a name.
 enum Place {
     Module(usize),
     /// Something in this module that is none itself.
@@ -107,7 +107,7 @@ impl Tree {
         edges
     }
 
-    /// Whether `file` declares the file that the module is in.
+    /// True where `file` declares the file that the module is in.
     fn is_part_of(&self, module: usize, file: &Path) -> bool {
         let own = &self.modules[module].file;
         let mut above = self.modules[module].parent;

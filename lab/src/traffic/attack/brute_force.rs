@@ -17,7 +17,7 @@ use crate::{Lab, LabError};
 
 /// The most connections under way; blocked ones pile up until they time out.
 const MOST_AT_ONCE: usize = 256;
-/// How long one connection is tried.
+/// Longest connection attempt.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(super) fn start(

@@ -25,7 +25,7 @@ const NAME: usize = 180;
 const STEP: usize = 16_384;
 /// Bytes announced for one upload; a new one follows.
 const UPLOAD: u64 = 100_000_000;
-/// How long one connection attempt is given.
+/// Longest connection attempt.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Uploads at a rate over one channel.

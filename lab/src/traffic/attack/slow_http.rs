@@ -17,7 +17,7 @@ use crate::{Lab, LabError};
 
 /// Connections opened in a second until all are open.
 const OPENED_PER_SECOND: u32 = 100;
-/// How long one connection attempt is given.
+/// Longest connection attempt.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(super) fn start(

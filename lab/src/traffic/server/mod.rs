@@ -1,4 +1,4 @@
-//! What the protected host serves: the web, logins, names and a place to upload to.
+//! Servers of the protected host: the web, logins, names and a place to upload to.
 //!
 //! All servers run as tasks of one thread in the host's namespace. Connections are bounded in
 //! number and in time, so that a flood or a slow client costs others nothing.
@@ -29,9 +29,9 @@ const MAX_CONNECTIONS: usize = 1_024;
 const BACKLOG: u32 = 4_096;
 /// Open files that are enough for every server and every client at once.
 const MAX_FILES: u64 = 16_384;
-/// How long a connection may stay without anything being asked.
+/// Longest time of a connection without a request.
 const IDLE: Duration = Duration::from_mins(2);
-/// How long a server waits to be ready.
+/// Longest wait for a server to be ready.
 const READY: Duration = Duration::from_secs(10);
 
 /// The running servers; dropping them stops them.
