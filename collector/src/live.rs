@@ -21,7 +21,6 @@ use crate::{
         AttachOptions, Attached, Blocklist, GuardHook, InterfaceSelection, InterfaceWatch, Kernel,
         KernelOptions, TcHook, XdpPreference, leftovers, memory_bytes, unpin_since,
     },
-    pipeline::Drain,
 };
 use hotplug::Follower;
 
@@ -123,7 +122,7 @@ impl Live {
 
     /// What a pipeline drains.
     #[must_use]
-    pub fn drain(&self) -> impl Drain + 'static {
+    pub fn drain(&self) -> impl FnMut() -> anyhow::Result<Window> + Send + 'static {
         let kernel = Arc::clone(&self.kernel);
         move || Ok(lock(&kernel).drain(boot_ns())?)
     }
