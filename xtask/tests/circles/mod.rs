@@ -119,9 +119,10 @@ fn edges_of(files: &[(&str, &str)]) -> Vec<String> {
     lines
 }
 
-#[test]
-fn a_path_leads_to_the_file_that_defines_its_item() {
-    let cases: [(&str, &[(&str, &str)], &[&str]); 11] = [
+/// A name, the files of a crate with their texts, and the edges between them.
+type Case = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
+
+const CASES: [Case; 11] = [
         (
             "a module that is only declared",
             &[("lib.rs", "mod a;"), ("a.rs", "pub struct A;")],
@@ -222,7 +223,10 @@ fn a_path_leads_to_the_file_that_defines_its_item() {
             &["b.rs->a.rs"],
         ),
     ];
-    for (what, files, expected) in cases {
+
+#[test]
+fn a_path_leads_to_the_file_that_defines_its_item() {
+    for (what, files, expected) in CASES {
         assert_eq!(edges_of(files), expected, "{what}");
     }
 }
