@@ -120,8 +120,7 @@ impl Live {
         Hotplug::start(follower, tell).map(Some)
     }
 
-    /// What a pipeline drains.
-    #[must_use]
+    /// Source of windows for a pipeline.
     pub fn drain(&self) -> impl FnMut() -> anyhow::Result<Window> + Send + 'static {
         let kernel = Arc::clone(&self.kernel);
         move || Ok(lock(&kernel).drain(boot_ns())?)
