@@ -20,6 +20,8 @@ pub enum Unit {
     Seconds,
     /// Bytes.
     Bytes,
+    /// Instructions.
+    Instructions,
     /// Ratio of two measured values.
     Ratio,
 }

@@ -40,10 +40,10 @@ pub use upkeep::Upkeep;
 use crate::{
     act::Act,
     config::Config,
-    detector::Assessed,
     event::{Event, WindowEvent},
-    kernel::{Attached, Blocked, Blocklist},
 };
+use datapath::{Attached, Blocked, Blocklist};
+use engine::detector::Assessed;
 use known::{Allowlist, KnownBlocks};
 
 /// Alerts kept in memory, the newest: what `weir top` and `weir alerts --follow` look at.
@@ -153,7 +153,7 @@ struct Inner {
     proven: BTreeMap<IpAddr, u64>,
     window: Option<wire::WindowInfo>,
     drift: Option<control::wire::Drift>,
-    losses: BTreeMap<&'static str, u64>,
+    losses: BTreeMap<events::Text, u64>,
     late: u64,
     /// Blocks that could not be made.
     failed: u64,

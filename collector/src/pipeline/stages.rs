@@ -7,11 +7,11 @@ use std::time::Duration;
 use super::{DrainedWindow, Outlet};
 use crate::{
     clock::Clocks,
-    detector::Detector,
-    event::{Event, WindowEvent},
+    event::{Event, WindowEvent, window_event},
     node::{AssessedWindow, Node},
     sink::Sink,
 };
+use engine::detector::Detector;
 
 /// Windows of more than so many times their length are no measure of a rate.
 const LONGEST_WINDOW: u32 = 3;
@@ -41,7 +41,7 @@ pub(super) fn assess(
                 "above calibration"
             );
         }
-        let summary = WindowEvent { peers: found.peers, late, ..WindowEvent::of(number, &window) };
+        let summary = WindowEvent { peers: found.peers, late, ..window_event(number, &window) };
         let next = AssessedWindow { summary, assessed: found, facts };
         if assessed.send(next).is_err() {
             break;

@@ -210,7 +210,7 @@ const CASES: [Case; 11] = [
         ),
         (
             "what is outside leads nowhere",
-            &[("lib.rs", "use std::fmt; mod a; use ::a::X;"), ("a.rs", "fn f() { ::crate_b::g(); fmt::Write; }")],
+            &[("lib.rs", "use std::fmt; mod a; use ::a::X; pub use other::now;"), ("a.rs", "use super::now; fn f() { ::crate_b::g(); fmt::Write; }")],
             &[],
         ),
         (

@@ -30,6 +30,8 @@ enum Place {
     Module(usize),
     /// Something in this module that is none itself.
     ItemOf(usize),
+    /// Another crate.
+    Outside,
 }
 
 impl Tree {
@@ -153,7 +155,8 @@ impl Tree {
         // `use aya;` and the like name what is outside.
         let alias = found.uses.iter().filter(named).find(|one| one.path != [name]);
         if let Some(alias) = alias {
-            return self.resolve(module, &alias.path, steps.checked_sub(1)?);
+            let place = self.resolve(module, &alias.path, steps.checked_sub(1)?);
+            return Some(place.unwrap_or(Place::Outside));
         }
         found.uses.iter().filter(|one| one.name.is_none()).find_map(|glob| {
             let steps = steps.checked_sub(2)?;

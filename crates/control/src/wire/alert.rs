@@ -1,0 +1,42 @@
+//! Alerts: decisions about anomalous peers, as they are recorded.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::IntoParams;
+
+use super::{Check, Refused, page::check_limit};
+
+/// Which alerts to list: the newest first, or with `after` the oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct AlertQuery {
+    /// Only those with a higher number, the oldest first: to follow them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
+    /// Only those with a lower number: the last page's `next`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<u64>,
+    /// Only those from this time on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<String>, format = DateTime)]
+    pub since: Option<Timestamp>,
+    /// Only those of this address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<String>)]
+    pub peer: Option<IpAddr>,
+    /// How many at the most, 1 to 1000; 100 without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+impl Check for AlertQuery {
+    fn check(&self) -> Result<(), Refused> {
+        if self.after.is_some() && self.before.is_some() {
+            return Err(Refused::invalid("`after` and `before` exclude each other"));
+        }
+        check_limit(self.limit)
+    }
+}

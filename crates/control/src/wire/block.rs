@@ -1,0 +1,180 @@
+//! Blocks: what stands in the kernel, and requests to make or end one.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{Action, Check, Origin, Prefix, Refused, check_text, page::check_limit};
+
+/// A block that stands in the kernel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Block {
+    /// What is blocked.
+    #[schema(value_type = String, example = "192.0.2.7")]
+    pub target: Prefix,
+    /// What is done with its packets.
+    #[schema(value_type = events::openapi::Action)]
+    pub action: Action,
+    /// Packets a second that a rate limit leaves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pps: Option<u64>,
+    /// When it was made; none for what was found at the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub made: Option<Timestamp>,
+    /// When the kernel ends it.
+    #[schema(value_type = String, format = DateTime)]
+    pub expires: Timestamp,
+    /// Seconds until then; 0 when it has ended and awaits removal.
+    pub left_s: u64,
+    /// Who or what made it.
+    pub origin: Origin,
+    /// The person, the token or the list; none for a model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub who: Option<String>,
+    /// Why, in a person's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The decision in the ledger that made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<u64>,
+    /// The chance of a score as high in a benign window, where a model made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p_value: Option<f64>,
+    /// Which block of this target it is, from 1; each one lasts longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offence: Option<u32>,
+    /// Packets dropped; 0 where it has no counters of its own.
+    pub dropped_packets: u64,
+    /// Bytes dropped.
+    pub dropped_bytes: u64,
+    /// Packets passed: below its rate.
+    pub passed_packets: u64,
+    /// Packets that shadow passed and enforcing would have dropped.
+    pub would_drop_packets: u64,
+    /// When it first dropped a packet, or would have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub first_drop: Option<Timestamp>,
+    /// When it last did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub last_drop: Option<Timestamp>,
+}
+
+/// Which blocks to list, in the order of their targets.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct BlockQuery {
+    /// Only those behind this target: the last page's `next`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<String>)]
+    pub after: Option<Prefix>,
+    /// How many at the most, 1 to 1000; 100 without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// Only those that this made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(inline)]
+    pub origin: Option<Origin>,
+}
+
+impl Check for BlockQuery {
+    fn check(&self) -> Result<(), Refused> {
+        check_limit(self.limit)
+    }
+}
+
+/// A block to make.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BlockRequest {
+    /// What to block.
+    #[schema(value_type = String, example = "192.0.2.7")]
+    pub target: Prefix,
+    /// What to do with its packets; `drop` without it.
+    #[serde(default = "drop_all")]
+    #[schema(value_type = events::openapi::Action)]
+    pub action: Action,
+    /// Packets a second that a rate limit leaves; `policy.rate_limit_pps` without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pps: Option<u32>,
+    /// Seconds it lasts; `policy.ttl` without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_s: Option<u64>,
+    /// Why, in one line of at most 500 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Block one of the host's own addresses all the same.
+    #[serde(default)]
+    pub force: bool,
+}
+
+const fn drop_all() -> Action {
+    Action::Drop
+}
+
+impl Check for BlockRequest {
+    fn check(&self) -> Result<(), Refused> {
+        check_text("reason", self.reason.as_deref())?;
+        if self.for_s == Some(0) {
+            return Err(Refused::invalid("`for_s` must be at least 1, got 0"));
+        }
+        match (self.pps, self.action) {
+            (Some(0), _) => Err(Refused::invalid("`pps` must be at least 1, got 0")),
+            (Some(_), Action::Drop | Action::Shadow) => Err(Refused::invalid(format!(
+                "`pps` is for a rate limit, got action `{}`",
+                self.action.name()
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A block to end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct UnblockRequest {
+    /// What is blocked, as it is listed.
+    #[param(value_type = String, example = "192.0.2.7")]
+    pub target: Prefix,
+    /// Why, in one line of at most 500 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Check for UnblockRequest {
+    fn check(&self) -> Result<(), Refused> {
+        check_text("reason", self.reason.as_deref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_out_of_bounds_is_told_the_bound() {
+        let base = BlockRequest {
+            target: "192.0.2.7".parse().unwrap(),
+            action: Action::Drop,
+            pps: None,
+            for_s: None,
+            reason: None,
+            force: false,
+        };
+        assert_eq!(base.check(), Ok(()));
+        let long = "x".repeat(501);
+        for (request, expect) in [
+            (BlockRequest { pps: Some(5), ..base.clone() }, "rate limit, got action `drop`"),
+            (BlockRequest { for_s: Some(0), ..base.clone() }, "at least 1, got 0"),
+            (BlockRequest { reason: Some(long), ..base.clone() }, "at most 500"),
+            (BlockRequest { reason: Some("a\nb".into()), ..base.clone() }, "one line"),
+        ] {
+            let error = request.check().unwrap_err().text;
+            assert!(error.contains(expect), "{error}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! What travels: the JSON of requests and answers.
+//!
+//! Times are RFC 3339 in UTC, lengths of time whole seconds (`_s`) or milliseconds (`_ms`),
+//! traffic is packets and bytes since the thing at hand came to be. Requests refuse fields that
+//! they do not know; answers may get new ones.
+
+mod alert;
+mod allow;
+mod block;
+mod mode;
+mod page;
+mod problem;
+mod status;
+
+pub use alert::AlertQuery;
+pub use allow::{AllowQuery, AllowRequest, AllowSource, Allowed, DisallowRequest};
+pub use block::{Block, BlockQuery, BlockRequest, UnblockRequest};
+pub use events::{Action, DecisionRecord as Alert, Mode, Origin, Prefix, PrefixError};
+pub use mode::{ConfirmRequest, ModeRequest, ModeState, RearmRequest, ReloadRequest, Reloaded};
+pub use page::{LIMIT_DEFAULT, LIMIT_MAX, Page};
+pub use problem::{Kind, Problem, Refused};
+pub use status::{
+    BlockTotals, Breaker, Confirm, Drift, DriftState, Health, Interface, LedgerHealth, ModelInfo,
+    MovedFeature, Status, StatusQuery, WindowInfo,
+};
+
+/// The longest text that a person may give as a reason or a note, in characters.
+pub const TEXT_MAX: usize = 500;
+
+/// What a request must hold beyond its shape.
+pub trait Check {
+    /// Checks the bounds that do not depend on the node.
+    ///
+    /// # Errors
+    /// The first field out of bounds, with the bound.
+    fn check(&self) -> Result<(), Refused> {
+        Ok(())
+    }
+}
+
+/// Checks what a person wrote: it ends up in logs, on terminals and in a SIEM.
+fn check_text(field: &str, text: Option<&str>) -> Result<(), Refused> {
+    let Some(text) = text else { return Ok(()) };
+    let length = text.chars().count();
+    if length > TEXT_MAX {
+        let bound = format!("`{field}` must be at most {TEXT_MAX} characters, got {length}");
+        return Err(Refused::invalid(bound));
+    }
+    match text.chars().find(|character| character.is_control()) {
+        Some(found) => Err(Refused::invalid(format!(
+            "`{field}` must be one line without control characters, got {found:?}"
+        ))),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,187 @@
+//! weir in the kernel: load the programs, attach them, drain windows, keep the blocklist.
+//!
+//! ```text
+//! Kernel::load ─► attach(interface) ─► drain(now) ─► Window
+//!             └─► blocklist() ─► insert / remove / list / expire
+//! ```
+//!
+//! A [`Blocklist`] limits services as well ([`Blocklist::limit_service`]): for floods whose
+//! sources are forged.
+//!
+//! [`Kernel`] owns the programs and the flow tables; [`Blocklist`] is a handle of its own on the
+//! guard's maps that another task may use at the same time. Dropping the `Kernel` takes the
+//! programs off their interfaces; with [`KernelOptions::pin`], the guard stays, so that leases
+//! hold over a restart. Nothing here starts a thread or keeps a clock: times are arguments.
+
+use std::collections::BTreeMap;
+
+use aya::Ebpf;
+use flows_common::{Direction, FlowCounters, FlowKey, GuardLedger, PeerCounters, PeerKey};
+use model::Window;
+
+mod attach;
+mod block;
+mod blocklist;
+mod drain;
+mod error;
+mod guard_maps;
+mod interfaces;
+mod object;
+mod options;
+mod orphan;
+mod pin;
+mod probe;
+mod service;
+mod shards;
+mod slots;
+pub mod syscall;
+mod takeover;
+mod target;
+mod test_run;
+
+pub use attach::{AttachOptions, Attached, GuardHook, TcHook, TcPreference, XdpPreference};
+pub use block::{Block, BlockAction, BlockCount, Blocked, RateLimit};
+pub use blocklist::{Blocklist, Bulk, Loaded};
+pub use error::KernelError;
+pub use flows_common::clock::boot_ns;
+pub use guard_maps::PREFIX_CAPACITY;
+pub use interfaces::{InterfaceChange, InterfaceName, InterfaceSelection, InterfaceWatch};
+pub use object::OBJECT;
+pub use options::KernelOptions;
+pub use orphan::{Orphan, orphans};
+pub use pin::{Leftovers, is_bpffs, leftovers, mount_bpffs, unpin_all, unpin_since};
+pub use probe::{Finding, Severity, probe};
+pub use service::{KnownCount, LimitedService, Service, ServiceLimit};
+pub use shards::{capacity_per_cpu, guard_bytes, memory_bytes};
+pub use syscall::TestRun;
+pub use target::Target;
+pub use test_run::SkbContext;
+
+use attach::Attachment;
+use drain::Drain;
+use guard_maps::GuardMaps;
+use pin::Pins;
+use shards::{Cpus, Shards};
+
+/// The programs and their tables, loaded.
+#[derive(Debug)]
+pub struct Kernel {
+    attachments: BTreeMap<InterfaceName, Attachment>,
+    object: Ebpf,
+    drain: Drain,
+    blocklist: Blocklist,
+    pins: Option<Pins>,
+}
+
+impl Kernel {
+    /// Loads the object and lays out its tables. Nothing is attached yet.
+    pub fn load(options: &KernelOptions) -> Result<Self, KernelError> {
+        probe::require()?;
+        options.check()?;
+        let pins = options.pin.as_deref().map(Pins::open).transpose()?;
+        let cpus = Cpus::read()?;
+        let object = object::load(options, cpus.possible, pins.as_ref())?;
+        let flows = Shards::fill::<FlowKey, FlowCounters>(
+            object::map(&object, "FLOWS")?,
+            "weir_flows",
+            options.flow_capacity,
+            &cpus,
+        )?;
+        let peers = Shards::fill::<PeerKey, PeerCounters>(
+            object::map(&object, "PEERS")?,
+            "weir_peers",
+            options.peer_capacity,
+            &cpus,
+        )?;
+        let control = object::map(&object, "CONTROL")?;
+        let ledger = object::map(&object, "LEDGER")?;
+        let drain = Drain::new(control, ledger, flows, peers, &cpus, boot_ns());
+        let guard =
+            GuardMaps::of(&object, options.block_capacity, options.stats_slots, cpus.possible)?;
+        let blocklist = Blocklist::new(guard)?;
+        if let Some(pins) = &pins {
+            pins.retire_older()?;
+        }
+        Ok(Self { attachments: BTreeMap::new(), object, drain, blocklist, pins })
+    }
+
+    /// Attaches the programs to an interface of the calling thread's network namespace.
+    ///
+    /// A guard that an earlier weir left pinned there, of an older layout too, is replaced in
+    /// place: there is no packet that neither holds against the blocklist.
+    pub fn attach(
+        &mut self,
+        interface: &InterfaceName,
+        options: AttachOptions,
+    ) -> Result<Attached, KernelError> {
+        if self.attachments.contains_key(interface) {
+            return Err(KernelError::AlreadyAttached { interface: interface.to_string() });
+        }
+        let attachment = Attachment::new(&mut self.object, interface, options, self.pins.as_ref())?;
+        if let Some(pins) = &self.pins {
+            pins.retire_older()?;
+        }
+        let attached = attachment.attached.clone();
+        self.attachments.insert(interface.clone(), attachment);
+        Ok(attached)
+    }
+
+    /// Takes the programs off an interface, a pinned guard included.
+    pub fn detach(&mut self, interface: &InterfaceName) -> Result<(), KernelError> {
+        match self.attachments.remove(interface) {
+            Some(attachment) => {
+                attachment.detach();
+                Ok(())
+            }
+            None => Err(KernelError::NotAttached { interface: interface.to_string() }),
+        }
+    }
+
+    /// The interfaces that weir is attached to.
+    pub fn attached(&self) -> impl Iterator<Item = &Attached> {
+        self.attachments.values().map(|attachment| &attachment.attached)
+    }
+
+    /// Ends the running window and hands it over, keys ascending; the next one begins.
+    ///
+    /// `now_ns` is [`boot_ns`]. Blocks for an RCU grace period (a few to some tens of ms).
+    pub fn drain(&mut self, now_ns: u64) -> Result<Window, KernelError> {
+        self.drain.drain(now_ns)
+    }
+
+    /// A handle on the blocklist, for another task to use.
+    #[must_use]
+    pub fn blocklist(&self) -> Blocklist {
+        self.blocklist.clone()
+    }
+
+    /// What the guard decided on one direction since it was loaded, all CPUs together.
+    pub fn guard_ledger(&self, direction: Direction) -> Result<GuardLedger, KernelError> {
+        self.blocklist.ledger(direction)
+    }
+
+    /// Runs a flow program on a frame, `repeat` times; the flow tables count it as often, on
+    /// the loopback interface.
+    ///
+    /// For conformance tests and benches. The kernel refuses frames below 14 bytes.
+    pub fn test_run_tc(
+        &mut self,
+        direction: Direction,
+        frame: &[u8],
+        context: &SkbContext,
+        repeat: u32,
+    ) -> Result<TestRun, KernelError> {
+        test_run::tc(&mut self.object, direction, frame, context, repeat)
+    }
+
+    /// Runs the guard on a frame, `repeat` times; its ledger counts it as often.
+    pub fn test_run_xdp(&mut self, frame: &[u8], repeat: u32) -> Result<TestRun, KernelError> {
+        test_run::xdp(&mut self.object, frame, repeat)
+    }
+
+    /// Entries that one CPU's tables hold: flows, peers.
+    #[must_use]
+    pub const fn capacity_per_cpu(&self) -> (u32, u32) {
+        self.drain.capacity_per_cpu()
+    }
+}

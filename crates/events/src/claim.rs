@@ -1,0 +1,79 @@
+//! What may be claimed of a decision.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Share, words::words};
+
+words! {
+    /// What `policy.wrong_blocks` holds of.
+    #[derive(Default)]
+    ProcedureChoice {
+        /// Of each window by itself.
+        #[default]
+        PerWindow = "per-window",
+        /// Of all windows that `policy.memory` spans.
+        Online = "online",
+    }
+}
+
+words! {
+    /// Which p-values are decided by.
+    #[derive(Default)]
+    PValues {
+        /// Those that hold for this model's calibration.
+        #[default]
+        Conditional = "conditional",
+        /// Those that hold on average over calibrations.
+        Marginal = "marginal",
+    }
+}
+
+impl PValues {
+    /// As a person reads it.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Conditional => "for this calibration",
+            Self::Marginal => "on average over calibrations",
+        }
+    }
+}
+
+/// What may be claimed of a decision: that at most this share of such decisions is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Claim {
+    /// The configured rate.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "1 in 10"))]
+    pub rate: Share,
+    /// What it holds of.
+    pub procedure: ProcedureChoice,
+    /// Which p-values were decided by.
+    pub p_values: PValues,
+    /// The peer's.
+    pub p_value: f64,
+    /// What it must not exceed for the rate to hold.
+    pub level: f64,
+    /// Rows of the smallest of the calibrations; `None` where nobody told.
+    pub held_out: Option<u64>,
+    /// Rows with which a peer beyond all of them reaches the level.
+    pub needed: u64,
+    /// The p-value reaches the level: the rate may be claimed.
+    pub supported: bool,
+}
+
+impl fmt::Display for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rate, held_out, needed, .. } = self;
+        match (self.supported, held_out) {
+            (true, Some(rows)) => write!(f, "{rate} wrong at most, by {rows} held-out rows"),
+            (true, None) => write!(f, "{rate} wrong at most"),
+            (false, Some(rows)) => {
+                write!(f, "{rate} not supported: needs {needed} held-out rows, has {rows}")
+            }
+            (false, None) => write!(f, "{rate} not supported: needs {needed} held-out rows"),
+        }
+    }
+}

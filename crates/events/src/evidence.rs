@@ -1,0 +1,90 @@
+//! Evidence: what is known of one peer in one window when it is decided on.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::{PValues, Subject};
+
+/// What the two models say of one peer in one window, and what the guards ask.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Evidence {
+    /// The remote address.
+    #[serde(rename = "peer", serialize_with = "canonical")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "192.0.2.7"))]
+    pub address: IpAddr,
+    /// The p-value of the peer and its flows together: the chance of a score as high in a
+    /// benign window.
+    pub p_value: f64,
+    /// The same from calibration-conditional p-values: what an error rate may be claimed by. 1
+    /// where it was not recorded.
+    pub conditional_p_value: f64,
+    /// The peer model's score, in (0, 1].
+    pub peer_score: f32,
+    /// The highest score among its flows, 0 with none.
+    pub flow_score: f32,
+    /// The highest novelty of the peer and its flows, in [0, 1).
+    pub novelty: f32,
+    /// How far the most excessive of these lies above its highest calibration score, as a share
+    /// of the way from there to 1; below 0 within the calibration's range.
+    pub excess: f64,
+    /// Packets from and to it in this window.
+    pub packets: u64,
+    /// Bytes from and to it in this window, on the wire.
+    pub bytes: u64,
+    /// Most of what it sent belongs to TCP connections whose handshake it completed, so the
+    /// address is not forged.
+    pub verified: bool,
+    /// It answers flows that the host opened, in this window: a block would cut those off.
+    pub initiated: bool,
+    /// The service of the host that most of its packets went to, if it opened any flow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<Service>,
+}
+
+impl Evidence {
+    /// The p-value that is decided by.
+    #[must_use]
+    pub const fn p(&self, by: PValues) -> f64 {
+        match by {
+            PValues::Conditional => self.conditional_p_value,
+            PValues::Marginal => self.p_value,
+        }
+    }
+}
+
+/// An IPv4 address mapped into IPv6 is the IPv4 address, so that a peer has one name.
+fn canonical<S: Serializer>(address: &IpAddr, serializer: S) -> Result<S::Ok, S::Error> {
+    address.to_canonical().serialize(serializer)
+}
+
+/// A service of the host: what a flood aims at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Service {
+    /// IP protocol number.
+    pub protocol: u8,
+    /// Local port; 0 where the protocol has none.
+    pub port: u16,
+}
+
+/// One feature's part in an anomaly.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Reason {
+    /// What it is a feature of.
+    pub subject: Subject,
+    /// The feature's name, as the schema spells it.
+    pub feature: String,
+    /// Its unit; empty for a share or a count.
+    pub unit: String,
+    /// Its value in this window.
+    pub value: f32,
+    /// The 1st percentile of the benign training data.
+    pub benign_low: f32,
+    /// The 99th percentile of the benign training data.
+    pub benign_high: f32,
+    /// Its share of the score's explanation, in [0, 1].
+    pub share: f64,
+}

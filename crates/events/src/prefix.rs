@@ -1,0 +1,99 @@
+//! An address or a prefix, as people write either.
+
+use std::{fmt, net::IpAddr, str::FromStr};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// An address or a prefix: `192.0.2.7`, `2001:db8::/32`. A prefix of full length is written as
+/// the address it is, bits beyond the prefix are cleared, and an IPv4 address mapped into IPv6 is
+/// the IPv4 address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Prefix(IpNet);
+
+/// What is neither an address nor a prefix.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is neither an address nor a prefix like 192.0.2.0/24")]
+pub struct PrefixError(String);
+
+impl Prefix {
+    /// The prefix.
+    #[must_use]
+    pub const fn net(self) -> IpNet {
+        self.0
+    }
+
+    /// The address, where it is one alone.
+    #[must_use]
+    pub fn address(self) -> Option<IpAddr> {
+        (self.0.prefix_len() == self.0.max_prefix_len()).then(|| self.0.addr())
+    }
+}
+
+impl From<IpNet> for Prefix {
+    fn from(net: IpNet) -> Self {
+        match net.addr() {
+            address if net.prefix_len() == net.max_prefix_len() => address.into(),
+            _ => Self(net.trunc()),
+        }
+    }
+}
+
+impl From<IpAddr> for Prefix {
+    fn from(address: IpAddr) -> Self {
+        Self(address.to_canonical().into())
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address() {
+            Some(address) => f.pad(&address.to_string()),
+            None => f.pad(&self.0.to_string()),
+        }
+    }
+}
+
+impl FromStr for Prefix {
+    type Err = PrefixError;
+
+    fn from_str(text: &str) -> Result<Self, PrefixError> {
+        text.parse::<IpNet>()
+            .map(Self::from)
+            .or_else(|_| text.parse::<IpAddr>().map(Self::from))
+            .map_err(|_| PrefixError(text.to_owned()))
+    }
+}
+
+impl Serialize for Prefix {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Prefix {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_and_a_prefix_read_back_as_they_are_written() {
+        for text in ["192.0.2.7", "192.0.2.0/24", "2001:db8::1", "2001:db8::/32"] {
+            assert_eq!(text.parse::<Prefix>().unwrap().to_string(), text);
+        }
+        assert_eq!("192.0.2.7/24".parse::<Prefix>().unwrap().to_string(), "192.0.2.0/24");
+        assert_eq!("192.0.2.7/32".parse::<Prefix>().unwrap().to_string(), "192.0.2.7");
+        assert_eq!("::ffff:192.0.2.7".parse::<Prefix>().unwrap().to_string(), "192.0.2.7");
+    }
+
+    #[test]
+    fn what_is_neither_is_named() {
+        let error = "192.0.2.300".parse::<Prefix>().unwrap_err().to_string();
+        assert!(error.contains("`192.0.2.300`"), "{error}");
+    }
+}

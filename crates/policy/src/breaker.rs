@@ -1,0 +1,43 @@
+//! The breaker: what ends enforcement when it would hit too much of what is ordinary.
+
+use events::Trip;
+
+/// Closed, or open since a trip.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Breaker {
+    open: Option<Open>,
+}
+
+/// An open breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Open {
+    /// What tripped it.
+    pub trip: Trip,
+    /// Since when, in ns of the boot clock.
+    pub since_ns: u64,
+    /// When it closes by itself; `None` waits for a person.
+    pub rearms_ns: Option<u64>,
+}
+
+impl Breaker {
+    /// What tripped it and when it closes, while it is open.
+    #[must_use]
+    pub const fn open(&self) -> Option<&Open> {
+        self.open.as_ref()
+    }
+
+    pub(crate) fn trip(&mut self, trip: Trip, now_ns: u64, rearms_ns: Option<u64>) {
+        self.open = Some(Open { trip, since_ns: now_ns, rearms_ns });
+    }
+
+    /// Closes it where its time is over; tells whether it did.
+    pub(crate) fn rearm_when_due(&mut self, now_ns: u64) -> bool {
+        let due = self.open.and_then(|open| open.rearms_ns).is_some_and(|due| due <= now_ns);
+        due && self.rearm()
+    }
+
+    /// Closes it; tells whether it was open.
+    pub(crate) fn rearm(&mut self) -> bool {
+        self.open.take().is_some()
+    }
+}

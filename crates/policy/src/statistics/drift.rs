@@ -1,0 +1,165 @@
+//! Whether benign traffic still is what the model was calibrated on.
+
+use events::{Drift, Moved, Subject};
+
+use super::Jumper;
+
+/// P-values that are bet on in each window: one of each measure, where there is one.
+pub const BETS: usize = 4;
+
+/// Capital at which blocking is suspended. A bet starts anew whenever its capital falls to 1, so
+/// each window begins at most one run of each of the four bets, and each run gets here with
+/// probability at most one in this: at most four false suspensions in ten million windows, where
+/// the p-values hold. A p-value of 0.05 in each window gets here in 46.
+pub const SUSPENDS_AT: f64 = 1e7;
+
+/// While suspended, capital that counts as unrest. By Ville's inequality
+/// at most one run in twenty gets here where the p-values hold, and far fewer do, for conditional
+/// p-values lie well above ½ on average.
+const UNREST_AT: f64 = 20.0;
+
+/// Windows without unrest after which blocking resumes, if no feature named at the suspension is
+/// still away.
+pub const CALM: u32 = 120;
+
+/// Windows without unrest after which it resumes although features are away: they may have moved
+/// to where the scores take no offence.
+pub const CALM_ENOUGH: u32 = 10 * CALM;
+
+/// Features named at most, those that moved farthest first.
+pub const NAMED: usize = 5;
+
+/// Watches the p-values of ordinary peers, window by window.
+///
+/// The p-values are the conditional ones ([`model::PValue::conditional`]), which decisions rest
+/// on: as long as they hold, given the calibration, they are at least ½ on average, and bets
+/// against them lose. One row in each window is drawn for each measure, for the rows of one
+/// window resemble each other. Peers that stand out are left out by the caller: an attack neither
+/// looks like drift nor suspends its own block.
+///
+/// It has no clock and no randomness; memory is constant.
+#[derive(Clone, Debug, Default)]
+pub struct DriftWatch {
+    bets: [Jumper; BETS],
+    /// Windows without unrest since blocking was suspended.
+    calm: u32,
+    /// Features that were away when it was suspended.
+    blamed: Vec<(Subject, String)>,
+    drift: Drift,
+}
+
+impl DriftWatch {
+    /// Takes one window: the p-value drawn of each measure, and the features that are away from
+    /// the training, the farthest first. A window with no p-value says nothing.
+    pub fn observe(&mut self, p_values: [Option<f64>; BETS], moved: Vec<Moved>) -> &Drift {
+        if p_values.iter().all(Option::is_none) {
+            return &self.drift;
+        }
+        let mut evidence = 0.0_f64;
+        let mut unrest = false;
+        for (bet, p) in self.bets.iter_mut().zip(p_values) {
+            if let Some(p) = p {
+                bet.bet(p);
+            }
+            let capital = bet.capital();
+            evidence = evidence.max(capital);
+            let restarts = capital <= 1.0 || (self.drift.suspended && capital >= UNREST_AT);
+            unrest |= self.drift.suspended && capital >= UNREST_AT;
+            if restarts {
+                *bet = Jumper::default();
+            }
+        }
+        self.drift.martingale = evidence.max(1.0);
+        self.drift.features = moved;
+        if self.drift.suspended {
+            self.calm = if unrest { 0 } else { self.calm + 1 };
+            if self.has_calmed_down() {
+                self.drift.suspended = false;
+                self.bets = Default::default();
+            }
+        } else if evidence >= SUSPENDS_AT {
+            self.drift.suspended = true;
+            let named = self.drift.features.iter().take(NAMED);
+            self.blamed = named.map(|one| (one.subject, one.feature.clone())).collect();
+            self.calm = 0;
+            self.bets = Default::default();
+        }
+        self.drift.features.truncate(NAMED);
+        &self.drift
+    }
+
+    /// What it makes of the windows so far.
+    #[must_use]
+    pub const fn drift(&self) -> &Drift {
+        &self.drift
+    }
+
+    fn has_calmed_down(&self) -> bool {
+        let away = |(subject, name): &(Subject, String)| {
+            let mut features = self.drift.features.iter();
+            features.any(|one| one.subject == *subject && one.feature == *name)
+        };
+        self.calm >= CALM_ENOUGH || (self.calm >= CALM && !self.blamed.iter().any(away))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moved() -> Vec<Moved> {
+        vec![Moved { subject: Subject::Peer, feature: "packets".into(), index: 0.4 }]
+    }
+
+    /// Windows until the watch is suspended, or is not any more.
+    fn windows_until(watch: &mut DriftWatch, suspended: bool, p: f64, moved: &[Moved]) -> u32 {
+        let until = |_: &u32| watch.observe([Some(p); BETS], moved.to_vec()).suspended == suspended;
+        (1..10_000).find(until).expect("within 10,000 windows")
+    }
+
+    #[test]
+    fn it_suspends_names_what_moved_and_resumes_when_both_have_calmed_down() {
+        let mut watch = DriftWatch::default();
+        assert!(windows_until(&mut watch, true, 0.05, &moved()) <= 50);
+        assert!(watch.drift().to_text().contains("moved: peer packets (0.40)"));
+        assert_eq!(windows_until(&mut watch, false, 0.8, &[]), CALM);
+        assert_eq!(
+            watch.drift().to_text(),
+            "benign traffic is as in training; moved: no single feature"
+        );
+    }
+
+    #[test]
+    fn unrest_starts_the_calm_anew_and_a_feature_that_stays_away_holds_it_longer() {
+        let mut watch = DriftWatch::default();
+        windows_until(&mut watch, true, 0.05, &moved());
+        for _ in 0..CALM - 1 {
+            assert!(watch.observe([Some(0.8); BETS], Vec::new()).suspended);
+        }
+        for _ in 0..20 {
+            assert!(watch.observe([Some(0.05); BETS], moved()).suspended);
+        }
+        let windows = windows_until(&mut watch, false, 0.8, &moved());
+        assert_eq!(windows, CALM_ENOUGH);
+    }
+
+    #[test]
+    fn a_watch_that_was_bored_for_a_million_windows_is_as_alert_as_a_new_one() {
+        let mut watch = DriftWatch::default();
+        for _ in 0..1_000_000 {
+            watch.observe([Some(0.7), None, Some(0.9), None], Vec::new());
+        }
+        assert!(windows_until(&mut watch, true, 0.05, &[]) <= 50);
+    }
+
+    #[test]
+    fn windows_without_a_row_change_nothing() {
+        let mut watch = DriftWatch::default();
+        for _ in 0..30 {
+            watch.observe([Some(0.1); BETS], Vec::new());
+        }
+        let before = watch.drift().martingale;
+        watch.observe([None; BETS], Vec::new());
+        assert!((watch.drift().martingale - before).abs() < 1e-9 && before > 100.0);
+    }
+}

@@ -1,0 +1,31 @@
+//! Choosing among many p-values, with a stated error rate; and whether they still mean anything.
+//!
+//! A configuration says how often weir may be wrong in words ([`Share`], [`Frequency`]). A
+//! [`Procedure`] makes of it a level for the p-values of each window; what the calibration must
+//! have for such levels is the [`support`]'s to say, and each decision carries its [`Claim`].
+
+mod choice;
+mod drift;
+mod fdr;
+mod frequency;
+mod held_out;
+mod jumper;
+mod online;
+mod procedure;
+mod selection;
+mod support;
+mod traffic;
+
+pub use choice::{OnDrift, Unsupported};
+pub use drift::{BETS, CALM, CALM_ENOUGH, DriftWatch, NAMED, SUSPENDS_AT};
+pub use events::{Claim, Drift, Moved, PValues, ProcedureChoice, Share, ShareError};
+pub use fdr::benjamini_hochberg;
+pub(crate) use frequency::or_none as frequency_or_none;
+pub use frequency::{Frequency, FrequencyError};
+pub use held_out::{Basis, HeldOut, MEASURES};
+pub use jumper::Jumper;
+pub use online::{LAG, Online};
+pub use procedure::{Batch, PerWindow, Procedure};
+pub use selection::{Selection, Selector};
+pub use support::{Answer, Support, support};
+pub use traffic::Traffic;
