@@ -53,7 +53,7 @@ pub mod sample;
 pub mod schema;
 pub mod scorer;
 
-pub use context::{Context, ContextCount, ContextError, ContextLimits, Observed};
+pub use context::{Context, ContextCount, ContextError, ContextLimits, Observed, WARM_UP};
 pub use feature::{Feature, FlowFeature, PeerFeature};
 pub use flows_common::{Span, Window};
 pub use record::{FlowRecord, Handshake, PeerRecord};

@@ -128,7 +128,16 @@ impl ExperimentArgs {
             (Source::Tables, labelled)
         } else {
             let options = super::capture_options(&config, &self.home_net);
-            notes = captures::read(&self.data, options, model, &truth, &mut stream, &mut inputs)?;
+            let window = config.window;
+            notes = captures::read(
+                &self.data,
+                options,
+                window,
+                model,
+                &truth,
+                &mut stream,
+                &mut inputs,
+            )?;
             (Source::Captures, false)
         };
         stream.require_rows()?;
