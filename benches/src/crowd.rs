@@ -58,7 +58,7 @@ impl Crowd {
         [(Direction::Ingress, syn), (Direction::Egress, answer), (Direction::Ingress, request)]
     }
 
-    /// One window of all flows, as the host's tables count it, that starts at a multiple of
+    /// Window of all flows, as the host's tables count it, that starts at a multiple of
     /// [`WINDOW_NS`].
     ///
     /// # Errors

@@ -36,7 +36,7 @@ enum Work {
     Skip(String),
 }
 
-/// What prepares and counts by itself; takes the step's name.
+/// Step that prepares and counts by itself; takes the step's name.
 type Prepared = Box<dyn FnOnce(&str) -> Result<Tally, Failure>>;
 
 /// Formatting and clippy.

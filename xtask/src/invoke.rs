@@ -6,7 +6,7 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use crate::failure::Failure;
 
-/// Which of a program's two outputs is read while it is passed through.
+/// Output of a program that is read while it is passed through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Listen {
     /// libtest reports there.
@@ -45,7 +45,7 @@ pub(crate) fn or_fail(command: &mut Command, what: &str, remedy: &str) -> Result
     Err(Failure::new(format!("{what}: `{}` ended with {status}", shown(command)), remedy))
 }
 
-/// What the command prints to its standard output, or `None` where it cannot run or fails.
+/// Standard output of a command, or `None` where it cannot run or fails.
 pub(crate) fn captured(command: &mut Command) -> Option<String> {
     let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())

@@ -9,7 +9,7 @@ pub(crate) struct Skip {
     pub(crate) why: String,
 }
 
-/// What became of a step's tests.
+/// Outcomes of a step's tests.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     /// Tests that ran and passed.
@@ -24,7 +24,7 @@ pub(crate) struct Tally {
     pub(crate) skips: Vec<Skip>,
 }
 
-/// Whose output is read.
+/// Program whose output is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
     /// `cargo test`: one `test result:` line for each binary.
@@ -45,7 +45,7 @@ pub(crate) struct Listener {
 }
 
 impl Tally {
-    /// One check that either held or not: formatting, for example.
+    /// A check that either held or not: formatting, for example.
     pub(crate) fn of_check(name: &str, held: bool) -> Self {
         if held {
             return Self { passed: 1, ..Self::default() };
@@ -53,7 +53,7 @@ impl Tally {
         Self { failed: 1, failures: vec![name.to_owned()], ..Self::default() }
     }
 
-    /// One step that was left out.
+    /// A step that was left out.
     pub(crate) fn of_skip(name: &str, why: &str) -> Self {
         let skip = Skip { name: name.to_owned(), why: why.to_owned() };
         Self { skipped: 1, skips: vec![skip], ..Self::default() }
@@ -105,7 +105,7 @@ impl Listener {
         }
     }
 
-    /// What was counted.
+    /// Counts so far.
     pub(crate) fn into_tally(self) -> Tally {
         self.tally
     }
@@ -172,7 +172,7 @@ impl Listener {
     }
 }
 
-/// Whether this is a time as pytest prints it: `2.31s`, or `75.02s (0:01:15)`.
+/// True for a time as pytest prints it: `2.31s`, or `75.02s (0:01:15)`.
 fn is_seconds(took: &str) -> bool {
     let number = took.split_whitespace().next().and_then(|first| first.strip_suffix('s'));
     number.is_some_and(|number| number.parse::<f64>().is_ok())

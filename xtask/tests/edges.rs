@@ -5,6 +5,8 @@
 
 #![forbid(unsafe_code)]
 
+mod circles;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;

@@ -18,7 +18,7 @@ use super::{
     score::{Acted, Scored, score_one},
 };
 
-/// One attack of the mixed capture.
+/// An attack of the mixed capture.
 #[derive(Clone, Debug, Serialize)]
 pub struct OwnAttack {
     /// Its name in the ground truth.
@@ -27,11 +27,11 @@ pub struct OwnAttack {
     pub windows: usize,
     /// The highest excess in any of them.
     pub excess: f64,
-    /// What the policy did about its sources; times count from the attack's beginning.
+    /// Acts of the policy on its sources; times count from the attack's beginning.
     pub acted: Acted,
 }
 
-/// What came of it.
+/// Outcome.
 #[derive(Clone, Debug, Serialize)]
 pub struct Own {
     /// The day without attacks.

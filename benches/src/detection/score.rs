@@ -20,7 +20,7 @@ use super::{
     replay::{Roots, home_of, windows},
 };
 
-/// One remote in one window, as it was scored.
+/// A remote in a window, as it was scored.
 #[derive(Clone, Debug, Serialize)]
 pub struct Observation {
     /// The window's end, in seconds from the start of the capture's first window.
@@ -39,7 +39,7 @@ pub struct Observation {
     pub why: Vec<String>,
 }
 
-/// What the policy did about one capture, with its defaults; pairs are of benign remotes and of
+/// Acts of the policy in one capture, with its defaults; pairs are of benign remotes and of
 /// those that take part in the attack.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Acted {
@@ -47,15 +47,15 @@ pub struct Acted {
     pub reported: [usize; 2],
     /// Remotes that would have been blocked or limited.
     pub blocked: [usize; 2],
-    /// When the first of the attack was reported, in s from the capture's beginning.
+    /// Time of the attack's first report, in s from the capture's beginning.
     pub first_report_s: Option<f64>,
-    /// When the first of the attack was blocked, likewise.
+    /// Time of the attack's first block, likewise.
     pub first_block_s: Option<f64>,
     /// Windows of the attack's remotes in which a guard refused, by its reason.
     pub refused: BTreeMap<&'static str, usize>,
 }
 
-/// One capture, scored.
+/// A capture, scored.
 #[derive(Clone, Debug, Serialize)]
 pub struct Scored {
     /// The file, from the folder of captures.
@@ -70,7 +70,7 @@ pub struct Scored {
     pub windows: usize,
     /// Every remote in every window.
     pub observations: Vec<Observation>,
-    /// What the policy did.
+    /// Acts of the policy.
     pub acted: Acted,
 }
 
@@ -153,11 +153,11 @@ pub fn score_one(
     Ok(Scored { name, group, is_attack: false, forged: false, windows, observations, acted })
 }
 
-/// What became of each remote that was anomalous.
+/// Outcome of each remote that was anomalous.
 #[derive(Default)]
 struct Verdicts(HashMap<IpAddr, Verdict>);
 
-/// What became of one.
+/// Outcome of a remote.
 #[derive(Default)]
 struct Verdict {
     reported_s: f64,

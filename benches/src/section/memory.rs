@@ -28,7 +28,7 @@ const RSS: &str = "resident memory of the process, highest";
 /// `BPF_MAP_TYPE_LRU_HASH`.
 const LRU_HASH: u32 = 9;
 
-/// What a process with full tables held.
+/// Memory of a process with full tables.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Held {
     /// The most that was ever resident, in bytes (`VmHWM`).
@@ -72,7 +72,7 @@ pub(super) fn measure(_: Effort) -> anyhow::Result<Vec<Measurement>> {
     ])
 }
 
-/// What the probe does: the collector's work with full tables, over several windows.
+/// Work of the probe: the collector's with full tables, over several windows.
 ///
 /// # Errors
 /// Privileges are missing, or the model file is not one.

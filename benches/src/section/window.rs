@@ -1,4 +1,4 @@
-//! One large window, from drained to decided.
+//! A large window, from drained to decided.
 
 use std::hint::black_box;
 
@@ -19,7 +19,7 @@ use crate::{
 };
 
 const FLOWS: u32 = 100_000;
-/// What the models are taught: the same kind of flows, fewer at once.
+/// Training traffic of the models: the same kind of flows, fewer at once.
 const TAUGHT: Crowd = Crowd { flows: 3_000, peers: 300 };
 const REACH: Reach = Reach::AtMost(0.25);
 const WITH_DRAIN: &str = "the first with its drain from the kernel";
@@ -49,7 +49,7 @@ pub(super) fn measure(effort: Effort) -> anyhow::Result<Vec<Measurement>> {
     })
 }
 
-/// What weighs windows and decides on them, as the pipeline does.
+/// Detector and policy, as the pipeline runs them.
 struct Judge {
     detector: Detector,
     policy: Policy,

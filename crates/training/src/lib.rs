@@ -37,6 +37,7 @@ mod split;
 mod steps;
 mod thinned;
 mod train;
+mod trim;
 
 pub use autoencoder::{AutoencoderError, AutoencoderParams};
 pub use contamination::{Contamination, TrimBy};
@@ -46,7 +47,8 @@ pub use features::FeatureChoice;
 pub use hbos::{Hbos, HbosCounts, Heights};
 pub use learner::{LearnError, Learner, Learnt};
 pub use plan::{Given, Method, Plan};
-pub use report::{Dropped, LeftOut, Report, RowCounts, SupportedRates, TimeRange, Trimmed};
+pub use report::{LeftOut, Report, RowCounts, SupportedRates, TimeRange, Trimmed};
+pub use sieve::Dropped;
 pub use source::{Blocks, Mark, RowBlock, RowSource, SourceError};
 pub use split::{Part, TimeSplit};
 pub use thinned::{THINNED_ROWS, ThinnedRows};
