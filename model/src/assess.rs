@@ -178,9 +178,9 @@ mod tests {
     use linfa::ParamGuard;
 
     use super::*;
-    use crate::feature::{Feature, FlowFeature, PeerFeature};
-    use crate::forest::IsolationForest;
-    use crate::schema::{SchemaId, flow_schema_id, peer_schema_id};
+    use features::schema::{SchemaId, flow_schema_id, peer_schema_id};
+    use features::{Feature, FlowFeature, PeerFeature};
+    use forest::IsolationForest;
 
     /// Rows of a pattern that comes back after 101 of them.
     fn rows(count: usize, width: usize) -> Vec<f32> {

@@ -90,9 +90,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::forest::IsolationForest;
     use crate::profile::{Profile, ProfileBuilder};
-    use crate::schema::SchemaId;
+    use features::SchemaId;
+    use forest::IsolationForest;
 
     /// 500 rows of four features; only the first two vary together.
     fn rows() -> Vec<f32> {

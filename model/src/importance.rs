@@ -102,8 +102,8 @@ mod tests {
     use linfa::ParamGuard;
 
     use super::*;
-    use crate::forest::IsolationForest;
-    use crate::schema::SchemaId;
+    use features::SchemaId;
+    use forest::IsolationForest;
 
     fn detector() -> DetectorModel {
         let features = ["a", "b", "c"].map(String::from).to_vec();

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use thiserror::Error;
 
-use crate::schema::SchemaId;
+use features::SchemaId;
 
 /// Which features of a schema a scorer reads, and in what order.
 ///
@@ -13,7 +13,8 @@ use crate::schema::SchemaId;
 /// made elsewhere may read them in any.
 ///
 /// ```
-/// use model::{Inputs, SchemaId};
+/// use features::SchemaId;
+/// use model::Inputs;
 ///
 /// let schema = SchemaId {
 ///     name: "example.v1".into(),

@@ -4,7 +4,8 @@ mod support;
 
 use std::fs;
 
-use model::{ModelFile, ModelFileError, ModelFormatError, SchemaId};
+use features::SchemaId;
+use model::{ModelFile, ModelFileError, ModelFormatError};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 use support::{CREATED, forests};

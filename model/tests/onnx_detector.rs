@@ -5,9 +5,8 @@ mod exchange;
 mod support;
 
 use exchange::{FEATURES, READ, onnx, packed, rows};
-use model::{
-    Attribution, DetectorModel, Inputs, ModelFile, Place, ProfileBuilder, Scale, SchemaId, Scorer,
-};
+use features::SchemaId;
+use model::{Attribution, DetectorModel, Inputs, ModelFile, Place, ProfileBuilder, Scale, Scorer};
 use support::{CREATED, forests};
 
 const FIXTURES: [&str; 8] = [

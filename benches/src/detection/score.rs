@@ -6,7 +6,8 @@ use std::{
 };
 
 use collector::{config::RawConfig, detector::Detector, source::pcap::HomeNet};
-use model::{Context, ModelFile, Window};
+use features::{Context, Window};
+use model::ModelFile;
 use policy::{
     Outcome, Policy, Protected, Reason, Refusal,
     statistics::{Basis, PValues, Unsupported},

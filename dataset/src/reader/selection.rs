@@ -67,7 +67,7 @@ pub struct Selection {
     /// Where this is not empty, only remotes in these prefixes are taken.
     pub only_prefixes: Vec<IpNet>,
     /// Windows that lost something are left out, as the file's sibling in the window table knows
-    /// them; see [`model::Window::is_lossy`].
+    /// them; see [`features::Window::is_lossy`].
     pub skip_lossy: bool,
     /// So many first windows of each capture are left out, in which everything is new; known as
     /// `skip_lossy` is.

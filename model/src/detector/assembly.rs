@@ -1,12 +1,13 @@
 //! Putting a detector together from its parts.
 
+use features::SchemaId;
+use forest::RowSample;
+
 use super::{DetectorError, DetectorModel, RowsDigest, Training, TrainingFacts};
 use crate::calibration::{Calibration, CalibrationError};
 use crate::inputs::Inputs;
 use crate::novelty::novelty;
 use crate::profile::Profile;
-use crate::sample::RowSample;
-use crate::schema::SchemaId;
 use crate::scorer::Scorer;
 
 /// Held-out rows at most whose scores make a calibration; of more, a uniform sample does, which

@@ -88,8 +88,3 @@ impl RowsDigest {
         format!("{:x}", self.0.finalize())
     }
 }
-
-/// SHA-256, hexadecimal.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
-    format!("{:x}", Sha256::digest(bytes))
-}

@@ -1,9 +1,11 @@
 //! One detector's parts.
 
+use forest::IsolationForest;
+
 use super::archive::{Archive, MANIFEST, Names};
+use super::binary;
 use super::errors::ModelFormatError;
 use super::manifest::DetectorManifest;
-use super::{binary, forest};
 use crate::calibration::Calibration;
 use crate::detector::DetectorModel;
 use crate::scorer::{OnnxScorer, Scale, Scorer};
@@ -11,7 +13,7 @@ use crate::scorer::{OnnxScorer, Scale, Scorer};
 /// The parts, in the order they are written in.
 pub(super) fn encode(names: Names, detector: &DetectorModel) -> [(&'static str, Vec<u8>); 4] {
     let scorer = match detector.scorer() {
-        Scorer::Forest(forest) => (names.forest, forest::encode(forest)),
+        Scorer::Forest(forest) => (names.forest, forest.to_bytes()),
         Scorer::Onnx(scorer) => (names.onnx, scorer.bytes().to_vec()),
     };
     [
@@ -41,7 +43,8 @@ pub(super) fn decode(
         return Err(ModelFormatError::malformed(MANIFEST, what));
     }
     let mut calibration = |name: &'static str| -> Result<Calibration, ModelFormatError> {
-        let calibration = binary::decode_calibration(name, &archive.part(name)?)?;
+        let calibration = binary::decode_calibration(&archive.part(name)?)
+            .map_err(ModelFormatError::in_part(name))?;
         if calibration.held_out() as u64 == manifest.calibration_rows {
             return Ok(calibration);
         }
@@ -51,7 +54,8 @@ pub(super) fn decode(
     let scores = calibration(names.calibration)?;
     let novelties = calibration(names.novelty)?;
     let features = archive.part(names.features)?;
-    let profile = binary::decode_profile(names.features, &features, width, training.rows)?;
+    let profile = binary::decode_profile(&features, width, training.rows)
+        .map_err(ModelFormatError::in_part(names.features))?;
     let detector = DetectorModel {
         schema,
         inputs,
@@ -74,7 +78,8 @@ fn decode_scorer(
     manifest: &DetectorManifest,
 ) -> Result<(&'static str, Scorer), ModelFormatError> {
     let Some(onnx) = &manifest.onnx else {
-        let trained = forest::decode(names.forest, &archive.part(names.forest)?)?;
+        let trained = IsolationForest::from_bytes(&archive.part(names.forest)?)
+            .map_err(ModelFormatError::in_part(names.forest))?;
         return Ok((names.forest, Scorer::Forest(trained)));
     };
     let scale = onnx.scale(MANIFEST)?;

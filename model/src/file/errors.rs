@@ -1,6 +1,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use forest::encoding::DecodeError;
 use thiserror::Error;
 
 /// Why a model file could not be written, or was refused.
@@ -95,5 +96,10 @@ pub enum ModelFormatError {
 impl ModelFormatError {
     pub(super) fn malformed(part: &str, what: impl Into<String>) -> Self {
         Self::Malformed { part: part.to_owned(), what: what.into() }
+    }
+
+    /// Names the part that could not be read.
+    pub(super) fn in_part(part: &str) -> impl Fn(DecodeError) -> Self {
+        move |error| Self::malformed(part, error.to_string())
     }
 }

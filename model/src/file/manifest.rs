@@ -1,10 +1,10 @@
+use features::SchemaId;
+use forest::MAX_FEATURES;
 use serde::{Deserialize, Serialize};
 
 use super::errors::ModelFormatError;
 use crate::detector::{DetectorModel, Training, TrainingFacts};
-use crate::forest::MAX_FEATURES;
 use crate::inputs::Inputs;
-use crate::schema::SchemaId;
 use crate::scorer::{Scale, Scorer};
 
 /// The format that this version writes, and the only one it reads.

@@ -1,6 +1,6 @@
 //! What a row's contributions are parts of.
 
-use crate::forest::PathShortening;
+use forest::PathShortening;
 
 /// What the contributions of an explanation add up to, and in what unit.
 #[derive(Clone, Copy, Debug, PartialEq)]

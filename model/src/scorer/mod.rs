@@ -8,7 +8,8 @@ pub use self::onnx::OnnxScorer;
 pub use attribution::{Attributed, Attribution};
 pub use scale::Scale;
 
-use crate::forest::IsolationForest;
+use forest::IsolationForest;
+
 use crate::profile::FeatureRange;
 
 /// What scores the rows of a detector's inputs.

@@ -6,7 +6,7 @@ use onnx::{OnnxError, OnnxKind, OnnxModel};
 
 use super::attribution::{Attributed, Attribution};
 use super::scale::Scale;
-use crate::detector::sha256;
+use crate::digest::sha256;
 use crate::profile::{FeatureRange, as_scored};
 
 /// A scorer that was read from ONNX.

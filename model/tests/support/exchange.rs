@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+use features::SchemaId;
 use model::{
-    DetectorModel, Inputs, OnnxScorer, ProfileBuilder, RowsDigest, SchemaId, Scorer, Source,
-    TrainingFacts,
+    DetectorModel, Inputs, OnnxScorer, ProfileBuilder, RowsDigest, Scorer, Source, TrainingFacts,
 };
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
