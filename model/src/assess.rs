@@ -21,7 +21,7 @@ pub use reason::{REASONS_LIMIT, Reason, Subject};
 /// must not buy time with explanations.
 pub const EXPLAINED_LIMIT: usize = 32;
 
-/// What the detectors say of one peer in one window.
+/// Assessment of a peer in a window by both detectors.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PeerAssessment {
     /// The p-value of the peer and its flows together: the chance of a score as high in a
@@ -116,7 +116,7 @@ impl PeerAssessment {
 }
 
 impl Assessment<'_> {
-    /// One per peer row, in its order.
+    /// An assessment per peer row, in the rows' order.
     #[must_use]
     pub fn peers(&self) -> &[PeerAssessment] {
         &self.peers

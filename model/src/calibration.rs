@@ -139,7 +139,7 @@ impl Calibration {
         rows_for(rate) as u64
     }
 
-    /// Whether a conditional p-value can be as small as `rate`.
+    /// True if a conditional p-value can be as small as `rate`.
     ///
     /// For Benjamini–Hochberg at rate q over m peers, ask for q/m.
     pub fn supports(&self, rate: f64) -> Result<(), CalibrationError> {

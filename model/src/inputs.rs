@@ -132,7 +132,7 @@ impl Inputs {
         self.width
     }
 
-    /// Whether a whole row is what the scorer reads.
+    /// True if the scorer reads whole rows.
     #[must_use]
     pub fn is_all(&self) -> bool {
         self.places.len() == self.width

@@ -149,7 +149,7 @@ impl Forger {
     }
 }
 
-/// What a loaded model is used for, on rows that are ordinary and rows that are not.
+/// Uses a loaded model as a node does, on rows that are ordinary and rows that are not.
 fn make_use_of(model: &ModelFile) {
     for detector in [model.flow(), model.peer()] {
         let width = detector.schema().features.len();

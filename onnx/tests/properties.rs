@@ -1,4 +1,4 @@
-//! What holds for any step function and any tree that is written.
+//! Properties of any step function and any tree that is written.
 
 use onnx::OnnxModel;
 use onnx::write::{Facts, Node, Steps, isolation_forest, tree_sum};

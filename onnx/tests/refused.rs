@@ -1,4 +1,4 @@
-//! What is not read is named, with a way out; nothing is read by halves.
+//! Refusals: operators that are not read are named, with a way out; nothing is read by halves.
 
 mod support;
 

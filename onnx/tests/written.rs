@@ -1,4 +1,4 @@
-//! What this crate writes, it reads, and onnxruntime scores alike.
+//! Files that this crate writes, it reads, and onnxruntime scores alike.
 //!
 //! The files in `fixtures/written_*.onnx` are this crate's own; `WEIR_BLESS=1` writes them anew,
 //! and `fixtures/make.py` then asks onnxruntime for their scores.

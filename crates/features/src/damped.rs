@@ -34,7 +34,7 @@ impl HalfLife {
         }
     }
 
-    /// What is left of 1 after `elapsed_ns`: `2^(-elapsed / half-life)`.
+    /// Share of 1 that is left after `elapsed_ns`: `2^(-elapsed / half-life)`.
     #[must_use]
     pub fn left_after(self, elapsed_ns: u64) -> f64 {
         (-(elapsed_ns as f64) / (self.seconds() * 1e9)).exp2()
@@ -59,7 +59,7 @@ impl HalfLife {
 
 /// Damped sums of what a peer did.
 ///
-/// What a window adds counts as of the window's end: an event of weight `w` in a window that
+/// Additions of a window count as of the window's end: an event of weight `w` in a window that
 /// ended `t` ago contributes `w * 2^(-t / half-life)`. Pairs are by
 /// [`flows_common::Direction::index`].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -141,7 +141,7 @@ pub struct Starts {
 }
 
 impl Starts {
-    /// What is left of an interval's weight when the next one comes: `2^(-1/8)`.
+    /// Share of an interval's weight that is left when the next one comes: `2^(-1/8)`.
     const LEFT: f64 = 0.917_004_043_204_671_2;
 
     /// Adds a start. One that lies before the last is taken as simultaneous with it.

@@ -2,7 +2,7 @@
 //!
 //! # What it is
 //!
-//! One definition of each feature, from the counters of a window to a row of numbers and to the
+//! The definition of each feature, from the counters of a window to a row of numbers and to the
 //! column of an Arrow table. The same code runs live, in replay, in training and in scoring.
 //!
 //! ```text

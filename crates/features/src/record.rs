@@ -1,4 +1,4 @@
-//! What features are computed from: a flow or a peer in one window, joined with its past.
+//! Records that features are computed from: a flow or a peer in one window, joined with its past.
 
 use std::ops::Range;
 
@@ -41,14 +41,14 @@ impl Handshake {
         self as u8
     }
 
-    /// Whether a SYN was seen that has had its time and no SYN-ACK.
+    /// True if a SYN was seen that has had its time and no SYN-ACK.
     #[must_use]
     pub const fn failed(self) -> bool {
         matches!(self, Self::Refused | Self::Unanswered)
     }
 }
 
-/// What a flow did in the windows before this one.
+/// A flow's totals in the windows before this one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FlowPast {
     /// Windows in which it was seen.
@@ -59,18 +59,18 @@ pub struct FlowPast {
     pub bytes: u64,
 }
 
-/// One flow in one window, joined with its past.
+/// A flow in a window, joined with its past.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FlowRecord {
-    /// Who the flow is between.
+    /// The flow's endpoints.
     pub key: FlowKey,
-    /// What it did in this window.
+    /// Its counters in this window.
     pub counters: FlowCounters,
     /// The window.
     pub window: Span,
     /// When it was first seen, in ns of the window's clock; in this window for a new flow.
     pub first_seen_ns: u64,
-    /// Whether this window is the first that knows it.
+    /// True if this window is the first that knows it.
     pub is_new: bool,
     /// Which side opened it: egress for the local one, ingress for the remote one.
     pub initiator: Direction,
@@ -79,7 +79,7 @@ pub struct FlowRecord {
     /// From the first SYN to the first SYN-ACK, in ns, in whichever windows they were; `None`
     /// until both were seen.
     pub handshake_ns: Option<u64>,
-    /// What it did before.
+    /// Its totals before this window.
     pub past: FlowPast,
     /// How unusual its service was across all peers before this window; see
     /// [`Context`](crate::Context).
@@ -87,13 +87,13 @@ pub struct FlowRecord {
 }
 
 impl FlowRecord {
-    /// What came from the remote.
+    /// Traffic from the remote.
     #[must_use]
     pub const fn ingress(&self) -> &DirectionCounters {
         &self.counters.directions[Direction::Ingress.index()]
     }
 
-    /// What went to the remote.
+    /// Traffic to the remote.
     #[must_use]
     pub const fn egress(&self) -> &DirectionCounters {
         &self.counters.directions[Direction::Egress.index()]
@@ -133,7 +133,7 @@ pub struct PeerDirection {
     pub length_histogram: [u64; LENGTH_BUCKETS],
 }
 
-/// What is known of a peer from the windows up to and including this one.
+/// Memory of a peer from the windows up to and including this one.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PeerPast {
     /// Damped sums, by [`HalfLife::index`].
@@ -145,7 +145,7 @@ pub struct PeerPast {
     pub open_tcp_flows: u32,
 }
 
-/// One remote address in one window, joined with its past.
+/// A remote address in a window, joined with its past.
 ///
 /// Counts of flows, SYNs, resets, ports and hosts come from the window's flows. Where the window
 /// lost flows ([`Window::holds_every_flow`](crate::Window::holds_every_flow)) the remote's own
@@ -162,9 +162,9 @@ pub struct PeerRecord {
     pub flows: Range<usize>,
     /// When it was first seen, in ns of the window's clock; in this window for a new peer.
     pub first_seen_ns: u64,
-    /// Whether this window is the first that knows it.
+    /// True if this window is the first that knows it.
     pub is_new: bool,
-    /// What went each way, by [`Direction::index`].
+    /// Traffic each way, by [`Direction::index`].
     pub directions: [PeerDirection; 2],
     /// Flows active in the window.
     pub active_flows: u64,
@@ -195,18 +195,18 @@ pub struct PeerRecord {
     pub service_rarity: f64,
     /// Sum of its active flows' ages at the window's end, in seconds.
     pub flow_age_sum_s: f64,
-    /// What is known of it from before, this window included.
+    /// Memory of it, this window included.
     pub past: PeerPast,
 }
 
 impl PeerRecord {
-    /// What came from the remote.
+    /// Traffic from the remote.
     #[must_use]
     pub const fn ingress(&self) -> &PeerDirection {
         &self.directions[Direction::Ingress.index()]
     }
 
-    /// What went to the remote.
+    /// Traffic to the remote.
     #[must_use]
     pub const fn egress(&self) -> &PeerDirection {
         &self.directions[Direction::Egress.index()]

@@ -58,7 +58,7 @@ pub const DOC_KEY: &str = "weir.doc";
 
 const VERSION: &str = "1";
 
-/// What a model must know to tell whether a table fits it.
+/// Identity of a schema: a model fits the tables of the same identity.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SchemaId {
     /// The schema's name, with its version.
@@ -131,7 +131,7 @@ pub fn feature_rows(batch: &RecordBatch) -> Result<Vec<f32>, SchemaError> {
     Ok(rows)
 }
 
-/// Tells whether a table's schema is one of this build's, and which.
+/// Identity of a table's schema, if it is one of this build's.
 pub fn check(schema: &Schema) -> Result<SchemaId, SchemaError> {
     let text = |key: &str| schema.metadata().get(key).cloned().unwrap_or_default();
     let name = text(SCHEMA_KEY);
@@ -157,7 +157,7 @@ pub enum SchemaError {
          make it with weir's own replay or capture"
     )]
     Name {
-        /// What the table calls itself.
+        /// Schema name that the table carries.
         name: String,
     },
     /// The features were defined otherwise when the table was made.

@@ -1,4 +1,4 @@
-//! What the context remembers, forgets and takes back.
+//! The context's memory: kept, forgotten and taken back.
 
 use flows_common::{
     Direction, FlowCounters, FlowKey, Loss, PeerCounters, PeerKey, TcpFlag, map_v4,

@@ -59,7 +59,7 @@ pub(crate) enum Kind {
     Extended(ExtendedForest),
 }
 
-/// What a forest was made from.
+/// Origin of a forest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Origin {
     pub(crate) n_features: usize,

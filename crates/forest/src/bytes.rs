@@ -211,7 +211,7 @@ impl Decoder<'_> {
         })
     }
 
-    /// Whether the next node is a split.
+    /// True if the next node is a split.
     fn splits(&mut self, depth: usize) -> Result<bool, DecodeError> {
         match self.reader.u8()? {
             LEAF => Ok(false),

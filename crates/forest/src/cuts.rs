@@ -38,17 +38,17 @@ impl Cuts {
         self.counts.len()
     }
 
-    /// One feature's cuts, ascending.
+    /// A feature's cuts, ascending.
     pub(crate) fn of(&self, feature: usize) -> &[f32] {
         &self.padded[feature * PADDED..][..self.counts[feature]]
     }
 
-    /// One feature's cuts, filled up with +∞ to 256 entries.
+    /// A feature's cuts, filled up with +∞ to 256 entries.
     pub(crate) fn padded(&self, feature: usize) -> &[f32; PADDED] {
         self.padded[feature * PADDED..].first_chunk().expect("each feature has its padded cuts")
     }
 
-    /// One feature's cuts in heap order, from entry 1, filled up with +∞.
+    /// A feature's cuts in heap order, from entry 1, filled up with +∞.
     pub(crate) fn heap(&self, feature: usize) -> &[f32; PADDED] {
         self.heaps[feature * PADDED..].first_chunk().expect("each feature has its heap")
     }

@@ -71,7 +71,7 @@ pub enum IsolationForestError {
         tree: usize,
         /// Node index within the tree, from 0.
         node: usize,
-        /// What is wrong with it.
+        /// The fault found in it.
         what: &'static str,
     },
     /// A forest given from outside has more thresholds in a feature than ranks can tell apart.

@@ -62,7 +62,7 @@ impl SpreadSum {
     }
 }
 
-/// One node; its terms lie in [`ExtendedForest::terms`] at its index.
+/// A node; its terms lie in [`ExtendedForest::terms`] at its index.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct PlaneNode {
     /// Index of the right child, 0 for a leaf; the left child is the next node.

@@ -159,7 +159,7 @@ impl IsolationForestValidParams {
     }
 }
 
-/// One tree's rows, and its generator, which goes on to grow it.
+/// A tree's rows, and its generator, which goes on to grow it.
 fn draw(rows: &[f32], origin: &Origin, tree: usize) -> (Vec<f32>, Draws) {
     let Origin { n_features, max_samples, seed, .. } = *origin;
     let mut chosen = vec![0; max_samples];

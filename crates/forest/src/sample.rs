@@ -81,7 +81,7 @@ impl Reservoir {
         usize::try_from(self.seen).map_or(self.capacity, |seen| seen.min(self.capacity))
     }
 
-    /// Whether no row has passed by yet.
+    /// True if no row has passed by yet.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.seen == 0

@@ -24,7 +24,7 @@ pub enum TreeNode {
     },
 }
 
-/// One node in 16 bytes. The left child is the next node; a leaf has no right one.
+/// A node in 16 bytes. The left child is the next node; a leaf has no right one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Node {
     /// Index of the right child in the forest, 0 for a leaf (no right child is the first node).

@@ -1,4 +1,4 @@
-//! What one CPU counts.
+//! Counting on one CPU.
 
 use flows_common::{
     Direction, DirectionCounters, FlowCounters, LENGTH_BUCKETS, Loss, TcpFlag,
@@ -11,7 +11,7 @@ use crate::{
     table::{Tables, counted, way},
 };
 
-/// What holds of a direction whatever it saw, as long as nothing saturated.
+/// Properties of a direction whatever it saw, as long as nothing saturated.
 fn adds_up(one: &DirectionCounters) -> Result<(), TestCaseError> {
     if one.packets == 0 {
         prop_assert_eq!(*one, DirectionCounters::default());

@@ -31,10 +31,10 @@ impl Subject {
     }
 }
 
-/// One feature's part in an anomaly.
+/// A feature's part in an anomaly.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reason {
-    /// What it is a feature of.
+    /// Subject of the feature: the peer or a flow.
     pub subject: Subject,
     /// The feature's name, as the schema spells it.
     pub feature: String,

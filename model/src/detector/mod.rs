@@ -187,7 +187,7 @@ impl DetectorModel {
         &self.inputs
     }
 
-    /// What scores.
+    /// The scorer.
     #[must_use]
     pub fn scorer(&self) -> &Scorer {
         &self.scorer
@@ -211,13 +211,13 @@ impl DetectorModel {
         &self.novelty_calibration
     }
 
-    /// What the training rows had in each input.
+    /// Profile of each input over the training rows.
     #[must_use]
     pub fn profile(&self) -> &Profile {
         &self.profile
     }
 
-    /// What is usual for each input.
+    /// Range of each input over the training rows.
     #[must_use]
     pub fn ranges(&self) -> &[FeatureRange] {
         self.profile.ranges()
@@ -229,7 +229,7 @@ impl DetectorModel {
         self.profile.histograms()
     }
 
-    /// What it was made from.
+    /// Origin of the detector.
     #[must_use]
     pub fn training(&self) -> &Training {
         &self.training

@@ -1,4 +1,4 @@
-//! One detector's parts.
+//! Parts of a detector.
 
 use forest::IsolationForest;
 

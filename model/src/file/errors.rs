@@ -53,7 +53,7 @@ pub enum ModelFormatError {
          train fewer or smaller trees, or a smaller network"
     )]
     TooLarge {
-        /// What is too large.
+        /// Name of the part that is too large.
         what: String,
         /// Largest size allowed, in bytes.
         limit: u64,
@@ -82,7 +82,7 @@ pub enum ModelFormatError {
     Malformed {
         /// The part of the file.
         part: String,
-        /// What is wrong with it.
+        /// The fault found in it.
         what: String,
     },
     /// The creation time is not in the form of RFC 3339.

@@ -70,7 +70,7 @@ impl ModelFile {
         &self.peer
     }
 
-    /// What the file says of itself.
+    /// The file's own description.
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
         &self.manifest

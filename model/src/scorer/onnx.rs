@@ -11,7 +11,7 @@ use crate::profile::{FeatureRange, as_scored};
 
 /// A scorer that was read from ONNX.
 ///
-/// What a raw score is depends on the [kind](OnnxKind); [`Scale`] brings it into [0, 1].
+/// The meaning of a raw score depends on the [kind](OnnxKind); [`Scale`] brings it into [0, 1].
 #[derive(Clone, Debug)]
 pub struct OnnxScorer {
     model: OnnxModel,
@@ -60,7 +60,7 @@ impl OnnxScorer {
         self.scale
     }
 
-    /// Whether raw scores are in [0, 1] by themselves.
+    /// True if raw scores are in [0, 1] by themselves.
     pub(crate) fn is_bounded(&self) -> bool {
         self.model.is_bounded()
     }

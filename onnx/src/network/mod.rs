@@ -80,7 +80,7 @@ impl Network {
         self.last_op() == Some("Softmax")
     }
 
-    /// Whether its outputs are in [0, 1].
+    /// True if its outputs are in [0, 1].
     pub(crate) fn ends_in_probability(&self) -> bool {
         matches!(self.last_op(), Some("Sigmoid" | "Softmax"))
     }

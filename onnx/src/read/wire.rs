@@ -23,7 +23,7 @@ enum Message {
     Other,
 }
 
-/// What a field holds.
+/// Content of a field.
 enum Field {
     Message(Message, usize),
     /// Text, bytes or packed numbers: bytes in memory for each byte in the file.

@@ -1,4 +1,4 @@
-//! What is remembered of a flow between windows.
+//! Memory of a flow between windows.
 
 use flows_common::{Direction, FlowCounters, FlowKey, TcpFlag};
 
@@ -17,7 +17,7 @@ const RESUME_NS: u64 = 2_000_000_000;
 /// window's SYNs are judged in it.
 const ANSWER_GRACE_NS: u64 = 100_000_000;
 
-/// What is remembered of a flow.
+/// Memory of a flow.
 #[derive(Clone, Copy)]
 pub(crate) struct FlowState {
     first_seen_ns: u64,
@@ -34,7 +34,7 @@ pub(crate) struct FlowState {
     phase: Phase,
 }
 
-/// What the opened side said to a SYN.
+/// Answer of the opened side to a SYN.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reply {
     Nothing,
@@ -50,7 +50,7 @@ enum Phase {
     Closed,
 }
 
-/// What a window changed in what is known of a flow.
+/// Changes that a window made to the memory of a flow.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, each read on its own")]
 pub(crate) struct FlowNews {
@@ -58,13 +58,13 @@ pub(crate) struct FlowNews {
     pub(crate) is_new: bool,
     /// When it was first seen.
     pub(crate) first_seen_ns: u64,
-    /// Who opened it.
+    /// The side that opened it.
     pub(crate) initiator: Direction,
     /// How far its opening got.
     pub(crate) handshake: Handshake,
     /// From its SYN to its SYN-ACK.
     pub(crate) handshake_ns: Option<u64>,
-    /// What it did before this window.
+    /// Its totals before this window.
     pub(crate) past: FlowPast,
     /// When it started, or started again, in this window.
     pub(crate) start_ns: Option<u64>,
@@ -80,7 +80,7 @@ pub(crate) struct FlowNews {
     pub(crate) short: bool,
     /// It has a SYN that its sender has not followed by an ACK, and is not closed.
     pub(crate) half_open: bool,
-    /// What to add to the peer's number of open TCP flows.
+    /// Change of the peer's number of open TCP flows.
     pub(crate) open_change: i8,
 }
 
@@ -103,12 +103,12 @@ impl FlowState {
         }
     }
 
-    /// Whether it counts among its peer's open TCP flows.
+    /// True if it counts among its peer's open TCP flows.
     pub(crate) const fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Open)
     }
 
-    /// Whether it has been silent for at least `idle_ns` before `now_ns`.
+    /// True if it has been silent for at least `idle_ns` before `now_ns`.
     pub(crate) const fn is_idle(&self, now_ns: u64, idle_ns: u64) -> bool {
         now_ns.saturating_sub(self.last_window_ns) >= idle_ns
     }

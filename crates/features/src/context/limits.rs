@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-/// What a context may hold.
+/// Bounds of a context's memory.
 ///
 /// At the defaults, full, about 16 MB of flows, 33 MB of peers and 0.2 MB of services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

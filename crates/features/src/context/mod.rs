@@ -39,10 +39,10 @@ use tally::Tally;
 /// A window joined with the past.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observed {
-    /// One record per flow, ordered by remote address, local port, remote port and protocol, then
+    /// A record per flow, ordered by remote address, local port, remote port and protocol, then
     /// by the whole key: a peer's flows are neighbours.
     pub flows: Vec<FlowRecord>,
-    /// One record per remote, ordered by address.
+    /// A record per remote, ordered by address.
     pub peers: Vec<PeerRecord>,
 }
 

@@ -1,4 +1,4 @@
-//! What is remembered of a peer between windows.
+//! Memory of a peer between windows.
 
 use flows_common::FlowKey;
 
@@ -6,7 +6,7 @@ use crate::context::targets::Targets;
 use crate::damped::{Damped, HalfLife};
 use crate::record::PeerPast;
 
-/// What is remembered of a peer.
+/// Memory of a peer.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct PeerState {
     first_seen_ns: Option<u64>,
@@ -63,7 +63,7 @@ impl PeerState {
         self.past.open_tcp_flows = self.past.open_tcp_flows.saturating_add_signed(change);
     }
 
-    /// What features may know of it.
+    /// The part that features read.
     pub(crate) const fn past(&self) -> &PeerPast {
         &self.past
     }

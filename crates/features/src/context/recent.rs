@@ -30,13 +30,13 @@ struct Entry<K, V> {
     older: u32,
 }
 
-/// What [`Recent::touch`] found.
+/// Result of [`Recent::touch`].
 pub(crate) struct Touched<'a, K, V> {
     /// The entry, now the most recently touched.
     pub(crate) value: &'a mut V,
-    /// Whether it was made just now.
+    /// True if it was made just now.
     pub(crate) is_new: bool,
-    /// What had to go to make room.
+    /// The entry evicted to make room.
     pub(crate) evicted: Option<(K, V)>,
 }
 

@@ -1,4 +1,4 @@
-//! What one peer's flows add up to in one window.
+//! Sums over a peer's flows in a window.
 
 use flows_common::{Direction, DirectionCounters, FlowCounters, PeerCounters, TcpFlag};
 
@@ -16,13 +16,13 @@ const OUT: usize = Direction::Egress.index();
 pub(crate) struct Tally {
     /// The record's sums, as far as the flows know them.
     pub(crate) record: PeerRecord,
-    /// What the damped sums gain.
+    /// Gains of the damped sums.
     pub(crate) news: Damped,
     /// When flows started, in ns, unordered.
     pub(crate) starts_ns: Vec<u64>,
     /// Since when SYNs had counted as unanswered that are answered now.
     pub(crate) answered_after_ns: Vec<u64>,
-    /// What the number of open TCP flows gains.
+    /// Change of the number of open TCP flows.
     pub(crate) open_change: i32,
     flows_with_ingress: u64,
     syn_flows: [u64; 2],

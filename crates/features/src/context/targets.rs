@@ -7,7 +7,7 @@ const BITS: u32 = 512;
 
 /// How long a target stays known: between one and two of these.
 ///
-/// One hour: long beside the slowest half-life, and short enough that the bitmap of a busy peer
+/// An hour: long beside the slowest half-life, and short enough that the bitmap of a busy peer
 /// does not stay full.
 const GENERATION_NS: u64 = 3_600_000_000_000;
 
@@ -61,7 +61,7 @@ fn hash(key: &FlowKey) -> u64 {
     words.fold(0, |state, word| mix(state ^ word))
 }
 
-/// One step of `SplitMix64` (Steele et al. 2014).
+/// A step of `SplitMix64` (Steele et al. 2014).
 const fn mix(state: u64) -> u64 {
     let state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -21,7 +21,7 @@ impl Scale {
         }
     }
 
-    /// What `value` stands for.
+    /// The natural quantity of `value`.
     #[inline]
     #[must_use]
     pub fn invert(self, value: f64) -> f64 {

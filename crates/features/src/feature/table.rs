@@ -7,9 +7,9 @@ use crate::feature::scale::Scale;
 /// schema's hash.
 pub const FORMULA_REVISION: u32 = 4;
 
-/// One column of a feature table.
+/// A column of a feature table.
 pub trait Feature: Copy + Eq + std::fmt::Debug + Send + Sync + 'static {
-    /// What it is computed from.
+    /// The record that it is computed from.
     type Record;
 
     /// All features, in the order of columns and of model input.
@@ -30,7 +30,7 @@ pub trait Feature: Copy + Eq + std::fmt::Debug + Send + Sync + 'static {
     /// How a value stands for what the formula yields.
     fn scale(self) -> Scale;
 
-    /// What it is, with its formula.
+    /// Its description, with its formula.
     fn doc(self) -> &'static str;
 
     /// Its value, in [`Self::unit`]; finite for any record.

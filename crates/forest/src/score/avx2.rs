@@ -37,7 +37,7 @@ struct TreePlan {
 struct Step {
     what: What,
     depth: u8,
-    /// Whether the node is its parent's right child.
+    /// True if the node is its parent's right child.
     right: bool,
 }
 
@@ -47,7 +47,7 @@ enum What {
     Leaf { number: u8 },
 }
 
-/// One byte for each of 64 rows; as a mask, 0xff for the rows meant and 0 for the others.
+/// A byte for each of 64 rows; as a mask, 0xff for the rows meant and 0 for the others.
 type Lanes = [__m256i; 2];
 
 impl Plan {

@@ -79,7 +79,7 @@ fn rank_block(cuts: &Cuts, rows: &[f32], ranks: &mut RankBlock) {
     }
 }
 
-/// One feature's cuts in heap order, all in registers: levels 0 to 3 in the first, level 4 in
+/// A feature's cuts in heap order, all in registers: levels 0 to 3 in the first, level 4 in
 /// the second, then 2, 4 and 8 registers for levels 5, 6 and 7.
 struct SearchTree([__m512; 16]);
 

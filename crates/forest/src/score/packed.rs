@@ -18,7 +18,7 @@ pub(super) struct Packed {
     pub(super) trees: Vec<PackedTree>,
 }
 
-/// One tree, its nodes numbered as in a heap: the root is 1, the children of `i` are `2i` and
+/// A tree, its nodes numbered as in a heap: the root is 1, the children of `i` are `2i` and
 /// `2i + 1`. So each level begins at a power of two, where vector loads want it. The leaves
 /// follow after the last level, their numbers modulo 256.
 #[derive(Clone, Debug)]
