@@ -66,6 +66,9 @@ pub enum OnnxError {
         /// The fault found in it.
         what: String,
     },
+    /// The model is a dense network, and the feature `networks` of this crate is off.
+    #[error("the model is a dense network, and this program is built without the engine for one")]
+    NoEngine,
     /// The dense network is valid ONNX, but cannot be prepared for running.
     #[error("the network cannot be run ({what}): export it with static widths, opset 13 to 18")]
     Network {

@@ -18,13 +18,13 @@
 //! # In what order
 //!
 //! 1. [`Context::observe`] each [`Window`], in order.
-//! 2. [`Feature::rows`] of the records for model input, or [`schema::flow_batch`] and
-//!    [`schema::peer_batch`] for tables.
-//! 3. [`schema::check`] and [`schema::feature_rows`] on the way back from a table.
+//! 2. [`Feature::rows`] of the records for model input. With the feature `arrow`,
+//!    `schema::flow_batch` and `schema::peer_batch` for tables, and `schema::check` and
+//!    `schema::feature_rows` on the way back from a table.
 
 #![forbid(unsafe_code)]
 
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "arrow"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
@@ -34,6 +34,8 @@ pub mod feature;
 pub mod record;
 pub mod schema;
 mod window;
+
+pub use flows_common;
 
 pub use context::{Context, ContextCount, ContextError, ContextLimits, Observed};
 pub use damped::{Damped, HalfLife, SHORT_FLOW_NS, Starts};

@@ -2,6 +2,8 @@
 
 use forest::IsolationForest;
 
+use onnx::OnnxError;
+
 use super::archive::{Archive, MANIFEST, Names};
 use super::binary;
 use super::errors::ModelFormatError;
@@ -72,6 +74,14 @@ pub(super) fn decode(
     }
 }
 
+fn refused(part: &str, error: &OnnxError) -> ModelFormatError {
+    let what = error.to_string();
+    match error {
+        OnnxError::NoEngine => ModelFormatError::NotBuiltIn { part: part.to_owned(), what },
+        _ => ModelFormatError::malformed(part, what),
+    }
+}
+
 fn decode_scorer(
     names: Names,
     archive: &mut Archive<'_>,
@@ -84,10 +94,22 @@ fn decode_scorer(
     };
     let scale = onnx.scale(MANIFEST)?;
     let scorer = OnnxScorer::with_scale(&archive.part(names.onnx)?, scale)
-        .map_err(|error| ModelFormatError::malformed(names.onnx, error.to_string()))?;
+        .map_err(|error| refused(names.onnx, &error))?;
     if scale == Scale::AsIs && !scorer.is_bounded() {
         let what = "its raw scores are not in [0, 1] by themselves, and it has no scale";
         return Err(ModelFormatError::malformed(names.onnx, what));
     }
     Ok((names.onnx, Scorer::Onnx(scorer)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_without_its_engine_is_not_called_malformed() {
+        let error = refused("flow.onnx", &OnnxError::NoEngine).to_string();
+        assert!(error.starts_with("flow.onnx: the model is a dense network, and"), "{error}");
+        assert!(error.contains("use the `weir` with everything"), "{error}");
+    }
 }

@@ -85,6 +85,17 @@ pub enum ModelFormatError {
         /// The fault found in it.
         what: String,
     },
+    /// The model is one that this build of the program does not score.
+    #[error(
+        "{part}: {what}: use the `weir` with everything, as packages ship it and \
+         `cargo build --release` makes it"
+    )]
+    NotBuiltIn {
+        /// The part of the file.
+        part: String,
+        /// Name of the part that is not built in.
+        what: String,
+    },
     /// The creation time is not in the form of RFC 3339.
     #[error("`created` must be a time such as 2026-01-31T12:00:00Z, got {got:?}")]
     Created {

@@ -16,7 +16,6 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use prost::Message;
-use tract_onnx::pb;
 
 pub(crate) use attributes::Operator;
 pub(crate) use constant::{Constant, Numbers};
@@ -28,6 +27,7 @@ use self::value::{Rows, Value};
 use crate::errors::OnnxError;
 use crate::kind::OnnxKind;
 use crate::network::{Network, Plan};
+use crate::pb;
 use crate::rows::Steps;
 use crate::trees::Ensemble;
 

@@ -9,6 +9,7 @@ mod trees;
 use self::proto::{Chain, ML, float, int};
 use self::trees::Written;
 use crate::errors::WriteError;
+use crate::pb::AttributeProto;
 use crate::read::limits;
 use crate::trees::narrow;
 
@@ -251,7 +252,7 @@ impl Steps {
 }
 
 impl Activation {
-    fn node(self) -> Option<(&'static str, Vec<tract_onnx::pb::AttributeProto>)> {
+    fn node(self) -> Option<(&'static str, Vec<AttributeProto>)> {
         Some(match self {
             Self::Identity => return None,
             Self::Relu => ("Relu", Vec::new()),

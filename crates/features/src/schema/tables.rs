@@ -12,10 +12,9 @@
 //! | `weir.window.start_ns`, `.end_ns` | the window's bounds |
 //! | `weir.window.evicted_flows`, `.evicted_packets` | what the tables evicted |
 //! | `weir.window.imbalance`, `.lossy` | what the accounting identity leaves over; whether to trust it |
-//! | `weir.ledger.…` | each count of the [`Ledger`], losses by cause |
+//! | `weir.ledger.…` | each count of [`ledger_counts`], losses by cause |
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -24,18 +23,15 @@ use arrow_array::{
     UInt32Array, UInt64Array,
 };
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use flows_common::{EtherClass, Ledger, Loss};
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::feature::{FORMULA_REVISION, Feature, FlowFeature, PeerFeature};
+use super::{
+    FLOW_SCHEMA, PEER_SCHEMA, SchemaId, flow_schema_id, ledger_counts, peer_schema_id, schema_id,
+};
+use crate::feature::{Feature, FlowFeature, PeerFeature};
 use crate::record::{FlowRecord, PeerRecord};
 use crate::window::{Span, Window};
 
-/// The name of the flow table's schema.
-pub const FLOW_SCHEMA: &str = "weir.flow.v1";
-/// The name of the peer table's schema.
-pub const PEER_SCHEMA: &str = "weir.peer.v1";
 /// The metadata key of a schema's name.
 pub const SCHEMA_KEY: &str = "weir.schema";
 /// The metadata key of a schema's version.
@@ -58,6 +54,7 @@ pub const DOC_KEY: &str = "weir.doc";
 
 const VERSION: &str = "1";
 
+<<<<<<<< HEAD:crates/features/src/schema.rs
 /// Identity of a schema: a model fits the tables of the same identity.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SchemaId {
@@ -82,6 +79,8 @@ pub fn peer_schema_id() -> SchemaId {
     schema_id::<PeerFeature>(PEER_SCHEMA)
 }
 
+========
+>>>>>>>> e6e3e8c:model/src/schema/tables.rs
 /// The flow table's schema, without a window's ledger.
 #[must_use]
 pub fn flow_schema() -> SchemaRef {
@@ -185,29 +184,6 @@ pub enum SchemaError {
         /// The feature's name.
         name: String,
     },
-}
-
-fn schema_id<F: Feature>(name: &str) -> SchemaId {
-    let mut digest = Sha256::new();
-    // Each part ends in a byte that no part contains, so that no two lists read alike.
-    let mut part = |text: &str| {
-        digest.update(text.as_bytes());
-        digest.update([0]);
-    };
-    part(name);
-    part(&FORMULA_REVISION.to_string());
-    for feature in F::ALL {
-        part(feature.name());
-        part(feature.unit());
-        part(feature.doc());
-    }
-    let digest = digest.finalize();
-    let mut hash = String::with_capacity(16);
-    for byte in &digest[..8] {
-        write!(hash, "{byte:02x}").expect("a string takes what is written");
-    }
-    let features = F::ALL.iter().map(|feature| feature.name().to_owned()).collect();
-    SchemaId { name: name.to_owned(), hash, features }
 }
 
 /// A column that says who or when, not what.
@@ -384,30 +360,4 @@ fn window_metadata(window: &Window) -> HashMap<String, String> {
     let counts = ledger_counts(&window.ledger);
     metadata.extend(counts.map(|(key, count)| (format!("weir.ledger.{key}"), count.to_string())));
     metadata
-}
-
-/// Each count of a ledger with its name: `frames.ingress`, `lost.table_full`, `not_ip.arp`, …;
-/// always the same names in the same order.
-pub fn ledger_counts(ledger: &Ledger) -> impl Iterator<Item = (String, u64)> {
-    let pairs = [
-        ("frames", ledger.frames),
-        ("frame_bytes", ledger.frame_bytes),
-        ("segments", ledger.segments),
-    ];
-    let by_direction = pairs.into_iter().flat_map(|(name, [ingress, egress])| {
-        [(format!("{name}.ingress"), ingress), (format!("{name}.egress"), egress)]
-    });
-    let losses = Loss::ALL
-        .into_iter()
-        .map(|loss| (format!("lost.{}", loss.name()), ledger.losses[loss.index()]));
-    let not_ip = EtherClass::ALL
-        .into_iter()
-        .map(|class| (format!("not_ip.{}", class.name()), ledger.not_ip[class.index()]));
-    let tables = [
-        ("flow_inserts", ledger.flow_inserts),
-        ("peer_inserts", ledger.peer_inserts),
-        ("peer_full", ledger.peer_full),
-    ]
-    .map(|(name, count)| (name.to_owned(), count));
-    by_direction.chain(losses).chain(not_ip).chain(tables)
 }
