@@ -34,7 +34,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("row {at} of {} stands out with {score:.3}", scores.len());
 
     let why = forest.path_shortening(&rows[at * NAMES.len()..][..NAMES.len()]);
-    println!("its path is {:.2} levels, an ordinary one {:.2}; shortened by", why.path, why.expected);
+    println!(
+        "its path is {:.2} levels, an ordinary one {:.2}; shortened by",
+        why.path, why.expected
+    );
     for (name, levels) in NAMES.iter().zip(&why.by_feature) {
         println!("  {name:<12} {levels:+.2}");
     }

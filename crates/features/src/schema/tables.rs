@@ -54,33 +54,6 @@ pub const DOC_KEY: &str = "weir.doc";
 
 const VERSION: &str = "1";
 
-<<<<<<<< HEAD:crates/features/src/schema.rs
-/// Identity of a schema: a model fits the tables of the same identity.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct SchemaId {
-    /// The schema's name, with its version.
-    pub name: String,
-    /// The first 16 hex digits of the SHA-256 over name, [`FORMULA_REVISION`] and each feature's
-    /// name, unit and doc, in order.
-    pub hash: String,
-    /// The features' names, in the order of model input.
-    pub features: Vec<String>,
-}
-
-/// The identity of the flow table's schema.
-#[must_use]
-pub fn flow_schema_id() -> SchemaId {
-    schema_id::<FlowFeature>(FLOW_SCHEMA)
-}
-
-/// The identity of the peer table's schema.
-#[must_use]
-pub fn peer_schema_id() -> SchemaId {
-    schema_id::<PeerFeature>(PEER_SCHEMA)
-}
-
-========
->>>>>>>> e6e3e8c:model/src/schema/tables.rs
 /// The flow table's schema, without a window's ledger.
 #[must_use]
 pub fn flow_schema() -> SchemaRef {
