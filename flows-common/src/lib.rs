@@ -30,6 +30,10 @@
     reason = "offsets stay below HEADERS_LIMIT plus one header; a checked conversion could panic"
 )]
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub mod account;
 mod block;
 mod counters;

@@ -16,7 +16,7 @@ pub const MIN_SCORES: usize = 2;
 /// exchangeable with the held-out ones: benign, of the same network, the same window length.
 ///
 /// ```
-/// use model::Calibration;
+/// use weir_model::Calibration;
 ///
 /// let held_out = (0..999_u16).map(|i| f32::from(i) / 1_000.0).collect();
 /// let calibration = Calibration::new(held_out)?;
@@ -24,7 +24,7 @@ pub const MIN_SCORES: usize = 2;
 /// assert!(calibration.supports(0.01).is_ok());
 /// let error = calibration.supports(0.001).unwrap_err().to_string();
 /// assert!(error.contains("needs 4604 held-out rows"), "{error}");
-/// # Ok::<(), model::CalibrationError>(())
+/// # Ok::<(), weir_model::CalibrationError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Calibration {

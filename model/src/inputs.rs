@@ -14,7 +14,7 @@ use features::SchemaId;
 ///
 /// ```
 /// use features::SchemaId;
-/// use model::Inputs;
+/// use weir_model::Inputs;
 ///
 /// let schema = SchemaId {
 ///     name: "example.v1".into(),
@@ -23,7 +23,7 @@ use features::SchemaId;
 /// };
 /// let inputs = Inputs::of(&schema, &["age", "rate"])?;
 /// assert_eq!(inputs.project(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])[..], [3.0, 1.0, 6.0, 4.0]);
-/// # Ok::<(), model::InputsError>(())
+/// # Ok::<(), weir_model::InputsError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inputs {

@@ -36,6 +36,10 @@
 
 #![deny(unsafe_code)]
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub mod assess;
 pub mod calibration;
 pub mod detector;

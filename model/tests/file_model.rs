@@ -5,10 +5,10 @@ mod support;
 use std::fs;
 
 use features::SchemaId;
-use model::{ModelFile, ModelFileError, ModelFormatError};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 use support::{CREATED, forests};
+use weir_model::{ModelFile, ModelFileError, ModelFormatError};
 
 fn model() -> ModelFile {
     forests()

@@ -6,8 +6,10 @@ mod support;
 
 use exchange::{FEATURES, READ, onnx, packed, rows};
 use features::SchemaId;
-use model::{Attribution, DetectorModel, Inputs, ModelFile, Place, ProfileBuilder, Scale, Scorer};
 use support::{CREATED, forests};
+use weir_model::{
+    Attribution, DetectorModel, Inputs, ModelFile, Place, ProfileBuilder, Scale, Scorer,
+};
 
 const FIXTURES: [&str; 8] = [
     "robust_iforest.onnx",

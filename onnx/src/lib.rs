@@ -10,6 +10,10 @@
 //! file, spawns a thread or knows what a feature means.
 #![forbid(unsafe_code)]
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod errors;
 mod kind;
 mod model;

@@ -7,10 +7,10 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use onnx::OnnxModel;
 use pb::ModelProto;
 use prost::Message;
 use support::{Random, models};
+use weir_onnx::OnnxModel;
 
 /// Mutants of each fixture.
 const MUTANTS: usize = 120;

@@ -5,10 +5,10 @@
 mod pb;
 mod support;
 
-use onnx::{OnnxError, OnnxModel};
 use pb::{GraphProto, ModelProto, NodeProto, TensorProto};
 use prost::Message;
 use support::fixture;
+use weir_onnx::{OnnxError, OnnxModel};
 
 /// Reads a fixture after a change to its graph.
 fn changed(name: &str, change: impl FnOnce(&mut GraphProto)) -> OnnxError {

@@ -5,11 +5,11 @@
 
 mod support;
 
-use onnx::write::{
+use support::{Random, expected, fixture, numbers, path, rows};
+use weir_onnx::write::{
     Activation, Facts, Layer, Node, Scaling, Steps, dense_autoencoder, isolation_forest, tree_sum,
 };
-use onnx::{OnnxKind, OnnxModel, WriteError};
-use support::{Random, expected, fixture, numbers, path, rows};
+use weir_onnx::{OnnxKind, OnnxModel, WriteError};
 
 const N_FEATURES: usize = 6;
 

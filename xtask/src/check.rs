@@ -13,8 +13,8 @@ use crate::skips::SkipLog;
 use crate::tally::{Dialect, Listener, Tally};
 use crate::workspace::Workspace;
 
-/// The crates of the host. `flows-ebpf` builds for the BPF target only.
-const HOST: [&str; 3] = ["--workspace", "--exclude", "flows-ebpf"];
+/// The crates of the host. `weir-flows-ebpf` builds for the BPF target only.
+const HOST: [&str; 3] = ["--workspace", "--exclude", "weir-flows-ebpf"];
 
 /// A named part of the whole.
 pub(crate) struct Step {
@@ -109,7 +109,7 @@ fn clippy_of_ebpf(workspace: &Workspace) -> Step {
     command
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_TARGET_DIR", workspace.target().join("xtask/ebpf"))
-        .args(["clippy", "--package", "flows-ebpf", "--target", "bpfel-unknown-none"])
+        .args(["clippy", "--package", "weir-flows-ebpf", "--target", "bpfel-unknown-none"])
         .args(["-Z", "build-std=core", "--", "-D", "warnings"]);
     Step { name: "clippy of the eBPF programs", work: Work::Check(command) }
 }

@@ -1,10 +1,10 @@
 //! Counting on one CPU.
 
-use flows_common::{
+use proptest::{collection::vec, prelude::*};
+use weir_flows_common::{
     Direction, DirectionCounters, FlowCounters, LENGTH_BUCKETS, Loss, TcpFlag,
     account::length_bucket, parse::Frame,
 };
-use proptest::{collection::vec, prelude::*};
 
 use crate::{
     frames,

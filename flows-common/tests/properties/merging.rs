@@ -1,7 +1,7 @@
 //! Merging of the counters of several CPUs.
 
-use flows_common::{Direction, DirectionCounters, FlowCounters, PeerCounters, parse::Frame};
 use proptest::{collection::vec, prelude::*};
+use weir_flows_common::{Direction, DirectionCounters, FlowCounters, PeerCounters, parse::Frame};
 
 use crate::{
     frames,

@@ -26,7 +26,7 @@ pub use training::{RowsDigest, Source, Training, TrainingFacts};
 /// use linfa::ParamGuard;
 /// use features::SchemaId;
 /// use forest::IsolationForest;
-/// use model::DetectorModel;
+/// use weir_model::DetectorModel;
 ///
 /// let schema = SchemaId {
 ///     name: "example.v1".into(),
@@ -140,7 +140,7 @@ impl DetectorModel {
     /// use linfa::ParamGuard;
     /// use features::SchemaId;
     /// use forest::IsolationForest;
-    /// use model::{DetectorModel, Inputs, ProfileBuilder, RowsDigest, Scorer, TrainingFacts};
+    /// use weir_model::{DetectorModel, Inputs, ProfileBuilder, RowsDigest, Scorer, TrainingFacts};
     ///
     /// let schema = SchemaId {
     ///     name: "example.v1".into(),

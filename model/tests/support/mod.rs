@@ -3,7 +3,7 @@
 use features::SchemaId;
 use forest::IsolationForest;
 use linfa::ParamGuard;
-use model::{DetectorModel, ModelFile};
+use weir_model::{DetectorModel, ModelFile};
 
 pub(crate) const CREATED: &str = "2026-01-31T12:00:00Z";
 

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use model::{Calibration, assess::simes, sample::Draws};
-use policy::{
+use weir_policy::{
     Evidence, PolicyConfig, RawPolicy, WindowFacts,
     statistics::{Basis, HeldOut, Selector},
 };
