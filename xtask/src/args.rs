@@ -14,6 +14,8 @@ Commands:
   test  [--quick]         formatting, lints, docs, all tests, licences; ends with
                           `N passed, N failed, N skipped`
                           --quick: unit and documentation tests only, no end-to-end tests
+  oracle                  compare the counts of every capture of ../shared/data with tshark's,
+                          four minutes; `test` says when it last ran
   bench [bench options]   run the benches and compare them with scikit-learn
   notebooks [--write]     run the notebooks with weir and its Python package, both built in
                           release; --write keeps the outputs
@@ -44,6 +46,8 @@ pub(crate) enum Command {
         /// Leave out the integration tests.
         quick: bool,
     },
+    /// The comparison with tshark that is too long for every test run.
+    Oracle,
     /// Run the benches with these arguments.
     Bench {
         /// Arguments of `weir-bench`.
@@ -84,6 +88,7 @@ pub(crate) fn parse(typed: impl IntoIterator<Item = String>) -> Result<Command, 
             [only] if only == "--quick" => Ok(Command::Test { quick: true }),
             [first, ..] => Err(format!("`test` takes only `--quick`, got `{first}`")),
         },
+        "oracle" => without_options(&options, Command::Oracle),
         "bench" => Ok(Command::Bench { passed_on: after_separator(options) }),
         "training-data" => captures(options),
         "notebooks" => match options.as_slice() {
@@ -146,6 +151,7 @@ mod tests {
             ("demo --help", Command::Help),
             ("setup", Command::Setup),
             ("lint", Command::Lint),
+            ("oracle", Command::Oracle),
             ("docs", Command::Docs),
             ("notebooks", Command::Notebooks { write: false }),
             ("notebooks --write", Command::Notebooks { write: true }),
@@ -186,9 +192,17 @@ mod tests {
 
     #[test]
     fn the_help_names_every_command() {
-        for command in
-            ["setup", "demo", "test", "bench", "notebooks", "training-data", "lint", "docs"]
-        {
+        for command in [
+            "setup",
+            "demo",
+            "test",
+            "oracle",
+            "bench",
+            "notebooks",
+            "training-data",
+            "lint",
+            "docs",
+        ] {
             assert!(HELP.contains(&format!("\n  {command} ")), "{command}");
         }
     }
