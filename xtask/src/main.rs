@@ -1,5 +1,5 @@
 //! The commands of weir's repository: `cargo xtask setup | demo | test | oracle | bench |
-//! notebooks | training-data | lint | docs`.
+//! notebooks | training-data | build-cost | lint | docs`.
 //!
 //! What is here: finding out what a machine lacks and installing it, the one way to build and
 //! run the demo, the tests and the benches, and the tests' summary. What is never here: a
@@ -13,6 +13,7 @@
 
 mod args;
 mod bench;
+mod build_cost;
 mod check;
 mod counts;
 mod demo;
@@ -90,6 +91,11 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::TrainingData { names } => {
             setup::prepare(&workspace, Purpose::Demo)?;
             training_data::run(&workspace, &names)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::BuildCost { names } => {
+            setup::prepare(&workspace, Purpose::Demo)?;
+            build_cost::run(&workspace, &names)?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Notebooks { write } => {

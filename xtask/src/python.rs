@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::counts::Counts;
-use crate::demo::build_weir;
+use crate::demo::{Build, build_weir};
 use crate::failure::Failure;
 use crate::invoke;
 use crate::workspace::Workspace;
@@ -57,12 +57,13 @@ impl Environment {
         self.folder.join("bin/python")
     }
 
-    /// Builds the package `weir` in release and installs it.
-    pub(crate) fn install_weir(&self, workspace: &Workspace) -> Result<(), Failure> {
+    /// Builds the package `weir` with a cargo profile and installs it.
+    pub(crate) fn install_weir(&self, workspace: &Workspace, profile: &str) -> Result<(), Failure> {
         let mut command = self.command(workspace);
         // maturin is among the requirements, in one version; an isolated build would fetch one.
         command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
         command.args(["--no-build-isolation", "--no-deps", "--force-reinstall", "./python"]);
+        command.env("MATURIN_PEP517_ARGS", format!("--profile {profile}"));
         invoke::or_fail(
             &mut command,
             "the Python package could not be built",
@@ -83,6 +84,20 @@ impl Environment {
         let mut command = workspace.command(&self.interpreter().to_string_lossy());
         command.env("CARGO_TARGET_DIR", workspace.target());
         prepend_path(&mut command, &[self.folder.join("bin")]);
+        command
+    }
+
+    /// Installs the package and builds the program, both in the profile of the tests, whose
+    /// dependencies are compiled already. Returns the program.
+    fn build_for_tests(&self, workspace: &Workspace) -> Result<PathBuf, Failure> {
+        self.install_weir(workspace, "dev")?;
+        build_weir(workspace, Build::Tests)
+    }
+
+    /// A command of the environment that finds the program `weir`.
+    fn command_with(&self, workspace: &Workspace, weir: &Path) -> Command {
+        let mut command = self.command(workspace);
+        prepend_path(&mut command, &[weir.with_file_name("")]);
         command
     }
 
@@ -109,10 +124,8 @@ pub(crate) fn test(workspace: &Workspace, step: &str) -> Result<Counts, Failure>
         Ok(environment) => environment,
         Err(why) => return Ok(Counts::of_skip(step, &why.to_string())),
     };
-    environment.install_weir(workspace)?;
-    build_weir(workspace)?;
-    let mut command = environment.command(workspace);
-    prepend_path(&mut command, &[workspace.target().join("release")]);
+    let weir = environment.build_for_tests(workspace)?;
+    let mut command = environment.command_with(workspace, &weir);
     let report = workspace.target().join("xtask/pytest.xml");
     command.args(["-m", "pytest", "--quiet", "-p", "no:cacheprovider", "--color=no", "-rfEs"]);
     command.arg("--junitxml").arg(&report).arg("python");
@@ -121,19 +134,17 @@ pub(crate) fn test(workspace: &Workspace, step: &str) -> Result<Counts, Failure>
     invoke::reported(step, &mut command, &report)
 }
 
-/// Runs every notebook with `weir` and the package, built in release; `write` keeps the outputs.
+/// Runs every notebook with `weir` and the package; `write` keeps the outputs.
 /// Each notebook counts as one test.
 pub(crate) fn notebooks(workspace: &Workspace, write: bool, step: &str) -> Result<Counts, Failure> {
     let environment = match Environment::ensure(workspace) {
         Ok(environment) => environment,
         Err(why) => return Ok(Counts::of_skip(step, &why.to_string())),
     };
-    environment.install_weir(workspace)?;
-    build_weir(workspace)?;
     let mut counts = Counts::default();
+    let weir = environment.build_for_tests(workspace)?;
     for notebook in in_order(&workspace.root().join("notebooks"))? {
-        let mut command = environment.command(workspace);
-        prepend_path(&mut command, &[workspace.target().join("release")]);
+        let mut command = environment.command_with(workspace, &weir);
         command.arg("notebooks/run.py").args(write.then_some("--write")).arg(&notebook);
         let status = invoke::visibly(&mut command)?;
         counts.add(Counts::of_check(&notebook, status.success()));

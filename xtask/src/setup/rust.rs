@@ -109,9 +109,15 @@ pub(super) fn ensure_nextest(workspace: &Workspace) -> Result<String, Failure> {
         return Ok(found);
     }
     println!("setup: cargo-nextest is missing; installing {NEXTEST} (a few minutes)");
+    // Waits for tests, and so needs no optimising; does not update itself either.
+    let options = ["--locked", "--profile", "dev", "--no-default-features"];
     let by_hand = format!("run `cargo install cargo-nextest --version {NEXTEST} --locked`");
     invoke::or_fail(
-        workspace.cargo().args(["install", "cargo-nextest", "--version", NEXTEST, "--locked"]),
+        workspace
+            .cargo()
+            .args(["install", "cargo-nextest", "--version", NEXTEST])
+            .args(options)
+            .args(["--features", "default-no-update"]),
         "cargo-nextest could not be installed",
         &format!("check the network, then {by_hand}"),
     )?;
