@@ -18,7 +18,9 @@ use std::rc::Rc;
 use prost::Message;
 
 pub(crate) use attributes::Operator;
-pub(crate) use constant::{Constant, Numbers};
+pub(crate) use constant::Constant;
+#[cfg(feature = "networks")]
+pub(crate) use constant::Numbers;
 pub(crate) use wire::at_most;
 
 use self::fold::fold;
