@@ -23,6 +23,8 @@ Commands:
   training-data [names]   record the captures of training-data/ anew, as root, in 20 minutes
   build-cost [names]      build weir from nothing (node, demo, everything) and print CPU minutes
                           and sizes
+  package                 make the packages that others may depend on, and build each from what it
+                          holds; nothing is uploaded
   lint                    formatting and clippy, for the host and for the eBPF target
   docs                    build the documentation, warnings denied
   help                    print this text
@@ -71,6 +73,8 @@ pub(crate) enum Command {
         /// Keep the outputs in the files.
         write: bool,
     },
+    /// Packages as a registry would take them.
+    Package,
     /// Formatting and clippy.
     Lint,
     /// Rustdoc.
@@ -105,6 +109,7 @@ pub(crate) fn parse(typed: impl IntoIterator<Item = String>) -> Result<Command, 
             [only] if only == "--write" => Ok(Command::Notebooks { write: true }),
             [first, ..] => Err(format!("`notebooks` takes only `--write`, got `{first}`")),
         },
+        "package" => without_options(&options, Command::Package),
         "lint" => without_options(&options, Command::Lint),
         "docs" => without_options(&options, Command::Docs),
         other => Err(format!("no command is called `{other}`")),
@@ -168,6 +173,7 @@ mod tests {
             ("demo --help", Command::Help),
             ("setup", Command::Setup),
             ("lint", Command::Lint),
+            ("package", Command::Package),
             ("oracle", Command::Oracle),
             ("docs", Command::Docs),
             ("notebooks", Command::Notebooks { write: false }),

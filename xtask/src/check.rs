@@ -8,6 +8,7 @@ use std::process::Command;
 use crate::counts::Counts;
 use crate::failure::Failure;
 use crate::invoke;
+use crate::package;
 use crate::python;
 use crate::skips::SkipLog;
 use crate::workspace::Workspace;
@@ -53,6 +54,11 @@ pub(crate) fn docs(workspace: &Workspace) -> Vec<Step> {
     vec![Step { name: "docs", work: Work::Check(command) }]
 }
 
+/// The packages that others may depend on, made and not built: `cargo xtask package` does both.
+fn packages(workspace: &Workspace) -> Step {
+    Step { name: "packages", work: Work::Check(package::manifests(workspace)) }
+}
+
 /// Everything; `quick` leaves out the integration tests, and what runs in Python.
 pub(crate) fn all(workspace: &Workspace, quick: bool) -> Vec<Step> {
     let mut steps = lints(workspace);
@@ -60,6 +66,7 @@ pub(crate) fn all(workspace: &Workspace, quick: bool) -> Vec<Step> {
     steps.push(tests(workspace, quick));
     steps.push(doc_tests(workspace));
     steps.extend(dependencies(workspace));
+    steps.push(packages(workspace));
     if !quick {
         steps.push(python_tests(workspace));
         steps.push(notebooks(workspace, false));

@@ -1,5 +1,5 @@
 //! The commands of weir's repository: `cargo xtask setup | demo | test | oracle | bench |
-//! notebooks | training-data | build-cost | lint | docs`.
+//! notebooks | training-data | build-cost | package | lint | docs`.
 //!
 //! What is here: finding out what a machine lacks and installing it, the one way to build and
 //! run the demo, the tests and the benches, and the tests' summary. What is never here: a
@@ -21,6 +21,7 @@ mod failure;
 mod invoke;
 mod junit;
 mod oracle;
+mod package;
 mod privilege;
 mod python;
 mod report;
@@ -101,6 +102,11 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Notebooks { write } => {
             setup::prepare(&workspace, Purpose::Notebooks)?;
             Ok(report::run_and_sum_up(vec![check::notebooks(&workspace, write)], None))
+        }
+        Command::Package => {
+            setup::prepare(&workspace, Purpose::Demo)?;
+            package::run(&workspace)?;
+            Ok(ExitCode::SUCCESS)
         }
         Command::Lint => {
             setup::prepare(&workspace, Purpose::Lint)?;
