@@ -56,7 +56,11 @@ pub(crate) fn docs(workspace: &Workspace) -> Vec<Step> {
 
 /// The packages that others may depend on, made and not built: `cargo xtask package` does both.
 fn packages(workspace: &Workspace) -> Step {
-    Step { name: "packages", work: Work::Check(package::manifests(workspace)) }
+    let mut fetch = workspace.cargo();
+    fetch.args(["update", "--workspace", "--dry-run"]);
+    let check = package::manifests(workspace);
+    let without = "the registry's index cannot be fetched";
+    Step { name: "packages", work: Work::FetchedCheck { fetch, check, without } }
 }
 
 /// Everything; `quick` leaves out the integration tests, and what runs in Python.
