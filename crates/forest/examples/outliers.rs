@@ -22,8 +22,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let forest = stream.finish()?;
 
-    // As many requests as ever, as large as ever, and half of them fail.
-    rows.extend([21.0, 905.0, 0.5]);
+    // Many requests, small ones, and half of them fail.
+    rows.extend([60.0, 300.0, 0.5]);
     let mut scores = vec![0.0; rows.len() / NAMES.len()];
     forest.score_rows(&rows, &mut scores);
     let (at, score) = scores
