@@ -144,7 +144,7 @@ impl Live {
         Ok(match config.policy.mode {
             Mode::Observe => Box::new(Observe),
             Mode::Shadow | Mode::Enforce => {
-                Box::new(Enforcer::new(self.blocklist.clone(), config.policy.rate_limit_pps)?)
+                Box::new(Enforcer::new(self.blocklist.clone(), config.policy.expert.rate_limit_pps)?)
             }
         })
     }

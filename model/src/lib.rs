@@ -37,7 +37,6 @@
 #![deny(unsafe_code)]
 
 pub mod assess;
-pub mod calibration;
 pub mod context;
 pub mod detector;
 pub mod explain;
@@ -60,7 +59,7 @@ pub use record::{FlowRecord, Handshake, PeerRecord};
 pub use schema::SchemaId;
 pub use window::{Span, Window};
 
-pub use calibration::{Calibration, CalibrationError, PValue};
+pub use conformal::{Calibration, CalibrationError, PValue};
 pub use detector::{
     CALIBRATION_ROWS, DetectorError, DetectorModel, RowsDigest, SchemaMismatch, Source, Training,
     TrainingFacts, Uncalibrated,

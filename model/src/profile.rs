@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::calibration::quantile_of;
+use conformal::quantile_of;
 use crate::sample::RowSample;
 
 /// Rows at most that quantiles and histograms are made from. The rank of a quantile `p` then has

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use policy::RawPolicy;
+use policy::PolicyConfig;
 use serde::{Deserialize, Serialize};
 
 use super::RawApi;
@@ -18,7 +18,7 @@ pub struct RawConfig {
     /// `[model]`
     pub model: RawModel,
     /// `[policy]`
-    pub policy: RawPolicy,
+    pub policy: PolicyConfig,
     /// `[guard]`
     pub guard: RawGuard,
     /// `[events]`

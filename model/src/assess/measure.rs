@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Subject, simes};
-use crate::calibration::{Calibration, PValue};
+use conformal::{Calibration, PValue};
 use crate::detector::DetectorModel;
 use crate::novelty::LEAST_HIGHEST;
 

@@ -1,7 +1,7 @@
 //! Putting a detector together from its parts.
 
 use super::{DetectorError, DetectorModel, RowsDigest, Training, TrainingFacts};
-use crate::calibration::{Calibration, CalibrationError};
+use conformal::{Calibration, CalibrationError};
 use crate::inputs::Inputs;
 use crate::novelty::novelty;
 use crate::profile::Profile;

@@ -5,7 +5,7 @@ mod training;
 
 use thiserror::Error;
 
-use crate::calibration::{Calibration, CalibrationError, PValue};
+use conformal::{Calibration, CalibrationError, PValue};
 use crate::explain::Explanation;
 use crate::forest::{IsolationForest, IsolationForestError, IsolationForestValidParams};
 use crate::inputs::Inputs;

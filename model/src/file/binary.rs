@@ -1,7 +1,7 @@
 //! Little-endian reading and writing, and the encoding of calibration and feature tables.
 
 use super::errors::ModelFormatError;
-use crate::calibration::Calibration;
+use conformal::Calibration;
 use crate::profile::{FeatureHistogram, FeatureRange, Profile};
 
 /// Reads a part from its beginning; every shortage is an error that names part and place.

@@ -4,7 +4,7 @@ use super::archive::{Archive, MANIFEST, Names};
 use super::errors::ModelFormatError;
 use super::manifest::DetectorManifest;
 use super::{binary, forest};
-use crate::calibration::Calibration;
+use conformal::Calibration;
 use crate::detector::DetectorModel;
 use crate::scorer::{OnnxScorer, Scale, Scorer};
 
