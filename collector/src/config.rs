@@ -28,12 +28,12 @@ pub use policy::{Mode, PolicyConfig, Unverified};
 
 use policy::{BoundError, MovedKey, ValidPolicy};
 
+use crate::kernel::{BLOCK_CAPACITY, STATS_SLOTS, TABLE_CAPACITY};
+
 /// The shortest window.
 pub const WINDOW_MIN: Duration = Duration::from_millis(100);
 /// The longest window.
 pub const WINDOW_MAX: Duration = Duration::from_mins(1);
-/// The most entries a kernel table may be asked for.
-pub const TABLE_MAX: u32 = 1 << 24;
 
 /// The least room that a ledger may be held to, in bytes.
 const LEDGER_MIN: u64 = 16 << 20;
@@ -139,14 +139,15 @@ impl RawConfig {
     /// The first value out of bounds, with the bound.
     pub fn check(self) -> Result<Config, ConfigError> {
         BoundError::check("capture.window", self.capture.window, WINDOW_MIN, WINDOW_MAX)?;
-        for (key, value) in [
-            ("tables.flows", self.tables.flows),
-            ("tables.peers", self.tables.peers),
-            ("tables.blocks", self.tables.blocks),
-            ("tables.stats_slots", self.tables.stats_slots),
+        for (key, value, bounds) in [
+            ("tables.flows", self.tables.flows, TABLE_CAPACITY),
+            ("tables.peers", self.tables.peers, TABLE_CAPACITY),
+            ("tables.blocks", self.tables.blocks, BLOCK_CAPACITY),
+            ("tables.stats_slots", self.tables.stats_slots, STATS_SLOTS),
         ] {
-            if value == 0 || value > TABLE_MAX {
-                return Err(bound(key, format!("between 1 and {TABLE_MAX}"), value));
+            if !bounds.contains(&value) {
+                let (least, most) = bounds.into_inner();
+                return Err(bound(key, format!("between {least} and {most}"), value));
             }
         }
         let ledger = &self.ledger;
@@ -278,14 +279,17 @@ mod tests {
                 "[capture]\nwindow = \"50ms\"",
                 "`capture.window` must be between 100ms and 1m, got 50ms",
             ),
-            ("[tables]\nflows = 0", "`tables.flows` must be between 1 and 16777216, got 0"),
+            ("[tables]\nflows = 0", "`tables.flows` must be between 64 and 16777216, got 0"),
             (
                 "[policy.expert]\nwindows = 4",
                 "`policy.expert.windows` must be between 1 and `policy.expert.of_windows` (3), got 4",
             ),
             ("[policy]\nmode = \"block\"", "unknown variant"),
             ("[policy]\nallow = [\"192.0.2.300\"]", "allow"),
-            ("[policy]\nflood_baseline = \"2m\"", "`policy.flood_baseline` is `policy.expert.flood_baseline` now"),
+            (
+                "[policy]\nflood_baseline = \"2m\"",
+                "`policy.flood_baseline` is `policy.expert.flood_baseline` now",
+            ),
             ("[policy.expert]\nttl = \"2m\"", "unknown field"),
             ("[polcy]\nmode = \"shadow\"", "unknown field"),
         ] {
@@ -296,7 +300,8 @@ mod tests {
 
     #[test]
     fn the_keys_that_differ_are_named_with_their_section() {
-        let other = parsed("[policy]\nttl = \"1m\"\nexpert.margin = 0.6\n[tables]\nflows = 128").unwrap();
+        let other =
+            parsed("[policy]\nttl = \"1m\"\nexpert.margin = 0.6\n[tables]\nflows = 128").unwrap();
         let differing = parsed("").unwrap().differing_keys(&other);
         assert_eq!(differing, ["policy.expert.margin", "policy.ttl", "tables.flows"]);
     }

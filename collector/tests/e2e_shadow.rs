@@ -72,8 +72,8 @@ fn a_nodes_would_drops_are_those_of_an_experiment_on_its_traffic() {
     // What was counted during the fit is a window of odd length: part of the past, not scored.
     detector.assess(&live.drain_once().expect("a window"));
     let record = Record::default();
-    let policy = Policy::new(config.policy.clone(), Protected::own(own.clone()))
-        .calibrated(&basis(&model));
+    let policy =
+        Policy::new(config.policy.clone(), Protected::own(own.clone())).calibrated(&basis(&model));
     let pipeline = Pipeline::score(
         live.drain(),
         WINDOW,

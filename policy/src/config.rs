@@ -195,7 +195,10 @@ mod tests {
     fn a_value_out_of_bounds_is_named_with_its_place_and_bound() {
         let cases: [(fn(&mut PolicyConfig), &str); 5] = [
             (|c| c.ttl = Duration::ZERO, "`policy.ttl` must be between 1s and 30days"),
-            (|c| c.max_blocks = 8, "`policy.max_blocks` must be at most `tables.blocks` (7), got 8"),
+            (
+                |c| c.max_blocks = 8,
+                "`policy.max_blocks` must be at most `tables.blocks` (7), got 8",
+            ),
             (
                 |c| c.expert.windows = 4,
                 "`policy.expert.windows` must be between 1 and `policy.expert.of_windows` (3), got 4",

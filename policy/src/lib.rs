@@ -242,8 +242,12 @@ impl Policy {
         if window.warming_up {
             return Outcome::Refused(Refusal::WarmingUp);
         }
-        let (windows, packets) =
-            self.history.note(peer.address, self.window, self.config.expert.of_windows, peer.packets);
+        let (windows, packets) = self.history.note(
+            peer.address,
+            self.window,
+            self.config.expert.of_windows,
+            peer.packets,
+        );
         if forged && !peer.verified {
             self.history.forged(peer.address, now_ns);
         }
@@ -282,7 +286,9 @@ impl Policy {
             blocked: baseline.weigh(history.blocked_now(now_ns), now_ns),
         });
         let (all, hit) = (shares.all, shares.blocked + weight);
-        if hit.peers > 1 && hit.peers as f64 > self.config.expert.max_share_of_peers * all.peers as f64 {
+        if hit.peers > 1
+            && hit.peers as f64 > self.config.expert.max_share_of_peers * all.peers as f64
+        {
             return Some(Trip::ShareOfPeers);
         }
         (all.peers > 1 && hit.bytes > self.config.expert.max_share_of_bytes * all.bytes)

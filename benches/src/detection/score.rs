@@ -5,7 +5,11 @@ use std::{
     net::IpAddr,
 };
 
-use collector::{config::RawConfig, detector::{Detector, basis}, source::pcap::HomeNet};
+use collector::{
+    config::RawConfig,
+    detector::{Detector, basis},
+    source::pcap::HomeNet,
+};
 use model::{Context, ModelFile, Window};
 use policy::{
     Outcome, Policy, Protected, Reason, Refusal,
@@ -124,8 +128,8 @@ pub fn score_one(
     let mut raw = RawConfig::default();
     raw.policy.expert.p_values = PValues::Marginal;
     raw.policy.unsupported = Unsupported::Act;
-    let mut policy = Policy::new(raw.check()?.policy, Protected::default())
-        .calibrated(&basis(detector.model()));
+    let mut policy =
+        Policy::new(raw.check()?.policy, Protected::default()).calibrated(&basis(detector.model()));
     let mut observations = Vec::new();
     let mut verdicts = Verdicts::default();
     for window in windows {

@@ -256,9 +256,10 @@ impl Grid {
 /// The values of a table and of the tables in it, each with its place: `expert.margin`.
 fn flat(table: Table) -> Vec<(String, Value)> {
     let below = |(key, value)| match value {
-        Value::Table(inner) => {
-            flat(inner).into_iter().map(|(below, value)| (format!("{key}.{below}"), value)).collect()
-        }
+        Value::Table(inner) => flat(inner)
+            .into_iter()
+            .map(|(below, value)| (format!("{key}.{below}"), value))
+            .collect(),
         value => vec![(key, value)],
     };
     table.into_iter().flat_map(below).collect()
@@ -330,7 +331,8 @@ mod tests {
 
     #[test]
     fn every_combination_is_a_setting_in_the_order_given() {
-        let text = "[policy]\nttl = '30s'\n[grid]\nexpert.windows = [2, 1]\nexpert.margin = [0.3, 0.6]\n";
+        let text =
+            "[policy]\nttl = '30s'\n[grid]\nexpert.windows = [2, 1]\nexpert.margin = [0.3, 0.6]\n";
         let settings = grid(text, &[]).expect("valid");
         assert_eq!(
             names(&settings),
@@ -394,7 +396,8 @@ mod tests {
     #[test]
     fn a_grid_is_bounded_and_says_what_made_it_large() {
         let numbers = |count: u32| (1..=count).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
-        let sets = [format!("expert.min_packets={}", numbers(40)), format!("max_blocks={}", numbers(26))];
+        let sets =
+            [format!("expert.min_packets={}", numbers(40)), format!("max_blocks={}", numbers(26))];
         let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
         let error = grid("", &sets).expect_err("1,040 settings");
         assert!(error.contains("at most 1000 settings, got 1040"), "{error}");

@@ -94,7 +94,8 @@ mod tests {
 
     #[test]
     fn equal_settings_share_the_front_and_the_first_is_best() {
-        let trade_off = report(&["expert.windows=1", "expert.margin=0.5,0.6"]).trade_off.expect("a truth");
+        let trade_off =
+            report(&["expert.windows=1", "expert.margin=0.5,0.6"]).trade_off.expect("a truth");
         assert_eq!((trade_off.front, trade_off.best), (vec![1, 2], 1));
     }
 }

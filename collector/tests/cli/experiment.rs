@@ -117,7 +117,8 @@ fn a_capture_gives_what_each_setting_stops_and_whom_it_hurts() {
     assert!(
         text.contains("what would be blocked, and when") && text.contains("refused by a guard")
     );
-    let without = json(&desk.capture(&["--set=expert.margin=0.5", "--set=unsupported=act", "--json"]));
+    let without =
+        json(&desk.capture(&["--set=expert.margin=0.5", "--set=unsupported=act", "--json"]));
     let setting = &without["settings"][0];
     assert_eq!(setting["attack"], Value::Null);
     assert!(setting["stopped"]["packets"].as_u64() > Some(0), "{setting}");

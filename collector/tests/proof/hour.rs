@@ -91,7 +91,12 @@ fn check(setting: Setting, told: &Told) {
 #[test]
 fn an_hour() {
     let hour = Hour::compose(true);
-    println!("{} frames, {} windows; {:?}", hour.frames, hour.windows.len(), collector::detector::basis(model()));
+    println!(
+        "{} frames, {} windows; {:?}",
+        hour.frames,
+        hour.windows.len(),
+        collector::detector::basis(model())
+    );
     let told = rehearse(&hour.windows);
     for (setting, told) in SETTINGS.into_iter().zip(&told) {
         check(setting, told);

@@ -5,7 +5,6 @@ mod training;
 
 use thiserror::Error;
 
-use conformal::{Calibration, CalibrationError, PValue};
 use crate::explain::Explanation;
 use crate::forest::{IsolationForest, IsolationForestError, IsolationForestValidParams};
 use crate::inputs::Inputs;
@@ -13,6 +12,7 @@ use crate::novelty::{NoveltyPart, novel_features, novelty};
 use crate::profile::{EmptyProfile, FeatureHistogram, FeatureRange, Profile, ProfileBuilder};
 use crate::schema::SchemaId;
 use crate::scorer::Scorer;
+use conformal::{Calibration, CalibrationError, PValue};
 
 pub use assembly::{CALIBRATION_ROWS, Uncalibrated};
 pub(crate) use training::sha256;

@@ -1,8 +1,8 @@
 //! Little-endian reading and writing, and the encoding of calibration and feature tables.
 
 use super::errors::ModelFormatError;
-use conformal::Calibration;
 use crate::profile::{FeatureHistogram, FeatureRange, Profile};
+use conformal::Calibration;
 
 /// Reads a part from its beginning; every shortage is an error that names part and place.
 pub(super) struct Reader<'a> {

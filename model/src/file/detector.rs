@@ -4,9 +4,9 @@ use super::archive::{Archive, MANIFEST, Names};
 use super::errors::ModelFormatError;
 use super::manifest::DetectorManifest;
 use super::{binary, forest};
-use conformal::Calibration;
 use crate::detector::DetectorModel;
 use crate::scorer::{OnnxScorer, Scale, Scorer};
+use conformal::Calibration;
 
 /// The parts, in the order they are written in.
 pub(super) fn encode(names: Names, detector: &DetectorModel) -> [(&'static str, Vec<u8>); 4] {

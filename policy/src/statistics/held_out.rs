@@ -66,7 +66,12 @@ impl Default for Basis {
     /// A model that nothing is known of: no rows, held out as `weir learn` does, and no bound on
     /// the rows that it could keep.
     fn default() -> Self {
-        Self { held_out: HeldOut::each(0), peers_per_window: None, held_out_share: 0.4, most_rows: u64::MAX }
+        Self {
+            held_out: HeldOut::each(0),
+            peers_per_window: None,
+            held_out_share: 0.4,
+            most_rows: u64::MAX,
+        }
     }
 }
 

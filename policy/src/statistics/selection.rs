@@ -40,7 +40,11 @@ pub struct Selection {
 
 impl Rates {
     const fn of(config: &PolicyConfig) -> Self {
-        Self { rate: config.wrong_blocks, choice: config.expert.procedure, p_values: config.expert.p_values }
+        Self {
+            rate: config.wrong_blocks,
+            choice: config.expert.procedure,
+            p_values: config.expert.p_values,
+        }
     }
 }
 

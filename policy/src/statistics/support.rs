@@ -64,7 +64,9 @@ impl Support {
             self.wrong_blocks_text(),
         ];
         match &self.false_alarms {
-            Some(answer) => lines.push(format!("false alarms, {}", answer.to_text(p, self.basis.most_rows))),
+            Some(answer) => {
+                lines.push(format!("false alarms, {}", answer.to_text(p, self.basis.most_rows)))
+            }
             None => lines.push("false alarms: no bound is set (`policy.false_alarms`)".to_owned()),
         }
         lines.push(format!(
@@ -78,7 +80,10 @@ impl Support {
     /// The answer about `policy.wrong_blocks`, as a person reads it.
     #[must_use]
     pub fn wrong_blocks_text(&self) -> String {
-        format!("wrong blocks, {}", self.wrong_blocks.to_text(self.smallest_p, self.basis.most_rows))
+        format!(
+            "wrong blocks, {}",
+            self.wrong_blocks.to_text(self.smallest_p, self.basis.most_rows)
+        )
     }
 
     fn window_text(&self) -> String {
@@ -185,8 +190,7 @@ mod tests {
     fn asked(rows: u64, change: impl FnOnce(&mut PolicyConfig)) -> Support {
         let mut config = PolicyConfig::default();
         change(&mut config);
-        let basis =
-            Basis { held_out: HeldOut::each(rows), most_rows: 1 << 20, ..Basis::default() };
+        let basis = Basis { held_out: HeldOut::each(rows), most_rows: 1 << 20, ..Basis::default() };
         support(&config, &basis, 10.0, Duration::from_secs(1))
     }
 

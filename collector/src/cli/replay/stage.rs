@@ -3,7 +3,12 @@
 use model::{Context, Observed, Window};
 use policy::{Policy, Protected};
 
-use crate::{config::Config, detector::{Detector, basis}, event::Event, rehearse::Rehearsal};
+use crate::{
+    config::Config,
+    detector::{Detector, basis},
+    event::Event,
+    rehearse::Rehearsal,
+};
 
 /// What is done with each window.
 pub(super) enum Stage {

@@ -88,7 +88,8 @@ fn what_is_benign_and_blocked_is_collateral() {
 #[test]
 fn refusals_are_counted_by_guard_and_by_whom_they_spare() {
     let sample = Sample::new().attack(1, 0..3, 0.3).benign(7, 0..2, 0.6);
-    let effect = run(&sample, eager(|raw| (raw.expert.windows, raw.unverified) = (3, Unverified::Drop)));
+    let effect =
+        run(&sample, eager(|raw| (raw.expert.windows, raw.unverified) = (3, Unverified::Drop)));
     let rows = |refusal| &effect.refused[&refusal].rows;
     assert_eq!(rows(Refusal::BelowMargin).attack, 3);
     assert_eq!(rows(Refusal::TooFewWindows).benign, 2);
