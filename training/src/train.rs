@@ -13,7 +13,7 @@ use crate::source::RowSource;
 use crate::split::Part;
 
 /// Fewest held-out rows that make a calibration.
-const LEAST_HELD_OUT: u64 = model::calibration::MIN_SCORES as u64;
+const LEAST_HELD_OUT: u64 = conformal::MIN_SCORES as u64;
 
 /// A detector, and what became of the rows it was made from.
 #[derive(Clone, Debug)]

@@ -145,7 +145,7 @@ impl ExperimentArgs {
             source,
             inputs,
             model_sha256: Some(digest),
-            seed: settings.first().map(|setting| setting.config.seed),
+            seed: settings.first().map(|setting| setting.config.expert.seed),
             has_truth: truth.is_given() || labelled,
         };
         let mut report = Report::of(origin, &stream, &grid, &settings, &effects);
