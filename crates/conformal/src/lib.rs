@@ -7,6 +7,10 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 use thiserror::Error;
 
 /// Probability with which the conditional p-values may fail for a given calibration set: the
