@@ -2,8 +2,8 @@
 
 use std::io::BufReader;
 
-use address_list::{Format, LONGEST_LINE, Line, LineError, Options, Reader, parse_net};
 use proptest::{collection::vec, prelude::*};
+use weir_address_list::{Format, LONGEST_LINE, Line, LineError, Options, Reader, parse_net};
 
 /// Entries of bytes read through a buffer of some size; `None` where no column was found.
 fn read(bytes: &[u8], format: Format, buffer: usize) -> Option<Vec<Line>> {

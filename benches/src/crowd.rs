@@ -9,12 +9,13 @@ use collector::{
     learner::{Learner, WARM_UP},
     source::pcap::Tables,
 };
+use features::{Context, Window};
 use flows_common::{
     Direction,
     parse::{Frame, parse},
 };
+use forest::IsolationForest;
 use linfa::ParamGuard as _;
-use model::{Context, IsolationForest, Window};
 
 use crate::traffic::{ACK, LOCAL_V6, SYN, Segment};
 

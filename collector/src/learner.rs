@@ -51,21 +51,15 @@ impl Default for Learner {
 
 impl Learner {
     /// Takes one window of benign traffic.
-    ///
-    /// # Errors
-    /// The feature tables are not this build's, which cannot be.
-    pub fn take(&mut self, window: &Window) -> anyhow::Result<()> {
+    pub fn take(&mut self, window: &Window) {
         self.windows += 1;
         let observed = self.context.observe(window);
         if window.is_lossy() {
             self.lossy += 1;
         } else if self.windows > WARM_UP {
-            let flows = schema::feature_rows(&schema::flow_batch(&observed.flows, window))?;
-            let peers = schema::feature_rows(&schema::peer_batch(&observed.peers, window))?;
-            self.flows.extend(self.windows, &flows);
-            self.peers.extend(self.windows, &peers);
+            self.flows.extend(self.windows, &FlowFeature::rows(&observed.flows));
+            self.peers.extend(self.windows, &PeerFeature::rows(&observed.peers));
         }
-        Ok(())
     }
 
     /// What was gathered so far.

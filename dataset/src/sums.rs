@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use model::Window;
-use model::schema::ledger_counts;
+use features::Window;
+use features::schema::ledger_counts;
 use parquet::file::metadata::KeyValue;
 
 const FILE: &str = "weir.file.";

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use model::schema::{FLOW_SCHEMA, PEER_SCHEMA};
+use features::schema::{FLOW_SCHEMA, PEER_SCHEMA};
 
 use crate::schema::WINDOW_SCHEMA;
 

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dataset::{Columns, Dataset, Selection, TableKind, WriterOptions};
-use model::{Feature as _, FlowFeature, PeerFeature};
+use features::{Feature as _, FlowFeature, PeerFeature};
 use support::{SECOND, Traffic, UNIX_START, blocks, files, open, small_groups, write};
 
 #[test]

@@ -8,7 +8,7 @@ use crate::{
 /// The first bucket of the length histogram ends at 2⁷ bytes.
 const FIRST_BUCKET_BITS: u32 = 7;
 
-/// What a packet made known of its flow; [`note_peer`] is called where there is any.
+/// News of a flow in a packet; [`note_peer`] is called where there is any.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, each of which may be so")]
 pub struct News {
@@ -75,7 +75,7 @@ pub fn update(flow: &mut FlowCounters, packet: &Packet, direction: Direction, no
     news
 }
 
-/// Whether payload that goes this way proves the remote's address. A SYN may carry some before
+/// True if payload that goes this way proves the remote's address. A SYN may carry some before
 /// the handshake is over (TCP Fast Open, RFC 7413), and an RST answers anything.
 #[inline(always)]
 const fn proves(packet: &Packet, direction: Direction) -> bool {
@@ -262,7 +262,7 @@ fn note_handshake(
     }
 }
 
-/// Tells a peer's counters the news of one of its flows.
+/// Adds the news of a flow to its peer's counters.
 #[inline(always)]
 pub fn note_peer(
     peer: &mut PeerCounters,

@@ -23,21 +23,21 @@ const FEATURE_LIMIT: f64 = 4.0;
 pub(crate) const LEAST_HIGHEST: f32 = 1.6 / 2.6;
 
 /// Added to each feature's width: a tenth of a ratio, or of a doubling on a logarithmic scale.
-/// What was constant in training has no width of its own.
+/// A feature that was constant in training has no width of its own.
 const WIDTH_FLOOR: f64 = 0.1;
 
 /// The usual width of a feature: a quarter of the way from its 1st to its 99th percentile, about
 /// one standard deviation where it is spread normally.
 const WIDTH_SHARE: f64 = 0.25;
 
-/// One feature's part in a row's novelty.
+/// A feature's part in a row's novelty.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NoveltyPart {
     /// Feature index, from 0.
     pub feature: usize,
     /// The row's value.
     pub value: f32,
-    /// What is usual for the feature.
+    /// The feature's range in training.
     pub range: FeatureRange,
     /// Widths above the training rows, 0 to 4.
     pub distance: f64,

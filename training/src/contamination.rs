@@ -4,8 +4,8 @@
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
+use forest::RowSample;
 use model::Scorer;
-use model::sample::RowSample;
 
 use crate::error::TrainingError;
 use crate::sieve::Sieve;

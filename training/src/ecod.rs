@@ -1,7 +1,7 @@
 //! ECOD: Li, Zhao, Hu, Botta, Ionescu, Chen 2022, *ECOD: Unsupervised Outlier Detection Using
 //! Empirical Cumulative Distribution Functions* (IEEE TKDE, arXiv 2201.00382).
 
-use model::sample::RowSample;
+use forest::RowSample;
 use onnx::write::Steps;
 
 use crate::steps::{Piece, joined};

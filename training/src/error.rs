@@ -86,7 +86,7 @@ pub enum TrainingError {
     Inputs(#[from] model::InputsError),
     /// The forest could not be fitted.
     #[error(transparent)]
-    Forest(#[from] model::IsolationForestError),
+    Forest(#[from] forest::IsolationForestError),
     /// The autoencoder could not be fitted.
     #[error(transparent)]
     Autoencoder(#[from] AutoencoderError),

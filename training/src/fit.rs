@@ -1,7 +1,7 @@
 //! A method being fitted to rows that stream by.
 
-use model::sample::RowSample;
-use model::{ForestStream, Inputs, OnnxScorer, Scorer};
+use forest::{ForestStream, RowSample};
+use model::{Inputs, OnnxScorer, Scorer};
 use onnx::write::{self, Facts, Steps};
 
 use crate::autoencoder::{AutoencoderParams, AutoencoderRows, STOPPING_ROWS, TRAINING_ROWS};

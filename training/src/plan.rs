@@ -1,4 +1,6 @@
-use model::{Inputs, IsolationForestValidParams, SchemaId, Scorer, Source};
+use features::SchemaId;
+use forest::IsolationForestValidParams;
+use model::{Inputs, Scorer, Source};
 
 use crate::autoencoder::AutoencoderParams;
 use crate::contamination::Contamination;

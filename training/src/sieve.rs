@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use model::{Inputs, SchemaId};
+use features::SchemaId;
+use model::Inputs;
 
 use crate::contamination::Trim;
 use crate::error::TrainingError;

@@ -1,6 +1,7 @@
 //! The whole way from a stream to a calibrated detector.
 
-use model::{DetectorModel, Inputs, ProfileBuilder, RowsDigest, SchemaId, TrainingFacts};
+use features::SchemaId;
+use model::{DetectorModel, Inputs, ProfileBuilder, RowsDigest, TrainingFacts};
 
 use crate::contamination::{Contamination, Trim};
 use crate::error::TrainingError;
@@ -35,7 +36,8 @@ pub struct Trained {
 ///
 /// ```
 /// use linfa::ParamGuard;
-/// use model::{IsolationForest, SchemaId};
+/// use features::SchemaId;
+/// use forest::IsolationForest;
 /// use training::{Blocks, Mark, Method, Plan, RowBlock, SourceError, train};
 ///
 /// let schema = SchemaId {

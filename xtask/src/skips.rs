@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::tally::Skip;
+use crate::counts::Skip;
 
 /// One run's log, removed at its end.
 #[derive(Debug)]

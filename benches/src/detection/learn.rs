@@ -3,11 +3,10 @@
 use std::path::Path;
 
 use collector::source::pcap::HomeNet;
+use features::{Context, Feature as _, FlowFeature, PeerFeature, schema};
+use forest::IsolationForest;
 use linfa::ParamGuard as _;
-use model::{
-    Context, DetectorModel, Feature as _, FlowFeature, IsolationForest, ModelFile, PeerFeature,
-    schema,
-};
+use model::{DetectorModel, ModelFile};
 use serde::Serialize;
 
 use super::{

@@ -8,9 +8,9 @@ use std::{
 
 use anyhow::Context as _;
 use collector::source::pcap::{CaptureError, CaptureReader, HomeNet, Replay, ReplayOptions};
+use features::Window;
 use flows_common::{Direction, parse};
 use ipnet::IpNet;
-use model::Window;
 
 use super::corpus::BenignSource;
 

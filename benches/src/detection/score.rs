@@ -10,7 +10,8 @@ use collector::{
     detector::{Detector, basis},
     source::pcap::HomeNet,
 };
-use model::{Context, ModelFile, Window};
+use features::{Context, Window};
+use model::ModelFile;
 use policy::{
     Outcome, Policy, Protected, Reason, Refusal,
     statistics::{PValues, Unsupported},

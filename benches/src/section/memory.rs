@@ -9,7 +9,8 @@ use collector::{
     kernel::{Kernel, KernelOptions, boot_ns},
     rehearse::window_facts,
 };
-use model::{Context as Past, ModelFile};
+use features::Context as Past;
+use model::ModelFile;
 use policy::{Policy, Protected};
 use serde::{Deserialize, Serialize};
 

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use collector::source::pcap::{CaptureReader, HomeNet, Replay, ReplayOptions};
-use model::{Context, Feature as _, FlowFeature, Observed, PeerFeature};
+use features::{Context, Feature as _, FlowFeature, Observed, PeerFeature};
 
 use super::Effort;
 use crate::{

@@ -9,7 +9,7 @@ use collector::{
     kernel::{Kernel, KernelOptions, boot_ns},
     rehearse::window_facts,
 };
-use model::Window;
+use features::Window;
 use policy::{Policy, Protected};
 
 use super::Effort;

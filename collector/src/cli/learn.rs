@@ -54,7 +54,7 @@ impl LearnArgs {
             for path in &self.pcap {
                 let mut replay = Replay::open(path, capture_options(&config, &self.home_net))?;
                 while let Some(window) = replay.next_window()? {
-                    learner.take(&window)?;
+                    learner.take(&window);
                 }
             }
             learner
@@ -90,8 +90,10 @@ fn learn_live(
     let (done, learner) = mpsc::channel();
     // Sent when the last window was taken and the feed drops it.
     let mut gathered = Gathered { learner: Learner::default(), done };
-    let pipeline =
-        Pipeline::feed(live.drain(), window, move |next| gathered.learner.take(&next.window))?;
+    let pipeline = Pipeline::feed(live.drain(), window, move |next| {
+        gathered.learner.take(&next.window);
+        Ok(())
+    })?;
     signals.wait(Some(length), || pipeline.has_failed());
     pipeline.stop()?;
     learner.recv().context("the learner ended without a result; this is a bug")

@@ -186,7 +186,7 @@ fn learn(
     let mut done = Some(done);
     let pipeline = Pipeline::feed(live.drain(), config.window, move |next| {
         watch.count(&next.window, next.late);
-        learner.take(&next.window)?;
+        learner.take(&next.window);
         if Instant::now() >= until
             && let Some(done) = done.take()
         {

@@ -56,7 +56,7 @@ pub(super) fn run(
             break window;
         }
         watch.count(&window, 0);
-        learner.take(&window)?;
+        learner.take(&window);
     };
     let seconds = first_attack_ns.saturating_sub(first_ns.unwrap_or(0)) as f64 / 1e9;
     let learnt = learner.learnt();

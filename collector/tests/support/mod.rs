@@ -137,7 +137,7 @@ pub(crate) fn learn(live: &Live, window: Duration, length: Duration) -> (ModelFi
     let mut learner = Learner::default();
     let until = Instant::now() + length;
     let pipeline = Pipeline::feed(live.drain(), window, move |next| {
-        learner.take(&next.window)?;
+        learner.take(&next.window);
         if Instant::now() >= until {
             let _ = done.send(std::mem::take(&mut learner));
         }

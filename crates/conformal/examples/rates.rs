@@ -1,7 +1,7 @@
 //! Error rates that calibrations of some sizes carry, and the rows that rates need:
 //! `cargo run --example rates`.
 
-use conformal::{Calibration, CalibrationError};
+use weir_conformal::{Calibration, CalibrationError};
 
 fn main() -> Result<(), CalibrationError> {
     for rows in [100_u16, 1_000, 10_000] {

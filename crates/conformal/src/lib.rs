@@ -27,7 +27,7 @@ pub const MIN_SCORES: usize = 2;
 /// exchangeable with the held-out ones: benign, of the same network, the same window length.
 ///
 /// ```
-/// use conformal::Calibration;
+/// use weir_conformal::Calibration;
 ///
 /// let held_out = (0..999_u16).map(|i| f32::from(i) / 1_000.0).collect();
 /// let calibration = Calibration::new(held_out)?;
@@ -35,7 +35,7 @@ pub const MIN_SCORES: usize = 2;
 /// assert!(calibration.supports(0.01).is_ok());
 /// let error = calibration.supports(0.001).unwrap_err().to_string();
 /// assert!(error.contains("needs 4604 held-out rows"), "{error}");
-/// # Ok::<(), conformal::CalibrationError>(())
+/// # Ok::<(), weir_conformal::CalibrationError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Calibration {
@@ -150,7 +150,7 @@ impl Calibration {
         rows_for(rate) as u64
     }
 
-    /// Checks that a conditional p-value can be as small as `rate`.
+    /// True if a conditional p-value can be as small as `rate`.
     ///
     /// For Benjamini–Hochberg at rate q over m peers, ask for q/m.
     pub fn supports(&self, rate: f64) -> Result<(), CalibrationError> {

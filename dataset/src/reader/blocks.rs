@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use arrow_array::cast::AsArray;
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_select::filter::filter_record_batch;
-use model::schema::{ROLE_FEATURE, ROLE_KEY};
+use features::schema::{ROLE_FEATURE, ROLE_KEY};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use super::block::Block;

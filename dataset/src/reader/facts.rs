@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use arrow_schema::{DataType, Schema};
-use model::schema::{HASH_KEY, SCHEMA_KEY};
+use features::schema::{HASH_KEY, SCHEMA_KEY};
 
 use super::parquet_file::ParquetFile;
 use super::set::DataFile;

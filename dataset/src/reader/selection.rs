@@ -67,7 +67,7 @@ pub struct Selection {
     /// Prefixes of the remotes that are taken, where this is not empty.
     pub only_prefixes: Vec<IpNet>,
     /// Windows that lost something are left out, as the file's sibling in the window table knows
-    /// them; see [`model::Window::is_lossy`].
+    /// them; see [`features::Window::is_lossy`].
     pub skip_lossy: bool,
     /// So many first windows of each capture are left out, in which everything is new; known as
     /// `skip_lossy` is.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use model::schema::{HASH_KEY, SCHEMA_KEY, VERSION_KEY};
+use features::schema::{HASH_KEY, SCHEMA_KEY, VERSION_KEY};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};

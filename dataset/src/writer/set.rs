@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use model::{Observed, Window};
+use features::{Observed, Window};
 
 use super::file::{Closed, FinishedFile, TableWriter};
 use super::sweep::{Sweep, sweep};

@@ -1,4 +1,4 @@
-//! What holds for any bytes in any order: no panic, no overflow, and sums that add up.
+//! Properties for any bytes in any order: no panic, no overflow, and sums that add up.
 
 mod counting;
 mod frames;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flows_common::{
+use weir_flows_common::{
     Direction, FlowCounters, FlowKey, Ledger, PeerCounters, PeerKey,
     account::{note_peer, update},
     parse::{Frame, parse},

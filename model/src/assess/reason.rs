@@ -1,10 +1,10 @@
 //! The features behind a measure, as a person reads them.
 
+use features::{Feature, FlowFeature, PeerFeature};
 use serde::{Deserialize, Serialize};
 
 use super::measure::Measure;
 use crate::detector::DetectorModel;
-use crate::feature::{Feature, FlowFeature, PeerFeature};
 use crate::profile::FeatureRange;
 
 /// Features named at most for one peer.
@@ -31,10 +31,10 @@ impl Subject {
     }
 }
 
-/// One feature's part in an anomaly.
+/// A feature's part in an anomaly.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reason {
-    /// What it is a feature of.
+    /// Subject of the feature: the peer or a flow.
     pub subject: Subject,
     /// The feature's name, as the schema spells it.
     pub feature: String,

@@ -1,11 +1,12 @@
 //! Putting a detector together from its parts.
 
+use features::SchemaId;
+use forest::RowSample;
+
 use super::{DetectorError, DetectorModel, RowsDigest, Training, TrainingFacts};
 use crate::inputs::Inputs;
 use crate::novelty::novelty;
 use crate::profile::Profile;
-use crate::sample::RowSample;
-use crate::schema::SchemaId;
 use crate::scorer::Scorer;
 use conformal::{Calibration, CalibrationError};
 

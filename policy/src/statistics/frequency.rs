@@ -7,12 +7,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// A number of times in an hour, a day, …: `1 a day`, `2 per week`, `3 an hour`.
 ///
 /// ```
-/// use policy::statistics::Frequency;
+/// use weir_policy::statistics::Frequency;
 ///
 /// let frequency: Frequency = "2 per week".parse()?;
 /// assert_eq!(frequency.to_string(), "2 a week");
 /// assert!((frequency.per_day() - 2.0 / 7.0).abs() < 1e-12);
-/// # Ok::<(), policy::statistics::FrequencyError>(())
+/// # Ok::<(), weir_policy::statistics::FrequencyError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Frequency {

@@ -1,6 +1,6 @@
 //! The budget of false alarms.
 
-use policy::statistics::{PValues, Selector, Share};
+use weir_policy::statistics::{PValues, Selector, Share};
 
 use crate::world::{LIKENESS, World, config, judge, mean};
 

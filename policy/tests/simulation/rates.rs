@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use policy::statistics::{PValues, ProcedureChoice, Selector, Share};
+use weir_policy::statistics::{PValues, ProcedureChoice, Selector, Share};
 
 use crate::world::{LIKENESS, World, config, judge, mean};
 

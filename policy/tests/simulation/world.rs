@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use model::{Calibration, assess::simes, sample::Draws};
-use policy::{
+use weir_policy::{
     Evidence, PolicyConfig, ValidPolicy, WindowFacts,
     statistics::{Basis, HeldOut, Selector},
 };

@@ -4,7 +4,7 @@
 //! vector registers for that without changing the order of any sum, so results are the same on
 //! every machine whose `tanh` is.
 
-use model::sample::Draws;
+use forest::Draws;
 use onnx::write::{Activation, Layer};
 
 #[derive(Clone, Debug)]
