@@ -57,8 +57,8 @@ const BELOW_THE_LIMIT: [&str; 1] = ["slow-scan"];
 ///
 /// A beacon's first window is decisive by little or not at all, for one new peer is not much. In
 /// all its later windows it lies above the calibration by an excess of 0.1 to 0.3, benign clients
-/// now and then by 0.05 at most: `policy.margin` asks for 0.5, and the policy does not add up
-/// what a peer does over longer than `policy.of_windows`.
+/// now and then by 0.05 at most: `policy.expert.margin` asks for 0.5, and the policy does not add up
+/// what a peer does over longer than `policy.expert.of_windows`.
 const MAY_BE_MISSED: [&str; 2] = ["beaconing", "beaconing-v6"];
 
 #[test]

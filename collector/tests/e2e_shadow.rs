@@ -7,7 +7,7 @@ use std::{fs::File, io::BufReader, sync::Arc, time::Duration};
 
 use collector::{
     config::Mode,
-    detector::Detector,
+    detector::{Detector, basis},
     experiment::{
         effect::Effect,
         report::{Origin, Source},
@@ -24,7 +24,7 @@ use collector::{
 };
 use lab::{CaptureBounds, Tap};
 use model::{Context, ModelFile};
-use policy::{Basis, Policy, PolicyConfig, Protected, Unverified, statistics::Unsupported};
+use policy::{Policy, Protected, Unverified, ValidPolicy, statistics::Unsupported};
 use support::{Record, lab_or_skip, learn, open_or_skip, scenario, wait_for, watching};
 
 const WINDOW: Duration = Duration::from_millis(500);
@@ -54,7 +54,7 @@ fn a_nodes_would_drops_are_those_of_an_experiment_on_its_traffic() {
     let mut raw = watching(&["eth0"], Mode::Shadow);
     raw.capture.window = WINDOW;
     raw.policy.ttl = TTL;
-    raw.policy.early_release = 0.0;
+    raw.policy.expert.early_release = 0.0;
     // Twenty seconds hold too few rows to claim a rate by.
     raw.policy.unsupported = Unsupported::Act;
     // A shadow entry counts every packet, so that what a rate limit would pass is no part of it.
@@ -72,8 +72,8 @@ fn a_nodes_would_drops_are_those_of_an_experiment_on_its_traffic() {
     // What was counted during the fit is a window of odd length: part of the past, not scored.
     detector.assess(&live.drain_once().expect("a window"));
     let record = Record::default();
-    let policy = Policy::new(config.policy.clone(), Protected::own(own.clone()))
-        .calibrated(&Basis::of(&model));
+    let policy =
+        Policy::new(config.policy.clone(), Protected::own(own.clone())).calibrated(&basis(&model));
     let pipeline = Pipeline::score(
         live.drain(),
         WINDOW,
@@ -159,10 +159,10 @@ fn experiment(
     capture: &std::path::Path,
     options: ReplayOptions,
     model: ModelFile,
-    policy: PolicyConfig,
+    policy: ValidPolicy,
     first_ns: u64,
 ) -> Effect {
-    let policy = Policy::new(policy, Protected::default()).calibrated(&Basis::of(&model));
+    let policy = Policy::new(policy, Protected::default()).calibrated(&basis(&model));
     let mut detector = Detector::new(model, Context::default());
     let mut stream = Stream::default();
     for window in Replay::open(capture, options).expect("a capture") {

@@ -1,4 +1,4 @@
-//! What is damaged, foreign, full or gone is said so, and nothing half is left.
+//! Faults: a table that is damaged, foreign, full or gone is named, and nothing half is left.
 
 mod support;
 

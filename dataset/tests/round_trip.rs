@@ -1,4 +1,4 @@
-//! What is written is what is read: rows, labels of files, cuts, selections.
+//! Round trips: rows, labels of files, cuts and selections are read as they were written.
 
 mod support;
 

@@ -17,7 +17,7 @@ pub struct Dot {
     pub x: f64,
     /// Up.
     pub y: f64,
-    /// What it is, in a word or number beside it.
+    /// Value, a word or number beside it.
     pub number: usize,
     /// It stands out.
     pub marked: bool,
@@ -26,9 +26,9 @@ pub struct Dot {
 /// The axes of a [`scatter`].
 #[derive(Clone, Copy)]
 pub struct Axis<'a> {
-    /// What it is called.
+    /// Name.
     pub name: &'a str,
-    /// How its numbers read.
+    /// Text of its numbers.
     pub text: &'a dyn Fn(&f64) -> String,
     /// The largest value that must fit, at least.
     pub least_top: f64,
@@ -52,9 +52,9 @@ pub struct Span {
 /// Something that goes on beside others over time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Lane {
-    /// What it is called.
+    /// Name.
     pub name: String,
-    /// Whether it is an attack's.
+    /// True of an attack's.
     pub attack: bool,
     /// Pale spans behind.
     pub behind: Vec<Span>,

@@ -30,7 +30,10 @@ use crate::{
     parse::{Address, Packet, TCP},
 };
 
-/// How long a remote stays known after it proved its address: 1 h.
+/// Time that a remote stays known after it proved its address, to the kernel or to user space: 1 h.
+///
+/// As long as the policy holds a peer to be ordinary after its last visit: a client that pauses
+/// between two visits keeps full service when a flood falls into the pause.
 pub const KNOWN_NS: u64 = 3_600_000_000_000;
 
 /// A service of this host, whatever its address: a transport protocol and a local port.

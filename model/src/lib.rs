@@ -41,7 +41,6 @@
 struct Readme;
 
 pub mod assess;
-pub mod calibration;
 pub mod detector;
 mod digest;
 pub mod explain;
@@ -63,7 +62,7 @@ pub mod sample {
     pub use forest::{Draws, RowSample};
 }
 
-pub use calibration::{Calibration, CalibrationError, PValue};
+pub use conformal::{Calibration, CalibrationError, PValue};
 pub use detector::{
     CALIBRATION_ROWS, DetectorError, DetectorModel, RowsDigest, SchemaMismatch, Source, Training,
     TrainingFacts, Uncalibrated,

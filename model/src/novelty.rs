@@ -18,7 +18,7 @@ const FEATURE_LIMIT: f64 = 4.0;
 /// Where every held-out row lies within the training ranges their highest novelty is 0, and one
 /// feature a little beyond its range would stand as far above it as an attack does. From here a
 /// feature that counts its limit of 4 stands at (4 - 1.6) / (1 + 4) = 0.48 of the way to 1, so
-/// that one alone is reported and not acted on (`policy.margin` is one half). Measured on captures
+/// that one alone is reported and not acted on (`policy.expert.margin` is one half). Measured on captures
 /// of other networks: `docs/detection.md`.
 pub(crate) const LEAST_HIGHEST: f32 = 1.6 / 2.6;
 

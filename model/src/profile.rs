@@ -3,7 +3,7 @@
 use forest::RowSample;
 use thiserror::Error;
 
-use crate::calibration::quantile_of;
+use conformal::quantile_of;
 
 /// Rows at most that quantiles and histograms are made from. The rank of a quantile `p` then has
 /// a standard error of at most √(p (1 − p) / 65,536): 0.2 % of the rows for the median, 0.04 %

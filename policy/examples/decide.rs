@@ -2,16 +2,13 @@
 
 use std::net::IpAddr;
 
-use weir_policy::{
-    Evidence, Mode, Outcome, Policy, PolicyConfig, Protected, RawPolicy, WindowFacts,
-};
+use weir_policy::{Evidence, Mode, Outcome, Policy, PolicyConfig, Protected, WindowFacts};
 
 const SECOND: u64 = 1_000_000_000;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let config: PolicyConfig =
-        RawPolicy { mode: Mode::Enforce, ..RawPolicy::default() }.check(1_000_000)?;
-    let mut policy = Policy::new(config, Protected::default());
+    let config = PolicyConfig { mode: Mode::Enforce, ..PolicyConfig::default() };
+    let mut policy = Policy::new(config.check(1_000_000)?, Protected::default());
     let scanner: IpAddr = "198.51.100.7".parse()?;
     for second in 1..=5 {
         let evidence = vec![evidence(scanner, second >= 3)];

@@ -48,7 +48,7 @@ refusals! {
     /// It administers this host: a client of the API, a remote log-in.
     Administrator = "administers this host now",
     /// A person took a block of it back not long ago.
-    Grace = "unblocked by a person lately (policy.grace)",
+    Grace = "unblocked by a person lately (policy.expert.grace)",
     /// The host opened flows to it: a block would cut off the answers.
     LocallyInitiated = "this host opened flows to it",
     /// Too many unverified sources at once: their addresses are likely forged.
@@ -70,7 +70,7 @@ refusals! {
     /// As many blocks stand as may.
     MaxBlocks = "policy.max_blocks blocks stand",
     /// As many blocks were made in the last minute as may be.
-    BlocksPerMinute = "policy.max_blocks_per_minute blocks were made in the last minute",
+    BlocksPerMinute = "policy.expert.max_blocks_per_minute blocks were made in the last minute",
     /// Blocks would hit too large a share of the ordinary peers; the breaker opened.
     ShareOfPeers = "blocks would hit too many ordinary peers; the breaker is open",
     /// Blocks would hit too large a share of the ordinary bytes; the breaker opened.

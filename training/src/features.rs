@@ -1,4 +1,4 @@
-//! Which features a detector reads.
+//! Features that a detector reads.
 
 use features::SchemaId;
 use model::Inputs;

@@ -1,4 +1,4 @@
-//! One method being fitted to rows that stream by.
+//! A method being fitted to rows that stream by.
 
 use forest::{ForestStream, RowSample};
 use model::{Inputs, OnnxScorer, Scorer};
@@ -24,7 +24,7 @@ pub(crate) enum Fitting<'a> {
 
 pub(crate) struct Fitted {
     pub(crate) scorer: Scorer,
-    /// How it was fitted, in words, where the scorer does not tell.
+    /// Description of the fit, where the scorer has none.
     pub(crate) method: Option<String>,
 }
 
@@ -143,7 +143,7 @@ fn facts<'a>(summary: &'a str, inputs: &'a Inputs) -> Facts<'a> {
     }
 }
 
-/// What runs is what was written, rounding and all; so it is calibrated, too.
+/// Scorer of the bytes that were written, rounding and all: what is calibrated is what runs.
 fn read_back(bytes: &[u8]) -> Result<Scorer, TrainingError> {
     Ok(Scorer::Onnx(OnnxScorer::from_bytes(bytes)?))
 }

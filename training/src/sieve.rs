@@ -11,7 +11,7 @@ use crate::report::Dropped;
 use crate::source::{Mark, RowBlock, RowSource};
 use crate::split::{Boundaries, Part};
 
-/// What a first look at the whole stream finds, every value checked.
+/// Survey of the whole stream, every value checked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Survey {
     pub(crate) rows: u64,
@@ -60,7 +60,7 @@ impl Survey {
     }
 }
 
-/// What makes a row fit for a part.
+/// Conditions that make a row fit for a part.
 pub(crate) struct Sieve<'a> {
     pub(crate) source: &'a dyn RowSource,
     pub(crate) inputs: &'a Inputs,

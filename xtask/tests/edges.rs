@@ -10,16 +10,17 @@ use std::path::Path;
 use std::process::Command;
 
 /// The crates of this workspace, and the crates of it that each may depend on.
-const ALLOWED: [(&str, &[&str]); 17] = [
+const ALLOWED: [(&str, &[&str]); 18] = [
     ("address-list", &["flows-common"]),
     ("flows-common", &[]),
     ("flows-ebpf", &["flows-common"]),
     ("onnx", &[]),
-    ("model", &["flows-common", "onnx"]),
-    ("dataset", &["flows-common", "onnx", "model"]),
-    ("training", &["flows-common", "onnx", "model"]),
+    ("weir-conformal", &[]),
+    ("model", &["flows-common", "onnx", "weir-conformal"]),
+    ("dataset", &["flows-common", "onnx", "weir-conformal", "model"]),
+    ("training", &["flows-common", "onnx", "weir-conformal", "model"]),
     ("evaluation", &[]),
-    ("policy", &["flows-common", "onnx", "model"]),
+    ("policy", &["flows-common", "onnx", "weir-conformal", "model"]),
     ("ledger", &[]),
     ("lab", &["flows-common"]),
     ("control", &[]),
@@ -30,6 +31,7 @@ const ALLOWED: [(&str, &[&str]); 17] = [
             "flows-common",
             "flows-ebpf",
             "onnx",
+            "weir-conformal",
             "model",
             "dataset",
             "training",
@@ -40,7 +42,7 @@ const ALLOWED: [(&str, &[&str]); 17] = [
             "control",
         ],
     ),
-    ("weir-python", &["flows-common", "onnx", "model"]),
+    ("weir-python", &["flows-common", "onnx", "weir-conformal", "model"]),
     (
         "benches",
         &[
@@ -48,6 +50,7 @@ const ALLOWED: [(&str, &[&str]); 17] = [
             "flows-common",
             "flows-ebpf",
             "onnx",
+            "weir-conformal",
             "model",
             "dataset",
             "training",

@@ -5,12 +5,16 @@ use std::{
     net::IpAddr,
 };
 
-use collector::{config::RawConfig, detector::Detector, source::pcap::HomeNet};
+use collector::{
+    config::RawConfig,
+    detector::{Detector, basis},
+    source::pcap::HomeNet,
+};
 use features::{Context, Window};
 use model::ModelFile;
 use policy::{
     Outcome, Policy, Protected, Reason, Refusal,
-    statistics::{Basis, PValues, Unsupported},
+    statistics::{PValues, Unsupported},
 };
 use serde::Serialize;
 
@@ -123,10 +127,10 @@ pub fn score_one(
 ) -> anyhow::Result<Scored> {
     let start_ns = windows.first().map_or(0, |window| window.start_ns);
     let mut raw = RawConfig::default();
-    raw.policy.p_values = PValues::Marginal;
+    raw.policy.expert.p_values = PValues::Marginal;
     raw.policy.unsupported = Unsupported::Act;
-    let mut policy = Policy::new(raw.check()?.policy, Protected::default())
-        .calibrated(&Basis::of(detector.model()));
+    let mut policy =
+        Policy::new(raw.check()?.policy, Protected::default()).calibrated(&basis(detector.model()));
     let mut observations = Vec::new();
     let mut verdicts = Verdicts::default();
     for window in windows {

@@ -78,7 +78,7 @@ pub(super) struct ActionArgs {
     /// What to do with its packets.
     #[arg(long, value_enum, default_value_t)]
     action: ActionChoice,
-    /// Packets a second that a rate limit leaves; `policy.rate_limit_pps` without it.
+    /// Packets a second that a rate limit leaves; `policy.expert.rate_limit_pps` without it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pps: Option<u32>,
 }
@@ -157,7 +157,7 @@ impl BlockArgs {
         let block = Block {
             action: block_action(
                 self.action.action(),
-                self.action.pps().unwrap_or(config.policy.rate_limit_pps),
+                self.action.pps().unwrap_or(config.policy.expert.rate_limit_pps),
             ),
             expires_ns: now_ns.saturating_add(nanos(length)),
             reason: BY_HAND,

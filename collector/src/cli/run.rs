@@ -5,7 +5,7 @@ use std::{fmt::Write as _, process::ExitCode, sync::Arc};
 use clap::Args;
 use control::Server;
 use flows_common::Direction;
-use policy::{Policy, Protected, statistics::Basis};
+use policy::{Policy, Protected};
 
 use super::{Layers, Overrides, show};
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     allowlist,
     clock::boot_ns,
     config::{Config, Mode},
-    detector::Detector,
+    detector::{Detector, basis},
     event::Event,
     kernel::{Attached, Blocklist, GuardHook, TcHook},
     learner::WARM_UP,
@@ -76,7 +76,7 @@ impl RunArgs {
                 },
             )?;
 
-        let basis = Basis::of(&model);
+        let basis = basis(&model);
         let detector = Detector::new(model, ::model::Context::default());
         let protected = Protected { allowed, ..Protected::own(own_addresses()?) };
         let policy = Policy::new(config.policy.clone(), protected).calibrated(&basis);

@@ -15,7 +15,7 @@ use flows_common::Direction;
 use lab::{AttackTruth, ClientReport, Lab, RunningBenign, Scenario};
 use linfa::ParamGuard as _;
 use model::{Context, IsolationForest, ModelFile, Window};
-use policy::{Policy, Protected, statistics::Basis};
+use policy::{Policy, Protected};
 
 use super::{
     DemoOptions, Report,
@@ -26,7 +26,7 @@ use super::{
 use crate::{
     clock::boot_ns,
     config::Config,
-    detector::Detector,
+    detector::{Detector, basis},
     event::ExpiredEvent,
     kernel::Target,
     learner::Learner,
@@ -71,7 +71,7 @@ pub(super) fn run(options: &DemoOptions, tell: &mut dyn FnMut(&str)) -> anyhow::
     tell(&format!("both forests fitted in {:.0} ms; enforcing from here on", learning.fit_ms));
 
     // What was counted during the fit is a window of odd length: known to the past, not scored.
-    let basis = Basis::of(&model);
+    let basis = basis(&model);
     let mut detector = Detector::new(model, context);
     let between = live.drain_once()?;
     watch.count(&between, 0);

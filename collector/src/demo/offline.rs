@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use linfa::ParamGuard as _;
 use model::IsolationForest;
-use policy::{Policy, Protected, statistics::Basis};
+use policy::{Policy, Protected};
 
 use super::{
     DemoOptions, Report,
@@ -16,7 +16,7 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    detector::Detector,
+    detector::{Detector, basis},
     learner::Learner,
     rehearse::Rehearsal,
     sink::Sink as _,
@@ -67,7 +67,7 @@ pub(super) fn run(
 
     tell("scoring the rest");
     let policy = Policy::new(config.policy.clone(), Protected::own(truth.host.clone()))
-        .calibrated(&Basis::of(&model));
+        .calibrated(&basis(&model));
     let mut rehearsal = Rehearsal::new(Detector::new(model, context), policy);
     let mut next = Some(first_attacked);
     while let Some(window) = next {

@@ -103,7 +103,7 @@ impl Effect {
     #[must_use]
     pub fn of(stream: &Stream, policy: Policy) -> Self {
         let mut run = Run {
-            rate: policy.config().rate_limit_pps,
+            rate: policy.config().expert.rate_limit_pps,
             policy,
             standing: BTreeMap::new(),
             limited: BTreeMap::new(),

@@ -102,7 +102,7 @@ impl Node {
             WireAction::Drop => BlockAction::Drop,
             WireAction::Shadow => BlockAction::Shadow,
             WireAction::RateLimit => {
-                let packets_per_second = request.pps.unwrap_or(config.rate_limit_pps);
+                let packets_per_second = request.pps.unwrap_or(config.expert.rate_limit_pps);
                 let burst_packets = packets_per_second.saturating_mul(BURST_S);
                 BlockAction::Limit(RateLimit { packets_per_second, burst_packets })
             }

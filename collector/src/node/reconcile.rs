@@ -214,7 +214,7 @@ impl Start<'_> {
         block: &ledger::Block,
     ) -> anyhow::Result<KnownBlock> {
         let expires_ns = self.now.boot_ns_at(block.expires.wall_ns);
-        let pps = policy.config().rate_limit_pps;
+        let pps = policy.config().expert.rate_limit_pps;
         let enforcing = block.origin != Origin::Model || policy.mode() == Mode::Enforce;
         let action = match (&*block.action, enforcing) {
             ("drop", true) => BlockAction::Drop,

@@ -9,7 +9,7 @@ use std::{
 
 use collector::{
     config::RawConfig,
-    detector::Detector,
+    detector::{Detector, basis},
     event::{AnomalyEvent, Deed, DriftEvent, ServiceEvent},
     learner::Learner,
     source::pcap::{HomeNet, Replay, ReplayOptions},
@@ -19,7 +19,7 @@ use linfa::ParamGuard as _;
 use model::{Context, IsolationForest, ModelFile, Window};
 use policy::{
     Mode, Notice, Outcome, Policy, Protected,
-    statistics::{Basis, OnDrift, Unsupported},
+    statistics::{OnDrift, Unsupported},
 };
 
 use crate::traffic;
@@ -112,7 +112,7 @@ pub(crate) fn policy(mode: Mode, setting: Setting) -> Policy {
     raw.policy.unsupported = setting.unsupported;
     raw.policy.drift = setting.drift;
     let config = raw.check().expect("the defaults hold").policy;
-    Policy::new(config, Protected::own(own_addresses())).calibrated(&Basis::of(model()))
+    Policy::new(config, Protected::own(own_addresses())).calibrated(&basis(model()))
 }
 
 /// What each setting makes of the windows in observe mode, as a

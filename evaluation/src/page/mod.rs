@@ -17,7 +17,7 @@ pub use plot::scatter;
 /// The page's own layout; colours come from [`colour::rules`].
 pub(crate) const STYLE: &str = include_str!("style.css");
 
-/// What the browser may load: nothing but the page's own style.
+/// Content security policy of a page: nothing but the page's own style is loaded.
 pub(crate) const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
 impl Report {

@@ -1,4 +1,4 @@
-//! What is recorded: plain values, one type for each table.
+//! Records: plain values, one type for each table.
 
 mod act;
 mod block;
@@ -21,7 +21,7 @@ pub use window::Window;
 /// A short text or code: borrowed where the caller has it as a constant, owned when read back.
 pub type Text = Cow<'static, str>;
 
-/// One thing to record.
+/// A thing to record.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
     /// weir started.

@@ -1,4 +1,4 @@
-//! What a block is about: an address or a prefix.
+//! Target of a block: an address or a prefix.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -16,7 +16,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// One address. An IPv4 address in IPv6's clothes is taken as IPv4.
+    /// An address. An IPv4-mapped IPv6 address is taken as IPv4.
     #[must_use]
     pub fn address(address: IpAddr) -> Self {
         let address = address.to_canonical();
@@ -90,9 +90,9 @@ pub enum TargetError {
     /// More bits than the address has.
     #[error("a prefix of this address has at most {width} bits, got {bits}")]
     Bits {
-        /// What was asked for.
+        /// Length asked for.
         bits: u8,
-        /// What there are.
+        /// Length of the address.
         width: u8,
     },
 }

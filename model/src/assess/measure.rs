@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use super::{Subject, simes};
-use crate::calibration::{Calibration, PValue};
 use crate::detector::DetectorModel;
 use crate::novelty::LEAST_HIGHEST;
+use conformal::{Calibration, PValue};
 
 /// Rows under one detector, with their scores and novelties.
 #[derive(Debug)]

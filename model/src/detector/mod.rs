@@ -7,12 +7,12 @@ use features::SchemaId;
 use forest::{IsolationForest, IsolationForestError, IsolationForestValidParams};
 use thiserror::Error;
 
-use crate::calibration::{Calibration, CalibrationError, PValue};
 use crate::explain::Explanation;
 use crate::inputs::Inputs;
 use crate::novelty::{NoveltyPart, novel_features, novelty};
 use crate::profile::{EmptyProfile, FeatureHistogram, FeatureRange, Profile, ProfileBuilder};
 use crate::scorer::Scorer;
+use conformal::{Calibration, CalibrationError, PValue};
 
 pub use assembly::{CALIBRATION_ROWS, Uncalibrated};
 pub use training::{RowsDigest, Source, Training, TrainingFacts};

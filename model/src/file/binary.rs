@@ -2,8 +2,8 @@
 
 use forest::encoding::{DecodeError, Reader, put_f32s};
 
-use crate::calibration::Calibration;
 use crate::profile::{FeatureHistogram, FeatureRange, Profile};
+use conformal::Calibration;
 
 /// `count: u64`, then the scores, ascending.
 pub(super) fn encode_calibration(calibration: &Calibration) -> Vec<u8> {

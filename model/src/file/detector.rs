@@ -8,9 +8,9 @@ use super::archive::{Archive, MANIFEST, Names};
 use super::binary;
 use super::errors::ModelFormatError;
 use super::manifest::DetectorManifest;
-use crate::calibration::Calibration;
 use crate::detector::DetectorModel;
 use crate::scorer::{OnnxScorer, Scale, Scorer};
+use conformal::Calibration;
 
 /// The parts, in the order they are written in.
 pub(super) fn encode(names: Names, detector: &DetectorModel) -> [(&'static str, Vec<u8>); 4] {

@@ -1,31 +1,31 @@
-//! How the rates are kept, as a configuration chooses it.
+//! Choices of a configuration about the rates.
 
 use serde::{Deserialize, Serialize};
 
-/// What `policy.wrong_blocks` holds of.
+/// Scope of `policy.wrong_blocks`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProcedureChoice {
-    /// Of each window by itself: [`PerWindow`](super::PerWindow).
+    /// Each window by itself: [`PerWindow`](super::PerWindow).
     #[default]
     PerWindow,
-    /// Of all windows that `policy.memory` spans: [`Online`](super::Online).
+    /// All windows that `policy.expert.memory` spans: [`Online`](super::Online).
     Online,
 }
 
-/// Which p-values are decided by.
+/// P-values that decide.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PValues {
-    /// Those that hold for this model's calibration ([`model::PValue::conditional`]).
+    /// Calibration-conditional ones, which hold for this model's calibration.
     #[default]
     Conditional,
-    /// Those that hold on average over calibrations ([`model::PValue::marginal`]).
+    /// Marginal ones, which hold on average over calibrations.
     Marginal,
 }
 
 impl PValues {
-    /// As a person reads it.
+    /// Their scope, as a person reads it.
     #[must_use]
     pub const fn text(self) -> &'static str {
         match self {
@@ -35,8 +35,8 @@ impl PValues {
     }
 }
 
-/// What is done about a peer as far above every held-out row as the calibration can tell, where
-/// it has too few rows to support the configured rate.
+/// Treatment of a peer as far above every held-out row as the calibration can tell, where it has
+/// too few rows to support the configured rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unsupported {
@@ -47,7 +47,7 @@ pub enum Unsupported {
     Act,
 }
 
-/// What is done while the traffic is no longer as it was in training.
+/// Reaction to traffic that is no longer as in training.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnDrift {

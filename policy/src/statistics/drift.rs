@@ -1,11 +1,11 @@
-//! Whether benign traffic still is what the model was calibrated on.
+//! Drift: a watch over the p-values of benign traffic.
 
 use serde::Serialize;
 
-use super::Jumper;
+use super::JumperMartingale;
 use crate::evidence::Subject;
 
-/// P-values that are bet on in each window: one of each measure, where there is one.
+/// P-values bet on in each window: one of each measure, where there is one.
 pub const BETS: usize = 4;
 
 /// Capital at which blocking is suspended. A bet starts anew whenever its capital falls to 1, so
@@ -33,7 +33,7 @@ pub const NAMED: usize = 5;
 /// A feature that is not spread as in training.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Moved {
-    /// Whose feature.
+    /// Owner of the feature.
     pub subject: Subject,
     /// Its name.
     pub feature: String,
@@ -41,10 +41,10 @@ pub struct Moved {
     pub index: f64,
 }
 
-/// What the watch makes of the traffic.
+/// Verdict of the watch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Drift {
-    /// Benign p-values no longer hold: no block should be made by them.
+    /// Benign p-values no longer hold, and no block should be made by them.
     pub suspended: bool,
     /// Capital of the most successful bet against them, 1 or so where they hold.
     pub martingale: f64,
@@ -59,7 +59,7 @@ impl Moved {
 }
 
 impl Drift {
-    /// As a person reads it.
+    /// The verdict, as a person reads it.
     #[must_use]
     pub fn to_text(&self) -> String {
         let named: Vec<String> = self.features.iter().map(Moved::to_text).collect();
@@ -73,18 +73,17 @@ impl Drift {
     }
 }
 
-/// Watches the p-values of ordinary peers, window by window.
+/// Watch over the p-values of ordinary peers, window by window.
 ///
-/// The p-values are the conditional ones ([`model::PValue::conditional`]), which decisions rest
-/// on: as long as they hold, given the calibration, they are at least ½ on average, and bets
-/// against them lose. One row in each window is drawn for each measure, for the rows of one
+/// The p-values are the calibration-conditional ones, which decisions rest on: as long as they
+/// hold, given the calibration, they are at least ½ on average, and bets against them lose. One row in each window is drawn for each measure, for the rows of one
 /// window resemble each other. Peers that stand out are left out by the caller: an attack neither
 /// looks like drift nor suspends its own block.
 ///
 /// It has no clock and no randomness; memory is constant.
 #[derive(Clone, Debug, Default)]
 pub struct DriftWatch {
-    bets: [Jumper; BETS],
+    bets: [JumperMartingale; BETS],
     /// Windows without unrest since blocking was suspended.
     calm: u32,
     /// Features that were away when it was suspended.
@@ -110,7 +109,7 @@ impl DriftWatch {
             let restarts = capital <= 1.0 || (self.drift.suspended && capital >= UNREST_AT);
             unrest |= self.drift.suspended && capital >= UNREST_AT;
             if restarts {
-                *bet = Jumper::default();
+                *bet = JumperMartingale::default();
             }
         }
         self.drift.martingale = evidence.max(1.0);
@@ -132,7 +131,7 @@ impl DriftWatch {
         &self.drift
     }
 
-    /// What it makes of the windows so far.
+    /// Verdict on the windows so far.
     #[must_use]
     pub const fn drift(&self) -> &Drift {
         &self.drift

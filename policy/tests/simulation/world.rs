@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use model::{Calibration, assess::simes, sample::Draws};
 use weir_policy::{
-    Evidence, PolicyConfig, RawPolicy, WindowFacts,
+    Evidence, PolicyConfig, ValidPolicy, WindowFacts,
     statistics::{Basis, HeldOut, Selector},
 };
 
@@ -103,8 +103,8 @@ impl World {
 }
 
 /// A configuration as written, with changes.
-pub(crate) fn config(change: impl FnOnce(&mut RawPolicy)) -> PolicyConfig {
-    let mut raw = RawPolicy::default();
+pub(crate) fn config(change: impl FnOnce(&mut PolicyConfig)) -> ValidPolicy {
+    let mut raw = PolicyConfig::default();
     change(&mut raw);
     raw.check(1_000).expect("a valid configuration")
 }

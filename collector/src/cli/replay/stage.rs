@@ -1,9 +1,14 @@
 //! What is done with each window of a replay.
 
 use model::{Context, Observed, Window};
-use policy::{Policy, Protected, statistics::Basis};
+use policy::{Policy, Protected};
 
-use crate::{config::Config, detector::Detector, event::Event, rehearse::Rehearsal};
+use crate::{
+    config::Config,
+    detector::{Detector, basis},
+    event::Event,
+    rehearse::Rehearsal,
+};
 
 /// What is done with each window.
 pub(super) enum Stage {
@@ -28,7 +33,7 @@ impl Stage {
             Some(path) => {
                 let model = super::super::load_model(path)?;
                 let policy = Policy::new(config.policy.clone(), Protected::default())
-                    .calibrated(&Basis::of(&model));
+                    .calibrated(&basis(&model));
                 let detector = Detector::new(model, Context::default());
                 Self::Score(Box::new(Rehearsal::new(detector, policy)))
             }

@@ -1,17 +1,17 @@
-//! How many blocks were made in the last minute.
+//! Blocks made in the last minute.
 
 use std::collections::VecDeque;
 
-/// The span that blocks are counted over, in ns.
+/// Span that blocks are counted over, in ns.
 const MINUTE_NS: u64 = 60_000_000_000;
 
-/// The times of the last blocks, no more than the limit that asks for them.
+/// Times of the last blocks, no more than the limit that asks for them.
 #[derive(Debug, Default)]
-pub(crate) struct Pace {
+pub(crate) struct BlockRate {
     times_ns: VecDeque<u64>,
 }
 
-impl Pace {
+impl BlockRate {
     /// Blocks made within the minute that ends at `now_ns`.
     pub(crate) fn last_minute(&mut self, now_ns: u64) -> usize {
         let since_ns = now_ns.saturating_sub(MINUTE_NS);
@@ -32,11 +32,11 @@ mod tests {
 
     #[test]
     fn a_block_counts_for_one_minute() {
-        let mut pace = Pace::default();
-        pace.note(100);
-        pace.note(200);
-        assert_eq!(pace.last_minute(MINUTE_NS), 2);
-        assert_eq!(pace.last_minute(MINUTE_NS + 100), 1);
-        assert_eq!(pace.last_minute(MINUTE_NS + 200), 0);
+        let mut rate = BlockRate::default();
+        rate.note(100);
+        rate.note(200);
+        assert_eq!(rate.last_minute(MINUTE_NS), 2);
+        assert_eq!(rate.last_minute(MINUTE_NS + 100), 1);
+        assert_eq!(rate.last_minute(MINUTE_NS + 200), 0);
     }
 }

@@ -1,4 +1,15 @@
 //! Calibration: from a score to a p-value, by held-out benign rows.
+//!
+//! A [`Calibration`] takes the scores of held-out rows once, and then answers for any new score:
+//! [`Calibration::p_value`] with its p-values, [`Calibration::supports`] with the error rates that
+//! so many rows carry, [`Calibration::rows_for`] with the rows that a rate needs. It knows nothing
+//! of what was scored, and does neither I/O nor chance.
+
+#![forbid(unsafe_code)]
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 use thiserror::Error;
 
@@ -9,14 +20,14 @@ pub const DELTA: f64 = 0.1;
 /// Fewest scores that a calibration may have.
 pub const MIN_SCORES: usize = 2;
 
-/// Scores of benign rows that the model was not fitted on, and what they say of a new score.
+/// Scores of benign rows that a detector was not fitted on, as the measure of new scores.
 ///
 /// Split-conformal p-values after Bates, Candès, Lei, Romano, Sesia 2023, *Testing for outliers
 /// with conformal p-values* (Annals of Statistics 51(1), arXiv 2104.08279). They hold for rows
 /// exchangeable with the held-out ones: benign, of the same network, the same window length.
 ///
 /// ```
-/// use weir_model::Calibration;
+/// use weir_conformal::Calibration;
 ///
 /// let held_out = (0..999_u16).map(|i| f32::from(i) / 1_000.0).collect();
 /// let calibration = Calibration::new(held_out)?;
@@ -24,7 +35,7 @@ pub const MIN_SCORES: usize = 2;
 /// assert!(calibration.supports(0.01).is_ok());
 /// let error = calibration.supports(0.001).unwrap_err().to_string();
 /// assert!(error.contains("needs 4604 held-out rows"), "{error}");
-/// # Ok::<(), weir_model::CalibrationError>(())
+/// # Ok::<(), weir_conformal::CalibrationError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Calibration {
@@ -34,7 +45,7 @@ pub struct Calibration {
     adjusted: Vec<f64>,
 }
 
-/// How likely a benign row is to score as high. Small means anomalous.
+/// Chance of a benign row to score as high. Small means anomalous.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PValue {
     /// (1 + #{held-out ≥ score}) / (n + 1): holds on average over calibration sets. P-values
@@ -46,7 +57,7 @@ pub struct PValue {
     pub conditional: f64,
 }
 
-/// Why a calibration cannot be made, or cannot claim an error rate.
+/// Reason for which a calibration cannot be made, or cannot claim an error rate.
 #[derive(Clone, Debug, Error, PartialEq)]
 #[non_exhaustive]
 pub enum CalibrationError {
@@ -191,13 +202,18 @@ impl Calibration {
     }
 }
 
-/// The element of an ascending, non-empty slice nearest to `fraction` of its length.
+/// The element of an ascending, non-empty slice nearest to `fraction` of its length (0 the first,
+/// 1 the last; anything else counts as the nearer of the two, NaN as 0), without interpolation.
+///
+/// # Panics
+/// If the slice is empty.
+#[must_use]
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "between 0 and the last index"
 )]
-pub(crate) fn quantile_of(ascending: &[f32], fraction: f64) -> f32 {
+pub fn quantile_of(ascending: &[f32], fraction: f64) -> f32 {
     let last = ascending.len() - 1;
     let at = (fraction.clamp(0.0, 1.0) * last as f64).round() as usize;
     ascending[at.min(last)]

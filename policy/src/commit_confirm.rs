@@ -6,28 +6,28 @@ use crate::config::Mode;
 
 /// A mode that waits to be confirmed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trial {
-    /// When it is over, in ns of the boot clock.
+pub struct CommitConfirm {
+    /// End of the wait, in ns of the boot clock.
     pub until_ns: u64,
-    /// What the policy falls back to.
+    /// Mode that the policy falls back to.
     pub fall_back: Mode,
-    /// Blocks made meanwhile: when each would have ended, were the mode confirmed.
+    /// Blocks made meanwhile, with the time that each would have ended, were the mode confirmed.
     blocks: BTreeMap<IpAddr, u64>,
 }
 
-impl Trial {
+impl CommitConfirm {
     pub(crate) const fn new(until_ns: u64, fall_back: Mode) -> Self {
         Self { until_ns, fall_back, blocks: BTreeMap::new() }
     }
 
-    /// Notes a block and returns when its lease ends: with the trial, so that the kernel itself
-    /// lets go of it should nobody confirm, or the process be gone.
+    /// Notes a block and returns the end of its lease: that of the wait, so that the kernel
+    /// itself lets go of it should nobody confirm, or the process be gone.
     pub(crate) fn cap(&mut self, peer: IpAddr, expires_ns: u64) -> u64 {
         self.blocks.insert(peer, expires_ns);
         expires_ns.min(self.until_ns)
     }
 
-    /// Blocks that the end of the trial cut short, with the time that each was meant to end.
+    /// Blocks that the end of the wait cut short, with the time that each was meant to end.
     pub(crate) fn into_blocks(self) -> BTreeMap<IpAddr, u64> {
         self.blocks
     }

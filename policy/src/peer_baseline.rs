@@ -1,5 +1,5 @@
-//! Who is ordinary here: peers that took part without standing out, and those that the host
-//! itself turned to. In bounded memory.
+//! Ordinary peers: those that took part without standing out, and those that the host itself
+//! opened flows to. In bounded memory.
 //!
 //! A block of a stranger costs little; one of a peer that was there all along, or that the host
 //! opened flows to, may cost the service. So shares are measured against what was ordinary before
@@ -13,17 +13,17 @@ use crate::evidence::Evidence;
 const PEERS_LIMIT: usize = 65_536;
 /// Peers forgotten at once: finding them takes a pass over all.
 const FORGOTTEN_AT_ONCE: usize = PEERS_LIMIT / 4;
-/// Windows without standing out that make a peer ordinary.
+/// Windows without standing out after which a peer is ordinary.
 const ORDINARY_WINDOWS: u32 = 3;
-/// How long a peer stays ordinary after its last such window, in ns.
+/// Time that a peer stays ordinary after its last such window, in ns.
 const ORDINARY_FOR_NS: u64 = 3_600_000_000_000;
-/// How long a peer counts as the host's own choice after the last flow to it, in ns.
+/// Time that a peer counts as opened to by the host after the last flow to it, in ns.
 const INITIATED_FOR_NS: u64 = 600_000_000_000;
-/// Over how long a peer's bytes halve in weight, in ns.
+/// Time in which a peer's bytes halve in weight, in ns.
 const HALF_LIFE_NS: f64 = 600e9;
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Acquaintance {
+struct Baseline {
     /// Windows in which it did not stand out.
     windows: u32,
     /// The end of the last of them.
@@ -34,7 +34,7 @@ struct Acquaintance {
     initiated_ns: u64,
 }
 
-impl Acquaintance {
+impl Baseline {
     fn is_ordinary(&self, now_ns: u64) -> bool {
         self.windows >= ORDINARY_WINDOWS && now_ns.saturating_sub(self.seen_ns) <= ORDINARY_FOR_NS
     }
@@ -45,22 +45,22 @@ impl Acquaintance {
     }
 }
 
-/// Ordinary peers, or those of them that blocks would hit: how many, and their bytes.
+/// Number and bytes of ordinary peers, or of those among them that blocks would hit.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Weight {
     pub(crate) peers: usize,
     pub(crate) bytes: f64,
 }
 
-/// The peers that took part.
+/// Past of the peers that took part.
 #[derive(Debug, Default)]
-pub(crate) struct Acquaintances {
-    peers: HashMap<IpAddr, Acquaintance>,
+pub(crate) struct PeerBaseline {
+    peers: HashMap<IpAddr, Baseline>,
 }
 
-impl Acquaintances {
-    /// Notes what a peer did in a window that ends at `now_ns`; `stands_out` keeps it from
-    /// becoming ordinary by it.
+impl PeerBaseline {
+    /// Notes a peer's part in a window that ends at `now_ns`; `stands_out` keeps it from becoming
+    /// ordinary by it.
     pub(crate) fn note(&mut self, peer: &Evidence, stands_out: bool, now_ns: u64) {
         if stands_out && !peer.initiated {
             return;
@@ -138,7 +138,7 @@ impl std::ops::AddAssign for Weight {
 }
 
 impl Weight {
-    fn with(self, known: &Acquaintance, now_ns: u64) -> Self {
+    fn with(self, known: &Baseline, now_ns: u64) -> Self {
         Self { peers: self.peers + 1, bytes: self.bytes + known.bytes_at(now_ns) }
     }
 }
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_peer_is_ordinary_after_three_windows_and_for_an_hour() {
-        let mut known = Acquaintances::default();
+        let mut known = PeerBaseline::default();
         for window in 1..=3 {
             assert!(!known.is_ordinary(peer(1), window * SECOND));
             known.note(&attacker(1), false, window * SECOND);
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn what_stands_out_never_becomes_ordinary() {
-        let mut known = Acquaintances::default();
+        let mut known = PeerBaseline::default();
         for window in 1..=10 {
             known.note(&attacker(1), true, window * SECOND);
         }
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn bytes_of_long_ago_weigh_little() {
-        let mut known = Acquaintances::default();
+        let mut known = PeerBaseline::default();
         for window in 1..=3 {
             known.note(&attacker(1), false, window * SECOND);
         }
@@ -180,8 +180,8 @@ mod tests {
     }
 
     #[test]
-    fn memory_stays_bounded_and_keeps_whom_the_host_turned_to() {
-        let mut known = Acquaintances::default();
+    fn memory_stays_bounded_and_keeps_the_peers_that_the_host_opened_flows_to() {
+        let mut known = PeerBaseline::default();
         let chosen = Evidence { initiated: true, ..attacker(1) };
         known.note(&chosen, false, SECOND);
         for number in 0..=u32::try_from(PEERS_LIMIT).unwrap() {
