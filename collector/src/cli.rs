@@ -43,14 +43,15 @@ use clap::{
     Args, Parser, Subcommand,
     builder::{PossibleValuesParser, TypedValueParser},
 };
-use policy::Notice;
+use flows_common::Action;
+use policy::{Notice, ServiceLimit};
 use tracing_subscriber::EnvFilter;
 
 pub(crate) use table::table;
 
 use crate::{
     config::{Config, Mode, RawConfig, XdpChoice},
-    event::{AnomalyEvent, Event, ServiceEvent},
+    event::{DecisionRecord, Event, ServiceEvent},
     kernel::Service,
     source::pcap::{HomeNet, ReplayOptions},
 };
@@ -339,36 +340,39 @@ fn show(event: &Event, json: bool) {
             one.done
         ),
         Event::Failure(failure) => eprintln!("weir: {}: {}", failure.what, failure.error),
+        Event::Other => {}
     }
 }
 
 /// An anomaly as a person reads it.
-fn describe_anomaly(anomaly: &AnomalyEvent) -> String {
+fn describe_anomaly(anomaly: &DecisionRecord) -> String {
+    let seen = &anomaly.evidence;
     let reasons: Vec<String> = anomaly.reasons.iter().map(crate::demo::explain_reason).collect();
     let why = anomaly.refusal.map(|refusal| format!(" ({})", refusal.text())).unwrap_or_default();
     let lasts = if anomaly.ttl_s > 0 { format!(" for {} s", anomaly.ttl_s) } else { String::new() };
+    let claim = anomaly.claim.map(|claim| format!("p {:.4} ({claim}), ", claim.p_value));
     format!(
-        "window {} {} {}{lasts}{why}: p {:.4} ({}), score {:.3}, novelty {:.3}; {}",
+        "window {} {} {}{lasts}{why}: {}score {:.3}, novelty {:.3}; {}",
         anomaly.window,
-        anomaly.peer,
-        anomaly.deed.text(),
-        anomaly.claim.p_value,
-        anomaly.claim,
-        anomaly.peer_score.max(anomaly.flow_score),
-        anomaly.novelty,
+        seen.address,
+        anomaly.outcome.text(),
+        claim.unwrap_or_default(),
+        seen.peer_score.max(seen.flow_score),
+        seen.novelty,
         reasons.join("; ")
     )
 }
 
 /// A limit on a service as a person reads it.
-fn describe_limit(limit: &ServiceEvent) -> String {
-    let ServiceEvent { window, service, sources, packets, packets_per_second, .. } = limit;
+fn describe_limit(event: &ServiceEvent) -> String {
+    let ServiceEvent { window, limit, .. } = event;
+    let ServiceLimit { service, sources, packets, packets_per_second, .. } = limit;
     let what = if limit.renewed { "still under" } else { "under" };
     let service = Service { protocol: service.protocol, port: service.port };
     format!(
         "window {window} {service} {what} a flood of {sources} unproven sources ({packets} \
          packets): {}, {packets_per_second} packets a second left to them together",
-        limit.deed.text()
+        event.outcome.text()
     )
 }
 
@@ -411,9 +415,14 @@ pub(crate) fn short_number(value: f32) -> String {
 
 /// The modes by name.
 fn modes() -> impl TypedValueParser<Value = Mode> {
-    PossibleValuesParser::new(Mode::ALL.map(Mode::name)).try_map(|name| {
-        Mode::ALL.into_iter().find(|mode| mode.name() == name).ok_or("no such mode")
-    })
+    PossibleValuesParser::new(Mode::ALL.map(Mode::name))
+        .try_map(|name| Mode::from_name(&name).ok_or("no such mode"))
+}
+
+/// The actions by name.
+fn actions() -> impl TypedValueParser<Value = Action> {
+    PossibleValuesParser::new(Action::ALL.map(Action::name))
+        .try_map(|name| Action::from_name(&name).ok_or("no such action"))
 }
 
 /// An address or a prefix.

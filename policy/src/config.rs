@@ -9,6 +9,7 @@ mod prefix;
 
 use std::{ops::Deref, path::PathBuf, time::Duration};
 
+pub use events::Mode;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
@@ -16,36 +17,6 @@ use crate::statistics::{Frequency, OnDrift, Share, Unsupported, frequency_or_non
 
 pub use bound::BoundError;
 pub use expert::{ALERT_MARGIN, ExpertConfig, MovedKey};
-
-/// The most that weir may do about an anomaly.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Mode {
-    /// Report; no entry is made.
-    #[default]
-    Observe,
-    /// Make entries that only count what they would drop.
-    Shadow,
-    /// Make entries that drop.
-    Enforce,
-}
-
-impl Mode {
-    /// Every mode, each doing more than the one before.
-    pub const ALL: [Self; 3] = [Self::Observe, Self::Shadow, Self::Enforce];
-
-    /// The name, as a configuration spells it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Observe => "observe",
-            Self::Shadow => "shadow",
-            Self::Enforce => "enforce",
-        }
-    }
-}
 
 /// The treatment of a source that may be spoofed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,8 +10,8 @@ use std::{collections::BTreeMap, time::Duration};
 use flows_common::Action;
 
 use crate::{
+    Evidence, Service, ServiceLimit,
     config::{Mode, PolicyConfig},
-    evidence::{Evidence, Service},
     nanos,
 };
 
@@ -23,26 +23,6 @@ const TIMES_ORDINARY: f64 = 10.0;
 const HALF_LIFE_NS: f64 = 3_600e9;
 /// Time that a limit outlasts the flood, so that a lull does not lift it.
 const LEASE: Duration = Duration::from_mins(2);
-
-/// A service that is to be limited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ServiceLimit {
-    /// Service of the host.
-    pub service: Service,
-    /// Unproven sources in the window.
-    pub sources: u64,
-    /// Their packets.
-    pub packets: u64,
-    /// Packets a second that all unproven sources together keep.
-    pub packets_per_second: u32,
-    /// End of the limit, in ns of the boot clock.
-    pub expires_ns: u64,
-    /// The service was limited already, and the lease is renewed.
-    pub renewed: bool,
-    /// Action on packets above the limit: drop ([`Action::RateLimit`]) or only count
-    /// ([`Action::Shadow`]).
-    pub action: Action,
-}
 
 /// The most unproven sources that a service ordinarily sees in a second.
 #[derive(Clone, Copy, Debug, Default)]

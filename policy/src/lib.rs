@@ -23,16 +23,13 @@ mod breaker;
 mod commit_confirm;
 mod config;
 mod decision;
-mod evidence;
 mod flood;
 mod guards;
 mod history;
 mod lot;
-mod notice;
 mod peer_baseline;
 mod people;
 mod protected;
-mod refusal;
 pub mod statistics;
 mod window;
 
@@ -40,18 +37,17 @@ use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use flows_common::Action;
 
-pub use breaker::{Breaker, Open, Trip};
+pub use breaker::{Breaker, Open};
 pub use commit_confirm::CommitConfirm;
 pub use config::{
     ALERT_MARGIN, BoundError, ExpertConfig, LocallyInitiated, Mode, MovedKey, PolicyConfig,
     Unverified, ValidPolicy,
 };
-pub use decision::{Decision, Outcome, Verdicts};
-pub use evidence::{Evidence, Reason, Service, Subject};
-pub use flood::ServiceLimit;
-pub use notice::Notice;
+pub use decision::Verdicts;
+pub use events::{
+    Decision, Evidence, Notice, Outcome, Reason, Refusal, Service, ServiceLimit, Subject, Trip,
+};
 pub use protected::Protected;
-pub use refusal::Refusal;
 pub use statistics::{Basis, Claim, benjamini_hochberg};
 pub use window::WindowFacts;
 

@@ -36,14 +36,14 @@ use tally::{Refusal, Tally};
 
 use super::{
     FAILED, Layers,
-    blocks::{ActionArgs, block_action, check_lease, check_width, is_unguarded},
+    blocks::{ActionArgs, check_lease, check_width, is_unguarded},
     emit,
 };
 use crate::{
-    act::BY_IMPORT,
+    act::{BY_IMPORT, source_rate},
     clock::{boot_ns, nanos},
     config::Config,
-    kernel::{Block, Target},
+    kernel::{Block, BlockAction, Target},
     source::unpacked::Unpacked,
 };
 
@@ -251,7 +251,7 @@ impl Defaults {
         let lease = asks.lease.unwrap_or(self.lease);
         let rate = asks.packets_per_second.unwrap_or(self.packets_per_second);
         Block {
-            action: block_action(asks.action.unwrap_or(self.action), rate),
+            action: BlockAction::of(asks.action.unwrap_or(self.action), source_rate(rate)),
             expires_ns: now_ns.saturating_add(nanos(lease)),
             reason: BY_IMPORT,
         }

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, net::IpAddr};
 use policy::{Reason, Refusal, statistics::Support};
 use serde::Serialize;
 
-use crate::{cli::table, event::Deed, learner::Learnt};
+use crate::{cli::table, event::ActionTaken, learner::Learnt};
 
 /// The whole demo in numbers.
 #[derive(Clone, Debug, Serialize)]
@@ -83,7 +83,7 @@ pub struct Accounting {
     /// Packets in drained flows.
     pub packets_in_flows: u64,
     /// Packets in no flow, by cause.
-    pub losses: Vec<(&'static str, u64)>,
+    pub losses: Vec<(events::Text, u64)>,
     /// Packets in evicted flows.
     pub evicted_packets: u64,
     /// Packets seen less packets accounted for, summed without sign over the windows.
@@ -108,7 +108,7 @@ pub struct AttackReport {
     /// Windows in which a source was called anomalous.
     pub anomalous_windows: u64,
     /// What was done, first of all.
-    pub deed: Option<Deed>,
+    pub outcome: Option<ActionTaken>,
     /// The guards that refused, each once.
     pub refusals: Vec<Refusal>,
     /// From the first attack packet to the entry in the kernel (offline: to the decision), in ms.
@@ -125,7 +125,7 @@ impl AttackReport {
     /// The attack was answered as it should be: a real source blocked, a forged one not.
     #[must_use]
     pub fn answered(&self) -> bool {
-        self.spoofed != self.deed.is_some()
+        self.spoofed != self.outcome.is_some()
     }
 }
 
@@ -246,8 +246,8 @@ impl Report {
         let head = ["attack", "source", "sent", "answer", "entry after", "first drop", "dropped"];
         let mut rows = vec![head.map(str::to_owned).to_vec()];
         for attack in &self.attacks {
-            let answer = match (attack.deed, attack.refusals.first()) {
-                (Some(deed), _) => deed.text(),
+            let answer = match (attack.outcome, attack.refusals.first()) {
+                (Some(outcome), _) => outcome.text(),
                 (None, Some(_)) => "refused",
                 (None, None) => "not seen",
             };
@@ -304,7 +304,7 @@ impl AttackReport {
     fn explain(&self) -> String {
         let reasons: Vec<String> = self.reasons.iter().map(explain_reason).collect();
         let mut line = format!("  {}: {}", self.name, reasons.join("; "));
-        if !self.refusals.is_empty() && self.deed.is_none() {
+        if !self.refusals.is_empty() && self.outcome.is_none() {
             let texts: Vec<&str> = self.refusals.iter().map(|refusal| refusal.text()).collect();
             let _ = write!(line, " (refused: {})", texts.join("; "));
         }

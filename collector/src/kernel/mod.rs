@@ -50,7 +50,7 @@ pub use object::OBJECT;
 pub use orphan::{Orphan, orphans};
 pub use pin::{Leftovers, is_bpffs, leftovers, mount_bpffs, unpin_all, unpin_since};
 pub use probe::{Finding, Severity, probe};
-pub use service::{KnownCount, LimitedService, Service, ServiceAction, ServiceLimit};
+pub use service::{KnownCount, LimitedService, Service, ServiceLimit};
 pub use shards::{capacity_per_cpu, guard_bytes, memory_bytes};
 pub use syscall::{TestRun, boot_ns};
 pub use target::Target;

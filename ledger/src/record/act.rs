@@ -1,7 +1,7 @@
 //! Acts of people, and findings of a start.
 
 use crate::columns::{Field, Fields, Kept};
-use crate::record::{Target, Text};
+use crate::record::{Prefix, Text};
 use crate::table::Table;
 
 /// Actor: the user by the socket's peer credentials, or the name of the token.
@@ -72,7 +72,7 @@ pub struct Difference {
     /// Kind: a code of the caller's.
     pub kind: Text,
     /// Target, where a block is concerned.
-    pub target: Option<Target>,
+    pub target: Option<Prefix>,
     /// Both sides of it, in words.
     pub detail: Text,
     /// Remedy taken.

@@ -1,9 +1,8 @@
 //! Drift: a watch over the p-values of benign traffic.
 
-use serde::Serialize;
+use events::{Drift, Moved, Subject};
 
 use super::JumperMartingale;
-use crate::evidence::Subject;
 
 /// P-values bet on in each window: one of each measure, where there is one.
 pub const BETS: usize = 4;
@@ -30,55 +29,13 @@ pub const CALM_ENOUGH: u32 = 10 * CALM;
 /// Features named at most, those that moved farthest first.
 pub const NAMED: usize = 5;
 
-/// A feature that is not spread as in training.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Moved {
-    /// Owner of the feature.
-    pub subject: Subject,
-    /// Its name.
-    pub feature: String,
-    /// Population stability index against the training.
-    pub index: f64,
-}
-
-/// Verdict of the watch.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Drift {
-    /// Benign p-values no longer hold, and no block should be made by them.
-    pub suspended: bool,
-    /// Capital of the most successful bet against them, 1 or so where they hold.
-    pub martingale: f64,
-    /// Features that are not spread as in training, whether or not blocking is suspended.
-    pub features: Vec<Moved>,
-}
-
-impl Moved {
-    fn to_text(&self) -> String {
-        format!("{} {} ({:.2})", self.subject.name(), self.feature, self.index)
-    }
-}
-
-impl Drift {
-    /// The verdict, as a person reads it.
-    #[must_use]
-    pub fn to_text(&self) -> String {
-        let named: Vec<String> = self.features.iter().map(Moved::to_text).collect();
-        let named =
-            if named.is_empty() { "no single feature".to_owned() } else { named.join(", ") };
-        if self.suspended {
-            format!("benign traffic is not as in training, blocking is suspended; moved: {named}")
-        } else {
-            format!("benign traffic is as in training; moved: {named}")
-        }
-    }
-}
-
 /// Watch over the p-values of ordinary peers, window by window.
 ///
 /// The p-values are the calibration-conditional ones, which decisions rest on: as long as they
-/// hold, given the calibration, they are at least ½ on average, and bets against them lose. One row in each window is drawn for each measure, for the rows of one
-/// window resemble each other. Peers that stand out are left out by the caller: an attack neither
-/// looks like drift nor suspends its own block.
+/// hold, given the calibration, they are at least ½ on average, and bets against them lose. One row
+/// in each window is drawn for each measure, for the rows of one window resemble each other. Peers
+/// that stand out are left out by the caller: an attack neither looks like drift nor suspends its
+/// own block.
 ///
 /// It has no clock and no randomness; memory is constant.
 #[derive(Clone, Debug, Default)]
