@@ -77,7 +77,7 @@ impl PeerBaseline {
         }
     }
 
-    /// Whether the host lately opened a flow to this peer.
+    /// True of a peer that the host lately opened a flow to.
     pub(crate) fn is_initiated(&self, peer: IpAddr, now_ns: u64) -> bool {
         self.peers.get(&peer).is_some_and(|known| {
             known.initiated_ns > 0 && now_ns.saturating_sub(known.initiated_ns) <= INITIATED_FOR_NS

@@ -34,7 +34,7 @@ fn policy(change: impl FnOnce(&mut PolicyConfig)) -> Policy {
     Policy::new(config.check(1_000_000).expect("within bounds"), Protected::own([peer(200)]))
 }
 
-/// What is decided about the peers of a window of one second.
+/// Decisions on the peers of a window of one second.
 fn decide(policy: &mut Policy, evidence: Vec<Evidence>, now_ns: u64) -> Vec<Decision> {
     policy.decide(evidence, &WindowFacts::ending_at(now_ns)).peers
 }

@@ -6,7 +6,7 @@ use crate::config::PolicyConfig;
 /// The p-values of one window, and the facts of it known beforehand.
 #[derive(Clone, Copy, Debug)]
 pub struct Batch<'a> {
-    /// One per peer, in any order.
+    /// P-values, one per peer, in any order.
     pub p_values: &'a [f64],
     /// Benign peers that the windows before let expect, at least 1.
     pub expected: f64,

@@ -13,20 +13,20 @@ const FLOWS: usize = 3;
 /// Correlation between the flows of a peer, between a peer and its flows, and between the windows
 /// of a peer: the most that a benign peer resembles itself.
 pub(crate) const LIKENESS: f64 = 0.7;
-/// How far the scores of a true anomaly lie from benign ones, in standard deviations.
+/// Distance of a true anomaly's scores from benign ones, in standard deviations.
 const FAR: f64 = 8.0;
 
-/// One network with one calibration. Scores are standard normal where they are benign.
+/// A network with one calibration. Scores are standard normal where they are benign.
 pub(crate) struct World {
     peer: Calibration,
     flow: Calibration,
     draws: Draws,
-    /// What is lasting in each benign peer, and how much it counts.
+    /// Lasting part of each benign peer's scores, and its weight.
     lasting: Vec<f64>,
     likeness: f64,
 }
 
-/// What became of one window.
+/// Outcome of one window.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Outcome {
     /// Benign peers called anomalous.
@@ -109,7 +109,7 @@ pub(crate) fn config(change: impl FnOnce(&mut PolicyConfig)) -> ValidPolicy {
     raw.check(1_000).expect("a valid configuration")
 }
 
-/// Who is called anomalous, with the rate claimed; the last `anomalies` peers truly are.
+/// Peers called anomalous with the rate claimed; the last `anomalies` peers truly are.
 pub(crate) fn judge(
     selector: &mut Selector,
     evidence: &[Evidence],
