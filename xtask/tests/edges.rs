@@ -10,55 +10,104 @@ use std::path::Path;
 use std::process::Command;
 
 /// The crates of this workspace, and the crates of it that each may depend on.
-const ALLOWED: [(&str, &[&str]); 18] = [
-    ("address-list", &["flows-common"]),
-    ("flows-common", &[]),
-    ("events", &["flows-common"]),
-    ("flows-ebpf", &["flows-common"]),
-    ("onnx", &[]),
+const ALLOWED: [(&str, &[&str]); 21] = [
+    ("weir-address-list", &["weir-flows-common"]),
+    ("weir-flows-common", &[]),
+    ("weir-events", &["weir-flows-common"]),
+    ("weir-flows-ebpf", &["weir-flows-common"]),
+    ("weir-onnx", &[]),
     ("weir-conformal", &[]),
-    ("model", &["flows-common", "events", "onnx", "weir-conformal"]),
-    ("dataset", &["flows-common", "events", "onnx", "weir-conformal", "model"]),
-    ("training", &["flows-common", "events", "onnx", "weir-conformal", "model"]),
+    ("weir-forest", &["weir-onnx"]),
+    ("weir-features", &["weir-flows-common"]),
+    (
+        "weir-model",
+        &[
+            "weir-flows-common",
+            "weir-events",
+            "weir-onnx",
+            "weir-conformal",
+            "weir-forest",
+            "weir-features",
+        ],
+    ),
+    (
+        "dataset",
+        &[
+            "weir-flows-common",
+            "weir-events",
+            "weir-onnx",
+            "weir-conformal",
+            "weir-forest",
+            "weir-features",
+            "weir-model",
+        ],
+    ),
+    (
+        "training",
+        &[
+            "weir-flows-common",
+            "weir-events",
+            "weir-onnx",
+            "weir-conformal",
+            "weir-forest",
+            "weir-features",
+            "weir-model",
+        ],
+    ),
     ("evaluation", &[]),
-    ("policy", &["flows-common", "events", "weir-conformal"]),
-    ("ledger", &["flows-common", "events"]),
-    ("lab", &["flows-common"]),
-    ("control", &["flows-common", "events"]),
+    ("weir-policy", &["weir-flows-common", "weir-events", "weir-conformal"]),
+    ("ledger", &["weir-flows-common", "weir-events"]),
+    ("lab", &["weir-flows-common"]),
+    ("control", &["weir-flows-common", "weir-events"]),
     (
         "collector",
         &[
-            "address-list",
-            "flows-common",
-            "events",
-            "flows-ebpf",
-            "onnx",
+            "weir-address-list",
+            "weir-flows-common",
+            "weir-events",
+            "weir-flows-ebpf",
+            "weir-onnx",
             "weir-conformal",
-            "model",
+            "weir-forest",
+            "weir-features",
+            "weir-model",
             "dataset",
             "training",
             "evaluation",
-            "policy",
+            "weir-policy",
             "ledger",
             "lab",
             "control",
         ],
     ),
-    ("weir-python", &["flows-common", "events", "onnx", "weir-conformal", "model"]),
+    (
+        "weir-python",
+        &[
+            "weir-flows-common",
+            "weir-events",
+            "weir-onnx",
+            "weir-conformal",
+            "weir-forest",
+            "weir-features",
+            "weir-model",
+        ],
+    ),
     (
         "benches",
         &[
-            "address-list",
-            "flows-common",
-            "events",
-            "flows-ebpf",
-            "onnx",
+            "weir-address-list",
+            "weir-flows-common",
+            "weir-events",
+            "weir-flows-ebpf",
+            "weir-onnx",
             "weir-conformal",
-            "model",
+            "weir-forest",
+            "weir-features",
+            "weir-model",
             "dataset",
             "training",
             "evaluation",
-            "policy",
+            "weir-policy",
             "ledger",
             "lab",
             "control",
@@ -108,16 +157,16 @@ fn every_member_of_the_workspace_has_its_place() {
 
 #[test]
 fn the_contract_depends_on_nothing_and_on_aya_only_for_user_space() {
-    let alone = BTreeSet::from(["flows-common".to_owned()]);
-    assert_eq!(tree("flows-common", "normal,build", &[]), alone);
-    let direct = tree("flows-common", "normal", &["--features", "user", "--depth", "1"]);
-    assert_eq!(direct, BTreeSet::from(["aya".to_owned(), "flows-common".to_owned()]));
+    let alone = BTreeSet::from(["weir-flows-common".to_owned()]);
+    assert_eq!(tree("weir-flows-common", "normal,build", &[]), alone);
+    let direct = tree("weir-flows-common", "normal", &["--features", "user", "--depth", "1"]);
+    assert_eq!(direct, BTreeSet::from(["aya".to_owned(), "weir-flows-common".to_owned()]));
 }
 
 #[test]
 fn the_model_neither_loads_programs_nor_waits_for_anything() {
-    assert_absent("model", &AYA);
-    assert_absent("model", &SERVICE);
+    assert_absent("weir-model", &AYA);
+    assert_absent("weir-model", &SERVICE);
 }
 
 #[test]
@@ -127,18 +176,18 @@ fn the_lab_loads_no_programs() {
 
 #[test]
 fn the_interface_and_the_record_know_nothing_of_what_they_talk_about() {
-    for name in ["events", "control", "ledger"] {
+    for name in ["weir-events", "control", "ledger"] {
         assert_absent(name, &AYA);
         assert_absent(name, &["arrow-array", "linfa", "tract-onnx", "clap"]);
     }
-    assert_absent("events", &SERVICE);
+    assert_absent("weir-events", &SERVICE);
     assert_absent("ledger", &SERVICE);
 }
 
 #[test]
 fn only_the_programs_are_written_with_aya_ebpf() {
-    assert!(tree("flows-ebpf", "normal", &[]).contains("aya-ebpf"));
-    for (name, _) in ALLOWED.iter().filter(|(name, _)| *name != "flows-ebpf") {
+    assert!(tree("weir-flows-ebpf", "normal", &[]).contains("aya-ebpf"));
+    for (name, _) in ALLOWED.iter().filter(|(name, _)| *name != "weir-flows-ebpf") {
         assert_absent(name, &["aya-ebpf"]);
     }
 }
