@@ -3,12 +3,8 @@
 use std::{net::Ipv6Addr, ops::Range};
 
 use anyhow::{Context as _, ensure};
-use collector::{
-    detector::Detector,
-    kernel::{Kernel, SkbContext},
-    learner::{Learner, WARM_UP},
-    source::pcap::Tables,
-};
+use datapath::{Kernel, SkbContext};
+use engine::detector::Detector;
 use features::{Context, Window};
 use flows_common::{
     Direction,
@@ -16,6 +12,8 @@ use flows_common::{
 };
 use forest::IsolationForest;
 use linfa::ParamGuard as _;
+use replay::Tables;
+use training::{Learner, WARM_UP};
 
 use crate::traffic::{ACK, LOCAL_V6, SYN, Segment};
 

@@ -10,24 +10,19 @@ use flows_common::{Action, BlockEntry, BlockStats, service::KNOWN_NS};
 use ipnet::IpNet;
 use policy::{Decision, Outcome, ServiceLimit};
 
-use crate::{
-    event::{ActionTaken, ExpiredEvent},
-    kernel::{
-        Block, BlockAction, Blocklist, RateLimit, Service, ServiceLimit as KernelLimit, Target,
-    },
+use crate::event::{ActionTaken, ExpiredEvent};
+use datapath::{
+    Block, BlockAction, Blocklist, RateLimit, Service, ServiceLimit as KernelLimit, Target,
 };
 
-/// Seconds of its rate that a limited source may send at once.
-pub(crate) const BURST_S: u32 = 2;
-
 /// The reason that an entry made by hand carries: no block has this number.
-pub(crate) const BY_HAND: u32 = u32::MAX;
+pub const BY_HAND: u32 = u32::MAX;
 
 /// The reason that an entry of an imported list carries: no block has this number either.
-pub(crate) const BY_IMPORT: u32 = u32::MAX - 1;
+pub const BY_IMPORT: u32 = u32::MAX - 1;
 
 /// The statistics slot that entries without one of their own share.
-pub(crate) const SHARED_SLOT: u32 = 0;
+pub const SHARED_SLOT: u32 = 0;
 
 /// What carries decisions out.
 pub trait Act: Send {
@@ -119,8 +114,10 @@ pub const fn kernel_limit(limit: &ServiceLimit) -> KernelLimit {
 }
 
 /// What a limited source may send.
-pub(crate) const fn source_rate(packets_per_second: u32) -> RateLimit {
-    RateLimit { packets_per_second, burst_packets: packets_per_second.saturating_mul(BURST_S) }
+#[must_use]
+pub const fn source_rate(packets_per_second: u32) -> RateLimit {
+    let burst_packets = packets_per_second.saturating_mul(policy::BURST_S);
+    RateLimit { packets_per_second, burst_packets }
 }
 
 /// The action of an entry; the kernel takes one that it does not know for shadow.

@@ -28,7 +28,7 @@ pub use policy::{Mode, PolicyConfig, Unverified};
 
 use policy::{BoundError, MovedKey, ValidPolicy};
 
-use crate::kernel::{BLOCK_CAPACITY, STATS_SLOTS, TABLE_CAPACITY};
+use datapath::{BLOCK_CAPACITY, STATS_SLOTS, TABLE_CAPACITY};
 
 /// The shortest window.
 pub const WINDOW_MIN: Duration = Duration::from_millis(100);

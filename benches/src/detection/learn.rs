@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use collector::source::pcap::HomeNet;
 use features::{Context, Feature as _, FlowFeature, PeerFeature, schema};
 use forest::IsolationForest;
 use linfa::ParamGuard as _;
 use model::{DetectorModel, ModelFile};
+use replay::HomeNet;
 use serde::Serialize;
 
 use super::{

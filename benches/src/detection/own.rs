@@ -5,13 +5,15 @@
 use std::{net::IpAddr, path::Path};
 
 use anyhow::Context as _;
-use collector::{detector::Detector, learner::Learner, source::pcap::HomeNet};
+use engine::detector::Detector;
 use features::{Context, Window};
 use forest::IsolationForest;
 use lab::{AttackTruth, GroundTruth};
 use linfa::ParamGuard as _;
 use model::ModelFile;
+use replay::HomeNet;
 use serde::Serialize;
+use training::Learner;
 
 use super::{
     replay::windows,

@@ -5,17 +5,15 @@ use std::{
     net::IpAddr,
 };
 
-use collector::{
-    config::RawConfig,
-    detector::{Detector, basis},
-    source::pcap::HomeNet,
-};
+use collector::config::RawConfig;
+use engine::detector::{Detector, basis};
 use features::{Context, Window};
 use model::ModelFile;
 use policy::{
     Outcome, Policy, Protected, Reason, Refusal,
     statistics::{PValues, Unsupported},
 };
+use replay::HomeNet;
 use serde::Serialize;
 
 use super::{

@@ -6,7 +6,7 @@ use policy::PolicyConfig;
 use serde::{Deserialize, Serialize};
 
 use super::RawApi;
-use crate::kernel::KernelOptions;
+use datapath::KernelOptions;
 
 /// The whole file; unknown keys are errors.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -20,11 +20,11 @@ use super::{
 };
 use crate::{
     act::{BY_HAND, BY_IMPORT, SHARED_SLOT, entry_action, source_rate},
-    cli::blocks::{WidthError, check_width},
     clock::nanos,
     event::ExpiredEvent,
-    kernel::{self, BlockAction, Blocked, Blocklist, Target},
 };
+use address_list::check_width;
+use datapath::{self, BlockAction, Blocked, Blocklist, Target};
 
 /// How long a listing serves the pages that follow: with a million entries it takes a second.
 const LISTING_FOR: Duration = Duration::from_secs(2);
@@ -74,7 +74,7 @@ impl Node {
     pub(super) fn make_block(&self, who: &Who, request: &BlockRequest) -> Result<Block, Refused> {
         let blocklist = self.guarded()?;
         let net = request.target.net();
-        check_width(net).map_err(|WidthError(text)| Refused::invalid(text))?;
+        check_width(net).map_err(|error| Refused::invalid(error.to_string()))?;
         let mut inner = self.inner();
         let config = inner.policy.config().clone();
         let length_s = request.for_s.unwrap_or(config.ttl.as_secs());
@@ -97,7 +97,7 @@ impl Node {
         let expires_ns = now.boot_ns.saturating_add(nanos(Duration::from_secs(length_s)));
         let rate = source_rate(request.pps.unwrap_or(config.expert.rate_limit_pps));
         let action = BlockAction::of(request.action, rate);
-        let block = kernel::Block { action, expires_ns, reason: BY_HAND };
+        let block = datapath::Block { action, expires_ns, reason: BY_HAND };
         let entry = blocklist.insert(target, &block, now.boot_ns).map_err(internal)?;
         inner.act.expect(target, expires_ns);
         if let Target::Address(address) = target {

@@ -7,6 +7,7 @@ use events::{Action, Stamp};
 use flows_common::service::KNOWN_NS;
 use ledger::{How, Moment, Origin, Record};
 use policy::{Decision, Evidence, Notice, Outcome, ServiceLimit, Verdicts, statistics::Drift};
+use report::text::one_line;
 
 use super::{
     AssessedWindow, Inner, Node,
@@ -16,14 +17,13 @@ use super::{
 };
 use crate::{
     act::BY_IMPORT,
-    cli::one_line,
     clock::boot_ns,
     event::{
         ActionTaken, DecisionRecord, DriftEvent, Event, ExpiredEvent, FailureEvent, NoticeEvent,
         ServiceEvent, WindowEvent,
     },
-    kernel::Target,
 };
+use datapath::Target;
 
 /// Remotes told to the kernel as proven in one window at most; the rest are told in later ones.
 const PROVEN_AT_ONCE: usize = 1_024;
@@ -258,8 +258,8 @@ pub(super) struct Told {
 
 impl Told {
     fn failed(&mut self, what: &'static str, error: &anyhow::Error) {
-        self.events
-            .push(Event::Failure(FailureEvent { what: what.into(), error: one_line(error) }));
+        let error = one_line(error.chain());
+        self.events.push(Event::Failure(FailureEvent { what: what.into(), error }));
     }
 }
 

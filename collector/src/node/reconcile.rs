@@ -21,8 +21,8 @@ use super::{
 use crate::{
     act::{BY_HAND, BY_IMPORT, entry_action, source_rate},
     event::{DifferenceEvent, Event, ExpiredEvent},
-    kernel::{self, Block, BlockAction, Blocked, Blocklist, Target},
 };
+use datapath::{self, Block, BlockAction, Blocked, Blocklist, Target};
 
 /// Differences told one by one of each kind; the rest are summed up, for there may be a million.
 const TOLD_ONE_BY_ONE: usize = 100;
@@ -79,7 +79,7 @@ impl Node {
         start.settle_mode(&mut inner)?;
         start.settle_allowed(&inner)?;
         for limited in blocklist.services()? {
-            let kernel::Service { protocol, port } = limited.service;
+            let datapath::Service { protocol, port } = limited.service;
             let until_ns = limited.entry.expires_ns;
             inner.policy.remember_limit(policy::Service { protocol, port }, until_ns);
         }

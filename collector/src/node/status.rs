@@ -11,7 +11,8 @@ use jiff::Timestamp;
 use ledger::Moment;
 
 use super::{Inner, Node, journal::moment};
-use crate::{kernel::TcHook, live::guard_name};
+use crate::live::guard_name;
+use datapath::TcHook;
 
 /// Under this name stand those whose entry the kernel refused, for want of room for example.
 const ENTRY_FAILED: &str = "entry_failed";

@@ -1,0 +1,143 @@
+//! An hour at the lab's host, with six minutes of every attack in the middle, and one without.
+
+use std::net::IpAddr;
+
+use model::Window;
+use policy::{Notice, Refusal};
+
+use crate::{
+    scene::{MIXED, SETTINGS, Setting, Told, model, rehearse, windows},
+    table::{Fate, of_fates},
+    traffic::{Composed, SECOND, START, Shift, own},
+};
+
+const HOUR: u64 = 3_600 * SECOND;
+/// How long `benign-test` is, to the next whole minute; it is repeated.
+const BENIGN: u64 = 300 * SECOND;
+/// How long `mixed` is.
+const ATTACKS: u64 = 360 * SECOND;
+/// When the attacks come: early, and again in the middle.
+const ATTACKED: [u64; 2] = [START + BENIGN, START + BENIGN + ATTACKS + 4 * BENIGN];
+
+/// An hour's windows, and how the times of the attacks shifted.
+struct Hour {
+    windows: Vec<Window>,
+    frames: u64,
+    shifts: Vec<Shift>,
+}
+
+impl Hour {
+    fn compose(with_attacks: bool) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut capture = Composed::create(folder.path().join("hour.pcap"));
+        let (mut at_ns, end_ns) = (START, START + HOUR);
+        let mut shifts = Vec::new();
+        while at_ns < end_ns {
+            if with_attacks && ATTACKED.contains(&at_ns) {
+                shifts.push(capture.append(&own("mixed"), at_ns, at_ns + ATTACKS));
+                at_ns += ATTACKS;
+            }
+            capture.append_benign(at_ns, end_ns.min(at_ns + BENIGN));
+            at_ns += BENIGN;
+        }
+        let (path, frames) = capture.finish();
+        Self { windows: windows(&[path]), frames, shifts }
+    }
+}
+
+fn is_attacker(peer: IpAddr) -> bool {
+    MIXED.attacks.iter().any(|attack| attack.sources.contains(peer))
+}
+
+fn benign(peers: impl IntoIterator<Item = IpAddr>) -> Vec<IpAddr> {
+    peers.into_iter().filter(|&peer| !is_attacker(peer)).collect()
+}
+
+fn sum_up(title: &str, told: &Told) {
+    let breaker = told.notices.iter().filter(|told| matches!(told, Notice::BreakerOpened { .. }));
+    println!(
+        "{title}: benign peers reported {:?}, blocked {:?}; limits of services {}; \
+         breaker opened {} times; suspended for drift {} times",
+        benign(told.reported()),
+        benign(told.blocked()),
+        told.services.len(),
+        breaker.count(),
+        told.drifts.len(),
+    );
+    for notice in &told.notices {
+        println!("  {notice:?}");
+    }
+    for drift in &told.drifts {
+        println!("  {drift:?}");
+    }
+}
+
+/// What holds of every hour, by every setting.
+#[track_caller]
+fn check(setting: Setting, told: &Told) {
+    sum_up(setting.name, told);
+    assert_eq!(benign(told.blocked()), [] as [IpAddr; 0], "{}", setting.name);
+    // The lab's forged flood has 126 sources, and a service is limited for more than 200.
+    assert_eq!(told.services, [], "{}", setting.name);
+    assert_eq!(told.notices, [], "the breaker stays closed: {}", setting.name);
+    assert!(benign(told.reported()).len() <= 2, "{}", setting.name);
+    // The test day's clients open more connections than those that were learnt from, and the same
+    // five minutes of them come again and again: the watch notices, once, and is right.
+    let [drift] = &told.drifts[..] else { panic!("suspended once: {:?}", told.drifts) };
+    assert!(drift.drift.suspended && !drift.drift.features.is_empty(), "{drift:?}");
+    assert!((660..1_860).contains(&drift.window), "between the attacks: {drift:?}");
+}
+
+#[test]
+fn an_hour() {
+    let hour = Hour::compose(true);
+    println!(
+        "{} frames, {} windows; {:?}",
+        hour.frames,
+        hour.windows.len(),
+        engine::detector::basis(model())
+    );
+    let told = rehearse(&hour.windows);
+    for (setting, told) in SETTINGS.into_iter().zip(&told) {
+        check(setting, told);
+    }
+    let [early, late] = [0, 1].map(|part| {
+        let fates = told.each_ref().map(|told| {
+            let of = |attack| Fate::of(attack, hour.shifts[part], ATTACKS, told);
+            MIXED.attacks.iter().map(of).collect::<Vec<_>>()
+        });
+        let minute = (ATTACKED[part] - START) / 60 / SECOND;
+        println!("from minute {minute} on\n{}", of_fates(&fates));
+        fates
+    });
+    // 18 and 12 of 19.
+    for fates in &early {
+        assert!(count(fates, |fate| fate.reported_s.is_some()) >= 17, "{fates:?}");
+        assert!(count(fates, |fate| fate.blocked_s.is_some()) >= 11, "{fates:?}");
+        assert!(fates.iter().all(|fate| fate.blocked_s.is_none_or(|s| s < 3.0)), "{fates:?}");
+    }
+    // Suspended by then: what only reports drift blocks 10, the others none, and say why.
+    let [defaults, act, report] = &late;
+    assert!(count(report, |fate| fate.blocked_s.is_some()) >= 9, "{report:?}");
+    for fates in [defaults, act] {
+        assert!(count(fates, |fate| fate.reported_s.is_some()) >= 14, "{fates:?}");
+        for (fate, unsuspended) in fates.iter().zip(report) {
+            assert_eq!(fate.blocked_s, None, "{fate:?}");
+            let says_why = fate.refused.contains_key(Refusal::Drifting.text());
+            assert!(unsuspended.blocked_s.is_none() || says_why, "{fate:?}");
+        }
+    }
+}
+
+fn count(fates: &[Fate], which: impl Fn(&Fate) -> bool) -> usize {
+    fates.iter().filter(|&fate| which(fate)).count()
+}
+
+#[test]
+fn a_benign_hour_blocks_nobody() {
+    let hour = Hour::compose(false);
+    for (setting, told) in SETTINGS.into_iter().zip(&rehearse(&hour.windows)) {
+        check(setting, told);
+        assert_eq!(told.blocked().len(), 0, "{}", setting.name);
+    }
+}
