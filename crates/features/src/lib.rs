@@ -33,13 +33,12 @@ mod damped;
 pub mod feature;
 pub mod record;
 pub mod schema;
-mod window;
 
 pub use flows_common;
 
 pub use context::{Context, ContextCount, ContextError, ContextLimits, Observed};
 pub use damped::{Damped, HalfLife, SHORT_FLOW_NS, Starts};
 pub use feature::{Feature, FlowFeature, PeerFeature, Scale};
+pub use flows_common::{Span, Window};
 pub use record::{FlowRecord, Handshake, PeerRecord};
 pub use schema::SchemaId;
-pub use window::{Span, Window};

@@ -7,12 +7,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use flows_common::Action;
+use flows_common::{Action, clock::nanos};
 
 use crate::{
     Evidence, Service, ServiceLimit,
     config::{Mode, PolicyConfig},
-    nanos,
 };
 
 /// Services remembered at most; beyond that those with the lowest marks go.

@@ -35,7 +35,7 @@ mod window;
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
-use flows_common::Action;
+use flows_common::{Action, clock::nanos};
 
 pub use breaker::{Breaker, Open};
 pub use commit_confirm::CommitConfirm;
@@ -348,11 +348,6 @@ impl Policy {
             notices.push(Notice::BreakerClosed);
         }
     }
-}
-
-/// A duration in ns, held at the largest that fits.
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

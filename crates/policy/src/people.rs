@@ -2,9 +2,11 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
+use flows_common::clock::nanos;
+
 #[cfg(doc)]
 use crate::ExpertConfig;
-use crate::{CommitConfirm, Mode, Policy, Protected, Service, ValidPolicy, nanos};
+use crate::{CommitConfirm, Mode, Policy, Protected, Service, ValidPolicy};
 
 impl Policy {
     /// Sets the mode: for good, or with `confirm_by_ns` until then unless [`Policy::confirm`] is

@@ -30,7 +30,6 @@ use super::{
 };
 use crate::feature::{Feature, FlowFeature, PeerFeature};
 use crate::record::{FlowRecord, PeerRecord};
-use crate::window::{Span, Window};
 
 /// The metadata key of a schema's name.
 pub const SCHEMA_KEY: &str = "weir.schema";
