@@ -106,7 +106,7 @@ impl Crowd {
     pub fn teach(&self) -> anyhow::Result<Detector> {
         let mut learner = Learner::default();
         for number in 0..WARM_UP + LEARNT_WINDOWS {
-            learner.take(&self.window(number)?)?;
+            learner.take(&self.window(number)?);
         }
         let params = IsolationForest::params().check()?;
         let (model, _) = learner

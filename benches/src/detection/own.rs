@@ -69,7 +69,7 @@ pub fn run(training_data: &Path) -> anyhow::Result<Own> {
 fn learn(day: &Day) -> anyhow::Result<ModelFile> {
     let mut learner = Learner::default();
     for window in &day.windows {
-        learner.take(window)?;
+        learner.take(window);
     }
     let params = IsolationForest::params().check()?;
     Ok(learner.finish(&params, "1970-01-01T00:00:00Z")?.0)
