@@ -9,25 +9,20 @@ use std::{
 use flows_common::{Action, BlockEntry, BlockStats};
 use policy::{Decision, Outcome, ServiceLimit};
 
-use crate::{
-    event::{Deed, ExpiredEvent},
-    kernel::{
-        Block, BlockAction, Blocklist, RateLimit, Service, ServiceAction,
-        ServiceLimit as KernelLimit, Target,
-    },
+use crate::event::{Deed, ExpiredEvent};
+use datapath::{
+    Block, BlockAction, Blocklist, RateLimit, Service, ServiceAction, ServiceLimit as KernelLimit,
+    Target,
 };
 
-/// Seconds of its rate that a limited source may send at once.
-pub(crate) const BURST_S: u32 = 2;
-
 /// The reason that an entry made by hand carries: no block has this number.
-pub(crate) const BY_HAND: u32 = u32::MAX;
+pub const BY_HAND: u32 = u32::MAX;
 
 /// The reason that an entry of an imported list carries: no block has this number either.
-pub(crate) const BY_IMPORT: u32 = u32::MAX - 1;
+pub const BY_IMPORT: u32 = u32::MAX - 1;
 
 /// The statistics slot that entries without one of their own share.
-pub(crate) const SHARED_SLOT: u32 = 0;
+pub const SHARED_SLOT: u32 = 0;
 
 /// How long a remote that proved its address is exempt from the limits of services, in ns.
 const KNOWN_FOR_NS: u64 = 600_000_000_000;
@@ -150,7 +145,7 @@ impl Enforcer {
             blocklist.services()?.iter().map(|limited| limited.entry.expires_ns).min();
         let rate = RateLimit {
             packets_per_second: rate_limit_pps,
-            burst_packets: rate_limit_pps.saturating_mul(BURST_S),
+            burst_packets: rate_limit_pps.saturating_mul(policy::BURST_S),
         };
         Ok(Self { blocklist, rate, due, services_due_ns: services_due_ns.unwrap_or(0) })
     }

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 /// Why a file of allowed prefixes cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum AllowFileError {
+pub enum AllowFileError {
     /// It cannot be read.
     #[error("allow file `{path}`: {source}; mend it or take it out of `policy.allow_files`")]
     Unreadable {
@@ -38,7 +38,7 @@ pub(crate) enum AllowFileError {
 ///
 /// # Errors
 /// The first file that cannot be read, or the first line that is no prefix.
-pub(crate) fn read(files: &[PathBuf]) -> Result<Vec<IpNet>, AllowFileError> {
+pub fn read(files: &[PathBuf]) -> Result<Vec<IpNet>, AllowFileError> {
     let mut prefixes = Vec::new();
     for path in files {
         read_one(path, &mut prefixes)?;
@@ -54,7 +54,7 @@ fn read_one(path: &Path, prefixes: &mut Vec<IpNet>) -> Result<(), AllowFileError
         if text.is_empty() {
             continue;
         }
-        let prefix = crate::cli::prefix(text).map_err(|_| AllowFileError::Line {
+        let prefix = address_list::prefix(text).map_err(|_| AllowFileError::Line {
             path: path.to_owned(),
             line,
             text: text.to_owned(),

@@ -14,23 +14,16 @@
 //! the API as well; a signal ends it and the last window is drained.
 
 pub mod act;
-mod allowlist;
-pub mod cli;
+pub mod allowlist;
 pub mod clock;
 pub mod config;
-pub mod demo;
-pub mod detector;
-mod digest;
-mod drift;
+pub mod digest;
+pub mod dry_run;
 pub mod event;
-pub mod experiment;
-pub mod kernel;
-pub mod learner;
+pub mod event_text;
 pub mod live;
 pub mod node;
 pub mod pipeline;
-pub mod rehearse;
 pub mod signals;
 pub mod sink;
-pub mod source;
 pub mod surroundings;

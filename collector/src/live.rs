@@ -17,11 +17,11 @@ use crate::{
     act::{Act, Enforcer, Observe},
     clock::boot_ns,
     config::{Config, Mode, XdpChoice},
-    kernel::{
-        AttachOptions, Attached, Blocklist, GuardHook, InterfaceSelection, InterfaceWatch, Kernel,
-        KernelOptions, TcHook, XdpPreference, leftovers, memory_bytes, unpin_since,
-    },
     pipeline::Drain,
+};
+use datapath::{
+    AttachOptions, Attached, Blocklist, GuardHook, InterfaceSelection, InterfaceWatch, Kernel,
+    KernelOptions, TcHook, XdpPreference, leftovers, memory_bytes, unpin_since,
 };
 use hotplug::Follower;
 

@@ -27,7 +27,7 @@ impl Build {
     /// What builds it.
     pub(crate) fn command(self, workspace: &Workspace) -> Command {
         let mut command = workspace.cargo();
-        command.args(["build", "--package", "collector", "--bin", "weir", "--profile"]);
+        command.args(["build", "--package", "weir", "--bin", "weir", "--profile"]);
         command.arg(if self == Self::Tests { "dev" } else { self.folder() });
         command
     }

@@ -5,11 +5,13 @@
 use std::{net::IpAddr, path::Path};
 
 use anyhow::Context as _;
-use collector::{detector::Detector, learner::Learner, source::pcap::HomeNet};
+use engine::detector::Detector;
 use lab::{AttackTruth, GroundTruth};
 use linfa::ParamGuard as _;
 use model::{Context, IsolationForest, ModelFile, Window};
+use replay::HomeNet;
 use serde::Serialize;
+use training::Learner;
 
 use super::{
     replay::windows,

@@ -12,12 +12,9 @@ use std::{
 };
 
 use super::{describe, lock, own_addresses};
-use crate::{
-    config::Mode,
-    kernel::{
-        AttachOptions, Blocklist, InterfaceChange, InterfaceName, InterfaceWatch, Kernel,
-        KernelError,
-    },
+use crate::config::Mode;
+use datapath::{
+    AttachOptions, Blocklist, InterfaceChange, InterfaceName, InterfaceWatch, Kernel, KernelError,
 };
 
 /// How long an interface is waited for before a look at whether to stop.

@@ -22,12 +22,12 @@ use super::{
     status::{boot_timestamp, seconds_until, timestamp},
 };
 use crate::{
-    act::{BURST_S, BY_HAND, BY_IMPORT, SHARED_SLOT},
-    cli::blocks::{WidthError, check_width},
+    act::{BY_HAND, BY_IMPORT, SHARED_SLOT},
     clock::nanos,
     event::ExpiredEvent,
-    kernel::{self, BlockAction, Blocked, Blocklist, RateLimit, Target},
 };
+use address_list::check_width;
+use datapath::{self, BlockAction, Blocked, Blocklist, RateLimit, Target};
 
 /// How long a listing serves the pages that follow: with a million entries it takes a second.
 const LISTING_FOR: Duration = Duration::from_secs(2);
@@ -77,7 +77,7 @@ impl Node {
     pub(super) fn make_block(&self, who: &Who, request: &BlockRequest) -> Result<Block, Refused> {
         let blocklist = self.guarded()?;
         let net = request.target.net();
-        check_width(net).map_err(|WidthError(text)| Refused::invalid(text))?;
+        check_width(net).map_err(|error| Refused::invalid(error.to_string()))?;
         let mut inner = self.inner();
         let config = inner.policy.config().clone();
         let length_s = request.for_s.unwrap_or(config.ttl.as_secs());
@@ -103,11 +103,11 @@ impl Node {
             WireAction::Shadow => BlockAction::Shadow,
             WireAction::RateLimit => {
                 let packets_per_second = request.pps.unwrap_or(config.rate_limit_pps);
-                let burst_packets = packets_per_second.saturating_mul(BURST_S);
+                let burst_packets = packets_per_second.saturating_mul(policy::BURST_S);
                 BlockAction::Limit(RateLimit { packets_per_second, burst_packets })
             }
         };
-        let block = kernel::Block { action, expires_ns, reason: BY_HAND };
+        let block = datapath::Block { action, expires_ns, reason: BY_HAND };
         let entry = blocklist.insert(target, &block, now.boot_ns).map_err(internal)?;
         inner.act.expect(target, expires_ns);
         if let Target::Address(address) = target {

@@ -10,7 +10,8 @@ use ledger::{Moment, Origin};
 use policy::Protected;
 use serde::{Deserialize, Serialize};
 
-use crate::{kernel::Target, surroundings::Surroundings};
+use crate::surroundings::Surroundings;
+use datapath::Target;
 
 /// What is known of a block beyond the kernel's entry.
 #[derive(Clone, Debug, PartialEq)]

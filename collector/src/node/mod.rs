@@ -40,10 +40,10 @@ pub use upkeep::Upkeep;
 use crate::{
     act::Act,
     config::Config,
-    detector::Assessed,
     event::{Event, WindowEvent},
-    kernel::{Attached, Blocked, Blocklist},
 };
+use datapath::{Attached, Blocked, Blocklist};
+use engine::detector::Assessed;
 use known::{Allowlist, KnownBlocks};
 
 /// Alerts kept in memory, the newest: what `weir top` and `weir alerts --follow` look at.

@@ -19,10 +19,10 @@ use super::{
     known::KnownBlock,
 };
 use crate::{
-    act::{BURST_S, BY_HAND, BY_IMPORT},
+    act::{BY_HAND, BY_IMPORT},
     event::{DifferenceEvent, Event, ExpiredEvent},
-    kernel::{self, Block, BlockAction, Blocked, Blocklist, RateLimit, Target},
 };
+use datapath::{self, Block, BlockAction, Blocked, Blocklist, RateLimit, Target};
 
 /// Differences told one by one of each kind; the rest are summed up, for there may be a million.
 const TOLD_ONE_BY_ONE: usize = 100;
@@ -79,7 +79,7 @@ impl Node {
         start.settle_mode(&mut inner)?;
         start.settle_allowed(&inner)?;
         for limited in blocklist.services()? {
-            let kernel::Service { protocol, port } = limited.service;
+            let datapath::Service { protocol, port } = limited.service;
             let until_ns = limited.entry.expires_ns;
             inner.policy.remember_limit(policy::Service { protocol, port }, until_ns);
         }
@@ -220,7 +220,7 @@ impl Start<'_> {
             ("drop", true) => BlockAction::Drop,
             ("rate-limit", true) => BlockAction::Limit(RateLimit {
                 packets_per_second: pps,
-                burst_packets: pps.saturating_mul(BURST_S),
+                burst_packets: pps.saturating_mul(policy::BURST_S),
             }),
             _ => BlockAction::Shadow,
         };

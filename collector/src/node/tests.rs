@@ -15,8 +15,8 @@ use crate::{
     clock::boot_ns,
     config::{RawConfig, RawLedger},
     event::{Deed, ExpiredEvent},
-    kernel::Target,
 };
+use datapath::Target;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -104,7 +104,7 @@ fn window(number: u64, evidence: Vec<Evidence>) -> AssessedWindow {
     let counted = model::Window { start_ns, end_ns, ..model::Window::default() };
     AssessedWindow {
         summary: WindowEvent { peers: evidence.len(), ..WindowEvent::of(number, &counted) },
-        facts: crate::rehearse::window_facts(&counted),
+        facts: engine::detector::window_facts(&counted),
         assessed: Assessed { peers: evidence.len(), evidence, ..Assessed::default() },
     }
 }

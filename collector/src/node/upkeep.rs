@@ -11,7 +11,8 @@ use std::{
 };
 
 use super::{Node, journal::moment, status::timestamp};
-use crate::{clock::boot_ns, kernel::KernelError, surroundings::Surroundings};
+use crate::{clock::boot_ns, surroundings::Surroundings};
+use datapath::KernelError;
 
 /// How often the surroundings are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
