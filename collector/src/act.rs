@@ -7,12 +7,12 @@ use std::{
 };
 
 use flows_common::{Action, BlockEntry, BlockStats};
+use ipnet::IpNet;
 use policy::{Decision, Outcome, ServiceLimit};
 
-use crate::event::{Deed, ExpiredEvent};
+use crate::event::{ActionTaken, ExpiredEvent};
 use datapath::{
-    Block, BlockAction, Blocklist, RateLimit, Service, ServiceAction, ServiceLimit as KernelLimit,
-    Target,
+    Block, BlockAction, Blocklist, RateLimit, Service, ServiceLimit as KernelLimit, Target,
 };
 
 /// The reason that an entry made by hand carries: no block has this number.
@@ -33,13 +33,14 @@ pub trait Act: Send {
     ///
     /// # Errors
     /// The entry could not be made; nothing was changed.
-    fn act(&mut self, decision: &Decision, number: u32, now_ns: u64) -> anyhow::Result<Deed>;
+    fn act(&mut self, decision: &Decision, number: u32, now_ns: u64)
+    -> anyhow::Result<ActionTaken>;
 
     /// Limits what unproven sources may send to a service.
     ///
     /// # Errors
     /// The entry could not be made; nothing was changed.
-    fn limit(&mut self, limit: &ServiceLimit, now_ns: u64) -> anyhow::Result<Deed>;
+    fn limit(&mut self, limit: &ServiceLimit, now_ns: u64) -> anyhow::Result<ActionTaken>;
 
     /// Exempts remotes that proved their address from the limits of services.
     ///
@@ -75,15 +76,15 @@ pub trait Act: Send {
 pub struct Observe;
 
 impl Act for Observe {
-    fn act(&mut self, decision: &Decision, _: u32, _: u64) -> anyhow::Result<Deed> {
+    fn act(&mut self, decision: &Decision, _: u32, _: u64) -> anyhow::Result<ActionTaken> {
         Ok(match decision.outcome {
-            Outcome::Refused(_) => Deed::Refused,
-            Outcome::Block { .. } => Deed::WouldBlock,
+            Outcome::Refused(_) => ActionTaken::Refused,
+            Outcome::Block { .. } => ActionTaken::WouldBlock,
         })
     }
 
-    fn limit(&mut self, _: &ServiceLimit, _: u64) -> anyhow::Result<Deed> {
-        Ok(Deed::WouldBlock)
+    fn limit(&mut self, _: &ServiceLimit, _: u64) -> anyhow::Result<ActionTaken> {
+        Ok(ActionTaken::WouldBlock)
     }
 
     fn know(&mut self, _: &[IpAddr], _: u64) -> anyhow::Result<()> {
@@ -112,11 +113,19 @@ pub const fn kernel_limit(limit: &ServiceLimit) -> KernelLimit {
         packets_per_second: limit.packets_per_second,
         burst_packets: limit.packets_per_second,
     };
-    let action = match limit.action {
-        Action::Shadow => ServiceAction::Shadow,
-        Action::RateLimit | Action::Drop => ServiceAction::Limit,
-    };
-    KernelLimit { rate, action, expires_ns: limit.expires_ns, reason: 0 }
+    KernelLimit { rate, action: limit.action, expires_ns: limit.expires_ns, reason: 0 }
+}
+
+/// What a limited source may send.
+#[must_use]
+pub const fn source_rate(packets_per_second: u32) -> RateLimit {
+    let burst_packets = packets_per_second.saturating_mul(policy::BURST_S);
+    RateLimit { packets_per_second, burst_packets }
+}
+
+/// The action of an entry; the kernel takes one that it does not know for shadow.
+pub(crate) fn entry_action(entry: &BlockEntry) -> Action {
+    Action::from_code(entry.action).unwrap_or(Action::Shadow)
 }
 
 /// Makes and clears entries.
@@ -143,10 +152,7 @@ impl Enforcer {
             .collect();
         let services_due_ns =
             blocklist.services()?.iter().map(|limited| limited.entry.expires_ns).min();
-        let rate = RateLimit {
-            packets_per_second: rate_limit_pps,
-            burst_packets: rate_limit_pps.saturating_mul(policy::BURST_S),
-        };
+        let rate = source_rate(rate_limit_pps);
         Ok(Self { blocklist, rate, due, services_due_ns: services_due_ns.unwrap_or(0) })
     }
 
@@ -158,43 +164,39 @@ impl Enforcer {
 
     /// The block that an entry stands for, with this rate where it limits one.
     fn block_of(&self, entry: &BlockEntry) -> Block {
-        let action = match Action::from_code(entry.action) {
-            Some(Action::Drop) => BlockAction::Drop,
-            Some(Action::RateLimit) => BlockAction::Limit(self.rate),
-            Some(Action::Shadow) | None => BlockAction::Shadow,
-        };
+        let action = BlockAction::of(entry_action(entry), self.rate);
         Block { action, expires_ns: entry.expires_ns, reason: entry.reason }
     }
 }
 
 impl Act for Enforcer {
-    fn act(&mut self, decision: &Decision, number: u32, now_ns: u64) -> anyhow::Result<Deed> {
+    fn act(
+        &mut self,
+        decision: &Decision,
+        number: u32,
+        now_ns: u64,
+    ) -> anyhow::Result<ActionTaken> {
         let Outcome::Block { action, expires_ns, .. } = decision.outcome else {
-            return Ok(Deed::Refused);
+            return Ok(ActionTaken::Refused);
         };
-        let block_action = match action {
-            Action::Shadow => BlockAction::Shadow,
-            Action::RateLimit => BlockAction::Limit(self.rate),
-            Action::Drop => BlockAction::Drop,
-        };
-        let block = Block { action: block_action, expires_ns, reason: number };
+        let block =
+            Block { action: BlockAction::of(action, self.rate), expires_ns, reason: number };
         self.write(Target::address(decision.evidence.address), &block, now_ns)?;
-        Ok(Deed::of(action))
+        Ok(ActionTaken::of(action))
     }
 
-    fn limit(&mut self, limit: &ServiceLimit, now_ns: u64) -> anyhow::Result<Deed> {
+    fn limit(&mut self, limit: &ServiceLimit, now_ns: u64) -> anyhow::Result<ActionTaken> {
         let service = Service { protocol: limit.service.protocol, port: limit.service.port };
         let kernel = kernel_limit(limit);
-        let deed = match kernel.action {
-            ServiceAction::Shadow => Deed::Shadowed,
-            ServiceAction::Limit => Deed::RateLimited,
-        };
         self.blocklist.limit_service(service, &kernel, now_ns)?;
         self.services_due_ns = match self.services_due_ns {
             0 => limit.expires_ns,
             due_ns => due_ns.min(limit.expires_ns),
         };
-        Ok(deed)
+        Ok(match limit.action {
+            Action::Shadow => ActionTaken::Shadowed,
+            Action::RateLimit | Action::Drop => ActionTaken::RateLimited,
+        })
     }
 
     fn know(&mut self, remotes: &[IpAddr], now_ns: u64) -> anyhow::Result<()> {
@@ -257,7 +259,7 @@ impl Act for Enforcer {
                 target,
                 ExpiredEvent {
                     at_ns: now_ns,
-                    peer: target,
+                    peer: IpNet::from(target).into(),
                     dropped_packets: stats.dropped_packets,
                     dropped_bytes: stats.dropped_bytes,
                     passed_packets: stats.passed_packets,

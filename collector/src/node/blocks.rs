@@ -4,14 +4,11 @@ use std::time::{Duration, Instant};
 
 use control::{
     Who,
-    wire::{
-        Action as WireAction, Block, BlockQuery, BlockRequest, Origin, Page, Refused,
-        UnblockRequest,
-    },
+    wire::{Action, Block, BlockQuery, BlockRequest, Origin, Page, Refused, UnblockRequest},
 };
-use flows_common::{Action, BlockStats};
+use flows_common::BlockStats;
 use ipnet::IpNet;
-use ledger::{How, Moment, Origin as LedgerOrigin};
+use ledger::{How, Moment};
 use policy::Refusal;
 
 use super::{
@@ -22,12 +19,12 @@ use super::{
     status::{boot_timestamp, seconds_until, timestamp},
 };
 use crate::{
-    act::{BY_HAND, BY_IMPORT, SHARED_SLOT},
+    act::{BY_HAND, BY_IMPORT, SHARED_SLOT, entry_action, source_rate},
     clock::nanos,
     event::ExpiredEvent,
 };
 use address_list::check_width;
-use datapath::{self, BlockAction, Blocked, Blocklist, RateLimit, Target};
+use datapath::{self, BlockAction, Blocked, Blocklist, Target};
 
 /// How long a listing serves the pages that follow: with a million entries it takes a second.
 const LISTING_FOR: Duration = Duration::from_secs(2);
@@ -89,7 +86,7 @@ impl Node {
         if !request.force {
             inner.check_protected(net)?;
         }
-        let by_hand = inner.known.values().filter(|one| one.origin == LedgerOrigin::Person);
+        let by_hand = inner.known.values().filter(|one| one.origin == Origin::Person);
         if by_hand.count() >= BY_HAND_LIMIT {
             return Err(Refused::conflict(format!(
                 "{BY_HAND_LIMIT} blocks by hand stand already; `weir import` takes lists"
@@ -98,15 +95,8 @@ impl Node {
         let target = Target::from(net);
         let now = moment();
         let expires_ns = now.boot_ns.saturating_add(nanos(Duration::from_secs(length_s)));
-        let action = match request.action {
-            WireAction::Drop => BlockAction::Drop,
-            WireAction::Shadow => BlockAction::Shadow,
-            WireAction::RateLimit => {
-                let packets_per_second = request.pps.unwrap_or(config.rate_limit_pps);
-                let burst_packets = packets_per_second.saturating_mul(policy::BURST_S);
-                BlockAction::Limit(RateLimit { packets_per_second, burst_packets })
-            }
-        };
+        let rate = source_rate(request.pps.unwrap_or(config.rate_limit_pps));
+        let action = BlockAction::of(request.action, rate);
         let block = datapath::Block { action, expires_ns, reason: BY_HAND };
         let entry = blocklist.insert(target, &block, now.boot_ns).map_err(internal)?;
         inner.act.expect(target, expires_ns);
@@ -115,7 +105,7 @@ impl Node {
         }
         let known = KnownBlock {
             id: self.journal.next_block(),
-            origin: LedgerOrigin::Person,
+            origin: Origin::Person,
             who: Some(who.to_string()),
             reason: request.reason.clone(),
             decision: None,
@@ -125,7 +115,7 @@ impl Node {
             made: now,
             expires: Moment { wall_ns: now.wall_ns_at(expires_ns), boot_ns: expires_ns },
         };
-        let mut records = vec![self.journal.block(target, request.action.text(), &known)];
+        let mut records = vec![self.journal.block(target, request.action, &known)];
         if let Some(before) = inner.known.insert(target, known) {
             let met = ExpiredEvent { at_ns: now.boot_ns, ..ExpiredEvent::nothing(target) };
             records.push(self.journal.ending(before.id, target, How::Replaced, &met));
@@ -179,7 +169,7 @@ fn met(
     let stats = own_stats(blocklist, slot)?;
     Ok(ExpiredEvent {
         at_ns,
-        peer: target,
+        peer: IpNet::from(target).into(),
         dropped_packets: stats.dropped_packets,
         dropped_bytes: stats.dropped_bytes,
         passed_packets: stats.passed_packets,
@@ -199,13 +189,11 @@ fn own_stats(blocklist: &Blocklist, slot: u32) -> Result<BlockStats, Refused> {
 
 impl Inner {
     fn origin(&self, blocked: &Blocked) -> Origin {
-        match self.known.get(&blocked.target).map(|known| known.origin) {
-            Some(LedgerOrigin::Model) => Origin::Model,
-            Some(LedgerOrigin::Person) => Origin::Person,
-            Some(LedgerOrigin::Import) => Origin::Import,
-            None if blocked.entry.reason == BY_HAND => Origin::Person,
-            None if blocked.entry.reason == BY_IMPORT => Origin::Import,
-            Some(LedgerOrigin::Found) | None => Origin::Found,
+        match (self.known.get(&blocked.target), blocked.entry.reason) {
+            (Some(known), _) => known.origin,
+            (None, BY_HAND) => Origin::Person,
+            (None, BY_IMPORT) => Origin::Import,
+            (None, _) => Origin::Found,
         }
     }
 
@@ -217,11 +205,7 @@ impl Inner {
     ) -> Result<Block, Refused> {
         let entry = &blocked.entry;
         let stats = own_stats(blocklist, entry.slot)?;
-        let action = match Action::from_code(entry.action) {
-            Some(Action::Drop) => WireAction::Drop,
-            Some(Action::RateLimit) => WireAction::RateLimit,
-            Some(Action::Shadow) | None => WireAction::Shadow,
-        };
+        let action = entry_action(entry);
         let known = self.known.get(&blocked.target);
         let alert = known
             .and_then(|known| known.decision)
@@ -230,9 +214,9 @@ impl Inner {
             alert.reasons.iter().map(|one| one.feature.as_str()).collect::<Vec<_>>().join(", ")
         });
         Ok(Block {
-            target: net_of(blocked.target).into(),
+            target: IpNet::from(blocked.target).into(),
             action,
-            pps: (action == WireAction::RateLimit)
+            pps: (action == Action::RateLimit)
                 .then(|| 1_000_000_000_u64.checked_div(entry.packet_cost_ns))
                 .flatten(),
             made: Some(match known {
@@ -292,13 +276,5 @@ const fn said(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::Administrator => "somebody who administers this host now",
         other => other.text(),
-    }
-}
-
-/// A target as a prefix.
-pub(super) fn net_of(target: Target) -> IpNet {
-    match target {
-        Target::Address(address) => address.into(),
-        Target::Prefix(net) => net,
     }
 }

@@ -19,10 +19,10 @@ use super::{
     known::KnownBlock,
 };
 use crate::{
-    act::{BY_HAND, BY_IMPORT},
+    act::{BY_HAND, BY_IMPORT, entry_action, source_rate},
     event::{DifferenceEvent, Event, ExpiredEvent},
 };
-use datapath::{self, Block, BlockAction, Blocked, Blocklist, RateLimit, Target};
+use datapath::{self, Block, BlockAction, Blocked, Blocklist, Target};
 
 /// Differences told one by one of each kind; the rest are summed up, for there may be a million.
 const TOLD_ONE_BY_ONE: usize = 100;
@@ -85,7 +85,13 @@ impl Node {
         }
         let Start { now, mut told, differences, reconciled, .. } = start;
         for Difference { kind, target, detail, done } in differences {
-            let event = DifferenceEvent { at_ns: now.boot_ns, kind, target, detail, done };
+            let event = DifferenceEvent {
+                at_ns: now.boot_ns,
+                kind: kind.into(),
+                target: target.map(|target| IpNet::from(target).into()),
+                detail,
+                done: done.into(),
+            };
             tracing::warn!(kind, detail = event.detail, done, "a difference at start");
             told.records.push(self.journal.difference(&event));
             told.events.push(Event::Difference(event));
@@ -115,7 +121,7 @@ impl Start<'_> {
     ) -> anyhow::Result<BTreeMap<Target, &'b ledger::Block>> {
         // The last of several for one target counts.
         let mut by_ledger: BTreeMap<Target, &ledger::Block> =
-            standing.iter().map(|block| (kernel_target(block.target), block)).collect();
+            standing.iter().map(|block| (Target::from(block.target.net()), block)).collect();
         let mut untold = 0_usize;
         for one in self.blocklist.list()? {
             if one.entry.expires_ns <= self.now.boot_ns {
@@ -132,7 +138,11 @@ impl Start<'_> {
                 continue;
             }
             let known = self.found(&one);
-            self.told.records.push(self.node.journal.block(one.target, action_name(&one), &known));
+            self.told.records.push(self.node.journal.block(
+                one.target,
+                entry_action(&one.entry),
+                &known,
+            ));
             inner.known.insert(one.target, known);
             let detail = "in the kernel, not in the ledger".to_owned();
             let done = "kept, and recorded as found";
@@ -214,16 +224,9 @@ impl Start<'_> {
         block: &ledger::Block,
     ) -> anyhow::Result<KnownBlock> {
         let expires_ns = self.now.boot_ns_at(block.expires.wall_ns);
-        let pps = policy.config().rate_limit_pps;
         let enforcing = block.origin != Origin::Model || policy.mode() == Mode::Enforce;
-        let action = match (&*block.action, enforcing) {
-            ("drop", true) => BlockAction::Drop,
-            ("rate-limit", true) => BlockAction::Limit(RateLimit {
-                packets_per_second: pps,
-                burst_packets: pps.saturating_mul(policy::BURST_S),
-            }),
-            _ => BlockAction::Shadow,
-        };
+        let action = if enforcing { block.action } else { Action::Shadow };
+        let action = BlockAction::of(action, source_rate(policy.config().rate_limit_pps));
         let reason = match block.origin {
             Origin::Person => BY_HAND,
             Origin::Import => BY_IMPORT,
@@ -317,21 +320,5 @@ fn of_ledger(block: &ledger::Block) -> KnownBlock {
         early: false,
         made: block.made,
         expires: block.expires,
-    }
-}
-
-fn kernel_target(target: ledger::Target) -> Target {
-    match IpNet::new(target.first(), target.bits()) {
-        Ok(net) => net.into(),
-        // The ledger's targets are within their width.
-        Err(_) => target.first().into(),
-    }
-}
-
-fn action_name(one: &Blocked) -> &'static str {
-    match Action::from_code(one.entry.action) {
-        Some(Action::Drop) => "drop",
-        Some(Action::RateLimit) => "rate-limit",
-        Some(Action::Shadow) | None => "shadow",
     }
 }

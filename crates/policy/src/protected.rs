@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use ipnet::IpNet;
 
-use crate::refusal::Refusal;
+use crate::Refusal;
 
 /// Addresses that no decision of the policy may touch, as the collector knows them now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -23,6 +23,7 @@ use arrow_array::{
     UInt32Array, UInt64Array,
 };
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use flows_common::{Span, Window};
 use thiserror::Error;
 
 use super::{
@@ -30,7 +31,6 @@ use super::{
 };
 use crate::feature::{Feature, FlowFeature, PeerFeature};
 use crate::record::{FlowRecord, PeerRecord};
-use crate::window::{Span, Window};
 
 /// The metadata key of a schema's name.
 pub const SCHEMA_KEY: &str = "weir.schema";

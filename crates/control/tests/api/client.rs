@@ -4,9 +4,11 @@ use control::{
     ClientError, Who,
     wire::{
         Action, AlertQuery, AllowQuery, AllowRequest, BlockQuery, BlockRequest, DisallowRequest,
-        Kind, Mode, ModeRequest, Origin, Outcome, UnblockRequest,
+        Kind, Mode, ModeRequest, Origin, UnblockRequest,
     },
 };
+
+use events::ActionTaken;
 
 use crate::support::Bench;
 
@@ -85,7 +87,7 @@ fn alerts_are_the_newest_first_and_are_followed_from_the_oldest() {
     };
     assert_eq!(ids(AlertQuery::default()), [3, 2, 1]);
     assert_eq!(ids(AlertQuery { limit: Some(2), before: Some(3), ..Default::default() }), [2, 1]);
-    bench.node.alert("192.0.2.44", Outcome::Blocked);
+    bench.node.alert("192.0.2.44", ActionTaken::Blocked);
     assert_eq!(ids(AlertQuery { after: Some(2), ..Default::default() }), [3, 4]);
     let peer = Some("192.0.2.44".parse().unwrap());
     assert_eq!(ids(AlertQuery { peer, ..Default::default() }), [4]);

@@ -9,8 +9,8 @@ use std::{net::IpAddr, process::ExitCode, time::Duration};
 
 use address_list::{LONGEST_LEASE, SHORTEST_LEASE, check_width, unmapped};
 use anyhow::{bail, ensure};
-use clap::{Args, ValueEnum};
-use control::wire::{self, BlockRequest, UnblockRequest};
+use clap::Args;
+use control::wire::{BlockRequest, UnblockRequest};
 use flows_common::{Action, BlockEntry};
 use ipnet::IpNet;
 
@@ -22,14 +22,12 @@ use super::{
     node::{NodeArgs, if_running, seconds},
 };
 use collector::{
-    act::{BY_HAND, SHARED_SLOT},
+    act::{BY_HAND, SHARED_SLOT, source_rate},
     clock::{boot_ns, nanos},
     config::Config,
     live::own_addresses,
 };
-use datapath::{
-    Block, BlockAction, Blocklist, KernelError, RateLimit, Target, leftovers, unpin_all,
-};
+use datapath::{Block, BlockAction, Blocklist, KernelError, Target, leftovers, unpin_all};
 
 #[derive(Debug, Args)]
 pub(super) struct BlocksArgs {
@@ -66,24 +64,13 @@ pub(super) struct BlockArgs {
 /// What a block does.
 #[derive(Debug, Args)]
 pub(super) struct ActionArgs {
-    /// What to do with its packets.
-    #[arg(long, value_enum, default_value_t)]
-    action: ActionChoice,
+    /// What to do with its packets: drop all of them, drop what exceeds a rate, or count what
+    /// would be dropped.
+    #[arg(long, value_parser = super::actions(), default_value = Action::Drop.name())]
+    action: Action,
     /// Packets a second that a rate limit leaves; `policy.rate_limit_pps` without it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pps: Option<u32>,
-}
-
-/// What to do with the packets of a target.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum ActionChoice {
-    /// Drop all of them.
-    #[default]
-    Drop,
-    /// Drop what exceeds a rate.
-    RateLimit,
-    /// Count what would be dropped, pass everything.
-    Shadow,
 }
 
 #[derive(Debug, Args)]
@@ -146,9 +133,9 @@ impl BlockArgs {
         let target = Target::from(net);
         let now_ns = boot_ns();
         let block = Block {
-            action: block_action(
+            action: BlockAction::of(
                 self.action.action(),
-                self.action.pps().unwrap_or(config.policy.rate_limit_pps),
+                source_rate(self.action.pps().unwrap_or(config.policy.rate_limit_pps)),
             ),
             expires_ns: now_ns.saturating_add(nanos(length)),
             reason: BY_HAND,
@@ -170,11 +157,7 @@ impl BlockArgs {
     fn request(&self, target: IpNet, length: Duration) -> BlockRequest {
         BlockRequest {
             target: target.into(),
-            action: match self.action.action() {
-                Action::Drop => wire::Action::Drop,
-                Action::RateLimit => wire::Action::RateLimit,
-                Action::Shadow => wire::Action::Shadow,
-            },
+            action: self.action.action(),
             pps: self.action.pps(),
             // Its own configuration says how long where nothing else does.
             for_s: self.length.map(|_| seconds(length)),
@@ -187,34 +170,19 @@ impl BlockArgs {
 impl ActionArgs {
     pub(super) fn check(&self) -> anyhow::Result<()> {
         ensure!(
-            self.pps.is_none() || self.action == ActionChoice::RateLimit,
-            "--pps is for a rate limit; add --action rate-limit"
+            self.pps.is_none() || self.action == Action::RateLimit,
+            "--pps is for a rate limit; add --action {}",
+            Action::RateLimit.name()
         );
         Ok(())
     }
 
     pub(super) const fn action(&self) -> Action {
-        match self.action {
-            ActionChoice::Drop => Action::Drop,
-            ActionChoice::RateLimit => Action::RateLimit,
-            ActionChoice::Shadow => Action::Shadow,
-        }
+        self.action
     }
 
     pub(super) const fn pps(&self) -> Option<u32> {
         self.pps
-    }
-}
-
-/// An action as blocks have it; the rate matters to a rate limit only.
-pub(super) fn block_action(action: Action, packets_per_second: u32) -> BlockAction {
-    match action {
-        Action::Drop => BlockAction::Drop,
-        Action::Shadow => BlockAction::Shadow,
-        Action::RateLimit => BlockAction::Limit(RateLimit {
-            packets_per_second,
-            burst_packets: packets_per_second.saturating_mul(policy::BURST_S),
-        }),
     }
 }
 

@@ -36,15 +36,15 @@ use tally::{Refusal, Tally};
 
 use super::{
     FAILED, Layers,
-    blocks::{ActionArgs, block_action, check_lease, is_unguarded},
+    blocks::{ActionArgs, check_lease, is_unguarded},
     emit,
 };
 use collector::{
-    act::BY_IMPORT,
+    act::{BY_IMPORT, source_rate},
     clock::{boot_ns, nanos},
     config::Config,
 };
-use datapath::{Block, Target};
+use datapath::{Block, BlockAction, Target};
 use replay::unpacked::Unpacked;
 
 #[derive(Debug, Args)]
@@ -252,7 +252,7 @@ impl Defaults {
         let lease = asks.lease.unwrap_or(self.lease);
         let rate = asks.packets_per_second.unwrap_or(self.packets_per_second);
         Block {
-            action: block_action(asks.action.unwrap_or(self.action), rate),
+            action: BlockAction::of(asks.action.unwrap_or(self.action), source_rate(rate)),
             expires_ns: now_ns.saturating_add(nanos(lease)),
             reason: BY_IMPORT,
         }
