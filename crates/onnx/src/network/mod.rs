@@ -2,14 +2,16 @@
 
 #[cfg(not(feature = "networks"))]
 mod absent;
-#[cfg(not(feature = "networks"))]
-use absent as engine;
-#[cfg(feature = "networks")]
-#[path = "tract.rs"]
-mod engine;
 #[cfg(feature = "networks")]
 mod proto;
+#[cfg(feature = "networks")]
+mod runnable;
 mod shape;
+
+#[cfg(not(feature = "networks"))]
+use absent::Runnable;
+#[cfg(feature = "networks")]
+use runnable::Runnable;
 
 use crate::errors::OnnxError;
 use crate::pb::NodeProto;
@@ -38,7 +40,7 @@ pub(crate) struct Plan<'a> {
 /// than that depends on the neighbours is tried out when the network is prepared.
 #[derive(Clone, Debug)]
 pub(crate) struct Network {
-    runnable: engine::Runnable,
+    runnable: Runnable,
     width: usize,
     n_outputs: usize,
     /// Operators in the order they run, for a person.
@@ -55,7 +57,7 @@ impl Network {
     pub(crate) fn prepare(plan: &Plan<'_>) -> Result<Self, OnnxError> {
         let n_outputs = shape::check(plan, BLOCK)?;
         let network = Self {
-            runnable: engine::Runnable::prepare(plan, BLOCK)?,
+            runnable: Runnable::prepare(plan, BLOCK)?,
             width: plan.width,
             n_outputs,
             ops: plan.nodes.iter().map(|node| node.op_type.clone()).collect(),
