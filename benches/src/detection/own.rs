@@ -5,7 +5,7 @@
 use std::{net::IpAddr, path::Path};
 
 use anyhow::Context as _;
-use engine::detector::Detector;
+use engine::Detector;
 use features::{Context, Window};
 use forest::IsolationForest;
 use lab::{AttackTruth, GroundTruth};
@@ -93,7 +93,8 @@ impl Day {
         model: &ModelFile,
         is_attacker: impl Fn(IpAddr) -> bool,
     ) -> anyhow::Result<Scored> {
-        let detector = Detector::new(model.clone(), Context::default());
+        let detector =
+            Detector::new(model.clone(), Context::default(), std::time::Duration::from_secs(1));
         let named = (self.name.to_owned(), "lab".to_owned());
         score_one(detector, &self.windows, named, is_attacker)
     }

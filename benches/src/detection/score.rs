@@ -6,7 +6,7 @@ use std::{
 };
 
 use collector::config::RawConfig;
-use engine::detector::{Detector, basis};
+use engine::{Arrival, Detector, basis, judge};
 use features::{Context, Window};
 use model::ModelFile;
 use policy::{
@@ -92,7 +92,8 @@ pub fn score(
         for path in roots.captures(source)? {
             let Some(home) = home_of(source, &path)? else { continue };
             let named = (roots.shown(&path), source.group.clone());
-            let detector = Detector::new(model.clone(), Context::default());
+            let detector =
+                Detector::new(model.clone(), Context::default(), std::time::Duration::from_secs(1));
             scored.push(score_one(detector, &windows(&path, &home)?, named, |_| false)?);
         }
     }
@@ -105,7 +106,8 @@ pub fn score(
         tell(&format!("scoring {name}"));
         let windows = windows(&path, &HomeNet::new(capture.home_prefixes()))?;
         let named = (name, capture.class.clone());
-        let detector = Detector::new(model.clone(), Context::default());
+        let detector =
+            Detector::new(model.clone(), Context::default(), std::time::Duration::from_secs(1));
         let one = score_one(detector, &windows, named, |peer| capture.is_attacker(peer))?;
         scored.push(Scored { is_attack: true, forged: capture.forged, ..one });
     }
@@ -133,7 +135,7 @@ pub fn score_one(
     let mut verdicts = Verdicts::default();
     for window in windows {
         let after_s = window.end_ns.saturating_sub(start_ns) as f64 / 1e9;
-        let found = detector.assess(window);
+        let found = detector.assess(window, Arrival::default());
         observations.extend(found.evidence.iter().map(|peer| Observation {
             after_s,
             peer: peer.address,
@@ -143,8 +145,7 @@ pub fn score_one(
             packets: peer.packets,
             why: found.reasons.get(&peer.address).into_iter().flatten().map(shown).collect(),
         }));
-        let facts = found.facts(window);
-        for decision in policy.decide(found.evidence, &facts).peers {
+        for decision in judge(&mut policy, found).verdicts.peers {
             verdicts.note(decision.evidence.address, &decision.outcome, after_s);
         }
     }

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use anyhow::{Context as _, ensure};
 use collector::config::RawConfig;
 use datapath::{Kernel, KernelOptions, boot_ns};
-use engine::detector::{Detector, window_facts};
+use engine::{Arrival, Detector, judge};
 use features::Window;
 use policy::{Policy, Protected};
 
@@ -67,10 +67,10 @@ impl Judge {
     /// Decides on a window; returns the CPU seconds that took, and those until it was scored.
     fn decide(&mut self, window: &Window) -> anyhow::Result<[f64; 2]> {
         let start = cpu::thread_seconds()?;
-        let assessed = self.detector.assess(window);
+        let assessed = self.detector.assess(window, Arrival::default());
         let scored = cpu::thread_seconds()?;
-        ensure!(assessed.peers == window.peers.len(), "not every peer was assessed");
-        black_box(self.policy.decide(assessed.evidence, &window_facts(window)));
+        ensure!(assessed.evidence.len() == window.peers.len(), "not every peer was assessed");
+        black_box(judge(&mut self.policy, assessed));
         Ok([cpu::thread_seconds()? - start, scored - start])
     }
 }

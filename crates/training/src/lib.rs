@@ -44,7 +44,7 @@ pub use ecod::{Ecod, EcodFit, Tails};
 pub use error::TrainingError;
 pub use features::FeatureChoice;
 pub use hbos::{Hbos, HbosCounts, Heights};
-pub use learner::{LearnError, Learner, Learnt, WARM_UP};
+pub use learner::{LearnError, Learner, Learnt};
 pub use plan::{Given, Method, Plan};
 pub use report::{Dropped, LeftOut, Report, RowCounts, SupportedRates, TimeRange, Trimmed};
 pub use source::{Blocks, Mark, RowBlock, RowSource, SourceError};

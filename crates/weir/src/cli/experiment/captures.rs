@@ -1,13 +1,11 @@
 //! Captures as a stream of evidence.
 
-use std::{collections::HashMap, net::IpAddr, path::PathBuf};
+use std::{collections::HashMap, net::IpAddr, path::PathBuf, time::Duration};
 
 use model::{Context, ModelFile, Observed};
 
 use super::{inputs::input, truth::TruthFiles};
-use engine::detector::{
-    window_facts, {Detector, address},
-};
+use engine::{Arrival, Detector, detector::address};
 use experiment::{
     report::Input,
     stream::{Row, Stream},
@@ -18,6 +16,7 @@ use replay::{Replay, ReplayOptions, ThreadedReplay};
 pub(super) fn read(
     paths: &[PathBuf],
     options: ReplayOptions,
+    window: Duration,
     model: ModelFile,
     truth: &TruthFiles,
     stream: &mut Stream,
@@ -26,11 +25,11 @@ pub(super) fn read(
     for path in paths {
         inputs.push(input("capture", path)?);
     }
-    let mut detector = Detector::new(model, Context::default());
+    let mut detector = Detector::new(model, Context::default(), window);
     let mut replay = ThreadedReplay::start(Replay::open_all(paths, options)?)?;
     while let Some(window) = replay.next_window()? {
-        let found = detector.assess(&window);
-        let facts = window_facts(&window);
+        let found = detector.assess(&window, Arrival::default());
+        let facts = found.facts;
         let first = first_packets(detector.observed(), facts.start_ns);
         let [start_ns, end_ns] =
             [facts.start_ns, facts.end_ns].map(|ns| i64::try_from(ns).unwrap_or(i64::MAX));
