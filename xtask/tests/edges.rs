@@ -29,8 +29,8 @@ const ALLOWED: [(&str, &[&str]); 27] = [
     ("policy", &["conformal", "events", "flows-common"]),
     ("dataset", &["features", "flows-common"]),
     ("training", &["conformal", "features", "forest", "model", "onnx"]),
-    ("replay", &["flows-common", "model"]),
-    ("datapath", &["flows-common", "model"]),
+    ("replay", &["flows-common"]),
+    ("datapath", &["flows-common"]),
     ("engine", &["evaluation", "flows-common", "model", "policy"]),
     ("experiment", &["dataset", "events", "flows-common", "policy", "report"]),
     (

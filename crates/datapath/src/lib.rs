@@ -17,9 +17,12 @@ use std::{collections::BTreeMap, ops::RangeInclusive, path::PathBuf};
 
 use aya::Ebpf;
 use flows_common::{
-    ClockSource, Direction, FlowCounters, FlowKey, GuardLedger, PeerCounters, PeerKey,
+    ClockSource, Direction, FlowCounters, FlowKey, GuardLedger, PeerCounters, PeerKey, Window,
 };
-use model::Window;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 mod attach;
 mod block;

@@ -4,8 +4,8 @@
 //! same parsing and accounting on the host; then all flow counters, peer counters and the ledger
 //! are compared, key by key.
 
-use datapath::SkbContext;
 use rand::{Rng as _, RngExt as _, SeedableRng as _, rngs::StdRng};
+use weir_datapath::SkbContext;
 
 use crate::{
     both::{Both, Fed},
