@@ -23,6 +23,7 @@ use arrow_array::{
     UInt32Array, UInt64Array,
 };
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use flows_common::{Span, Window};
 use thiserror::Error;
 
 use super::{
