@@ -7,13 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use datapath::{
-    Block, BlockAction, Blocklist, GuardHook, Kernel, KernelError, KernelOptions, Loaded,
-    RateLimit, Target, XdpPreference, boot_ns,
-};
 use flows_common::{Direction, GuardLedger, map_v4};
 use kernel_support::{
     LOCAL, NEAR, Wire, attached, host, ip, near, skip, small, tagged, udp_v4, udp_v6,
+};
+use weir_datapath::{
+    Block, BlockAction, Blocklist, GuardHook, Kernel, KernelError, KernelOptions, Loaded,
+    RateLimit, Target, XdpPreference, boot_ns,
 };
 
 const SECOND: u64 = 1_000_000_000;

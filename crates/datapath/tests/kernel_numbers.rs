@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use datapath::{
+use flows_common::Direction;
+use weir_datapath::{
     Block, BlockAction, Kernel, KernelError, KernelOptions, SkbContext, Target, boot_ns,
 };
-use flows_common::Direction;
 
 /// Packets in one run: about a millisecond, so that some runs are not interrupted.
 const REPEAT: u32 = 20_000;

@@ -11,12 +11,12 @@ use std::{
     time::Duration,
 };
 
-use datapath::{
+use flows_common::Direction;
+use kernel_support::{LOCAL, NEAR, Wire, attached, host, near, skip, small, udp_v4};
+use weir_datapath::{
     AttachOptions, Block, BlockAction, GuardHook, Kernel, KernelError, KernelOptions, Target,
     XdpPreference, boot_ns, leftovers, mount_bpffs, unpin_all,
 };
-use flows_common::Direction;
-use kernel_support::{LOCAL, NEAR, Wire, attached, host, near, skip, small, udp_v4};
 
 /// Tells the test binary that it is the process that gets killed.
 const VICTIM: &str = "WEIR_TEST_VICTIM";

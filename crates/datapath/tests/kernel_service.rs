@@ -7,15 +7,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use datapath::{
-    Block, BlockAction, BlockCount, Blocklist, Kernel, KernelError, KernelOptions, RateLimit,
-    Service, ServiceLimit, Target, XdpPreference, boot_ns, mount_bpffs,
-};
 use flows_common::{
     Action, Direction, GuardLedger,
     parse::{TCP, UDP},
 };
 use kernel_support::{LOCAL, Wire, attached, host, skip, small, tagged, tcp_v4, udp_v4, udp_v6};
+use weir_datapath::{
+    Block, BlockAction, BlockCount, Blocklist, Kernel, KernelError, KernelOptions, RateLimit,
+    Service, ServiceLimit, Target, XdpPreference, boot_ns, mount_bpffs,
+};
 
 const SECOND: u64 = 1_000_000_000;
 const DNS: Service = Service { protocol: UDP, port: 53 };

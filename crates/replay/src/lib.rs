@@ -16,6 +16,10 @@
 //! above the link's largest packet ([`ReplayOptions::mtu`]) is cut into full segments; a UDP one
 //! counts as one packet of its whole length.
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod ahead;
 mod boundaries;
 mod captures;

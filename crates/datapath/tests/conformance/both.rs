@@ -2,13 +2,13 @@
 
 use std::fmt::{Debug, Write as _};
 
-use datapath::{Kernel, KernelOptions, SkbContext, boot_ns};
 use flows_common::{ClockSource, Direction, Ledger, Window, parse};
 use nix::{
     sched::{CpuSet, sched_setaffinity},
     unistd::Pid,
 };
 use replay::{HomeNet, Tables};
+use weir_datapath::{Kernel, KernelOptions, SkbContext, boot_ns};
 
 /// `TC_ACT_UNSPEC`, by which a program passes the packet on.
 const NEXT: u32 = u32::MAX;

@@ -1,7 +1,7 @@
 //! Frames taken apart and changed, each variant fed to both worlds.
 
-use datapath::SkbContext;
 use rand::{Rng as _, RngExt as _, SeedableRng as _, rngs::StdRng};
+use weir_datapath::SkbContext;
 
 use crate::{
     both::{Both, Fed},

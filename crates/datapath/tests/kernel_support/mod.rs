@@ -14,7 +14,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use datapath::{
+use weir_datapath::{
     AttachOptions, Attached, InterfaceName, Kernel, KernelError, KernelOptions, XdpPreference,
 };
 

@@ -1,7 +1,7 @@
 //! Frames written down one by one, grouped by what they are about.
 
-use datapath::SkbContext;
 use flows_common::parse::{TCP, UDP};
+use weir_datapath::SkbContext;
 
 use super::{
     CorpusFrame,

@@ -1,8 +1,8 @@
 //! Frames put together by chance from the same headers, so that what nobody wrote down meets.
 
-use datapath::SkbContext;
 use flows_common::parse::{TCP, UDP};
 use rand::{Rng, RngExt as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
+use weir_datapath::SkbContext;
 
 use super::{
     CorpusFrame,

@@ -13,7 +13,7 @@ pub(crate) use drawn::drawn;
 
 use std::{fs, io, path::Path};
 
-use datapath::SkbContext;
+use weir_datapath::SkbContext;
 
 /// A frame with its time and with what the kernel is to believe of it.
 #[derive(Clone, Debug)]
