@@ -33,7 +33,7 @@ const ALLOWED: [(&str, &[&str]); 27] = [
     ("training", &["conformal", "features", "forest", "model", "onnx"]),
     ("replay", &["flows-common"]),
     ("datapath", &["flows-common"]),
-    ("engine", &["evaluation", "flows-common", "model", "policy"]),
+    ("engine", &["evaluation", "events", "flows-common", "model", "policy"]),
     ("experiment", &["dataset", "engine", "events", "flows-common", "policy", "report"]),
     (
         "collector",
