@@ -5,12 +5,13 @@ use std::{net::Ipv6Addr, ops::Range};
 use anyhow::{Context as _, ensure};
 use datapath::{Kernel, SkbContext};
 use engine::Detector;
+use features::{Context, WARM_UP, Window};
 use flows_common::{
     Direction,
     parse::{Frame, parse},
 };
+use forest::IsolationForest;
 use linfa::ParamGuard as _;
-use model::{Context, IsolationForest, WARM_UP, Window};
 use replay::Tables;
 use training::Learner;
 

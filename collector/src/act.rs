@@ -6,7 +6,7 @@ use std::{
     net::IpAddr,
 };
 
-use flows_common::{Action, BlockEntry, BlockStats};
+use flows_common::{Action, BlockEntry, BlockStats, service::KNOWN_NS};
 use ipnet::IpNet;
 use policy::{Decision, Outcome, ServiceLimit};
 
@@ -23,9 +23,6 @@ pub const BY_IMPORT: u32 = u32::MAX - 1;
 
 /// The statistics slot that entries without one of their own share.
 pub const SHARED_SLOT: u32 = 0;
-
-/// How long a remote that proved its address is exempt from the limits of services, in ns.
-const KNOWN_FOR_NS: u64 = 600_000_000_000;
 
 /// What carries decisions out.
 pub trait Act: Send {
@@ -200,7 +197,7 @@ impl Act for Enforcer {
     }
 
     fn know(&mut self, remotes: &[IpAddr], now_ns: u64) -> anyhow::Result<()> {
-        self.blocklist.know(remotes, now_ns.saturating_add(KNOWN_FOR_NS))?;
+        self.blocklist.know(remotes, now_ns.saturating_add(KNOWN_NS))?;
         Ok(())
     }
 

@@ -141,9 +141,10 @@ impl Live {
     pub fn act(&self, config: &Config) -> anyhow::Result<Box<dyn Act>> {
         Ok(match config.policy.mode {
             Mode::Observe => Box::new(Observe),
-            Mode::Shadow | Mode::Enforce => {
-                Box::new(Enforcer::new(self.blocklist.clone(), config.policy.rate_limit_pps)?)
-            }
+            Mode::Shadow | Mode::Enforce => Box::new(Enforcer::new(
+                self.blocklist.clone(),
+                config.policy.expert.rate_limit_pps,
+            )?),
         })
     }
 

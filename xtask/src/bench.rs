@@ -30,8 +30,9 @@ pub(crate) fn run(workspace: &Workspace, passed_on: &[String]) -> Result<ExitCod
 
 /// The interpreter of the environment under the target folder, with weir's package built anew.
 fn interpreter(workspace: &Workspace) -> Option<PathBuf> {
-    let prepared = Environment::ensure(workspace)
-        .and_then(|environment| environment.install_weir(workspace).map(|()| environment));
+    let prepared = Environment::ensure(workspace).and_then(|environment| {
+        environment.install_weir(workspace, "release").map(|()| environment)
+    });
     match prepared {
         Ok(environment) => {
             if !environment.install(workspace, NFSTREAM).unwrap_or(false) {

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::tally::Skip;
+use crate::counts::Skip;
 
 /// Log of a run, removed at its end.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// The crates of this workspace from the lowest up, and those of it that each depends on itself.
-const ALLOWED: [(&str, &[&str]); 24] = [
+const ALLOWED: [(&str, &[&str]); 27] = [
     ("flows-common", &[]),
     ("events", &["flows-common"]),
     ("flows-ebpf", &["flows-common"]),
@@ -24,10 +24,13 @@ const ALLOWED: [(&str, &[&str]); 24] = [
     ("control", &["events"]),
     ("lab", &["flows-common"]),
     ("evaluation", &["report"]),
-    ("model", &["events", "flows-common", "onnx"]),
-    ("policy", &["events", "flows-common", "model"]),
-    ("dataset", &["flows-common", "model"]),
-    ("training", &["model", "onnx"]),
+    ("conformal", &[]),
+    ("forest", &["onnx"]),
+    ("features", &["flows-common"]),
+    ("model", &["conformal", "events", "features", "forest", "onnx"]),
+    ("policy", &["conformal", "events", "flows-common"]),
+    ("dataset", &["features", "flows-common"]),
+    ("training", &["conformal", "features", "forest", "model", "onnx"]),
     ("replay", &["flows-common"]),
     ("datapath", &["flows-common"]),
     ("engine", &["evaluation", "flows-common", "model", "policy"]),
@@ -70,7 +73,7 @@ const ALLOWED: [(&str, &[&str]); 24] = [
             "training",
         ],
     ),
-    ("weir-python", &["model", "onnx"]),
+    ("python", &["features", "forest", "model", "onnx"]),
     (
         "benches",
         &[
@@ -78,7 +81,9 @@ const ALLOWED: [(&str, &[&str]); 24] = [
             "collector",
             "datapath",
             "engine",
+            "features",
             "flows-common",
+            "forest",
             "lab",
             "model",
             "policy",
@@ -116,7 +121,7 @@ fn every_member_of_the_workspace_has_its_place() {
         .expect("cargo runs");
     let listed = String::from_utf8_lossy(&output.stdout);
     let listed: BTreeSet<&str> =
-        listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
+        listed.lines().filter_map(|line| line.split_whitespace().next()).map(short).collect();
     assert_eq!(listed, ALLOWED.iter().map(|(name, _)| *name).collect());
 }
 
@@ -196,11 +201,19 @@ fn assert_absent(package: &str, forbidden: &[&str]) {
     }
 }
 
-/// The names in a package's own tree over these edges, itself included.
+/// A package without the prefix that it is published with.
+fn short(package: &str) -> &str {
+    package.strip_prefix("weir-").unwrap_or(package)
+}
+
+/// The names in a package's own tree over these edges, itself included, each as [`short`] has it.
 fn tree(package: &str, edges: &str, more: &[&str]) -> BTreeSet<String> {
+    let members = locked().into_iter().filter(|one| one.source.is_none()).map(|one| one.name);
+    let name = members.into_iter().find(|name| short(name) == package);
+    let name = name.unwrap_or_else(|| panic!("{package} is no member"));
     let output = Command::new(env!("CARGO"))
         .current_dir(root())
-        .args(["tree", "--package", package, "--edges", edges, "--prefix", "none"])
+        .args(["tree", "--package", &name, "--edges", edges, "--prefix", "none"])
         .args(["--format", "{p}"])
         .args(more)
         .output()
@@ -210,7 +223,7 @@ fn tree(package: &str, edges: &str, more: &[&str]) -> BTreeSet<String> {
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| line.split_whitespace().next())
-        .map(str::to_owned)
+        .map(|name| short(name).to_owned())
         .collect()
 }
 

@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
+use features::{Context, Feature as _, FlowFeature, PeerFeature, schema};
+use forest::IsolationForest;
 use linfa::ParamGuard as _;
-use model::{
-    Context, DetectorModel, Feature as _, FlowFeature, IsolationForest, ModelFile, PeerFeature,
-    schema,
-};
+use model::{DetectorModel, ModelFile};
 use replay::HomeNet;
 use serde::Serialize;
 

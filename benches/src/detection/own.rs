@@ -6,9 +6,11 @@ use std::{net::IpAddr, path::Path};
 
 use anyhow::Context as _;
 use engine::Detector;
+use features::{Context, Window};
+use forest::IsolationForest;
 use lab::{AttackTruth, GroundTruth};
 use linfa::ParamGuard as _;
-use model::{Context, IsolationForest, ModelFile, Window};
+use model::ModelFile;
 use replay::HomeNet;
 use serde::Serialize;
 use training::Learner;

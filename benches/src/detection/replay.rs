@@ -7,9 +7,9 @@ use std::{
 };
 
 use anyhow::Context as _;
+use features::Window;
 use flows_common::{Direction, parse};
 use ipnet::IpNet;
-use model::Window;
 use replay::{CaptureError, CaptureReader, HomeNet, Replay, ReplayOptions};
 
 use super::corpus::BenignSource;

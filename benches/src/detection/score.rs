@@ -6,11 +6,12 @@ use std::{
 };
 
 use collector::config::RawConfig;
-use engine::{Arrival, Detector, judge};
-use model::{Context, ModelFile, Window};
+use engine::{Arrival, Detector, basis, judge};
+use features::{Context, Window};
+use model::ModelFile;
 use policy::{
     Outcome, Policy, Protected, Reason, Refusal,
-    statistics::{Basis, PValues, Unsupported},
+    statistics::{PValues, Unsupported},
 };
 use replay::HomeNet;
 use serde::Serialize;
@@ -126,10 +127,10 @@ pub fn score_one(
 ) -> anyhow::Result<Scored> {
     let start_ns = windows.first().map_or(0, |window| window.start_ns);
     let mut raw = RawConfig::default();
-    raw.policy.p_values = PValues::Marginal;
+    raw.policy.expert.p_values = PValues::Marginal;
     raw.policy.unsupported = Unsupported::Act;
-    let mut policy = Policy::new(raw.check()?.policy, Protected::default())
-        .calibrated(&Basis::of(detector.model()));
+    let mut policy =
+        Policy::new(raw.check()?.policy, Protected::default()).calibrated(&basis(detector.model()));
     let mut observations = Vec::new();
     let mut verdicts = Verdicts::default();
     for window in windows {

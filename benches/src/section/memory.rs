@@ -6,7 +6,8 @@ use anyhow::{Context as _, bail, ensure};
 use collector::config::RawConfig;
 use datapath::{Kernel, KernelOptions, boot_ns};
 use engine::{Arrival, Detector, Engine};
-use model::{Context as Past, ModelFile};
+use features::Context as Past;
+use model::ModelFile;
 use policy::{Policy, Protected};
 use serde::{Deserialize, Serialize};
 

@@ -6,7 +6,7 @@ use anyhow::{Context as _, ensure};
 use collector::config::RawConfig;
 use datapath::{Kernel, KernelOptions, boot_ns};
 use engine::{Arrival, Detector, judge};
-use model::Window;
+use features::Window;
 use policy::{Policy, Protected};
 
 use super::Effort;

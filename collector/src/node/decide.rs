@@ -5,6 +5,7 @@ use std::{convert::Infallible, net::IpAddr};
 use control::wire::{self, DriftState};
 use engine::{CarryOut, WindowEnd, judge};
 use events::{Action, Stamp};
+use flows_common::service::KNOWN_NS;
 use ledger::{How, Moment, Origin, Record};
 use policy::{Decision, Evidence, Notice, Outcome, Reason, ServiceLimit, statistics::Drift};
 use report::text::one_line;
@@ -27,8 +28,9 @@ use datapath::Target;
 
 /// Remotes told to the kernel as proven in one window at most; the rest are told in later ones.
 const PROVEN_AT_ONCE: usize = 1_024;
-/// After how long a remote that is still proven is told again, in ns.
-const PROVEN_AGAIN_NS: u64 = 300_000_000_000;
+/// Time after which a remote that is still proven is told again, in ns: long before the kernel
+/// forgets it.
+const PROVEN_AGAIN_NS: u64 = KNOWN_NS / 12;
 /// Remotes that are remembered as told; beyond it all are told anew.
 const PROVEN_LIMIT: usize = 65_536;
 

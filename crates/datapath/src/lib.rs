@@ -16,9 +16,7 @@
 use std::collections::BTreeMap;
 
 use aya::Ebpf;
-use flows_common::{
-    Direction, FlowCounters, FlowKey, GuardLedger, PeerCounters, PeerKey, Window,
-};
+use flows_common::{Direction, FlowCounters, FlowKey, GuardLedger, PeerCounters, PeerKey, Window};
 
 mod attach;
 mod block;
@@ -48,7 +46,7 @@ pub use flows_common::clock::boot_ns;
 pub use guard_maps::PREFIX_CAPACITY;
 pub use interfaces::{InterfaceChange, InterfaceName, InterfaceSelection, InterfaceWatch};
 pub use object::OBJECT;
-pub use options::KernelOptions;
+pub use options::{BLOCK_CAPACITY, KernelOptions, STATS_SLOTS, TABLE_CAPACITY};
 pub use orphan::{Orphan, orphans};
 pub use pin::{Leftovers, is_bpffs, leftovers, mount_bpffs, unpin_all, unpin_since};
 pub use probe::{Finding, Severity, probe};

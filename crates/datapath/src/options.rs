@@ -1,10 +1,18 @@
 //! Sizes and choices with which the programs are loaded.
 
-use std::path::PathBuf;
+use std::{ops::RangeInclusive, path::PathBuf};
 
 use flows_common::ClockSource;
 
 use super::{error::KernelError, shards::KNOWN_CAPACITY};
+
+/// Flows or peers that a table may be made for: at least one share of a CPU's, and no more than
+/// a host has memory for.
+pub const TABLE_CAPACITY: RangeInclusive<u32> = RangeInclusive::new(64, 1 << 24);
+/// Blocked addresses of each family that the guard may be made for.
+pub const BLOCK_CAPACITY: RangeInclusive<u32> = RangeInclusive::new(1, 1 << 24);
+/// Blocks with statistics of their own that the guard may be made for.
+pub const STATS_SLOTS: RangeInclusive<u32> = RangeInclusive::new(1, 1 << 20);
 
 /// Layout of the kernel side.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,14 +34,19 @@ pub struct KernelOptions {
 }
 
 impl Default for KernelOptions {
+    /// The layout of a node that configures nothing: `[tables]` and `[guard]` have their defaults
+    /// from here, so that what is measured is what runs.
+    ///
+    /// Statistics slots are four times the blocks that a policy may make by default, at 56 bytes
+    /// a slot and CPU. Egress is guarded: a blocked remote is to get no answer either.
     fn default() -> Self {
         Self {
             flow_capacity: 65_536,
             peer_capacity: 16_384,
             block_capacity: 1_000_000,
-            stats_slots: 16_384,
+            stats_slots: 4_096,
             clock: ClockSource::Boot,
-            guard_at_egress: false,
+            guard_at_egress: true,
             pin: None,
         }
     }
@@ -43,13 +56,14 @@ impl KernelOptions {
     /// Sizes that the kernel would refuse, or that would hold nothing.
     pub(super) fn check(&self) -> Result<(), KernelError> {
         let bounds = [
-            ("flow_capacity", self.flow_capacity, 64, 1 << 26),
-            ("peer_capacity", self.peer_capacity, 64, 1 << 26),
-            ("block_capacity", self.block_capacity, 1, 1 << 26),
-            ("stats_slots", self.stats_slots, 1, 1 << 20),
+            ("flow_capacity", self.flow_capacity, TABLE_CAPACITY),
+            ("peer_capacity", self.peer_capacity, TABLE_CAPACITY),
+            ("block_capacity", self.block_capacity, BLOCK_CAPACITY),
+            ("stats_slots", self.stats_slots, STATS_SLOTS),
         ];
-        for (setting, value, min, max) in bounds {
-            if !(min..=max).contains(&value) {
+        for (setting, value, bounds) in bounds {
+            if !bounds.contains(&value) {
+                let (min, max) = bounds.into_inner();
                 return Err(KernelError::OutOfBounds { setting, min, max, value });
             }
         }

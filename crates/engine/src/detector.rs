@@ -11,12 +11,15 @@ use std::{
 
 use flows_common::{Direction, TcpFlag};
 use model::{
-    Context, ContextCount, Feature, FlowFeature, FlowRecord, Handshake, ModelFile, Observed,
-    PeerFeature, PeerRecord, WARM_UP, Window,
+    CALIBRATION_ROWS, Calibration, Context, ContextCount, Feature, FlowFeature, FlowRecord,
+    Handshake, ModelFile, Observed, PeerFeature, PeerRecord, WARM_UP, Window,
     assess::{PeerAssessment, assess},
     record::{PeerDirection, TCP, UDP},
 };
-use policy::{Evidence, Reason, Service, WindowFacts, statistics::Drift};
+use policy::{
+    Evidence, Reason, Service, WindowFacts,
+    statistics::{Basis, Drift, HeldOut},
+};
 
 use crate::drift::{DriftSensor, Rows};
 
@@ -144,6 +147,27 @@ impl Detector {
             warming_up: self.number <= self.warm_up,
         };
         Assessed { number: self.number, facts, evidence, reasons, drift, drift_changed }
+    }
+}
+
+/// Facts of a model file's calibration that the policy's claims rest on.
+#[must_use]
+pub fn basis(model: &ModelFile) -> Basis {
+    let held_out = |calibration: &Calibration| calibration.held_out() as u64;
+    let (flow, peer) = (model.flow(), model.peer());
+    let of_peers = &model.manifest().peer;
+    let rows = (of_peers.training_rows + of_peers.held_out_rows) as f64;
+    let windows = of_peers.training.windows.filter(|windows| *windows > 0);
+    Basis {
+        held_out: HeldOut {
+            flow_scores: held_out(flow.calibration()),
+            flow_novelties: held_out(flow.novelty_calibration()),
+            peer_scores: held_out(peer.calibration()),
+            peer_novelties: held_out(peer.novelty_calibration()),
+        },
+        peers_per_window: windows.map(|windows| rows / windows as f64),
+        held_out_share: of_peers.held_out_rows as f64 / rows.max(1.0),
+        most_rows: CALIBRATION_ROWS as u64,
     }
 }
 

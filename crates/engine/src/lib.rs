@@ -21,7 +21,7 @@ pub mod detector;
 pub mod drift;
 mod judge;
 
-pub use detector::{Arrival, Assessed, Detector};
+pub use detector::{Arrival, Assessed, Detector, basis};
 pub use judge::{CarryOut, Judged, WindowEnd, judge};
 
 use model::{Observed, Window};

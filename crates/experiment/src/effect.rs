@@ -113,7 +113,7 @@ impl Effect {
         mut see: impl FnMut(&WindowFacts, &Verdicts),
     ) -> Self {
         let mut run = Run {
-            rate: policy.config().rate_limit_pps,
+            rate: policy.config().expert.rate_limit_pps,
             policy,
             standing: BTreeMap::new(),
             limited: BTreeMap::new(),

@@ -1,4 +1,4 @@
-//! What is never blocked by itself, whatever it does.
+//! Protected addresses: never blocked by a decision, whatever they do.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -15,21 +15,21 @@ pub struct Protected {
     pub gateways: BTreeSet<IpAddr>,
     /// Its name servers.
     pub resolvers: BTreeSet<IpAddr>,
-    /// Who administers it now: clients of the API, remote log-ins.
+    /// Administrators now: clients of the API, remote log-ins.
     pub administrators: BTreeSet<IpAddr>,
     /// Allowed by files and by people, beyond `policy.allow`.
     pub allowed: Vec<IpNet>,
 }
 
 impl Protected {
-    /// Only the host's own addresses are known.
+    /// The host's own addresses, and nothing else.
     pub fn own(addresses: impl IntoIterator<Item = IpAddr>) -> Self {
         Self { own: addresses.into_iter().collect(), ..Self::default() }
     }
 }
 
 impl Protected {
-    /// Why an address must not be blocked; `None` where nothing here speaks for it.
+    /// Reason not to block an address; `None` where nothing here holds it.
     #[must_use]
     pub fn refusal(&self, address: IpAddr) -> Option<Refusal> {
         if self.own.contains(&address) {
@@ -50,7 +50,7 @@ impl Protected {
     }
 }
 
-/// Whether an address is a single host's, reachable beyond its link.
+/// True of a single host's address that is reachable beyond its link.
 fn is_host(address: IpAddr) -> bool {
     let link = match address {
         IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast(),

@@ -4,8 +4,8 @@
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
+use forest::RowSample;
 use model::Scorer;
-use model::sample::RowSample;
 
 use crate::error::TrainingError;
 use crate::sieve::Sieve;
@@ -19,7 +19,7 @@ const PEERS: usize = 1 << 20;
 /// Streams of draws of their own, apart from those of trees, profile and calibration.
 const STREAM: usize = usize::MAX - 16;
 
-/// How much of the rows may not be benign, and how that is dealt with.
+/// Share of the rows that may not be benign, and its treatment.
 ///
 /// The detector is fitted, the most anomalous `fraction` of the training rows is left out, and it
 /// is fitted again, `rounds` times. The held-out rows are trimmed by the same fraction.
@@ -32,13 +32,13 @@ const STREAM: usize = usize::MAX - 16;
 pub struct Contamination {
     /// The share of rows left out at most, above 0 and at most 0.5.
     pub fraction: f64,
-    /// What is left out together.
+    /// Unit that is left out together.
     pub by: TrimBy,
     /// Times the detector is fitted again, 1 to 5.
     pub rounds: u32,
 }
 
-/// What is left out together.
+/// Unit that is left out together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TrimBy {
     /// Single rows, by their score.

@@ -1,4 +1,5 @@
-//! What was read, what was left out and why, and what the calibration is good for.
+//! Report of a training: rows read, rows left out by cause, and error rates that the calibration
+//! supports.
 
 use std::fmt;
 
@@ -9,12 +10,12 @@ use crate::contamination::TrimBy;
 use crate::sieve::{Dropped, Survey};
 use crate::split::Boundaries;
 
-/// What became of the rows that a detector was made from.
+/// Report of the rows that a detector was made from.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
     /// The schema of the rows.
     pub schema: String,
-    /// What was fitted, in words.
+    /// Method fitted, in words.
     pub method: String,
     /// The seed.
     pub seed: u64,
@@ -24,15 +25,15 @@ pub struct Report {
     pub left_out: Vec<LeftOut>,
     /// Those it reads that never varied over the training rows.
     pub constant: Vec<String>,
-    /// How many rows there were.
+    /// Numbers of rows.
     pub rows: RowCounts,
     /// Rows that took no part, by cause.
     pub dropped: Dropped,
-    /// What was trimmed as possibly not benign.
+    /// Rows trimmed as possibly not benign.
     pub trimmed: Option<Trimmed>,
-    /// When they were.
+    /// Time of the rows.
     pub time: TimeRange,
-    /// Which error rates the calibration supports.
+    /// Error rates that the calibration supports.
     pub rates: SupportedRates,
     /// Bytes of rows and scores that were kept in memory.
     pub memory_bytes: u64,
@@ -43,11 +44,11 @@ pub struct Report {
 pub struct LeftOut {
     /// Its name.
     pub feature: String,
-    /// Why not.
+    /// Reason.
     pub why: String,
 }
 
-/// How many rows there were.
+/// Numbers of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct RowCounts {
     /// Rows read.
@@ -58,7 +59,7 @@ pub struct RowCounts {
     pub held_out: u64,
 }
 
-/// What was trimmed as possibly not benign.
+/// Rows trimmed as possibly not benign.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Trimmed {
     /// The share asked for.
@@ -73,7 +74,7 @@ pub struct Trimmed {
     pub held_out_rows: u64,
 }
 
-/// When the rows were.
+/// Time of the rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TimeRange {
     /// Start of the first window, ns of the stream's clock.
@@ -90,7 +91,7 @@ pub struct TimeRange {
     pub to: Option<String>,
 }
 
-/// Which error rates a calibration supports.
+/// Error rates that a calibration supports.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct SupportedRates {
     /// Scores that it holds.
@@ -133,7 +134,7 @@ impl SupportedRates {
 }
 
 impl Trimmed {
-    /// How much was trimmed, in words.
+    /// Amount trimmed, in words.
     fn amount(&self) -> String {
         let Self { training_rows, held_out_rows, by, rounds, .. } = self;
         if *training_rows == 0 && by == TrimBy::Peers.name() {
@@ -146,7 +147,7 @@ impl Trimmed {
         )
     }
 
-    /// What trimming costs, in words.
+    /// Cost of trimming, in words.
     #[must_use]
     pub fn consequence(&self) -> String {
         format!(
@@ -160,7 +161,7 @@ impl Trimmed {
 }
 
 impl Report {
-    /// What a row is, for people: `peer-windows`.
+    /// Name of the rows, for people: `peer-windows`.
     fn unit(&self) -> &'static str {
         if self.schema.starts_with("weir.peer.") {
             "peer-windows"
@@ -171,7 +172,7 @@ impl Report {
         }
     }
 
-    /// Which error rates the calibration supports, in words.
+    /// Error rates that the calibration supports, in words.
     #[must_use]
     pub fn supported(&self) -> String {
         let one_in = |rate: f64| (1.0 / rate).round();

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use model::{Inputs, SchemaId};
+use features::SchemaId;
+use model::Inputs;
 use serde::Serialize;
 
 use crate::error::TrainingError;
@@ -11,7 +12,7 @@ use crate::source::{Mark, RowBlock, RowSource};
 use crate::split::{Boundaries, Part};
 use crate::trim::Trim;
 
-/// What a first look at the whole stream finds, every value checked.
+/// Survey of the whole stream, every value checked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Survey {
     pub(crate) rows: u64,
@@ -95,7 +96,7 @@ impl fmt::Display for Dropped {
     }
 }
 
-/// What makes a row fit for a part.
+/// Conditions that make a row fit for a part.
 pub(crate) struct Sieve<'a> {
     pub(crate) source: &'a dyn RowSource,
     pub(crate) inputs: &'a Inputs,

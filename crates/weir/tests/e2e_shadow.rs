@@ -12,7 +12,7 @@ use collector::{
     pipeline::Pipeline,
     sink::JsonLines,
 };
-use engine::{Arrival, Detector};
+use engine::{Arrival, Detector, basis};
 use experiment::{
     effect::Effect,
     report::{Origin, Source},
@@ -21,9 +21,7 @@ use experiment::{
 };
 use lab::{CaptureBounds, Tap};
 use model::{Context, ModelFile};
-use policy::{
-    Basis, Policy, PolicyConfig, Protected, Unverified, WindowFacts, statistics::Unsupported,
-};
+use policy::{Policy, Protected, Unverified, ValidPolicy, WindowFacts, statistics::Unsupported};
 use replay::{HomeNet, Replay, ReplayOptions};
 use support::{Record, lab_or_skip, learn, open_or_skip, scenario, wait_for, watching};
 
@@ -54,7 +52,7 @@ fn a_nodes_would_drops_are_those_of_an_experiment_on_its_traffic() {
     let mut raw = watching(&["eth0"], Mode::Shadow);
     raw.capture.window = WINDOW;
     raw.policy.ttl = TTL;
-    raw.policy.early_release = 0.0;
+    raw.policy.expert.early_release = 0.0;
     // Twenty seconds hold too few rows to claim a rate by.
     raw.policy.unsupported = Unsupported::Act;
     // A shadow entry counts every packet, so that what a rate limit would pass is no part of it.
@@ -72,8 +70,8 @@ fn a_nodes_would_drops_are_those_of_an_experiment_on_its_traffic() {
     // What was counted during the fit is a window of odd length: part of the past, not scored.
     detector.assess(&live.drain_once().expect("a window"), Arrival::default());
     let record = Record::default();
-    let policy = Policy::new(config.policy.clone(), Protected::own(own.clone()))
-        .calibrated(&Basis::of(&model));
+    let policy =
+        Policy::new(config.policy.clone(), Protected::own(own.clone())).calibrated(&basis(&model));
     let pipeline = Pipeline::score(
         live.drain(),
         WINDOW,
@@ -160,10 +158,10 @@ fn experiment(
     capture: &std::path::Path,
     options: ReplayOptions,
     model: ModelFile,
-    policy: PolicyConfig,
+    policy: ValidPolicy,
     first_ns: u64,
 ) -> Effect {
-    let policy = Policy::new(policy, Protected::default()).calibrated(&Basis::of(&model));
+    let policy = Policy::new(policy, Protected::default()).calibrated(&basis(&model));
     let mut detector = Detector::new(model, Context::default(), WINDOW);
     let mut stream = Stream::default();
     for window in Replay::open(capture, options).expect("a capture") {

@@ -40,6 +40,9 @@ pub(crate) fn prepare(workspace: &Workspace, purpose: Purpose) -> Result<(), Fai
     present.push(rust::ensure_components(workspace, purpose.needs_lints())?);
     present.push(system::check_c_linker(workspace)?);
     present.push(rust::ensure_bpf_linker(workspace)?);
+    if purpose.needs_lints() {
+        present.push(rust::ensure_nextest(workspace)?);
+    }
     present.extend(system::ensure_packages(workspace, purpose));
     println!("setup: {} present", present.join(", "));
     Ok(())

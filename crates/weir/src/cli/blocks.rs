@@ -68,7 +68,7 @@ pub(super) struct ActionArgs {
     /// would be dropped.
     #[arg(long, value_parser = super::actions(), default_value = Action::Drop.name())]
     action: Action,
-    /// Packets a second that a rate limit leaves; `policy.rate_limit_pps` without it.
+    /// Packets a second that a rate limit leaves; `policy.expert.rate_limit_pps` without it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pps: Option<u32>,
 }
@@ -135,7 +135,7 @@ impl BlockArgs {
         let block = Block {
             action: BlockAction::of(
                 self.action.action(),
-                source_rate(self.action.pps().unwrap_or(config.policy.rate_limit_pps)),
+                source_rate(self.action.pps().unwrap_or(config.policy.expert.rate_limit_pps)),
             ),
             expires_ns: now_ns.saturating_add(nanos(length)),
             reason: BY_HAND,

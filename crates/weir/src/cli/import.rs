@@ -99,7 +99,7 @@ impl ImportArgs {
         let defaults = Defaults {
             lease,
             action: self.action.action(),
-            packets_per_second: self.action.pps().unwrap_or(config.policy.rate_limit_pps),
+            packets_per_second: self.action.pps().unwrap_or(config.policy.expert.rate_limit_pps),
         };
         let complaints = Complaints::start(self.errors.as_deref())?;
         let mut import = Import { defaults, spared, table, complaints, tally: Tally::default() };

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, process::ExitCode, sync::Arc};
 use clap::Args;
 use control::Server;
 use flows_common::Direction;
-use policy::{Policy, Protected, statistics::Basis};
+use policy::{Policy, Protected};
 
 use super::{Layers, Overrides, show};
 use collector::{
@@ -21,7 +21,7 @@ use collector::{
     sink::{JsonLines, Sink, SinkError},
 };
 use datapath::{Attached, Blocklist, GuardHook, TcHook};
-use engine::Detector;
+use engine::{Detector, basis};
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
@@ -75,7 +75,7 @@ impl RunArgs {
                 },
             )?;
 
-        let basis = Basis::of(&model);
+        let basis = basis(&model);
         let detector = Detector::new(model, ::model::Context::default(), config.window);
         let protected = Protected { allowed, ..Protected::own(own_addresses()?) };
         let policy = Policy::new(config.policy.clone(), protected).calibrated(&basis);

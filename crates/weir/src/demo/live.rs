@@ -15,7 +15,7 @@ use flows_common::Direction;
 use lab::{AttackTruth, ClientReport, Lab, RunningBenign, Scenario};
 use linfa::ParamGuard as _;
 use model::{Context, IsolationForest, ModelFile, Window};
-use policy::{Policy, Protected, statistics::Basis};
+use policy::{Policy, Protected};
 
 use super::{
     DemoOptions, Report,
@@ -34,7 +34,7 @@ use collector::{
     sink::{JsonLines, Sink},
 };
 use datapath::Target;
-use engine::{Arrival, Detector};
+use engine::{Arrival, Detector, basis};
 use training::Learner;
 
 /// Between two attacks, so that the windows of one hold nothing of the other.
@@ -71,7 +71,7 @@ pub(super) fn run(options: &DemoOptions, tell: &mut dyn FnMut(&str)) -> anyhow::
     tell(&format!("both forests fitted in {:.0} ms; enforcing from here on", learning.fit_ms));
 
     // What was counted during the fit is a window of odd length: known to the past, not scored.
-    let basis = Basis::of(&model);
+    let basis = basis(&model);
     let mut detector = Detector::new(model, context, config.window);
     let between = live.drain_once()?;
     watch.count(&between, 0);

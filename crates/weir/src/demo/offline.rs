@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use linfa::ParamGuard as _;
 use model::IsolationForest;
-use policy::{Policy, Protected, statistics::Basis};
+use policy::{Policy, Protected};
 
 use super::{
     DemoOptions, Report,
@@ -17,7 +17,7 @@ use super::{
 };
 use collector::dry_run::DryRun;
 use collector::sink::Sink as _;
-use engine::{Detector, Engine};
+use engine::{Detector, Engine, basis};
 use replay::{HomeNet, Replay, ReplayOptions};
 use training::Learner;
 
@@ -65,7 +65,7 @@ pub(super) fn run(
 
     tell("scoring the rest");
     let policy = Policy::new(config.policy.clone(), Protected::own(truth.host.clone()))
-        .calibrated(&Basis::of(&model));
+        .calibrated(&basis(&model));
     let mut dry_run =
         DryRun::new(Engine::new(Detector::new(model, context, config.window), policy));
     let mut next = Some(first_attacked);

@@ -24,10 +24,7 @@ use model::{
     Context, Feature, FlowFeature, IsolationForest, ModelFile, PeerFeature, SchemaId, Window,
     schema,
 };
-use policy::{
-    Policy, Protected,
-    statistics::{Basis, Unsupported},
-};
+use policy::{Policy, Protected, statistics::Unsupported};
 use replay::{Replay, ReplayOptions};
 use serde_json::{Value, json};
 use training::{FeatureChoice, Method, Plan, ThinnedRows, train};
@@ -122,7 +119,7 @@ fn policy(model: &ModelFile) -> Policy {
     // The training capture supports no rate by itself.
     raw.policy.unsupported = Unsupported::Act;
     let config = raw.check().expect("the defaults hold").policy;
-    Policy::new(config, Protected::default()).calibrated(&Basis::of(model))
+    Policy::new(config, Protected::default()).calibrated(&engine::basis(model))
 }
 
 fn detector(model: &ModelFile) -> Detector {

@@ -13,13 +13,13 @@ use collector::{
     dry_run,
     event::{ActionTaken, DecisionRecord, DriftEvent, Event, ServiceEvent},
 };
-use engine::{Arrival, Detector, judge};
+use engine::{Arrival, Detector, basis, judge};
 use lab::GroundTruth;
 use linfa::ParamGuard as _;
 use model::{Context, IsolationForest, ModelFile, Window};
 use policy::{
     Mode, Notice, Policy, Protected,
-    statistics::{Basis, OnDrift, Unsupported},
+    statistics::{OnDrift, Unsupported},
 };
 use replay::{HomeNet, Replay, ReplayOptions};
 use training::Learner;
@@ -114,7 +114,7 @@ pub(crate) fn policy(mode: Mode, setting: Setting) -> Policy {
     raw.policy.unsupported = setting.unsupported;
     raw.policy.drift = setting.drift;
     let config = raw.check().expect("the defaults hold").policy;
-    Policy::new(config, Protected::own(own_addresses())).calibrated(&Basis::of(model()))
+    Policy::new(config, Protected::own(own_addresses())).calibrated(&basis(model()))
 }
 
 /// What each setting makes of the windows in observe mode, as a

@@ -1,11 +1,11 @@
 //! What is done with each window of a replay.
 
 use model::{Context, Observed, Window};
-use policy::{Policy, Protected, statistics::Basis};
+use policy::{Policy, Protected};
 
 use collector::dry_run::DryRun;
 use collector::{config::Config, event::Event};
-use engine::{Detector, Engine};
+use engine::{Detector, Engine, basis};
 
 /// What is done with each window.
 pub(super) enum Stage {
@@ -30,7 +30,7 @@ impl Stage {
             Some(path) => {
                 let model = super::super::load_model(path)?;
                 let policy = Policy::new(config.policy.clone(), Protected::default())
-                    .calibrated(&Basis::of(&model));
+                    .calibrated(&basis(&model));
                 let detector = Detector::new(model, Context::default(), config.window);
                 Self::Score(Box::new(DryRun::new(Engine::new(detector, policy))))
             }
