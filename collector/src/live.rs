@@ -17,7 +17,6 @@ use crate::{
     act::{Act, Enforcer, Observe},
     clock::boot_ns,
     config::{Config, Mode, XdpChoice},
-    pipeline::Drain,
 };
 use datapath::{
     AttachOptions, Attached, Blocklist, GuardHook, InterfaceSelection, InterfaceWatch, Kernel,
@@ -121,9 +120,8 @@ impl Live {
         Hotplug::start(follower, tell).map(Some)
     }
 
-    /// What a pipeline drains.
-    #[must_use]
-    pub fn drain(&self) -> impl Drain + 'static {
+    /// Source of windows for a pipeline.
+    pub fn drain(&self) -> impl FnMut() -> anyhow::Result<Window> + Send + 'static {
         let kernel = Arc::clone(&self.kernel);
         move || Ok(lock(&kernel).drain(boot_ns())?)
     }

@@ -3,7 +3,7 @@
 use crate::build_cost::FORMS;
 use crate::training_data::CAPTURES;
 
-/// What `--help` prints.
+/// Text of `--help`.
 pub(crate) const HELP: &str = "\
 Set-up, demo, tests and benches of weir. Nothing here asks a question.
 
@@ -34,7 +34,7 @@ Options after `--` are passed on as they are: `cargo xtask demo -- --json`.
 Exit codes: 0 all is well, 1 something failed, 2 the command was not understood.
 `demo` and `bench` exit with the code of the program they run.";
 
-/// What the user asked for.
+/// Command as the user asked for it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     /// Print the help and do nothing else.
@@ -60,7 +60,7 @@ pub(crate) enum Command {
     },
     /// Record captures anew.
     TrainingData {
-        /// Which; all of them where none is named.
+        /// Names; all of them where none is given.
         names: Vec<String>,
     },
     /// Measure builds.

@@ -39,7 +39,7 @@ enum Work {
     Skip(String),
 }
 
-/// What prepares and counts by itself; takes the step's name.
+/// Step that prepares and counts by itself; takes the step's name.
 type Prepared = Box<dyn FnOnce(&str) -> Result<Counts, Failure>>;
 
 /// Formatting and clippy.

@@ -37,7 +37,7 @@ pub(crate) fn or_fail(command: &mut Command, what: &str, remedy: &str) -> Result
     Err(Failure::new(format!("{what}: `{}` ended with {status}", shown(command)), remedy))
 }
 
-/// What the command prints to its standard output, or `None` where it cannot run or fails.
+/// Standard output of a command, or `None` where it cannot run or fails.
 pub(crate) fn captured(command: &mut Command) -> Option<String> {
     let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())

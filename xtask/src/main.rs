@@ -1,7 +1,7 @@
 //! The commands of weir's repository: `cargo xtask setup | demo | test | oracle | bench |
 //! notebooks | training-data | build-cost | package | lint | docs`.
 //!
-//! What is here: finding out what a machine lacks and installing it, the one way to build and
+//! Here: finding out what a machine lacks and installing it, the one way to build and
 //! run the demo, the tests and the benches, and the tests' summary. What is never here: a
 //! dependency from outside (this crate is compiled before anything else can be said to the
 //! user), a prompt, or a step that only CI takes.

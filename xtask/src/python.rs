@@ -1,6 +1,6 @@
 //! Python: the pinned environment under the target folder, and what runs in it.
 //!
-//! One environment serves the package's tests, the notebooks and the benches. It is made anew
+//! A single environment serves the package's tests, the notebooks and the benches. It is made anew
 //! when a requirements file changes. The package `weir` is built from the checkout into it before
 //! each use, by pip, as a user would.
 
@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::invoke;
 use crate::workspace::Workspace;
 
-/// What the environment holds, pinned so that two runs use the same.
+/// Requirements of the environment, pinned so that two runs use the same.
 const REQUIREMENTS: [&str; 2] = ["python/requirements.txt", "notebooks/requirements.txt"];
 
 /// Versions of what those need in their turn.

@@ -14,7 +14,7 @@ use super::{
     replay::{Roots, home_of, windows},
 };
 
-/// How much was learnt from: training first, calibration second.
+/// Rows learnt from: training first, calibration second.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Learnt {
     /// Captures.

@@ -32,7 +32,7 @@ use std::{
 
 use anyhow::Context as _;
 use control::wire;
-use policy::{Policy, WindowFacts};
+use policy::Policy;
 
 pub use journal::{Before, Journal, RunFacts};
 pub use upkeep::Upkeep;
@@ -43,7 +43,7 @@ use crate::{
     event::{Event, WindowEvent},
 };
 use datapath::{Attached, Blocked, Blocklist};
-use engine::detector::Assessed;
+use engine::Assessed;
 use known::{Allowlist, KnownBlocks};
 
 /// Alerts kept in memory, the newest: what `weir top` and `weir alerts --follow` look at.
@@ -56,8 +56,6 @@ pub struct AssessedWindow {
     pub summary: WindowEvent,
     /// What the detector found.
     pub assessed: Assessed,
-    /// What decisions need to know of it.
-    pub facts: WindowFacts,
 }
 
 /// The model that scores, by name.
@@ -104,8 +102,6 @@ pub struct NodeParts {
     pub config: Option<(Config, Reread)>,
     /// The interfaces that are watched.
     pub interfaces: Interfaces,
-    /// Windows at the start in which nobody is blocked anew: the detector begins with no past.
-    pub warm_up: u64,
 }
 
 impl NodeParts {
@@ -120,7 +116,6 @@ impl NodeParts {
             model: ModelFacts::default(),
             config: None,
             interfaces: Box::new(Vec::new),
-            warm_up: 0,
         }
     }
 }
@@ -133,7 +128,6 @@ pub struct Node {
     model: ModelFacts,
     reread: Option<Reread>,
     interfaces: Interfaces,
-    warm_up: u64,
     started: Instant,
     /// Clients of the API heard of since the last window, and when, in ns of the boot clock.
     heard: Mutex<BTreeMap<IpAddr, u64>>,
@@ -174,8 +168,7 @@ impl Node {
     /// [`Node::reconcile`].
     #[must_use]
     pub fn new(parts: NodeParts) -> Self {
-        let NodeParts { policy, act, journal, blocklist, model, config, interfaces, warm_up } =
-            parts;
+        let NodeParts { policy, act, journal, blocklist, model, config, interfaces } = parts;
         let (config, reread) = config.map_or((None, None), |(one, two)| (Some(one), Some(two)));
         let surroundings = crate::surroundings::Surroundings {
             own: policy.protected().own.clone(),
@@ -208,7 +201,6 @@ impl Node {
             model,
             reread,
             interfaces,
-            warm_up,
             started: Instant::now(),
             heard: Mutex::new(BTreeMap::new()),
             listing: Mutex::new(None),

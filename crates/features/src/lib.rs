@@ -36,7 +36,7 @@ pub mod schema;
 
 pub use flows_common;
 
-pub use context::{Context, ContextCount, ContextError, ContextLimits, Observed};
+pub use context::{Context, ContextCount, ContextError, ContextLimits, Observed, WARM_UP};
 pub use damped::{Damped, HalfLife, SHORT_FLOW_NS, Starts};
 pub use feature::{Feature, FlowFeature, PeerFeature, Scale};
 pub use flows_common::{Span, Window};

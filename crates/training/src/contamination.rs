@@ -10,6 +10,7 @@ use model::Scorer;
 use crate::error::TrainingError;
 use crate::sieve::Sieve;
 use crate::split::Part;
+use crate::trim::{Trim, score};
 
 /// Scores at most from which the trimming threshold is found; of more, a uniform sample.
 const SCORES: usize = 1 << 20;
@@ -51,6 +52,15 @@ pub enum TrimBy {
     /// many and so alike that they score below benign rows.
     #[default]
     Peers,
+}
+
+impl TrimBy {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Rows => "rows",
+            Self::Peers => "peers",
+        }
+    }
 }
 
 impl Contamination {
@@ -158,39 +168,4 @@ impl Contamination {
     fn share_of(&self, rows: usize) -> usize {
         (rows as f64 * self.fraction).floor() as usize
     }
-}
-
-/// Rows that are left out.
-#[derive(Debug)]
-pub(crate) enum Trim {
-    Nothing,
-    Rows { scorer: Box<Scorer>, above: f32 },
-    Peers(HashSet<IpAddr>),
-}
-
-impl Trim {
-    /// Mask of the rows that stay; none where nothing is trimmed.
-    pub(crate) fn among(
-        &self,
-        inputs: &[f32],
-        peers: &[IpAddr],
-        width: usize,
-    ) -> Option<Vec<bool>> {
-        match self {
-            Self::Nothing => None,
-            Self::Rows { scorer, above } => {
-                debug_assert_eq!(scorer.n_features(), width);
-                Some(score(scorer, inputs).into_iter().map(|score| score <= *above).collect())
-            }
-            Self::Peers(left_out) => {
-                Some(peers.iter().map(|peer| !left_out.contains(peer)).collect())
-            }
-        }
-    }
-}
-
-fn score(scorer: &Scorer, inputs: &[f32]) -> Vec<f32> {
-    let mut found = vec![0.0; inputs.len() / scorer.n_features()];
-    scorer.score_rows(inputs, &mut found);
-    found
 }

@@ -7,9 +7,8 @@ use model::Calibration;
 use serde::Serialize;
 
 use crate::contamination::TrimBy;
-use crate::sieve::Survey;
+use crate::sieve::{Dropped, Survey};
 use crate::split::Boundaries;
-use crate::train::percent;
 
 /// Report of the rows that a detector was made from.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -58,21 +57,6 @@ pub struct RowCounts {
     pub trained: u64,
     /// Rows that it was calibrated on.
     pub held_out: u64,
-}
-
-/// Rows that took no part, each counted once, by the first cause in this order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Dropped {
-    /// From windows that had lost flows.
-    pub lossy: u64,
-    /// Labelled as an attack.
-    pub attack: u64,
-    /// From windows that only filled the features' memory.
-    pub warm_up: u64,
-    /// Too near to the boundary between training and calibration.
-    pub gap: u64,
-    /// Among the most anomalous, where the rows may not all be benign.
-    pub trimmed: u64,
 }
 
 /// Rows trimmed as possibly not benign.
@@ -176,15 +160,6 @@ impl Trimmed {
     }
 }
 
-impl TrimBy {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Rows => "rows",
-            Self::Peers => "peers",
-        }
-    }
-}
-
 impl Report {
     /// Name of the rows, for people: `peer-windows`.
     fn unit(&self) -> &'static str {
@@ -208,26 +183,6 @@ impl Report {
             one_in(self.rates.conditional).max(1.0),
             unit = self.unit()
         )
-    }
-}
-
-impl fmt::Display for Dropped {
-    /// In words, without what never happened: `3 labelled as attacks, 20 in the gap`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { lossy, attack, warm_up, gap, trimmed } = *self;
-        let parts: Vec<String> = [
-            (lossy, "from lossy windows"),
-            (attack, "labelled as attacks"),
-            (warm_up, "in the warm-up"),
-            (gap, "in the gap"),
-            (trimmed, "trimmed as possibly not benign"),
-        ]
-        .into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, cause)| format!("{count} {cause}"))
-        .collect();
-        f.write_str(if parts.is_empty() { "none left out" } else { "" })?;
-        f.write_str(&parts.join(", "))
     }
 }
 
@@ -256,4 +211,10 @@ impl fmt::Display for Report {
         }
         write!(f, "  memory    {:.1} MB of rows and scores", self.memory_bytes as f64 / 1e6)
     }
+}
+
+/// A share as a percentage of at most two decimals.
+pub(crate) fn percent(share: f64) -> String {
+    let text = format!("{:.2}", share * 100.0);
+    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
 }

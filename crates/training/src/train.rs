@@ -3,15 +3,16 @@
 use features::SchemaId;
 use model::{DetectorModel, Inputs, ProfileBuilder, RowsDigest, TrainingFacts};
 
-use crate::contamination::{Contamination, Trim};
+use crate::contamination::Contamination;
 use crate::error::TrainingError;
 use crate::features::Extremes;
 use crate::fit::{Fitted, Fitting, STOPPING_SHARE};
 use crate::plan::{Method, Plan};
-use crate::report::{Dropped, LeftOut, Report, RowCounts, SupportedRates, TimeRange, Trimmed};
-use crate::sieve::{Sieve, Survey};
+use crate::report::{LeftOut, Report, RowCounts, SupportedRates, TimeRange, Trimmed, percent};
+use crate::sieve::{Dropped, Sieve, Survey};
 use crate::source::RowSource;
 use crate::split::Part;
+use crate::trim::Trim;
 
 /// Fewest held-out rows that make a calibration.
 const LEAST_HELD_OUT: u64 = conformal::MIN_SCORES as u64;
@@ -266,11 +267,6 @@ fn facts(
             _ => None,
         },
     }
-}
-
-pub(crate) fn percent(share: f64) -> String {
-    let text = format!("{:.2}", share * 100.0);
-    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
 /// Bytes of what was kept of the stream: the method's rows, the profile's and the calibration's.

@@ -21,7 +21,7 @@ use collector::{
     pipeline::Pipeline,
 };
 use datapath::{Blocklist, Target};
-use engine::detector::Detector;
+use engine::{Arrival, Detector};
 use lab::{AttackTruth, Lab, RunningAttack, Scenario, Sources};
 use policy::{LocallyInitiated, Policy, Protected};
 use support::{Record, lab_or_skip, learn, open_or_skip, scenario, wait_for, watching};
@@ -162,9 +162,9 @@ fn each_attack_is_answered_and_nobody_else_is() {
 /// Learns for [`LEARN`], and goes on with the past that was learnt.
 fn detector(live: &Live) -> Detector {
     let (model, context) = learn(live, WINDOW, LEARN);
-    let mut detector = Detector::new(model, context);
+    let mut detector = Detector::new(model, context, WINDOW);
     // What was counted during the fit is a window of odd length: part of the past, not scored.
-    detector.assess(&live.drain_once().expect("a window"));
+    detector.assess(&live.drain_once().expect("a window"), Arrival::default());
     detector
 }
 

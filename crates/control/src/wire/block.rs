@@ -97,7 +97,7 @@ pub struct BlockRequest {
     #[serde(default = "drop_all")]
     #[schema(value_type = events::openapi::Action)]
     pub action: Action,
-    /// Packets a second that a rate limit leaves; `policy.rate_limit_pps` without it.
+    /// Packets a second that a rate limit leaves; `policy.expert.rate_limit_pps` without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pps: Option<u32>,
     /// Seconds it lasts; `policy.ttl` without it.

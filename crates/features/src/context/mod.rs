@@ -56,6 +56,10 @@ pub struct ContextCount {
     pub services: u64,
 }
 
+/// Windows after which a context that began empty tells something: in the first ones every flow is
+/// new to it.
+pub const WARM_UP: u64 = 3;
+
 /// Bounded memory of the past; see the [module](self).
 pub struct Context {
     limits: ContextLimits,

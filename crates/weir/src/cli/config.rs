@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use super::{Layers, emit};
 use collector::config::{Config, Mode};
-use engine::detector;
 
 /// Peers in a window where neither the model nor a flag tells.
 const PEERS: f64 = 10.0;
@@ -71,7 +70,7 @@ impl CheckArgs {
             self.tell(&found, "the configuration is valid\n")?;
             return Ok(ExitCode::SUCCESS);
         };
-        let basis = detector::basis(&super::load_model(path)?);
+        let basis = engine::basis(&super::load_model(path)?);
         let told = self.peers.map(f64::from).or(basis.peers_per_window);
         let peers = told.unwrap_or(PEERS);
         let rates = support(&config.policy, &basis, peers, config.window);

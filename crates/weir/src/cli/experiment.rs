@@ -20,7 +20,6 @@ use policy::Protected;
 
 use super::{Layers, emit, label::RestChoice};
 use collector::allowlist;
-use engine::detector;
 use experiment::{
     Report,
     grid::{Grid, Setting},
@@ -120,7 +119,7 @@ impl ExperimentArgs {
         let truth = TruthFiles::read(&self.truth, self.rest, self.offset)?;
         let model_path = config.require_model()?;
         let model = super::load_model(model_path)?;
-        let (digest, basis) = (model.digest().to_owned(), detector::basis(&model));
+        let (digest, basis) = (model.digest().to_owned(), engine::basis(&model));
         let protected: Vec<Protected> = settings.iter().map(protected).collect::<Result<_, _>>()?;
 
         let mut inputs = vec![input("model", model_path)?];
@@ -131,7 +130,16 @@ impl ExperimentArgs {
             (Source::Tables, labelled)
         } else {
             let options = super::capture_options(&config, &self.home_net);
-            notes = captures::read(&self.data, options, model, &truth, &mut stream, &mut inputs)?;
+            let window = config.window;
+            notes = captures::read(
+                &self.data,
+                options,
+                window,
+                model,
+                &truth,
+                &mut stream,
+                &mut inputs,
+            )?;
             (Source::Captures, false)
         };
         stream.require_rows()?;

@@ -21,8 +21,7 @@ use collector::{
     sink::{JsonLines, Sink, SinkError},
 };
 use datapath::{Attached, Blocklist, GuardHook, TcHook};
-use engine::detector::{Detector, basis};
-use training::WARM_UP;
+use engine::{Detector, basis};
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
@@ -77,7 +76,7 @@ impl RunArgs {
             )?;
 
         let basis = basis(&model);
-        let detector = Detector::new(model, ::model::Context::default());
+        let detector = Detector::new(model, ::model::Context::default(), config.window);
         let protected = Protected { allowed, ..Protected::own(own_addresses()?) };
         let policy = Policy::new(config.policy.clone(), protected).calibrated(&basis);
         let node = start_node(&config, layers.clone(), self.overrides, policy, facts, &live)?;
@@ -129,7 +128,6 @@ fn start_node(
         model,
         config: Some((config.clone(), reread)),
         interfaces: live.interfaces(),
-        warm_up: WARM_UP,
     };
     let node = Arc::new(Node::new(parts));
     node.take_over_allowed()?;

@@ -79,7 +79,7 @@ pub(super) fn learning(
     model: &ModelFile,
     config: &Config,
 ) -> Learning {
-    let basis = engine::detector::basis(model);
+    let basis = engine::basis(model);
     let peers = basis.peers_per_window.unwrap_or(1.0);
     Learning {
         support: support(&config.policy, &basis, peers, config.window),

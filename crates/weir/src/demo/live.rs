@@ -34,7 +34,7 @@ use collector::{
     sink::{JsonLines, Sink},
 };
 use datapath::Target;
-use engine::detector::{Detector, basis};
+use engine::{Arrival, Detector, basis};
 use training::Learner;
 
 /// Between two attacks, so that the windows of one hold nothing of the other.
@@ -72,10 +72,10 @@ pub(super) fn run(options: &DemoOptions, tell: &mut dyn FnMut(&str)) -> anyhow::
 
     // What was counted during the fit is a window of odd length: known to the past, not scored.
     let basis = basis(&model);
-    let mut detector = Detector::new(model, context);
+    let mut detector = Detector::new(model, context, config.window);
     let between = live.drain_once()?;
     watch.count(&between, 0);
-    detector.assess(&between);
+    detector.assess(&between, Arrival::default());
 
     let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(watch.clone())];
     if let Some(folder) = &options.keep {

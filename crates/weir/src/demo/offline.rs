@@ -15,9 +15,9 @@ use super::{
     report::{Blocks, Setting},
     watch::Watch,
 };
-use collector::dry_run::Rehearsal;
+use collector::dry_run::DryRun;
 use collector::sink::Sink as _;
-use engine::detector::{Detector, basis};
+use engine::{Detector, Engine, basis};
 use replay::{HomeNet, Replay, ReplayOptions};
 use training::Learner;
 
@@ -66,10 +66,11 @@ pub(super) fn run(
     tell("scoring the rest");
     let policy = Policy::new(config.policy.clone(), Protected::own(truth.host.clone()))
         .calibrated(&basis(&model));
-    let mut rehearsal = Rehearsal::new(Detector::new(model, context), policy);
+    let mut dry_run =
+        DryRun::new(Engine::new(Detector::new(model, context, config.window), policy));
     let mut next = Some(first_attacked);
     while let Some(window) = next {
-        rehearsal.take(&window, |event| Ok(watch.take(&event)?))?;
+        dry_run.take(&window, |event| Ok(watch.take(&event)?))?;
         next = replay.next_window()?;
     }
 

@@ -95,7 +95,7 @@ fn an_hour() {
         "{} frames, {} windows; {:?}",
         hour.frames,
         hour.windows.len(),
-        engine::detector::basis(model())
+        engine::basis(model())
     );
     let told = rehearse(&hour.windows);
     for (setting, told) in SETTINGS.into_iter().zip(&told) {

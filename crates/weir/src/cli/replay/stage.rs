@@ -3,16 +3,16 @@
 use model::{Context, Observed, Window};
 use policy::{Policy, Protected};
 
-use collector::dry_run::Rehearsal;
+use collector::dry_run::DryRun;
 use collector::{config::Config, event::Event};
-use engine::detector::{Detector, basis};
+use engine::{Detector, Engine, basis};
 
 /// What is done with each window.
 pub(super) enum Stage {
     /// It is joined with the past, for its features.
     Observe(Box<Past>),
     /// It is also scored and decided on.
-    Score(Box<Rehearsal>),
+    Score(Box<DryRun>),
 }
 
 /// The past, and the records of the last window.
@@ -31,8 +31,8 @@ impl Stage {
                 let model = super::super::load_model(path)?;
                 let policy = Policy::new(config.policy.clone(), Protected::default())
                     .calibrated(&basis(&model));
-                let detector = Detector::new(model, Context::default());
-                Self::Score(Box::new(Rehearsal::new(detector, policy)))
+                let detector = Detector::new(model, Context::default(), config.window);
+                Self::Score(Box::new(DryRun::new(Engine::new(detector, policy))))
             }
         })
     }
@@ -52,7 +52,7 @@ impl Stage {
                 past.context.observe_into(window, &mut past.observed);
                 Ok(())
             }
-            Self::Score(rehearsal) => rehearsal.take(window, tell),
+            Self::Score(dry_run) => dry_run.take(window, tell),
         }
     }
 
@@ -60,7 +60,7 @@ impl Stage {
     pub(super) const fn observed(&self) -> &Observed {
         match self {
             Self::Observe(past) => &past.observed,
-            Self::Score(rehearsal) => rehearsal.observed(),
+            Self::Score(dry_run) => dry_run.observed(),
         }
     }
 }
