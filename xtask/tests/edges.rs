@@ -154,10 +154,13 @@ fn a_node_links_no_attacks_no_plots_no_tables_and_no_engine_for_networks() {
         for name in never.iter().chain(forbidden) {
             assert!(!tree.contains(*name), "{name} has come into weir {asked:?}");
         }
-        let engine = tree.iter().find(|name| name.starts_with("tract") || name.starts_with("arrow"));
+        let engine =
+            tree.iter().find(|name| name.starts_with("tract") || name.starts_with("arrow"));
         assert_eq!(engine, None, "weir {asked:?}");
     }
-    assert!(tree("weir", "normal", &["--no-default-features", "--features", "lab"]).contains("lab"));
+    assert!(
+        tree("weir", "normal", &["--no-default-features", "--features", "lab"]).contains("lab")
+    );
     let everything = tree("weir", "normal", &[]);
     for name in ["lab", "parquet", "plotters", "ratatui", "tract-onnx"] {
         assert!(everything.contains(name), "packages ship {name}");

@@ -51,12 +51,12 @@ use std::{
 };
 
 use ::model::{ModelFile, schema};
+#[cfg(not(feature = "top"))]
+use absent::top;
 #[cfg(not(feature = "research"))]
 use absent::{capture, eval, experiment, explain, label, score, train};
 #[cfg(not(feature = "lab"))]
 use absent::{demo, lab};
-#[cfg(not(feature = "top"))]
-use absent::top;
 use anyhow::Context as _;
 use clap::{
     Args, Parser, Subcommand,

@@ -54,7 +54,11 @@ mod left_out {
             Err(crate::cli::absent::refusal("weir replay --out", "research"))
         }
 
-        pub(in crate::cli::replay) fn write(&mut self, _: &Window, _: &Observed) -> anyhow::Result<()> {
+        pub(in crate::cli::replay) fn write(
+            &mut self,
+            _: &Window,
+            _: &Observed,
+        ) -> anyhow::Result<()> {
             match self.0 {}
         }
 
