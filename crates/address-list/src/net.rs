@@ -51,14 +51,14 @@ pub fn unmapped(net: IpNet) -> IpNet {
 const WIDEST_V4: u8 = 8;
 /// Likewise for IPv6: the largest allocation to one network.
 const WIDEST_V6: u8 = 19;
-/// Where the tables have IPv4.
+/// Place of IPv4 in the tables.
 const ALL_OF_V4: Ipv6Addr = Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0);
 /// A prefix is too wide to block.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct WidthError(String);
 
-/// Whether a prefix is narrow enough to be blocked.
+/// Checks that a prefix is narrow enough to be blocked.
 /// # Errors
 /// It is wider than the widest that may be blocked.
 pub fn check_width(target: IpNet) -> Result<(), WidthError> {

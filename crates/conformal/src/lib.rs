@@ -134,7 +134,8 @@ impl Calibration {
         self.adjusted[0]
     }
 
-    /// As [`smallest_p`](Self::smallest_p), of this many held-out scores; 1 of too few for any.
+    /// The value of [`smallest_p`](Self::smallest_p) for this many held-out scores; 1 of too few
+    /// for any.
     #[must_use]
     pub fn smallest_p_of(held_out: u64) -> f64 {
         if held_out < MIN_SCORES as u64 {

@@ -18,6 +18,10 @@ use std::collections::BTreeMap;
 use aya::Ebpf;
 use flows_common::{Direction, FlowCounters, FlowKey, GuardLedger, PeerCounters, PeerKey, Window};
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod attach;
 mod block;
 mod blocklist;

@@ -13,7 +13,7 @@ words! {
         /// Of each window by itself.
         #[default]
         PerWindow = "per-window",
-        /// Of all windows that `policy.memory` spans.
+        /// Of all windows that `policy.expert.memory` spans.
         Online = "online",
     }
 }

@@ -194,17 +194,22 @@ mod tests {
     use super::*;
     use crate::Refusal;
 
-    fn check<T: Serialize + DeserializeOwned + Debug + PartialEq>(one: T, name: &str) {
-        assert_eq!(serde_json::to_value(&one).expect("JSON"), name);
-        assert_eq!(serde_json::from_value::<T>(name.into()).expect("a word"), one);
+    fn check<T, const N: usize>(all: [T; N], name: fn(T) -> &'static str)
+    where
+        T: Copy + Serialize + DeserializeOwned + Debug + PartialEq,
+    {
+        for one in all {
+            assert_eq!(serde_json::to_value(one).expect("JSON"), name(one));
+            assert_eq!(serde_json::from_value::<T>(name(one).into()).expect("a word"), one);
+        }
     }
 
     #[test]
     fn the_name_is_the_word_in_json_and_reads_back() {
-        Action::ALL.into_iter().for_each(|one| check(one, one.name()));
-        ActionTaken::ALL.into_iter().for_each(|one| check(one, one.name()));
-        How::ALL.into_iter().for_each(|one| check(one, one.name()));
-        Refusal::ALL.into_iter().for_each(|one| check(one, one.name()));
+        check(Action::ALL, Action::name);
+        check(ActionTaken::ALL, ActionTaken::name);
+        check(How::ALL, How::name);
+        check(Refusal::ALL, Refusal::name);
         assert_eq!(Origin::from_name("import"), Some(Origin::Import));
         assert_eq!(Origin::from_name("nobody"), None);
         assert_eq!(Action::from_name("Rate-Limit"), Some(Action::RateLimit));

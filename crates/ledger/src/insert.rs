@@ -7,7 +7,7 @@ use crate::columns::{Field, Kept};
 use crate::record::Record;
 use crate::table::Table;
 
-/// Bytes of the longest text that a record may hold. The record of a decision takes some 700.
+/// Bytes of the longest text that a record may hold. The record of a decision takes some 1,000.
 pub const MAX_TEXT: usize = 64 << 10;
 
 const MODEL: &str =

@@ -30,11 +30,10 @@
 //! - *Older versions are migrated*, in one transaction. A newer one, another program's database and
 //!   what is no database are refused by name, and not touched.
 //!
-//! **What it costs.** A day of 86,400 windows with five decisions each (three reasons of 70 bytes
-//! each), one in fifty of them a block, takes 182 MB: some 400 bytes a decision with its indices,
-//! half of them reasons, and 80 a window (`cargo run -p ledger --example day`). The default bounds
-//! of [`Options`] hold such a month. How many decisions of a flood are recorded is the caller's
-//! choice.
+//! **What it costs.** A day of 86,400 windows with five decisions each (three reasons each), one in
+//! fifty of them a block, takes 478 MB: some 1,100 bytes a decision with its indices, half of them
+//! reasons and claim, and 80 a window (`cargo run -p ledger --example day`). The default bounds of
+//! [`Options`] hold 18 such days. How many decisions of a flood are recorded is the caller's choice.
 //!
 //! # What it never does
 //!

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::{Method, Plan, ThinnedRows, TrainingError, train};
 
-/// Why no model came out of the windows.
+/// Reason for which no model came out of the windows.
 #[derive(Debug, Error)]
 pub enum LearnError {
     /// A model could not be fitted or calibrated.
@@ -41,7 +41,7 @@ impl std::fmt::Debug for Learner {
     }
 }
 
-/// What a learner has gathered.
+/// Rows that a learner has gathered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Learnt {
     /// Windows seen, the warm-up included.
@@ -79,7 +79,7 @@ impl Learner {
         }
     }
 
-    /// What was gathered so far.
+    /// Rows gathered so far.
     #[must_use]
     pub const fn learnt(&self) -> Learnt {
         Learnt {

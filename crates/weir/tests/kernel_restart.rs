@@ -2,7 +2,7 @@
 //! is sent is one that the guard dropped, whichever program was in the link, and none reached the
 //! host.
 
-// The shared support calls the crate by its package's name.
+// The support is the kernel side's own, which knows itself by its package's name.
 extern crate datapath as weir_datapath;
 
 #[path = "../../datapath/tests/kernel_support/mod.rs"]

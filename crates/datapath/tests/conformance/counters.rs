@@ -19,6 +19,9 @@ const OF_TABLES: [Loss; 2] = [Loss::TableFull, Loss::NoTable];
 /// A cause that no test run shows: it takes no frame that short.
 const NOT_IN_A_TEST_RUN: Loss = Loss::TruncatedEthernet;
 
+/// A name, and what some direction of some flow is to show.
+type Fact = (&'static str, fn(&DirectionCounters) -> bool);
+
 #[test]
 fn the_written_frames_leave_out_no_cause_no_class_and_no_counter() {
     let mut host = Host::new();
@@ -41,7 +44,7 @@ fn the_written_frames_leave_out_no_cause_no_class_and_no_counter() {
         }
         assert!(ways().any(|one| one.icmp_errors > 0), "an ICMP error {way:?}");
     }
-    let facts: [(&str, fn(&DirectionCounters) -> bool); 7] = [
+    let facts: [Fact; 7] = [
         ("a retransmission", |one| one.retransmissions > 0),
         ("a gap", |one| one.out_of_order > 0),
         ("a window of zero", |one| one.zero_windows > 0),

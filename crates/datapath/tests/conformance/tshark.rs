@@ -178,11 +178,10 @@ impl<'a> Row<'a> {
     /// The kinds of ICMPv6 that weir counts as `link_control`, which is no flow. In the outermost
     /// header alone: inside a tunnel they are payload like any other.
     fn is_link_control(&self) -> bool {
-        match (self.number(20), self.number(21)) {
-            (Some(133..=137), Some(255)) => true,
-            (Some(130..=132 | 143), Some(1)) => true,
-            _ => false,
-        }
+        matches!(
+            (self.number(20), self.number(21)),
+            (Some(133..=137), Some(255)) | (Some(130..=132 | 143), Some(1))
+        )
     }
 
     /// What follows the chain of IPv6 extension headers, each of which may come again.

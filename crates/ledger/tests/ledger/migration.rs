@@ -178,7 +178,7 @@ fn decisions_2(connection: &Connection) -> Vec<BTreeMap<String, Value>> {
     let sql = "SELECT d.*, hash AS model FROM decisions AS d JOIN models ON models.id = d.model
          ORDER BY d.id";
     let mut statement = connection.prepare(sql).expect("version 2");
-    let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let rows = statement.query_map([], |row| {
         names.iter().enumerate().map(|(at, name)| Ok((name.clone(), row.get(at)?))).collect()
     });

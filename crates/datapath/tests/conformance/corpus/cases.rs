@@ -142,7 +142,7 @@ fn ipv4(frames: &mut Frames) {
     let fragments = [
         ("may not be fragmented", 0x4000),
         ("first fragment", MORE),
-        ("fragment in the middle", MORE | 185),
+        ("fragment in the middle", MORE | 0xb9),
         ("last fragment", 370),
         ("the largest offset", 0x1fff),
         ("the reserved bit", 0x8000),
@@ -244,10 +244,10 @@ fn connection(frames: &mut Frames) {
             let [there, back] =
                 [opened_by_us, !opened_by_us].map(|outgoing| Ip { outgoing, ..ip.clone() });
             let forth = |flags, sequence, payload| {
-                Tcp { flags, sequence, ..Tcp::to_server(51_000) }.over(payload)
+                Tcp { sequence, flags, ..Tcp::to_server(51_000) }.over(payload)
             };
             let answer = |flags, sequence, payload| {
-                Tcp { ports: (80, 51_000), flags, sequence, ..Tcp::to_server(0) }.over(payload)
+                Tcp { ports: (80, 51_000), sequence, flags, ..Tcp::to_server(0) }.over(payload)
             };
             frames.add("SYN", there.frame(TCP, &forth(SYN, 1_000, 0)));
             frames.add("SYN-ACK", back.frame(TCP, &answer(SYN | ACK, 9_000, 0)));
