@@ -1,13 +1,54 @@
 //! One address or prefix.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::{LineError, error::shown};
 
 /// Bits that stand before an IPv4 address in its IPv6 clothes, `::ffff:0:0/96`.
 pub const MAPPED_V4: u8 = 96;
+/// All of IPv4 in its IPv6 clothes.
+const ALL_OF_V4: Ipv6Net =
+    Ipv6Net::new_assert(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), MAPPED_V4);
+/// The shortest IPv4 prefix that may be blocked: beyond it lie whole registries.
+const WIDEST_V4: u8 = 8;
+/// The shortest IPv6 prefix that may be blocked: the largest allocation to one network.
+const WIDEST_V6: u8 = 19;
+
+/// A prefix that is too wide to be blocked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WidthError {
+    /// All of IPv4 lies in it.
+    #[error("`{0}` is too wide to block: all of IPv4 lies in it; block parts of it")]
+    AllOfV4(IpNet),
+    /// Its length is below the family's bound.
+    #[error("`{net}` is too wide to block: /{widest} at the most; block parts of it")]
+    Registry {
+        /// The prefix.
+        net: IpNet,
+        /// The shortest length that may be blocked.
+        widest: u8,
+    },
+}
+
+/// Checks that a prefix is narrow enough to be blocked.
+///
+/// # Errors
+/// A prefix shorter than /8 of IPv4 or /19 of IPv6, or one that holds all of IPv4.
+pub fn check_width(net: IpNet) -> Result<(), WidthError> {
+    let net = unmapped(net);
+    if let IpNet::V6(v6) = net
+        && v6.contains(&ALL_OF_V4)
+    {
+        return Err(WidthError::AllOfV4(net));
+    }
+    let widest = match net {
+        IpNet::V4(_) => WIDEST_V4,
+        IpNet::V6(_) => WIDEST_V6,
+    };
+    if net.prefix_len() < widest { Err(WidthError::Registry { net, widest }) } else { Ok(()) }
+}
 
 /// Reads an address, which becomes the prefix of that one address, or a prefix.
 ///
@@ -96,6 +137,24 @@ mod tests {
         assert_eq!(read("::ffff:192.0.2.0/120"), "192.0.2.0/24");
         assert_eq!(read("::ffff:0:0/96"), "0.0.0.0/0");
         assert_eq!(read("::/80"), "::/80");
+    }
+
+    #[test]
+    fn a_prefix_as_wide_as_a_registry_is_refused() {
+        let check = |text| check_width(parse_net(text).unwrap());
+        for text in ["192.0.0.0/7", "0.0.0.0/0", "2001::/18", "::/0"] {
+            let error = check(text).unwrap_err().to_string();
+            assert!(error.contains("too wide") && error.contains(text), "{error}");
+        }
+        // All of IPv4, however it is written.
+        assert!(check("::ffff:0:0/96").is_err());
+        for text in ["::/64", "::fffe:0:0/95"] {
+            let error = check(text).unwrap_err().to_string();
+            assert!(error.contains("all of IPv4"), "{error}");
+        }
+        for text in ["192.0.0.0/8", "2001:2000::/19", "192.0.2.1"] {
+            assert_eq!(check(text), Ok(()), "{text}");
+        }
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub use decision::{Decision, Outcome, Verdicts};
 pub use evidence::{Evidence, Reason, Service, Subject};
 pub use flood::ServiceLimit;
 pub use notice::Notice;
-pub use protected::Protected;
+pub use protected::{PrefixSet, ProtectedHosts, Protection};
 pub use refusal::Refusal;
 pub use statistics::{Basis, Claim, benjamini_hochberg};
 pub use trial::Trial;
@@ -66,7 +66,10 @@ struct Shares {
 /// Turns the evidence of each window into decisions.
 pub struct Policy {
     config: PolicyConfig,
-    protected: Protected,
+    /// As it was told last.
+    told: ProtectedHosts,
+    /// The same, with [`PolicyConfig::allow`].
+    protected: ProtectedHosts,
     selector: Selector,
     mode: Mode,
     trial: Option<Trial>,
@@ -91,7 +94,7 @@ impl std::fmt::Debug for Policy {
 impl Policy {
     /// A policy with no past.
     #[must_use]
-    pub fn new(config: PolicyConfig, protected: Protected) -> Self {
+    pub fn new(config: PolicyConfig, protected: ProtectedHosts) -> Self {
         Self {
             mode: config.mode,
             selector: Selector::new(&config),
@@ -105,8 +108,9 @@ impl Policy {
             refusals: BTreeMap::new(),
             draws: Draws::new(config.seed, RELEASES),
             window: 0,
+            protected: protected.clone().allowing(&config.allow),
+            told: protected,
             config,
-            protected,
         }
     }
 
@@ -392,14 +396,15 @@ impl Policy {
         self.floods.remember(service, until_ns);
     }
 
-    /// Replaces what is never blocked.
-    pub fn protect(&mut self, protected: Protected) {
-        self.protected = protected;
+    /// Replaces the hosts that must not be blocked; those of [`PolicyConfig::allow`] stay.
+    pub fn protect(&mut self, hosts: ProtectedHosts) {
+        self.protected = hosts.clone().allowing(&self.config.allow);
+        self.told = hosts;
     }
 
-    /// What is never blocked, as it was told last.
+    /// The hosts that must not be blocked, by the policy or by anybody else.
     #[must_use]
-    pub const fn protected(&self) -> &Protected {
+    pub const fn protected(&self) -> &ProtectedHosts {
         &self.protected
     }
 
@@ -407,6 +412,7 @@ impl Policy {
     /// by [`Policy::set_mode`].
     pub fn reconfigure(&mut self, config: PolicyConfig) {
         self.selector.reconfigure(&self.config, &config);
+        self.protected = self.told.clone().allowing(&config.allow);
         self.config = config;
     }
 }

@@ -36,9 +36,9 @@ refusals! {
     WarmingUp = "weir has just started, and everything is new to it",
     /// The address is one of the host's own.
     OwnAddress = "one of this host's own addresses",
-    /// The address is no host that could be blocked: link-local, multicast, broadcast, loopback or
-    /// unspecified. Neighbour discovery lives there.
-    NoHost = "a link-local, multicast or broadcast address",
+    /// The address is no host that could be blocked: this network, link-local, multicast, broadcast,
+    /// loopback or unspecified. Neighbour discovery lives there.
+    NoHost = "no host's address (link-local, multicast, broadcast, loopback or unspecified)",
     /// An allowed prefix holds it: of the configuration, of a file, or a person's.
     Allowed = "on the allowlist",
     /// It is the next hop of a route: without it nothing leaves this network.

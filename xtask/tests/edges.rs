@@ -19,7 +19,7 @@ const ALLOWED: [(&str, &[&str]); 17] = [
     ("dataset", &["flows-common", "onnx", "model"]),
     ("training", &["flows-common", "onnx", "model"]),
     ("evaluation", &[]),
-    ("policy", &["flows-common", "onnx", "model"]),
+    ("policy", &["address-list", "flows-common", "onnx", "model"]),
     ("ledger", &[]),
     ("lab", &["flows-common"]),
     ("control", &[]),
