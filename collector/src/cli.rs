@@ -5,7 +5,7 @@
 
 mod alerts;
 mod allow;
-pub(crate) mod blocks;
+mod blocks;
 mod capture;
 mod config;
 mod demo;
@@ -126,9 +126,9 @@ enum Command {
     Token(token::TokenArgs),
     /// List the blocks that stand in the kernel.
     Blocks(blocks::BlocksArgs),
-    /// Block an address or a prefix by hand.
+    /// Have the running node block an address or a prefix.
     Block(blocks::BlockArgs),
-    /// Block every address and prefix of a list: text, CIDR lists, CSV.
+    /// Have the running node block every address and prefix of a list: text, CIDR lists, CSV.
     Import(import::ImportArgs),
     /// Take a block back.
     Unblock(blocks::UnblockArgs),
@@ -247,7 +247,7 @@ struct Overrides {
     #[arg(long, value_enum)]
     xdp: Option<XdpChoice>,
     /// An address or prefix that is never blocked; may be given several times.
-    #[arg(long, value_name = "PREFIX", value_parser = prefix)]
+    #[arg(long, value_name = "PREFIX", value_parser = address_list::parse_net)]
     allow: Vec<ipnet::IpNet>,
     /// A file that gets one JSON object for each event.
     #[arg(long, value_name = "FILE")]
@@ -414,13 +414,6 @@ fn modes() -> impl TypedValueParser<Value = Mode> {
     PossibleValuesParser::new(Mode::ALL.map(Mode::name)).try_map(|name| {
         Mode::ALL.into_iter().find(|mode| mode.name() == name).ok_or("no such mode")
     })
-}
-
-/// An address or a prefix.
-pub(crate) fn prefix(text: &str) -> Result<ipnet::IpNet, String> {
-    text.parse::<ipnet::IpNet>()
-        .or_else(|_| text.parse::<std::net::IpAddr>().map(Into::into))
-        .map_err(|_| format!("`{text}` is neither an address nor a prefix like 192.0.2.0/24"))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! What is here: the kernel side's loader and tables ([`kernel`]), captures as a source
 //! ([`source`]), the live [`pipeline`], the [`detector`] and [`learner`] around the models, the
-//! crate [`policy`], what carries it out ([`act`]), where events go ([`sink`]), settings tried on
+//! crate [`policy`], what carries it out ([`enforcer`]), where events go ([`sink`]), settings tried on
 //! recorded traffic ([`experiment`]), and the commands ([`cli`]).
 //!
 //! What is never here: the formula of a feature (crate `model`), the parsing or counting of a
@@ -10,11 +10,9 @@
 //!
 //! Order of calls, live: [`config`] is read and checked; [`live::Live`] loads the programs and
 //! attaches them; [`pipeline::Pipeline`] drains a window at each boundary, has the detector weigh
-//! it, the policy decide and [`act`] write the entry, through [`node::Node`], which people reach by
+//! it, the policy decide and [`enforcer`] write the entry, through [`node::Node`], which people reach by
 //! the API as well; a signal ends it and the last window is drained.
 
-pub mod act;
-mod allowlist;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -22,6 +20,7 @@ pub mod demo;
 pub mod detector;
 mod digest;
 mod drift;
+pub mod enforcer;
 pub mod event;
 pub mod experiment;
 pub mod kernel;
@@ -29,8 +28,8 @@ pub mod learner;
 pub mod live;
 pub mod node;
 pub mod pipeline;
+pub mod protected;
 pub mod rehearse;
 pub mod signals;
 pub mod sink;
 pub mod source;
-pub mod surroundings;

@@ -4,8 +4,8 @@ use model::{Observed, Window};
 use policy::{Policy, WindowFacts};
 
 use crate::{
-    act::{Act as _, Observe},
     detector::Detector,
+    enforcer::{Enforcer as _, Observe},
     event::{AnomalyEvent, DriftEvent, Event, NoticeEvent, ServiceEvent, WindowEvent},
 };
 
@@ -49,7 +49,7 @@ impl Rehearsal {
             tell(Event::Notice(NoticeEvent { at_ns: window.end_ns, notice }))?;
         }
         for decision in verdicts.peers {
-            let deed = Observe.act(&decision, 0, window.end_ns)?;
+            let deed = Observe.enforce(&decision, 0, window.end_ns)?;
             let reasons = found.reasons.remove(&decision.evidence.address).unwrap_or_default();
             let anomaly = AnomalyEvent::of(self.windows, window.end_ns, &decision, deed, reasons);
             tell(Event::Anomaly(anomaly))?;

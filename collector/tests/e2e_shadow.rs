@@ -15,16 +15,16 @@ use collector::{
         stream::{Row, RowLabel, Stream},
     },
     kernel::Target,
-    live::own_addresses,
     node::{Node, NodeParts},
     pipeline::Pipeline,
+    protected::own_addresses,
     rehearse::window_facts,
     sink::JsonLines,
     source::pcap::{HomeNet, Replay, ReplayOptions},
 };
 use lab::{CaptureBounds, Tap};
 use model::{Context, ModelFile};
-use policy::{Basis, Policy, PolicyConfig, Protected, Unverified, statistics::Unsupported};
+use policy::{Basis, Policy, PolicyConfig, ProtectedHosts, Unverified, statistics::Unsupported};
 use support::{Record, lab_or_skip, learn, open_or_skip, scenario, wait_for, watching};
 
 const WINDOW: Duration = Duration::from_millis(500);
@@ -72,13 +72,16 @@ fn a_nodes_would_drops_are_those_of_an_experiment_on_its_traffic() {
     // What was counted during the fit is a window of odd length: part of the past, not scored.
     detector.assess(&live.drain_once().expect("a window"));
     let record = Record::default();
-    let policy = Policy::new(config.policy.clone(), Protected::own(own.clone()))
+    let policy = Policy::new(config.policy.clone(), ProtectedHosts::own(own.clone()))
         .calibrated(&Basis::of(&model));
     let pipeline = Pipeline::score(
         live.drain(),
         WINDOW,
         detector,
-        Arc::new(Node::new(NodeParts::new(policy, live.act(&config).expect("an empty blocklist")))),
+        Arc::new(Node::new(NodeParts::new(
+            policy,
+            live.enforcer(&config).expect("an empty blocklist"),
+        ))),
         vec![Box::new(record.clone()), Box::new(JsonLines::open(&events).expect("a file"))],
     )
     .expect("threads");
@@ -162,7 +165,7 @@ fn experiment(
     policy: PolicyConfig,
     first_ns: u64,
 ) -> Effect {
-    let policy = Policy::new(policy, Protected::default()).calibrated(&Basis::of(&model));
+    let policy = Policy::new(policy, ProtectedHosts::default()).calibrated(&Basis::of(&model));
     let mut detector = Detector::new(model, Context::default());
     let mut stream = Stream::default();
     for window in Replay::open(capture, options).expect("a capture") {

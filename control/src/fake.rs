@@ -14,9 +14,9 @@ use crate::{
     wire::{
         Action, Alert, AlertQuery, AllowQuery, AllowRequest, AllowSource, Allowed, Block,
         BlockQuery, BlockRequest, BlockTotals, Breaker, Confirm, DisallowRequest, Drift,
-        DriftState, Health, Interface, LIMIT_DEFAULT, LedgerHealth, Mode, ModeRequest, ModeState,
-        ModelInfo, MovedFeature, Origin, Outcome, Page, Prefix, Reason, RefusalText, Refused,
-        Reloaded, Status, UnblockRequest, WindowInfo,
+        DriftState, Health, ImportRefused, ImportRequest, Imported, Interface, LIMIT_DEFAULT,
+        LedgerHealth, Mode, ModeRequest, ModeState, ModelInfo, MovedFeature, Origin, Outcome, Page,
+        Prefix, Reason, RefusalText, Refused, Reloaded, Status, UnblockRequest, WindowInfo,
     },
 };
 
@@ -207,6 +207,7 @@ impl State {
             origin,
             who: (!by_model).then(|| "ada".to_owned()),
             reason: (!by_model).then(|| "seen in the mail log".to_owned()),
+            allowed: None,
             decision: by_model.then_some(41),
             p_value: by_model.then_some(0.000_8),
             offence: by_model.then_some(1),
@@ -370,6 +371,27 @@ impl Node for FakeNode {
                     format!("`{}` is not blocked; `weir blocks` lists what is", request.target);
                 Refused::not_found(text)
             })
+        })
+    }
+
+    fn import(&self, who: &Who, request: &ImportRequest) -> Result<Imported, Refused> {
+        self.act(who, format!("import {}", request.entries.len()), |state| {
+            let for_s = request.for_s.unwrap_or(TTL_S);
+            let mut imported = Imported { load: 1, for_s, ..Imported::default() };
+            for (entry, one) in request.entries.iter().enumerate() {
+                let net = one.target.net();
+                if state.allowed.keys().any(|allowed| allowed.net().contains(&net)) {
+                    let text = format!("`{}` is on the allowlist", one.target);
+                    let refusal = RefusalText { code: "allowed".into(), text };
+                    imported.refused.push(ImportRefused { entry, refusal });
+                    continue;
+                }
+                let action = one.action.unwrap_or(request.action);
+                let target = one.target.to_string();
+                state.put(&target, action, Origin::Import, one.for_s.unwrap_or(for_s), 0);
+                imported.new += 1;
+            }
+            Ok(imported)
         })
     }
 

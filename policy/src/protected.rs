@@ -114,7 +114,8 @@ impl ProtectedHosts {
     #[must_use]
     pub fn protection(&self, prefix: IpNet) -> Option<Protection> {
         let prefix = unmapped(prefix.trunc());
-        let of = |refusal, host: Option<IpNet>| host.map(|host| Protection { refusal, prefix, host });
+        let of =
+            |refusal, host: Option<IpNet>| host.map(|host| Protection { refusal, prefix, host });
         of(Refusal::OwnAddress, within(&self.own, prefix))
             .or_else(|| of(Refusal::NoHost, no_host(prefix)))
             .or_else(|| of(Refusal::Allowed, self.allowed.overlap(prefix)))

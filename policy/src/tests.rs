@@ -119,7 +119,11 @@ fn nobody_who_is_protected_is_blocked() {
     let allow = policy(|config| config.allow = vec![net]);
     refused(allow, vec![attacker(1)], |_| (), Refusal::Allowed);
     for (change, expect) in [
-        ((|these| these.allowed = [peer(1).into()].into_iter().collect()) as fn(&mut ProtectedHosts), Refusal::Allowed),
+        (
+            (|these| these.allowed = [peer(1).into()].into_iter().collect())
+                as fn(&mut ProtectedHosts),
+            Refusal::Allowed,
+        ),
         (|these| these.gateways = [peer(1)].into(), Refusal::Gateway),
         (|these| these.resolvers = [peer(1)].into(), Refusal::Resolver),
         (|these| these.administrators = [peer(1)].into(), Refusal::Administrator),

@@ -8,7 +8,7 @@ use std::{
 use collector::{config::RawConfig, detector::Detector, source::pcap::HomeNet};
 use model::{Context, ModelFile, Window};
 use policy::{
-    Outcome, Policy, Protected, Reason, Refusal,
+    Outcome, Policy, ProtectedHosts, Reason, Refusal,
     statistics::{Basis, PValues, Unsupported},
 };
 use serde::Serialize;
@@ -124,7 +124,7 @@ pub fn score_one(
     let mut raw = RawConfig::default();
     raw.policy.p_values = PValues::Marginal;
     raw.policy.unsupported = Unsupported::Act;
-    let mut policy = Policy::new(raw.check()?.policy, Protected::default())
+    let mut policy = Policy::new(raw.check()?.policy, ProtectedHosts::default())
         .calibrated(&Basis::of(detector.model()));
     let mut observations = Vec::new();
     let mut verdicts = Verdicts::default();

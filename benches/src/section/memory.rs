@@ -10,7 +10,7 @@ use collector::{
     rehearse::window_facts,
 };
 use model::{Context as Past, ModelFile};
-use policy::{Policy, Protected};
+use policy::{Policy, ProtectedHosts};
 use serde::{Deserialize, Serialize};
 
 use super::Effort;
@@ -82,7 +82,7 @@ pub(super) fn measure(_: Effort) -> anyhow::Result<Vec<Measurement>> {
 pub fn probe(model: &Path) -> anyhow::Result<Held> {
     let mut kernel = Kernel::load(&KernelOptions::default())?;
     let mut detector = Detector::new(ModelFile::load(model)?, Past::default());
-    let mut policy = Policy::new(RawConfig::default().check()?.policy, Protected::default());
+    let mut policy = Policy::new(RawConfig::default().check()?.policy, ProtectedHosts::default());
     let crowd = Crowd { flows: FLOWS, peers: 2_000 };
     let cpus = cpu::usable().context("cannot read the CPUs this process may use")?;
     let mut flows = 0;

@@ -10,7 +10,7 @@ use collector::{
     rehearse::window_facts,
 };
 use model::Window;
-use policy::{Policy, Protected};
+use policy::{Policy, ProtectedHosts};
 
 use super::Effort;
 use crate::{
@@ -63,7 +63,7 @@ impl Judge {
         let config = RawConfig::default().check()?;
         Ok(Self {
             detector: TAUGHT.teach()?,
-            policy: Policy::new(config.policy, Protected::default()),
+            policy: Policy::new(config.policy, ProtectedHosts::default()),
         })
     }
 

@@ -1,51 +1,43 @@
-//! `weir import`: every address and prefix of a list on the pinned blocklist, whether or not a
-//! weir runs on it.
+//! `weir import`: every address and prefix of a list on the running node's blocklist.
 //!
 //! ```text
-//! file ─► Unpacked ─► address_list::Reader ─► check ─► Table ─► verify ─► Tally
+//! file ─► Unpacked ─► address_list::Reader ─► Batch ─► Door (the node, or a dry run) ─► Tally
 //!                     bad lines ─► Complaints ◄─ refusals
 //! ```
 //!
-//! A line is in force before the next is read, so that memory does not grow with the list, and a
+//! A batch is in force before the next is sent, so that memory does not grow with the list, and a
 //! load that stops half-way says exactly how far it came. To load a list once more changes nothing
 //! but its leases: what is no longer on a list that is loaded regularly runs out by itself.
 
 mod bar;
+mod batch;
 mod complaints;
-mod network;
-mod spared;
-mod table;
+mod door;
 mod tally;
 
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use address_list::{Asks, Column, Entry, Format, Options, Reader};
+use address_list::{Column, Format, Options, Reader};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use flows_common::Action;
 
 use bar::Bar;
+use batch::Batch;
 use complaints::Complaints;
-use spared::Spared;
-use table::Table;
-use tally::{Refusal, Tally};
+use door::Door;
+use tally::Tally;
 
 use super::{
     FAILED, Layers,
-    blocks::{ActionArgs, block_action, check_lease, check_width, is_unguarded},
+    blocks::{ActionArgs, check_lease},
     emit,
+    node::{NodeArgs, seconds},
 };
-use crate::{
-    act::BY_IMPORT,
-    clock::{boot_ns, nanos},
-    config::Config,
-    kernel::{Block, Target},
-    source::unpacked::Unpacked,
-};
+use crate::source::unpacked::Unpacked;
 
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
@@ -64,7 +56,7 @@ pub(super) struct ImportArgs {
     /// (ip, address, cidr, prefix, network, source.ip, value, ...) without it.
     #[arg(long, value_name = "NAME|N")]
     column: Option<Column>,
-    /// Say what would come of it; block nothing.
+    /// Say what would come of it; block nothing. It needs no running weir.
     #[arg(long)]
     dry_run: bool,
     /// Bad lines that are no failure; beyond them the load stops. Without it every line is tried,
@@ -77,6 +69,8 @@ pub(super) struct ImportArgs {
     /// Print the summary as JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    node: NodeArgs,
 }
 
 /// How a list is written.
@@ -90,19 +84,17 @@ enum FormatChoice {
 
 impl ImportArgs {
     pub(super) fn run(&self, layers: &Layers) -> anyhow::Result<ExitCode> {
-        let config = layers.raw()?.check()?;
-        let lease = self.length.map_or(config.policy.max_ttl, Into::into);
-        check_lease(lease)?;
+        let lease = self.length.map(Into::into);
+        lease.map_or(Ok(()), check_lease)?;
         self.action.check()?;
-        let table = Table::open(&config, self.dry_run, boot_ns())?;
-        let spared = Spared::here(&config, &table.allowed()?)?;
-        let defaults = Defaults {
-            lease,
-            action: self.action.action(),
-            packets_per_second: self.action.pps().unwrap_or(config.policy.rate_limit_pps),
+        let for_s = lease.map(seconds);
+        let door = if self.dry_run {
+            Door::dry_run(&layers.raw()?.check()?, &self.node.client(layers)?, &self.action, for_s)?
+        } else {
+            Door::node(self.node.client(layers)?, &self.action, for_s)?
         };
         let complaints = Complaints::start(self.errors.as_deref())?;
-        let mut import = Import { defaults, spared, table, complaints, tally: Tally::default() };
+        let mut import = Import { door, complaints, tally: Tally::default() };
         import.tally.dry_run = self.dry_run;
         let began = Instant::now();
         let loaded = self.files.iter().try_for_each(|file| self.load(&mut import, file));
@@ -110,7 +102,7 @@ impl ImportArgs {
         let complaints = import.complaints.finish(self.errors.as_deref());
         let verified = import.verify();
         import.tally.stopped = loaded.as_ref().err().map(super::one_line);
-        self.tell(&config, &import.tally, lease)?;
+        self.tell(&import)?;
         loaded.and(verified).and(complaints)?;
         let tolerated = import.tally.bad <= self.max_errors.unwrap_or(0);
         Ok(if tolerated { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
@@ -126,26 +118,34 @@ impl ImportArgs {
         let mut file = Unpacked::open(path).with_context(|| format!("cannot open `{name}`"))?;
         let mut bar = Bar::start(file.progress());
         let mut reader = Reader::new(file.bytes(), self.options());
+        let mut batch = Batch::default();
+        let mut bad = import.tally.bad;
         let read = loop {
             match reader.next_line() {
                 Err(error) => break Err(error.into()),
                 Ok(None) => break Ok(()),
                 Ok(Some(line)) => {
-                    bar.advance(import.tally.lines);
-                    let place = Place { file: &name, line: line.number };
-                    if let Err(error) = import.take(line.entry, &place, &bar) {
-                        break Err(error);
-                    }
-                    if self.max_errors.is_some_and(|most| import.tally.bad > most) {
-                        let why = format!("line {} is one bad line too many", line.number);
+                    let number = line.number;
+                    bad += u64::from(line.entry.is_err());
+                    batch.push(line);
+                    bar.advance(import.tally.lines + batch.lines() as u64);
+                    if self.max_errors.is_some_and(|most| bad > most) {
+                        let why = format!("line {number} is one bad line too many");
                         break Err(anyhow::anyhow!("{why} (--max-errors)"));
+                    }
+                    if batch.is_full()
+                        && let Err(error) = import.send(&mut batch, &name, &bar)
+                    {
+                        break Err(error);
                     }
                 }
             }
         };
+        // What was read before a fault is loaded; nothing is behind an entry that found no room.
+        let rest = import.send(&mut batch, &name, &bar);
         let last = reader.number();
         bar.finish();
-        read.with_context(|| format!("`{name}`"))?;
+        rest.and(read).with_context(|| format!("`{name}`"))?;
         match file.fault() {
             Some(fault) => Err(anyhow::anyhow!("`{name}` ends after line {last}: {fault}")),
             None => Ok(()),
@@ -161,99 +161,60 @@ impl ImportArgs {
         Options { format, column: self.column.clone() }
     }
 
-    fn tell(&self, config: &Config, tally: &Tally, lease: Duration) -> anyhow::Result<()> {
+    fn tell(&self, import: &Import) -> anyhow::Result<()> {
         if self.json {
-            return emit(&format!("{}\n", serde_json::to_string(tally)?));
+            return emit(&format!("{}\n", serde_json::to_string(&import.tally)?));
         }
-        let mut text = tally.text(lease);
-        if !self.dry_run && tally.standing() > 0 && is_unguarded(config)? {
-            text.push_str(
-                "but no interface is guarded now; `weir run --mode enforce` takes the blocks over\n",
-            );
-        }
-        emit(&text)
+        emit(&import.tally.text(import.door.lease()))
     }
-}
-
-/// What a block is where its line does not say.
-#[derive(Debug)]
-struct Defaults {
-    lease: Duration,
-    action: Action,
-    packets_per_second: u32,
-}
-
-/// A line of a file.
-struct Place<'a> {
-    file: &'a str,
-    line: u64,
 }
 
 /// A load under way.
 struct Import {
-    defaults: Defaults,
-    spared: Spared,
-    table: Table,
+    door: Door,
     complaints: Complaints,
     tally: Tally,
 }
 
 impl Import {
-    /// Blocks what a line says, or complains of it.
-    fn take(
-        &mut self,
-        entry: Result<Entry, address_list::LineError>,
-        place: &Place<'_>,
-        bar: &Bar,
-    ) -> anyhow::Result<()> {
-        self.tally.lines += 1;
-        let entry = match entry {
-            Ok(entry) => entry,
-            Err(error) => {
-                self.tally.bad += 1;
-                return self.complaints.tell(place, &error, bar);
+    /// Blocks what a batch says, and complains of its lines that make no block, in their order.
+    fn send(&mut self, batch: &mut Batch, file: &str, bar: &Bar) -> anyhow::Result<()> {
+        let Batch { lines, entries } = std::mem::take(batch);
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let imported = self.door.send(entries)?;
+        self.tally.add(&imported);
+        let mut refused = imported.refused.iter().peekable();
+        for (line, entry) in lines {
+            self.tally.lines += 1;
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    self.tally.bad += 1;
+                    self.complaints.tell(file, line, &error, bar)?;
+                    continue;
+                }
+            };
+            if let Some(stopped) = imported.stopped.as_ref().filter(|one| one.entry == entry) {
+                anyhow::bail!("line {line}: {}", stopped.text);
             }
-        };
-        if let Some((refusal, why)) = self.refusal(&entry) {
-            self.tally.refused.add(refusal);
-            return self.complaints.tell(place, &why, bar);
+            if let Some(one) = refused.next_if(|one| one.entry == entry) {
+                self.tally.refused.add(&one.refusal.code);
+                self.complaints.tell(file, line, &one.refusal.text, bar)?;
+            }
         }
-        let target = Target::from(entry.net);
-        let block = self.defaults.block(&entry.asks, self.table.now_ns());
-        let outcome = self
-            .table
-            .put(&target, &block)
-            .with_context(|| format!("line {}: `{target}` is not blocked", place.line))?;
-        self.tally.count(&target, outcome);
-        self.tally.partly_allowed += u64::from(self.spared.allows_part_of(entry.net));
         Ok(())
-    }
-
-    /// Why a target must not be blocked, whoever asks.
-    fn refusal(&self, entry: &Entry) -> Option<(Refusal, String)> {
-        match check_width(entry.net) {
-            Err(error) => Some((Refusal::TooWide, error.to_string())),
-            Ok(()) => self.spared.refusal(entry.net),
-        }
     }
 
     /// Reads back what was loaded.
     fn verify(&mut self) -> anyhow::Result<()> {
         let began = Instant::now();
-        let verified = self.table.verify(&mut self.tally);
+        let read_back = self.door.end();
         self.tally.read_back_seconds = began.elapsed().as_secs_f64();
-        verified
-    }
-}
-
-impl Defaults {
-    fn block(&self, asks: &Asks, now_ns: u64) -> Block {
-        let lease = asks.lease.unwrap_or(self.lease);
-        let rate = asks.packets_per_second.unwrap_or(self.packets_per_second);
-        Block {
-            action: block_action(asks.action.unwrap_or(self.action), rate),
-            expires_ns: now_ns.saturating_add(nanos(lease)),
-            reason: BY_IMPORT,
+        if let Some(read_back) = read_back? {
+            self.tally.take_read_back(read_back);
         }
+        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use linfa::ParamGuard as _;
 use model::IsolationForest;
-use policy::{Policy, Protected, statistics::Basis};
+use policy::{Policy, ProtectedHosts, statistics::Basis};
 
 use super::{
     DemoOptions, Report,
@@ -66,7 +66,7 @@ pub(super) fn run(
     let learning = learning(seconds, learnt, began.elapsed(), &model, &config);
 
     tell("scoring the rest");
-    let policy = Policy::new(config.policy.clone(), Protected::own(truth.host.clone()))
+    let policy = Policy::new(config.policy.clone(), ProtectedHosts::own(truth.host.clone()))
         .calibrated(&Basis::of(&model));
     let mut rehearsal = Rehearsal::new(Detector::new(model, context), policy);
     let mut next = Some(first_attacked);

@@ -19,7 +19,7 @@ use super::{
     limit::Allowance,
     stream::{Amount, ByLabel, Moment, Row, RowLabel, Stream},
 };
-use crate::act::BURST_S;
+use crate::enforcer::BURST_S;
 
 /// A block, and what it stopped.
 #[derive(Clone, Debug, PartialEq)]

@@ -16,6 +16,8 @@ use ledger::{
     WriterHandle, WriterOptions,
 };
 
+pub(super) use crate::enforcer::refusal_code as code;
+
 use super::known::KnownBlock;
 use crate::{
     clock::boot_ns,
@@ -380,14 +382,6 @@ pub(super) fn ledger_target(target: Target) -> ledger::Target {
         Target::Prefix(net) => ledger::Target::prefix(net.addr(), net.prefix_len())
             .unwrap_or_else(|_| net.addr().into()),
     }
-}
-
-/// The word that a refusal has in JSON.
-pub(super) fn code(refusal: policy::Refusal) -> String {
-    serde_json::to_value(refusal)
-        .ok()
-        .and_then(|value| value.as_str().map(ToOwned::to_owned))
-        .unwrap_or_default()
 }
 
 fn boot_id() -> String {

@@ -9,8 +9,9 @@ use std::{
 use collector::{
     clock::boot_ns,
     config::Mode,
-    live::{Live, own_addresses},
+    live::Live,
     pipeline::Pipeline,
+    protected::own_addresses,
     source::pcap::{HomeNet, ReplayOptions},
 };
 use lab::{Capture, CaptureBounds, Lab, Scenario, Tap};

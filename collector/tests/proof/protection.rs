@@ -4,8 +4,8 @@
 use std::{collections::BTreeSet, net::IpAddr};
 
 use collector::{
-    act::kernel_limit,
     detector::Detector,
+    enforcer::kernel_limit,
     source::pcap::{Captures, Tables},
 };
 use flows_common::{

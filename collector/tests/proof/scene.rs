@@ -18,7 +18,7 @@ use lab::GroundTruth;
 use linfa::ParamGuard as _;
 use model::{Context, IsolationForest, ModelFile, Window};
 use policy::{
-    Mode, Notice, Outcome, Policy, Protected,
+    Mode, Notice, Outcome, Policy, ProtectedHosts,
     statistics::{Basis, OnDrift, Unsupported},
 };
 
@@ -112,7 +112,7 @@ pub(crate) fn policy(mode: Mode, setting: Setting) -> Policy {
     raw.policy.unsupported = setting.unsupported;
     raw.policy.drift = setting.drift;
     let config = raw.check().expect("the defaults hold").policy;
-    Policy::new(config, Protected::own(own_addresses())).calibrated(&Basis::of(model()))
+    Policy::new(config, ProtectedHosts::own(own_addresses())).calibrated(&Basis::of(model()))
 }
 
 /// What each setting makes of the windows in observe mode, as a

@@ -67,6 +67,8 @@ pub(super) struct Endpoint {
     pub(super) path: &'static str,
     pub(super) need: Need,
     pub(super) documented: Documented,
+    /// Bytes of its body, where that is not what the server's limits say.
+    body_bytes: Option<usize>,
     run: Run,
 }
 
@@ -171,7 +173,12 @@ impl Endpoint {
         documented: Documented,
         run: Run,
     ) -> Self {
-        Self { method, path, need, documented, run }
+        Self { method, path, need, documented, body_bytes: None, run }
+    }
+
+    /// Takes bodies of so many bytes.
+    pub(super) fn with_body(self, bytes: usize) -> Self {
+        Self { body_bytes: Some(bytes), ..self }
     }
 }
 
@@ -261,11 +268,11 @@ async fn attempt(
         shared.node.heard_from(address.ip());
     }
     let limits = shared.limits;
-    let body =
-        timeout(limits.request_time, read(body, limits.body_bytes)).await.map_err(|_| {
-            let most = limits.request_time;
-            Refused::new(Kind::TooSlow, format!("the body took longer than {most:?}"))
-        })??;
+    let body_bytes = endpoint.body_bytes.unwrap_or(limits.body_bytes);
+    let body = timeout(limits.request_time, read(body, body_bytes)).await.map_err(|_| {
+        let most = limits.request_time;
+        Refused::new(Kind::TooSlow, format!("the body took longer than {most:?}"))
+    })??;
     let asked = Asked { pass, uri: head.uri, json: is_json(&head.headers), body };
     let shared = Arc::clone(shared);
     let answered = tokio::task::spawn_blocking(move || {

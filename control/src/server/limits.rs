@@ -10,6 +10,8 @@ pub(super) const CONNECTIONS: usize = 128;
 pub(super) const REQUESTS: usize = 64;
 /// Bytes of a request's body.
 pub(super) const BODY_BYTES: usize = 64 * 1_024;
+/// Bytes of a batch of a list of blocks: each of its entries says all that one can say.
+pub(super) const IMPORT_BYTES: usize = 4 * 1_024 * 1_024;
 /// Bytes of a request's line and headers.
 pub(super) const HEAD_BYTES: usize = 16 * 1_024;
 /// Headers of a request.

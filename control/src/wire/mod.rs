@@ -7,6 +7,7 @@
 mod alert;
 mod allow;
 mod block;
+mod import;
 mod mode;
 mod page;
 mod prefix;
@@ -16,6 +17,10 @@ mod status;
 pub use alert::{Alert, AlertQuery, Outcome, Reason, RefusalText};
 pub use allow::{AllowQuery, AllowRequest, AllowSource, Allowed, DisallowRequest};
 pub use block::{Action, Block, BlockQuery, BlockRequest, Origin, UnblockRequest};
+pub use import::{
+    IMPORT_BATCH, ImportEntry, ImportRefused, ImportRequest, ImportStopped, Imported, ReadBack,
+    TableCount,
+};
 pub use mode::{
     ConfirmRequest, Mode, ModeRequest, ModeState, RearmRequest, ReloadRequest, Reloaded,
 };

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    act::{BY_HAND, BY_IMPORT},
     cli::table,
+    enforcer::{BY_HAND, BY_IMPORT},
     kernel::Blocked,
 };
 
@@ -193,7 +193,7 @@ pub(super) fn packets_per_second(entry: &BlockEntry) -> Option<u64> {
 }
 
 /// A length of time, to the second.
-pub(super) fn length(ns: u64) -> String {
+fn length(ns: u64) -> String {
     let seconds = ns.saturating_add(500_000_000) / 1_000_000_000;
     humantime::format_duration(Duration::from_secs(seconds)).to_string()
 }

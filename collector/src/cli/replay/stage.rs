@@ -1,9 +1,12 @@
 //! What is done with each window of a replay.
 
 use model::{Context, Observed, Window};
-use policy::{Policy, Protected, statistics::Basis};
+use policy::{Policy, ProtectedHosts, statistics::Basis};
 
-use crate::{config::Config, detector::Detector, event::Event, rehearse::Rehearsal};
+use crate::{
+    config::Config, detector::Detector, event::Event, protected::read_allow_files,
+    rehearse::Rehearsal,
+};
 
 /// What is done with each window.
 pub(super) enum Stage {
@@ -27,8 +30,11 @@ impl Stage {
             None => Self::Observe(Box::default()),
             Some(path) => {
                 let model = super::super::load_model(path)?;
-                let policy = Policy::new(config.policy.clone(), Protected::default())
-                    .calibrated(&Basis::of(&model));
+                // A capture does not tell whose gateway or name server an address was.
+                let allowed = read_allow_files(&config.policy.allow_files)?;
+                let hosts = ProtectedHosts::default().allowing(&allowed);
+                let policy =
+                    Policy::new(config.policy.clone(), hosts).calibrated(&Basis::of(&model));
                 let detector = Detector::new(model, Context::default());
                 Self::Score(Box::new(Rehearsal::new(detector, policy)))
             }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use policy::{Mode, PolicyConfig, Protected, RawPolicy, Unverified};
+use policy::{Mode, PolicyConfig, ProtectedHosts, RawPolicy, Unverified};
 use proptest::prelude::*;
 
 use super::*;
@@ -18,7 +18,7 @@ fn eager(change: impl FnOnce(&mut RawPolicy)) -> PolicyConfig {
 }
 
 fn run(sample: &Sample, config: PolicyConfig) -> Effect {
-    Effect::of(&sample.stream(), Policy::new(config, Protected::default()))
+    Effect::of(&sample.stream(), Policy::new(config, ProtectedHosts::default()))
 }
 
 #[test]

@@ -1,0 +1,44 @@
+//! Lines on their way to the node.
+
+use address_list::{Entry, Line, LineError};
+use control::wire::{Action, IMPORT_BATCH, ImportEntry};
+
+use crate::cli::node::seconds;
+
+/// Lines that say something, each as the place of its entry or the reason that it has none.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) lines: Vec<(u64, Result<usize, LineError>)>,
+    pub(super) entries: Vec<ImportEntry>,
+}
+
+impl Batch {
+    pub(super) fn push(&mut self, line: Line) {
+        let entry = line.entry.map(|entry| {
+            self.entries.push(import_entry(&entry));
+            self.entries.len() - 1
+        });
+        self.lines.push((line.number, entry));
+    }
+
+    pub(super) const fn lines(&self) -> usize {
+        self.lines.len()
+    }
+
+    pub(super) const fn is_full(&self) -> bool {
+        self.lines.len() >= IMPORT_BATCH
+    }
+}
+
+fn import_entry(entry: &Entry) -> ImportEntry {
+    ImportEntry {
+        target: entry.net.into(),
+        action: entry.asks.action.map(|action| match action {
+            flows_common::Action::Drop => Action::Drop,
+            flows_common::Action::RateLimit => Action::RateLimit,
+            flows_common::Action::Shadow => Action::Shadow,
+        }),
+        pps: entry.asks.packets_per_second,
+        for_s: entry.asks.lease.map(seconds),
+    }
+}

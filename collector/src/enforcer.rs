@@ -1,0 +1,428 @@
+//! Enforcer: the one owner of writes to the kernel's guard while a node runs.
+//!
+//! Decisions, blocks of people and lists, the allowlist and the end of leases all pass through an
+//! [`Enforcer`]; whoever only looks has a [`GuardView`].
+
+mod list;
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+    net::IpAddr,
+};
+
+use anyhow::bail;
+use flows_common::{Action, BlockEntry, BlockStats, Direction, GuardLedger};
+use ipnet::IpNet;
+use policy::{Decision, Outcome, ServiceLimit};
+
+pub use list::{ListDefaults, ListLoad};
+pub(crate) use list::{kernel_action, refusal_code};
+
+use crate::{
+    event::{Deed, ExpiredEvent},
+    kernel::{
+        Block, BlockAction, Blocked, Blocklist, KernelError, LimitedService, RateLimit, Service,
+        ServiceAction, ServiceLimit as KernelLimit, Target,
+    },
+};
+
+/// Seconds of its rate that a limited source may send at once.
+pub const BURST_S: u32 = 2;
+
+/// The reason that an entry made by hand carries: no block has this number.
+pub const BY_HAND: u32 = u32::MAX;
+
+/// The reason that an entry of an imported list carries: no block has this number either.
+pub const BY_IMPORT: u32 = u32::MAX - 1;
+
+/// The statistics slot that entries without one of their own share.
+pub const SHARED_SLOT: u32 = 0;
+
+/// Why a node in observe mode blocks nothing.
+pub(crate) const NOTHING_GUARDED: &str = "this node started in observe mode and guards nothing; \
+                                          start it with `--mode shadow` or `--mode enforce`";
+
+/// How long a remote that proved its address is exempt from the limits of services, in ns.
+const KNOWN_FOR_NS: u64 = 600_000_000_000;
+
+/// The one way to change what the guard does.
+pub trait Enforcer: Send {
+    /// Whether there is a guard to change.
+    fn guards(&self) -> bool;
+
+    /// Does what was decided; `number` is what the entry's `reason` will be.
+    ///
+    /// # Errors
+    /// The entry could not be made; nothing was changed.
+    fn enforce(&mut self, decision: &Decision, number: u32, now_ns: u64) -> anyhow::Result<Deed>;
+
+    /// Makes a block that a person or the ledger asks for, or replaces the one that stands;
+    /// returns what the kernel now holds.
+    ///
+    /// # Errors
+    /// The entry could not be made; nothing was changed.
+    fn block(&mut self, target: Target, block: &Block, now_ns: u64) -> anyhow::Result<BlockEntry>;
+
+    /// Ends a block; returns the entry and what it met, where there was one.
+    ///
+    /// # Errors
+    /// The table cannot be read or written.
+    fn unblock(&mut self, target: Target) -> anyhow::Result<Option<(BlockEntry, BlockStats)>>;
+
+    /// Removes an entry that is past its lease; tells whether there was one.
+    ///
+    /// # Errors
+    /// The table cannot be read or written.
+    fn clear(&mut self, target: Target, now_ns: u64) -> anyhow::Result<bool>;
+
+    /// Begins to load a list of blocks.
+    ///
+    /// # Errors
+    /// There is no guard.
+    fn load_list(&mut self, now_ns: u64) -> anyhow::Result<ListLoad>;
+
+    /// Passes what lies in this prefix, whatever is blocked.
+    ///
+    /// # Errors
+    /// The allowlist cannot be written.
+    fn allow(&mut self, prefix: IpNet) -> anyhow::Result<()>;
+
+    /// Takes a prefix off the allowlist.
+    ///
+    /// # Errors
+    /// The allowlist cannot be written.
+    fn disallow(&mut self, prefix: IpNet) -> anyhow::Result<()>;
+
+    /// Limits what unproven sources may send to a service.
+    ///
+    /// # Errors
+    /// The entry could not be made; nothing was changed.
+    fn limit(&mut self, limit: &ServiceLimit, now_ns: u64) -> anyhow::Result<Deed>;
+
+    /// Exempts remotes that proved their address from the limits of services.
+    ///
+    /// # Errors
+    /// The table cannot be written.
+    fn know(&mut self, remotes: &[IpAddr], now_ns: u64) -> anyhow::Result<()>;
+
+    /// Turns the entry of a peer to shadow, its lease as it is; tells whether there was one that
+    /// dropped.
+    ///
+    /// # Errors
+    /// The entry could not be changed.
+    fn demote(&mut self, peer: IpAddr, now_ns: u64) -> anyhow::Result<bool>;
+
+    /// Lets the entry of a peer end later; tells whether there was one.
+    ///
+    /// # Errors
+    /// The entry could not be changed.
+    fn prolong(&mut self, peer: IpAddr, until_ns: u64, now_ns: u64) -> anyhow::Result<bool>;
+
+    /// Removes what has run out, and tells of it.
+    ///
+    /// # Errors
+    /// The table cannot be read.
+    fn sweep(&mut self, now_ns: u64) -> anyhow::Result<Vec<ExpiredEvent>>;
+}
+
+/// Observe mode: decisions are told and nothing is done.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Observe;
+
+impl Enforcer for Observe {
+    fn guards(&self) -> bool {
+        false
+    }
+
+    fn enforce(&mut self, decision: &Decision, _: u32, _: u64) -> anyhow::Result<Deed> {
+        Ok(match decision.outcome {
+            Outcome::Refused(_) => Deed::Refused,
+            Outcome::Block { .. } => Deed::WouldBlock,
+        })
+    }
+
+    fn block(&mut self, _: Target, _: &Block, _: u64) -> anyhow::Result<BlockEntry> {
+        bail!(NOTHING_GUARDED)
+    }
+
+    fn unblock(&mut self, _: Target) -> anyhow::Result<Option<(BlockEntry, BlockStats)>> {
+        Ok(None)
+    }
+
+    fn clear(&mut self, _: Target, _: u64) -> anyhow::Result<bool> {
+        Ok(false)
+    }
+
+    fn load_list(&mut self, _: u64) -> anyhow::Result<ListLoad> {
+        bail!(NOTHING_GUARDED)
+    }
+
+    fn allow(&mut self, _: IpNet) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn disallow(&mut self, _: IpNet) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn limit(&mut self, _: &ServiceLimit, _: u64) -> anyhow::Result<Deed> {
+        Ok(Deed::WouldBlock)
+    }
+
+    fn know(&mut self, _: &[IpAddr], _: u64) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn demote(&mut self, _: IpAddr, _: u64) -> anyhow::Result<bool> {
+        Ok(false)
+    }
+
+    fn prolong(&mut self, _: IpAddr, _: u64, _: u64) -> anyhow::Result<bool> {
+        Ok(false)
+    }
+
+    fn sweep(&mut self, _: u64) -> anyhow::Result<Vec<ExpiredEvent>> {
+        Ok(Vec::new())
+    }
+}
+
+/// What an entry met until now.
+pub(crate) const fn met(target: Target, stats: &BlockStats, at_ns: u64) -> ExpiredEvent {
+    ExpiredEvent {
+        at_ns,
+        peer: target,
+        dropped_packets: stats.dropped_packets,
+        dropped_bytes: stats.dropped_bytes,
+        passed_packets: stats.passed_packets,
+        would_drop_packets: stats.shadow_packets,
+        would_drop_bytes: stats.shadow_bytes,
+        first_drop_ns: stats.first_ns,
+    }
+}
+
+/// An action as blocks have it; the rate matters to a rate limit only.
+pub(crate) const fn block_action(action: Action, packets_per_second: u32) -> BlockAction {
+    match action {
+        Action::Drop => BlockAction::Drop,
+        Action::Shadow => BlockAction::Shadow,
+        Action::RateLimit => BlockAction::Limit(RateLimit {
+            packets_per_second,
+            burst_packets: packets_per_second.saturating_mul(BURST_S),
+        }),
+    }
+}
+
+/// The kernel's limit for what was decided; the burst is a second's worth.
+#[must_use]
+pub const fn kernel_limit(limit: &ServiceLimit) -> KernelLimit {
+    let rate = RateLimit {
+        packets_per_second: limit.packets_per_second,
+        burst_packets: limit.packets_per_second,
+    };
+    let action = match limit.action {
+        Action::Shadow => ServiceAction::Shadow,
+        Action::RateLimit | Action::Drop => ServiceAction::Limit,
+    };
+    KernelLimit { rate, action, expires_ns: limit.expires_ns, reason: 0 }
+}
+
+/// Read access to the guard, for whoever must not change it.
+#[derive(Clone, Debug)]
+pub struct GuardView(Blocklist);
+
+impl GuardView {
+    /// A view of the guard that this handle changes.
+    #[must_use]
+    pub const fn new(blocklist: Blocklist) -> Self {
+        Self(blocklist)
+    }
+
+    /// See [`Blocklist::get`].
+    pub fn get(&self, target: &Target) -> Result<Option<BlockEntry>, KernelError> {
+        self.0.get(target)
+    }
+
+    /// See [`Blocklist::list`].
+    pub fn list(&self) -> Result<Vec<Blocked>, KernelError> {
+        self.0.list()
+    }
+
+    /// See [`Blocklist::allowed`].
+    pub fn allowed(&self) -> Result<Vec<IpNet>, KernelError> {
+        self.0.allowed()
+    }
+
+    /// See [`Blocklist::services`].
+    pub fn services(&self) -> Result<Vec<LimitedService>, KernelError> {
+        self.0.services()
+    }
+
+    /// What an entry with a slot of its own met; one without met nothing that could be told apart.
+    pub fn stats(&self, slot: u32) -> Result<BlockStats, KernelError> {
+        own_stats(&self.0, slot)
+    }
+
+    /// See [`Blocklist::ledger`].
+    pub fn ledger(&self, direction: Direction) -> Result<GuardLedger, KernelError> {
+        self.0.ledger(direction)
+    }
+}
+
+fn own_stats(blocklist: &Blocklist, slot: u32) -> Result<BlockStats, KernelError> {
+    if slot == SHARED_SLOT { Ok(BlockStats::default()) } else { blocklist.stats(slot) }
+}
+
+/// Writes to the kernel's guard.
+#[derive(Debug)]
+pub struct KernelEnforcer {
+    blocklist: Blocklist,
+    rate_limit_pps: u32,
+    /// Entries by when they run out; one whose lease was renewed is looked at again then.
+    due: BinaryHeap<Reverse<(u64, Target)>>,
+    /// When limits of services are due to be looked at; 0 for never.
+    services_due_ns: u64,
+}
+
+impl KernelEnforcer {
+    /// Takes over the entries that an earlier process left, so that they are cleared in time.
+    ///
+    /// # Errors
+    /// The blocklist cannot be read.
+    pub fn new(blocklist: Blocklist, rate_limit_pps: u32) -> anyhow::Result<Self> {
+        let due = blocklist
+            .list()?
+            .into_iter()
+            .map(|blocked| Reverse((blocked.entry.expires_ns, blocked.target)))
+            .collect();
+        let services_due_ns =
+            blocklist.services()?.iter().map(|limited| limited.entry.expires_ns).min();
+        Ok(Self { blocklist, rate_limit_pps, due, services_due_ns: services_due_ns.unwrap_or(0) })
+    }
+
+    fn write(&mut self, target: Target, block: &Block, now_ns: u64) -> anyhow::Result<BlockEntry> {
+        let entry = self.blocklist.insert(target, block, now_ns)?;
+        self.due.push(Reverse((block.expires_ns, target)));
+        Ok(entry)
+    }
+
+    /// The block that an entry stands for, with this rate where it limits one.
+    fn block_of(&self, entry: &BlockEntry) -> Block {
+        let action = Action::from_code(entry.action).unwrap_or(Action::Shadow);
+        let action = block_action(action, self.rate_limit_pps);
+        Block { action, expires_ns: entry.expires_ns, reason: entry.reason }
+    }
+}
+
+impl Enforcer for KernelEnforcer {
+    fn guards(&self) -> bool {
+        true
+    }
+
+    fn block(&mut self, target: Target, block: &Block, now_ns: u64) -> anyhow::Result<BlockEntry> {
+        self.write(target, block, now_ns)
+    }
+
+    fn unblock(&mut self, target: Target) -> anyhow::Result<Option<(BlockEntry, BlockStats)>> {
+        let Some(entry) = self.blocklist.get(&target)? else { return Ok(None) };
+        let stats = own_stats(&self.blocklist, entry.slot)?;
+        Ok(self.blocklist.remove(&target)?.then_some((entry, stats)))
+    }
+
+    fn clear(&mut self, target: Target, now_ns: u64) -> anyhow::Result<bool> {
+        // One that was renewed since it was listed stays.
+        let over = self.blocklist.get(&target)?.is_some_and(|entry| entry.expires_ns <= now_ns);
+        Ok(over && self.blocklist.remove(&target)?)
+    }
+
+    fn load_list(&mut self, now_ns: u64) -> anyhow::Result<ListLoad> {
+        Ok(ListLoad::kernel(self.blocklist.clone(), now_ns))
+    }
+
+    fn allow(&mut self, prefix: IpNet) -> anyhow::Result<()> {
+        Ok(self.blocklist.allow(prefix)?)
+    }
+
+    fn disallow(&mut self, prefix: IpNet) -> anyhow::Result<()> {
+        self.blocklist.disallow(prefix)?;
+        Ok(())
+    }
+
+    fn enforce(&mut self, decision: &Decision, number: u32, now_ns: u64) -> anyhow::Result<Deed> {
+        let Outcome::Block { action, expires_ns, .. } = decision.outcome else {
+            return Ok(Deed::Refused);
+        };
+        let action_taken = block_action(action, self.rate_limit_pps);
+        let block = Block { action: action_taken, expires_ns, reason: number };
+        self.write(Target::address(decision.evidence.address), &block, now_ns)?;
+        Ok(Deed::of(action))
+    }
+
+    fn limit(&mut self, limit: &ServiceLimit, now_ns: u64) -> anyhow::Result<Deed> {
+        let service = Service { protocol: limit.service.protocol, port: limit.service.port };
+        let kernel = kernel_limit(limit);
+        let deed = match kernel.action {
+            ServiceAction::Shadow => Deed::Shadowed,
+            ServiceAction::Limit => Deed::RateLimited,
+        };
+        self.blocklist.limit_service(service, &kernel, now_ns)?;
+        self.services_due_ns = match self.services_due_ns {
+            0 => limit.expires_ns,
+            due_ns => due_ns.min(limit.expires_ns),
+        };
+        Ok(deed)
+    }
+
+    fn know(&mut self, remotes: &[IpAddr], now_ns: u64) -> anyhow::Result<()> {
+        self.blocklist.know(remotes, now_ns.saturating_add(KNOWN_FOR_NS))?;
+        Ok(())
+    }
+
+    fn demote(&mut self, peer: IpAddr, now_ns: u64) -> anyhow::Result<bool> {
+        let target = Target::address(peer);
+        let Some(entry) = self.blocklist.get(&target)? else { return Ok(false) };
+        if entry.action == Action::Shadow.code() {
+            return Ok(false);
+        }
+        let shadow = Block { action: BlockAction::Shadow, ..self.block_of(&entry) };
+        self.write(target, &shadow, now_ns)?;
+        Ok(true)
+    }
+
+    fn prolong(&mut self, peer: IpAddr, until_ns: u64, now_ns: u64) -> anyhow::Result<bool> {
+        let target = Target::address(peer);
+        let Some(entry) = self.blocklist.get(&target)? else { return Ok(false) };
+        let longer = Block { expires_ns: until_ns, ..self.block_of(&entry) };
+        self.write(target, &longer, now_ns)?;
+        Ok(true)
+    }
+
+    fn sweep(&mut self, now_ns: u64) -> anyhow::Result<Vec<ExpiredEvent>> {
+        if self.services_due_ns != 0 && self.services_due_ns <= now_ns {
+            self.blocklist.expire_services(now_ns)?;
+            let next = self.blocklist.services()?;
+            self.services_due_ns =
+                next.iter().map(|limited| limited.entry.expires_ns).min().unwrap_or(0);
+        }
+        // By target: two blocks of one peer may be due at once.
+        let mut ended = BTreeMap::new();
+        while let Some(&Reverse((expires_ns, target))) = self.due.peek() {
+            if expires_ns > now_ns {
+                break;
+            }
+            self.due.pop();
+            let Some(entry) = self.blocklist.get(&target)? else { continue };
+            if entry.expires_ns > now_ns {
+                // Its own renewals are due already; a person's are not.
+                if matches!(entry.reason, BY_HAND | BY_IMPORT) {
+                    self.due.push(Reverse((entry.expires_ns, target)));
+                }
+                continue;
+            }
+            let stats = own_stats(&self.blocklist, entry.slot)?;
+            self.blocklist.remove(&target)?;
+            ended.insert(target, met(target, &stats, now_ns));
+        }
+        Ok(ended.into_values().collect())
+    }
+}
