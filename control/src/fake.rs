@@ -375,10 +375,10 @@ impl Node for FakeNode {
     }
 
     fn import(&self, who: &Who, request: &ImportRequest) -> Result<Imported, Refused> {
-        self.act(who, format!("import {}", request.entries.len()), |state| {
+        self.act(who, format!("import {}", request.all().count()), |state| {
             let for_s = request.for_s.unwrap_or(TTL_S);
             let mut imported = Imported { load: 1, for_s, ..Imported::default() };
-            for (entry, one) in request.entries.iter().enumerate() {
+            for (entry, one) in request.all().enumerate() {
                 let net = one.target.net();
                 if state.allowed.keys().any(|allowed| allowed.net().contains(&net)) {
                     let text = format!("`{}` is on the allowlist", one.target);

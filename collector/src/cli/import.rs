@@ -18,7 +18,7 @@ mod tally;
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use address_list::{Column, Format, Options, Reader};
@@ -26,7 +26,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
 use bar::Bar;
-use batch::Batch;
+use batch::{Batch, Lines};
 use complaints::Complaints;
 use door::Door;
 use tally::Tally;
@@ -94,17 +94,21 @@ impl ImportArgs {
             Door::node(self.node.client(layers)?, &self.action, for_s)?
         };
         let complaints = Complaints::start(self.errors.as_deref())?;
-        let mut import = Import { door, complaints, tally: Tally::default() };
+        let lease = door.lease();
+        let mut import = Import { door, sent: None, complaints, tally: Tally::default() };
         import.tally.dry_run = self.dry_run;
         let began = Instant::now();
         let loaded = self.files.iter().try_for_each(|file| self.load(&mut import, file));
         import.tally.load_seconds = began.elapsed().as_secs_f64();
         let complaints = import.complaints.finish(self.errors.as_deref());
-        let verified = import.verify();
-        import.tally.stopped = loaded.as_ref().err().map(super::one_line);
-        self.tell(&import)?;
+        let Import { door, mut tally, .. } = import;
+        let began = Instant::now();
+        let verified = door.end().map(|read_back| tally.take_read_back(read_back));
+        tally.read_back_seconds = began.elapsed().as_secs_f64();
+        tally.stopped = loaded.as_ref().err().map(super::one_line);
+        self.tell(&tally, lease)?;
         loaded.and(verified).and(complaints)?;
-        let tolerated = import.tally.bad <= self.max_errors.unwrap_or(0);
+        let tolerated = tally.bad <= self.max_errors.unwrap_or(0);
         Ok(if tolerated { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
     }
 
@@ -128,13 +132,13 @@ impl ImportArgs {
                     let number = line.number;
                     bad += u64::from(line.entry.is_err());
                     batch.push(line);
-                    bar.advance(import.tally.lines + batch.lines() as u64);
+                    bar.advance(import.tally.lines + batch.lines.len() as u64);
                     if self.max_errors.is_some_and(|most| bad > most) {
                         let why = format!("line {number} is one bad line too many");
                         break Err(anyhow::anyhow!("{why} (--max-errors)"));
                     }
                     if batch.is_full()
-                        && let Err(error) = import.send(&mut batch, &name, &bar)
+                        && let Err(error) = import.send(std::mem::take(&mut batch), &name, &bar)
                     {
                         break Err(error);
                     }
@@ -142,7 +146,7 @@ impl ImportArgs {
             }
         };
         // What was read before a fault is loaded; nothing is behind an entry that found no room.
-        let rest = import.send(&mut batch, &name, &bar);
+        let rest = import.send(batch, &name, &bar).and_then(|()| import.settle(&name, &bar));
         let last = reader.number();
         bar.finish();
         rest.and(read).with_context(|| format!("`{name}`"))?;
@@ -161,29 +165,39 @@ impl ImportArgs {
         Options { format, column: self.column.clone() }
     }
 
-    fn tell(&self, import: &Import) -> anyhow::Result<()> {
+    fn tell(&self, tally: &Tally, lease: Duration) -> anyhow::Result<()> {
         if self.json {
-            return emit(&format!("{}\n", serde_json::to_string(&import.tally)?));
+            return emit(&format!("{}\n", serde_json::to_string(tally)?));
         }
-        emit(&import.tally.text(import.door.lease()))
+        emit(&tally.text(lease))
     }
 }
 
 /// A load under way.
 struct Import {
     door: Door,
+    /// The lines of the batch that was sent and is not answered yet.
+    sent: Option<Lines>,
     complaints: Complaints,
     tally: Tally,
 }
 
 impl Import {
-    /// Blocks what a batch says, and complains of its lines that make no block, in their order.
-    fn send(&mut self, batch: &mut Batch, file: &str, bar: &Bar) -> anyhow::Result<()> {
-        let Batch { lines, entries } = std::mem::take(batch);
-        if lines.is_empty() {
-            return Ok(());
+    /// Sends a batch once the one before it is answered: it is taken while the next is read.
+    fn send(&mut self, batch: Batch, file: &str, bar: &Bar) -> anyhow::Result<()> {
+        self.settle(file, bar)?;
+        if !batch.lines.is_empty() {
+            self.door.send(batch.entries);
+            self.sent = Some(batch.lines);
         }
-        let imported = self.door.send(entries)?;
+        Ok(())
+    }
+
+    /// Counts what became of the batch that was sent, and complains of its lines that make no
+    /// block, in their order.
+    fn settle(&mut self, file: &str, bar: &Bar) -> anyhow::Result<()> {
+        let Some(lines) = self.sent.take() else { return Ok(()) };
+        let imported = self.door.answer()?;
         self.tally.add(&imported);
         let mut refused = imported.refused.iter().peekable();
         for (line, entry) in lines {
@@ -203,17 +217,6 @@ impl Import {
                 self.tally.refused.add(&one.refusal.code);
                 self.complaints.tell(file, line, &one.refusal.text, bar)?;
             }
-        }
-        Ok(())
-    }
-
-    /// Reads back what was loaded.
-    fn verify(&mut self) -> anyhow::Result<()> {
-        let began = Instant::now();
-        let read_back = self.door.end();
-        self.tally.read_back_seconds = began.elapsed().as_secs_f64();
-        if let Some(read_back) = read_back? {
-            self.tally.take_read_back(read_back);
         }
         Ok(())
     }

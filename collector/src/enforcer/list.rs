@@ -85,20 +85,20 @@ impl ListLoad {
     /// Blocks each entry that may be blocked, up to the first for which there is no room.
     pub fn take(
         &mut self,
-        entries: &[ImportEntry],
+        entries: impl IntoIterator<Item = ImportEntry>,
         defaults: &ListDefaults,
         hosts: &ProtectedHosts,
     ) -> Imported {
         let mut imported =
             Imported { load: self.now_ns, for_s: defaults.for_s, ..Imported::default() };
         let mut blocked = BlockCount::default();
-        for (entry, one) in entries.iter().enumerate() {
-            if let Some(refusal) = refusal(one, hosts) {
+        for (entry, one) in entries.into_iter().enumerate() {
+            if let Some(refusal) = refusal(&one, hosts) {
                 imported.refused.push(ImportRefused { entry, refusal });
                 continue;
             }
             let target = Target::from(one.target.net());
-            let count = match self.put(&target, &self.block(one, defaults)) {
+            let count = match self.put(&target, &self.block(&one, defaults)) {
                 Ok(Loaded::New) => &mut imported.new,
                 Ok(Loaded::Replaced) => &mut imported.replaced,
                 Ok(Loaded::Kept) => &mut imported.kept,
@@ -107,7 +107,8 @@ impl ListLoad {
                     continue;
                 }
                 Err(error) => {
-                    imported.stopped = Some(ImportStopped { entry, text: error.to_string() });
+                    let text = format!("`{target}` is not blocked: {error}");
+                    imported.stopped = Some(ImportStopped { entry, text });
                     break;
                 }
             };

@@ -88,7 +88,7 @@ impl Node {
             action: kernel_action(request.action),
             packets_per_second: request.pps.unwrap_or(config.rate_limit_pps),
         };
-        let mut imported = load.list.take(&request.entries, &defaults, inner.policy.protected());
+        let mut imported = load.list.take(request.all(), &defaults, inner.policy.protected());
         self.forget_listing();
         load.sums.add(&imported);
         load.heard_ns = boot_ns();

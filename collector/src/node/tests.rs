@@ -3,8 +3,8 @@ use std::{net::Ipv4Addr, path::Path, sync::Arc};
 use control::{
     Node as _, Who,
     wire::{
-        AlertQuery, AllowRequest, BlockQuery, BlockRequest, DisallowRequest, ImportEntry,
-        ImportRequest, Kind, Mode, ModeRequest, Outcome, UnblockRequest,
+        AlertQuery, AllowRequest, BlockQuery, BlockRequest, DisallowRequest, ImportRequest, Kind,
+        Mode, ModeRequest, Outcome, UnblockRequest,
     },
 };
 use flows_common::{BlockEntry, BlockStats};
@@ -459,13 +459,8 @@ fn what_is_allowed_passes_in_the_kernel_for_as_long_as_something_speaks_for_it()
 }
 
 fn batch(load: Option<u64>, targets: &[&str], end: bool) -> ImportRequest {
-    let entry = |text: &&str| ImportEntry {
-        target: text.parse().unwrap(),
-        action: None,
-        pps: None,
-        for_s: None,
-    };
-    ImportRequest { load, end, entries: targets.iter().map(entry).collect(), ..Default::default() }
+    let targets = targets.iter().map(|text| text.parse().unwrap()).collect();
+    ImportRequest { load, end, targets, ..Default::default() }
 }
 
 #[test]

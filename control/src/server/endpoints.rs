@@ -2,7 +2,12 @@
 
 use axum::http::Method;
 
-use super::{endpoint::Endpoint, limits::IMPORT_BYTES, openapi::document, shared::Shared};
+use super::{
+    endpoint::Endpoint,
+    limits::{IMPORT_BYTES, IMPORT_TIME},
+    openapi::document,
+    shared::Shared,
+};
 use crate::{
     node::Who,
     wire::{
@@ -48,7 +53,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "Block a list of addresses and prefixes, batch after batch.",
             |shared, who, body: &ImportRequest| shared.node.import(who, body),
         )
-        .with_body(IMPORT_BYTES),
+        .with_needs(IMPORT_BYTES, IMPORT_TIME),
         Endpoint::read("/v1/allow", "What is never blocked.", |node, query: &AllowQuery| {
             node.allowed(query)
         }),

@@ -28,8 +28,12 @@ pub struct ImportRequest {
     /// Seconds that entries last that do not say; `policy.max_ttl` without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub for_s: Option<u64>,
-    /// At most 16384 entries.
-    #[serde(default)]
+    /// At most 16384 addresses and prefixes that say nothing else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub targets: Vec<Prefix>,
+    /// Instead of these, at most 16384 entries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub entries: Vec<ImportEntry>,
     /// Nothing follows.
     #[serde(default)]
@@ -122,12 +126,30 @@ pub struct ReadBack {
     pub capacity: TableCount,
 }
 
+impl From<Prefix> for ImportEntry {
+    fn from(target: Prefix) -> Self {
+        Self { target, action: None, pps: None, for_s: None }
+    }
+}
+
+impl ImportRequest {
+    /// All entries, those that say nothing else too.
+    pub fn all(&self) -> impl Iterator<Item = ImportEntry> {
+        let targets = self.targets.iter().map(|&target| target.into());
+        targets.chain(self.entries.iter().copied())
+    }
+}
+
 impl Check for ImportRequest {
     fn check(&self) -> Result<(), Refused> {
-        let count = self.entries.len();
-        if count > IMPORT_BATCH {
-            let bound = format!("`entries` must be at most {IMPORT_BATCH}, got {count}");
-            return Err(Refused::invalid(bound));
+        if !self.targets.is_empty() && !self.entries.is_empty() {
+            return Err(Refused::invalid("a batch has `targets` or `entries`, got both"));
+        }
+        for (field, count) in [("targets", self.targets.len()), ("entries", self.entries.len())] {
+            if count > IMPORT_BATCH {
+                let bound = format!("`{field}` must be at most {IMPORT_BATCH}, got {count}");
+                return Err(Refused::invalid(bound));
+            }
         }
         let all = self.entries.iter().map(|entry| (entry.for_s, entry.pps));
         for (for_s, pps) in all.chain([(self.for_s, self.pps)]) {
@@ -148,12 +170,7 @@ mod tests {
 
     #[test]
     fn a_batch_out_of_bounds_is_told_the_bound() {
-        let entry = ImportEntry {
-            target: "192.0.2.7".parse().unwrap(),
-            action: None,
-            pps: None,
-            for_s: None,
-        };
+        let entry = ImportEntry::from("192.0.2.7".parse::<Prefix>().unwrap());
         let batch = |entries| ImportRequest { entries, ..ImportRequest::default() };
         assert_eq!(batch(vec![entry; IMPORT_BATCH]).check(), Ok(()));
         for (entries, expect) in [
@@ -164,5 +181,7 @@ mod tests {
             let error = batch(entries).check().unwrap_err().text;
             assert!(error.contains(expect), "{error}");
         }
+        let both = ImportRequest { targets: vec![entry.target], ..batch(vec![entry]) };
+        assert!(both.check().unwrap_err().text.contains("got both"));
     }
 }

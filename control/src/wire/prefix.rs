@@ -54,10 +54,12 @@ impl FromStr for Prefix {
     type Err = PrefixError;
 
     fn from_str(text: &str) -> Result<Self, PrefixError> {
-        text.parse::<IpNet>()
-            .map(Self::from)
-            .or_else(|_| text.parse::<IpAddr>().map(Self::from))
-            .map_err(|_| PrefixError(text.to_owned()))
+        let prefix = if text.contains('/') {
+            text.parse::<IpNet>().ok().map(Self::from)
+        } else {
+            text.parse::<IpAddr>().ok().map(Self::from)
+        };
+        prefix.ok_or_else(|| PrefixError(text.to_owned()))
     }
 }
 
@@ -69,7 +71,22 @@ impl Serialize for Prefix {
 
 impl<'de> Deserialize<'de> for Prefix {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        deserializer.deserialize_str(Text)
+    }
+}
+
+/// Reads a prefix from the text as it lies there: a list has a million.
+struct Text;
+
+impl de::Visitor<'_> for Text {
+    type Value = Prefix;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an address or a prefix")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Prefix, E> {
+        text.parse().map_err(E::custom)
     }
 }
 

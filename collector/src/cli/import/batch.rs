@@ -5,10 +5,13 @@ use control::wire::{Action, IMPORT_BATCH, ImportEntry};
 
 use crate::cli::node::seconds;
 
-/// Lines that say something, each as the place of its entry or the reason that it has none.
+/// Lines that say something, each with the place of its entry or the reason that it has none.
+pub(super) type Lines = Vec<(u64, Result<usize, LineError>)>;
+
+/// Lines and their entries.
 #[derive(Default)]
 pub(super) struct Batch {
-    pub(super) lines: Vec<(u64, Result<usize, LineError>)>,
+    pub(super) lines: Lines,
     pub(super) entries: Vec<ImportEntry>,
 }
 
@@ -19,10 +22,6 @@ impl Batch {
             self.entries.len() - 1
         });
         self.lines.push((line.number, entry));
-    }
-
-    pub(super) const fn lines(&self) -> usize {
-        self.lines.len()
     }
 
     pub(super) const fn is_full(&self) -> bool {

@@ -1,6 +1,11 @@
 //! Where a list goes: to the running node, or into a dry run that only says what would come of it.
 
-use std::time::Duration;
+use std::{
+    io,
+    sync::mpsc::{self, Receiver, SyncSender},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
 
 use control::{
     Client, ClientError,
@@ -19,10 +24,47 @@ use crate::{
     protected::{read_allow_files, read_hosts},
 };
 
-/// The one that takes the entries.
+/// Batches under way to the node: the next one is read while it takes this one.
+const SENT_QUEUE: usize = 1;
+
+/// The one that takes the entries, a batch at a time: [`Door::send`], then [`Door::answer`].
 pub(super) enum Door {
-    Node { client: Client, next: ImportRequest, lease: Duration },
-    DryRun { list: ListLoad, defaults: ListDefaults, hosts: Box<ProtectedHosts> },
+    Node(Courier),
+    DryRun { list: ListLoad, defaults: ListDefaults, hosts: Box<ProtectedHosts>, taken: Imported },
+}
+
+/// Carries batches to the node, on a thread of its own.
+pub(super) struct Courier {
+    next: ImportRequest,
+    lease: Duration,
+    batches: SyncSender<ImportRequest>,
+    answers: Receiver<Result<Imported, ClientError>>,
+    thread: JoinHandle<()>,
+}
+
+impl Courier {
+    fn start(client: Client, next: ImportRequest, lease: Duration) -> io::Result<Self> {
+        let (batches, waiting) = mpsc::sync_channel(SENT_QUEUE);
+        let (answer, answers) = mpsc::sync_channel(SENT_QUEUE);
+        let thread = thread::Builder::new().name("weir-import".to_owned()).spawn(move || {
+            for batch in waiting {
+                if answer.send(client.import(&batch)).is_err() {
+                    break;
+                }
+            }
+        })?;
+        Ok(Self { next, lease, batches, answers, thread })
+    }
+
+    /// Nothing comes back for what cannot be sent.
+    fn send(&self, batch: ImportRequest) {
+        let _ = self.batches.send(batch);
+    }
+
+    fn answer(&self) -> Result<Imported, ClientError> {
+        let lost = |_| Refused::internal("the thread that asks the node ended; this is a bug");
+        self.answers.recv().map_err(lost)?
+    }
 }
 
 impl Door {
@@ -37,7 +79,7 @@ impl Door {
         // With no entries: where no node runs, that is told before a list is read.
         let begun = client.import(&next)?;
         next.load = Some(begun.load);
-        Ok(Self::Node { client, next, lease: Duration::from_secs(begun.for_s) })
+        Ok(Self::Node(Courier::start(client, next, Duration::from_secs(begun.for_s))?))
     }
 
     /// Begins a dry run beside the node, or without one.
@@ -71,33 +113,53 @@ impl Door {
             packets_per_second: action.pps().unwrap_or(config.policy.rate_limit_pps),
         };
         let list = ListLoad::dry_run(standing.as_ref(), capacity, boot_ns())?;
-        Ok(Self::DryRun { list, defaults, hosts: Box::new(hosts) })
+        let taken = Imported::default();
+        Ok(Self::DryRun { list, defaults, hosts: Box::new(hosts), taken })
     }
 
     /// How long entries last that do not say.
     pub(super) const fn lease(&self) -> Duration {
         match self {
-            Self::Node { lease, .. } => *lease,
+            Self::Node(courier) => courier.lease,
             Self::DryRun { defaults, .. } => Duration::from_secs(defaults.for_s),
         }
     }
 
-    pub(super) fn send(&mut self, entries: Vec<ImportEntry>) -> Result<Imported, ClientError> {
+    pub(super) fn send(&mut self, entries: Vec<ImportEntry>) {
         match self {
-            Self::Node { client, next, .. } => {
-                next.entries = entries;
-                client.import(next)
+            Self::Node(courier) => {
+                let mut batch = courier.next.clone();
+                let plain = |one: &ImportEntry| *one == ImportEntry::from(one.target);
+                if entries.iter().all(plain) {
+                    batch.targets = entries.iter().map(|one| one.target).collect();
+                } else {
+                    batch.entries = entries;
+                }
+                courier.send(batch);
             }
-            Self::DryRun { list, defaults, hosts } => Ok(list.take(&entries, defaults, hosts)),
+            Self::DryRun { list, defaults, hosts, taken } => {
+                *taken = list.take(entries, defaults, hosts);
+            }
+        }
+    }
+
+    /// What became of the batch that was sent last.
+    pub(super) fn answer(&mut self) -> Result<Imported, ClientError> {
+        match self {
+            Self::Node(courier) => courier.answer(),
+            Self::DryRun { taken, .. } => Ok(std::mem::take(taken)),
         }
     }
 
     /// Ends the load; what was written is read back.
-    pub(super) fn end(&mut self) -> Result<Option<ReadBack>, ClientError> {
-        let Self::Node { client, next, .. } = self else { return Ok(None) };
-        next.entries = Vec::new();
-        next.end = true;
-        client.import(next).map(|imported| imported.read_back)
+    pub(super) fn end(self) -> anyhow::Result<Option<ReadBack>> {
+        let Self::Node(courier) = self else { return Ok(None) };
+        courier.send(ImportRequest { end: true, ..courier.next.clone() });
+        let ended = courier.answer();
+        let Courier { batches, thread, .. } = courier;
+        drop(batches);
+        thread.join().map_err(|_| anyhow::anyhow!("asking the node panicked; this is a bug"))?;
+        Ok(ended?.read_back)
     }
 }
 

@@ -104,7 +104,8 @@ impl Tally {
     }
 
     /// Takes over what was read back at the end.
-    pub(super) const fn take_read_back(&mut self, read_back: ReadBack) {
+    pub(super) const fn take_read_back(&mut self, read_back: Option<ReadBack>) {
+        let Some(read_back) = read_back else { return };
         self.read_back = Some(read_back.written);
         self.tables = Some(Tables { held: read_back.held, capacity: read_back.capacity });
     }
