@@ -3,18 +3,16 @@
 use std::{net::Ipv6Addr, ops::Range};
 
 use anyhow::{Context as _, ensure};
-use collector::{
-    detector::Detector,
-    kernel::{Kernel, SkbContext},
-    learner::{Learner, WARM_UP},
-    source::pcap::Tables,
-};
+use datapath::{Kernel, SkbContext};
+use engine::detector::Detector;
 use flows_common::{
     Direction,
     parse::{Frame, parse},
 };
 use linfa::ParamGuard as _;
 use model::{Context, IsolationForest, Window};
+use replay::Tables;
+use training::{Learner, WARM_UP};
 
 use crate::traffic::{ACK, LOCAL_V6, SYN, Segment};
 
@@ -106,7 +104,7 @@ impl Crowd {
     pub fn teach(&self) -> anyhow::Result<Detector> {
         let mut learner = Learner::default();
         for number in 0..WARM_UP + LEARNT_WINDOWS {
-            learner.take(&self.window(number)?)?;
+            learner.take(&self.window(number)?);
         }
         let params = IsolationForest::params().check()?;
         let (model, _) = learner

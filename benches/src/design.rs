@@ -14,7 +14,7 @@ use aya::{
     programs::{SchedClassifier, TestRun as _, TestRunOptions},
     util::nr_cpus,
 };
-use collector::kernel::OBJECT;
+use datapath::OBJECT;
 use flows_common::{ClockSource, FlowCounters, FlowKey, PeerCounters, PeerKey, Settings};
 
 use crate::bpf::{self, MapShape};

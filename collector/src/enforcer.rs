@@ -16,19 +16,15 @@ use flows_common::{Action, BlockEntry, BlockStats, Direction, GuardLedger};
 use ipnet::IpNet;
 use policy::{Decision, Outcome, ServiceLimit};
 
+pub use list::kernel_action;
+pub(crate) use list::refusal_code;
 pub use list::{ListDefaults, ListLoad};
-pub(crate) use list::{kernel_action, refusal_code};
 
-use crate::{
-    event::{Deed, ExpiredEvent},
-    kernel::{
-        Block, BlockAction, Blocked, Blocklist, KernelError, LimitedService, RateLimit, Service,
-        ServiceAction, ServiceLimit as KernelLimit, Target,
-    },
+use crate::event::{Deed, ExpiredEvent};
+use datapath::{
+    Block, BlockAction, Blocked, Blocklist, KernelError, LimitedService, RateLimit, Service,
+    ServiceAction, ServiceLimit as KernelLimit, Target,
 };
-
-/// Seconds of its rate that a limited source may send at once.
-pub const BURST_S: u32 = 2;
 
 /// The reason that an entry made by hand carries: no block has this number.
 pub const BY_HAND: u32 = u32::MAX;
@@ -208,7 +204,7 @@ pub(crate) const fn block_action(action: Action, packets_per_second: u32) -> Blo
         Action::Shadow => BlockAction::Shadow,
         Action::RateLimit => BlockAction::Limit(RateLimit {
             packets_per_second,
-            burst_packets: packets_per_second.saturating_mul(BURST_S),
+            burst_packets: packets_per_second.saturating_mul(policy::BURST_S),
         }),
     }
 }

@@ -9,7 +9,7 @@ use policy::{
 };
 use serde::Serialize;
 
-use crate::kernel::Target;
+use datapath::Target;
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Serialize)]

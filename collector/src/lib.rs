@@ -13,23 +13,16 @@
 //! it, the policy decide and [`enforcer`] write the entry, through [`node::Node`], which people reach by
 //! the API as well; a signal ends it and the last window is drained.
 
-pub mod cli;
 pub mod clock;
 pub mod config;
-pub mod demo;
-pub mod detector;
-mod digest;
-mod drift;
+pub mod digest;
+pub mod dry_run;
 pub mod enforcer;
 pub mod event;
-pub mod experiment;
-pub mod kernel;
-pub mod learner;
+pub mod event_text;
 pub mod live;
 pub mod node;
 pub mod pipeline;
 pub mod protected;
-pub mod rehearse;
 pub mod signals;
 pub mod sink;
-pub mod source;

@@ -15,11 +15,11 @@ use crate::{
     clock::boot_ns,
     config::{Config, Mode, XdpChoice},
     enforcer::{Enforcer, KernelEnforcer, Observe},
-    kernel::{
-        AttachOptions, Attached, Blocklist, GuardHook, InterfaceSelection, InterfaceWatch, Kernel,
-        KernelOptions, TcHook, XdpPreference, leftovers, memory_bytes, unpin_since,
-    },
     pipeline::Drain,
+};
+use datapath::{
+    AttachOptions, Attached, Blocklist, GuardHook, InterfaceSelection, InterfaceWatch, Kernel,
+    KernelOptions, TcHook, XdpPreference, leftovers, memory_bytes, unpin_since,
 };
 use hotplug::Follower;
 

@@ -27,7 +27,8 @@ use std::{
 
 use model::Window;
 
-use crate::{detector::Detector, event::Event, node::Node, sink::Sink};
+use crate::{event::Event, node::Node, sink::Sink};
+use engine::detector::Detector;
 use stages::{assess, decide, deliver};
 
 /// Drained windows that wait to be scored.

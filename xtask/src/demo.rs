@@ -9,7 +9,7 @@ use crate::invoke;
 use crate::privilege::Privilege;
 use crate::workspace::Workspace;
 
-/// Builds the collector in release and replaces this process by `weir demo`, as root where that
+/// Builds weir in release and replaces this process by `weir demo`, as root where that
 /// asks nothing. Without root weir itself says so and runs the same loop offline.
 pub(crate) fn run(workspace: &Workspace, passed_on: &[String]) -> Result<ExitCode, Failure> {
     build_weir(workspace)?;
@@ -35,7 +35,7 @@ pub(crate) fn run(workspace: &Workspace, passed_on: &[String]) -> Result<ExitCod
 /// Builds the program in release, into the target folder's `release`.
 pub(crate) fn build_weir(workspace: &Workspace) -> Result<(), Failure> {
     invoke::or_fail(
-        workspace.cargo().args(["build", "--release", "--package", "collector", "--bin", "weir"]),
+        workspace.cargo().args(["build", "--release", "--package", "weir", "--bin", "weir"]),
         "weir could not be built",
         "read the compiler's first error above; `cargo xtask setup` checks the tools",
     )

@@ -15,7 +15,7 @@ const SNAP_LENGTH: &str = "96";
 /// table of checksums and counts written anew.
 pub(crate) fn run(workspace: &Workspace, names: &[String]) -> Result<(), Failure> {
     invoke::or_fail(
-        workspace.cargo().args(["build", "--release", "--package", "collector", "--bin", "weir"]),
+        workspace.cargo().args(["build", "--release", "--package", "weir", "--bin", "weir"]),
         "weir could not be built",
         "read the compiler's first error above; `cargo xtask setup` checks the tools",
     )?;

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use collector::source::pcap::HomeNet;
 use linfa::ParamGuard as _;
 use model::{
     Context, DetectorModel, Feature as _, FlowFeature, IsolationForest, ModelFile, PeerFeature,
     schema,
 };
+use replay::HomeNet;
 use serde::Serialize;
 
 use super::{

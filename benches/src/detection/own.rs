@@ -5,11 +5,13 @@
 use std::{net::IpAddr, path::Path};
 
 use anyhow::Context as _;
-use collector::{detector::Detector, learner::Learner, source::pcap::HomeNet};
+use engine::detector::Detector;
 use lab::{AttackTruth, GroundTruth};
 use linfa::ParamGuard as _;
 use model::{Context, IsolationForest, ModelFile, Window};
+use replay::HomeNet;
 use serde::Serialize;
+use training::Learner;
 
 use super::{
     replay::windows,
@@ -69,7 +71,7 @@ pub fn run(training_data: &Path) -> anyhow::Result<Own> {
 fn learn(day: &Day) -> anyhow::Result<ModelFile> {
     let mut learner = Learner::default();
     for window in &day.windows {
-        learner.take(window)?;
+        learner.take(window);
     }
     let params = IsolationForest::params().check()?;
     Ok(learner.finish(&params, "1970-01-01T00:00:00Z")?.0)

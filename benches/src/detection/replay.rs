@@ -7,10 +7,10 @@ use std::{
 };
 
 use anyhow::Context as _;
-use collector::source::pcap::{CaptureError, CaptureReader, HomeNet, Replay, ReplayOptions};
 use flows_common::{Direction, parse};
 use ipnet::IpNet;
 use model::Window;
+use replay::{CaptureError, CaptureReader, HomeNet, Replay, ReplayOptions};
 
 use super::corpus::BenignSource;
 

@@ -5,12 +5,14 @@ use std::{
     net::IpAddr,
 };
 
-use collector::{config::RawConfig, detector::Detector, source::pcap::HomeNet};
+use collector::config::RawConfig;
+use engine::detector::Detector;
 use model::{Context, ModelFile, Window};
 use policy::{
     Outcome, Policy, ProtectedHosts, Reason, Refusal,
     statistics::{Basis, PValues, Unsupported},
 };
+use replay::HomeNet;
 use serde::Serialize;
 
 use super::{

@@ -1,7 +1,7 @@
 //! Draining the kernel's tables into a window.
 
 use anyhow::{Context as _, ensure};
-use collector::kernel::{Kernel, KernelOptions, boot_ns};
+use datapath::{Kernel, KernelOptions, boot_ns};
 
 use super::Effort;
 use crate::{

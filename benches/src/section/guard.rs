@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use collector::kernel::{
+use datapath::{
     Block, BlockAction, Kernel, KernelOptions, RateLimit, Service, ServiceAction, ServiceLimit,
     Target, boot_ns,
 };

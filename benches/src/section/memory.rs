@@ -3,12 +3,9 @@
 use std::{collections::BTreeMap, env, fs, path::Path, process::Command};
 
 use anyhow::{Context as _, bail, ensure};
-use collector::{
-    config::RawConfig,
-    detector::Detector,
-    kernel::{Kernel, KernelOptions, boot_ns},
-    rehearse::window_facts,
-};
+use collector::config::RawConfig;
+use datapath::{Kernel, KernelOptions, boot_ns};
+use engine::detector::{Detector, window_facts};
 use model::{Context as Past, ModelFile};
 use policy::{Policy, ProtectedHosts};
 use serde::{Deserialize, Serialize};

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use anyhow::{Context as _, ensure};
-use collector::kernel::{Kernel, KernelOptions, SkbContext, boot_ns};
+use datapath::{Kernel, KernelOptions, SkbContext, boot_ns};
 use flows_common::Direction;
 
 use super::Effort;

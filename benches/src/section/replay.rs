@@ -9,8 +9,8 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use collector::source::pcap::{CaptureReader, HomeNet, Replay, ReplayOptions};
 use model::{Context, Feature as _, FlowFeature, Observed, PeerFeature};
+use replay::{CaptureReader, HomeNet, Replay, ReplayOptions};
 
 use super::Effort;
 use crate::{

@@ -3,12 +3,9 @@
 use std::hint::black_box;
 
 use anyhow::{Context as _, ensure};
-use collector::{
-    config::RawConfig,
-    detector::Detector,
-    kernel::{Kernel, KernelOptions, boot_ns},
-    rehearse::window_facts,
-};
+use collector::config::RawConfig;
+use datapath::{Kernel, KernelOptions, boot_ns};
+use engine::detector::{Detector, window_facts};
 use model::Window;
 use policy::{Policy, ProtectedHosts};
 

@@ -9,10 +9,8 @@ use control::wire::{
 use policy::{ProtectedHosts, Refusal};
 
 use super::{BY_IMPORT, block_action};
-use crate::{
-    clock::nanos,
-    kernel::{Block, BlockCount, Blocklist, Bulk, KernelError, Loaded, Target},
-};
+use crate::clock::nanos;
+use datapath::{Block, BlockCount, Blocklist, Bulk, KernelError, Loaded, Target};
 
 /// The code of the one refusal that is no guard's: the prefix is too wide.
 const TOO_WIDE: &str = "too_wide";
@@ -196,7 +194,8 @@ pub(crate) fn refusal_code(refusal: Refusal) -> String {
 }
 
 /// An action of the API as the kernel has it.
-pub(crate) const fn kernel_action(action: control::wire::Action) -> flows_common::Action {
+#[must_use]
+pub const fn kernel_action(action: control::wire::Action) -> flows_common::Action {
     match action {
         control::wire::Action::Drop => flows_common::Action::Drop,
         control::wire::Action::RateLimit => flows_common::Action::RateLimit,

@@ -10,9 +10,9 @@ use std::{
 };
 
 use super::{describe, lock};
-use crate::{
-    config::Mode,
-    kernel::{AttachOptions, InterfaceChange, InterfaceName, InterfaceWatch, Kernel, KernelError},
+use crate::config::Mode;
+use datapath::{
+    AttachOptions, InterfaceChange, InterfaceName, InterfaceWatch, Kernel, KernelError,
 };
 
 /// How long an interface is waited for before a look at whether to stop.

@@ -27,8 +27,8 @@ use crate::{
         BY_HAND, BY_IMPORT, NOTHING_GUARDED, SHARED_SLOT, block_action, kernel_action, met,
     },
     event::ExpiredEvent,
-    kernel::{self, Blocked, Target},
 };
+use datapath::{Blocked, Target};
 
 /// How long a listing serves the pages that follow: with a million entries it takes a second.
 const LISTING_FOR: Duration = Duration::from_secs(2);
@@ -102,7 +102,7 @@ impl Node {
         let expires_ns = now.boot_ns.saturating_add(nanos(Duration::from_secs(length_s)));
         let pps = request.pps.unwrap_or(config.rate_limit_pps);
         let action = block_action(kernel_action(request.action), pps);
-        let block = kernel::Block { action, expires_ns, reason: BY_HAND };
+        let block = datapath::Block { action, expires_ns, reason: BY_HAND };
         let entry = inner.enforcer.block(target, &block, now.boot_ns).map_err(internal)?;
         if let Target::Address(address) = target {
             inner.policy.remember(address, 0, expires_ns);

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use control::wire::{self, DriftState};
 use ledger::{How, Moment, Origin, Record};
 use policy::{Decision, Evidence, Notice, Outcome, ServiceLimit, Verdicts, statistics::Drift};
+use report::text::one_line;
 
 use super::{
     AssessedWindow, Inner, Node, alerts,
@@ -12,15 +13,14 @@ use super::{
     known::KnownBlock,
 };
 use crate::{
-    cli::one_line,
     clock::boot_ns,
     enforcer::BY_IMPORT,
     event::{
         AnomalyEvent, Deed, DriftEvent, Event, ExpiredEvent, FailureEvent, NoticeEvent,
         ServiceEvent, WindowEvent,
     },
-    kernel::Target,
 };
+use datapath::Target;
 
 /// Remotes told to the kernel as proven in one window at most; the rest are told in later ones.
 const PROVEN_AT_ONCE: usize = 1_024;
@@ -252,7 +252,7 @@ pub(super) struct Told {
 
 impl Told {
     fn failed(&mut self, what: &'static str, error: &anyhow::Error) {
-        self.events.push(Event::Failure(FailureEvent { what, error: one_line(error) }));
+        self.events.push(Event::Failure(FailureEvent { what, error: one_line(error.chain()) }));
     }
 }
 

@@ -23,8 +23,8 @@ use crate::{
     clock::boot_ns,
     config::RawLedger,
     event::{ActEvent, AnomalyEvent, Deed, DifferenceEvent, ExpiredEvent, WindowEvent},
-    kernel::Target,
 };
+use datapath::Target;
 
 /// Decisions of one window that are recorded at most, those of the smallest p-values: a flood is
 /// no reason to fill a disk. The rest are counted.

@@ -10,7 +10,7 @@ use ledger::{Moment, Origin};
 use policy::ProtectedHosts;
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::Target;
+use datapath::Target;
 
 /// What is known of a block beyond the kernel's entry.
 #[derive(Clone, Debug, PartialEq)]

@@ -41,11 +41,11 @@ pub use upkeep::Upkeep;
 
 use crate::{
     config::Config,
-    detector::Assessed,
     enforcer::{Enforcer, GuardView},
     event::{Event, WindowEvent},
-    kernel::{Attached, Blocked},
 };
+use datapath::{Attached, Blocked};
+use engine::detector::Assessed;
 use import::Loads;
 use known::{KnownBlocks, ProtectedBy};
 

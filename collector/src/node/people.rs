@@ -23,9 +23,9 @@ use crate::{
     clock::{boot_ns, nanos},
     config::Config,
     event::{ActEvent, Event},
-    kernel::Target,
     protected::read_allow_files,
 };
+use datapath::Target;
 
 /// The longest that a mode may wait to be confirmed, in seconds: a day.
 const CONFIRM_MAX_S: u64 = 86_400;

@@ -23,8 +23,8 @@ use super::{
 use crate::{
     enforcer::{BY_HAND, BY_IMPORT, GuardView, block_action, met},
     event::{DifferenceEvent, Event, ExpiredEvent},
-    kernel::{self, Block, Blocked, Target},
 };
+use datapath::{Block, Blocked, Target};
 
 /// Differences told one by one of each kind; the rest are summed up, for there may be a million.
 const TOLD_ONE_BY_ONE: usize = 100;
@@ -83,7 +83,7 @@ impl Node {
         start.settle_mode(&mut inner)?;
         start.settle_allowed(&mut inner)?;
         for limited in guard.services()? {
-            let kernel::Service { protocol, port } = limited.service;
+            let datapath::Service { protocol, port } = limited.service;
             let until_ns = limited.entry.expires_ns;
             inner.policy.remember_limit(policy::Service { protocol, port }, until_ns);
         }

@@ -14,7 +14,8 @@ use super::{
     Inner, Node,
     journal::{code, moment},
 };
-use crate::{kernel::TcHook, live::guard_name};
+use crate::live::guard_name;
+use datapath::TcHook;
 
 /// Under this name stand those whose entry the kernel refused, for want of room for example.
 const ENTRY_FAILED: &str = "entry_failed";

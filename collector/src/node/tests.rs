@@ -17,8 +17,8 @@ use crate::{
     config::{RawConfig, RawLedger},
     enforcer::ListLoad,
     event::{Deed, ExpiredEvent},
-    kernel::{Block, BlockCount, Target},
 };
+use datapath::{Block, BlockCount, Target};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -140,7 +140,7 @@ fn window(number: u64, evidence: Vec<Evidence>) -> AssessedWindow {
     let counted = model::Window { start_ns, end_ns, ..model::Window::default() };
     AssessedWindow {
         summary: WindowEvent { peers: evidence.len(), ..WindowEvent::of(number, &counted) },
-        facts: crate::rehearse::window_facts(&counted),
+        facts: engine::detector::window_facts(&counted),
         assessed: Assessed { peers: evidence.len(), evidence, ..Assessed::default() },
     }
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 use super::{DrainedWindow, Outlet};
 use crate::{
     clock::Clocks,
-    detector::Detector,
     event::{Event, WindowEvent},
     node::{AssessedWindow, Node},
     sink::Sink,
 };
+use engine::detector::Detector;
 
 /// Windows of more than so many times their length are no measure of a rate.
 const LONGEST_WINDOW: u32 = 3;

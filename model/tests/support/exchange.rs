@@ -16,7 +16,8 @@ pub(crate) const FEATURES: [&str; 7] = ["f5", "f4", "f3", "unread", "f2", "f1", 
 pub(crate) const READ: [&str; 6] = ["f0", "f1", "f2", "f3", "f4", "f5"];
 
 pub(crate) fn onnx(name: &str) -> OnnxScorer {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../onnx/tests/fixtures").join(name);
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/onnx/tests/fixtures").join(name);
     OnnxScorer::from_bytes(&fs::read(path).unwrap()).unwrap()
 }
 

@@ -17,7 +17,7 @@ use aya::{
     programs::{Xdp, XdpMode, xdp::XdpLinkId},
     util::nr_cpus,
 };
-use collector::kernel::{
+use datapath::{
     Block, BlockAction, Blocklist, Kernel, KernelOptions, OBJECT, Target, boot_ns, leftovers,
     mount_bpffs,
 };
@@ -174,7 +174,7 @@ impl Contestant for Weir {
         let (seconds, added) = timed(|| {
             let blocklist = Blocklist::pinned(&self.bpffs.mounted)?;
             blocklist.insert(net.into(), &block, now_ns)?;
-            Ok::<_, collector::kernel::KernelError>(blocklist)
+            Ok::<_, datapath::KernelError>(blocklist)
         });
         self.blocklist = Some(added?);
         Ok(seconds)

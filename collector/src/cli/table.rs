@@ -1,3 +1,0 @@
-//! Plain tables for a terminal: laid out as reports are.
-
-pub(crate) use evaluation::text::columns as table;

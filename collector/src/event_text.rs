@@ -1,0 +1,66 @@
+//! Events as a person reads them.
+
+use datapath::Service;
+use policy::{Notice, Reason};
+use report::text::short_number;
+
+use crate::event::{AnomalyEvent, ServiceEvent};
+
+/// An anomaly as a person reads it.
+#[must_use]
+pub fn describe_anomaly(anomaly: &AnomalyEvent) -> String {
+    let reasons: Vec<String> = anomaly.reasons.iter().map(explain_reason).collect();
+    let why = anomaly.refusal.map(|refusal| format!(" ({})", refusal.text())).unwrap_or_default();
+    let lasts = if anomaly.ttl_s > 0 { format!(" for {} s", anomaly.ttl_s) } else { String::new() };
+    format!(
+        "window {} {} {}{lasts}{why}: p {:.4} ({}), score {:.3}, novelty {:.3}; {}",
+        anomaly.window,
+        anomaly.peer,
+        anomaly.deed.text(),
+        anomaly.claim.p_value,
+        anomaly.claim,
+        anomaly.peer_score.max(anomaly.flow_score),
+        anomaly.novelty,
+        reasons.join("; ")
+    )
+}
+
+/// A limit on a service as a person reads it.
+#[must_use]
+pub fn describe_limit(limit: &ServiceEvent) -> String {
+    let ServiceEvent { window, service, sources, packets, packets_per_second, .. } = limit;
+    let what = if limit.renewed { "still under" } else { "under" };
+    let service = Service { protocol: service.protocol, port: service.port };
+    format!(
+        "window {window} {service} {what} a flood of {sources} unproven sources ({packets} \
+         packets): {}, {packets_per_second} packets a second left to them together",
+        limit.deed.text()
+    )
+}
+
+/// A change of the policy as a person reads it.
+#[must_use]
+pub fn describe_notice(notice: &Notice) -> String {
+    match notice {
+        Notice::BreakerOpened { trip, demoted, .. } => format!(
+            "breaker opened: {}; {} blocks turned to shadow; `weir rearm` closes it",
+            trip.text(),
+            demoted.len()
+        ),
+        Notice::BreakerClosed => "breaker closed: its time is over".to_owned(),
+        Notice::FellBack { from, demoted } => format!(
+            "nobody confirmed {} in time: {} blocks turned to shadow",
+            from.name(),
+            demoted.len()
+        ),
+    }
+}
+
+/// A reason as a person reads it: `syn_share 1 (benign 0.02 to 0.2)`.
+#[must_use]
+pub fn explain_reason(reason: &Reason) -> String {
+    let unit = if reason.unit == "1" { String::new() } else { format!(" {}", reason.unit) };
+    let [value, low, high] =
+        [reason.value, reason.benign_low, reason.benign_high].map(short_number);
+    format!("{} {value}{unit} (benign {low} to {high})", reason.feature)
+}

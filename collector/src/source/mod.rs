@@ -1,4 +1,0 @@
-//! Where windows come from.
-
-pub mod pcap;
-pub mod unpacked;

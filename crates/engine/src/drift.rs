@@ -1,0 +1,147 @@
+//! Drift: what feeds the watch over benign traffic.
+//!
+//! Of each whole window the rows of ordinary peers are counted into the training's bins, and one
+//! p-value of each measure is bet on ([`policy::statistics::DriftWatch`]). Peers that stand out
+//! are left out of both: an attack neither looks like drift nor can suspend its own block. A shift
+//! that lifts every benign peer that far at once is not for this watch, but for the breaker.
+
+mod counter;
+
+use std::ops::Range;
+
+use evaluation::Reading;
+use model::{DetectorModel, ModelFile, assess::Assessment, sample::Draws};
+use policy::{
+    Subject,
+    statistics::{BETS, Drift, DriftWatch, Moved},
+};
+
+pub use counter::{DriftCounter, Side};
+
+/// How far above the calibration a peer stands out: the default of `policy.alert_margin`, from
+/// which on it would be reported.
+const STANDS_OUT: f64 = 0.1;
+
+/// Rows of each table that one window adds at most, spread over its ordinary peers: a window of
+/// very many does not outweigh those before it.
+const ROWS_OF_A_WINDOW: usize = 256;
+
+/// Rows over which the spread is measured: it is forgotten by half whenever twice as many were
+/// counted. As rows of one peer resemble each other, fewer would move by chance.
+const SPAN: u64 = 4_096;
+
+/// Rows below which nothing is said of the spread.
+const LEAST_ROWS: u64 = 512;
+
+/// The stream of random numbers that p-values are drawn with.
+const STREAM: usize = 0;
+
+/// Watches the windows that a detector assesses.
+#[derive(Debug)]
+pub struct DriftSensor {
+    watch: DriftWatch,
+    flows: DriftCounter,
+    peers: DriftCounter,
+    draws: Draws,
+}
+
+/// The rows of one window, as they were assessed.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    pub(crate) assessment: &'a Assessment<'a>,
+    pub(crate) flows: &'a [f32],
+    pub(crate) peers: &'a [f32],
+    /// The flows of each peer.
+    pub(crate) flows_of: &'a [Range<usize>],
+}
+
+impl DriftSensor {
+    /// Nothing seen yet; the seed draws which p-values are bet on.
+    pub(crate) fn new(model: &ModelFile, seed: u64) -> Self {
+        Self {
+            watch: DriftWatch::default(),
+            flows: DriftCounter::new("flow", model.flow()),
+            peers: DriftCounter::new("peer", model.peer()),
+            draws: Draws::new(seed, STREAM),
+        }
+    }
+
+    /// What was made of the windows so far.
+    pub(crate) const fn drift(&self) -> &Drift {
+        self.watch.drift()
+    }
+
+    /// Takes a window that lost nothing; whether blocking is suspended from here on, or not any
+    /// more.
+    pub(crate) fn take(&mut self, model: &ModelFile, rows: Rows<'_>) -> bool {
+        let ordinary: Vec<usize> = rows
+            .assessment
+            .peers()
+            .iter()
+            .enumerate()
+            .filter_map(|(index, peer)| (peer.excess < STANDS_OUT).then_some(index))
+            .collect();
+        let flows: Vec<usize> =
+            ordinary.iter().flat_map(|&peer| rows.flows_of[peer].clone()).collect();
+        count(&mut self.peers, &ordinary, rows.peers);
+        count(&mut self.flows, &flows, rows.flows);
+        let [peer_score, peer_novelty] = self.draw(model.peer(), &ordinary, rows.peers);
+        let [flow_score, flow_novelty] = self.draw(model.flow(), &flows, rows.flows);
+        let p_values: [_; BETS] = [peer_score, peer_novelty, flow_score, flow_novelty];
+        let was_suspended = self.watch.drift().suspended;
+        let moved = moved(Subject::Flow, &self.flows).chain(moved(Subject::Peer, &self.peers));
+        let drift = self.watch.observe(p_values, farthest_first(moved.collect()));
+        drift.suspended != was_suspended
+    }
+
+    /// The p-values of one of these rows, by score and by novelty.
+    fn draw(
+        &mut self,
+        detector: &DetectorModel,
+        indices: &[usize],
+        rows: &[f32],
+    ) -> [Option<f64>; 2] {
+        if indices.is_empty() {
+            return [None; 2];
+        }
+        let width = detector.inputs().width();
+        let index = indices[self.draws.below(indices.len())];
+        let row = &rows[index * width..][..width];
+        let by_score = detector.calibration().p_value(detector.score_row(row));
+        let by_novelty = detector.novelty_calibration().p_value(detector.novelty(row));
+        [by_score, by_novelty].map(|p_value| Some(p_value.conditional))
+    }
+}
+
+fn count(counter: &mut DriftCounter, indices: &[usize], rows: &[f32]) {
+    let every = indices.len().div_ceil(ROWS_OF_A_WINDOW).max(1);
+    for &index in indices.iter().step_by(every) {
+        counter.count(Side::Test, &rows[index * counter.width..][..counter.width]);
+    }
+    if counter.counted() >= 2 * SPAN {
+        counter.forget_half();
+    }
+}
+
+/// The features that are not spread as in training.
+fn moved(subject: Subject, counter: &DriftCounter) -> impl Iterator<Item = Moved> {
+    let enough = counter.counted() >= LEAST_ROWS;
+    let drift = if enough { counter.finish(false) } else { Vec::new() };
+    drift.into_iter().filter(|drift| drift.reading == Reading::Moved).map(move |drift| Moved {
+        subject,
+        feature: drift.feature,
+        index: drift.index,
+    })
+}
+
+fn farthest_first(mut moved: Vec<Moved>) -> Vec<Moved> {
+    moved.sort_by(|a, b| {
+        b.index
+            .total_cmp(&a.index)
+            .then_with(|| (a.subject, &a.feature).cmp(&(b.subject, &b.feature)))
+    });
+    moved
+}
+
+#[cfg(test)]
+mod tests;

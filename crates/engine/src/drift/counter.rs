@@ -1,0 +1,99 @@
+//! Rows counted into a detector's training bins.
+
+use evaluation::{FeatureDrift, bin_of};
+use model::{DetectorModel, FeatureHistogram};
+
+/// Counts of training and test rows over the same bins, feature by feature.
+#[derive(Debug)]
+pub struct DriftCounter {
+    /// `flow` or `peer`.
+    pub table: &'static str,
+    /// Values of a whole row.
+    pub width: usize,
+    features: Vec<FeatureCounts>,
+    /// Test rows.
+    counted: u64,
+}
+
+#[derive(Debug)]
+struct FeatureCounts {
+    name: String,
+    /// Its place in a whole row.
+    place: usize,
+    histogram: FeatureHistogram,
+    /// Rows counted anew in place of those of the histogram; none yet.
+    train: Option<Vec<u64>>,
+    test: Vec<u64>,
+}
+
+/// Which rows are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Training rows, counted anew in place of those of the profile.
+    Train,
+    /// Rows of the traffic that is watched.
+    Test,
+}
+
+impl DriftCounter {
+    /// Nothing is counted yet; `table` is `flow` or `peer`.
+    pub fn new(table: &'static str, detector: &DetectorModel) -> Self {
+        let inputs = detector.inputs();
+        let features = inputs
+            .names()
+            .iter()
+            .zip(inputs.places())
+            .zip(detector.histograms())
+            .map(|((name, &place), histogram)| FeatureCounts {
+                name: name.clone(),
+                place,
+                test: vec![0; histogram.counts.len()],
+                histogram: histogram.clone(),
+                train: None,
+            })
+            .collect();
+        Self { table, width: inputs.width(), features, counted: 0 }
+    }
+
+    /// Counts one whole row.
+    pub fn count(&mut self, side: Side, row: &[f32]) {
+        self.counted += u64::from(side == Side::Test);
+        for feature in &mut self.features {
+            let bin = bin_of(&feature.histogram.edges, row[feature.place]);
+            let counts = match side {
+                Side::Test => &mut feature.test,
+                Side::Train => feature.train.get_or_insert_with(|| vec![0; feature.test.len()]),
+            };
+            counts[bin] += 1;
+        }
+    }
+
+    /// Test rows counted, less those forgotten.
+    pub const fn counted(&self) -> u64 {
+        self.counted
+    }
+
+    /// Counts each test row half as much from now on.
+    pub fn forget_half(&mut self) {
+        self.counted /= 2;
+        for count in self.features.iter_mut().flat_map(|feature| &mut feature.test) {
+            *count /= 2;
+        }
+    }
+
+    /// The drift of each feature; none without rows on either side.
+    pub fn finish(&self, with_table: bool) -> Vec<FeatureDrift> {
+        self.features
+            .iter()
+            .filter_map(|feature| {
+                let name = if with_table {
+                    format!("{} {}", self.table, feature.name)
+                } else {
+                    feature.name.clone()
+                };
+                let train = feature.train.as_ref().unwrap_or(&feature.histogram.counts);
+                FeatureDrift::of(&name, train, &feature.test).ok()
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,176 @@
+//! Several captures as one, merged by time.
+
+use std::{
+    cmp::Reverse,
+    collections::BinaryHeap,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    CaptureError, CaptureReader, CaptureReport, Frame, ReadProgress, input::is_standard_input,
+};
+
+/// Compressed files that are unpacked on threads of their own, the first ones; more are unpacked
+/// by who reads.
+const THREADS_LIMIT: usize = 8;
+
+/// Several captures as one: of the next frames of all, the one captured first comes first.
+///
+/// Frames of the same time come in the order in which their files were named, and the frames of a
+/// file never change places: where one file's clock is set back, its frames come as they are.
+/// Interfaces keep the numbers they have in their files, so that the parts of a rotated capture
+/// are one capture again. Memory is that of one [`CaptureReader`] a file, all of which are open
+/// at once.
+#[derive(Debug)]
+pub struct Captures {
+    readers: Vec<CaptureReader>,
+    /// The next frame's time of every file but the one in turn, and the file's place.
+    next: BinaryHeap<Reverse<(u64, usize)>>,
+    /// The file that the last frame came from.
+    in_turn: Option<usize>,
+    started: bool,
+}
+
+impl From<CaptureReader> for Captures {
+    fn from(reader: CaptureReader) -> Self {
+        Self::of(vec![reader])
+    }
+}
+
+impl Captures {
+    /// Opens capture files, of which one may be `-` for standard input.
+    ///
+    /// # Errors
+    /// As [`CaptureReader::open`], of the first file that cannot be opened; standard input is
+    /// named twice.
+    pub fn open(paths: &[PathBuf]) -> Result<Self, CaptureError> {
+        if paths.iter().filter(|path| is_standard_input(path)).count() > 1 {
+            return Err(CaptureError::StandardInputTwice);
+        }
+        let open = |(place, path): (usize, &PathBuf)| {
+            CaptureReader::open_with(path, place < THREADS_LIMIT)
+        };
+        Ok(Self::of(paths.iter().enumerate().map(open).collect::<Result<_, _>>()?))
+    }
+
+    /// Merges what these read.
+    #[must_use]
+    pub fn of(readers: Vec<CaptureReader>) -> Self {
+        Self { readers, next: BinaryHeap::new(), in_turn: None, started: false }
+    }
+
+    /// The next frame, or `None` after the last one of all files.
+    ///
+    /// # Errors
+    /// As [`CaptureReader::next_frame`], of the file that is damaged; the rest is not to be read.
+    pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, CaptureError> {
+        if !self.started {
+            self.started = true;
+            for place in 0..self.readers.len() {
+                if let Some(time_ns) = self.readers[place].find_frame()? {
+                    self.next.push(Reverse((time_ns, place)));
+                }
+            }
+        }
+        if let Some(place) = self.in_turn.take()
+            && let Some(time_ns) = self.readers[place].find_frame()?
+        {
+            let own = Reverse((time_ns, place));
+            // Of a single file, and within a burst, there is nothing to sort.
+            if self.next.peek().is_none_or(|first| own > *first) {
+                self.in_turn = Some(place);
+                return Ok(self.readers[place].take_frame());
+            }
+            self.next.push(own);
+        }
+        let Some(Reverse((_, place))) = self.next.pop() else { return Ok(None) };
+        self.in_turn = Some(place);
+        Ok(self.readers[place].take_frame())
+    }
+
+    /// What was read so far of all files together.
+    #[must_use]
+    pub fn report(&self) -> CaptureReport {
+        let mut sum = CaptureReport::default();
+        for reader in &self.readers {
+            sum.add(reader.report());
+        }
+        sum
+    }
+
+    /// What was read so far of each file, in the order in which they were named.
+    #[must_use]
+    pub fn files(&self) -> impl ExactSizeIterator<Item = (&Path, &CaptureReport)> {
+        self.readers.iter().map(|reader| (reader.path(), reader.report()))
+    }
+
+    /// How much was read of each file, for another thread to look at.
+    #[must_use]
+    pub fn progress(&self) -> Vec<ReadProgress> {
+        self.readers.iter().map(|reader| reader.progress().clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{ETHERNET, Format, Sample, named, udp};
+
+    fn captures(files: &[Vec<u64>]) -> Captures {
+        let reader = |(file, times): (u8, &Vec<u64>)| {
+            let frame = |&time_us| (time_us * 1_000, udp(file, 1, 53));
+            let frames: Vec<Sample> = times.iter().map(frame).collect();
+            named(Format::PCAP.write(ETHERNET, &frames), &format!("{file}.pcap"))
+        };
+        Captures::of((0..).zip(files).map(reader).collect())
+    }
+
+    /// Time in µs, and the file.
+    fn order(files: &[Vec<u64>]) -> Vec<(u64, u8)> {
+        let mut captures = captures(files);
+        let mut order = Vec::new();
+        while let Some(frame) = captures.next_frame().expect("whole") {
+            order.push((frame.time_ns / 1_000, frame.bytes[29]));
+        }
+        order
+    }
+
+    #[test]
+    fn frames_of_several_files_come_by_time() {
+        let merged = order(&[vec![1, 4, 5, 9], vec![], vec![2, 3, 8], vec![7]]);
+        assert_eq!(merged, [(1, 0), (2, 2), (3, 2), (4, 0), (5, 0), (7, 3), (8, 2), (9, 0)]);
+    }
+
+    #[test]
+    fn frames_of_one_time_come_in_the_order_of_their_files() {
+        assert_eq!(
+            order(&[vec![5, 5], vec![5], vec![1, 5]]),
+            [(1, 2), (5, 0), (5, 0), (5, 1), (5, 2)]
+        );
+    }
+
+    #[test]
+    fn the_frames_of_one_file_never_change_places() {
+        assert_eq!(order(&[vec![5, 2, 9], vec![3, 6]]), [(3, 1), (5, 0), (2, 0), (6, 1), (9, 0)]);
+    }
+
+    #[test]
+    fn each_file_has_a_report_of_its_own() {
+        let whole = Format::PCAP.write(ETHERNET, &[(1, udp(1, 2, 53)), (2, udp(1, 2, 53))]);
+        let cut = whole[..whole.len() - 1].to_vec();
+        let mut captures = Captures::of(vec![named(whole, "whole.pcap"), named(cut, "cut.pcap")]);
+        while captures.next_frame().expect("a cut is no error").is_some() {}
+        let reports: Vec<_> = captures
+            .files()
+            .map(|(path, report)| (path.to_str().expect("a name"), report.frames, report.lost()))
+            .collect();
+        assert_eq!(reports, [("whole.pcap", 2, 0), ("cut.pcap", 1, 1)]);
+        assert_eq!((captures.report().frames, captures.report().lost()), (3, 1));
+    }
+
+    #[test]
+    fn standard_input_can_be_named_once() {
+        let error = Captures::open(&["-".into(), "-".into()]).expect_err("twice");
+        assert!(error.to_string().contains("is named twice"), "{error}");
+    }
+}

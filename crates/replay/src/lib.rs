@@ -1,0 +1,49 @@
+//! Windows from capture files: the same counters as live, by the capture's own clock.
+//!
+//! ```text
+//! file ─► unpack ─► CaptureReader ─┐
+//! file ─► unpack ─► CaptureReader ─┴► Captures ─► parse ─► HomeNet ─► Tables ─► Window
+//!                   (pcap-parser)     by time            which side   ReplayClock
+//!                                                        is local     which window
+//! ```
+//!
+//! [`CaptureReader`] gives one file's frames and [`Captures`] those of several, [`Replay`] gives
+//! windows; [`Tables`] is what stands for the
+//! kernel's maps, and parsing and counting are those of `flows_common`, which the programs run
+//! too. Nothing here reads a clock, draws a random number or depends on the order of a hash: the
+//! same file and options give the same windows.
+//!
+//! What a capture cannot tell: of how many packets a GRO or GSO super-packet consists. A TCP frame
+//! above the link's largest packet ([`ReplayOptions::mtu`]) is cut into full segments; a UDP one
+//! counts as one packet of its whole length.
+
+mod ahead;
+mod boundaries;
+mod captures;
+mod clock;
+mod error;
+mod home;
+mod input;
+mod link;
+mod reader;
+mod replay;
+mod report;
+#[cfg(test)]
+mod sample;
+mod section;
+mod stream;
+mod super_packet;
+mod table;
+mod tables;
+mod threaded;
+pub mod unpacked;
+
+pub use captures::Captures;
+pub use error::CaptureError;
+pub use home::HomeNet;
+pub use reader::{CaptureReader, Frame};
+pub use replay::{Replay, ReplayOptions};
+pub use report::{CaptureLoss, CaptureReport, ClockReport, ReplayReport};
+pub use stream::{Compression, ReadProgress};
+pub use tables::Tables;
+pub use threaded::ThreadedReplay;

@@ -1,0 +1,353 @@
+//! The command line: arguments as typed, then one module a command.
+//!
+//! Exit codes: 0 done, [`FAILED`] it did not work (or, for `demo`, the loop did not close), 2 the
+//! command line is wrong.
+
+mod alerts;
+mod allow;
+mod blocks;
+mod capture;
+mod config;
+mod demo;
+mod doctor;
+mod eval;
+mod experiment;
+mod explain;
+mod import;
+mod lab;
+mod label;
+mod learn;
+mod model;
+mod node;
+mod reading;
+mod replay;
+mod run;
+mod score;
+mod selection;
+mod status;
+mod steer;
+mod token;
+mod top;
+mod train;
+
+use std::{
+    io::{IsTerminal, Write as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use ::model::{ModelFile, schema};
+use anyhow::Context as _;
+use clap::{
+    Args, Parser, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use tracing_subscriber::EnvFilter;
+
+pub(crate) use report::text::columns as table;
+
+use ::replay::{HomeNet, ReplayOptions};
+use collector::event_text::{describe_anomaly, describe_limit, describe_notice};
+use collector::{
+    config::{Config, Mode, RawConfig, XdpChoice},
+    event::Event,
+};
+
+/// The exit code of a command that failed.
+pub(crate) const FAILED: u8 = 1;
+
+/// Measure a host's network flows in the kernel, score them, and block what is anomalous.
+#[derive(Debug, Parser)]
+#[command(name = "weir", version, propagate_version = true, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    layers: Layers,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where the configuration comes from, besides a command's own flags.
+#[derive(Clone, Debug, Args)]
+struct Layers {
+    /// A TOML file; `WEIR__SECTION__KEY` in the environment goes over it, flags over both.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// What to log on standard error, as `tracing` filters go: `info`, `debug`,
+    /// `collector=trace`.
+    #[arg(long, global = true, value_name = "FILTER", default_value = "warn", env = "WEIR_LOG")]
+    log: String,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the whole loop in a lab on this machine: learn, attack, detect, block, expire.
+    Demo(demo::DemoArgs),
+    /// Score an interface's flows live; block as far as the mode allows.
+    Run(run::RunArgs),
+    /// Learn what is benign from an interface or a capture, and write a model.
+    Learn(learn::LearnArgs),
+    /// Run a capture through model and policy and say what would be blocked.
+    Replay(replay::ReplayArgs),
+    /// Capture live feature windows to Parquet files.
+    Capture(capture::CaptureArgs),
+    /// Join ground truth to captured feature tables.
+    Label(label::LabelArgs),
+    /// Train detectors on feature tables and write a model.
+    Train(train::TrainArgs),
+    /// Measure how well models tell attacks from benign traffic.
+    Eval(eval::EvalArgs),
+    /// Score feature tables with a model.
+    Score(score::ScoreArgs),
+    /// Try settings on captures or tables: what each would block, and whom that would hurt.
+    Experiment(experiment::ExperimentArgs),
+    /// Say why a model finds rows anomalous.
+    Explain(explain::ExplainArgs),
+    /// Show the running node at a glance.
+    Status(status::StatusArgs),
+    /// Watch the running node in this terminal.
+    Top(top::TopArgs),
+    /// List anomalous peers, and what was done about them.
+    Alerts(alerts::AlertsArgs),
+    /// Change the running node's mode.
+    Mode(steer::ModeArgs),
+    /// Let the running node drop, for good or until it would have to be confirmed.
+    Enforce(steer::EnforceArgs),
+    /// Confirm an enforcement that would fall back.
+    Confirm(steer::ConfirmArgs),
+    /// Close the breaker: let blocks drop again.
+    Rearm(steer::RearmArgs),
+    /// Have the running node read allow files, tokens and configuration again.
+    Reload(steer::ReloadArgs),
+    /// Add, remove and list what is never blocked.
+    Allow(allow::AllowArgs),
+    /// Make tokens for the HTTP interface.
+    Token(token::TokenArgs),
+    /// List the blocks that stand in the kernel.
+    Blocks(blocks::BlocksArgs),
+    /// Have the running node block an address or a prefix.
+    Block(blocks::BlockArgs),
+    /// Have the running node block every address and prefix of a list: text, CIDR lists, CSV.
+    Import(import::ImportArgs),
+    /// Take a block back.
+    Unblock(blocks::UnblockArgs),
+    /// Remove the pinned guard and every block from the kernel.
+    Detach(blocks::DetachArgs),
+    /// Check what this machine can do and what was left behind.
+    Doctor(doctor::DoctorArgs),
+    /// Build, list and remove labs of network namespaces.
+    Lab(lab::LabArgs),
+    /// Look into a model file.
+    Model(model::ModelArgs),
+    /// Show or check the configuration.
+    Config(config::ConfigArgs),
+}
+
+impl Arguments {
+    /// Whether the command goes on when nobody reads what it prints any more: it has hooks, labs
+    /// or files to take down or to finish.
+    #[must_use]
+    pub(crate) const fn outlives_its_reader(&self) -> bool {
+        matches!(
+            self.command,
+            Command::Demo(_)
+                | Command::Run(_)
+                | Command::Learn(_)
+                | Command::Capture(_)
+                | Command::Lab(_)
+        )
+    }
+
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// What went wrong, with its remedy, in one line.
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        self.layers.start_log()?;
+        let layers = self.layers;
+        match self.command {
+            Command::Demo(args) => args.run(&layers),
+            Command::Run(args) => args.run(&layers),
+            Command::Learn(args) => args.run(&layers),
+            Command::Replay(args) => args.run(&layers),
+            Command::Capture(args) => args.run(&layers),
+            Command::Label(args) => args.run(&layers),
+            Command::Train(args) => args.run(&layers),
+            Command::Eval(args) => args.run(&layers),
+            Command::Score(args) => args.run(&layers),
+            Command::Experiment(args) => args.run(&layers),
+            Command::Explain(args) => args.run(&layers),
+            Command::Status(args) => args.run(&layers),
+            Command::Top(args) => args.run(&layers),
+            Command::Alerts(args) => args.run(&layers),
+            Command::Mode(args) => args.run(&layers),
+            Command::Enforce(args) => args.run(&layers),
+            Command::Confirm(args) => args.run(&layers),
+            Command::Rearm(args) => args.run(&layers),
+            Command::Reload(args) => args.run(&layers),
+            Command::Allow(args) => args.run(&layers),
+            Command::Token(args) => args.run(),
+            Command::Blocks(args) => args.run(&layers),
+            Command::Block(args) => args.run(&layers),
+            Command::Import(args) => args.run(&layers),
+            Command::Unblock(args) => args.run(&layers),
+            Command::Detach(args) => args.run(&layers),
+            Command::Doctor(args) => args.run(&layers),
+            Command::Lab(args) => args.run(),
+            Command::Model(args) => args.run(),
+            Command::Config(args) => args.run(&layers),
+        }
+    }
+}
+
+impl Layers {
+    fn start_log(&self) -> anyhow::Result<()> {
+        let filter = EnvFilter::try_new(&self.log)
+            .map_err(|error| anyhow::anyhow!("--log `{}`: {error}", self.log))?;
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_writer(std::io::stderr)
+            .init();
+        Ok(())
+    }
+
+    fn raw(&self) -> anyhow::Result<RawConfig> {
+        Ok(RawConfig::read(self.config.as_deref())?)
+    }
+
+    /// The valid configuration under a command's own flags.
+    fn resolve(&self, flags: &Overrides) -> anyhow::Result<Config> {
+        let mut raw = self.raw()?;
+        flags.apply(&mut raw);
+        Ok(raw.check()?)
+    }
+}
+
+/// Flags that go over configuration keys.
+#[derive(Clone, Debug, Default, Args)]
+struct Overrides {
+    /// An interface to watch, by name or glob; may be given several times.
+    #[arg(long, short, value_name = "NAME")]
+    interface: Vec<String>,
+    /// Length of a window, 100ms to 60s.
+    #[arg(long, value_name = "DURATION")]
+    window: Option<humantime::Duration>,
+    /// The model to score with.
+    #[arg(long, short, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// What may be done about an anomaly.
+    #[arg(long, value_parser = modes())]
+    mode: Option<Mode>,
+    /// How long a first block lasts.
+    #[arg(long, value_name = "DURATION")]
+    ttl: Option<humantime::Duration>,
+    /// Where the guard hooks in.
+    #[arg(long, value_enum)]
+    xdp: Option<XdpChoice>,
+    /// An address or prefix that is never blocked; may be given several times.
+    #[arg(long, value_name = "PREFIX", value_parser = address_list::parse_net)]
+    allow: Vec<ipnet::IpNet>,
+    /// A file that gets one JSON object for each event.
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
+}
+
+impl Overrides {
+    fn apply(&self, raw: &mut RawConfig) {
+        if !self.interface.is_empty() {
+            raw.capture.interfaces.clone_from(&self.interface);
+        }
+        if let Some(window) = self.window {
+            raw.capture.window = window.into();
+        }
+        if let Some(model) = &self.model {
+            raw.model.path = Some(model.clone());
+        }
+        if let Some(mode) = self.mode {
+            raw.policy.mode = mode;
+        }
+        if let Some(ttl) = self.ttl {
+            raw.policy.ttl = ttl.into();
+        }
+        if let Some(xdp) = self.xdp {
+            raw.guard.xdp = xdp;
+        }
+        raw.policy
+            .allow
+            .extend(self.allow.iter().map(|&net| collector::config::RawPrefix::Net(net)));
+        if let Some(events) = &self.events {
+            raw.events.path = Some(events.clone());
+        }
+    }
+}
+
+/// Loads a model and makes sure that it is of this build's features.
+fn load_model(path: &Path) -> anyhow::Result<ModelFile> {
+    let model = ModelFile::load(path)?;
+    model
+        .check_schemas(&schema::flow_schema_id(), &schema::peer_schema_id())
+        .with_context(|| format!("model `{}`", path.display()))?;
+    Ok(model)
+}
+
+/// How a capture is replayed under this configuration.
+fn capture_options(config: &Config, home_net: &[ipnet::IpNet]) -> ReplayOptions {
+    let options =
+        ReplayOptions::default().window(config.window).capacity(config.tables.flows as usize);
+    if home_net.is_empty() { options } else { options.home(HomeNet::new(home_net.iter().copied())) }
+}
+
+/// Prints an event: as JSON, or for a person and then only what a person would want.
+fn show(event: &Event, json: bool) {
+    if json {
+        // The events hold nothing that JSON could not.
+        println!("{}", serde_json::to_string(event).unwrap_or_default());
+        return;
+    }
+    match event {
+        Event::Window(_) => {}
+        Event::Anomaly(anomaly) => println!("{}", describe_anomaly(anomaly)),
+        Event::Expired(expired) => println!(
+            "{} expired: {} packets dropped, {} passed",
+            expired.peer, expired.dropped_packets, expired.passed_packets
+        ),
+        Event::Service(limit) => println!("{}", describe_limit(limit)),
+        Event::Drift(change) => println!("window {}: {}", change.window, change.drift.to_text()),
+        Event::Notice(change) => println!("{}", describe_notice(&change.notice)),
+        Event::Act(act) => {
+            println!("{} by {}: {} {}", act.what, act.who, act.arguments, act.outcome);
+        }
+        Event::Difference(one) => println!(
+            "at start{}: {}; {}",
+            one.target.map(|target| format!(", {target}")).unwrap_or_default(),
+            one.detail,
+            one.done
+        ),
+        Event::Failure(failure) => eprintln!("weir: {}: {}", failure.what, failure.error),
+    }
+}
+
+/// Writes to standard output; a reader that has seen enough is no error.
+fn emit(text: &str) -> anyhow::Result<()> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.context("standard output"),
+    }
+}
+
+/// The modes by name.
+fn modes() -> impl TypedValueParser<Value = Mode> {
+    PossibleValuesParser::new(Mode::ALL.map(Mode::name)).try_map(|name| {
+        Mode::ALL.into_iter().find(|mode| mode.name() == name).ok_or("no such mode")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Arguments::command().debug_assert();
+    }
+}

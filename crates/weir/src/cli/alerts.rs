@@ -1,0 +1,213 @@
+//! `weir alerts`: anomalous peers, and what was done about them.
+
+use std::{fmt::Write as _, net::IpAddr, process::ExitCode, thread::sleep, time::Duration};
+
+use anyhow::Context as _;
+use clap::Args;
+use control::{
+    Client, ClientError,
+    wire::{Alert, AlertQuery, LIMIT_MAX, Reason},
+};
+use jiff::Timestamp;
+use report::text::{count, number, plain};
+
+use super::{
+    Layers, emit,
+    node::{NodeArgs, lasting},
+};
+
+/// How often a node that is followed is asked.
+const FOLLOW_EVERY: Duration = Duration::from_secs(1);
+/// Reasons that are named for each alert.
+const REASONS_SHOWN: usize = 3;
+
+#[derive(Debug, Args)]
+pub(super) struct AlertsArgs {
+    /// Go on with those that come, until interrupted.
+    #[arg(long, short)]
+    follow: bool,
+    /// Only those from this time on, or this long ago: `2026-11-28T19:00:00Z`, `10m`.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    since: Option<Moment>,
+    /// Only those of this address.
+    #[arg(long, value_name = "ADDRESS")]
+    peer: Option<IpAddr>,
+    /// How many at the most, the latest ones.
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
+    limit: u32,
+    /// Print a JSON array; with --follow an object a line.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    node: NodeArgs,
+}
+
+/// A time, told by itself or by how long ago it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Moment {
+    At(Timestamp),
+    Ago(Duration),
+}
+
+impl AlertsArgs {
+    pub(super) fn run(&self, layers: &Layers) -> anyhow::Result<ExitCode> {
+        let client = self.node.client(layers)?;
+        let since = self.since.map(|since| since.before(Timestamp::now())).transpose()?;
+        let query = AlertQuery { since, peer: self.peer, ..AlertQuery::default() };
+        // Asked for first, so that nothing falls between it and what is followed.
+        let newest = if self.follow { newest(&client)? } else { 0 };
+        let alerts = latest(&client, &query, self.limit)?;
+        if self.json && !self.follow {
+            emit(&format!("{}\n", serde_json::to_string(&alerts)?))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        if alerts.is_empty() && !self.follow {
+            emit("no alert fits\n")?;
+        }
+        for alert in &alerts {
+            self.print(alert)?;
+        }
+        if self.follow {
+            let after = alerts.last().map_or(newest, |alert| alert.id);
+            self.follow(&client, &AlertQuery { after: Some(after), ..query })?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Prints what comes, until the process is ended.
+    fn follow(&self, client: &Client, query: &AlertQuery) -> anyhow::Result<()> {
+        let mut query = query.clone();
+        let mut gone = false;
+        loop {
+            match client.alerts(&query) {
+                Ok(page) => {
+                    if std::mem::take(&mut gone) {
+                        eprintln!("weir: it is back");
+                    }
+                    for alert in &page.items {
+                        self.print(alert)?;
+                        query.after = Some(alert.id);
+                    }
+                    if page.next.is_some() {
+                        continue;
+                    }
+                }
+                Err(error @ ClientError::NoNode { .. }) => {
+                    if !std::mem::replace(&mut gone, true) {
+                        eprintln!("weir: {error}; waiting for it");
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+            sleep(FOLLOW_EVERY);
+        }
+    }
+
+    fn print(&self, alert: &Alert) -> anyhow::Result<()> {
+        let line = if self.json { serde_json::to_string(alert)? } else { describe(alert) };
+        emit(&format!("{line}\n"))
+    }
+}
+
+/// The number of the newest alert; 0 where there is none.
+fn newest(client: &Client) -> Result<u64, ClientError> {
+    let page = client.alerts(&AlertQuery { limit: Some(1), ..AlertQuery::default() })?;
+    Ok(page.items.first().map_or(0, |alert| alert.id))
+}
+
+/// The latest alerts that fit, the oldest of them first.
+fn latest(client: &Client, query: &AlertQuery, limit: u32) -> anyhow::Result<Vec<Alert>> {
+    let mut query = query.clone();
+    let mut alerts = Vec::new();
+    loop {
+        let left = limit.saturating_sub(u32::try_from(alerts.len()).unwrap_or(u32::MAX));
+        if left == 0 {
+            break;
+        }
+        query.limit = Some(left.min(LIMIT_MAX));
+        let page = client.alerts(&query)?;
+        alerts.extend(page.items);
+        let Some(next) = page.next else { break };
+        query.before = Some(next.parse().context("the node's cursor")?);
+    }
+    alerts.reverse();
+    Ok(alerts)
+}
+
+/// An alert in a line.
+pub(super) fn describe(alert: &Alert) -> String {
+    let mut line =
+        format!("{} {} {}", alert.time.strftime("%Y-%m-%d %H:%M:%S"), alert.peer, outcome(alert));
+    if alert.ttl_s > 0 {
+        let _ = write!(line, " for {}", lasting(alert.ttl_s));
+    }
+    let _ = write!(
+        line,
+        ": p {}, excess {}, {} packets{}",
+        number(alert.p_value),
+        number(alert.excess),
+        count(alert.packets),
+        if alert.verified { "" } else { ", unverified" },
+    );
+    for (index, reason) in alert.reasons.iter().take(REASONS_SHOWN).enumerate() {
+        let lead = if index == 0 { "; " } else { ", " };
+        let _ = write!(line, "{lead}{}", why(reason));
+    }
+    line
+}
+
+/// What was done about it, and why not.
+pub(super) fn outcome(alert: &Alert) -> String {
+    match &alert.refusal {
+        Some(refusal) => format!("{} ({})", alert.outcome.text(), plain(&refusal.text)),
+        None => alert.outcome.text().to_owned(),
+    }
+}
+
+/// A reason as a person reads it: `distinct_local_ports 812 (benign 0 to 4 ports)`.
+pub(super) fn why(reason: &Reason) -> String {
+    let unit =
+        if reason.unit.is_empty() { String::new() } else { format!(" {}", plain(&reason.unit)) };
+    format!(
+        "{} {} (benign {} to {}{unit})",
+        plain(&reason.feature),
+        number(reason.value),
+        number(reason.benign_low),
+        number(reason.benign_high),
+    )
+}
+
+impl Moment {
+    fn before(self, now: Timestamp) -> anyhow::Result<Timestamp> {
+        match self {
+            Self::At(time) => Ok(time),
+            Self::Ago(length) => now.checked_sub(length).context("--since lies too far back"),
+        }
+    }
+}
+
+fn moment(text: &str) -> Result<Moment, String> {
+    text.parse()
+        .map(Moment::At)
+        .or_else(|_| humantime::parse_duration(text).map(Moment::Ago))
+        .map_err(|_| {
+            format!("`{text}` is neither a time like 2026-11-28T19:00:00Z nor a length like 10m")
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_told_by_itself_or_by_how_long_ago() {
+        let now: Timestamp = "2026-11-28T19:00:00Z".parse().unwrap();
+        for (text, expect) in
+            [("10m", "2026-11-28T18:50:00Z"), ("2026-11-28T18:00:00+01:00", "2026-11-28T17:00:00Z")]
+        {
+            let time = moment(text).unwrap().before(now).unwrap();
+            assert_eq!(time, expect.parse::<Timestamp>().unwrap(), "{text}");
+        }
+        assert!(moment("yesterday").unwrap_err().contains("`yesterday`"));
+    }
+}

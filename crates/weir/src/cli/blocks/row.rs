@@ -1,0 +1,241 @@
+//! A block as it is listed.
+
+use std::{fmt::Write as _, time::Duration};
+
+use control::wire;
+use flows_common::{Action, BlockEntry, BlockStats};
+use jiff::Timestamp;
+use report::text::{number, plain};
+use serde::Serialize;
+
+use crate::cli::table;
+use collector::enforcer::{BY_HAND, BY_IMPORT};
+use datapath::Blocked;
+
+/// A block as it is listed.
+#[derive(Debug, PartialEq, Serialize)]
+pub(super) struct Row {
+    target: String,
+    /// `drop`, `rate-limit` or `shadow`.
+    action: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    packets_per_second: Option<u64>,
+    /// Milliseconds of its lease that are left; 0 when it has run out.
+    remaining_ms: u64,
+    expired: bool,
+    by_hand: bool,
+    /// What the running node knows of it besides.
+    #[serde(flatten)]
+    told: Option<Told>,
+    /// None where it shares its counters with others.
+    #[serde(flatten)]
+    met: Option<Met>,
+}
+
+/// What a running node knows of a block besides what the kernel holds.
+#[derive(Debug, PartialEq, Serialize)]
+struct Told {
+    /// `model`, `person`, `import` or `found`.
+    origin: &'static str,
+    who: Option<String>,
+    reason: Option<String>,
+    made: Option<Timestamp>,
+    expires: Timestamp,
+    /// The decision in the ledger.
+    decision: Option<u64>,
+    p_value: Option<f64>,
+}
+
+/// What an entry met.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Met {
+    dropped_packets: u64,
+    dropped_bytes: u64,
+    passed_packets: u64,
+    /// Packets that shadow would have dropped.
+    shadow_packets: u64,
+    /// Milliseconds since the first drop, or would-be drop.
+    first_drop_ago_ms: Option<u64>,
+    /// Milliseconds since the last one.
+    last_drop_ago_ms: Option<u64>,
+}
+
+impl Row {
+    pub(super) fn of(blocked: &Blocked, stats: Option<&BlockStats>, now_ns: u64) -> Self {
+        let entry = &blocked.entry;
+        let ago = |at_ns: u64| (at_ns > 0).then(|| now_ns.saturating_sub(at_ns) / 1_000_000);
+        Self {
+            target: blocked.target.to_string(),
+            action: match Action::from_code(entry.action) {
+                Some(Action::Drop) => "drop",
+                Some(Action::RateLimit) => "rate-limit",
+                Some(Action::Shadow) => "shadow",
+                None => "unknown",
+            },
+            packets_per_second: packets_per_second(entry),
+            remaining_ms: entry.expires_ns.saturating_sub(now_ns) / 1_000_000,
+            expired: entry.expires_ns <= now_ns,
+            by_hand: matches!(entry.reason, BY_HAND | BY_IMPORT),
+            told: None,
+            met: stats.map(|stats| Met {
+                dropped_packets: stats.dropped_packets,
+                dropped_bytes: stats.dropped_bytes,
+                passed_packets: stats.passed_packets,
+                shadow_packets: stats.shadow_packets,
+                first_drop_ago_ms: ago(stats.first_ns),
+                last_drop_ago_ms: ago(stats.last_ns),
+            }),
+        }
+    }
+
+    /// A block as the running node tells of it.
+    pub(super) fn told(block: &wire::Block, now: Timestamp) -> Self {
+        let ago = |time: Option<Timestamp>| {
+            time.map(|time| u64::try_from(now.duration_since(time).as_millis()).unwrap_or(0))
+        };
+        Self {
+            target: block.target.to_string(),
+            action: block.action.text(),
+            packets_per_second: block.pps,
+            remaining_ms: block.left_s.saturating_mul(1_000),
+            expired: block.left_s == 0,
+            by_hand: block.origin == wire::Origin::Person,
+            told: Some(Told {
+                origin: block.origin.text(),
+                who: block.who.clone(),
+                reason: block.reason.clone(),
+                made: block.made,
+                expires: block.expires,
+                decision: block.decision,
+                p_value: block.p_value,
+            }),
+            met: Some(Met {
+                dropped_packets: block.dropped_packets,
+                dropped_bytes: block.dropped_bytes,
+                passed_packets: block.passed_packets,
+                shadow_packets: block.would_drop_packets,
+                first_drop_ago_ms: ago(block.first_drop),
+                last_drop_ago_ms: ago(block.last_drop),
+            }),
+        }
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let action = match self.packets_per_second {
+            Some(pps) => format!("{} {pps}/s", self.action),
+            None => self.action.to_owned(),
+        };
+        let lease = if self.expired {
+            "expired".to_owned()
+        } else {
+            length(self.remaining_ms.saturating_mul(1_000_000))
+        };
+        let ago = |ms: Option<u64>| {
+            ms.map_or_else(|| "-".to_owned(), |ms| format!("{} ago", length(ms * 1_000_000)))
+        };
+        let met = self.met.as_ref();
+        let count =
+            |of: fn(&Met) -> u64| met.map_or_else(|| "-".to_owned(), |met| of(met).to_string());
+        let mut cells = vec![
+            self.target.clone(),
+            action,
+            lease,
+            count(|met| met.dropped_packets),
+            count(|met| met.passed_packets),
+            ago(met.and_then(|met| met.first_drop_ago_ms)),
+            ago(met.and_then(|met| met.last_drop_ago_ms)),
+        ];
+        if let Some(told) = &self.told {
+            cells.push(told.why());
+        }
+        cells
+    }
+}
+
+impl Told {
+    /// Who or what made it, and why: `model (p 0.0008)`, `ada: seen in the mail log`.
+    fn why(&self) -> String {
+        let mut text = self.who.as_deref().map_or_else(|| self.origin.to_owned(), plain);
+        if let Some(p_value) = self.p_value {
+            let _ = write!(text, " (p {})", number(p_value));
+        }
+        if let Some(reason) = &self.reason {
+            let _ = write!(text, ": {}", plain(reason));
+        }
+        text
+    }
+}
+
+/// The blocks for a person.
+pub(super) fn listing(rows: &[Row]) -> String {
+    if rows.is_empty() {
+        return "nothing is blocked\n".to_owned();
+    }
+    let head = ["target", "action", "lease", "dropped", "passed", "first drop", "last drop"];
+    let mut cells = vec![head.map(str::to_owned).to_vec()];
+    if rows.iter().any(|row| row.told.is_some()) {
+        cells[0].push("why".to_owned());
+    }
+    cells.extend(rows.iter().map(Row::cells));
+    let mut text = table(&cells);
+    if rows.iter().any(|row| row.expired) {
+        text.push_str(
+            "the kernel ignores expired entries; `weir unblock --expired` removes them\n",
+        );
+    }
+    text
+}
+
+pub(super) fn packets_per_second(entry: &BlockEntry) -> Option<u64> {
+    1_000_000_000_u64.checked_div(entry.packet_cost_ns)
+}
+
+/// A length of time, to the second.
+fn length(ns: u64) -> String {
+    let seconds = ns.saturating_add(500_000_000) / 1_000_000_000;
+    humantime::format_duration(Duration::from_secs(seconds)).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+    use datapath::Target;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn blocked(action: Action, expires_ns: u64) -> Blocked {
+        let entry = BlockEntry { action: action.code(), expires_ns, ..BlockEntry::default() };
+        Blocked { target: Target::from(IpAddr::from([192, 0, 2, 7])), entry }
+    }
+
+    #[test]
+    fn an_entry_past_its_lease_is_listed_as_expired() {
+        let live = Row::of(&blocked(Action::Drop, 70 * SECOND), None, 9 * SECOND);
+        let dead = Row::of(&blocked(Action::Drop, 9 * SECOND), None, 9 * SECOND);
+        assert_eq!((live.remaining_ms, live.expired), (61_000, false));
+        assert_eq!((dead.remaining_ms, dead.expired), (0, true));
+        assert!(listing(&[live]).contains("1m 1s"));
+        assert!(listing(&[dead]).contains("weir unblock --expired"));
+    }
+
+    #[test]
+    fn what_an_entry_met_is_listed_with_its_age() {
+        let stats = BlockStats {
+            dropped_packets: 12,
+            passed_packets: 3,
+            first_ns: SECOND,
+            last_ns: 5 * SECOND,
+            ..BlockStats::default()
+        };
+        let row = Row::of(&blocked(Action::RateLimit, 70 * SECOND), Some(&stats), 9 * SECOND);
+        assert_eq!(
+            row.cells(),
+            ["192.0.2.7", "rate-limit", "1m 1s", "12", "3", "8s ago", "4s ago"]
+        );
+        let json = serde_json::to_value(&row).unwrap();
+        assert_eq!(json["last_drop_ago_ms"], 4_000);
+        assert_eq!(json["dropped_packets"], 12);
+    }
+}

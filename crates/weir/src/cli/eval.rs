@@ -1,0 +1,214 @@
+//! `weir eval`: how well detectors tell attacks from benign traffic.
+
+mod candidate;
+mod facts;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use ::model::{RowsDigest, file::write_atomically};
+use anyhow::Context as _;
+use clap::Args;
+use dataset::{Dataset, Label, LabelFilter, Selection, TableKind};
+use evaluation::{Detector, Evaluation, REPORT_FORMAT, Report};
+
+use super::{
+    Layers, emit,
+    reading::{Level, Piece, read},
+    selection::SelectionArgs,
+};
+use candidate::{By, Candidate, fit_all};
+use engine::drift::Side;
+
+#[derive(Debug, Args)]
+pub(super) struct EvalArgs {
+    /// Labelled feature tables: files and folders as `weir capture`, `weir replay --out` and
+    /// `weir label` write them.
+    #[arg(required = true, value_name = "DATA")]
+    data: Vec<PathBuf>,
+    /// A model to evaluate; of several, all are shown side by side.
+    #[arg(long, short, value_name = "FILE", required_unless_present = "compare")]
+    model: Vec<PathBuf>,
+    /// Fit an isolation forest, an extended one, an autoencoder, HBOS and ECOD to the benign rows
+    /// of --train, each on the same split, and show them side by side.
+    #[arg(long, requires = "train")]
+    compare: bool,
+    /// Feature tables of the training: what --compare fits to, and what drift is measured from;
+    /// may be given several times. Without it, drift is measured from the model's own histograms.
+    #[arg(long, value_name = "DATA")]
+    train: Vec<PathBuf>,
+    /// What is evaluated; `decision` unless --compare is given, then `peer`.
+    #[arg(long, value_enum)]
+    table: Option<Level>,
+    /// By what rows are ranked; for a single table `score`, for decisions always `combined`.
+    #[arg(long, value_enum)]
+    by: Option<By>,
+    /// The seed of what --compare fits.
+    #[arg(long, default_value_t = 42)]
+    seed: u64,
+    /// Write the report as one self-contained HTML page.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    selection: SelectionArgs,
+}
+
+impl EvalArgs {
+    pub(super) fn run(self, _layers: &Layers) -> anyhow::Result<ExitCode> {
+        let level = self.level();
+        let by = self.by(level)?;
+        let selection = self.selection.resolve()?;
+        let dataset = Dataset::open(&self.data)?;
+        dataset.require(level.table())?;
+        if !dataset.is_labelled(level.table()) {
+            anyhow::bail!(
+                "the {} table in {} has no labels, so nobody knows what is an attack: join the \
+                 ground truth with `weir label --truth FILE {1}`",
+                level.table(),
+                facts::paths(&self.data)
+            );
+        }
+        let mut candidates: Vec<Candidate> = self
+            .model
+            .iter()
+            .map(|path| Candidate::load(path, level))
+            .collect::<anyhow::Result<_>>()?;
+        if self.compare {
+            candidates.extend(fit_all(&self.train, level, self.seed, &dataset)?);
+        } else if !self.train.is_empty() {
+            count_training(&self.train, level, &mut candidates)?;
+        }
+        tell_apart(&mut candidates);
+        let report = self.evaluate(&dataset, level, by, &selection, candidates)?;
+        if let Some(path) = &self.html {
+            write_atomically(path, report.to_html().as_bytes())
+                .with_context(|| format!("cannot write `{}`", path.display()))?;
+            eprintln!("weir: wrote {}", path.display());
+        }
+        emit(&if self.json { report.to_json() } else { report.to_text() })?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn level(&self) -> Level {
+        self.table.unwrap_or(if self.compare { Level::Peer } else { Level::Decision })
+    }
+
+    fn by(&self, level: Level) -> anyhow::Result<By> {
+        match (level, self.by) {
+            (Level::Decision, None | Some(By::Combined)) => Ok(By::Combined),
+            (Level::Decision, Some(_)) => anyhow::bail!(
+                "a decision combines all measures: for one of them add --table peer or \
+                 --table flow"
+            ),
+            (Level::Peer | Level::Flow, by) => Ok(by.unwrap_or(By::Score)),
+        }
+    }
+
+    fn evaluate(
+        &self,
+        dataset: &Dataset,
+        level: Level,
+        by: By,
+        selection: &Selection,
+        mut candidates: Vec<Candidate>,
+    ) -> anyhow::Result<Report> {
+        let mut digest = RowsDigest::new();
+        let read = read(dataset, level, selection, &mut |rows| {
+            digest.update(&rows.rows);
+            digest.update(&rows.flow_rows);
+            for candidate in &mut candidates {
+                candidate.take(level, by, rows)?;
+                count_drift(candidate, level, Side::Test, rows);
+            }
+            Ok(())
+        })?;
+        let evaluations = candidates
+            .into_iter()
+            .map(|candidate| {
+                let with_table = candidate.drift.len() > 1;
+                let drift =
+                    candidate.drift.iter().flat_map(|counter| counter.finish(with_table)).collect();
+                let detector = Detector {
+                    trained: candidate.trained(),
+                    name: candidate.name,
+                    facts: candidate.facts,
+                    same_source: candidate.same_source,
+                };
+                Evaluation::of(detector, &candidate.observations, drift)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let names: Vec<&str> =
+            evaluations.iter().map(|evaluation| evaluation.detector.name.as_str()).collect();
+        Ok(Report {
+            format: REPORT_FORMAT,
+            title: format!("{} on {}", names.join(", "), facts::paths(&self.data)),
+            row: level.row().to_owned(),
+            command: facts::command(),
+            facts: facts::of_data(&self.data, dataset, level, digest.finish()),
+            notes: facts::notes(dataset, &read, selection.skip_lossy),
+            evaluations,
+        })
+    }
+}
+
+/// Gives candidates of one name the names of their files.
+fn tell_apart(candidates: &mut [Candidate]) {
+    let names: Vec<String> = candidates.iter().map(|one| one.name.clone()).collect();
+    for candidate in candidates {
+        let same = names.iter().filter(|name| **name == candidate.name).count();
+        let file = candidate.facts.iter().find(|fact| fact.name == "file");
+        if let (2.., Some(file)) = (same, file) {
+            candidate.name = file.value.clone();
+        }
+    }
+}
+
+/// Counts benign rows into the bins of each detector's table.
+fn count_drift(candidate: &mut Candidate, level: Level, side: Side, rows: &Piece) {
+    let benign = |label: &Label| match side {
+        Side::Test => *label == Label::Benign,
+        Side::Train => !label.is_attack(),
+    };
+    let own = level.table().name();
+    for counter in &mut candidate.drift {
+        let is_own = counter.table == own;
+        let values = if is_own { &rows.rows } else { &rows.flow_rows };
+        let width = counter.width;
+        for (index, label) in rows.labels.iter().enumerate() {
+            if !benign(label) {
+                continue;
+            }
+            let of = if is_own { index..index + 1 } else { rows.flows_of[index].clone() };
+            for row in of {
+                counter.count(side, &values[row * width..(row + 1) * width]);
+            }
+        }
+    }
+}
+
+/// Counts the training rows into the detectors' bins, in place of the models' own histograms.
+fn count_training(
+    paths: &[PathBuf],
+    level: Level,
+    candidates: &mut [Candidate],
+) -> anyhow::Result<()> {
+    let dataset = Dataset::open(paths)?;
+    let selection = Selection {
+        labels: LabelFilter::NotAttack,
+        skip_lossy: true,
+        skip_first_windows: training::WARM_UP,
+        ..Selection::default()
+    };
+    if level.second_table().is_some() {
+        dataset.require(TableKind::Flow)?;
+    }
+    read(&dataset, level, &selection, &mut |rows| {
+        for candidate in candidates.iter_mut() {
+            count_drift(candidate, level, Side::Train, rows);
+        }
+        Ok(())
+    })?;
+    Ok(())
+}

@@ -1,0 +1,215 @@
+//! The detectors that are evaluated.
+
+use std::path::{Path, PathBuf};
+
+use ::model::{DetectorModel, IsolationForest, schema};
+use clap::ValueEnum;
+use dataset::{Dataset, Selection, TableKind};
+use evaluation::{Fact, Observation, Observations, TimeSpan, Truth};
+use linfa::ParamGuard as _;
+use training::{AutoencoderParams, Ecod, Hbos, Method, Plan, train};
+
+use crate::cli::{
+    reading::{Level, Piece},
+    train::source::TableRows,
+};
+use engine::drift::DriftCounter;
+use training::WARM_UP;
+
+/// By what a row's score is ranked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum By {
+    /// The detector's own score, as its forest or network gives it.
+    Score,
+    /// The novelty: what lies above everything seen in training.
+    Novelty,
+    /// All measures together, as the policy takes them: the excess over the calibration, and
+    /// Simes' combination of the p-values.
+    Combined,
+}
+
+/// A detector for what is evaluated, and what it said so far.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) name: String,
+    pub(super) facts: Vec<Fact>,
+    pub(super) same_source: bool,
+    /// Both are there for decisions, else at least the one of the table.
+    flow: Option<DetectorModel>,
+    peer: Option<DetectorModel>,
+    pub(super) observations: Observations,
+    pub(super) drift: Vec<DriftCounter>,
+}
+
+impl Candidate {
+    fn new(name: String, flow: Option<DetectorModel>, peer: Option<DetectorModel>) -> Self {
+        let counters = [("flow", &flow), ("peer", &peer)];
+        let drift = counters
+            .into_iter()
+            .filter_map(|(table, detector)| Some(DriftCounter::new(table, detector.as_ref()?)))
+            .collect();
+        Self {
+            name,
+            facts: Vec::new(),
+            same_source: false,
+            flow,
+            peer,
+            observations: Observations::new(),
+            drift,
+        }
+    }
+
+    /// A model file's detectors, as far as they are needed.
+    pub(super) fn load(path: &Path, level: Level) -> anyhow::Result<Self> {
+        let model = crate::cli::load_model(path)?;
+        let of = |table: TableKind, detector: &DetectorModel| {
+            let needed = level.table() == table || level.second_table() == Some(table);
+            needed.then(|| detector.clone())
+        };
+        let flow = of(TableKind::Flow, model.flow());
+        let peer = of(TableKind::Peer, model.peer());
+        let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        let mut candidate = Self::new(name, flow, peer);
+        let manifest = model.manifest();
+        candidate.facts = vec![
+            Fact::new("file", path.display().to_string()),
+            Fact::new("SHA-256", model.digest()),
+            Fact::new("made", format!("{} by {}", manifest.created, manifest.software)),
+        ];
+        candidate.describe();
+        Ok(candidate)
+    }
+
+    /// Adds what the detectors tell of themselves.
+    fn describe(&mut self) {
+        for (table, detector) in [("flow", &self.flow), ("peer", &self.peer)] {
+            let Some(detector) = detector else { continue };
+            let training = detector.training();
+            let method = training.facts.method.clone();
+            self.facts.extend([
+                Fact::new(
+                    format!("{table} detector"),
+                    method.unwrap_or_else(|| detector.scorer().kind()),
+                ),
+                Fact::new(
+                    format!("{table} schema"),
+                    format!("{}, hash {}", detector.schema().name, detector.schema().hash),
+                ),
+                Fact::new(
+                    format!("{table} training"),
+                    format!(
+                        "{} rows, {} held out, digest {}",
+                        report::text::count(training.rows),
+                        report::text::count(training.held_out),
+                        training.digest
+                    ),
+                ),
+            ]);
+        }
+    }
+
+    /// When its training rows were seen, if it tells.
+    pub(super) fn trained(&self) -> Option<TimeSpan> {
+        let facts = [&self.flow, &self.peer].into_iter().flatten().map(|one| &one.training().facts);
+        let spans = facts.filter_map(|facts| {
+            let time = |text: &Option<String>| text.as_ref()?.parse::<jiff::Timestamp>().ok();
+            Some(TimeSpan { from: time(&facts.from)?, to: time(&facts.to)? })
+        });
+        spans.reduce(|all, one| TimeSpan { from: all.from.min(one.from), to: all.to.max(one.to) })
+    }
+
+    /// Scores rows and takes down what they were.
+    pub(super) fn take(&mut self, level: Level, by: By, rows: &Piece) -> anyhow::Result<()> {
+        let (flow, peer) = (self.flow.as_ref(), self.peer.as_ref());
+        let own = if level == Level::Flow { flow } else { peer };
+        let Some(own) = own else { return Ok(()) };
+        let assessment = rows.assess(level, flow.unwrap_or(own), peer.unwrap_or(own));
+        for (index, assessed) in assessment.peers().iter().enumerate() {
+            let (score, p_value) = match by {
+                By::Score => {
+                    let p = own.calibration().p_value(assessed.peer_score).marginal;
+                    (f64::from(assessed.peer_score), p)
+                }
+                By::Novelty => {
+                    let p = own.novelty_calibration().p_value(assessed.novelty).marginal;
+                    (f64::from(assessed.novelty), p)
+                }
+                By::Combined => (assessed.excess, assessed.p_value),
+            };
+            let truth = match &rows.labels[index] {
+                dataset::Label::Unlabelled => Truth::Unlabelled,
+                dataset::Label::Benign => Truth::Benign,
+                dataset::Label::Attack { class, name } => {
+                    Truth::Attack { class, name: name.as_deref() }
+                }
+            };
+            self.observations.push(Observation {
+                start_ns: rows.starts_ns[index],
+                end_ns: rows.ends_ns[index],
+                peer: rows.remote[index],
+                score,
+                p_value: Some(p_value),
+                truth,
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Fits every kind of detector to the same rows with the same split.
+pub(super) fn fit_all(
+    train_paths: &[PathBuf],
+    level: Level,
+    seed: u64,
+    data: &Dataset,
+) -> anyhow::Result<Vec<Candidate>> {
+    let dataset = Dataset::open(train_paths)?;
+    let same_source = TableKind::ALL.into_iter().any(|table| {
+        dataset.files(table).any(|one| data.files(table).any(|other| one.path == other.path))
+    });
+    let selection =
+        Selection { skip_lossy: true, skip_first_windows: WARM_UP, ..Selection::default() };
+    let fit = |table: TableKind, which: usize| -> anyhow::Result<Option<DetectorModel>> {
+        if level.table() != table && level.second_table() != Some(table) {
+            return Ok(None);
+        }
+        dataset.require(table)?;
+        let schema = match table {
+            TableKind::Flow => schema::flow_schema_id(),
+            _ => schema::peer_schema_id(),
+        };
+        let rows = TableRows::new(&dataset, table, &selection);
+        let method = methods(seed)?.swap_remove(which);
+        Ok(Some(train(&rows, &schema, &Plan { seed, ..Plan::new(method) })?.detector))
+    };
+    let names: Vec<&str> = methods(seed)?.iter().map(Method::name).collect();
+    let mut candidates = Vec::with_capacity(names.len());
+    for (which, name) in names.into_iter().enumerate() {
+        eprintln!("weir: fitting {name}");
+        let mut candidate = Candidate::new(
+            name.to_owned(),
+            fit(TableKind::Flow, which)?,
+            fit(TableKind::Peer, which)?,
+        );
+        candidate.facts = vec![
+            Fact::new("trained on", super::facts::paths(train_paths)),
+            Fact::new("seed", seed.to_string()),
+        ];
+        candidate.same_source = same_source;
+        candidate.describe();
+        candidates.push(candidate);
+    }
+    Ok(candidates)
+}
+
+/// The detectors that are compared, with the defaults of `weir train`.
+fn methods(seed: u64) -> anyhow::Result<Vec<Method>> {
+    let forest = || IsolationForest::params().seed(seed);
+    Ok(vec![
+        Method::Forest(forest().check()?),
+        Method::Forest(forest().extension_level(1).check()?),
+        Method::Autoencoder(AutoencoderParams::default()),
+        Method::Hbos(Hbos::default()),
+        Method::Ecod(Ecod::default()),
+    ])
+}

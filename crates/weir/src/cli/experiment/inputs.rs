@@ -1,0 +1,33 @@
+//! Files that a report names with their digests.
+
+use std::{fs::File, io::Read as _, path::Path};
+
+use anyhow::Context as _;
+use sha2::{Digest as _, Sha256};
+
+use collector::digest::hex;
+use experiment::report::Input;
+
+/// Reads a file through for its length and digest.
+pub(super) fn input(role: &'static str, path: &Path) -> anyhow::Result<Input> {
+    let failed = || format!("cannot read `{}`", path.display());
+    anyhow::ensure!(
+        path != Path::new("-"),
+        "`-` is standard input, which can be read only once: give a file, for the report names \
+         its digest"
+    );
+    let mut file = File::open(path).with_context(failed)?;
+    let mut digest = Sha256::new();
+    let mut bytes = 0;
+    let mut part = vec![0; 1 << 16];
+    loop {
+        let read = file.read(&mut part).with_context(failed)?;
+        if read == 0 {
+            break;
+        }
+        bytes += read as u64;
+        digest.update(&part[..read]);
+    }
+    let sha256 = hex(&digest.finalize());
+    Ok(Input { role, path: path.display().to_string(), bytes, sha256 })
+}

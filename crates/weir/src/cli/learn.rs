@@ -1,0 +1,108 @@
+//! `weir learn`: from benign traffic to a model file.
+
+use std::{path::PathBuf, process::ExitCode, sync::mpsc, time::Duration};
+
+use anyhow::Context as _;
+use clap::Args;
+use linfa::ParamGuard as _;
+
+use super::{Layers, Overrides, capture_options};
+use collector::{live::Live, pipeline::Pipeline, signals::Signals};
+use replay::Replay;
+use training::{Learner, Learnt};
+
+#[derive(Debug, Args)]
+pub(super) struct LearnArgs {
+    /// A pcap or pcapng file to learn from, instead of an interface; may be given several times.
+    #[arg(long, value_name = "FILE", conflicts_with = "interface")]
+    pcap: Vec<PathBuf>,
+    /// What is local in a capture; may be given several times. Private addresses if none is.
+    #[arg(long, value_name = "PREFIX", value_parser = address_list::parse_net)]
+    home_net: Vec<ipnet::IpNet>,
+    /// How long to learn from an interface; Ctrl-C ends it sooner, with a model.
+    #[arg(long = "for", value_name = "DURATION", default_value = "10m")]
+    length: humantime::Duration,
+    /// Where the model goes.
+    #[arg(long, short, value_name = "FILE", default_value = "model.weir")]
+    out: PathBuf,
+    /// Trees of each forest.
+    #[arg(long, default_value_t = 100)]
+    trees: usize,
+    /// Rows that each tree is grown from.
+    #[arg(long, default_value_t = 256)]
+    max_samples: usize,
+    /// The seed of all randomness.
+    #[arg(long, default_value_t = 42)]
+    seed: u64,
+    #[command(flatten)]
+    overrides: Overrides,
+}
+
+impl LearnArgs {
+    pub(super) fn run(self, layers: &Layers) -> anyhow::Result<ExitCode> {
+        let config = layers.resolve(&self.overrides)?;
+        let learner = if self.pcap.is_empty() {
+            let live = Live::open(&config)?;
+            let signals = Signals::listen()?;
+            learn_live(&live, config.window, self.length.into(), &signals)?
+        } else {
+            let mut learner = Learner::default();
+            for path in &self.pcap {
+                let mut replay = Replay::open(path, capture_options(&config, &self.home_net))?;
+                while let Some(window) = replay.next_window()? {
+                    learner.take(&window);
+                }
+            }
+            learner
+        };
+        let Learnt { windows, lossy_windows, flow_rows, peer_rows } = learner.learnt();
+        super::emit(&format!(
+            "learnt {flow_rows} flow rows and {peer_rows} peer rows from {windows} windows \
+             ({lossy_windows} lossy ones left out)\n"
+        ))?;
+        let params = ::model::IsolationForest::params()
+            .n_trees(self.trees)
+            .max_samples(self.max_samples)
+            .seed(self.seed)
+            .check()?;
+        let created = jiff::Timestamp::now().to_string();
+        let (model, _) = learner.finish(&params, &created)?;
+        model.save(&self.out)?;
+        super::emit(&format!(
+            "wrote {}; `weir run --model {0}` scores with it\n",
+            self.out.display()
+        ))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Learns until the time is over or a signal comes.
+fn learn_live(
+    live: &Live,
+    window: Duration,
+    length: Duration,
+    signals: &Signals,
+) -> anyhow::Result<Learner> {
+    let (done, learner) = mpsc::channel();
+    // Sent when the last window was taken and the feed drops it.
+    let mut gathered = Gathered { learner: Learner::default(), done };
+    let pipeline = Pipeline::feed(live.drain(), window, move |next| {
+        gathered.learner.take(&next.window);
+        Ok(())
+    })?;
+    signals.wait(Some(length), || pipeline.has_failed());
+    pipeline.stop()?;
+    learner.recv().context("the learner ended without a result; this is a bug")
+}
+
+/// Hands the learner over when the feed that owns it ends.
+struct Gathered {
+    learner: Learner,
+    done: mpsc::Sender<Learner>,
+}
+
+impl Drop for Gathered {
+    fn drop(&mut self) {
+        let _ = self.done.send(std::mem::take(&mut self.learner));
+    }
+}

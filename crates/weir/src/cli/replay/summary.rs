@@ -1,0 +1,239 @@
+//! What a replay came to.
+
+use std::{fmt::Write as _, path::PathBuf, time::Duration};
+
+use dataset::{Sums, Written};
+use indicatif::HumanCount;
+use model::{Observed, Window};
+use serde::Serialize;
+
+use super::bar::rounded;
+use replay::{CaptureLoss, CaptureReport, ClockReport, Replay};
+
+/// What a replay came to: how much was read, what it held, and what was lost and why.
+#[derive(Debug, Default, Serialize)]
+#[serde(tag = "event", rename = "replay")]
+pub(super) struct Summary {
+    files: Vec<File>,
+    /// Frames in windows.
+    frames: u64,
+    windows: u64,
+    /// Windows that lost flows, peers or packets that nothing explains.
+    lossy_windows: u64,
+    /// Flows as they were opened; one that comes back after a long silence is another.
+    flows: u64,
+    /// Flows in windows: rows of the feature table.
+    flow_rows: u64,
+    /// Peers as they came; one that comes back after it was forgotten is another.
+    peers: u64,
+    peer_rows: u64,
+    /// From the first window's start to the last one's end, in seconds of the capture's clock.
+    captured_s: f64,
+    /// What replaying took, in seconds.
+    took_s: f64,
+    packets_per_second: f64,
+    /// Packets in no flow, by cause.
+    packets_without_flow: Vec<(String, u64)>,
+    evicted_flows: u64,
+    evicted_packets: u64,
+    clock: Clock,
+    /// Peer windows that were anomalous.
+    anomalies: u64,
+    /// Blocks that the policy would have made.
+    blocks: u64,
+    /// Files of the data set, where one was written.
+    written: Vec<PathBuf>,
+    #[serde(skip)]
+    sums: Sums,
+    #[serde(skip)]
+    span_ns: Option<(u64, u64)>,
+}
+
+#[derive(Debug, Serialize)]
+struct File {
+    path: PathBuf,
+    frames: u64,
+    wire_bytes: u64,
+    /// Frames of which the capture kept fewer bytes than were on the wire.
+    snapped: u64,
+    /// Frames without a time of their own.
+    undated: u64,
+    /// Records that gave no frame, by cause.
+    lost: Vec<(&'static str, u64)>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Clock {
+    backwards: u64,
+    late: u64,
+    jumps: u64,
+}
+
+impl Summary {
+    /// Adds a window.
+    pub(super) fn add(&mut self, window: &Window, observed: &Observed) {
+        self.sums.add(window);
+        self.frames += window.ledger.frames.iter().sum::<u64>();
+        self.flow_rows += observed.flows.len() as u64;
+        self.peer_rows += observed.peers.len() as u64;
+        self.flows += observed.flows.iter().filter(|flow| flow.is_new).count() as u64;
+        self.peers += observed.peers.iter().filter(|peer| peer.is_new).count() as u64;
+        let (start_ns, _) = self.span_ns.unwrap_or((window.start_ns, 0));
+        self.span_ns = Some((start_ns, window.end_ns));
+    }
+
+    pub(super) fn note_anomaly(&mut self, would_block: bool) {
+        self.anomalies += 1;
+        self.blocks += u64::from(would_block);
+    }
+
+    pub(super) fn note_written(&mut self, written: &Written) {
+        self.written = written.files.iter().map(|file| file.path.clone()).collect();
+    }
+
+    pub(super) const fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// Says what was read in all, and how long it took.
+    pub(super) fn finish(&mut self, replay: &Replay, took: Duration) {
+        self.files =
+            replay.captures().files().map(|(path, report)| File::of(path, report)).collect();
+        let ClockReport { backwards, late, jumps } = replay.report().clock;
+        self.clock = Clock { backwards, late, jumps };
+        self.windows = self.sums.windows;
+        self.lossy_windows = self.sums.lossy_windows;
+        self.evicted_flows = self.sums.evicted_flows;
+        self.evicted_packets = self.sums.evicted_packets;
+        self.packets_without_flow =
+            self.sums.losses().map(|(cause, packets)| (cause.to_owned(), packets)).collect();
+        let (start_ns, end_ns) = self.span_ns.unwrap_or_default();
+        self.captured_s = Duration::from_nanos(end_ns.saturating_sub(start_ns)).as_secs_f64();
+        self.took_s = took.as_secs_f64();
+        self.packets_per_second = self.frames as f64 / self.took_s.max(f64::MIN_POSITIVE);
+    }
+
+    /// One JSON object and the end of its line.
+    pub(super) fn to_json(&self) -> String {
+        // It holds nothing that JSON could not.
+        format!("{}\n", serde_json::to_string(self).unwrap_or_default())
+    }
+
+    /// As a person reads it, line by line.
+    pub(super) fn to_text(&self, scored: bool) -> String {
+        let mut text = String::new();
+        let mut line = |what: &str, found: String| {
+            // A string takes all.
+            let _ = writeln!(text, "{what:<9}{found}");
+        };
+        line(
+            "frames",
+            format!("{} in {} windows", HumanCount(self.frames), HumanCount(self.windows)),
+        );
+        line(
+            "took",
+            format!(
+                "{:.2} s for {:.0} s of traffic: {} packets/s, {} times real time",
+                self.took_s,
+                self.captured_s,
+                rounded(self.packets_per_second),
+                rounded(self.captured_s / self.took_s.max(f64::MIN_POSITIVE)),
+            ),
+        );
+        for (what, count, rows) in
+            [("flows", self.flows, self.flow_rows), ("peers", self.peers, self.peer_rows)]
+        {
+            line(what, format!("{} in {} rows", HumanCount(count), HumanCount(rows)));
+        }
+        for (place, lost) in self.losses().into_iter().enumerate() {
+            line(if place == 0 { "lost" } else { "" }, lost);
+        }
+        for (place, remark) in self.remarks().into_iter().enumerate() {
+            line(if place == 0 { "note" } else { "" }, remark);
+        }
+        if scored {
+            let (anomalies, blocks) = (HumanCount(self.anomalies), HumanCount(self.blocks));
+            line(
+                "policy",
+                format!("{anomalies} anomalous peer windows, {blocks} blocks would be made"),
+            );
+        }
+        if let Some(first) = self.written.first() {
+            line(
+                "wrote",
+                format!("{} files, the first of them {}", self.written.len(), first.display()),
+            );
+        }
+        text
+    }
+
+    /// What is in no flow, and why.
+    fn losses(&self) -> Vec<String> {
+        let mut losses = Vec::new();
+        for file in &self.files {
+            for (cause, records) in &file.lost {
+                losses.push(format!("{records} records of {} ({cause})", file.path.display()));
+            }
+        }
+        for (cause, packets) in &self.packets_without_flow {
+            losses.push(format!("{} packets in no flow ({cause})", HumanCount(*packets)));
+        }
+        if self.evicted_flows > 0 {
+            losses.push(format!(
+                "{} packets of {} flows evicted from full tables, in {} windows; raise `tables.flows`",
+                HumanCount(self.evicted_packets),
+                HumanCount(self.evicted_flows),
+                self.lossy_windows,
+            ));
+        }
+        if losses.is_empty() {
+            losses.push("nothing".to_owned());
+        }
+        losses
+    }
+
+    /// What was read, but not as it was on the wire.
+    fn remarks(&self) -> Vec<String> {
+        let mut remarks = Vec::new();
+        for file in &self.files {
+            let path = file.path.display();
+            for (frames, what) in [
+                (file.snapped, "frames are shorter than on the wire"),
+                (file.undated, "frames have no time and take that of the one before"),
+            ] {
+                if frames > 0 {
+                    remarks.push(format!("{} {what}, in {path}", HumanCount(frames)));
+                }
+            }
+        }
+        let Clock { backwards, late, jumps } = self.clock;
+        for (times, what) in [
+            (backwards, "frames are earlier than the one before"),
+            (late, "frames came after their window, and count in the next"),
+            (jumps, "times the clock was set back, and the replay went on from where it was"),
+        ] {
+            if times > 0 {
+                remarks.push(format!("{} {what}", HumanCount(times)));
+            }
+        }
+        remarks
+    }
+}
+
+impl File {
+    fn of(path: &std::path::Path, report: &CaptureReport) -> Self {
+        let lost = CaptureLoss::ALL
+            .iter()
+            .map(|loss| (loss.name(), report.losses[loss.index()]))
+            .filter(|&(_, records)| records > 0)
+            .collect();
+        Self {
+            path: path.to_owned(),
+            frames: report.frames,
+            wire_bytes: report.wire_bytes,
+            snapped: report.snapped,
+            undated: report.undated,
+            lost,
+        }
+    }
+}

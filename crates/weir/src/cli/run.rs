@@ -1,0 +1,185 @@
+//! `weir run`: score live, and block as far as the mode allows.
+
+use std::{fmt::Write as _, process::ExitCode, sync::Arc};
+
+use clap::Args;
+use control::Server;
+use flows_common::Direction;
+use ipnet::IpNet;
+use policy::{Policy, statistics::Basis};
+
+use super::{Layers, Overrides, show};
+use collector::{
+    clock::boot_ns,
+    config::{Config, Mode},
+    enforcer::{BY_IMPORT, GuardView},
+    event::Event,
+    live::Live,
+    node::{Journal, ModelFacts, Node, NodeParts, Reread, RunFacts, Upkeep},
+    pipeline::Pipeline,
+    protected::{read_allow_files, read_hosts},
+    signals::Signals,
+    sink::{JsonLines, Sink, SinkError},
+};
+use datapath::{Attached, GuardHook, TcHook};
+use engine::detector::Detector;
+use training::WARM_UP;
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// Print each event as a JSON object.
+    #[arg(long)]
+    json: bool,
+    /// Stop after this long; without it, run until a signal.
+    #[arg(long = "for", value_name = "DURATION")]
+    length: Option<humantime::Duration>,
+    #[command(flatten)]
+    overrides: Overrides,
+}
+
+/// Events on standard output.
+struct Terminal {
+    json: bool,
+}
+
+impl Sink for Terminal {
+    fn take(&mut self, event: &Event) -> Result<(), SinkError> {
+        show(event, self.json);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+impl RunArgs {
+    pub(super) fn run(self, layers: &Layers) -> anyhow::Result<ExitCode> {
+        let config = layers.resolve(&self.overrides)?;
+        let path = config.require_model()?;
+        let model = super::load_model(path)?;
+        let facts = ModelFacts::of(path, &model);
+        let allow_files = read_allow_files(&config.policy.allow_files)?;
+        let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(Terminal { json: self.json })];
+        if let Some(path) = &config.events.path {
+            sinks.push(Box::new(JsonLines::open(path)?));
+        }
+        let signals = Signals::listen()?;
+        let mut live = Live::open(&config)?;
+        let json = self.json;
+        if !json {
+            println!("{}", live.describe());
+        }
+        let hotplug =
+            live.follow(
+                move |line| {
+                    if json { eprintln!("weir: {line}") } else { println!("{line}") }
+                },
+            )?;
+
+        let basis = Basis::of(&model);
+        let detector = Detector::new(model, ::model::Context::default());
+        let hosts = read_hosts(&config.guard.admin_ports);
+        let policy = Policy::new(config.policy.clone(), hosts).calibrated(&basis);
+        let reread = reread(layers.clone(), self.overrides);
+        let node = start_node(&config, reread, policy, allow_files, facts, &live)?;
+        let upkeep = Upkeep::start(Arc::clone(&node), config.guard.admin_ports.clone())?;
+        let api = Server::start(&config.api, Arc::clone(&node) as Arc<dyn control::Node>)?;
+        let pipeline =
+            Pipeline::score(live.drain(), config.window, detector, Arc::clone(&node), sinks)?;
+        let signal = signals.wait(self.length.map(Into::into), || pipeline.has_failed());
+        api.stop();
+        let drained = pipeline.stop();
+        upkeep.stop()?;
+        node.stop(signal.unwrap_or("its time was over"));
+        if let Some(hotplug) = hotplug {
+            hotplug.stop()?;
+        }
+        drained?;
+        if !json {
+            println!("{}", closing_words(&live, &config)?);
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Reads the configuration anew, under the same flags.
+fn reread(layers: Layers, overrides: Overrides) -> Reread {
+    Box::new(move || layers.resolve(&overrides))
+}
+
+/// The node, reconciled with what an earlier run left.
+fn start_node(
+    config: &Config,
+    reread: Reread,
+    policy: Policy,
+    allow_files: Vec<IpNet>,
+    model: ModelFacts,
+    live: &Live,
+) -> anyhow::Result<Arc<Node>> {
+    let guarded = config.policy.mode != Mode::Observe;
+    let guard = guarded.then(|| GuardView::new(live.blocklist().clone()));
+    let entries = guard.as_ref().map(GuardView::list).transpose()?.unwrap_or_default();
+    let taken = entries.iter().map(|one| one.entry.reason).filter(|&number| number < BY_IMPORT);
+    let facts = RunFacts {
+        config: config.raw.digest(),
+        model: model.hash.clone(),
+        mode: config.policy.mode.name(),
+    };
+    let (journal, before) = Journal::open(&config.ledger, &facts, taken.max().unwrap_or(0))?;
+    let parts = NodeParts {
+        policy,
+        enforcer: live.enforcer(config)?,
+        journal,
+        guard,
+        allow_files,
+        model,
+        config: Some((config.clone(), reread)),
+        interfaces: live.interfaces(),
+        warm_up: WARM_UP,
+    };
+    let node = Arc::new(Node::new(parts));
+    node.take_over_allowed()?;
+    node.reconcile(&before)?;
+    Ok(node)
+}
+
+/// What still stands in the kernel when the collector goes.
+fn closing_words(live: &Live, config: &Config) -> anyhow::Result<String> {
+    if config.policy.mode == Mode::Observe {
+        return Ok("stopped; nothing was blocked, for the mode is observe".to_owned());
+    }
+    let now_ns = boot_ns();
+    let blocks =
+        live.blocklist().list()?.iter().filter(|one| one.entry.expires_ns > now_ns).count();
+    let dropped: u64 = Direction::ALL
+        .iter()
+        .map(|&way| live.blocklist().ledger(way).map(|ledger| ledger.dropped))
+        .sum::<Result<_, _>>()?;
+    // Links are pinned; a clsact filter goes with the process.
+    let stays = |attached: &Attached| {
+        config.guard.persist
+            && match attached.guard {
+                GuardHook::XdpNative | GuardHook::XdpGeneric => true,
+                GuardHook::TcIngress { .. } => attached.tc == TcHook::Tcx,
+                GuardHook::Off => false,
+            }
+    };
+    let (staying, going): (Vec<_>, Vec<_>) = live.attached().into_iter().partition(stays);
+    let names = |of: &[Attached]| {
+        of.iter().map(|one| one.interface.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let mut words = format!("stopped; the guard dropped {dropped} frames");
+    if !staying.is_empty() {
+        let _ = write!(
+            words,
+            "; {blocks} blocks stay in force on {} until their leases run out (`weir blocks` \
+             lists them)",
+            names(&staying)
+        );
+    }
+    if !going.is_empty() {
+        let _ = write!(words, "; none is in force on {} any more", names(&going));
+    }
+    Ok(words)
+}

@@ -1,0 +1,202 @@
+//! `weir status`: the running node at a glance.
+
+use std::{collections::BTreeMap, fmt::Write as _, process::ExitCode};
+
+use clap::Args;
+use control::wire::{Confirm, DriftState, Health, Status};
+use jiff::Timestamp;
+use report::text::{count, number, plain};
+
+use super::{
+    Layers,
+    node::{NodeArgs, lasting, print, roughly},
+};
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// Print a JSON object.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    node: NodeArgs,
+}
+
+impl StatusArgs {
+    pub(super) fn run(&self, layers: &Layers) -> anyhow::Result<ExitCode> {
+        let status = self.node.client(layers)?.status()?;
+        print(&status, self.json, text)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The status for a person: a line for each thing, what is wrong in words.
+pub(super) fn text(status: &Status) -> String {
+    let mut lines = vec![
+        ("weir", head(status)),
+        ("mode", mode(status)),
+        ("breaker", breaker(status)),
+        ("drift", drift(status)),
+        ("model", model(status)),
+        ("window", window(status)),
+        ("blocks", blocks(status)),
+    ];
+    if !status.refusals.is_empty() {
+        lines.push(("refused", counts(&status.refusals)));
+    }
+    if !status.losses.is_empty() {
+        lines.push(("in no flow", format!("packets {}", counts(&status.losses))));
+    }
+    lines.push(("ledger", ledger(status)));
+    for interface in &status.interfaces {
+        let (name, flows, guard) =
+            (plain(&interface.name), plain(&interface.flows), plain(&interface.guard));
+        lines.push(("watches", format!("{name}: flows at {flows}, guard at {guard}")));
+    }
+    lines.into_iter().fold(String::new(), |mut text, (name, value)| {
+        let _ = writeln!(text, "{name:<11}{value}");
+        text
+    })
+}
+
+fn head(status: &Status) -> String {
+    let up = roughly(status.uptime_s);
+    format!("{}, process {}, up {up}", plain(&status.version), status.pid)
+}
+
+/// The mode, and what has to be done about it.
+fn mode(status: &Status) -> String {
+    let mode = status.mode.text();
+    status.confirm.map_or_else(|| mode.to_owned(), |confirm| format!("{mode}, {}", waits(&confirm)))
+}
+
+/// What has to be confirmed, and until when.
+pub(super) fn waits(confirm: &Confirm) -> String {
+    format!(
+        "falls back to {} in {} unless confirmed: `weir confirm`",
+        confirm.falls_back_to.text(),
+        lasting(confirm.left_s)
+    )
+}
+
+/// The breaker's state and the way out of it.
+pub(super) fn breaker(status: &Status) -> String {
+    let breaker = &status.breaker;
+    if !breaker.open {
+        return "closed".to_owned();
+    }
+    let reason = breaker.reason.as_deref().map_or_else(|| "no reason given".to_owned(), plain);
+    let way_out = match breaker.rearms {
+        Some(rearms) => format!("closes by itself in {}, or", until(rearms, status.time)),
+        None => "stays open until".to_owned(),
+    };
+    format!("OPEN, blocks only shadow: {reason}; {way_out} `weir rearm`")
+}
+
+/// What the drift watch says, with the features that moved.
+fn drift(status: &Status) -> String {
+    let drift = &status.drift;
+    let mut text = drift.state.text().to_owned();
+    if drift.state == DriftState::Drifting {
+        text.push_str(", blocks are suspended");
+    }
+    if let Some(since) = drift.since.filter(|_| drift.state == DriftState::Drifting) {
+        let _ = write!(text, " for {}", until(status.time, since));
+    }
+    for (index, moved) in drift.moved.iter().take(5).enumerate() {
+        let lead = if index == 0 { ": " } else { ", " };
+        let (subject, feature) = (plain(&moved.subject), plain(&moved.feature));
+        let _ = write!(text, "{lead}{subject} {feature} (PSI {})", number(moved.psi));
+    }
+    if drift.moved.len() > 5 {
+        let _ = write!(text, " and {} more", drift.moved.len() - 5);
+    }
+    text
+}
+
+fn model(status: &Status) -> String {
+    status.model.as_ref().map_or_else(
+        || "none".to_owned(),
+        |model| {
+            let hash: String = model.hash.chars().take(12).collect();
+            let (path, created) = (plain(&model.path), plain(&model.created));
+            format!("{path}, {}, made {created}", plain(&hash))
+        },
+    )
+}
+
+fn window(status: &Status) -> String {
+    let Some(window) = &status.window else { return "none was decided yet".to_owned() };
+    let lossy = if window.lossy { ", LOSSY" } else { "" };
+    let late = match status.late_windows {
+        0 => String::new(),
+        late => format!("; {} put off since the start", count(late)),
+    };
+    format!(
+        "{} of {}: decided after {} ms; {} flows, {} peers, {} packets/s{lossy}{late}",
+        count(window.number),
+        humantime::format_duration(std::time::Duration::from_millis(window.length_ms)),
+        number(window.decided_after_ms),
+        count(window.flows),
+        count(window.peers),
+        rate(window.packets_per_second),
+    )
+}
+
+fn blocks(status: &Status) -> String {
+    let blocks = &status.blocks;
+    let mut text = format!(
+        "{} of {} stand (room for {}); {} of {} made in the last minute; {} packets dropped",
+        count(blocks.standing),
+        count(blocks.limit),
+        count(blocks.capacity),
+        count(blocks.made_last_minute),
+        count(blocks.limit_per_minute),
+        count(blocks.dropped_packets),
+    );
+    if blocks.would_drop_packets > 0 {
+        let _ = write!(text, ", {} more would be", count(blocks.would_drop_packets));
+    }
+    text
+}
+
+fn ledger(status: &Status) -> String {
+    let ledger = &status.ledger;
+    let mut text = match ledger.health {
+        Health::Failed | Health::Degraded => ledger.health.text().to_uppercase(),
+        Health::Off | Health::Ok => ledger.health.text().to_owned(),
+    };
+    if let Some(error) = &ledger.error {
+        let _ = write!(text, ": {}", plain(error));
+    }
+    if let Some(path) = &ledger.path {
+        let _ = write!(text, ", {} ({} bytes)", plain(path), count(ledger.bytes));
+    }
+    if ledger.lost > 0 {
+        let _ = write!(text, ", {} records lost", count(ledger.lost));
+    }
+    text
+}
+
+/// Counts by name, the highest first: `too_few_windows 118, allowed 3`.
+pub(super) fn counts(counts: &BTreeMap<String, u64>) -> String {
+    let mut sorted: Vec<_> = counts.iter().collect();
+    sorted.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
+    let texts = sorted.iter().map(|(name, value)| format!("{} {}", plain(name), count(**value)));
+    texts.collect::<Vec<_>>().join(", ")
+}
+
+/// Packets a second, in whole ones.
+pub(super) fn rate(per_second: f64) -> String {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "rounded and not negative; beyond u64 it saturates"
+    )]
+    let whole = per_second.round().max(0.0) as u64;
+    count(whole)
+}
+
+/// From one time to a later one, as a person reads it; nothing for what is over.
+pub(super) fn until(end: Timestamp, now: Timestamp) -> String {
+    roughly(u64::try_from(end.duration_since(now).as_secs()).unwrap_or(0))
+}

@@ -1,0 +1,176 @@
+//! `weir mode`, `weir enforce`, `weir confirm`, `weir rearm`, `weir reload`: the running node as a
+//! whole.
+
+use std::{fmt::Write as _, process::ExitCode, time::Duration};
+
+use anyhow::ensure;
+use clap::Args;
+use control::wire::{Mode, ModeRequest, ModeState, Reloaded, Status};
+use report::text::{count, plain};
+
+use super::{
+    Layers,
+    node::{NodeArgs, print, seconds},
+    status::{breaker, waits},
+};
+use collector::config::Mode as Configured;
+
+/// The shortest time in which a person can confirm.
+const CONFIRM_MIN: Duration = Duration::from_secs(10);
+/// The longest for which an enforcement may wait to be confirmed.
+const CONFIRM_MAX: Duration = Duration::from_hours(24);
+
+#[derive(Debug, Args)]
+pub(super) struct ModeArgs {
+    /// What may be done about an anomaly from now on.
+    #[arg(value_name = "MODE", value_parser = super::modes())]
+    mode: Configured,
+    #[command(flatten)]
+    plain: PlainArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct EnforceArgs {
+    /// Fall back to shadow after this long unless `weir confirm` comes before.
+    #[arg(long, value_name = "DURATION")]
+    confirm_within: Option<humantime::Duration>,
+    #[command(flatten)]
+    plain: PlainArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ConfirmArgs {
+    #[command(flatten)]
+    plain: PlainArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RearmArgs {
+    #[command(flatten)]
+    plain: PlainArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReloadArgs {
+    #[command(flatten)]
+    plain: PlainArgs,
+}
+
+/// What they all take.
+#[derive(Debug, Args)]
+struct PlainArgs {
+    /// Print a JSON object.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    node: NodeArgs,
+}
+
+impl ModeArgs {
+    pub(super) fn run(&self, layers: &Layers) -> anyhow::Result<ExitCode> {
+        let mode = match self.mode {
+            Configured::Observe => Mode::Observe,
+            Configured::Shadow => Mode::Shadow,
+            Configured::Enforce => Mode::Enforce,
+        };
+        self.plain.go_to(layers, &ModeRequest { mode, confirm_within_s: None })
+    }
+}
+
+impl EnforceArgs {
+    pub(super) fn run(&self, layers: &Layers) -> anyhow::Result<ExitCode> {
+        let within: Option<Duration> = self.confirm_within.map(Into::into);
+        if let Some(within) = within {
+            let [least, most, got] =
+                [CONFIRM_MIN, CONFIRM_MAX, within].map(humantime::format_duration);
+            ensure!(
+                (CONFIRM_MIN..=CONFIRM_MAX).contains(&within),
+                "--confirm-within must be between {least} and {most}, got {got}"
+            );
+        }
+        let confirm_within_s = within.map(seconds);
+        self.plain.go_to(layers, &ModeRequest { mode: Mode::Enforce, confirm_within_s })
+    }
+}
+
+impl ConfirmArgs {
+    pub(super) fn run(&self, layers: &Layers) -> anyhow::Result<ExitCode> {
+        let state = self.plain.node.client(layers)?.confirm()?;
+        print(&state, self.plain.json, |state| {
+            format!("confirmed: the mode stays {}\n", state.mode.text())
+        })?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl RearmArgs {
+    pub(super) fn run(&self, layers: &Layers) -> anyhow::Result<ExitCode> {
+        let status = self.plain.node.client(layers)?.rearm()?;
+        print(&status, self.plain.json, rearmed)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl ReloadArgs {
+    pub(super) fn run(&self, layers: &Layers) -> anyhow::Result<ExitCode> {
+        let reloaded = self.plain.node.client(layers)?.reload()?;
+        print(&reloaded, self.plain.json, reloaded_text)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl PlainArgs {
+    fn go_to(&self, layers: &Layers, request: &ModeRequest) -> anyhow::Result<ExitCode> {
+        let state = self.node.client(layers)?.set_mode(request)?;
+        print(&state, self.json, gone_to)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn gone_to(state: &ModeState) -> String {
+    let mode = state.mode.text();
+    match &state.confirm {
+        Some(confirm) => format!("the mode is {mode}; it {}\n", waits(confirm)),
+        None => format!("the mode is {mode}\n"),
+    }
+}
+
+fn rearmed(status: &Status) -> String {
+    format!("the breaker is {}; the mode is {}\n", breaker(status), status.mode.text())
+}
+
+fn reloaded_text(reloaded: &Reloaded) -> String {
+    let noun = if reloaded.allowed == 1 { "prefix" } else { "prefixes" };
+    let mut text = format!("{} {noun} allowed\n", count(reloaded.allowed));
+    for (keys, what) in [
+        (&reloaded.changed, "changed and in force"),
+        (&reloaded.needs_restart, "changed, in force after a restart only"),
+    ] {
+        if !keys.is_empty() {
+            let keys: Vec<String> = keys.iter().map(|key| plain(key)).collect();
+            let _ = writeln!(text, "{what}: {}", keys.join(", "));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_reload_did_not_change_is_named_too() {
+        let reloaded = Reloaded {
+            allowed: 2,
+            changed: vec!["policy.ttl".into()],
+            needs_restart: vec!["tables.flows".into()],
+        };
+        assert_eq!(
+            reloaded_text(&reloaded),
+            "2 prefixes allowed\nchanged and in force: policy.ttl\n\
+             changed, in force after a restart only: tables.flows\n"
+        );
+        let nothing = Reloaded { allowed: 1, ..Reloaded::default() };
+        assert_eq!(reloaded_text(&nothing), "1 prefix allowed\n");
+    }
+}

@@ -1,0 +1,307 @@
+//! `weir train`: from feature tables to a model file, in passes over tables larger than memory.
+
+mod detector;
+pub(super) mod source;
+
+use std::{fmt::Write as _, path::PathBuf, process::ExitCode, time::Instant};
+
+use ::model::{DetectorModel, ModelFile, SchemaId, schema};
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use dataset::{Dataset, ReadTally, Selection, TableKind};
+use serde::Serialize;
+use training::{Contamination, Plan, Report, TimeSplit, TrimBy, train};
+
+use self::{
+    detector::{Detector, ForestArgs, check_names, choice},
+    source::TableRows,
+};
+use super::Layers;
+
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+pub(super) struct TrainArgs {
+    /// Parquet files, or folders of them, as `weir capture` and `weir replay` write them.
+    #[arg(required = true, value_name = "DATA")]
+    data: Vec<PathBuf>,
+    /// Where the model goes.
+    #[arg(long, short, value_name = "FILE", default_value = "model.weir")]
+    out: PathBuf,
+    /// What is fitted to both tables.
+    #[arg(long, value_enum, default_value = "isolation-forest")]
+    detector: Detector,
+    /// What is fitted to flows, if not the same.
+    #[arg(long, value_enum, value_name = "DETECTOR")]
+    flow_detector: Option<Detector>,
+    /// What is fitted to peers, if not the same.
+    #[arg(long, value_enum, value_name = "DETECTOR")]
+    peer_detector: Option<Detector>,
+    #[command(flatten)]
+    forest: ForestArgs,
+    /// The seed of all randomness.
+    #[arg(long, default_value_t = 42)]
+    seed: u64,
+    /// The share of the time, from its start, that trains; the rest calibrates.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.6)]
+    split: f64,
+    /// Windows on each side of that boundary that do neither: neighbours resemble each other.
+    #[arg(long, value_name = "WINDOWS", default_value_t = 0)]
+    gap: u32,
+    /// First windows of each capture to leave out: in them everything is new.
+    #[arg(long, value_name = "WINDOWS", default_value_t = training::WARM_UP)]
+    warm_up: u64,
+    /// Features to read, and no others; commas between them.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    features: Vec<String>,
+    /// Features not to read; commas between them.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    without: Vec<String>,
+    /// Leave out features that never vary in training; novelty is then blind to them.
+    #[arg(long)]
+    drop_constant: bool,
+    /// The share of rows that may not be benign: the most anomalous are left out and the
+    /// detectors fitted again. p-values are then smaller than they should be by up to as much.
+    #[arg(long, value_name = "SHARE")]
+    contamination: Option<f64>,
+    /// What is left out together for `--contamination`.
+    #[arg(long, value_enum, default_value = "peers")]
+    trim_by: Trim,
+    /// Only windows that begin at this time (RFC 3339) or later.
+    #[arg(long, value_name = "TIME")]
+    from: Option<jiff::Timestamp>,
+    /// Only windows that begin before this time (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    to: Option<jiff::Timestamp>,
+    /// Leave out remotes in this prefix; may be given several times.
+    #[arg(long, value_name = "PREFIX", value_parser = address_list::parse_net)]
+    exclude: Vec<ipnet::IpNet>,
+    /// Train on windows that lost flows, too.
+    #[arg(long)]
+    keep_lossy: bool,
+    /// Train and calibrate on rows labelled as attacks, too.
+    #[arg(long)]
+    keep_attacks: bool,
+    /// The time that the model file states (RFC 3339); by default `SOURCE_DATE_EPOCH`, or now.
+    #[arg(long, value_name = "TIME")]
+    created: Option<jiff::Timestamp>,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Trim {
+    /// Single rows, by their score.
+    Rows,
+    /// All rows of a peer, by their mean score.
+    Peers,
+}
+
+/// What a training run tells.
+#[derive(Serialize)]
+struct Told {
+    out: PathBuf,
+    digest: String,
+    created: String,
+    seconds: f64,
+    /// Most memory that the process had, in bytes.
+    peak_memory_bytes: Option<u64>,
+    flow: TableTold,
+    peer: TableTold,
+}
+
+#[derive(Serialize)]
+struct TableTold {
+    files: u64,
+    seconds: f64,
+    left_out_by_selection: LeftOut,
+    report: Report,
+}
+
+/// Rows that never came to training.
+#[derive(Serialize)]
+struct LeftOut {
+    outside_time: u64,
+    lossy: u64,
+    warm_up: u64,
+    excluded_remotes: u64,
+    /// Files whose window table is missing: whether their windows lost flows is not known.
+    files_without_windows: u64,
+}
+
+impl TrainArgs {
+    pub(super) fn run(self, _layers: &Layers) -> anyhow::Result<ExitCode> {
+        let began = Instant::now();
+        let created = self.created()?.to_string();
+        let dataset = Dataset::open(&self.data)?;
+        let (flow_schema, peer_schema) = (schema::flow_schema_id(), schema::peer_schema_id());
+        for names in [&self.features, &self.without] {
+            check_names(names, [&flow_schema, &peer_schema])?;
+        }
+        let flow_detector = self.flow_detector.unwrap_or(self.detector);
+        let peer_detector = self.peer_detector.unwrap_or(self.detector);
+        let (flow, flow_told) =
+            self.fit(&dataset, TableKind::Flow, &flow_schema, flow_detector).context("flows")?;
+        let (peer, peer_told) =
+            self.fit(&dataset, TableKind::Peer, &peer_schema, peer_detector).context("peers")?;
+        let model = ModelFile::new(flow, peer, &created)?;
+        model.save(&self.out)?;
+        let told = Told {
+            out: self.out,
+            digest: model.digest().to_owned(),
+            created,
+            seconds: began.elapsed().as_secs_f64(),
+            peak_memory_bytes: peak_memory(),
+            flow: flow_told,
+            peer: peer_told,
+        };
+        let text =
+            if self.json { serde_json::to_string_pretty(&told)? + "\n" } else { told.text() };
+        super::emit(&text)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn fit(
+        &self,
+        dataset: &Dataset,
+        table: TableKind,
+        schema: &SchemaId,
+        detector: Detector,
+    ) -> anyhow::Result<(DetectorModel, TableTold)> {
+        let began = Instant::now();
+        dataset.require(table)?;
+        let plan = Plan {
+            split: TimeSplit { share: self.split, gap_windows: self.gap, ..TimeSplit::default() },
+            features: choice(&self.features, &self.without, self.drop_constant, schema),
+            contamination: self.contamination.map(|fraction| Contamination {
+                by: match self.trim_by {
+                    Trim::Rows => TrimBy::Rows,
+                    Trim::Peers => TrimBy::Peers,
+                },
+                ..Contamination::new(fraction)
+            }),
+            keep_attacks: self.keep_attacks,
+            notes: self.notes(),
+            seed: self.seed,
+            ..Plan::new(detector.method(&self.forest, self.seed)?)
+        };
+        let selection = self.selection()?;
+        let rows = TableRows::new(dataset, table, &selection);
+        let trained = train(&rows, schema, &plan)?;
+        let tally = rows.tally();
+        let told = TableTold {
+            files: tally.files,
+            seconds: began.elapsed().as_secs_f64(),
+            left_out_by_selection: LeftOut::of(&tally),
+            report: trained.report,
+        };
+        Ok((trained.detector, told))
+    }
+
+    fn selection(&self) -> anyhow::Result<Selection> {
+        Ok(Selection {
+            from_ns: self.from.map(nanoseconds).transpose()?,
+            to_ns: self.to.map(nanoseconds).transpose()?,
+            exclude_prefixes: self.exclude.clone(),
+            skip_lossy: !self.keep_lossy,
+            skip_first_windows: self.warm_up,
+            ..Selection::default()
+        })
+    }
+
+    /// The selection in words, for the model file.
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.warm_up > 0 {
+            notes.push(format!("the first {} windows of each capture left out", self.warm_up));
+        }
+        if self.keep_lossy {
+            notes.push("windows that lost flows are in".to_owned());
+        }
+        if self.keep_attacks {
+            notes.push("rows labelled as attacks are in".to_owned());
+        }
+        notes.extend(self.from.map(|from| format!("only windows from {from}")));
+        notes.extend(self.to.map(|to| format!("only windows before {to}")));
+        notes.extend(self.exclude.iter().map(|prefix| format!("no rows of {prefix}")));
+        notes
+    }
+
+    fn created(&self) -> anyhow::Result<jiff::Timestamp> {
+        const EPOCH: &str = "SOURCE_DATE_EPOCH";
+        match (self.created, std::env::var(EPOCH)) {
+            (Some(created), _) => Ok(created),
+            (None, Ok(epoch)) => epoch
+                .parse()
+                .ok()
+                .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
+                .with_context(|| format!("{EPOCH} must be seconds since 1970, got `{epoch}`")),
+            (None, Err(_)) => Ok(jiff::Timestamp::now()),
+        }
+    }
+}
+
+impl LeftOut {
+    const fn of(tally: &ReadTally) -> Self {
+        Self {
+            outside_time: tally.outside_time,
+            lossy: tally.lossy,
+            warm_up: tally.warm_up,
+            excluded_remotes: tally.unwanted_remote,
+            files_without_windows: tally.files_without_windows,
+        }
+    }
+
+    /// In words, without what never happened.
+    fn text(&self) -> Option<String> {
+        let parts: Vec<String> = [
+            (self.outside_time, "rows outside of the time asked for"),
+            (self.lossy, "rows from windows that lost flows"),
+            (self.warm_up, "rows in the first windows of a capture"),
+            (self.excluded_remotes, "rows of excluded remotes"),
+            (self.files_without_windows, "files without a window table, taken as they are"),
+        ]
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, cause)| format!("{count} {cause}"))
+        .collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+}
+
+impl Told {
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for table in [&self.flow, &self.peer] {
+            // A string takes whatever is written.
+            let _ = writeln!(text, "{}", table.report);
+            if let Some(left_out) = table.left_out_by_selection.text() {
+                let _ = writeln!(text, "  selection {left_out}");
+            }
+            let _ = writeln!(text, "  read      {} files, {:.1} s", table.files, table.seconds);
+        }
+        let memory = self
+            .peak_memory_bytes
+            .map(|bytes| format!(", {:.0} MB at most", bytes as f64 / 1e6))
+            .unwrap_or_default();
+        let out = self.out.display();
+        text + &format!(
+            "wrote {out} in {:.1} s{memory}; `weir eval` measures it, `weir run --model {out}` \
+             scores with it\n",
+            self.seconds
+        )
+    }
+}
+
+fn nanoseconds(time: jiff::Timestamp) -> anyhow::Result<i64> {
+    i64::try_from(time.as_nanosecond())
+        .with_context(|| format!("{time} is too far from 1970: give a time between 1678 and 2262"))
+}
+
+/// Most memory that this process had so far (`VmHWM`), in bytes.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1_024)
+}

@@ -1,0 +1,107 @@
+//! Joining what was told with what really happened.
+
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
+
+use lab::{AttackTruth, Sources};
+use model::ModelFile;
+use policy::statistics::{Basis, support};
+
+use super::{
+    report::{AttackReport, Learning},
+    watch::Log,
+};
+use collector::{
+    config::Config,
+    event::{AnomalyEvent, Deed},
+};
+use training::Learnt;
+
+/// First drop, in ns of the boot clock, and number of drops of one block.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Drops {
+    pub(super) first_ns: u64,
+    pub(super) packets: u64,
+}
+
+/// What became of an attack that began at `began_ns` of the clock that the log keeps.
+pub(super) fn attack_report(
+    truth: &AttackTruth,
+    began_ns: u64,
+    log: &Log,
+    drops: &[Drops],
+) -> AttackReport {
+    let its: Vec<&AnomalyEvent> = log
+        .anomalies
+        .iter()
+        .filter(|anomaly| truth.sources.contains(anomaly.peer) && anomaly.at_ns >= began_ns)
+        .collect();
+    let acted = its.iter().find(|anomaly| is_block(anomaly.deed));
+    let refusals: BTreeSet<_> = its.iter().filter_map(|anomaly| anomaly.refusal).collect();
+    let windows: BTreeSet<u64> = its.iter().map(|anomaly| anomaly.window).collect();
+    let after_ms = |ns: u64| ns.saturating_sub(began_ns) as f64 / 1e6;
+    AttackReport {
+        name: truth.name.clone(),
+        class: truth.class.name().to_owned(),
+        source: source_text(&truth.sources),
+        spoofed: truth.sources.are_spoofed(),
+        sent: sent_text(truth),
+        anomalous_windows: windows.len() as u64,
+        deed: acted.map(|anomaly| anomaly.deed),
+        refusals: refusals.into_iter().collect(),
+        to_block_ms: acted.map(|anomaly| after_ms(anomaly.at_ns)),
+        to_drop_ms: drops.iter().map(|drop| drop.first_ns).min().map(after_ms),
+        dropped: drops.iter().map(|drop| drop.packets).sum(),
+        reasons: acted.or(its.first()).map(|one| one.reasons.clone()).unwrap_or_default(),
+    }
+}
+
+/// An entry was made, or would have been.
+pub(super) fn is_block(deed: Deed) -> bool {
+    deed.made_entry() || deed == Deed::WouldBlock
+}
+
+/// Benign addresses that were blocked, or would have been.
+pub(super) fn benign_blocked(benign: &[IpAddr], log: &Log) -> Vec<IpAddr> {
+    let blocked: BTreeSet<IpAddr> = log
+        .anomalies
+        .iter()
+        .filter(|anomaly| is_block(anomaly.deed) && benign.contains(&anomaly.peer))
+        .map(|anomaly| anomaly.peer)
+        .collect();
+    blocked.into_iter().collect()
+}
+
+/// What the report says of the learning.
+pub(super) fn learning(
+    seconds: f64,
+    learnt: Learnt,
+    fit: Duration,
+    model: &ModelFile,
+    config: &Config,
+) -> Learning {
+    let basis = Basis::of(model);
+    let peers = basis.peers_per_window.unwrap_or(1.0);
+    Learning {
+        support: support(&config.policy, &basis, peers, config.window),
+        seconds,
+        learnt,
+        fit_ms: fit.as_secs_f64() * 1e3,
+        smallest_p: 1.0 / (model.peer().calibration().held_out() as f64 + 1.0),
+        model: model.digest().to_owned(),
+    }
+}
+
+/// What an attack sent, as a person reads it.
+pub(super) fn sent_text(truth: &AttackTruth) -> String {
+    match (truth.sent.frames, truth.sent.connections) {
+        (0, connections) => format!("{connections} conn"),
+        (frames, _) => format!("{frames} pkt"),
+    }
+}
+
+fn source_text(sources: &Sources) -> String {
+    match sources {
+        Sources::Real { address } => address.to_string(),
+        Sources::Spoofed { network, prefix, .. } => format!("{network}/{prefix} (forged)"),
+    }
+}

@@ -1,0 +1,348 @@
+//! The demo's report: what a person enjoys reading, and the same for machines.
+
+use std::{fmt::Write as _, net::IpAddr};
+
+use policy::{Reason, Refusal, statistics::Support};
+use serde::Serialize;
+
+use crate::cli::table;
+use collector::event::Deed;
+use collector::event_text::explain_reason;
+use training::Learnt;
+
+/// The whole demo in numbers.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Report {
+    /// How it ran.
+    pub(crate) setting: Setting,
+    /// The loop closed: see [`Report::shortfalls`].
+    pub(crate) closed: bool,
+    /// What was missing for the loop to close; empty where it did.
+    pub(crate) shortfalls: Vec<String>,
+    /// The learning.
+    pub(crate) learning: Learning,
+    /// The accounting identity over the whole demo.
+    pub(crate) accounting: Accounting,
+    /// Each attack.
+    pub(crate) attacks: Vec<AttackReport>,
+    /// What the benign clients noticed; none offline.
+    pub(crate) clients: Option<ClientsReport>,
+    /// Benign peers that were blocked, or would have been.
+    pub(crate) benign_blocked: Vec<IpAddr>,
+    /// Blocks made, and those that ended by themselves before the demo did.
+    pub(crate) blocks: Blocks,
+}
+
+/// How the demo ran.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub(crate) enum Setting {
+    /// In a lab, with programs in the kernel.
+    Live {
+        /// Where the guard sat.
+        guard: String,
+    },
+    /// On a capture: nothing was attached, and blocks are what would have been.
+    Offline {
+        /// The capture.
+        capture: String,
+        /// Why not live.
+        because: String,
+    },
+}
+
+/// The learning.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Learning {
+    /// How long it listened, in seconds.
+    pub(crate) seconds: f64,
+    /// What it gathered.
+    pub(crate) learnt: Learnt,
+    /// How long fitting and calibrating took, in ms.
+    pub(crate) fit_ms: f64,
+    /// The smallest p-value the peer model can give.
+    pub(crate) smallest_p: f64,
+    /// Which error rates its calibration supports.
+    pub(crate) support: Support,
+    /// The model's digest.
+    pub(crate) model: String,
+}
+
+/// Packets by what became of them.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Accounting {
+    /// Windows drained.
+    pub(crate) windows: u64,
+    /// Windows that lost flows.
+    pub(crate) lossy_windows: u64,
+    /// Windows made longer because a stage was slow.
+    pub(crate) late_windows: u64,
+    /// Packets the flow programs saw, by direction.
+    pub(crate) packets: [u64; 2],
+    /// Packets the guard dropped on ingress, before the flow programs.
+    pub(crate) dropped: u64,
+    /// Packets the interface counted meanwhile, by direction; none offline.
+    pub(crate) interface: Option<[u64; 2]>,
+    /// Packets in drained flows.
+    pub(crate) packets_in_flows: u64,
+    /// Packets in no flow, by cause.
+    pub(crate) losses: Vec<(&'static str, u64)>,
+    /// Packets in evicted flows.
+    pub(crate) evicted_packets: u64,
+    /// Packets seen less packets accounted for, summed without sign over the windows.
+    pub(crate) imbalance: u64,
+    /// Median time from a window's end to its last decision, in ms; none offline.
+    pub(crate) decided_after_ms: Option<f64>,
+}
+
+/// One attack and what became of it.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct AttackReport {
+    /// Its name in the scenario.
+    pub(crate) name: String,
+    /// What it was.
+    pub(crate) class: String,
+    /// Its source, or the network its forged sources were drawn from.
+    pub(crate) source: String,
+    /// Its sources were forged: blocking one would hit a third party.
+    pub(crate) spoofed: bool,
+    /// What was sent: crafted packets, or connections where it used sockets.
+    pub(crate) sent: String,
+    /// Windows in which a source was called anomalous.
+    pub(crate) anomalous_windows: u64,
+    /// What was done, first of all.
+    pub(crate) deed: Option<Deed>,
+    /// The guards that refused, each once.
+    pub(crate) refusals: Vec<Refusal>,
+    /// From the first attack packet to the entry in the kernel (offline: to the decision), in ms.
+    pub(crate) to_block_ms: Option<f64>,
+    /// From the first attack packet to the first one dropped, in ms.
+    pub(crate) to_drop_ms: Option<f64>,
+    /// Packets dropped.
+    pub(crate) dropped: u64,
+    /// Why: the features of the first anomaly that was acted on, else of the first.
+    pub(crate) reasons: Vec<Reason>,
+}
+
+impl AttackReport {
+    /// The attack was answered as it should be: a real source blocked, a forged one not.
+    #[must_use]
+    pub(crate) fn answered(&self) -> bool {
+        self.spoofed != self.deed.is_some()
+    }
+}
+
+/// What the benign clients noticed.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct ClientsReport {
+    /// Requests made.
+    pub(crate) requests: u64,
+    /// Requests that failed.
+    pub(crate) failed: u64,
+    /// Median latency before the attacks, in ms.
+    pub(crate) median_before_ms: f64,
+    /// Median latency from the first attack on, in ms.
+    pub(crate) median_during_ms: f64,
+    /// 99th percentile before the attacks, in ms.
+    pub p99_before_ms: f64,
+    /// 99th percentile from the first attack on, in ms.
+    pub p99_during_ms: f64,
+}
+
+/// Blocks and how they ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Blocks {
+    /// Entries made (offline: that would have been).
+    pub(crate) made: u64,
+    /// Entries whose lease ran out by itself.
+    pub(crate) expired: u64,
+    /// Entries that stood when the demo ended.
+    pub(crate) standing: u64,
+}
+
+impl Report {
+    /// Finds what is missing for the loop to be closed, and says so in `closed`.
+    #[must_use]
+    pub(crate) fn concluded(mut self) -> Self {
+        let mut shortfalls = Vec::new();
+        for attack in self.attacks.iter().filter(|attack| !attack.answered()) {
+            shortfalls.push(if attack.spoofed {
+                format!("a forged source of `{}` was blocked", attack.name)
+            } else {
+                format!("`{}` was not blocked", attack.name)
+            });
+        }
+        if !self.benign_blocked.is_empty() {
+            shortfalls.push(format!("benign peers were blocked: {:?}", self.benign_blocked));
+        }
+        let accounting = &self.accounting;
+        if accounting.imbalance != 0 {
+            shortfalls.push(format!("{} packets unaccounted for", accounting.imbalance));
+        }
+        let seen = [accounting.packets[0] + accounting.dropped, accounting.packets[1]];
+        if accounting.interface.is_some_and(|counted| counted != seen) {
+            shortfalls.push("the interface counted other packets than weir".to_owned());
+        }
+        if self.clients.as_ref().is_some_and(|clients| clients.failed > 0) {
+            shortfalls.push("benign requests failed".to_owned());
+        }
+        let live = matches!(self.setting, Setting::Live { .. });
+        if live && self.blocks.made > 0 && self.blocks.expired == 0 {
+            shortfalls.push("no block expired by itself".to_owned());
+        }
+        self.closed = shortfalls.is_empty();
+        self.shortfalls = shortfalls;
+        self
+    }
+
+    /// The report as a person reads it.
+    #[must_use]
+    pub(crate) fn to_text(&self) -> String {
+        let mut text = String::new();
+        let mut say = |line: String| {
+            text.push_str(&line);
+            text.push('\n');
+        };
+        let live = match &self.setting {
+            Setting::Live { guard } => {
+                say(format!("weir demo, live: flow programs at TC, guard at {guard}"));
+                true
+            }
+            Setting::Offline { capture, because } => {
+                say(format!("weir demo, offline on {capture}: {because}"));
+                false
+            }
+        };
+        let learning = &self.learning;
+        say(format!(
+            "\nLearnt    {} flow rows and {} peer rows in {:.0} s; both forests fitted and \
+             calibrated in {:.0} ms\n          model {}, smallest p-value {:.4}\n          {}",
+            learning.learnt.flow_rows,
+            learning.learnt.peer_rows,
+            learning.seconds,
+            learning.fit_ms,
+            &learning.model[..learning.model.len().min(12)],
+            learning.smallest_p,
+            learning.support.wrong_blocks_text(),
+        ));
+        say(format!("\nCounted   {}", self.accounting.to_text()));
+        say("\nAttacks".to_owned());
+        say(self.attack_table(live));
+        for attack in &self.attacks {
+            say(attack.explain());
+        }
+        if let Some(clients) = &self.clients {
+            say(format!("\nClients   {}", clients.to_text()));
+        }
+        say(format!("\nBlocks    {}", self.blocks.to_text(live)));
+        say(if self.closed {
+            "\nThe loop closed: every real attacker was stopped, no forged source and no benign \
+             client was blocked, every packet is accounted for."
+                .to_owned()
+        } else {
+            format!("\nThe loop did NOT close: {}.", self.shortfalls.join("; "))
+        });
+        text
+    }
+
+    fn attack_table(&self, live: bool) -> String {
+        let head = ["attack", "source", "sent", "answer", "entry after", "first drop", "dropped"];
+        let mut rows = vec![head.map(str::to_owned).to_vec()];
+        for attack in &self.attacks {
+            let answer = match (attack.deed, attack.refusals.first()) {
+                (Some(deed), _) => deed.text(),
+                (None, Some(_)) => "refused",
+                (None, None) => "not seen",
+            };
+            rows.push(vec![
+                attack.name.clone(),
+                attack.source.clone(),
+                attack.sent.clone(),
+                answer.to_owned(),
+                attack.to_block_ms.map(milliseconds).unwrap_or_default(),
+                attack.to_drop_ms.map(milliseconds).unwrap_or_default(),
+                if live { attack.dropped.to_string() } else { String::new() },
+            ]);
+        }
+        table(&rows)
+    }
+}
+
+impl Accounting {
+    fn to_text(&self) -> String {
+        let mut text = format!(
+            "{} packets in {} windows: {} in flows",
+            self.packets[0] + self.packets[1],
+            self.windows,
+            self.packets_in_flows
+        );
+        for (cause, packets) in &self.losses {
+            let _ = write!(text, ", {packets} {cause}");
+        }
+        let _ = write!(
+            text,
+            ", {} in evicted flows, {} unaccounted for",
+            self.evicted_packets, self.imbalance
+        );
+        if let Some([received, sent]) = self.interface {
+            let _ = write!(
+                text,
+                "\n          the interface counted {received} packets in and {sent} out; weir saw {} in, \
+                 dropped {} before that, and saw {} out",
+                self.packets[0], self.dropped, self.packets[1]
+            );
+        }
+        if let Some(after) = self.decided_after_ms {
+            let _ = write!(
+                text,
+                "\n          decided {after:.1} ms after a window's end (median), {} windows late",
+                self.late_windows
+            );
+        }
+        text
+    }
+}
+
+impl AttackReport {
+    fn explain(&self) -> String {
+        let reasons: Vec<String> = self.reasons.iter().map(explain_reason).collect();
+        let mut line = format!("  {}: {}", self.name, reasons.join("; "));
+        if !self.refusals.is_empty() && self.deed.is_none() {
+            let texts: Vec<&str> = self.refusals.iter().map(|refusal| refusal.text()).collect();
+            let _ = write!(line, " (refused: {})", texts.join("; "));
+        }
+        line
+    }
+}
+
+impl ClientsReport {
+    fn to_text(&self) -> String {
+        format!(
+            "{} requests, {} failed; median {:.2} ms before the attacks and {:.2} ms during them, \
+             99th percentile {:.1} and {:.1} ms",
+            self.requests,
+            self.failed,
+            self.median_before_ms,
+            self.median_during_ms,
+            self.p99_before_ms,
+            self.p99_during_ms,
+        )
+    }
+}
+
+impl Blocks {
+    fn to_text(self, live: bool) -> String {
+        if live {
+            format!(
+                "{} made, {} expired by themselves, {} stood at the end",
+                self.made, self.expired, self.standing
+            )
+        } else {
+            format!("{} would have been made", self.made)
+        }
+    }
+}
+
+fn milliseconds(value: f64) -> String {
+    format!("{value:.0} ms")
+}

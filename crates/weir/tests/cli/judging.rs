@@ -1,0 +1,364 @@
+//! `weir eval`, `weir score` and `weir explain` on tables that the tests write.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    path::Path,
+    process::{Command, Output},
+};
+
+use dataset::{Dataset, DatasetWriter, LabelOptions, Rest, Truth, WriterOptions};
+use engine::detector::Detector;
+use flows_common::{FlowCounters, FlowKey, map_v4};
+use linfa::ParamGuard as _;
+use model::{
+    Context, DetectorModel, Feature as _, FlowFeature, IsolationForest, ModelFile, PeerFeature,
+    SchemaId, Window, schema,
+};
+use serde_json::Value;
+
+use crate::traffic::{self, SECOND, UNIX_START};
+
+const ATTACKER: [u8; 4] = [198, 51, 100, 9];
+/// Windows of the attack.
+const ATTACK: std::ops::Range<u64> = 30..36;
+/// Columns of a truth.
+const HEAD: &str = "from,to,remote,class,name";
+
+/// A folder with a model, benign tables that it was trained on, and later ones with an attack.
+struct Desk {
+    folder: tempfile::TempDir,
+    /// The later windows, in their order.
+    windows: Vec<Window>,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let benign = traffic::Traffic::windows(3, 80, 60);
+        let options = WriterOptions { row_group_rows: 500, ..WriterOptions::default() };
+        traffic::write(&folder.path().join("train"), options, &benign);
+        let flows: Vec<f32> =
+            benign.iter().flat_map(|one| FlowFeature::rows(&one.observed.flows)).collect();
+        let peers: Vec<f32> =
+            benign.iter().flat_map(|one| PeerFeature::rows(&one.observed.peers)).collect();
+        let model = ModelFile::new(
+            detector(schema::flow_schema_id(), &flows),
+            detector(schema::peer_schema_id(), &peers),
+            "2026-01-31T12:00:00Z",
+        );
+        model.unwrap().save(folder.path().join("model.weir")).unwrap();
+
+        let mut windows: Vec<Window> =
+            traffic::Traffic::windows(4, 80, 50).into_iter().map(|one| one.window).collect();
+        for number in ATTACK {
+            scan(&mut windows[usize::try_from(number).unwrap()]);
+        }
+        let desk = Self { folder, windows };
+        let mut context = Context::default();
+        let mut writer = DatasetWriter::create(&desk.path("test"), options).unwrap();
+        for (number, window) in (0..).zip(&desk.windows) {
+            let observed = context.observe(window);
+            writer.write(window, UNIX_START + number * 1_000_000_000, &observed).unwrap();
+        }
+        writer.finish().unwrap();
+        desk
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Joins the truth to the later tables.
+    fn label(&self) {
+        let at = |window: u64| UNIX_START / 1_000_000_000 + i64::try_from(window).unwrap();
+        let last = at(ATTACK.end - 1);
+        let lines = format!("{HEAD}\n{},{last},198.51.100.9,syn_scan,noon\n", at(ATTACK.start));
+        let mut truth = Truth::from_csv(Path::new("t.csv"), &lines).unwrap();
+        truth.rest = Rest::Benign;
+        let dataset = Dataset::open(&[self.path("test")]).unwrap();
+        dataset::label(&dataset, &truth, &LabelOptions::default()).unwrap();
+    }
+
+    fn weir(&self, words: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+        command.args(words).env_remove("WEIR_LOG").current_dir(self.folder.path());
+        command.output().unwrap()
+    }
+
+    #[track_caller]
+    fn done(&self, words: &[&str]) -> String {
+        crate::support::told(&self.weir(words))
+    }
+
+    #[track_caller]
+    fn json(&self, words: &[&str]) -> Value {
+        serde_json::from_str(&self.done(words)).unwrap()
+    }
+}
+
+fn detector(schema: SchemaId, rows: &[f32]) -> DetectorModel {
+    let width = schema.features.len();
+    let (train, held_out) = rows.split_at(rows.len() / width * 6 / 10 * width);
+    let params = IsolationForest::params().n_trees(30).check().unwrap();
+    DetectorModel::fit(schema, train, held_out, &params).unwrap()
+}
+
+/// Adds a scan of forty ports that nobody answers.
+fn scan(window: &mut Window) {
+    for port in 0..40 {
+        let key = FlowKey {
+            local: map_v4([192, 0, 2, 1]),
+            remote: map_v4(ATTACKER),
+            ifindex: 2,
+            local_port: 2_000 + port,
+            remote_port: 40_000,
+            protocol: 6,
+            ..FlowKey::default()
+        };
+        let mut counters = FlowCounters { syn_ns: window.start_ns + 5, ..FlowCounters::default() };
+        let ingress = &mut counters.directions[0];
+        (ingress.packets, ingress.bytes) = (1, 60);
+        (ingress.first_ns, ingress.last_ns) = (window.start_ns + 5, window.start_ns + 5);
+        (ingress.length_min, ingress.length_max) = (60, 60);
+        ingress.flags[flows_common::TcpFlag::Syn.index()] = 1;
+        window.ledger.segments[0] += 1;
+        window.ledger.frames[0] += 1;
+        window.ledger.frame_bytes[0] += 60;
+        window.flows.push((key, counters));
+    }
+}
+
+#[test]
+fn an_evaluation_finds_the_attack_and_says_at_what_price() {
+    let desk = Desk::new();
+    desk.label();
+    let words = ["eval", "--model", "model.weir", "test", "--html", "report.html"];
+    let text = desk.done(&words);
+    assert!(text.contains("At one false alarm in 1,000 benign peer-windows"), "{text}");
+    let report = desk.json(&[&words[..], &["--json"]].concat());
+    let evaluation = &report["evaluations"][0];
+    assert_eq!(report["row"], "peer-window");
+    assert_eq!(evaluation["counts"]["attack"], 6);
+    assert_eq!(evaluation["counts"]["windows"], 50);
+    assert!(evaluation["rows"]["auroc"].as_f64().unwrap() > 0.99, "{}", evaluation["rows"]);
+    let finest = &evaluation["rows"]["at_rates"][2];
+    assert_eq!((&finest["needs_benign"], &finest["measured"]), (&10_000.into(), &Value::Null));
+    let [attack] = &evaluation["attacks"].as_array().unwrap()[..] else { panic!("one attack") };
+    assert_eq!((&attack["class"], &attack["name"]), (&"syn_scan".into(), &"noon".into()));
+    assert_eq!(attack["detections"][0]["delay_s"], 1.0, "at the end of its first window");
+    assert_eq!(
+        evaluation["drift"].as_array().unwrap().len(),
+        FlowFeature::ALL.len() + PeerFeature::ALL.len()
+    );
+    let notes = report["notes"].to_string();
+    assert!(notes.contains("7 of 50 windows lost flows, they are in"), "{notes}");
+    let page = std::fs::read_to_string(desk.path("report.html")).unwrap();
+    assert!(page.len() < 2_000_000 && page.contains("syn_scan") && !page.contains("<script"));
+    assert_eq!(page.matches("class=\"lead\"").count(), 1);
+}
+
+#[test]
+fn the_same_evaluation_gives_the_same_bytes() {
+    let desk = Desk::new();
+    desk.label();
+    let words = ["eval", "--model", "model.weir", "test", "--json"];
+    assert_eq!(desk.done(&words), desk.done(&words));
+}
+
+#[test]
+fn one_table_is_evaluated_by_one_measure() {
+    let desk = Desk::new();
+    desk.label();
+    let words = ["eval", "--model", "model.weir", "test", "--json", "--table"];
+    let flows = desk.json(&[&words[..], &["flow"]].concat());
+    assert_eq!(flows["row"], "flow-window");
+    assert_eq!(flows["evaluations"][0]["counts"]["attack"], 240, "forty flows in six windows");
+    let novelty = desk.json(&[&words[..], &["peer", "--by", "novelty"]].concat());
+    let score = desk.json(&[&words[..], &["peer"]].concat());
+    assert_ne!(novelty["evaluations"][0]["histogram"], score["evaluations"][0]["histogram"]);
+}
+
+#[test]
+fn drift_is_measured_from_the_training_tables_where_they_are_given() {
+    let desk = Desk::new();
+    desk.label();
+    let words = ["eval", "--model", "model.weir", "test", "--json", "--table", "peer"];
+    let from_tables = desk.json(&[&words[..], &["--train", "train"]].concat());
+    let from_model = desk.json(&words);
+    let rows = |report: &Value| report["evaluations"][0]["drift"][0]["train_rows"].as_u64();
+    // The model's histograms are of the rows it was fitted to, six in ten.
+    assert!(rows(&from_tables) > rows(&from_model), "{from_tables}");
+}
+
+#[test]
+fn five_detectors_are_compared_on_the_same_split() {
+    let desk = Desk::new();
+    desk.label();
+    let compare = ["eval", "--compare", "--train", "train", "test", "--model", "model.weir"];
+    let report = desk.json(&[&compare[..], &["--json"]].concat());
+    let evaluations = report["evaluations"].as_array().unwrap();
+    let names: Vec<&str> =
+        evaluations.iter().map(|one| one["detector"]["name"].as_str().unwrap()).collect();
+    assert_eq!(
+        names,
+        ["model", "isolation forest", "extended isolation forest", "autoencoder", "HBOS", "ECOD"]
+    );
+    for one in evaluations {
+        assert_eq!(one["counts"], evaluations[0]["counts"]);
+        assert!(one["rows"]["auroc"].as_f64().unwrap() > 0.9, "{}", one["detector"]["name"]);
+    }
+    let trained = |one: &Value| one["detector"]["trained"].clone();
+    assert!(evaluations[2..].iter().all(|one| trained(one) == trained(&evaluations[1])));
+}
+
+#[test]
+fn tables_without_labels_are_refused_with_the_remedy() {
+    let desk = Desk::new();
+    let output = desk.weir(&["eval", "--model", "model.weir", "test"]);
+    crate::support::assert_one_line(&output, &["no labels", "weir label --truth FILE test"]);
+}
+
+#[test]
+fn decisions_are_scored_as_they_are_live() {
+    let desk = Desk::new();
+    let lines = desk.done(&["score", "--model", "model.weir", "test", "--json"]);
+    let mut stored: HashMap<(u64, IpAddr), (f64, f64)> = HashMap::new();
+    for line in lines.lines() {
+        let row: Value = serde_json::from_str(line).unwrap();
+        let key = (
+            row["window_start"].as_u64().unwrap(),
+            row["remote_address"].as_str().unwrap().parse().unwrap(),
+        );
+        stored.insert(key, (row["p_value"].as_f64().unwrap(), row["excess"].as_f64().unwrap()));
+    }
+    let model = ModelFile::load(desk.path("model.weir")).unwrap();
+    let mut live = Detector::new(model, Context::default());
+    let mut seen = 0;
+    for window in &desk.windows {
+        for evidence in live.assess(window).evidence {
+            let (p_value, excess) = stored[&(window.start_ns, evidence.address)];
+            assert!((p_value - evidence.p_value).abs() < 1e-12, "{evidence:?}");
+            assert!((excess - evidence.excess).abs() < 1e-12, "{evidence:?}");
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, stored.len());
+    assert_eq!(window_length(&desk), SECOND);
+}
+
+fn window_length(desk: &Desk) -> u64 {
+    desk.windows[0].end_ns - desk.windows[0].start_ns
+}
+
+#[test]
+fn scores_come_in_the_form_that_the_name_says() {
+    let desk = Desk::new();
+    let score = ["score", "--model", "model.weir", "test"];
+    let csv = desk.done(&score);
+    let rows = csv.lines().count() - 1;
+    assert!(csv.starts_with("time,window_start,window_end,remote_address,label,attack,flows,"));
+    assert!(csv.lines().next().unwrap().ends_with(",novelty,p_value,excess"));
+
+    desk.done(&[&score[..], &["--out", "scores.parquet"]].concat());
+    desk.done(&[&score[..], &["--out", "folder/"]].concat());
+    let one = std::fs::read(desk.path("scores.parquet")).unwrap();
+    assert_eq!(one, std::fs::read(desk.path("folder/scores-decision.parquet")).unwrap());
+    let file = std::fs::File::open(desk.path("scores.parquet")).unwrap();
+    let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file);
+    let read: usize = reader.unwrap().build().unwrap().map(|batch| batch.unwrap().num_rows()).sum();
+    assert_eq!(read, rows);
+
+    desk.done(&[&score[..], &["--table", "flow", "--out", "flows.csv"]].concat());
+    let flows = std::fs::read_to_string(desk.path("flows.csv")).unwrap();
+    assert!(flows.lines().next().unwrap().contains(",local_port,remote_port,protocol,"));
+    assert_eq!(flows.lines().count(), 50 * 80 + 240 + 1);
+    let left: Vec<_> = std::fs::read_dir(desk.folder.path())
+        .unwrap()
+        .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with('.'))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn an_explanation_names_features_with_units_and_what_is_usual() {
+    let desk = Desk::new();
+    let explain = ["explain", "--model", "model.weir", "test"];
+    let alerts = desk.json(&[&explain[..], &["--top", "3", "--json"]].concat());
+    let alerts = alerts.as_array().unwrap();
+    assert_eq!(alerts.len(), 3);
+    for alert in alerts {
+        assert_eq!(alert["peer"], "198.51.100.9");
+        assert_eq!(alert["flows"], 40);
+        let reasons = alert["reasons"].as_array().unwrap();
+        assert!(!reasons.is_empty());
+        for reason in reasons {
+            assert!(!reason["unit"].as_str().unwrap().is_empty());
+            assert!(reason["benign_low"].as_f64() <= reason["benign_high"].as_f64());
+            assert!((0.0..=1.0).contains(&reason["share"].as_f64().unwrap()));
+        }
+    }
+    let excess = |alert: &Value| alert["excess"].as_f64().unwrap();
+    assert!(excess(&alerts[0]) >= excess(&alerts[1]) && excess(&alerts[1]) >= excess(&alerts[2]));
+    let text = desk.done(&[&explain[..], &["--top", "1"]].concat());
+    assert!(text.contains("198.51.100.9: p ") && text.contains("benign 1 %"), "{text}");
+}
+
+#[test]
+fn an_explanation_can_be_of_one_peer_or_one_window() {
+    let desk = Desk::new();
+    let explain = ["explain", "--model", "model.weir", "test", "--json", "--top", "1000"];
+    let of_peer = desk.json(&[&explain[..], &["--peer", "198.51.100.9"]].concat());
+    assert_eq!(of_peer.as_array().unwrap().len(), 6, "a row in each window of the attack");
+    // UNIX_START is 21:59:50; the attack's first window is the 31st.
+    let of_window = desk.json(&[&explain[..], &["--at", "2026-11-22T22:00:20.5Z"]].concat());
+    let of_window = of_window.as_array().unwrap();
+    assert!(of_window.len() > 1);
+    assert_eq!(of_window[0]["peer"], "198.51.100.9", "the most anomalous first");
+    assert!(of_window.iter().all(|alert| alert["window_start"] == "2026-11-22T22:00:20Z"));
+    let nobody = desk.weir(&[&explain[..], &["--peer", "192.0.2.77"]].concat());
+    crate::support::assert_one_line(&nobody, &["no peer-window of 192.0.2.77", "check"]);
+}
+
+#[test]
+fn global_importance_is_a_share_for_each_input() {
+    let desk = Desk::new();
+    let explain = ["explain", "--model", "model.weir", "test", "--global", "--sample", "200"];
+    let told = desk.json(&[&explain[..], &["--json"]].concat());
+    for (table, width) in
+        told.as_array().unwrap().iter().zip([FlowFeature::ALL.len(), PeerFeature::ALL.len()])
+    {
+        let features = table["features"].as_array().unwrap();
+        assert_eq!(features.len(), width);
+        let sum: f64 = features.iter().map(|one| one["mean_share"].as_f64().unwrap()).sum();
+        assert!(sum > 0.9 && sum < 1.0 + 1e-9, "{sum}");
+        assert!(table["rows"].as_u64().unwrap() <= 200);
+    }
+    let text = desk.done(&explain);
+    assert!(text.contains("flow table, isolation forest: mean contribution over"), "{text}");
+}
+
+#[test]
+fn what_cannot_be_judged_is_refused_by_name() {
+    let desk = Desk::new();
+    desk.label();
+    let refused = |words: &[&str], said: &[&str]| {
+        crate::support::assert_one_line(&desk.weir(words), said);
+    };
+    let model = ["--model", "model.weir"];
+    let with = |command: &'static str, rest: &[&'static str]| -> Vec<&'static str> {
+        [&[command][..], &model, rest].concat()
+    };
+    refused(&with("eval", &["absent"]), &["absent", "No such file"]);
+    refused(&with("eval", &["test", "--by", "score"]), &["--table peer"]);
+    refused(&with("score", &["test", "--out", "scores.txt"]), &["scores.txt", "--format"]);
+    refused(&with("score", &["test/peer"]), &["no flow table", "--table peer"]);
+    let never = ["test", "--from", "2030-01-01"];
+    refused(&with("eval", &never), &["no rows", "time range"]);
+    let backwards = ["test", "--from", "2026-01-02", "--to", "2026-01-01"];
+    refused(&with("explain", &backwards), &["--from must be before --to"]);
+    refused(&["score", "--model", "absent.weir", "test"], &["absent.weir"]);
+    for words in [&["eval", "test"][..], &["eval", "--compare", "test"], &["score", "test"]] {
+        assert_eq!(desk.weir(words).status.code(), Some(2), "{words:?}");
+    }
+}

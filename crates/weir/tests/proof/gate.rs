@@ -1,0 +1,126 @@
+//! The guard's own code over tables on the host: limits of services, and who is exempt.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{HashMap, HashSet},
+};
+
+use datapath::ServiceLimit;
+use flows_common::{
+    Direction, FlowCounters, FlowKey, ServiceEntry, ServiceKey, TcpFlag, account,
+    guard::{Clock, Lease, Rate, Ruling},
+    parse::{Address, Packet},
+    service::{Bucket, Contact, KNOWN_NS, Services, rule_service},
+};
+
+/// The remote, its port, the local port.
+type Connection = (Address, u16, u16);
+
+/// What the kernel's tables and the host's sockets hold.
+#[derive(Default)]
+pub(crate) struct Gate {
+    now_ns: Cell<u64>,
+    limits: RefCell<HashMap<ServiceKey, ServiceEntry>>,
+    known: RefCell<HashMap<Address, u64>>,
+    connected: HashSet<Connection>,
+    flows: HashMap<FlowKey, FlowCounters>,
+}
+
+impl Gate {
+    /// What the guard does with a packet that comes in.
+    pub(crate) fn hold(&self, packet: &Packet, now_ns: u64) -> Option<Ruling> {
+        self.now_ns.set(now_ns);
+        rule_service(self, &Contact::of(packet))
+    }
+
+    /// What the program at TC makes of a packet that passed, or of one that goes out.
+    pub(crate) fn see(&mut self, packet: &Packet, direction: Direction, now_ns: u64) {
+        let key = FlowKey::of(packet, direction, 1);
+        let flow = self.flows.entry(key).or_default();
+        if account::update(flow, packet, direction, now_ns).proven {
+            self.now_ns.set(now_ns);
+            self.know(&packet.destination, now_ns + KNOWN_NS);
+        }
+    }
+
+    /// Makes or renews a limit, as the blocklist does.
+    pub(crate) fn limit(&self, key: ServiceKey, limit: &ServiceLimit, now_ns: u64) {
+        let mut limits = self.limits.borrow_mut();
+        let entry = limit.entry(now_ns, 1, limits.get(&key));
+        limits.insert(key, entry);
+    }
+
+    /// A connection that was open before.
+    pub(crate) fn connect(&mut self, connection: Connection) {
+        self.connected.insert(connection);
+    }
+
+    /// Whether a remote proved its address.
+    pub(crate) fn is_known(&self, remote: &Address) -> bool {
+        self.known_until_ns(remote) > self.now_ns.get()
+    }
+}
+
+impl Clock for Gate {
+    fn recent_ns(&self) -> u64 {
+        self.now_ns.get()
+    }
+
+    fn now_ns(&self) -> u64 {
+        self.now_ns.get()
+    }
+}
+
+impl Services for Gate {
+    type Limit = ServiceKey;
+
+    fn limit(&self, service: &ServiceKey) -> Option<ServiceKey> {
+        self.limits.borrow().contains_key(service).then_some(*service)
+    }
+
+    fn limit_lease(&self, entry: ServiceKey) -> Lease {
+        Lease::of_service(&self.limits.borrow()[&entry])
+    }
+
+    fn limit_rate(&self, entry: ServiceKey) -> Rate {
+        let entry = self.limits.borrow()[&entry];
+        Rate { packet_cost_ns: entry.packet_cost_ns, burst_ns: entry.burst_ns }
+    }
+
+    fn arrival_ns(&self, entry: ServiceKey, bucket: Bucket) -> u64 {
+        self.limits.borrow()[&entry].arrival_ns[bucket.index()]
+    }
+
+    fn advance(&self, entry: ServiceKey, bucket: Bucket, expected_ns: u64, next_ns: u64) -> bool {
+        let mut limits = self.limits.borrow_mut();
+        let Some(limit) = limits.get_mut(&entry) else { return false };
+        let arrival_ns = &mut limit.arrival_ns[bucket.index()];
+        let unchanged = *arrival_ns == expected_ns;
+        if unchanged {
+            *arrival_ns = next_ns;
+        }
+        unchanged
+    }
+
+    fn known_until_ns(&self, remote: &Address) -> u64 {
+        self.known.borrow().get(remote).copied().unwrap_or(0)
+    }
+
+    fn know(&self, remote: &Address, until_ns: u64) {
+        self.known.borrow_mut().insert(*remote, until_ns);
+    }
+
+    fn is_allowed(&self, _remote: &Address) -> bool {
+        false
+    }
+
+    fn is_connected(&self, contact: &Contact) -> bool {
+        self.connected.contains(&(contact.remote, contact.remote_port, contact.local_port))
+    }
+}
+
+/// Whether a packet asks for a connection.
+pub(crate) const fn is_syn(packet: &Packet) -> bool {
+    let flags = TcpFlag::Syn.bit() | TcpFlag::Ack.bit();
+    packet.tcp && packet.tcp_flags & flags == TcpFlag::Syn.bit()
+}

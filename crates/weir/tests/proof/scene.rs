@@ -1,0 +1,148 @@
+//! The model that everything here is decided by, and what detector and policy say of windows.
+
+use std::{
+    collections::BTreeSet,
+    net::IpAddr,
+    path::PathBuf,
+    sync::{LazyLock, OnceLock},
+};
+
+use collector::{
+    config::RawConfig,
+    event::{AnomalyEvent, Deed, DriftEvent, ServiceEvent},
+};
+use engine::detector::Detector;
+use lab::GroundTruth;
+use linfa::ParamGuard as _;
+use model::{Context, IsolationForest, ModelFile, Window};
+use policy::{
+    Mode, Notice, Outcome, Policy, ProtectedHosts,
+    statistics::{Basis, OnDrift, Unsupported},
+};
+use replay::{HomeNet, Replay, ReplayOptions};
+use training::Learner;
+
+use crate::traffic;
+
+/// Whom the floods in others' captures hit: further addresses of the host.
+const VICTIMS: [[u8; 4]; 4] =
+    [[10, 10, 10, 10], [192, 168, 50, 4], [192, 168, 50, 1], [227, 213, 154, 241]];
+
+/// What is known of the mixed capture.
+pub(crate) static MIXED: LazyLock<GroundTruth> = LazyLock::new(|| {
+    let path = traffic::own("mixed").with_extension("").with_extension("truth.json");
+    GroundTruth::read(&path).expect("the mixed capture's truth")
+});
+
+/// The protected host's addresses.
+pub(crate) fn own_addresses() -> BTreeSet<IpAddr> {
+    MIXED.host.iter().copied().chain(VICTIMS.map(IpAddr::from)).collect()
+}
+
+/// What is local.
+pub(crate) fn home() -> HomeNet {
+    HomeNet::new(own_addresses().into_iter().map(Into::into))
+}
+
+/// The windows of captures, merged by time, of one second each.
+pub(crate) fn windows(paths: &[PathBuf]) -> Vec<Window> {
+    let options = ReplayOptions::default().home(home());
+    let replay = Replay::open_all(paths, options).expect("captures");
+    replay.collect::<Result<_, _>>().expect("a whole capture")
+}
+
+/// What the training capture teaches.
+pub(crate) fn model() -> &'static ModelFile {
+    static MODEL: OnceLock<ModelFile> = OnceLock::new();
+    MODEL.get_or_init(|| {
+        let mut learner = Learner::default();
+        for window in windows(&[traffic::own("benign-train")]) {
+            learner.take(&window);
+        }
+        let params = IsolationForest::params().check().expect("the defaults hold");
+        learner.finish(&params, "2026-01-01T00:00:00Z").expect("enough to learn from").0
+    })
+}
+
+/// What was told, by kind.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    pub(crate) anomalies: Vec<AnomalyEvent>,
+    pub(crate) services: Vec<ServiceEvent>,
+    pub(crate) notices: Vec<Notice>,
+    pub(crate) drifts: Vec<DriftEvent>,
+}
+
+impl Told {
+    /// The addresses that would be blocked.
+    pub(crate) fn blocked(&self) -> BTreeSet<IpAddr> {
+        self.anomalies
+            .iter()
+            .filter(|anomaly| anomaly.deed == Deed::WouldBlock)
+            .map(|anomaly| anomaly.peer)
+            .collect()
+    }
+
+    /// The addresses that were reported.
+    pub(crate) fn reported(&self) -> BTreeSet<IpAddr> {
+        self.anomalies.iter().map(|anomaly| anomaly.peer).collect()
+    }
+}
+
+/// A setting of the default policy that is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Setting {
+    pub(crate) name: &'static str,
+    unsupported: Unsupported,
+    drift: OnDrift,
+}
+
+/// The defaults; blocks also where the calibration is too small for the rate; and also where the
+/// traffic has drifted away from the training.
+pub(crate) const SETTINGS: [Setting; 3] = [
+    Setting { name: "defaults", unsupported: Unsupported::Refuse, drift: OnDrift::Suspend },
+    Setting { name: "act", unsupported: Unsupported::Act, drift: OnDrift::Suspend },
+    Setting { name: "act, report", unsupported: Unsupported::Act, drift: OnDrift::Report },
+];
+
+/// The default policy but for these, calibrated by the model.
+pub(crate) fn policy(mode: Mode, setting: Setting) -> Policy {
+    let mut raw = RawConfig::default();
+    raw.policy.mode = mode;
+    raw.policy.unsupported = setting.unsupported;
+    raw.policy.drift = setting.drift;
+    let config = raw.check().expect("the defaults hold").policy;
+    Policy::new(config, ProtectedHosts::own(own_addresses())).calibrated(&Basis::of(model()))
+}
+
+/// What each setting makes of the windows in observe mode, as a
+/// [`collector::dry_run::Rehearsal`] would tell it; the windows are scored once for all.
+pub(crate) fn rehearse(windows: &[Window]) -> [Told; 3] {
+    let mut detector = Detector::new(model().clone(), Context::default());
+    let mut each = SETTINGS.map(|setting| (policy(Mode::Observe, setting), Told::default()));
+    for (number, window) in (1..).zip(windows) {
+        let found = detector.assess(window);
+        let at_ns = window.end_ns;
+        for (policy, told) in &mut each {
+            let verdicts = policy.decide(found.evidence.clone(), &found.facts(window));
+            if found.drift_changed {
+                told.drifts.push(DriftEvent { window: number, at_ns, drift: found.drift.clone() });
+            }
+            told.notices.extend(verdicts.notices);
+            told.services.extend(
+                verdicts
+                    .services
+                    .iter()
+                    .map(|limit| ServiceEvent::of(number, at_ns, limit, Deed::WouldBlock)),
+            );
+            told.anomalies.extend(verdicts.peers.iter().map(|decision| {
+                let deed = match decision.outcome {
+                    Outcome::Block { .. } => Deed::WouldBlock,
+                    Outcome::Refused(_) => Deed::Refused,
+                };
+                AnomalyEvent::of(number, at_ns, decision, deed, Vec::new())
+            }));
+        }
+    }
+    each.map(|(_, told)| told)
+}
