@@ -17,7 +17,7 @@ const fn v6(first: u16, last: u16, length: u8) -> IpNet {
 
 /// Addresses that are no host beyond this one's links: this network, loopback, link-local,
 /// multicast, limited broadcast (RFC 6890 §2.2, RFC 5771); unspecified, loopback, link-local and
-/// multicast (RFC 4291 §2.4). Neighbour discovery, DHCP and routing protocols live there.
+/// multicast (RFC 4291 §2.4). Neighbour discovery, DHCP and routing protocols live there. Ascending.
 const NO_HOST: [IpNet; 9] = [
     v4(0, 0, 0, 0, 8),
     v4(127, 0, 0, 0, 8),
@@ -39,9 +39,7 @@ impl PrefixSet {
     #[must_use]
     pub fn overlap(&self, prefix: IpNet) -> Option<IpNet> {
         let prefix = unmapped(prefix);
-        let behind = self.0.partition_point(|one| one.network() <= prefix.broadcast());
-        let last = self.0[..behind].last()?;
-        (last.broadcast() >= prefix.network()).then_some(*last)
+        overlap(&self.0, prefix.network(), prefix.broadcast())
     }
 
     /// The prefixes, ascending.
@@ -59,6 +57,12 @@ impl FromIterator<IpNet> for PrefixSet {
         sorted.dedup_by(|next, before| before.contains(&*next));
         Self(sorted)
     }
+}
+
+/// The last of ascending prefixes, none in another, that shares an address with this range.
+fn overlap(prefixes: &[IpNet], first: IpAddr, last: IpAddr) -> Option<IpNet> {
+    let behind = prefixes.partition_point(|one| one.network() <= last);
+    prefixes[..behind].last().filter(|one| one.broadcast() >= first).copied()
 }
 
 /// Hosts that no block may touch, as they are known now.
@@ -114,25 +118,19 @@ impl ProtectedHosts {
     #[must_use]
     pub fn protection(&self, prefix: IpNet) -> Option<Protection> {
         let prefix = unmapped(prefix.trunc());
+        let (first, last) = (prefix.network(), prefix.broadcast());
+        let within = |hosts: &BTreeSet<IpAddr>| {
+            hosts.range(first..=last).next().map(|&address| IpNet::from(address))
+        };
         let of =
             |refusal, host: Option<IpNet>| host.map(|host| Protection { refusal, prefix, host });
-        of(Refusal::OwnAddress, within(&self.own, prefix))
-            .or_else(|| of(Refusal::NoHost, no_host(prefix)))
-            .or_else(|| of(Refusal::Allowed, self.allowed.overlap(prefix)))
-            .or_else(|| of(Refusal::Gateway, within(&self.gateways, prefix)))
-            .or_else(|| of(Refusal::Resolver, within(&self.resolvers, prefix)))
-            .or_else(|| of(Refusal::Administrator, within(&self.administrators, prefix)))
+        of(Refusal::OwnAddress, within(&self.own))
+            .or_else(|| of(Refusal::NoHost, overlap(&NO_HOST, first, last)))
+            .or_else(|| of(Refusal::Allowed, overlap(&self.allowed.0, first, last)))
+            .or_else(|| of(Refusal::Gateway, within(&self.gateways)))
+            .or_else(|| of(Refusal::Resolver, within(&self.resolvers)))
+            .or_else(|| of(Refusal::Administrator, within(&self.administrators)))
     }
-}
-
-/// The first of these addresses that lies in a prefix.
-fn within(addresses: &BTreeSet<IpAddr>, prefix: IpNet) -> Option<IpNet> {
-    addresses.range(prefix.network()..=prefix.broadcast()).next().map(|&address| address.into())
-}
-
-/// The special-purpose prefix that shares addresses with this one.
-fn no_host(prefix: IpNet) -> Option<IpNet> {
-    NO_HOST.into_iter().find(|special| special.contains(&prefix) || prefix.contains(special))
 }
 
 impl fmt::Display for Protection {
@@ -193,7 +191,7 @@ mod tests {
             (&["198.51.100.9", "198.51.100.128/25", "198.51.0.0/16"], Refusal::Allowed),
             (&["2001:db8:7::9", "2001:db8:6::/47"], Refusal::Allowed),
             (&["0.1.2.3", "127.0.0.1", "169.254.9.9", "224.0.0.251"], Refusal::NoHost),
-            (&["255.255.255.255", "240.0.0.0/4", "169.0.0.0/8"], Refusal::NoHost),
+            (&["255.255.255.255", "240.0.0.0/4", "169.0.0.0/8", "239.9.9.9"], Refusal::NoHost),
             (&["::", "::1", "fe80::1", "ff02::fb", "fe00::/8"], Refusal::NoHost),
         ] {
             for text in texts {
