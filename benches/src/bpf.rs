@@ -1,23 +1,14 @@
-//! What the kernel sections need of bpf(2) beside the collector's own loader: a program that
-//! does nothing, maps of other kinds than shipped, and what maps and privileges there are.
+//! What the kernel sections need of bpf(2) beside the collector's own loader: a program that does
+//! nothing, and what maps and privileges there are.
 
 use std::{
     collections::BTreeMap,
-    ffi::CString,
     fs, io,
-    os::{
-        fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
-        unix::ffi::OsStrExt as _,
-    },
-    path::Path,
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
 };
 
-/// `BPF_MAP_CREATE` of `enum bpf_cmd`.
-const MAP_CREATE: libc::c_long = 0;
-/// `BPF_MAP_UPDATE_ELEM` of `enum bpf_cmd`.
-const MAP_UPDATE_ELEM: libc::c_long = 2;
-/// `BPF_OBJ_PIN` of `enum bpf_cmd`.
-const OBJ_PIN: libc::c_long = 6;
+use datapath::syscall;
+
 /// `BPF_PROG_LOAD` of `enum bpf_cmd`.
 const PROG_LOAD: libc::c_long = 5;
 /// `BPF_LINK_CREATE` of `enum bpf_cmd`.
@@ -26,8 +17,6 @@ const LINK_CREATE: libc::c_long = 28;
 const XDP: u32 = 37;
 /// `XDP_FLAGS_DRV_MODE`: in the driver.
 const NATIVE: u32 = 1 << 2;
-/// `BPF_PROG_TEST_RUN` of `enum bpf_cmd`.
-const PROG_TEST_RUN: libc::c_long = 10;
 
 /// The capabilities it takes to load weir's programs, with their numbers in
 /// `linux/capability.h`.
@@ -67,37 +56,21 @@ pub enum Hook {
 pub struct Nothing(OwnedFd);
 
 #[repr(C)]
-#[derive(Default)]
+#[derive(Clone, Copy)]
 struct LoadRequest {
     prog_type: u32,
     insn_cnt: u32,
     insns: u64,
     license: u64,
-    rest: [u64; 12],
 }
 
 #[repr(C)]
-#[derive(Default)]
-struct TestRequest {
-    prog_fd: u32,
-    retval: u32,
-    data_size_in: u32,
-    data_size_out: u32,
-    data_in: u64,
-    data_out: u64,
-    repeat: u32,
-    duration: u32,
-    rest: [u64; 10],
-}
-
-#[repr(C)]
-#[derive(Default)]
+#[derive(Clone, Copy)]
 struct LinkRequest {
     prog_fd: u32,
     target_ifindex: u32,
     attach_type: u32,
     flags: u32,
-    rest: [u64; 6],
 }
 
 impl Nothing {
@@ -110,7 +83,7 @@ impl Nothing {
         // immediate.
         let program: [u64; 2] = [0xb7 | (2 << 32), 0x95];
         let license = c"GPL";
-        let mut request = LoadRequest {
+        let request = LoadRequest {
             prog_type: match hook {
                 Hook::Tc => 3,
                 Hook::Xdp => 6,
@@ -118,12 +91,9 @@ impl Nothing {
             insn_cnt: 2,
             insns: program.as_ptr() as u64,
             license: license.as_ptr() as u64,
-            ..LoadRequest::default()
         };
-        // SAFETY: the pointers lead to what is alive until the call returns.
-        let fd = unsafe { bpf(PROG_LOAD, &mut request)? };
-        // SAFETY: the kernel just gave us this descriptor.
-        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+        // SAFETY: the command's own request; its pointers lead to what is alive until it returns.
+        unsafe { syscall::descriptor(PROG_LOAD, &request) }.map(Self)
     }
 
     /// Attaches one of [`Hook::Xdp`] to an interface, in the driver, until the link is dropped.
@@ -131,17 +101,14 @@ impl Nothing {
     /// # Errors
     /// The driver takes none, or another has the interface.
     pub fn attach(&self, ifindex: u32) -> io::Result<OwnedFd> {
-        let mut request = LinkRequest {
+        let request = LinkRequest {
             prog_fd: self.0.as_raw_fd().unsigned_abs(),
             target_ifindex: ifindex,
             attach_type: XDP,
             flags: NATIVE,
-            ..LinkRequest::default()
         };
-        // SAFETY: the request has no pointers.
-        let fd = unsafe { bpf(LINK_CREATE, &mut request)? };
-        // SAFETY: the kernel just gave us this descriptor.
-        Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+        // SAFETY: the command's own request, without pointers.
+        unsafe { syscall::descriptor(LINK_CREATE, &request) }
     }
 
     /// Runs it on a frame, `repeat` times; mean ns of one run.
@@ -149,128 +116,9 @@ impl Nothing {
     /// # Errors
     /// The kernel refuses the frame.
     pub fn run(&self, frame: &[u8], repeat: u32) -> io::Result<f64> {
-        let mut request = TestRequest {
-            prog_fd: self.0.as_raw_fd().unsigned_abs(),
-            data_size_in: u32::try_from(frame.len()).map_err(io::Error::other)?,
-            data_in: frame.as_ptr() as u64,
-            repeat,
-            ..TestRequest::default()
-        };
-        // SAFETY: the frame is as long as said and is only read.
-        unsafe { bpf(PROG_TEST_RUN, &mut request)? };
-        Ok(f64::from(request.duration))
+        let run = syscall::test_run(self.0.as_fd(), frame, None, repeat)?;
+        Ok(f64::from(run.duration_ns))
     }
-}
-
-/// Calls bpf(2) with a request that the kernel may also answer in.
-///
-/// # Safety
-/// The request is the one of the command, and its pointers are good for what the command does.
-unsafe fn bpf<T>(command: libc::c_long, request: &mut T) -> io::Result<i32> {
-    // SAFETY: the request is as long as said; the rest is the caller's promise.
-    let result = unsafe {
-        libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(request), size_of::<T>())
-    };
-    if result < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    i32::try_from(result).map_err(io::Error::other)
-}
-
-/// What a map is made like.
-#[derive(Clone, Copy, Debug)]
-pub struct MapShape<'a> {
-    /// `BPF_MAP_TYPE_*`.
-    pub map_type: u32,
-    /// Bytes of a key.
-    pub key_size: u32,
-    /// Bytes of a value.
-    pub value_size: u32,
-    /// Most entries.
-    pub max_entries: u32,
-    /// For a map of maps: one like those it is to hold.
-    pub inner: Option<BorrowedFd<'a>>,
-}
-
-#[repr(C)]
-#[derive(Default)]
-struct CreateRequest {
-    map_type: u32,
-    key_size: u32,
-    value_size: u32,
-    max_entries: u32,
-    map_flags: u32,
-    inner_map_fd: u32,
-    rest: [u64; 8],
-}
-
-#[repr(C)]
-#[derive(Default)]
-struct ElementRequest {
-    map_fd: u32,
-    padding: u32,
-    key: u64,
-    value: u64,
-    flags: u64,
-}
-
-#[repr(C)]
-#[derive(Default)]
-struct PinRequest {
-    pathname: u64,
-    bpf_fd: u32,
-    file_flags: u32,
-}
-
-/// Makes a map.
-///
-/// # Errors
-/// The kernel refuses, for want of memory or `CAP_BPF`.
-pub fn create_map(shape: &MapShape<'_>) -> io::Result<OwnedFd> {
-    let mut request = CreateRequest {
-        map_type: shape.map_type,
-        key_size: shape.key_size,
-        value_size: shape.value_size,
-        max_entries: shape.max_entries,
-        inner_map_fd: shape.inner.map_or(0, number),
-        ..CreateRequest::default()
-    };
-    // SAFETY: the request has no pointers.
-    let fd = unsafe { bpf(MAP_CREATE, &mut request)? };
-    // SAFETY: the kernel just gave us this descriptor.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-/// Puts a map at an index of an array of maps.
-///
-/// # Errors
-/// It is not like those the array was made for, or the index is beyond it.
-pub fn put_map(outer: BorrowedFd<'_>, index: u32, map: BorrowedFd<'_>) -> io::Result<()> {
-    let value = number(map);
-    let mut request = ElementRequest {
-        map_fd: number(outer),
-        key: std::ptr::from_ref(&index) as u64,
-        value: std::ptr::from_ref(&value) as u64,
-        ..ElementRequest::default()
-    };
-    // SAFETY: key and value are alive, and four bytes each as in any array of maps.
-    unsafe { bpf(MAP_UPDATE_ELEM, &mut request) }.map(drop)
-}
-
-/// Pins a map on a BPF filesystem.
-///
-/// # Errors
-/// There is none at that path, or something is there already.
-pub fn pin(map: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
-    let path = CString::new(path.as_os_str().as_bytes())?;
-    let mut request =
-        PinRequest { pathname: path.as_ptr() as u64, bpf_fd: number(map), ..PinRequest::default() };
-    // SAFETY: the path is alive and ends in a zero byte.
-    unsafe { bpf(OBJ_PIN, &mut request) }.map(drop)
-}
-
-fn number(fd: BorrowedFd<'_>) -> u32 {
-    fd.as_raw_fd().unsigned_abs()
 }
 
 /// What one map holds of the kernel's memory, in bytes, as the kernel states it.

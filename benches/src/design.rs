@@ -1,6 +1,8 @@
-//! Other designs of the flow table under the shipped program.
+//! The shipped programs, looked at: what they cost the verifier, and one of them over other designs
+//! of the flow table.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
@@ -11,13 +13,16 @@ use anyhow::Context as _;
 use aya::{
     Ebpf, EbpfLoader,
     maps::Map,
-    programs::{SchedClassifier, TestRun as _, TestRunOptions},
+    programs::{Program, SchedClassifier, TestRun as _, TestRunOptions},
     util::nr_cpus,
 };
-use datapath::OBJECT;
+use datapath::{
+    OBJECT,
+    syscall::{self, MapFacts},
+};
 use flows_common::{ClockSource, FlowCounters, FlowKey, PeerCounters, PeerKey, Settings};
 
-use crate::bpf::{self, MapShape};
+use crate::bpf;
 
 const PROGRAM: &str = "tc_ingress";
 const FLOWS: &str = "FLOWS";
@@ -82,14 +87,9 @@ impl Loaded {
             Design::Shared | Design::PerCpuValues => flows,
         };
         let template = create(design, capacity)?;
-        let outer = bpf::create_map(&MapShape {
-            map_type: ARRAY_OF_MAPS,
-            key_size: 4,
-            value_size: 4,
-            max_entries: BUFFERS * cpus,
-            inner: Some(template.as_fd()),
-        })
-        .context("cannot make the outer table")?;
+        let facts = MapFacts::new(ARRAY_OF_MAPS, 4, 4, BUFFERS * cpus, 0);
+        let outer = syscall::create_map(FLOWS, &facts, Some(template.as_fd()))
+            .context("cannot make the outer table")?;
 
         let settings =
             Settings { clock: ClockSource::Boot.code(), cpus, guard_at_tc_egress: 0, reserved: 0 };
@@ -151,6 +151,28 @@ impl Loaded {
     }
 }
 
+/// Instructions that the kernel's verifier looked at, for each shipped program.
+///
+/// # Errors
+/// The kernel refuses a program.
+pub fn verified_instructions() -> anyhow::Result<BTreeMap<String, u32>> {
+    let mut object = EbpfLoader::new()
+        .map_max_entries(FLOWS, BUFFERS)
+        .map_max_entries(PEERS, BUFFERS)
+        .load(OBJECT)?;
+    let mut verified = BTreeMap::new();
+    for (name, program) in object.programs_mut() {
+        let info = match program {
+            Program::SchedClassifier(program) => program.load().and_then(|()| program.info())?,
+            Program::Xdp(program) => program.load().and_then(|()| program.info())?,
+            _ => anyhow::bail!("`{name}` is neither for TC nor for XDP"),
+        };
+        let instructions = info.verified_instruction_count().context("the kernel does not tell")?;
+        verified.insert(name.to_owned(), instructions);
+    }
+    Ok(verified)
+}
+
 fn create(design: Design, capacity: u32) -> anyhow::Result<OwnedFd> {
     let map_type = match design {
         Design::Sharded | Design::Shared => LRU_HASH,
@@ -160,14 +182,9 @@ fn create(design: Design, capacity: u32) -> anyhow::Result<OwnedFd> {
 }
 
 fn table<K, V>(map_type: u32, max_entries: u32) -> anyhow::Result<OwnedFd> {
-    let shape = MapShape {
-        map_type,
-        key_size: u32::try_from(size_of::<K>())?,
-        value_size: u32::try_from(size_of::<V>())?,
-        max_entries,
-        inner: None,
-    };
-    bpf::create_map(&shape).context("cannot make a table")
+    let (key_size, value_size) = (syscall::size_of_u32::<K>(), syscall::size_of_u32::<V>());
+    let facts = MapFacts::new(map_type, key_size, value_size, max_entries, 0);
+    syscall::create_map("weir_bench", &facts, None).context("cannot make a table")
 }
 
 /// Gives the program its peer tables, the shipped design.
@@ -184,7 +201,7 @@ fn put_peers(object: &Ebpf, cpus: u32) -> anyhow::Result<()> {
 }
 
 fn put(outer: BorrowedFd<'_>, index: u32, table: BorrowedFd<'_>) -> anyhow::Result<()> {
-    bpf::put_map(outer, index, table).context("cannot put a table into its place")
+    syscall::put_map(outer, index, table).context("cannot put a table into its place")
 }
 
 /// A pinned map; dropping it takes the pin away.
@@ -193,7 +210,8 @@ struct Pin(PathBuf);
 impl Pin {
     fn of(map: BorrowedFd<'_>) -> anyhow::Result<Self> {
         let path = Path::new(BPFFS).join(format!("weir-bench-{}", process::id()));
-        bpf::pin(map, &path).with_context(|| format!("cannot pin a map at {}", path.display()))?;
+        syscall::pin(map, &path)
+            .with_context(|| format!("cannot pin a map at {}", path.display()))?;
         Ok(Self(path))
     }
 }

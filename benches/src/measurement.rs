@@ -20,6 +20,8 @@ pub enum Unit {
     Seconds,
     /// Bytes.
     Bytes,
+    /// Instructions.
+    Instructions,
     /// One measured value over another.
     Ratio,
 }

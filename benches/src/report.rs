@@ -213,6 +213,7 @@ fn scale_of(value: f64, unit: Unit) -> (f64, &'static str) {
         Unit::Seconds if value < 1.0 => (1e-3, "ms"),
         Unit::Seconds => (1.0, "s"),
         Unit::Bytes => (1e6, "MB"),
+        Unit::Instructions => (1.0, "instructions"),
         Unit::Ratio => (1.0, "×"),
     }
 }

@@ -1,18 +1,9 @@
-//! The boot clock: the one that kernel and collector share.
+//! The boot clock, and how much of it the machine slept.
 
 use std::time::Duration;
 
+pub use flows_common::clock::{boot_ns, nanos};
 use nix::time::{ClockId, clock_gettime};
-
-/// Now, in ns of `CLOCK_BOOTTIME`; it goes on while the machine is suspended.
-///
-/// # Panics
-/// Never on Linux 2.6.39 or later, where this clock always exists.
-#[must_use]
-pub fn boot_ns() -> u64 {
-    let now = clock_gettime(ClockId::CLOCK_BOOTTIME).expect("Linux has a boot clock");
-    nanos(Duration::from(now))
-}
 
 /// How long the machine has slept since it was booted, as last looked at.
 #[derive(Clone, Copy, Debug)]
@@ -42,12 +33,6 @@ impl Clocks {
             clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);
         Duration::from_nanos(boot_ns()).saturating_sub(monotonic)
     }
-}
-
-/// A duration in ns, held at the largest that fits.
-#[must_use]
-pub fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -1,11 +1,15 @@
 //! Rehearsal: detector and policy over a capture's windows, where nothing can be blocked.
 
+use events::Stamp;
+use jiff::Timestamp;
 use model::{Observed, Window};
 use policy::Policy;
 
 use crate::{
     enforcer::{Enforcer as _, Observe},
-    event::{AnomalyEvent, DriftEvent, Event, NoticeEvent, ServiceEvent, WindowEvent},
+    event::{
+        DecisionRecord, DriftEvent, Event, NoticeEvent, ServiceEvent, WindowEvent, window_event,
+    },
 };
 use engine::detector::Detector;
 
@@ -15,13 +19,14 @@ pub struct Rehearsal {
     detector: Detector,
     policy: Policy,
     windows: u64,
+    decisions: u64,
 }
 
 impl Rehearsal {
     /// Starts where the detector and the policy are.
     #[must_use]
     pub const fn new(detector: Detector, policy: Policy) -> Self {
-        Self { detector, policy, windows: 0 }
+        Self { detector, policy, windows: 0, decisions: 0 }
     }
 
     /// Scores a window and decides on it; `tell` gets the anomalies, then the window.
@@ -38,8 +43,9 @@ impl Rehearsal {
         let evidence = std::mem::take(&mut found.evidence);
         let verdicts = self.policy.decide(evidence, &found.facts(window));
         for limit in verdicts.services {
-            let deed = Observe.limit(&limit, window.end_ns)?;
-            tell(Event::Service(ServiceEvent::of(self.windows, window.end_ns, &limit, deed)))?;
+            let outcome = Observe.limit(&limit, window.end_ns)?;
+            let (window, at_ns) = (self.windows, window.end_ns);
+            tell(Event::Service(ServiceEvent { window, at_ns, limit, outcome }))?;
         }
         if found.drift_changed {
             let drift = std::mem::take(&mut found.drift);
@@ -49,12 +55,18 @@ impl Rehearsal {
             tell(Event::Notice(NoticeEvent { at_ns: window.end_ns, notice }))?;
         }
         for decision in verdicts.peers {
-            let deed = Observe.enforce(&decision, 0, window.end_ns)?;
+            let outcome = Observe.enforce(&decision, 0, window.end_ns)?;
             let reasons = found.reasons.remove(&decision.evidence.address).unwrap_or_default();
-            let anomaly = AnomalyEvent::of(self.windows, window.end_ns, &decision, deed, reasons);
-            tell(Event::Anomaly(anomaly))?;
+            self.decisions += 1;
+            let stamp = Stamp {
+                id: self.decisions,
+                window: self.windows,
+                at_ns: window.end_ns,
+                time: Timestamp::from_nanosecond(window.end_ns.into()).unwrap_or_default(),
+            };
+            tell(Event::Anomaly(DecisionRecord::of(stamp, decision, outcome, reasons)))?;
         }
-        let summary = WindowEvent { peers: found.peers, ..WindowEvent::of(self.windows, window) };
+        let summary = WindowEvent { peers: found.peers, ..window_event(self.windows, window) };
         tell(Event::Window(summary))
     }
 

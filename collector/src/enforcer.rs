@@ -16,14 +16,12 @@ use flows_common::{Action, BlockEntry, BlockStats, Direction, GuardLedger};
 use ipnet::IpNet;
 use policy::{Decision, Outcome, ServiceLimit};
 
-pub use list::kernel_action;
-pub(crate) use list::refusal_code;
 pub use list::{ListDefaults, ListLoad};
 
-use crate::event::{Deed, ExpiredEvent};
+use crate::event::{ActionTaken, ExpiredEvent};
 use datapath::{
     Block, BlockAction, Blocked, Blocklist, KernelError, LimitedService, RateLimit, Service,
-    ServiceAction, ServiceLimit as KernelLimit, Target,
+    ServiceLimit as KernelLimit, Target,
 };
 
 /// The reason that an entry made by hand carries: no block has this number.
@@ -51,7 +49,12 @@ pub trait Enforcer: Send {
     ///
     /// # Errors
     /// The entry could not be made; nothing was changed.
-    fn enforce(&mut self, decision: &Decision, number: u32, now_ns: u64) -> anyhow::Result<Deed>;
+    fn enforce(
+        &mut self,
+        decision: &Decision,
+        number: u32,
+        now_ns: u64,
+    ) -> anyhow::Result<ActionTaken>;
 
     /// Makes a block that a person or the ledger asks for, or replaces the one that stands;
     /// returns what the kernel now holds.
@@ -94,7 +97,7 @@ pub trait Enforcer: Send {
     ///
     /// # Errors
     /// The entry could not be made; nothing was changed.
-    fn limit(&mut self, limit: &ServiceLimit, now_ns: u64) -> anyhow::Result<Deed>;
+    fn limit(&mut self, limit: &ServiceLimit, now_ns: u64) -> anyhow::Result<ActionTaken>;
 
     /// Exempts remotes that proved their address from the limits of services.
     ///
@@ -131,10 +134,10 @@ impl Enforcer for Observe {
         false
     }
 
-    fn enforce(&mut self, decision: &Decision, _: u32, _: u64) -> anyhow::Result<Deed> {
+    fn enforce(&mut self, decision: &Decision, _: u32, _: u64) -> anyhow::Result<ActionTaken> {
         Ok(match decision.outcome {
-            Outcome::Refused(_) => Deed::Refused,
-            Outcome::Block { .. } => Deed::WouldBlock,
+            Outcome::Refused(_) => ActionTaken::Refused,
+            Outcome::Block { .. } => ActionTaken::WouldBlock,
         })
     }
 
@@ -162,8 +165,8 @@ impl Enforcer for Observe {
         Ok(())
     }
 
-    fn limit(&mut self, _: &ServiceLimit, _: u64) -> anyhow::Result<Deed> {
-        Ok(Deed::WouldBlock)
+    fn limit(&mut self, _: &ServiceLimit, _: u64) -> anyhow::Result<ActionTaken> {
+        Ok(ActionTaken::WouldBlock)
     }
 
     fn know(&mut self, _: &[IpAddr], _: u64) -> anyhow::Result<()> {
@@ -184,28 +187,16 @@ impl Enforcer for Observe {
 }
 
 /// What an entry met until now.
-pub(crate) const fn met(target: Target, stats: &BlockStats, at_ns: u64) -> ExpiredEvent {
+pub(crate) fn met(target: Target, stats: &BlockStats, at_ns: u64) -> ExpiredEvent {
     ExpiredEvent {
         at_ns,
-        peer: target,
+        peer: IpNet::from(target).into(),
         dropped_packets: stats.dropped_packets,
         dropped_bytes: stats.dropped_bytes,
         passed_packets: stats.passed_packets,
         would_drop_packets: stats.shadow_packets,
         would_drop_bytes: stats.shadow_bytes,
         first_drop_ns: stats.first_ns,
-    }
-}
-
-/// An action as blocks have it; the rate matters to a rate limit only.
-pub(crate) const fn block_action(action: Action, packets_per_second: u32) -> BlockAction {
-    match action {
-        Action::Drop => BlockAction::Drop,
-        Action::Shadow => BlockAction::Shadow,
-        Action::RateLimit => BlockAction::Limit(RateLimit {
-            packets_per_second,
-            burst_packets: packets_per_second.saturating_mul(policy::BURST_S),
-        }),
     }
 }
 
@@ -216,11 +207,19 @@ pub const fn kernel_limit(limit: &ServiceLimit) -> KernelLimit {
         packets_per_second: limit.packets_per_second,
         burst_packets: limit.packets_per_second,
     };
-    let action = match limit.action {
-        Action::Shadow => ServiceAction::Shadow,
-        Action::RateLimit | Action::Drop => ServiceAction::Limit,
-    };
-    KernelLimit { rate, action, expires_ns: limit.expires_ns, reason: 0 }
+    KernelLimit { rate, action: limit.action, expires_ns: limit.expires_ns, reason: 0 }
+}
+
+/// What a limited source may send.
+#[must_use]
+pub const fn source_rate(packets_per_second: u32) -> RateLimit {
+    let burst_packets = packets_per_second.saturating_mul(policy::BURST_S);
+    RateLimit { packets_per_second, burst_packets }
+}
+
+/// The action of an entry; the kernel takes one that it does not know for shadow.
+pub(crate) fn entry_action(entry: &BlockEntry) -> Action {
+    Action::from_code(entry.action).unwrap_or(Action::Shadow)
 }
 
 /// Read access to the guard, for whoever must not change it.
@@ -273,7 +272,7 @@ fn own_stats(blocklist: &Blocklist, slot: u32) -> Result<BlockStats, KernelError
 #[derive(Debug)]
 pub struct KernelEnforcer {
     blocklist: Blocklist,
-    rate_limit_pps: u32,
+    rate: RateLimit,
     /// Entries by when they run out; one whose lease was renewed is looked at again then.
     due: BinaryHeap<Reverse<(u64, Target)>>,
     /// When limits of services are due to be looked at; 0 for never.
@@ -293,7 +292,8 @@ impl KernelEnforcer {
             .collect();
         let services_due_ns =
             blocklist.services()?.iter().map(|limited| limited.entry.expires_ns).min();
-        Ok(Self { blocklist, rate_limit_pps, due, services_due_ns: services_due_ns.unwrap_or(0) })
+        let rate = source_rate(rate_limit_pps);
+        Ok(Self { blocklist, rate, due, services_due_ns: services_due_ns.unwrap_or(0) })
     }
 
     fn write(&mut self, target: Target, block: &Block, now_ns: u64) -> anyhow::Result<BlockEntry> {
@@ -304,8 +304,7 @@ impl KernelEnforcer {
 
     /// The block that an entry stands for, with this rate where it limits one.
     fn block_of(&self, entry: &BlockEntry) -> Block {
-        let action = Action::from_code(entry.action).unwrap_or(Action::Shadow);
-        let action = block_action(action, self.rate_limit_pps);
+        let action = BlockAction::of(entry_action(entry), self.rate);
         Block { action, expires_ns: entry.expires_ns, reason: entry.reason }
     }
 }
@@ -344,29 +343,33 @@ impl Enforcer for KernelEnforcer {
         Ok(())
     }
 
-    fn enforce(&mut self, decision: &Decision, number: u32, now_ns: u64) -> anyhow::Result<Deed> {
+    fn enforce(
+        &mut self,
+        decision: &Decision,
+        number: u32,
+        now_ns: u64,
+    ) -> anyhow::Result<ActionTaken> {
         let Outcome::Block { action, expires_ns, .. } = decision.outcome else {
-            return Ok(Deed::Refused);
+            return Ok(ActionTaken::Refused);
         };
-        let action_taken = block_action(action, self.rate_limit_pps);
-        let block = Block { action: action_taken, expires_ns, reason: number };
+        let action_in_kernel = BlockAction::of(action, self.rate);
+        let block = Block { action: action_in_kernel, expires_ns, reason: number };
         self.write(Target::address(decision.evidence.address), &block, now_ns)?;
-        Ok(Deed::of(action))
+        Ok(ActionTaken::of(action))
     }
 
-    fn limit(&mut self, limit: &ServiceLimit, now_ns: u64) -> anyhow::Result<Deed> {
+    fn limit(&mut self, limit: &ServiceLimit, now_ns: u64) -> anyhow::Result<ActionTaken> {
         let service = Service { protocol: limit.service.protocol, port: limit.service.port };
         let kernel = kernel_limit(limit);
-        let deed = match kernel.action {
-            ServiceAction::Shadow => Deed::Shadowed,
-            ServiceAction::Limit => Deed::RateLimited,
-        };
         self.blocklist.limit_service(service, &kernel, now_ns)?;
         self.services_due_ns = match self.services_due_ns {
             0 => limit.expires_ns,
             due_ns => due_ns.min(limit.expires_ns),
         };
-        Ok(deed)
+        Ok(match limit.action {
+            Action::Shadow => ActionTaken::Shadowed,
+            Action::RateLimit | Action::Drop => ActionTaken::RateLimited,
+        })
     }
 
     fn know(&mut self, remotes: &[IpAddr], now_ns: u64) -> anyhow::Result<()> {

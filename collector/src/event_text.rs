@@ -1,40 +1,42 @@
 //! Events as a person reads them.
 
 use datapath::Service;
-use policy::{Notice, Reason};
+use policy::{Notice, Reason, ServiceLimit};
 use report::text::short_number;
 
-use crate::event::{AnomalyEvent, ServiceEvent};
+use crate::event::{DecisionRecord, ServiceEvent};
 
 /// An anomaly as a person reads it.
 #[must_use]
-pub fn describe_anomaly(anomaly: &AnomalyEvent) -> String {
+pub fn describe_anomaly(anomaly: &DecisionRecord) -> String {
+    let seen = &anomaly.evidence;
     let reasons: Vec<String> = anomaly.reasons.iter().map(explain_reason).collect();
     let why = anomaly.refusal.map(|refusal| format!(" ({})", refusal.text())).unwrap_or_default();
     let lasts = if anomaly.ttl_s > 0 { format!(" for {} s", anomaly.ttl_s) } else { String::new() };
+    let claim = anomaly.claim.map(|claim| format!("p {:.4} ({claim}), ", claim.p_value));
     format!(
-        "window {} {} {}{lasts}{why}: p {:.4} ({}), score {:.3}, novelty {:.3}; {}",
+        "window {} {} {}{lasts}{why}: {}score {:.3}, novelty {:.3}; {}",
         anomaly.window,
-        anomaly.peer,
-        anomaly.deed.text(),
-        anomaly.claim.p_value,
-        anomaly.claim,
-        anomaly.peer_score.max(anomaly.flow_score),
-        anomaly.novelty,
+        seen.address,
+        anomaly.outcome.text(),
+        claim.unwrap_or_default(),
+        seen.peer_score.max(seen.flow_score),
+        seen.novelty,
         reasons.join("; ")
     )
 }
 
 /// A limit on a service as a person reads it.
 #[must_use]
-pub fn describe_limit(limit: &ServiceEvent) -> String {
-    let ServiceEvent { window, service, sources, packets, packets_per_second, .. } = limit;
+pub fn describe_limit(event: &ServiceEvent) -> String {
+    let ServiceEvent { window, limit, .. } = event;
+    let ServiceLimit { service, sources, packets, packets_per_second, .. } = limit;
     let what = if limit.renewed { "still under" } else { "under" };
     let service = Service { protocol: service.protocol, port: service.port };
     format!(
         "window {window} {service} {what} a flood of {sources} unproven sources ({packets} \
          packets): {}, {packets_per_second} packets a second left to them together",
-        limit.deed.text()
+        event.outcome.text()
     )
 }
 

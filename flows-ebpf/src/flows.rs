@@ -9,17 +9,17 @@ use aya_ebpf::{
     programs::TcContext,
 };
 use flows_common::{
-    ClockSource, Direction, FlowCounters, FlowKey, Ledger, Loss, PeerCounters, PeerKey, Settings,
-    Verdict,
-    account::{News, note_peer, update},
+    ClockSource, Direction, FlowCounters, FlowKey, Loss, PeerCounters, PeerKey, Settings, Verdict,
+    account::News,
+    metering::{Entry, FlowTables, Observation, meter},
     parse::{Frame, HEADERS_LIMIT, Packet, Rejected, parse},
     service::KNOWN_NS,
 };
 
 use crate::{
     guard::{self, Hook},
-    maps::{self, CONTROL, FLOWS, LEDGER, PACKET, PEERS},
-    packet::{Linear, known_as},
+    maps::{self, CONTROL, FLOWS, LEDGER, PEERS, SCRATCH, Scratch},
+    packet::{Linear, reread},
     service,
 };
 
@@ -102,7 +102,7 @@ impl Hook for TcContext {
     }
 }
 
-/// Counts a packet in its flow, its peer and the ledger; or in the ledger alone, with the cause.
+/// Parses a packet and counts it in the active buffer.
 #[inline(always)]
 fn account(ctx: &TcContext, settings: &Settings, direction: Direction) {
     let frame = frame(ctx);
@@ -112,100 +112,82 @@ fn account(ctx: &TcContext, settings: &Settings, direction: Direction) {
     let Some(ledger) = LEDGER.get_ptr_mut(buffer) else { return };
     // SAFETY: this CPU's own element, and programs are not preempted by one another.
     let ledger = unsafe { &mut *ledger };
-    let Some(place) = PACKET.get_ptr_mut(0) else { return };
-    match parse_skb(ctx, &frame) {
+    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return };
+    let parsed = parse_skb(ctx, &frame).map(|packet| {
         // SAFETY: this CPU's own element.
-        Ok(packet) => unsafe { place.write(packet) },
-        Err(rejected) => {
-            ledger.see(direction, u64::from(frame.length), frame.segments());
-            ledger.lose(rejected, frame.segments());
-            return;
-        }
-    }
-    // SAFETY: written above, on every way that leads here.
-    let packet = unsafe { known_as(place) };
-    let segments = u64::from(packet.segments);
-    ledger.see(direction, u64::from(frame.length), segments);
-
-    let now_ns = now_ns(ctx, settings);
+        unsafe { (&raw mut (*scratch).packet).write(packet) };
+    });
+    let scratch = reread(scratch);
+    // SAFETY: this CPU's own element, and the packet was just written where there is one.
+    let parsed = parsed.map(|()| unsafe { &(*scratch).packet });
     // SAFETY: the context is the one the kernel called the program with.
     let ifindex = unsafe { (*ctx.skb.skb).ifindex };
-    let key = FlowKey::of(packet, direction, ifindex);
-    // SAFETY: the helper has no preconditions.
-    let table = buffer * settings.cpus + unsafe { bpf_get_smp_processor_id() };
-    let news = match count_flow(ledger, table, &key, packet, direction, now_ns) {
-        Ok(news) => news,
-        Err(loss) => {
-            ledger.losses[loss.index() & (Loss::SLOTS - 1)] += segments;
-            // A flood that fills the table is news of its source all the same.
-            News { flow: true, ..News::default() }
+    let observed = Observation { frame: &frame, parsed, direction, ifindex };
+    let mut tables = Maps { buffer, cpus: settings.cpus, scratch };
+    meter(&mut tables, ledger, &observed, || now_ns(ctx, settings));
+}
+
+/// This CPU's tables of one buffer.
+struct Maps {
+    buffer: u32,
+    cpus: u32,
+    scratch: *mut Scratch,
+}
+
+impl Maps {
+    /// The place of the tables in the outer ones.
+    #[inline(always)]
+    fn place(&self) -> u32 {
+        // SAFETY: the helper has no preconditions.
+        self.buffer * self.cpus + unsafe { bpf_get_smp_processor_id() }
+    }
+}
+
+impl FlowTables for Maps {
+    #[inline(always)]
+    fn flow(&mut self, key: &FlowKey) -> Result<Entry<'_, FlowCounters>, Loss> {
+        let flows = FLOWS.get(self.place()).ok_or(Loss::NoTable)?;
+        entry(flows, key).ok_or(Loss::TableFull)
+    }
+
+    #[inline(always)]
+    fn peer(&mut self, key: &PeerKey) -> Option<Entry<'_, PeerCounters>> {
+        entry(PEERS.get(self.place())?, key)
+    }
+
+    #[inline(always)]
+    fn join_paths(&mut self, news: News) -> News {
+        // SAFETY: this CPU's own element, just written when it is read.
+        unsafe {
+            let place = &raw mut (*self.scratch).news;
+            place.write(news);
+            reread(place).read()
         }
-    };
-    if news.any() {
-        tell_peer(ledger, table, &key, news, direction, now_ns);
     }
-    if news.proven {
-        service::know(key.remote, now_ns.saturating_add(KNOWN_NS));
+
+    #[inline(always)]
+    fn exempt(&mut self, remote: &PeerKey, now_ns: u64) {
+        service::know(&remote.address, now_ns.saturating_add(KNOWN_NS));
     }
 }
 
+/// The entry of a key, made all zero where there is none; `None` where the table refuses.
 #[inline(always)]
-fn count_flow(
-    ledger: &mut Ledger,
-    table: u32,
-    key: &FlowKey,
-    packet: &Packet,
-    direction: Direction,
-    now_ns: u64,
-) -> Result<News, Loss> {
-    let flows = FLOWS.get(table).ok_or(Loss::NoTable)?;
-    let flow = if let Some(flow) = flows.get_ptr_mut(key) {
-        flow
-    } else {
-        let flow = insert(flows, key).ok_or(Loss::TableFull)?;
-        ledger.flow_inserts += 1;
-        flow
-    };
-    // SAFETY: an entry of this CPU's own table, alive until the program returns.
-    Ok(update(unsafe { &mut *flow }, packet, direction, now_ns))
-}
-
-#[inline(always)]
-fn tell_peer(
-    ledger: &mut Ledger,
-    table: u32,
-    key: &FlowKey,
-    news: News,
-    direction: Direction,
-    now_ns: u64,
-) {
-    let Some(peers) = PEERS.get(table) else {
-        ledger.peer_full += 1;
-        return;
-    };
-    let peer_key = PeerKey { address: key.remote };
-    let peer = if let Some(peer) = peers.get_ptr_mut(peer_key) {
-        peer
-    } else {
-        let Some(peer) = insert(peers, &peer_key) else {
-            ledger.peer_full += 1;
-            return;
-        };
-        ledger.peer_inserts += 1;
-        peer
-    };
-    // SAFETY: an entry of this CPU's own table, alive until the program returns.
-    note_peer(unsafe { &mut *peer }, key, news, direction, now_ns);
-}
-
-/// Makes an entry that is all zero; `None` where the table refuses.
-#[inline(always)]
-fn insert<K, V, const SIZE: usize>(table: &LruHashMap<K, V, SIZE>, key: &K) -> Option<*mut V> {
+fn entry<'a, K, V, const SIZE: usize>(
+    table: &LruHashMap<K, V, SIZE>,
+    key: &K,
+) -> Option<Entry<'a, V>> {
     const { assert!(size_of::<V>() <= size_of_val(&NOTHING)) };
-    // SAFETY: `V` is one of the contract's counters: integers, for which all zero is a value.
-    let nothing = unsafe { &*(&raw const NOTHING).cast::<V>() };
-    table.insert(key, nothing, u64::from(BPF_NOEXIST)).ok()?;
-    table.get_ptr_mut(key)
+    let (counters, inserted) = if let Some(counters) = table.get_ptr_mut(key) {
+        (counters, false)
+    } else {
+        // SAFETY: `V` is one of the contract's counters: integers, for which all zero is a value.
+        let nothing = unsafe { &*(&raw const NOTHING).cast::<V>() };
+        table.insert(key, nothing, u64::from(BPF_NOEXIST)).ok()?;
+        (table.get_ptr_mut(key)?, true)
+    };
+    // SAFETY: an entry of this CPU's own table, alive until the program returns.
+    Some(Entry { counters: unsafe { &mut *counters }, inserted })
 }
 
 /// Parses the packet, with more of it made linear where the headers go on in its fragments.

@@ -10,8 +10,8 @@ use aya_ebpf::{
 };
 use flows_common::{
     BlockEntry, BlockStats, Control, FlowCounters, FlowKey, GuardControl, GuardLedger, KnownPeer,
-    Ledger, PeerCounters, PeerKey, ServiceEntry, ServiceKey, Settings, parse::Packet,
-    service::Contact,
+    Ledger, PeerCounters, PeerKey, ServiceEntry, ServiceKey, Settings, account::News,
+    parse::Packet, service::Contact,
 };
 
 /// Entries are made one at a time and the table is mostly empty: not preallocated.
@@ -99,10 +99,19 @@ pub(crate) static BLOCK_STATS: PerCpuArray<BlockStats, SIZED_BY_LOADER> = PerCpu
 #[btf_map]
 pub(crate) static GUARD: PerCpuArray<GuardLedger, 2> = PerCpuArray::new();
 
-/// The packet that a CPU is counting; one element. See [`crate::packet::known_as`] for why it is
+/// The packet that a CPU is counting.
+#[repr(C)]
+pub(crate) struct Scratch {
+    /// The packet.
+    pub(crate) packet: Packet,
+    /// The facts that it made known of its flow.
+    pub(crate) news: News,
+}
+
+/// The packet that a CPU is counting; one element. See [`crate::packet::reread`] for why it is
 /// not on the stack.
 #[btf_map]
-pub(crate) static PACKET: PerCpuArray<Packet, 1> = PerCpuArray::new();
+pub(crate) static SCRATCH: PerCpuArray<Scratch, 1> = PerCpuArray::new();
 
 /// What a CPU holds against the limit of a service; one element. Not on the stack for the same
 /// reason.

@@ -85,21 +85,18 @@ unaligned_load!(load_u64, u64, "{value} = *(u64 *)({at} + 0)");
 unaligned_load!(load_u32, u32, "{value} = *(u32 *)({at} + 0)");
 unaligned_load!(load_u16, u16, "{value} = *(u16 *)({at} + 0)");
 
-/// What the parser made of a packet, behind a pointer, with all that the verifier knows of its
-/// fields forgotten.
+/// The same place in a map's value, whose content the compiler takes for changed, and of which the
+/// verifier knows nothing.
 ///
 /// The many ways through the parser leave as many sets of bounds behind; where they meet in a
-/// map value, one is left, and what follows is verified once: 390 thousand instructions of the
-/// flow programs become 90 thousand, of the million that a kernel is willing to look at.
-///
-/// # Safety
-/// The pointer must be good for reads for as long as the result is used.
+/// map value, one is left, and what follows is verified once. Of the million instructions that a
+/// kernel is willing to look at, the flow programs take 390 thousand without this, 97 thousand
+/// with the packet read anew, and 51 thousand with what it made known of its flow, too.
 #[inline(always)]
-pub(crate) unsafe fn known_as<'a, T>(place: *const T) -> &'a T {
-    let forgotten: *const T;
-    // SAFETY: a move of a register to itself, behind which the compiler takes the memory for
-    // changed. (No instruction at all would leave line information that the kernel refuses.)
-    unsafe { core::arch::asm!("{0} = {0}", inlateout(reg) place => forgotten) };
-    // SAFETY: the caller's promise.
-    unsafe { &*forgotten }
+pub(crate) fn reread<T>(place: *mut T) -> *mut T {
+    let same: *mut T;
+    // SAFETY: a move of a register to itself. (No instruction at all would leave line information
+    // that the kernel refuses.)
+    unsafe { core::arch::asm!("{0} = {0}", inlateout(reg) place => same) };
+    same
 }

@@ -19,7 +19,7 @@ use flows_common::{
 use crate::{
     guard::{self, Hook, compare_exchange},
     maps::{CONTACT, KNOWN, SERVICE_LIMIT},
-    packet::known_as,
+    packet::reread,
 };
 
 /// A known remote's time is written anew only once so much of it is gone: it would be written
@@ -68,15 +68,18 @@ fn ruling<H: Hook>(hook: &H) -> Option<Ruling> {
     let place = CONTACT.get_ptr_mut(0)?;
     let frame = Frame { tag: hook.tag(), ..Frame::of_length(0) };
     let packet = parse(&hook.bytes(), &frame).ok()?;
-    // SAFETY: this CPU's own element, and programs are not preempted by one another.
-    unsafe { place.write(Contact::of(&packet)) };
-    // SAFETY: just written.
-    rule_service(&Limits { hook }, unsafe { known_as(place) })
+    // SAFETY: this CPU's own element, and programs are not preempted by one another; just written
+    // when it is read.
+    let contact = unsafe {
+        place.write(Contact::of(&packet));
+        &*reread(place)
+    };
+    rule_service(&Limits { hook }, contact)
 }
 
 /// Makes a remote known that just proved its address.
 #[inline(always)]
-pub(crate) fn know(remote: [u8; 16], until_ns: u64) {
+pub(crate) fn know(remote: &[u8; 16], until_ns: u64) {
     if let Some(known) = KNOWN.get_ptr_mut(remote) {
         // SAFETY: a map value, alive until the program returns (RCU), aligned to its 8 bytes;
         // volatile, for other CPUs may write it meanwhile, and any of their times will do.
@@ -160,7 +163,7 @@ impl<H: Hook> Services for Limits<'_, H> {
 
     #[inline(always)]
     fn know(&self, remote: &Address, until_ns: u64) {
-        know(remote.to_16(), until_ns);
+        know(&remote.to_16(), until_ns);
     }
 
     #[inline(always)]

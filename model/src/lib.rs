@@ -52,13 +52,12 @@ pub mod record;
 pub mod sample;
 pub mod schema;
 pub mod scorer;
-mod window;
 
 pub use context::{Context, ContextCount, ContextError, ContextLimits, Observed};
 pub use feature::{Feature, FlowFeature, PeerFeature};
+pub use flows_common::{Span, Window};
 pub use record::{FlowRecord, Handshake, PeerRecord};
 pub use schema::SchemaId;
-pub use window::{Span, Window};
 
 pub use calibration::{Calibration, CalibrationError, PValue};
 pub use detector::{

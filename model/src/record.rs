@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
-use flows_common::{Direction, DirectionCounters, FlowCounters, FlowKey, LENGTH_BUCKETS, PeerKey};
+use flows_common::{
+    Direction, DirectionCounters, FlowCounters, FlowKey, LENGTH_BUCKETS, PeerKey, Span,
+};
 
 use crate::context::{Damped, HalfLife, Starts};
-use crate::window::Span;
 
 /// TCP's protocol number.
 pub const TCP: u8 = 6;

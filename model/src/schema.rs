@@ -24,13 +24,12 @@ use arrow_array::{
     UInt32Array, UInt64Array,
 };
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use flows_common::{EtherClass, Ledger, Loss};
+use flows_common::{EtherClass, Ledger, Loss, Span, Window};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::feature::{FORMULA_REVISION, Feature, FlowFeature, PeerFeature};
 use crate::record::{FlowRecord, PeerRecord};
-use crate::window::{Span, Window};
 
 /// The name of the flow table's schema.
 pub const FLOW_SCHEMA: &str = "weir.flow.v1";

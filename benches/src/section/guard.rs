@@ -7,10 +7,9 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use datapath::{
-    Block, BlockAction, Kernel, KernelOptions, RateLimit, Service, ServiceAction, ServiceLimit,
-    Target, boot_ns,
+    Block, BlockAction, Kernel, KernelOptions, RateLimit, Service, ServiceLimit, Target, boot_ns,
 };
-use flows_common::parse::TCP;
+use flows_common::{Action, parse::TCP};
 use ipnet::{IpNet, Ipv6Net};
 
 use super::Effort;
@@ -196,7 +195,7 @@ fn limited(effort: Effort, frame: &[u8], known: IpAddr) -> anyhow::Result<Vec<Me
     let guards = [Guard::load()?, Guard::load()?, Guard::load()?];
     for (guard, port) in guards.iter().zip([80, 443, 443]) {
         let rate = RateLimit { packets_per_second: 1, burst_packets: 1 };
-        let action = ServiceAction::Limit;
+        let action = Action::RateLimit;
         let limit = ServiceLimit { rate, action, expires_ns: block().expires_ns, reason: 0 };
         let blocklist = guard.0.borrow().blocklist();
         blocklist.limit_service(Service { protocol: TCP, port }, &limit, boot_ns())?;

@@ -10,19 +10,26 @@ use super::Effort;
 use crate::{
     bpf::{Hook, Nothing, missing_privileges},
     cpu,
+    design::verified_instructions,
     measurement::{Measurement, Reach, Unit},
-    statistics::Turns,
+    statistics::{Spread, Turns},
     traffic::{Family, Segment},
 };
 
 /// DESIGN: with the harness's own time included.
 const REACH: Reach = Reach::AtMost(90.0);
+/// `BPF_COMPLEXITY_LIMIT_INSNS`.
+const VERIFIER_LIMIT: Reach = Reach::AtMost(1_000_000.0);
 const KNOWN_V4: &str = "known flow, IPv4";
 const HARNESS: &str = "bpf_prog_test_run of the shipped program on a 60-byte TCP frame (74 bytes \
                        of IPv6), the harness's own time included; the tables as configured by \
                        default";
 const NEW: &str = "20,000 different flows, one test run each: caches are cold and the clock is \
                    read twice a packet; the known flow is run the same way beside it";
+
+const VERIFIED: &str = "instructions that the verifier looked at to accept the program, of the \
+                        million that it is willing to; the same on each run, another number on \
+                        another kernel";
 
 pub(super) fn measure(effort: Effort) -> anyhow::Result<Vec<Measurement>> {
     if let Some(why) = missing_privileges() {
@@ -76,7 +83,7 @@ fn measure_here(effort: Effort) -> anyhow::Result<Vec<Measurement>> {
     let per_packet = |what: &str, turns: &Turns, contestant: usize, note: &str| {
         Measurement::of(what, Unit::NanosecondsPerPacket, turns.spread(contestant)).note(note)
     };
-    Ok(vec![
+    let mut rows = vec![
         per_packet("of it the harness (an empty program)", &warm, 0, HARNESS),
         per_packet(KNOWN_V4, &warm, 1, HARNESS).reach(REACH),
         per_packet("known flow, IPv6", &warm, 2, HARNESS).reach(REACH),
@@ -84,5 +91,12 @@ fn measure_here(effort: Effort) -> anyhow::Result<Vec<Measurement>> {
         per_packet("one by one: the harness", &cold, 0, NEW),
         per_packet("one by one: known flow, IPv4", &cold, 1, NEW),
         per_packet("one by one: new flow and peer, IPv4", &cold, 2, NEW),
-    ])
+    ];
+    rows.extend(verified_instructions()?.into_iter().map(|(program, instructions)| {
+        let spread = Spread::once(f64::from(instructions));
+        Measurement::of(format!("verified: {program}"), Unit::Instructions, spread)
+            .reach(VERIFIER_LIMIT)
+            .note(VERIFIED)
+    }));
+    Ok(rows)
 }

@@ -3,14 +3,12 @@
 use std::collections::HashSet;
 
 use address_list::check_width;
-use control::wire::{
-    ImportEntry, ImportRefused, ImportStopped, Imported, ReadBack, RefusalText, TableCount,
-};
-use policy::{ProtectedHosts, Refusal};
+use control::wire::{ImportEntry, ImportRefused, ImportStopped, Imported, ReadBack, TableCount};
+use policy::ProtectedHosts;
 
-use super::{BY_IMPORT, block_action};
+use super::{BY_IMPORT, source_rate};
 use crate::clock::nanos;
-use datapath::{Block, BlockCount, Blocklist, Bulk, KernelError, Loaded, Target};
+use datapath::{Block, BlockAction, BlockCount, Blocklist, Bulk, KernelError, Loaded, Target};
 
 /// The code of the one refusal that is no guard's: the prefix is too wide.
 const TOO_WIDE: &str = "too_wide";
@@ -91,8 +89,8 @@ impl ListLoad {
             Imported { load: self.now_ns, for_s: defaults.for_s, ..Imported::default() };
         let mut blocked = BlockCount::default();
         for (entry, one) in entries.into_iter().enumerate() {
-            if let Some(refusal) = refusal(&one, hosts) {
-                imported.refused.push(ImportRefused { entry, refusal });
+            if let Some((code, text)) = refusal(&one, hosts) {
+                imported.refused.push(ImportRefused { entry, code: code.to_owned(), text });
                 continue;
             }
             let target = Target::from(one.target.net());
@@ -133,10 +131,10 @@ impl ListLoad {
     }
 
     fn block(&self, entry: &ImportEntry, defaults: &ListDefaults) -> Block {
-        let action = entry.action.map_or(defaults.action, kernel_action);
+        let rate = source_rate(entry.pps.unwrap_or(defaults.packets_per_second));
         let lease = std::time::Duration::from_secs(entry.for_s.unwrap_or(defaults.for_s));
         Block {
-            action: block_action(action, entry.pps.unwrap_or(defaults.packets_per_second)),
+            action: BlockAction::of(entry.action.unwrap_or(defaults.action), rate),
             expires_ns: self.now_ns.saturating_add(nanos(lease)),
             reason: BY_IMPORT,
         }
@@ -177,30 +175,14 @@ impl DryRun {
     }
 }
 
-/// Why an entry must not be blocked.
-fn refusal(entry: &ImportEntry, hosts: &ProtectedHosts) -> Option<RefusalText> {
+/// Why an entry must not be blocked, for a program and for a person.
+fn refusal(entry: &ImportEntry, hosts: &ProtectedHosts) -> Option<(&'static str, String)> {
     let net = entry.target.net();
     if let Err(error) = check_width(net) {
-        return Some(RefusalText { code: TOO_WIDE.to_owned(), text: error.to_string() });
+        return Some((TOO_WIDE, error.to_string()));
     }
     let protection = hosts.protection(net)?;
-    Some(RefusalText { code: refusal_code(protection.refusal), text: protection.to_string() })
-}
-
-/// A refusal as the API has it.
-pub(crate) fn refusal_code(refusal: Refusal) -> String {
-    let code = serde_json::to_value(refusal).ok();
-    code.as_ref().and_then(|code| code.as_str()).unwrap_or_default().to_owned()
-}
-
-/// An action of the API as the kernel has it.
-#[must_use]
-pub const fn kernel_action(action: control::wire::Action) -> flows_common::Action {
-    match action {
-        control::wire::Action::Drop => flows_common::Action::Drop,
-        control::wire::Action::RateLimit => flows_common::Action::RateLimit,
-        control::wire::Action::Shadow => flows_common::Action::Shadow,
-    }
+    Some((protection.refusal.name(), protection.to_string()))
 }
 
 const fn table_count(count: BlockCount) -> TableCount {

@@ -5,14 +5,11 @@ use std::time::{Duration, Instant};
 use address_list::check_width;
 use control::{
     Who,
-    wire::{
-        Action as WireAction, Block, BlockQuery, BlockRequest, Origin, Page, Refused,
-        UnblockRequest,
-    },
+    wire::{Action, Block, BlockQuery, BlockRequest, Origin, Page, Refused, UnblockRequest},
 };
-use flows_common::{Action, BlockStats};
+use flows_common::BlockStats;
 use ipnet::IpNet;
-use ledger::{How, Moment, Origin as LedgerOrigin};
+use ledger::{How, Moment};
 
 use super::{
     Inner, Node,
@@ -23,12 +20,10 @@ use super::{
 };
 use crate::{
     clock::nanos,
-    enforcer::{
-        BY_HAND, BY_IMPORT, NOTHING_GUARDED, SHARED_SLOT, block_action, kernel_action, met,
-    },
+    enforcer::{BY_HAND, BY_IMPORT, NOTHING_GUARDED, SHARED_SLOT, entry_action, met, source_rate},
     event::ExpiredEvent,
 };
-use datapath::{Blocked, Target};
+use datapath::{BlockAction, Blocked, Target};
 
 /// How long a listing serves the pages that follow: with a million entries it takes a second.
 const LISTING_FOR: Duration = Duration::from_secs(2);
@@ -91,7 +86,7 @@ impl Node {
             let text = format!("{protection}; force it to block it all the same");
             return Err(Refused::conflict(text));
         }
-        let by_hand = inner.known.values().filter(|one| one.origin == LedgerOrigin::Person);
+        let by_hand = inner.known.values().filter(|one| one.origin == Origin::Person);
         if by_hand.count() >= BY_HAND_LIMIT {
             return Err(Refused::conflict(format!(
                 "{BY_HAND_LIMIT} blocks by hand stand already; `weir import` takes lists"
@@ -100,8 +95,8 @@ impl Node {
         let target = Target::from(net);
         let now = moment();
         let expires_ns = now.boot_ns.saturating_add(nanos(Duration::from_secs(length_s)));
-        let pps = request.pps.unwrap_or(config.rate_limit_pps);
-        let action = block_action(kernel_action(request.action), pps);
+        let rate = source_rate(request.pps.unwrap_or(config.rate_limit_pps));
+        let action = BlockAction::of(request.action, rate);
         let block = datapath::Block { action, expires_ns, reason: BY_HAND };
         let entry = inner.enforcer.block(target, &block, now.boot_ns).map_err(internal)?;
         if let Target::Address(address) = target {
@@ -109,7 +104,7 @@ impl Node {
         }
         let known = KnownBlock {
             id: self.journal.next_block(),
-            origin: LedgerOrigin::Person,
+            origin: Origin::Person,
             who: Some(who.to_string()),
             reason: request.reason.clone(),
             decision: None,
@@ -119,7 +114,7 @@ impl Node {
             made: now,
             expires: Moment { wall_ns: now.wall_ns_at(expires_ns), boot_ns: expires_ns },
         };
-        let mut records = vec![self.journal.block(target, request.action.text(), &known)];
+        let mut records = vec![self.journal.block(target, request.action, &known)];
         if let Some(before) = inner.known.insert(target, known) {
             let met = ExpiredEvent { at_ns: now.boot_ns, ..ExpiredEvent::nothing(target) };
             records.push(self.journal.ending(before.id, target, How::Replaced, &met));
@@ -172,23 +167,17 @@ impl Node {
 
 impl Inner {
     fn origin(&self, blocked: &Blocked) -> Origin {
-        match self.known.get(&blocked.target).map(|known| known.origin) {
-            Some(LedgerOrigin::Model) => Origin::Model,
-            Some(LedgerOrigin::Person) => Origin::Person,
-            Some(LedgerOrigin::Import) => Origin::Import,
-            None if blocked.entry.reason == BY_HAND => Origin::Person,
-            None if blocked.entry.reason == BY_IMPORT => Origin::Import,
-            Some(LedgerOrigin::Found) | None => Origin::Found,
+        match (self.known.get(&blocked.target), blocked.entry.reason) {
+            (Some(known), _) => known.origin,
+            (None, BY_HAND) => Origin::Person,
+            (None, BY_IMPORT) => Origin::Import,
+            (None, _) => Origin::Found,
         }
     }
 
     fn describe(&self, blocked: &Blocked, stats: &BlockStats, now: Moment) -> Block {
         let entry = &blocked.entry;
-        let action = match Action::from_code(entry.action) {
-            Some(Action::Drop) => WireAction::Drop,
-            Some(Action::RateLimit) => WireAction::RateLimit,
-            Some(Action::Shadow) | None => WireAction::Shadow,
-        };
+        let action = entry_action(entry);
         let known = self.known.get(&blocked.target);
         let alert = known
             .and_then(|known| known.decision)
@@ -197,9 +186,9 @@ impl Inner {
             alert.reasons.iter().map(|one| one.feature.as_str()).collect::<Vec<_>>().join(", ")
         });
         Block {
-            target: net_of(blocked.target).into(),
+            target: IpNet::from(blocked.target).into(),
             action,
-            pps: (action == WireAction::RateLimit)
+            pps: (action == Action::RateLimit)
                 .then(|| 1_000_000_000_u64.checked_div(entry.packet_cost_ns))
                 .flatten(),
             made: Some(match known {
@@ -222,13 +211,5 @@ impl Inner {
             first_drop: (stats.first_ns > 0).then(|| boot_timestamp(now, stats.first_ns)),
             last_drop: (stats.last_ns > 0).then(|| boot_timestamp(now, stats.last_ns)),
         }
-    }
-}
-
-/// A target as a prefix.
-pub(super) fn net_of(target: Target) -> IpNet {
-    match target {
-        Target::Address(address) => address.into(),
-        Target::Prefix(net) => net,
     }
 }

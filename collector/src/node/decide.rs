@@ -3,20 +3,22 @@
 use std::net::IpAddr;
 
 use control::wire::{self, DriftState};
+use events::{Action, Stamp};
 use ledger::{How, Moment, Origin, Record};
 use policy::{Decision, Evidence, Notice, Outcome, ServiceLimit, Verdicts, statistics::Drift};
 use report::text::one_line;
 
 use super::{
-    AssessedWindow, Inner, Node, alerts,
+    AssessedWindow, Inner, Node,
     journal::{DECISIONS_RECORDED, moment},
     known::KnownBlock,
+    status::timestamp,
 };
 use crate::{
     clock::boot_ns,
     enforcer::BY_IMPORT,
     event::{
-        AnomalyEvent, Deed, DriftEvent, Event, ExpiredEvent, FailureEvent, NoticeEvent,
+        ActionTaken, DecisionRecord, DriftEvent, Event, ExpiredEvent, FailureEvent, NoticeEvent,
         ServiceEvent, WindowEvent,
     },
 };
@@ -52,22 +54,25 @@ impl Node {
             self.take_notice(&mut inner, notice, facts.end_ns, &mut told);
         }
         for limit in services {
-            let event = inner.limit(&limit, summary.number, &mut told);
+            let event = inner.limit(limit, summary.number, &mut told);
             told.events.push(Event::Service(event));
         }
-        for (rank, decision) in peers.iter().enumerate() {
+        for (rank, decision) in peers.into_iter().enumerate() {
             let reasons = assessed.reasons.remove(&decision.evidence.address).unwrap_or_default();
             let id = self.journal.next_decision();
-            let (deed, block) = self.carry_out(&mut inner, decision, id, &mut told);
-            let event = AnomalyEvent::of(summary.number, boot_ns(), decision, deed, reasons);
+            let (taken, block) = self.carry_out(&mut inner, &decision, id, &mut told);
+            let now = moment();
+            let time = timestamp(now.wall_ns);
+            let stamp = Stamp { id, window: summary.number, at_ns: now.boot_ns, time };
+            let record = DecisionRecord::of(stamp, decision, taken, reasons);
             if rank < DECISIONS_RECORDED || block.is_some() {
-                told.records.push(self.journal.decision(id, &event));
+                told.records.push(self.journal.decision(record.clone()));
             } else {
                 inner.unrecorded += 1;
             }
             told.records.extend(block);
-            inner.remember_alert(alerts::of_event(id, &event));
-            told.events.push(Event::Anomaly(event));
+            inner.remember_alert(record.clone());
+            told.events.push(Event::Anomaly(record));
         }
         summary.decided_after_us = boot_ns().saturating_sub(summary.end_ns) / 1_000;
         inner.note_window(&summary, facts.lossy);
@@ -93,9 +98,10 @@ impl Node {
     }
 
     fn note_ended(&self, inner: &mut Inner, event: &ExpiredEvent, told: &mut Told) {
-        let Some(known) = inner.known.remove(&event.peer) else { return };
+        let target = Target::from(event.peer.net());
+        let Some(known) = inner.known.remove(&target) else { return };
         let how = if known.early { How::ReleasedEarly } else { How::Expired };
-        told.records.push(self.journal.ending(known.id, event.peer, how, event));
+        told.records.push(self.journal.ending(known.id, target, how, event));
     }
 
     /// Carries one decision out; with it comes the record of the block, if one was made.
@@ -105,24 +111,22 @@ impl Node {
         decision: &Decision,
         id: u64,
         told: &mut Told,
-    ) -> (Deed, Option<Record>) {
+    ) -> (ActionTaken, Option<Record>) {
         let Outcome::Block { expires_ns, offence, early, .. } = decision.outcome else {
-            return (Deed::Refused, None);
+            return (ActionTaken::Refused, None);
         };
         let address = decision.evidence.address;
         let block = self.journal.next_block();
-        let deed = match inner.enforcer.enforce(decision, entry_number(block), boot_ns()) {
-            Ok(deed) => deed,
+        let taken = match inner.enforcer.enforce(decision, entry_number(block), boot_ns()) {
+            Ok(taken) => taken,
             Err(error) => {
                 inner.policy.forget_block(address);
                 inner.failed += 1;
                 told.failed("block", &error);
-                return (Deed::Failed, None);
+                return (ActionTaken::Failed, None);
             }
         };
-        if !deed.made_entry() {
-            return (deed, None);
-        }
+        let Some(action) = taken.entry() else { return (taken, None) };
         let made = moment();
         let known = KnownBlock {
             id: block,
@@ -137,9 +141,9 @@ impl Node {
             expires: Moment { wall_ns: made.wall_ns_at(expires_ns), boot_ns: expires_ns },
         };
         let target = Target::address(address);
-        let record = self.journal.block(target, action_name(deed), &known);
+        let record = self.journal.block(target, action, &known);
         inner.known.insert(target, known);
-        (deed, Some(record))
+        (taken, Some(record))
     }
 
     fn take_notice(&self, inner: &mut Inner, notice: Notice, at_ns: u64, told: &mut Told) {
@@ -170,7 +174,7 @@ impl Node {
             told.records.push(self.journal.ending(known.id, target, How::FellBack, &met));
             known.id = self.journal.next_block();
             known.made = moment();
-            told.records.push(self.journal.block(target, "shadow", &known));
+            told.records.push(self.journal.block(target, Action::Shadow, &known));
             inner.known.insert(target, known);
         }
     }
@@ -200,19 +204,19 @@ impl Inner {
         }
     }
 
-    fn limit(&mut self, limit: &ServiceLimit, window: u64, told: &mut Told) -> ServiceEvent {
-        let deed = self.enforcer.limit(limit, boot_ns()).unwrap_or_else(|error| {
+    fn limit(&mut self, limit: ServiceLimit, window: u64, told: &mut Told) -> ServiceEvent {
+        let outcome = self.enforcer.limit(&limit, boot_ns()).unwrap_or_else(|error| {
             told.failed("limit a service", &error);
-            Deed::Failed
+            ActionTaken::Failed
         });
-        ServiceEvent::of(window, boot_ns(), limit, deed)
+        ServiceEvent { window, at_ns: boot_ns(), limit, outcome }
     }
 
     fn note_drift(&mut self, drift: Drift, now_ns: u64) {
         let state = if drift.suspended { DriftState::Drifting } else { DriftState::Steady };
         let since = match &self.drift {
             Some(before) if before.state == state => before.since,
-            _ => Some(super::status::timestamp(moment().wall_ns_at(now_ns))),
+            _ => Some(timestamp(moment().wall_ns_at(now_ns))),
         };
         let moved = drift.features.into_iter().map(|one| wire::MovedFeature {
             subject: one.subject.name().to_owned(),
@@ -223,16 +227,16 @@ impl Inner {
     }
 
     fn note_window(&mut self, window: &WindowEvent, lossy: bool) {
-        for &(cause, packets) in &window.losses {
-            let sum = self.losses.entry(cause).or_default();
-            *sum = sum.saturating_add(packets);
+        for (cause, packets) in &window.losses {
+            let sum = self.losses.entry(cause.clone()).or_default();
+            *sum = sum.saturating_add(*packets);
         }
         self.late = self.late.saturating_add(window.late);
         let span_ns = window.end_ns.saturating_sub(window.start_ns).max(1);
         let packets = window.packets.iter().fold(0, |sum: u64, one| sum.saturating_add(*one));
         self.window = Some(control::wire::WindowInfo {
             number: window.number,
-            ended: super::status::timestamp(moment().wall_ns_at(window.end_ns)),
+            ended: timestamp(moment().wall_ns_at(window.end_ns)),
             length_ms: span_ns / 1_000_000,
             decided_after_ms: window.decided_after_us as f64 / 1e3,
             flows: window.flows as u64,
@@ -252,7 +256,8 @@ pub(super) struct Told {
 
 impl Told {
     fn failed(&mut self, what: &'static str, error: &anyhow::Error) {
-        self.events.push(Event::Failure(FailureEvent { what, error: one_line(error.chain()) }));
+        let error = one_line(error.chain());
+        self.events.push(Event::Failure(FailureEvent { what: what.into(), error }));
     }
 }
 
@@ -263,12 +268,4 @@ pub(super) const fn entry_number(block: u64) -> u32 {
     #[expect(clippy::cast_possible_truncation, reason = "below a u32")]
     let number = lower as u32;
     number
-}
-
-const fn action_name(deed: Deed) -> &'static str {
-    match deed {
-        Deed::Blocked => "drop",
-        Deed::RateLimited => "rate-limit",
-        _ => "shadow",
-    }
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     clock::boot_ns,
-    enforcer::{ListDefaults, ListLoad, kernel_action},
+    enforcer::{ListDefaults, ListLoad},
 };
 
 /// Lists that are loaded at once.
@@ -85,7 +85,7 @@ impl Node {
         let config = inner.policy.config();
         let defaults = ListDefaults {
             for_s: request.for_s.unwrap_or(config.max_ttl.as_secs()),
-            action: kernel_action(request.action),
+            action: request.action,
             packets_per_second: request.pps.unwrap_or(config.rate_limit_pps),
         };
         let mut imported = load.list.take(request.all(), &defaults, inner.policy.protected());

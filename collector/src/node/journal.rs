@@ -10,19 +10,19 @@ use std::{
 };
 
 use anyhow::Context as _;
+use events::{Action, DecisionRecord};
+use ipnet::IpNet;
+use jiff::Timestamp;
 use ledger::{
-    Act, Actor, Block, Decision as DecisionRecord, Difference, Ending, Health, How, Ids, Ledger,
-    Moment, News, Options, Outcome, PreviousEnd, Reader, Record, Run, Stop, Window, Writer,
-    WriterHandle, WriterOptions,
+    Act, Actor, Block, Decision, Difference, Ending, Health, How, Ids, Ledger, Moment, News,
+    Options, PreviousEnd, Reader, Record, Run, Stop, Window, Writer, WriterHandle, WriterOptions,
 };
-
-pub(super) use crate::enforcer::refusal_code as code;
 
 use super::known::KnownBlock;
 use crate::{
     clock::boot_ns,
     config::RawLedger,
-    event::{ActEvent, AnomalyEvent, Deed, DifferenceEvent, ExpiredEvent, WindowEvent},
+    event::{ActEvent, DifferenceEvent, ExpiredEvent, WindowEvent},
 };
 use datapath::Target;
 
@@ -257,51 +257,16 @@ impl Journal {
         .into()
     }
 
-    pub(super) fn decision(&self, id: u64, event: &AnomalyEvent) -> Record {
-        let outcome = match event.deed {
-            Deed::WouldBlock => Outcome::Would,
-            Deed::Shadowed | Deed::RateLimited | Deed::Blocked => Outcome::Made,
-            Deed::Refused => Outcome::Refused,
-            Deed::Failed => Outcome::Failed,
-        };
-        let action = match event.deed {
-            Deed::Shadowed | Deed::WouldBlock => Some("shadow"),
-            Deed::RateLimited => Some("rate-limit"),
-            Deed::Blocked => Some("drop"),
-            Deed::Refused | Deed::Failed => None,
-        };
-        DecisionRecord {
-            id,
-            run: self.run,
-            window: event.window,
-            at_ns: moment().wall_ns_at(event.at_ns),
-            address: event.peer,
-            p_value: event.p_value,
-            p_conditional: Some(event.conditional_p_value),
-            peer_score: event.peer_score,
-            flow_score: event.flow_score,
-            novelty: event.novelty,
-            excess: event.excess,
-            packets: event.packets,
-            bytes: event.bytes,
-            verified: event.verified,
-            outcome,
-            action: action.map(Into::into),
-            refusal: event.refusal.map(|refusal| code(refusal).into()),
-            offence: event.offence,
-            ttl: event.refusal.is_none().then(|| Duration::from_secs(event.ttl_s)),
-            model: self.model.clone().into(),
-            reasons: serde_json::to_string(&event.reasons).unwrap_or_default().into(),
-        }
-        .into()
+    pub(super) fn decision(&self, record: DecisionRecord) -> Record {
+        Decision { run: self.run, model: self.model.clone().into(), record }.into()
     }
 
-    pub(super) fn block(&self, target: Target, action: &'static str, known: &KnownBlock) -> Record {
+    pub(super) fn block(&self, target: Target, action: Action, known: &KnownBlock) -> Record {
         Block {
             id: known.id,
             run: self.run,
-            target: ledger_target(target),
-            action: action.into(),
+            target: IpNet::from(target).into(),
+            action,
             made: known.made,
             expires: known.expires,
             origin: known.origin,
@@ -323,7 +288,7 @@ impl Journal {
             block,
             run: self.run,
             at_ns: moment().wall_ns_at(met.at_ns),
-            target: ledger_target(target),
+            target: IpNet::from(target).into(),
             how,
             dropped_packets: met.dropped_packets.saturating_add(met.would_drop_packets),
             dropped_bytes: met.dropped_bytes.saturating_add(met.would_drop_bytes),
@@ -338,7 +303,7 @@ impl Journal {
             run: self.run,
             at_ns: moment().wall_ns_at(event.at_ns),
             who,
-            what: event.what.into(),
+            what: event.what.clone(),
             arguments: event.arguments.to_string().into(),
             outcome: event.outcome.clone().into(),
         }
@@ -349,10 +314,10 @@ impl Journal {
         Difference {
             run: self.run,
             at_ns: moment().wall_ns_at(event.at_ns),
-            kind: event.kind.into(),
-            target: event.target.map(ledger_target),
+            kind: event.kind.clone(),
+            target: event.target,
             detail: event.detail.clone().into(),
-            done: event.done.into(),
+            done: event.done.clone(),
         }
         .into()
     }
@@ -374,14 +339,9 @@ pub(super) fn moment() -> Moment {
     Moment { wall_ns, boot_ns: boot_ns() }
 }
 
-/// A target as the ledger knows it.
-pub(super) fn ledger_target(target: Target) -> ledger::Target {
-    match target {
-        Target::Address(address) => address.into(),
-        // A prefix of the kernel's is never longer than its address.
-        Target::Prefix(net) => ledger::Target::prefix(net.addr(), net.prefix_len())
-            .unwrap_or_else(|_| net.addr().into()),
-    }
+/// A wall-clock time in ns, as the ledger has it.
+pub(super) fn wall_ns(time: Timestamp) -> i64 {
+    i64::try_from(time.as_nanosecond()).unwrap_or(i64::MAX)
 }
 
 fn boot_id() -> String {

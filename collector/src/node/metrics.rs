@@ -85,8 +85,8 @@ impl Exposition {
         self.gauge(
             "mode",
             "What may be done about an anomaly: 1 for the mode it is in",
-            [Mode::Observe, Mode::Shadow, Mode::Enforce].map(|mode| {
-                (vec![("mode", mode.text().to_owned())], f64::from(u8::from(mode == status.mode)))
+            Mode::ALL.map(|mode| {
+                (vec![("mode", mode.name().to_owned())], f64::from(u8::from(mode == status.mode)))
             }),
         );
         let flag = |on: bool| [(none(), f64::from(u8::from(on)))];

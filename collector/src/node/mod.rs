@@ -163,7 +163,7 @@ struct Inner {
     proven: BTreeMap<IpAddr, u64>,
     window: Option<wire::WindowInfo>,
     drift: Option<control::wire::Drift>,
-    losses: BTreeMap<&'static str, u64>,
+    losses: BTreeMap<events::Text, u64>,
     late: u64,
     /// Blocks that could not be made.
     failed: u64,

@@ -56,11 +56,11 @@ impl Node {
         let event = ActEvent {
             at_ns: boot_ns(),
             who: who.to_string(),
-            what: done.what,
+            what: done.what.into(),
             arguments: done.arguments.unwrap_or_default(),
             outcome: "done".to_owned(),
         };
-        tracing::info!(who = event.who, what = event.what, arguments = %event.arguments, "done");
+        tracing::info!(who = event.who, what = done.what, arguments = %event.arguments, "done");
         // The block before its act, so that one who finds the act finds what it did.
         let mut records = done.records;
         records.push(self.journal.act(&event, actor(who)));
@@ -243,12 +243,8 @@ impl control::Node for Node {
     }
 
     fn set_mode(&self, who: &Who, request: &ModeRequest) -> Result<ModeState, Refused> {
-        let mode = match request.mode {
-            Mode::Observe => policy::Mode::Observe,
-            Mode::Shadow => policy::Mode::Shadow,
-            Mode::Enforce => policy::Mode::Enforce,
-        };
-        if mode != policy::Mode::Observe {
+        let mode = request.mode;
+        if mode != Mode::Observe {
             self.guarded()?;
         }
         let confirm_by_ns = match request.confirm_within_s {
@@ -268,7 +264,7 @@ impl control::Node for Node {
         if mode < before {
             let blocked = inner.blocked_by_model();
             self.demote(&mut inner, &blocked, &mut told);
-        } else if mode == policy::Mode::Enforce && before != mode {
+        } else if mode == Mode::Enforce && before != mode {
             // What is only shadowed is decided anew, this time to be dropped.
             for peer in inner.blocked_by_model() {
                 inner.policy.forget_block(peer);

@@ -15,16 +15,15 @@ use policy::{Mode, Protection, Refusal};
 
 use super::{
     Before, Inner, Node,
-    blocks::net_of,
     decide::{Told, entry_number},
     journal::moment,
     known::KnownBlock,
 };
 use crate::{
-    enforcer::{BY_HAND, BY_IMPORT, GuardView, block_action, met},
+    enforcer::{BY_HAND, BY_IMPORT, GuardView, entry_action, met, source_rate},
     event::{DifferenceEvent, Event, ExpiredEvent},
 };
-use datapath::{Block, Blocked, Target};
+use datapath::{Block, BlockAction, Blocked, Target};
 
 /// Differences told one by one of each kind; the rest are summed up, for there may be a million.
 const TOLD_ONE_BY_ONE: usize = 100;
@@ -89,7 +88,13 @@ impl Node {
         }
         let Start { now, mut told, differences, reconciled, .. } = start;
         for Difference { kind, target, detail, done } in differences {
-            let event = DifferenceEvent { at_ns: now.boot_ns, kind, target, detail, done };
+            let event = DifferenceEvent {
+                at_ns: now.boot_ns,
+                kind: kind.into(),
+                target: target.map(|target| IpNet::from(target).into()),
+                detail,
+                done: done.into(),
+            };
             tracing::warn!(kind, detail = event.detail, done, "a difference at start");
             told.records.push(self.journal.difference(&event));
             told.events.push(Event::Difference(event));
@@ -119,7 +124,7 @@ impl Start<'_> {
     ) -> anyhow::Result<BTreeMap<Target, &'b ledger::Block>> {
         // The last of several for one target counts.
         let mut by_ledger: BTreeMap<Target, &ledger::Block> =
-            standing.iter().map(|block| (kernel_target(block.target), block)).collect();
+            standing.iter().map(|block| (Target::from(block.target.net()), block)).collect();
         let mut untold = 0_usize;
         for one in self.guard.list()? {
             if one.entry.expires_ns <= self.now.boot_ns {
@@ -141,7 +146,11 @@ impl Start<'_> {
                 continue;
             }
             let known = self.found(&one);
-            self.told.records.push(self.node.journal.block(one.target, action_name(&one), &known));
+            self.told.records.push(self.node.journal.block(
+                one.target,
+                entry_action(&one.entry),
+                &known,
+            ));
             inner.known.insert(one.target, known);
             let detail = "in the kernel, not in the ledger".to_owned();
             let done = "kept, and recorded as found";
@@ -223,7 +232,7 @@ impl Start<'_> {
         rebooted: bool,
     ) -> anyhow::Result<()> {
         for (target, block) in lost {
-            let protection = inner.policy.protected().protection(net_of(target));
+            let protection = inner.policy.protected().protection(target.into());
             let protection = protection.filter(|_| block.origin != Origin::Person);
             if rebooted && protection.is_none() {
                 let remade = self.remake(inner, target, block)?;
@@ -256,12 +265,8 @@ impl Start<'_> {
     ) -> anyhow::Result<KnownBlock> {
         let expires_ns = self.now.boot_ns_at(block.expires.wall_ns);
         let enforcing = block.origin != Origin::Model || inner.policy.mode() == Mode::Enforce;
-        let action = match (&*block.action, enforcing) {
-            ("drop", true) => Action::Drop,
-            ("rate-limit", true) => Action::RateLimit,
-            _ => Action::Shadow,
-        };
-        let action = block_action(action, inner.policy.config().rate_limit_pps);
+        let action = if enforcing { block.action } else { Action::Shadow };
+        let action = BlockAction::of(action, source_rate(inner.policy.config().rate_limit_pps));
         let reason = match block.origin {
             Origin::Person => BY_HAND,
             Origin::Import => BY_IMPORT,
@@ -349,7 +354,7 @@ impl Start<'_> {
 fn must_end(inner: &Inner, one: &Blocked, block: Option<&ledger::Block>) -> Option<Protection> {
     let by_person =
         one.entry.reason == BY_HAND || block.is_some_and(|block| block.origin == Origin::Person);
-    let protection = inner.policy.protected().protection(net_of(one.target))?;
+    let protection = inner.policy.protected().protection(one.target.into())?;
     let passes = matches!(protection.refusal, Refusal::Allowed | Refusal::Administrator);
     (!by_person && !passes).then_some(protection)
 }
@@ -366,21 +371,5 @@ fn of_ledger(block: &ledger::Block) -> KnownBlock {
         early: false,
         made: block.made,
         expires: block.expires,
-    }
-}
-
-fn kernel_target(target: ledger::Target) -> Target {
-    match IpNet::new(target.first(), target.bits()) {
-        Ok(net) => net.into(),
-        // The ledger's targets are within their width.
-        Err(_) => target.first().into(),
-    }
-}
-
-fn action_name(one: &Blocked) -> &'static str {
-    match Action::from_code(one.entry.action) {
-        Some(Action::Drop) => "drop",
-        Some(Action::RateLimit) => "rate-limit",
-        Some(Action::Shadow) | None => "shadow",
     }
 }

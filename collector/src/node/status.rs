@@ -3,17 +3,14 @@
 use std::collections::BTreeMap;
 
 use control::wire::{
-    BlockTotals, Breaker, Confirm, Drift, DriftState, Health, Interface, LedgerHealth, Mode,
-    ModeState, ModelInfo, Refused, Status,
+    BlockTotals, Breaker, Confirm, Drift, DriftState, Health, Interface, LedgerHealth, ModeState,
+    ModelInfo, Refused, Status,
 };
 use flows_common::Direction;
 use jiff::Timestamp;
 use ledger::Moment;
 
-use super::{
-    Inner, Node,
-    journal::{code, moment},
-};
+use super::{Inner, Node, journal::moment};
 use crate::live::guard_name;
 use datapath::TcHook;
 
@@ -35,14 +32,6 @@ pub(super) fn seconds_until(now_ns: u64, then_ns: u64) -> u64 {
     then_ns.saturating_sub(now_ns).div_ceil(1_000_000_000)
 }
 
-pub(super) const fn wire_mode(mode: policy::Mode) -> Mode {
-    match mode {
-        policy::Mode::Observe => Mode::Observe,
-        policy::Mode::Shadow => Mode::Shadow,
-        policy::Mode::Enforce => Mode::Enforce,
-    }
-}
-
 impl Node {
     /// The node as it is now.
     pub(super) fn read_status(&self) -> Result<Status, Refused> {
@@ -51,12 +40,12 @@ impl Node {
         let health = self.journal.health();
         let mut inner = self.inner();
         let losses: BTreeMap<String, u64> =
-            inner.losses.iter().map(|(&cause, &lost)| (cause.to_owned(), lost)).collect();
+            inner.losses.iter().map(|(cause, &lost)| (cause.to_string(), lost)).collect();
         let mut refusals: BTreeMap<String, u64> = inner
             .policy
             .refusals()
             .iter()
-            .map(|(refusal, &count)| (code(*refusal), count))
+            .map(|(refusal, &count)| (refusal.name().to_owned(), count))
             .collect();
         if inner.failed > 0 {
             refusals.insert(ENTRY_FAILED.to_owned(), inner.failed);
@@ -66,7 +55,7 @@ impl Node {
             pid: std::process::id(),
             time: timestamp(now.wall_ns),
             uptime_s: self.started.elapsed().as_secs(),
-            mode: wire_mode(inner.policy.mode()),
+            mode: inner.policy.mode(),
             confirm: inner.confirm(now),
             breaker: inner.breaker(now),
             drift: inner.drift.clone().unwrap_or(Drift {
@@ -135,7 +124,7 @@ impl Node {
 
     pub(super) fn mode_state(&self) -> ModeState {
         let inner = self.inner();
-        ModeState { mode: wire_mode(inner.policy.mode()), confirm: inner.confirm(moment()) }
+        ModeState { mode: inner.policy.mode(), confirm: inner.confirm(moment()) }
     }
 }
 
@@ -144,7 +133,7 @@ impl Inner {
         self.policy.trial().map(|trial| Confirm {
             until: boot_timestamp(now, trial.until_ns),
             left_s: seconds_until(now.boot_ns, trial.until_ns),
-            falls_back_to: wire_mode(trial.fall_back),
+            falls_back_to: trial.fall_back,
         })
     }
 

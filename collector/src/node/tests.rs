@@ -4,19 +4,20 @@ use control::{
     Node as _, Who,
     wire::{
         AlertQuery, AllowRequest, BlockQuery, BlockRequest, DisallowRequest, ImportRequest, Kind,
-        Mode, ModeRequest, Outcome, UnblockRequest,
+        Mode, ModeRequest, UnblockRequest,
     },
 };
 use flows_common::{BlockEntry, BlockStats};
 use ledger::{ActQuery, Ledger};
 use policy::{Decision, Evidence, ProtectedHosts, ServiceLimit};
+use serde_json::json;
 
 use super::*;
 use crate::{
     clock::boot_ns,
     config::{RawConfig, RawLedger},
     enforcer::ListLoad,
-    event::{Deed, ExpiredEvent},
+    event::{ActionTaken, ExpiredEvent, window_event},
 };
 use datapath::{Block, BlockCount, Target};
 
@@ -79,17 +80,17 @@ impl Enforcer for Noted {
         Ok(())
     }
 
-    fn enforce(&mut self, decision: &Decision, number: u32, _: u64) -> anyhow::Result<Deed> {
+    fn enforce(&mut self, decision: &Decision, number: u32, _: u64) -> anyhow::Result<ActionTaken> {
         let policy::Outcome::Block { action, .. } = decision.outcome else {
-            return Ok(Deed::Refused);
+            return Ok(ActionTaken::Refused);
         };
         anyhow::ensure!(!self.notes().fails, "no room");
         self.notes().acted.push((decision.evidence.address, number));
-        Ok(Deed::of(action))
+        Ok(ActionTaken::of(action))
     }
 
-    fn limit(&mut self, _: &ServiceLimit, _: u64) -> anyhow::Result<Deed> {
-        Ok(Deed::RateLimited)
+    fn limit(&mut self, _: &ServiceLimit, _: u64) -> anyhow::Result<ActionTaken> {
+        Ok(ActionTaken::RateLimited)
     }
 
     fn know(&mut self, remotes: &[IpAddr], _: u64) -> anyhow::Result<()> {
@@ -139,7 +140,7 @@ fn window(number: u64, evidence: Vec<Evidence>) -> AssessedWindow {
     let start_ns = end_ns - SECOND;
     let counted = model::Window { start_ns, end_ns, ..model::Window::default() };
     AssessedWindow {
-        summary: WindowEvent { peers: evidence.len(), ..WindowEvent::of(number, &counted) },
+        summary: WindowEvent { peers: evidence.len(), ..window_event(number, &counted) },
         facts: engine::detector::window_facts(&counted),
         assessed: Assessed { peers: evidence.len(), evidence, ..Assessed::default() },
     }
@@ -196,25 +197,77 @@ fn a_decision_is_done_told_and_recorded_under_one_number() {
     assert_eq!(noted.notes().acted, [(peer(1), 1)]);
     let alerts = node.alerts(&AlertQuery::default()).unwrap().items;
     assert_eq!(alerts.len(), 2);
-    let refused = alerts.iter().find(|alert| alert.peer == peer(200)).unwrap();
-    assert_eq!(refused.outcome, Outcome::Refused);
-    assert_eq!(refused.refusal.as_ref().unwrap().code, "own_address");
+    let refused = alerts.iter().find(|alert| alert.peer() == peer(200)).unwrap();
+    assert_eq!(refused.outcome, ActionTaken::Refused);
+    assert_eq!(refused.refusal, Some(policy::Refusal::OwnAddress));
     assert_eq!(node.status().unwrap().refusals["own_address"], 1);
 
-    noted.notes().ends.push(ExpiredEvent {
-        dropped_packets: 42,
-        ..ExpiredEvent::nothing(Target::address(peer(1)))
-    });
+    noted.notes().ends.push(ExpiredEvent { dropped_packets: 42, ..ExpiredEvent::nothing(peer(1)) });
     node.decide(window(2, Vec::new()));
     node.stop("test");
     let reader = Ledger::read(&folder.path().join("ledger.db")).unwrap();
     let blocks = reader.blocks(&ledger::BlockQuery::default()).unwrap().rows;
     assert_eq!(blocks.len(), 1);
-    let decision = reader.decision(blocks[0].block.decision.unwrap()).unwrap().unwrap();
-    assert_eq!((decision.address, decision.p_conditional), (peer(1), Some(0.001)));
+    let id = blocks[0].block.decision.unwrap();
+    let recorded = reader.decision(id).unwrap().unwrap().record;
+    // The same record wherever it is told: as an event, by the API, in the ledger.
+    let told = events.iter().find_map(|event| match event {
+        Event::Anomaly(record) if record.id == id => Some(record),
+        _ => None,
+    });
+    let alert = alerts.iter().find(|alert| alert.id == id);
+    assert_eq!((told, alert), (Some(&recorded), Some(&recorded)));
+    assert_eq!(recorded.evidence, attacker(1));
+    let mut event = serde_json::to_value(&events[0]).unwrap();
+    assert_eq!(event.as_object_mut().unwrap().remove("event"), Some("anomaly".into()));
+    assert_eq!(event, serde_json::to_value(&recorded).unwrap());
     let ending = blocks[0].ending.as_ref().unwrap();
     assert_eq!((ending.how, ending.dropped_packets), (ledger::How::Expired, 42));
     assert!(reader.last_run().unwrap().unwrap().stop.is_some());
+}
+
+#[test]
+fn every_field_of_a_record_survives_ledger_api_and_event() {
+    let whole = json!({
+        "id": 41, "time": "2026-11-28T19:00:00.000000123Z", "at_ns": 5_000_000_123_u64, "window": 7,
+        "peer": "2001:db8::7", "p_value": 0.000_8, "conditional_p_value": 0.001_234_567_890_123_4,
+        "peer_score": 0.75, "flow_score": 0.5, "novelty": 0.625, "excess": -0.3, "packets": 310,
+        "bytes": 41_000, "verified": true, "initiated": true,
+        "service": { "protocol": 6, "port": 443 },
+        "claim": {
+            "rate": "1 in 10", "procedure": "online", "p_values": "marginal", "p_value": 0.000_8,
+            "level": 0.001, "held_out": 2_400, "needed": 9_210, "supported": false
+        },
+        "outcome": "rate-limited", "action": "rate-limit", "refusal": "own_address",
+        "ttl_s": 600, "offence": 2, "early": true,
+        "reasons": [{
+            "subject": "flow", "feature": "packets", "unit": "packets", "value": 812.5,
+            "benign_low": 0.5, "benign_high": 4.0, "share": 0.7
+        }],
+    });
+    let schemas = &control::openapi()["components"]["schemas"];
+    let parts = schemas["Alert"]["allOf"].as_array().unwrap().iter();
+    for part in parts.chain([&schemas["Evidence"]]) {
+        for field in part["properties"].as_object().into_iter().flat_map(|fields| fields.keys()) {
+            assert!(whole.get(field).is_some(), "`{field}` is not in this test's record");
+        }
+    }
+
+    let folder = tempfile::tempdir().unwrap();
+    let (node, _) = node(folder.path());
+    let record = serde_json::from_value(whole.clone()).unwrap();
+    node.journal.put(vec![node.journal.decision(record)]);
+    node.stop("test");
+    let reader = Ledger::read(&folder.path().join("ledger.db")).unwrap();
+    let recorded = reader.decision(41).unwrap().unwrap().record;
+    assert_eq!(serde_json::to_value(&recorded).unwrap(), whole);
+    let page = serde_json::to_string(&node.alerts(&AlertQuery::default()).unwrap()).unwrap();
+    let page: control::wire::Page<control::wire::Alert> = serde_json::from_str(&page).unwrap();
+    let [alert] = &page.items[..] else { panic!("{page:?}") };
+    assert_eq!(serde_json::to_value(alert).unwrap(), whole);
+    let line = serde_json::to_string(&Event::Anomaly(alert.clone())).unwrap();
+    let Event::Anomaly(told) = serde_json::from_str(&line).unwrap() else { panic!("{line}") };
+    assert_eq!(serde_json::to_value(told).unwrap(), whole);
 }
 
 #[test]
@@ -472,12 +525,12 @@ fn a_list_is_loaded_batch_after_batch_and_recorded_once() {
     let who = somebody();
     let first = node.import(&who, &batch(None, &["203.0.113.1", "198.51.100.200"], false)).unwrap();
     assert_eq!((first.new, first.refused.len(), first.for_s), (1, 1, 86_400));
-    assert_eq!((first.refused[0].entry, &*first.refused[0].refusal.code), (1, "own_address"));
+    assert_eq!((first.refused[0].entry, &*first.refused[0].code), (1, "own_address"));
     let load = Some(first.load);
     let again = ["203.0.113.1", "203.0.113.2", "0.0.0.0/0"];
     let second = node.import(&who, &batch(load, &again, false)).unwrap();
     assert_eq!((second.new, second.repeated, second.load), (1, 1, first.load));
-    assert_eq!(&*second.refused[0].refusal.code, "too_wide");
+    assert_eq!(&*second.refused[0].code, "too_wide");
     let full = ["203.0.113.3", "203.0.113.4", "203.0.113.5"];
     let third = node.import(&who, &batch(load, &full, true)).unwrap();
     let stopped = third.stopped.unwrap();

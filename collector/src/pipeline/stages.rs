@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{DrainedWindow, Outlet};
 use crate::{
     clock::Clocks,
-    event::{Event, WindowEvent},
+    event::{Event, WindowEvent, window_event},
     node::{AssessedWindow, Node},
     sink::Sink,
 };
@@ -41,7 +41,7 @@ pub(super) fn assess(
                 "above calibration"
             );
         }
-        let summary = WindowEvent { peers: found.peers, late, ..WindowEvent::of(number, &window) };
+        let summary = WindowEvent { peers: found.peers, late, ..window_event(number, &window) };
         let next = AssessedWindow { summary, assessed: found, facts };
         if assessed.send(next).is_err() {
             break;

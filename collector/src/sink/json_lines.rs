@@ -72,7 +72,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.jsonl");
         let mut sink = JsonLines::open(&path).unwrap();
-        let event = Event::Failure(FailureEvent { what: "sweep", error: "no space".into() });
+        let event = Event::Failure(FailureEvent { what: "sweep".into(), error: "no space".into() });
         sink.take(&event).unwrap();
         sink.take(&event).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn a_full_disk_is_an_error_that_names_the_file() {
         let mut sink = JsonLines::open(Path::new("/dev/full")).unwrap();
-        let event = Event::Failure(FailureEvent { what: "sweep", error: "no space".into() });
+        let event = Event::Failure(FailureEvent { what: "sweep".into(), error: "no space".into() });
         let error = sink.take(&event).unwrap_err().to_string();
         assert!(error.contains("`/dev/full`") && error.contains("No space left"), "{error}");
     }

@@ -39,13 +39,7 @@ pub(crate) fn lease(text: &str) -> Result<Duration, LineError> {
 
 /// An action by the name that `weir blocks` lists it under.
 pub(crate) fn action(text: &str) -> Result<Action, LineError> {
-    let named = |name: &str| text.eq_ignore_ascii_case(name);
-    match () {
-        () if named("drop") => Ok(Action::Drop),
-        () if named("rate-limit") => Ok(Action::RateLimit),
-        () if named("shadow") => Ok(Action::Shadow),
-        () => Err(LineError::Action(shown(text))),
-    }
+    Action::from_name(text).ok_or_else(|| LineError::Action(shown(text)))
 }
 
 /// Packets a second.

@@ -2,6 +2,7 @@
 
 use std::{io, net::IpAddr, time::Duration};
 
+use flows_common::Action;
 use ipnet::IpNet;
 
 use crate::LONGEST_LINE;
@@ -116,7 +117,7 @@ pub enum LineError {
     #[error("a block must last 1s to 365d, got {}", humantime::format_duration(*.0))]
     LeaseBounds(Duration),
     /// An action that is none.
-    #[error("`{0}` is no action; it is drop, rate-limit or shadow")]
+    #[error("`{}` is no action; it is one of {}", .0, Action::ALL.map(Action::name).join(", "))]
     Action(String),
     /// A rate that is none.
     #[error("`{0}` is no rate; it is a number of packets a second from 1 to 4294967295")]

@@ -3,7 +3,8 @@
 
 use std::{path::PathBuf, sync::Arc, thread::sleep, time::Duration};
 
-use control::{Limits, Listen, Server, ServerConfig, fake::FakeNode, wire::Outcome};
+use control::{Limits, Listen, Server, ServerConfig, fake::FakeNode};
+use events::ActionTaken;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut words = std::env::args().skip(1);
@@ -22,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         sleep(Duration::from_secs(1));
         node.tick();
         if second % 5 == 0 {
-            node.alert("203.0.113.77", Outcome::Shadowed);
+            node.alert("203.0.113.77", ActionTaken::Shadowed);
         }
     }
     Ok(())

@@ -5,18 +5,23 @@ use std::{
     collections::BTreeMap,
     net::IpAddr,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
+use events::{
+    Action, ActionTaken, Claim, Decision, DecisionRecord, Evidence, Mode, Origin, Outcome, PValues,
+    Prefix, ProcedureChoice, Reason, Refusal, Share, Stamp, Subject,
+};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     node::{Node, Who},
     wire::{
-        Action, Alert, AlertQuery, AllowQuery, AllowRequest, AllowSource, Allowed, Block,
-        BlockQuery, BlockRequest, BlockTotals, Breaker, Confirm, DisallowRequest, Drift,
-        DriftState, Health, ImportRefused, ImportRequest, Imported, Interface, LIMIT_DEFAULT,
-        LedgerHealth, Mode, ModeRequest, ModeState, ModelInfo, MovedFeature, Origin, Outcome, Page,
-        Prefix, Reason, RefusalText, Refused, Reloaded, Status, UnblockRequest, WindowInfo,
+        Alert, AlertQuery, AllowQuery, AllowRequest, AllowSource, Allowed, Block, BlockQuery,
+        BlockRequest, BlockTotals, Breaker, Confirm, DisallowRequest, Drift, DriftState, Health,
+        ImportRefused, ImportRequest, Imported, Interface, LIMIT_DEFAULT, LedgerHealth,
+        ModeRequest, ModeState, ModelInfo, MovedFeature, Page, Refused, Reloaded, Status,
+        UnblockRequest, WindowInfo,
     },
 };
 
@@ -99,10 +104,9 @@ impl FakeNode {
             for _ in 0..40 {
                 state.tick();
             }
-            state.alert("192.0.2.7", Outcome::Blocked, None);
-            state.alert("203.0.113.9", Outcome::RateLimited, None);
-            let allowed = RefusalText { code: "allowed".into(), text: "on the allowlist".into() };
-            state.alert("198.51.100.77", Outcome::Refused, Some(allowed));
+            state.alert("192.0.2.7", ActionTaken::Blocked);
+            state.alert("203.0.113.9", ActionTaken::RateLimited);
+            state.alert("198.51.100.77", ActionTaken::Refused);
         });
         node
     }
@@ -125,8 +129,8 @@ impl FakeNode {
     }
 
     /// Adds an alert about this address.
-    pub fn alert(&self, peer: &str, outcome: Outcome) {
-        self.with(|state| state.alert(peer, outcome, None));
+    pub fn alert(&self, peer: &str, outcome: ActionTaken) {
+        self.with(|state| state.alert(peer, outcome));
     }
 
     /// What was done, and who did it.
@@ -221,38 +225,64 @@ impl State {
         self.blocks.insert(target, block);
     }
 
-    fn alert(&mut self, peer: &str, outcome: Outcome, refusal: Option<RefusalText>) {
-        let Ok(peer) = peer.parse() else { return };
-        let reason = |feature: &str, value: f64, unit: &str, high: f64, share: f64| Reason {
-            subject: "peer".into(),
+    /// Adds an alert about this address; one without an entry is refused as allowed.
+    fn alert(&mut self, peer: &str, taken: ActionTaken) {
+        let Ok(address) = peer.parse() else { return };
+        let reason = |feature: &str, value, unit: &str, benign_high, share| Reason {
+            subject: Subject::Peer,
             feature: feature.into(),
-            value,
             unit: unit.into(),
+            value,
             benign_low: 0.0,
-            benign_high: high,
+            benign_high,
             share,
         };
-        self.alerts.push(Alert {
+        let reasons = vec![
+            reason("distinct_local_ports", 812.0, "ports", 4.0, 0.7),
+            reason("unanswered_ratio", 0.98, "", 0.1, 0.2),
+        ];
+        let stamp = Stamp {
             id: self.alerts.len() as u64 + 1,
-            time: self.now,
             window: self.window,
-            peer,
+            at_ns: self.window * 1_000_000_000,
+            time: self.now,
+        };
+        let evidence = Evidence {
+            address,
             p_value: 0.000_8,
+            conditional_p_value: 0.001,
             peer_score: 0.71,
             flow_score: 0.55,
-            novelty: 1.8,
+            novelty: 0.8,
             excess: 0.62,
             packets: 2_210,
+            bytes: 132_600,
             verified: true,
-            outcome,
-            refusal,
-            action: Some(Action::Drop),
-            ttl_s: if outcome == Outcome::Blocked { TTL_S } else { 0 },
-            reasons: vec![
-                reason("distinct_local_ports", 812.0, "ports", 4.0, 0.7),
-                reason("unanswered_ratio", 0.98, "", 0.1, 0.2),
-            ],
-        });
+            initiated: false,
+            service: None,
+        };
+        let claim = Claim {
+            rate: Share::TENTH,
+            procedure: ProcedureChoice::PerWindow,
+            p_values: PValues::Conditional,
+            p_value: 0.001,
+            level: 0.001,
+            held_out: Some(9_000),
+            needed: 3_000,
+            supported: true,
+        };
+        let outcome = match taken.entry() {
+            Some(action) => Outcome::Block {
+                action,
+                ttl: Duration::from_secs(TTL_S),
+                expires_ns: stamp.at_ns + TTL_S * 1_000_000_000,
+                offence: 1,
+                early: false,
+            },
+            None => Outcome::Refused(Refusal::Allowed),
+        };
+        let decision = Decision { evidence, claim, outcome };
+        self.alerts.push(DecisionRecord::of(stamp, decision, taken, reasons));
     }
 
     fn mode_state(&self) -> ModeState {
@@ -382,8 +412,7 @@ impl Node for FakeNode {
                 let net = one.target.net();
                 if state.allowed.keys().any(|allowed| allowed.net().contains(&net)) {
                     let text = format!("`{}` is on the allowlist", one.target);
-                    let refusal = RefusalText { code: "allowed".into(), text };
-                    imported.refused.push(ImportRefused { entry, refusal });
+                    imported.refused.push(ImportRefused { entry, code: "allowed".into(), text });
                     continue;
                 }
                 let action = one.action.unwrap_or(request.action);
@@ -439,7 +468,7 @@ impl Node for FakeNode {
                 .filter(|alert| query.after.is_none_or(|after| alert.id > after))
                 .filter(|alert| query.before.is_none_or(|before| alert.id < before))
                 .filter(|alert| query.since.is_none_or(|since| alert.time >= since))
-                .filter(|alert| query.peer.is_none_or(|peer| alert.peer == peer))
+                .filter(|alert| query.peer.is_none_or(|peer| alert.peer() == peer))
                 .cloned();
             let limit = query.limit.unwrap_or(LIMIT_DEFAULT);
             let cursor = |alert: &Alert| alert.id.to_string();
@@ -451,7 +480,7 @@ impl Node for FakeNode {
     }
 
     fn set_mode(&self, who: &Who, request: &ModeRequest) -> Result<ModeState, Refused> {
-        self.act(who, format!("mode {}", request.mode.text()), |state| {
+        self.act(who, format!("mode {}", request.mode.name()), |state| {
             state.mode = request.mode;
             state.confirm_until = request.confirm_within_s.map(|seconds| {
                 state.now + SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(0))

@@ -4,8 +4,8 @@
 //! listens, [`Client`] what the command line asks with. The interface describes itself:
 //! [`openapi`].
 //!
-//! What is never here: anything of weir's other crates. What a block, a window or a feature is,
-//! the node knows; here they are words and numbers.
+//! What is never here: anything of weir's other crates but the words of `events`. What a block, a
+//! window or a feature is, the node knows; here they are words and numbers.
 //!
 //! Order of calls: a [`Node`] is made; [`Server::start`] checks that nobody can ask who should
 //! not, and listens; each request passes the bounds ([`Limits`]), the access rules and the

@@ -42,6 +42,16 @@ pub enum BlockAction {
 }
 
 impl BlockAction {
+    /// The action, with the rate that only a rate limit has.
+    #[must_use]
+    pub const fn of(action: Action, rate: RateLimit) -> Self {
+        match action {
+            Action::Shadow => Self::Shadow,
+            Action::RateLimit => Self::Limit(rate),
+            Action::Drop => Self::Drop,
+        }
+    }
+
     /// The action without its rate.
     #[must_use]
     pub const fn action(&self) -> Action {

@@ -35,7 +35,7 @@ mod probe;
 mod service;
 mod shards;
 mod slots;
-mod syscall;
+pub mod syscall;
 mod takeover;
 mod target;
 mod test_run;
@@ -44,15 +44,16 @@ pub use attach::{AttachOptions, Attached, GuardHook, TcHook, TcPreference, XdpPr
 pub use block::{Block, BlockAction, RateLimit};
 pub use blocklist::{BlockCount, Blocked, Blocklist, Bulk, Loaded};
 pub use error::KernelError;
+pub use flows_common::clock::boot_ns;
 pub use guard_maps::PREFIX_CAPACITY;
 pub use interfaces::{InterfaceChange, InterfaceName, InterfaceSelection, InterfaceWatch};
 pub use object::OBJECT;
 pub use orphan::{Orphan, orphans};
 pub use pin::{Leftovers, is_bpffs, leftovers, mount_bpffs, unpin_all, unpin_since};
 pub use probe::{Finding, Severity, probe};
-pub use service::{KnownCount, LimitedService, Service, ServiceAction, ServiceLimit};
+pub use service::{KnownCount, LimitedService, Service, ServiceLimit};
 pub use shards::{capacity_per_cpu, guard_bytes, memory_bytes};
-pub use syscall::{TestRun, boot_ns};
+pub use syscall::TestRun;
 pub use target::Target;
 pub use test_run::SkbContext;
 

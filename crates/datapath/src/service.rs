@@ -57,23 +57,14 @@ impl fmt::Display for Service {
     }
 }
 
-/// What happens to a stranger's packet above the rate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ServiceAction {
-    /// It passes, and is counted.
-    Shadow,
-    /// It is dropped.
-    Limit,
-}
-
 /// What strangers together may send to a service, and for how long that holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServiceLimit {
     /// The rate that strangers share: once for what opens (SYNs, datagrams), once more for TCP
     /// segments that do not.
     pub rate: RateLimit,
-    /// What happens above it.
-    pub action: ServiceAction,
+    /// What happens above it: [`Action::Shadow`] counts and passes it, any other drops it.
+    pub action: Action,
     /// When the limit ends, in ns of the boot clock ([`super::boot_ns`]).
     pub expires_ns: u64,
     /// Which decision made it; opaque to the kernel.
@@ -92,8 +83,8 @@ impl ServiceLimit {
             .filter(|before| (before.packet_cost_ns, before.burst_ns) == (packet_cost_ns, burst_ns))
             .map_or([0; 2], |before| before.arrival_ns);
         let action = match self.action {
-            ServiceAction::Shadow => Action::Shadow,
-            ServiceAction::Limit => Action::RateLimit,
+            Action::Shadow => Action::Shadow,
+            Action::RateLimit | Action::Drop => Action::RateLimit,
         };
         ServiceEntry {
             expires_ns: self.expires_ns,
@@ -341,7 +332,7 @@ mod tests {
     #[test]
     fn a_burst_of_one_leaves_no_time_ahead() {
         let rate = RateLimit { packets_per_second: 1_000, burst_packets: 1 };
-        let limit = ServiceLimit { rate, action: ServiceAction::Limit, expires_ns: 9, reason: 4 };
+        let limit = ServiceLimit { rate, action: Action::RateLimit, expires_ns: 9, reason: 4 };
         let entry = limit.entry(5, 2, None);
         assert_eq!((entry.packet_cost_ns, entry.burst_ns), (1_000_000, 0));
         assert_eq!((entry.expires_ns, entry.created_ns, entry.slot, entry.reason), (9, 5, 2, 4));
@@ -350,7 +341,7 @@ mod tests {
     #[test]
     fn a_renewed_limit_gives_no_burst_anew_and_one_of_another_rate_does() {
         let rate = RateLimit { packets_per_second: 500, burst_packets: 500 };
-        let limit = ServiceLimit { rate, action: ServiceAction::Limit, expires_ns: 9, reason: 4 };
+        let limit = ServiceLimit { rate, action: Action::RateLimit, expires_ns: 9, reason: 4 };
         let used = ServiceEntry { arrival_ns: [700, 800], ..limit.entry(5, 2, None) };
         let renewed = ServiceLimit { expires_ns: 60, ..limit }.entry(6, 2, Some(&used));
         assert_eq!((renewed.arrival_ns, renewed.expires_ns), ([700, 800], 60));

@@ -4,7 +4,7 @@
 
 use std::{
     fs,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
 use aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_LRU_HASH;
@@ -12,7 +12,11 @@ use flows_common::{
     BlockStats, FlowCounters, FlowKey, KnownPeer, PeerCounters, PeerKey, ServiceEntry, ServiceKey,
 };
 
-use super::{error::KernelError, service::SERVICE_CAPACITY, syscall};
+use super::{
+    error::KernelError,
+    service::SERVICE_CAPACITY,
+    syscall::{self, MapFacts},
+};
 
 /// Buffers: one is written while the other is drained.
 pub(super) const BUFFERS: u32 = 2;
@@ -70,9 +74,8 @@ pub fn capacity_per_cpu(capacity: u32, cpus: u32) -> u32 {
 pub(super) struct Shards {
     outer: OwnedFd,
     name: &'static str,
-    key_size: u32,
-    value_size: u32,
-    capacity: u32,
+    /// Of each inner map.
+    facts: MapFacts,
     /// Possible CPUs: a buffer's tables start at `buffer * cpus`.
     cpus: u32,
     /// At `buffer * cpus + cpu`; `None` for a CPU that was never online.
@@ -90,9 +93,13 @@ impl Shards {
         let mut shards = Self {
             outer,
             name,
-            key_size: syscall::size_of_u32::<K>(),
-            value_size: syscall::size_of_u32::<V>(),
-            capacity: capacity_per_cpu(capacity, cpus.online_count()),
+            facts: MapFacts::new(
+                BPF_MAP_TYPE_LRU_HASH as u32,
+                syscall::size_of_u32::<K>(),
+                syscall::size_of_u32::<V>(),
+                capacity_per_cpu(capacity, cpus.online_count()),
+                0,
+            ),
             cpus: cpus.possible,
             inner: (0..cpus.possible * BUFFERS).map(|_| None).collect(),
         };
@@ -106,14 +113,8 @@ impl Shards {
             for buffer in 0..BUFFERS {
                 let index = buffer * self.cpus + cpu;
                 let Some(place @ None) = self.inner.get_mut(index as usize) else { continue };
-                let table = syscall::create_map(
-                    self.name,
-                    BPF_MAP_TYPE_LRU_HASH as u32,
-                    self.key_size,
-                    self.value_size,
-                    self.capacity,
-                )
-                .map_err(KernelError::system("make a table (is memory short?)"))?;
+                let table = syscall::create_map(self.name, &self.facts, None)
+                    .map_err(KernelError::system("make a table (is memory short?)"))?;
                 set(self.outer.as_fd(), index, table.as_fd())?;
                 *place = Some(table);
             }
@@ -129,7 +130,7 @@ impl Shards {
 
     /// Entries that one CPU's table holds.
     pub(super) const fn capacity_per_cpu(&self) -> u32 {
-        self.capacity
+        self.facts.max_entries
     }
 
     /// Puts a table where it already is: the kernel waits for running programs before it
@@ -145,8 +146,7 @@ impl Shards {
 }
 
 fn set(outer: BorrowedFd<'_>, index: u32, table: BorrowedFd<'_>) -> Result<(), KernelError> {
-    syscall::update(outer, &index, &table.as_raw_fd().unsigned_abs(), syscall::ANY)
-        .map_err(KernelError::system("put a table into its place"))
+    syscall::put_map(outer, index, table).map_err(KernelError::system("put a table into its place"))
 }
 
 /// The machine's CPUs.

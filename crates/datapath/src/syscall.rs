@@ -16,7 +16,8 @@ use std::{
 
 use aya::Pod;
 
-pub(super) use pinning::{create_map_of, link_ifindex, pin};
+pub(super) use pinning::link_ifindex;
+pub use pinning::pin;
 
 /// Numbers of `enum bpf_cmd`.
 mod command {
@@ -87,15 +88,24 @@ struct CreateRequest {
     map_name: [u8; 16],
 }
 
-/// Makes a map.
-pub(super) fn create_map(
+/// Makes a map of given facts, for a map of maps with one like those it is to hold.
+pub fn create_map(
     name: &str,
-    map_type: u32,
-    key_size: u32,
-    value_size: u32,
-    max_entries: u32,
+    facts: &MapFacts,
+    inner: Option<BorrowedFd<'_>>,
 ) -> io::Result<OwnedFd> {
-    create_map_of(name, &MapFacts::new(map_type, key_size, value_size, max_entries, 0))
+    let request = CreateRequest {
+        map_type: facts.map_type,
+        key_size: facts.key_size,
+        value_size: facts.value_size,
+        max_entries: facts.max_entries,
+        map_flags: facts.map_flags,
+        inner_map_fd: inner.map_or(0, fd_of),
+        numa_node: 0,
+        map_name: map_name(name),
+    };
+    // SAFETY: the request has no pointers.
+    unsafe { descriptor(command::MAP_CREATE, &request) }
 }
 
 /// A name as the kernel keeps it: cut to 15 bytes.
@@ -106,9 +116,16 @@ fn map_name(name: &str) -> [u8; 16] {
     map_name
 }
 
-fn owned(fd: libc::c_long) -> io::Result<OwnedFd> {
+/// Calls bpf(2) with a command that gives a descriptor.
+///
+/// # Safety
+/// The request is the one of the command, integers without padding; its pointers are good for what
+/// the command reads and writes.
+pub unsafe fn descriptor<T: Copy>(command: libc::c_long, request: &T) -> io::Result<OwnedFd> {
+    // SAFETY: the caller's promise.
+    let fd = unsafe { bpf(command, &mut Attribute::of(request))? };
     let fd = i32::try_from(fd).map_err(io::Error::other)?;
-    // SAFETY: the callers were just given this descriptor by the kernel.
+    // SAFETY: the kernel just gave us this descriptor.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
@@ -138,6 +155,13 @@ pub(super) fn update<K: Pod, V: Pod>(
     let request = ElementRequest::new(map, key, address_of(value), flags);
     // SAFETY: key and value are alive; the caller's types are those of the map.
     unsafe { bpf(command::MAP_UPDATE_ELEM, &mut Attribute::of(&request)) }.map(drop)
+}
+
+/// Puts a map at an index of an array of maps.
+///
+/// Returns once no program can still see the map that was there.
+pub fn put_map(outer: BorrowedFd<'_>, index: u32, map: BorrowedFd<'_>) -> io::Result<()> {
+    update(outer, &index, &fd_of(map), ANY)
 }
 
 /// Reads one element, `None` where there is none.
@@ -223,8 +247,7 @@ pub(super) fn open_pin(path: &Path) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     let request = PathRequest { path: path.as_ptr() as u64, fd: 0, flags: 0 };
     // SAFETY: a string that ends in zero.
-    let fd = unsafe { bpf(command::OBJ_GET, &mut Attribute::of(&request))? };
-    owned(fd)
+    unsafe { descriptor(command::OBJ_GET, &request) }
 }
 
 #[repr(C)]
@@ -238,18 +261,25 @@ struct InfoRequest {
 /// What must be the same for a pinned map to be used again: the start of `struct bpf_map_info`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct MapFacts {
-    pub(super) map_type: u32,
+pub struct MapFacts {
+    /// `BPF_MAP_TYPE_*`.
+    pub map_type: u32,
     /// Not compared: each map has its own.
     id: u32,
-    pub(super) key_size: u32,
-    pub(super) value_size: u32,
-    pub(super) max_entries: u32,
-    pub(super) map_flags: u32,
+    /// Bytes of a key.
+    pub key_size: u32,
+    /// Bytes of a value.
+    pub value_size: u32,
+    /// Most entries.
+    pub max_entries: u32,
+    /// `BPF_F_*`.
+    pub map_flags: u32,
 }
 
 impl MapFacts {
-    pub(super) const fn new(
+    /// The facts of a map.
+    #[must_use]
+    pub const fn new(
         map_type: u32,
         key_size: u32,
         value_size: u32,
@@ -456,7 +486,7 @@ pub struct TestRun {
 
 /// Runs a program on a frame, `repeat` times, with `context` for what the kernel would know of
 /// the packet.
-pub(super) fn test_run(
+pub fn test_run(
     program: BorrowedFd<'_>,
     frame: &[u8],
     context: Option<&[u8]>,
@@ -514,22 +544,14 @@ pub(super) fn expect_large<T>(reserved: &mut [MaybeUninit<T>]) {
     }
 }
 
-/// Time now, in ns of `CLOCK_BOOTTIME`: the clock of leases and windows.
-#[must_use]
-pub fn boot_ns() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the clock exists since Linux 2.6.39, and `time` is ours.
-    unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time) };
-    time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs()
-}
-
 fn fd_of<F: AsFd>(fd: F) -> u32 {
     fd.as_fd().as_raw_fd().unsigned_abs()
 }
 
 /// The size of a type as the kernel wants it.
 #[expect(clippy::cast_possible_truncation, reason = "asserted")]
-pub(super) const fn size_of_u32<T>() -> u32 {
+#[must_use]
+pub const fn size_of_u32<T>() -> u32 {
     const { assert!(size_of::<T>() <= u32::MAX as usize) };
     size_of::<T>() as u32
 }

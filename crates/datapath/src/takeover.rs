@@ -16,10 +16,11 @@ use aya::Pod;
 use flows_common::{BlockEntry, BlockStats, KnownPeer, PrefixKey, ServiceEntry, ServiceKey};
 
 use super::{
+    boot_ns,
     error::KernelError,
     pin::{BLOCK_MAPS, Pins, failed},
     slots::Slots,
-    syscall::{self, Batch, MapFacts, boot_ns},
+    syscall::{self, Batch, MapFacts},
 };
 
 /// The map of statistics slots, of which each entry may have one.
@@ -162,7 +163,7 @@ impl Step {
             Does::Nothing => Ok(()),
             Does::Share => pins.put_map(self.name, source.map.as_fd()),
             Does::Copy | Does::Renew => {
-                let made = syscall::create_map_of(self.name, &self.expected)
+                let made = syscall::create_map(self.name, &self.expected, None)
                     .map_err(KernelError::system("make a map (is memory short?)"))?;
                 if self.does == Does::Copy {
                     let Source { path, map, found } = source;

@@ -33,14 +33,6 @@ impl Target {
         Self::address(IpAddr::V6(Ipv6Addr::from_octets(address)))
     }
 
-    /// Whether it is one address, and one that `is` holds for.
-    pub fn is_address_of(&self, is: impl FnOnce(IpAddr) -> bool) -> bool {
-        match *self {
-            Self::Address(address) => is(address),
-            Self::Prefix(_) => false,
-        }
-    }
-
     /// The key of a prefix in the 16-byte form.
     pub(super) fn prefix_key(prefix: IpNet) -> PrefixKey {
         match prefix.trunc() {
@@ -83,9 +75,12 @@ impl From<IpNet> for Target {
     }
 }
 
-impl serde::Serialize for Target {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+impl From<Target> for IpNet {
+    fn from(target: Target) -> Self {
+        match target {
+            Target::Address(address) => address.into(),
+            Target::Prefix(prefix) => prefix,
+        }
     }
 }
 

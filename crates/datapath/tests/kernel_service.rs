@@ -9,10 +9,10 @@ use std::{
 
 use datapath::{
     Block, BlockAction, BlockCount, Blocklist, Kernel, KernelError, KernelOptions, RateLimit,
-    Service, ServiceAction, ServiceLimit, Target, XdpPreference, boot_ns, mount_bpffs,
+    Service, ServiceLimit, Target, XdpPreference, boot_ns, mount_bpffs,
 };
 use flows_common::{
-    Direction, GuardLedger,
+    Action, Direction, GuardLedger,
     parse::{TCP, UDP},
 };
 use kernel_support::{LOCAL, Wire, attached, host, skip, small, tagged, tcp_v4, udp_v4, udp_v6};
@@ -26,13 +26,13 @@ const ACK: u8 = 0x10;
 const XDP_PASS: u32 = 2;
 
 /// One packet a second, five at once.
-fn limit(action: ServiceAction) -> ServiceLimit {
+fn limit(action: Action) -> ServiceLimit {
     let rate = RateLimit { packets_per_second: 1, burst_packets: 5 };
     ServiceLimit { rate, action, expires_ns: boot_ns() + 60 * SECOND, reason: 7 }
 }
 
 fn limited(blocklist: &Blocklist, service: Service) {
-    blocklist.limit_service(service, &limit(ServiceAction::Limit), boot_ns()).expect("a limit");
+    blocklist.limit_service(service, &limit(Action::RateLimit), boot_ns()).expect("a limit");
 }
 
 fn ingress(blocklist: &Blocklist) -> GuardLedger {
@@ -80,7 +80,7 @@ fn strangers_share_a_limit_wherever_the_guard_sits_and_no_address_is_blocked() {
             let (mut kernel, _) = attached(&small(), xdp).expect("attached");
             let blocklist = kernel.blocklist();
             let entry = blocklist
-                .limit_service(DNS, &limit(ServiceAction::Limit), boot_ns())
+                .limit_service(DNS, &limit(Action::RateLimit), boot_ns())
                 .expect("a limit");
             let known = IpAddr::from(host(200));
             blocklist.know(&[known], boot_ns() + 60 * SECOND).expect("known");
@@ -193,8 +193,7 @@ fn in_shadow_a_limit_counts_what_it_would_drop() {
     }
     let mut kernel = Kernel::load(&small()).expect("loaded");
     let blocklist = kernel.blocklist();
-    let entry =
-        blocklist.limit_service(DNS, &limit(ServiceAction::Shadow), boot_ns()).expect("a limit");
+    let entry = blocklist.limit_service(DNS, &limit(Action::Shadow), boot_ns()).expect("a limit");
     let added = ruled(&mut kernel, &udp_v4(host(1), LOCAL, [9, 53]));
     assert_eq!(added.service_shadowed + added.service_below_rate, 100);
     assert!(added.service_shadowed > 80, "{added:?}");
@@ -211,7 +210,7 @@ fn a_limit_ends_with_its_lease_or_when_it_is_lifted() {
     let mut kernel = Kernel::load(&small()).expect("loaded");
     let blocklist = kernel.blocklist();
     let now = boot_ns();
-    let short = ServiceLimit { expires_ns: now + SECOND / 4, ..limit(ServiceAction::Limit) };
+    let short = ServiceLimit { expires_ns: now + SECOND / 4, ..limit(Action::RateLimit) };
     blocklist.limit_service(DNS, &short, now).expect("a limit");
     let frame = udp_v4(host(1), LOCAL, [9, 53]);
     std::thread::sleep(Duration::from_nanos(short.expires_ns.saturating_sub(boot_ns()) + 1));
@@ -234,16 +233,16 @@ fn limits_are_read_back_listed_and_bounded() {
     let kernel = Kernel::load(&small()).expect("loaded");
     let blocklist = kernel.blocklist();
     let now = boot_ns();
-    let kept = blocklist.limit_service(HTTPS, &limit(ServiceAction::Limit), now).expect("a limit");
+    let kept = blocklist.limit_service(HTTPS, &limit(Action::RateLimit), now).expect("a limit");
     assert_eq!(blocklist.service(HTTPS).expect("a look"), Some(kept));
     assert_eq!((kept.packet_cost_ns, kept.burst_ns, kept.created_ns), (SECOND, 4 * SECOND, now));
-    let again = blocklist.limit_service(HTTPS, &limit(ServiceAction::Shadow), now).expect("anew");
+    let again = blocklist.limit_service(HTTPS, &limit(Action::Shadow), now).expect("anew");
     assert_eq!(again.slot, kept.slot, "a replaced limit keeps its statistics");
     for port in 1..=255 {
         limited(&blocklist, Service { protocol: UDP, port });
     }
     let error = blocklist
-        .limit_service(Service { protocol: UDP, port: 256 }, &limit(ServiceAction::Limit), now)
+        .limit_service(Service { protocol: UDP, port: 256 }, &limit(Action::RateLimit), now)
         .expect_err("it is full");
     assert!(matches!(error, KernelError::BlocklistFull { capacity: 256, .. }), "{error}");
     let listed = blocklist.services().expect("a list");
@@ -311,7 +310,7 @@ fn a_restart_keeps_limits_and_known_peers() {
     let blocklist = second.blocklist();
     assert_eq!(ruled(&mut second, &udp_v4(host(1), LOCAL, [9, 53])).service_known, 100);
     assert!(ruled(&mut second, &udp_v4(host(2), LOCAL, [9, 53])).service_limited > 80);
-    let next = blocklist.limit_service(HTTPS, &limit(ServiceAction::Limit), boot_ns());
+    let next = blocklist.limit_service(HTTPS, &limit(Action::RateLimit), boot_ns());
     let slots: Vec<u32> =
         blocklist.services().expect("a list").iter().map(|one| one.entry.slot).collect();
     assert_eq!(slots[0], next.expect("a limit").slot);

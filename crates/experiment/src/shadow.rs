@@ -1,13 +1,14 @@
 //! The same report of a node's own record: what its entries counted, in shadow mode or enforcing.
 //!
-//! A record is what `weir run --events` writes, one JSON object a line. It is read leniently:
-//! events and fields that this module does not know are passed over.
+//! A record is what `weir run --events` writes, one [`Event`] a line. Events and fields of other
+//! versions are passed over.
 
 use std::{collections::BTreeMap, io::BufRead, net::IpAddr};
 
 use dataset::{Active, Truth};
+use events::{ActionTaken, DecisionRecord, Event, ExpiredEvent};
+use flows_common::Action;
 use policy::Refusal;
-use serde::Deserialize;
 
 use super::{
     Absent, Report, SCHEMA,
@@ -45,58 +46,10 @@ pub enum RecordError {
     Long,
 }
 
-#[derive(Deserialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-enum Told {
-    Window(WindowTold),
-    Anomaly(AnomalyTold),
-    Expired(ExpiredTold),
-    #[serde(other)]
-    Other,
-}
-
-#[derive(Deserialize)]
-struct WindowTold {
-    start_ns: u64,
-    end_ns: u64,
-    peers: u64,
-    #[serde(default)]
-    evicted: [u64; 2],
-    #[serde(default)]
-    imbalance: i64,
-}
-
-#[derive(Clone, Deserialize)]
-struct AnomalyTold {
-    at_ns: u64,
-    peer: IpAddr,
-    p_value: f64,
-    excess: f64,
-    verified: bool,
-    deed: String,
-    #[serde(default)]
-    refusal: Option<String>,
-    ttl_s: u64,
-    offence: u32,
-}
-
-#[derive(Deserialize)]
-struct ExpiredTold {
-    at_ns: u64,
-    /// An address, or a prefix that a person blocked.
-    peer: String,
-    dropped_packets: u64,
-    dropped_bytes: u64,
-    #[serde(default)]
-    would_drop_packets: u64,
-    #[serde(default)]
-    would_drop_bytes: u64,
-}
-
 /// A block of the record.
 struct Block {
-    told: AnomalyTold,
-    action: &'static str,
+    told: DecisionRecord,
+    action: Action,
     expires_ns: u64,
     counted: Option<Amount>,
 }
@@ -109,7 +62,7 @@ pub struct Record {
     peer_windows: u64,
     span_ns: Option<(u64, u64)>,
     blocks: Vec<Block>,
-    refused: Vec<AnomalyTold>,
+    refused: Vec<DecisionRecord>,
     /// Blocks whose counters were not told yet, by address.
     open: BTreeMap<IpAddr, Vec<usize>>,
 }
@@ -139,47 +92,44 @@ impl Record {
         if record.windows == 0 { Err(RecordError::Empty) } else { Ok(record) }
     }
 
-    fn take(&mut self, told: Told) -> Result<(), RecordError> {
+    fn take(&mut self, told: Event) -> Result<(), RecordError> {
         match told {
-            Told::Window(window) => {
+            Event::Window(window) => {
                 self.windows += 1;
                 let lossy = window.evicted != [0, 0] || window.imbalance != 0;
                 self.lossy_windows += u64::from(lossy);
-                self.peer_windows += window.peers;
+                self.peer_windows += window.peers as u64;
                 let (start_ns, _) = self.span_ns.unwrap_or((window.start_ns, 0));
                 self.span_ns = Some((start_ns, window.end_ns));
             }
-            Told::Anomaly(told) => self.decided(told)?,
-            Told::Expired(told) => self.expired(&told),
-            Told::Other => {}
+            Event::Anomaly(told) => self.decided(told)?,
+            Event::Expired(told) => self.expired(&told),
+            _ => {}
         }
         Ok(())
     }
 
-    fn decided(&mut self, told: AnomalyTold) -> Result<(), RecordError> {
+    fn decided(&mut self, told: DecisionRecord) -> Result<(), RecordError> {
         if self.blocks.len() + self.refused.len() >= EVENTS_LIMIT {
             return Err(RecordError::Long);
         }
-        let action = match told.deed.as_str() {
-            "shadowed" | "would_block" => "shadow",
-            "rate_limited" => "rate_limit",
-            "blocked" => "drop",
-            _ => {
-                if told.refusal.is_some() {
-                    self.refused.push(told);
-                }
-                return Ok(());
+        let would = (told.outcome == ActionTaken::WouldBlock).then_some(Action::Shadow);
+        let Some(action) = told.outcome.entry().or(would) else {
+            if told.refusal.is_some() {
+                self.refused.push(told);
             }
+            return Ok(());
         };
-        self.open.entry(told.peer).or_default().push(self.blocks.len());
+        self.open.entry(told.peer()).or_default().push(self.blocks.len());
         let expires_ns = told.at_ns.saturating_add(told.ttl_s.saturating_mul(1_000_000_000));
         self.blocks.push(Block { told, action, expires_ns, counted: None });
         Ok(())
     }
 
     /// The counters are of one entry, the oldest that was not told of.
-    fn expired(&mut self, told: &ExpiredTold) {
-        let Ok(peer) = told.peer.parse::<IpAddr>() else { return };
+    fn expired(&mut self, told: &ExpiredEvent) {
+        // A prefix is what a person blocked.
+        let Some(peer) = told.peer.address() else { return };
         let Some(open) = self.open.get_mut(&peer) else { return };
         let Some(place) = open.iter().position(|&at| self.blocks[at].told.at_ns <= told.at_ns)
         else {
@@ -255,11 +205,11 @@ impl Label {
 }
 
 impl Known<'_> {
-    fn label(&self, told: &AnomalyTold) -> Label {
+    fn label(&self, told: &DecisionRecord) -> Label {
         let Some(truth) = self.truth else { return Label::Unlabelled };
         let at_ns = i64::try_from(told.at_ns).unwrap_or(i64::MAX);
         let active = Active::of(truth, at_ns, at_ns.saturating_add(1), self.offset_ns);
-        let interval = active.of_peer(told.peer).map(|place| &truth.intervals[place]);
+        let interval = active.of_peer(told.peer()).map(|place| &truth.intervals[place]);
         match interval {
             Some(interval) if interval.is_attack() => Label::Attack(AttackName {
                 name: interval.title().to_owned(),
@@ -274,7 +224,8 @@ impl Known<'_> {
     fn setting(&self) -> SettingReport {
         let blocks: Vec<(&Block, Label)> =
             self.record.blocks.iter().map(|block| (block, self.label(&block.told))).collect();
-        let action = |name| blocks.iter().filter(|(block, _)| block.action == name).count() as u64;
+        let count =
+            |action| blocks.iter().filter(|(block, _)| block.action == action).count() as u64;
         let mut times: Vec<u64> = blocks.iter().map(|(block, _)| block.told.at_ns).collect();
         times.sort_unstable();
         let has_truth = self.truth.is_some();
@@ -284,7 +235,7 @@ impl Known<'_> {
             let own = || blocks.iter().filter(|(_, one)| one == label);
             let lost = sum(own().map(|(block, _)| *block));
             let peers: std::collections::BTreeSet<IpAddr> =
-                own().map(|(block, _)| block.told.peer).collect();
+                own().map(|(block, _)| block.told.peer()).collect();
             ClassOutcome {
                 blocks: own().count() as u64,
                 peers_blocked: peers.len() as u64,
@@ -298,9 +249,9 @@ impl Known<'_> {
             name: "as the node ran".to_owned(),
             varied: serde_json::Value::Object(serde_json::Map::new()),
             blocks: blocks.len() as u64,
-            drops: action("drop"),
-            rate_limits: action("rate_limit"),
-            shadows: action("shadow"),
+            drops: count(Action::Drop),
+            rate_limits: count(Action::RateLimit),
+            shadows: count(Action::Shadow),
             service_limits: Vec::new(),
             breaker_openings: 0,
             peak_standing_blocks: self.peak_standing(),
@@ -325,7 +276,7 @@ impl Known<'_> {
     fn listed(&self, block: &Block, label: &Label) -> BlockOutcome {
         let told = &block.told;
         BlockOutcome {
-            peer: told.peer,
+            peer: told.peer(),
             decided_after_s: seconds(told.at_ns.saturating_sub(self.start_ns)),
             ends_after_s: seconds(block.expires_ns.saturating_sub(self.start_ns)),
             action: block.action,
@@ -335,9 +286,9 @@ impl Known<'_> {
                 Label::Attack(attack) => Some(attack.name.clone()),
                 _ => None,
             },
-            p_value: told.p_value,
-            excess: told.excess,
-            verified: told.verified,
+            p_value: told.evidence.p_value,
+            excess: told.evidence.excess,
+            verified: told.evidence.verified,
             stopped_packets: block.counted.map(|counted| counted.packets),
             stopped_bytes: block.counted.map(|counted| counted.bytes),
         }
@@ -372,7 +323,7 @@ impl Known<'_> {
                 let stopped = sum(own());
                 let first_ns = own().map(|block| block.told.at_ns).min();
                 let peers: std::collections::BTreeSet<IpAddr> =
-                    own().map(|block| block.told.peer).collect();
+                    own().map(|block| block.told.peer()).collect();
                 AttackOutcome {
                     forged: name.is_forged(),
                     name: name.name,
@@ -397,10 +348,10 @@ impl Known<'_> {
     }
 
     fn refusals(&self) -> Vec<RefusalCount> {
-        let mut counts: BTreeMap<&str, [u64; 3]> = BTreeMap::new();
-        let mut peers: BTreeMap<&str, std::collections::BTreeSet<IpAddr>> = BTreeMap::new();
+        let mut counts: BTreeMap<Refusal, [u64; 3]> = BTreeMap::new();
+        let mut peers: BTreeMap<Refusal, std::collections::BTreeSet<IpAddr>> = BTreeMap::new();
         for told in &self.record.refused {
-            let Some(reason) = told.refusal.as_deref() else { continue };
+            let Some(reason) = told.refusal else { continue };
             let count = counts.entry(reason).or_default();
             count[0] += 1;
             match self.label(told) {
@@ -408,18 +359,18 @@ impl Known<'_> {
                 Label::Benign => count[2] += 1,
                 Label::Unlabelled => {}
             }
-            peers.entry(reason).or_default().insert(told.peer);
+            peers.entry(reason).or_default().insert(told.peer());
         }
         let known = self.truth.is_some();
         counts
             .into_iter()
             .map(|(reason, [all, attack, benign])| RefusalCount {
-                reason: reason.to_owned(),
-                text: text_of(reason),
+                reason: reason.name().to_owned(),
+                text: reason.text().to_owned(),
                 peer_windows: all,
                 attack_peer_windows: known.then_some(attack),
                 benign_peer_windows: known.then_some(benign),
-                peers: peers[reason].len() as u64,
+                peers: peers[&reason].len() as u64,
             })
             .collect()
     }
@@ -471,14 +422,6 @@ fn totals(attacks: &[AttackOutcome]) -> AttackTotals {
         stopped,
         ..AttackTotals::default()
     }
-}
-
-/// The text of a reason that events name.
-fn text_of(reason: &str) -> String {
-    let named = Refusal::ALL.iter().find(|refusal| {
-        serde_json::to_value(refusal).is_ok_and(|name| name.as_str() == Some(reason))
-    });
-    named.map_or_else(|| reason.replace('_', " "), |refusal| refusal.text().to_owned())
 }
 
 #[cfg(test)]

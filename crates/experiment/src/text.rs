@@ -155,7 +155,7 @@ fn detail(setting: &SettingReport) -> Vec<String> {
             rows.push(vec![
                 format!("{:.1} s", block.decided_after_s),
                 block.peer.to_string(),
-                block.action.replace('_', " "),
+                block.action.name().to_owned(),
                 delay_text(block.ends_after_s - block.decided_after_s),
                 plain(who),
                 block.stopped_packets.map_or_else(dash, count),

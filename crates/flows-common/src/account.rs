@@ -8,30 +8,51 @@ use crate::{
 /// The first bucket of the length histogram ends at 2⁷ bytes.
 const FIRST_BUCKET_BITS: u32 = 7;
 
-/// What a packet made known of its flow; [`note_peer`] is called where there is any.
+/// Facts that a packet made known of its flow: a set of the constants below.
+///
+/// One word, not a flag each: the verifier follows every flag of its own through all that comes
+/// after it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "independent facts, each of which may be so")]
-pub struct News {
+pub struct News(u8);
+
+impl News {
     /// The packet made the flow's entry.
-    pub flow: bool,
+    pub const FLOW: Self = Self(1);
     /// It is the flow's first SYN without ACK.
-    pub syn: bool,
+    pub const SYN: Self = Self(1 << 1);
     /// It is the flow's first SYN-ACK.
-    pub syn_ack: bool,
+    pub const SYN_ACK: Self = Self(1 << 2);
     /// It is the first RST of its direction.
-    pub reset: bool,
+    pub const RESET: Self = Self(1 << 3);
     /// It is the flow's first TCP payload that this host sends: its stack sends none before the
     /// remote has acknowledged the initial sequence number, so the remote's address is not
     /// forged. Nothing that a peer's counters want to know.
-    pub proven: bool,
-}
+    pub const PROVEN: Self = Self(1 << 4);
 
-impl News {
-    /// There is something to tell the peer's counters.
+    /// Whether a fact is among them.
     #[inline(always)]
     #[must_use]
-    pub const fn any(self) -> bool {
-        self.flow | self.syn | self.syn_ack | self.reset
+    pub const fn has(self, fact: Self) -> bool {
+        self.0 & fact.0 != 0
+    }
+
+    /// There are none.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether the peer's counters want to know any of them.
+    #[inline(always)]
+    #[must_use]
+    pub const fn concern_peer(self) -> bool {
+        self.0 & !Self::PROVEN.0 != 0
+    }
+
+    #[inline(always)]
+    const fn add(&mut self, fact: Self) {
+        self.0 |= fact.0;
     }
 }
 
@@ -43,13 +64,15 @@ impl News {
 pub fn update(flow: &mut FlowCounters, packet: &Packet, direction: Direction, now_ns: u64) -> News {
     let mut news = News::default();
     if flow.directions[0].packets | flow.directions[1].packets == 0 {
-        news.flow = true;
+        news.add(News::FLOW);
         flow.first_direction = direction.index() as u8;
         flow.initiator = flow.first_direction;
     }
     let one = &mut flow.directions[direction.index()];
     let first = one.packets == 0;
-    news.proven = packet.payload != 0 && one.payload_bytes == 0 && proves(packet, direction);
+    if packet.payload != 0 && one.payload_bytes == 0 && proves(packet, direction) {
+        news.add(News::PROVEN);
+    }
     count_lengths(one, packet, first);
     count_time(one, packet.segments, now_ns, first);
     count_ttl(one, packet.ttl, first);
@@ -57,8 +80,9 @@ pub fn update(flow: &mut FlowCounters, packet: &Packet, direction: Direction, no
         one.fragments = one.fragments.saturating_add(1);
     }
     if packet.tcp {
-        news.reset =
-            packet.tcp_flags & TcpFlag::Rst.bit() != 0 && one.flags[TcpFlag::Rst.index()] == 0;
+        if packet.tcp_flags & TcpFlag::Rst.bit() != 0 && one.flags[TcpFlag::Rst.index()] == 0 {
+            news.add(News::RESET);
+        }
         count_flags(one, packet.tcp_flags, packet.segments);
         count_window(one, packet, first);
         follow_sequence(one, packet, first);
@@ -251,14 +275,14 @@ fn note_handshake(
         if flow.syn_ns == 0 {
             flow.syn_ns = now_ns;
             flow.initiator = direction.index() as u8;
-            news.syn = true;
+            news.add(News::SYN);
         }
     } else if flow.syn_ack_ns == 0 {
         flow.syn_ack_ns = now_ns;
         if flow.syn_ns == 0 {
             flow.initiator = direction.opposite().index() as u8;
         }
-        news.syn_ack = true;
+        news.add(News::SYN_ACK);
     }
 }
 
@@ -276,10 +300,10 @@ pub fn note_peer(
         peer.first_ns = now_ns;
     }
     peer.last_ns = now_ns;
-    peer.syns[way] += u64::from(news.syn);
-    peer.syn_acks[way] += u64::from(news.syn_ack);
-    peer.resets[way] += u64::from(news.reset);
-    if news.flow {
+    peer.syns[way] += u64::from(news.has(News::SYN));
+    peer.syn_acks[way] += u64::from(news.has(News::SYN_ACK));
+    peer.resets[way] += u64::from(news.has(News::RESET));
+    if news.has(News::FLOW) {
         peer.flow_inserts[way] += 1;
         if matches!(direction, Direction::Ingress) {
             if key.local_port != 0 {

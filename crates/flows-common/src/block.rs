@@ -7,6 +7,8 @@ pub const REASON_NONE: u32 = 0;
 ///
 /// Crosses the boundary as [`Action::code`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum Action {
     /// Count what would be dropped, pass everything.
     Shadow,
@@ -17,6 +19,25 @@ pub enum Action {
 }
 
 impl Action {
+    /// All of them, each doing more than the one before.
+    pub const ALL: [Self; 3] = [Self::Shadow, Self::RateLimit, Self::Drop];
+
+    /// Its name wherever it is written: command line, lists, API, events, ledger.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Shadow => "shadow",
+            Self::RateLimit => "rate-limit",
+            Self::Drop => "drop",
+        }
+    }
+
+    /// The action of this name, in letters of either case.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.name().eq_ignore_ascii_case(name))
+    }
+
     /// The code in [`BlockEntry::action`].
     #[inline(always)]
     #[must_use]

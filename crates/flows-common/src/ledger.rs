@@ -222,10 +222,16 @@ impl Ledger {
         self.segments[direction] += segments;
     }
 
-    /// Counts packets that are in no flow, and why.
+    /// Counts packets that are in no flow for this cause.
     #[inline(always)]
-    pub fn lose(&mut self, rejected: Rejected, segments: u64) {
-        self.losses[rejected.loss.index() & (Loss::SLOTS - 1)] += segments;
+    pub fn lose(&mut self, loss: Loss, segments: u64) {
+        self.losses[loss.index() & (Loss::SLOTS - 1)] += segments;
+    }
+
+    /// Counts packets that parsing gave no flow, and why.
+    #[inline(always)]
+    pub fn reject(&mut self, rejected: Rejected, segments: u64) {
+        self.lose(rejected.loss, segments);
         if matches!(rejected.loss, Loss::NotIp) {
             let class = EtherClass::of(rejected.ether_type);
             self.not_ip[class.index() & (EtherClass::SLOTS - 1)] += segments;

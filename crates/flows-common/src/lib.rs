@@ -5,18 +5,21 @@
 //! programs in `flows-ebpf`) and for the host (pcap replay, tests, benches), so a feature has
 //! one definition.
 //!
-//! What is never here: I/O, allocation, clocks, floating point; and in a type that crosses the
-//! boundary no enum, no reference and no implicit padding. Sizes and offsets are asserted at
-//! compile time beside each type.
+//! What is never in the programs' part: I/O, allocation, clocks, floating point; and in a type that
+//! crosses the boundary no enum, no reference and no implicit padding. Sizes and offsets are
+//! asserted at compile time beside each type.
+//!
+//! For user space the feature `std` adds the `Window` that a drain or a replay hands over, and the
+//! boot clock; `user` adds `aya::Pod`.
 //!
 //! Order of calls, for one packet:
 //!
 //! 1. [`parse::parse`] reads the headers through [`parse::Bytes`] and yields a
 //!    [`parse::Packet`], or the [`parse::Rejected`] that says why the packet has no flow;
-//! 2. [`FlowKey::of`] places it, seen from the interface;
-//! 3. [`account::update`] adds it to the flow's counters (all zero for a new flow) and says
-//!    what is news, which [`account::note_peer`] tells the remote's counters;
-//! 4. [`Ledger`] counts the packet as seen and, where it is in no flow, why.
+//! 2. [`metering::meter`] does the rest, over tables that the caller gives: it counts the packet
+//!    as seen in the [`Ledger`] and, where it is in no flow, why; places it by [`FlowKey::of`];
+//!    adds it to its flow ([`account::update`]), and what is news of that to its remote
+//!    ([`account::note_peer`]).
 //!
 //! [`FlowCounters::merge`] and [`PeerCounters::merge`] join what several CPUs counted.
 
@@ -30,17 +33,24 @@
     reason = "offsets stay below HEADERS_LIMIT plus one header; a checked conversion could panic"
 )]
 
+#[cfg(any(feature = "std", test))]
+extern crate std;
+
 pub mod account;
 mod block;
+pub mod clock;
 mod counters;
 pub mod guard;
 mod key;
 mod ledger;
 mod merge;
+pub mod metering;
 pub mod parse;
 mod peer;
 pub mod service;
 mod settings;
+#[cfg(any(feature = "std", test))]
+mod window;
 
 pub use block::{Action, BlockEntry, BlockStats, GuardLedger, PrefixKey, REASON_NONE, Verdict};
 pub use counters::{DirectionCounters, FlowCounters, LENGTH_BUCKETS, TCP_FLAGS, TcpFlag};
@@ -49,6 +59,8 @@ pub use ledger::{EtherClass, Ledger, Loss};
 pub use peer::{BITMAP_WORDS, PeerCounters};
 pub use service::{KnownPeer, ServiceEntry, ServiceKey};
 pub use settings::{ClockSource, Control, GuardControl, Settings};
+#[cfg(any(feature = "std", test))]
+pub use window::{Span, Window};
 
 #[cfg(feature = "user")]
 mod pod;

@@ -9,7 +9,7 @@
 //!
 //! - A remote in the table of known peers. User space puts the verified peers of past windows
 //!   there; the TC program puts a remote there to which this host's own TCP sent payload
-//!   ([`crate::account::News::proven`]): a stack sends none before the remote has
+//!   ([`crate::account::News::PROVEN`]): a stack sends none before the remote has
 //!   acknowledged its initial sequence number, which whoever forges an address does not see.
 //!   A plain ACK to or from it would prove nothing: anybody can forge the one and provoke the
 //!   other.

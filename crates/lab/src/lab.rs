@@ -255,7 +255,7 @@ fn claim(topology: &Topology) -> Result<(Plan, Registration), LabError> {
     if let Some(id) = &topology.id {
         return attempt(id);
     }
-    let seed = crate::boot_ns() ^ u64::from(std::process::id()).rotate_left(32);
+    let seed = flows_common::clock::boot_ns() ^ u64::from(std::process::id()).rotate_left(32);
     let mut generator = Xoshiro256PlusPlus::seed_from_u64(seed);
     let mut last = None;
     for _ in 0..ID_DRAWS {

@@ -76,7 +76,7 @@ pub use capture::{Capture, CaptureBounds, CaptureReport, Tap};
 pub use documentation::is_documentation;
 pub use error::LabError;
 pub use lab::Lab;
-pub use moment::{Moment, boot_ns};
+pub use moment::Moment;
 pub use plan::{Family, Interface, Node, Role};
 pub use registry::Registration;
 pub use report::{ClientReport, RequestStats, Sample};

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use flows_common::clock::boot_ns;
 use serde::Serialize;
 
-use crate::{BenignKind, Stop, boot_ns};
+use crate::{BenignKind, Stop};
 
 /// The most requests that are kept apart for one client; later ones are only counted.
 const MAX_SAMPLES: usize = 200_000;

@@ -9,16 +9,20 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use events::{
+    Action, ActionTaken, Claim, DecisionRecord, Evidence, Outcome, PValues, ProcedureChoice,
+    Reason, Refusal, Service, Share, Stamp, Subject,
+};
+use jiff::Timestamp;
 use ledger::{
-    AlertQuery, Block, Decision, Ending, How, Ledger, Moment, Options, Origin, Outcome, Record,
-    Table, Target, Window,
+    AlertQuery, Block, Decision, Ending, How, Ledger, Moment, Options, Origin, Record, Table,
+    Window,
 };
 
 const WINDOWS: u64 = 86_400;
 const DECISIONS: u64 = 5;
 /// Windows in a transaction: the file is the same, and a day takes no day.
 const TOGETHER: u64 = 200;
-const REASONS: &str = r#"[{"feature":"syn_without_answer_ratio","value":0.98,"low":0.0,"high":0.05},{"feature":"distinct_local_ports","value":412.0,"low":1.0,"high":9.0},{"feature":"flows_opened","value":415.0,"low":0.0,"high":31.0}]"#;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
@@ -57,7 +61,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         reader.alerts(&AlertQuery { address, ..AlertQuery::default() }).map(drop)
     })?;
     time("alerts that were acted on, first page", 20, |_| {
-        let outcome = Some(Outcome::Made);
+        let outcome = Some(ActionTaken::Blocked);
         reader.alerts(&AlertQuery { outcome, ..AlertQuery::default() }).map(drop)
     })?;
     time("standing blocks", 20, |_| reader.standing(at(WINDOWS).wall_ns).map(drop))?;
@@ -139,28 +143,60 @@ fn records(number: u64) -> Vec<Record> {
 }
 
 fn decision(id: u64, window: u64, acted: bool) -> Decision {
-    Decision {
-        id,
-        run: 1,
-        window,
-        at_ns: at(window).wall_ns,
+    let evidence = Evidence {
         address: address(id),
         p_value: 0.000_512,
-        p_conditional: Some(0.002_1),
+        conditional_p_value: 0.002_1,
         peer_score: 0.71,
         flow_score: 0.63,
-        novelty: 3.52,
+        novelty: 0.52,
         excess: 0.413,
         packets: 420 + id % 512,
         bytes: 25_000 + id % 65_536,
         verified: true,
-        outcome: if acted { Outcome::Made } else { Outcome::Refused },
-        action: acted.then_some("drop".into()),
-        refusal: (!acted).then_some("too_few_windows".into()),
-        offence: acted.into(),
-        ttl: acted.then_some(Duration::from_mins(10)),
-        model: "ab".repeat(32).into(),
-        reasons: REASONS.into(),
+        initiated: false,
+        service: Some(Service { protocol: 6, port: 443 }),
+    };
+    let claim = Claim {
+        rate: Share::TENTH,
+        procedure: ProcedureChoice::PerWindow,
+        p_values: PValues::Conditional,
+        p_value: 0.002_1,
+        level: 0.000_322,
+        held_out: Some(2_400),
+        needed: 9_210,
+        supported: false,
+    };
+    let (outcome, taken) = if acted {
+        let (action, ttl) = (Action::Drop, Duration::from_mins(10));
+        let expires_ns = at(window + 600).boot_ns;
+        let block = Outcome::Block { action, ttl, expires_ns, offence: 1, early: false };
+        (block, ActionTaken::Blocked)
+    } else {
+        (Outcome::Refused(Refusal::TooFewWindows), ActionTaken::Refused)
+    };
+    let Moment { wall_ns, boot_ns } = at(window);
+    let time = Timestamp::from_nanosecond(wall_ns.into()).unwrap_or_default();
+    let stamp = Stamp { id, window, at_ns: boot_ns, time };
+    let reasons = vec![
+        reason("syn_without_answer_ratio", 0.98, 0.05),
+        reason("distinct_local_ports", 412.0, 9.0),
+        reason("flows_opened", 415.0, 31.0),
+    ];
+    let decided = events::Decision { evidence, claim, outcome };
+    let record = DecisionRecord::of(stamp, decided, taken, reasons);
+    Decision { run: 1, model: "ab".repeat(32).into(), record }
+}
+
+fn reason(feature: &str, value: f32, benign_high: f32) -> Reason {
+    Reason {
+        subject: Subject::Peer,
+        feature: feature.to_owned(),
+        unit: String::new(),
+        value,
+        benign_low: 0.0,
+        benign_high,
+        share: 0.333,
     }
 }
 
@@ -168,8 +204,8 @@ fn block(id: u64, window: u64) -> Block {
     Block {
         id,
         run: 1,
-        target: Target::address(address(id)),
-        action: "drop".into(),
+        target: address(id).into(),
+        action: Action::Drop,
         made: at(window),
         expires: at(window + 600),
         origin: Origin::Model,

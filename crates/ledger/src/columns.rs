@@ -2,13 +2,12 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use rusqlite::Row;
 use rusqlite::types::{FromSql, ToSql, ToSqlOutput, Type, ValueRef};
 
 use crate::Moment;
-use crate::record::{Target, Text};
+use crate::record::{Prefix, Text};
 use crate::table::Table;
 
 /// A record that is a row of a table.
@@ -55,7 +54,6 @@ fn selected(table: &str, column: &str) -> String {
 pub(crate) enum Field<'a> {
     Null,
     Whole(i64),
-    Real(f64),
     Text(Cow<'a, str>),
 }
 
@@ -64,7 +62,6 @@ impl ToSql for Field<'_> {
         Ok(ToSqlOutput::Borrowed(match self {
             Self::Null => ValueRef::Null,
             Self::Whole(number) => ValueRef::Integer(*number),
-            Self::Real(number) => ValueRef::Real(*number),
             Self::Text(text) => ValueRef::Text(text.as_bytes()),
         }))
     }
@@ -95,24 +92,6 @@ impl From<bool> for Field<'_> {
     }
 }
 
-impl From<f64> for Field<'_> {
-    fn from(number: f64) -> Self {
-        Self::Real(number)
-    }
-}
-
-impl From<f32> for Field<'_> {
-    fn from(number: f32) -> Self {
-        Self::Real(number.into())
-    }
-}
-
-impl From<Duration> for Field<'_> {
-    fn from(duration: Duration) -> Self {
-        Self::from(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
-    }
-}
-
 impl<'a> From<&'a Text> for Field<'a> {
     fn from(text: &'a Text) -> Self {
         Self::Text(Cow::Borrowed(text))
@@ -126,14 +105,14 @@ impl From<&'static str> for Field<'_> {
 }
 
 impl From<IpAddr> for Field<'_> {
-    /// An IPv4 address in IPv6's clothes is the IPv4 address, so that it is found under one name.
+    /// An IPv4 address mapped into IPv6 is the IPv4 address, so that it is found under one name.
     fn from(address: IpAddr) -> Self {
         Self::Text(Cow::Owned(address.to_canonical().to_string()))
     }
 }
 
-impl From<Target> for Field<'_> {
-    fn from(target: Target) -> Self {
+impl From<Prefix> for Field<'_> {
+    fn from(target: Prefix) -> Self {
         Self::Text(Cow::Owned(target.to_string()))
     }
 }
@@ -173,6 +152,10 @@ impl<'r> Fields<'r> {
         Ok(self.take::<Option<i64>>()?.map(unsigned))
     }
 
+    pub(crate) const fn skip(&mut self, columns: usize) {
+        self.next += columns;
+    }
+
     pub(crate) fn small<T: FromSql>(&mut self) -> rusqlite::Result<T> {
         self.take()
     }
@@ -187,10 +170,6 @@ impl<'r> Fields<'r> {
 
     pub(crate) fn optional_text(&mut self) -> rusqlite::Result<Option<Text>> {
         Ok(self.take::<Option<String>>()?.map(Cow::Owned))
-    }
-
-    pub(crate) fn duration(&mut self) -> rusqlite::Result<Option<Duration>> {
-        Ok(self.optional_number()?.map(Duration::from_nanos))
     }
 
     pub(crate) fn moment(&mut self) -> rusqlite::Result<Moment> {

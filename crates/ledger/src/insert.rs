@@ -1,12 +1,13 @@
 //! Rows on their way into a transaction.
 
+use events::DecisionRecord;
 use rusqlite::{ErrorCode, Statement, Transaction};
 
 use crate::columns::{Field, Kept};
 use crate::record::Record;
 use crate::table::Table;
 
-/// Bytes of the longest text that a record may hold. Reasons of a decision take a few hundred.
+/// Bytes of the longest text that a record may hold. The record of a decision takes some 700.
 pub const MAX_TEXT: usize = 64 << 10;
 
 const MODEL: &str =
@@ -33,6 +34,14 @@ impl From<rusqlite::Error> for AddError {
     }
 }
 
+/// Refuses a record that would not read back: with a number that JSON has no word for.
+fn check_readable(record: &DecisionRecord) -> Result<(), AddError> {
+    let read = serde_json::to_string(record).and_then(|text| serde_json::from_str(&text));
+    let refused = |error| AddError::Refused(format!("decisions.record is not kept whole: {error}"));
+    let _: DecisionRecord = read.map_err(refused)?;
+    Ok(())
+}
+
 /// The statements of one transaction, prepared when they are first needed.
 pub(crate) struct Insertions<'t> {
     transaction: &'t Transaction<'t>,
@@ -51,6 +60,7 @@ impl<'t> Insertions<'t> {
             Record::Stop(stop) => self.add_row(stop),
             Record::Window(window) => self.add_row(window),
             Record::Decision(decision) => {
+                check_readable(&decision.record)?;
                 self.add_model(&decision.model)?;
                 self.add_row(decision)
             }

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `runs`, `stops` | a start of weir, with how the one before ended; an end in good order |
 //! | `windows` | a window that was decided on: traffic, losses, mode |
-//! | `decisions` | an anomalous peer in a window: evidence, outcome, the guard that refused |
+//! | `decisions` | an anomalous peer in a window: [`events::DecisionRecord`] as JSON, beside what it is looked up by |
 //! | `blocks`, `endings` | a block that was made or found; how it ended, and what it dropped |
 //! | `acts` | something a person did: who, what, what came of it |
 //! | `differences` | what kernel, ledger and configuration differed in at a start |
@@ -37,7 +37,8 @@
 //!
 //! # What it never does
 //!
-//! It knows nothing of weir but these records: no policy, no kernel, no formula. It has no clock
+//! It knows nothing of weir but these records, whose words are those of the crate `events`: no
+//! policy, no kernel, no formula. It has no clock
 //! and no randomness; each time comes in with a record or a question. It never removes a file, and
 //! never repairs one.
 //!
@@ -137,8 +138,8 @@ pub use query::{
 };
 pub use reader::{Counts, Reader, TableCount};
 pub use record::{
-    Act, Actor, Block, Decision, Difference, Ending, How, Origin, Outcome, PreviousEnd, Record,
-    Run, Stop, Target, TargetError, Text, Window,
+    Act, Actor, Block, Decision, Difference, Ending, How, Origin, Prefix, PreviousEnd, Record, Run,
+    Stop, Text, Window,
 };
 pub use retention::{RETENTION_STEP, Retained};
 pub use schema::SCHEMA_VERSION;

@@ -7,7 +7,7 @@
 
 use std::{collections::HashMap, net::IpAddr};
 
-use crate::evidence::Evidence;
+use crate::Evidence;
 
 /// Peers remembered at most; beyond that the least known go first.
 const PEERS_LIMIT: usize = 65_536;

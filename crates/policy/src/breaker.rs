@@ -1,27 +1,6 @@
 //! The breaker: what ends enforcement when it would hit too much of what is ordinary.
 
-use serde::Serialize;
-
-/// What tripped the breaker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Trip {
-    /// Blocked peers would have been too large a share of the ordinary ones.
-    ShareOfPeers,
-    /// Blocked peers would have carried too large a share of the ordinary bytes.
-    ShareOfBytes,
-}
-
-impl Trip {
-    /// As a person reads it.
-    #[must_use]
-    pub const fn text(self) -> &'static str {
-        match self {
-            Self::ShareOfPeers => "blocks would hit more than policy.max_share_of_peers",
-            Self::ShareOfBytes => "blocks would hit more than policy.max_share_of_bytes",
-        }
-    }
-}
+use events::Trip;
 
 /// Closed, or open since a trip.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,42 +2,13 @@
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
+pub use events::Mode;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::statistics::{
     Frequency, OnDrift, PValues, ProcedureChoice, Share, Unsupported, frequency_or_none,
 };
-
-/// What may be done about an anomaly.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Mode {
-    /// Report; no entry is made.
-    #[default]
-    Observe,
-    /// Make entries that only count what they would drop.
-    Shadow,
-    /// Make entries that drop.
-    Enforce,
-}
-
-impl Mode {
-    /// All of them, each doing more than the one before.
-    pub const ALL: [Self; 3] = [Self::Observe, Self::Shadow, Self::Enforce];
-
-    /// As a configuration spells it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Observe => "observe",
-            Self::Shadow => "shadow",
-            Self::Enforce => "enforce",
-        }
-    }
-}
 
 /// What is done about a source that may be spoofed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

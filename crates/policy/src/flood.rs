@@ -7,11 +7,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use flows_common::Action;
+use flows_common::{Action, clock::nanos};
 
 use crate::{
+    Evidence, Service, ServiceLimit,
     config::{Mode, PolicyConfig},
-    evidence::{Evidence, Service},
 };
 
 /// Services remembered at most; beyond that those with the lowest marks go.
@@ -22,26 +22,6 @@ const TIMES_ORDINARY: f64 = 10.0;
 const HALF_LIFE_NS: f64 = 3_600e9;
 /// How much longer than the flood a limit stands, so that a lull does not lift it.
 const LEASE: Duration = Duration::from_mins(2);
-
-/// A service that is to be limited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ServiceLimit {
-    /// The service of the host.
-    pub service: Service,
-    /// Unproven sources that turned to it in the window.
-    pub sources: u64,
-    /// Their packets.
-    pub packets: u64,
-    /// Packets a second that all unproven sources together keep.
-    pub packets_per_second: u32,
-    /// When the limit ends, in ns of the boot clock.
-    pub expires_ns: u64,
-    /// The service was limited already; the lease is renewed.
-    pub renewed: bool,
-    /// Whether what exceeds the limit is dropped ([`Action::RateLimit`]) or only counted
-    /// ([`Action::Shadow`]).
-    pub action: Action,
-}
 
 /// The most unproven sources that a service ordinarily sees in a second.
 #[derive(Clone, Copy, Debug, Default)]
@@ -141,10 +121,6 @@ impl FloodWatch {
             self.marks.remove(service);
         }
     }
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -1,9 +1,8 @@
 //! The guards: what keeps an anomalous peer from being blocked.
 
 use crate::{
-    Policy, Refusal, WindowFacts,
+    Evidence, Policy, Refusal, WindowFacts,
     config::{LocallyInitiated, Unverified},
-    evidence::Evidence,
     statistics::{Claim, OnDrift, Unsupported},
 };
 

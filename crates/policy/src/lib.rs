@@ -15,33 +15,29 @@ mod acquaintance;
 mod breaker;
 mod config;
 mod decision;
-mod evidence;
 mod flood;
 mod guards;
 mod history;
-mod notice;
 mod pace;
 mod protected;
-mod refusal;
 pub mod statistics;
 mod trial;
 mod window;
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
-use flows_common::Action;
+use flows_common::{Action, clock::nanos};
 use model::sample::Draws;
 
-pub use breaker::{Breaker, Open, Trip};
+pub use breaker::{Breaker, Open};
 pub use config::{
     BoundError, LocallyInitiated, Mode, PolicyConfig, RawPolicy, RawPrefix, Unverified,
 };
-pub use decision::{BURST_S, Decision, Outcome, Verdicts};
-pub use evidence::{Evidence, Reason, Service, Subject};
-pub use flood::ServiceLimit;
-pub use notice::Notice;
+pub use decision::{BURST_S, Verdicts};
+pub use events::{
+    Decision, Evidence, Notice, Outcome, Reason, Refusal, Service, ServiceLimit, Subject, Trip,
+};
 pub use protected::{PrefixSet, ProtectedHosts, Protection};
-pub use refusal::Refusal;
 pub use statistics::{Basis, Claim, benjamini_hochberg};
 pub use trial::Trial;
 pub use window::WindowFacts;
@@ -415,11 +411,6 @@ impl Policy {
         self.protected = self.told.clone().allowing(&config.allow);
         self.config = config;
     }
-}
-
-/// A duration in ns, held at the largest that fits.
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

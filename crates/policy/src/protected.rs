@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt, net::IpAddr};
 use address_list::unmapped;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use crate::refusal::Refusal;
+use crate::Refusal;
 
 const fn v4(a: u8, b: u8, c: u8, d: u8, length: u8) -> IpNet {
     IpNet::V4(Ipv4Net::new_assert(std::net::Ipv4Addr::new(a, b, c, d), length))

@@ -2,6 +2,7 @@
 
 use std::{num::NonZeroU64, sync::Arc, time::Duration};
 
+use flows_common::clock::nanos;
 use model::Span;
 
 /// Where windows begin and end, in ns since 1970.
@@ -15,7 +16,7 @@ pub(super) enum Boundaries {
 
 impl Boundaries {
     pub(super) fn every(length: Duration) -> Self {
-        let length_ns = u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
+        let length_ns = nanos(length);
         Self::Every(NonZeroU64::new(length_ns).unwrap_or(NonZeroU64::MIN))
     }
 

@@ -8,10 +8,9 @@
 //! ```
 //!
 //! [`CaptureReader`] gives one file's frames and [`Captures`] those of several, [`Replay`] gives
-//! windows; [`Tables`] is what stands for the
-//! kernel's maps, and parsing and counting are those of `flows_common`, which the programs run
-//! too. Nothing here reads a clock, draws a random number or depends on the order of a hash: the
-//! same file and options give the same windows.
+//! windows; [`Tables`] stands for the kernel's maps, and a packet goes through
+//! [`flows_common::metering`], as in the programs. Nothing here reads a clock, draws a random
+//! number or depends on the order of a hash: the same file and options give the same windows.
 //!
 //! What a capture cannot tell: of how many packets a GRO or GSO super-packet consists. A TCP frame
 //! above the link's largest packet ([`ReplayOptions::mtu`]) is cut into full segments; a UDP one

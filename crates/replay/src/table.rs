@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher, Hash};
 
+use flows_common::metering::Entry;
 use hashbrown::{DefaultHashBuilder, HashTable, hash_table};
 
 /// No entry: the end of the list.
@@ -16,13 +17,13 @@ pub(super) struct LruTable<K, V> {
     capacity: usize,
     hasher: DefaultHashBuilder,
     index: HashTable<u32>,
-    entries: Vec<Entry<K, V>>,
+    entries: Vec<Slot<K, V>>,
     newest: u32,
     oldest: u32,
 }
 
 #[derive(Debug)]
-struct Entry<K, V> {
+struct Slot<K, V> {
     key: K,
     value: V,
     newer: u32,
@@ -31,9 +32,7 @@ struct Entry<K, V> {
 
 /// What looking a key up came to.
 pub(super) struct Lookup<'a, V> {
-    pub(super) value: &'a mut V,
-    /// The key was not in the table: the value is new.
-    pub(super) inserted: bool,
+    pub(super) entry: Entry<'a, V>,
     /// The value that had to go for it.
     pub(super) evicted: Option<V>,
 }
@@ -63,7 +62,7 @@ impl<K: Copy + Eq + Hash, V: Copy + Default> LruTable<K, V> {
             }
             None if self.entries.len() < self.capacity => {
                 let at = u32::try_from(self.entries.len()).expect("the capacity is below `NONE`");
-                self.entries.push(Entry {
+                self.entries.push(Slot {
                     key: *key,
                     value: V::default(),
                     newer: NONE,
@@ -82,7 +81,8 @@ impl<K: Copy + Eq + Hash, V: Copy + Default> LruTable<K, V> {
                 (at, true, Some(evicted))
             }
         };
-        Lookup { value: &mut self.entries[at as usize].value, inserted, evicted }
+        let counters = &mut self.entries[at as usize].value;
+        Lookup { entry: Entry { counters, inserted }, evicted }
     }
 
     /// Takes all entries out, keys ascending; the table stays as large as it has grown.
@@ -137,7 +137,7 @@ impl<K: Copy + Eq + Hash, V: Copy + Default> LruTable<K, V> {
     }
 
     fn unlink(&mut self, at: u32) {
-        let Entry { newer, older, .. } = self.entries[at as usize];
+        let Slot { newer, older, .. } = self.entries[at as usize];
         match newer {
             NONE => self.newest = older,
             newer => self.entries[newer as usize].older = older,
@@ -167,7 +167,7 @@ mod tests {
 
     fn count(table: &mut LruTable<u32, u64>, key: u32) -> Option<u64> {
         let lookup = table.look_up(&key);
-        *lookup.value += 1;
+        *lookup.entry.counters += 1;
         lookup.evicted
     }
 
@@ -195,7 +195,7 @@ mod tests {
         let mut table = LruTable::<u32, u64>::new(8);
         for round in 0..3 {
             for key in 0..8 {
-                assert!(table.look_up(&key).inserted, "round {round}");
+                assert!(table.look_up(&key).entry.inserted, "round {round}");
             }
             assert_eq!(table.take_sorted().len(), 8);
         }

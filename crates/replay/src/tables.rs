@@ -1,9 +1,8 @@
-//! The host's side of what the flow programs do with a packet: the same parsing and the same
-//! counters, over tables in memory.
+//! Tables in memory that packets are counted in as the flow programs do it.
 
 use flows_common::{
-    Direction, FlowCounters, FlowKey, Ledger, PeerCounters, PeerKey,
-    account::{note_peer, update},
+    Direction, FlowCounters, FlowKey, Ledger, Loss, PeerCounters, PeerKey,
+    metering::{Entry, FlowTables, Observation, meter},
     parse::{Frame, Packet, Rejected},
 };
 use model::Window;
@@ -16,24 +15,47 @@ use super::table::LruTable;
 /// occur; what they evict is counted exactly.
 #[derive(Debug)]
 pub struct Tables {
+    entries: Entries,
+    ledger: Ledger,
+}
+
+#[derive(Debug)]
+struct Entries {
     flows: LruTable<FlowKey, FlowCounters>,
     peers: LruTable<PeerKey, PeerCounters>,
-    ledger: Ledger,
     evicted_flows: u64,
     evicted_packets: u64,
+}
+
+impl FlowTables for Entries {
+    fn flow(&mut self, key: &FlowKey) -> Result<Entry<'_, FlowCounters>, Loss> {
+        let flow = self.flows.look_up(key);
+        if let Some(evicted) = flow.evicted {
+            self.evicted_flows += 1;
+            self.evicted_packets += evicted.packets();
+        }
+        Ok(flow.entry)
+    }
+
+    fn peer(&mut self, key: &PeerKey) -> Option<Entry<'_, PeerCounters>> {
+        Some(self.peers.look_up(key).entry)
+    }
+
+    /// No service is limited in a replay.
+    fn exempt(&mut self, _remote: &PeerKey, _now_ns: u64) {}
 }
 
 impl Tables {
     /// Empty tables of at most `capacity` flows and as many peers.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self {
+        let entries = Entries {
             flows: LruTable::new(capacity),
             peers: LruTable::new(capacity),
-            ledger: Ledger::default(),
             evicted_flows: 0,
             evicted_packets: 0,
-        }
+        };
+        Self { entries, ledger: Ledger::default() }
     }
 
     /// Counts what parsing made of a frame, as the programs do: in its flow, its peer and the
@@ -46,28 +68,9 @@ impl Tables {
         ifindex: u32,
         now_ns: u64,
     ) {
-        let packet = match parsed {
-            Ok(packet) => packet,
-            Err(rejected) => {
-                self.ledger.see(direction, u64::from(frame.length), frame.segments());
-                self.ledger.lose(*rejected, frame.segments());
-                return;
-            }
-        };
-        self.ledger.see(direction, u64::from(frame.length), u64::from(packet.segments));
-        let key = FlowKey::of(packet, direction, ifindex);
-        let flow = self.flows.look_up(&key);
-        self.ledger.flow_inserts += u64::from(flow.inserted);
-        if let Some(evicted) = flow.evicted {
-            self.evicted_flows += 1;
-            self.evicted_packets += evicted.packets();
-        }
-        let news = update(flow.value, packet, direction, now_ns);
-        if news.any() {
-            let peer = self.peers.look_up(&PeerKey { address: key.remote });
-            self.ledger.peer_inserts += u64::from(peer.inserted);
-            note_peer(peer.value, &key, news, direction, now_ns);
-        }
+        let parsed = parsed.as_ref().map_err(|rejected| *rejected);
+        let observed = Observation { frame, parsed, direction, ifindex };
+        meter(&mut self.entries, &mut self.ledger, &observed, || now_ns);
     }
 
     /// Whether no frame was counted since the last [`Tables::take`].
@@ -81,11 +84,11 @@ impl Tables {
         Window {
             start_ns,
             end_ns,
-            flows: self.flows.take_sorted(),
-            peers: self.peers.take_sorted(),
+            flows: self.entries.flows.take_sorted(),
+            peers: self.entries.peers.take_sorted(),
             ledger: std::mem::take(&mut self.ledger),
-            evicted_flows: std::mem::take(&mut self.evicted_flows),
-            evicted_packets: std::mem::take(&mut self.evicted_packets),
+            evicted_flows: std::mem::take(&mut self.entries.evicted_flows),
+            evicted_packets: std::mem::take(&mut self.entries.evicted_packets),
         }
     }
 }

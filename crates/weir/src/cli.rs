@@ -42,6 +42,7 @@ use clap::{
     Args, Parser, Subcommand,
     builder::{PossibleValuesParser, TypedValueParser},
 };
+use flows_common::Action;
 use tracing_subscriber::EnvFilter;
 
 pub(crate) use report::text::columns as table;
@@ -324,6 +325,7 @@ fn show(event: &Event, json: bool) {
             one.done
         ),
         Event::Failure(failure) => eprintln!("weir: {}: {}", failure.what, failure.error),
+        Event::Other => {}
     }
 }
 
@@ -337,9 +339,14 @@ fn emit(text: &str) -> anyhow::Result<()> {
 
 /// The modes by name.
 fn modes() -> impl TypedValueParser<Value = Mode> {
-    PossibleValuesParser::new(Mode::ALL.map(Mode::name)).try_map(|name| {
-        Mode::ALL.into_iter().find(|mode| mode.name() == name).ok_or("no such mode")
-    })
+    PossibleValuesParser::new(Mode::ALL.map(Mode::name))
+        .try_map(|name| Mode::from_name(&name).ok_or("no such mode"))
+}
+
+/// The actions by name.
+fn actions() -> impl TypedValueParser<Value = Action> {
+    PossibleValuesParser::new(Action::ALL.map(Action::name))
+        .try_map(|name| Action::from_name(&name).ok_or("no such action"))
 }
 
 #[cfg(test)]

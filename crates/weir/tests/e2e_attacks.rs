@@ -15,7 +15,7 @@ use std::{
 
 use collector::{
     config::Mode,
-    event::AnomalyEvent,
+    event::DecisionRecord,
     live::Live,
     node::{Node, NodeParts},
     pipeline::Pipeline,
@@ -129,8 +129,8 @@ fn each_attack_is_answered_and_nobody_else_is() {
     let entries: BTreeSet<IpAddr> = told
         .anomalies
         .iter()
-        .filter(|anomaly| anomaly.deed.made_entry())
-        .map(|anomaly| anomaly.peer)
+        .filter(|anomaly| anomaly.outcome.made_entry())
+        .map(DecisionRecord::peer)
         .collect();
     let real: BTreeSet<IpAddr> = truths.iter().filter_map(real_source).collect();
     let others: Vec<&IpAddr> = entries.difference(&real).collect();
@@ -142,7 +142,7 @@ fn each_attack_is_answered_and_nobody_else_is() {
     let unreported: Vec<&str> = truths
         .iter()
         .filter(|truth| MAY_BE_MISSED.contains(&truth.name.as_str()))
-        .filter(|truth| !told.anomalies.iter().any(|one| truth.sources.contains(one.peer)))
+        .filter(|truth| !told.anomalies.iter().any(|one| truth.sources.contains(one.peer())))
         .map(|truth| truth.name.as_str())
         .collect();
     let failed: u64 = clients.iter().map(|client| client.total.failed).sum();
@@ -205,10 +205,10 @@ fn was_answered(truth: &AttackTruth, blocklist: &Blocklist) -> bool {
 }
 
 /// What became of an attack, for whoever reads the output.
-fn describe(truth: &AttackTruth, anomalies: &[AnomalyEvent], blocklist: &Blocklist) -> String {
-    let its: Vec<&AnomalyEvent> =
-        anomalies.iter().filter(|one| truth.sources.contains(one.peer)).collect();
-    let entry = its.iter().find(|one| one.deed.made_entry());
+fn describe(truth: &AttackTruth, anomalies: &[DecisionRecord], blocklist: &Blocklist) -> String {
+    let its: Vec<&DecisionRecord> =
+        anomalies.iter().filter(|one| truth.sources.contains(one.peer())).collect();
+    let entry = its.iter().find(|one| one.outcome.made_entry());
     let refusals: BTreeSet<&str> =
         its.iter().filter_map(|one| one.refusal.map(policy::Refusal::text)).collect();
     let Some(shown) = entry.or(its.first()) else {
@@ -228,16 +228,16 @@ fn describe(truth: &AttackTruth, anomalies: &[AnomalyEvent], blocklist: &Blockli
         "{:<21} {} after {} ms, {} anomalous, dropped {:?}: p {:.4} peer {:.3} flow {:.3} novelty \
          {:.3} excess {:.2} verified {} refusals {refusals:?}\n    {}",
         truth.name,
-        shown.deed.text(),
+        shown.outcome.text(),
         shown.at_ns.saturating_sub(truth.began.boot_ns) / 1_000_000,
         its.len(),
         real_source(truth).and_then(|address| dropped(address, blocklist)),
-        shown.p_value,
-        shown.peer_score,
-        shown.flow_score,
-        shown.novelty,
-        shown.excess,
-        shown.verified,
+        shown.evidence.p_value,
+        shown.evidence.peer_score,
+        shown.evidence.flow_score,
+        shown.evidence.novelty,
+        shown.evidence.excess,
+        shown.evidence.verified,
         reasons.join(" "),
     )
 }

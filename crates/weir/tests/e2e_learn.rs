@@ -78,7 +78,8 @@ fn scored(lab: &Lab, capture: &str, model: &str, home: &[String]) -> (Vec<Value>
     let events: Vec<Value> =
         weir(lab, &words).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let summary = events.last().expect("a summary").clone();
-    let would_block = |event: &Value| event["event"] == "anomaly" && event["deed"] == "would_block";
+    let would_block =
+        |event: &Value| event["event"] == "anomaly" && event["outcome"] == "would-block";
     (events.into_iter().filter(would_block).collect(), summary)
 }
 

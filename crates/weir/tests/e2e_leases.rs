@@ -280,10 +280,10 @@ impl Weir {
 
     /// Waits for an entry of an address and returns when it was in the kernel.
     #[track_caller]
-    fn entry(&self, deed: &str, address: IpAddr) -> u64 {
+    fn entry(&self, outcome: &str, address: IpAddr) -> u64 {
         let made = self.event(|event| {
             event["event"] == "anomaly"
-                && event["deed"] == deed
+                && event["outcome"] == outcome
                 && event["peer"] == address.to_string()
         });
         made["at_ns"].as_u64().expect("a time")
@@ -315,7 +315,8 @@ impl Drop for Weir {
 
 /// Fails where an entry is made for one of the lab's clients.
 fn refuse_benign(event: &Value) {
-    let entry = ["blocked", "rate_limited", "shadowed"].iter().any(|deed| event["deed"] == *deed);
+    let entry =
+        ["blocked", "rate-limited", "shadowed"].iter().any(|entry| event["outcome"] == *entry);
     let peer: Option<IpAddr> = event["peer"].as_str().and_then(|text| text.parse().ok());
     let client = peer.is_some_and(|peer| match peer {
         IpAddr::V4(peer) => peer.octets()[..3] == [192, 0, 2],

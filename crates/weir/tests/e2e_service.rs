@@ -15,8 +15,8 @@ use std::{
 };
 
 use collector::{clock::boot_ns, config::Mode};
-use datapath::{Blocklist, RateLimit, Service, ServiceAction, ServiceLimit};
-use flows_common::{Direction, parse::TCP};
+use datapath::{Blocklist, RateLimit, Service, ServiceLimit};
+use flows_common::{Action, Direction, parse::TCP};
 use lab::{Family, Lab, LabError, Node, Stop};
 use model::Window;
 use support::{lab_or_skip, open_or_skip, scenario, wait_for, watching};
@@ -68,7 +68,7 @@ fn a_limited_service_serves_who_is_known_through_a_forged_flood() {
     let lease = u64::try_from(LEASE.as_nanos()).expect("seconds");
     let limit = ServiceLimit {
         rate: RATE,
-        action: ServiceAction::Limit,
+        action: Action::RateLimit,
         expires_ns: boot_ns() + lease,
         reason: 1,
     };

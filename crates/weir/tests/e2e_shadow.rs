@@ -12,7 +12,6 @@ use collector::{
     protected::own_addresses,
     sink::JsonLines,
 };
-use datapath::Target;
 use engine::detector::{Detector, window_facts};
 use experiment::{
     effect::Effect,
@@ -98,8 +97,8 @@ fn a_nodes_would_drops_are_those_of_an_experiment_on_its_traffic() {
     let lab::Sources::Real { address: attacker } = truth.sources else { panic!("{truth:?}") };
     let [expired] = &told.expired[..1] else { panic!("one at least") };
     assert_eq!(
-        (expired.peer, expired.dropped_packets),
-        (Target::address(attacker), 0),
+        (expired.peer.address(), expired.dropped_packets),
+        (Some(attacker), 0),
         "nothing is dropped"
     );
     assert_eq!(expired.passed_packets, expired.would_drop_packets);
@@ -138,7 +137,8 @@ fn a_nodes_would_drops_are_those_of_an_experiment_on_its_traffic() {
     // The experiment's block stands from its window's end, the kernel's from when the entry was
     // there, both for the same lease. Beyond that, the two clocks' windows do not end at the same
     // packet: they may differ by a window's packets.
-    let decided = told.anomalies.iter().find(|one| one.peer == attacker && one.deed.made_entry());
+    let decided =
+        told.anomalies.iter().find(|one| one.peer() == attacker && one.outcome.made_entry());
     let decided = decided.expect("the entry's own event");
     let window = told.windows.iter().find(|window| window.number == decided.window);
     let late_ns = decided.at_ns - window.expect("its window").end_ns;

@@ -1,6 +1,6 @@
 //! The features behind a measure, as a person reads them.
 
-use serde::{Deserialize, Serialize};
+pub use events::{Reason, Subject};
 
 use super::measure::Measure;
 use crate::detector::DetectorModel;
@@ -9,46 +9,6 @@ use crate::profile::FeatureRange;
 
 /// Features named at most for one peer.
 pub const REASONS_LIMIT: usize = 4;
-
-/// Which detector a reason comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Subject {
-    /// The peer as a whole.
-    Peer,
-    /// The most anomalous of its flows.
-    Flow,
-}
-
-impl Subject {
-    /// As a table and a person call it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Peer => "peer",
-            Self::Flow => "flow",
-        }
-    }
-}
-
-/// One feature's part in an anomaly.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Reason {
-    /// What it is a feature of.
-    pub subject: Subject,
-    /// The feature's name, as the schema spells it.
-    pub feature: String,
-    /// Its unit.
-    pub unit: String,
-    /// Its value in this window.
-    pub value: f32,
-    /// The 1st percentile of the benign training data.
-    pub benign_low: f32,
-    /// The 99th percentile of the benign training data.
-    pub benign_high: f32,
-    /// Its share of the score's explanation, in [0, 1].
-    pub share: f64,
-}
 
 /// The features behind a measure of `row`, a whole one, in their natural units.
 pub(super) fn reasons(measure: Measure, detector: &DetectorModel, row: &[f32]) -> Vec<Reason> {

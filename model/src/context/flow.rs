@@ -1,10 +1,9 @@
 //! What is remembered of a flow between windows.
 
-use flows_common::{Direction, FlowCounters, FlowKey, TcpFlag};
+use flows_common::{Direction, FlowCounters, FlowKey, Span, TcpFlag};
 
 use crate::context::damped::SHORT_FLOW_NS;
 use crate::record::{FlowPast, Handshake, TCP};
-use crate::window::Span;
 
 /// A flow that was silent for longer than this starts anew when it speaks again, in ns.
 ///

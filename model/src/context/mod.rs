@@ -25,13 +25,12 @@ mod service;
 mod tally;
 mod targets;
 
-use flows_common::{Direction, FlowCounters, FlowKey, PeerCounters, PeerKey};
+use flows_common::{Direction, FlowCounters, FlowKey, PeerCounters, PeerKey, Span, Window};
 
 pub use damped::{Damped, HalfLife, SHORT_FLOW_NS, Starts};
 pub use limits::{ContextError, ContextLimits};
 
 use crate::record::{FlowRecord, PeerRecord};
-use crate::window::{Span, Window};
 use flow::FlowState;
 use peer::PeerState;
 use recent::Recent;

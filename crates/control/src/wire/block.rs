@@ -4,59 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Check, Prefix, Refused, check_text, page::check_limit};
-
-/// What the kernel does with a target's packets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Action {
-    /// Drop all of them.
-    #[default]
-    Drop,
-    /// Drop what exceeds a rate.
-    RateLimit,
-    /// Count what would be dropped, pass everything.
-    Shadow,
-}
-
-impl Action {
-    /// The action as it is written.
-    #[must_use]
-    pub const fn text(self) -> &'static str {
-        match self {
-            Self::Drop => "drop",
-            Self::RateLimit => "rate-limit",
-            Self::Shadow => "shadow",
-        }
-    }
-}
-
-/// Who or what made a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Origin {
-    /// A model and the policy.
-    Model,
-    /// A person or a program, through this interface or by hand.
-    Person,
-    /// A list that was imported.
-    Import,
-    /// It stood in the kernel when the node started, and nothing says whose it is.
-    Found,
-}
-
-impl Origin {
-    /// The origin as it is written.
-    #[must_use]
-    pub const fn text(self) -> &'static str {
-        match self {
-            Self::Model => "model",
-            Self::Person => "person",
-            Self::Import => "import",
-            Self::Found => "found",
-        }
-    }
-}
+use super::{Action, Check, Origin, Prefix, Refused, check_text, page::check_limit};
 
 /// A block that stands in the kernel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -65,6 +13,7 @@ pub struct Block {
     #[schema(value_type = String, example = "192.0.2.7")]
     pub target: Prefix,
     /// What is done with its packets.
+    #[schema(value_type = events::openapi::Action)]
     pub action: Action,
     /// Packets a second that a rate limit leaves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -150,7 +99,8 @@ pub struct BlockRequest {
     #[schema(value_type = String, example = "192.0.2.7")]
     pub target: Prefix,
     /// What to do with its packets; `drop` without it.
-    #[serde(default)]
+    #[serde(default = "drop_all")]
+    #[schema(value_type = events::openapi::Action)]
     pub action: Action,
     /// Packets a second that a rate limit leaves; `policy.rate_limit_pps` without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -166,6 +116,10 @@ pub struct BlockRequest {
     pub force: bool,
 }
 
+const fn drop_all() -> Action {
+    Action::Drop
+}
+
 impl Check for BlockRequest {
     fn check(&self) -> Result<(), Refused> {
         check_text("reason", self.reason.as_deref())?;
@@ -176,7 +130,7 @@ impl Check for BlockRequest {
             (Some(0), _) => Err(Refused::invalid("`pps` must be at least 1, got 0")),
             (Some(_), Action::Drop | Action::Shadow) => Err(Refused::invalid(format!(
                 "`pps` is for a rate limit, got action `{}`",
-                self.action.text()
+                self.action.name()
             ))),
             _ => Ok(()),
         }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Action, Check, Prefix, RefusalText, Refused};
+use super::{Action, Check, Prefix, Refused};
 
 /// Entries of one batch at the most.
 pub const IMPORT_BATCH: usize = 16_384;
@@ -91,8 +91,10 @@ pub struct Imported {
 pub struct ImportRefused {
     /// Its place in the batch, from 0.
     pub entry: usize,
-    /// Why.
-    pub refusal: RefusalText,
+    /// For a program: the same as in `refusals` of the status, or `too_wide`.
+    pub code: String,
+    /// For a person.
+    pub text: String,
 }
 
 /// An entry that could not be made.

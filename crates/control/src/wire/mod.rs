@@ -10,22 +10,19 @@ mod block;
 mod import;
 mod mode;
 mod page;
-mod prefix;
 mod problem;
 mod status;
 
-pub use alert::{Alert, AlertQuery, Outcome, Reason, RefusalText};
+pub use alert::AlertQuery;
 pub use allow::{AllowQuery, AllowRequest, AllowSource, Allowed, DisallowRequest};
-pub use block::{Action, Block, BlockQuery, BlockRequest, Origin, UnblockRequest};
+pub use block::{Block, BlockQuery, BlockRequest, UnblockRequest};
+pub use events::{Action, DecisionRecord as Alert, Mode, Origin, Prefix, PrefixError};
 pub use import::{
     IMPORT_BATCH, ImportEntry, ImportRefused, ImportRequest, ImportStopped, Imported, ReadBack,
     TableCount,
 };
-pub use mode::{
-    ConfirmRequest, Mode, ModeRequest, ModeState, RearmRequest, ReloadRequest, Reloaded,
-};
+pub use mode::{ConfirmRequest, ModeRequest, ModeState, RearmRequest, ReloadRequest, Reloaded};
 pub use page::{LIMIT_DEFAULT, LIMIT_MAX, Page};
-pub use prefix::{Prefix, PrefixError};
 pub use problem::{Kind, Problem, Refused};
 pub use status::{
     BlockTotals, Breaker, Confirm, Drift, DriftState, Health, Interface, LedgerHealth, ModelInfo,

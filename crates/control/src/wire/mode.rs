@@ -3,32 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Check, Confirm, Refused};
-
-/// What may be done about an anomaly.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Mode {
-    /// Report; no entry is made.
-    #[default]
-    Observe,
-    /// Make entries that only count what they would drop.
-    Shadow,
-    /// Make entries that drop.
-    Enforce,
-}
-
-impl Mode {
-    /// The mode as it is written.
-    #[must_use]
-    pub const fn text(self) -> &'static str {
-        match self {
-            Self::Observe => "observe",
-            Self::Shadow => "shadow",
-            Self::Enforce => "enforce",
-        }
-    }
-}
+use super::{Check, Confirm, Mode, Refused};
 
 /// A mode to go to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -47,7 +22,7 @@ impl Check for ModeRequest {
             (Some(0), _) => Err(Refused::invalid("`confirm_within_s` must be at least 1, got 0")),
             (Some(_), Mode::Observe | Mode::Shadow) => Err(Refused::invalid(format!(
                 "`confirm_within_s` is for the mode `enforce`, got `{}`",
-                self.mode.text()
+                self.mode.name()
             ))),
             _ => Ok(()),
         }

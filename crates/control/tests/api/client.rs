@@ -4,10 +4,11 @@ use control::{
     ClientError, Who,
     wire::{
         Action, AlertQuery, AllowQuery, AllowRequest, BlockQuery, BlockRequest, DisallowRequest,
-        IMPORT_BATCH, ImportEntry, ImportRequest, Kind, Mode, ModeRequest, Origin, Outcome,
-        UnblockRequest,
+        IMPORT_BATCH, ImportEntry, ImportRequest, Kind, Mode, ModeRequest, Origin, UnblockRequest,
     },
 };
+
+use events::ActionTaken;
 
 use crate::support::Bench;
 
@@ -60,8 +61,7 @@ fn a_whole_batch_of_a_list_goes_through_and_what_is_refused_is_told_by_its_place
     entries[7].target = "203.0.113.9".parse().unwrap();
     let imported = client.import(&ImportRequest { entries, ..Default::default() }).unwrap();
     assert_eq!(imported.new as usize, IMPORT_BATCH - 1);
-    let refused: Vec<_> =
-        imported.refused.iter().map(|one| (one.entry, &*one.refusal.code)).collect();
+    let refused: Vec<_> = imported.refused.iter().map(|one| (one.entry, &*one.code)).collect();
     assert_eq!(refused, [(7, "allowed")]);
     let entries = vec![entry(0); IMPORT_BATCH + 1];
     let error = client.import(&ImportRequest { entries, ..Default::default() }).unwrap_err();
@@ -110,7 +110,7 @@ fn alerts_are_the_newest_first_and_are_followed_from_the_oldest() {
     };
     assert_eq!(ids(AlertQuery::default()), [3, 2, 1]);
     assert_eq!(ids(AlertQuery { limit: Some(2), before: Some(3), ..Default::default() }), [2, 1]);
-    bench.node.alert("192.0.2.44", Outcome::Blocked);
+    bench.node.alert("192.0.2.44", ActionTaken::Blocked);
     assert_eq!(ids(AlertQuery { after: Some(2), ..Default::default() }), [3, 4]);
     let peer = Some("192.0.2.44".parse().unwrap());
     assert_eq!(ids(AlertQuery { peer, ..Default::default() }), [4]);

@@ -75,10 +75,14 @@ fn outline(document: &Value) -> String {
     }
     for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
         lines.push(format!("{name}: {}", shape(schema)));
-        let required = schema["required"].as_array().cloned().unwrap_or_default();
-        for (field, schema) in schema["properties"].as_object().into_iter().flatten() {
-            let mark = if required.contains(&Value::from(field.as_str())) { "" } else { "?" };
-            lines.push(format!("    {field}{mark}: {}", shape(schema)));
+        // A part that is flattened into the type is named, and has its own fields below its name.
+        let alone = std::slice::from_ref(schema);
+        for part in schema["allOf"].as_array().map_or(alone, Vec::as_slice) {
+            let required = part["required"].as_array().cloned().unwrap_or_default();
+            for (field, schema) in part["properties"].as_object().into_iter().flatten() {
+                let mark = if required.contains(&Value::from(field.as_str())) { "" } else { "?" };
+                lines.push(format!("    {field}{mark}: {}", shape(schema)));
+            }
         }
     }
     lines.join("\n")
@@ -90,6 +94,9 @@ fn shape(schema: &Value) -> String {
     }
     if let Some(any) = schema["oneOf"].as_array() {
         return any.iter().map(shape).collect::<Vec<_>>().join(" or ");
+    }
+    if let Some(all) = schema["allOf"].as_array() {
+        return all.iter().map(shape).collect::<Vec<_>>().join(" and ");
     }
     if let Some(values) = schema["enum"].as_array() {
         return values.iter().map(text).collect::<Vec<_>>().join(" | ");

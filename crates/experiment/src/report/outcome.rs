@@ -20,8 +20,8 @@ pub struct BlockOutcome {
     pub decided_after_s: f64,
     /// When it ends, likewise.
     pub ends_after_s: f64,
-    /// `drop`, `rate_limit` or `shadow`.
-    pub action: &'static str,
+    /// What was done with its packets.
+    pub action: Action,
     /// Which block of this peer it is, from 1.
     pub offence: u32,
     /// `attack`, `benign` or `unlabelled`, where there is a truth.
@@ -254,7 +254,7 @@ fn one(stream: &Stream, extent: &Extent, block: &BlockEffect, has_truth: bool) -
         peer: evidence.address,
         decided_after_s: after(block.decided_ns),
         ends_after_s: after(block.expires_ns),
-        action: action_name(block.action),
+        action: block.action,
         offence: block.offence,
         label: has_truth.then_some(label),
         attack,
@@ -331,14 +331,6 @@ pub(crate) fn median(sorted: &[u64]) -> Option<u64> {
         0 => None,
         odd if odd % 2 == 1 => Some(sorted[middle]),
         _ => Some(sorted[middle - 1].midpoint(sorted[middle])),
-    }
-}
-
-pub(crate) const fn action_name(action: Action) -> &'static str {
-    match action {
-        Action::Shadow => "shadow",
-        Action::RateLimit => "rate_limit",
-        Action::Drop => "drop",
     }
 }
 

@@ -1,16 +1,95 @@
 use std::path::Path;
 
+use events::{Claim, Evidence, PValues, Prefix, ProcedureChoice, Share, Stamp, WindowEvent};
+use jiff::Timestamp;
+
 use super::*;
 
-const RECORD: &str = r#"
-{"event":"window","number":1,"start_ns":1000000000,"end_ns":2000000000,"peers":3,"evicted":[0,0],"imbalance":0}
-{"event":"anomaly","window":1,"at_ns":2010000000,"peer":"198.51.100.7","p_value":0.001,"excess":0.8,"verified":true,"deed":"shadowed","ttl_s":3,"offence":1}
-{"event":"anomaly","window":1,"at_ns":2010000000,"peer":"192.0.2.9","p_value":0.01,"excess":0.2,"verified":true,"deed":"refused","refusal":"below_margin","ttl_s":0,"offence":0}
-{"event":"something_new","at_ns":1}
-{"event":"window","number":2,"start_ns":2000000000,"end_ns":9000000000,"peers":2,"evicted":[1,5],"imbalance":0}
-{"event":"expired","at_ns":9000000000,"peer":"198.51.100.7","dropped_packets":0,"dropped_bytes":0,"passed_packets":120,"would_drop_packets":120,"would_drop_bytes":7200,"first_drop_ns":2010000100}
-{"event":"anomaly","window":2,"at_ns":9010000000,"peer":"192.0.2.10","p_value":0.001,"excess":0.8,"verified":true,"deed":"shadowed","ttl_s":3,"offence":1}
-"#;
+fn window(number: u64, [start_ns, end_ns]: [u64; 2], peers: usize, evicted: [u64; 2]) -> Event {
+    Event::Window(WindowEvent {
+        number,
+        start_ns,
+        end_ns,
+        flows: peers,
+        peers,
+        packets: [9, 9],
+        frames: [9, 9],
+        packets_in_flows: 18,
+        losses: Vec::new(),
+        not_ip: Vec::new(),
+        evicted,
+        imbalance: 0,
+        decided_after_us: 0,
+        late: 0,
+    })
+}
+
+fn anomaly(window: u64, at_ns: u64, peer: &str, excess: f64, refusal: Option<Refusal>) -> Event {
+    let evidence = Evidence {
+        address: peer.parse().expect("an address"),
+        p_value: 0.001,
+        conditional_p_value: 0.001,
+        peer_score: 0.7,
+        flow_score: 0.6,
+        novelty: 0.5,
+        excess,
+        packets: 120,
+        bytes: 7_200,
+        verified: true,
+        initiated: false,
+        service: None,
+    };
+    let claim = Claim {
+        rate: Share::TENTH,
+        procedure: ProcedureChoice::PerWindow,
+        p_values: PValues::Conditional,
+        p_value: 0.001,
+        level: 0.01,
+        held_out: None,
+        needed: 0,
+        supported: true,
+    };
+    let (outcome, taken) = match refusal {
+        Some(refusal) => (events::Outcome::Refused(refusal), ActionTaken::Refused),
+        None => {
+            let (action, ttl) = (Action::Shadow, std::time::Duration::from_secs(3));
+            let expires_ns = at_ns + 3_000_000_000;
+            let block =
+                events::Outcome::Block { action, ttl, expires_ns, offence: 1, early: false };
+            (block, ActionTaken::Shadowed)
+        }
+    };
+    let stamp = Stamp { id: 1, window, at_ns, time: Timestamp::default() };
+    let decision = events::Decision { evidence, claim, outcome };
+    Event::Anomaly(DecisionRecord::of(stamp, decision, taken, Vec::new()))
+}
+
+/// What a node writes, and between it a line of another version.
+fn lines() -> String {
+    let ended: Prefix = "198.51.100.7".parse().expect("an address");
+    let ended = ExpiredEvent {
+        at_ns: 9_000_000_000,
+        passed_packets: 120,
+        would_drop_packets: 120,
+        would_drop_bytes: 7_200,
+        first_drop_ns: 2_010_000_100,
+        ..ExpiredEvent::nothing(ended.net())
+    };
+    let first = [
+        window(1, [1_000_000_000, 2_000_000_000], 3, [0, 0]),
+        anomaly(1, 2_010_000_000, "198.51.100.7", 0.8, None),
+        anomaly(1, 2_010_000_000, "192.0.2.9", 0.2, Some(Refusal::BelowMargin)),
+    ];
+    let second = [
+        window(2, [2_000_000_000, 9_000_000_000], 2, [1, 5]),
+        Event::Expired(ended),
+        anomaly(2, 9_010_000_000, "192.0.2.10", 0.8, None),
+    ];
+    let text = |events: &[Event]| -> String {
+        events.iter().map(|one| serde_json::to_string(one).expect("JSON") + "\n").collect()
+    };
+    text(&first) + "{\"event\":\"something_new\",\"at_ns\":1}\n\n" + &text(&second)
+}
 
 fn origin(has_truth: bool) -> Origin {
     Origin {
@@ -23,7 +102,7 @@ fn origin(has_truth: bool) -> Origin {
 }
 
 fn record() -> Record {
-    Record::read(RECORD.as_bytes()).expect("a record")
+    Record::read(lines().as_bytes()).expect("a record")
 }
 
 #[test]

@@ -1,7 +1,9 @@
-//! What holds for any bytes in any order: no panic, no overflow, and sums that add up.
+//! Any bytes in any order: no panic, no overflow, sums that add up; and the sequence for one packet,
+//! step by step.
 
 mod counting;
 mod frames;
 mod merging;
 mod parsing;
+mod sequence;
 mod table;

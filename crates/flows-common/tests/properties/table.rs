@@ -1,10 +1,10 @@
 //! The tables that the programs keep in maps, in the plainest form.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flows_common::{
-    Direction, FlowCounters, FlowKey, Ledger, PeerCounters, PeerKey,
-    account::{note_peer, update},
+    Direction, FlowCounters, FlowKey, Ledger, Loss, PeerCounters, PeerKey,
+    metering::{Entry, FlowTables, Observation, meter},
     parse::{Frame, parse},
 };
 
@@ -15,28 +15,46 @@ pub(crate) struct Tables {
     pub(crate) flows: BTreeMap<FlowKey, FlowCounters>,
     pub(crate) peers: BTreeMap<PeerKey, PeerCounters>,
     pub(crate) ledger: Ledger,
+    /// Remotes that proved their address.
+    pub(crate) exempt: BTreeSet<PeerKey>,
+    /// Most flows and most peers, where that is bounded.
+    pub(crate) room: [Option<usize>; 2],
+}
+
+impl FlowTables for Tables {
+    fn flow(&mut self, key: &FlowKey) -> Result<Entry<'_, FlowCounters>, Loss> {
+        entry(&mut self.flows, key, self.room[0]).ok_or(Loss::TableFull)
+    }
+
+    fn peer(&mut self, key: &PeerKey) -> Option<Entry<'_, PeerCounters>> {
+        entry(&mut self.peers, key, self.room[1])
+    }
+
+    fn exempt(&mut self, remote: &PeerKey, _now_ns: u64) {
+        self.exempt.insert(*remote);
+    }
+}
+
+fn entry<'a, K: Ord + Copy, C: Default>(
+    table: &'a mut BTreeMap<K, C>,
+    key: &K,
+    room: Option<usize>,
+) -> Option<Entry<'a, C>> {
+    let inserted = !table.contains_key(key);
+    if inserted && room.is_some_and(|room| table.len() >= room) {
+        return None;
+    }
+    Some(Entry { counters: table.entry(*key).or_default(), inserted })
 }
 
 impl Tables {
     pub(crate) fn count(&mut self, bytes: &[u8], frame: &Frame, direction: Direction, now_ns: u64) {
-        let length = u64::from(frame.length);
-        match parse(bytes, frame) {
-            Ok(packet) => {
-                self.ledger.see(direction, length, u64::from(packet.segments));
-                let key = FlowKey::of(&packet, direction, IFINDEX);
-                let flow = self.flows.entry(key).or_default();
-                let news = update(flow, &packet, direction, now_ns);
-                self.ledger.flow_inserts += u64::from(news.flow);
-                if news.any() {
-                    let peer = self.peers.entry(PeerKey { address: key.remote }).or_default();
-                    note_peer(peer, &key, news, direction, now_ns);
-                }
-            }
-            Err(rejected) => {
-                self.ledger.see(direction, length, frame.segments());
-                self.ledger.lose(rejected, frame.segments());
-            }
-        }
+        let packet = parse(bytes, frame);
+        let parsed = packet.as_ref().map_err(|rejected| *rejected);
+        let observed = Observation { frame, parsed, direction, ifindex: IFINDEX };
+        let mut ledger = self.ledger;
+        meter(self, &mut ledger, &observed, || now_ns);
+        self.ledger = ledger;
     }
 
     /// The counters of the only flow.

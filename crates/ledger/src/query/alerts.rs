@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 
+use events::{ActionTaken, Refusal};
 use rusqlite::types::Value;
 
 use super::{Conditions, Page, Span, read};
-use crate::{Decision, LedgerError, Outcome, Reader};
+use crate::{Decision, LedgerError, Reader};
 
 /// Which decisions; every condition that is given must hold.
 ///
@@ -18,9 +19,9 @@ pub struct AlertQuery {
     /// About this address.
     pub address: Option<IpAddr>,
     /// With this outcome.
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<ActionTaken>,
     /// Refused by this guard.
-    pub refusal: Option<String>,
+    pub refusal: Option<Refusal>,
 }
 
 impl Reader {
@@ -34,14 +35,14 @@ impl Reader {
             conditions.add("address = ?", [text(&address.to_canonical())]);
         }
         if let Some(outcome) = query.outcome {
-            conditions.add("outcome = ?", [text(outcome.code())]);
-            if outcome != Outcome::Refused {
+            conditions.add("outcome = ?", [text(outcome.name())]);
+            if outcome != ActionTaken::Refused {
                 // Said in these words, it lets the index on what was acted on be used.
                 conditions.add("outcome <> 'refused'", []);
             }
         }
-        if let Some(refusal) = &query.refusal {
-            conditions.add("refusal = ?", [text(refusal)]);
+        if let Some(refusal) = query.refusal {
+            conditions.add("refusal = ?", [text(refusal.name())]);
         }
         self.page::<Decision, _>(conditions, "", "", read)
     }

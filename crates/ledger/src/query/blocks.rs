@@ -5,7 +5,7 @@ use rusqlite::types::Value;
 use super::alerts::text;
 use super::{Conditions, Page, Span, read};
 use crate::columns::{Fields, Kept};
-use crate::{Block, Ending, LedgerError, Origin, Reader, Target};
+use crate::{Block, Ending, LedgerError, Origin, Prefix, Reader};
 
 /// Which blocks; every condition that is given must hold.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -13,7 +13,7 @@ pub struct BlockQuery {
     /// Made from when to when, and which page.
     pub span: Span,
     /// Of exactly this target.
-    pub target: Option<Target>,
+    pub target: Option<Prefix>,
     /// Of this origin.
     pub origin: Option<Origin>,
     /// That stand at this wall-clock time.
@@ -43,7 +43,7 @@ impl Reader {
             conditions.add("target = ?", [text(&target)]);
         }
         if let Some(origin) = query.origin {
-            conditions.add("origin = ?", [text(origin.code())]);
+            conditions.add("origin = ?", [text(origin.name())]);
         }
         if let Some(now_ns) = query.standing_ns {
             conditions.add_whole(STANDS, [Value::Integer(now_ns)]);

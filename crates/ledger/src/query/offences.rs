@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use rusqlite::{Row, params};
 use serde::Serialize;
 
-use crate::{LedgerError, Reader, Target};
+use crate::{LedgerError, Prefix, Reader};
 
 /// The blocks that weir's own decisions made of one address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -42,7 +42,7 @@ impl Reader {
         let sql = format!(
             "SELECT {SUMS} FROM blocks WHERE target = ?1 AND at_ns >= ?2 AND origin = 'model'"
         );
-        let target = Target::address(address).to_string();
+        let target = Prefix::from(address).to_string();
         self.connection.query_row(&sql, params![target, since_ns], sums).map_err(self.failed())
     }
 

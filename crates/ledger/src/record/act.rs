@@ -1,7 +1,7 @@
 //! What people did, and what a start found.
 
 use crate::columns::{Field, Fields, Kept};
-use crate::record::{Target, Text};
+use crate::record::{Prefix, Text};
 use crate::table::Table;
 
 /// Who did it: what the socket's peer credentials or the token said.
@@ -72,7 +72,7 @@ pub struct Difference {
     /// Which kind: a code of the caller's.
     pub kind: Text,
     /// What it is about, where it is about a block.
-    pub target: Option<Target>,
+    pub target: Option<Prefix>,
     /// Both sides of it, in words.
     pub detail: Text,
     /// What was done about it.

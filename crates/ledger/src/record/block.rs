@@ -1,8 +1,10 @@
 //! Blocks, and how they ended.
 
+use events::Action;
+
 use crate::Moment;
 use crate::columns::{Field, Fields, Kept};
-use crate::record::{How, Origin, Target, Text};
+use crate::record::{How, Origin, Prefix, Text};
 use crate::table::Table;
 
 /// A block that was made, or found standing at start.
@@ -15,9 +17,9 @@ pub struct Block {
     /// The run that made it; [`Run::boot_id`](crate::Run::boot_id) says whose boot clock it is.
     pub run: u64,
     /// What it is about.
-    pub target: Target,
-    /// What it does: `drop`, `rate_limit`, `shadow`.
-    pub action: Text,
+    pub target: Prefix,
+    /// What it does.
+    pub action: Action,
     /// When it was made.
     pub made: Moment,
     /// When it ends by itself. The wall-clock time counts once the machine was rebooted.
@@ -54,12 +56,12 @@ impl Kept for Block {
             self.id.into(),
             self.run.into(),
             self.target.into(),
-            (&self.action).into(),
+            self.action.name().into(),
             self.made.wall_ns.into(),
             self.made.boot_ns.into(),
             self.expires.wall_ns.into(),
             self.expires.boot_ns.into(),
-            self.origin.code().into(),
+            self.origin.name().into(),
             self.decision.into(),
             self.who.as_ref().into(),
             self.reason.as_ref().into(),
@@ -71,10 +73,10 @@ impl Kept for Block {
             id: fields.number()?,
             run: fields.number()?,
             target: fields.parsed(|text| text.parse().ok())?,
-            action: fields.text()?,
+            action: fields.parsed(Action::from_name)?,
             made: fields.moment()?,
             expires: fields.moment()?,
-            origin: fields.parsed(Origin::of_code)?,
+            origin: fields.parsed(Origin::from_name)?,
             decision: fields.optional_number()?,
             who: fields.optional_text()?,
             reason: fields.optional_text()?,
@@ -92,7 +94,7 @@ pub struct Ending {
     /// When, in wall-clock ns.
     pub at_ns: i64,
     /// What it was about, once more: the block's own record may have been lost.
-    pub target: Target,
+    pub target: Prefix,
     /// How it ended.
     pub how: How,
     /// Packets it dropped; in shadow those that it would have dropped.
@@ -125,7 +127,7 @@ impl Kept for Ending {
             self.run.into(),
             self.at_ns.into(),
             self.target.into(),
-            self.how.code().into(),
+            self.how.name().into(),
             self.dropped_packets.into(),
             self.dropped_bytes.into(),
             self.passed_packets.into(),
@@ -139,7 +141,7 @@ impl Kept for Ending {
             run: fields.number()?,
             at_ns: fields.whole()?,
             target: fields.parsed(|text| text.parse().ok())?,
-            how: fields.parsed(How::of_code)?,
+            how: fields.parsed(How::from_name)?,
             dropped_packets: fields.number()?,
             dropped_bytes: fields.number()?,
             passed_packets: fields.number()?,

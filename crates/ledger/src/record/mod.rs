@@ -2,24 +2,16 @@
 
 mod act;
 mod block;
-mod codes;
 mod decision;
 mod run;
-mod target;
 mod window;
-
-use std::borrow::Cow;
 
 pub use act::{Act, Actor, Difference};
 pub use block::{Block, Ending};
-pub use codes::{How, Origin, Outcome, PreviousEnd};
 pub use decision::Decision;
+pub use events::{How, Origin, Prefix, PreviousEnd, Text};
 pub use run::{Run, Stop};
-pub use target::{Target, TargetError};
 pub use window::Window;
-
-/// A short text or code: borrowed where the caller has it as a constant, owned when read back.
-pub type Text = Cow<'static, str>;
 
 /// One thing to record.
 #[derive(Clone, Debug, PartialEq)]

@@ -50,7 +50,7 @@ impl Kept for Run {
             (&self.config).into(),
             (&self.model).into(),
             (&self.mode).into(),
-            self.previous.code().into(),
+            self.previous.name().into(),
         ]
     }
 
@@ -63,7 +63,7 @@ impl Kept for Run {
             config: fields.text()?,
             model: fields.text()?,
             mode: fields.text()?,
-            previous: fields.parsed(PreviousEnd::of_code)?,
+            previous: fields.parsed(PreviousEnd::from_name)?,
         })
     }
 }

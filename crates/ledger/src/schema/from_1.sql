@@ -1,14 +1,6 @@
 -- From version 1 to version 2, in the transaction that also sets the version. What version 1 did
 -- not record reads as "not known": NULL, or the value that claims least.
 
-DROP TRIGGER runs_update; DROP TRIGGER runs_delete;
-DROP TRIGGER stops_update; DROP TRIGGER stops_delete;
-DROP TRIGGER windows_update; DROP TRIGGER windows_delete;
-DROP TRIGGER decisions_update; DROP TRIGGER decisions_delete;
-DROP TRIGGER blocks_update; DROP TRIGGER blocks_delete;
-DROP TRIGGER endings_update; DROP TRIGGER endings_delete;
-DROP TRIGGER acts_update; DROP TRIGGER acts_delete;
-
 ALTER TABLE runs ADD COLUMN previous TEXT NOT NULL DEFAULT 'none';
 -- Version 1 knew of stops, but not of boots: a run before without a stop died.
 UPDATE runs SET previous = CASE

@@ -33,7 +33,12 @@ pub(crate) fn all() -> String {
 fn guard_table(sql: &mut String, table: Table) {
     let name = table.name();
     let first = i64::MIN;
-    let _ = writeln!(sql, "INSERT INTO retention VALUES ('{name}', {first}, {first}, 0);");
+    // A migrated file keeps its account.
+    let _ = writeln!(
+        sql,
+        "INSERT INTO retention SELECT '{name}', {first}, {first}, 0
+         WHERE NOT EXISTS (SELECT 1 FROM retention WHERE name = '{name}');"
+    );
     guard(sql, name, "UPDATE", None);
     guard(sql, name, "INSERT", Some(&format!("EXISTS (SELECT 1 FROM {name} WHERE id = NEW.id)")));
     let horizon = |column: &str| format!("(SELECT {column} FROM retention WHERE name = '{name}')");

@@ -9,14 +9,15 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::LedgerError;
 
 /// The version that this build writes; `user_version` in the file.
-pub const SCHEMA_VERSION: i32 = 2;
+pub const SCHEMA_VERSION: i32 = 3;
 
 /// "weir", as SQLite's `application_id`.
 pub(crate) const APPLICATION_ID: i32 = i32::from_be_bytes(*b"weir");
 
 const TABLES: &str = include_str!("tables.sql");
 /// Migrations in order, each with the version that it makes into the next.
-const MIGRATIONS: [(i32, &str); 1] = [(1, include_str!("from_1.sql"))];
+const MIGRATIONS: [(i32, &str); 2] =
+    [(1, include_str!("from_1.sql")), (2, include_str!("from_2.sql"))];
 const _: () = assert!(MIGRATIONS[MIGRATIONS.len() - 1].0 + 1 == SCHEMA_VERSION);
 
 /// What a file is.
@@ -60,6 +61,10 @@ pub(crate) fn bring_up_to_date(
             Found::Version(SCHEMA_VERSION) => return Ok(()),
             Found::Empty => transaction.execute_batch(TABLES)?,
             Found::Version(version) => {
+                // They would refuse the migration too; those of this version come back below.
+                for trigger in names(&transaction, "trigger")? {
+                    transaction.execute_batch(&format!("DROP TRIGGER {trigger}"))?;
+                }
                 for (_, migration) in MIGRATIONS.iter().filter(|(from, _)| *from >= version) {
                     transaction.execute_batch(migration)?;
                 }
@@ -71,4 +76,9 @@ pub(crate) fn bring_up_to_date(
         transaction.commit()
     };
     run().map_err(LedgerError::sql(doing, path))
+}
+
+fn names(connection: &Connection, kind: &str) -> rusqlite::Result<Vec<String>> {
+    let mut statement = connection.prepare("SELECT name FROM sqlite_schema WHERE type = ?1")?;
+    statement.query_map([kind], |row| row.get(0))?.collect()
 }

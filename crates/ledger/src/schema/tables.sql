@@ -1,4 +1,4 @@
--- Version 2. Not STRICT: the sqlite3 of a distribution still in use (3.34) could not open it.
+-- Version 3. Not STRICT: the sqlite3 of a distribution still in use (3.34) could not open it.
 -- at_ns is the wall clock in ns wherever it stands; *_boot_ns is the boot clock of the row's run.
 
 CREATE TABLE runs (
@@ -47,28 +47,17 @@ CREATE TABLE models (
     hash TEXT NOT NULL UNIQUE
 );
 
+-- record is the whole decision as JSON, as the API and the event log have it; the columns before
+-- it are what is looked up.
 CREATE TABLE decisions (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     run INTEGER NOT NULL,
-    window INTEGER NOT NULL,
     at_ns INTEGER NOT NULL,
     address TEXT NOT NULL,
-    p_value REAL NOT NULL,
-    p_conditional REAL,
-    peer_score REAL NOT NULL,
-    flow_score REAL NOT NULL,
-    novelty REAL NOT NULL,
-    excess REAL NOT NULL,
-    packets INTEGER NOT NULL,
-    bytes INTEGER NOT NULL,
-    verified INTEGER NOT NULL,
     outcome TEXT NOT NULL,
-    action TEXT,
     refusal TEXT,
-    offence INTEGER NOT NULL,
-    ttl_ns INTEGER,
     model INTEGER NOT NULL REFERENCES models (id),
-    reasons TEXT NOT NULL
+    record TEXT NOT NULL
 );
 CREATE INDEX decisions_at ON decisions (at_ns);
 CREATE INDEX decisions_address ON decisions (address, at_ns);

@@ -1,35 +1,38 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use events::{Action, ActionTaken, Refusal};
 use ledger::{
-    AlertQuery, BlockQuery, Ledger, LedgerError, Options, Origin, Outcome, PreviousEnd,
-    SCHEMA_VERSION, Table,
+    AlertQuery, BlockQuery, Ledger, LedgerError, Options, Origin, PreviousEnd, SCHEMA_VERSION,
+    Table,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use rusqlite::Connection;
+use rusqlite::types::Value;
 
 use crate::support::{Place, SECOND_NS, START_NS, raw};
 
 const VERSION_1: &str = include_str!("support/version_1.sql");
+const VERSION_2: &str = include_str!("support/version_2.sql");
 /// Where the child migrates; only the child has it.
 const PATH: &str = "WEIR_TEST_MIGRATION";
 /// Decisions in the file that is killed in the middle: enough for a migration of some 100 ms.
 const MANY: i64 = 12_000;
 
-fn version_1() -> Place {
+fn version(sql: &str) -> Place {
     let place = Place::new();
-    place.raw().execute_batch(VERSION_1).expect("version 1");
+    place.raw().execute_batch(sql).expect("an older version");
     place
 }
 
 #[test]
-fn version_1_becomes_version_2_with_all_that_it_held() {
-    let place = version_1();
+fn version_1_becomes_this_one_with_all_that_it_held() {
+    let place = version(VERSION_1);
     let mut ledger = place.open();
     assert_eq!(ledger.migrated_from(), Some(1));
     let reader = ledger.reader();
@@ -38,12 +41,26 @@ fn version_1_becomes_version_2_with_all_that_it_held() {
     assert_eq!(rows, [3, 1, 2, 3, 2, 1, 1, 0].map(|rows| (rows, 0)), "{counts:?}");
 
     let decision = reader.decision(2).expect("read").expect("there");
-    assert_eq!((decision.outcome, decision.model.as_ref()), (Outcome::Made, "bbbb"));
-    assert_eq!((decision.p_conditional, decision.offence), (None, 0));
-    assert_eq!(decision.ttl, Some(Duration::from_mins(10)));
-    assert_eq!(decision.reasons, r#"["syn_ratio"]"#);
+    assert_eq!((decision.run, decision.model.as_ref()), (2, "bbbb"));
+    let record = decision.record;
+    assert_eq!((record.outcome, record.action), (ActionTaken::Blocked, Some(Action::Drop)));
+    // Not known, and what claims least.
+    assert_eq!(
+        (record.evidence.conditional_p_value.to_bits(), record.claim),
+        (1_f64.to_bits(), None)
+    );
+    assert_eq!((record.ttl_s, record.offence, record.at_ns), (600, 0, 107_000_000_000));
+    let reasons: String = place
+        .raw()
+        .query_row(
+            "SELECT json_extract(record, '$.reasons') FROM decisions WHERE id = 2",
+            [],
+            |row| row.get(0),
+        )
+        .expect("JSON");
+    assert_eq!(reasons, r#"["syn_ratio"]"#);
     let alerts = reader.alerts(&AlertQuery::default()).expect("read").rows;
-    assert_eq!(alerts.iter().map(|alert| alert.id).collect::<Vec<_>>(), [3, 2, 1]);
+    assert_eq!(alerts.iter().map(|alert| alert.record.id).collect::<Vec<_>>(), [3, 2, 1]);
     assert_eq!(alerts[2].model, "aaaa");
 
     let blocks = reader.blocks(&BlockQuery::default()).expect("read").rows;
@@ -63,9 +80,109 @@ fn version_1_becomes_version_2_with_all_that_it_held() {
 
 #[test]
 fn a_migrated_file_has_the_tables_and_guards_of_a_new_one() {
-    let (old, new) = (version_1(), Place::new());
-    drop((old.open(), new.open()));
-    assert_eq!(shape(&old.raw()), shape(&new.raw()));
+    let new = Place::new();
+    drop(new.open());
+    for old in [version(VERSION_1), version(VERSION_2)] {
+        drop(old.open());
+        assert_eq!(shape(&old.raw()), shape(&new.raw()));
+    }
+}
+
+#[test]
+fn every_decision_of_version_2_is_a_record_with_the_same_content() {
+    let place = version(VERSION_2);
+    let old = decisions_2(&place.raw());
+    let mut ledger = place.open();
+    assert_eq!(ledger.migrated_from(), Some(2));
+    let reader = ledger.reader();
+    let mut rows = reader.alerts(&AlertQuery::default()).expect("read").rows;
+    rows.sort_by_key(|row| row.record.id);
+    assert_eq!(rows.len(), 7);
+    for (row, old) in rows.iter().zip(&old) {
+        let (record, seen) = (&row.record, &row.record.evidence);
+        let whole = |number: u64| i64::try_from(number).expect("within SQLite's").into();
+        let words = |text: &str| Value::Text(text.to_owned());
+        let kept: [(&str, Value); 17] = [
+            ("id", whole(record.id)),
+            ("run", whole(row.run)),
+            ("window", whole(record.window)),
+            ("at_ns", i64::try_from(record.time.as_nanosecond()).expect("a time").into()),
+            ("address", words(&record.peer().to_string())),
+            ("p_value", seen.p_value.into()),
+            ("peer_score", f64::from(seen.peer_score).into()),
+            ("flow_score", f64::from(seen.flow_score).into()),
+            ("novelty", f64::from(seen.novelty).into()),
+            ("excess", seen.excess.into()),
+            ("packets", whole(seen.packets)),
+            ("bytes", whole(seen.bytes)),
+            ("verified", seen.verified.into()),
+            ("offence", record.offence.into()),
+            ("model", words(&row.model)),
+            ("ttl_ns", whole(record.ttl_s * 1_000_000_000)),
+            ("p_conditional", seen.conditional_p_value.into()),
+        ];
+        for (column, value) in kept {
+            let unknown = match column {
+                "ttl_ns" => Value::Integer(0),
+                _ => Value::Real(1.0),
+            };
+            let expected = match &old[column] {
+                Value::Null => &unknown,
+                known => known,
+            };
+            assert_eq!(&value, expected, "{column} of {}", record.id);
+        }
+        assert_eq!((seen.initiated, seen.service, &record.claim), (false, None, &None));
+    }
+    let outcomes: Vec<_> = rows.iter().map(|row| (row.record.outcome, row.record.action)).collect();
+    let (shadow, limit) = (Some(Action::Shadow), Some(Action::RateLimit));
+    assert_eq!(
+        outcomes,
+        [
+            (ActionTaken::Blocked, Some(Action::Drop)),
+            (ActionTaken::RateLimited, limit),
+            (ActionTaken::Shadowed, shadow),
+            (ActionTaken::Refused, None),
+            (ActionTaken::Refused, None),
+            (ActionTaken::WouldBlock, shadow),
+            (ActionTaken::Failed, None),
+        ]
+    );
+    let refusals = rows.iter().filter_map(|row| row.record.refusal).collect::<Vec<_>>();
+    assert_eq!(refusals, [Refusal::BelowMargin, Refusal::Unknown]);
+    assert_eq!(rows[0].record.reasons[0].feature, "distinct_local_ports");
+    assert_eq!(rows[0].record.at_ns, 107_000_000_123);
+    // What this version has no word for is in the file all the same.
+    let raw = place.raw();
+    for (id, path, kept) in [
+        (7, "$.reasons[0]", "syn_ratio"),
+        (8, "$.refusal", "an_older_guard"),
+        (8, "$.reasons[0]", ""),
+    ] {
+        let sql = "SELECT json_extract(record, ?2) FROM decisions WHERE id = ?1";
+        let found: String = raw.query_row(sql, (id, path), |row| row.get(0)).expect("JSON");
+        assert_eq!(found, kept);
+    }
+
+    let blocks = reader.blocks(&BlockQuery::default()).expect("read").rows;
+    let actions: Vec<_> = blocks.iter().map(|row| row.block.action).collect();
+    assert_eq!(actions, [Action::RateLimit, Action::Drop]);
+    let decisions = reader.counts().expect("counts").of(Table::Decisions);
+    assert_eq!((decisions.rows, decisions.removed), (7, 3), "retention's account goes on");
+    assert_eq!(ledger.ids().expect("numbers").next_decision(), 12, "no number is used again");
+    ledger.append(&crate::support::batch(3)).expect("it goes on");
+}
+
+/// The decisions of version 2, each value by its column; the model by its hash.
+fn decisions_2(connection: &Connection) -> Vec<BTreeMap<String, Value>> {
+    let sql = "SELECT d.*, hash AS model FROM decisions AS d JOIN models ON models.id = d.model
+         ORDER BY d.id";
+    let mut statement = connection.prepare(sql).expect("version 2");
+    let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let rows = statement.query_map([], |row| {
+        names.iter().enumerate().map(|(at, name)| Ok((name.clone(), row.get(at)?))).collect()
+    });
+    rows.expect("rows").collect::<rusqlite::Result<_>>().expect("rows")
 }
 
 /// Tables with their columns, indices and triggers, as far as the order of columns does not count.
@@ -87,7 +204,7 @@ fn shape(connection: &Connection) -> BTreeSet<String> {
 
 #[test]
 fn who_only_reads_does_not_migrate() {
-    let place = version_1();
+    let place = version(VERSION_1);
     let told = Ledger::read(&place.path).expect_err("an older one");
     assert!(matches!(told, LedgerError::Older { found: 1, known: SCHEMA_VERSION, .. }));
     assert!(told.to_string().ends_with("`weir run` migrates it"), "{told}");
@@ -103,7 +220,7 @@ fn the_migration_that_gets_killed() {
 
 /// A file of version 1 that takes a while to migrate, as bytes.
 fn long_version_1() -> Vec<u8> {
-    let place = version_1();
+    let place = version(VERSION_1);
     let connection = place.raw();
     connection
         .execute(

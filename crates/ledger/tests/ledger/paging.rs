@@ -4,7 +4,7 @@ use ledger::{ActQuery, AlertQuery, BlockQuery, Decision, Page, Record, Span};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-use crate::support::{Place, act, block, decision, wall};
+use crate::support::{Place, act, altered, block, decision, time, wall};
 
 #[test]
 fn each_row_comes_once_while_more_are_recorded() {
@@ -19,7 +19,7 @@ fn each_row_comes_once_while_more_are_recorded() {
             .map(|id| {
                 second += random.random_range(0..3) / 2;
                 let back = if random.random_bool(0.05) { 40 } else { 0 };
-                Decision { at_ns: wall(second - back), ..decision(id, 1) }.into()
+                altered(decision(id, 1), |record| record.time = time(wall(second - back))).into()
             })
             .collect();
         ledger.append(&records).expect("recorded");
@@ -32,15 +32,18 @@ fn each_row_comes_once_while_more_are_recorded() {
             assert!(page.rows.len() <= span.limit);
             seen.extend(page.rows);
             next += 1;
-            let late = Decision { at_ns: wall(second + 1), ..decision(next, 1) };
+            let late = altered(decision(next, 1), |record| record.time = time(wall(second + 1)));
             ledger.append(&[late.into()]).expect("recorded");
             span.after = page.next;
             if span.after.is_none() {
                 break;
             }
         }
-        assert!(seen.is_sorted_by(|a, b| (a.at_ns, a.id) > (b.at_ns, b.id)), "seed {seed}");
-        let mut ids: Vec<u64> = seen.iter().map(|row| row.id).collect();
+        assert!(
+            seen.is_sorted_by(|a, b| (a.record.time, a.record.id) > (b.record.time, b.record.id)),
+            "seed {seed}"
+        );
+        let mut ids: Vec<u64> = seen.iter().map(|row| row.record.id).collect();
         ids.sort_unstable();
         assert_eq!(ids, (1..=rows).collect::<Vec<_>>(), "seed {seed}");
     }

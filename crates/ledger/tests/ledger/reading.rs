@@ -1,13 +1,14 @@
 use std::net::IpAddr;
 
+use events::{ActionTaken, Refusal};
 use ledger::{
-    ActQuery, AlertQuery, Block, BlockQuery, Decision, How, LedgerError, Offences, Origin, Outcome,
-    PreviousEnd, Record, Run, Span, Target,
+    ActQuery, AlertQuery, Block, BlockQuery, Decision, How, LedgerError, Offences, Origin,
+    PreviousEnd, Record, Run, Span,
 };
 
 use crate::support::{
-    Place, act, at, batch, block, decision, decisive, difference, ending, peer, run, stop, wall,
-    window,
+    Place, act, altered, at, batch, block, decision, decisive, difference, ending, peer, run, stop,
+    time, wall, window,
 };
 
 #[test]
@@ -15,8 +16,10 @@ fn every_record_reads_as_it_was_written() -> Result<(), LedgerError> {
     let place = Place::new();
     let mut ledger = place.open();
     let first = Run { previous: PreviousEnd::Rebooted, ..run(1) };
-    let refused = Decision { p_conditional: None, verified: false, ..decision(1, 5) };
-    let made = Decision { address: "2001:db8::7".parse().expect("an address"), ..decisive(2, 5) };
+    let refused = altered(decision(1, 5), |record| record.evidence.verified = false);
+    let made = altered(decisive(2, 5), |record| {
+        record.evidence.address = "2001:db8::7".parse().expect("an address");
+    });
     let by_hand = Block {
         target: "2001:db8::/48".parse().expect("a prefix"),
         origin: Origin::Person,
@@ -84,7 +87,10 @@ fn alerts_are_found_by_address_time_outcome_and_refusal() -> Result<(), LedgerEr
         ledger.append(&batch(number))?;
     }
     let mapped: IpAddr = "::ffff:203.0.113.44".parse().expect("an address");
-    let odd = Decision { address: mapped, refusal: Some("allowed".into()), ..decision(1, 41) };
+    let odd = altered(decision(1, 41), |record| {
+        record.evidence.address = mapped;
+        record.refusal = Some(Refusal::Allowed);
+    });
     ledger.append(&[odd.into()])?;
     let reader = ledger.reader();
     let all = reader.alerts(&AlertQuery {
@@ -99,20 +105,26 @@ fn alerts_are_found_by_address_time_outcome_and_refusal() -> Result<(), LedgerEr
         assert!(!found.is_empty(), "{query:?}");
     };
     let address: IpAddr = "203.0.113.44".parse().expect("an address");
-    ask(AlertQuery { address: Some(mapped), ..Default::default() }, &|one| one.address == address);
+    ask(AlertQuery { address: Some(mapped), ..Default::default() }, &|one| {
+        one.record.peer() == address
+    });
     ask(AlertQuery { address: Some(peer(201)), ..Default::default() }, &|one| {
-        one.address == peer(201)
+        one.record.peer() == peer(201)
     });
-    let made = Some(Outcome::Made);
-    ask(AlertQuery { outcome: made, ..Default::default() }, &|one| one.outcome == Outcome::Made);
-    let refused = Some(Outcome::Refused);
+    let made = Some(ActionTaken::Blocked);
+    ask(AlertQuery { outcome: made, ..Default::default() }, &|one| {
+        one.record.outcome == ActionTaken::Blocked
+    });
+    let refused = Some(ActionTaken::Refused);
     ask(AlertQuery { outcome: refused, ..Default::default() }, &|one| {
-        one.outcome == Outcome::Refused
+        one.record.outcome == ActionTaken::Refused
     });
-    ask(AlertQuery { refusal: Some("allowed".into()), ..Default::default() }, &|one| one.id == 1);
+    let refusal = Some(Refusal::Allowed);
+    ask(AlertQuery { refusal, ..Default::default() }, &|one| one.record.id == 1);
     let span = Span { since_ns: Some(wall(10)), until_ns: Some(wall(20)), ..Span::default() };
     ask(AlertQuery { span, outcome: made, ..Default::default() }, &|one| {
-        (wall(10)..wall(20)).contains(&one.at_ns) && one.outcome == Outcome::Made
+        (time(wall(10))..time(wall(20))).contains(&one.record.time)
+            && one.record.outcome == ActionTaken::Blocked
     });
     Ok(())
 }
@@ -131,7 +143,7 @@ fn what_stands_has_no_ending_and_is_not_past_its_expiry() -> Result<(), LedgerEr
     let listed =
         reader.blocks(&BlockQuery { standing_ns: Some(wall(601)), ..Default::default() })?;
     assert_eq!(listed.rows.iter().map(|one| one.block.id).collect::<Vec<_>>(), [3]);
-    let target = Some(Target::address(peer(2)));
+    let target = Some(peer(2).into());
     let found =
         reader.blocks(&BlockQuery { target, origin: Some(Origin::Model), ..Default::default() })?;
     assert_eq!(found.rows[0].ending.as_ref().map(|ending| ending.how), Some(How::ReleasedEarly));
@@ -157,7 +169,7 @@ fn a_block_with_two_endings_is_listed_once_with_the_first() -> Result<(), Ledger
 fn escalation_survives_a_restart() -> Result<(), LedgerError> {
     let place = Place::new();
     let mut ledger = place.open();
-    let of = |id, second| Block { target: Target::address(peer(7)), ..block(id, second) };
+    let of = |id, second| Block { target: peer(7).into(), ..block(id, second) };
     let by_hand = Block { origin: Origin::Person, ..of(4, 40) };
     let prefix = Block { target: "203.0.113.0/24".parse().expect("a prefix"), ..block(6, 60) };
     ledger.append(&[
@@ -200,7 +212,7 @@ fn acts_are_found_by_what_and_by_whom() -> Result<(), LedgerError> {
         rows.iter().map(|act| act.at_ns).collect::<Vec<_>>()
     };
     assert_eq!(ask(Some("block"), Some("ada")), [wall(3), wall(1)]);
-    assert_eq!(ask(None, Some("grace")), []);
+    assert_eq!(ask(None, Some("grace")), [0; 0]);
     assert_eq!(ask(None, None), [wall(3), wall(2), wall(1)]);
     Ok(())
 }

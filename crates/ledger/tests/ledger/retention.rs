@@ -148,7 +148,7 @@ fn above_its_size_the_oldest_goes_until_it_fits_and_the_file_shrinks() {
     // The newest are there, and what stands; what people did stays for its time.
     let reader = ledger.reader();
     let newest = reader.alerts(&AlertQuery::default()).expect("read").rows;
-    assert_eq!(newest[0].window, 900);
+    assert_eq!(newest[0].record.window, 900);
     assert!(reader.standing(wall(1_000)).expect("read").contains(&standing));
     assert_eq!(after.of(Table::Acts).removed, 0);
     drop(ledger);

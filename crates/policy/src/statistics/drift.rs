@@ -1,9 +1,8 @@
 //! Whether benign traffic still is what the model was calibrated on.
 
-use serde::Serialize;
+use events::{Drift, Moved, Subject};
 
 use super::Jumper;
-use crate::evidence::Subject;
 
 /// P-values that are bet on in each window: one of each measure, where there is one.
 pub const BETS: usize = 4;
@@ -29,49 +28,6 @@ pub const CALM_ENOUGH: u32 = 10 * CALM;
 
 /// Features named at most, those that moved farthest first.
 pub const NAMED: usize = 5;
-
-/// A feature that is not spread as in training.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Moved {
-    /// Whose feature.
-    pub subject: Subject,
-    /// Its name.
-    pub feature: String,
-    /// Population stability index against the training.
-    pub index: f64,
-}
-
-/// What the watch makes of the traffic.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Drift {
-    /// Benign p-values no longer hold: no block should be made by them.
-    pub suspended: bool,
-    /// Capital of the most successful bet against them, 1 or so where they hold.
-    pub martingale: f64,
-    /// Features that are not spread as in training, whether or not blocking is suspended.
-    pub features: Vec<Moved>,
-}
-
-impl Moved {
-    fn to_text(&self) -> String {
-        format!("{} {} ({:.2})", self.subject.name(), self.feature, self.index)
-    }
-}
-
-impl Drift {
-    /// As a person reads it.
-    #[must_use]
-    pub fn to_text(&self) -> String {
-        let named: Vec<String> = self.features.iter().map(Moved::to_text).collect();
-        let named =
-            if named.is_empty() { "no single feature".to_owned() } else { named.join(", ") };
-        if self.suspended {
-            format!("benign traffic is not as in training, blocking is suspended; moved: {named}")
-        } else {
-            format!("benign traffic is as in training; moved: {named}")
-        }
-    }
-}
 
 /// Watches the p-values of ordinary peers, window by window.
 ///

@@ -5,7 +5,6 @@
 //! have for such levels is the [`support`]'s to say, and each decision carries its [`Claim`].
 
 mod choice;
-mod claim;
 mod drift;
 mod fdr;
 mod frequency;
@@ -14,13 +13,12 @@ mod jumper;
 mod online;
 mod procedure;
 mod selection;
-mod share;
 mod support;
 mod traffic;
 
-pub use choice::{OnDrift, PValues, ProcedureChoice, Unsupported};
-pub use claim::Claim;
-pub use drift::{BETS, CALM, CALM_ENOUGH, Drift, DriftWatch, Moved, NAMED, SUSPENDS_AT};
+pub use choice::{OnDrift, Unsupported};
+pub use drift::{BETS, CALM, CALM_ENOUGH, DriftWatch, NAMED, SUSPENDS_AT};
+pub use events::{Claim, Drift, Moved, PValues, ProcedureChoice, Share, ShareError};
 pub use fdr::benjamini_hochberg;
 pub(crate) use frequency::or_none as frequency_or_none;
 pub use frequency::{Frequency, FrequencyError};
@@ -29,6 +27,5 @@ pub use jumper::Jumper;
 pub use online::{LAG, Online};
 pub use procedure::{Batch, PerWindow, Procedure};
 pub use selection::{Selection, Selector};
-pub use share::{Share, ShareError};
 pub use support::{Answer, Support, support};
 pub use traffic::Traffic;

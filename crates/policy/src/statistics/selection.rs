@@ -1,12 +1,10 @@
 //! Which peers of a window are anomalous, and what may be claimed of each.
 
 use super::{
-    Basis, Batch, Claim, HeldOut, Procedure, Share, Traffic,
-    choice::{PValues, ProcedureChoice},
-    held_out::rows_for,
-    procedure::procedure,
+    Basis, Batch, Claim, HeldOut, PValues, Procedure, ProcedureChoice, Share, Traffic,
+    held_out::rows_for, procedure::procedure,
 };
-use crate::{config::PolicyConfig, evidence::Evidence, window::WindowFacts};
+use crate::{Evidence, config::PolicyConfig, window::WindowFacts};
 
 /// Sums of logarithms are equal up to this.
 const ROUNDING: f64 = 1e-9;

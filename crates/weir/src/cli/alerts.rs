@@ -6,8 +6,9 @@ use anyhow::Context as _;
 use clap::Args;
 use control::{
     Client, ClientError,
-    wire::{Alert, AlertQuery, LIMIT_MAX, Reason},
+    wire::{Alert, AlertQuery, LIMIT_MAX},
 };
+use events::Reason;
 use jiff::Timestamp;
 use report::text::{count, number, plain};
 
@@ -136,18 +137,19 @@ fn latest(client: &Client, query: &AlertQuery, limit: u32) -> anyhow::Result<Vec
 
 /// An alert in a line.
 pub(super) fn describe(alert: &Alert) -> String {
+    let seen = &alert.evidence;
     let mut line =
-        format!("{} {} {}", alert.time.strftime("%Y-%m-%d %H:%M:%S"), alert.peer, outcome(alert));
+        format!("{} {} {}", alert.time.strftime("%Y-%m-%d %H:%M:%S"), seen.address, outcome(alert));
     if alert.ttl_s > 0 {
         let _ = write!(line, " for {}", lasting(alert.ttl_s));
     }
     let _ = write!(
         line,
         ": p {}, excess {}, {} packets{}",
-        number(alert.p_value),
-        number(alert.excess),
-        count(alert.packets),
-        if alert.verified { "" } else { ", unverified" },
+        number(seen.p_value),
+        number(seen.excess),
+        count(seen.packets),
+        if seen.verified { "" } else { ", unverified" },
     );
     for (index, reason) in alert.reasons.iter().take(REASONS_SHOWN).enumerate() {
         let lead = if index == 0 { "; " } else { ", " };
@@ -158,8 +160,8 @@ pub(super) fn describe(alert: &Alert) -> String {
 
 /// What was done about it, and why not.
 pub(super) fn outcome(alert: &Alert) -> String {
-    match &alert.refusal {
-        Some(refusal) => format!("{} ({})", alert.outcome.text(), plain(&refusal.text)),
+    match alert.refusal {
+        Some(refusal) => format!("{} ({})", alert.outcome.text(), refusal.text()),
         None => alert.outcome.text().to_owned(),
     }
 }
@@ -171,9 +173,9 @@ pub(super) fn why(reason: &Reason) -> String {
     format!(
         "{} {} (benign {} to {}{unit})",
         plain(&reason.feature),
-        number(reason.value),
-        number(reason.benign_low),
-        number(reason.benign_high),
+        number(reason.value.into()),
+        number(reason.benign_low.into()),
+        number(reason.benign_high.into()),
     )
 }
 

@@ -10,7 +10,7 @@ use std::{process::ExitCode, time::Duration};
 
 use address_list::{LONGEST_LEASE, SHORTEST_LEASE, check_width};
 use anyhow::ensure;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use control::wire::{Action, BlockRequest, UnblockRequest};
 use ipnet::IpNet;
 
@@ -60,24 +60,13 @@ pub(super) struct BlockArgs {
 /// What a block does.
 #[derive(Debug, Args)]
 pub(super) struct ActionArgs {
-    /// What to do with its packets.
-    #[arg(long, value_enum, default_value_t)]
-    action: ActionChoice,
+    /// What to do with its packets: drop all of them, drop what exceeds a rate, or count what
+    /// would be dropped.
+    #[arg(long, value_parser = super::actions(), default_value = Action::Drop.name())]
+    action: Action,
     /// Packets a second that a rate limit leaves; `policy.rate_limit_pps` without it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pps: Option<u32>,
-}
-
-/// What to do with the packets of a target.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum ActionChoice {
-    /// Drop all of them.
-    #[default]
-    Drop,
-    /// Drop what exceeds a rate.
-    RateLimit,
-    /// Count what would be dropped, pass everything.
-    Shadow,
 }
 
 #[derive(Debug, Args)]
@@ -150,18 +139,15 @@ impl BlockArgs {
 impl ActionArgs {
     pub(super) fn check(&self) -> anyhow::Result<()> {
         ensure!(
-            self.pps.is_none() || self.action == ActionChoice::RateLimit,
-            "--pps is for a rate limit; add --action rate-limit"
+            self.pps.is_none() || self.action == Action::RateLimit,
+            "--pps is for a rate limit; add --action {}",
+            Action::RateLimit.name()
         );
         Ok(())
     }
 
     pub(super) const fn action(&self) -> Action {
-        match self.action {
-            ActionChoice::Drop => Action::Drop,
-            ActionChoice::RateLimit => Action::RateLimit,
-            ActionChoice::Shadow => Action::Shadow,
-        }
+        self.action
     }
 
     pub(super) const fn pps(&self) -> Option<u32> {

@@ -214,8 +214,8 @@ impl Import {
                 anyhow::bail!("line {line}: {}", stopped.text);
             }
             if let Some(one) = refused.next_if(|one| one.entry == entry) {
-                self.tally.refused.add(&one.refusal.code);
-                self.complaints.tell(file, line, &one.refusal.text, bar)?;
+                self.tally.refused.add(&one.code);
+                self.complaints.tell(file, line, &one.text, bar)?;
             }
         }
         Ok(())

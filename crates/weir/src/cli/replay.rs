@@ -13,7 +13,7 @@ use dataset::{DatasetWriter, WriterOptions};
 use self::{bar::Bar, stage::Stage, summary::Summary};
 use super::{Layers, Overrides, capture_options, emit, show};
 use collector::{
-    event::{Deed, Event},
+    event::{ActionTaken, Event},
     sink::{JsonLines, Sink as _},
 };
 use replay::{Replay, ThreadedReplay};
@@ -99,7 +99,7 @@ impl Run {
         while let Some(window) = replay.next_window()? {
             stage.take(&window, |event| {
                 if let Event::Anomaly(anomaly) = &event {
-                    summary.note_anomaly(anomaly.deed == Deed::WouldBlock);
+                    summary.note_anomaly(anomaly.outcome == ActionTaken::WouldBlock);
                 }
                 bar.aside(|| show(&event, *json));
                 events.as_mut().map_or(Ok(()), |sink| sink.take(&event))?;

@@ -65,7 +65,7 @@ fn head(status: &Status) -> String {
 
 /// The mode, and what has to be done about it.
 fn mode(status: &Status) -> String {
-    let mode = status.mode.text();
+    let mode = status.mode.name();
     status.confirm.map_or_else(|| mode.to_owned(), |confirm| format!("{mode}, {}", waits(&confirm)))
 }
 
@@ -73,7 +73,7 @@ fn mode(status: &Status) -> String {
 pub(super) fn waits(confirm: &Confirm) -> String {
     format!(
         "falls back to {} in {} unless confirmed: `weir confirm`",
-        confirm.falls_back_to.text(),
+        confirm.falls_back_to.name(),
         lasting(confirm.left_s)
     )
 }

@@ -13,7 +13,6 @@ use super::{
     node::{NodeArgs, print, seconds},
     status::{breaker, waits},
 };
-use collector::config::Mode as Configured;
 
 /// The shortest time in which a person can confirm.
 const CONFIRM_MIN: Duration = Duration::from_secs(10);
@@ -24,7 +23,7 @@ const CONFIRM_MAX: Duration = Duration::from_hours(24);
 pub(super) struct ModeArgs {
     /// What may be done about an anomaly from now on.
     #[arg(value_name = "MODE", value_parser = super::modes())]
-    mode: Configured,
+    mode: Mode,
     #[command(flatten)]
     plain: PlainArgs,
 }
@@ -68,12 +67,7 @@ struct PlainArgs {
 
 impl ModeArgs {
     pub(super) fn run(&self, layers: &Layers) -> anyhow::Result<ExitCode> {
-        let mode = match self.mode {
-            Configured::Observe => Mode::Observe,
-            Configured::Shadow => Mode::Shadow,
-            Configured::Enforce => Mode::Enforce,
-        };
-        self.plain.go_to(layers, &ModeRequest { mode, confirm_within_s: None })
+        self.plain.go_to(layers, &ModeRequest { mode: self.mode, confirm_within_s: None })
     }
 }
 
@@ -97,7 +91,7 @@ impl ConfirmArgs {
     pub(super) fn run(&self, layers: &Layers) -> anyhow::Result<ExitCode> {
         let state = self.plain.node.client(layers)?.confirm()?;
         print(&state, self.plain.json, |state| {
-            format!("confirmed: the mode stays {}\n", state.mode.text())
+            format!("confirmed: the mode stays {}\n", state.mode.name())
         })?;
         Ok(ExitCode::SUCCESS)
     }
@@ -128,7 +122,7 @@ impl PlainArgs {
 }
 
 fn gone_to(state: &ModeState) -> String {
-    let mode = state.mode.text();
+    let mode = state.mode.name();
     match &state.confirm {
         Some(confirm) => format!("the mode is {mode}; it {}\n", waits(confirm)),
         None => format!("the mode is {mode}\n"),
@@ -136,7 +130,7 @@ fn gone_to(state: &ModeState) -> String {
 }
 
 fn rearmed(status: &Status) -> String {
-    format!("the breaker is {}; the mode is {}\n", breaker(status), status.mode.text())
+    format!("the breaker is {}; the mode is {}\n", breaker(status), status.mode.name())
 }
 
 fn reloaded_text(reloaded: &Reloaded) -> String {

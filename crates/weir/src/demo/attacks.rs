@@ -12,7 +12,7 @@ use super::{
 };
 use collector::{
     config::Config,
-    event::{AnomalyEvent, Deed},
+    event::{ActionTaken, DecisionRecord},
 };
 use training::Learnt;
 
@@ -30,12 +30,12 @@ pub(super) fn attack_report(
     log: &Log,
     drops: &[Drops],
 ) -> AttackReport {
-    let its: Vec<&AnomalyEvent> = log
+    let its: Vec<&DecisionRecord> = log
         .anomalies
         .iter()
-        .filter(|anomaly| truth.sources.contains(anomaly.peer) && anomaly.at_ns >= began_ns)
+        .filter(|anomaly| truth.sources.contains(anomaly.peer()) && anomaly.at_ns >= began_ns)
         .collect();
-    let acted = its.iter().find(|anomaly| is_block(anomaly.deed));
+    let acted = its.iter().find(|anomaly| is_block(anomaly.outcome));
     let refusals: BTreeSet<_> = its.iter().filter_map(|anomaly| anomaly.refusal).collect();
     let windows: BTreeSet<u64> = its.iter().map(|anomaly| anomaly.window).collect();
     let after_ms = |ns: u64| ns.saturating_sub(began_ns) as f64 / 1e6;
@@ -46,7 +46,7 @@ pub(super) fn attack_report(
         spoofed: truth.sources.are_spoofed(),
         sent: sent_text(truth),
         anomalous_windows: windows.len() as u64,
-        deed: acted.map(|anomaly| anomaly.deed),
+        outcome: acted.map(|anomaly| anomaly.outcome),
         refusals: refusals.into_iter().collect(),
         to_block_ms: acted.map(|anomaly| after_ms(anomaly.at_ns)),
         to_drop_ms: drops.iter().map(|drop| drop.first_ns).min().map(after_ms),
@@ -56,8 +56,8 @@ pub(super) fn attack_report(
 }
 
 /// An entry was made, or would have been.
-pub(super) fn is_block(deed: Deed) -> bool {
-    deed.made_entry() || deed == Deed::WouldBlock
+pub(super) fn is_block(outcome: ActionTaken) -> bool {
+    outcome.made_entry() || outcome == ActionTaken::WouldBlock
 }
 
 /// Benign addresses that were blocked, or would have been.
@@ -65,8 +65,8 @@ pub(super) fn benign_blocked(benign: &[IpAddr], log: &Log) -> Vec<IpAddr> {
     let blocked: BTreeSet<IpAddr> = log
         .anomalies
         .iter()
-        .filter(|anomaly| is_block(anomaly.deed) && benign.contains(&anomaly.peer))
-        .map(|anomaly| anomaly.peer)
+        .filter(|anomaly| is_block(anomaly.outcome) && benign.contains(&anomaly.peer()))
+        .map(|anomaly| anomaly.peer())
         .collect();
     blocked.into_iter().collect()
 }

@@ -107,7 +107,7 @@ pub(super) fn run(options: &DemoOptions, tell: &mut dyn FnMut(&str)) -> anyhow::
             Ok(attack_report(truth, truth.began.boot_ns, &log, &drops))
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let made = log.anomalies.iter().filter(|anomaly| anomaly.deed.made_entry()).count();
+    let made = log.anomalies.iter().filter(|anomaly| anomaly.outcome.made_entry()).count();
     let benign: Vec<IpAddr> = lab.clients().iter().flat_map(lab::Node::addresses).collect();
     let report = Report {
         setting: Setting::Live { guard },
@@ -244,9 +244,9 @@ fn attack(
         let truth = running.wait()?;
         let answer = watch.log().anomalies[heard..]
             .iter()
-            .filter(|anomaly| truth.sources.contains(anomaly.peer))
-            .max_by_key(|anomaly| anomaly.deed.made_entry())
-            .map_or_else(|| "not seen".to_owned(), |anomaly| anomaly.deed.text().to_owned());
+            .filter(|anomaly| truth.sources.contains(anomaly.peer()))
+            .max_by_key(|anomaly| anomaly.outcome.made_entry())
+            .map_or_else(|| "not seen".to_owned(), |anomaly| anomaly.outcome.text().to_owned());
         tell(&format!("{}: {} sent, {answer}", truth.name, sent_text(&truth)));
         truths.push(truth);
         signals.pause(PAUSE)?;
@@ -261,7 +261,7 @@ fn wait_for_leases(
     signals: &Signals,
     tell: &mut dyn FnMut(&str),
 ) -> anyhow::Result<()> {
-    let made = |log: &Log| log.anomalies.iter().filter(|one| one.deed.made_entry()).count();
+    let made = |log: &Log| log.anomalies.iter().filter(|one| one.outcome.made_entry()).count();
     let until = Instant::now() + ttl + LEASE_SLACK;
     tell("waiting for the last leases to run out");
     while Instant::now() < until {
@@ -304,7 +304,7 @@ fn drops(truth: &AttackTruth, log: &Log, live: &Live) -> anyhow::Result<Vec<Drop
         .expired
         .iter()
         .filter(|one: &&ExpiredEvent| {
-            one.peer.is_address_of(|address| truth.sources.contains(address))
+            one.peer.address().is_some_and(|address| truth.sources.contains(address))
         })
         .map(|one| Drops { first_ns: one.first_drop_ns, packets: one.dropped_packets });
     let mut drops: Vec<Drops> = ended.collect();

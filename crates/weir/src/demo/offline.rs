@@ -74,7 +74,7 @@ pub(super) fn run(
     }
 
     let log = watch.log();
-    let blocks = log.anomalies.iter().filter(|anomaly| is_block(anomaly.deed)).count();
+    let blocks = log.anomalies.iter().filter(|anomaly| is_block(anomaly.outcome)).count();
     let report = Report {
         setting: Setting::Offline { capture: path.to_string(), because: because.to_owned() },
         learning,

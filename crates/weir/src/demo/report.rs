@@ -6,7 +6,7 @@ use policy::{Reason, Refusal, statistics::Support};
 use serde::Serialize;
 
 use crate::cli::table;
-use collector::event::Deed;
+use collector::event::ActionTaken;
 use collector::event_text::explain_reason;
 use training::Learnt;
 
@@ -86,7 +86,7 @@ pub(crate) struct Accounting {
     /// Packets in drained flows.
     pub(crate) packets_in_flows: u64,
     /// Packets in no flow, by cause.
-    pub(crate) losses: Vec<(&'static str, u64)>,
+    pub(crate) losses: Vec<(events::Text, u64)>,
     /// Packets in evicted flows.
     pub(crate) evicted_packets: u64,
     /// Packets seen less packets accounted for, summed without sign over the windows.
@@ -111,7 +111,7 @@ pub(crate) struct AttackReport {
     /// Windows in which a source was called anomalous.
     pub(crate) anomalous_windows: u64,
     /// What was done, first of all.
-    pub(crate) deed: Option<Deed>,
+    pub(crate) outcome: Option<ActionTaken>,
     /// The guards that refused, each once.
     pub(crate) refusals: Vec<Refusal>,
     /// From the first attack packet to the entry in the kernel (offline: to the decision), in ms.
@@ -128,7 +128,7 @@ impl AttackReport {
     /// The attack was answered as it should be: a real source blocked, a forged one not.
     #[must_use]
     pub(crate) fn answered(&self) -> bool {
-        self.spoofed != self.deed.is_some()
+        self.spoofed != self.outcome.is_some()
     }
 }
 
@@ -249,8 +249,8 @@ impl Report {
         let head = ["attack", "source", "sent", "answer", "entry after", "first drop", "dropped"];
         let mut rows = vec![head.map(str::to_owned).to_vec()];
         for attack in &self.attacks {
-            let answer = match (attack.deed, attack.refusals.first()) {
-                (Some(deed), _) => deed.text(),
+            let answer = match (attack.outcome, attack.refusals.first()) {
+                (Some(outcome), _) => outcome.text(),
                 (None, Some(_)) => "refused",
                 (None, None) => "not seen",
             };
@@ -307,7 +307,7 @@ impl AttackReport {
     fn explain(&self) -> String {
         let reasons: Vec<String> = self.reasons.iter().map(explain_reason).collect();
         let mut line = format!("  {}: {}", self.name, reasons.join("; "));
-        if !self.refusals.is_empty() && self.deed.is_none() {
+        if !self.refusals.is_empty() && self.outcome.is_none() {
             let texts: Vec<&str> = self.refusals.iter().map(|refusal| refusal.text()).collect();
             let _ = write!(line, " (refused: {})", texts.join("; "));
         }

@@ -9,7 +9,7 @@ use model::Window;
 
 use super::report::Accounting;
 use collector::{
-    event::{AnomalyEvent, Event, ExpiredEvent, FailureEvent, WindowEvent},
+    event::{DecisionRecord, Event, ExpiredEvent, FailureEvent, WindowEvent, window_event},
     sink::{Sink, SinkError},
 };
 
@@ -23,11 +23,11 @@ pub(super) struct Watch {
 #[derive(Debug, Default)]
 pub(super) struct Log {
     pub(super) accounting: Accounting,
-    pub(super) anomalies: Vec<AnomalyEvent>,
+    pub(super) anomalies: Vec<DecisionRecord>,
     pub(super) expired: Vec<ExpiredEvent>,
     pub(super) failures: Vec<FailureEvent>,
     decided_after_us: Vec<u64>,
-    losses: BTreeMap<&'static str, u64>,
+    losses: BTreeMap<events::Text, u64>,
 }
 
 impl Watch {
@@ -38,7 +38,7 @@ impl Watch {
 
     /// Counts a window that the pipeline did not score.
     pub(super) fn count(&self, window: &Window, late: u64) {
-        let event = WindowEvent { late, ..WindowEvent::of(0, window) };
+        let event = WindowEvent { late, ..window_event(0, window) };
         self.log().count(&event, window.is_lossy());
     }
 }
@@ -55,8 +55,8 @@ impl Log {
         sums.packets_in_flows += window.packets_in_flows;
         sums.evicted_packets += window.evicted[1];
         sums.imbalance += window.imbalance.unsigned_abs();
-        for &(cause, packets) in &window.losses {
-            *self.losses.entry(cause).or_default() += packets;
+        for (cause, packets) in &window.losses {
+            *self.losses.entry(cause.clone()).or_default() += packets;
         }
     }
 
@@ -66,7 +66,7 @@ impl Log {
         times.sort_unstable();
         let median = times.get(times.len() / 2).map(|&us| us as f64 / 1e3);
         Accounting {
-            losses: self.losses.iter().map(|(&cause, &packets)| (cause, packets)).collect(),
+            losses: self.losses.clone().into_iter().collect(),
             decided_after_ms: median,
             ..self.accounting.clone()
         }
@@ -90,7 +90,8 @@ impl Sink for Watch {
             | Event::Notice(_)
             | Event::Drift(_)
             | Event::Act(_)
-            | Event::Difference(_) => {}
+            | Event::Difference(_)
+            | Event::Other => {}
         }
         Ok(())
     }

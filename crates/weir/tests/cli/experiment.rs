@@ -190,12 +190,22 @@ fn tables_give_the_blocks_that_their_capture_gives() {
 #[test]
 fn a_nodes_record_gives_the_same_report() {
     let desk = Desk(tempfile::tempdir().unwrap());
-    let record = "{\"event\":\"window\",\"start_ns\":7442000000000,\"end_ns\":7443000000000,\"peers\":2}\n\
-        {\"event\":\"anomaly\",\"at_ns\":7443010000000,\"peer\":\"198.51.100.11\",\"p_value\":0.001,\
-        \"excess\":0.8,\"verified\":false,\"deed\":\"shadowed\",\"ttl_s\":3,\"offence\":1}\n\
-        {\"event\":\"window\",\"start_ns\":7443000000000,\"end_ns\":7447000000000,\"peers\":1}\n\
-        {\"event\":\"expired\",\"at_ns\":7447000000000,\"peer\":\"198.51.100.11\",\"dropped_packets\":0,\
-        \"dropped_bytes\":0,\"passed_packets\":1600,\"would_drop_packets\":1600,\"would_drop_bytes\":96000}\n";
+    let counts = "\"flows\":1,\"packets\":[9,9],\"frames\":[9,9],\"packets_in_flows\":18,\
+        \"losses\":[],\"not_ip\":[],\"evicted\":[0,0],\"imbalance\":0,\"decided_after_us\":9,\"late\":0";
+    let record = format!(
+        "{{\"event\":\"window\",\"number\":1,\"start_ns\":7442000000000,\"end_ns\":7443000000000,\
+        \"peers\":2,{counts}}}\n\
+        {{\"event\":\"anomaly\",\"id\":1,\"time\":\"2026-11-28T19:00:00Z\",\"at_ns\":7443010000000,\
+        \"window\":1,\"peer\":\"198.51.100.11\",\"p_value\":0.001,\"conditional_p_value\":0.001,\
+        \"peer_score\":0.7,\"flow_score\":0.6,\"novelty\":0.5,\"excess\":0.8,\"packets\":9,\
+        \"bytes\":540,\"verified\":false,\"initiated\":false,\"outcome\":\"shadowed\",\
+        \"action\":\"shadow\",\"ttl_s\":3,\"offence\":1,\"reasons\":[]}}\n\
+        {{\"event\":\"window\",\"number\":2,\"start_ns\":7443000000000,\"end_ns\":7447000000000,\
+        \"peers\":1,{counts}}}\n\
+        {{\"event\":\"expired\",\"at_ns\":7447000000000,\"peer\":\"198.51.100.11\",\
+        \"dropped_packets\":0,\"dropped_bytes\":0,\"passed_packets\":1600,\
+        \"would_drop_packets\":1600,\"would_drop_bytes\":96000,\"first_drop_ns\":7443020000000}}\n"
+    );
     std::fs::write(desk.0.path().join("events.jsonl"), record).unwrap();
     let truth = data("demo.truth.json");
     let words = ["experiment", "--shadow=events.jsonl", "--truth", &truth, "--html=r.html"];

@@ -58,14 +58,14 @@ impl Outcome {
     fn of(told: &Told) -> Self {
         let (clients_blocked, blocked) = told.blocked().into_iter().partition(is_client);
         let mut refused = BTreeMap::new();
-        let flood = told.anomalies.iter().filter(|anomaly| !is_client(&anomaly.peer));
+        let flood = told.anomalies.iter().filter(|anomaly| !is_client(&anomaly.peer()));
         for refusal in flood.filter_map(|anomaly| anomaly.refusal) {
             *refused.entry(refusal.text()).or_default() += 1;
         }
         let mut limited = BTreeMap::new();
         for service in &told.services {
             let after_s = (service.at_ns as f64 - (START + AHEAD) as f64) / 1e9;
-            limited.entry(service.service).or_insert((after_s, service.sources));
+            limited.entry(service.limit.service).or_insert((after_s, service.limit.sources));
         }
         Self {
             reported: told.reported().into_iter().filter(|peer| !is_client(peer)).collect(),

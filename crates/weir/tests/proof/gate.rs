@@ -7,7 +7,8 @@ use std::{
 
 use datapath::ServiceLimit;
 use flows_common::{
-    Direction, FlowCounters, FlowKey, ServiceEntry, ServiceKey, TcpFlag, account,
+    Direction, FlowCounters, FlowKey, ServiceEntry, ServiceKey, TcpFlag,
+    account::{self, News},
     guard::{Clock, Lease, Rate, Ruling},
     parse::{Address, Packet},
     service::{Bucket, Contact, KNOWN_NS, Services, rule_service},
@@ -37,7 +38,7 @@ impl Gate {
     pub(crate) fn see(&mut self, packet: &Packet, direction: Direction, now_ns: u64) {
         let key = FlowKey::of(packet, direction, 1);
         let flow = self.flows.entry(key).or_default();
-        if account::update(flow, packet, direction, now_ns).proven {
+        if account::update(flow, packet, direction, now_ns).has(News::PROVEN) {
             self.now_ns.set(now_ns);
             self.know(&packet.destination, now_ns + KNOWN_NS);
         }

@@ -9,7 +9,7 @@ use collector::{
     config::RawConfig,
     dry_run::Rehearsal,
     enforcer::{Enforcer, ListDefaults, ListLoad},
-    event::{Deed, Event, ExpiredEvent},
+    event::{ActionTaken, Event, ExpiredEvent},
     node::{Node, NodeParts},
 };
 use control::{
@@ -47,9 +47,9 @@ impl Enforcer for Noted {
         true
     }
 
-    fn enforce(&mut self, decision: &Decision, _: u32, _: u64) -> anyhow::Result<Deed> {
+    fn enforce(&mut self, decision: &Decision, _: u32, _: u64) -> anyhow::Result<ActionTaken> {
         self.0.lock().unwrap().push(Target::address(decision.evidence.address));
-        Ok(Deed::Blocked)
+        Ok(ActionTaken::Blocked)
     }
 
     fn block(&mut self, target: Target, _: &Block, _: u64) -> anyhow::Result<BlockEntry> {
@@ -77,8 +77,8 @@ impl Enforcer for Noted {
         Ok(())
     }
 
-    fn limit(&mut self, _: &ServiceLimit, _: u64) -> anyhow::Result<Deed> {
-        Ok(Deed::RateLimited)
+    fn limit(&mut self, _: &ServiceLimit, _: u64) -> anyhow::Result<ActionTaken> {
+        Ok(ActionTaken::RateLimited)
     }
 
     fn know(&mut self, _: &[IpAddr], _: u64) -> anyhow::Result<()> {
@@ -184,8 +184,8 @@ fn of_import(evidence: &Evidence, hosts: ProtectedHosts) -> Option<Refusal> {
     let mut dry_run = ListLoad::dry_run(None, CAPACITY, 1).expect("nothing to read");
     let dry = dry_run.take(request.all(), &defaults, &hosts);
     assert_eq!((&live.refused, live.new), (&dry.refused, dry.new), "--dry-run says the same");
-    let code = &live.refused.first()?.refusal.code;
-    Refusal::ALL.iter().copied().find(|one| serde_json::json!(one) == code.as_str())
+    let code = &live.refused.first()?.code;
+    Refusal::ALL.into_iter().find(|one| one.name() == code)
 }
 
 fn of_replay(evidence: &Evidence, hosts: ProtectedHosts) -> Option<Refusal> {

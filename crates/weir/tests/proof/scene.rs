@@ -9,9 +9,11 @@ use std::{
 
 use collector::{
     config::RawConfig,
-    event::{AnomalyEvent, Deed, DriftEvent, ServiceEvent},
+    event::{ActionTaken, DecisionRecord, DriftEvent, ServiceEvent},
 };
 use engine::detector::Detector;
+use events::Stamp;
+use jiff::Timestamp;
 use lab::GroundTruth;
 use linfa::ParamGuard as _;
 use model::{Context, IsolationForest, ModelFile, Window};
@@ -67,7 +69,7 @@ pub(crate) fn model() -> &'static ModelFile {
 /// What was told, by kind.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
-    pub(crate) anomalies: Vec<AnomalyEvent>,
+    pub(crate) anomalies: Vec<DecisionRecord>,
     pub(crate) services: Vec<ServiceEvent>,
     pub(crate) notices: Vec<Notice>,
     pub(crate) drifts: Vec<DriftEvent>,
@@ -78,14 +80,14 @@ impl Told {
     pub(crate) fn blocked(&self) -> BTreeSet<IpAddr> {
         self.anomalies
             .iter()
-            .filter(|anomaly| anomaly.deed == Deed::WouldBlock)
-            .map(|anomaly| anomaly.peer)
+            .filter(|anomaly| anomaly.outcome == ActionTaken::WouldBlock)
+            .map(DecisionRecord::peer)
             .collect()
     }
 
     /// The addresses that were reported.
     pub(crate) fn reported(&self) -> BTreeSet<IpAddr> {
-        self.anomalies.iter().map(|anomaly| anomaly.peer).collect()
+        self.anomalies.iter().map(DecisionRecord::peer).collect()
     }
 }
 
@@ -129,19 +131,22 @@ pub(crate) fn rehearse(windows: &[Window]) -> [Told; 3] {
                 told.drifts.push(DriftEvent { window: number, at_ns, drift: found.drift.clone() });
             }
             told.notices.extend(verdicts.notices);
-            told.services.extend(
-                verdicts
-                    .services
-                    .iter()
-                    .map(|limit| ServiceEvent::of(number, at_ns, limit, Deed::WouldBlock)),
-            );
-            told.anomalies.extend(verdicts.peers.iter().map(|decision| {
-                let deed = match decision.outcome {
-                    Outcome::Block { .. } => Deed::WouldBlock,
-                    Outcome::Refused(_) => Deed::Refused,
-                };
-                AnomalyEvent::of(number, at_ns, decision, deed, Vec::new())
+            let outcome = ActionTaken::WouldBlock;
+            told.services.extend(verdicts.services.into_iter().map(|limit| ServiceEvent {
+                window: number,
+                at_ns,
+                limit,
+                outcome,
             }));
+            for decision in verdicts.peers {
+                let outcome = match decision.outcome {
+                    Outcome::Block { .. } => ActionTaken::WouldBlock,
+                    Outcome::Refused(_) => ActionTaken::Refused,
+                };
+                let id = told.anomalies.len() as u64 + 1;
+                let stamp = Stamp { id, window: number, at_ns, time: Timestamp::default() };
+                told.anomalies.push(DecisionRecord::of(stamp, decision, outcome, Vec::new()));
+            }
         }
     }
     each.map(|(_, told)| told)

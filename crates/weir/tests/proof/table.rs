@@ -5,7 +5,7 @@ use std::{
     fmt::Write as _,
 };
 
-use collector::event::{AnomalyEvent, Deed};
+use collector::event::{ActionTaken, DecisionRecord};
 use lab::AttackTruth;
 
 use crate::{scene::Told, traffic::Shift};
@@ -29,20 +29,21 @@ impl Fate {
     pub(crate) fn of(attack: &AttackTruth, shift: Shift, part_ns: u64, told: &Told) -> Self {
         let began_ns = shift.of(attack.began.unix_ns);
         let during = began_ns..began_ns + part_ns;
-        let its: Vec<&AnomalyEvent> = told
+        let its: Vec<&DecisionRecord> = told
             .anomalies
             .iter()
             .filter(|anomaly| {
-                attack.sources.contains(anomaly.peer) && during.contains(&anomaly.at_ns)
+                attack.sources.contains(anomaly.peer()) && during.contains(&anomaly.at_ns)
             })
             .collect();
-        let after_s = |one: &AnomalyEvent| (one.at_ns - began_ns) as f64 / 1e9;
-        let blocks: Vec<_> = its.iter().filter(|one| one.deed == Deed::WouldBlock).collect();
+        let after_s = |one: &DecisionRecord| (one.at_ns - began_ns) as f64 / 1e9;
+        let blocks: Vec<_> =
+            its.iter().filter(|one| one.outcome == ActionTaken::WouldBlock).collect();
         let mut refused = BTreeMap::new();
         for refusal in its.iter().filter_map(|one| one.refusal) {
             *refused.entry(refusal.text()).or_default() += 1;
         }
-        let sources: BTreeSet<_> = blocks.iter().map(|one| one.peer).collect();
+        let sources: BTreeSet<_> = blocks.iter().map(|one| one.peer()).collect();
         Self {
             name: attack.name.clone(),
             reported_s: its.first().map(|one| after_s(one)),

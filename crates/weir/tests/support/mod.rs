@@ -12,7 +12,7 @@ use std::{
 use collector::{
     config::{Config, Mode, RawConfig},
     event::{
-        AnomalyEvent, Event, ExpiredEvent, FailureEvent, NoticeEvent, ServiceEvent, WindowEvent,
+        DecisionRecord, Event, ExpiredEvent, FailureEvent, NoticeEvent, ServiceEvent, WindowEvent,
     },
     live::Live,
     pipeline::Pipeline,
@@ -159,7 +159,7 @@ pub(crate) struct Record(Arc<Mutex<Told>>);
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     pub(crate) windows: Vec<WindowEvent>,
-    pub(crate) anomalies: Vec<AnomalyEvent>,
+    pub(crate) anomalies: Vec<DecisionRecord>,
     pub(crate) expired: Vec<ExpiredEvent>,
     pub(crate) failures: Vec<FailureEvent>,
     pub(crate) services: Vec<ServiceEvent>,
@@ -183,7 +183,7 @@ impl Sink for Record {
             Event::Failure(failure) => told.failures.push(failure),
             Event::Service(limit) => told.services.push(limit),
             Event::Notice(notice) => told.notices.push(notice),
-            Event::Drift(_) | Event::Act(_) | Event::Difference(_) => {}
+            Event::Drift(_) | Event::Act(_) | Event::Difference(_) | Event::Other => {}
         }
         Ok(())
     }

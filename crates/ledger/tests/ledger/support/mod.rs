@@ -5,17 +5,17 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use events::{Action, ActionTaken, DecisionRecord, Evidence, Reason, Refusal, Service, Subject};
+use jiff::Timestamp;
 use ledger::{
-    Act, Actor, Block, Decision, Difference, Ending, How, Ledger, Moment, Options, Origin, Outcome,
-    PreviousEnd, Record, Run, Stop, Target, Window,
+    Act, Actor, Block, Decision, Difference, Ending, How, Ledger, Moment, Options, Origin,
+    PreviousEnd, Record, Run, Stop, Window,
 };
 use rusqlite::Connection;
 
 /// Wall-clock ns of the story's begin.
 pub(crate) const START_NS: i64 = 1_700_000_000_000_000_000;
 pub(crate) const SECOND_NS: i64 = 1_000_000_000;
-
-pub(crate) const REASONS: &str = r#"[{"feature":"syn_without_answer_ratio","value":0.98,"low":0.0,"high":0.05},{"feature":"distinct_local_ports","value":412.0,"low":1.0,"high":9.0},{"feature":"flows_opened","value":415.0,"low":0.0,"high":31.0}]"#;
 
 /// A folder and the ledger's path in it.
 pub(crate) struct Place {
@@ -97,42 +97,73 @@ pub(crate) fn window(number: u64) -> Window {
     }
 }
 
+pub(crate) fn time(wall_ns: i64) -> Timestamp {
+    Timestamp::from_nanosecond(wall_ns.into()).expect("a time")
+}
+
 pub(crate) fn decision(id: u64, window: u64) -> Decision {
-    Decision {
+    let record = DecisionRecord {
         id,
-        run: 1,
+        time: time(wall(window)),
+        at_ns: at(window).boot_ns,
         window,
-        at_ns: wall(window),
-        address: peer(id),
-        p_value: 0.000_5,
-        p_conditional: Some(0.002),
-        peer_score: 0.75,
-        flow_score: 0.625,
-        novelty: 3.5,
-        excess: 0.41,
-        packets: 420 + id,
-        bytes: 25_000 + id,
-        verified: true,
-        outcome: Outcome::Refused,
+        evidence: Evidence {
+            address: peer(id),
+            p_value: 0.000_5,
+            conditional_p_value: 0.002,
+            peer_score: 0.75,
+            flow_score: 0.625,
+            novelty: 3.5,
+            excess: 0.41,
+            packets: 420 + id,
+            bytes: 25_000 + id,
+            verified: true,
+            initiated: false,
+            service: Some(Service { protocol: 6, port: 443 }),
+        },
+        claim: None,
+        outcome: ActionTaken::Refused,
         action: None,
-        refusal: Some("too_few_windows".into()),
+        refusal: Some(Refusal::TooFewWindows),
+        ttl_s: 0,
         offence: 0,
-        ttl: None,
-        model: "ab".repeat(32).into(),
-        reasons: REASONS.into(),
+        early: false,
+        reasons: vec![
+            reason("syn_without_answer_ratio", 0.98, 0.05),
+            reason("distinct_local_ports", 412.0, 9.0),
+            reason("flows_opened", 415.0, 31.0),
+        ],
+    };
+    Decision { run: 1, model: "ab".repeat(32).into(), record }
+}
+
+fn reason(feature: &str, value: f32, benign_high: f32) -> Reason {
+    Reason {
+        subject: Subject::Peer,
+        feature: feature.to_owned(),
+        unit: String::new(),
+        value,
+        benign_low: 0.0,
+        benign_high,
+        share: 0.25,
     }
+}
+
+/// The decision with another record.
+pub(crate) fn altered(mut decision: Decision, alter: impl FnOnce(&mut DecisionRecord)) -> Decision {
+    alter(&mut decision.record);
+    decision
 }
 
 /// The same, but acted on.
 pub(crate) fn decisive(id: u64, window: u64) -> Decision {
-    Decision {
-        outcome: Outcome::Made,
-        action: Some("drop".into()),
-        refusal: None,
-        offence: 1,
-        ttl: Some(Duration::from_mins(10)),
-        ..decision(id, window)
-    }
+    altered(decision(id, window), |record| {
+        record.outcome = ActionTaken::Blocked;
+        record.action = Some(Action::Drop);
+        record.refusal = None;
+        record.offence = 1;
+        record.ttl_s = 600;
+    })
 }
 
 /// A block of ten minutes, made of the decision with its number.
@@ -140,8 +171,8 @@ pub(crate) fn block(id: u64, window: u64) -> Block {
     Block {
         id,
         run: 1,
-        target: Target::address(peer(id)),
-        action: "drop".into(),
+        target: peer(id).into(),
+        action: Action::Drop,
         made: at(window),
         expires: at(window + 600),
         origin: Origin::Model,
@@ -221,7 +252,7 @@ pub(crate) fn batches_in(connection: &Connection) -> BTreeMap<u64, [u64; 3]> {
     let mut found = BTreeMap::<u64, [u64; 3]>::new();
     let queries = [
         "SELECT number, count(*) FROM windows GROUP BY 1",
-        "SELECT window, count(*) FROM decisions GROUP BY 1",
+        "SELECT json_extract(record, '$.window'), count(*) FROM decisions GROUP BY 1",
         "SELECT (boot_ns - 5000000000) / 1000000000, count(*) FROM blocks GROUP BY 1",
     ];
     for (place, sql) in queries.iter().enumerate() {

@@ -43,11 +43,7 @@ fn line(blocked: &Blocked, format: ListFormat, now_ns: u64) -> Option<String> {
     let left_ns = entry.expires_ns.checked_sub(now_ns).filter(|&left_ns| left_ns > 0)?;
     let mut line = blocked.target.to_string();
     if format == ListFormat::Csv {
-        let action = match Action::from_code(entry.action)? {
-            Action::Drop => "drop",
-            Action::RateLimit => "rate-limit",
-            Action::Shadow => "shadow",
-        };
+        let action = Action::from_code(entry.action)?.name();
         let pps = packets_per_second(entry).map_or_else(String::new, |pps| pps.to_string());
         // A list has no block below a second.
         let seconds = left_ns.div_ceil(1_000_000_000);

@@ -16,7 +16,7 @@ use datapath::Blocked;
 #[derive(Debug, PartialEq, Serialize)]
 pub(super) struct Row {
     target: String,
-    /// `drop`, `rate-limit` or `shadow`.
+    /// The name of an [`Action`].
     action: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     packets_per_second: Option<u64>,
@@ -66,12 +66,7 @@ impl Row {
         let ago = |at_ns: u64| (at_ns > 0).then(|| now_ns.saturating_sub(at_ns) / 1_000_000);
         Self {
             target: blocked.target.to_string(),
-            action: match Action::from_code(entry.action) {
-                Some(Action::Drop) => "drop",
-                Some(Action::RateLimit) => "rate-limit",
-                Some(Action::Shadow) => "shadow",
-                None => "unknown",
-            },
+            action: Action::from_code(entry.action).map_or("unknown", Action::name),
             packets_per_second: packets_per_second(entry),
             remaining_ms: entry.expires_ns.saturating_sub(now_ns) / 1_000_000,
             expired: entry.expires_ns <= now_ns,
@@ -95,13 +90,13 @@ impl Row {
         };
         Self {
             target: block.target.to_string(),
-            action: block.action.text(),
+            action: block.action.name(),
             packets_per_second: block.pps,
             remaining_ms: block.left_s.saturating_mul(1_000),
             expired: block.left_s == 0,
             by_hand: block.origin == wire::Origin::Person,
             told: Some(Told {
-                origin: block.origin.text(),
+                origin: block.origin.name(),
                 who: block.who.clone(),
                 reason: block.reason.clone(),
                 made: block.made,

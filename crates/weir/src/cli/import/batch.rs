@@ -1,7 +1,7 @@
 //! Lines on their way to the node.
 
 use address_list::{Entry, Line, LineError};
-use control::wire::{Action, IMPORT_BATCH, ImportEntry};
+use control::wire::{IMPORT_BATCH, ImportEntry};
 
 use crate::cli::node::seconds;
 
@@ -32,11 +32,7 @@ impl Batch {
 fn import_entry(entry: &Entry) -> ImportEntry {
     ImportEntry {
         target: entry.net.into(),
-        action: entry.asks.action.map(|action| match action {
-            flows_common::Action::Drop => Action::Drop,
-            flows_common::Action::RateLimit => Action::RateLimit,
-            flows_common::Action::Shadow => Action::Shadow,
-        }),
+        action: entry.asks.action,
         pps: entry.asks.packets_per_second,
         for_s: entry.asks.lease.map(seconds),
     }

@@ -19,7 +19,7 @@ use crate::cli::blocks::ActionArgs;
 use collector::{
     clock::boot_ns,
     config::Config,
-    enforcer::{ListDefaults, ListLoad, kernel_action},
+    enforcer::{ListDefaults, ListLoad},
     protected::{read_allow_files, read_hosts},
 };
 use datapath::{BlockCount, Blocklist, KernelError, PREFIX_CAPACITY};
@@ -109,7 +109,7 @@ impl Door {
         let capacity = BlockCount { v4: blocks, v6: blocks, prefixes: PREFIX_CAPACITY as usize };
         let defaults = ListDefaults {
             for_s: for_s.unwrap_or(config.policy.max_ttl.as_secs()),
-            action: kernel_action(action.action()),
+            action: action.action(),
             packets_per_second: action.pps().unwrap_or(config.policy.rate_limit_pps),
         };
         let list = ListLoad::dry_run(standing.as_ref(), capacity, boot_ns())?;

@@ -194,7 +194,7 @@ impl App {
     fn ask_to_unblock(&mut self) {
         let target = match self.pane {
             Pane::Blocks => self.selected_block().map(|block| block.target),
-            Pane::Alerts => self.selected_alert().map(|alert| alert.peer.into()),
+            Pane::Alerts => self.selected_alert().map(|alert| alert.peer().into()),
         };
         match target {
             Some(target) if self.gone.is_none() => self.overlay = Some(Overlay::Unblock(target)),

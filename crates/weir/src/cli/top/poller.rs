@@ -127,7 +127,7 @@ fn carry_out(client: &Client, request: Request) -> String {
             .unblock(&UnblockRequest { target, reason: None })
             .map(|ended| format!("{} is no longer blocked", ended.target)),
         Request::Confirm => {
-            client.confirm().map(|state| format!("confirmed: the mode stays {}", state.mode.text()))
+            client.confirm().map(|state| format!("confirmed: the mode stays {}", state.mode.name()))
         }
     };
     done.unwrap_or_else(|error| format!("not done: {error}"))

@@ -3,7 +3,7 @@
 use control::{
     Node as _, Who,
     fake::FakeNode,
-    wire::{AlertQuery, BlockQuery, Outcome},
+    wire::{AlertQuery, BlockQuery},
 };
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::{Terminal, backend::TestBackend};
@@ -117,12 +117,12 @@ fn a_selected_row_stays_selected_when_others_come_and_go() {
     press(&mut app, KeyCode::Down);
     press(&mut app, KeyCode::Down);
     let id = app.selected_alert().unwrap().id;
-    node.alert("192.0.2.99", Outcome::Blocked);
+    node.alert("192.0.2.99", events::ActionTaken::Blocked);
     app.take(News::Snapshot(Box::new(seen(&node))));
     assert_eq!(app.selected_alert().unwrap().id, id);
     press(&mut app, KeyCode::Enter);
     let text = drawn(&mut app, 80, 24);
-    assert!(text.contains("rate-limited") && text.contains("novelty 1.8"), "{text}");
+    assert!(text.contains("rate-limited") && text.contains("novelty 0.8"), "{text}");
 }
 
 #[test]

@@ -69,12 +69,12 @@ fn header(app: &App) -> Vec<Line<'static>> {
     };
     let mut first = vec![
         Span::from(format!("weir {} ", plain(&status.version))).bold(),
-        Span::styled(format!(" {} ", status.mode.text().to_uppercase()), mode_style(status.mode)),
+        Span::styled(format!(" {} ", status.mode.name().to_uppercase()), mode_style(status.mode)),
     ];
     if let Some(confirm) = status.confirm {
         let text = format!(
             " {} in {} unless you press c",
-            confirm.falls_back_to.text(),
+            confirm.falls_back_to.name(),
             roughly(confirm.left_s)
         );
         first.push(Span::styled(text, warning()));
@@ -204,14 +204,14 @@ fn draw_blocks(frame: &mut Frame, app: &mut App, area: Rect) {
 
 fn block_row(block: &Block) -> Row<'static> {
     let action = match block.pps {
-        Some(pps) => format!("{} {pps}/s", block.action.text()),
-        None => block.action.text().to_owned(),
+        Some(pps) => format!("{} {pps}/s", block.action.name()),
+        None => block.action.name().to_owned(),
     };
     let dropped = match block.would_drop_packets {
         0 => count(block.dropped_packets),
         would => format!("({})", count(would)),
     };
-    let mut by = block.who.as_deref().map_or_else(|| block.origin.text().to_owned(), plain);
+    let mut by = block.who.as_deref().map_or_else(|| block.origin.name().to_owned(), plain);
     if let Some(p_value) = block.p_value {
         let _ = write!(by, " (p {})", number(p_value));
     }
@@ -222,7 +222,7 @@ fn block_row(block: &Block) -> Row<'static> {
 }
 
 fn draw_alerts(frame: &mut Frame, app: &mut App, area: Rect) {
-    let widest = app.alerts.iter().map(|alert| alert.peer.to_string().len()).max().unwrap_or(0);
+    let widest = app.alerts.iter().map(|alert| alert.peer().to_string().len()).max().unwrap_or(0);
     let peer = u16::try_from(widest.max(9)).unwrap_or(9);
     let widths = [
         Constraint::Length(8),
@@ -245,7 +245,7 @@ fn alert_row(alert: &Alert) -> Row<'static> {
     }
     Row::new([
         Cell::from(alert.time.strftime("%H:%M:%S").to_string()),
-        Cell::from(alert.peer.to_string()),
+        Cell::from(alert.peer().to_string()),
         Cell::from(alert.outcome.text()),
         Cell::from(why.join("; ")),
     ])

@@ -81,7 +81,7 @@ fn block(block: &Block) -> Vec<String> {
         format!(
             "{} {}, ends in {} ({})",
             block.target,
-            block.action.text(),
+            block.action.name(),
             lasting(block.left_s),
             block.expires
         ),
@@ -94,7 +94,7 @@ fn block(block: &Block) -> Vec<String> {
         ),
         format!(
             "made by {}",
-            block.who.as_deref().map_or_else(|| block.origin.text().to_owned(), plain)
+            block.who.as_deref().map_or_else(|| block.origin.name().to_owned(), plain)
         ),
     ];
     let facts = [
@@ -109,11 +109,12 @@ fn block(block: &Block) -> Vec<String> {
 }
 
 fn alert(alert: &Alert) -> Vec<String> {
+    let seen = &alert.evidence;
     let mut lines = vec![
         format!(
             "{} {}, window {}",
             alert.time.strftime("%Y-%m-%d %H:%M:%S"),
-            alert.peer,
+            seen.address,
             count(alert.window)
         ),
         format!(
@@ -123,21 +124,21 @@ fn alert(alert: &Alert) -> Vec<String> {
         ),
         format!(
             "p {}, excess {}, peer score {}, flow score {}, novelty {}",
-            number(alert.p_value),
-            number(alert.excess),
-            number(alert.peer_score),
-            number(alert.flow_score),
-            number(alert.novelty)
+            number(seen.p_value),
+            number(seen.excess),
+            number(seen.peer_score.into()),
+            number(seen.flow_score.into()),
+            number(seen.novelty.into())
         ),
         format!(
             "{} packets; its address is {}",
-            count(alert.packets),
-            if alert.verified { "verified" } else { "not verified: it may be forged" }
+            count(seen.packets),
+            if seen.verified { "verified" } else { "not verified: it may be forged" }
         ),
         String::new(),
     ];
     lines.extend(
-        alert.reasons.iter().map(|reason| format!("{} {}", plain(&reason.subject), why(reason))),
+        alert.reasons.iter().map(|reason| format!("{} {}", reason.subject.name(), why(reason))),
     );
     lines
 }

@@ -1,6 +1,8 @@
 //! One merged tumbling window: what the drain or the replay hands over.
 
-use flows_common::{FlowCounters, FlowKey, Ledger, Loss, PeerCounters, PeerKey};
+use std::vec::Vec;
+
+use crate::{FlowCounters, FlowKey, Ledger, Loss, PeerCounters, PeerKey};
 
 /// When a window began and ended.
 ///
@@ -104,6 +106,8 @@ impl Window {
 
 #[cfg(test)]
 mod tests {
+    use std::vec;
+
     use super::*;
 
     fn window_of(packets: u64) -> Window {

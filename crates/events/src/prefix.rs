@@ -6,7 +6,8 @@ use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// An address or a prefix: `192.0.2.7`, `2001:db8::/32`. A prefix of full length is written as
-/// the address it is, and bits beyond the prefix are cleared.
+/// the address it is, bits beyond the prefix are cleared, and an IPv4 address mapped into IPv6 is
+/// the IPv4 address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Prefix(IpNet);
 
@@ -31,13 +32,16 @@ impl Prefix {
 
 impl From<IpNet> for Prefix {
     fn from(net: IpNet) -> Self {
-        Self(net.trunc())
+        match net.addr() {
+            address if net.prefix_len() == net.max_prefix_len() => address.into(),
+            _ => Self(net.trunc()),
+        }
     }
 }
 
 impl From<IpAddr> for Prefix {
     fn from(address: IpAddr) -> Self {
-        Self(address.into())
+        Self(address.to_canonical().into())
     }
 }
 
@@ -101,6 +105,7 @@ mod tests {
         }
         assert_eq!("192.0.2.7/24".parse::<Prefix>().unwrap().to_string(), "192.0.2.0/24");
         assert_eq!("192.0.2.7/32".parse::<Prefix>().unwrap().to_string(), "192.0.2.7");
+        assert_eq!("::ffff:192.0.2.7".parse::<Prefix>().unwrap().to_string(), "192.0.2.7");
     }
 
     #[test]

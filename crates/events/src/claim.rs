@@ -2,14 +2,51 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{PValues, ProcedureChoice, Share};
+use crate::{Share, words::words};
+
+words! {
+    /// What `policy.wrong_blocks` holds of.
+    #[derive(Default)]
+    ProcedureChoice {
+        /// Of each window by itself.
+        #[default]
+        PerWindow = "per-window",
+        /// Of all windows that `policy.memory` spans.
+        Online = "online",
+    }
+}
+
+words! {
+    /// Which p-values are decided by.
+    #[derive(Default)]
+    PValues {
+        /// Those that hold for this model's calibration.
+        #[default]
+        Conditional = "conditional",
+        /// Those that hold on average over calibrations.
+        Marginal = "marginal",
+    }
+}
+
+impl PValues {
+    /// As a person reads it.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Conditional => "for this calibration",
+            Self::Marginal => "on average over calibrations",
+        }
+    }
+}
 
 /// What may be claimed of a decision: that at most this share of such decisions is wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Claim {
     /// The configured rate.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "1 in 10"))]
     pub rate: Share,
     /// What it holds of.
     pub procedure: ProcedureChoice,

@@ -1,22 +1,24 @@
-//! What the policy is told of one peer in one window.
+//! Evidence: what is known of one peer in one window when it is decided on.
 
 use std::net::IpAddr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize, Serializer};
 
-pub use model::assess::{Reason, Subject};
-
-use crate::statistics::PValues;
+use crate::{PValues, Subject};
 
 /// What the two models say of one peer in one window, and what the guards ask.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Evidence {
     /// The remote address.
+    #[serde(rename = "peer", serialize_with = "canonical")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "192.0.2.7"))]
     pub address: IpAddr,
     /// The p-value of the peer and its flows together: the chance of a score as high in a
     /// benign window.
     pub p_value: f64,
-    /// The same from calibration-conditional p-values: what an error rate may be claimed by.
+    /// The same from calibration-conditional p-values: what an error rate may be claimed by. 1
+    /// where it was not recorded.
     pub conditional_p_value: f64,
     /// The peer model's score, in (0, 1].
     pub peer_score: f32,
@@ -37,6 +39,7 @@ pub struct Evidence {
     /// It answers flows that the host opened, in this window: a block would cut those off.
     pub initiated: bool,
     /// The service of the host that most of its packets went to, if it opened any flow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<Service>,
 }
 
@@ -51,11 +54,37 @@ impl Evidence {
     }
 }
 
+/// An IPv4 address mapped into IPv6 is the IPv4 address, so that a peer has one name.
+fn canonical<S: Serializer>(address: &IpAddr, serializer: S) -> Result<S::Ok, S::Error> {
+    address.to_canonical().serialize(serializer)
+}
+
 /// A service of the host: what a flood aims at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Service {
     /// IP protocol number.
     pub protocol: u8,
     /// Local port; 0 where the protocol has none.
     pub port: u16,
+}
+
+/// One feature's part in an anomaly.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Reason {
+    /// What it is a feature of.
+    pub subject: Subject,
+    /// The feature's name, as the schema spells it.
+    pub feature: String,
+    /// Its unit; empty for a share or a count.
+    pub unit: String,
+    /// Its value in this window.
+    pub value: f32,
+    /// The 1st percentile of the benign training data.
+    pub benign_low: f32,
+    /// The 99th percentile of the benign training data.
+    pub benign_high: f32,
+    /// Its share of the score's explanation, in [0, 1].
+    pub share: f64,
 }

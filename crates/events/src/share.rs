@@ -7,13 +7,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// A share above 0 and below 1, as people say it: `1 in 100`, `1 %` or `0.01`.
 ///
 /// ```
-/// use policy::statistics::Share;
+/// use events::Share;
 ///
 /// let share: Share = "1 %".parse()?;
 /// assert_eq!(share, "1 in 100".parse()?);
 /// assert_eq!(share.to_string(), "1 in 100");
 /// assert_eq!("0.15".parse::<Share>()?.to_string(), "15 %");
-/// # Ok::<(), policy::statistics::ShareError>(())
+/// # Ok::<(), events::ShareError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Share(f64);

@@ -1,0 +1,160 @@
+//! Decisions: what is to be done about an anomalous peer, and the record of what was.
+
+use std::{net::IpAddr, time::Duration};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::{Action, ActionTaken, Claim, Evidence, Reason, Refusal, Service};
+
+/// What is to be done about an anomalous peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing, and why.
+    Refused(Refusal),
+    /// Block it; in observe mode this is what would be done.
+    Block {
+        /// What the kernel does with its packets.
+        action: Action,
+        /// For how long.
+        ttl: Duration,
+        /// When it ends, on the clock of the windows.
+        expires_ns: u64,
+        /// Which block of this peer it is, from 1.
+        offence: u32,
+        /// Drawn by lot to end early, so that it shows what the peer does then.
+        early: bool,
+    },
+}
+
+/// One anomalous peer in one window, and what is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// What was seen.
+    pub evidence: Evidence,
+    /// What may be claimed of it.
+    pub claim: Claim,
+    /// What is to be done.
+    pub outcome: Outcome,
+}
+
+/// Number and time of a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// Its number; later ones are higher.
+    pub id: u64,
+    /// Number of the window.
+    pub window: u64,
+    /// When it was carried out, in ns of the windows' clock.
+    pub at_ns: u64,
+    /// The same on the wall clock.
+    pub time: Timestamp,
+}
+
+/// An anomalous peer in one window, and what was done about it: the row of the ledger, the alert
+/// of the API and the event, alike.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Alert))]
+pub struct DecisionRecord {
+    /// Its number in the ledger, or counted from 1 where there is none; later ones are higher.
+    pub id: u64,
+    /// When it was carried out: by the wall clock, in replay by the capture's.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub time: Timestamp,
+    /// The same in ns of the boot clock: when the entry was in the kernel, or the decision fell.
+    pub at_ns: u64,
+    /// Number of the window.
+    pub window: u64,
+    /// What was seen of the peer.
+    #[serde(flatten)]
+    pub evidence: Evidence,
+    /// What may be claimed of calling it anomalous, where that was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<Claim>,
+    /// What was done.
+    pub outcome: ActionTaken,
+    /// What the kernel does with its packets, or would have done; none for a refusal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::openapi::Action>))]
+    pub action: Option<Action>,
+    /// Why a guard refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Refusal>,
+    /// How long the block lasts, in seconds; 0 for none.
+    pub ttl_s: u64,
+    /// Which block of this peer it is, from 1; 0 for none.
+    pub offence: u32,
+    /// Drawn by lot to end early.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub early: bool,
+    /// The features that made the score, the strongest first. One that another version recorded
+    /// in a form of its own is passed over.
+    #[serde(deserialize_with = "known_reasons")]
+    pub reasons: Vec<Reason>,
+}
+
+impl DecisionRecord {
+    /// The record of a decision, the action that it led to, and the features that made the score.
+    #[must_use]
+    pub fn of(
+        stamp: Stamp,
+        decision: Decision,
+        outcome: ActionTaken,
+        reasons: Vec<Reason>,
+    ) -> Self {
+        let Stamp { id, window, at_ns, time } = stamp;
+        let Decision { evidence, claim, outcome: decided } = decision;
+        let record = Self {
+            id,
+            time,
+            at_ns,
+            window,
+            evidence,
+            claim: Some(claim),
+            outcome,
+            action: None,
+            refusal: None,
+            ttl_s: 0,
+            offence: 0,
+            early: false,
+            reasons,
+        };
+        match decided {
+            Outcome::Refused(refusal) => Self { refusal: Some(refusal), ..record },
+            Outcome::Block { action, ttl, offence, early, .. } => {
+                Self { action: Some(action), ttl_s: ttl.as_secs(), offence, early, ..record }
+            }
+        }
+    }
+
+    /// The remote address.
+    #[must_use]
+    pub const fn peer(&self) -> IpAddr {
+        self.evidence.address
+    }
+}
+
+fn known_reasons<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Reason>, D::Error> {
+    let reasons = Vec::<serde_json::Value>::deserialize(deserializer)?;
+    Ok(reasons.into_iter().filter_map(|one| serde_json::from_value(one).ok()).collect())
+}
+
+/// A service that is to be limited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceLimit {
+    /// The service of the host.
+    pub service: Service,
+    /// Unproven sources that turned to it in the window: they completed no handshake.
+    pub sources: u64,
+    /// Their packets.
+    pub packets: u64,
+    /// Packets a second that all unproven sources together keep.
+    pub packets_per_second: u32,
+    /// When the limit ends, in ns of the windows' clock.
+    pub expires_ns: u64,
+    /// The service was limited already; the lease is renewed.
+    pub renewed: bool,
+    /// Whether what exceeds the limit is dropped ([`Action::RateLimit`]) or only counted
+    /// ([`Action::Shadow`]).
+    pub action: Action,
+}

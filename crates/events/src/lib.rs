@@ -1,0 +1,43 @@
+//! What weir says: the record of a decision and its parts, and every event.
+//!
+//! One type for each, with its serde form beside it: the ledger stores a [`DecisionRecord`] as it
+//! is, the API answers with it, the event log writes it ([`Event::Anomaly`]), and the policy
+//! decides in the same words ([`Evidence`], [`Outcome`], [`Refusal`]). A new field of a decision
+//! is a change of this crate, and of whoever computes it.
+//!
+//! What is never here: I/O, clocks, and how anything is computed. [`Action`] is the kernel's own
+//! ([`flows_common::Action`]), which has the one spelling of each action.
+//!
+//! Order of use: what scores fills in [`Evidence`]; the policy makes a [`Decision`] of it; what
+//! carries the decision out says which [`ActionTaken`] it led to; [`DecisionRecord::of`] joins
+//! these under a number and a time.
+
+#![forbid(unsafe_code)]
+
+mod claim;
+mod decision;
+mod drift;
+mod event;
+mod evidence;
+mod notice;
+#[cfg(feature = "openapi")]
+pub mod openapi;
+mod prefix;
+mod refusal;
+mod share;
+mod words;
+
+pub use claim::{Claim, PValues, ProcedureChoice};
+pub use decision::{Decision, DecisionRecord, Outcome, ServiceLimit, Stamp};
+pub use drift::{Drift, Moved};
+pub use event::{
+    ActEvent, DifferenceEvent, DriftEvent, Event, ExpiredEvent, FailureEvent, NoticeEvent,
+    ServiceEvent, Text, WindowEvent,
+};
+pub use evidence::{Evidence, Reason, Service};
+pub use flows_common::Action;
+pub use notice::Notice;
+pub use prefix::{Prefix, PrefixError};
+pub use refusal::Refusal;
+pub use share::{Share, ShareError};
+pub use words::{ActionTaken, How, Mode, Origin, PreviousEnd, Subject, Trip};

@@ -1,0 +1,219 @@
+//! Closed sets of words: each is spelled once, here, for files, JSON, command lines and tables.
+
+use flows_common::Action;
+
+/// Declares a set: the variants with their words, which are their serde form too.
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $word:tt,)* }) => {
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize,
+            serde::Deserialize,
+        )]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+        $(#[$meta])*
+        pub enum $name {
+            $($(#[$variant_meta])* #[serde(rename = $word)] $variant,)*
+        }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: [Self; [$($word),*].len()] = [$(Self::$variant),*];
+
+            /// Its word.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)*
+                }
+            }
+
+            /// The one with this word.
+            #[must_use]
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.into_iter().find(|one| one.name() == name)
+            }
+        }
+    };
+}
+pub(crate) use words;
+
+words! {
+    /// The action taken about an anomalous peer, or about a service under a flood.
+    #[cfg_attr(feature = "openapi", schema(as = Outcome))]
+    ActionTaken {
+        /// Observe mode: nothing, and this is what the policy would have done.
+        WouldBlock = "would-block",
+        /// An entry that counts and passes.
+        Shadowed = "shadowed",
+        /// An entry that drops above a rate.
+        RateLimited = "rate-limited",
+        /// An entry that drops.
+        Blocked = "blocked",
+        /// A guard refused.
+        Refused = "refused",
+        /// The entry could not be made.
+        Failed = "failed",
+    }
+}
+
+impl ActionTaken {
+    /// What an entry with this action does.
+    #[must_use]
+    pub const fn of(action: Action) -> Self {
+        match action {
+            Action::Shadow => Self::Shadowed,
+            Action::RateLimit => Self::RateLimited,
+            Action::Drop => Self::Blocked,
+        }
+    }
+
+    /// The action of the entry that was made in the kernel, if one was.
+    #[must_use]
+    pub const fn entry(self) -> Option<Action> {
+        match self {
+            Self::Shadowed => Some(Action::Shadow),
+            Self::RateLimited => Some(Action::RateLimit),
+            Self::Blocked => Some(Action::Drop),
+            Self::WouldBlock | Self::Refused | Self::Failed => None,
+        }
+    }
+
+    /// An entry was made in the kernel.
+    #[must_use]
+    pub const fn made_entry(self) -> bool {
+        self.entry().is_some()
+    }
+
+    /// As a person reads it.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::WouldBlock => "would block",
+            taken => taken.name(),
+        }
+    }
+}
+
+words! {
+    /// What may be done about an anomaly.
+    #[derive(Default)]
+    Mode {
+        /// Report; no entry is made.
+        #[default]
+        Observe = "observe",
+        /// Make entries that only count what they would drop.
+        Shadow = "shadow",
+        /// Make entries that drop.
+        Enforce = "enforce",
+    }
+}
+
+words! {
+    /// Who or what made a block.
+    Origin {
+        /// A model and the policy.
+        Model = "model",
+        /// A person or a program, through the API or by hand.
+        Person = "person",
+        /// A list that was imported.
+        Import = "import",
+        /// It stood in the kernel when the node started, and nothing says whose it is.
+        Found = "found",
+    }
+}
+
+words! {
+    /// How a block ended.
+    How {
+        /// Its lease ran out.
+        Expired = "expired",
+        /// By chance, to keep measuring.
+        ReleasedEarly = "released_early",
+        /// A person unblocked it.
+        Unblocked = "unblocked",
+        /// Another block of the same target took its place.
+        Replaced = "replaced",
+        /// It was gone from the kernel, and weir had not removed it.
+        Vanished = "vanished",
+        /// weir fell back to shadow.
+        FellBack = "fell_back",
+    }
+}
+
+words! {
+    /// How the run before this one ended.
+    PreviousEnd {
+        /// There was none.
+        None = "none",
+        /// In good order.
+        Stopped = "stopped",
+        /// Without a word, and the machine lived on: killed or crashed.
+        Died = "died",
+        /// Without a word, and with the machine.
+        Rebooted = "rebooted",
+    }
+}
+
+words! {
+    /// Which detector a reason comes from.
+    Subject {
+        /// The peer as a whole.
+        Peer = "peer",
+        /// The most anomalous of its flows.
+        Flow = "flow",
+    }
+}
+
+words! {
+    /// What tripped the breaker.
+    Trip {
+        /// Blocked peers would have been too large a share of the ordinary ones.
+        ShareOfPeers = "share_of_peers",
+        /// Blocked peers would have carried too large a share of the ordinary bytes.
+        ShareOfBytes = "share_of_bytes",
+    }
+}
+
+impl Trip {
+    /// As a person reads it.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::ShareOfPeers => "blocks would hit more than policy.max_share_of_peers",
+            Self::ShareOfBytes => "blocks would hit more than policy.max_share_of_bytes",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+
+    use serde::{Serialize, de::DeserializeOwned};
+
+    use super::*;
+    use crate::Refusal;
+
+    fn check<T: Serialize + DeserializeOwned + Debug + PartialEq>(one: T, name: &str) {
+        assert_eq!(serde_json::to_value(&one).expect("JSON"), name);
+        assert_eq!(serde_json::from_value::<T>(name.into()).expect("a word"), one);
+    }
+
+    #[test]
+    fn the_name_is_the_word_in_json_and_reads_back() {
+        Action::ALL.into_iter().for_each(|one| check(one, one.name()));
+        ActionTaken::ALL.into_iter().for_each(|one| check(one, one.name()));
+        How::ALL.into_iter().for_each(|one| check(one, one.name()));
+        Refusal::ALL.into_iter().for_each(|one| check(one, one.name()));
+        assert_eq!(Origin::from_name("import"), Some(Origin::Import));
+        assert_eq!(Origin::from_name("nobody"), None);
+        assert_eq!(Action::from_name("Rate-Limit"), Some(Action::RateLimit));
+    }
+
+    #[test]
+    fn an_entry_says_which_action_it_has() {
+        for action in Action::ALL {
+            assert_eq!(ActionTaken::of(action).entry(), Some(action));
+        }
+    }
+}

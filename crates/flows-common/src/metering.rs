@@ -1,0 +1,138 @@
+//! The sequence for one packet: see, count in its flow, report to its remote.
+//!
+//! One implementation for the TC programs, replay and the host's tests, of both directions; what
+//! differs is where the entries live, behind [`FlowTables`].
+
+use crate::{
+    Direction, FlowCounters, FlowKey, Ledger, Loss, PeerCounters, PeerKey,
+    account::{News, note_peer, update},
+    parse::{Frame, Packet, Rejected},
+};
+
+/// One frame at an observation point (RFC 7011, section 2).
+#[derive(Clone, Copy, Debug)]
+pub struct Observation<'a> {
+    /// The frame, beside its bytes.
+    pub frame: &'a Frame,
+    /// The packet that parsing found in it, or why it has no flow.
+    pub parsed: Result<&'a Packet, Rejected>,
+    /// The way it goes.
+    pub direction: Direction,
+    /// The interface it was seen on.
+    pub ifindex: u32,
+}
+
+/// The counters of a flow or a peer, in its table.
+#[derive(Debug)]
+pub struct Entry<'a, C> {
+    /// The counters.
+    pub counters: &'a mut C,
+    /// The entry was made by this look-up, and the counters are all zero.
+    pub inserted: bool,
+}
+
+/// The tables of flows and peers that packets are counted in.
+pub trait FlowTables {
+    /// The entry of a flow, made where there is none.
+    ///
+    /// # Errors
+    /// [`Loss::TableFull`] or [`Loss::NoTable`]: the packet is in no flow.
+    fn flow(&mut self, key: &FlowKey) -> Result<Entry<'_, FlowCounters>, Loss>;
+
+    /// The entry of a peer, made where there is none; `None` where the table refuses.
+    fn peer(&mut self, key: &PeerKey) -> Option<Entry<'_, PeerCounters>>;
+
+    /// Gives the facts back as they are.
+    ///
+    /// A verifier follows each set of them through all that comes after, on its own; tables in a
+    /// kernel send them through memory whose content it does not follow.
+    #[inline(always)]
+    fn join_paths(&mut self, news: News) -> News {
+        news
+    }
+
+    /// Exempts a remote that just proved its address ([`News::PROVEN`]) from the limits of
+    /// services.
+    fn exempt(&mut self, remote: &PeerKey, now_ns: u64);
+}
+
+/// Counts a packet in its flow, its peer and the ledger; or in the ledger alone, with the cause.
+///
+/// `now_ns` is called for packets that belong to a flow only: reading the clock costs.
+#[inline(always)]
+pub fn meter<T: FlowTables>(
+    tables: &mut T,
+    ledger: &mut Ledger,
+    observed: &Observation<'_>,
+    now_ns: impl FnOnce() -> u64,
+) {
+    let &Observation { frame, parsed, direction, ifindex } = observed;
+    let segments = match parsed {
+        Ok(packet) => u64::from(packet.segments),
+        Err(_) => frame.segments(),
+    };
+    ledger.see(direction, u64::from(frame.length), segments);
+    let packet = match parsed {
+        Ok(packet) => packet,
+        Err(rejected) => return ledger.reject(rejected, segments),
+    };
+    let now_ns = now_ns();
+    let key = FlowKey::of(packet, direction, ifindex);
+    let news = match count(tables, ledger, &key, packet, direction, now_ns) {
+        Ok(news) => news,
+        Err(loss) => {
+            ledger.lose(loss, segments);
+            // A flood that fills the table is news of its source all the same.
+            News::FLOW
+        }
+    };
+    let news = tables.join_paths(news);
+    if news.is_empty() {
+        return;
+    }
+    let remote = PeerKey { address: key.remote };
+    if news.concern_peer() {
+        report(tables, ledger, &key, &remote, news, direction, now_ns);
+    }
+    if news.has(News::PROVEN) {
+        tables.exempt(&remote, now_ns);
+    }
+}
+
+/// Adds the packet to its flow.
+#[inline(always)]
+fn count<T: FlowTables>(
+    tables: &mut T,
+    ledger: &mut Ledger,
+    key: &FlowKey,
+    packet: &Packet,
+    direction: Direction,
+    now_ns: u64,
+) -> Result<News, Loss> {
+    let flow = tables.flow(key)?;
+    if flow.inserted {
+        ledger.flow_inserts += 1;
+    }
+    Ok(update(flow.counters, packet, direction, now_ns))
+}
+
+/// Adds the news of a flow to its remote.
+#[inline(always)]
+fn report<T: FlowTables>(
+    tables: &mut T,
+    ledger: &mut Ledger,
+    key: &FlowKey,
+    remote: &PeerKey,
+    news: News,
+    direction: Direction,
+    now_ns: u64,
+) {
+    let Some(peer) = tables.peer(remote) else {
+        ledger.peer_full += 1;
+        return;
+    };
+    if peer.inserted {
+        ledger.peer_inserts += 1;
+    }
+    note_peer(peer.counters, key, news, direction, now_ns);
+}
