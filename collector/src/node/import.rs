@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use control::{
     Who,
-    wire::{ImportRequest, Imported, Refused},
+    wire::{Action, ImportRequest, Imported, Refused},
 };
 
 use super::{
@@ -85,7 +85,7 @@ impl Node {
         let config = inner.policy.config();
         let defaults = ListDefaults {
             for_s: request.for_s.unwrap_or(config.max_ttl.as_secs()),
-            action: request.action,
+            action: request.action.unwrap_or(Action::Drop),
             packets_per_second: request.pps.unwrap_or(config.rate_limit_pps),
         };
         let mut imported = load.list.take(request.all(), &defaults, inner.policy.protected());

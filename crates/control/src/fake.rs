@@ -415,7 +415,7 @@ impl Node for FakeNode {
                     imported.refused.push(ImportRefused { entry, code: "allowed".into(), text });
                     continue;
                 }
-                let action = one.action.unwrap_or(request.action);
+                let action = one.action.or(request.action).unwrap_or(Action::Drop);
                 let target = one.target.to_string();
                 state.put(&target, action, Origin::Import, one.for_s.unwrap_or(for_s), 0);
                 imported.new += 1;

@@ -20,8 +20,9 @@ pub struct ImportRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load: Option<u64>,
     /// What to do with the packets of entries that do not say; `drop` without it.
-    #[serde(default)]
-    pub action: Action,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<events::openapi::Action>)]
+    pub action: Option<Action>,
     /// Packets a second that a rate limit leaves; `policy.rate_limit_pps` without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pps: Option<u32>,
@@ -49,6 +50,7 @@ pub struct ImportEntry {
     pub target: Prefix,
     /// What to do with its packets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<events::openapi::Action>)]
     pub action: Option<Action>,
     /// Packets a second that a rate limit leaves.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -140,7 +140,7 @@ fn an_allow_file_holds_in_a_replay_as_in_an_experiment() {
         events.filter(|event| event["event"] == "anomaly").collect()
     };
     let blocked = |events: &[Value]| -> Vec<String> {
-        let blocks = events.iter().filter(|event| event["deed"] == "would_block");
+        let blocks = events.iter().filter(|event| event["outcome"] == "would-block");
         blocks.map(|event| event["peer"].as_str().expect("an address").to_owned()).collect()
     };
     let attackers = blocked(&replay("open.toml"));

@@ -196,7 +196,7 @@ fn of_replay(evidence: &Evidence, hosts: ProtectedHosts) -> Option<Refusal> {
     for window in windows {
         let tell = |event| {
             if let Event::Anomaly(anomaly) = event
-                && anomaly.peer == evidence.address
+                && anomaly.peer() == evidence.address
             {
                 said = Some(anomaly.refusal);
             }

@@ -74,7 +74,7 @@ impl Door {
         action: &ActionArgs,
         for_s: Option<u64>,
     ) -> anyhow::Result<Self> {
-        let (action, pps) = (action.action(), action.pps());
+        let (action, pps) = (Some(action.action()), action.pps());
         let mut next = ImportRequest { action, pps, for_s, ..ImportRequest::default() };
         // With no entries: where no node runs, that is told before a list is read.
         let begun = client.import(&next)?;
