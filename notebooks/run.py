@@ -1,4 +1,4 @@
-"""Runs the notebooks, each from its first cell to its last: `cargo xtask notebooks [--write]`.
+"""Runs one notebook from its first cell to its last: `cargo xtask notebooks [--write]` runs all.
 
 Without `--write` a notebook must have been committed with its outputs, and must run again without
 an error; nothing is written. With it, the outputs are kept, tidied so that a second run changes
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import sys
-import time
 from pathlib import Path
 
 import nbformat
@@ -24,24 +23,14 @@ LOCAL_PATH = re.compile(r"(?<![\w./])/(?:home|root|Users|tmp|var|work|workspace|
 
 
 def main() -> int:
-    write = sys.argv[1:] == ["--write"]
-    if sys.argv[1:] and not write:
-        print(f"usage: {Path(sys.argv[0]).name} [--write]", file=sys.stderr)
+    *options, name = sys.argv[1:] or [""]
+    if options not in ([], ["--write"]) or not name.endswith(".ipynb"):
+        print(f"usage: {Path(sys.argv[0]).name} [--write] NAME.ipynb", file=sys.stderr)
         return 2
-    failed = []
-    paths = sorted(FOLDER.glob("*.ipynb"))
-    for path in paths:
-        began = time.monotonic()
-        wrong = run(path, write)
-        if wrong:
-            failed.append(path)
-            print(wrong)
-        print(f"test notebooks/{path.stem} ... {'FAILED' if wrong else 'ok'}", flush=True)
-        print(f"  {time.monotonic() - began:.1f} s")
-    outcome = "FAILED" if failed else "ok"
-    passed = len(paths) - len(failed)
-    print(f"test result: {outcome}. {passed} passed; {len(failed)} failed; 0 ignored")
-    return 1 if failed else 0
+    wrong = run(FOLDER / name, bool(options))
+    if wrong:
+        print(wrong)
+    return 1 if wrong else 0
 
 
 def run(path: Path, write: bool) -> str | None:

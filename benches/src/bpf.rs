@@ -1,5 +1,5 @@
-//! What the kernel sections need of bpf(2) beside the collector's own loader: a program that does
-//! nothing, and what maps and privileges there are.
+//! Calls of bpf(2) for the kernel sections, beside the collector's own loader: a program that
+//! does nothing, and what maps and privileges there are.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +22,7 @@ const NATIVE: u32 = 1 << 2;
 /// `linux/capability.h`.
 const CAPABILITIES: [(&str, u32); 2] = [("CAP_NET_ADMIN", 12), ("CAP_BPF", 39)];
 
-/// What the process lacks to load programs; `None` where it lacks nothing.
+/// Missing rights to load programs; `None` where none is missing.
 #[must_use]
 pub fn missing_privileges() -> Option<String> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -42,7 +42,7 @@ fn missing_in(status: &str) -> Vec<&'static str> {
         .collect()
 }
 
-/// What kind of program [`Nothing`] is: the harness treats each in its own way.
+/// Kind of program that [`Nothing`] is: the harness treats each in its own way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hook {
     /// `BPF_PROG_TYPE_SCHED_CLS`.
@@ -121,7 +121,7 @@ impl Nothing {
     }
 }
 
-/// What one map holds of the kernel's memory, in bytes, as the kernel states it.
+/// Kernel memory of one map, in bytes, as the kernel states it.
 ///
 /// # Errors
 /// /proc cannot be read, or the descriptor is no map's.
@@ -131,7 +131,7 @@ pub fn map_bytes(map: BorrowedFd<'_>) -> io::Result<u64> {
     Ok(info.bytes)
 }
 
-/// What this process's maps hold of the kernel's memory, in bytes, by map type.
+/// Kernel memory of this process's maps, in bytes, by map type.
 ///
 /// As the kernel states it (`memlock` in `/proc/self/fdinfo`); a map with several descriptors
 /// counts once, and one that no descriptor of this process leads to does not count.

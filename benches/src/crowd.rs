@@ -4,15 +4,16 @@ use std::{net::Ipv6Addr, ops::Range};
 
 use anyhow::{Context as _, ensure};
 use datapath::{Kernel, SkbContext};
-use engine::detector::Detector;
+use engine::Detector;
+use features::{Context, WARM_UP, Window};
 use flows_common::{
     Direction,
     parse::{Frame, parse},
 };
+use forest::IsolationForest;
 use linfa::ParamGuard as _;
-use model::{Context, IsolationForest, Window};
 use replay::Tables;
-use training::{Learner, WARM_UP};
+use training::Learner;
 
 use crate::traffic::{ACK, LOCAL_V6, SYN, Segment};
 
@@ -58,7 +59,7 @@ impl Crowd {
         [(Direction::Ingress, syn), (Direction::Egress, answer), (Direction::Ingress, request)]
     }
 
-    /// One window of all flows, as the host's tables count it, that starts at a multiple of
+    /// Window of all flows, as the host's tables count it, that starts at a multiple of
     /// [`WINDOW_NS`].
     ///
     /// # Errors
@@ -110,7 +111,7 @@ impl Crowd {
         let (model, _) = learner
             .finish(&params, "1970-01-01T00:00:00Z")
             .context("nothing was learnt from the crowd")?;
-        Ok(Detector::new(model, Context::default()))
+        Ok(Detector::new(model, Context::default(), std::time::Duration::from_nanos(WINDOW_NS)))
     }
 }
 

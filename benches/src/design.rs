@@ -27,7 +27,7 @@ use crate::bpf;
 const PROGRAM: &str = "tc_ingress";
 const FLOWS: &str = "FLOWS";
 const PEERS: &str = "PEERS";
-/// Where a table waits for the loader to pick it up, for an instant.
+/// Path at which a table waits for the loader, for an instant.
 const BPFFS: &str = "/sys/fs/bpf";
 const PEER_CAPACITY: u32 = 16_384;
 const BUFFERS: u32 = 2;
@@ -37,7 +37,7 @@ const LRU_HASH: u32 = 9;
 const LRU_PERCPU_HASH: u32 = 10;
 const ARRAY_OF_MAPS: u32 = 12;
 
-/// How flows are laid out over CPUs.
+/// Layout of flows over CPUs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Design {
     /// As shipped: an `LRU_HASH` for each CPU, which share the capacity.
@@ -121,7 +121,7 @@ impl Loaded {
         Ok(program.test_run(options)?.duration.as_secs_f64() * 1e9)
     }
 
-    /// What the flow tables hold of the kernel's memory, in bytes.
+    /// Kernel memory of the flow tables, in bytes.
     ///
     /// # Errors
     /// /proc cannot be read.

@@ -1,11 +1,11 @@
 //! weir's benches: what DESIGN promises in numbers, measured and held against the promise.
 //!
-//! What is here: the [`section`]s of the table, each of which makes [`measurement`]s; what takes
+//! Here: the [`section`]s of the table, each of which makes [`measurement`]s; what takes
 //! turns and what is said of the samples ([`statistics`]); the table and its JSON form
 //! ([`report`]); synthetic [`rows`] and [`traffic`]; and [`scikit_learn`] and [`nfstream`], the
 //! other contestants.
 //!
-//! What is never here: a claim beyond "on this machine, in this run". Where two things are
+//! Never here: a claim beyond "on this machine, in this run". Where two things are
 //! compared they take turns in one run and the ratio is taken round by round, because a machine
 //! is not the same from one minute to the next.
 //!

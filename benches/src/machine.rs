@@ -1,4 +1,4 @@
-//! Where a run took place: a number means nothing without it.
+//! Machine of a run: a number means nothing without it.
 
 use std::{fs, thread};
 
@@ -33,7 +33,7 @@ impl Machine {
         }
     }
 
-    /// One line about it, with a warning where others were running.
+    /// Description in a line, with a warning where others were running.
     #[must_use]
     pub fn describe(&self) -> String {
         let load = self.load.map_or_else(String::new, |load| {

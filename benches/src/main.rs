@@ -31,7 +31,7 @@ struct Arguments {
     /// List the sections and exit.
     #[arg(long)]
     list: bool,
-    /// Where the JSON goes [default: bench.json in cargo's target folder].
+    /// Path of the JSON [default: bench.json in cargo's target folder].
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Hold what the section `memory` measures, and tell; it starts a process for that.

@@ -1,10 +1,10 @@
-//! One row of the table: what was measured, and what it was to reach.
+//! Row of the table: a measurement, and the value that it was to reach.
 
 use serde::{Serialize, Serializer};
 
 use crate::statistics::Spread;
 
-/// What a number counts.
+/// Unit of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
@@ -22,11 +22,11 @@ pub enum Unit {
     Bytes,
     /// Instructions.
     Instructions,
-    /// One measured value over another.
+    /// Ratio of two measured values.
     Ratio,
 }
 
-/// What DESIGN asks of a number.
+/// Bound that DESIGN sets to a number.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reach {
@@ -37,7 +37,7 @@ pub enum Reach {
 }
 
 impl Reach {
-    /// Whether a value is within it.
+    /// True for a value within it.
     #[must_use]
     pub fn is_met_by(self, value: f64) -> bool {
         match self {
@@ -47,7 +47,7 @@ impl Reach {
     }
 }
 
-/// What came of a measurement.
+/// Outcome of a measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Met {
@@ -61,7 +61,7 @@ pub enum Met {
     NotMeasured,
 }
 
-/// What was measured, or why not.
+/// Samples, or the reason why there are none.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -69,31 +69,31 @@ pub enum Outcome {
     Measured {
         /// The samples.
         spread: Spread,
-        /// What they count.
+        /// Unit of the samples.
         unit: Unit,
     },
     /// The machine lacks something; `why` names it.
     Skipped {
-        /// What is missing.
+        /// Missing part.
         why: String,
     },
     /// It was tried and did not work.
     Failed {
-        /// What went wrong.
+        /// Error, in words.
         error: String,
     },
 }
 
-/// One row of the table. In JSON it also says whether its reach is [`met`](Self::met).
+/// Row of the table. In JSON it also says whether its reach is [`met`](Self::met).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measurement {
-    /// What was measured, in words.
+    /// Measured quantity, in words.
     pub what: String,
-    /// What came of it.
+    /// Outcome.
     pub outcome: Outcome,
-    /// What DESIGN asks of it, if anything.
+    /// Bound that DESIGN sets, if any.
     pub reach: Option<Reach>,
-    /// What a reader must know to read the number right; empty for nothing.
+    /// Remark without which the number would be misread; empty for none.
     pub note: String,
 }
 
@@ -130,7 +130,7 @@ impl Measurement {
         self
     }
 
-    /// Whether the median is within the reach.
+    /// True where the median is within the reach.
     #[must_use]
     pub fn met(&self) -> Met {
         match (&self.outcome, self.reach) {

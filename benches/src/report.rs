@@ -18,7 +18,7 @@ pub const FORMAT: u32 = 1;
 pub struct SectionReport {
     /// The section's name, as `--only` takes it.
     pub section: &'static str,
-    /// How long it ran, in seconds, set-up included.
+    /// Duration in seconds, set-up included.
     pub seconds: f64,
     /// Its rows.
     pub measurements: Vec<Measurement>,
@@ -29,24 +29,24 @@ pub struct SectionReport {
 pub struct Report {
     /// [`FORMAT`].
     pub format: u32,
-    /// When the run began, RFC 3339.
+    /// Beginning of the run, RFC 3339.
     pub started: String,
-    /// Whether sizes and rounds were cut down.
+    /// Sizes and rounds were cut down.
     pub quick: bool,
-    /// Where it ran.
+    /// Machine that it ran on.
     pub machine: Machine,
     /// Section by section.
     pub sections: Vec<SectionReport>,
 }
 
 impl Report {
-    /// Whether something was tried and did not work.
+    /// True where something was tried and did not work.
     #[must_use]
     pub fn has_failures(&self) -> bool {
         self.measurements().any(|row| matches!(row.outcome, Outcome::Failed { .. }))
     }
 
-    /// How many rows came out as `met`.
+    /// Number of rows that came out as `met`.
     #[must_use]
     pub fn count(&self, met: Met) -> usize {
         self.measurements().filter(|row| row.met() == met).count()
@@ -198,7 +198,7 @@ pub fn number(value: f64, unit: Unit) -> String {
     format!("{} {name}", digits(value / scale))
 }
 
-/// What a number is divided by to be read easily, and what it then counts.
+/// Divisor that makes a number easy to read, and the unit that it then has.
 fn scale_of(value: f64, unit: Unit) -> (f64, &'static str) {
     let rate = |names: [&'static str; 3]| match value {
         large if large >= 1e6 => (1e6, names[2]),

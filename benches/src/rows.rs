@@ -34,13 +34,13 @@ impl Rows {
         Self { values, width }
     }
 
-    /// How many there are.
+    /// Number of rows.
     #[must_use]
     pub fn len(&self) -> usize {
         self.values.len() / self.width
     }
 
-    /// Whether there are none.
+    /// True where there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()

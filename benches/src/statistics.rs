@@ -15,12 +15,12 @@ pub struct Spread {
     pub median: f64,
     /// The largest.
     pub max: f64,
-    /// How many there were.
+    /// Number of samples.
     pub samples: usize,
 }
 
 impl Spread {
-    /// What the samples spread over; `None` where there are none.
+    /// Spread of the samples; `None` where there are none.
     ///
     /// The order of samples does not matter. A NaN counts as larger than any number.
     #[must_use]
@@ -37,7 +37,7 @@ impl Spread {
         Some(Self { min, median, max, samples: sorted.len() })
     }
 
-    /// One sample: a size, or something that is done once.
+    /// A single sample: a size, or something that is done once.
     #[must_use]
     pub const fn once(value: f64) -> Self {
         Self { min: value, median: value, max: value, samples: 1 }
@@ -52,7 +52,7 @@ pub struct Turns {
     samples: Vec<Vec<f64>>,
 }
 
-/// One that takes its turn in each round and says what it measured.
+/// Contestant that takes its turn in each round and returns its measurement.
 pub type Contestant<'a> = dyn FnMut() -> anyhow::Result<f64> + 'a;
 
 impl Turns {
@@ -74,7 +74,7 @@ impl Turns {
         Ok(Self { samples })
     }
 
-    /// What one contestant's samples spread over.
+    /// Spread of one contestant's samples.
     ///
     /// # Panics
     /// If there is no such contestant or there were no rounds.

@@ -127,7 +127,7 @@ pub struct Capture {
     pub flows: u32,
     /// Packets in each second of the capture's clock.
     pub per_second: u32,
-    /// Which packet belongs to which flow.
+    /// Seed of the choice of each packet's flow.
     pub seed: u64,
 }
 

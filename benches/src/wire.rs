@@ -1,7 +1,7 @@
 //! A veth pair between two network namespaces: frames are sent at one end, and a host at the
 //! other takes them in.
 //!
-//! What is sent is bounded, between documentation addresses, and cannot leave the namespaces.
+//! Traffic is bounded, between documentation addresses, and cannot leave the namespaces.
 
 use std::{
     fs::{self, File},
@@ -163,7 +163,7 @@ impl Ends {
         bail!("the veth lost frames in {ATTEMPTS} attempts; the machine is too busy to measure")
     }
 
-    /// How many of a few frames reach the host's socket.
+    /// Number of a few frames that reach the host's socket.
     ///
     /// # Errors
     /// As [`Self::send`].

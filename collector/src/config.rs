@@ -14,25 +14,26 @@ use std::{
 use control::ServerConfig;
 use figment::{
     Figment,
-    providers::{Env, Format, Serialized, Toml},
+    providers::{Env, Format, Serialized},
 };
 use ipnet::IpNet;
+use serde_json::Value;
 
 pub use api::RawApi;
 pub use raw::{
     RawCapture, RawConfig, RawEvents, RawGuard, RawLedger, RawModel, RawTables, XdpChoice,
 };
 
-pub use policy::{Mode, RawPolicy, RawPrefix, Unverified};
+pub use policy::{Mode, PolicyConfig, Unverified};
 
-use policy::PolicyConfig;
+use policy::{BoundError, MovedKey, ValidPolicy};
+
+use datapath::{BLOCK_CAPACITY, STATS_SLOTS, TABLE_CAPACITY};
 
 /// The shortest window.
 pub const WINDOW_MIN: Duration = Duration::from_millis(100);
 /// The longest window.
 pub const WINDOW_MAX: Duration = Duration::from_mins(1);
-/// The most entries a kernel table may be asked for.
-pub const TABLE_MAX: u32 = 1 << 24;
 
 /// The least room that a ledger may be held to, in bytes.
 const LEDGER_MIN: u64 = 16 << 20;
@@ -56,19 +57,18 @@ pub enum ConfigError {
     /// A key or value is not of its shape, or is not known.
     #[error("configuration: {0}; `weir config show` prints every key with its default")]
     Shape(#[from] Box<figment::Error>),
-    /// A value of `[policy]` is out of bounds.
+    /// A key of the file stands in its place before.
     #[error("configuration: {0}")]
-    Policy(#[from] policy::BoundError),
+    Moved(#[from] MovedKey),
+    /// A variable of the environment names a key by its place before.
+    #[error(
+        "environment: `WEIR__POLICY__{key}` is `WEIR__POLICY__EXPERT__{key}` now",
+        key = .0.0.to_uppercase()
+    )]
+    MovedVariable(MovedKey),
     /// A value is out of bounds.
-    #[error("configuration: `{key}` must be {bound}, got {got}")]
-    Bound {
-        /// The key, as `section.key`.
-        key: &'static str,
-        /// What it must be.
-        bound: String,
-        /// What it is.
-        got: String,
-    },
+    #[error("configuration: {0}")]
+    Bound(#[from] BoundError),
     /// A file or a flag names a model or interface that a command needs, and none is given.
     #[error("configuration: `{key}` is not set; {remedy}")]
     Missing {
@@ -93,7 +93,7 @@ pub struct Config {
     /// The model file.
     pub model: Option<PathBuf>,
     /// How verdicts become blocks.
-    pub policy: PolicyConfig,
+    pub policy: ValidPolicy,
     /// Guard and persistence.
     pub guard: RawGuard,
     /// Where events go.
@@ -104,6 +104,20 @@ pub struct Config {
     pub api: ServerConfig,
 }
 
+/// TOML by the parser that reads every other file here; figment's own provider brings an older
+/// one with it.
+struct Toml;
+
+impl Format for Toml {
+    type Error = toml::de::Error;
+
+    const NAME: &'static str = "TOML";
+
+    fn from_str<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Self::Error> {
+        toml::from_str(text)
+    }
+}
+
 impl RawConfig {
     /// Reads the layers: defaults, then the file, then the environment. Flags come on top of
     /// what this returns.
@@ -111,15 +125,24 @@ impl RawConfig {
     /// # Errors
     /// A file that cannot be read, an unknown key, a value of the wrong shape.
     pub fn read(file: Option<&Path>) -> Result<Self, ConfigError> {
-        let mut layers = Figment::from(Serialized::defaults(Self::default()));
+        let mut text = String::new();
         if let Some(path) = file {
             // Figment takes an absent file for an empty one.
-            let text = std::fs::read_to_string(path)
+            text = std::fs::read_to_string(path)
                 .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-            layers = layers.merge(Toml::string(&text));
         }
-        layers
-            .merge(Env::prefixed(ENVIRONMENT).split("__"))
+        let environment = Figment::from(Env::prefixed(ENVIRONMENT).split("__"));
+        refuse_moved(&environment).map_err(ConfigError::MovedVariable)?;
+        Self::layered(&text, environment)
+    }
+
+    /// The defaults, under a file's text, under further layers.
+    fn layered(text: &str, over: Figment) -> Result<Self, ConfigError> {
+        let file = Figment::from(Toml::string(text));
+        refuse_moved(&file)?;
+        Figment::from(Serialized::defaults(Self::default()))
+            .merge(file)
+            .merge(over)
             .extract()
             .map_err(|error| ConfigError::Shape(Box::new(error)))
     }
@@ -129,27 +152,25 @@ impl RawConfig {
     /// # Errors
     /// The first value out of bounds, with the bound.
     pub fn check(self) -> Result<Config, ConfigError> {
-        within("capture.window", self.capture.window, WINDOW_MIN, WINDOW_MAX)?;
-        for (key, value) in [
-            ("tables.flows", self.tables.flows),
-            ("tables.peers", self.tables.peers),
-            ("tables.blocks", self.tables.blocks),
-            ("tables.stats_slots", self.tables.stats_slots),
+        BoundError::check("capture.window", self.capture.window, WINDOW_MIN, WINDOW_MAX)?;
+        for (key, value, bounds) in [
+            ("tables.flows", self.tables.flows, TABLE_CAPACITY),
+            ("tables.peers", self.tables.peers, TABLE_CAPACITY),
+            ("tables.blocks", self.tables.blocks, BLOCK_CAPACITY),
+            ("tables.stats_slots", self.tables.stats_slots, STATS_SLOTS),
         ] {
-            if value == 0 || value > TABLE_MAX {
-                return Err(bound(key, format!("between 1 and {TABLE_MAX}"), value));
+            if !bounds.contains(&value) {
+                let (least, most) = bounds.into_inner();
+                return Err(bound(key, format!("between {least} and {most}"), value));
             }
         }
         let ledger = &self.ledger;
-        within("ledger.max_age", ledger.max_age, Duration::from_hours(1), MAX_AGE)?;
+        BoundError::check("ledger.max_age", ledger.max_age, Duration::from_hours(1), MAX_AGE)?;
         if ledger.max_bytes < LEDGER_MIN {
-            return Err(bound(
-                "ledger.max_bytes",
-                format!("at least {LEDGER_MIN}"),
-                ledger.max_bytes,
-            ));
+            let least = format!("at least {LEDGER_MIN}");
+            return Err(bound("ledger.max_bytes", least, ledger.max_bytes));
         }
-        let policy = self.policy.check(self.tables.blocks)?;
+        let policy = self.policy.clone().check(self.tables.blocks)?;
         Ok(Config {
             raw: self.clone(),
             interfaces: self.capture.interfaces,
@@ -206,19 +227,9 @@ impl Config {
     /// The keys, as `section.key`, that another configuration gives another value.
     #[must_use]
     pub fn differing_keys(&self, other: &Self) -> Vec<String> {
-        let sections = |raw: &RawConfig| match serde_json::to_value(raw) {
-            Ok(serde_json::Value::Object(sections)) => sections,
-            _ => serde_json::Map::new(),
-        };
-        let (ours, others) = (sections(&self.raw), sections(&other.raw));
+        let table = |raw: &RawConfig| serde_json::to_value(raw).unwrap_or_default();
         let mut differing = Vec::new();
-        for (section, keys) in &ours {
-            for (key, value) in keys.as_object().into_iter().flatten() {
-                if others.get(section).and_then(|keys| keys.get(key)) != Some(value) {
-                    differing.push(format!("{section}.{key}"));
-                }
-            }
-        }
+        differ("", &table(&self.raw), &table(&other.raw), &mut differing);
         differing
     }
 
@@ -229,21 +240,29 @@ impl Config {
     }
 }
 
-fn within(
-    key: &'static str,
-    value: Duration,
-    least: Duration,
-    most: Duration,
-) -> Result<(), ConfigError> {
-    if (least..=most).contains(&value) {
-        return Ok(());
+/// Refuses a layer that names a key of `[policy.expert]` in `[policy]`.
+fn refuse_moved(layer: &Figment) -> Result<(), MovedKey> {
+    let policy = layer.find_value("policy").ok();
+    let keys = policy.as_ref().and_then(figment::value::Value::as_dict).into_iter().flatten();
+    MovedKey::check(keys.map(|(key, _)| key.as_str()))
+}
+
+/// Collects the places of the values below `at` that differ.
+fn differ(at: &str, ours: &Value, others: &Value, differing: &mut Vec<String>) {
+    let Some(table) = ours.as_object() else {
+        if ours != others {
+            differing.push(at.to_owned());
+        }
+        return;
+    };
+    for (key, value) in table {
+        let at = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
+        differ(&at, value, &others[key], differing);
     }
-    let [least, most] = [least, most].map(humantime::format_duration);
-    Err(bound(key, format!("between {least} and {most}"), humantime::format_duration(value)))
 }
 
 fn bound(key: &'static str, bound: String, got: impl std::fmt::Display) -> ConfigError {
-    ConfigError::Bound { key, bound, got: got.to_string() }
+    BoundError::new(key, bound, got).into()
 }
 
 #[cfg(test)]
@@ -251,11 +270,7 @@ mod tests {
     use super::*;
 
     fn parsed(toml: &str) -> Result<Config, ConfigError> {
-        Figment::from(Serialized::defaults(RawConfig::default()))
-            .merge(Toml::string(toml))
-            .extract::<RawConfig>()
-            .map_err(|error| ConfigError::Shape(Box::new(error)))?
-            .check()
+        RawConfig::layered(toml, Figment::new())?.check()
     }
 
     #[test]
@@ -278,13 +293,18 @@ mod tests {
                 "[capture]\nwindow = \"50ms\"",
                 "`capture.window` must be between 100ms and 1m, got 50ms",
             ),
-            ("[tables]\nflows = 0", "`tables.flows` must be between 1 and 16777216, got 0"),
+            ("[tables]\nflows = 0", "`tables.flows` must be between 64 and 16777216, got 0"),
             (
-                "[policy]\nwindows = 4",
-                "`policy.windows` must be between 1 and `policy.of_windows` (3), got 4",
+                "[policy.expert]\nwindows = 4",
+                "`policy.expert.windows` must be between 1 and `policy.expert.of_windows` (3), got 4",
             ),
             ("[policy]\nmode = \"block\"", "unknown variant"),
             ("[policy]\nallow = [\"192.0.2.300\"]", "allow"),
+            (
+                "[policy]\nflood_baseline = \"2m\"",
+                "`policy.flood_baseline` is `policy.expert.flood_baseline` now",
+            ),
+            ("[policy.expert]\nttl = \"2m\"", "unknown field"),
             ("[polcy]\nmode = \"shadow\"", "unknown field"),
         ] {
             let error = parsed(toml).expect_err(toml).to_string();
@@ -294,9 +314,10 @@ mod tests {
 
     #[test]
     fn the_keys_that_differ_are_named_with_their_section() {
-        let other = parsed("[policy]\nmargin = 0.6\n[tables]\nflows = 128").unwrap();
+        let other =
+            parsed("[policy]\nttl = \"1m\"\nexpert.margin = 0.6\n[tables]\nflows = 128").unwrap();
         let differing = parsed("").unwrap().differing_keys(&other);
-        assert_eq!(differing, ["policy.margin", "tables.flows"]);
+        assert_eq!(differing, ["policy.expert.margin", "policy.ttl", "tables.flows"]);
     }
 
     #[test]

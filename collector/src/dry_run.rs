@@ -1,35 +1,30 @@
-//! Rehearsal: detector and policy over a capture's windows, where nothing can be blocked.
+//! Dry run: the engine over a capture's windows, where nothing can be blocked, told as events.
 
-use events::Stamp;
+use engine::{Arrival, CarryOut, Engine, Judged, WindowEnd};
+use events::{
+    ActionTaken, Decision, DecisionRecord, DriftEvent, Event, NoticeEvent, Outcome, Reason,
+    ServiceEvent, ServiceLimit, Stamp, WindowEvent,
+};
 use jiff::Timestamp;
 use model::{Observed, Window};
-use policy::Policy;
 
-use crate::{
-    enforcer::{Enforcer as _, Observe},
-    event::{
-        DecisionRecord, DriftEvent, Event, NoticeEvent, ServiceEvent, WindowEvent, window_event,
-    },
-};
-use engine::detector::Detector;
+use crate::event::window_event;
 
-/// What the live pipeline does behind the drain, in one thread and with the windows' own time.
+/// An engine, and what it would have done by the windows' own time.
 #[derive(Debug)]
-pub struct Rehearsal {
-    detector: Detector,
-    policy: Policy,
-    windows: u64,
+pub struct DryRun {
+    engine: Engine,
     decisions: u64,
 }
 
-impl Rehearsal {
-    /// Starts where the detector and the policy are.
+impl DryRun {
+    /// Starts where the engine is.
     #[must_use]
-    pub const fn new(detector: Detector, policy: Policy) -> Self {
-        Self { detector, policy, windows: 0, decisions: 0 }
+    pub const fn new(engine: Engine) -> Self {
+        Self { engine, decisions: 0 }
     }
 
-    /// Scores a window and decides on it; `tell` gets the anomalies, then the window.
+    /// Decides on a window; `tell` gets what is decided, then the window.
     ///
     /// # Errors
     /// Whatever `tell` returns.
@@ -38,47 +33,75 @@ impl Rehearsal {
         window: &Window,
         mut tell: impl FnMut(Event) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        self.windows += 1;
-        let mut found = self.detector.assess(window);
-        let evidence = std::mem::take(&mut found.evidence);
-        let verdicts = self.policy.decide(evidence, &found.facts(window));
-        for limit in verdicts.services {
-            let outcome = Observe.limit(&limit, window.end_ns)?;
-            let (window, at_ns) = (self.windows, window.end_ns);
-            tell(Event::Service(ServiceEvent { window, at_ns, limit, outcome }))?;
-        }
-        if found.drift_changed {
-            let drift = std::mem::take(&mut found.drift);
-            tell(Event::Drift(DriftEvent { window: self.windows, at_ns: window.end_ns, drift }))?;
-        }
-        for notice in verdicts.notices {
-            tell(Event::Notice(NoticeEvent { at_ns: window.end_ns, notice }))?;
-        }
-        for decision in verdicts.peers {
-            let outcome = Observe.enforce(&decision, 0, window.end_ns)?;
-            let reasons = found.reasons.remove(&decision.evidence.address).unwrap_or_default();
-            self.decisions += 1;
-            let stamp = Stamp {
-                id: self.decisions,
-                window: self.windows,
-                at_ns: window.end_ns,
-                time: Timestamp::from_nanosecond(window.end_ns.into()).unwrap_or_default(),
-            };
-            tell(Event::Anomaly(DecisionRecord::of(stamp, decision, outcome, reasons)))?;
-        }
-        let summary = WindowEvent { peers: found.peers, ..window_event(self.windows, window) };
+        let judged = self.engine.step(window, Arrival::default());
+        let peers = judged.peers;
+        let summary = WindowEvent { peers, ..window_event(judged.number, window) };
+        self.decisions += told(judged, self.decisions, &mut tell)?;
         tell(Event::Window(summary))
     }
 
-    /// The records of the last window taken.
+    /// Records of the last window.
     #[must_use]
     pub const fn observed(&self) -> &Observed {
-        self.detector.observed()
+        self.engine.observed()
+    }
+}
+
+/// Tells what would be done about a window, its decisions numbered on from `before`; returns how
+/// many there were.
+///
+/// # Errors
+/// Whatever `tell` returns.
+pub fn told(
+    judged: Judged,
+    before: u64,
+    tell: impl FnMut(Event) -> anyhow::Result<()>,
+) -> anyhow::Result<u64> {
+    let mut teller = Teller { decisions: before, tell };
+    judged.carry_out(&mut teller)?;
+    Ok(teller.decisions - before)
+}
+
+struct Teller<F> {
+    decisions: u64,
+    tell: F,
+}
+
+impl<F: FnMut(Event) -> anyhow::Result<()>> CarryOut for Teller<F> {
+    type Error = anyhow::Error;
+
+    fn drift(&mut self, event: DriftEvent) -> anyhow::Result<()> {
+        (self.tell)(Event::Drift(event))
     }
 
-    /// Windows taken.
-    #[must_use]
-    pub const fn windows(&self) -> u64 {
-        self.windows
+    fn notice(&mut self, event: NoticeEvent) -> anyhow::Result<()> {
+        (self.tell)(Event::Notice(event))
+    }
+
+    fn limit(&mut self, at: WindowEnd, limit: ServiceLimit) -> anyhow::Result<()> {
+        let (window, at_ns) = (at.number, at.end_ns);
+        let outcome = ActionTaken::WouldBlock;
+        (self.tell)(Event::Service(ServiceEvent { window, at_ns, limit, outcome }))
+    }
+
+    fn decision(
+        &mut self,
+        at: WindowEnd,
+        _: usize,
+        decision: Decision,
+        reasons: Vec<Reason>,
+    ) -> anyhow::Result<()> {
+        self.decisions += 1;
+        let stamp = Stamp {
+            id: self.decisions,
+            window: at.number,
+            at_ns: at.end_ns,
+            time: Timestamp::from_nanosecond(at.end_ns.into()).unwrap_or_default(),
+        };
+        let outcome = match decision.outcome {
+            Outcome::Refused(_) => ActionTaken::Refused,
+            Outcome::Block { .. } => ActionTaken::WouldBlock,
+        };
+        (self.tell)(Event::Anomaly(DecisionRecord::of(stamp, decision, outcome, reasons)))
     }
 }

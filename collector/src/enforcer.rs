@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::bail;
-use flows_common::{Action, BlockEntry, BlockStats, Direction, GuardLedger};
+use flows_common::{Action, BlockEntry, BlockStats, Direction, GuardLedger, service::KNOWN_NS};
 use ipnet::IpNet;
 use policy::{Decision, Outcome, ServiceLimit};
 
@@ -36,9 +36,6 @@ pub const SHARED_SLOT: u32 = 0;
 /// Why a node in observe mode blocks nothing.
 pub(crate) const NOTHING_GUARDED: &str = "this node started in observe mode and guards nothing; \
                                           start it with `--mode shadow` or `--mode enforce`";
-
-/// How long a remote that proved its address is exempt from the limits of services, in ns.
-const KNOWN_FOR_NS: u64 = 600_000_000_000;
 
 /// The one way to change what the guard does.
 pub trait Enforcer: Send {
@@ -373,7 +370,7 @@ impl Enforcer for KernelEnforcer {
     }
 
     fn know(&mut self, remotes: &[IpAddr], now_ns: u64) -> anyhow::Result<()> {
-        self.blocklist.know(remotes, now_ns.saturating_add(KNOWN_FOR_NS))?;
+        self.blocklist.know(remotes, now_ns.saturating_add(KNOWN_NS))?;
         Ok(())
     }
 

@@ -15,7 +15,6 @@ use crate::{
     clock::boot_ns,
     config::{Config, Mode, XdpChoice},
     enforcer::{Enforcer, KernelEnforcer, Observe},
-    pipeline::Drain,
 };
 use datapath::{
     AttachOptions, Attached, Blocklist, GuardHook, InterfaceSelection, InterfaceWatch, Kernel,
@@ -108,9 +107,8 @@ impl Live {
         Hotplug::start(follower, tell).map(Some)
     }
 
-    /// What a pipeline drains.
-    #[must_use]
-    pub fn drain(&self) -> impl Drain + 'static {
+    /// Source of windows for a pipeline.
+    pub fn drain(&self) -> impl FnMut() -> anyhow::Result<Window> + Send + 'static {
         let kernel = Arc::clone(&self.kernel);
         move || Ok(lock(&kernel).drain(boot_ns())?)
     }
@@ -131,7 +129,7 @@ impl Live {
         Ok(match config.policy.mode {
             Mode::Observe => Box::new(Observe),
             Mode::Shadow | Mode::Enforce => {
-                let pps = config.policy.rate_limit_pps;
+                let pps = config.policy.expert.rate_limit_pps;
                 Box::new(KernelEnforcer::new(self.blocklist.clone(), pps)?)
             }
         })

@@ -28,7 +28,7 @@ use std::{
 use model::Window;
 
 use crate::{event::Event, node::Node, sink::Sink};
-use engine::detector::Detector;
+use engine::Detector;
 use stages::{assess, decide, deliver};
 
 /// Drained windows that wait to be scored.
@@ -105,7 +105,7 @@ impl Pipeline {
         let threads = vec![
             spawn("weir-drain", move || ticker::run(drain, window, &stopped, &drained, &put_off))?,
             spawn("weir-score", move || {
-                assess(detector, window, &to_assess, &assessed);
+                assess(detector, &to_assess, &assessed);
                 Ok(())
             })?,
             spawn("weir-decide", move || {

@@ -1,4 +1,8 @@
-//! Builds the eBPF programs and leaves the object at `OUT_DIR/flows-ebpf`.
+//! Leaves the object of the eBPF programs at `OUT_DIR/flows-ebpf`, without DWARF and with BTF.
+//!
+//! In the workspace the programs are built. A published package holds the object itself, made
+//! from the sources of the same version: whoever depends on it needs neither the BPF linker nor
+//! the standard library's source.
 //!
 //! Cargo is called here rather than through `aya-build`, which has no place for the instruction
 //! set, and wants rustup where the running build's own compiler will do.
@@ -9,17 +13,25 @@ use std::{
     process::{Command, ExitCode},
 };
 
-/// The package, its binary, and the object's file name.
+use object::build::{self, elf};
+use object::elf::SHT_STRTAB;
+
+/// The programs' folder, beside this one in the workspace alone.
+const SOURCE: &str = "../../flows-ebpf";
+
+/// The programs' package.
+const PACKAGE: &str = "weir-flows-ebpf";
+
+/// The package's binary, and the object's file name.
 const PROGRAMS: &str = "flows-ebpf";
+
+/// The object that a published package holds; `cargo xtask package` puts it there.
+const PACKAGED: &str = "object/weir.bpf.o";
 
 fn main() -> ExitCode {
     println!("cargo::rerun-if-changed=build.rs");
-    for input in
-        ["../../flows-ebpf", "../flows-common", "../../Cargo.lock", "../../rust-toolchain.toml"]
-    {
-        println!("cargo::rerun-if-changed={input}");
-    }
-    match build() {
+    let made = if Path::new(SOURCE).is_dir() { build() } else { unpack() };
+    match made {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             for line in problem.lines() {
@@ -30,7 +42,17 @@ fn main() -> ExitCode {
     }
 }
 
+fn unpack() -> Result<(), String> {
+    println!("cargo::rerun-if-changed={PACKAGED}");
+    let out_dir = PathBuf::from(variable("OUT_DIR")?);
+    let object = fs::read(PACKAGED).map_err(|error| format!("`{PACKAGED}`: {error}"))?;
+    install(&object, &out_dir.join(PROGRAMS)).map_err(|error| format!("`{PROGRAMS}`: {error}"))
+}
+
 fn build() -> Result<(), String> {
+    for input in [SOURCE, "../flows-common", "../../Cargo.lock", "../../rust-toolchain.toml"] {
+        println!("cargo::rerun-if-changed={input}");
+    }
     let out_dir = PathBuf::from(variable("OUT_DIR")?);
     let target = match variable("CARGO_CFG_TARGET_ENDIAN")?.as_str() {
         "big" => "bpfeb-unknown-none",
@@ -40,10 +62,10 @@ fn build() -> Result<(), String> {
     // Cargo and the compiler are those of the running build, so one pinned toolchain makes both.
     let mut cargo = Command::new(variable("CARGO")?);
     cargo
-        .args(["build", "--package", PROGRAMS, "--bins", "--release", "--target", target])
+        .args(["build", "--package", PACKAGE, "--bins", "--release", "--target", target])
         .args(["-Z", "build-std=core", "--target-dir"])
         .arg(&target_dir)
-        .current_dir("../../flows-ebpf")
+        .current_dir(SOURCE)
         // A stable compiler builds `core` for the BPF target with its unstable flags unlocked.
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_ENCODED_RUSTFLAGS", rust_flags(&variable("CARGO_CFG_TARGET_ARCH")?))
@@ -58,8 +80,34 @@ fn build() -> Result<(), String> {
         return Err(explain(&String::from_utf8_lossy(&output.stderr)));
     }
     let object = target_dir.join(target).join("release").join(PROGRAMS);
-    install(&object, &out_dir.join(PROGRAMS))
-        .map_err(|error| format!("`{}` was not built: {error}", object.display()))
+    let not_built =
+        |error: &dyn std::fmt::Display| format!("`{}` was not built: {error}", object.display());
+    let stripped = without_dwarf(&fs::read(&object).map_err(|error| not_built(&error))?)?;
+    install(&stripped, &out_dir.join(PROGRAMS)).map_err(|error| not_built(&error))
+}
+
+/// The object without the sections of DWARF, which are three quarters of it and which no loader
+/// reads: types, lines and map definitions are in BTF.
+fn without_dwarf(object: &[u8]) -> Result<Vec<u8>, String> {
+    let strip = || {
+        let mut builder = elf::Builder::read(object)?;
+        for section in &mut builder.sections {
+            let name = section.name.as_slice();
+            section.delete = name.starts_with(b".debug") || name.starts_with(b".rel.debug");
+        }
+        // LLVM keeps the sections' names among those of the symbols, for which the writer has no
+        // form.
+        let names = builder.sections.add();
+        names.name = b".shstrtab".as_slice().into();
+        names.sh_type = SHT_STRTAB;
+        names.sh_addralign = 1;
+        names.data = elf::SectionData::SectionString;
+        builder.delete_orphans();
+        let mut stripped = Vec::new();
+        builder.write(&mut stripped)?;
+        Ok(stripped)
+    };
+    strip().map_err(|error: build::Error| format!("the object's DWARF stays: {error}"))
 }
 
 fn rust_flags(arch: &str) -> String {
@@ -77,9 +125,8 @@ fn rust_flags(arch: &str) -> String {
     .join("\x1f")
 }
 
-/// Copies only what changed, so that the crate is not built anew for nothing.
-fn install(from: &Path, to: &Path) -> io::Result<()> {
-    let object = fs::read(from)?;
+/// Writes only what changed, so that the crate is not built anew for nothing.
+fn install(object: &[u8], to: &Path) -> io::Result<()> {
     if fs::read(to).is_ok_and(|installed| installed == object) {
         return Ok(());
     }

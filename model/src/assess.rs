@@ -21,7 +21,7 @@ pub use reason::{REASONS_LIMIT, Reason, Subject};
 /// must not buy time with explanations.
 pub const EXPLAINED_LIMIT: usize = 32;
 
-/// What the detectors say of one peer in one window.
+/// Assessment of a peer in a window by both detectors.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PeerAssessment {
     /// The p-value of the peer and its flows together: the chance of a score as high in a
@@ -116,7 +116,7 @@ impl PeerAssessment {
 }
 
 impl Assessment<'_> {
-    /// One per peer row, in its order.
+    /// An assessment per peer row, in the rows' order.
     #[must_use]
     pub fn peers(&self) -> &[PeerAssessment] {
         &self.peers
@@ -178,9 +178,9 @@ mod tests {
     use linfa::ParamGuard;
 
     use super::*;
-    use crate::feature::{Feature, FlowFeature, PeerFeature};
-    use crate::forest::IsolationForest;
-    use crate::schema::{SchemaId, flow_schema_id, peer_schema_id};
+    use features::schema::{SchemaId, flow_schema_id, peer_schema_id};
+    use features::{Feature, FlowFeature, PeerFeature};
+    use forest::IsolationForest;
 
     /// Rows of a pattern that comes back after 101 of them.
     fn rows(count: usize, width: usize) -> Vec<f32> {

@@ -4,7 +4,7 @@ use crate::inputs::Inputs;
 use crate::profile::{FeatureRange, Place, as_scored};
 use crate::scorer::{Attributed, Attribution, Scorer};
 
-/// One feature's part in a score.
+/// A feature's part in a score.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Contribution {
     /// The feature's index in a whole row of the model's schema, from 0.
@@ -14,7 +14,7 @@ pub struct Contribution {
     /// The row's value; finite, as a forest sees it (see
     /// [`IsolationForest`](crate::IsolationForest)).
     pub value: f32,
-    /// What is usual for the feature.
+    /// The feature's range in training.
     pub range: FeatureRange,
     /// Where the value lies in that range.
     pub place: Place,
@@ -27,15 +27,15 @@ pub struct Contribution {
 
 /// Why a row scored as it did: its features, the one that set it apart most first.
 ///
-/// What a contribution is depends on the kind of detector, and [`attribution`](Self::attribution)
-/// says which it is. They are finite for any row.
+/// The meaning of a contribution depends on the kind of detector;
+/// [`attribution`](Self::attribution) says which it is. Contributions are finite for any row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Explanation {
     /// The row's score.
     pub score: f32,
-    /// What the contributions are parts of, and their unit.
+    /// Sum that the contributions are parts of, and their unit.
     pub attribution: Attribution,
-    /// One per input of the detector, by falling [`amount`](Contribution::amount); ties in the
+    /// A part per input of the detector, by falling [`amount`](Contribution::amount); ties in the
     /// order of the inputs.
     pub contributions: Vec<Contribution>,
 }
@@ -90,9 +90,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::forest::IsolationForest;
     use crate::profile::{Profile, ProfileBuilder};
-    use crate::schema::SchemaId;
+    use features::SchemaId;
+    use forest::IsolationForest;
 
     /// 500 rows of four features; only the first two vary together.
     fn rows() -> Vec<f32> {

@@ -3,7 +3,7 @@
 use crate::detector::DetectorModel;
 use crate::scorer::Attribution;
 
-/// One feature's mean part in the scores of many rows.
+/// A feature's mean part in the scores of many rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FeatureImportance {
     /// The feature's index in a whole row of the model's schema, from 0.
@@ -70,7 +70,7 @@ impl<'a> Importance<'a> {
         self.unit
     }
 
-    /// One per input of the detector, by falling mean share, then by falling mean amount; all 0
+    /// A part per input of the detector, by falling mean share, then by falling mean amount; all 0
     /// without rows.
     #[must_use]
     pub fn finish(self) -> Vec<FeatureImportance> {
@@ -102,8 +102,8 @@ mod tests {
     use linfa::ParamGuard;
 
     use super::*;
-    use crate::forest::IsolationForest;
-    use crate::schema::SchemaId;
+    use features::SchemaId;
+    use forest::IsolationForest;
 
     fn detector() -> DetectorModel {
         let features = ["a", "b", "c"].map(String::from).to_vec();

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use thiserror::Error;
 
-use crate::schema::SchemaId;
+use features::SchemaId;
 
 /// Which features of a schema a scorer reads, and in what order.
 ///
@@ -13,7 +13,8 @@ use crate::schema::SchemaId;
 /// made elsewhere may read them in any.
 ///
 /// ```
-/// use model::{Inputs, SchemaId};
+/// use features::SchemaId;
+/// use weir_model::Inputs;
 ///
 /// let schema = SchemaId {
 ///     name: "example.v1".into(),
@@ -22,7 +23,7 @@ use crate::schema::SchemaId;
 /// };
 /// let inputs = Inputs::of(&schema, &["age", "rate"])?;
 /// assert_eq!(inputs.project(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])[..], [3.0, 1.0, 6.0, 4.0]);
-/// # Ok::<(), model::InputsError>(())
+/// # Ok::<(), weir_model::InputsError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inputs {
@@ -131,7 +132,7 @@ impl Inputs {
         self.width
     }
 
-    /// Whether a whole row is what the scorer reads.
+    /// True if the scorer reads whole rows.
     #[must_use]
     pub fn is_all(&self) -> bool {
         self.places.len() == self.width

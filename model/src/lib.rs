@@ -36,30 +36,33 @@
 
 #![deny(unsafe_code)]
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub mod assess;
-pub mod calibration;
-pub mod context;
 pub mod detector;
+mod digest;
 pub mod explain;
-pub mod feature;
 pub mod file;
-pub mod forest;
 mod importance;
 mod inputs;
 pub mod novelty;
 mod profile;
-pub mod record;
-pub mod sample;
-pub mod schema;
 pub mod scorer;
 
-pub use context::{Context, ContextCount, ContextError, ContextLimits, Observed};
-pub use feature::{Feature, FlowFeature, PeerFeature};
-pub use flows_common::{Span, Window};
-pub use record::{FlowRecord, Handshake, PeerRecord};
-pub use schema::SchemaId;
+pub use features::{
+    Context, ContextCount, ContextError, ContextLimits, Feature, FlowFeature, FlowRecord,
+    Handshake, Observed, PeerFeature, PeerRecord, SchemaId, Span, WARM_UP, Window, record, schema,
+};
+pub use forest::{IsolationForest, IsolationForestError, IsolationForestValidParams};
 
-pub use calibration::{Calibration, CalibrationError, PValue};
+/// Uniform samples of streams.
+pub mod sample {
+    pub use forest::{Draws, RowSample};
+}
+
+pub use conformal::{Calibration, CalibrationError, PValue};
 pub use detector::{
     CALIBRATION_ROWS, DetectorError, DetectorModel, RowsDigest, SchemaMismatch, Source, Training,
     TrainingFacts, Uncalibrated,
@@ -68,10 +71,6 @@ pub use explain::{Contribution, Explanation};
 pub use file::{
     DetectorManifest, ForestManifest, Manifest, ModelFile, ModelFileError, ModelFormatError,
     OnnxManifest,
-};
-pub use forest::{
-    ForestStream, IsolationForest, IsolationForestError, IsolationForestParams,
-    IsolationForestValidParams, PathShortening, TreeNode,
 };
 pub use importance::{FeatureImportance, Importance};
 pub use inputs::{Inputs, InputsError};

@@ -18,26 +18,26 @@ const FEATURE_LIMIT: f64 = 4.0;
 /// Where every held-out row lies within the training ranges their highest novelty is 0, and one
 /// feature a little beyond its range would stand as far above it as an attack does. From here a
 /// feature that counts its limit of 4 stands at (4 - 1.6) / (1 + 4) = 0.48 of the way to 1, so
-/// that one alone is reported and not acted on (`policy.margin` is one half). Measured on captures
+/// that one alone is reported and not acted on (`policy.expert.margin` is one half). Measured on captures
 /// of other networks: `docs/detection.md`.
 pub(crate) const LEAST_HIGHEST: f32 = 1.6 / 2.6;
 
 /// Added to each feature's width: a tenth of a ratio, or of a doubling on a logarithmic scale.
-/// What was constant in training has no width of its own.
+/// A feature that was constant in training has no width of its own.
 const WIDTH_FLOOR: f64 = 0.1;
 
 /// The usual width of a feature: a quarter of the way from its 1st to its 99th percentile, about
 /// one standard deviation where it is spread normally.
 const WIDTH_SHARE: f64 = 0.25;
 
-/// One feature's part in a row's novelty.
+/// A feature's part in a row's novelty.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NoveltyPart {
     /// Feature index, from 0.
     pub feature: usize,
     /// The row's value.
     pub value: f32,
-    /// What is usual for the feature.
+    /// The feature's range in training.
     pub range: FeatureRange,
     /// Widths above the training rows, 0 to 4.
     pub distance: f64,

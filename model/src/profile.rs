@@ -1,9 +1,9 @@
 //! Profile: what training rows had in each feature, gathered as they stream by.
 
+use forest::RowSample;
 use thiserror::Error;
 
-use crate::calibration::quantile_of;
-use crate::sample::RowSample;
+use conformal::quantile_of;
 
 /// Rows at most that quantiles and histograms are made from. The rank of a quantile `p` then has
 /// a standard error of at most √(p (1 − p) / 65,536): 0.2 % of the rows for the median, 0.04 %
@@ -14,7 +14,7 @@ pub const PROFILE_ROWS: usize = 1 << 16;
 /// Bins of a training histogram: few enough for a stable population stability index.
 const BINS: usize = 16;
 
-/// What training rows had in one feature, in the feature's unit.
+/// Range of a feature over the training rows, in the feature's unit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FeatureRange {
     /// Least value.
@@ -54,7 +54,7 @@ pub enum Place {
     AboveAll,
 }
 
-/// What training rows had in each of a detector's inputs.
+/// Ranges and histograms of a detector's inputs over the training rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Profile {
     pub(crate) ranges: Vec<FeatureRange>,

@@ -10,10 +10,10 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{Cursor, Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use model::ModelFile;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use sha2::{Digest, Sha256};
+use weir_model::ModelFile;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
@@ -149,7 +149,7 @@ impl Forger {
     }
 }
 
-/// What a loaded model is used for, on rows that are ordinary and rows that are not.
+/// Uses a loaded model as a node does, on rows that are ordinary and rows that are not.
 fn make_use_of(model: &ModelFile) {
     for detector in [model.flow(), model.peer()] {
         let width = detector.schema().features.len();

@@ -4,10 +4,11 @@ mod support;
 
 use std::fs;
 
-use model::{ModelFile, ModelFileError, ModelFormatError, SchemaId};
+use features::SchemaId;
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 use support::{CREATED, forests};
+use weir_model::{ModelFile, ModelFileError, ModelFormatError};
 
 fn model() -> ModelFile {
     forests()

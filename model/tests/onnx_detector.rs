@@ -5,10 +5,11 @@ mod exchange;
 mod support;
 
 use exchange::{FEATURES, READ, onnx, packed, rows};
-use model::{
-    Attribution, DetectorModel, Inputs, ModelFile, Place, ProfileBuilder, Scale, SchemaId, Scorer,
-};
+use features::SchemaId;
 use support::{CREATED, forests};
+use weir_model::{
+    Attribution, DetectorModel, Inputs, ModelFile, Place, ProfileBuilder, Scale, Scorer,
+};
 
 const FIXTURES: [&str; 8] = [
     "robust_iforest.onnx",

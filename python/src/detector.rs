@@ -2,10 +2,8 @@
 
 use std::{num::NonZeroUsize, sync::Arc};
 
-use model::{
-    Calibration, DetectorModel, Feature, FeatureRange, FlowFeature, ModelFile, PValue, PeerFeature,
-    Place,
-};
+use features::{Feature, FlowFeature, PeerFeature};
+use model::{Calibration, DetectorModel, FeatureRange, ModelFile, PValue, Place};
 use numpy::{IntoPyArray as _, PyArray1};
 use pyo3::{
     exceptions::PyValueError,

@@ -2,8 +2,8 @@
 
 use std::num::NonZeroUsize;
 
+use forest::IsolationForest;
 use linfa::ParamGuard as _;
-use model::IsolationForest;
 use numpy::{IntoPyArray as _, PyArray1, PyArray2, PyArrayMethods as _, PyReadonlyArray2};
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyBytes};
 

@@ -2,10 +2,8 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use model::{
-    ModelFile,
-    schema::{FLOW_SCHEMA, PEER_SCHEMA, SCHEMA_KEY},
-};
+use features::schema::{FLOW_SCHEMA, PEER_SCHEMA, SCHEMA_KEY};
+use model::ModelFile;
 use numpy::IntoPyArray as _;
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyDict};
 

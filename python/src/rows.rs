@@ -6,7 +6,7 @@ use arrow_array::{
     types::{Float32Type, Float64Type},
 };
 use arrow_schema::{DataType, Schema};
-use model::{
+use features::{
     SchemaId,
     schema::{HASH_KEY, SCHEMA_KEY, SchemaError},
 };

@@ -1,6 +1,6 @@
 //! The features, for people and programs.
 
-use model::{Feature, FlowFeature, PeerFeature, SchemaId, feature::Scale, schema as tables};
+use features::{Feature, FlowFeature, PeerFeature, Scale, SchemaId, schema as tables};
 use pyo3::{
     exceptions::PyValueError,
     prelude::*,

@@ -1,8 +1,9 @@
 //! The command line, as typed and as understood.
 
+use crate::build_cost::FORMS;
 use crate::training_data::CAPTURES;
 
-/// What `--help` prints.
+/// Text of `--help`.
 pub(crate) const HELP: &str = "\
 Set-up, demo, tests and benches of weir. Nothing here asks a question.
 
@@ -14,10 +15,16 @@ Commands:
   test  [--quick]         formatting, lints, docs, all tests, licences; ends with
                           `N passed, N failed, N skipped`
                           --quick: unit and documentation tests only, no end-to-end tests
+  oracle                  compare the counts of every capture of ../shared/data with tshark's,
+                          four minutes; `test` says when it last ran
   bench [bench options]   run the benches and compare them with scikit-learn
-  notebooks [--write]     run the notebooks with weir and its Python package, both built in
-                          release; --write keeps the outputs
+  notebooks [--write]     run the notebooks with weir and its Python package; --write keeps
+                          the outputs
   training-data [names]   record the captures of training-data/ anew, as root, in 20 minutes
+  build-cost [names]      build weir from nothing (node, demo, everything) and print CPU minutes
+                          and sizes
+  package                 make the packages that others may depend on, and build each from what it
+                          holds; nothing is uploaded
   lint                    formatting and clippy, for the host and for the eBPF target
   docs                    build the documentation, warnings denied
   help                    print this text
@@ -27,7 +34,7 @@ Options after `--` are passed on as they are: `cargo xtask demo -- --json`.
 Exit codes: 0 all is well, 1 something failed, 2 the command was not understood.
 `demo` and `bench` exit with the code of the program they run.";
 
-/// What the user asked for.
+/// Command as the user asked for it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     /// Print the help and do nothing else.
@@ -44,6 +51,8 @@ pub(crate) enum Command {
         /// Leave out the integration tests.
         quick: bool,
     },
+    /// The comparison with tshark that is too long for every test run.
+    Oracle,
     /// Run the benches with these arguments.
     Bench {
         /// Arguments of `weir-bench`.
@@ -51,6 +60,11 @@ pub(crate) enum Command {
     },
     /// Record captures anew.
     TrainingData {
+        /// Names; all of them where none is given.
+        names: Vec<String>,
+    },
+    /// Measure builds.
+    BuildCost {
         /// Which; all of them where none is named.
         names: Vec<String>,
     },
@@ -59,6 +73,8 @@ pub(crate) enum Command {
         /// Keep the outputs in the files.
         write: bool,
     },
+    /// Packages as a registry would take them.
+    Package,
     /// Formatting and clippy.
     Lint,
     /// Rustdoc.
@@ -84,13 +100,16 @@ pub(crate) fn parse(typed: impl IntoIterator<Item = String>) -> Result<Command, 
             [only] if only == "--quick" => Ok(Command::Test { quick: true }),
             [first, ..] => Err(format!("`test` takes only `--quick`, got `{first}`")),
         },
+        "oracle" => without_options(&options, Command::Oracle),
         "bench" => Ok(Command::Bench { passed_on: after_separator(options) }),
         "training-data" => captures(options),
+        "build-cost" => forms(options),
         "notebooks" => match options.as_slice() {
             [] => Ok(Command::Notebooks { write: false }),
             [only] if only == "--write" => Ok(Command::Notebooks { write: true }),
             [first, ..] => Err(format!("`notebooks` takes only `--write`, got `{first}`")),
         },
+        "package" => without_options(&options, Command::Package),
         "lint" => without_options(&options, Command::Lint),
         "docs" => without_options(&options, Command::Docs),
         other => Err(format!("no command is called `{other}`")),
@@ -114,6 +133,14 @@ fn captures(names: Vec<String>) -> Result<Command, String> {
         Some(name) => {
             Err(format!("no capture is called `{name}`; there are {}", CAPTURES.join(", ")))
         }
+    }
+}
+
+fn forms(names: Vec<String>) -> Result<Command, String> {
+    let known = FORMS.map(|(name, _)| name);
+    match names.iter().find(|name| !known.contains(&name.as_str())) {
+        None => Ok(Command::BuildCost { names }),
+        Some(name) => Err(format!("no build is called `{name}`; there are {}", known.join(", "))),
     }
 }
 
@@ -146,6 +173,8 @@ mod tests {
             ("demo --help", Command::Help),
             ("setup", Command::Setup),
             ("lint", Command::Lint),
+            ("package", Command::Package),
+            ("oracle", Command::Oracle),
             ("docs", Command::Docs),
             ("notebooks", Command::Notebooks { write: false }),
             ("notebooks --write", Command::Notebooks { write: true }),
@@ -157,6 +186,7 @@ mod tests {
             ("demo -- --help", Command::Demo { passed_on: strings(&["--help"]) }),
             ("training-data", Command::TrainingData { names: vec![] }),
             ("training-data mixed", Command::TrainingData { names: strings(&["mixed"]) }),
+            ("build-cost demo", Command::BuildCost { names: strings(&["demo"]) }),
             ("bench -- a -- b", Command::Bench { passed_on: strings(&["a", "--", "b"]) }),
         ];
         for (line, expected) in cases {
@@ -175,6 +205,7 @@ mod tests {
                 "training-data all",
                 "no capture is called `all`; there are benign-train, benign-test, mixed, demo",
             ),
+            ("build-cost all", "no build is called `all`; there are node, demo, everything"),
             ("test --fast", "`test` takes only `--quick`, got `--fast`"),
             ("notebooks 01", "`notebooks` takes only `--write`, got `01`"),
             ("test --quick more", "`test` takes only `--quick`, got `--quick`"),
@@ -186,9 +217,8 @@ mod tests {
 
     #[test]
     fn the_help_names_every_command() {
-        for command in
-            ["setup", "demo", "test", "bench", "notebooks", "training-data", "lint", "docs"]
-        {
+        let all = "setup demo test oracle bench notebooks training-data build-cost lint docs";
+        for command in all.split_whitespace() {
             assert!(HELP.contains(&format!("\n  {command} ")), "{command}");
         }
     }

@@ -12,8 +12,8 @@ use crate::workspace::Workspace;
 /// there is none, and what needs it is then shown as skipped.
 const VARIABLE: &str = "WEIR_BENCH_PYTHON";
 
-/// What replay is compared with. Not among the environment's requirements: its compiled part is
-/// not to be had for every machine, and nothing else needs it.
+/// Package that replay is compared with. Not among the environment's requirements: its compiled
+/// part is not to be had for every machine, and nothing else needs it.
 const NFSTREAM: &str = "nfstream==6.6.0";
 
 /// Builds the benches in release and replaces this process by them.
@@ -30,8 +30,9 @@ pub(crate) fn run(workspace: &Workspace, passed_on: &[String]) -> Result<ExitCod
 
 /// The interpreter of the environment under the target folder, with weir's package built anew.
 fn interpreter(workspace: &Workspace) -> Option<PathBuf> {
-    let prepared = Environment::ensure(workspace)
-        .and_then(|environment| environment.install_weir(workspace).map(|()| environment));
+    let prepared = Environment::ensure(workspace).and_then(|environment| {
+        environment.install_weir(workspace, "release").map(|()| environment)
+    });
     match prepared {
         Ok(environment) => {
             if !environment.install(workspace, NFSTREAM).unwrap_or(false) {

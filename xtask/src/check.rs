@@ -3,18 +3,21 @@
 //! Cheap steps come first, and no step needs an earlier one, so each runs whatever the others
 //! found.
 
-use std::path::Path;
 use std::process::Command;
 
+use crate::counts::Counts;
 use crate::failure::Failure;
-use crate::invoke::{self, Listen};
+use crate::invoke;
+use crate::package;
 use crate::python;
 use crate::skips::SkipLog;
-use crate::tally::{Dialect, Listener, Tally};
 use crate::workspace::Workspace;
 
-/// The crates of the host. `flows-ebpf` builds for the BPF target only.
-const HOST: [&str; 3] = ["--workspace", "--exclude", "flows-ebpf"];
+/// The crates of the host. `weir-flows-ebpf` builds for the BPF target only.
+const HOST: [&str; 3] = ["--workspace", "--exclude", "weir-flows-ebpf"];
+
+/// Where `.config/nextest.toml` has the report of its default profile.
+pub(crate) const NEXTEST_REPORT: &str = "target/nextest/default/junit.xml";
 
 /// A named part of the whole.
 pub(crate) struct Step {
@@ -26,8 +29,8 @@ pub(crate) struct Step {
 enum Work {
     /// Counts as one: it holds or not.
     Check(Command),
-    /// Counts each test.
-    Tests { command: Command, dialect: Dialect, target: std::path::PathBuf },
+    /// Counts each test of nextest's report.
+    Tests { command: Command, workspace: Workspace },
     /// A check of something that is fetched first; skipped where that cannot be had.
     FetchedCheck { fetch: Command, check: Command, without: &'static str },
     /// Makes its own preparations, and counts what it runs.
@@ -36,8 +39,8 @@ enum Work {
     Skip(String),
 }
 
-/// What prepares and counts by itself; takes the step's name.
-type Prepared = Box<dyn FnOnce(&str) -> Result<Tally, Failure>>;
+/// Step that prepares and counts by itself; takes the step's name.
+type Prepared = Box<dyn FnOnce(&str) -> Result<Counts, Failure>>;
 
 /// Formatting and clippy.
 pub(crate) fn lints(workspace: &Workspace) -> Vec<Step> {
@@ -51,6 +54,15 @@ pub(crate) fn docs(workspace: &Workspace) -> Vec<Step> {
     vec![Step { name: "docs", work: Work::Check(command) }]
 }
 
+/// The packages that others may depend on, made and not built: `cargo xtask package` does both.
+fn packages(workspace: &Workspace) -> Step {
+    let mut fetch = workspace.cargo();
+    fetch.args(["update", "--workspace", "--dry-run"]);
+    let check = package::manifests(workspace);
+    let without = "the registry's index cannot be fetched";
+    Step { name: "packages", work: Work::FetchedCheck { fetch, check, without } }
+}
+
 /// Everything; `quick` leaves out the integration tests, and what runs in Python.
 pub(crate) fn all(workspace: &Workspace, quick: bool) -> Vec<Step> {
     let mut steps = lints(workspace);
@@ -58,6 +70,7 @@ pub(crate) fn all(workspace: &Workspace, quick: bool) -> Vec<Step> {
     steps.push(tests(workspace, quick));
     steps.push(doc_tests(workspace));
     steps.extend(dependencies(workspace));
+    steps.push(packages(workspace));
     if !quick {
         steps.push(python_tests(workspace));
         steps.push(notebooks(workspace, false));
@@ -67,24 +80,22 @@ pub(crate) fn all(workspace: &Workspace, quick: bool) -> Vec<Step> {
 
 impl Step {
     /// Runs the step to its end, its output in the open.
-    pub(crate) fn run(self) -> Result<Tally, Failure> {
+    pub(crate) fn run(self) -> Result<Counts, Failure> {
         match self.work {
             Work::Check(mut command) => {
                 let status = invoke::visibly(&mut command)?;
-                Ok(Tally::of_check(self.name, status.success()))
+                Ok(Counts::of_check(self.name, status.success()))
             }
-            Work::Tests { command, dialect, target } => {
-                run_tests(self.name, command, dialect, &target)
-            }
+            Work::Tests { command, workspace } => run_tests(self.name, command, &workspace),
             Work::FetchedCheck { mut fetch, mut check, without } => {
                 if !invoke::visibly(&mut fetch)?.success() {
-                    return Ok(Tally::of_skip(self.name, without));
+                    return Ok(Counts::of_skip(self.name, without));
                 }
                 let status = invoke::visibly(&mut check)?;
-                Ok(Tally::of_check(self.name, status.success()))
+                Ok(Counts::of_check(self.name, status.success()))
             }
             Work::Prepared(work) => work(self.name),
-            Work::Skip(why) => Ok(Tally::of_skip(self.name, &why)),
+            Work::Skip(why) => Ok(Counts::of_skip(self.name, &why)),
         }
     }
 }
@@ -109,38 +120,27 @@ fn clippy_of_ebpf(workspace: &Workspace) -> Step {
     command
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_TARGET_DIR", workspace.target().join("xtask/ebpf"))
-        .args(["clippy", "--package", "flows-ebpf", "--target", "bpfel-unknown-none"])
+        .args(["clippy", "--package", "weir-flows-ebpf", "--target", "bpfel-unknown-none"])
         .args(["-Z", "build-std=core", "--", "-D", "warnings"]);
     Step { name: "clippy of the eBPF programs", work: Work::Check(command) }
 }
 
 fn tests(workspace: &Workspace, quick: bool) -> Step {
-    let has_nextest = invoke::captured(workspace.cargo().args(["nextest", "--version"])).is_some();
     let mut command = workspace.cargo();
-    let dialect = if has_nextest {
-        command.args(["nextest", "run", "--final-status-level", "skip"]);
-        Dialect::Nextest
-    } else {
-        command.arg("test");
-        Dialect::Libtest
-    };
-    command.args(HOST).arg("--no-fail-fast").args(["--lib", "--bins"]);
+    command.args(["nextest", "run"]).args(HOST).args(["--no-fail-fast", "--lib", "--bins"]);
     if !quick {
         command.args(["--tests", "--examples"]);
     }
-    let target = workspace.target().to_path_buf();
     let name = if quick { "unit tests" } else { "tests" };
-    Step { name, work: Work::Tests { command, dialect, target } }
+    Step { name, work: Work::Tests { command, workspace: workspace.clone() } }
 }
 
+/// nextest does not run these, and libtest reports them in no form for programs: they count as
+/// one check.
 fn doc_tests(workspace: &Workspace) -> Step {
     let mut command = workspace.cargo();
     command.arg("test").args(HOST).args(["--doc", "--no-fail-fast"]);
-    let target = workspace.target().to_path_buf();
-    Step {
-        name: "documentation tests",
-        work: Work::Tests { command, dialect: Dialect::Libtest, target },
-    }
+    Step { name: "documentation tests", work: Work::Check(command) }
 }
 
 /// cargo-deny takes minutes to compile, so it is used where it is and never installed.
@@ -185,12 +185,13 @@ pub(crate) fn notebooks(workspace: &Workspace, write: bool) -> Step {
     Step { name: "notebooks", work: Work::Prepared(Box::new(work)) }
 }
 
-fn run_tests(
+/// Runs nextest, and counts its report and the tests that skipped themselves.
+pub(crate) fn run_tests(
     name: &str,
     mut command: Command,
-    dialect: Dialect,
-    target: &Path,
-) -> Result<Tally, Failure> {
+    workspace: &Workspace,
+) -> Result<Counts, Failure> {
+    let target = workspace.target();
     let unusable = |error: std::io::Error| {
         Failure::new(
             format!("the log of skipped tests in {} cannot be used: {error}", target.display()),
@@ -199,14 +200,8 @@ fn run_tests(
     };
     let log = SkipLog::start(target).map_err(unusable)?;
     command.env(requires::SKIP_LOG, log.path());
-    let listen = match dialect {
-        Dialect::Libtest | Dialect::Pytest => Listen::Stdout,
-        Dialect::Nextest => Listen::Stderr,
-    };
-    let mut listener = Listener::new(dialect);
-    let status = invoke::listening(&mut command, listen, |line| listener.hear(line))?;
-    let mut tally = listener.into_tally();
-    tally.hold_to_status(name, status.success());
-    tally.move_to_skipped(log.read().map_err(unusable)?);
-    Ok(tally)
+    let report = workspace.root().join(NEXTEST_REPORT);
+    let mut counts = invoke::reported(name, &mut command, &report)?;
+    counts.move_to_skipped(log.read().map_err(unusable)?);
+    Ok(counts)
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use crate::failure::Failure;
@@ -9,11 +10,46 @@ use crate::invoke;
 use crate::privilege::Privilege;
 use crate::workspace::Workspace;
 
-/// Builds weir in release and replaces this process by `weir demo`, as root where that
+/// A form of the program `weir`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Build {
+    /// The node and what talks to it.
+    Node,
+    /// What the demo needs and nothing else, in the profile that compiles soonest.
+    Demo,
+    /// Everything, as packages ship it.
+    Everything,
+    /// Everything, as the tests have built it.
+    Tests,
+}
+
+impl Build {
+    /// What builds it.
+    pub(crate) fn command(self, workspace: &Workspace) -> Command {
+        let mut command = workspace.cargo();
+        command.args(["build", "--package", "weir", "--bin", "weir", "--profile"]);
+        command.arg(if self == Self::Tests { "dev" } else { self.folder() });
+        command
+    }
+
+    /// Where it is then, under cargo's target folder.
+    pub(crate) fn program(self, target: &Path) -> PathBuf {
+        target.join(self.folder()).join("weir")
+    }
+
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Demo => "demo",
+            Self::Node | Self::Everything => "release",
+            Self::Tests => "debug",
+        }
+    }
+}
+
+/// Builds the program in the demo's form and replaces this process by `weir demo`, as root where that
 /// asks nothing. Without root weir itself says so and runs the same loop offline.
 pub(crate) fn run(workspace: &Workspace, passed_on: &[String]) -> Result<ExitCode, Failure> {
-    build_weir(workspace)?;
-    let weir = workspace.target().join("release/weir");
+    let weir = build_weir(workspace, Build::Demo)?;
     let privilege = Privilege::detect(workspace);
     match privilege {
         Privilege::Root => {}
@@ -32,13 +68,14 @@ pub(crate) fn run(workspace: &Workspace, passed_on: &[String]) -> Result<ExitCod
     become_program(command.arg("demo").args(passed_on))
 }
 
-/// Builds the program in release, into the target folder's `release`.
-pub(crate) fn build_weir(workspace: &Workspace) -> Result<(), Failure> {
+/// Builds the program. Returns where it is.
+pub(crate) fn build_weir(workspace: &Workspace, build: Build) -> Result<PathBuf, Failure> {
     invoke::or_fail(
-        workspace.cargo().args(["build", "--release", "--package", "weir", "--bin", "weir"]),
+        &mut build.command(workspace),
         "weir could not be built",
         "read the compiler's first error above; `cargo xtask setup` checks the tools",
-    )
+    )?;
+    Ok(build.program(workspace.target()))
 }
 
 /// Replaces this process, so that signals and the exit code are the program's own.

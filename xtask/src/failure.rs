@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What failed, and the command or the change that mends it.
+/// A failure, and the command or the change that mends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
     what: String,

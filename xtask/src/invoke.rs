@@ -1,19 +1,11 @@
 //! Running other programs, in the open: each command line is shown as it could be typed.
 
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 
+use crate::counts::Counts;
 use crate::failure::Failure;
-
-/// Which of a program's two outputs is read while it is passed through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Listen {
-    /// libtest reports there.
-    Stdout,
-    /// nextest reports there.
-    Stderr,
-}
+use crate::junit;
 
 /// The command as a person would type it, set variables first.
 pub(crate) fn shown(command: &Command) -> String {
@@ -45,33 +37,24 @@ pub(crate) fn or_fail(command: &mut Command, what: &str, remedy: &str) -> Result
     Err(Failure::new(format!("{what}: `{}` ended with {status}", shown(command)), remedy))
 }
 
-/// What the command prints to its standard output, or `None` where it cannot run or fails.
+/// Standard output of a command, or `None` where it cannot run or fails.
 pub(crate) fn captured(command: &mut Command) -> Option<String> {
     let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Prints and runs the command; passes both outputs through, and each line of the one listened
-/// to also to `hear`.
-pub(crate) fn listening(
+/// Runs the tests of a runner that leaves a `report`, and counts what that holds.
+pub(crate) fn reported(
+    name: &str,
     command: &mut Command,
-    listen: Listen,
-    mut hear: impl FnMut(&str),
-) -> Result<ExitStatus, Failure> {
-    announce(command);
-    command.stdin(Stdio::null());
-    match listen {
-        Listen::Stdout => command.stdout(Stdio::piped()),
-        Listen::Stderr => command.stderr(Stdio::piped()),
-    };
-    let mut child = command.spawn().map_err(|error| not_started(command, &error))?;
-    if let Some(stdout) = child.stdout.take() {
-        pass_lines(BufReader::new(stdout), std::io::stdout(), &mut hear);
-    }
-    if let Some(stderr) = child.stderr.take() {
-        pass_lines(BufReader::new(stderr), std::io::stderr(), &mut hear);
-    }
-    child.wait().map_err(|error| not_started(command, &error))
+    report: &Path,
+) -> Result<Counts, Failure> {
+    // One of an earlier run would be counted where this one does not come to its end.
+    let _ = std::fs::remove_file(report);
+    let status = visibly(command)?;
+    let mut counts = junit::read(report);
+    counts.hold_to_status(name, status.success());
+    Ok(counts)
 }
 
 fn announce(command: &Command) {
@@ -83,17 +66,6 @@ fn not_started(command: &Command, error: &std::io::Error) -> Failure {
         format!("cannot run `{}`: {error}", shown(command)),
         format!("check that `{}` is installed and in PATH", command.get_program().display()),
     )
-}
-
-/// A test may print bytes that are no UTF-8; they are passed on as they are.
-fn pass_lines(mut from: impl BufRead, mut to: impl Write, hear: &mut impl FnMut(&str)) {
-    let mut line = Vec::new();
-    while matches!(from.read_until(b'\n', &mut line), Ok(read) if read > 0) {
-        // A closed terminal must not stop the tests: what is heard still reaches the summary.
-        let _ = to.write_all(&line).and_then(|()| to.flush());
-        hear(String::from_utf8_lossy(&line).trim_end());
-        line.clear();
-    }
 }
 
 fn quoted(word: &std::ffi::OsStr) -> String {
@@ -115,21 +87,6 @@ mod tests {
         command.args(["test", "--", "a b", "it's", ""]).env("RUSTDOCFLAGS", "-D warnings");
         command.env("PATH", "/not/shown").env_remove("NOT_SHOWN");
         assert_eq!(shown(&command), r"RUSTDOCFLAGS='-D warnings' cargo test -- 'a b' 'it'\''s' ''");
-    }
-
-    #[test]
-    fn lines_of_the_chosen_output_are_heard() {
-        for (listen, expected) in
-            [(Listen::Stdout, vec!["one", "two"]), (Listen::Stderr, vec!["three"])]
-        {
-            let mut heard = Vec::new();
-            let mut command = Command::new("sh");
-            command.args(["-c", "echo one; echo three >&2; echo two"]);
-            let status = listening(&mut command, listen, |line| heard.push(line.to_owned()))
-                .expect("sh runs");
-            assert!(status.success());
-            assert_eq!(heard, expected, "{listen:?}");
-        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! The commands of weir's repository: `cargo xtask setup | demo | test | bench | notebooks |
-//! training-data | lint | docs`.
+//! The commands of weir's repository: `cargo xtask setup | demo | test | oracle | bench |
+//! notebooks | training-data | build-cost | package | lint | docs`.
 //!
-//! What is here: finding out what a machine lacks and installing it, the one way to build and
+//! Here: finding out what a machine lacks and installing it, the one way to build and
 //! run the demo, the tests and the benches, and the tests' summary. What is never here: a
 //! dependency from outside (this crate is compiled before anything else can be said to the
 //! user), a prompt, or a step that only CI takes.
@@ -13,16 +13,20 @@
 
 mod args;
 mod bench;
+mod build_cost;
 mod check;
+mod counts;
 mod demo;
 mod failure;
 mod invoke;
+mod junit;
+mod oracle;
+mod package;
 mod privilege;
 mod python;
 mod report;
 mod setup;
 mod skips;
-mod tally;
 mod training_data;
 mod version;
 mod workspace;
@@ -72,7 +76,14 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         }
         Command::Test { quick } => {
             setup::prepare(&workspace, if quick { Purpose::Lint } else { Purpose::Test })?;
-            Ok(report::run_and_sum_up(check::all(&workspace, quick)))
+            Ok(report::run_and_sum_up(
+                check::all(&workspace, quick),
+                Some(&oracle::last(&workspace)),
+            ))
+        }
+        Command::Oracle => {
+            setup::prepare(&workspace, Purpose::Test)?;
+            oracle::run(&workspace)
         }
         Command::Bench { passed_on } => {
             setup::prepare(&workspace, Purpose::Bench)?;
@@ -83,17 +94,27 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             training_data::run(&workspace, &names)?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::BuildCost { names } => {
+            setup::prepare(&workspace, Purpose::Demo)?;
+            build_cost::run(&workspace, &names)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Notebooks { write } => {
             setup::prepare(&workspace, Purpose::Notebooks)?;
-            Ok(report::run_and_sum_up(vec![check::notebooks(&workspace, write)]))
+            Ok(report::run_and_sum_up(vec![check::notebooks(&workspace, write)], None))
+        }
+        Command::Package => {
+            setup::prepare(&workspace, Purpose::Demo)?;
+            package::run(&workspace)?;
+            Ok(ExitCode::SUCCESS)
         }
         Command::Lint => {
             setup::prepare(&workspace, Purpose::Lint)?;
-            Ok(report::run_and_sum_up(check::lints(&workspace)))
+            Ok(report::run_and_sum_up(check::lints(&workspace), None))
         }
         Command::Docs => {
             setup::prepare(&workspace, Purpose::Lint)?;
-            Ok(report::run_and_sum_up(check::docs(&workspace)))
+            Ok(report::run_and_sum_up(check::docs(&workspace), None))
         }
     }
 }

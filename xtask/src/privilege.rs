@@ -1,4 +1,4 @@
-//! Whether this program may act as root, and how.
+//! Rights of root, and the way this program gets them.
 
 use std::ffi::{OsStr, OsString};
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::invoke;
 use crate::workspace::Workspace;
 
-/// How a command gets root's rights.
+/// Way in which a command gets root's rights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Privilege {
     /// This program is root already.

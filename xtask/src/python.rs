@@ -1,6 +1,6 @@
 //! Python: the pinned environment under the target folder, and what runs in it.
 //!
-//! One environment serves the package's tests, the notebooks and the benches. It is made anew
+//! A single environment serves the package's tests, the notebooks and the benches. It is made anew
 //! when a requirements file changes. The package `weir` is built from the checkout into it before
 //! each use, by pip, as a user would.
 
@@ -8,13 +8,13 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::demo::build_weir;
+use crate::counts::Counts;
+use crate::demo::{Build, build_weir};
 use crate::failure::Failure;
-use crate::invoke::{self, Listen};
-use crate::tally::{Dialect, Listener, Tally};
+use crate::invoke;
 use crate::workspace::Workspace;
 
-/// What the environment holds, pinned so that two runs use the same.
+/// Requirements of the environment, pinned so that two runs use the same.
 const REQUIREMENTS: [&str; 2] = ["python/requirements.txt", "notebooks/requirements.txt"];
 
 /// Versions of what those need in their turn.
@@ -57,12 +57,13 @@ impl Environment {
         self.folder.join("bin/python")
     }
 
-    /// Builds the package `weir` in release and installs it.
-    pub(crate) fn install_weir(&self, workspace: &Workspace) -> Result<(), Failure> {
+    /// Builds the package `weir` with a cargo profile and installs it.
+    pub(crate) fn install_weir(&self, workspace: &Workspace, profile: &str) -> Result<(), Failure> {
         let mut command = self.command(workspace);
         // maturin is among the requirements, in one version; an isolated build would fetch one.
         command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
         command.args(["--no-build-isolation", "--no-deps", "--force-reinstall", "./python"]);
+        command.env("MATURIN_PEP517_ARGS", format!("--profile {profile}"));
         invoke::or_fail(
             &mut command,
             "the Python package could not be built",
@@ -86,6 +87,20 @@ impl Environment {
         command
     }
 
+    /// Installs the package and builds the program, both in the profile of the tests, whose
+    /// dependencies are compiled already. Returns the program.
+    fn build_for_tests(&self, workspace: &Workspace) -> Result<PathBuf, Failure> {
+        self.install_weir(workspace, "dev")?;
+        build_weir(workspace, Build::Tests)
+    }
+
+    /// A command of the environment that finds the program `weir`.
+    fn command_with(&self, workspace: &Workspace, weir: &Path) -> Command {
+        let mut command = self.command(workspace);
+        prepend_path(&mut command, &[weir.with_file_name("")]);
+        command
+    }
+
     fn make(&self, workspace: &Workspace) -> Result<(), Failure> {
         invoke::or_fail(
             workspace.command("python3").args(["-m", "venv", "--clear"]).arg(&self.folder),
@@ -104,46 +119,53 @@ impl Environment {
 
 /// Builds the package and runs `python/tests`. Where the environment cannot be made, that is one
 /// skipped test.
-pub(crate) fn test(workspace: &Workspace, step: &str) -> Result<Tally, Failure> {
+pub(crate) fn test(workspace: &Workspace, step: &str) -> Result<Counts, Failure> {
     let environment = match Environment::ensure(workspace) {
         Ok(environment) => environment,
-        Err(why) => return Ok(Tally::of_skip(step, &why.to_string())),
+        Err(why) => return Ok(Counts::of_skip(step, &why.to_string())),
     };
-    environment.install_weir(workspace)?;
-    build_weir(workspace)?;
-    let mut command = environment.command(workspace);
-    prepend_path(&mut command, &[workspace.target().join("release")]);
+    let weir = environment.build_for_tests(workspace)?;
+    let mut command = environment.command_with(workspace, &weir);
+    let report = workspace.target().join("xtask/pytest.xml");
     command.args(["-m", "pytest", "--quiet", "-p", "no:cacheprovider", "--color=no", "-rfEs"]);
-    command.arg("python");
+    command.arg("--junitxml").arg(&report).arg("python");
     // Its own folder must not come before the installed package, which has the compiled part.
     command.env("PYTHONSAFEPATH", "1");
-    counted(&mut command, Dialect::Pytest, step)
+    invoke::reported(step, &mut command, &report)
 }
 
-/// Runs every notebook with `weir` and the package, built in release; `write` keeps the outputs.
+/// Runs every notebook with `weir` and the package; `write` keeps the outputs.
 /// Each notebook counts as one test.
-pub(crate) fn notebooks(workspace: &Workspace, write: bool, step: &str) -> Result<Tally, Failure> {
+pub(crate) fn notebooks(workspace: &Workspace, write: bool, step: &str) -> Result<Counts, Failure> {
     let environment = match Environment::ensure(workspace) {
         Ok(environment) => environment,
-        Err(why) => return Ok(Tally::of_skip(step, &why.to_string())),
+        Err(why) => return Ok(Counts::of_skip(step, &why.to_string())),
     };
-    environment.install_weir(workspace)?;
-    build_weir(workspace)?;
-    let mut command = environment.command(workspace);
-    prepend_path(&mut command, &[workspace.target().join("release")]);
-    command.arg("notebooks/run.py");
-    if write {
-        command.arg("--write");
+    let mut counts = Counts::default();
+    let weir = environment.build_for_tests(workspace)?;
+    for notebook in in_order(&workspace.root().join("notebooks"))? {
+        let mut command = environment.command_with(workspace, &weir);
+        command.arg("notebooks/run.py").args(write.then_some("--write")).arg(&notebook);
+        let status = invoke::visibly(&mut command)?;
+        counts.add(Counts::of_check(&notebook, status.success()));
     }
-    counted(&mut command, Dialect::Libtest, step)
+    Ok(counts)
 }
 
-fn counted(command: &mut Command, dialect: Dialect, step: &str) -> Result<Tally, Failure> {
-    let mut listener = Listener::new(dialect);
-    let status = invoke::listening(command, Listen::Stdout, |line| listener.hear(line))?;
-    let mut tally = listener.into_tally();
-    tally.hold_to_status(step, status.success());
-    Ok(tally)
+/// The names of the notebooks in a folder.
+fn in_order(folder: &Path) -> Result<Vec<String>, Failure> {
+    let entries = std::fs::read_dir(folder).map_err(|error| {
+        Failure::new(
+            format!("cannot list {}: {error}", folder.display()),
+            "restore it: `git checkout -- notebooks`",
+        )
+    })?;
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "ipynb"))
+        .collect();
+    names.sort_unstable();
+    Ok(names)
 }
 
 /// The text of all files that say what the environment holds.

@@ -6,9 +6,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::tally::Skip;
+use crate::counts::Skip;
 
-/// One run's log, removed at its end.
+/// Log of a run, removed at its end.
 #[derive(Debug)]
 pub(crate) struct SkipLog {
     path: PathBuf,
@@ -24,12 +24,12 @@ impl SkipLog {
         Ok(Self { path })
     }
 
-    /// Where the tests write.
+    /// Path that the tests append to.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What the tests have written.
+    /// Skips that the tests have written.
     pub(crate) fn read(&self) -> std::io::Result<Vec<Skip>> {
         Ok(parse(&String::from_utf8_lossy(&std::fs::read(&self.path)?)))
     }

@@ -1,5 +1,6 @@
 //! `cargo xtask training-data`: record the captures of `training-data/` anew.
 
+use crate::demo::{Build, build_weir};
 use crate::failure::Failure;
 use crate::invoke;
 use crate::privilege::Privilege;
@@ -14,12 +15,7 @@ const SNAP_LENGTH: &str = "96";
 /// Builds weir, records each capture in a lab, as root where that asks nothing, and has the
 /// table of checksums and counts written anew.
 pub(crate) fn run(workspace: &Workspace, names: &[String]) -> Result<(), Failure> {
-    invoke::or_fail(
-        workspace.cargo().args(["build", "--release", "--package", "weir", "--bin", "weir"]),
-        "weir could not be built",
-        "read the compiler's first error above; `cargo xtask setup` checks the tools",
-    )?;
-    let weir = workspace.target().join("release/weir");
+    let weir = build_weir(workspace, Build::Demo)?;
     let privilege = Privilege::detect(workspace);
     for name in CAPTURES.iter().filter(|name| names.is_empty() || names.iter().any(|n| n == *name))
     {

@@ -21,7 +21,7 @@ pub(crate) fn printed(output: &str) -> Option<&str> {
         .find(|word| word.starts_with(|first: char| first.is_ascii_digit()))
 }
 
-/// Whether an `os-release` file describes Debian, Ubuntu or a system derived from them.
+/// True for an `os-release` file of Debian, Ubuntu or a system derived from them.
 pub(crate) fn is_debian_like(os_release: &str) -> bool {
     os_release
         .lines()

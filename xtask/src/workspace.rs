@@ -1,4 +1,4 @@
-//! Where the repository is, and how cargo is called in it.
+//! Location of the repository, and cargo called in it.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -14,7 +14,7 @@ use serde::Deserialize;
 /// The list of captures, as written.
 const LIST: &str = include_str!("captures.toml");
 
-/// What is known of the captures outside of them.
+/// Labels and origins of the captures.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Corpus {
@@ -28,16 +28,16 @@ pub struct Corpus {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BenignSource {
-    /// What the origin is called in the report.
+    /// Name of the origin in the report.
     pub group: String,
-    /// What they are for.
+    /// Use of the captures.
     pub role: Role,
     /// A folder or a file, from the folder of captures.
     pub path: PathBuf,
     /// It lies in the project's own `training-data/`.
     #[serde(default)]
     pub shipped: bool,
-    /// What is protected there; the busiest address of each capture where nothing is named.
+    /// Protected addresses; the busiest address of each capture where none is named.
     #[serde(default)]
     pub home: Vec<IpNet>,
     /// The role changes from rotation to rotation; see [`Role::rotated`].
@@ -57,7 +57,7 @@ pub struct BenignSource {
     pub longest_s: f64,
 }
 
-/// What a benign capture is for.
+/// Use of a benign capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -84,11 +84,11 @@ impl Role {
 pub struct AttackCapture {
     /// The file, from the folder of captures.
     pub path: PathBuf,
-    /// What happens in it.
+    /// Attack in it, in words.
     pub class: String,
-    /// What weir protects there.
+    /// Protected addresses.
     pub home: Vec<IpNet>,
-    /// What of `home` is not protected: the attacker where it sits in the same network.
+    /// Part of `home` that is not protected: the attacker where it sits in the same network.
     #[serde(default)]
     pub except: Option<IpAddr>,
     /// The remotes that take part; all of them where none is named.
@@ -100,7 +100,7 @@ pub struct AttackCapture {
     /// The sources are not who they say.
     #[serde(default)]
     pub forged: bool,
-    /// Whose view it is, where a capture is looked at from more than one side.
+    /// Side of the view, where a capture is looked at from more than one.
     #[serde(default)]
     pub view: String,
 }
@@ -152,7 +152,7 @@ impl AttackCapture {
         self.home.iter().flat_map(|net| without(*net, hole)).collect()
     }
 
-    /// Whether a remote takes part in the attack.
+    /// True for a remote that takes part in the attack.
     #[must_use]
     pub fn is_attacker(&self, address: IpAddr) -> bool {
         let held = |nets: &[IpNet]| nets.iter().any(|net| net.contains(&address));

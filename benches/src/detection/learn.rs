@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
+use features::{Context, Feature as _, FlowFeature, PeerFeature, schema};
+use forest::IsolationForest;
 use linfa::ParamGuard as _;
-use model::{
-    Context, DetectorModel, Feature as _, FlowFeature, IsolationForest, ModelFile, PeerFeature,
-    schema,
-};
+use model::{DetectorModel, ModelFile};
 use replay::HomeNet;
 use serde::Serialize;
 
@@ -15,7 +14,7 @@ use super::{
     replay::{Roots, home_of, windows},
 };
 
-/// How much was learnt from: training first, calibration second.
+/// Rows learnt from: training first, calibration second.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Learnt {
     /// Captures.

@@ -5,10 +5,12 @@
 use std::{net::IpAddr, path::Path};
 
 use anyhow::Context as _;
-use engine::detector::Detector;
+use engine::Detector;
+use features::{Context, Window};
+use forest::IsolationForest;
 use lab::{AttackTruth, GroundTruth};
 use linfa::ParamGuard as _;
-use model::{Context, IsolationForest, ModelFile, Window};
+use model::ModelFile;
 use replay::HomeNet;
 use serde::Serialize;
 use training::Learner;
@@ -18,7 +20,7 @@ use super::{
     score::{Acted, Scored, score_one},
 };
 
-/// One attack of the mixed capture.
+/// An attack of the mixed capture.
 #[derive(Clone, Debug, Serialize)]
 pub struct OwnAttack {
     /// Its name in the ground truth.
@@ -27,11 +29,11 @@ pub struct OwnAttack {
     pub windows: usize,
     /// The highest excess in any of them.
     pub excess: f64,
-    /// What the policy did about its sources; times count from the attack's beginning.
+    /// Acts of the policy on its sources; times count from the attack's beginning.
     pub acted: Acted,
 }
 
-/// What came of it.
+/// Outcome.
 #[derive(Clone, Debug, Serialize)]
 pub struct Own {
     /// The day without attacks.
@@ -91,7 +93,8 @@ impl Day {
         model: &ModelFile,
         is_attacker: impl Fn(IpAddr) -> bool,
     ) -> anyhow::Result<Scored> {
-        let detector = Detector::new(model.clone(), Context::default());
+        let detector =
+            Detector::new(model.clone(), Context::default(), std::time::Duration::from_secs(1));
         let named = (self.name.to_owned(), "lab".to_owned());
         score_one(detector, &self.windows, named, is_attacker)
     }

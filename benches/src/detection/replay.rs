@@ -7,14 +7,14 @@ use std::{
 };
 
 use anyhow::Context as _;
+use features::Window;
 use flows_common::{Direction, parse};
 use ipnet::IpNet;
-use model::Window;
 use replay::{CaptureError, CaptureReader, HomeNet, Replay, ReplayOptions};
 
 use super::corpus::BenignSource;
 
-/// Where the captures lie.
+/// Folder of the captures.
 #[derive(Clone, Debug)]
 pub struct Roots {
     /// Captures that the project does not ship.
@@ -42,7 +42,7 @@ impl Roots {
 
 /// The windows of a capture, of one second each, up to where it is damaged if it is.
 ///
-/// What is neither from nor to the home prefixes, and no broadcast, is left out: a host does not
+/// Frames neither from nor to the home prefixes, and no broadcast, are left out: a host does not
 /// see what passes by, and a capture made on a gateway holds it.
 ///
 /// # Errors
@@ -65,8 +65,8 @@ fn leave_out_passers_by(window: &mut Window, home: &HomeNet) {
     window.peers.retain(|(key, _)| heard.contains(&key.address));
 }
 
-/// What a benign capture protects; none where it cannot be read, or is too small or too long to
-/// count.
+/// Protected addresses of a benign capture; none where it cannot be read, or is too small or too
+/// long to count.
 ///
 /// # Errors
 /// The file is not there or not readable.

@@ -29,7 +29,7 @@ pub fn threshold(benign: &[f64], rate: f64) -> f64 {
     descending.get(place).copied().unwrap_or(0.0).max(0.0)
 }
 
-/// What was learnt, the false alarms by group, the attacks by capture.
+/// Text of the result: the learning, the false alarms by group, the attacks by capture.
 #[must_use]
 pub fn others(learnt: &Learnt, scored: &[Scored]) -> String {
     let mut text = String::new();
@@ -115,8 +115,7 @@ fn attacks(text: &mut String, scored: &[Scored], thresholds: [f64; 2]) {
     }
 }
 
-/// How many attacking remotes lie above a threshold, in what share of their windows, and when
-/// the first did.
+/// Attacking remotes above a threshold, the share of their windows, and the time of the first.
 fn found(one: &Scored, threshold: f64) -> String {
     let above = || attackers(one).filter(|seen| seen.excess > threshold);
     let Some(first) = above().map(|seen| seen.after_s).min_by(f64::total_cmp) else {

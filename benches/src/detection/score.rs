@@ -6,11 +6,12 @@ use std::{
 };
 
 use collector::config::RawConfig;
-use engine::detector::Detector;
-use model::{Context, ModelFile, Window};
+use engine::{Arrival, Detector, basis, judge};
+use features::{Context, Window};
+use model::ModelFile;
 use policy::{
     Outcome, Policy, ProtectedHosts, Reason, Refusal,
-    statistics::{Basis, PValues, Unsupported},
+    statistics::{PValues, Unsupported},
 };
 use replay::HomeNet;
 use serde::Serialize;
@@ -20,7 +21,7 @@ use super::{
     replay::{Roots, home_of, windows},
 };
 
-/// One remote in one window, as it was scored.
+/// A remote in a window, as it was scored.
 #[derive(Clone, Debug, Serialize)]
 pub struct Observation {
     /// The window's end, in seconds from the start of the capture's first window.
@@ -39,7 +40,7 @@ pub struct Observation {
     pub why: Vec<String>,
 }
 
-/// What the policy did about one capture, with its defaults; pairs are of benign remotes and of
+/// Acts of the policy in one capture, with its defaults; pairs are of benign remotes and of
 /// those that take part in the attack.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Acted {
@@ -47,15 +48,15 @@ pub struct Acted {
     pub reported: [usize; 2],
     /// Remotes that would have been blocked or limited.
     pub blocked: [usize; 2],
-    /// When the first of the attack was reported, in s from the capture's beginning.
+    /// Time of the attack's first report, in s from the capture's beginning.
     pub first_report_s: Option<f64>,
-    /// When the first of the attack was blocked, likewise.
+    /// Time of the attack's first block, likewise.
     pub first_block_s: Option<f64>,
     /// Windows of the attack's remotes in which a guard refused, by its reason.
     pub refused: BTreeMap<&'static str, usize>,
 }
 
-/// One capture, scored.
+/// A capture, scored.
 #[derive(Clone, Debug, Serialize)]
 pub struct Scored {
     /// The file, from the folder of captures.
@@ -70,7 +71,7 @@ pub struct Scored {
     pub windows: usize,
     /// Every remote in every window.
     pub observations: Vec<Observation>,
-    /// What the policy did.
+    /// Acts of the policy.
     pub acted: Acted,
 }
 
@@ -91,7 +92,8 @@ pub fn score(
         for path in roots.captures(source)? {
             let Some(home) = home_of(source, &path)? else { continue };
             let named = (roots.shown(&path), source.group.clone());
-            let detector = Detector::new(model.clone(), Context::default());
+            let detector =
+                Detector::new(model.clone(), Context::default(), std::time::Duration::from_secs(1));
             scored.push(score_one(detector, &windows(&path, &home)?, named, |_| false)?);
         }
     }
@@ -104,7 +106,8 @@ pub fn score(
         tell(&format!("scoring {name}"));
         let windows = windows(&path, &HomeNet::new(capture.home_prefixes()))?;
         let named = (name, capture.class.clone());
-        let detector = Detector::new(model.clone(), Context::default());
+        let detector =
+            Detector::new(model.clone(), Context::default(), std::time::Duration::from_secs(1));
         let one = score_one(detector, &windows, named, |peer| capture.is_attacker(peer))?;
         scored.push(Scored { is_attack: true, forged: capture.forged, ..one });
     }
@@ -124,15 +127,15 @@ pub fn score_one(
 ) -> anyhow::Result<Scored> {
     let start_ns = windows.first().map_or(0, |window| window.start_ns);
     let mut raw = RawConfig::default();
-    raw.policy.p_values = PValues::Marginal;
+    raw.policy.expert.p_values = PValues::Marginal;
     raw.policy.unsupported = Unsupported::Act;
-    let mut policy = Policy::new(raw.check()?.policy, ProtectedHosts::default())
-        .calibrated(&Basis::of(detector.model()));
+    let mut policy =
+        Policy::new(raw.check()?.policy, ProtectedHosts::default()).calibrated(&basis(detector.model()));
     let mut observations = Vec::new();
     let mut verdicts = Verdicts::default();
     for window in windows {
         let after_s = window.end_ns.saturating_sub(start_ns) as f64 / 1e9;
-        let found = detector.assess(window);
+        let found = detector.assess(window, Arrival::default());
         observations.extend(found.evidence.iter().map(|peer| Observation {
             after_s,
             peer: peer.address,
@@ -142,8 +145,7 @@ pub fn score_one(
             packets: peer.packets,
             why: found.reasons.get(&peer.address).into_iter().flatten().map(shown).collect(),
         }));
-        let facts = found.facts(window);
-        for decision in policy.decide(found.evidence, &facts).peers {
+        for decision in judge(&mut policy, found).verdicts.peers {
             verdicts.note(decision.evidence.address, &decision.outcome, after_s);
         }
     }
@@ -152,11 +154,11 @@ pub fn score_one(
     Ok(Scored { name, group, is_attack: false, forged: false, windows, observations, acted })
 }
 
-/// What became of each remote that was anomalous.
+/// Outcome of each remote that was anomalous.
 #[derive(Default)]
 struct Verdicts(HashMap<IpAddr, Verdict>);
 
-/// What became of one.
+/// Outcome of a remote.
 #[derive(Default)]
 struct Verdict {
     reported_s: f64,

@@ -12,7 +12,7 @@ use crate::scikit_learn::PYTHON;
 
 const WORKER: &str = include_str!("worker.py");
 
-/// What it made of a capture.
+/// Result of a capture.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metered {
     /// Its version.

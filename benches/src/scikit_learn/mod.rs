@@ -23,7 +23,7 @@ const WORKER: &str = include_str!("worker.py");
 /// Variables by which the libraries below scikit-learn are held to one thread.
 const ONE_THREAD: [&str; 3] = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"];
 
-/// Whose forest is meant.
+/// Library of the forest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Package {
     /// scikit-learn's.

@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, env, fs, path::Path, process::Command};
 use anyhow::{Context as _, bail, ensure};
 use collector::config::RawConfig;
 use datapath::{Kernel, KernelOptions, boot_ns};
-use engine::detector::{Detector, window_facts};
-use model::{Context as Past, ModelFile};
+use engine::{Arrival, Detector, Engine};
+use features::Context as Past;
+use model::ModelFile;
 use policy::{Policy, ProtectedHosts};
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +29,7 @@ const RSS: &str = "resident memory of the process, highest";
 /// `BPF_MAP_TYPE_LRU_HASH`.
 const LRU_HASH: u32 = 9;
 
-/// What a process with full tables held.
+/// Memory of a process with full tables.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Held {
     /// The most that was ever resident, in bytes (`VmHWM`).
@@ -72,14 +73,15 @@ pub(super) fn measure(_: Effort) -> anyhow::Result<Vec<Measurement>> {
     ])
 }
 
-/// What the probe does: the collector's work with full tables, over several windows.
+/// Work of the probe: the collector's with full tables, over several windows.
 ///
 /// # Errors
 /// Privileges are missing, or the model file is not one.
 pub fn probe(model: &Path) -> anyhow::Result<Held> {
     let mut kernel = Kernel::load(&KernelOptions::default())?;
-    let mut detector = Detector::new(ModelFile::load(model)?, Past::default());
-    let mut policy = Policy::new(RawConfig::default().check()?.policy, ProtectedHosts::default());
+    let config = RawConfig::default().check()?;
+    let detector = Detector::new(ModelFile::load(model)?, Past::default(), config.window);
+    let mut engine = Engine::new(detector, Policy::new(config.policy, ProtectedHosts::default()));
     let crowd = Crowd { flows: FLOWS, peers: 2_000 };
     let cpus = cpu::usable().context("cannot read the CPUs this process may use")?;
     let mut flows = 0;
@@ -92,8 +94,7 @@ pub fn probe(model: &Path) -> anyhow::Result<Held> {
         }
         let window = kernel.drain(boot_ns())?;
         flows = flows.max(window.flows.len());
-        let assessed = detector.assess(&window);
-        drop(policy.decide(assessed.evidence, &window_facts(&window)));
+        drop(engine.step(&window, Arrival::default()));
     }
     let status = fs::read_to_string("/proc/self/status")?;
     let resident = resident_at_most(&status).context("no VmHWM in /proc/self/status")?;

@@ -1,4 +1,4 @@
-//! What is measured, one module a section.
+//! Sections of the table, one module each.
 
 mod blocklist;
 mod drain;
@@ -14,17 +14,17 @@ mod window;
 
 use crate::{measurement::Measurement, report::SectionReport, statistics::timed};
 
-/// How much is done for a number.
+/// Effort for a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effort {
-    /// What a number that is quoted needs.
+    /// Effort of a number that is quoted.
     Full,
     /// Enough to see that everything runs and where a number lies.
     Quick,
 }
 
 impl Effort {
-    /// One of two sizes.
+    /// The one of two sizes that fits the effort.
     #[must_use]
     pub const fn of<T: Copy>(self, full: T, quick: T) -> T {
         match self {
@@ -42,7 +42,7 @@ type Measure = fn(Effort) -> anyhow::Result<Vec<Measurement>>;
 pub struct Section {
     /// As `--only` takes it.
     pub name: &'static str,
-    /// One line about it.
+    /// Description in a line.
     pub about: &'static str,
     measure: Measure,
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use model::{Context, Feature as _, FlowFeature, Observed, PeerFeature};
+use features::{Context, Feature as _, FlowFeature, Observed, PeerFeature};
 use replay::{CaptureReader, HomeNet, Replay, ReplayOptions};
 
 use super::Effort;

@@ -3,8 +3,8 @@
 use std::{cell::RefCell, hint::black_box};
 
 use anyhow::Context as _;
+use forest::IsolationForest;
 use linfa::ParamGuard as _;
-use model::IsolationForest;
 
 use super::Effort;
 use crate::{

@@ -1,4 +1,4 @@
-//! Where flows are kept: the shipped program over three designs of its flow table.
+//! Designs of the flow table: the shipped program over three of them.
 //!
 //! The program is the same in all three, for it finds its table in a map of maps: the loader puts
 //! another kind of table there. So nothing but the table differs.

@@ -3,8 +3,8 @@
 use std::{cell::RefCell, hint::black_box, num::NonZeroUsize};
 
 use anyhow::Context as _;
+use forest::{IsolationForest, IsolationForestValidParams};
 use linfa::ParamGuard as _;
-use model::{IsolationForest, IsolationForestValidParams};
 
 use super::Effort;
 use crate::{

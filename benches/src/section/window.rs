@@ -1,12 +1,12 @@
-//! One large window, from drained to decided.
+//! A large window, from drained to decided.
 
 use std::hint::black_box;
 
 use anyhow::{Context as _, ensure};
 use collector::config::RawConfig;
 use datapath::{Kernel, KernelOptions, boot_ns};
-use engine::detector::{Detector, window_facts};
-use model::Window;
+use engine::{Arrival, Detector, judge};
+use features::Window;
 use policy::{Policy, ProtectedHosts};
 
 use super::Effort;
@@ -19,7 +19,7 @@ use crate::{
 };
 
 const FLOWS: u32 = 100_000;
-/// What the models are taught: the same kind of flows, fewer at once.
+/// Training traffic of the models: the same kind of flows, fewer at once.
 const TAUGHT: Crowd = Crowd { flows: 3_000, peers: 300 };
 const REACH: Reach = Reach::AtMost(0.25);
 const WITH_DRAIN: &str = "the first with its drain from the kernel";
@@ -49,7 +49,7 @@ pub(super) fn measure(effort: Effort) -> anyhow::Result<Vec<Measurement>> {
     })
 }
 
-/// What weighs windows and decides on them, as the pipeline does.
+/// Detector and policy, as the pipeline runs them.
 struct Judge {
     detector: Detector,
     policy: Policy,
@@ -67,10 +67,10 @@ impl Judge {
     /// Decides on a window; returns the CPU seconds that took, and those until it was scored.
     fn decide(&mut self, window: &Window) -> anyhow::Result<[f64; 2]> {
         let start = cpu::thread_seconds()?;
-        let assessed = self.detector.assess(window);
+        let assessed = self.detector.assess(window, Arrival::default());
         let scored = cpu::thread_seconds()?;
-        ensure!(assessed.peers == window.peers.len(), "not every peer was assessed");
-        black_box(self.policy.decide(assessed.evidence, &window_facts(window)));
+        ensure!(assessed.evidence.len() == window.peers.len(), "not every peer was assessed");
+        black_box(judge(&mut self.policy, assessed));
         Ok([cpu::thread_seconds()? - start, scored - start])
     }
 }

@@ -2,10 +2,11 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use policy::RawPolicy;
+use policy::PolicyConfig;
 use serde::{Deserialize, Serialize};
 
 use super::RawApi;
+use datapath::KernelOptions;
 
 /// The whole file; unknown keys are errors.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -18,7 +19,7 @@ pub struct RawConfig {
     /// `[model]`
     pub model: RawModel,
     /// `[policy]`
-    pub policy: RawPolicy,
+    pub policy: PolicyConfig,
     /// `[guard]`
     pub guard: RawGuard,
     /// `[events]`
@@ -62,7 +63,13 @@ pub struct RawTables {
 
 impl Default for RawTables {
     fn default() -> Self {
-        Self { flows: 65_536, peers: 16_384, blocks: 1_000_000, stats_slots: 4_096 }
+        let kernel = KernelOptions::default();
+        Self {
+            flows: kernel.flow_capacity,
+            peers: kernel.peer_capacity,
+            blocks: kernel.block_capacity,
+            stats_slots: kernel.stats_slots,
+        }
     }
 }
 
@@ -110,7 +117,7 @@ impl Default for RawGuard {
     fn default() -> Self {
         Self {
             xdp: XdpChoice::Auto,
-            egress: true,
+            egress: KernelOptions::default().guard_at_egress,
             persist: true,
             bpffs: PathBuf::from("/sys/fs/bpf"),
             admin_ports: vec![22],

@@ -95,7 +95,7 @@ impl Node {
         let target = Target::from(net);
         let now = moment();
         let expires_ns = now.boot_ns.saturating_add(nanos(Duration::from_secs(length_s)));
-        let rate = source_rate(request.pps.unwrap_or(config.rate_limit_pps));
+        let rate = source_rate(request.pps.unwrap_or(config.expert.rate_limit_pps));
         let action = BlockAction::of(request.action, rate);
         let block = datapath::Block { action, expires_ns, reason: BY_HAND };
         let entry = inner.enforcer.block(target, &block, now.boot_ns).map_err(internal)?;

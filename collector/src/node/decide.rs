@@ -1,11 +1,13 @@
 //! What the node does with a window: the policy decides, the kernel is written, all is recorded.
 
-use std::net::IpAddr;
+use std::{convert::Infallible, net::IpAddr};
 
 use control::wire::{self, DriftState};
+use engine::{CarryOut, WindowEnd, judge};
 use events::{Action, Stamp};
+use flows_common::service::KNOWN_NS;
 use ledger::{How, Moment, Origin, Record};
-use policy::{Decision, Evidence, Notice, Outcome, ServiceLimit, Verdicts, statistics::Drift};
+use policy::{Decision, Evidence, Notice, Outcome, Reason, ServiceLimit, statistics::Drift};
 use report::text::one_line;
 
 use super::{
@@ -26,54 +28,27 @@ use datapath::Target;
 
 /// Remotes told to the kernel as proven in one window at most; the rest are told in later ones.
 const PROVEN_AT_ONCE: usize = 1_024;
-/// After how long a remote that is still proven is told again, in ns.
-const PROVEN_AGAIN_NS: u64 = 300_000_000_000;
+/// Time after which a remote that is still proven is told again, in ns: long before the kernel
+/// forgets it.
+const PROVEN_AGAIN_NS: u64 = KNOWN_NS / 12;
 /// Remotes that are remembered as told; beyond it all are told anew.
 const PROVEN_LIMIT: usize = 65_536;
 
 impl Node {
     /// Decides on a window, does what was decided, and returns what happened, in order.
     pub fn decide(&self, window: AssessedWindow) -> Vec<Event> {
-        let AssessedWindow { mut summary, mut assessed, mut facts } = window;
-        facts.warming_up = summary.number <= self.warm_up;
+        let AssessedWindow { mut summary, assessed } = window;
         let mut inner = self.inner();
         let mut told = Told { events: std::mem::take(&mut inner.outbox), records: Vec::new() };
         // First, so that a peer blocked anew is not taken for one whose lease goes on.
         self.sweep(&mut inner, &mut told);
         self.protect_heard(&mut inner);
-        let evidence = std::mem::take(&mut assessed.evidence);
-        inner.tell_proven(&evidence, &mut told);
-        let Verdicts { peers, services, notices } = inner.policy.decide(evidence, &facts);
-        if assessed.drift_changed {
-            let drift = assessed.drift.clone();
-            let event = DriftEvent { window: summary.number, at_ns: facts.end_ns, drift };
-            told.events.push(Event::Drift(event));
-        }
-        inner.note_drift(std::mem::take(&mut assessed.drift), facts.end_ns);
-        for notice in notices {
-            self.take_notice(&mut inner, notice, facts.end_ns, &mut told);
-        }
-        for limit in services {
-            let event = inner.limit(limit, summary.number, &mut told);
-            told.events.push(Event::Service(event));
-        }
-        for (rank, decision) in peers.into_iter().enumerate() {
-            let reasons = assessed.reasons.remove(&decision.evidence.address).unwrap_or_default();
-            let id = self.journal.next_decision();
-            let (taken, block) = self.carry_out(&mut inner, &decision, id, &mut told);
-            let now = moment();
-            let time = timestamp(now.wall_ns);
-            let stamp = Stamp { id, window: summary.number, at_ns: now.boot_ns, time };
-            let record = DecisionRecord::of(stamp, decision, taken, reasons);
-            if rank < DECISIONS_RECORDED || block.is_some() {
-                told.records.push(self.journal.decision(record.clone()));
-            } else {
-                inner.unrecorded += 1;
-            }
-            told.records.extend(block);
-            inner.remember_alert(record.clone());
-            told.events.push(Event::Anomaly(record));
-        }
+        inner.tell_proven(&assessed.evidence, &mut told);
+        let judged = judge(&mut inner.policy, assessed);
+        let facts = judged.facts;
+        inner.note_drift(&judged.drift, facts.end_ns);
+        let writer = &mut Writer { node: self, inner: &mut inner, told: &mut told };
+        let Ok(()) = judged.carry_out(writer);
         summary.decided_after_us = boot_ns().saturating_sub(summary.end_ns) / 1_000;
         inner.note_window(&summary, facts.lossy);
         let mode = inner.policy.mode().name();
@@ -146,16 +121,6 @@ impl Node {
         (taken, Some(record))
     }
 
-    fn take_notice(&self, inner: &mut Inner, notice: Notice, at_ns: u64, told: &mut Told) {
-        let demoted: &[IpAddr] = match &notice {
-            Notice::BreakerOpened { demoted, .. } | Notice::FellBack { demoted, .. } => demoted,
-            Notice::BreakerClosed => &[],
-        };
-        self.demote(inner, demoted, told);
-        tracing::warn!(?notice, "the policy changed");
-        told.events.push(Event::Notice(NoticeEvent { at_ns, notice }));
-    }
-
     /// Turns the entries of these peers to shadow, and records that their blocks ended by it.
     pub(super) fn demote(&self, inner: &mut Inner, peers: &[IpAddr], told: &mut Told) {
         let now_ns = boot_ns();
@@ -177,6 +142,64 @@ impl Node {
             told.records.push(self.journal.block(target, Action::Shadow, &known));
             inner.known.insert(target, known);
         }
+    }
+}
+
+/// The kernel's writer, and what was written.
+struct Writer<'a> {
+    node: &'a Node,
+    inner: &'a mut Inner,
+    told: &'a mut Told,
+}
+
+impl CarryOut for Writer<'_> {
+    type Error = Infallible;
+
+    fn drift(&mut self, event: DriftEvent) -> Result<(), Infallible> {
+        self.told.events.push(Event::Drift(event));
+        Ok(())
+    }
+
+    fn notice(&mut self, event: NoticeEvent) -> Result<(), Infallible> {
+        let demoted: &[IpAddr] = match &event.notice {
+            Notice::BreakerOpened { demoted, .. } | Notice::FellBack { demoted, .. } => demoted,
+            Notice::BreakerClosed => &[],
+        };
+        self.node.demote(self.inner, demoted, self.told);
+        tracing::warn!(notice = ?event.notice, "the policy changed");
+        self.told.events.push(Event::Notice(event));
+        Ok(())
+    }
+
+    fn limit(&mut self, at: WindowEnd, limit: ServiceLimit) -> Result<(), Infallible> {
+        let event = self.inner.limit(limit, at.number, self.told);
+        self.told.events.push(Event::Service(event));
+        Ok(())
+    }
+
+    fn decision(
+        &mut self,
+        at: WindowEnd,
+        rank: usize,
+        decision: Decision,
+        reasons: Vec<Reason>,
+    ) -> Result<(), Infallible> {
+        let Self { node, inner, told } = self;
+        let id = node.journal.next_decision();
+        let (taken, block) = node.carry_out(inner, &decision, id, told);
+        let now = moment();
+        let time = timestamp(now.wall_ns);
+        let stamp = Stamp { id, window: at.number, at_ns: now.boot_ns, time };
+        let record = DecisionRecord::of(stamp, decision, taken, reasons);
+        if rank < DECISIONS_RECORDED || block.is_some() {
+            told.records.push(node.journal.decision(record.clone()));
+        } else {
+            inner.unrecorded += 1;
+        }
+        told.records.extend(block);
+        inner.remember_alert(record.clone());
+        told.events.push(Event::Anomaly(record));
+        Ok(())
     }
 }
 
@@ -212,15 +235,15 @@ impl Inner {
         ServiceEvent { window, at_ns: boot_ns(), limit, outcome }
     }
 
-    fn note_drift(&mut self, drift: Drift, now_ns: u64) {
+    fn note_drift(&mut self, drift: &Drift, now_ns: u64) {
         let state = if drift.suspended { DriftState::Drifting } else { DriftState::Steady };
         let since = match &self.drift {
             Some(before) if before.state == state => before.since,
             _ => Some(timestamp(moment().wall_ns_at(now_ns))),
         };
-        let moved = drift.features.into_iter().map(|one| wire::MovedFeature {
+        let moved = drift.features.iter().map(|one| wire::MovedFeature {
             subject: one.subject.name().to_owned(),
-            feature: one.feature,
+            feature: one.feature.clone(),
             psi: one.index,
         });
         self.drift = Some(wire::Drift { state, since, moved: moved.collect() });

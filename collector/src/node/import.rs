@@ -86,7 +86,7 @@ impl Node {
         let defaults = ListDefaults {
             for_s: request.for_s.unwrap_or(config.max_ttl.as_secs()),
             action: request.action.unwrap_or(Action::Drop),
-            packets_per_second: request.pps.unwrap_or(config.rate_limit_pps),
+            packets_per_second: request.pps.unwrap_or(config.expert.rate_limit_pps),
         };
         let mut imported = load.list.take(request.all(), &defaults, inner.policy.protected());
         self.forget_listing();

@@ -34,7 +34,7 @@ use std::{
 use anyhow::Context as _;
 use control::wire;
 use ipnet::IpNet;
-use policy::{Policy, PrefixSet, ProtectedHosts, WindowFacts};
+use policy::{Policy, PrefixSet, ProtectedHosts};
 
 pub use journal::{Before, Journal, RunFacts};
 pub use upkeep::Upkeep;
@@ -45,7 +45,7 @@ use crate::{
     event::{Event, WindowEvent},
 };
 use datapath::{Attached, Blocked};
-use engine::detector::Assessed;
+use engine::Assessed;
 use import::Loads;
 use known::{KnownBlocks, ProtectedBy};
 
@@ -59,8 +59,6 @@ pub struct AssessedWindow {
     pub summary: WindowEvent,
     /// What the detector found.
     pub assessed: Assessed,
-    /// What decisions need to know of it.
-    pub facts: WindowFacts,
 }
 
 /// The model that scores, by name.
@@ -109,8 +107,6 @@ pub struct NodeParts {
     pub config: Option<(Config, Reread)>,
     /// The interfaces that are watched.
     pub interfaces: Interfaces,
-    /// Windows at the start in which nobody is blocked anew: the detector begins with no past.
-    pub warm_up: u64,
 }
 
 impl NodeParts {
@@ -126,7 +122,6 @@ impl NodeParts {
             model: ModelFacts::default(),
             config: None,
             interfaces: Box::new(Vec::new),
-            warm_up: 0,
         }
     }
 }
@@ -141,7 +136,6 @@ pub struct Node {
     model: ModelFacts,
     reread: Option<Reread>,
     interfaces: Interfaces,
-    warm_up: u64,
     started: Instant,
     /// Clients of the API heard of since the last window, and when, in ns of the boot clock.
     heard: Mutex<BTreeMap<IpAddr, u64>>,
@@ -185,7 +179,7 @@ impl Node {
     #[must_use]
     pub fn new(parts: NodeParts) -> Self {
         let NodeParts { mut policy, enforcer, journal, guard, .. } = parts;
-        let NodeParts { allow_files, model, config, interfaces, warm_up, .. } = parts;
+        let NodeParts { allow_files, model, config, interfaces, .. } = parts;
         let (config, reread) = config.map_or((None, None), |(one, two)| (Some(one), Some(two)));
         let protected = ProtectedBy {
             reader: ProtectedHosts { allowed: PrefixSet::default(), ..policy.protected().clone() },
@@ -219,7 +213,6 @@ impl Node {
             model,
             reread,
             interfaces,
-            warm_up,
             started: Instant::now(),
             heard: Mutex::new(BTreeMap::new()),
             listing: Mutex::new(None),

@@ -130,10 +130,10 @@ impl Node {
 
 impl Inner {
     fn confirm(&self, now: Moment) -> Option<Confirm> {
-        self.policy.trial().map(|trial| Confirm {
-            until: boot_timestamp(now, trial.until_ns),
-            left_s: seconds_until(now.boot_ns, trial.until_ns),
-            falls_back_to: trial.fall_back,
+        self.policy.commit_confirm().map(|pending| Confirm {
+            until: boot_timestamp(now, pending.until_ns),
+            left_s: seconds_until(now.boot_ns, pending.until_ns),
+            falls_back_to: pending.fall_back,
         })
     }
 
@@ -151,10 +151,10 @@ impl Inner {
 
     fn block_totals(&mut self, now_ns: u64, [dropped, would_drop]: [u64; 2]) -> BlockTotals {
         let limits = self.policy.config();
-        let (limit, per_minute) = (limits.max_blocks, limits.max_blocks_per_minute);
+        let (limit, per_minute) = (limits.max_blocks, limits.expert.max_blocks_per_minute);
         let capacity = self.config.as_ref().map_or(0, |config| config.tables.blocks);
         BlockTotals {
-            standing: self.policy.standing(now_ns) as u64,
+            standing: self.policy.active_blocks(now_ns) as u64,
             limit: limit.into(),
             capacity: capacity.into(),
             made_last_minute: self.policy.made_last_minute(now_ns) as u64,

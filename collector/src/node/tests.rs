@@ -9,7 +9,7 @@ use control::{
 };
 use flows_common::{BlockEntry, BlockStats};
 use ledger::{ActQuery, Ledger};
-use policy::{Decision, Evidence, ProtectedHosts, ServiceLimit};
+use policy::{Decision, Evidence, ProtectedHosts, ServiceLimit, WindowFacts};
 use serde_json::json;
 
 use super::*;
@@ -141,8 +141,12 @@ fn window(number: u64, evidence: Vec<Evidence>) -> AssessedWindow {
     let counted = model::Window { start_ns, end_ns, ..model::Window::default() };
     AssessedWindow {
         summary: WindowEvent { peers: evidence.len(), ..window_event(number, &counted) },
-        facts: engine::detector::window_facts(&counted),
-        assessed: Assessed { peers: evidence.len(), evidence, ..Assessed::default() },
+        assessed: Assessed {
+            number,
+            facts: WindowFacts { start_ns, end_ns, ..WindowFacts::default() },
+            evidence,
+            ..Assessed::default()
+        },
     }
 }
 
@@ -314,10 +318,11 @@ fn a_block_that_cannot_be_made_is_told_and_decided_again() {
 #[test]
 fn nobody_is_blocked_while_everything_is_new() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut node, noted) = node(folder.path());
-    node.warm_up = 2;
+    let (node, noted) = node(folder.path());
     for number in 1..=2 {
-        node.decide(window(number, vec![attacker(1)]));
+        let mut early = window(number, vec![attacker(1)]);
+        early.assessed.facts.warming_up = true;
+        node.decide(early);
     }
     assert_eq!(noted.notes().acted, []);
     assert_eq!(node.status().unwrap().refusals["warming_up"], 2);
@@ -333,7 +338,7 @@ fn a_trial_that_nobody_confirms_turns_its_blocks_to_shadow() {
     node.inner().policy.set_mode(policy::Mode::Enforce, Some(boot_ns() + SECOND / 1_000));
     node.decide(window(1, vec![attacker(1)]));
     let mut late = window(2, Vec::new());
-    late.facts.end_ns += SECOND;
+    late.assessed.facts.end_ns += SECOND;
     let events = node.decide(late);
     assert!(
         events.iter().any(|event| matches!(

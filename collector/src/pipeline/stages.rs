@@ -2,8 +2,6 @@
 
 use std::sync::mpsc::{Receiver, SyncSender};
 
-use std::time::Duration;
-
 use super::{DrainedWindow, Outlet};
 use crate::{
     clock::Clocks,
@@ -11,27 +9,19 @@ use crate::{
     node::{AssessedWindow, Node},
     sink::Sink,
 };
-use engine::detector::Detector;
-
-/// Windows of more than so many times their length are no measure of a rate.
-const LONGEST_WINDOW: u32 = 3;
+use engine::{Arrival, Detector};
 
 pub(super) fn assess(
     mut detector: Detector,
-    length: Duration,
     drained: &Receiver<DrainedWindow>,
     assessed: &SyncSender<AssessedWindow>,
 ) {
     let mut clocks = Clocks::now();
-    for (number, DrainedWindow { window, late }) in (1..).zip(drained) {
-        let found = detector.assess(&window);
-        let mut facts = found.facts(&window);
-        let too_long = Duration::from_nanos(window.end_ns.saturating_sub(window.start_ns))
-            > length * LONGEST_WINDOW;
-        facts.interrupted = clocks.slept() || too_long;
+    for DrainedWindow { window, late } in drained {
+        let found = detector.assess(&window, Arrival { slept: clocks.slept() });
         for one in found.evidence.iter().filter(|one| one.excess > 0.0) {
             tracing::debug!(
-                window = number,
+                window = found.number,
                 peer = %one.address,
                 p = one.p_value,
                 score = one.peer_score,
@@ -41,8 +31,9 @@ pub(super) fn assess(
                 "above calibration"
             );
         }
-        let summary = WindowEvent { peers: found.peers, late, ..window_event(number, &window) };
-        let next = AssessedWindow { summary, assessed: found, facts };
+        let peers = found.evidence.len();
+        let summary = WindowEvent { peers, late, ..window_event(found.number, &window) };
+        let next = AssessedWindow { summary, assessed: found };
         if assessed.send(next).is_err() {
             break;
         }

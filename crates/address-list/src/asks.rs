@@ -1,4 +1,4 @@
-//! What a line asks for besides its address.
+//! Requests of a line besides its address.
 
 use std::time::Duration;
 
@@ -11,13 +11,12 @@ pub const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 /// The longest that a block may last.
 pub const LONGEST_LEASE: Duration = Duration::from_hours(24 * 365);
 
-/// What a line asks for besides its address; where it asks nothing, the reader of the list
-/// decides.
+/// Requests of a line besides its address; where it has none, the reader of the list decides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Asks {
-    /// How long the block is to last, within [`SHORTEST_LEASE`] and [`LONGEST_LEASE`].
+    /// Length of the block, within [`SHORTEST_LEASE`] and [`LONGEST_LEASE`].
     pub lease: Option<Duration>,
-    /// What to do with its packets.
+    /// Action on its packets.
     pub action: Option<Action>,
     /// Packets a second that a rate limit leaves, at least 1.
     pub packets_per_second: Option<u32>,

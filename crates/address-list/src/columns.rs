@@ -1,4 +1,4 @@
-//! Which field of a record is what.
+//! Roles of a record's fields.
 
 use std::borrow::Cow;
 
@@ -31,7 +31,7 @@ const LEASE: [&str; 3] = ["ttl", "duration", "lease"];
 const ACTION: [&str; 1] = ["action"];
 const RATE: [&str; 2] = ["packets_per_second", "pps"];
 
-/// Whether a word is the name of a column of addresses.
+/// True of a word that names a column of addresses.
 pub(crate) fn names_addresses(word: &str) -> bool {
     ADDRESS.iter().any(|name| word.eq_ignore_ascii_case(name))
 }

@@ -1,4 +1,4 @@
-//! What can be wrong with a list, and with one of its lines.
+//! Errors of a list, and of one of its lines.
 
 use std::{io, net::IpAddr, time::Duration};
 
@@ -10,7 +10,7 @@ use crate::LONGEST_LINE;
 /// Characters of a line that a message shows.
 const SHOWN: usize = 64;
 
-/// Why a list cannot be read any further.
+/// Reason for which a list cannot be read any further.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
@@ -19,7 +19,7 @@ pub enum ReadError {
     Read {
         /// The line that was to be read.
         line: u64,
-        /// What the system said.
+        /// Error of the system.
         source: io::Error,
     },
     /// A CSV file whose header names no column of addresses.
@@ -54,7 +54,7 @@ pub enum ReadError {
     },
 }
 
-/// Why a line makes no entry.
+/// Reason for which a line makes no entry.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LineError {
@@ -88,7 +88,7 @@ pub enum LineError {
     HostBits {
         /// The prefix as written.
         text: String,
-        /// One way to read it.
+        /// First of the readings.
         address: IpAddr,
         /// The other.
         prefix: IpNet,

@@ -1,22 +1,22 @@
-//! How a list is written.
+//! Formats of a list.
 
 use std::{convert::Infallible, fmt, num::NonZeroUsize, str::FromStr};
 
-/// How a list is written.
+/// Format of a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
     /// By the first line that says something: CSV where it has a comma or a tab outside a remark,
     /// or is the name of a column of addresses; else text.
     #[default]
     Detect,
-    /// One address or prefix a line; remarks begin with `#` or `;`.
+    /// Lines of one address or prefix each; remarks begin with `#` or `;`.
     Text,
     /// Records of one line, fields parted by commas (by tabs where the first record has no comma),
     /// quotes as in RFC 4180; lines that begin with `#` are remarks.
     Csv,
 }
 
-/// Which column of a CSV file has the addresses.
+/// Column of a CSV file that has the addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Column {
     /// By its name in the header, whatever the case.
@@ -43,12 +43,12 @@ impl fmt::Display for Column {
     }
 }
 
-/// How to read a list.
+/// Options of a reader.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// How it is written.
+    /// Format of the list.
     pub format: Format,
-    /// Where a CSV file has the addresses; found by the header without it. A list with a column
+    /// Column of the addresses in a CSV file; found by the header without it. A list with a column
     /// is CSV.
     pub column: Option<Column>,
 }

@@ -18,23 +18,14 @@
 //!
 //! # In what order
 //!
-//! ```
-//! use address_list::{Options, Reader};
-//!
-//! let list = "# a remark\n192.0.2.0/24 ; SBL1\n192.0.2.1/24\n2001:db8::7\n";
-//! let mut reader = Reader::new(list.as_bytes(), Options::default());
-//! let mut nets = Vec::new();
-//! while let Some(line) = reader.next_line()? {
-//!     match line.entry {
-//!         Ok(entry) => nets.push(entry.net.to_string()),
-//!         Err(error) => assert_eq!((line.number, error.to_string().contains("host bits")), (3, true)),
-//!     }
-//! }
-//! assert_eq!(nets, ["192.0.2.0/24", "2001:db8::7/128"]);
-//! # Ok::<(), address_list::ReadError>(())
-//! ```
+//! [`Reader::new`] over the bytes, then [`Reader::next_line`] until there is none; each
+//! [`Line`] has its number, and an [`Entry`] or a [`LineError`].
 
 #![forbid(unsafe_code)]
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 mod asks;
 mod columns;

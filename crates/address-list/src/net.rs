@@ -1,4 +1,4 @@
-//! One address or prefix.
+//! Addresses and prefixes as people write them.
 
 use std::net::{IpAddr, Ipv6Addr};
 

@@ -13,12 +13,12 @@ use crate::{
     record::fields,
 };
 
-/// What a line puts on the list.
+/// Entry that a line puts on the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// An address, as the prefix of that one, or a prefix without bits behind its length.
     pub net: IpNet,
-    /// What else the line asks for.
+    /// Further requests of the line.
     pub asks: Asks,
 }
 
@@ -27,7 +27,7 @@ pub struct Entry {
 pub struct Line {
     /// Its number in the file, from 1.
     pub number: u64,
-    /// What it says, or why it says nothing.
+    /// Entry of the line, or the reason for which it makes none.
     pub entry: Result<Entry, LineError>,
 }
 
@@ -129,7 +129,7 @@ impl Layout {
         Ok(Some((Self::Csv { separator, columns }, is_header)))
     }
 
-    /// What a line says; `None` of a remark.
+    /// Entry of a line; `None` of a remark.
     fn entry(&self, text: &str) -> Result<Option<Entry>, LineError> {
         match self {
             Self::Csv { separator, columns } => columns.entry(&fields(text, *separator)?).map(Some),

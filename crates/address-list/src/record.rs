@@ -1,4 +1,4 @@
-//! One record of a CSV file: RFC 4180, on one line.
+//! Records of a CSV file: RFC 4180, one on a line.
 
 use std::borrow::Cow;
 

@@ -2,10 +2,10 @@
 
 use std::io::BufReader;
 
-use address_list::{Format, LONGEST_LINE, Line, LineError, Options, Reader, parse_net};
 use proptest::{collection::vec, prelude::*};
+use weir_address_list::{Format, LONGEST_LINE, Line, LineError, Options, Reader, parse_net};
 
-/// What a reader makes of bytes, through a buffer of some size; `None` where no column was found.
+/// Entries of bytes read through a buffer of some size; `None` where no column was found.
 fn read(bytes: &[u8], format: Format, buffer: usize) -> Option<Vec<Line>> {
     let source = BufReader::with_capacity(buffer, bytes);
     let mut reader = Reader::new(source, Options { format, column: None });

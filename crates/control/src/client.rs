@@ -34,14 +34,14 @@ use crate::wire::{
     Problem, RearmRequest, Refused, ReloadRequest, Reloaded, Status, UnblockRequest,
 };
 
-/// How long an answer is waited for by default; more than the server's own patience.
+/// Time that an answer is waited for by default; more than the server's own patience.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How often a node is asked again that says it is asked too often.
+/// Number of retries where a node refuses for too many requests.
 const RETRIES: u32 = 5;
 /// Bytes of an answer at the most.
 const ANSWER_BYTES: usize = 16 * 1_024 * 1_024;
 
-/// Why a node could not be asked, or did not do what it was asked for.
+/// Reason for which a node could not be asked, or did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nobody listens.
@@ -58,7 +58,7 @@ pub enum ClientError {
     Denied {
         /// The socket.
         socket: PathBuf,
-        /// Who may.
+        /// Remedy: those who may.
         remedy: String,
     },
     /// The node refused.
@@ -69,15 +69,15 @@ pub enum ClientError {
     TimedOut {
         /// The socket.
         socket: PathBuf,
-        /// How long it was waited for.
+        /// Time waited.
         patience: Duration,
     },
-    /// What came back is no answer of a weir of this version.
+    /// An answer that no weir of this version gives.
     #[error("`{socket}` gave no answer of a weir: {why}")]
     Protocol {
         /// The socket.
         socket: PathBuf,
-        /// What is wrong.
+        /// Reason.
         why: String,
     },
     /// The system refuses.
@@ -85,7 +85,7 @@ pub enum ClientError {
     System {
         /// The socket.
         socket: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         source: io::Error,
     },
 }
@@ -112,7 +112,7 @@ impl Client {
         Ok(Self { socket: socket.to_owned(), runtime, patience: PATIENCE })
     }
 
-    /// How long an answer is waited for; 30 s without this.
+    /// Sets the time that an answer is waited for; 30 s without this.
     #[must_use]
     pub fn patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
@@ -149,7 +149,7 @@ impl Client {
         self.change(&Method::POST, "/v1/import", request)
     }
 
-    /// What is never blocked.
+    /// Prefixes that are never blocked.
     pub fn allowed(&self, query: &AllowQuery) -> Result<Page<Allowed>, ClientError> {
         self.read("/v1/allow", query)
     }
@@ -306,7 +306,7 @@ impl Client {
     }
 }
 
-/// When to come back, where the node is asked too often.
+/// Time to come back, where the node is asked too often.
 fn asked_too_often(response: &Response<Incoming>) -> Option<Duration> {
     if response.status() != StatusCode::TOO_MANY_REQUESTS {
         return None;
@@ -315,7 +315,7 @@ fn asked_too_often(response: &Response<Incoming>) -> Option<Duration> {
     Some(Duration::from_secs(wait))
 }
 
-/// Who may open a socket.
+/// Text on the users that may open a socket.
 fn who_may(socket: &Path) -> String {
     let Ok(file) = std::fs::metadata(socket) else {
         return "its folder is closed to you; try sudo".to_owned();

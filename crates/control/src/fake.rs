@@ -133,7 +133,7 @@ impl FakeNode {
         self.with(|state| state.alert(peer, outcome));
     }
 
-    /// What was done, and who did it.
+    /// Changes made, with the names of those who made them.
     #[must_use]
     pub fn acts(&self) -> Vec<(Who, String)> {
         self.with(|state| state.acts.clone())

@@ -1,11 +1,12 @@
-//! How people and programs talk to a running weir: over a Unix socket, and over HTTP with tokens.
+//! Interface of people and programs to a running weir: over a Unix socket, and over HTTP with
+//! tokens.
 //!
 //! [`Node`] is what a node lets be seen and done, [`wire`] what travels as JSON, [`Server`] what
 //! listens, [`Client`] what the command line asks with. The interface describes itself:
 //! [`openapi`].
 //!
-//! What is never here: anything of weir's other crates but the words of `events`. What a block, a
-//! window or a feature is, the node knows; here they are words and numbers.
+//! Nothing of weir's other crates is here but the words of `events`. The node knows the meaning of
+//! a block, a window or a feature; here they are words and numbers.
 //!
 //! Order of calls: a [`Node`] is made; [`Server::start`] checks that nobody can ask who should
 //! not, and listens; each request passes the bounds ([`Limits`]), the access rules and the

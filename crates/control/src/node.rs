@@ -29,7 +29,7 @@ pub enum Who {
     Token {
         /// The token's name in the tokens file.
         name: String,
-        /// Where it asks from.
+        /// Address of the caller.
         address: SocketAddr,
     },
 }
@@ -53,7 +53,7 @@ pub trait Node: Send + Sync + 'static {
     /// The node as it is now.
     fn status(&self) -> Result<Status, Refused>;
 
-    /// Whether the node decides windows: attached, with a model, not stuck.
+    /// True while the node decides windows: attached, with a model, not stuck.
     ///
     /// # Errors
     /// [`Refused::unavailable`] with what is missing.

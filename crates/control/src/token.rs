@@ -15,14 +15,14 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-/// What a token starts with, so that scanners for leaked secrets know it.
+/// Prefix of a token, by which scanners for leaked secrets know it.
 const PREFIX: &str = "weir_";
 /// Tokens in a file at the most: each request with one is compared with all.
 pub const TOKENS_MAX: usize = 64;
 /// Permission bits that a tokens file must not have: writing for the group, anything for others.
 const FORBIDDEN_BITS: u32 = 0o027;
 
-/// What a token is good for.
+/// Scope of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scope {
@@ -61,7 +61,7 @@ impl NewToken {
         &self.text
     }
 
-    /// What the tokens file holds of it.
+    /// Entry of the token in the tokens file.
     #[must_use]
     pub fn entry(&self, name: &str, scopes: &BTreeSet<Scope>) -> String {
         let scopes: Vec<&str> = scopes.iter().map(|scope| scope.text()).collect();
@@ -88,11 +88,11 @@ impl Scope {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Token {
-    /// Whose it is: every change is recorded under this name.
+    /// Name under which every change is recorded.
     pub name: String,
     #[serde(deserialize_with = "sha256")]
     sha256: [u8; 32],
-    /// What it is good for.
+    /// Scopes.
     pub scopes: BTreeSet<Scope>,
 }
 
@@ -104,7 +104,7 @@ pub struct Tokens {
     token: Vec<Token>,
 }
 
-/// Why a tokens file does not hold.
+/// Reason for which a tokens file is not valid.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// The file is not there or cannot be read.
@@ -112,7 +112,7 @@ pub enum TokenError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         source: std::io::Error,
     },
     /// Others than its owner could change it, or others than its group read it.
@@ -128,7 +128,7 @@ pub enum TokenError {
     Shape {
         /// The file.
         path: PathBuf,
-        /// Where and what.
+        /// Line and reason.
         why: String,
     },
 }

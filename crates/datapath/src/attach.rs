@@ -5,7 +5,7 @@ mod guard;
 use aya::{
     Ebpf,
     programs::{
-        LinkOrder, ProgramError, TcAttachType, XdpMode,
+        LinkOrder, ProgramError, TcAttachType,
         tc::{
             NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle, qdisc_add_clsact,
         },
@@ -240,12 +240,4 @@ fn clear_own_filter(interface: &InterfaceName, end: TcAttachType) {
     );
     // Where there is none, there is nothing to remove.
     drop(own);
-}
-
-/// `native` or `generic`, as the documentation says.
-pub(super) const fn mode_name(mode: XdpMode) -> &'static str {
-    match mode {
-        XdpMode::Skb => "generic",
-        _ => "native",
-    }
 }

@@ -1,6 +1,10 @@
 //! What a block is to do, and for how long.
 
+use std::net::IpAddr;
+
 use flows_common::{Action, BlockEntry};
+
+use super::target::Target;
 
 /// A rate that a source is held to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +84,47 @@ impl Block {
             reason: self.reason,
             slot,
             reserved: 0,
+        }
+    }
+}
+
+/// One live entry, as the kernel holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blocked {
+    /// What is blocked.
+    pub target: Target,
+    /// The entry.
+    pub entry: BlockEntry,
+}
+
+/// How many entries the tables hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct BlockCount {
+    /// IPv4 addresses.
+    pub v4: usize,
+    /// IPv6 addresses.
+    pub v6: usize,
+    /// Prefixes.
+    pub prefixes: usize,
+}
+
+impl BlockCount {
+    /// The count of the table that holds the target.
+    #[must_use]
+    pub const fn of(&self, target: &Target) -> usize {
+        match target {
+            Target::Address(IpAddr::V4(_)) => self.v4,
+            Target::Address(IpAddr::V6(_)) => self.v6,
+            Target::Prefix(_) => self.prefixes,
+        }
+    }
+
+    /// Counts one more in the table that holds the target.
+    pub const fn add(&mut self, target: &Target) {
+        match target {
+            Target::Address(IpAddr::V4(_)) => self.v4 += 1,
+            Target::Address(IpAddr::V6(_)) => self.v6 += 1,
+            Target::Prefix(_) => self.prefixes += 1,
         }
     }
 }

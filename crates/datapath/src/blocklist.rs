@@ -17,52 +17,17 @@ use flows_common::{BlockEntry, BlockStats, Direction, GuardLedger};
 use ipnet::IpNet;
 
 use super::{
-    block::Block, error::KernelError, guard_maps::GuardMaps, pin::PinnedMaps, probe, shards::Cpus,
-    slots::Slots, target::Target,
+    block::{Block, BlockCount, Blocked},
+    error::KernelError,
+    guard_maps::GuardMaps,
+    pin::PinnedMaps,
+    probe,
+    shards::Cpus,
+    slots::Slots,
+    target::Target,
 };
 
 pub use bulk::{Bulk, Loaded};
-
-/// One live entry, as the kernel holds it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Blocked {
-    /// What is blocked.
-    pub target: Target,
-    /// The entry.
-    pub entry: BlockEntry,
-}
-
-/// How many entries the tables hold.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct BlockCount {
-    /// IPv4 addresses.
-    pub v4: usize,
-    /// IPv6 addresses.
-    pub v6: usize,
-    /// Prefixes.
-    pub prefixes: usize,
-}
-
-impl BlockCount {
-    /// The count of the table that holds the target.
-    #[must_use]
-    pub const fn of(&self, target: &Target) -> usize {
-        match target {
-            Target::Address(IpAddr::V4(_)) => self.v4,
-            Target::Address(IpAddr::V6(_)) => self.v6,
-            Target::Prefix(_) => self.prefixes,
-        }
-    }
-
-    /// Counts one more in the table that holds the target.
-    pub const fn add(&mut self, target: &Target) {
-        match target {
-            Target::Address(IpAddr::V4(_)) => self.v4 += 1,
-            Target::Address(IpAddr::V6(_)) => self.v6 += 1,
-            Target::Prefix(_) => self.prefixes += 1,
-        }
-    }
-}
 
 /// A handle on the guard's maps.
 #[derive(Clone, Debug)]

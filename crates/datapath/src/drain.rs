@@ -2,8 +2,7 @@
 
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use flows_common::{Control, FlowCounters, FlowKey, Ledger, PeerCounters, PeerKey};
-use model::Window;
+use flows_common::{Control, FlowCounters, FlowKey, Ledger, PeerCounters, PeerKey, Window};
 
 use super::{
     error::KernelError,

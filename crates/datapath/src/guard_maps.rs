@@ -10,10 +10,10 @@ use aya::{Ebpf, Pod};
 use flows_common::{BlockEntry, BlockStats, Direction, GuardControl, GuardLedger, PrefixKey};
 
 use super::{
-    KernelOptions,
-    blocklist::{BlockCount, Blocked},
+    block::{BlockCount, Blocked},
     error::KernelError,
     object,
+    options::KernelOptions,
     pin::PinnedMaps,
     syscall::{self, Batch},
     target::Target,

@@ -13,13 +13,10 @@
 //! programs off their interfaces; with [`KernelOptions::pin`], the guard stays, so that leases
 //! hold over a restart. Nothing here starts a thread or keeps a clock: times are arguments.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::collections::BTreeMap;
 
 use aya::Ebpf;
-use flows_common::{
-    ClockSource, Direction, FlowCounters, FlowKey, GuardLedger, PeerCounters, PeerKey,
-};
-use model::Window;
+use flows_common::{Direction, FlowCounters, FlowKey, GuardLedger, PeerCounters, PeerKey, Window};
 
 mod attach;
 mod block;
@@ -29,6 +26,7 @@ mod error;
 mod guard_maps;
 mod interfaces;
 mod object;
+mod options;
 mod orphan;
 mod pin;
 mod probe;
@@ -41,13 +39,14 @@ mod target;
 mod test_run;
 
 pub use attach::{AttachOptions, Attached, GuardHook, TcHook, TcPreference, XdpPreference};
-pub use block::{Block, BlockAction, RateLimit};
-pub use blocklist::{BlockCount, Blocked, Blocklist, Bulk, Loaded};
+pub use block::{Block, BlockAction, BlockCount, Blocked, RateLimit};
+pub use blocklist::{Blocklist, Bulk, Loaded};
 pub use error::KernelError;
 pub use flows_common::clock::boot_ns;
 pub use guard_maps::PREFIX_CAPACITY;
 pub use interfaces::{InterfaceChange, InterfaceName, InterfaceSelection, InterfaceWatch};
 pub use object::OBJECT;
+pub use options::{BLOCK_CAPACITY, KernelOptions, STATS_SLOTS, TABLE_CAPACITY};
 pub use orphan::{Orphan, orphans};
 pub use pin::{Leftovers, is_bpffs, leftovers, mount_bpffs, unpin_all, unpin_since};
 pub use probe::{Finding, Severity, probe};
@@ -61,68 +60,7 @@ use attach::Attachment;
 use drain::Drain;
 use guard_maps::GuardMaps;
 use pin::Pins;
-use shards::{Cpus, KNOWN_CAPACITY, Shards};
-
-/// How the kernel side is laid out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KernelOptions {
-    /// Flows that one window holds, over all CPUs; beyond it the least recently used go.
-    pub flow_capacity: u32,
-    /// Peers that one window holds, over all CPUs.
-    pub peer_capacity: u32,
-    /// Addresses that can be blocked, of each family.
-    pub block_capacity: u32,
-    /// Blocks that have statistics of their own; further ones share slot 0.
-    pub stats_slots: u32,
-    /// Where a packet's time comes from.
-    pub clock: ClockSource,
-    /// Drop packets towards blocked remotes at TC egress too.
-    pub guard_at_egress: bool,
-    /// A BPF filesystem to pin the guard on, so that it outlives the process.
-    pub pin: Option<PathBuf>,
-}
-
-impl Default for KernelOptions {
-    fn default() -> Self {
-        Self {
-            flow_capacity: 65_536,
-            peer_capacity: 16_384,
-            block_capacity: 1_000_000,
-            stats_slots: 16_384,
-            clock: ClockSource::Boot,
-            guard_at_egress: false,
-            pin: None,
-        }
-    }
-}
-
-impl KernelOptions {
-    /// Sizes that the kernel would refuse, or that would hold nothing.
-    fn check(&self) -> Result<(), KernelError> {
-        let bounds = [
-            ("flow_capacity", self.flow_capacity, 64, 1 << 26),
-            ("peer_capacity", self.peer_capacity, 64, 1 << 26),
-            ("block_capacity", self.block_capacity, 1, 1 << 26),
-            ("stats_slots", self.stats_slots, 1, 1 << 20),
-        ];
-        for (setting, value, min, max) in bounds {
-            if !(min..=max).contains(&value) {
-                return Err(KernelError::OutOfBounds { setting, min, max, value });
-            }
-        }
-        Ok(())
-    }
-
-    /// Sizes of the guard's maps.
-    fn guard_sizes(&self) -> [(&'static str, u32); 4] {
-        [
-            ("BLOCK_V4", self.block_capacity),
-            ("BLOCK_V6", self.block_capacity),
-            ("KNOWN", KNOWN_CAPACITY),
-            ("BLOCK_STATS", self.stats_slots),
-        ]
-    }
-}
+use shards::{Cpus, Shards};
 
 /// The programs and their tables, loaded.
 #[derive(Debug)]

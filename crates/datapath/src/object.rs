@@ -10,7 +10,8 @@ use aya::{
 use flows_common::Settings;
 
 use super::{
-    KernelOptions, error::KernelError, pin::Pins, shards::BUFFERS, syscall::MapFacts, takeover,
+    error::KernelError, options::KernelOptions, pin::Pins, shards::BUFFERS, syscall::MapFacts,
+    takeover,
 };
 
 /// The object with the programs, as `build.rs` left it.

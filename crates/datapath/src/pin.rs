@@ -22,7 +22,6 @@ use aya::programs::{
 };
 
 use super::{
-    attach::mode_name,
     error::KernelError,
     syscall::{self, MapFacts},
 };
@@ -400,4 +399,12 @@ fn lock(root: &Path) -> Result<OwnedFd, KernelError> {
 pub(super) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> KernelError {
     let path = path.to_owned();
     move |source| KernelError::Pin { action, path, source }
+}
+
+/// `native` or `generic`, as the documentation says.
+pub(super) const fn mode_name(mode: XdpMode) -> &'static str {
+    match mode {
+        XdpMode::Skb => "generic",
+        _ => "native",
+    }
 }

@@ -18,13 +18,10 @@ use super::{
     blocklist::Blocklist,
     error::KernelError,
     guard_maps::GuardMaps,
-    shards::KNOWN_CAPACITY,
+    shards::{KNOWN_CAPACITY, SERVICE_CAPACITY},
     slots::Slots,
     syscall::{self, Batch},
 };
-
-/// Most limited services; the size of the map in the object.
-pub(super) const SERVICE_CAPACITY: u32 = 256;
 
 /// A service of this host, on any of its addresses of both families.
 ///

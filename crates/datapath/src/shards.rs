@@ -14,7 +14,6 @@ use flows_common::{
 
 use super::{
     error::KernelError,
-    service::SERVICE_CAPACITY,
     syscall::{self, MapFacts},
 };
 
@@ -42,6 +41,9 @@ pub fn memory_bytes(flow_capacity: u32, peer_capacity: u32, cpus: u32) -> u64 {
         * (of(flow_capacity, size_of::<FlowKey>(), size_of::<FlowCounters>())
             + of(peer_capacity, size_of::<PeerKey>(), size_of::<PeerCounters>()))
 }
+
+/// Most limited services; the size of the map in the object.
+pub(super) const SERVICE_CAPACITY: u32 = 256;
 
 /// Remotes that are known to have proved their address, at most; 6 MB.
 pub(super) const KNOWN_CAPACITY: u32 = 65_536;

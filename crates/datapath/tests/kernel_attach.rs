@@ -6,11 +6,10 @@ use datapath::{
     AttachOptions, GuardHook, InterfaceChange, InterfaceName, InterfaceSelection, InterfaceWatch,
     Kernel, KernelError, TcHook, TcPreference, XdpPreference, boot_ns,
 };
-use flows_common::{FlowKey, Loss, map_v4};
+use flows_common::{FlowKey, Loss, Window, map_v4};
 use kernel_support::{
     FAR, LOCAL, NEAR, Wire, attached, ethernet, host, ip, near, skip, small, tagged, udp_v4, udp_v6,
 };
-use model::Window;
 
 /// Drains until so many frames were seen, for a veth hands them over a moment later.
 fn drain_until(kernel: &mut Kernel, frames: u64) -> Window {

@@ -219,13 +219,12 @@ fn a_blocked_prefix_drops_what_it_holds_until_it_is_removed() {
 }
 
 #[test]
-fn egress_drops_towards_blocked_remotes_where_asked() {
+fn egress_drops_towards_blocked_remotes() {
     if skip() {
         return;
     }
     Wire::new().run(|wire| {
-        let options = KernelOptions { guard_at_egress: true, ..small() };
-        let (kernel, _) = attached(&options, XdpPreference::Off).expect("attached");
+        let (kernel, _) = attached(&small(), XdpPreference::Off).expect("attached");
         let blocklist = kernel.blocklist();
         blocklist.insert(v4(1), &drop_for(60), boot_ns()).expect("a block");
         let host_end = wire.host_end();

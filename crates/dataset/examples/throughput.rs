@@ -1,4 +1,4 @@
-//! How many rows a second are written and read: `cargo run --release -p dataset --example
+//! Throughput of writing and reading, in rows a second: `cargo run --release -p dataset --example
 //! throughput`.
 
 #[path = "../tests/support/mod.rs"]

@@ -1,4 +1,4 @@
-//! What can go wrong with a data set.
+//! Errors of a data set.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,11 +11,11 @@ pub enum DatasetError {
     /// A file or folder cannot be made, written, renamed, listed or read.
     #[error("cannot {doing} `{}`: {source}{}", path.display(), remedy(source))]
     Io {
-        /// What was being done.
+        /// Action that failed.
         doing: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         source: io::Error,
     },
     /// The rows cannot be encoded.
@@ -23,7 +23,7 @@ pub enum DatasetError {
     Encode {
         /// The file.
         path: PathBuf,
-        /// What the encoder said.
+        /// Error of the encoder.
         reason: String,
     },
     /// The file is no Parquet file, or a damaged one.
@@ -34,7 +34,7 @@ pub enum DatasetError {
     Corrupt {
         /// The file.
         path: PathBuf,
-        /// What does not hold.
+        /// Reason.
         reason: String,
     },
     /// The file is Parquet, but none of weir's tables, or of another build's features.
@@ -42,7 +42,7 @@ pub enum DatasetError {
     Schema {
         /// The file.
         path: PathBuf,
-        /// What differs, with the remedy.
+        /// Difference, with the remedy.
         reason: String,
     },
     /// There is no table in the given places.
@@ -51,9 +51,9 @@ pub enum DatasetError {
         places(paths)
     )]
     Empty {
-        /// What was looked for.
+        /// Table or column looked for.
         what: &'static str,
-        /// Where.
+        /// Places searched.
         paths: Vec<PathBuf>,
     },
     /// An option is out of its bounds.
@@ -61,9 +61,9 @@ pub enum DatasetError {
     Option {
         /// The option.
         option: &'static str,
-        /// What it may be.
+        /// Bound of the value.
         bound: &'static str,
-        /// What it was.
+        /// Value found.
         value: String,
     },
     /// The writer failed before, and has removed what it had not finished.
@@ -90,7 +90,7 @@ fn places(paths: &[PathBuf]) -> String {
     names.join(", ")
 }
 
-/// What a person can do about an error of the system.
+/// Remedy for an error of the system.
 fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {

@@ -1,11 +1,11 @@
-//! What a row is known to be.
+//! Labels of rows.
 
 use std::sync::Arc;
 
 /// The label of benign rows, as it stands in the column `label`.
 pub const BENIGN: &str = "benign";
 
-/// What a row is known to be.
+/// Label of a row.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Label {
     /// Nothing is known: `label` is null.
@@ -33,7 +33,7 @@ impl Label {
         }
     }
 
-    /// What stands in the column `label`.
+    /// Value of the column `label`.
     #[must_use]
     pub fn class(&self) -> Option<&str> {
         match self {
@@ -43,7 +43,7 @@ impl Label {
         }
     }
 
-    /// What stands in the column `attack`.
+    /// Value of the column `attack`.
     #[must_use]
     pub fn attack(&self) -> Option<&str> {
         match self {
@@ -52,7 +52,7 @@ impl Label {
         }
     }
 
-    /// Whether it is an attack's.
+    /// True of an attack's label.
     #[must_use]
     pub const fn is_attack(&self) -> bool {
         matches!(self, Self::Attack { .. })

@@ -21,15 +21,15 @@ use crate::{
 /// Rows that are labelled at once.
 const BATCH_ROWS: usize = 65_536;
 
-/// How a truth is joined.
+/// Options of a join with a truth.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LabelOptions {
-    /// What must be added to the truth's times to make them the data's, in ns.
+    /// Offset added to the truth's times to make them the data's, in ns.
     pub offset_ns: i64,
     /// The folder of the labelled files, which must not be there yet; in place of the unlabelled
     /// ones where there is none.
     pub out: Option<PathBuf>,
-    /// How files are written; they are neither cut nor joined.
+    /// Options of the written files; they are neither cut nor joined.
     pub writer: WriterOptions,
 }
 
@@ -44,7 +44,7 @@ pub struct ClassCount {
     pub rows: u64,
 }
 
-/// What labelling did.
+/// Outcome of labelling.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Labelled {
     /// Files written.
@@ -269,7 +269,7 @@ fn by_window(
     Ok(intervals)
 }
 
-/// Where a file's labelled copy goes.
+/// Place of a file's labelled copy.
 fn target(out: &Path, file: &DataFile) -> Result<PathBuf, DatasetError> {
     let (first_ns, _) = file
         .time_ns

@@ -1,4 +1,4 @@
-//! Where files lie and what they are called.
+//! Places and names of files.
 
 use std::path::{Path, PathBuf};
 
@@ -6,9 +6,9 @@ use jiff::Timestamp;
 
 use crate::TableKind;
 
-/// How a finished file's name ends.
+/// End of a finished file's name.
 const FINISHED: &str = ".parquet";
-/// How an unfinished file's name ends; it begins with a dot.
+/// End of an unfinished file's name, which begins with a dot.
 const UNFINISHED: &str = ".parquet.part";
 
 const HOUR_NS: i64 = 3_600_000_000_000;
@@ -34,13 +34,13 @@ pub(crate) fn stem(time_ns: i64, number: u32) -> String {
     format!("{second}.{subsecond:09}Z-{number}")
 }
 
-/// Where a finished file lies.
+/// Place of a finished file.
 pub(crate) fn finished(folder: &Path, stem: &str) -> PathBuf {
     folder.join(format!("{stem}{FINISHED}"))
 }
 
-/// Where a file lies while it is being written: beside the finished one, so that it can be
-/// renamed, and hidden, so that nobody who looks for tables takes it for one.
+/// Place of a file while it is being written: beside the finished one, so that it can be renamed,
+/// and hidden, so that nobody who looks for tables takes it for one.
 pub(crate) fn unfinished(finished: &Path) -> PathBuf {
     let name = finished.file_name().unwrap_or_default().to_string_lossy();
     finished.with_file_name(format!(".{name}.part"))
@@ -53,7 +53,7 @@ pub(crate) fn to_be(unfinished: &Path) -> Option<PathBuf> {
     Some(unfinished.with_file_name(format!("{stem}{FINISHED}")))
 }
 
-/// Whether a file is named like a finished table: no hidden file is.
+/// True of a file that is named like a finished table: no hidden file is.
 pub(crate) fn is_table(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     name.ends_with(FINISHED) && !name.starts_with('.')

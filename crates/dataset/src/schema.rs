@@ -1,7 +1,7 @@
 //! The columns of stored tables.
 //!
-//! A flow or peer table is `model::schema`'s, with these differences: the first column is `time`,
-//! addresses are text (`192.0.2.1`, `2001:db8::1`; an IPv4 address is never written as mapped),
+//! A flow or peer table is `features::schema`'s, with these differences: the first column is
+//! `time`, addresses are text (`192.0.2.1`, `2001:db8::1`; an IPv4 address is never written as mapped),
 //! and a labelled table has two more columns at its end. The features, their order, their
 //! metadata and the hash over them are the same, so that a model's check of the schema holds here
 //! too.
@@ -31,10 +31,10 @@ use arrow_array::{
     UInt64Array,
 };
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use model::schema::{
+use features::schema::{
     DOC_KEY, HASH_KEY, ROLE_IDENTITY, ROLE_KEY, SCHEMA_KEY, UNIT_KEY, VERSION_KEY, ledger_counts,
 };
-use model::{Observed, SchemaId, Window, schema as features};
+use features::{Observed, SchemaId, Window, schema as tables};
 use sha2::{Digest, Sha256};
 
 use crate::TableKind;
@@ -48,14 +48,14 @@ pub const LABEL: &str = "label";
 /// The column of the name of a row's attack.
 pub const ATTACK: &str = "attack";
 /// The role of the columns that labelling adds, in a field's metadata under
-/// [`model::schema::ROLE_KEY`].
+/// [`features::schema::ROLE_KEY`].
 pub const ROLE_LABEL: &str = "label";
 
 /// The columns of model's tables that are text here.
 const ADDRESSES: [&str; 2] = ["local_address", "remote_address"];
 
-static FLOW: LazyLock<SchemaRef> = LazyLock::new(|| stored(&features::flow_schema()));
-static PEER: LazyLock<SchemaRef> = LazyLock::new(|| stored(&features::peer_schema()));
+static FLOW: LazyLock<SchemaRef> = LazyLock::new(|| stored(&tables::flow_schema()));
+static PEER: LazyLock<SchemaRef> = LazyLock::new(|| stored(&tables::peer_schema()));
 static WINDOW: LazyLock<SchemaRef> = LazyLock::new(|| {
     let columns = window_columns(&Window::default(), 0, 0, [0, 0]);
     let fields: Vec<Field> = columns.into_iter().map(|column| column.field).collect();
@@ -98,8 +98,8 @@ pub fn labelled_schema(table: TableKind) -> SchemaRef {
 #[must_use]
 pub fn schema_id(table: TableKind) -> SchemaId {
     match table {
-        TableKind::Flow => features::flow_schema_id(),
-        TableKind::Peer => features::peer_schema_id(),
+        TableKind::Flow => tables::flow_schema_id(),
+        TableKind::Peer => tables::peer_schema_id(),
         TableKind::Window => SchemaId {
             name: WINDOW_SCHEMA.to_owned(),
             hash: WINDOW.metadata()[HASH_KEY].clone(),
@@ -111,13 +111,13 @@ pub fn schema_id(table: TableKind) -> SchemaId {
 /// The stored flow table of a window that began at `time_ns` of unix time.
 #[must_use]
 pub fn flow_batch(observed: &Observed, window: &Window, time_ns: i64) -> RecordBatch {
-    stored_batch(TableKind::Flow, &features::flow_batch(&observed.flows, window), time_ns)
+    stored_batch(TableKind::Flow, &tables::flow_batch(&observed.flows, window), time_ns)
 }
 
 /// The stored peer table of a window that began at `time_ns` of unix time.
 #[must_use]
 pub fn peer_batch(observed: &Observed, window: &Window, time_ns: i64) -> RecordBatch {
-    stored_batch(TableKind::Peer, &features::peer_batch(&observed.peers, window), time_ns)
+    stored_batch(TableKind::Peer, &tables::peer_batch(&observed.peers, window), time_ns)
 }
 
 /// The one row of a window in the window table.

@@ -1,23 +1,23 @@
-//! What a file's windows add up to, as its footer says it.
+//! Sums over a file's windows, in its footer.
 
 use std::collections::BTreeMap;
 
-use model::Window;
-use model::schema::ledger_counts;
+use features::Window;
+use features::schema::ledger_counts;
 use parquet::file::metadata::KeyValue;
 
 const FILE: &str = "weir.file.";
 const WINDOW: &str = "weir.window.";
 const LEDGER: &str = "weir.ledger.";
 
-/// What a number of windows add up to; every sum stops at its largest value.
+/// Sums over a number of windows; every sum stops at its largest value.
 ///
 /// In a file's key-value metadata: `weir.file.windows`, `weir.file.lossy_windows`,
 /// `weir.window.evicted_flows`, `weir.window.evicted_packets`, `weir.window.imbalance` and
 /// `weir.ledger.…`, each a decimal number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sums {
-    /// How many windows.
+    /// Number of windows.
     pub windows: u64,
     /// Those that lost something; see [`Window::is_lossy`].
     pub lossy_windows: u64,

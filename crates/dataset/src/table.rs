@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use model::schema::{FLOW_SCHEMA, PEER_SCHEMA};
+use features::schema::{FLOW_SCHEMA, PEER_SCHEMA};
 
 use crate::schema::WINDOW_SCHEMA;
 
-/// One of a data set's tables.
+/// A table of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum TableKind {
     /// A row for each flow in each window.
@@ -47,7 +47,8 @@ impl TableKind {
         Self::ALL.into_iter().find(|table| table.schema_name() == name)
     }
 
-    /// Whether its rows can bear a label; a window as such is neither benign nor an attack.
+    /// True of a table whose rows can bear a label; a window as such is neither benign nor an
+    /// attack.
     #[must_use]
     pub const fn has_labels(self) -> bool {
         !matches!(self, Self::Window)

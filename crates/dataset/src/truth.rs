@@ -65,16 +65,16 @@ const MAX_INTERVALS: usize = 1 << 20;
 /// Bytes a truth's file may have.
 const MAX_BYTES: u64 = 256 << 20;
 
-/// What happened.
+/// Intervals of what happened: the truth about a capture.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Truth {
     /// In the order of their precedence.
     pub intervals: Vec<Interval>,
-    /// What matches none of them.
+    /// Label of the rows that match none of them.
     pub rest: Rest,
 }
 
-/// What rows are that match no interval.
+/// Label of the rows that match no interval.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rest {
@@ -102,9 +102,9 @@ pub struct Interval {
     pub local_ports: RangeInclusive<u16>,
     /// The IP protocol number.
     pub protocol: Option<u8>,
-    /// What it is: [`BENIGN`](crate::BENIGN), or an attack's class.
+    /// Class: [`BENIGN`](crate::BENIGN), or an attack's.
     pub class: String,
-    /// Which attack it is.
+    /// Name of the attack.
     pub name: Option<String>,
 }
 
@@ -125,7 +125,7 @@ impl Interval {
         }
     }
 
-    /// Whether it is an attack, and not benign.
+    /// True of an attack, false of benign traffic.
     #[must_use]
     pub fn is_attack(&self) -> bool {
         self.class != crate::BENIGN

@@ -1,4 +1,4 @@
-//! What is damaged, foreign, full or gone is said so, and nothing half is left.
+//! Faults: a table that is damaged, foreign, full or gone is named, and nothing half is left.
 
 mod support;
 
@@ -11,7 +11,7 @@ use dataset::{
     Columns, Dataset, DatasetError, DatasetWriter, Selection, Sums, TableKind, TableWriter,
     WriterOptions,
 };
-use model::schema::HASH_KEY;
+use features::schema::HASH_KEY;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use support::{Captured, Traffic, files, small_groups, write};

@@ -14,14 +14,14 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use support::{Traffic, files, small_groups};
 
-/// Where the child writes; only a child has it.
+/// Folder that the child writes to; only a child has it.
 const ROOT: &str = "WEIR_TEST_DATASET";
 /// Moments of death.
 const KILLS: u64 = 60;
 /// The longest that the test takes on a slow machine.
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// What the child writes: a file a window and an eternity of them.
+/// Options of the child: a file a window, and an eternity of them.
 fn options() -> WriterOptions {
     WriterOptions { rotate_every: Duration::from_secs(1), ..small_groups() }
 }

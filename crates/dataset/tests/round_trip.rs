@@ -1,4 +1,4 @@
-//! What is written is what is read: rows, labels of files, cuts, selections.
+//! Round trips: rows, labels of files, cuts and selections are read as they were written.
 
 mod support;
 
@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dataset::{Columns, Dataset, Selection, TableKind, WriterOptions};
-use model::{Feature as _, FlowFeature, PeerFeature};
+use features::{Feature as _, FlowFeature, PeerFeature};
 use support::{SECOND, Traffic, UNIX_START, blocks, files, open, small_groups, write};
 
 #[test]

@@ -6,24 +6,40 @@
 use std::{
     collections::{BTreeMap, HashMap},
     net::{IpAddr, Ipv6Addr},
+    time::Duration,
 };
 
 use flows_common::{Direction, TcpFlag};
 use model::{
-    Context, Feature, FlowFeature, FlowRecord, Handshake, ModelFile, Observed, PeerFeature,
-    PeerRecord, Window,
+    CALIBRATION_ROWS, Calibration, Context, ContextCount, Feature, FlowFeature, FlowRecord,
+    Handshake, ModelFile, Observed, PeerFeature, PeerRecord, WARM_UP, Window,
     assess::{PeerAssessment, assess},
     record::{PeerDirection, TCP, UDP},
 };
-use policy::{Evidence, Reason, Service, WindowFacts, statistics::Drift};
+use policy::{
+    Evidence, Reason, Service, WindowFacts,
+    statistics::{Basis, Drift, HeldOut},
+};
 
 use crate::drift::{DriftSensor, Rows};
 
-/// What a detector found in one window.
-#[derive(Debug, Default)]
+/// A window of more than so many times its configured length is no measure of a rate.
+const LONGEST_WINDOW: u32 = 3;
+
+/// Facts of a window's arrival, which its counters do not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Arrival {
+    /// The machine was suspended while the window ran.
+    pub slept: bool,
+}
+
+/// Evidence of one window.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Assessed {
-    /// Peers in the window.
-    pub peers: usize,
+    /// Number of the window, from 1.
+    pub number: u64,
+    /// Facts of the window that the policy goes by.
+    pub facts: WindowFacts,
     /// One per peer, in the order of address.
     pub evidence: Vec<Evidence>,
     /// Why, for those above the calibration's range.
@@ -32,14 +48,6 @@ pub struct Assessed {
     pub drift: Drift,
     /// Blocking is suspended from this window on, or not any more.
     pub drift_changed: bool,
-}
-
-impl Assessed {
-    /// What the policy is told of the window that was assessed.
-    #[must_use]
-    pub fn facts(&self, window: &Window) -> WindowFacts {
-        WindowFacts { drifting: self.drift.suspended, ..window_facts(window) }
-    }
 }
 
 /// Draws which p-values the drift watch bets on.
@@ -52,6 +60,10 @@ pub struct Detector {
     /// Kept between windows for its room only.
     observed: Observed,
     drift: DriftSensor,
+    longest: Duration,
+    /// Windows at the start in which nobody is blocked anew.
+    warm_up: u64,
+    number: u64,
 }
 
 impl std::fmt::Debug for Detector {
@@ -61,11 +73,22 @@ impl std::fmt::Debug for Detector {
 }
 
 impl Detector {
-    /// A detector that starts from a context: an empty one, or the one that learning ended with.
+    /// A detector of windows of a configured length that starts from a context: an empty one, or
+    /// the one that learning ended with. An empty one takes every flow for new, so that its first
+    /// [`WARM_UP`] windows are told as warming up.
     #[must_use]
-    pub fn new(model: ModelFile, context: Context) -> Self {
+    pub fn new(model: ModelFile, context: Context, window: Duration) -> Self {
         let drift = DriftSensor::new(&model, DRIFT_SEED);
-        Self { context, model, observed: Observed::default(), drift }
+        let warm_up = if context.size() == ContextCount::default() { WARM_UP } else { 0 };
+        Self {
+            context,
+            model,
+            observed: Observed::default(),
+            drift,
+            longest: window * LONGEST_WINDOW,
+            warm_up,
+            number: 0,
+        }
     }
 
     /// The model it scores with.
@@ -84,7 +107,8 @@ impl Detector {
     ///
     /// The rows are filled by [`Feature::fill`], as the columns of a captured table are: one
     /// definition of a feature, with no table in between.
-    pub fn assess(&mut self, window: &Window) -> Assessed {
+    pub fn assess(&mut self, window: &Window, arrival: Arrival) -> Assessed {
+        self.number += 1;
         self.context.observe_into(window, &mut self.observed);
         let Observed { flows, peers } = &self.observed;
         let flow_rows = FlowFeature::rows(flows);
@@ -113,7 +137,37 @@ impl Detector {
             .map(|index| (evidence[index].address, assessment.reasons(index)))
             .collect();
         let drift = self.drift.drift().clone();
-        Assessed { peers: evidence.len(), evidence, reasons, drift, drift_changed }
+        let length = Duration::from_nanos(window.end_ns.saturating_sub(window.start_ns));
+        let facts = WindowFacts {
+            start_ns: window.start_ns,
+            end_ns: window.end_ns,
+            lossy: window.is_lossy(),
+            interrupted: arrival.slept || length > self.longest,
+            drifting: drift.suspended,
+            warming_up: self.number <= self.warm_up,
+        };
+        Assessed { number: self.number, facts, evidence, reasons, drift, drift_changed }
+    }
+}
+
+/// Facts of a model file's calibration that the policy's claims rest on.
+#[must_use]
+pub fn basis(model: &ModelFile) -> Basis {
+    let held_out = |calibration: &Calibration| calibration.held_out() as u64;
+    let (flow, peer) = (model.flow(), model.peer());
+    let of_peers = &model.manifest().peer;
+    let rows = (of_peers.training_rows + of_peers.held_out_rows) as f64;
+    let windows = of_peers.training.windows.filter(|windows| *windows > 0);
+    Basis {
+        held_out: HeldOut {
+            flow_scores: held_out(flow.calibration()),
+            flow_novelties: held_out(flow.novelty_calibration()),
+            peer_scores: held_out(peer.calibration()),
+            peer_novelties: held_out(peer.novelty_calibration()),
+        },
+        peers_per_window: windows.map(|windows| rows / windows as f64),
+        held_out_share: of_peers.held_out_rows as f64 / rows.max(1.0),
+        most_rows: CALIBRATION_ROWS as u64,
     }
 }
 
@@ -187,17 +241,4 @@ fn is_verified(flows: &[FlowRecord]) -> bool {
 #[must_use]
 pub fn address(bytes: [u8; 16]) -> IpAddr {
     Ipv6Addr::from(bytes).to_canonical()
-}
-
-/// What a window tells of itself; [`Assessed::facts`] adds what its rows tell.
-#[must_use]
-pub fn window_facts(window: &Window) -> WindowFacts {
-    WindowFacts {
-        start_ns: window.start_ns,
-        end_ns: window.end_ns,
-        lossy: window.is_lossy(),
-        interrupted: false,
-        drifting: false,
-        warming_up: false,
-    }
 }

@@ -12,15 +12,11 @@ use std::ops::Range;
 use evaluation::Reading;
 use model::{DetectorModel, ModelFile, assess::Assessment, sample::Draws};
 use policy::{
-    Subject,
+    ALERT_MARGIN, Subject,
     statistics::{BETS, Drift, DriftWatch, Moved},
 };
 
 pub use counter::{DriftCounter, Side};
-
-/// How far above the calibration a peer stands out: the default of `policy.alert_margin`, from
-/// which on it would be reported.
-const STANDS_OUT: f64 = 0.1;
 
 /// Rows of each table that one window adds at most, spread over its ordinary peers: a window of
 /// very many does not outweigh those before it.
@@ -79,7 +75,7 @@ impl DriftSensor {
             .peers()
             .iter()
             .enumerate()
-            .filter_map(|(index, peer)| (peer.excess < STANDS_OUT).then_some(index))
+            .filter_map(|(index, peer)| (peer.excess < ALERT_MARGIN).then_some(index))
             .collect();
         let flows: Vec<usize> =
             ordinary.iter().flat_map(|&peer| rows.flows_of[peer].clone()).collect();

@@ -14,7 +14,7 @@ pub struct CalibrationCheck {
     pub benign: u64,
     /// The smallest p-value of any row, attack rows included: the finest claim made here.
     pub smallest_p: f64,
-    /// One per level of [`CLAIMS`].
+    /// Claims, one per level of [`CLAIMS`].
     pub claims: Vec<Claim>,
     /// The greatest distance between the p-values' distribution and the uniform one
     /// (Kolmogorov–Smirnov), whichever way. P-values may well be larger than uniform: that is
@@ -28,7 +28,7 @@ pub struct CalibrationCheck {
     pub curve: Vec<Point>,
 }
 
-/// One claimed rate.
+/// A claimed rate.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Claim {
     /// A p-value of at most this is claimed to befall this share of benign rows.
@@ -37,11 +37,11 @@ pub struct Claim {
     pub needs_benign: u64,
     /// Benign rows with such a p-value.
     pub realised: Proportion,
-    /// What it means.
+    /// Verdict on the claim.
     pub verdict: Verdict,
 }
 
-/// Whether a claimed rate holds.
+/// Verdict on a claimed rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {

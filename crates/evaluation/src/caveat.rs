@@ -47,7 +47,7 @@ pub enum Caveat {
         /// Peers with benign rows only.
         peers: u64,
     },
-    /// One class only.
+    /// Rows of one class only.
     OneClass {
         /// Its name.
         class: String,
@@ -59,7 +59,7 @@ pub enum Caveat {
     },
     /// Rows without a label.
     Unlabelled {
-        /// How many.
+        /// Number of rows.
         rows: u64,
         /// Their share of all.
         share: f64,
@@ -71,19 +71,19 @@ pub enum Caveat {
     },
     /// Peers that are benign in some rows and attack in others.
     MixedPeers {
-        /// How many.
+        /// Number of peers.
         peers: u64,
         /// Their false alarms at the first operating point of the detector's own, or else at the
         /// first.
         false_alarms: u64,
         /// Of how many there.
         of: u64,
-        /// Which point that is.
+        /// Operating point meant.
         rule: Option<Rule>,
     },
     /// Training rows were seen at the same time as evaluated ones.
     TrainingOverlap {
-        /// When it was trained.
+        /// Time of the training.
         trained: TimeSpan,
         /// Known to come from the same place.
         same_source: bool,
@@ -95,7 +95,7 @@ pub enum Caveat {
     },
     /// Features that left the training's distribution.
     Drifted {
-        /// How many of them.
+        /// Number of features that moved.
         moved: u64,
         /// Of how many.
         of: u64,

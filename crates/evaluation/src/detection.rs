@@ -17,7 +17,7 @@ use crate::{
 /// The p-values at which alarms are counted.
 pub const P_VALUES: [f64; 3] = [1e-2, 1e-3, 1e-4];
 
-/// What makes a row an alarm.
+/// Rule by which a row is an alarm.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "by", rename_all = "snake_case")]
 pub enum Rule {
@@ -37,7 +37,7 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// Whether a row is an alarm.
+    /// True of a row that is an alarm.
     fn is_alarm(self, row: &Row) -> bool {
         match self {
             Self::FalsePositiveRate { threshold, .. } => {
@@ -55,8 +55,8 @@ pub struct OperatingPoint {
     pub rule: Rule,
     /// Benign rows that are alarms.
     pub false_positives: Proportion,
-    /// How many of these are of peers that attack in other rows: what they did just before or
-    /// after the labelled time, or what a memory of it is left in their features.
+    /// Number of these that are of peers that attack in other rows: rows just before or after the
+    /// labelled time, or with a memory of it in their features.
     pub false_positives_of_attackers: u64,
     /// Attack rows that are alarms.
     pub true_positives: Proportion,
@@ -70,7 +70,7 @@ pub struct OperatingPoint {
     pub median_delay_s: Option<f64>,
 }
 
-/// One attack, and how it fared at each operating point.
+/// An attack, and its detection at each operating point.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attack {
     /// Its class.
@@ -87,11 +87,11 @@ pub struct Attack {
     pub peers: u64,
     /// Its rows against all benign rows; none without benign rows.
     pub auroc: Option<f64>,
-    /// One per operating point.
+    /// Detections, one per operating point.
     pub detections: Vec<Detection>,
 }
 
-/// How one attack fared at one operating point.
+/// Detection of one attack at one operating point.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Detection {
     /// Its rows that are alarms.
@@ -137,7 +137,7 @@ pub(crate) fn rules(observations: &Observations, rows: &Discrimination) -> Vec<R
     by_rate.chain(by_p).collect()
 }
 
-/// What each rule catches over all.
+/// Catch of each rule over all rows.
 pub(crate) fn operating_points(
     observations: &Observations,
     rules: &[Rule],

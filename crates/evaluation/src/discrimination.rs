@@ -12,7 +12,7 @@ use crate::{
 /// The false-positive rates at which detectors are compared.
 pub const FALSE_POSITIVE_RATES: [f64; 3] = [1e-2, 1e-3, 1e-4];
 
-/// What is counted as one case.
+/// Unit that is counted as one case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
@@ -24,7 +24,7 @@ pub enum Unit {
     Window,
 }
 
-/// One thing to be told apart.
+/// A case: one thing to be classified.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Case {
     pub(crate) score: f64,
@@ -33,10 +33,10 @@ pub(crate) struct Case {
     pub(crate) cluster: u32,
 }
 
-/// How well one unit's cases are told apart.
+/// Discrimination of one unit's cases.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Discrimination {
-    /// What a case is.
+    /// Unit of a case.
     pub unit: Unit,
     /// Attack cases.
     pub attack: u64,
@@ -49,7 +49,7 @@ pub struct Discrimination {
     pub auroc_interval: Option<Interval>,
     /// Average precision, see [`Ranking::average_precision`]; none if a side is empty.
     pub average_precision: Option<f64>,
-    /// What is caught at each of [`FALSE_POSITIVE_RATES`].
+    /// Catch at each of [`FALSE_POSITIVE_RATES`].
     pub at_rates: Vec<AtRate>,
     /// ROC curve: false-positive rate, true-positive rate.
     pub roc: Vec<Point>,
@@ -57,7 +57,7 @@ pub struct Discrimination {
     pub precision_recall: Vec<Point>,
 }
 
-/// What is caught at a false-positive rate.
+/// Catch at a false-positive rate.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AtRate {
     /// The rate that must not be exceeded.
@@ -65,11 +65,11 @@ pub struct AtRate {
     /// Benign cases without which the rate cannot be measured: `1 / rate`, so that one false
     /// alarm is allowed.
     pub needs_benign: u64,
-    /// What was measured; none with fewer benign cases, or without attack cases.
+    /// Measurement; none with fewer benign cases, or without attack cases.
     pub measured: Option<Caught>,
 }
 
-/// What a threshold catches.
+/// Catch of a threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Caught {
     /// Scores from here on are alarms; none where even the highest score is reached by too many
@@ -118,7 +118,7 @@ impl Discrimination {
         }
     }
 
-    /// What is caught at a rate of [`FALSE_POSITIVE_RATES`].
+    /// Catch at a rate of [`FALSE_POSITIVE_RATES`].
     #[must_use]
     pub fn at(&self, rate: f64) -> Option<&AtRate> {
         self.at_rates.iter().find(|at| at.rate.total_cmp(&rate).is_eq())
@@ -159,7 +159,7 @@ pub(crate) fn cases(observations: &Observations, unit: Unit) -> Vec<Case> {
     }
 }
 
-/// One case of each cluster.
+/// Cases merged to one of each cluster.
 fn grouped(cases: impl Iterator<Item = Case>, merge: fn(Case, Case) -> Case) -> Vec<Case> {
     let mut groups: Vec<Option<Case>> = Vec::new();
     for case in cases {

@@ -12,7 +12,7 @@ pub const SHARE_FLOOR: f64 = 1e-4;
 /// [`FeatureDrift::by_chance`] for what theory says.
 pub const READINGS: [f64; 2] = [0.1, 0.25];
 
-/// One feature's shift between training and test.
+/// Shift of a feature between training and test.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FeatureDrift {
     /// The feature's name.
@@ -20,20 +20,20 @@ pub struct FeatureDrift {
     /// Population stability index: `Σ (tᵢ − rᵢ) ln(tᵢ / rᵢ)` over the bins' shares in test and
     /// training, the symmetric divergence of Kullback and Leibler 1951.
     pub index: f64,
-    /// What samples of these sizes from one and the same distribution stay below 19 times of
+    /// Index that samples of these sizes from one and the same distribution stay below 19 times of
     /// 20: χ² with bins − 1 degrees of freedom, times `1/n + 1/m` (Yurdakul and Naranjo 2020,
-    /// *Statistical properties of the population stability index*). Rows that resemble each
-    /// other, as a peer's do, make for more.
+    /// *Statistical properties of the population stability index*). Rows that resemble each other,
+    /// as a peer's do, make for more.
     pub by_chance: f64,
     /// Training rows.
     pub train_rows: u64,
     /// Test rows.
     pub test_rows: u64,
-    /// What is made of it.
+    /// Reading of the index.
     pub reading: Reading,
 }
 
-/// What a population stability index is taken for.
+/// Reading of a population stability index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reading {

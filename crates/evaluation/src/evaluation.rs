@@ -14,16 +14,16 @@ use crate::{
     time::TimeSpan,
 };
 
-/// Which detector was evaluated, as whoever ran it knows.
+/// Identity of the evaluated detector, as its caller knows it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Detector {
-    /// What it is called beside others.
+    /// Name beside other detectors.
     pub name: String,
-    /// What else identifies it: kind, file, digest, schema hash, …
+    /// Further identification: kind, file, digest, schema hash, …
     pub facts: Vec<Fact>,
-    /// When its training and calibration rows were seen, if known.
+    /// Time of the training and calibration rows, if known.
     pub trained: Option<TimeSpan>,
-    /// Whether the training rows came from the same place as the evaluated ones, as far as is
+    /// True where the training rows came from the same place as the evaluated ones, as far as is
     /// known: an overlap in time matters only then.
     pub same_source: bool,
 }
@@ -31,9 +31,9 @@ pub struct Detector {
 /// Something known, by name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fact {
-    /// What.
+    /// Name.
     pub name: String,
-    /// What it is.
+    /// Value.
     pub value: String,
 }
 
@@ -45,12 +45,12 @@ impl Fact {
     }
 }
 
-/// How well a detector does on labelled rows: everything that table, JSON and page show.
+/// Evaluation of a detector on labelled rows: everything that table, JSON and page show.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// The detector.
     pub detector: Detector,
-    /// What was counted.
+    /// Numbers of the rows.
     pub counts: Counts,
     /// Row by row.
     pub rows: Discrimination,
@@ -58,25 +58,25 @@ pub struct Evaluation {
     pub peers: Discrimination,
     /// Window by window.
     pub windows: Discrimination,
-    /// What the measurable operating points catch.
+    /// Catch of the measurable operating points.
     pub operating_points: Vec<OperatingPoint>,
     /// Per attack class, by name.
     pub classes: Vec<Class>,
     /// Per attack, in the order of time.
     pub attacks: Vec<Attack>,
-    /// Whether p-values keep what they claim; none without benign p-values.
+    /// Check of the p-values' claims; none without benign p-values.
     pub calibration: Option<CalibrationCheck>,
     /// Drift since training, the greatest first; empty if it was not measured.
     pub drift: Vec<FeatureDrift>,
-    /// How the scores are spread.
+    /// Spread of the scores.
     pub histogram: ScoreHistogram,
     /// The course of time.
     pub timeline: Timeline,
-    /// What to keep in mind, from the data itself.
+    /// Caveats from the data itself.
     pub caveats: Vec<Caveat>,
 }
 
-/// What was evaluated, in numbers.
+/// Numbers of the evaluated rows.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Counts {
     /// Benign rows.
@@ -93,7 +93,7 @@ pub struct Counts {
     pub span: TimeSpan,
 }
 
-/// Why there is nothing to evaluate.
+/// Reason for which there is nothing to evaluate.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EvaluationError {

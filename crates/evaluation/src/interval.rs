@@ -1,4 +1,4 @@
-//! How sure one can be of an area under the ROC curve.
+//! Confidence intervals of an area under the ROC curve.
 
 use crate::{
     discrimination::Case,
@@ -26,7 +26,7 @@ pub(crate) fn auroc_interval(cases: &[Case], area: f64) -> Option<Interval> {
     Some(Interval { low: back(logit - half), high: back(logit + half) })
 }
 
-/// What one cluster adds: its cases, and the sums of their placement values.
+/// Contribution of one cluster: its cases, and the sums of their placement values.
 #[derive(Clone, Copy, Default)]
 struct Cluster {
     attack: f64,

@@ -1,4 +1,4 @@
-//! How well a detector tells attacks from benign traffic, and whether it keeps what it claims.
+//! Evaluation of detectors: discrimination of attacks from benign traffic, and calibration.
 //!
 //! # What it is
 //!

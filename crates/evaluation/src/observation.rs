@@ -4,7 +4,7 @@ use std::{collections::HashMap, net::IpAddr};
 
 use thiserror::Error;
 
-/// One scored row: a peer, or one of its flows, in a window.
+/// A scored row: a peer, or one of its flows, in a window.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Observation<'a> {
     /// The window's first nanosecond, unix time.
@@ -15,14 +15,14 @@ pub struct Observation<'a> {
     pub peer: IpAddr,
     /// Higher means more anomalous; finite.
     pub score: f64,
-    /// What the detector claims to be the chance of such a score in a benign row, in [0, 1];
-    /// none for a detector that was not calibrated.
+    /// Chance of such a score in a benign row, as the detector claims it, in [0, 1]; none for a
+    /// detector that was not calibrated.
     pub p_value: Option<f64>,
-    /// What the row was.
+    /// Label of the row.
     pub truth: Truth<'a>,
 }
 
-/// What a row was, as its label says.
+/// Label of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Truth<'a> {
     /// Benign.

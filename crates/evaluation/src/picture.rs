@@ -1,4 +1,4 @@
-//! What plots are drawn of, small however many rows there are.
+//! Data of the plots, small however many rows there are.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ const BINS: usize = 50;
 /// Points of the timeline at most.
 const MOMENTS: usize = 300;
 
-/// How benign and attack scores are spread.
+/// Spread of benign and attack scores.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScoreHistogram {
     /// The least score of all.
@@ -31,7 +31,7 @@ pub struct ScoreHistogram {
 pub struct Timeline {
     /// Windows side by side, a few to the moment if there are many.
     pub moments: Vec<Moment>,
-    /// Where the attacks lie, in the order of [`Evaluation::attacks`](crate::Evaluation).
+    /// Spans of the attacks, in the order of [`Evaluation::attacks`](crate::Evaluation).
     pub spans: Vec<MomentSpan>,
 }
 

@@ -18,7 +18,7 @@ pub(crate) const Z: f64 = 1.959_963_984_540_054;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Proportion {
-    /// How many.
+    /// Number of cases that count.
     pub count: u64,
     /// Of how many.
     pub of: u64,

@@ -18,7 +18,7 @@ pub struct Ranking {
     steps: Vec<Step>,
 }
 
-/// What the threshold "score ≥ this" catches.
+/// Catch of the threshold "score ≥ this".
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
     /// The threshold.
@@ -50,7 +50,7 @@ impl Ranking {
         Self::over_sorted(attack, &sorted)
     }
 
-    /// As [`Ranking::new`], with the benign scores in falling order already.
+    /// A ranking as by [`Ranking::new`], with the benign scores in falling order already.
     pub(crate) fn over_sorted(attack: &[f64], benign: &[f64]) -> Self {
         let mut attack = attack.to_vec();
         sort_falling(&mut attack);

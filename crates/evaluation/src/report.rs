@@ -20,17 +20,17 @@ pub const REPORT_FORMAT: u32 = 1;
 pub struct Report {
     /// [`REPORT_FORMAT`].
     pub format: u32,
-    /// What was evaluated, for a title.
+    /// Title of the evaluated data.
     pub title: String,
-    /// What one row is, in the singular: `peer-window`.
+    /// Name of a row, in the singular: `peer-window`.
     pub row: String,
     /// The command that makes this report again.
     pub command: String,
-    /// What identifies data and software.
+    /// Identification of data and software.
     pub facts: Vec<Fact>,
-    /// What whoever ran it adds to each evaluation's caveats.
+    /// Notes of the caller, added to each evaluation's caveats.
     pub notes: Vec<String>,
-    /// One per detector.
+    /// Evaluations, one per detector.
     pub evaluations: Vec<Evaluation>,
 }
 
@@ -52,7 +52,7 @@ impl Report {
         format!("{}s", plain(&self.row))
     }
 
-    /// What an evaluation comes to, in a few sentences.
+    /// Summary of an evaluation, in a few sentences.
     #[must_use]
     pub fn headline(&self, evaluation: &Evaluation) -> String {
         let mut sentences = Vec::new();

@@ -116,7 +116,7 @@ pub(crate) fn interval(told: &Discrimination) -> String {
     })
 }
 
-/// What is caught at a rate, as a table shows it.
+/// Catch at a rate, as a table shows it.
 pub(crate) fn caught(at: &AtRate) -> String {
     at.measured.map_or_else(
         || format!("– (needs {})", count(at.needs_benign)),

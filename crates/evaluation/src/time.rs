@@ -19,7 +19,7 @@ impl TimeSpan {
         Self { from: instant(from), to: instant(to) }
     }
 
-    /// Whether two spans share an instant.
+    /// True where two spans share an instant.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
         self.from < other.to && other.from < self.to

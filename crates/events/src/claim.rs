@@ -1,4 +1,4 @@
-//! What may be claimed of a decision.
+//! Claims: the error rate of a decision.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Share, words::words};
 
 words! {
-    /// What `policy.wrong_blocks` holds of.
+    /// Scope of `policy.wrong_blocks`.
     #[derive(Default)]
     ProcedureChoice {
         /// Of each window by itself.
@@ -19,7 +19,7 @@ words! {
 }
 
 words! {
-    /// Which p-values are decided by.
+    /// P-values that decide.
     #[derive(Default)]
     PValues {
         /// Those that hold for this model's calibration.
@@ -31,7 +31,7 @@ words! {
 }
 
 impl PValues {
-    /// As a person reads it.
+    /// The verdict, as a person reads it.
     #[must_use]
     pub const fn text(self) -> &'static str {
         match self {
@@ -41,22 +41,22 @@ impl PValues {
     }
 }
 
-/// What may be claimed of a decision: that at most this share of such decisions is wrong.
+/// Claim of a decision: at most this share of such decisions is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Claim {
     /// The configured rate.
     #[cfg_attr(feature = "openapi", schema(value_type = String, example = "1 in 10"))]
     pub rate: Share,
-    /// What it holds of.
+    /// Scope of the rate.
     pub procedure: ProcedureChoice,
-    /// Which p-values were decided by.
+    /// P-values that decided.
     pub p_values: PValues,
-    /// The peer's.
+    /// The peer's p-value.
     pub p_value: f64,
-    /// What it must not exceed for the rate to hold.
+    /// Level that it must not exceed for the rate to hold.
     pub level: f64,
-    /// Rows of the smallest of the calibrations; `None` where nobody told.
+    /// Rows of the smallest of the calibrations; `None` where they are not known.
     pub held_out: Option<u64>,
     /// Rows with which a peer beyond all of them reaches the level.
     pub needed: u64,

@@ -7,34 +7,34 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{Action, ActionTaken, Claim, Evidence, Reason, Refusal, Service};
 
-/// What is to be done about an anomalous peer.
+/// Answer to an anomalous peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Nothing, and why.
+    /// Nothing is done, for this reason.
     Refused(Refusal),
-    /// Block it; in observe mode this is what would be done.
+    /// A block; in observe mode the one that would be made.
     Block {
-        /// What the kernel does with its packets.
+        /// Action of the kernel on its packets.
         action: Action,
-        /// For how long.
+        /// Length.
         ttl: Duration,
-        /// When it ends, on the clock of the windows.
+        /// End, on the clock of the windows.
         expires_ns: u64,
-        /// Which block of this peer it is, from 1.
+        /// Number of this block among the peer's, from 1.
         offence: u32,
-        /// Drawn by lot to end early, so that it shows what the peer does then.
+        /// Drawn by lot to end early, which shows what the peer does then.
         early: bool,
     },
 }
 
-/// One anomalous peer in one window, and what is to be done.
+/// An anomalous peer in one window, and the answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
-    /// What was seen.
+    /// Measurements of the peer.
     pub evidence: Evidence,
-    /// What may be claimed of it.
+    /// Error rate claimed.
     pub claim: Claim,
-    /// What is to be done.
+    /// Answer.
     pub outcome: Outcome,
 }
 
@@ -45,7 +45,7 @@ pub struct Stamp {
     pub id: u64,
     /// Number of the window.
     pub window: u64,
-    /// When it was carried out, in ns of the windows' clock.
+    /// Time of the answer, in ns of the windows' clock.
     pub at_ns: u64,
     /// The same on the wall clock.
     pub time: Timestamp,
@@ -58,31 +58,32 @@ pub struct Stamp {
 pub struct DecisionRecord {
     /// Its number in the ledger, or counted from 1 where there is none; later ones are higher.
     pub id: u64,
-    /// When it was carried out: by the wall clock, in replay by the capture's.
+    /// Time of the answer: by the wall clock, in replay by the capture's.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub time: Timestamp,
     /// The same in ns of the boot clock: when the entry was in the kernel, or the decision fell.
     pub at_ns: u64,
     /// Number of the window.
     pub window: u64,
-    /// What was seen of the peer.
+    /// Measurements of the peer.
     #[serde(flatten)]
     pub evidence: Evidence,
-    /// What may be claimed of calling it anomalous, where that was recorded.
+    /// Error rate claimed of calling it anomalous, where that was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<Claim>,
-    /// What was done.
+    /// Answer.
     pub outcome: ActionTaken,
-    /// What the kernel does with its packets, or would have done; none for a refusal.
+    /// Action of the kernel on its packets, or the one that it would have taken; none for a
+    /// refusal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::openapi::Action>))]
     pub action: Option<Action>,
-    /// Why a guard refused.
+    /// Refusal of a guard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Refusal>,
-    /// How long the block lasts, in seconds; 0 for none.
+    /// Length of the block, in seconds; 0 for none.
     pub ttl_s: u64,
-    /// Which block of this peer it is, from 1; 0 for none.
+    /// Number of this block among the peer's, from 1; 0 for none.
     pub offence: u32,
     /// Drawn by lot to end early.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -142,7 +143,7 @@ fn known_reasons<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Reaso
 /// A service that is to be limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceLimit {
-    /// The service of the host.
+    /// Service of the host.
     pub service: Service,
     /// Unproven sources that turned to it in the window: they completed no handshake.
     pub sources: u64,
@@ -150,11 +151,11 @@ pub struct ServiceLimit {
     pub packets: u64,
     /// Packets a second that all unproven sources together keep.
     pub packets_per_second: u32,
-    /// When the limit ends, in ns of the windows' clock.
+    /// End of the limit, in ns of the windows' clock.
     pub expires_ns: u64,
-    /// The service was limited already; the lease is renewed.
+    /// The service was limited already, and the lease is renewed.
     pub renewed: bool,
-    /// Whether what exceeds the limit is dropped ([`Action::RateLimit`]) or only counted
+    /// Action on packets above the limit: drop ([`Action::RateLimit`]) or only count
     /// ([`Action::Shadow`]).
     pub action: Action,
 }

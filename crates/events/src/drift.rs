@@ -1,4 +1,4 @@
-//! Whether benign traffic still is what the model was calibrated on.
+//! Drift: a watch over the p-values of benign traffic.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::Subject;
 /// A feature that is not spread as in training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Moved {
-    /// Whose feature.
+    /// Owner of the feature.
     pub subject: Subject,
     /// Its name.
     pub feature: String,
@@ -15,10 +15,10 @@ pub struct Moved {
     pub index: f64,
 }
 
-/// What the watch makes of the traffic.
+/// Verdict of the watch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Drift {
-    /// Benign p-values no longer hold: no block should be made by them.
+    /// Benign p-values no longer hold, and no block should be made by them.
     pub suspended: bool,
     /// Capital of the most successful bet against them, 1 or so where they hold.
     pub martingale: f64,
@@ -33,7 +33,7 @@ impl Moved {
 }
 
 impl Drift {
-    /// As a person reads it.
+    /// The verdict, as a person reads it.
     #[must_use]
     pub fn to_text(&self) -> String {
         let named: Vec<String> = self.features.iter().map(Moved::to_text).collect();

@@ -1,4 +1,4 @@
-//! What happens, as records: one JSON object a line for machines, one line for people.
+//! Events, as records: one JSON object a line for machines, one line for people.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use crate::{ActionTaken, DecisionRecord, Drift, Notice, Prefix, ServiceLimit};
 /// A short text or code: a constant where it is written, owned where it is read.
 pub type Text = Cow<'static, str>;
 
-/// One thing that happened.
+/// An event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
@@ -42,9 +42,9 @@ pub enum Event {
 pub struct DriftEvent {
     /// Number of the window.
     pub window: u64,
-    /// When the window ended, in ns of the boot clock.
+    /// End of the window, in ns of the boot clock.
     pub at_ns: u64,
-    /// What the watch makes of the traffic.
+    /// Verdict of the watch.
     #[serde(flatten)]
     pub drift: Drift,
 }
@@ -127,10 +127,10 @@ pub struct ServiceEvent {
     pub window: u64,
     /// Boot-clock ns at which the limit was in the kernel, or the decision fell.
     pub at_ns: u64,
-    /// What was decided.
+    /// The decision.
     #[serde(flatten)]
     pub limit: ServiceLimit,
-    /// What was done.
+    /// Answer.
     pub outcome: ActionTaken,
 }
 
@@ -139,7 +139,7 @@ pub struct ServiceEvent {
 pub struct NoticeEvent {
     /// Boot-clock ns of the window's end that brought it.
     pub at_ns: u64,
-    /// What changed.
+    /// The change.
     #[serde(flatten)]
     pub notice: Notice,
 }
@@ -149,13 +149,13 @@ pub struct NoticeEvent {
 pub struct ActEvent {
     /// Boot-clock ns.
     pub at_ns: u64,
-    /// Who.
+    /// Actor.
     pub who: String,
-    /// What: `block`, `unblock`, `allow`, `mode`.
+    /// Act: `block`, `unblock`, `allow`, `mode`.
     pub what: Text,
     /// With which arguments.
     pub arguments: serde_json::Value,
-    /// What came of it: `done`, or why not.
+    /// Outcome: `done`, or the reason for which it was not.
     pub outcome: String,
 }
 
@@ -164,23 +164,23 @@ pub struct ActEvent {
 pub struct DifferenceEvent {
     /// Boot-clock ns.
     pub at_ns: u64,
-    /// Which kind.
+    /// Kind.
     pub kind: Text,
-    /// What it is about, where it is about a block or an allowed prefix.
+    /// Target, where a block or an allowed prefix is concerned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Prefix>,
     /// Both sides of it.
     pub detail: String,
-    /// What was done about it.
+    /// Remedy taken.
     pub done: Text,
 }
 
 /// Something that did not work.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FailureEvent {
-    /// What was tried.
+    /// Action that failed.
     pub what: Text,
-    /// Why it failed, and the remedy.
+    /// Reason and remedy.
     pub error: String,
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{PValues, Subject};
 
-/// What the two models say of one peer in one window, and what the guards ask.
+/// Measurements of one peer in one window by the two models, and facts that the guards ask for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Evidence {
@@ -26,25 +26,25 @@ pub struct Evidence {
     pub flow_score: f32,
     /// The highest novelty of the peer and its flows, in [0, 1).
     pub novelty: f32,
-    /// How far the most excessive of these lies above its highest calibration score, as a share
-    /// of the way from there to 1; below 0 within the calibration's range.
+    /// Excess of the most excessive of these over its highest calibration score, as a share of the
+    /// way from there to 1; below 0 within the calibration's range.
     pub excess: f64,
     /// Packets from and to it in this window.
     pub packets: u64,
     /// Bytes from and to it in this window, on the wire.
     pub bytes: u64,
-    /// Most of what it sent belongs to TCP connections whose handshake it completed, so the
-    /// address is not forged.
+    /// Most of its packets belong to TCP connections whose handshake it completed, so the address
+    /// is not forged.
     pub verified: bool,
-    /// It answers flows that the host opened, in this window: a block would cut those off.
+    /// The peer answers flows that the host opened, in this window: a block would cut those off.
     pub initiated: bool,
-    /// The service of the host that most of its packets went to, if it opened any flow.
+    /// Service of the host that most of its packets went to, if it opened any flow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<Service>,
 }
 
 impl Evidence {
-    /// The p-value that is decided by.
+    /// The p-value that decides.
     #[must_use]
     pub const fn p(&self, by: PValues) -> f64 {
         match by {
@@ -59,7 +59,7 @@ fn canonical<S: Serializer>(address: &IpAddr, serializer: S) -> Result<S::Ok, S:
     address.to_canonical().serialize(serializer)
 }
 
-/// A service of the host: what a flood aims at.
+/// A service of the host: the aim of a flood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Service {
@@ -69,11 +69,11 @@ pub struct Service {
     pub port: u16,
 }
 
-/// One feature's part in an anomaly.
+/// A feature's part in an anomaly.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Reason {
-    /// What it is a feature of.
+    /// Subject of the feature: the peer or a flow.
     pub subject: Subject,
     /// The feature's name, as the schema spells it.
     pub feature: String,

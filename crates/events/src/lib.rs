@@ -1,11 +1,11 @@
-//! What weir says: the record of a decision and its parts, and every event.
+//! Events and decisions as records: one type for each, and for its parts.
 //!
-//! One type for each, with its serde form beside it: the ledger stores a [`DecisionRecord`] as it
-//! is, the API answers with it, the event log writes it ([`Event::Anomaly`]), and the policy
-//! decides in the same words ([`Evidence`], [`Outcome`], [`Refusal`]). A new field of a decision
-//! is a change of this crate, and of whoever computes it.
+//! Each type has its serde form beside it: the ledger stores a [`DecisionRecord`] as it is, the API
+//! answers with it, the event log writes it ([`Event::Anomaly`]), and the policy decides in the
+//! same words ([`Evidence`], [`Outcome`], [`Refusal`]). A new field of a decision is a change of
+//! this crate, and of the place that computes it.
 //!
-//! What is never here: I/O, clocks, and how anything is computed. [`Action`] is the kernel's own
+//! Never here: I/O, clocks, and the computation of anything. [`Action`] is the kernel's own
 //! ([`flows_common::Action`]), which has the one spelling of each action.
 //!
 //! Order of use: what scores fills in [`Evidence`]; the policy makes a [`Decision`] of it; what

@@ -1,4 +1,4 @@
-//! What changed in the policy itself, for people to know.
+//! Notices: changes of the policy itself, for people to know.
 
 use std::net::IpAddr;
 
@@ -6,17 +6,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Mode, Trip};
 
-/// What changed in the policy itself.
+/// A change of the policy itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "notice", rename_all = "snake_case")]
 pub enum Notice {
     /// Blocks would have hit too much ordinary traffic: the policy only shadows from here on.
     BreakerOpened {
-        /// What tripped it.
+        /// Cause.
         trip: Trip,
-        /// When it closes by itself, in ns of the boot clock; `None` waits for a person.
+        /// Time at which it closes by itself, in ns of the boot clock; `None` waits for a person.
         rearms_ns: Option<u64>,
-        /// Blocked peers of ordinary standing, whose entries are to be turned to shadow.
+        /// Blocked peers that are ordinary, whose entries are to be turned to shadow.
         demoted: Vec<IpAddr>,
     },
     /// The breaker closed by itself: its time is over.

@@ -1,4 +1,4 @@
-//! What derived descriptions of types cannot say of another crate's.
+//! Descriptions of another crate's types, which cannot be derived.
 
 use flows_common::Action as Kernel;
 use utoipa::{

@@ -2,16 +2,16 @@
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// An address or a prefix: `192.0.2.7`, `2001:db8::/32`. A prefix of full length is written as
-/// the address it is, bits beyond the prefix are cleared, and an IPv4 address mapped into IPv6 is
-/// the IPv4 address.
+/// the address it is, bits beyond the prefix are cleared, and an IPv4 address or prefix mapped into
+/// IPv6 is the IPv4 one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Prefix(IpNet);
 
-/// What is neither an address nor a prefix.
+/// Text that is neither an address nor a prefix.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is neither an address nor a prefix like 192.0.2.0/24")]
 pub struct PrefixError(String);
@@ -32,9 +32,12 @@ impl Prefix {
 
 impl From<IpNet> for Prefix {
     fn from(net: IpNet) -> Self {
-        match net.addr() {
-            address if net.prefix_len() == net.max_prefix_len() => address.into(),
-            _ => Self(net.trunc()),
+        let net = net.trunc();
+        let IpNet::V6(v6) = net else { return Self(net) };
+        // Bits that stand before an IPv4 address that is mapped into IPv6.
+        match (v6.addr().to_ipv4_mapped(), v6.prefix_len().checked_sub(96)) {
+            (Some(v4), Some(length)) => Self(Ipv4Net::new(v4, length).map_or(net, IpNet::V4)),
+            _ => Self(net),
         }
     }
 }
@@ -106,6 +109,7 @@ mod tests {
         assert_eq!("192.0.2.7/24".parse::<Prefix>().unwrap().to_string(), "192.0.2.0/24");
         assert_eq!("192.0.2.7/32".parse::<Prefix>().unwrap().to_string(), "192.0.2.7");
         assert_eq!("::ffff:192.0.2.7".parse::<Prefix>().unwrap().to_string(), "192.0.2.7");
+        assert_eq!("::ffff:192.0.2.0/120".parse::<Prefix>().unwrap().to_string(), "192.0.2.0/24");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Why nothing is done about an anomalous peer.
+//! Refusals: reasons for which nothing is done about an anomalous peer.
 
 use crate::words::words;
 
@@ -6,7 +6,8 @@ use crate::words::words;
 macro_rules! refusals {
     ($($(#[$meta:meta])* $variant:ident = $word:tt: $text:literal,)*) => {
         words! {
-            /// Why an anomalous peer is not acted on, in the order in which the guards are asked.
+            /// Reason for which an anomalous peer is not acted on, in the order in which the guards
+            /// are asked.
             Refusal {
                 $($(#[$meta])* $variant = $word,)*
             }
@@ -28,7 +29,7 @@ refusals! {
     /// Anomalous, but not by enough to act on.
     BelowMargin = "below_margin":
         "anomalous, but not by enough to act on",
-    /// weir has just started, and everything is new to it.
+    /// A start a moment ago: everything is new to weir.
     WarmingUp = "warming_up":
         "weir has just started, and everything is new to it",
     /// The address is one of the host's own.
@@ -41,31 +42,31 @@ refusals! {
     /// An allowed prefix holds it: of the configuration, of a file, or a person's.
     Allowed = "allowed":
         "on the allowlist",
-    /// It is the next hop of a route: without it nothing leaves this network.
+    /// The next hop of a route: without it nothing leaves this network.
     Gateway = "gateway":
         "a gateway of this host",
-    /// It is one of the host's name servers.
+    /// A name server of the host.
     Resolver = "resolver":
         "a name server of this host",
-    /// It administers this host: a client of the API, a remote log-in.
+    /// An administrator of this host: a client of the API, a remote log-in.
     Administrator = "administrator":
         "administers this host now",
     /// A person took a block of it back not long ago.
     Grace = "grace":
-        "unblocked by a person lately (policy.grace)",
+        "unblocked by a person lately (policy.expert.grace)",
     /// The host opened flows to it: a block would cut off the answers.
     LocallyInitiated = "locally_initiated":
         "this host opened flows to it",
     /// Too many unverified sources at once: their addresses are likely forged.
     ForgedSources = "forged_sources":
         "one of many unverified sources at once: likely forged",
-    /// Its address may be forged, and the configuration refuses such.
+    /// An address that may be forged, where the configuration refuses such.
     Unverified = "unverified":
         "unverified source, and policy.unverified = refuse",
     /// The machine was suspended during the window, or it is several windows long.
     Interrupted = "interrupted":
         "the machine slept through a part of the window",
-    /// The traffic is no longer what the model learnt.
+    /// Traffic that is no longer as in training.
     Drifting = "drifting":
         "the traffic has drifted away from the training",
     /// The calibration has too few rows to support the configured rates.
@@ -77,15 +78,15 @@ refusals! {
     /// Not enough anomalous windows yet.
     TooFewWindows = "too_few_windows":
         "not anomalous in enough windows yet",
-    /// Too few packets to go by.
+    /// Too few packets.
     TooFewPackets = "too_few_packets":
         "too few packets to go by",
-    /// As many blocks stand as may.
+    /// The limit of active blocks.
     MaxBlocks = "max_blocks":
         "policy.max_blocks blocks stand",
-    /// As many blocks were made in the last minute as may be.
+    /// The limit of blocks in a minute.
     BlocksPerMinute = "blocks_per_minute":
-        "policy.max_blocks_per_minute blocks were made in the last minute",
+        "policy.expert.max_blocks_per_minute blocks were made in the last minute",
     /// Blocks would hit too large a share of the ordinary peers; the breaker opened.
     ShareOfPeers = "share_of_peers":
         "blocks would hit too many ordinary peers; the breaker is open",

@@ -1,33 +1,33 @@
-//! A share of things, as a person says it: `1 in 100`.
+//! Shares, as a person writes them: `1 in 100`.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A share above 0 and below 1, as people say it: `1 in 100`, `1 %` or `0.01`.
+/// A share above 0 and below 1: `1 in 100`, `1 %` or `0.01`.
 ///
 /// ```
-/// use events::Share;
+/// use weir_events::Share;
 ///
 /// let share: Share = "1 %".parse()?;
 /// assert_eq!(share, "1 in 100".parse()?);
 /// assert_eq!(share.to_string(), "1 in 100");
 /// assert_eq!("0.15".parse::<Share>()?.to_string(), "15 %");
-/// # Ok::<(), events::ShareError>(())
+/// # Ok::<(), weir_events::ShareError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Share(f64);
 
-/// What is written is no share.
+/// Text that is no share.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a share must be above 0 and below 1, as in \"1 in 100\", \"1 %\" or 0.01, got `{got}`")]
 pub struct ShareError {
-    /// What is written.
+    /// The text.
     pub got: String,
 }
 
 impl Share {
-    /// One in ten.
+    /// A tenth.
     pub const TENTH: Self = Self(0.1);
 
     /// A share of a number.

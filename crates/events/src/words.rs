@@ -57,7 +57,7 @@ words! {
 }
 
 impl ActionTaken {
-    /// What an entry with this action does.
+    /// Effect of an entry with this action.
     #[must_use]
     pub const fn of(action: Action) -> Self {
         match action {
@@ -84,7 +84,7 @@ impl ActionTaken {
         self.entry().is_some()
     }
 
-    /// As a person reads it.
+    /// The verdict, as a person reads it.
     #[must_use]
     pub const fn text(self) -> &'static str {
         match self {
@@ -95,7 +95,7 @@ impl ActionTaken {
 }
 
 words! {
-    /// What may be done about an anomaly.
+    /// The most that weir may do about an anomaly.
     #[derive(Default)]
     Mode {
         /// Report; no entry is made.
@@ -109,7 +109,7 @@ words! {
 }
 
 words! {
-    /// Who or what made a block.
+    /// Origin of a block.
     Origin {
         /// A model and the policy.
         Model = "model",
@@ -123,7 +123,7 @@ words! {
 }
 
 words! {
-    /// How a block ended.
+    /// Kind of a block's end.
     How {
         /// Its lease ran out.
         Expired = "expired",
@@ -141,7 +141,7 @@ words! {
 }
 
 words! {
-    /// How the run before this one ended.
+    /// Kind of the end of the run before this one.
     PreviousEnd {
         /// There was none.
         None = "none",
@@ -155,7 +155,7 @@ words! {
 }
 
 words! {
-    /// Which detector a reason comes from.
+    /// Detector that a reason comes from.
     Subject {
         /// The peer as a whole.
         Peer = "peer",
@@ -165,7 +165,7 @@ words! {
 }
 
 words! {
-    /// What tripped the breaker.
+    /// Cause of an open breaker.
     Trip {
         /// Blocked peers would have been too large a share of the ordinary ones.
         ShareOfPeers = "share_of_peers",
@@ -175,12 +175,12 @@ words! {
 }
 
 impl Trip {
-    /// As a person reads it.
+    /// The verdict, as a person reads it.
     #[must_use]
     pub const fn text(self) -> &'static str {
         match self {
-            Self::ShareOfPeers => "blocks would hit more than policy.max_share_of_peers",
-            Self::ShareOfBytes => "blocks would hit more than policy.max_share_of_bytes",
+            Self::ShareOfPeers => "blocks would hit more than policy.expert.max_share_of_peers",
+            Self::ShareOfBytes => "blocks would hit more than policy.expert.max_share_of_bytes",
         }
     }
 }

@@ -12,7 +12,7 @@ use std::{
 
 use flows_common::Action;
 use policy::{
-    BURST_S, Decision, Evidence, Notice, Outcome, Policy, Refusal, Service, ServiceLimit,
+    BURST_S, Decision, Evidence, Notice, Outcome, Policy, Refusal, Service, ServiceLimit, Verdicts,
     WindowFacts,
 };
 
@@ -102,8 +102,18 @@ impl Effect {
     /// Runs a setting's policy, which has no past, over the stream.
     #[must_use]
     pub fn of(stream: &Stream, policy: Policy) -> Self {
+        Self::watched(stream, policy, |_, _| ())
+    }
+
+    /// The same; `see` gets what was decided on each window.
+    #[must_use]
+    pub fn watched(
+        stream: &Stream,
+        policy: Policy,
+        mut see: impl FnMut(&WindowFacts, &Verdicts),
+    ) -> Self {
         let mut run = Run {
-            rate: policy.config().rate_limit_pps,
+            rate: policy.config().expert.rate_limit_pps,
             policy,
             standing: BTreeMap::new(),
             limited: BTreeMap::new(),
@@ -112,7 +122,9 @@ impl Effect {
                 ..Self::default()
             },
         };
-        stream.moments().iter().for_each(|moment| run.take(moment));
+        for moment in stream.moments() {
+            run.take(moment, &mut see);
+        }
         run.effect
     }
 
@@ -198,7 +210,7 @@ impl Limited {
 }
 
 impl Run {
-    fn take(&mut self, moment: &Moment) {
+    fn take(&mut self, moment: &Moment, see: &mut impl FnMut(&WindowFacts, &Verdicts)) {
         let facts = moment.facts;
         self.standing.retain(|_, block| block.expires_ns > facts.start_ns);
         self.limited.retain(|_, limit| limit.expires_ns > facts.start_ns);
@@ -218,6 +230,7 @@ impl Run {
             }
         }
         let verdicts = self.policy.decide(evidence, &facts);
+        see(&facts, &verdicts);
         for notice in &verdicts.notices {
             self.heed(notice);
         }

@@ -3,7 +3,7 @@
 //! A setting is a `[policy]` table patched key by key and read again, so that whatever key the
 //! policy has can be varied, and is checked as in a configuration.
 
-use policy::{Mode, Policy, PolicyConfig, ProtectedHosts, RawPolicy};
+use policy::{Mode, MovedKey, Policy, PolicyConfig, ProtectedHosts, ValidPolicy};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -25,8 +25,11 @@ pub enum GridError {
         reason: String,
     },
     /// `--set` is not of its shape.
-    #[error("--set `{0}` is no key with values, such as `policy.margin=0.3,0.5,0.7`")]
+    #[error("--set `{0}` is no key with values, such as `policy.expert.margin=0.3,0.5,0.7`")]
     Assignment(String),
+    /// A key stands in its place before.
+    #[error("the grid: {0}")]
+    Moved(#[from] MovedKey),
     /// An axis has no value.
     #[error("the grid's `{key}` must be a list of at least one value, got {got}")]
     Axis {
@@ -56,7 +59,7 @@ pub enum GridError {
 /// A key and the values that it takes in turn.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Axis {
-    /// The key of `[policy]`.
+    /// The key, as it is below `[policy]`: `ttl`, `expert.margin`.
     pub key: String,
     /// Its values.
     pub values: Vec<Value>,
@@ -72,12 +75,13 @@ pub struct Grid {
 /// A setting to try.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Setting {
-    /// The varied keys with their values: `margin=0.5 windows=2`; `as configured` with none.
+    /// The varied keys with their values, each key by its last part, which is unique: `margin=0.5
+    /// ttl=5m`; `as configured` with none.
     pub name: String,
-    /// The varied keys with their values.
+    /// The varied keys, as [`Axis::key`] has them, with their values.
     pub varied: Table,
     /// The policy, enforcing.
-    pub config: PolicyConfig,
+    pub config: ValidPolicy,
 }
 
 impl Setting {
@@ -100,7 +104,7 @@ struct RawGrid {
 impl Grid {
     /// A grid around a policy, with no key varied.
     #[must_use]
-    pub fn around(policy: &RawPolicy) -> Self {
+    pub fn around(policy: &PolicyConfig) -> Self {
         // A policy is a plain struct: what TOML could not hold, a configuration could not either.
         Self { base: Table::try_from(policy).unwrap_or_default(), axes: Vec::new() }
     }
@@ -115,8 +119,11 @@ impl Grid {
             let line = before.matches('\n').count() + 1;
             GridError::Shape { line, reason: one_line(error.message()) }
         })?;
-        self.base.extend(raw.policy);
-        for (key, values) in raw.grid {
+        MovedKey::check(raw.policy.keys().map(String::as_str))?;
+        for (key, value) in flat(raw.policy) {
+            put(&mut self.base, &key, value);
+        }
+        for (key, values) in flat(raw.grid) {
             match values {
                 Value::Array(values) => self.vary(&key, values)?,
                 other => return Err(GridError::Axis { key, got: other.to_string() }),
@@ -142,10 +149,11 @@ impl Grid {
 
     /// Sets the seed of what is drawn by lot.
     pub fn seed(&mut self, seed: i64) {
-        self.base.insert("seed".to_owned(), Value::Integer(seed));
+        put(&mut self.base, "expert.seed", Value::Integer(seed));
     }
 
     fn vary(&mut self, key: &str, values: Vec<Value>) -> Result<(), GridError> {
+        MovedKey::check([key])?;
         if values.is_empty() {
             return Err(GridError::Axis { key: key.to_owned(), got: "an empty list".to_owned() });
         }
@@ -155,21 +163,22 @@ impl Grid {
         Ok(())
     }
 
-    /// Varies `margin` and `windows` within what the other keys allow, where nothing is varied.
+    /// Varies `expert.margin` and `expert.windows` within what the other keys allow, where nothing
+    /// is varied.
     pub fn or_default(&mut self) {
         if !self.axes.is_empty() {
             return;
         }
-        let number =
-            |key: &str, or: f64| self.base.get(key).and_then(Value::as_float).unwrap_or(or);
+        let expert = |key: &str| self.base.get("expert").and_then(|table| table.get(key));
+        let number = |key: &str, or: f64| expert(key).and_then(Value::as_float).unwrap_or(or);
         let (least, most) = (number("alert_margin", 0.0), number("decisive_margin", 1.0));
         let margins = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7];
         let margins = margins.into_iter().filter(|margin| (least..=most).contains(margin));
-        let of = self.base.get("of_windows").and_then(Value::as_integer).unwrap_or(1);
+        let of = expert("of_windows").and_then(Value::as_integer).unwrap_or(1);
         let windows = (1..=of.clamp(1, 3)).map(Value::Integer).collect();
         let axes = [
-            Axis { key: "margin".to_owned(), values: margins.map(Value::Float).collect() },
-            Axis { key: "windows".to_owned(), values: windows },
+            Axis { key: "expert.margin".to_owned(), values: margins.map(Value::Float).collect() },
+            Axis { key: "expert.windows".to_owned(), values: windows },
         ];
         self.axes = axes.into_iter().filter(|axis| !axis.values.is_empty()).collect();
     }
@@ -180,10 +189,14 @@ impl Grid {
         &self.axes
     }
 
-    /// What is not varied.
+    /// The keys that are not varied, as [`Axis::key`] has them, with their values; every setting
+    /// enforces, whatever the configuration does.
     #[must_use]
-    pub const fn base(&self) -> &Table {
-        &self.base
+    pub fn fixed(&self) -> Table {
+        let mut fixed: Table = flat(self.base.clone()).into_iter().collect();
+        fixed.insert("mode".to_owned(), Value::String(Mode::Enforce.name().to_owned()));
+        fixed.retain(|key, _| self.axes.iter().all(|axis| axis.key != *key));
+        fixed
     }
 
     /// Every combination, the last key's values in turn fastest; `block_capacity` is how many
@@ -215,16 +228,18 @@ impl Grid {
             reason: one_line(&reason),
         };
         let mut table = self.base.clone();
-        table.extend(varied.clone());
+        for (key, value) in &varied {
+            put(&mut table, key, value.clone());
+        }
         // By key, so that the error names the one that is wrong.
-        for (key, value) in &table {
+        for (key, value) in flat(table.clone()) {
             let mut one = Table::new();
-            one.insert(key.clone(), value.clone());
-            one.try_into::<RawPolicy>()
+            put(&mut one, &key, value);
+            one.try_into::<PolicyConfig>()
                 .map_err(|error| refused(format!("`policy.{key}`: {}", error.message())))?;
         }
-        let raw: RawPolicy = table.try_into().map_err(|error| refused(error.to_string()))?;
-        let raw = RawPolicy { mode: Mode::Enforce, ..raw };
+        let raw: PolicyConfig = table.try_into().map_err(|error| refused(error.to_string()))?;
+        let raw = PolicyConfig { mode: Mode::Enforce, ..raw };
         let config = raw.check(block_capacity).map_err(|error| refused(error.to_string()))?;
         Ok(Setting { name, varied, config })
     }
@@ -238,14 +253,44 @@ impl Grid {
     }
 }
 
+/// The values of a table and of the tables in it, each with its place: `expert.margin`.
+fn flat(table: Table) -> Vec<(String, Value)> {
+    let below = |(key, value)| match value {
+        Value::Table(inner) => flat(inner)
+            .into_iter()
+            .map(|(below, value)| (format!("{key}.{below}"), value))
+            .collect(),
+        value => vec![(key, value)],
+    };
+    table.into_iter().flat_map(below).collect()
+}
+
+/// Puts a value into a table, or into the table in it that its place names.
+fn put(table: &mut Table, place: &str, value: Value) {
+    let Some((key, below)) = place.split_once('.') else {
+        table.insert(place.to_owned(), value);
+        return;
+    };
+    let inner = table.entry(key).or_insert_with(|| Value::Table(Table::new()));
+    if !inner.is_table() {
+        *inner = Value::Table(Table::new());
+    }
+    if let Value::Table(inner) = inner {
+        put(inner, below, value);
+    }
+}
+
 /// A setting as people read it.
 fn name(varied: &Table) -> String {
     if varied.is_empty() {
         return "as configured".to_owned();
     }
-    let pairs = varied.iter().map(|(key, value)| match value {
-        Value::String(text) => format!("{key}={text}"),
-        other => format!("{key}={other}"),
+    let pairs = varied.iter().map(|(key, value)| {
+        let key = key.rsplit('.').next().unwrap_or(key);
+        match value {
+            Value::String(text) => format!("{key}={text}"),
+            other => format!("{key}={other}"),
+        }
     });
     one_line(&pairs.collect::<Vec<_>>().join(" "))
 }
@@ -275,7 +320,7 @@ mod tests {
     use super::*;
 
     fn grid(text: &str, sets: &[&str]) -> Result<Vec<Setting>, String> {
-        let mut grid = Grid::around(&RawPolicy::default());
+        let mut grid = Grid::around(&PolicyConfig::default());
         let read = grid.read(text).and_then(|()| sets.iter().try_for_each(|set| grid.set(set)));
         read.and_then(|()| grid.settings(1_000)).map_err(|error| error.to_string())
     }
@@ -286,7 +331,8 @@ mod tests {
 
     #[test]
     fn every_combination_is_a_setting_in_the_order_given() {
-        let text = "[policy]\nttl = '30s'\n[grid]\nwindows = [2, 1]\nmargin = [0.3, 0.6]\n";
+        let text =
+            "[policy]\nttl = '30s'\n[grid]\nexpert.windows = [2, 1]\nexpert.margin = [0.3, 0.6]\n";
         let settings = grid(text, &[]).expect("valid");
         assert_eq!(
             names(&settings),
@@ -304,8 +350,8 @@ mod tests {
 
     #[test]
     fn flags_take_texts_numbers_and_lists_and_go_before_the_file() {
-        let sets = ["policy.margin=0.4,0.5", "ttl=1m, 5m", "allow=[], ['192.0.2.0/24']"];
-        let settings = grid("[grid]\nmargin = [0.1]\n", &sets).expect("valid");
+        let sets = ["policy.expert.margin=0.4,0.5", "ttl=1m, 5m", "allow=[], ['192.0.2.0/24']"];
+        let settings = grid("[grid]\nexpert.margin = [0.1]\n", &sets).expect("valid");
         assert_eq!(settings.len(), 8);
         assert_eq!(settings[0].name, "allow=[] margin=0.4 ttl=1m");
         assert_eq!(settings[7].config.allow.len(), 1);
@@ -314,23 +360,27 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named_with_its_bound() {
-        let cases: [(&str, &[&str], &[&str]); 10] = [
+        let cases: [(&str, &[&str], &[&str]); 14] = [
             (
                 "",
-                &["margin=1.5"],
-                &["margin=1.5", "`policy.margin` must be at least 0 and below 1"],
+                &["expert.margin=1.5"],
+                &["margin=1.5", "`policy.expert.margin` must be at least 0 and below 1"],
             ),
-            ("", &["colour=1"], &["`policy.colour`", "unknown field `colour`", "margin"]),
+            ("", &["colour=1"], &["`policy.colour`", "unknown field `colour`", "ttl"]),
+            ("", &["expert.colour=1"], &["`policy.expert.colour`", "unknown field", "margin"]),
+            ("", &["policy.margin=0.5"], &["`policy.margin` is `policy.expert.margin` now"]),
+            ("[policy]\nseed = 1\n", &[], &["`policy.seed` is `policy.expert.seed` now"]),
+            ("[grid]\nwindows = [1]\n", &[], &["`policy.windows` is `policy.expert.windows` now"]),
             ("", &["mode=block"], &["`policy.mode`", "unknown variant `block`"]),
             (
                 "",
-                &["windows=2,4"],
-                &["`windows=4`", "between 1 and `policy.of_windows` (3), got 4"],
+                &["expert.windows=2,4"],
+                &["`windows=4`", "between 1 and `policy.expert.of_windows` (3), got 4"],
             ),
-            ("", &["margin"], &["--set `margin`", "policy.margin=0.3"]),
+            ("", &["margin"], &["--set `margin`", "policy.expert.margin=0.3"]),
             ("", &["margin="], &["--set `margin=`"]),
-            ("[grid]\nmargin = 0.3\n", &[], &["`margin` must be a list", "got 0.3"]),
-            ("[grid]\nmargin = []\n", &[], &["`margin` must be a list", "an empty list"]),
+            ("[grid]\nttl = 0.3\n", &[], &["`ttl` must be a list", "got 0.3"]),
+            ("[grid]\nttl = []\n", &[], &["`ttl` must be a list", "an empty list"]),
             ("\n[capture]\n", &[], &["in line 2: unknown field `capture`", "[grid]"]),
             ("[policy]\nmarin = 0.3\n", &[], &["`policy.marin`", "unknown field"]),
         ];
@@ -346,17 +396,19 @@ mod tests {
     #[test]
     fn a_grid_is_bounded_and_says_what_made_it_large() {
         let numbers = |count: u32| (1..=count).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
-        let sets = [format!("min_packets={}", numbers(40)), format!("max_blocks={}", numbers(26))];
+        let sets =
+            [format!("expert.min_packets={}", numbers(40)), format!("max_blocks={}", numbers(26))];
         let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
         let error = grid("", &sets).expect_err("1,040 settings");
         assert!(error.contains("at most 1000 settings, got 1040"), "{error}");
-        assert!(error.contains("26 of `max_blocks` × 40 of `min_packets`"), "{error}");
+        assert!(error.contains("40 of `expert.min_packets` × 26 of `max_blocks`"), "{error}");
     }
 
     #[test]
     fn the_default_grid_keeps_within_the_other_keys() {
-        let policy =
-            RawPolicy { of_windows: 2, decisive_margin: 0.5, margin: 0.3, ..RawPolicy::default() };
+        let mut policy = PolicyConfig::default();
+        policy.expert.of_windows = 2;
+        (policy.expert.margin, policy.expert.decisive_margin) = (0.3, 0.5);
         let mut grid = Grid::around(&policy);
         grid.or_default();
         let settings = grid.settings(1_000_000).expect("valid");

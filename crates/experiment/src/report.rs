@@ -222,17 +222,11 @@ impl Report {
             })
             .collect();
         let trade_off = origin.has_truth.then(|| trade_off::of(&settings)).flatten();
-        let mut base = grid.base().clone();
-        for axis in grid.axes() {
-            base.remove(&axis.key);
-        }
-        // Every setting enforces, whatever the configuration does.
-        base.insert("mode".to_owned(), toml::Value::String("enforce".to_owned()));
         Self {
             schema: SCHEMA,
             software: concat!("weir ", env!("CARGO_PKG_VERSION")).to_owned(),
             traffic: Traffic::of(&extent, origin.has_truth),
-            policy: json(&base),
+            policy: json(&grid.fixed()),
             axes: grid.axes().to_vec(),
             settings,
             trade_off,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use dataset::Label;
-use policy::{Evidence, ProtectedHosts, RawPolicy, Service, WindowFacts};
+use policy::{Evidence, PolicyConfig, ProtectedHosts, Service, WindowFacts};
 
 use super::{
     grid::Grid,
@@ -126,7 +126,9 @@ pub(crate) fn report(sets: &[&str]) -> Report {
         0.35,
     );
     let stream = sample.stream();
-    let mut grid = Grid::around(&RawPolicy { early_release: 0.0, ..RawPolicy::default() });
+    let mut configured = PolicyConfig::default();
+    configured.expert.early_release = 0.0;
+    let mut grid = Grid::around(&configured);
     for set in sets {
         grid.set(set).expect("valid");
     }

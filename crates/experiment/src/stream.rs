@@ -6,6 +6,7 @@ use std::{
 };
 
 use dataset::Label;
+use engine::Assessed;
 use policy::{Evidence, WindowFacts};
 use serde::Serialize;
 
@@ -99,6 +100,30 @@ impl Stream {
             self.attacks.push(AttackName { name: name.to_owned(), class: class.to_string() });
         }
         RowLabel::Attack(number)
+    }
+
+    /// Adds what a detector found in the next window: `first_ns` tells when a peer's first packet
+    /// came, `label` what is known of it.
+    ///
+    /// # Errors
+    /// [`StreamError::Long`].
+    pub fn push_assessed(
+        &mut self,
+        assessed: Assessed,
+        first_ns: impl Fn(IpAddr) -> Option<u64>,
+        label: impl Fn(IpAddr) -> Label,
+    ) -> Result<(), StreamError> {
+        let facts = assessed.facts;
+        let rows = assessed
+            .evidence
+            .into_iter()
+            .map(|evidence| Row {
+                first_ns: first_ns(evidence.address).unwrap_or(facts.start_ns),
+                label: self.label(&label(evidence.address)),
+                evidence,
+            })
+            .collect();
+        self.push(facts, rows)
     }
 
     /// Adds the next window; windows come in the order of time.

@@ -99,7 +99,7 @@ pub fn update(flow: &mut FlowCounters, packet: &Packet, direction: Direction, no
     news
 }
 
-/// Whether payload that goes this way proves the remote's address. A SYN may carry some before
+/// True if payload that goes this way proves the remote's address. A SYN may carry some before
 /// the handshake is over (TCP Fast Open, RFC 7413), and an RST answers anything.
 #[inline(always)]
 const fn proves(packet: &Packet, direction: Direction) -> bool {
@@ -286,7 +286,7 @@ fn note_handshake(
     }
 }
 
-/// Tells a peer's counters the news of one of its flows.
+/// Adds the news of a flow to its peer's counters.
 #[inline(always)]
 pub fn note_peer(
     peer: &mut PeerCounters,

@@ -3,7 +3,7 @@
 /// No reason recorded.
 pub const REASON_NONE: u32 = 0;
 
-/// What to do with a packet of a blocked source.
+/// Action on a packet of a blocked source.
 ///
 /// Crosses the boundary as [`Action::code`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -62,7 +62,7 @@ impl Action {
     }
 }
 
-/// One blocked address or prefix.
+/// A blocked address or prefix.
 ///
 /// The kernel honours it until `expires_ns` and ignores it afterwards, whether or not anybody
 /// removes it: a dead collector blocks nobody past the lease.
@@ -107,7 +107,7 @@ pub struct PrefixKey {
 
 const _: () = assert!(size_of::<PrefixKey>() == 20 && align_of::<PrefixKey>() == 4);
 
-/// What one statistics slot counted, on one CPU.
+/// Counters of a statistics slot, on one CPU.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BlockStats {
@@ -129,7 +129,7 @@ pub struct BlockStats {
 
 const _: () = assert!(size_of::<BlockStats>() == 56);
 
-/// What the guard of one CPU decided, since it was loaded.
+/// Decisions of the guard on one CPU, since it was loaded.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GuardLedger {
@@ -163,7 +163,7 @@ pub struct GuardLedger {
 
 const _: () = assert!(size_of::<GuardLedger>() == 104);
 
-/// What the guard does with a packet.
+/// The guard's action on a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Let it through.

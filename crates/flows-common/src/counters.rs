@@ -1,4 +1,4 @@
-//! What is counted for a flow within one window.
+//! Counters of a flow within a window.
 
 /// Buckets of the length histogram: below 128 bytes, then doubling, the last open at the top.
 ///
@@ -49,7 +49,7 @@ impl TcpFlag {
     }
 }
 
-/// What one direction of a flow did within one window.
+/// Counters of one direction of a flow within a window.
 ///
 /// Lengths are those of the frame on the wire as the interface counts it (Ethernet header
 /// included, VLAN tags included wherever they sit, no FCS). A GRO or GSO super-packet counts as
@@ -117,7 +117,7 @@ const _: () = assert!(size_of::<DirectionCounters>() == 176);
 const _: () = assert!(core::mem::offset_of!(DirectionCounters, length_histogram) == 80);
 const _: () = assert!(core::mem::offset_of!(DirectionCounters, window_first) == 168);
 
-/// What a flow did within one window, both directions.
+/// Counters of a flow within a window, both directions.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FlowCounters {

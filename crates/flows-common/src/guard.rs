@@ -1,6 +1,6 @@
 //! The guard's decision: what the blocklist says about one packet.
 //!
-//! One implementation for the XDP program, the TC programs and the host's tests; what differs is
+//! The implementation for the XDP program, the TC programs and the host's tests; what differs is
 //! where the entries live, behind [`Tables`].
 
 use crate::{Action, BlockEntry, BlockStats, GuardControl, GuardLedger, Verdict, parse::Address};
@@ -43,7 +43,7 @@ impl Lease {
     }
 }
 
-/// What time it is.
+/// Time of the packet.
 pub trait Clock {
     /// A time that is not after now and at most [`RECENT_NS`] before it, in ns of
     /// `CLOCK_BOOTTIME`: cheaper than [`Self::now_ns`]. Asked only where there is an entry.
@@ -61,7 +61,7 @@ pub trait Tables: Clock {
     /// The entry of exactly this address.
     fn exact(&self, remote: &Address) -> Option<Self::Entry>;
 
-    /// What there is to look up beside exact addresses.
+    /// Tables to look up beside exact addresses.
     fn control(&self) -> GuardControl;
 
     /// The entry of the longest prefix that holds the address. Asked only where a prefix is
@@ -111,7 +111,7 @@ pub enum Cause {
     ServiceShadow,
 }
 
-/// What the guard decided for one packet.
+/// The guard's decision on a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ruling {
     /// Why.
@@ -127,7 +127,7 @@ impl Ruling {
     /// The ruling on a packet that no entry speaks of.
     pub const NO_ENTRY: Self = Self { cause: Cause::NoEntry, slot: 0, now_ns: 0 };
 
-    /// What happens to the packet.
+    /// The action on the packet.
     #[inline(always)]
     #[must_use]
     pub const fn verdict(&self) -> Verdict {
@@ -145,10 +145,10 @@ impl Ruling {
     }
 }
 
-/// What the entries of a remote address say.
+/// Result of looking up a remote address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sources {
-    /// One of them decides, or none does and no service is limited.
+    /// An entry decides, or none does and no service is limited.
     Decided(Ruling),
     /// None of them decides, and some service is limited: an incoming packet is held against the
     /// limit of its own ([`crate::service::rule_service`]); where that has none, this stands.
@@ -212,8 +212,8 @@ fn hold<T: Tables>(tables: &T, entry: T::Entry, remote: &Address) -> Ruling {
     ruling
 }
 
-/// Whether a lease is running, and the time that tells so. Exact: near its end, the clock is
-/// read.
+/// True if a lease is running, and the time that this was read at. Exact: near its end, the clock
+/// is read.
 #[inline(always)]
 pub(crate) fn is_alive<T: Clock>(clock: &T, expires_ns: u64) -> (bool, u64) {
     let recent_ns = clock.recent_ns();

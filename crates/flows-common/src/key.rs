@@ -1,4 +1,4 @@
-//! Who a flow is between, seen from the interface.
+//! Endpoints of a flow, seen from the interface.
 
 /// The way a packet goes, seen from the host that runs weir.
 ///

@@ -1,4 +1,4 @@
-//! What was seen and what was lost: the other side of the accounting identity.
+//! Packets seen and packets lost: the other side of the accounting identity.
 
 use crate::{Direction, parse::Rejected};
 
@@ -11,7 +11,7 @@ pub enum Loss {
     NotIp,
     /// ICMPv6 that keeps the link itself going and cannot come from beyond it: neighbour discovery
     /// with hop limit 255 (RFC 4861), multicast listener discovery with hop limit 1 (RFC 3810).
-    /// What ARP is to IPv4: everybody's, and nobody's flow.
+    /// Neighbour discovery, IPv6's ARP: part of no flow.
     LinkControl,
     /// The frame ends within the Ethernet header.
     TruncatedEthernet,
@@ -112,7 +112,7 @@ impl Loss {
     }
 }
 
-/// What a frame that is not IP carries, by its EtherType.
+/// Payload of a frame that is not IP, by its EtherType.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum EtherClass {
     /// Address resolution (0x0806).
@@ -179,7 +179,7 @@ impl EtherClass {
     }
 }
 
-/// What the flow programs of one CPU saw within one window, and what they could not count.
+/// Packets that the flow programs of one CPU saw within a window, and those they could not count.
 ///
 /// Together with the window's flows it makes the accounting identity:
 ///

@@ -1,11 +1,11 @@
 //! The contract between weir's eBPF programs and its user space.
 //!
-//! What is here: the types that cross the kernel boundary, and the **one implementation** of
+//! Contents: the types that cross the kernel boundary, and the **one implementation** of
 //! packet parsing and packet accounting. The same code is compiled for the BPF target (the
 //! programs in `flows-ebpf`) and for the host (pcap replay, tests, benches), so a feature has
 //! one definition.
 //!
-//! What is never in the programs' part: I/O, allocation, clocks, floating point; and in a type that
+//! Never in the programs' part: I/O, allocation, clocks, floating point; and in a type that
 //! crosses the boundary no enum, no reference and no implicit padding. Sizes and offsets are
 //! asserted at compile time beside each type.
 //!
@@ -35,6 +35,10 @@
 
 #[cfg(any(feature = "std", test))]
 extern crate std;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 pub mod account;
 mod block;

@@ -123,7 +123,7 @@ fn earliest(one: u64, other: u64) -> u64 {
     if is_earlier(other, one) { other } else { one }
 }
 
-/// Whether `one` lies before `other`, of which 0 means never.
+/// True if `one` lies before `other`, of which 0 means never.
 fn is_earlier(one: u64, other: u64) -> bool {
     one != 0 && (other == 0 || one < other)
 }

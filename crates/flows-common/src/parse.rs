@@ -1,6 +1,6 @@
 //! Packet parsing: Ethernet, VLAN tags, IPv4 and IPv6 with what follows them, TCP, UDP, ICMP.
 //!
-//! One implementation for both worlds: the programs read through direct packet access, the host
+//! The implementation for both worlds: the programs read through direct packet access, the host
 //! through a slice, each behind [`Bytes`]. Nothing here trusts a length found in the packet.
 
 mod network;
@@ -52,7 +52,7 @@ fn part<const N: usize, const M: usize>(header: &[u8; N], at: usize) -> [u8; M] 
     *field
 }
 
-/// What is known of a frame besides its bytes.
+/// Facts of a frame besides its bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Frame {
     /// Length as the interface counts it: more than the bytes at hand where a capture cut them,

@@ -1,9 +1,9 @@
-//! What is counted for a peer (a remote address) within one window.
+//! Counters of a peer (a remote address) within a window.
 
 /// Words of 64 bits in a peer's bitmap of local ports.
 pub const BITMAP_WORDS: usize = 4;
 
-/// What one remote address did within one window, as the flow programs noticed it.
+/// Counters of a remote address within a window, as the flow programs noticed it.
 ///
 /// It is touched only where there is news of a flow (its first packet in the window on this CPU,
 /// its SYN-ACK, its first RST), never on the way of a known flow, and it outlives the eviction

@@ -5,7 +5,7 @@
 //! those share of whom the host knows nothing; who is known keeps full service meanwhile, and
 //! no address is ever blocked by it.
 //!
-//! Who is known, and why a forger is not:
+//! Known remotes, and why a forger is none:
 //!
 //! - A remote in the table of known peers. User space puts the verified peers of past windows
 //!   there; the TC program puts a remote there to which this host's own TCP sent payload
@@ -30,7 +30,10 @@ use crate::{
     parse::{Address, Packet, TCP},
 };
 
-/// How long a remote stays known after it proved its address: 1 h.
+/// Time that a remote stays known after it proved its address, to the kernel or to user space: 1 h.
+///
+/// As long as the policy holds a peer to be ordinary after its last visit: a client that pauses
+/// between two visits keeps full service when a flood falls into the pause.
 pub const KNOWN_NS: u64 = 3_600_000_000_000;
 
 /// A service of this host, whatever its address: a transport protocol and a local port.
@@ -88,10 +91,10 @@ pub struct KnownPeer {
 
 const _: () = assert!(size_of::<KnownPeer>() == 8);
 
-/// What a packet of a stranger draws on.
+/// Budget that a packet of a stranger draws on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bucket {
-    /// What opens: a SYN without ACK, a datagram.
+    /// Openings: a SYN without ACK, a datagram.
     Opening,
     /// A TCP segment that does not open.
     Further,
@@ -109,7 +112,7 @@ impl Bucket {
     }
 }
 
-/// Who came to which service, and how: what of an incoming packet matters to a limit.
+/// Remote, service and kind of an incoming packet: the part of it that matters to a limit.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Contact {
@@ -157,7 +160,7 @@ impl Contact {
         ServiceKey { port: self.local_port, protocol: self.protocol, reserved: 0 }
     }
 
-    /// What it draws on.
+    /// Budget that it draws on.
     #[inline(always)]
     #[must_use]
     pub const fn bucket(&self) -> Bucket {

@@ -1,4 +1,4 @@
-//! What user space tells the programs: once at load time, and while they run.
+//! Settings of the programs from user space: once at load time, and while they run.
 
 /// Where a packet's time comes from.
 ///
@@ -36,7 +36,7 @@ pub struct Settings {
 
 const _: () = assert!(size_of::<Settings>() == 16);
 
-/// What the flow programs read on each packet; element 0 of the `CONTROL` array.
+/// Control word that the flow programs read on each packet; element 0 of the `CONTROL` array.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Control {
@@ -48,7 +48,7 @@ pub struct Control {
 
 const _: () = assert!(size_of::<Control>() == 8);
 
-/// What the guard reads on each packet; element 0 of the `GUARD_CONTROL` array.
+/// Control word that the guard reads on each packet; element 0 of the `GUARD_CONTROL` array.
 ///
 /// Apart from [`Control`], for it outlives the process where the guard is pinned.
 #[repr(C)]

@@ -1,4 +1,4 @@
-//! One merged tumbling window: what the drain or the replay hands over.
+//! The merged tumbling window that a drain or a replay hands over.
 
 use std::vec::Vec;
 
@@ -29,7 +29,7 @@ impl Span {
     }
 }
 
-/// One merged tumbling window.
+/// A merged tumbling window.
 ///
 /// Live drains and pcap replay both make it. Keys are unique within `flows` and within `peers`
 /// (the drain merges the CPUs); their order does not matter.
@@ -39,11 +39,11 @@ pub struct Window {
     pub start_ns: u64,
     /// The first nanosecond that no longer does.
     pub end_ns: u64,
-    /// What each flow did.
+    /// Counters of each flow.
     pub flows: Vec<(FlowKey, FlowCounters)>,
-    /// What each remote did, as noted beside the flow table.
+    /// Counters of each remote, as noted beside the flow table.
     pub peers: Vec<(PeerKey, PeerCounters)>,
-    /// What was seen, and lost with a cause.
+    /// Packets seen, and packets lost with their cause.
     pub ledger: Ledger,
     /// Flow entries that the tables evicted before the drain.
     pub evicted_flows: u64,
@@ -70,7 +70,7 @@ impl Window {
         self.flows.iter().fold(0, |sum: u64, (_, flow)| sum.saturating_add(flow.packets()))
     }
 
-    /// What the accounting identity leaves over, in packets: segments seen, less the packets in
+    /// Remainder of the accounting identity, in packets: segments seen, less the packets in
     /// drained flows, in losses and in evicted flows.
     ///
     /// 0 where every packet is accounted for once. Above 0, packets vanished without a cause;
@@ -83,7 +83,7 @@ impl Window {
             - i128::from(self.evicted_packets)
     }
 
-    /// Whether every flow of the window was drained: no eviction, no refused insert.
+    /// True if every flow of the window was drained: no eviction, no refused insert.
     ///
     /// Where it is `false`, the peers' counters may know of flows that `flows` does not.
     #[must_use]
@@ -93,7 +93,7 @@ impl Window {
             && self.ledger.losses[Loss::NoTable.index()] == 0
     }
 
-    /// Whether the window lost something that a decision would have wanted: flows, peers, or
+    /// True if the window lost something that a decision would have wanted: flows, peers, or
     /// packets that nothing explains.
     ///
     /// Packets that have no flow by nature (not IP) or by their sender's doing (truncated,

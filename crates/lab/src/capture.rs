@@ -14,13 +14,15 @@ use pcap_file::pcap::{PcapHeader, PcapPacket, PcapWriter};
 use pcap_file::{DataLink, TsResolution};
 use serde::Serialize;
 
+use crate::net::namespace::Namespace;
+use crate::net::wiring;
 use crate::{Lab, LabError};
 use receive::Receiver;
 
 /// The longest frame there is; offloads make frames of more than the MTU.
 const LONGEST_FRAME: u32 = 262_144;
 
-/// What a capture may keep.
+/// Bounds of a capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CaptureBounds {
     /// The most bytes of frames in the file; frames beyond it are only counted.
@@ -37,7 +39,7 @@ impl Default for CaptureBounds {
     }
 }
 
-/// Where a capture listens.
+/// Interface that a capture listens on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tap {
     /// On the protected host's interface: what its stack sees. Frames dropped in XDP are not in
@@ -48,7 +50,7 @@ pub enum Tap {
     Switch,
 }
 
-/// What a capture wrote.
+/// Counts of a finished capture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CaptureReport {
     /// Frames in the file.
@@ -88,7 +90,7 @@ impl Lab {
         nth: usize,
         bounds: CaptureBounds,
     ) -> Result<Capture, LabError> {
-        let (namespace, interface) = self.tapped(tap, nth)?;
+        let (namespace, interface) = tapped(self, tap, nth)?;
         let failed = |source| LabError::File { doing: "write", path: path.to_owned(), source };
         let snaplen = bounds.snaplen.clamp(1, LONGEST_FRAME);
         let writer = open(path, snaplen).map_err(failed)?;
@@ -105,6 +107,21 @@ impl Lab {
             })
         })?;
         Ok(Capture { path: path.to_owned(), end: Some(end), thread: Some(thread) })
+    }
+}
+
+/// The namespace and the name of the interface that a tap on the host's `nth` listens on.
+fn tapped(lab: &Lab, tap: Tap, nth: usize) -> Result<(&Namespace, String), LabError> {
+    let host = lab.host();
+    let link = host.interfaces.get(nth).ok_or_else(|| {
+        LabError::Invalid(format!(
+            "the protected host has {} interfaces, so there is no number {nth}",
+            host.interfaces.len()
+        ))
+    })?;
+    match (tap, lab.switch()) {
+        (Tap::Switch, Some(switch)) => Ok((switch, wiring::port_name(host, link))),
+        _ => Ok((lab.members().namespace(host)?, link.name.clone())),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-/// Whether an address is from a documentation range (RFC 5737, RFC 3849): the only unicast
+/// True for an address of a documentation range (RFC 5737, RFC 3849): the only unicast
 /// addresses, apart from link-local ones, that a lab's frames carry.
 #[must_use]
 pub fn is_documentation(address: IpAddr) -> bool {

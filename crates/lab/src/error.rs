@@ -1,9 +1,9 @@
-//! What can go wrong in a lab, each with its remedy.
+//! Errors of a lab, each with its remedy.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why a lab could not be built, driven or taken down.
+/// Failure to build, drive or take down a lab.
 ///
 /// Each message is one line that names the thing, its bound and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +17,7 @@ pub enum LabError {
     /// The kernel was built without something the lab is made of.
     #[error("this kernel has no {what}; try `modprobe {module}` or boot a kernel built with it")]
     KernelLacks {
-        /// What is missing.
+        /// Missing part.
         what: &'static str,
         /// The module that would bring it.
         module: &'static str,
@@ -56,13 +56,13 @@ pub enum LabError {
     Scenario {
         /// The file or the built-in's name.
         origin: String,
-        /// What the parser said, on one line.
+        /// Message of the parser, on one line.
         message: String,
     },
     /// The kernel refused a change of links, addresses, routes or neighbours.
     #[error("could not {doing}: {message}")]
     Netlink {
-        /// What was being done.
+        /// Attempted operation.
         doing: String,
         /// The kernel's answer.
         message: String,
@@ -70,7 +70,7 @@ pub enum LabError {
     /// A system call failed.
     #[error("could not {doing}: {source}")]
     System {
-        /// What was being done.
+        /// Attempted operation.
         doing: String,
         /// The system's answer.
         source: io::Error,
@@ -80,7 +80,7 @@ pub enum LabError {
     File {
         /// `read`, `write`, ...
         doing: &'static str,
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
         /// The system's answer.
         source: io::Error,
@@ -96,15 +96,15 @@ pub enum LabError {
     NeverBegan {
         /// The attack's name.
         attack: String,
-        /// How long was waited.
+        /// Time waited.
         seconds: u64,
-        /// What the attack said, if it said anything.
+        /// Error of the attack, if it reported any.
         reason: String,
     },
 }
 
 impl LabError {
-    /// Whether the machine cannot hold a lab at all, so that a test may be skipped.
+    /// True where the machine cannot hold a lab at all, so that a test may be skipped.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
         matches!(self, Self::Permission | Self::KernelLacks { .. })

@@ -6,15 +6,15 @@ use std::thread::JoinHandle;
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
+use crate::members::Members;
 use crate::net::namespace::Namespace;
 use crate::net::{namespace, ready, sysctl, wiring};
 use crate::plan::{Node, Plan};
 use crate::registry::{self, Registration};
-use crate::scenario::Attack;
-use crate::traffic::{RunningAttack, RunningBenign, Servers};
-use crate::{LabError, Scenario, Tap, Topology};
+use crate::traffic::Servers;
+use crate::{LabError, Topology};
 
-/// How often a random id is drawn before giving up.
+/// Random ids drawn before giving up.
 const ID_DRAWS: usize = 16;
 
 /// A protected host, its clients and its attackers, each in a network namespace of its own.
@@ -25,7 +25,7 @@ const ID_DRAWS: usize = 16;
 pub struct Lab {
     plan: Plan,
     switch: Option<Namespace>,
-    namespaces: Vec<(Node, Namespace)>,
+    members: Members,
     registration: Registration,
     offloads: bool,
     /// Running from the first traffic on.
@@ -45,9 +45,9 @@ impl Lab {
         let (plan, registration) = claim(topology)?;
         // From here on dropping the lab removes what there is of it.
         let mut lab = Self {
+            members: Members::none_of(&plan.id),
             plan,
             switch: None,
-            namespaces: Vec::new(),
             registration,
             offloads: topology.offloads,
             servers: Mutex::default(),
@@ -80,7 +80,7 @@ impl Lab {
         &self.plan.attackers
     }
 
-    /// Whether the lab's interfaces keep their offloads.
+    /// True where the lab's interfaces keep their offloads.
     #[must_use]
     pub fn has_offloads(&self) -> bool {
         self.offloads
@@ -99,7 +99,7 @@ impl Lab {
         node: &Node,
         work: impl FnOnce() -> T + Send,
     ) -> Result<T, LabError> {
-        self.namespace(node)?.run(work)
+        self.members.namespace(node)?.run(work)
     }
 
     /// Starts a named thread that runs `work` inside a member's namespace.
@@ -109,7 +109,7 @@ impl Lab {
         thread: &str,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<JoinHandle<Result<T, LabError>>, LabError> {
-        self.namespace(node)?.spawn(thread, work)
+        self.members.namespace(node)?.spawn(thread, work)
     }
 
     /// Starts the protected host's servers, unless they run: web on 80 and 443, logins on 22,
@@ -117,22 +117,9 @@ impl Lab {
     pub fn serve(&self) -> Result<(), LabError> {
         let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
         if servers.is_none() {
-            *servers = Some(Servers::start(self)?);
+            *servers = Some(Servers::start(&self.members, self.host())?);
         }
         Ok(())
-    }
-
-    /// Starts a scenario's benign traffic.
-    pub fn start_benign(&self, scenario: &Scenario) -> Result<RunningBenign, LabError> {
-        self.serve()?;
-        RunningBenign::start(self, scenario)
-    }
-
-    /// Starts one attack, whatever its scenario says about when, and returns when its first
-    /// frame is about to leave.
-    pub fn start_attack(&self, attack: &Attack) -> Result<RunningAttack, LabError> {
-        self.serve()?;
-        RunningAttack::start(self, attack)
     }
 
     /// Removes the lab and says whether that worked; dropping it does the same silently.
@@ -172,31 +159,13 @@ impl Lab {
         registration.remove()
     }
 
-    pub(crate) fn namespace(&self, node: &Node) -> Result<&Namespace, LabError> {
-        self.namespaces
-            .iter()
-            .find_map(|(member, namespace)| (member == node).then_some(namespace))
-            .ok_or_else(|| {
-                LabError::Invalid(format!(
-                    "`{}` is no member of the lab `{}`",
-                    node.name,
-                    self.id()
-                ))
-            })
+    pub(crate) fn members(&self) -> &Members {
+        &self.members
     }
 
-    /// The namespace and the name of the interface that a tap on the host's `nth` listens on.
-    pub(crate) fn tapped(&self, tap: Tap, nth: usize) -> Result<(&Namespace, String), LabError> {
-        let link = self.host().interfaces.get(nth).ok_or_else(|| {
-            LabError::Invalid(format!(
-                "the protected host has {} interfaces, so there is no number {nth}",
-                self.host().interfaces.len()
-            ))
-        })?;
-        match (tap, &self.switch) {
-            (Tap::Switch, Some(switch)) => Ok((switch, wiring::port_name(self.host(), link))),
-            _ => Ok((self.namespace(self.host())?, link.name.clone())),
-        }
+    /// The namespace of the switch between all members; `None` while the lab is being built.
+    pub(crate) fn switch(&self) -> Option<&Namespace> {
+        self.switch.as_ref()
     }
 
     fn stop_serving(&self) {
@@ -208,15 +177,15 @@ impl Lab {
         for node in self.plan.nodes() {
             let namespace = Namespace::create(&node.namespace)?;
             namespace.run(|| sysctl::write(sysctl::QUIET)).and_then(|result| result)?;
-            self.namespaces.push((node.clone(), namespace));
+            self.members.add(node.clone(), namespace);
         }
-        switch.run(|| wiring::wire_switch(&self.plan, &self.namespaces, self.offloads))??;
+        switch.run(|| wiring::wire_switch(&self.plan, self.members.all(), self.offloads))??;
         let mut ports = Vec::new();
-        for (node, namespace) in &self.namespaces {
+        for (node, namespace) in self.members.all() {
             namespace.run(|| wiring::configure_member(node, self.offloads))??;
             ports.extend(node.interfaces.iter().map(|link| wiring::port_name(node, link)));
         }
-        for (node, namespace) in &self.namespaces {
+        for (node, namespace) in self.members.all() {
             let links: Vec<String> = node.interfaces.iter().map(|l| l.name.clone()).collect();
             namespace.run(|| ready::wait_for_links(&links))??;
         }

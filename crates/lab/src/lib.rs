@@ -14,7 +14,7 @@
 //! and the same over IPv6 in `2001:db8::/32`. With a second interface there are two of everything
 //! around the one host.
 //!
-//! What is never here: aya, weir's own measurements and verdicts, and a way out. A lab has no
+//! Never here: aya, weir's own measurements and verdicts, and a way out. A lab has no
 //! uplink and no default route, touches no interface that it did not make, uses documentation
 //! addresses only, and bounds each attack in rate, frames and time.
 //!
@@ -60,6 +60,7 @@ mod capture;
 mod documentation;
 mod error;
 mod lab;
+mod members;
 mod moment;
 mod net;
 mod plan;

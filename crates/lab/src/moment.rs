@@ -1,4 +1,4 @@
-//! One instant on the two clocks that matter here.
+//! An instant on the two clocks that matter here.
 
 use std::time::{Duration, SystemTime};
 

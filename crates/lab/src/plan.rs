@@ -1,4 +1,4 @@
-//! Who sits where: names, hardware and IP addresses, all from documentation ranges.
+//! Address plan: names, hardware and IP addresses, all from documentation ranges.
 //!
 //! | who | IPv4 (segment 0, 1) | IPv6 (segment s) |
 //! |---|---|---|
@@ -18,7 +18,7 @@ pub(crate) const V4_PREFIX: u8 = 25;
 /// Prefix length of each IPv6 network of the lab.
 pub(crate) const V6_PREFIX: u8 = 64;
 
-/// What a node is there for.
+/// Role of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -66,12 +66,12 @@ impl Interface {
     }
 }
 
-/// One member of a lab: a network namespace with its interfaces.
+/// A member of a lab: a network namespace with its interfaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
     /// `host`, `client3`, `attacker0`: also the name of its port on the switch.
     pub name: String,
-    /// What it is there for.
+    /// Role in the lab.
     pub role: Role,
     /// Its place among those of its role, from 0.
     pub index: usize,

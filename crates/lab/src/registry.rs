@@ -1,4 +1,4 @@
-//! Which labs there are, who owns them, and what dead owners left behind.
+//! Registry of labs, of their owners, and of what dead owners left behind.
 //!
 //! A lab is registered in `/run/weir-lab/<id>.json` before its first namespace is made and
 //! until its last one is gone, so a lab whose owner was killed can always be found and removed.
@@ -21,7 +21,7 @@ pub struct Registration {
     pub id: String,
     /// The process that built it.
     pub pid: u32,
-    /// When that process started, in clock ticks since boot: pids are used again.
+    /// Start of that process, in clock ticks since boot: pids are used again.
     pub pid_started: u64,
     /// The names of its namespaces.
     pub namespaces: Vec<String>,
@@ -36,7 +36,7 @@ impl Registration {
         Ok(Self { id: id.to_owned(), pid, pid_started, namespaces: Vec::new() })
     }
 
-    /// Whether the process that built the lab still runs.
+    /// True while the process that built the lab runs.
     #[must_use]
     pub fn owner_is_alive(&self) -> bool {
         start_of(self.pid) == Some(self.pid_started)

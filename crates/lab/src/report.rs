@@ -1,4 +1,4 @@
-//! What benign clients noticed.
+//! Service as benign clients noticed it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,17 +12,17 @@ use crate::{BenignKind, Stop};
 /// The most requests that are kept apart for one client; later ones are only counted.
 const MAX_SAMPLES: usize = 200_000;
 
-/// One request.
+/// A request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Sample {
-    /// What kind of traffic it was of.
+    /// Kind of traffic.
     pub kind: BenignKind,
-    /// When it began, in ns of the boot clock.
+    /// Beginning, in ns of the boot clock.
     pub began_ns: u64,
-    /// How long it took, in µs: from asking to the last byte of the answer, with the connection's
+    /// Duration in µs: from asking to the last byte of the answer, with the connection's
     /// handshake where one was made. For bulk transfers: how much longer than its rate made it.
     pub latency_us: u32,
-    /// Whether it was answered in full and in time.
+    /// Answered in full and in time.
     pub succeeded: bool,
 }
 
@@ -74,7 +74,7 @@ impl RequestStats {
     }
 }
 
-/// What one client noticed.
+/// Requests of one client.
 #[derive(Clone, Debug, Serialize)]
 pub struct ClientReport {
     /// The client's name.
@@ -120,7 +120,7 @@ impl ClientReport {
     }
 }
 
-/// Where a client's tasks note what became of their requests; clones share it.
+/// Notes of a client's tasks about their requests; clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Notebook {
     pages: Arc<Mutex<(Vec<Sample>, u64)>>,

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::truth::{AttackTruth, GroundTruth};
 use crate::{ClientReport, Lab, LabError, Moment, RunningAttack, Scenario, Stop};
 
-/// What happens while a scenario runs.
+/// Events of a running scenario.
 #[derive(Clone, Copy, Debug)]
 pub enum RunEvent<'a> {
     /// The benign clients are at work.
@@ -16,19 +16,19 @@ pub enum RunEvent<'a> {
     AttackBegan {
         /// Its name.
         name: &'a str,
-        /// When.
+        /// Time of the event.
         at: Moment,
     },
     /// An attack is over.
     AttackEnded(&'a AttackTruth),
 }
 
-/// What was sent and what became of it.
+/// Traffic sent and its outcome.
 #[derive(Clone, Debug, Serialize)]
 pub struct TrafficReport {
-    /// Who attacked whom and when.
+    /// Attacks with sources, victims and times.
     pub ground_truth: GroundTruth,
-    /// What the benign clients noticed.
+    /// Reports of the benign clients.
     pub clients: Vec<ClientReport>,
 }
 

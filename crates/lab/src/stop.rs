@@ -12,7 +12,7 @@ use tokio::sync::watch;
 #[derive(Clone, Debug, Default)]
 pub struct Stop(Arc<Flag>);
 
-/// One flag for two kinds of waiters.
+/// A flag for two kinds of waiters.
 #[derive(Debug, Default)]
 struct Flag {
     for_threads: Mutex<bool>,
@@ -34,7 +34,7 @@ impl Stop {
         self.0.for_tasks.send_replace(true);
     }
 
-    /// Whether the flag is set.
+    /// True once the flag is set.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         *self.0.for_tasks.borrow()

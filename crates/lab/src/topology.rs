@@ -1,4 +1,4 @@
-//! What a lab is made of, as asked for.
+//! Topology of a lab, as asked for.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +23,7 @@ pub struct Topology {
     /// Gives the protected host a second interface, `eth1`, on a switch of its own; clients and
     /// attackers are then dealt to the two in turn (even indices on `eth0`, odd ones on `eth1`).
     pub second_interface: bool,
-    /// Whether the interfaces keep checksum, segmentation, GRO and VLAN offloads. Without them
+    /// Interfaces keep checksum, segmentation, GRO and VLAN offloads. Without them
     /// each frame passes every interface as it would pass a wire, so that frame and byte counts
     /// can be compared exactly.
     pub offloads: bool,
@@ -36,7 +36,7 @@ impl Default for Topology {
 }
 
 impl Topology {
-    /// How many switches, and interfaces of the protected host, there are.
+    /// Number of switches, and of interfaces of the protected host.
     #[must_use]
     pub fn segments(&self) -> usize {
         1 + usize::from(self.second_interface)
@@ -62,7 +62,7 @@ fn bounded(name: &str, value: usize, least: usize, most: usize) -> Result<(), La
     }
 }
 
-/// Whether `id` may be part of a namespace's name.
+/// True where `id` may be part of a namespace's name.
 pub(crate) fn is_id(id: &str) -> bool {
     (1..=16).contains(&id.len())
         && id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())

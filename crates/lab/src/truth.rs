@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{AttackClass, LabError, Moment};
 
-/// What really happened in a run, written beside its capture.
+/// Ground truth of a run, written beside its capture.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GroundTruth {
     /// The scenario's name.
@@ -41,12 +41,12 @@ impl GroundTruth {
     }
 }
 
-/// One attack as it really went.
+/// An attack as it really went.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AttackTruth {
     /// The attack's name in its scenario.
     pub name: String,
-    /// What it was.
+    /// Kind of attack.
     pub class: AttackClass,
     /// The addresses the host saw: one real one, or those of each spoofed source.
     pub sources: Sources,
@@ -57,7 +57,7 @@ pub struct AttackTruth {
     /// First and last attacked port, or of the attacker's where the victim connects; none for
     /// ICMP.
     pub ports: Option<[u16; 2]>,
-    /// Whether the protected host opens the flows (exfiltration, beaconing).
+    /// True where the protected host opens the flows (exfiltration, beaconing).
     pub initiated_by_the_victim: bool,
     /// The VLAN id of its frames, if they are tagged.
     pub vlan: Option<u16>,
@@ -65,11 +65,11 @@ pub struct AttackTruth {
     pub began: Moment,
     /// Read right after the last one.
     pub ended: Moment,
-    /// What was sent.
+    /// Packets and bytes sent.
     pub sent: Sent,
 }
 
-/// Where an attack's frames came from.
+/// Source addresses of an attack's frames.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Sources {
@@ -90,7 +90,7 @@ pub enum Sources {
 }
 
 impl Sources {
-    /// Whether an address is one of the sources.
+    /// True for an address that is one of the sources.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         match *self {
@@ -99,7 +99,7 @@ impl Sources {
         }
     }
 
-    /// Whether the sources are not who they say.
+    /// True where the source addresses are forged.
     #[must_use]
     pub const fn are_spoofed(&self) -> bool {
         matches!(self, Self::Spoofed { .. })
@@ -118,7 +118,7 @@ pub enum Transport {
     Icmp,
 }
 
-/// What an attack sent.
+/// Amount that an attack sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent {
     /// Frames that were crafted and accepted by the kernel; none by attacks over sockets.

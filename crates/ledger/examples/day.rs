@@ -1,4 +1,4 @@
-//! What a day of records costs: `cargo run -p ledger --example day`.
+//! Cost of a day of records: `cargo run -p ledger --example day`.
 //!
 //! 86,400 windows with five decisions each, of 762 addresses, one decision in fifty a block that
 //! ends; prints bytes of the file, and how long questions about it take.
@@ -104,7 +104,7 @@ fn at(second: u64) -> Moment {
     Moment { wall_ns: 1_700_000_000_000_000_000 + i64::try_from(boot_ns).unwrap_or(0), boot_ns }
 }
 
-/// One of the documentation networks' addresses.
+/// An address of the documentation networks.
 fn address(number: u64) -> IpAddr {
     let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
     let [high, low] = [(mixed / 254 % 3), (mixed % 254 + 1)];

@@ -12,9 +12,9 @@ use crate::table::Table;
 
 /// A record that is a row of a table.
 pub(crate) trait Kept: Sized {
-    /// Where it goes.
+    /// Table of the rows.
     const TABLE: Table;
-    /// What it fills; `values` and `read` keep this order.
+    /// Columns filled; `values` and `read` keep this order.
     const COLUMNS: &'static [&'static str];
 
     fn values(&self) -> Vec<Field<'_>>;

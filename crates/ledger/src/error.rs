@@ -1,4 +1,4 @@
-//! What can go wrong with a ledger.
+//! Errors of a ledger.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -42,7 +42,7 @@ pub enum LedgerError {
     Foreign {
         /// The file.
         path: PathBuf,
-        /// Whose it is.
+        /// Application id found.
         application_id: i32,
     },
     /// A newer weir wrote it.
@@ -79,7 +79,7 @@ pub enum LedgerError {
         path.display()
     )]
     Full {
-        /// What was being done.
+        /// Action that failed.
         doing: &'static str,
         /// The file.
         path: PathBuf,
@@ -91,7 +91,7 @@ pub enum LedgerError {
         path.display()
     )]
     ReadOnly {
-        /// What was being done.
+        /// Action that failed.
         doing: &'static str,
         /// The file.
         path: PathBuf,
@@ -104,7 +104,7 @@ pub enum LedgerError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What SQLite said.
+        /// Error of SQLite.
         source: rusqlite::Error,
     },
     /// A crash left it, and what it left can only be put in order where it may be written.
@@ -122,7 +122,7 @@ pub enum LedgerError {
     Refused {
         /// Its place in the batch, from 0.
         index: usize,
-        /// Why.
+        /// Reason.
         reason: String,
     },
     /// An option is out of its bounds.
@@ -132,27 +132,27 @@ pub enum LedgerError {
         option: &'static str,
         /// Its least value.
         least: String,
-        /// What it was.
+        /// Value found.
         value: String,
     },
     /// The file system refused.
     #[error("cannot {doing} `{}`: {source}", path.display())]
     Io {
-        /// What was being done.
+        /// Action that failed.
         doing: &'static str,
         /// The file.
         path: PathBuf,
-        /// What it said.
+        /// Error of the system.
         source: io::Error,
     },
     /// SQLite refused.
     #[error("cannot {doing} `{}`: {source}", path.display())]
     Sql {
-        /// What was being done.
+        /// Action that failed.
         doing: &'static str,
         /// The file.
         path: PathBuf,
-        /// What it said.
+        /// Error of SQLite.
         source: rusqlite::Error,
     },
 }

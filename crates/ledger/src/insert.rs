@@ -13,7 +13,7 @@ pub const MAX_TEXT: usize = 64 << 10;
 const MODEL: &str =
     "INSERT INTO models (hash) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM models WHERE hash = ?1)";
 
-/// Why a record was not added.
+/// Reason for which a record was not added.
 pub(crate) enum AddError {
     /// The tables do not take it, now or ever.
     Refused(String),

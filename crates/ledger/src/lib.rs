@@ -2,7 +2,8 @@
 //!
 //! # What it is
 //!
-//! One SQLite file, which any SQLite tool opens, with a table for each kind of [`Record`]:
+//! The ledger is one SQLite file, which any SQLite tool opens, with a table for each kind of
+//! [`Record`]:
 //!
 //! | table | a row is |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! One writer at a time.
+//! A lock that lets in one writer at a time.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};

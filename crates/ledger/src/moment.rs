@@ -1,6 +1,6 @@
 //! Times: what survives a reboot, and how to get from one clock to the other.
 
-/// One moment on both clocks.
+/// A moment on both clocks.
 ///
 /// The boot clock (`CLOCK_BOOTTIME`) never jumps and is what the kernel's leases run on, but it
 /// starts anew at every boot, so a boot-clock time means something only next to the id of its boot
@@ -35,7 +35,7 @@ impl Moment {
         clamped(i128::from(self.wall_ns) + i128::from(boot_ns) - i128::from(self.boot_ns))
     }
 
-    /// What the boot clock of the same boot shows at this wall-clock time; 0 for before the boot.
+    /// Time of the boot clock of the same boot at this wall-clock time; 0 for before the boot.
     #[must_use]
     pub fn boot_ns_at(self, wall_ns: i64) -> u64 {
         let at = i128::from(self.boot_ns) + i128::from(wall_ns) - i128::from(self.wall_ns);

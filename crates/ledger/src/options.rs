@@ -1,4 +1,4 @@
-//! How a ledger is kept.
+//! Options of a ledger.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub struct Options {
     pub max_bytes: u64,
     /// Pages of 4 KiB after which the WAL is written back into the file.
     pub checkpoint_pages: u32,
-    /// How long to wait for another program that holds the file's lock.
+    /// Time to wait for another program that holds the file's lock.
     pub busy: Duration,
 }
 

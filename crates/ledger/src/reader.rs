@@ -13,7 +13,7 @@ use crate::lock::beside;
 use crate::schema::{self, Found, SCHEMA_VERSION};
 use crate::table::Table;
 
-/// How long to wait for a writer that is just taking a file over.
+/// Time to wait for a writer that is taking a file over.
 const BUSY: Duration = Duration::from_secs(5);
 
 /// Answers questions. Each answer is of one moment; a writer is never held up, and holds nobody up.
@@ -59,7 +59,7 @@ impl Reader {
         last.map(|last| u64::try_from(last).unwrap_or(0)).map_err(self.failed())
     }
 
-    /// How much there is.
+    /// Size of the ledger.
     ///
     /// Cost: reads an index of each table, 10 ms of CPU a million rows, unoptimised.
     ///
@@ -127,7 +127,7 @@ fn frozen(path: &Path) -> Result<(Connection, Found), LedgerError> {
     identified(path, Path::new(&uri), OpenFlags::SQLITE_OPEN_URI)
 }
 
-/// How much a ledger holds.
+/// Size of a ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Each table, in the order of [`Table::ALL`].
@@ -144,10 +144,10 @@ impl Counts {
     }
 }
 
-/// How much a table holds.
+/// Size of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct TableCount {
-    /// Which.
+    /// The table.
     pub table: Table,
     /// Rows in it.
     pub rows: u64,

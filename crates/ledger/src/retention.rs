@@ -17,7 +17,7 @@ pub const RETENTION_STEP: usize = 1_000;
 /// Free pages that a step gives back to the file system.
 const VACUUM_PAGES: u32 = 1_000;
 
-/// What a step of retention did.
+/// Outcome of a step of retention.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Retained {
     /// Rows removed, by table; those without any are left out.
@@ -91,7 +91,7 @@ const BY_AGE: [Table; 7] = [
     Table::Differences,
     Table::Runs,
 ];
-/// What there may be very many of. What people did stays for its time.
+/// Tables of which there may be very many rows. Acts of people stay for their time.
 const BY_SIZE: [Table; 3] = [Table::Blocks, Table::Decisions, Table::Windows];
 
 impl Retained {
@@ -189,7 +189,7 @@ fn far_enough(
     Ok(oldest.get(oldest.len() / 2).map(|at_ns| at_ns.saturating_add(1)))
 }
 
-/// What else must hold for a row to go.
+/// Further condition for a row to be removed.
 const fn condition(table: Table) -> &'static str {
     match table {
         Table::Blocks => {

@@ -187,7 +187,7 @@ impl Ledger {
     }
 }
 
-/// What makes a commit survive a power loss, and the file shrink.
+/// Settings by which a commit survives a power loss, and the file shrinks.
 fn configure(connection: &Connection, options: &Options, found: Found) -> rusqlite::Result<()> {
     connection.busy_timeout(options.busy)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;

@@ -18,9 +18,9 @@ pub enum Table {
     Blocks,
     /// Their ends.
     Endings,
-    /// What people did.
+    /// Acts of people.
     Acts,
-    /// What reconciliation found.
+    /// Findings of reconciliation.
     Differences,
 }
 

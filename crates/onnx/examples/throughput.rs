@@ -1,9 +1,9 @@
 //! Rows per second of the models named on the command line, on one thread:
-//! `cargo run --release -p onnx --example throughput -- model.onnx …`
+//! `cargo run --release -p weir-onnx --example throughput -- model.onnx …`
 
 use std::time::{Duration, Instant};
 
-use onnx::OnnxModel;
+use weir_onnx::OnnxModel;
 
 const ROWS: usize = 1 << 16;
 const ENOUGH: Duration = Duration::from_secs(1);

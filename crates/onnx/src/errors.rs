@@ -7,7 +7,7 @@ pub enum OnnxError {
     /// Something in the file is larger than this crate reads.
     #[error("the model has {got} {what}, at most {max} are read: export a smaller model")]
     TooLarge {
-        /// What there is too much of, in the plural.
+        /// Name of the things that are too many, in the plural.
         what: &'static str,
         /// How much the file holds.
         got: usize,
@@ -17,7 +17,7 @@ pub enum OnnxError {
     /// The bytes are not an ONNX model, or not all of one.
     #[error("not a readable ONNX model ({what}): check that the file is whole, or export it anew")]
     Malformed {
-        /// What did not fit.
+        /// Name of the part that did not fit.
         what: String,
     },
     /// The graph needs an operator that is not read.
@@ -33,7 +33,7 @@ pub enum OnnxError {
     /// The graph's inputs or outputs are not those of a scorer of rows.
     #[error("{what}: {way_out}")]
     UnsupportedGraph {
-        /// What is unusual.
+        /// The unusual part.
         what: String,
         /// The nearest way to a model that is read.
         way_out: &'static str,
@@ -43,7 +43,7 @@ pub enum OnnxError {
     InvalidNode {
         /// The node's name, or its first output's where it has none.
         node: String,
-        /// What is wrong, with the value.
+        /// The fault, with the value.
         what: String,
     },
     /// A tree is not one that ends for every row.
@@ -55,7 +55,7 @@ pub enum OnnxError {
         tree: i64,
         /// The tree node's id in the file.
         at: i64,
-        /// What is wrong with it.
+        /// The fault found in it.
         what: &'static str,
     },
     /// A constant of the graph cannot be used.
@@ -63,13 +63,16 @@ pub enum OnnxError {
     InvalidTensor {
         /// The tensor's name.
         name: String,
-        /// What is wrong with it.
+        /// The fault found in it.
         what: String,
     },
+    /// The model is a dense network, and the feature `networks` of this crate is off.
+    #[error("the model is a dense network, and this program is built without the engine for one")]
+    NoEngine,
     /// The dense network is valid ONNX, but cannot be prepared for running.
     #[error("the network cannot be run ({what}): export it with static widths, opset 13 to 18")]
     Network {
-        /// What tract said.
+        /// The engine's message.
         what: String,
     },
 }
@@ -81,7 +84,7 @@ pub enum WriteError {
     /// There is nothing to write.
     #[error("a model needs at least one of {what}")]
     Empty {
-        /// What is missing, in the plural.
+        /// Name of the missing things, in the plural.
         what: &'static str,
     },
     /// Two parts of the model do not fit together.
@@ -109,7 +112,7 @@ pub enum WriteError {
         tree: usize,
         /// Node index within the tree, from 0.
         node: usize,
-        /// What is wrong with it.
+        /// The fault found in it.
         what: &'static str,
     },
     /// Edges of a step function that do not ascend.

@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// What an ONNX model was recognised as, and with it what its scores mean.
+/// Kind that an ONNX model was recognised as, and with it the meaning of its scores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OnnxKind {

@@ -29,17 +29,17 @@ pub struct OnnxModel {
     output: String,
 }
 
-/// What a model is, for a person.
+/// Description of a model, for a person.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Description {
-    /// What the model was recognised as.
+    /// Kind that the model was recognised as.
     pub kind: OnnxKind,
     /// Features per row.
     pub n_features: usize,
     /// The program that wrote the file and its version, empty where the file does not say.
     pub producer: String,
-    /// What a row passes through, in order, one step per line.
+    /// Steps that a row passes through, in order, one per line.
     pub steps: Vec<String>,
 }
 
@@ -77,13 +77,13 @@ impl OnnxModel {
         self.n_features
     }
 
-    /// What the model was recognised as.
+    /// Kind that the model was recognised as.
     #[must_use]
     pub fn kind(&self) -> OnnxKind {
         self.kind
     }
 
-    /// Whether scores are isolation scores or probabilities, in [0, 1] by themselves. Trees that
+    /// True if scores are isolation scores or probabilities, in [0, 1] by themselves. Trees that
     /// vote without a link function may still give others.
     #[must_use]
     pub fn is_bounded(&self) -> bool {
@@ -199,7 +199,7 @@ impl OnnxModel {
         contributions
     }
 
-    /// What the model is, for a person.
+    /// Description of the model, for a person.
     #[must_use]
     pub fn describe(&self) -> Description {
         let mut steps = self.steps.describe();
@@ -260,7 +260,7 @@ impl OnnxModel {
         }
     }
 
-    /// What one unit of credit is worth: levels of the mean path taken off, or the score's own
+    /// Worth of a unit of credit: levels of the mean path taken off, or the score's own
     /// direction.
     fn unit_of_credit(&self, ensemble: &trees::Ensemble) -> f64 {
         if self.kind != OnnxKind::IsolationForest {

@@ -1,6 +1,6 @@
-//! What rows pass through before trees or a network see them: scalers and the like.
+//! Steps before trees or a network: scalers and the like.
 
-/// One operator over all rows, with one constant per column. Computed in `f32`, in the order
+/// An operator over all rows, with one constant per column. Computed in `f32`, in the order
 /// of the file, as onnxruntime does.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Step {
@@ -95,7 +95,7 @@ impl Steps {
         origins
     }
 
-    /// One line for each step.
+    /// A line for each step.
     pub(crate) fn describe(&self) -> Vec<String> {
         self.list.iter().map(Step::describe).collect()
     }

@@ -1,13 +1,16 @@
 //! Files that are cut, flipped or spliced are refused or read, never fatal.
 
+#[expect(dead_code, reason = "a part of the messages is changed here")]
+#[path = "../src/pb.rs"]
+mod pb;
 mod support;
 
 use std::time::{Duration, Instant};
 
-use onnx::OnnxModel;
+use pb::ModelProto;
 use prost::Message;
 use support::{Random, models};
-use tract_onnx::pb::ModelProto;
+use weir_onnx::OnnxModel;
 
 /// Mutants of each fixture.
 const MUTANTS: usize = 120;

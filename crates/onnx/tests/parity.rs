@@ -3,8 +3,8 @@
 
 mod support;
 
-use onnx::{OnnxKind, OnnxModel};
 use support::{expected, fixture, numbers, rows};
+use weir_onnx::{OnnxKind, OnnxModel};
 
 /// Largest difference allowed, relative to the score where that is above 1.
 const TOLERANCE: f64 = 1e-6;

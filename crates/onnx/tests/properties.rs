@@ -1,10 +1,10 @@
-//! What holds for any step function and any tree that is written.
+//! Properties of any step function and any tree that is written.
 
-use onnx::OnnxModel;
-use onnx::write::{Facts, Node, Steps, isolation_forest, tree_sum};
 use proptest::collection::vec;
 use proptest::num::f32::{ANY, INFINITE, NEGATIVE, NORMAL, POSITIVE, QUIET_NAN, SUBNORMAL, ZERO};
 use proptest::prelude::*;
+use weir_onnx::OnnxModel;
+use weir_onnx::write::{Facts, Node, Steps, isolation_forest, tree_sum};
 
 /// Any `f32` but signalling NaN.
 fn value() -> impl Strategy<Value = f32> {

@@ -1,11 +1,14 @@
-//! What is not read is named, with a way out; nothing is read by halves.
+//! Refusals: operators that are not read are named, with a way out; nothing is read by halves.
 
+#[expect(dead_code, reason = "a part of the messages is changed here")]
+#[path = "../src/pb.rs"]
+mod pb;
 mod support;
 
-use onnx::{OnnxError, OnnxModel};
+use pb::{GraphProto, ModelProto, NodeProto, TensorProto};
 use prost::Message;
 use support::fixture;
-use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
+use weir_onnx::{OnnxError, OnnxModel};
 
 /// Reads a fixture after a change to its graph.
 fn changed(name: &str, change: impl FnOnce(&mut GraphProto)) -> OnnxError {

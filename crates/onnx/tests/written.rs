@@ -1,15 +1,15 @@
-//! What this crate writes, it reads, and onnxruntime scores alike.
+//! Files that this crate writes, it reads, and onnxruntime scores alike.
 //!
 //! The files in `fixtures/written_*.onnx` are this crate's own; `WEIR_BLESS=1` writes them anew,
 //! and `fixtures/make.py` then asks onnxruntime for their scores.
 
 mod support;
 
-use onnx::write::{
+use support::{Random, expected, fixture, numbers, path, rows};
+use weir_onnx::write::{
     Activation, Facts, Layer, Node, Scaling, Steps, dense_autoencoder, isolation_forest, tree_sum,
 };
-use onnx::{OnnxKind, OnnxModel, WriteError};
-use support::{Random, expected, fixture, numbers, path, rows};
+use weir_onnx::{OnnxKind, OnnxModel, WriteError};
 
 const N_FEATURES: usize = 6;
 

@@ -1,16 +1,24 @@
-//! `[policy]` as written ([`RawPolicy`]) and as valid ([`PolicyConfig`]).
+//! `[policy]`: as written ([`PolicyConfig`]), and checked once ([`ValidPolicy`]).
+//!
+//! The section holds what a person answers from knowing the network and the errors it can bear;
+//! `[policy.expert]` holds what takes the statistics of docs/decisions.md or an experiment.
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+mod bound;
+mod expert;
+mod prefix;
+
+use std::{ops::Deref, path::PathBuf, time::Duration};
 
 pub use events::Mode;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::statistics::{
-    Frequency, OnDrift, PValues, ProcedureChoice, Share, Unsupported, frequency_or_none,
-};
+use crate::statistics::{Frequency, OnDrift, Share, Unsupported, frequency_or_none};
 
-/// What is done about a source that may be spoofed.
+pub use bound::BoundError;
+pub use expert::{ALERT_MARGIN, ExpertConfig, MovedKey};
+
+/// The treatment of a source that may be spoofed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unverified {
@@ -23,7 +31,7 @@ pub enum Unverified {
     Refuse,
 }
 
-/// What is done about a peer that the host opened flows to.
+/// The treatment of a peer that the host opened flows to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LocallyInitiated {
@@ -34,11 +42,11 @@ pub enum LocallyInitiated {
     Act,
 }
 
-/// How verdicts become blocks.
+/// `[policy]` as written; unknown keys are errors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct RawPolicy {
-    /// What may be done.
+pub struct PolicyConfig {
+    /// The most that may be done about an anomaly.
     pub mode: Mode,
     /// Share of the peers called anomalous that may be benign: `"1 in 10"`, `"1 %"` or `0.01`.
     pub wrong_blocks: Share,
@@ -46,335 +54,140 @@ pub struct RawPolicy {
     /// `"none"` sets no bound.
     #[serde(with = "frequency_or_none")]
     pub false_alarms: Option<Frequency>,
-    /// Whether `wrong_blocks` holds of each window by itself or over `memory`.
-    pub procedure: ProcedureChoice,
-    /// The span that the online procedure keeps the rate over.
-    #[serde(with = "humantime_serde")]
-    pub memory: Duration,
-    /// Which p-values are decided by.
-    pub p_values: PValues,
-    /// What is done about a peer beyond every held-out row where those are too few for the rates.
+    /// Treatment of a peer beyond every held-out row where those are too few for the rates.
     pub unsupported: Unsupported,
-    /// What is done while the traffic is no longer as in training.
+    /// Reaction to traffic that is no longer as in training.
     pub drift: OnDrift,
-    /// How far above the highest calibration score a peer must score to be reported, as a share
-    /// of the way from there to 1.
-    pub alert_margin: f64,
-    /// How far above it a peer must score to be acted on, likewise.
-    pub margin: f64,
-    /// How far above it one window alone is enough, likewise.
-    pub decisive_margin: f64,
-    /// Anomalous windows needed...
-    pub windows: u32,
-    /// ...among this many.
-    pub of_windows: u32,
-    /// Packets from or to a peer in those windows, below which it is not acted on.
-    pub min_packets: u64,
-    /// How long a first block lasts.
+    /// Length of a first block.
     #[serde(with = "humantime_serde")]
     pub ttl: Duration,
-    /// How long a repeated block lasts at most; each one doubles.
+    /// Longest length of a repeated block; each one doubles.
     #[serde(with = "humantime_serde")]
     pub max_ttl: Duration,
-    /// Blocks that may stand at once.
+    /// Blocks that may be active at once.
     pub max_blocks: u32,
-    /// What is done about a source that may be spoofed.
+    /// Treatment of a source that may be spoofed.
     pub unverified: Unverified,
-    /// Packets per second left to a rate-limited source.
-    pub rate_limit_pps: u32,
-    /// New unverified anomalous sources in one window above which none of them is acted on: a
-    /// flood with forged sources.
-    pub max_unverified_sources: u32,
+    /// Treatment of a peer that this host opened flows to.
+    pub locally_initiated: LocallyInitiated,
+    /// Packets a second that a service under a flood from forged sources takes from unproven
+    /// sources together; 0 limits none.
+    pub service_limit_pps: u32,
     /// Addresses and prefixes that are never blocked.
-    pub allow: Vec<RawPrefix>,
+    #[serde(deserialize_with = "prefix::deserialize_all")]
+    pub allow: Vec<IpNet>,
     /// Files of addresses and prefixes that are never blocked, one a line, `#` begins a comment;
     /// read at start and by `weir reload`.
     pub allow_files: Vec<PathBuf>,
-    /// What is done about a peer that this host opened flows to.
-    pub locally_initiated: LocallyInitiated,
-    /// Blocks that may be made in a minute.
-    pub max_blocks_per_minute: u32,
-    /// Share of the ordinary peers (seen before without standing out) that may be blocked at
-    /// once; beyond it the breaker opens and weir only shadows.
-    pub max_share_of_peers: f64,
-    /// Share of the ordinary traffic's bytes that blocked peers may have carried, likewise.
-    pub max_share_of_bytes: f64,
-    /// How long the breaker stays open; 0s: until `weir rearm`.
-    #[serde(with = "humantime_serde")]
-    pub rearm_after: Duration,
-    /// How long a peer is left alone after a person took its block back.
-    #[serde(with = "humantime_serde")]
-    pub grace: Duration,
-    /// Share of the blocks, drawn by lot, that end early, to see what the peer does then.
-    pub early_release: f64,
-    /// Sources a second without a completed handshake at one service, above which, and above ten
-    /// times what the service ordinarily sees, it is under a flood from forged sources.
-    pub flood_sources: u32,
-    /// How long services are watched for what is ordinary before one can be limited.
-    #[serde(with = "humantime_serde")]
-    pub flood_baseline: Duration,
-    /// Packets a second that such a service takes from unproven sources together; 0 limits none.
-    pub service_limit_pps: u32,
-    /// Seed of what is drawn by lot.
-    pub seed: u64,
+    /// `[policy.expert]`
+    pub expert: ExpertConfig,
 }
 
-impl Default for RawPolicy {
+impl Default for PolicyConfig {
     fn default() -> Self {
         Self {
             mode: Mode::Observe,
             wrong_blocks: Share::TENTH,
             false_alarms: None,
-            procedure: ProcedureChoice::PerWindow,
-            memory: Duration::from_mins(1),
-            p_values: PValues::Conditional,
             unsupported: Unsupported::Refuse,
             drift: OnDrift::Suspend,
-            alert_margin: 0.1,
-            margin: 0.5,
-            decisive_margin: 0.75,
-            windows: 2,
-            of_windows: 3,
-            min_packets: 4,
             ttl: Duration::from_mins(5),
             max_ttl: Duration::from_hours(24),
             max_blocks: 1_000,
             unverified: Unverified::RateLimit,
-            rate_limit_pps: 5,
-            max_unverified_sources: 8,
+            locally_initiated: LocallyInitiated::Refuse,
+            service_limit_pps: 500,
             allow: Vec::new(),
             allow_files: Vec::new(),
-            locally_initiated: LocallyInitiated::Refuse,
-            max_blocks_per_minute: 60,
-            max_share_of_peers: 0.25,
-            max_share_of_bytes: 0.25,
-            rearm_after: Duration::from_mins(15),
-            grace: Duration::from_hours(1),
-            early_release: 0.02,
-            flood_sources: 200,
-            flood_baseline: Duration::from_mins(1),
-            service_limit_pps: 500,
-            seed: 0,
+            expert: ExpertConfig::default(),
         }
     }
-}
-
-/// An address or a prefix, as people write either.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum RawPrefix {
-    /// `192.0.2.0/24`
-    Net(IpNet),
-    /// `192.0.2.1`
-    Address(IpAddr),
-}
-
-impl From<RawPrefix> for IpNet {
-    fn from(raw: RawPrefix) -> Self {
-        match raw {
-            RawPrefix::Net(net) => net,
-            RawPrefix::Address(address) => address.into(),
-        }
-    }
-}
-
-/// The valid form of `[policy]`; see [`RawPolicy`] for what each key means.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PolicyConfig {
-    /// What may be done.
-    pub mode: Mode,
-    /// Share of the peers called anomalous that may be benign.
-    pub wrong_blocks: Share,
-    /// Benign peers that may be called anomalous, if that is bounded.
-    pub false_alarms: Option<Frequency>,
-    /// What `wrong_blocks` holds of.
-    pub procedure: ProcedureChoice,
-    /// The span that the online procedure keeps the rate over.
-    pub memory: Duration,
-    /// Which p-values are decided by.
-    pub p_values: PValues,
-    /// What is done where the calibration is too small.
-    pub unsupported: Unsupported,
-    /// What is done while the traffic is no longer as in training.
-    pub drift: OnDrift,
-    /// Excess needed to be reported, in [0, 1).
-    pub alert_margin: f64,
-    /// Excess needed to be acted on, at least `alert_margin`.
-    pub margin: f64,
-    /// Excess at which one window is enough, at least `margin`.
-    pub decisive_margin: f64,
-    /// Anomalous windows needed, at least 1.
-    pub windows: u32,
-    /// Among this many, 64 at most.
-    pub of_windows: u32,
-    /// Packets needed in those windows.
-    pub min_packets: u64,
-    /// How long a first block lasts.
-    pub ttl: Duration,
-    /// How long any block lasts at most.
-    pub max_ttl: Duration,
-    /// Blocks that may stand at once.
-    pub max_blocks: u32,
-    /// What is done about a source that may be spoofed.
-    pub unverified: Unverified,
-    /// Packets per second left to a rate-limited source, at least 1.
-    pub rate_limit_pps: u32,
-    /// Unverified anomalous sources in one window above which none is acted on.
-    pub max_unverified_sources: u32,
-    /// Prefixes that are never blocked.
-    pub allow: Vec<IpNet>,
-    /// Files of such prefixes.
-    pub allow_files: Vec<PathBuf>,
-    /// What is done about a peer that the host opened flows to.
-    pub locally_initiated: LocallyInitiated,
-    /// Blocks that may be made in a minute.
-    pub max_blocks_per_minute: u32,
-    /// Share of the ordinary peers that may be blocked at once, in [0, 1].
-    pub max_share_of_peers: f64,
-    /// Share of the ordinary bytes that blocked peers may have carried, in [0, 1].
-    pub max_share_of_bytes: f64,
-    /// How long the breaker stays open; `None` until a person closes it.
-    pub rearm_after: Option<Duration>,
-    /// How long a peer is left alone after a person took its block back.
-    pub grace: Duration,
-    /// Share of the blocks that end early, in [0, 1].
-    pub early_release: f64,
-    /// Unproven sources a second at one service above which it may be limited.
-    pub flood_sources: u32,
-    /// How long services are watched before one can be limited.
-    pub flood_baseline: Duration,
-    /// Packets a second left to all unproven sources of a limited service; 0 limits none.
-    pub service_limit_pps: u32,
-    /// Seed of what is drawn by lot.
-    pub seed: u64,
 }
 
 impl PolicyConfig {
-    fn from_raw(raw: &RawPolicy) -> Self {
-        Self {
-            mode: raw.mode,
-            wrong_blocks: raw.wrong_blocks,
-            false_alarms: raw.false_alarms,
-            procedure: raw.procedure,
-            memory: raw.memory,
-            p_values: raw.p_values,
-            unsupported: raw.unsupported,
-            drift: raw.drift,
-            alert_margin: raw.alert_margin,
-            margin: raw.margin,
-            decisive_margin: raw.decisive_margin,
-            windows: raw.windows,
-            of_windows: raw.of_windows,
-            min_packets: raw.min_packets,
-            ttl: raw.ttl,
-            max_ttl: raw.max_ttl,
-            max_blocks: raw.max_blocks,
-            unverified: raw.unverified,
-            rate_limit_pps: raw.rate_limit_pps,
-            max_unverified_sources: raw.max_unverified_sources,
-            allow: raw.allow.iter().map(|&prefix| prefix.into()).collect(),
-            allow_files: raw.allow_files.clone(),
-            locally_initiated: raw.locally_initiated,
-            max_blocks_per_minute: raw.max_blocks_per_minute,
-            max_share_of_peers: raw.max_share_of_peers,
-            max_share_of_bytes: raw.max_share_of_bytes,
-            rearm_after: (!raw.rearm_after.is_zero()).then_some(raw.rearm_after),
-            grace: raw.grace,
-            early_release: raw.early_release,
-            flood_sources: raw.flood_sources,
-            flood_baseline: raw.flood_baseline,
-            service_limit_pps: raw.service_limit_pps,
-            seed: raw.seed,
-        }
-    }
-}
-
-/// A value of `[policy]` that is out of bounds.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{key}` must be {bound}, got {got}")]
-pub struct BoundError {
-    /// The key, as `policy.key`.
-    pub key: &'static str,
-    /// What it must be.
-    pub bound: String,
-    /// What it is.
-    pub got: String,
-}
-
-impl RawPolicy {
-    /// Checks every bound; `block_capacity` is how many addresses the kernel's table holds.
+    /// Checks every bound; `block_capacity` is the number of addresses that the kernel's table
+    /// holds.
     ///
     /// # Errors
     /// The first value out of bounds, with the bound.
-    pub fn check(&self, block_capacity: u32) -> Result<PolicyConfig, BoundError> {
-        for (key, value) in [
-            ("policy.alert_margin", self.alert_margin),
-            ("policy.margin", self.margin),
-            ("policy.decisive_margin", self.decisive_margin),
-        ] {
-            if !(0.0..1.0).contains(&value) {
-                return Err(bound(key, "at least 0 and below 1".into(), value));
-            }
-        }
-        if self.margin < self.alert_margin {
-            let least = format!("at least `policy.alert_margin` ({})", self.alert_margin);
-            return Err(bound("policy.margin", least, self.margin));
-        }
-        if self.decisive_margin < self.margin {
-            let least = format!("at least `policy.margin` ({})", self.margin);
-            return Err(bound("policy.decisive_margin", least, self.decisive_margin));
-        }
-        if self.windows == 0 || self.windows > self.of_windows {
-            let most = format!("between 1 and `policy.of_windows` ({})", self.of_windows);
-            return Err(bound("policy.windows", most, self.windows));
-        }
-        if self.of_windows > 64 {
-            return Err(bound("policy.of_windows", "at most 64".into(), self.of_windows));
-        }
-        within("policy.memory", self.memory, Duration::from_secs(1), Duration::from_hours(24))?;
-        within("policy.ttl", self.ttl, Duration::from_secs(1), Duration::from_hours(24 * 30))?;
-        within("policy.max_ttl", self.max_ttl, self.ttl, Duration::from_hours(24 * 365))?;
+    pub fn check(self, block_capacity: u32) -> Result<ValidPolicy, BoundError> {
+        let month = Duration::from_hours(24 * 30);
+        BoundError::check("policy.ttl", self.ttl, Duration::from_secs(1), month)?;
+        let year = Duration::from_hours(24 * 365);
+        BoundError::check("policy.max_ttl", self.max_ttl, self.ttl, year)?;
         if self.max_blocks > block_capacity {
             let most = format!("at most `tables.blocks` ({block_capacity})");
-            return Err(bound("policy.max_blocks", most, self.max_blocks));
+            return Err(BoundError::new("policy.max_blocks", most, self.max_blocks));
         }
-        for (key, value) in [
-            ("policy.max_share_of_peers", self.max_share_of_peers),
-            ("policy.max_share_of_bytes", self.max_share_of_bytes),
-            ("policy.early_release", self.early_release),
-        ] {
-            if !(0.0..=1.0).contains(&value) {
-                return Err(bound(key, "between 0 and 1".into(), value));
-            }
-        }
-        if self.max_blocks_per_minute == 0 {
-            let least = "at least 1 (`mode = \"shadow\"` blocks nothing)".into();
-            return Err(bound("policy.max_blocks_per_minute", least, 0));
-        }
-        if self.rate_limit_pps == 0 {
-            return Err(bound("policy.rate_limit_pps", "at least 1".into(), 0));
-        }
-        let day = Duration::from_hours(24);
-        within("policy.rearm_after", self.rearm_after, Duration::ZERO, day * 30)?;
-        within("policy.flood_baseline", self.flood_baseline, Duration::ZERO, day)?;
-        within("policy.grace", self.grace, Duration::ZERO, day * 365)?;
-        Ok(PolicyConfig::from_raw(self))
+        self.expert.check()?;
+        Ok(ValidPolicy(self))
     }
 }
 
-fn within(
-    key: &'static str,
-    value: Duration,
-    least: Duration,
-    most: Duration,
-) -> Result<(), BoundError> {
-    if (least..=most).contains(&value) {
-        return Ok(());
+/// A [`PolicyConfig`] whose every value is within its bounds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ValidPolicy(PolicyConfig);
+
+impl ValidPolicy {
+    /// The configuration as written, to be changed and checked again.
+    #[must_use]
+    pub fn into_written(self) -> PolicyConfig {
+        self.0
     }
-    let [least, most] = [least, most].map(humantime::format_duration);
-    Err(bound(key, format!("between {least} and {most}"), humantime::format_duration(value)))
 }
 
-fn bound(key: &'static str, bound: String, got: impl std::fmt::Display) -> BoundError {
-    BoundError { key, bound, got: got.to_string() }
+impl Deref for ValidPolicy {
+    type Target = PolicyConfig;
+
+    fn deref(&self) -> &PolicyConfig {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Result<PolicyConfig, String> {
+        serde_json::from_str(json).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn addresses_and_prefixes_are_read_and_anything_else_is_named() {
+        let config = read(r#"{"allow": ["192.0.2.1", "2001:db8::/32"]}"#).expect("valid");
+        let expected: [IpNet; 2] =
+            ["192.0.2.1/32", "2001:db8::/32"].map(|net| net.parse().expect("a prefix"));
+        assert_eq!(config.allow, expected);
+        let error = read(r#"{"allow": ["192.0.2.300"]}"#).expect_err("no address");
+        assert!(error.contains("`192.0.2.300` is neither an address nor a prefix"), "{error}");
+    }
+
+    #[test]
+    fn a_value_out_of_bounds_is_named_with_its_place_and_bound() {
+        let cases: [(fn(&mut PolicyConfig), &str); 5] = [
+            (|c| c.ttl = Duration::ZERO, "`policy.ttl` must be between 1s and 30days"),
+            (
+                |c| c.max_blocks = 8,
+                "`policy.max_blocks` must be at most `tables.blocks` (7), got 8",
+            ),
+            (
+                |c| c.expert.windows = 4,
+                "`policy.expert.windows` must be between 1 and `policy.expert.of_windows` (3), got 4",
+            ),
+            (
+                |c| c.expert.margin = 0.05,
+                "`policy.expert.margin` must be at least `policy.expert.alert_margin` (0.1), got 0.05",
+            ),
+            (
+                |c| c.expert.early_release = f64::NAN,
+                "`policy.expert.early_release` must be between 0 and 1, got NaN",
+            ),
+        ];
+        for (change, expect) in cases {
+            let mut config = PolicyConfig { max_blocks: 7, ..PolicyConfig::default() };
+            change(&mut config);
+            let error = config.check(7).expect_err(expect).to_string();
+            assert!(error.starts_with(expect), "{error}");
+        }
+    }
 }

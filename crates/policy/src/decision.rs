@@ -1,17 +1,17 @@
-//! What is decided about one window.
+//! Decisions on one window.
 
 use events::{Decision, Notice, ServiceLimit};
 
 /// Seconds of its rate that a limited source may send at once.
 pub const BURST_S: u32 = 2;
 
-/// What is decided about one window.
+/// Decisions on one window.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Verdicts {
     /// Its anomalous peers, in the order of p-value, then address.
     pub peers: Vec<Decision>,
     /// Services under a flood of unproven sources, in their order.
     pub services: Vec<ServiceLimit>,
-    /// What changed in the policy itself.
+    /// Changes of the policy itself.
     pub notices: Vec<Notice>,
 }

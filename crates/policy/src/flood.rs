@@ -1,9 +1,9 @@
-//! Floods from forged sources: many unproven sources at one service, each of which does nothing
-//! that a stranger would not.
+//! Floods from forged sources: many unproven sources at one service, each of which behaves as a
+//! stranger does.
 //!
 //! No single source of such a flood is anomalous, and none of them is to be blocked: the address
-//! belongs to somebody else. What stands out is the service: how many sources that completed no
-//! handshake turned to it in one window, against the most it ordinarily sees.
+//! belongs to somebody else. The service stands out: by the number of sources without a completed
+//! handshake in one window, against the most that it ordinarily sees.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -16,11 +16,11 @@ use crate::{
 
 /// Services remembered at most; beyond that those with the lowest marks go.
 const SERVICES_LIMIT: usize = 4_096;
-/// How many times its ordinary mark a service must see.
+/// Multiple of its ordinary mark that a service must see.
 const TIMES_ORDINARY: f64 = 10.0;
-/// Over how long an ordinary mark halves, in ns.
+/// Time in which an ordinary mark halves, in ns.
 const HALF_LIFE_NS: f64 = 3_600e9;
-/// How much longer than the flood a limit stands, so that a lull does not lift it.
+/// Time that a limit outlasts the flood, so that a lull does not lift it.
 const LEASE: Duration = Duration::from_mins(2);
 
 /// The most unproven sources that a service ordinarily sees in a second.
@@ -38,7 +38,7 @@ impl Mark {
     }
 }
 
-/// What services ordinarily see.
+/// Ordinary marks of the services.
 #[derive(Debug, Default)]
 pub(crate) struct FloodWatch {
     marks: BTreeMap<Service, Mark>,
@@ -64,11 +64,11 @@ impl FloodWatch {
             *sources += 1;
             *packets = packets.saturating_add(peer.packets);
         }
-        // A name server has thousands of unproven sources in its first window already: what is
-        // ordinary has to be seen before anything can be more than that.
+        // A name server has thousands of unproven sources in its first window already: the
+        // ordinary has to be seen before anything can exceed it.
         let start_ns = now_ns.saturating_sub(nanos(Duration::from_secs_f64(span_s)));
         let since_ns = *self.since_ns.get_or_insert(start_ns);
-        let is_known = now_ns.saturating_sub(since_ns) > nanos(config.flood_baseline);
+        let is_known = now_ns.saturating_sub(since_ns) > nanos(config.expert.flood_baseline);
         let mut limits = Vec::new();
         for (service, (sources, packets)) in seen {
             let per_second = sources as f64 / span_s.max(1e-3);
@@ -76,7 +76,7 @@ impl FloodWatch {
             let ordinary = mark.at(now_ns);
             let is_flood = config.service_limit_pps > 0
                 && is_known
-                && per_second > f64::from(config.flood_sources)
+                && per_second > f64::from(config.expert.flood_sources)
                 && per_second > TIMES_ORDINARY * ordinary;
             if is_flood {
                 let expires_ns = now_ns.saturating_add(nanos(LEASE));
@@ -92,7 +92,7 @@ impl FloodWatch {
                     action,
                 });
             } else if mark.limited_until_ns <= now_ns && per_second > ordinary {
-                // What comes through a limit is no measure of what is ordinary.
+                // Traffic that a limit lets through is no measure of the ordinary.
                 *mark = Mark { per_second, at_ns: now_ns, ..*mark };
             }
         }
@@ -100,8 +100,8 @@ impl FloodWatch {
         limits
     }
 
-    /// Takes over that a service is limited until then: what comes meanwhile is a flood, and no
-    /// measure of what is ordinary.
+    /// Takes over a limit that holds until then: traffic meanwhile is a flood, and no measure of
+    /// the ordinary.
     pub(crate) fn remember(&mut self, service: Service, until_ns: u64) {
         let mark = self.marks.entry(service).or_default();
         mark.limited_until_ns = mark.limited_until_ns.max(until_ns);
@@ -128,10 +128,7 @@ mod tests {
     use std::net::IpAddr;
 
     use super::*;
-    use crate::{
-        RawPolicy,
-        tests::{SECOND, attacker},
-    };
+    use crate::tests::{SECOND, attacker};
 
     const WEB: Service = Service { protocol: 6, port: 443 };
 
@@ -149,14 +146,14 @@ mod tests {
     }
 
     fn config() -> PolicyConfig {
-        let mut config = RawPolicy::default().check(1_000).expect("defaults hold");
-        config.flood_baseline = Duration::ZERO;
+        let mut config = PolicyConfig::default();
+        config.expert.flood_baseline = Duration::ZERO;
         config
     }
 
     #[test]
     fn a_name_server_that_always_has_thousands_of_strangers_is_not_limited_at_the_start() {
-        let config = RawPolicy::default().check(1_000).expect("defaults hold");
+        let config = PolicyConfig::default();
         let mut watch = FloodWatch::default();
         for window in 1..=300 {
             let limits =
@@ -167,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_flood_that_outlives_a_restart_does_not_become_what_is_ordinary() {
-        let config = RawPolicy::default().check(1_000).expect("defaults hold");
+        let config = PolicyConfig::default();
         let mut watch = FloodWatch::default();
         watch.remember(WEB, 120 * SECOND);
         let limited = (1..=90).find(|window| {

@@ -1,4 +1,4 @@
-//! The guards: what keeps an anomalous peer from being blocked.
+//! The guards: they keep an anomalous peer from being blocked.
 
 use crate::{
     Evidence, Policy, Refusal, WindowFacts,
@@ -6,34 +6,34 @@ use crate::{
     statistics::{Claim, OnDrift, Unsupported},
 };
 
-/// What the policy knows of a peer and of itself when the guards are asked.
-pub(crate) struct Standing {
+/// Counts of a peer, and of all blocks, that the guards ask for.
+pub(crate) struct Counts {
     /// Anomalous windows of the peer among the last ones.
     pub(crate) windows: u32,
     /// Packets in those.
     pub(crate) packets: u64,
-    /// Blocks that stand.
+    /// Active blocks.
     pub(crate) blocks: usize,
     /// Blocks made in the last minute.
     pub(crate) last_minute: usize,
 }
 
 impl Policy {
-    /// The first guard that refuses a block of this peer. Who it is comes first, then what can be
-    /// claimed of it, then how many blocks there are already.
+    /// The first guard that refuses a block of this peer. The guards ask for the peer's identity,
+    /// then for the evidence, then for the number of blocks.
     pub(crate) fn refusal(
         &self,
         peer: &Evidence,
         claim: &Claim,
         window: &WindowFacts,
-        standing: &Standing,
+        counts: &Counts,
     ) -> Option<Refusal> {
-        self.for_who_it_is(peer, window.end_ns)
-            .or_else(|| self.for_the_evidence(peer, claim, window, standing))
-            .or_else(|| self.for_the_number(standing))
+        self.by_identity(peer, window.end_ns)
+            .or_else(|| self.by_evidence(peer, claim, window, counts))
+            .or_else(|| self.by_number(counts))
     }
 
-    fn for_who_it_is(&self, peer: &Evidence, now_ns: u64) -> Option<Refusal> {
+    fn by_identity(&self, peer: &Evidence, now_ns: u64) -> Option<Refusal> {
         let (config, address) = (&self.config, peer.address);
         if let Some(refusal) = self.protected.refusal(address.into()) {
             return Some(refusal);
@@ -41,7 +41,7 @@ impl Policy {
         if self.history.is_pardoned(address, now_ns) {
             Some(Refusal::Grace)
         } else if config.locally_initiated == LocallyInitiated::Refuse
-            && (peer.initiated || self.acquaintances.is_initiated(address, now_ns))
+            && (peer.initiated || self.baseline.is_initiated(address, now_ns))
         {
             Some(Refusal::LocallyInitiated)
         } else if !peer.verified && self.history.is_forged(address, now_ns) {
@@ -53,15 +53,15 @@ impl Policy {
         }
     }
 
-    fn for_the_evidence(
+    fn by_evidence(
         &self,
         peer: &Evidence,
         claim: &Claim,
         window: &WindowFacts,
-        standing: &Standing,
+        counts: &Counts,
     ) -> Option<Refusal> {
         let config = &self.config;
-        let decisive = peer.excess >= config.decisive_margin;
+        let decisive = peer.excess >= config.expert.decisive_margin;
         if window.interrupted {
             Some(Refusal::Interrupted)
         } else if window.drifting && config.drift == OnDrift::Suspend {
@@ -70,19 +70,19 @@ impl Policy {
             Some(Refusal::RateUnsupported)
         } else if window.lossy && !decisive {
             Some(Refusal::LossyWindow)
-        } else if standing.windows < config.windows && !decisive {
+        } else if counts.windows < config.expert.windows && !decisive {
             Some(Refusal::TooFewWindows)
-        } else if standing.packets < config.min_packets {
+        } else if counts.packets < config.expert.min_packets {
             Some(Refusal::TooFewPackets)
         } else {
             None
         }
     }
 
-    fn for_the_number(&self, standing: &Standing) -> Option<Refusal> {
-        if standing.blocks >= self.config.max_blocks as usize {
+    fn by_number(&self, counts: &Counts) -> Option<Refusal> {
+        if counts.blocks >= self.config.max_blocks as usize {
             Some(Refusal::MaxBlocks)
-        } else if standing.last_minute >= self.config.max_blocks_per_minute as usize {
+        } else if counts.last_minute >= self.config.expert.max_blocks_per_minute as usize {
             Some(Refusal::BlocksPerMinute)
         } else {
             None

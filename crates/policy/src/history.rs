@@ -1,22 +1,22 @@
-//! What the policy remembers of peers between windows, in bounded memory.
+//! Past of anomalous peers, in bounded memory.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-/// Peers remembered at most; beyond that those heard of longest ago are forgotten.
+/// Peers remembered at most; beyond that those noted longest ago are forgotten.
 const PEERS_LIMIT: usize = 65_536;
 
 /// Peers forgotten at once: looking for them takes a pass over all, which a flood from forged
 /// sources must not be able to ask for with every packet.
 const FORGOTTEN_AT_ONCE: usize = PEERS_LIMIT / 4;
 
-/// How long an address that was one of many forged ones stays under that suspicion, in ns.
+/// Time that an address which was one of many forged ones stays suspect, in ns.
 ///
 /// Linux repeats its answer to a forged SYN for 63 s (`tcp_synack_retries` = 5: 1 + 2 + … + 32 s)
 /// after the flood is over, to fewer addresses at a time than a flood is known by; and the owner
 /// of a forged address then answers each with an RST.
 const FORGED_FOR_NS: u64 = 120_000_000_000;
 
-/// How long after its last block a peer is no repeat offender any more, in ns: a week.
+/// Time after its last block at which a peer is no repeat offender any more, in ns: a week.
 const OFFENCES_FOR_NS: u64 = 7 * 86_400_000_000_000;
 
 /// The recent windows of one peer.
@@ -42,14 +42,14 @@ struct Past {
 #[derive(Debug, Default)]
 pub(super) struct History {
     peers: BTreeMap<IpAddr, Past>,
-    /// The last answer of [`History::standing`] and its time, while it holds: within a window it
-    /// is asked for with each peer, and counting takes a pass over all.
-    standing: Option<(u64, usize)>,
+    /// Last answer of [`History::active`] and its time, while it holds: within a window it is
+    /// asked for with each peer, and counting takes a pass over all.
+    active: Option<(u64, usize)>,
 }
 
 impl History {
-    /// Notes an anomalous window and returns how many of the last `of` windows were, this one
-    /// included, and the packets seen in them.
+    /// Notes an anomalous window and returns the number of anomalous ones among the last `of`,
+    /// this one included, and the packets in them.
     pub(super) fn note(&mut self, peer: IpAddr, window: u64, of: u32, packets: u64) -> (u32, u64) {
         self.make_room(peer);
         let past = self.peers.entry(peer).or_default();
@@ -61,24 +61,24 @@ impl History {
         (recent.count_ones(), past.packets)
     }
 
-    /// Whether a block of this peer still stands.
+    /// True while a block of this peer is active.
     pub(super) fn is_blocked(&self, peer: IpAddr, now_ns: u64) -> bool {
         self.peers.get(&peer).is_some_and(|past| past.blocked_until_ns > now_ns)
     }
 
-    /// Whether this peer was lately one of many unverified sources at once.
+    /// True of a peer that was lately one of many unverified sources at once.
     pub(super) fn is_forged(&self, peer: IpAddr, now_ns: u64) -> bool {
         self.peers.get(&peer).is_some_and(|past| past.forged_until_ns > now_ns)
     }
 
-    /// Remembers that it was; of a peer that was never noted there is nothing to remember.
+    /// Marks a peer as one of many unverified sources, if it was ever noted.
     pub(super) fn forged(&mut self, peer: IpAddr, now_ns: u64) {
         if let Some(past) = self.peers.get_mut(&peer) {
             past.forged_until_ns = now_ns.saturating_add(FORGED_FOR_NS);
         }
     }
 
-    /// How often this peer was blocked before, unless that is long past.
+    /// Earlier blocks of this peer, unless they are long past.
     pub(super) fn blocks(&self, peer: IpAddr, now_ns: u64) -> u32 {
         self.peers
             .get(&peer)
@@ -86,7 +86,7 @@ impl History {
             .map_or(0, |past| past.blocks)
     }
 
-    /// The peers whose blocks stand, in the order of address.
+    /// Peers with active blocks, in the order of address.
     pub(super) fn blocked_now(&self, now_ns: u64) -> impl Iterator<Item = IpAddr> {
         self.peers
             .iter()
@@ -94,7 +94,7 @@ impl History {
             .map(|(&peer, _)| peer)
     }
 
-    /// Whether a person's pardon of this peer still holds.
+    /// True while a person's pardon of this peer holds.
     pub(super) fn is_pardoned(&self, peer: IpAddr, now_ns: u64) -> bool {
         self.peers.get(&peer).is_some_and(|past| past.pardoned_until_ns > now_ns)
     }
@@ -105,18 +105,18 @@ impl History {
         self.peers.entry(peer).or_default().pardoned_until_ns = until_ns;
     }
 
-    /// Takes over what an earlier process knew.
+    /// Takes over the knowledge of an earlier process.
     pub(super) fn remember(&mut self, peer: IpAddr, blocks: u32, until_ns: u64) {
         self.make_room(peer);
-        self.standing = None;
+        self.active = None;
         let past = self.peers.entry(peer).or_default();
         past.blocks = past.blocks.max(blocks);
         past.blocked_until_ns = past.blocked_until_ns.max(until_ns);
     }
 
-    /// A block that stands ends later than it did.
+    /// Lets an active block end later.
     pub(super) fn prolonged(&mut self, peer: IpAddr, until_ns: u64) {
-        self.standing = None;
+        self.active = None;
         if let Some(past) = self.peers.get_mut(&peer) {
             past.blocked_until_ns = past.blocked_until_ns.max(until_ns);
         }
@@ -125,8 +125,8 @@ impl History {
     /// Remembers a block.
     pub(super) fn blocked(&mut self, peer: IpAddr, until_ns: u64) {
         let past = self.peers.entry(peer).or_default();
-        self.standing = self
-            .standing
+        self.active = self
+            .active
             .filter(|&(now_ns, _)| past.blocked_until_ns <= now_ns && now_ns < until_ns)
             .map(|(now_ns, count)| (now_ns, count + 1));
         past.blocks = past.blocks.saturating_add(1);
@@ -134,23 +134,23 @@ impl History {
         past.anomalous = 0;
     }
 
-    /// Forgets that a block stands, as after its removal or a failure to make it.
+    /// Forgets an active block, as after its removal or a failure to make it.
     pub(super) fn unblocked(&mut self, peer: IpAddr) {
-        self.standing = None;
+        self.active = None;
         if let Some(past) = self.peers.get_mut(&peer) {
             past.blocked_until_ns = 0;
         }
     }
 
-    /// How many blocks stand.
-    pub(super) fn standing(&mut self, now_ns: u64) -> usize {
-        if let Some((then_ns, count)) = self.standing
+    /// Number of active blocks.
+    pub(super) fn active(&mut self, now_ns: u64) -> usize {
+        if let Some((then_ns, count)) = self.active
             && then_ns == now_ns
         {
             return count;
         }
         let count = self.peers.values().filter(|past| past.blocked_until_ns > now_ns).count();
-        self.standing = Some((now_ns, count));
+        self.active = Some((now_ns, count));
         count
     }
 
@@ -169,7 +169,7 @@ impl History {
         for (.., peer) in oldest {
             self.peers.remove(peer);
         }
-        self.standing = None;
+        self.active = None;
     }
 }
 
@@ -212,16 +212,16 @@ mod tests {
     }
 
     #[test]
-    fn standing_blocks_are_counted_anew_only_where_they_may_have_changed() {
+    fn active_blocks_are_counted_anew_only_where_they_may_have_changed() {
         let other = IpAddr::from([192, 0, 2, 2]);
         let mut history = History::default();
-        assert_eq!(history.standing(10), 0);
+        assert_eq!(history.active(10), 0);
         history.blocked(PEER, 20);
         history.blocked(other, 30);
-        assert_eq!(history.standing(10), 2);
+        assert_eq!(history.active(10), 2);
         history.blocked(other, 40);
-        assert_eq!((history.standing(10), history.standing(25)), (2, 1));
+        assert_eq!((history.active(10), history.active(25)), (2, 1));
         history.unblocked(other);
-        assert_eq!((history.standing(25), history.standing(10)), (0, 1));
+        assert_eq!((history.active(25), history.active(10)), (0, 1));
     }
 }

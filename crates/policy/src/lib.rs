@@ -1,37 +1,47 @@
-//! From evidence to decisions: which peers are anomalous, and what may be done about them.
+//! From evidence to decisions: anomalous peers at a stated error rate, and answers to them.
 //!
 //! The unit of a decision is a peer in a window. [`Policy::decide`] chooses the anomalous ones at
 //! the configured error rate, asks for enough of them in the last windows, and lets each pass the
-//! guards; a guard that refuses says so in a [`Refusal`]. What may be done at all is the
-//! [`Mode`]'s to say; a [`Breaker`] or a trial that nobody confirmed takes it back to shadow.
+//! guards; a guard that refuses returns a [`Refusal`]. The [`Mode`] bounds every answer; a
+//! [`Breaker`], or a [`CommitConfirm`] that nobody confirmed, takes it back to shadow.
 //!
-//! It has no clock, and its randomness has a seed: the same windows give the same decisions. It
-//! never touches the kernel, a file or a socket: the collector does what is decided, and tells
-//! what people decide instead ([`Policy::set_mode`], [`Policy::pardon`], [`Policy::protect`]).
+//! The policy has no clock, and its randomness has a seed: the same windows give the same
+//! decisions. It never touches the kernel, a file or a socket: the caller carries decisions out,
+//! and passes on those of people ([`Policy::set_mode`], [`Policy::pardon`], [`Policy::protect`]).
+//!
+//! Order of calls: [`PolicyConfig::check`], [`Policy::new`], [`Policy::calibrated`], then
+//! [`Policy::decide`] once a window.
 
 #![forbid(unsafe_code)]
 
-mod acquaintance;
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+mod block_rate;
 mod breaker;
+mod commit_confirm;
 mod config;
 mod decision;
 mod flood;
 mod guards;
 mod history;
-mod pace;
+mod lot;
+mod peer_baseline;
+mod people;
 mod protected;
 pub mod statistics;
-mod trial;
 mod window;
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use flows_common::{Action, clock::nanos};
-use model::sample::Draws;
 
 pub use breaker::{Breaker, Open};
+pub use commit_confirm::CommitConfirm;
 pub use config::{
-    BoundError, LocallyInitiated, Mode, PolicyConfig, RawPolicy, RawPrefix, Unverified,
+    ALERT_MARGIN, BoundError, ExpertConfig, LocallyInitiated, Mode, MovedKey, PolicyConfig,
+    Unverified, ValidPolicy,
 };
 pub use decision::{BURST_S, Verdicts};
 pub use events::{
@@ -39,45 +49,42 @@ pub use events::{
 };
 pub use protected::{PrefixSet, ProtectedHosts, Protection};
 pub use statistics::{Basis, Claim, benjamini_hochberg};
-pub use trial::Trial;
 pub use window::WindowFacts;
 
-use acquaintance::{Acquaintances, Weight};
+use block_rate::BlockRate;
 use flood::FloodWatch;
-use guards::Standing;
+use guards::Counts;
 use history::History;
-use pace::Pace;
+use lot::Lot;
+use peer_baseline::{PeerBaseline, Weight};
 use statistics::Selector;
 
-/// The stream of random numbers that early releases are drawn from.
-const RELEASES: usize = 0;
-
-/// How much of what is ordinary is blocked.
+/// Ordinary traffic, and the part of it that is blocked.
 #[derive(Clone, Copy, Debug)]
 struct Shares {
     all: Weight,
     blocked: Weight,
 }
 
-/// Turns the evidence of each window into decisions.
+/// The policy: it turns the evidence of each window into decisions.
 pub struct Policy {
-    config: PolicyConfig,
+    config: ValidPolicy,
     /// As it was told last.
     told: ProtectedHosts,
-    /// The same, with [`PolicyConfig::allow`].
+    /// The same, with `policy.allow`.
     protected: ProtectedHosts,
     selector: Selector,
     mode: Mode,
-    trial: Option<Trial>,
+    commit_confirm: Option<CommitConfirm>,
     breaker: Breaker,
     history: History,
-    acquaintances: Acquaintances,
+    baseline: PeerBaseline,
     floods: FloodWatch,
-    /// As of the window in hand, once it was asked for: it takes a pass over all peers.
+    /// Shares as of the window in hand, once asked for: they take a pass over all peers.
     shares: Option<Shares>,
-    pace: Pace,
+    rate: BlockRate,
     refusals: BTreeMap<Refusal, u64>,
-    draws: Draws,
+    lot: Lot,
     window: u64,
 }
 
@@ -90,19 +97,19 @@ impl std::fmt::Debug for Policy {
 impl Policy {
     /// A policy with no past.
     #[must_use]
-    pub fn new(config: PolicyConfig, protected: ProtectedHosts) -> Self {
+    pub fn new(config: ValidPolicy, protected: ProtectedHosts) -> Self {
         Self {
             mode: config.mode,
             selector: Selector::new(&config),
-            trial: None,
+            commit_confirm: None,
             breaker: Breaker::default(),
             history: History::default(),
-            acquaintances: Acquaintances::default(),
+            baseline: PeerBaseline::default(),
             floods: FloodWatch::default(),
             shares: None,
-            pace: Pace::default(),
+            rate: BlockRate::default(),
             refusals: BTreeMap::new(),
-            draws: Draws::new(config.seed, RELEASES),
+            lot: Lot::new(config.expert.seed),
             window: 0,
             protected: protected.clone().allowing(&config.allow),
             told: protected,
@@ -110,20 +117,20 @@ impl Policy {
         }
     }
 
-    /// Tells it what the claims about the model's decisions rest on.
+    /// Adds the calibration that claims of an error rate rest on.
     #[must_use]
     pub fn calibrated(mut self, basis: &Basis) -> Self {
         self.selector.calibrate(basis);
         self
     }
 
-    /// What it goes by.
+    /// The configuration in force.
     #[must_use]
-    pub const fn config(&self) -> &PolicyConfig {
+    pub const fn config(&self) -> &ValidPolicy {
         &self.config
     }
 
-    /// What may be done now: the mode that people set, held to shadow while the breaker is open.
+    /// The mode in force: that which people set, held to shadow while the breaker is open.
     #[must_use]
     pub fn mode(&self) -> Mode {
         if self.breaker.open().is_some() { self.mode.min(Mode::Shadow) } else { self.mode }
@@ -137,24 +144,24 @@ impl Policy {
 
     /// The mode that waits to be confirmed, if one does.
     #[must_use]
-    pub const fn trial(&self) -> Option<&Trial> {
-        self.trial.as_ref()
+    pub const fn commit_confirm(&self) -> Option<&CommitConfirm> {
+        self.commit_confirm.as_ref()
     }
 
-    /// How often each guard refused so far.
+    /// Number of refusals so far, by guard.
     #[must_use]
     pub const fn refusals(&self) -> &BTreeMap<Refusal, u64> {
         &self.refusals
     }
 
-    /// Blocks of its own that stand.
-    pub fn standing(&mut self, now_ns: u64) -> usize {
-        self.history.standing(now_ns)
+    /// Number of the policy's own blocks that are active.
+    pub fn active_blocks(&mut self, now_ns: u64) -> usize {
+        self.history.active(now_ns)
     }
 
-    /// Blocks made in the last minute.
+    /// Number of blocks made in the last minute.
     pub fn made_last_minute(&mut self, now_ns: u64) -> usize {
-        self.pace.last_minute(now_ns)
+        self.rate.last_minute(now_ns)
     }
 
     /// Decides on all peers of one window.
@@ -191,23 +198,23 @@ impl Policy {
         let (mut anomalous, mut ordinary) = (Vec::new(), Vec::new());
         for peer in evidence {
             match selection.claim(&peer) {
-                Some(claim) if peer.excess >= self.config.alert_margin => {
+                Some(claim) if peer.excess >= self.config.expert.alert_margin => {
                     anomalous.push((peer, claim));
                 }
                 _ => ordinary.push(peer),
             }
         }
         for (peer, _) in &anomalous {
-            self.acquaintances.note(peer, true, now_ns);
+            self.baseline.note(peer, true, now_ns);
         }
         anomalous.retain(|(peer, _)| !self.history.is_blocked(peer.address, now_ns));
         anomalous.sort_unstable_by(|(a, _), (b, _)| {
             a.p_value.total_cmp(&b.p_value).then(a.address.cmp(&b.address))
         });
-        let margin = self.config.margin;
+        let margin = self.config.expert.margin;
         let unverified =
             anomalous.iter().filter(|(peer, _)| !peer.verified && peer.excess >= margin).count();
-        let forged = unverified > self.config.max_unverified_sources as usize;
+        let forged = unverified > self.config.expert.max_unverified_sources as usize;
         let decisions = anomalous
             .into_iter()
             .map(|(peer, claim)| Decision {
@@ -218,7 +225,7 @@ impl Policy {
             .collect();
         // Behind the decisions: a window does not make its own peers ordinary.
         for peer in &ordinary {
-            self.acquaintances.note(peer, false, now_ns);
+            self.baseline.note(peer, false, now_ns);
         }
         decisions
     }
@@ -232,25 +239,29 @@ impl Policy {
         notices: &mut Vec<Notice>,
     ) -> Outcome {
         let now_ns = window.end_ns;
-        if peer.excess < self.config.margin {
+        if peer.excess < self.config.expert.margin {
             return Outcome::Refused(Refusal::BelowMargin);
         }
         // Before it is noted: it must not count towards a later block either.
         if window.warming_up {
             return Outcome::Refused(Refusal::WarmingUp);
         }
-        let (windows, packets) =
-            self.history.note(peer.address, self.window, self.config.of_windows, peer.packets);
+        let (windows, packets) = self.history.note(
+            peer.address,
+            self.window,
+            self.config.expert.of_windows,
+            peer.packets,
+        );
         if forged && !peer.verified {
             self.history.forged(peer.address, now_ns);
         }
-        let standing = Standing {
+        let counts = Counts {
             windows,
             packets,
-            blocks: self.history.standing(now_ns),
-            last_minute: self.pace.last_minute(now_ns),
+            blocks: self.history.active(now_ns),
+            last_minute: self.rate.last_minute(now_ns),
         };
-        if let Some(refusal) = self.refusal(peer, claim, window, &standing) {
+        if let Some(refusal) = self.refusal(peer, claim, window, &counts) {
             return Outcome::Refused(refusal);
         }
         if let Some(trip) = self.would_trip(peer.address, now_ns) {
@@ -266,33 +277,36 @@ impl Policy {
         self.block(peer, now_ns)
     }
 
-    /// Whether a block of this peer, with those that stand, would hit too much of what is
-    /// ordinary here. One ordinary peer may always be blocked: half of two is no runaway model.
+    /// Trip of the breaker by a block of this peer, if the active blocks and this one hit too much
+    /// ordinary traffic. One ordinary peer may always be blocked: half of two is no runaway model.
     fn would_trip(&mut self, peer: IpAddr, now_ns: u64) -> Option<Trip> {
-        let weight = self.acquaintances.weigh([peer], now_ns);
+        let weight = self.baseline.weigh([peer], now_ns);
         if weight.peers == 0 {
             return None;
         }
-        let (acquaintances, history) = (&self.acquaintances, &self.history);
+        let (baseline, history) = (&self.baseline, &self.history);
         let shares = self.shares.get_or_insert_with(|| Shares {
-            all: acquaintances.ordinary(now_ns),
-            blocked: acquaintances.weigh(history.blocked_now(now_ns), now_ns),
+            all: baseline.ordinary(now_ns),
+            blocked: baseline.weigh(history.blocked_now(now_ns), now_ns),
         });
         let (all, hit) = (shares.all, shares.blocked + weight);
-        if hit.peers > 1 && hit.peers as f64 > self.config.max_share_of_peers * all.peers as f64 {
+        if hit.peers > 1
+            && hit.peers as f64 > self.config.expert.max_share_of_peers * all.peers as f64
+        {
             return Some(Trip::ShareOfPeers);
         }
-        (all.peers > 1 && hit.bytes > self.config.max_share_of_bytes * all.bytes)
+        (all.peers > 1 && hit.bytes > self.config.expert.max_share_of_bytes * all.bytes)
             .then_some(Trip::ShareOfBytes)
     }
 
     fn open_breaker(&mut self, trip: Trip, now_ns: u64) -> Notice {
-        let rearms_ns = self.config.rearm_after.map(|after| now_ns.saturating_add(nanos(after)));
+        let after = self.config.expert.rearm_after;
+        let rearms_ns = (!after.is_zero()).then(|| now_ns.saturating_add(nanos(after)));
         self.breaker.trip(trip, now_ns, rearms_ns);
         let demoted = self
             .history
             .blocked_now(now_ns)
-            .filter(|&peer| self.acquaintances.is_ordinary(peer, now_ns))
+            .filter(|&peer| self.baseline.is_ordinary(peer, now_ns))
             .collect();
         Notice::BreakerOpened { trip, rearms_ns, demoted }
     }
@@ -301,19 +315,19 @@ impl Policy {
         let before = self.history.blocks(peer.address, now_ns);
         let doubled = self.config.ttl.saturating_mul(1_u32.checked_shl(before).unwrap_or(u32::MAX));
         let full = doubled.min(self.config.max_ttl);
-        let early = self.draws.unit() < self.config.early_release;
+        let early = self.lot.unit() < self.config.expert.early_release;
         // Between a tenth and a half: long enough to matter, short enough to learn something.
-        let ttl = if early { full.mul_f64(0.1 + 0.4 * self.draws.unit()) } else { full };
+        let ttl = if early { full.mul_f64(0.1 + 0.4 * self.lot.unit()) } else { full };
         let meant_ns = now_ns.saturating_add(nanos(ttl));
-        let expires_ns = match &mut self.trial {
-            Some(trial) => trial.cap(peer.address, meant_ns),
+        let expires_ns = match &mut self.commit_confirm {
+            Some(pending) => pending.cap(peer.address, meant_ns),
             None => meant_ns,
         };
         self.history.blocked(peer.address, expires_ns);
         if let Some(shares) = &mut self.shares {
-            shares.blocked += self.acquaintances.weigh([peer.address], now_ns);
+            shares.blocked += self.baseline.weigh([peer.address], now_ns);
         }
-        self.pace.note(now_ns);
+        self.rate.note(now_ns);
         let action = match (self.mode(), peer.verified, self.config.unverified) {
             (Mode::Observe | Mode::Shadow, ..) => Action::Shadow,
             (Mode::Enforce, false, Unverified::RateLimit) => Action::RateLimit,
@@ -323,12 +337,12 @@ impl Policy {
         Outcome::Block { action, ttl, expires_ns, offence: before + 1, early }
     }
 
-    /// What time alone changes: a trial runs out, the breaker re-arms.
+    /// Changes by time alone: a mode that nobody confirmed falls back, the breaker re-arms.
     fn keep_time(&mut self, now_ns: u64, notices: &mut Vec<Notice>) {
-        if let Some(trial) = self.trial.take_if(|trial| trial.until_ns <= now_ns) {
+        if let Some(unconfirmed) = self.commit_confirm.take_if(|one| one.until_ns <= now_ns) {
             let from = self.mode;
-            self.mode = trial.fall_back;
-            let demoted: Vec<IpAddr> = trial.into_blocks().into_keys().collect();
+            self.mode = unconfirmed.fall_back;
+            let demoted: Vec<IpAddr> = unconfirmed.into_blocks().into_keys().collect();
             for &peer in &demoted {
                 self.history.unblocked(peer);
             }
@@ -337,79 +351,6 @@ impl Policy {
         if self.breaker.rearm_when_due(now_ns) {
             notices.push(Notice::BreakerClosed);
         }
-    }
-}
-
-/// What people and restarts tell the policy.
-impl Policy {
-    /// Sets what may be done, for good, or with `confirm_by_ns` until then unless
-    /// [`Policy::confirm`] is called: the policy then falls back to `fall_back`.
-    pub fn set_mode(&mut self, mode: Mode, confirm_by_ns: Option<u64>) {
-        let fall_back = self.trial.take().map_or(self.mode, |trial| trial.fall_back);
-        // One never falls back to more than shadow, nor to more than was there before.
-        let fall_back = fall_back.min(Mode::Shadow);
-        self.trial = confirm_by_ns.map(|until_ns| Trial::new(until_ns, fall_back));
-        self.mode = mode;
-    }
-
-    /// Confirms the mode on trial; returns its blocks that were cut short, each with the time that
-    /// it is meant to end. `None` where nothing is on trial.
-    pub fn confirm(&mut self) -> Option<BTreeMap<IpAddr, u64>> {
-        let blocks = self.trial.take()?.into_blocks();
-        for (&peer, &until_ns) in &blocks {
-            self.history.prolonged(peer, until_ns);
-        }
-        Some(blocks)
-    }
-
-    /// Closes the breaker by hand; tells whether it was open.
-    pub fn rearm(&mut self) -> bool {
-        self.breaker.rearm()
-    }
-
-    /// Tells the policy that a block it decided could not be made, or is gone.
-    pub fn forget_block(&mut self, peer: IpAddr) {
-        self.history.unblocked(peer);
-        if let Some(trial) = &mut self.trial {
-            trial.forget(peer);
-        }
-    }
-
-    /// A person took a block back: the peer is left alone for [`PolicyConfig::grace`].
-    pub fn pardon(&mut self, peer: IpAddr, now_ns: u64) {
-        self.forget_block(peer);
-        self.history.pardoned(peer, now_ns.saturating_add(nanos(self.config.grace)));
-    }
-
-    /// Takes over what stood, or what was known of a peer, before a restart: how often it was
-    /// blocked, and until when, in ns of the boot clock.
-    pub fn remember(&mut self, peer: IpAddr, blocks: u32, until_ns: u64) {
-        self.history.remember(peer, blocks, until_ns);
-    }
-
-    /// Takes over that a service was limited before a restart, until then.
-    pub fn remember_limit(&mut self, service: Service, until_ns: u64) {
-        self.floods.remember(service, until_ns);
-    }
-
-    /// Replaces the hosts that must not be blocked; those of [`PolicyConfig::allow`] stay.
-    pub fn protect(&mut self, hosts: ProtectedHosts) {
-        self.protected = hosts.clone().allowing(&self.config.allow);
-        self.told = hosts;
-    }
-
-    /// The hosts that must not be blocked, by the policy or by anybody else.
-    #[must_use]
-    pub const fn protected(&self) -> &ProtectedHosts {
-        &self.protected
-    }
-
-    /// Takes a new configuration over from the next window on. The mode stays: people change it
-    /// by [`Policy::set_mode`].
-    pub fn reconfigure(&mut self, config: PolicyConfig) {
-        self.selector.reconfigure(&self.config, &config);
-        self.protected = self.told.clone().allowing(&config.allow);
-        self.config = config;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, net::IpAddr};
 
-use address_list::unmapped;
+use events::Prefix;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::Refusal;
@@ -38,7 +38,7 @@ impl PrefixSet {
     /// The prefix of the set that shares addresses with this one; the last of several.
     #[must_use]
     pub fn overlap(&self, prefix: IpNet) -> Option<IpNet> {
-        let prefix = unmapped(prefix);
+        let prefix = Prefix::from(prefix).net();
         overlap(&self.0, prefix.network(), prefix.broadcast())
     }
 
@@ -51,7 +51,7 @@ impl PrefixSet {
 impl FromIterator<IpNet> for PrefixSet {
     fn from_iter<I: IntoIterator<Item = IpNet>>(prefixes: I) -> Self {
         let mut sorted: Vec<IpNet> =
-            prefixes.into_iter().map(|net| unmapped(net.trunc())).collect();
+            prefixes.into_iter().map(|net| Prefix::from(net).net()).collect();
         sorted.sort_unstable_by_key(|net| (net.network(), net.prefix_len()));
         // Prefixes lie in one another or apart, and the wider one comes first.
         sorted.dedup_by(|next, before| before.contains(&*next));
@@ -76,7 +76,7 @@ pub struct ProtectedHosts {
     pub gateways: BTreeSet<IpAddr>,
     /// Its name servers.
     pub resolvers: BTreeSet<IpAddr>,
-    /// Who administers it now: clients of the API, remote log-ins.
+    /// Administrators now: clients of the API, remote log-ins.
     pub administrators: BTreeSet<IpAddr>,
     /// Prefixes on the allowlist: of the configuration, of files and of people.
     pub allowed: PrefixSet,
@@ -117,7 +117,7 @@ impl ProtectedHosts {
     /// As [`Self::refusal`], with the host that it is for: for a message.
     #[must_use]
     pub fn protection(&self, prefix: IpNet) -> Option<Protection> {
-        let prefix = unmapped(prefix.trunc());
+        let prefix = Prefix::from(prefix).net();
         let (first, last) = (prefix.network(), prefix.broadcast());
         let within = |hosts: &BTreeSet<IpAddr>| {
             hosts.range(first..=last).next().map(|&address| IpNet::from(address))
@@ -139,24 +139,11 @@ impl fmt::Display for Protection {
             Refusal::Administrator => "somebody who administers this host now",
             other => other.text(),
         };
-        let prefix = Shown(self.prefix);
+        let prefix = Prefix::from(self.prefix);
         if self.host.contains(&self.prefix) {
             write!(f, "`{prefix}` is {what}")
         } else {
-            write!(f, "`{prefix}` holds {}, which is {what}", Shown(self.host))
-        }
-    }
-}
-
-/// A prefix, without its length where it is one address.
-struct Shown(IpNet);
-
-impl fmt::Display for Shown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.prefix_len() == self.0.max_prefix_len() {
-            self.0.addr().fmt(f)
-        } else {
-            self.0.fmt(f)
+            write!(f, "`{prefix}` holds {}, which is {what}", Prefix::from(self.host))
         }
     }
 }
@@ -166,7 +153,7 @@ mod tests {
     use super::*;
 
     fn net(text: &str) -> IpNet {
-        address_list::parse_net(text).unwrap()
+        text.parse::<Prefix>().unwrap().net()
     }
 
     fn hosts() -> ProtectedHosts {

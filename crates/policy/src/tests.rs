@@ -28,14 +28,13 @@ pub(crate) fn attacker(last: u8) -> Evidence {
 }
 
 fn policy(change: impl FnOnce(&mut PolicyConfig)) -> Policy {
-    let mut config = RawPolicy::default().check(1_000_000).expect("defaults hold");
-    config.mode = Mode::Enforce;
-    config.early_release = 0.0;
+    let mut config = PolicyConfig { mode: Mode::Enforce, ..PolicyConfig::default() };
+    config.expert.early_release = 0.0;
     change(&mut config);
-    Policy::new(config, ProtectedHosts::own([peer(200)]))
+    Policy::new(config.check(1_000_000).expect("within bounds"), ProtectedHosts::own([peer(200)]))
 }
 
-/// What is decided about the peers of a window of one second.
+/// Decisions on the peers of a window of one second.
 fn decide(policy: &mut Policy, evidence: Vec<Evidence>, now_ns: u64) -> Vec<Decision> {
     policy.decide(evidence, &WindowFacts::ending_at(now_ns)).peers
 }
@@ -169,7 +168,7 @@ fn a_peer_that_the_host_turned_to_is_left_alone_for_ten_minutes_after() {
 #[test]
 fn no_more_blocks_stand_or_are_made_in_a_minute_than_may() {
     refused(policy(|config| config.max_blocks = 0), vec![attacker(1)], |_| (), Refusal::MaxBlocks);
-    let mut slow = policy(|config| config.max_blocks_per_minute = 2);
+    let mut slow = policy(|config| config.expert.max_blocks_per_minute = 2);
     let all: Vec<_> = (1..=3).map(attacker).collect();
     let first = decide(&mut slow, all.clone(), SECOND);
     assert_eq!(first[2].outcome, Outcome::Refused(Refusal::BlocksPerMinute));
@@ -179,7 +178,7 @@ fn no_more_blocks_stand_or_are_made_in_a_minute_than_may() {
 }
 
 /// A policy that has seen these peers behave for five windows.
-fn acquainted(peers: std::ops::RangeInclusive<u8>, config: fn(&mut PolicyConfig)) -> Policy {
+fn with_baseline(peers: std::ops::RangeInclusive<u8>, config: fn(&mut PolicyConfig)) -> Policy {
     let mut policy = policy(config);
     for window in 1..=5 {
         let calm = |last| Evidence { p_value: 0.5, excess: -0.5, ..attacker(last) };
@@ -190,7 +189,7 @@ fn acquainted(peers: std::ops::RangeInclusive<u8>, config: fn(&mut PolicyConfig)
 
 #[test]
 fn a_model_that_turns_on_its_own_clients_opens_the_breaker() {
-    let mut policy = acquainted(1..=10, |_| ());
+    let mut policy = with_baseline(1..=10, |_| ());
     let window = WindowFacts::ending_at(6 * SECOND);
     let verdicts = policy.decide((1..=10).map(attacker).collect(), &window);
     let blocks = verdicts.peers.iter().filter(|one| matches!(one.outcome, Outcome::Block { .. }));
@@ -206,7 +205,7 @@ fn a_model_that_turns_on_its_own_clients_opens_the_breaker() {
 
 #[test]
 fn strangers_are_blocked_however_many_they_are() {
-    let mut policy = acquainted(1..=4, |_| ());
+    let mut policy = with_baseline(1..=4, |_| ());
     let verdicts =
         policy.decide((10..=60).map(attacker).collect(), &WindowFacts::ending_at(6 * SECOND));
     assert!(verdicts.notices.is_empty());
@@ -234,7 +233,7 @@ fn whoever_carries_the_ordinary_traffic_is_not_blocked() {
 
 #[test]
 fn a_breaker_closes_when_its_time_is_over_or_a_person_says_so() {
-    let mut policy = acquainted(1..=10, |_| ());
+    let mut policy = with_baseline(1..=10, |_| ());
     decide(&mut policy, (1..=10).map(attacker).collect(), 6 * SECOND);
     let early = policy.decide(Vec::new(), &WindowFacts::ending_at(905 * SECOND));
     assert!(early.notices.is_empty() && policy.mode() == Mode::Shadow);
@@ -242,7 +241,7 @@ fn a_breaker_closes_when_its_time_is_over_or_a_person_says_so() {
     assert_eq!(due.notices, [Notice::BreakerClosed]);
     assert_eq!(policy.mode(), Mode::Enforce);
 
-    let mut manual = acquainted(1..=10, |config| config.rearm_after = None);
+    let mut manual = with_baseline(1..=10, |config| config.expert.rearm_after = Duration::ZERO);
     decide(&mut manual, (1..=10).map(attacker).collect(), 6 * SECOND);
     decide(&mut manual, Vec::new(), 1_000_000 * SECOND);
     assert_eq!(manual.mode(), Mode::Shadow, "it waits for a person");
@@ -258,7 +257,8 @@ fn a_mode_that_nobody_confirms_falls_back_to_shadow() {
     let Outcome::Block { action, expires_ns, .. } = blocked[0].outcome else {
         panic!("{blocked:?}")
     };
-    assert_eq!((action, expires_ns), (Action::Drop, 300 * SECOND), "no lease outlives the trial");
+    let confirm_by = (Action::Drop, 300 * SECOND);
+    assert_eq!((action, expires_ns), confirm_by, "no lease outlives an unconfirmed mode");
     let over = policy.decide(vec![attacker(1)], &WindowFacts::ending_at(300 * SECOND));
     let fell_back = Notice::FellBack { from: Mode::Enforce, demoted: vec![peer(1)] };
     assert_eq!(over.notices, [fell_back]);
@@ -271,7 +271,7 @@ fn a_confirmed_mode_stays_and_its_blocks_get_their_full_length() {
     let mut policy = policy(|config| config.mode = Mode::Shadow);
     policy.set_mode(Mode::Enforce, Some(300 * SECOND));
     decide(&mut policy, vec![attacker(1)], 100 * SECOND);
-    let prolonged = policy.confirm().expect("a mode on trial");
+    let prolonged = policy.confirm().expect("a mode to confirm");
     assert_eq!(prolonged, [(peer(1), 400 * SECOND)].into());
     assert_eq!(policy.confirm(), None);
     let after = policy.decide(vec![attacker(1)], &WindowFacts::ending_at(301 * SECOND));
@@ -280,7 +280,7 @@ fn a_confirmed_mode_stays_and_its_blocks_get_their_full_length() {
 }
 
 #[test]
-fn a_trial_of_enforcement_never_falls_back_to_more_than_there_was() {
+fn unconfirmed_enforcement_never_falls_back_to_more_than_there_was() {
     let mut policy = policy(|config| config.mode = Mode::Observe);
     policy.set_mode(Mode::Enforce, Some(2 * SECOND));
     policy.set_mode(Mode::Enforce, Some(3 * SECOND));
@@ -303,10 +303,10 @@ fn whom_a_person_unblocked_is_left_alone_for_the_grace() {
 fn a_new_configuration_holds_from_the_next_window_on() {
     let mut policy = policy(|_| ());
     assert_eq!(decide(&mut policy, vec![attacker(1)], SECOND).len(), 1);
-    let mut config = policy.config().clone();
+    let mut config = policy.config().clone().into_written();
     config.wrong_blocks = "1 in 10000".parse().expect("a share");
-    config.max_blocks_per_minute = 1;
-    policy.reconfigure(config);
+    config.expert.max_blocks_per_minute = 1;
+    policy.reconfigure(config.check(1_000_000).expect("within bounds"));
     let stricter = decide(&mut policy, vec![attacker(2)], 2 * SECOND);
     assert_eq!(stricter, [], "its p-value of 1 in 1,000 does not reach 1 in 10,000");
 }
@@ -315,8 +315,8 @@ fn a_new_configuration_holds_from_the_next_window_on() {
 fn a_share_of_the_blocks_ends_early_and_a_seed_says_which() {
     let early = |seed| -> Vec<bool> {
         let mut policy = policy(|config| {
-            (config.early_release, config.seed) = (0.2, seed);
-            config.max_blocks_per_minute = 1_000;
+            (config.expert.early_release, config.expert.seed) = (0.2, seed);
+            config.expert.max_blocks_per_minute = 1_000;
         });
         let decisions = decide(&mut policy, (1..=199).map(attacker).collect(), SECOND);
         decisions
@@ -364,7 +364,7 @@ fn a_forged_flood_limits_its_service_and_blocks_no_address() {
         service: Some(web),
         ..attacker(1)
     };
-    let mut policy = policy(|config| config.flood_baseline = Duration::ZERO);
+    let mut policy = policy(|config| config.expert.flood_baseline = Duration::ZERO);
     let verdicts =
         policy.decide((0..37_000).map(forged).collect(), &WindowFacts::ending_at(SECOND));
     assert_eq!(verdicts.peers, []);

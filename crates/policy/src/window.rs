@@ -1,25 +1,25 @@
-//! What a decision needs to know of its window.
+//! Facts of a window that decisions depend on.
 
-/// What a decision needs to know of its window.
+/// Facts of a window that decisions depend on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, in any company")]
 pub struct WindowFacts {
-    /// When it began, in ns of the boot clock (of the capture's clock in replay).
+    /// Begin, in ns of the boot clock (of the capture's clock in replay).
     pub start_ns: u64,
-    /// When it ended, likewise: the time of the decisions.
+    /// End, likewise: the time of the decisions.
     pub end_ns: u64,
-    /// It lost flows.
+    /// Flows were lost.
     pub lossy: bool,
-    /// The machine was suspended in it, or a clock jumped.
+    /// The machine was suspended, or a clock jumped.
     pub interrupted: bool,
-    /// The traffic has drifted away from what the model learnt.
+    /// The traffic has drifted away from that of the training.
     pub drifting: bool,
-    /// Nothing was known before it, or little: flows that were there all along look new.
+    /// The past before it is empty or short: flows that were there all along look new.
     pub warming_up: bool,
 }
 
 impl WindowFacts {
-    /// An ordinary window, for tests and simulations.
+    /// A whole, ordinary window of one second, for tests and simulations.
     #[must_use]
     pub const fn ending_at(end_ns: u64) -> Self {
         Self {
@@ -32,7 +32,7 @@ impl WindowFacts {
         }
     }
 
-    /// How long it took, in seconds.
+    /// Length, in seconds.
     #[must_use]
     pub fn span_s(&self) -> f64 {
         self.end_ns.saturating_sub(self.start_ns) as f64 / 1e9

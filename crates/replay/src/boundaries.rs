@@ -2,8 +2,7 @@
 
 use std::{num::NonZeroU64, sync::Arc, time::Duration};
 
-use flows_common::clock::nanos;
-use model::Span;
+use flows_common::{Span, clock::nanos};
 
 /// Where windows begin and end, in ns since 1970.
 #[derive(Clone, Debug, PartialEq, Eq)]

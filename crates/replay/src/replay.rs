@@ -5,8 +5,7 @@ use std::{
     time::Duration,
 };
 
-use flows_common::{Direction, parse};
-use model::{Span, Window};
+use flows_common::{Direction, Span, Window, parse};
 
 use super::{
     CaptureError, CaptureReader, Captures, Frame, HomeNet, ReplayReport, Tables,

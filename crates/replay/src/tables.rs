@@ -1,11 +1,10 @@
 //! Tables in memory that packets are counted in as the flow programs do it.
 
 use flows_common::{
-    Direction, FlowCounters, FlowKey, Ledger, Loss, PeerCounters, PeerKey,
+    Direction, FlowCounters, FlowKey, Ledger, Loss, PeerCounters, PeerKey, Window,
     metering::{Entry, FlowTables, Observation, meter},
     parse::{Frame, Packet, Rejected},
 };
-use model::Window;
 
 use super::table::LruTable;
 

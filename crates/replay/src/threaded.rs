@@ -6,7 +6,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use model::Window;
+use flows_common::Window;
 
 use super::{CaptureError, Replay};
 

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use plotters::style::RGBColor;
 
-/// What a colour stands for. Drawings carry a placeholder for each role; the page's style gives
-/// it a light and a dark colour, so that one drawing is readable on both.
+/// Role of a colour. Drawings carry a placeholder for each role; the page's style gives it a light
+/// and a dark colour, so that one drawing is readable on both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Text and axes.

@@ -21,7 +21,7 @@ pub struct Dot {
     pub x: f64,
     /// Up.
     pub y: f64,
-    /// What it is, in a word or number beside it.
+    /// Value, a word or number beside it.
     pub number: usize,
     /// It stands out.
     pub marked: bool,
@@ -30,9 +30,9 @@ pub struct Dot {
 /// The axes of a [`scatter`](crate::plot::scatter).
 #[derive(Clone, Copy)]
 pub struct Axis<'a> {
-    /// What it is called.
+    /// Name.
     pub name: &'a str,
-    /// How its numbers read.
+    /// Text of its numbers.
     pub text: &'a dyn Fn(&f64) -> String,
     /// The largest value that must fit, at least.
     pub least_top: f64,
@@ -56,9 +56,9 @@ pub struct Span {
 /// Something that goes on beside others over time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Lane {
-    /// What it is called.
+    /// Name.
     pub name: String,
-    /// Whether it is an attack's.
+    /// True of an attack's.
     pub attack: bool,
     /// Pale spans behind.
     pub behind: Vec<Span>,

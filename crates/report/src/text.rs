@@ -75,7 +75,7 @@ pub fn area(value: Option<f64>) -> String {
     })
 }
 
-/// What stands where nothing could be measured.
+/// Placeholder for a number that could not be measured.
 #[must_use]
 pub fn dash() -> String {
     "–".to_owned()
@@ -135,8 +135,8 @@ pub fn counted(value: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(value), if value == 1 { "" } else { "s" })
 }
 
-/// What came from outside, on one line and without control characters: a name must not be able
-/// to paint on a terminal.
+/// Text from outside, on one line and without control characters: a name must not be able to paint
+/// on a terminal.
 #[must_use]
 pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()

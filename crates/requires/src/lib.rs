@@ -1,4 +1,4 @@
-//! What a test requires of the machine it runs on.
+//! Requirements of a test on the machine it runs on.
 //!
 //! A test that needs root, a program or a capture that is not there must neither fail nor pass in
 //! silence. It asks here first, and returns when told so; the request has then been counted as a
@@ -15,7 +15,7 @@
 //! }
 //! ```
 //!
-//! What is never here: a dependency, a change to the machine, or an opinion about what matters
+//! Never here: a dependency, a change to the machine, or an opinion about what matters
 //! enough to fail.
 
 #![forbid(unsafe_code)]
@@ -62,7 +62,7 @@ pub fn skip(why: &str) {
     }
 }
 
-/// Whether the test may load programs and make namespaces; if not, it is counted as skipped.
+/// True where the test may load programs and make namespaces; otherwise it is counted as skipped.
 #[must_use]
 #[track_caller]
 pub fn root() -> bool {
@@ -76,7 +76,7 @@ pub fn root() -> bool {
     }
 }
 
-/// Where the program is; if it is not in `PATH`, the test is counted as skipped.
+/// Path of a program; if it is not in `PATH`, the test is counted as skipped.
 #[must_use]
 #[track_caller]
 pub fn program(name: &str) -> Option<PathBuf> {
@@ -112,7 +112,7 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
         .find(|candidate| candidate.is_file())
 }
 
-/// Whether the effective user is root. Counts nothing.
+/// True where the effective user is root. Counts nothing.
 #[must_use]
 pub fn is_root() -> bool {
     std::fs::read_to_string("/proc/self/status")

@@ -1,5 +1,5 @@
-//! What a skip leaves in the log. Skips are made in a process of their own, so that they are not
-//! counted as this test's.
+//! Lines that a skip leaves in the log. Skips are made in a process of their own, so that they
+//! are not counted as this test's.
 
 #![forbid(unsafe_code)]
 

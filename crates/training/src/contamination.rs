@@ -4,12 +4,13 @@
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
+use forest::RowSample;
 use model::Scorer;
-use model::sample::RowSample;
 
 use crate::error::TrainingError;
 use crate::sieve::Sieve;
 use crate::split::Part;
+use crate::trim::{Trim, score};
 
 /// Scores at most from which the trimming threshold is found; of more, a uniform sample.
 const SCORES: usize = 1 << 20;
@@ -18,7 +19,7 @@ const PEERS: usize = 1 << 20;
 /// Streams of draws of their own, apart from those of trees, profile and calibration.
 const STREAM: usize = usize::MAX - 16;
 
-/// How much of the rows may not be benign, and how that is dealt with.
+/// Share of the rows that may not be benign, and its treatment.
 ///
 /// The detector is fitted, the most anomalous `fraction` of the training rows is left out, and it
 /// is fitted again, `rounds` times. The held-out rows are trimmed by the same fraction.
@@ -31,13 +32,13 @@ const STREAM: usize = usize::MAX - 16;
 pub struct Contamination {
     /// The share of rows left out at most, above 0 and at most 0.5.
     pub fraction: f64,
-    /// What is left out together.
+    /// Unit that is left out together.
     pub by: TrimBy,
     /// Times the detector is fitted again, 1 to 5.
     pub rounds: u32,
 }
 
-/// What is left out together.
+/// Unit that is left out together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TrimBy {
     /// Single rows, by their score.
@@ -51,6 +52,15 @@ pub enum TrimBy {
     /// many and so alike that they score below benign rows.
     #[default]
     Peers,
+}
+
+impl TrimBy {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Rows => "rows",
+            Self::Peers => "peers",
+        }
+    }
 }
 
 impl Contamination {
@@ -158,39 +168,4 @@ impl Contamination {
     fn share_of(&self, rows: usize) -> usize {
         (rows as f64 * self.fraction).floor() as usize
     }
-}
-
-/// What is left out.
-#[derive(Debug)]
-pub(crate) enum Trim {
-    Nothing,
-    Rows { scorer: Box<Scorer>, above: f32 },
-    Peers(HashSet<IpAddr>),
-}
-
-impl Trim {
-    /// Which of the rows stay; none where nothing is trimmed.
-    pub(crate) fn among(
-        &self,
-        inputs: &[f32],
-        peers: &[IpAddr],
-        width: usize,
-    ) -> Option<Vec<bool>> {
-        match self {
-            Self::Nothing => None,
-            Self::Rows { scorer, above } => {
-                debug_assert_eq!(scorer.n_features(), width);
-                Some(score(scorer, inputs).into_iter().map(|score| score <= *above).collect())
-            }
-            Self::Peers(left_out) => {
-                Some(peers.iter().map(|peer| !left_out.contains(peer)).collect())
-            }
-        }
-    }
-}
-
-fn score(scorer: &Scorer, inputs: &[f32]) -> Vec<f32> {
-    let mut found = vec![0.0; inputs.len() / scorer.n_features()];
-    scorer.score_rows(inputs, &mut found);
-    found
 }

@@ -1,7 +1,7 @@
 //! ECOD: Li, Zhao, Hu, Botta, Ionescu, Chen 2022, *ECOD: Unsupervised Outlier Detection Using
 //! Empirical Cumulative Distribution Functions* (IEEE TKDE, arXiv 2201.00382).
 
-use model::sample::RowSample;
+use forest::RowSample;
 use onnx::write::Steps;
 
 use crate::steps::{Piece, joined};
@@ -21,11 +21,11 @@ const STREAM: usize = usize::MAX - 17;
 /// as small as can be, and [`EcodFit::error`] tells it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ecod {
-    /// Which tail of a feature counts.
+    /// Tails of a feature that count.
     pub tails: Tails,
 }
 
-/// Which tail of a feature counts.
+/// Tails of a feature that count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tails {
     /// The one in which the value lies, feature by feature: what `PyOD` 2 does. The paper takes
@@ -37,7 +37,7 @@ pub enum Tails {
     Skewed,
 }
 
-/// What fitting gives.
+/// Result of fitting.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EcodFit {
     /// Of each feature, −ln of the tail probability.

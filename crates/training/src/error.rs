@@ -3,7 +3,7 @@ use thiserror::Error;
 use crate::autoencoder::AutoencoderError;
 use crate::source::SourceError;
 
-/// Why no detector came out of a stream.
+/// Reason for which no detector came out of a stream.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum TrainingError {
@@ -15,9 +15,9 @@ pub enum TrainingError {
     Block {
         /// The part that does not fit.
         what: &'static str,
-        /// What it has.
+        /// Number found.
         got: usize,
-        /// What it should have.
+        /// Number expected.
         expected: usize,
     },
     /// A value is NaN or infinite.
@@ -41,7 +41,7 @@ pub enum TrainingError {
     NoTrainingRows {
         /// Rows read.
         read: u64,
-        /// What became of them.
+        /// Causes for which the rows were left out.
         why: String,
     },
     /// Nothing, or too little, is left to calibrate on.
@@ -56,7 +56,7 @@ pub enum TrainingError {
         min: u64,
         /// Rows read.
         read: u64,
-        /// What became of them.
+        /// Causes for which the rows were left out.
         why: String,
     },
     /// Every feature is constant.
@@ -73,9 +73,9 @@ pub enum TrainingError {
     Parameter {
         /// Its name.
         name: &'static str,
-        /// What it may be.
+        /// Bounds of the value.
         bounds: &'static str,
-        /// What it was.
+        /// Value found.
         got: String,
     },
     /// Trimming by peer needs to know the peers.
@@ -86,7 +86,7 @@ pub enum TrainingError {
     Inputs(#[from] model::InputsError),
     /// The forest could not be fitted.
     #[error(transparent)]
-    Forest(#[from] model::IsolationForestError),
+    Forest(#[from] forest::IsolationForestError),
     /// The autoencoder could not be fitted.
     #[error(transparent)]
     Autoencoder(#[from] AutoencoderError),

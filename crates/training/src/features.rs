@@ -1,6 +1,7 @@
-//! Which features a detector reads.
+//! Features that a detector reads.
 
-use model::{Inputs, SchemaId};
+use features::SchemaId;
+use model::Inputs;
 
 use crate::error::TrainingError;
 

@@ -1,7 +1,7 @@
-//! One method being fitted to rows that stream by.
+//! A method being fitted to rows that stream by.
 
-use model::sample::RowSample;
-use model::{ForestStream, Inputs, OnnxScorer, Scorer};
+use forest::{ForestStream, RowSample};
+use model::{Inputs, OnnxScorer, Scorer};
 use onnx::write::{self, Facts, Steps};
 
 use crate::autoencoder::{AutoencoderParams, AutoencoderRows, STOPPING_ROWS, TRAINING_ROWS};
@@ -24,7 +24,7 @@ pub(crate) enum Fitting<'a> {
 
 pub(crate) struct Fitted {
     pub(crate) scorer: Scorer,
-    /// How it was fitted, in words, where the scorer does not tell.
+    /// Description of the fit, where the scorer has none.
     pub(crate) method: Option<String>,
 }
 
@@ -143,7 +143,7 @@ fn facts<'a>(summary: &'a str, inputs: &'a Inputs) -> Facts<'a> {
     }
 }
 
-/// What runs is what was written, rounding and all; so it is calibrated, too.
+/// Scorer of the bytes that were written, rounding and all: what is calibrated is what runs.
 fn read_back(bytes: &[u8]) -> Result<Scorer, TrainingError> {
     Ok(Scorer::Onnx(OnnxScorer::from_bytes(bytes)?))
 }

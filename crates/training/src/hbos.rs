@@ -18,11 +18,11 @@ const MAX_BINS: usize = 252;
 pub struct Hbos {
     /// Bins of each histogram, 2 to 252.
     pub bins: usize,
-    /// What a bin's height is measured in.
+    /// Measure of a bin's height.
     pub heights: Heights,
 }
 
-/// What a bin's height is measured in.
+/// Measure of a bin's height.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heights {
     /// Shares of the highest bin, as in the paper, so that all features weigh the same; but at
@@ -145,7 +145,7 @@ impl HbosCounts {
 /// for the least of all.
 #[derive(Clone, Debug)]
 struct Histogram {
-    /// One more than bins.
+    /// Edges, one more than bins.
     edges: Vec<f32>,
     counts: Vec<u64>,
     width: f64,

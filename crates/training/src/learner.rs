@@ -2,14 +2,11 @@
 
 use model::{
     Context, DetectorModel, Feature, FlowFeature, IsolationForestValidParams, ModelFile,
-    ModelFormatError, Observed, PeerFeature, SchemaId, Window, schema,
+    ModelFormatError, Observed, PeerFeature, SchemaId, WARM_UP, Window, schema,
 };
 use thiserror::Error;
 
 use crate::{Method, Plan, ThinnedRows, TrainingError, train};
-
-/// Windows at the start that only fill the context: in them everything is new.
-pub const WARM_UP: u64 = 3;
 
 /// Why no model came out of the windows.
 #[derive(Debug, Error)]

@@ -1,4 +1,6 @@
-use model::{Inputs, IsolationForestValidParams, SchemaId, Scorer, Source};
+use features::SchemaId;
+use forest::IsolationForestValidParams;
+use model::{Inputs, Scorer, Source};
 
 use crate::autoencoder::AutoencoderParams;
 use crate::contamination::Contamination;
@@ -8,20 +10,20 @@ use crate::features::FeatureChoice;
 use crate::hbos::Hbos;
 use crate::split::TimeSplit;
 
-/// How a detector is to be trained.
+/// Plan of a training.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// What is fitted.
+    /// Method to fit.
     pub method: Method,
-    /// What part of the time trains.
+    /// Split of the time into training and calibration.
     pub split: TimeSplit,
-    /// What the detector reads.
+    /// Features that the detector reads.
     pub features: FeatureChoice,
-    /// Whether the rows may hold what is not benign, and how much.
+    /// Assumed contamination of the rows, if any.
     pub contamination: Option<Contamination>,
-    /// Whether rows labelled as attacks are trained and calibrated on too.
+    /// True to train and calibrate on rows labelled as attacks too.
     pub keep_attacks: bool,
-    /// What the source itself left out, in words; goes into the model file as it is.
+    /// Rows that the source itself left out, in words; goes into the model file as it is.
     pub notes: Vec<String>,
     /// The seed of everything but a forest, whose parameters have their own.
     pub seed: u64,

@@ -1,4 +1,5 @@
-//! What was read, what was left out and why, and what the calibration is good for.
+//! Report of a training: rows read, rows left out by cause, and error rates that the calibration
+//! supports.
 
 use std::fmt;
 
@@ -6,16 +7,15 @@ use model::Calibration;
 use serde::Serialize;
 
 use crate::contamination::TrimBy;
-use crate::sieve::Survey;
+use crate::sieve::{Dropped, Survey};
 use crate::split::Boundaries;
-use crate::train::percent;
 
-/// What became of the rows that a detector was made from.
+/// Report of the rows that a detector was made from.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
     /// The schema of the rows.
     pub schema: String,
-    /// What was fitted, in words.
+    /// Method fitted, in words.
     pub method: String,
     /// The seed.
     pub seed: u64,
@@ -25,15 +25,15 @@ pub struct Report {
     pub left_out: Vec<LeftOut>,
     /// Those it reads that never varied over the training rows.
     pub constant: Vec<String>,
-    /// How many rows there were.
+    /// Numbers of rows.
     pub rows: RowCounts,
     /// Rows that took no part, by cause.
     pub dropped: Dropped,
-    /// What was trimmed as possibly not benign.
+    /// Rows trimmed as possibly not benign.
     pub trimmed: Option<Trimmed>,
-    /// When they were.
+    /// Time of the rows.
     pub time: TimeRange,
-    /// Which error rates the calibration supports.
+    /// Error rates that the calibration supports.
     pub rates: SupportedRates,
     /// Bytes of rows and scores that were kept in memory.
     pub memory_bytes: u64,
@@ -44,11 +44,11 @@ pub struct Report {
 pub struct LeftOut {
     /// Its name.
     pub feature: String,
-    /// Why not.
+    /// Reason.
     pub why: String,
 }
 
-/// How many rows there were.
+/// Numbers of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct RowCounts {
     /// Rows read.
@@ -59,22 +59,7 @@ pub struct RowCounts {
     pub held_out: u64,
 }
 
-/// Rows that took no part, each counted once, by the first cause in this order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Dropped {
-    /// From windows that had lost flows.
-    pub lossy: u64,
-    /// Labelled as an attack.
-    pub attack: u64,
-    /// From windows that only filled the features' memory.
-    pub warm_up: u64,
-    /// Too near to the boundary between training and calibration.
-    pub gap: u64,
-    /// Among the most anomalous, where the rows may not all be benign.
-    pub trimmed: u64,
-}
-
-/// What was trimmed as possibly not benign.
+/// Rows trimmed as possibly not benign.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Trimmed {
     /// The share asked for.
@@ -89,7 +74,7 @@ pub struct Trimmed {
     pub held_out_rows: u64,
 }
 
-/// When the rows were.
+/// Time of the rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TimeRange {
     /// Start of the first window, ns of the stream's clock.
@@ -106,7 +91,7 @@ pub struct TimeRange {
     pub to: Option<String>,
 }
 
-/// Which error rates a calibration supports.
+/// Error rates that a calibration supports.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct SupportedRates {
     /// Scores that it holds.
@@ -149,7 +134,7 @@ impl SupportedRates {
 }
 
 impl Trimmed {
-    /// How much was trimmed, in words.
+    /// Amount trimmed, in words.
     fn amount(&self) -> String {
         let Self { training_rows, held_out_rows, by, rounds, .. } = self;
         if *training_rows == 0 && by == TrimBy::Peers.name() {
@@ -162,7 +147,7 @@ impl Trimmed {
         )
     }
 
-    /// What trimming costs, in words.
+    /// Cost of trimming, in words.
     #[must_use]
     pub fn consequence(&self) -> String {
         format!(
@@ -175,17 +160,8 @@ impl Trimmed {
     }
 }
 
-impl TrimBy {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Rows => "rows",
-            Self::Peers => "peers",
-        }
-    }
-}
-
 impl Report {
-    /// What a row is, for people: `peer-windows`.
+    /// Name of the rows, for people: `peer-windows`.
     fn unit(&self) -> &'static str {
         if self.schema.starts_with("weir.peer.") {
             "peer-windows"
@@ -196,7 +172,7 @@ impl Report {
         }
     }
 
-    /// Which error rates the calibration supports, in words.
+    /// Error rates that the calibration supports, in words.
     #[must_use]
     pub fn supported(&self) -> String {
         let one_in = |rate: f64| (1.0 / rate).round();
@@ -207,26 +183,6 @@ impl Report {
             one_in(self.rates.conditional).max(1.0),
             unit = self.unit()
         )
-    }
-}
-
-impl fmt::Display for Dropped {
-    /// In words, without what never happened: `3 labelled as attacks, 20 in the gap`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { lossy, attack, warm_up, gap, trimmed } = *self;
-        let parts: Vec<String> = [
-            (lossy, "from lossy windows"),
-            (attack, "labelled as attacks"),
-            (warm_up, "in the warm-up"),
-            (gap, "in the gap"),
-            (trimmed, "trimmed as possibly not benign"),
-        ]
-        .into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, cause)| format!("{count} {cause}"))
-        .collect();
-        f.write_str(if parts.is_empty() { "none left out" } else { "" })?;
-        f.write_str(&parts.join(", "))
     }
 }
 
@@ -255,4 +211,10 @@ impl fmt::Display for Report {
         }
         write!(f, "  memory    {:.1} MB of rows and scores", self.memory_bytes as f64 / 1e6)
     }
+}
+
+/// A share as a percentage of at most two decimals.
+pub(crate) fn percent(share: f64) -> String {
+    let text = format!("{:.2}", share * 100.0);
+    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
 }

@@ -1,16 +1,18 @@
 //! Sieve: one pass over a source, and of each row whether it is for this part or why not.
 
+use std::fmt;
 use std::net::IpAddr;
 
-use model::{Inputs, SchemaId};
+use features::SchemaId;
+use model::Inputs;
+use serde::Serialize;
 
-use crate::contamination::Trim;
 use crate::error::TrainingError;
-use crate::report::Dropped;
 use crate::source::{Mark, RowBlock, RowSource};
 use crate::split::{Boundaries, Part};
+use crate::trim::Trim;
 
-/// What a first look at the whole stream finds, every value checked.
+/// Survey of the whole stream, every value checked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Survey {
     pub(crate) rows: u64,
@@ -59,7 +61,42 @@ impl Survey {
     }
 }
 
-/// What makes a row fit for a part.
+/// Rows that took no part, each counted once, by the first cause in this order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Dropped {
+    /// From windows that had lost flows.
+    pub lossy: u64,
+    /// Labelled as an attack.
+    pub attack: u64,
+    /// From windows that only filled the features' memory.
+    pub warm_up: u64,
+    /// Too near to the boundary between training and calibration.
+    pub gap: u64,
+    /// Among the most anomalous, where the rows may not all be benign.
+    pub trimmed: u64,
+}
+
+impl fmt::Display for Dropped {
+    /// In words, without what never happened: `3 labelled as attacks, 20 in the gap`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { lossy, attack, warm_up, gap, trimmed } = *self;
+        let parts: Vec<String> = [
+            (lossy, "from lossy windows"),
+            (attack, "labelled as attacks"),
+            (warm_up, "in the warm-up"),
+            (gap, "in the gap"),
+            (trimmed, "trimmed as possibly not benign"),
+        ]
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, cause)| format!("{count} {cause}"))
+        .collect();
+        f.write_str(if parts.is_empty() { "none left out" } else { "" })?;
+        f.write_str(&parts.join(", "))
+    }
+}
+
+/// Conditions that make a row fit for a part.
 pub(crate) struct Sieve<'a> {
     pub(crate) source: &'a dyn RowSource,
     pub(crate) inputs: &'a Inputs,

@@ -1,13 +1,13 @@
-//! Where rows come from: blocks of them, in time order, as often as they are asked for.
+//! Sources of rows: blocks of them, in time order, as often as they are asked for.
 
 use std::net::IpAddr;
 
 use crate::error::TrainingError;
 
-/// What a source may fail with; [`TrainingError::Source`] carries it on.
+/// Error of a source; [`TrainingError::Source`] carries it on.
 pub type SourceError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What is known of a row, before any model has seen it.
+/// Facts of a row known before any model has seen it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mark {
     /// Nobody said what it is; taken for benign.
@@ -33,7 +33,7 @@ pub struct RowBlock {
     pub ends_ns: Vec<i64>,
     /// The remote address of each row; empty where contamination is not trimmed by peer.
     pub peers: Vec<IpAddr>,
-    /// What is known of each row.
+    /// Facts of each row.
     pub marks: Vec<Mark>,
     /// The features, row after row.
     pub rows: Vec<f32>,

@@ -1,4 +1,4 @@
-//! What part of the time trains, and what part calibrates.
+//! Split of the time into a part that trains and a part that calibrates.
 
 use crate::error::TrainingError;
 
@@ -25,7 +25,7 @@ impl Default for TimeSplit {
     }
 }
 
-/// What a window is for.
+/// Part that a window belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// Filling the features' memory.
@@ -73,7 +73,7 @@ impl TimeSplit {
 }
 
 impl Boundaries {
-    /// What the window that starts at `start_ns` is for.
+    /// Part of the window that starts at `start_ns`.
     pub(crate) fn part(&self, start_ns: i64) -> Part {
         if start_ns < self.warm_until {
             Part::WarmUp

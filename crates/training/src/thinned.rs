@@ -15,7 +15,7 @@ pub struct ThinnedRows {
     limit: usize,
     values: Vec<f32>,
     windows: Vec<i64>,
-    /// One in `1 << stride` rows is taken.
+    /// Stride: one in `1 << stride` rows is taken.
     stride: u32,
     seen: u64,
 }
@@ -59,7 +59,7 @@ impl ThinnedRows {
         self.windows.len()
     }
 
-    /// Whether no row is kept.
+    /// True where no row is kept.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.windows.is_empty()

@@ -1,26 +1,28 @@
 //! The whole way from a stream to a calibrated detector.
 
-use model::{DetectorModel, Inputs, ProfileBuilder, RowsDigest, SchemaId, TrainingFacts};
+use features::SchemaId;
+use model::{DetectorModel, Inputs, ProfileBuilder, RowsDigest, TrainingFacts};
 
-use crate::contamination::{Contamination, Trim};
+use crate::contamination::Contamination;
 use crate::error::TrainingError;
 use crate::features::Extremes;
 use crate::fit::{Fitted, Fitting, STOPPING_SHARE};
 use crate::plan::{Method, Plan};
-use crate::report::{Dropped, LeftOut, Report, RowCounts, SupportedRates, TimeRange, Trimmed};
-use crate::sieve::{Sieve, Survey};
+use crate::report::{LeftOut, Report, RowCounts, SupportedRates, TimeRange, Trimmed, percent};
+use crate::sieve::{Dropped, Sieve, Survey};
 use crate::source::RowSource;
 use crate::split::Part;
+use crate::trim::Trim;
 
 /// Fewest held-out rows that make a calibration.
-const LEAST_HELD_OUT: u64 = model::calibration::MIN_SCORES as u64;
+const LEAST_HELD_OUT: u64 = conformal::MIN_SCORES as u64;
 
 /// A detector, and what became of the rows it was made from.
 #[derive(Clone, Debug)]
 pub struct Trained {
     /// The detector.
     pub detector: DetectorModel,
-    /// What was read, left out and why.
+    /// Report of the rows read and left out.
     pub report: Report,
 }
 
@@ -35,7 +37,8 @@ pub struct Trained {
 ///
 /// ```
 /// use linfa::ParamGuard;
-/// use model::{IsolationForest, SchemaId};
+/// use features::SchemaId;
+/// use forest::IsolationForest;
 /// use training::{Blocks, Mark, Method, Plan, RowBlock, SourceError, train};
 ///
 /// let schema = SchemaId {
@@ -142,7 +145,7 @@ pub fn train(
     Ok(Trained { detector, report })
 }
 
-/// One fit, and what it went by.
+/// A fit, with the numbers it went by.
 struct Round {
     fitted: Fitted,
     profile: ProfileBuilder,
@@ -181,7 +184,7 @@ impl Step<'_> {
         Ok(Round { fitted, profile, digest, rows, dropped })
     }
 
-    /// Where the last part of the training time begins.
+    /// Start of the last part of the training time.
     #[expect(clippy::cast_possible_truncation, reason = "a share of what fits")]
     fn stop_from_ns(&self) -> i64 {
         let (first, last) = (self.survey.first_ns, self.sieve.boundaries.boundary);
@@ -264,11 +267,6 @@ fn facts(
             _ => None,
         },
     }
-}
-
-pub(crate) fn percent(share: f64) -> String {
-    let text = format!("{:.2}", share * 100.0);
-    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
 /// Bytes of what was kept of the stream: the method's rows, the profile's and the calibration's.

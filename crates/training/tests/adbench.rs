@@ -8,8 +8,8 @@
 use std::io::Read as _;
 use std::path::Path;
 
+use forest::IsolationForest;
 use linfa::ParamGuard;
-use model::IsolationForest;
 use serde_json::Value;
 
 const T: f64 = 2.306;

@@ -2,8 +2,8 @@
 
 mod support;
 
+use forest::IsolationForest;
 use linfa::ParamGuard;
-use model::IsolationForest;
 use support::{Attack, Stream, auroc, schema};
 use training::{Contamination, Method, Plan, TrimBy, train};
 

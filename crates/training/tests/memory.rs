@@ -7,8 +7,8 @@ mod support;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use forest::IsolationForest;
 use linfa::ParamGuard;
-use model::IsolationForest;
 use support::{Stream, schema};
 use training::{Method, Plan, train};
 

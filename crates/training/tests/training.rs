@@ -3,8 +3,8 @@
 
 mod support;
 
+use forest::IsolationForest;
 use linfa::ParamGuard;
-use model::IsolationForest;
 use support::{Attack, Stream, auroc, schema};
 use training::{
     AutoencoderParams, Ecod, FeatureChoice, Hbos, Mark, Method, Plan, RowBlock, TimeSplit,

@@ -273,9 +273,7 @@ impl Overrides {
         if let Some(xdp) = self.xdp {
             raw.guard.xdp = xdp;
         }
-        raw.policy
-            .allow
-            .extend(self.allow.iter().map(|&net| collector::config::RawPrefix::Net(net)));
+        raw.policy.allow.extend(&self.allow);
         if let Some(events) = &self.events {
             raw.events.path = Some(events.clone());
         }

@@ -47,7 +47,7 @@ impl DemoOptions {
         raw.policy.ttl = self.ttl;
         // Less than a minute of learning supports no rate for one calibration by itself; the
         // report says so, and the attacks are acted on all the same.
-        raw.policy.p_values = PValues::Marginal;
+        raw.policy.expert.p_values = PValues::Marginal;
         raw.policy.unsupported = Unsupported::Act;
         raw.guard.persist = false;
         raw.ledger.enabled = false;

@@ -43,7 +43,9 @@ fn weir(lab: &Lab, words: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
     command.args(words).stdin(Stdio::null()).env_remove("WEIR_LOG");
     // Forty seconds of learning support no rate for one calibration by itself.
-    command.env("WEIR__POLICY__P_VALUES", "marginal").env("WEIR__POLICY__UNSUPPORTED", "act");
+    command
+        .env("WEIR__POLICY__EXPERT__P_VALUES", "marginal")
+        .env("WEIR__POLICY__UNSUPPORTED", "act");
     let output: Output =
         lab.enter(lab.host(), move || command.output()).expect("the host").expect("it starts");
     let error = String::from_utf8_lossy(&output.stderr);

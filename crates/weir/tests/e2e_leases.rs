@@ -167,7 +167,7 @@ impl Stage {
         let config = format!(
             "[capture]\ninterfaces = [\"eth0\"]\nwindow = \"{}ms\"\n[tables]\nblocks = 4096\n\
              [model]\npath = \"{}\"\n[policy]\nmode = {mode:?}\nttl = \"{}s\"\nunverified = \"drop\"\n\
-             p_values = \"marginal\"\nunsupported = \"act\"\n\
+             expert.p_values = \"marginal\"\nunsupported = \"act\"\n\
              [guard]\nbpffs = \"{}\"\n[ledger]\npath = \"{}\"\n[api]\nsocket = \"{}\"\n",
             WINDOW.as_millis(),
             self.model.display(),

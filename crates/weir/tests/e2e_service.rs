@@ -26,15 +26,18 @@ const PORT: u16 = 8_080;
 const SERVICE: Service = Service { protocol: TCP, port: PORT };
 const SCENARIO: &str = r#"
 name = "service"
-duration = "3m"
+duration = "5m"
 topology = { clients = 3, attackers = 1 }
 benign = [{ does = { kind = "dns", pause = "1s" } }]
 attack = [
-    { name = "forged", does = { kind = "spoofed_syn_flood", port = 8080, rate = 2000 }, family = "v6", duration = "2m" },
+    { name = "forged", does = { kind = "spoofed_syn_flood", port = 8080, rate = 2000 }, family = "v6", duration = "4m" },
 ]
 "#;
 const RATE: RateLimit = RateLimit { packets_per_second: 50, burst_packets: 100 };
-const LEASE: Duration = Duration::from_secs(8);
+/// Longer than the slowest machine takes for what happens under the limit.
+const LEASE: Duration = Duration::from_mins(2);
+/// What is left of it when all of that has happened.
+const REST_OF_THE_LEASE: Duration = Duration::from_secs(1);
 /// How long a known client waits for an answer: less than the second after which TCP sends a lost
 /// SYN again (RFC 6298).
 const PROMPT: Duration = Duration::from_millis(900);
@@ -65,28 +68,38 @@ fn a_limited_service_serves_who_is_known_through_a_forged_flood() {
     let flood = lab.start_attack(scenario.attack("forged").expect("it is there")).expect("a flood");
     live.drain_once().expect("a window");
     let started = Instant::now();
-    let lease = u64::try_from(LEASE.as_nanos()).expect("seconds");
-    let limit = ServiceLimit {
-        rate: RATE,
-        action: Action::RateLimit,
-        expires_ns: boot_ns() + lease,
-        reason: 1,
+    let limit_for = |lease: Duration| {
+        let lease = u64::try_from(lease.as_nanos()).expect("seconds");
+        let limit = ServiceLimit {
+            rate: RATE,
+            action: Action::RateLimit,
+            expires_ns: boot_ns() + lease,
+            reason: 1,
+        };
+        blocklist.limit_service(SERVICE, &limit, boot_ns()).expect("a limit");
+        limit.expires_ns
     };
-    blocklist.limit_service(SERVICE, &limit, boot_ns()).expect("a limit");
+    let expires_ns = limit_for(LEASE);
     // What came in before the limit was there is counted now.
     live.drain_once().expect("a window");
 
     let (talks, calls) = (AtomicU64::new(0), AtomicU64::new(0));
-    let under_limit = || started.elapsed() + Duration::from_secs(2) < LEASE;
+    let limited = || blocklist.ledger(Direction::Ingress).expect("a ledger").service_limited;
+    // Until both were served often beside a flood, and for as long as it takes.
+    let goes_on = || {
+        let (talks, calls) = (talks.load(Ordering::Relaxed), calls.load(Ordering::Relaxed));
+        let enough = talks > 50 && calls > 10 && limited() > 2_000;
+        boot_ns() < expires_ns && !(enough && started.elapsed() >= Duration::from_secs(4))
+    };
     std::thread::scope(|scope| {
         let talking = scope.spawn(|| {
-            while under_limit() {
+            while goes_on() {
                 held.say().expect("the established client is served");
                 talks.fetch_add(1, Ordering::Relaxed);
                 std::thread::sleep(Duration::from_millis(10));
             }
         });
-        while under_limit() {
+        while goes_on() {
             enter(&lab, caller, move || Conversation::open(address)?.say())
                 .expect("the known client's new connection is served");
             calls.fetch_add(1, Ordering::Relaxed);
@@ -95,7 +108,7 @@ fn a_limited_service_serves_who_is_known_through_a_forged_flood() {
     });
     let window = live.drain_once().expect("a window");
     let seconds = started.elapsed().as_secs() + 1;
-    assert!(boot_ns() < limit.expires_ns, "the machine is too slow for this lease");
+    assert!(boot_ns() < expires_ns, "not within the lease");
     let (syns, sources) = forged(&window);
     let ledger = blocklist.ledger(Direction::Ingress).expect("a ledger");
     println!(
@@ -108,23 +121,22 @@ fn a_limited_service_serves_who_is_known_through_a_forged_flood() {
     let within = u64::from(RATE.packets_per_second) * seconds + u64::from(RATE.burst_packets);
     assert!(syns <= within, "{syns} SYNs reached the host, {within} are allowed");
     assert!(syns >= u64::from(RATE.burst_packets), "strangers get their share: {syns}");
-    assert!(ledger.service_limited > 2_000, "there was a flood: {ledger:?}");
-    assert!(talks.load(Ordering::Relaxed) > 50 && calls.load(Ordering::Relaxed) > 10);
     assert!(known(talker), "its connection proved its address");
     assert_no_block(&blocklist);
 
     // After the lease everything passes, the flood included, and a stranger is served.
-    let until_ns = limit.expires_ns;
+    let until_ns = limit_for(REST_OF_THE_LEASE);
     wait_for("end of the lease", PATIENCE, || (boot_ns() > until_ns).then_some(()));
-    let limited = || blocklist.ledger(Direction::Ingress).expect("a ledger").service_limited;
     let at_the_end = limited();
     live.drain_once().expect("a window");
     wait_for("stranger that is served", PATIENCE, || {
         enter(&lab, stranger, move || Conversation::open(address)?.say()).ok()
     });
-    std::thread::sleep(Duration::from_secs(1));
-    let (syns, _) = forged(&live.drain_once().expect("a window"));
-    assert!(syns > 3 * u64::from(RATE.packets_per_second), "{syns} SYNs in a second");
+    let mut through = 0;
+    wait_for("flood that passes", PATIENCE, || {
+        through += forged(&live.drain_once().expect("a window")).0;
+        (through > 3 * u64::from(RATE.packets_per_second)).then_some(())
+    });
     assert_eq!(limited(), at_the_end);
     assert_no_block(&blocklist);
     let expired = blocklist.expire_services(boot_ns()).expect("a sweep");

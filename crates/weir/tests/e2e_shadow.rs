@@ -12,7 +12,7 @@ use collector::{
     protected::own_addresses,
     sink::JsonLines,
 };
-use engine::detector::{Detector, window_facts};
+use engine::{Arrival, Detector, basis};
 use experiment::{
     effect::Effect,
     report::{Origin, Source},
@@ -21,7 +21,7 @@ use experiment::{
 };
 use lab::{CaptureBounds, Tap};
 use model::{Context, ModelFile};
-use policy::{Basis, Policy, PolicyConfig, ProtectedHosts, Unverified, statistics::Unsupported};
+use policy::{Policy, ProtectedHosts, Unverified, ValidPolicy, WindowFacts, statistics::Unsupported};
 use replay::{HomeNet, Replay, ReplayOptions};
 use support::{Record, lab_or_skip, learn, open_or_skip, scenario, wait_for, watching};
 
@@ -52,7 +52,7 @@ fn a_nodes_would_drops_are_those_of_an_experiment_on_its_traffic() {
     let mut raw = watching(&["eth0"], Mode::Shadow);
     raw.capture.window = WINDOW;
     raw.policy.ttl = TTL;
-    raw.policy.early_release = 0.0;
+    raw.policy.expert.early_release = 0.0;
     // Twenty seconds hold too few rows to claim a rate by.
     raw.policy.unsupported = Unsupported::Act;
     // A shadow entry counts every packet, so that what a rate limit would pass is no part of it.
@@ -66,12 +66,12 @@ fn a_nodes_would_drops_are_those_of_an_experiment_on_its_traffic() {
     let folder = tempfile::tempdir().expect("a folder");
     let (events, captured) = (folder.path().join("events.jsonl"), folder.path().join("c.pcap"));
     let capture = lab.capture(&captured, Tap::Host, 0, CaptureBounds::default()).expect("a tap");
-    let mut detector = Detector::new(model.clone(), context);
+    let mut detector = Detector::new(model.clone(), context, WINDOW);
     // What was counted during the fit is a window of odd length: part of the past, not scored.
-    detector.assess(&live.drain_once().expect("a window"));
+    detector.assess(&live.drain_once().expect("a window"), Arrival::default());
     let record = Record::default();
-    let policy = Policy::new(config.policy.clone(), ProtectedHosts::own(own.clone()))
-        .calibrated(&Basis::of(&model));
+    let policy =
+        Policy::new(config.policy.clone(), ProtectedHosts::own(own.clone())).calibrated(&basis(&model));
     let pipeline = Pipeline::score(
         live.drain(),
         WINDOW,
@@ -161,15 +161,15 @@ fn experiment(
     capture: &std::path::Path,
     options: ReplayOptions,
     model: ModelFile,
-    policy: PolicyConfig,
+    policy: ValidPolicy,
     first_ns: u64,
 ) -> Effect {
-    let policy = Policy::new(policy, ProtectedHosts::default()).calibrated(&Basis::of(&model));
-    let mut detector = Detector::new(model, Context::default());
+    let policy = Policy::new(policy, ProtectedHosts::default()).calibrated(&basis(&model));
+    let mut detector = Detector::new(model, Context::default(), WINDOW);
     let mut stream = Stream::default();
     for window in Replay::open(capture, options).expect("a capture") {
         let window = window.expect("whole");
-        let found = detector.assess(&window);
+        let found = detector.assess(&window, Arrival::default());
         // Before the first and behind the last live window are the odd ends.
         if window.start_ns < first_ns || window.end_ns == u64::MAX {
             continue;
@@ -179,7 +179,9 @@ fn experiment(
             label: RowLabel::Unlabelled,
             evidence,
         });
-        stream.push(window_facts(&window), rows.collect()).expect("few");
+        // The live detector went on with the past that was learnt.
+        let facts = WindowFacts { warming_up: false, ..found.facts };
+        stream.push(facts, rows.collect()).expect("few");
     }
     Effect::of(&stream, policy)
 }

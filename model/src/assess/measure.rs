@@ -1,11 +1,11 @@
-//! One way of measuring a peer: by a detector's scorer or by its novelty.
+//! Measure of a peer: by a detector's scorer or by its novelty.
 
 use std::ops::Range;
 
 use super::{Subject, simes};
-use crate::calibration::{Calibration, PValue};
 use crate::detector::DetectorModel;
 use crate::novelty::LEAST_HIGHEST;
+use conformal::{Calibration, PValue};
 
 /// Rows under one detector, with their scores and novelties.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(super) struct Rated<'a> {
     width: usize,
 }
 
-/// What one of the four measures says: the scorer or the novelty, of the peer or of its flows.
+/// Result of one of the four measures: the scorer or the novelty, of the peer or of its flows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Measure {
     pub(super) subject: Subject,
@@ -47,7 +47,7 @@ impl<'a> Rated<'a> {
         &self.rows[index * self.width..][..self.width]
     }
 
-    /// What scorer and novelty say of these rows together; nothing of none.
+    /// Joint result of scorer and novelty over these rows; `None` for no rows.
     pub(super) fn measures(&self, subject: Subject, rows: Range<usize>) -> [Option<Measure>; 2] {
         let by_score = (false, self.detector.calibration(), &self.scores);
         let by_novelty = (true, self.detector.novelty_calibration(), &self.novelties);

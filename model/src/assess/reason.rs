@@ -1,10 +1,10 @@
 //! The features behind a measure, as a person reads them.
 
 pub use events::{Reason, Subject};
+use features::{Feature, FlowFeature, PeerFeature};
 
 use super::measure::Measure;
 use crate::detector::DetectorModel;
-use crate::feature::{Feature, FlowFeature, PeerFeature};
 use crate::profile::FeatureRange;
 
 /// Features named at most for one peer.

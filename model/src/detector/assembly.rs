@@ -1,13 +1,14 @@
 //! Putting a detector together from its parts.
 
+use features::SchemaId;
+use forest::RowSample;
+
 use super::{DetectorError, DetectorModel, RowsDigest, Training, TrainingFacts};
-use crate::calibration::{Calibration, CalibrationError};
 use crate::inputs::Inputs;
 use crate::novelty::novelty;
 use crate::profile::Profile;
-use crate::sample::RowSample;
-use crate::schema::SchemaId;
 use crate::scorer::Scorer;
+use conformal::{Calibration, CalibrationError};
 
 /// Held-out rows at most whose scores make a calibration; of more, a uniform sample does, which
 /// is as exchangeable with new benign rows as all of them. With so many, error rates down to

@@ -3,19 +3,18 @@
 mod assembly;
 mod training;
 
+use features::SchemaId;
+use forest::{IsolationForest, IsolationForestError, IsolationForestValidParams};
 use thiserror::Error;
 
-use crate::calibration::{Calibration, CalibrationError, PValue};
 use crate::explain::Explanation;
-use crate::forest::{IsolationForest, IsolationForestError, IsolationForestValidParams};
 use crate::inputs::Inputs;
 use crate::novelty::{NoveltyPart, novel_features, novelty};
 use crate::profile::{EmptyProfile, FeatureHistogram, FeatureRange, Profile, ProfileBuilder};
-use crate::schema::SchemaId;
 use crate::scorer::Scorer;
+use conformal::{Calibration, CalibrationError, PValue};
 
 pub use assembly::{CALIBRATION_ROWS, Uncalibrated};
-pub(crate) use training::sha256;
 pub use training::{RowsDigest, Source, Training, TrainingFacts};
 
 /// A fitted, calibrated scorer over the rows of one schema.
@@ -25,7 +24,9 @@ pub use training::{RowsDigest, Source, Training, TrainingFacts};
 ///
 /// ```
 /// use linfa::ParamGuard;
-/// use model::{DetectorModel, IsolationForest, SchemaId};
+/// use features::SchemaId;
+/// use forest::IsolationForest;
+/// use weir_model::DetectorModel;
 ///
 /// let schema = SchemaId {
 ///     name: "example.v1".into(),
@@ -137,10 +138,9 @@ impl DetectorModel {
     ///
     /// ```
     /// use linfa::ParamGuard;
-    /// use model::{
-    ///     DetectorModel, Inputs, IsolationForest, ProfileBuilder, RowsDigest, SchemaId, Scorer,
-    ///     TrainingFacts,
-    /// };
+    /// use features::SchemaId;
+    /// use forest::IsolationForest;
+    /// use weir_model::{DetectorModel, Inputs, ProfileBuilder, RowsDigest, Scorer, TrainingFacts};
     ///
     /// let schema = SchemaId {
     ///     name: "example.v1".into(),
@@ -187,7 +187,7 @@ impl DetectorModel {
         &self.inputs
     }
 
-    /// What scores.
+    /// The scorer.
     #[must_use]
     pub fn scorer(&self) -> &Scorer {
         &self.scorer
@@ -211,13 +211,13 @@ impl DetectorModel {
         &self.novelty_calibration
     }
 
-    /// What the training rows had in each input.
+    /// Profile of each input over the training rows.
     #[must_use]
     pub fn profile(&self) -> &Profile {
         &self.profile
     }
 
-    /// What is usual for each input.
+    /// Range of each input over the training rows.
     #[must_use]
     pub fn ranges(&self) -> &[FeatureRange] {
         self.profile.ranges()
@@ -229,7 +229,7 @@ impl DetectorModel {
         self.profile.histograms()
     }
 
-    /// What it was made from.
+    /// Origin of the detector.
     #[must_use]
     pub fn training(&self) -> &Training {
         &self.training

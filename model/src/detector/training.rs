@@ -1,9 +1,9 @@
-//! What a detector was made from.
+//! Origin of a detector.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// What a detector was made from.
+/// Origin of a detector.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Training {
     /// Rows it was trained on; those that its profile describes.
@@ -13,18 +13,18 @@ pub struct Training {
     pub held_out: u64,
     /// SHA-256 over all values of both, as little-endian `f32`, in hexadecimal.
     pub digest: String,
-    /// What its maker tells of them.
+    /// Facts about them, from the maker.
     pub facts: TrainingFacts,
 }
 
-/// What a detector's maker tells of the rows, as far as there is something to tell.
+/// Facts about the training rows that only a detector's maker knows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainingFacts {
     /// The file that the scorer came from, where it was made elsewhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
-    /// What was selected and what was left out, each in words: `no rows of 192.0.2.0/24`.
+    /// Selections and omissions, each in words: `no rows of 192.0.2.0/24`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub selection: Vec<String>,
     /// Labels whose rows were left out.
@@ -87,9 +87,4 @@ impl RowsDigest {
     pub fn finish(self) -> String {
         format!("{:x}", self.0.finalize())
     }
-}
-
-/// SHA-256, hexadecimal.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
-    format!("{:x}", Sha256::digest(bytes))
 }

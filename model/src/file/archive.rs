@@ -12,7 +12,8 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
 
 use super::errors::ModelFormatError;
-use crate::detector::{CALIBRATION_ROWS, sha256};
+use crate::detector::CALIBRATION_ROWS;
+use crate::digest::sha256;
 
 const SEAL: &str = "weir-sha256:";
 const DIGITS: usize = 64;

@@ -1,80 +1,9 @@
-//! Little-endian reading and writing, and the encoding of calibration and feature tables.
+//! The encoding of calibration and feature tables.
 
-use super::errors::ModelFormatError;
-use crate::calibration::Calibration;
+use forest::encoding::{DecodeError, Reader, put_f32s};
+
 use crate::profile::{FeatureHistogram, FeatureRange, Profile};
-
-/// Reads a part from its beginning; every shortage is an error that names part and place.
-pub(super) struct Reader<'a> {
-    part: &'a str,
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Reader<'a> {
-    pub(super) fn new(part: &'a str, bytes: &'a [u8]) -> Self {
-        Self { part, bytes, at: 0 }
-    }
-
-    pub(super) fn malformed(&self, what: impl std::fmt::Display) -> ModelFormatError {
-        ModelFormatError::malformed(self.part, format!("{what}, before byte {}", self.at))
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], ModelFormatError> {
-        let Some(array) = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk) else {
-            return Err(self.malformed("it ends too early"));
-        };
-        self.at += N;
-        Ok(*array)
-    }
-
-    pub(super) fn u8(&mut self) -> Result<u8, ModelFormatError> {
-        self.array().map(u8::from_le_bytes)
-    }
-
-    pub(super) fn u16(&mut self) -> Result<u16, ModelFormatError> {
-        self.array().map(u16::from_le_bytes)
-    }
-
-    pub(super) fn u32(&mut self) -> Result<u32, ModelFormatError> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    pub(super) fn u64(&mut self) -> Result<u64, ModelFormatError> {
-        self.array().map(u64::from_le_bytes)
-    }
-
-    pub(super) fn f32(&mut self) -> Result<f32, ModelFormatError> {
-        let value = self.array().map(f32::from_le_bytes)?;
-        if value.is_finite() { Ok(value) } else { Err(self.malformed("a number is not finite")) }
-    }
-
-    pub(super) fn f64(&mut self) -> Result<f64, ModelFormatError> {
-        let value = self.array().map(f64::from_le_bytes)?;
-        if value.is_finite() { Ok(value) } else { Err(self.malformed("a number is not finite")) }
-    }
-
-    /// Room for `count` items of at least `size` bytes: never more than the part could hold.
-    pub(super) fn room(&self, count: usize, size: usize) -> usize {
-        count.min((self.bytes.len() - self.at) / size)
-    }
-
-    pub(super) fn end(self) -> Result<(), ModelFormatError> {
-        if self.at == self.bytes.len() {
-            Ok(())
-        } else {
-            Err(self.malformed(format!("{} bytes too many", self.bytes.len() - self.at)))
-        }
-    }
-}
-
-pub(super) fn put_f32s(out: &mut Vec<u8>, values: &[f32]) {
-    out.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-}
-
-pub(super) fn put_f64s(out: &mut Vec<u8>, values: &[f64]) {
-    out.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-}
+use conformal::Calibration;
 
 /// `count: u64`, then the scores, ascending.
 pub(super) fn encode_calibration(calibration: &Calibration) -> Vec<u8> {
@@ -83,11 +12,8 @@ pub(super) fn encode_calibration(calibration: &Calibration) -> Vec<u8> {
     out
 }
 
-pub(super) fn decode_calibration(
-    part: &str,
-    bytes: &[u8],
-) -> Result<Calibration, ModelFormatError> {
-    let mut reader = Reader::new(part, bytes);
+pub(super) fn decode_calibration(bytes: &[u8]) -> Result<Calibration, DecodeError> {
+    let mut reader = Reader::new(bytes);
     let count = usize::try_from(reader.u64()?).unwrap_or(usize::MAX);
     let mut scores = Vec::with_capacity(reader.room(count, size_of::<f32>()));
     for _ in 0..count {
@@ -101,7 +27,8 @@ pub(super) fn decode_calibration(
         scores.push(score);
     }
     reader.end()?;
-    Calibration::new(scores).map_err(|e| ModelFormatError::malformed(part, e.to_string()))
+    Calibration::new(scores)
+        .map_err(|error| DecodeError { what: error.to_string(), at: bytes.len() })
 }
 
 /// `sampled: u64`, then per input the five numbers of its range, `edges: u16`, the edges, the
@@ -120,12 +47,11 @@ pub(super) fn encode_profile(profile: &Profile) -> Vec<u8> {
 
 /// The profile of `rows` training rows in `inputs` features.
 pub(super) fn decode_profile(
-    part: &str,
     bytes: &[u8],
     inputs: usize,
     rows: u64,
-) -> Result<Profile, ModelFormatError> {
-    let mut reader = Reader::new(part, bytes);
+) -> Result<Profile, DecodeError> {
+    let mut reader = Reader::new(bytes);
     let sampled = reader.u64()?;
     if sampled == 0 || sampled > rows {
         return Err(reader.malformed("it samples none of the training rows, or more than all"));
@@ -139,7 +65,7 @@ pub(super) fn decode_profile(
     Ok(Profile { ranges, histograms, rows, sampled })
 }
 
-fn decode_range(reader: &mut Reader<'_>) -> Result<FeatureRange, ModelFormatError> {
+fn decode_range(reader: &mut Reader<'_>) -> Result<FeatureRange, DecodeError> {
     let range = FeatureRange {
         min: reader.f32()?,
         p01: reader.f32()?,
@@ -157,7 +83,7 @@ fn decode_range(reader: &mut Reader<'_>) -> Result<FeatureRange, ModelFormatErro
 fn decode_histogram(
     reader: &mut Reader<'_>,
     sampled: u64,
-) -> Result<FeatureHistogram, ModelFormatError> {
+) -> Result<FeatureHistogram, DecodeError> {
     let count = usize::from(reader.u16()?);
     let edges = (0..count).map(|_| reader.f32()).collect::<Result<Vec<_>, _>>()?;
     if !edges.is_sorted_by(|a, b| a < b) {

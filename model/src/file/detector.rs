@@ -1,17 +1,21 @@
-//! One detector's parts.
+//! Parts of a detector.
+
+use forest::IsolationForest;
+
+use onnx::OnnxError;
 
 use super::archive::{Archive, MANIFEST, Names};
+use super::binary;
 use super::errors::ModelFormatError;
 use super::manifest::DetectorManifest;
-use super::{binary, forest};
-use crate::calibration::Calibration;
 use crate::detector::DetectorModel;
 use crate::scorer::{OnnxScorer, Scale, Scorer};
+use conformal::Calibration;
 
 /// The parts, in the order they are written in.
 pub(super) fn encode(names: Names, detector: &DetectorModel) -> [(&'static str, Vec<u8>); 4] {
     let scorer = match detector.scorer() {
-        Scorer::Forest(forest) => (names.forest, forest::encode(forest)),
+        Scorer::Forest(forest) => (names.forest, forest.to_bytes()),
         Scorer::Onnx(scorer) => (names.onnx, scorer.bytes().to_vec()),
     };
     [
@@ -41,7 +45,8 @@ pub(super) fn decode(
         return Err(ModelFormatError::malformed(MANIFEST, what));
     }
     let mut calibration = |name: &'static str| -> Result<Calibration, ModelFormatError> {
-        let calibration = binary::decode_calibration(name, &archive.part(name)?)?;
+        let calibration = binary::decode_calibration(&archive.part(name)?)
+            .map_err(ModelFormatError::in_part(name))?;
         if calibration.held_out() as u64 == manifest.calibration_rows {
             return Ok(calibration);
         }
@@ -51,7 +56,8 @@ pub(super) fn decode(
     let scores = calibration(names.calibration)?;
     let novelties = calibration(names.novelty)?;
     let features = archive.part(names.features)?;
-    let profile = binary::decode_profile(names.features, &features, width, training.rows)?;
+    let profile = binary::decode_profile(&features, width, training.rows)
+        .map_err(ModelFormatError::in_part(names.features))?;
     let detector = DetectorModel {
         schema,
         inputs,
@@ -68,21 +74,42 @@ pub(super) fn decode(
     }
 }
 
+fn refused(part: &str, error: &OnnxError) -> ModelFormatError {
+    let what = error.to_string();
+    match error {
+        OnnxError::NoEngine => ModelFormatError::NotBuiltIn { part: part.to_owned(), what },
+        _ => ModelFormatError::malformed(part, what),
+    }
+}
+
 fn decode_scorer(
     names: Names,
     archive: &mut Archive<'_>,
     manifest: &DetectorManifest,
 ) -> Result<(&'static str, Scorer), ModelFormatError> {
     let Some(onnx) = &manifest.onnx else {
-        let trained = forest::decode(names.forest, &archive.part(names.forest)?)?;
+        let trained = IsolationForest::from_bytes(&archive.part(names.forest)?)
+            .map_err(ModelFormatError::in_part(names.forest))?;
         return Ok((names.forest, Scorer::Forest(trained)));
     };
     let scale = onnx.scale(MANIFEST)?;
     let scorer = OnnxScorer::with_scale(&archive.part(names.onnx)?, scale)
-        .map_err(|error| ModelFormatError::malformed(names.onnx, error.to_string()))?;
+        .map_err(|error| refused(names.onnx, &error))?;
     if scale == Scale::AsIs && !scorer.is_bounded() {
         let what = "its raw scores are not in [0, 1] by themselves, and it has no scale";
         return Err(ModelFormatError::malformed(names.onnx, what));
     }
     Ok((names.onnx, Scorer::Onnx(scorer)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_without_its_engine_is_not_called_malformed() {
+        let error = refused("flow.onnx", &OnnxError::NoEngine).to_string();
+        assert!(error.starts_with("flow.onnx: the model is a dense network, and"), "{error}");
+        assert!(error.contains("use the `weir` with everything"), "{error}");
+    }
 }

@@ -1,6 +1,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use forest::encoding::DecodeError;
 use thiserror::Error;
 
 /// Why a model file could not be written, or was refused.
@@ -52,7 +53,7 @@ pub enum ModelFormatError {
          train fewer or smaller trees, or a smaller network"
     )]
     TooLarge {
-        /// What is too large.
+        /// Name of the part that is too large.
         what: String,
         /// Largest size allowed, in bytes.
         limit: u64,
@@ -81,7 +82,18 @@ pub enum ModelFormatError {
     Malformed {
         /// The part of the file.
         part: String,
-        /// What is wrong with it.
+        /// The fault found in it.
+        what: String,
+    },
+    /// The model is one that this build of the program does not score.
+    #[error(
+        "{part}: {what}: use the `weir` with everything, as packages ship it and \
+         `cargo build --release` makes it"
+    )]
+    NotBuiltIn {
+        /// The part of the file.
+        part: String,
+        /// Name of the part that is not built in.
         what: String,
     },
     /// The creation time is not in the form of RFC 3339.
@@ -95,5 +107,10 @@ pub enum ModelFormatError {
 impl ModelFormatError {
     pub(super) fn malformed(part: &str, what: impl Into<String>) -> Self {
         Self::Malformed { part: part.to_owned(), what: what.into() }
+    }
+
+    /// Names the part that could not be read.
+    pub(super) fn in_part(part: &str) -> impl Fn(DecodeError) -> Self {
+        move |error| Self::malformed(part, error.to_string())
     }
 }

@@ -1,16 +1,16 @@
+use features::SchemaId;
+use forest::MAX_FEATURES;
 use serde::{Deserialize, Serialize};
 
 use super::errors::ModelFormatError;
 use crate::detector::{DetectorModel, Training, TrainingFacts};
-use crate::forest::MAX_FEATURES;
 use crate::inputs::Inputs;
-use crate::schema::SchemaId;
 use crate::scorer::{Scale, Scorer};
 
 /// The format that this version writes, and the only one it reads.
 pub const FORMAT: u32 = 2;
 
-/// What a model file says of itself, readable by a person: `unzip -p model.weir manifest.json`.
+/// A model file's description of itself, for a person: `unzip -p model.weir manifest.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -27,7 +27,7 @@ pub struct Manifest {
     pub peer: DetectorManifest,
 }
 
-/// What a model file says of one of its detectors.
+/// A model file's description of a detector.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -40,7 +40,7 @@ pub struct DetectorManifest {
     pub features: Vec<String>,
     /// The features that the scorer reads, in its order.
     pub inputs: Vec<String>,
-    /// What the scorer is: `isolation forest`, `autoencoder`, ….
+    /// Kind of scorer: `isolation forest`, `autoencoder`, ….
     pub kind: String,
     /// Of an isolation forest: how it was grown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,7 +56,7 @@ pub struct DetectorManifest {
     pub calibration_rows: u64,
     /// SHA-256 over the values of training and held-out rows, hexadecimal.
     pub training_digest: String,
-    /// What its maker tells of these rows.
+    /// Facts about these rows, from the maker.
     #[serde(default)]
     pub training: TrainingFacts,
 }
@@ -235,7 +235,7 @@ impl OnnxManifest {
     }
 }
 
-/// Whether a text anywhere in it has a control character.
+/// True if any text in it has a control character.
 fn has_control(json: &serde_json::Value) -> bool {
     use serde_json::Value;
     match json {
@@ -267,7 +267,7 @@ pub(super) fn check_created(created: &str) -> Result<(), ModelFormatError> {
         .ok_or_else(|| ModelFormatError::Created { got: created.chars().take(64).collect() })
 }
 
-/// Whether `text` has the shape of `form`, in which a zero stands for any digit.
+/// True if `text` has the shape of `form`, in which a zero stands for any digit.
 fn fits(text: &str, form: &str) -> bool {
     text.len() == form.len()
         && text.bytes().zip(form.bytes()).all(|(byte, shape)| match shape {

@@ -4,7 +4,6 @@ mod archive;
 mod binary;
 mod detector;
 mod errors;
-mod forest;
 mod manifest;
 
 use std::fs::{File, Permissions};
@@ -12,8 +11,10 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::detector::{DetectorModel, SchemaMismatch, sha256};
-use crate::schema::SchemaId;
+use features::SchemaId;
+
+use crate::detector::{DetectorModel, SchemaMismatch};
+use crate::digest::sha256;
 use archive::Archive;
 
 pub use errors::{ModelFileError, ModelFormatError};
@@ -69,7 +70,7 @@ impl ModelFile {
         &self.peer
     }
 
-    /// What the file says of itself.
+    /// The file's own description.
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
         &self.manifest

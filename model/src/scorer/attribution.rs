@@ -1,8 +1,8 @@
-//! What a row's contributions are parts of.
+//! Sums that a row's contributions are parts of.
 
-use crate::forest::PathShortening;
+use forest::PathShortening;
 
-/// What the contributions of an explanation add up to, and in what unit.
+/// Sum of the contributions of an explanation, with its unit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Attribution {
@@ -36,9 +36,9 @@ pub enum Attribution {
 /// An [`Attribution`] with the amount of each input.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attributed {
-    /// What the amounts are parts of.
+    /// Sum that the amounts are parts of.
     pub attribution: Attribution,
-    /// One per input; above 0 where it set the row apart.
+    /// An amount per input; above 0 where it set the row apart.
     pub amounts: Vec<f64>,
 }
 

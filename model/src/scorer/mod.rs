@@ -8,10 +8,11 @@ pub use self::onnx::OnnxScorer;
 pub use attribution::{Attributed, Attribution};
 pub use scale::Scale;
 
-use crate::forest::IsolationForest;
+use forest::IsolationForest;
+
 use crate::profile::FeatureRange;
 
-/// What scores the rows of a detector's inputs.
+/// A scorer of the rows of a detector's inputs.
 ///
 /// A score is in [0, 1], **higher is more anomalous**. Isolation scores and probabilities are
 /// what they are; any other raw score passes through a [`Scale`].
@@ -34,7 +35,7 @@ impl Scorer {
         }
     }
 
-    /// What it is, in words.
+    /// Its kind, in words.
     #[must_use]
     pub fn kind(&self) -> String {
         match self {

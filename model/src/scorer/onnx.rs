@@ -6,12 +6,12 @@ use onnx::{OnnxError, OnnxKind, OnnxModel};
 
 use super::attribution::{Attributed, Attribution};
 use super::scale::Scale;
-use crate::detector::sha256;
+use crate::digest::sha256;
 use crate::profile::{FeatureRange, as_scored};
 
 /// A scorer that was read from ONNX.
 ///
-/// What a raw score is depends on the [kind](OnnxKind); [`Scale`] brings it into [0, 1].
+/// The meaning of a raw score depends on the [kind](OnnxKind); [`Scale`] brings it into [0, 1].
 #[derive(Clone, Debug)]
 pub struct OnnxScorer {
     model: OnnxModel,
@@ -60,7 +60,7 @@ impl OnnxScorer {
         self.scale
     }
 
-    /// Whether raw scores are in [0, 1] by themselves.
+    /// True if raw scores are in [0, 1] by themselves.
     pub(crate) fn is_bounded(&self) -> bool {
         self.model.is_bounded()
     }

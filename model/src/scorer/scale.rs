@@ -1,6 +1,6 @@
 //! From a raw score to one in [0, 1].
 
-use crate::calibration::quantile_of;
+use conformal::quantile_of;
 
 /// How a model's raw score becomes one in [0, 1].
 ///

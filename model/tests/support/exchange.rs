@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use model::{
-    DetectorModel, Inputs, OnnxScorer, ProfileBuilder, RowsDigest, SchemaId, Scorer, Source,
-    TrainingFacts,
-};
+use features::SchemaId;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
+use weir_model::{
+    DetectorModel, Inputs, OnnxScorer, ProfileBuilder, RowsDigest, Scorer, Source, TrainingFacts,
+};
 
 /// The fixtures' features, as their `make.py` draws them, in another order and with one more.
 pub(crate) const FEATURES: [&str; 7] = ["f5", "f4", "f3", "unread", "f2", "f1", "f0"];

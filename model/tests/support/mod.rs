@@ -1,7 +1,9 @@
 //! Small models for tests of the file.
 
+use features::SchemaId;
+use forest::IsolationForest;
 use linfa::ParamGuard;
-use model::{DetectorModel, IsolationForest, ModelFile, SchemaId};
+use weir_model::{DetectorModel, ModelFile};
 
 pub(crate) const CREATED: &str = "2026-01-31T12:00:00Z";
 

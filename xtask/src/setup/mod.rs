@@ -1,6 +1,6 @@
-//! What a machine needs for each command, found out and installed without a question.
+//! Needs of each command, found out and installed without a question.
 //!
-//! When everything is there, this takes a fraction of a second and prints one line.
+//! Where everything is there, this takes a fraction of a second and prints one line.
 
 mod rust;
 mod system;
@@ -8,7 +8,7 @@ mod system;
 use crate::failure::Failure;
 use crate::workspace::Workspace;
 
-/// What the machine is made ready for.
+/// Purpose that the machine is made ready for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// Building and running `weir demo`.
@@ -40,6 +40,9 @@ pub(crate) fn prepare(workspace: &Workspace, purpose: Purpose) -> Result<(), Fai
     present.push(rust::ensure_components(workspace, purpose.needs_lints())?);
     present.push(system::check_c_linker(workspace)?);
     present.push(rust::ensure_bpf_linker(workspace)?);
+    if purpose.needs_lints() {
+        present.push(rust::ensure_nextest(workspace)?);
+    }
     present.extend(system::ensure_packages(workspace, purpose));
     println!("setup: {} present", present.join(", "));
     Ok(())

@@ -10,6 +10,9 @@ use crate::workspace::Workspace;
 /// Links with LLVM 22, which is that of rustc 1.95; 0.11 and later want LLVM 23.
 const BPF_LINKER: &str = "0.10.1";
 
+/// The version that `.config/nextest.toml` needs at least.
+const NEXTEST: &str = "0.9.143";
+
 /// A component of the toolchain and the file that shows that it is there, from the sysroot.
 struct Component {
     name: &'static str,
@@ -94,6 +97,31 @@ pub(super) fn ensure_bpf_linker(workspace: &Workspace) -> Result<String, Failure
         )),
         None => Err(Failure::new("bpf-linker was installed but does not run", by_hand)),
     }
+}
+
+/// Installs cargo-nextest where it is missing. Returns what to call it.
+pub(super) fn ensure_nextest(workspace: &Workspace) -> Result<String, Failure> {
+    let found = || {
+        let printed = invoke::captured(workspace.cargo().args(["nextest", "--version"]))?;
+        Some(format!("cargo-nextest {}", version::printed(&printed)?))
+    };
+    if let Some(found) = found() {
+        return Ok(found);
+    }
+    println!("setup: cargo-nextest is missing; installing {NEXTEST} (a few minutes)");
+    // Waits for tests, and so needs no optimising; does not update itself either.
+    let options = ["--locked", "--profile", "dev", "--no-default-features"];
+    let by_hand = format!("run `cargo install cargo-nextest --version {NEXTEST} --locked`");
+    invoke::or_fail(
+        workspace
+            .cargo()
+            .args(["install", "cargo-nextest", "--version", NEXTEST])
+            .args(options)
+            .args(["--features", "default-no-update"]),
+        "cargo-nextest could not be installed",
+        &format!("check the network, then {by_hand}"),
+    )?;
+    found().ok_or_else(|| Failure::new("cargo-nextest was installed but does not run", by_hand))
 }
 
 fn missing_components(needed: &[&Component], sysroot: &Path) -> Vec<&'static str> {

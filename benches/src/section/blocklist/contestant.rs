@@ -36,7 +36,7 @@ pub(super) const LOAD_BOUND: Duration = Duration::from_mins(1);
 /// Elements in one command of a file for nft.
 const ELEMENTS: usize = 4_096;
 
-/// One way to hold packets against a list.
+/// Way to hold packets against a list.
 pub(super) trait Contestant {
     fn name(&self) -> &str;
     /// Takes a list, which is in the file too; returns the seconds. The hook is off.
@@ -55,7 +55,7 @@ pub(super) trait Contestant {
 pub(super) struct Weir {
     object: Ebpf,
     link: Option<XdpLinkId>,
-    /// Nobody else changes the blocklist by hand while it is there.
+    /// No other process changes the blocklist by hand while it is there.
     blocklist: Option<Blocklist>,
     empty: BTreeMap<u32, u64>,
     /// Holds the pins of the maps; gone with it.
@@ -188,7 +188,7 @@ impl Contestant for Weir {
 
 /// A set of nftables, looked up at the netdev family's ingress hook: the earliest there is.
 pub(super) struct Nftables {
-    /// Whether the set holds prefixes.
+    /// True where the set holds prefixes.
     interval: bool,
     before: u64,
 }
@@ -243,7 +243,7 @@ impl Contestant for Nftables {
     }
 }
 
-/// One rule an address, in the raw table: the first that a packet meets.
+/// A rule for each address, in the raw table: the first that a packet meets.
 pub(super) struct Iptables {
     program: &'static str,
     before: u64,
@@ -306,7 +306,7 @@ impl Contestant for Iptables {
     }
 }
 
-/// Whether a program is installed.
+/// True where a program is installed.
 pub(super) fn is_installed(name: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
@@ -331,7 +331,7 @@ fn bounded(mut child: Child) -> anyhow::Result<f64> {
     }
 }
 
-/// What the kernel holds in slabs that it cannot give back, in large ranges and per CPU. Others'
+/// Kernel memory in slabs that it cannot give back, in large ranges and per CPU. Others'
 /// doings are in it: a difference of a few MB says nothing.
 fn kernel_memory() -> anyhow::Result<u64> {
     let text = fs::read_to_string("/proc/meminfo")?;

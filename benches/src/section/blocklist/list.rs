@@ -1,4 +1,4 @@
-//! What is on the lists, and who sends.
+//! Entries of the lists, and senders.
 
 use std::{fmt::Write as _, net::Ipv4Addr};
 
@@ -58,7 +58,7 @@ pub(super) fn prefixes(entries: u32) -> Vec<IpNet> {
     list
 }
 
-/// One that is on no list yet.
+/// Address that is on no list yet.
 pub(super) fn one_more(number: u8) -> IpNet {
     IpNet::from_address(Ipv4Addr::new(192, 0, 2, 100 + number))
 }

@@ -72,7 +72,7 @@ const RUNNING: &str = "weir: one more, as a running weir adds it";
 const WIRE: &str = "native XDP on a veth makes a frame of its own of each packet that a socket \
                     sent, which a network card's driver does not";
 
-/// What one contestant did in each round.
+/// Measurements of one contestant, by round.
 #[derive(Default)]
 struct Samples {
     pass: Vec<f64>,
@@ -207,7 +207,7 @@ impl Bench {
         Ok(samples)
     }
 
-    /// What the hook takes for a packet to pass, and to be dropped.
+    /// Time of the hook for a packet that passes, and for one that is dropped.
     fn sample(
         &self,
         strangers: &[Vec<u8>],

@@ -1,4 +1,4 @@
-//! Who may ask for what.
+//! Access: callers, and the endpoints open to them.
 //!
 //! At the Unix socket the kernel says who asks: root and the node's own user may change it,
 //! whoever else may open the socket may read. Over TCP a token says so; without one, a loopback
@@ -16,10 +16,10 @@ use crate::{
     wire::{Kind, Refused},
 };
 
-/// What an endpoint asks of the caller.
+/// Access that an endpoint asks of the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Need {
-    /// What a monitoring system reads.
+    /// Endpoints that a monitoring system reads.
     Monitor,
     /// Seeing the node.
     Read,
@@ -48,7 +48,7 @@ pub(super) enum Pass {
 }
 
 impl Caller {
-    /// Whose rate it counts towards.
+    /// Client whose rate the request counts towards.
     pub(super) fn client(&self) -> Client {
         match self {
             Self::Local { uid, .. } => Client::User(*uid),
@@ -58,7 +58,7 @@ impl Caller {
 }
 
 impl Pass {
-    /// Who is recorded for a change; it looks the user's name up, which may take a while.
+    /// Name recorded for a change; it looks the user's name up, which may take a while.
     pub(super) fn who(&self) -> Result<Who, Refused> {
         match self {
             Self::Local { uid, gid, pid } => {
@@ -134,8 +134,8 @@ fn admit_remote(
     Ok(Pass::Token { name: token.name.clone(), address })
 }
 
-/// Whether a `Host` header names this machine's loopback. A page on the web that had its own name
-/// resolved to 127.0.0.1 is sent with that name.
+/// True of a `Host` header that names this machine's loopback. A page on the web that had its own
+/// name resolved to 127.0.0.1 is sent with that name.
 pub(super) fn names_loopback(host: &str) -> bool {
     let Ok(authority) = host.parse::<Authority>() else { return false };
     let name = authority.host();

@@ -1,4 +1,4 @@
-//! Where it is listened.
+//! Sockets and addresses of a server.
 
 use std::{
     fs, io,
@@ -21,14 +21,14 @@ use nix::{
     unistd::Group,
 };
 
-/// What the socket lets through: its owner and its group.
+/// Mode of the socket: its owner and its group are let through.
 const SOCKET_MODE: u32 = 0o660;
 /// The longest path of a socket, in bytes (`sun_path` less the final zero).
 const PATH_MAX: usize = 107;
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 128;
 
-/// Why it cannot be listened.
+/// Reason for which a socket or an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// Another node listens there.
@@ -36,7 +36,7 @@ pub enum BindError {
     Taken {
         /// The socket.
         path: PathBuf,
-        /// Whose it is.
+        /// Holder of the socket.
         holder: String,
     },
     /// Something else is in the socket's place.
@@ -64,16 +64,16 @@ pub enum BindError {
     /// The system refuses.
     #[error("cannot {action} `{place}`: {source}")]
     System {
-        /// What was tried.
+        /// Action that failed.
         action: &'static str,
         /// With what.
         place: String,
-        /// What the system said.
+        /// Error of the system.
         source: io::Error,
     },
 }
 
-/// What a server listens on.
+/// Listeners of a server.
 pub(super) struct Doors {
     pub(super) unix: UnixDoor,
     pub(super) tcp: Option<TcpDoor>,
@@ -225,7 +225,7 @@ fn make_room(path: &Path) -> Result<(), BindError> {
     }
 }
 
-/// Who listens at the other end.
+/// Process that listens at the other end.
 fn holder(stream: &UnixStream) -> String {
     let Ok(credentials) = getsockopt(stream, PeerCredentials) else {
         return "a process".to_owned();

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::wire::{Kind, Refused};
 
-/// What is told to whoever finds no room; the connection ends with it.
+/// Answer to a connection that finds no room; it ends with it.
 const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\n\
     content-length: 0\r\nconnection: close\r\n\r\n";
 

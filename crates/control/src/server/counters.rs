@@ -1,18 +1,18 @@
-//! What the server counts about itself, for `/metrics`.
+//! Counters of the server itself, for `/metrics`.
 
 use std::{
     fmt::Write as _,
     sync::atomic::{AtomicU64, Ordering},
 };
 
-/// Why a connection or a request was turned away.
+/// Reason for which a connection or a request was turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turned {
-    /// As many connections were open as may.
+    /// The limit of open connections.
     Connections,
     /// The system could not accept one.
     Accept,
-    /// As many requests were under way as may.
+    /// The limit of requests under way.
     Requests,
     /// The client asked too often.
     Rate,
@@ -24,7 +24,7 @@ pub(super) enum Turned {
     Forbidden,
     /// It was too slow.
     Slow,
-    /// What it sent was too large.
+    /// A request that was too large.
     Large,
 }
 

@@ -45,7 +45,7 @@ pub(super) struct Admitted {
     pub(super) permit: Arc<OwnedSemaphorePermit>,
 }
 
-/// What a node's method is given.
+/// Arguments of a node's method.
 pub(super) struct Asked {
     pass: Pass,
     uri: Uri,
@@ -53,7 +53,7 @@ pub(super) struct Asked {
     json: bool,
 }
 
-/// What goes back.
+/// Answer to a request.
 pub(super) struct Answer {
     pub(super) content_type: &'static str,
     pub(super) bytes: Vec<u8>,

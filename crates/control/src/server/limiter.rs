@@ -8,7 +8,7 @@ use std::{
 
 use super::limits::{RATED_CLIENTS, Rate};
 
-/// Whose requests are counted together.
+/// Client whose requests are counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Client {
     /// A user of the socket.
@@ -31,7 +31,7 @@ impl Client {
     }
 }
 
-/// What a client may still ask for.
+/// Allowance left to a client.
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
     requests: f64,

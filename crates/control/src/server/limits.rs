@@ -1,4 +1,4 @@
-//! How much is let through.
+//! Limits of connections and requests.
 
 use std::time::Duration;
 
@@ -21,9 +21,9 @@ pub(super) const HEAD_BYTES: usize = 16 * 1_024;
 pub(super) const HEADERS: usize = 64;
 /// Clients whose rates are kept apart; those beyond share one.
 pub(super) const RATED_CLIENTS: usize = 1_024;
-/// How long what is under way may take when the server stops.
+/// Time left to requests under way when the server stops.
 pub(super) const GRACE: Duration = Duration::from_secs(2);
-/// How long accepting rests after the system refused, for want of descriptors for example.
+/// Pause of accepting after the system refused, for want of descriptors for example.
 pub(super) const ACCEPT_REST: Duration = Duration::from_millis(50);
 
 /// Bounds of a server.
@@ -35,17 +35,17 @@ pub struct Limits {
     pub requests: usize,
     /// Bytes of a request's body.
     pub body_bytes: usize,
-    /// How long a client may take to send a request's headers, or to ask again.
+    /// Time for a client to send a request's headers, or to ask again.
     pub head_time: Duration,
-    /// How long a request's body may take, and how long the node.
+    /// Time for a request's body, and for the node.
     pub request_time: Duration,
-    /// How long a connection lasts; a client that reads its answer too slowly is cut off then.
+    /// Time that a connection lasts; a client that reads its answer too slowly is cut off then.
     pub connection_time: Duration,
-    /// How often a client may ask.
+    /// Rate of requests of one client.
     pub rate: Rate,
 }
 
-/// How often a client may ask: a user of the socket, an IPv4 address or an IPv6 /64.
+/// Rate of requests of one client: a user of the socket, an IPv4 address or an IPv6 /64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     /// Requests a second in the long run, at least 1.

@@ -31,7 +31,7 @@ use bind::{Doors, TcpDoor, UnixDoor};
 use connection::Listeners;
 use shared::{Remote, Shared};
 
-/// What is listened on, and what is let through.
+/// Sockets, addresses and limits of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerConfig {
     /// The Unix socket; its folder is made where it is not there.
@@ -56,7 +56,7 @@ pub struct Listen {
     pub metrics_open: bool,
 }
 
-/// Why a server does not start.
+/// Reason for which a server does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A socket or an address cannot be listened on.
@@ -73,7 +73,7 @@ pub enum StartError {
     Unprotected {
         /// The address.
         address: SocketAddr,
-        /// What is missing.
+        /// Part that is missing.
         lack: &'static str,
     },
     /// The thread or its runtime cannot be started.

@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema, openapi::path::ParameterIn};
 use super::{access::Need, endpoint::Endpoint, endpoints::endpoints};
 use crate::wire::{Kind, Problem};
 
-/// What is said of an endpoint.
+/// Documentation of an endpoint.
 pub(super) struct Documented {
     pub(super) summary: &'static str,
     pub(super) parameters: Value,

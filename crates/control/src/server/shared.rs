@@ -1,4 +1,4 @@
-//! What every request sees.
+//! State that every request sees.
 
 use std::{
     path::PathBuf,
@@ -26,7 +26,7 @@ use crate::{
 pub(super) struct Remote {
     /// It is a loopback address.
     pub(super) loopback: bool,
-    /// What monitoring reads needs no token.
+    /// Monitoring needs no token.
     pub(super) metrics_open: bool,
     /// The file of tokens.
     pub(super) path: Option<PathBuf>,
@@ -38,7 +38,7 @@ impl Remote {
         Arc::clone(&self.tokens.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What the file of tokens holds now, for [`Self::replace`].
+    /// Content of the file of tokens now, for [`Self::replace`].
     pub(super) fn read_again(&self) -> Result<Option<Tokens>, TokenError> {
         self.path.as_deref().map(Tokens::read).transpose()
     }
@@ -48,7 +48,7 @@ impl Remote {
     }
 }
 
-/// What every request sees.
+/// State that every request sees.
 pub(super) struct Shared {
     pub(super) node: Arc<dyn Node>,
     pub(super) limits: Limits,

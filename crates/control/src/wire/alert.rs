@@ -8,7 +8,7 @@ use utoipa::IntoParams;
 
 use super::{Check, Refused, page::check_limit};
 
-/// Which alerts to list: the newest first, or with `after` the oldest first.
+/// Filter of alerts: the newest first, or with `after` the oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -27,7 +27,7 @@ pub struct AlertQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(value_type = Option<String>)]
     pub peer: Option<IpAddr>,
-    /// How many at the most, 1 to 1000; 100 without it.
+    /// Limit of the page, 1 to 1000; 100 without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }

@@ -6,7 +6,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{Check, Prefix, Refused, check_text, page::check_limit};
 
-/// Where an allowed prefix comes from.
+/// Source of an allowed prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AllowSource {
@@ -48,25 +48,25 @@ pub struct Allowed {
     /// The prefix.
     #[schema(value_type = String, example = "198.51.100.0/24")]
     pub prefix: Prefix,
-    /// Where it comes from; only those of a person can be taken back here.
+    /// Source; only those of a person can be taken back here.
     pub source: AllowSource,
-    /// Who added it, or the file and line.
+    /// Person who added it, or the file and line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub who: Option<String>,
-    /// When it was added.
+    /// Time of its adding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub since: Option<Timestamp>,
-    /// When it ends; never without it.
+    /// End; never without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub expires: Option<Timestamp>,
-    /// What for, in a person's words.
+    /// Purpose, in a person's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
-/// Which allowed prefixes to list, in their order.
+/// Filter of allowed prefixes, in their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -75,7 +75,7 @@ pub struct AllowQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(value_type = Option<String>)]
     pub after: Option<Prefix>,
-    /// How many at the most, 1 to 1000; 100 without it.
+    /// Limit of the page, 1 to 1000; 100 without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }
@@ -96,7 +96,7 @@ pub struct AllowRequest {
     /// Seconds it is allowed for; without it, until it is taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub for_s: Option<u64>,
-    /// What for, in one line of at most 500 characters.
+    /// Purpose, in one line of at most 500 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }

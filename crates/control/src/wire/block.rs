@@ -9,30 +9,30 @@ use super::{Action, Check, Origin, Prefix, Refused, check_text, page::check_limi
 /// A block that stands in the kernel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Block {
-    /// What is blocked.
+    /// Target.
     #[schema(value_type = String, example = "192.0.2.7")]
     pub target: Prefix,
-    /// What is done with its packets.
+    /// Action on its packets.
     #[schema(value_type = events::openapi::Action)]
     pub action: Action,
     /// Packets a second that a rate limit leaves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pps: Option<u64>,
-    /// When it was made; none for what was found at the start.
+    /// Time of its making; none for one that was found at the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub made: Option<Timestamp>,
-    /// When the kernel ends it.
+    /// End, by the kernel.
     #[schema(value_type = String, format = DateTime)]
     pub expires: Timestamp,
     /// Seconds until then; 0 when it has ended and awaits removal.
     pub left_s: u64,
-    /// Who or what made it.
+    /// Origin.
     pub origin: Origin,
     /// The person, the token or the list; none for a model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub who: Option<String>,
-    /// Why, in a person's words.
+    /// Reason, in a person's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The allowed prefix that shares addresses with it, told of a block that was forced: the
@@ -46,7 +46,7 @@ pub struct Block {
     /// The chance of a score as high in a benign window, where a model made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p_value: Option<f64>,
-    /// Which block of this target it is, from 1; each one lasts longer.
+    /// Number of this block among the target's, from 1; each one lasts longer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offence: Option<u32>,
     /// Packets dropped; 0 where it has no counters of its own.
@@ -57,17 +57,17 @@ pub struct Block {
     pub passed_packets: u64,
     /// Packets that shadow passed and enforcing would have dropped.
     pub would_drop_packets: u64,
-    /// When it first dropped a packet, or would have.
+    /// Time of the first packet that it dropped, or would have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub first_drop: Option<Timestamp>,
-    /// When it last did.
+    /// Time of the last such packet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub last_drop: Option<Timestamp>,
 }
 
-/// Which blocks to list, in the order of their targets.
+/// Filter of blocks, in the order of their targets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -76,7 +76,7 @@ pub struct BlockQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(value_type = Option<String>)]
     pub after: Option<Prefix>,
-    /// How many at the most, 1 to 1000; 100 without it.
+    /// Limit of the page, 1 to 1000; 100 without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
     /// Only those that this made.
@@ -95,20 +95,20 @@ impl Check for BlockQuery {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BlockRequest {
-    /// What to block.
+    /// Target to block.
     #[schema(value_type = String, example = "192.0.2.7")]
     pub target: Prefix,
-    /// What to do with its packets; `drop` without it.
+    /// Action on its packets; `drop` without it.
     #[serde(default = "drop_all")]
     #[schema(value_type = events::openapi::Action)]
     pub action: Action,
-    /// Packets a second that a rate limit leaves; `policy.rate_limit_pps` without it.
+    /// Packets a second that a rate limit leaves; `policy.expert.rate_limit_pps` without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pps: Option<u32>,
     /// Seconds it lasts; `policy.ttl` without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub for_s: Option<u64>,
-    /// Why, in one line of at most 500 characters.
+    /// Reason, in one line of at most 500 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Block a protected host all the same: one of this host's own addresses, a gateway, ...
@@ -142,10 +142,10 @@ impl Check for BlockRequest {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct UnblockRequest {
-    /// What is blocked, as it is listed.
+    /// Target of the block, as it is listed.
     #[param(value_type = String, example = "192.0.2.7")]
     pub target: Prefix,
-    /// Why, in one line of at most 500 characters.
+    /// Reason, in one line of at most 500 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

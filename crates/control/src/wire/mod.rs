@@ -1,4 +1,4 @@
-//! What travels: the JSON of requests and answers.
+//! The JSON of requests and answers.
 //!
 //! Times are RFC 3339 in UTC, lengths of time whole seconds (`_s`) or milliseconds (`_ms`),
 //! traffic is packets and bytes since the thing at hand came to be. Requests refuse fields that
@@ -32,7 +32,7 @@ pub use status::{
 /// The longest text that a person may give as a reason or a note, in characters.
 pub const TEXT_MAX: usize = 500;
 
-/// What a request must hold beyond its shape.
+/// Conditions of a request beyond its shape.
 pub trait Check {
     /// Checks the bounds that do not depend on the node.
     ///

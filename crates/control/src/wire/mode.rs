@@ -1,4 +1,4 @@
-//! What may be done about an anomaly, and requests that change the node as a whole.
+//! The mode, and requests that change the node as a whole.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -34,7 +34,7 @@ impl Check for ModeRequest {
 pub struct ModeState {
     /// The mode.
     pub mode: Mode,
-    /// What has to be confirmed, and until when.
+    /// Mode that waits to be confirmed, and until when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm: Option<Confirm>,
 }
@@ -60,7 +60,7 @@ pub struct ReloadRequest {}
 
 impl Check for ReloadRequest {}
 
-/// What reading everything again has changed.
+/// Changes made by reading everything again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Reloaded {
     /// Prefixes that are allowed now.

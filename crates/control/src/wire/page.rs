@@ -20,7 +20,7 @@ pub const LIMIT_MAX: u32 = 1_000;
 pub struct Page<T> {
     /// The items, in the order that the query names.
     pub items: Vec<T>,
-    /// What to give as the query's cursor for the part that follows; none behind the last.
+    /// Cursor of the part that follows; none behind the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
@@ -69,7 +69,7 @@ impl<T: ToSchema> ToSchema for Page<T> {
     }
 }
 
-/// How many items a query asks for.
+/// Limit of items in a query.
 pub(super) fn check_limit(limit: Option<u32>) -> Result<(), Refused> {
     match limit {
         Some(limit) if !(1..=LIMIT_MAX).contains(&limit) => {

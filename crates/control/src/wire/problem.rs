@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Why a request is not done, as far as a program has to tell.
+/// Reason for which a request is not done, as far as a program has to tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -88,7 +88,7 @@ impl Kind {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub struct Refused {
-    /// What a program has to tell apart.
+    /// Kind of problem, for programs.
     pub kind: Kind,
     /// Value, bound and remedy, in one line.
     pub text: String,
@@ -144,7 +144,7 @@ pub struct Problem {
     pub status: u16,
     /// Value, bound and remedy, in one line.
     pub detail: String,
-    /// What a program has to tell apart.
+    /// Kind of problem, for programs.
     pub kind: Kind,
 }
 

@@ -15,21 +15,21 @@ pub struct Status {
     pub version: String,
     /// The process.
     pub pid: u32,
-    /// When this was true.
+    /// Time of the status.
     #[schema(value_type = String, format = DateTime)]
     pub time: Timestamp,
     /// Seconds since the node started.
     pub uptime_s: u64,
-    /// What may be done about an anomaly.
+    /// The most that may be done about an anomaly.
     pub mode: Mode,
-    /// What has to be confirmed, and until when.
+    /// Mode that waits to be confirmed, and until when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm: Option<Confirm>,
-    /// Whether automatic blocks are suspended.
+    /// State of the breaker, which suspends automatic blocks.
     pub breaker: Breaker,
-    /// Whether the traffic is still what the model learned.
+    /// Drift of the traffic away from the training.
     pub drift: Drift,
-    /// What scores; none while the node only counts.
+    /// The scoring model; none while the node only counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelInfo>,
     /// The last window that was decided; none before the first.
@@ -60,12 +60,12 @@ impl Check for StatusQuery {}
 /// An enforcement that falls back by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Confirm {
-    /// When it falls back.
+    /// Time at which it falls back.
     #[schema(value_type = String, format = DateTime)]
     pub until: Timestamp,
     /// Seconds until then.
     pub left_s: u64,
-    /// What it falls back to.
+    /// Mode that it falls back to.
     pub falls_back_to: Mode,
 }
 
@@ -74,20 +74,20 @@ pub struct Confirm {
 pub struct Breaker {
     /// Automatic blocks are suspended.
     pub open: bool,
-    /// What opened it.
+    /// Cause of its opening.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// When it opened.
+    /// Time of its opening.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub since: Option<Timestamp>,
-    /// When it closes by itself; without it, a person has to re-arm it.
+    /// Time at which it closes by itself; without it, a person has to re-arm it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub rearms: Option<Timestamp>,
 }
 
-/// What the drift watch says.
+/// State of the drift watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DriftState {
@@ -114,10 +114,10 @@ impl DriftState {
     }
 }
 
-/// Whether the traffic is still what the model learned.
+/// Drift of the traffic away from the training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Drift {
-    /// What the watch says.
+    /// State of the watch.
     pub state: DriftState,
     /// Since when it says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -130,7 +130,7 @@ pub struct Drift {
 /// A feature whose distribution moved.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MovedFeature {
-    /// Whose feature: `peer` or `flow`.
+    /// Owner of the feature: `peer` or `flow`.
     pub subject: String,
     /// The feature's name.
     pub feature: String,
@@ -145,7 +145,7 @@ pub struct ModelInfo {
     pub path: String,
     /// Its hash, in hexadecimal digits.
     pub hash: String,
-    /// When it was made, as the file says.
+    /// Time of its making, as the file has it.
     pub created: String,
 }
 
@@ -154,7 +154,7 @@ pub struct ModelInfo {
 pub struct WindowInfo {
     /// Its number, from 1.
     pub number: u64,
-    /// When it ended.
+    /// End.
     #[schema(value_type = String, format = DateTime)]
     pub ended: Timestamp,
     /// Its length.
@@ -190,7 +190,7 @@ pub struct BlockTotals {
     pub would_drop_packets: u64,
 }
 
-/// How well something works.
+/// Health of a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Health {
@@ -220,9 +220,9 @@ impl Health {
 /// The store of decisions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LedgerHealth {
-    /// How well it works.
+    /// Health.
     pub health: Health,
-    /// What is wrong.
+    /// Fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// Its file.
@@ -239,8 +239,8 @@ pub struct LedgerHealth {
 pub struct Interface {
     /// Its name.
     pub name: String,
-    /// Where flows are counted: `TCX` or `clsact`.
+    /// Hook that counts flows: `TCX` or `clsact`.
     pub flows: String,
-    /// Where the guard sits, as a person reads it: `XDP (native)`.
+    /// Hook of the guard, as a person reads it: `XDP (native)`.
     pub guard: String,
 }

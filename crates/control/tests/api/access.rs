@@ -1,4 +1,4 @@
-//! Who may do what, over real sockets.
+//! Access of users and tokens, over real sockets.
 
 use std::{
     collections::BTreeSet,

@@ -1,4 +1,4 @@
-//! What the client of the command line gets from a node.
+//! The command line's client against a node.
 
 use control::{
     ClientError, Who,

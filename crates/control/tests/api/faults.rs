@@ -117,7 +117,7 @@ fn threads() -> usize {
         .count()
 }
 
-/// What the threads of the server under test are called; other tests run beside it.
+/// Names of the threads of the server under test; other tests run beside it.
 const MARK: &str = "weir-api";
 
 #[test]

@@ -21,7 +21,7 @@ pub(crate) struct Bench {
     pub(crate) folder: tempfile::TempDir,
 }
 
-/// What came back.
+/// Answer received.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,

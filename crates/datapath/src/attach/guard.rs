@@ -11,12 +11,12 @@ use aya::{
     sys::SyscallError,
 };
 
-use super::{GuardHook, TcHook, XdpPreference, mode_name};
+use super::{GuardHook, TcHook, XdpPreference};
 use crate::{
     error::KernelError,
     interfaces::InterfaceName,
     object::{TC_GUARD, XDP_GUARD, classifier, xdp},
-    pin::{GuardPin, Pins},
+    pin::{GuardPin, Pins, mode_name},
 };
 
 /// What keeps the guard on an interface.

@@ -3,8 +3,7 @@
 use std::fmt::{Debug, Write as _};
 
 use datapath::{Kernel, KernelOptions, SkbContext, boot_ns};
-use flows_common::{ClockSource, Direction, parse};
-use model::Window;
+use flows_common::{ClockSource, Direction, Ledger, Window, parse};
 use nix::{
     sched::{CpuSet, sched_setaffinity},
     unistd::Pid,
@@ -23,10 +22,52 @@ const CAPACITY: u32 = 1 << 17;
 /// Both worlds, and what they were fed.
 pub(crate) struct Both {
     kernel: Kernel,
-    host: Tables,
-    home: HomeNet,
+    host: Host,
     lengths: std::ops::RangeInclusive<usize>,
     compared: usize,
+    ledger: Ledger,
+}
+
+/// The host build on its own.
+pub(crate) struct Host {
+    tables: Tables,
+    home: HomeNet,
+}
+
+impl Host {
+    pub(crate) fn new() -> Self {
+        Self { tables: Tables::new(CAPACITY as usize), home: HomeNet::default() }
+    }
+
+    /// Counts a frame once `permit` has seen it and its direction, and has agreed.
+    pub(crate) fn count_if(
+        &mut self,
+        bytes: &[u8],
+        context: &SkbContext,
+        permit: impl FnOnce(Direction) -> bool,
+    ) -> bool {
+        let shape = parse::Frame {
+            length: u32::try_from(bytes.len()).expect("a frame is short"),
+            gso_segs: context.gso_segs,
+            gso_size: context.gso_size,
+            tag: None,
+        };
+        let parsed = parse::parse(bytes, &shape);
+        let direction = match &parsed {
+            Ok(packet) => self.home.direction(packet, None),
+            Err(_) => Direction::ALL[bytes.len() % 2],
+        };
+        let permitted = permit(direction);
+        if permitted {
+            self.tables.count(&shape, &parsed, direction, LOOPBACK, context.tstamp_ns);
+        }
+        permitted
+    }
+
+    /// What was counted, sorted by key; counting starts anew.
+    pub(crate) fn take(&mut self) -> Window {
+        self.tables.take(0, 0)
+    }
 }
 
 /// What became of a frame.
@@ -56,13 +97,8 @@ impl Both {
         };
         let mut kernel = Kernel::load(&options).expect("the programs load");
         let lengths = accepted_lengths(&mut kernel);
-        let mut both = Self {
-            kernel,
-            host: Tables::new(CAPACITY as usize),
-            home: HomeNet::default(),
-            lengths,
-            compared: 0,
-        };
+        let mut both =
+            Self { kernel, host: Host::new(), lengths, compared: 0, ledger: Ledger::default() };
         both.drain();
         both
     }
@@ -77,6 +113,11 @@ impl Both {
         self.compared
     }
 
+    /// What the kernel counted in all that was compared.
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
     /// Feeds a frame to both.
     pub(crate) fn feed(&mut self, bytes: &[u8], time_ns: u64) -> Fed {
         self.feed_as(bytes, &SkbContext { tstamp_ns: time_ns, ..SkbContext::default() })
@@ -88,25 +129,20 @@ impl Both {
             return Fed::Refused;
         }
         let taken = &bytes[..bytes.len().min(*self.lengths.end())];
-        let shape = parse::Frame {
-            length: u32::try_from(taken.len()).expect("a frame is short"),
-            gso_segs: context.gso_segs,
-            gso_size: context.gso_size,
-            tag: None,
-        };
-        let parsed = parse::parse(taken, &shape);
-        let direction = match &parsed {
-            Ok(packet) => self.home.direction(packet, None),
-            Err(_) => Direction::ALL[taken.len() % 2],
-        };
-        match self.kernel.test_run_tc(direction, taken, context, 1) {
-            Ok(run) => {
-                assert_eq!(run.returned, NEXT, "a packet is always passed on: {taken:02x?}");
+        let Self { kernel, host, .. } = self;
+        let counted = host.count_if(taken, context, |direction| {
+            match kernel.test_run_tc(direction, taken, context, 1) {
+                Ok(run) => {
+                    assert_eq!(run.returned, NEXT, "a packet is always passed on: {taken:02x?}");
+                    true
+                }
+                Err(_) if ends_within_ip_header(taken) => false,
+                Err(error) => panic!("{error}: {context:?} {taken:02x?}"),
             }
-            Err(_) if ends_within_ip_header(taken) => return Fed::Refused,
-            Err(error) => panic!("{error}: {context:?} {taken:02x?}"),
+        });
+        if !counted {
+            return Fed::Refused;
         }
-        self.host.count(&shape, &parsed, direction, LOOPBACK, context.tstamp_ns);
         if taken.len() == bytes.len() { Fed::Whole } else { Fed::Cut }
     }
 
@@ -115,6 +151,7 @@ impl Both {
         let (kernel, host) = self.drain();
         assert_eq!(kernel.evicted_flows, 0, "{what}: the tables are large enough");
         self.compared += kernel.flows.len() + kernel.peers.len();
+        self.ledger.add(&kernel.ledger);
         let mut found = Vec::new();
         if kernel.imbalance() != 0 {
             found.push(format!("{what}: {} packets unaccounted for", kernel.imbalance()));
@@ -129,7 +166,7 @@ impl Both {
         let mut kernel = self.kernel.drain(boot_ns()).expect("the tables drain");
         kernel.flows.sort_unstable_by_key(|(key, _)| *key);
         kernel.peers.sort_unstable_by_key(|(key, _)| *key);
-        (kernel, self.host.take(0, 0))
+        (kernel, self.host.take())
     }
 }
 

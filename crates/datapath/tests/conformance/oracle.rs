@@ -14,12 +14,13 @@ use flows_common::{Direction, FlowCounters, FlowKey, Loss, unmap_v4};
 use replay::{Replay, ReplayOptions};
 
 use crate::{
-    captures,
+    captures, corpus,
+    sweeps::SEED,
     tshark::{self, Counts, Tuple},
 };
 
 /// Captures, and what makes each worth comparing.
-const CASES: [(&str, &str); 21] = [
+const CASES: [(&str, &str); 23] = [
     ("ndpi/tests/cfgs/default/pcap/false_positives.pcapng", "QinQ and single VLAN tags, pcapng"),
     ("ndpi/tests/cfgs/default/pcap/linecall_falsepositve.pcap", "QinQ"),
     ("ndpi/tests/cfgs/default/pcap/smtp-starttls.pcap", "IPv6 behind a VLAN tag"),
@@ -39,6 +40,8 @@ const CASES: [(&str, &str); 21] = [
     ),
     ("ndpi/tests/cfgs/default/pcap/syslog.pcap", "IPv6 in IPv4, VLAN tags"),
     ("ndpi/tests/cfgs/default/pcap/vxlan.pcap", "a tunnel over UDP behind a VLAN tag"),
+    ("ndpi/tests/cfgs/default/pcap/teredo.pcap", "neighbour discovery in a tunnel over UDP"),
+    ("ndpi/tests/cfgs/default/pcap/capwap.pcap", "neighbour discovery in frames over UDP"),
     ("ndpi/tests/cfgs/default/pcap/gre.pcapng", "GRE behind a VLAN tag"),
     ("ndpi/tests/cfgs/default/pcap/reasm_segv_anon.pcapng", "frames cut by a snap length, pcapng"),
     ("ndpi/tests/cfgs/default/pcap/mongodb.pcap", "ECN flags, VLAN tags"),
@@ -54,6 +57,28 @@ const CASES: [(&str, &str); 21] = [
     ("try-zeek/manager/static/pcaps/sumstat.pcap", "a scan among browsing"),
     ("zeek/testing/btest/Traces/ssh/sshguess.pcap", "password guessing"),
 ];
+
+/// Frames put together by chance that tshark counts too.
+const DRAWN: usize = 5_000;
+
+#[test]
+fn the_corpus_counts_what_tshark_counts() {
+    let Some(tshark) = requires::program("tshark") else { return };
+    let frames: Vec<_> = corpus::written()
+        .into_iter()
+        .chain(corpus::drawn(SEED, DRAWN))
+        .filter(|frame| frame.well_formed)
+        .collect();
+    let mut differences = Vec::new();
+    for (name, ticks_per_second) in
+        [("in microseconds", 1_000_000), ("in nanoseconds", 1_000_000_000)]
+    {
+        let target = tempfile::NamedTempFile::new().expect("a temporary file");
+        corpus::write_pcap(&frames, ticks_per_second, target.path()).expect("a file takes it");
+        differences.extend(compare(name, &tshark, target.path()));
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
 
 #[test]
 fn tuples_count_what_tshark_counts() {
@@ -79,7 +104,7 @@ fn a_capture_in_nanoseconds_counts_what_tshark_counts() {
 }
 
 #[test]
-#[ignore = "starts tshark 660 times: four minutes"]
+#[ignore = "starts tshark 660 times, four minutes: `cargo nextest run --run-ignored only every_capture_counts`"]
 fn every_capture_counts_what_tshark_counts() {
     let Some(folder) = requires::shared_data() else { return };
     let Some(tshark) = requires::program("tshark") else { return };

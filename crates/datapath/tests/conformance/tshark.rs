@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, net::IpAddr, path::Path, process::Command};
 
 /// Fields asked for; [`Row`] knows them by their place.
-const FIELDS: [&str; 19] = [
+const FIELDS: [&str; 22] = [
     "frame.protocols",
     "frame.len",
     "ieee8021ad.id",
@@ -23,6 +23,9 @@ const FIELDS: [&str; 19] = [
     "tcp.flags",
     "udp.srcport",
     "udp.dstport",
+    "ah.next_header",
+    "icmpv6.type",
+    "ipv6.hlim",
 ];
 
 /// One direction of a flow.
@@ -54,15 +57,11 @@ pub(crate) struct Counts {
     pub(crate) flags: [u64; 8],
 }
 
-/// All but what weir counts as `link_control`, which is nobody's flow.
-const NO_LINK_CONTROL: &str = "!((icmpv6.type in {133..137} && ipv6.hlim == 255) || \
-                               (icmpv6.type in {130..132, 143} && ipv6.hlim == 1))";
-
 /// Counts a capture with tshark. Nothing is reassembled, and only what the outermost IP header
 /// carries counts: what is inside a tunnel, or quoted by an ICMP error, is payload.
 pub(crate) fn count(tshark: &Path, capture: &Path) -> BTreeMap<Tuple, Counts> {
     let mut command = Command::new(tshark);
-    command.args(["-n", "-r"]).arg(capture).args(["-Y", NO_LINK_CONTROL, "-T", "fields"]);
+    command.args(["-n", "-r"]).arg(capture).args(["-T", "fields"]);
     command.args(["-E", "separator=/t", "-E", "occurrence=a", "-E", "aggregator=|"]);
     for preference in ["ip.defragment:FALSE", "ipv6.defragment:FALSE"] {
         command.args(["-o", preference]);
@@ -154,8 +153,11 @@ impl<'a> Row<'a> {
                 "ipv6" => ([7, 8], self.last_next_header()?),
                 _ => return None,
             };
-            let [source, destination] =
-                addresses.map(|field| self.first(field)?.parse::<IpAddr>().ok());
+            let [source, destination] = addresses
+                .map(|field| Some(self.first(field)?.parse::<IpAddr>().ok()?.to_canonical()));
+            if layer == "ipv6" && protocol == 58 && self.is_link_control() {
+                return None;
+            }
             let protocol = u8::try_from(protocol).expect("a protocol has 8 bits");
             vlans.resize(2, 0);
             return Some(Tuple {
@@ -173,19 +175,34 @@ impl<'a> Row<'a> {
         None
     }
 
-    /// What follows the chain of IPv6 extension headers.
+    /// The kinds of ICMPv6 that weir counts as `link_control`, which is no flow. In the outermost
+    /// header alone: inside a tunnel they are payload like any other.
+    fn is_link_control(&self) -> bool {
+        match (self.number(20), self.number(21)) {
+            (Some(133..=137), Some(255)) => true,
+            (Some(130..=132 | 143), Some(1)) => true,
+            _ => false,
+        }
+    }
+
+    /// What follows the chain of IPv6 extension headers, each of which may come again.
     fn last_next_header(&self) -> Option<u32> {
         let mut next = self.number(9)?;
-        for _ in 0..4 {
-            let field = match next {
-                0 => 10,
-                43 => 11,
-                44 => 12,
-                60 => 13,
-                _ => break,
+        let mut chain = [10, 11, 12, 13, 19].map(|field| self.0[field].split('|'));
+        loop {
+            let place = match next {
+                0 => 0,
+                43 => 1,
+                44 => 2,
+                60 => 3,
+                51 => 4,
+                _ => return Some(next),
             };
-            next = self.number(field)?;
+            // A later fragment says what follows the chain, and nothing of the chain follows it.
+            match chain[place].next().filter(|text| !text.is_empty()) {
+                Some(text) => next = text.parse().expect("a protocol number"),
+                None => return Some(next),
+            }
         }
-        Some(next)
     }
 }

@@ -36,13 +36,13 @@ pub struct Block {
 }
 
 impl Block {
-    /// How many rows; never 0 in a block that was handed out.
+    /// Number of rows; never 0 in a block that was handed out.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.time_ns.len()
     }
 
-    /// Whether it has no rows.
+    /// True of a block without rows.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.time_ns.is_empty()

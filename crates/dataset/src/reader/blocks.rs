@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use arrow_array::cast::AsArray;
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_select::filter::filter_record_batch;
-use model::schema::{ROLE_FEATURE, ROLE_KEY};
+use features::schema::{ROLE_FEATURE, ROLE_KEY};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use super::block::Block;
@@ -36,7 +36,7 @@ struct Current {
     windows: Option<HashMap<u64, WindowFacts>>,
 }
 
-/// What the window table knows of a window.
+/// Facts of a window in the window table.
 #[derive(Clone, Copy)]
 struct WindowFacts {
     index: u64,
@@ -66,7 +66,7 @@ impl Blocks {
         }
     }
 
-    /// What was read so far, and what was not and why.
+    /// Counts of the rows read so far, and of those left out, by cause.
     #[must_use]
     pub const fn tally(&self) -> ReadTally {
         self.tally
@@ -150,7 +150,7 @@ impl Blocks {
         self.features.iter().any(|feature| feature == name)
     }
 
-    /// What the sibling in the window table says, where the selection depends on it.
+    /// Facts of the sibling in the window table, where the selection depends on it.
     fn windows_of(
         &mut self,
         file: &DataFile,
@@ -226,7 +226,7 @@ impl Blocks {
 }
 
 impl Selection {
-    /// Which rows are wanted, those that are not counted by cause; none where all are, unseen.
+    /// Mask of the wanted rows, those that are not counted by cause; none where all are, unseen.
     fn mask(
         &self,
         decode: Decode<'_>,

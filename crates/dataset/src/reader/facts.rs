@@ -1,9 +1,9 @@
-//! What a file's footer says, and whether it is one of ours.
+//! Facts of a file's footer; a foreign file is refused.
 
 use std::path::Path;
 
 use arrow_schema::{DataType, Schema};
-use model::schema::{HASH_KEY, SCHEMA_KEY};
+use features::schema::{HASH_KEY, SCHEMA_KEY};
 
 use super::parquet_file::ParquetFile;
 use super::set::DataFile;
@@ -15,7 +15,7 @@ pub(crate) fn facts(path: &Path) -> Result<DataFile, DatasetError> {
     describe(&ParquetFile::open(path)?)
 }
 
-/// What an open file is; refuses what is no table of this build.
+/// Facts of an open file; a file that is no table of this build is refused.
 pub(super) fn describe(file: &ParquetFile) -> Result<DataFile, DatasetError> {
     let refuse = |reason| DatasetError::Schema { path: file.path().to_owned(), reason };
     let table = table_of(file.schema()).map_err(refuse)?;
@@ -37,7 +37,7 @@ pub(super) fn describe(file: &ParquetFile) -> Result<DataFile, DatasetError> {
     })
 }
 
-/// Which table a schema is; it must be this build's, with every column.
+/// Table of a schema; it must be this build's, with every column.
 fn table_of(schema: &Schema) -> Result<TableKind, String> {
     let text = |key: &str| schema.metadata().get(key).cloned().unwrap_or_default();
     let name = text(SCHEMA_KEY);

@@ -1,4 +1,4 @@
-//! Which rows and columns are wanted, and what became of the others.
+//! Selection of rows and columns, and counts of those left out.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -8,10 +8,10 @@ use ipnet::IpNet;
 use super::block::BLOCK_ROWS;
 use crate::Label;
 
-/// Which columns are read.
+/// Columns to read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Columns {
-    /// When and who ([`Block`](crate::Block)'s own vectors), the features and the labels.
+    /// Times and remotes ([`Block`](crate::Block)'s own vectors), the features and the labels.
     #[default]
     Features,
     /// Every column but the features: [`Block::rows`](crate::Block::rows) stays empty.
@@ -20,7 +20,7 @@ pub enum Columns {
     All,
 }
 
-/// Which rows are wanted by their labels.
+/// Rows wanted, by their labels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum LabelFilter {
     /// All of them.
@@ -39,7 +39,7 @@ pub enum LabelFilter {
 }
 
 impl LabelFilter {
-    /// Whether rows of this label are wanted.
+    /// True where rows of this label are wanted.
     #[must_use]
     pub fn admits(&self, label: &Label) -> bool {
         match self {
@@ -53,7 +53,7 @@ impl LabelFilter {
     }
 }
 
-/// Which rows and columns are wanted. The default is every row, and [`Columns::Features`].
+/// Rows and columns wanted. The default is every row, and [`Columns::Features`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection {
     /// Windows that begin at this unix time or later, in ns.
@@ -64,10 +64,10 @@ pub struct Selection {
     pub labels: LabelFilter,
     /// Remotes in these prefixes are left out; the window table has none.
     pub exclude_prefixes: Vec<IpNet>,
-    /// Where this is not empty, only remotes in these prefixes are taken.
+    /// Prefixes of the remotes that are taken, where this is not empty.
     pub only_prefixes: Vec<IpNet>,
     /// Windows that lost something are left out, as the file's sibling in the window table knows
-    /// them; see [`model::Window::is_lossy`].
+    /// them; see [`features::Window::is_lossy`].
     pub skip_lossy: bool,
     /// So many first windows of each capture are left out, in which everything is new; known as
     /// `skip_lossy` is.
@@ -95,19 +95,19 @@ impl Default for Selection {
 }
 
 impl Selection {
-    /// Whether a window that begins then is wanted.
+    /// True where a window that begins then is wanted.
     #[must_use]
     pub fn admits_time(&self, time_ns: i64) -> bool {
         self.from_ns.is_none_or(|from| time_ns >= from) && self.to_ns.is_none_or(|to| time_ns < to)
     }
 
-    /// Whether any window between these times, both included, may be wanted.
+    /// True where any window between these times, both included, may be wanted.
     #[must_use]
     pub fn admits_any(&self, (first_ns, last_ns): (i64, i64)) -> bool {
         self.from_ns.is_none_or(|from| last_ns >= from) && self.to_ns.is_none_or(|to| first_ns < to)
     }
 
-    /// Whether rows of this remote are wanted.
+    /// True where rows of this remote are wanted.
     #[must_use]
     pub fn admits_remote(&self, remote: IpAddr) -> bool {
         let is_in = |prefixes: &[IpNet]| prefixes.iter().any(|prefix| prefix.contains(&remote));
@@ -124,8 +124,8 @@ impl Selection {
     }
 }
 
-/// What was read, and what was not and why. A row is counted under the first cause that holds, in
-/// the order of the fields.
+/// Counts of the rows read, and of those left out by cause. A row is counted under the first cause
+/// that holds, in the order of the fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReadTally {
     /// Files that were opened.

@@ -12,26 +12,26 @@ use crate::{DatasetError, Sums, TableKind, layout};
 /// A file, as its footer describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataFile {
-    /// Where it lies.
+    /// Path of the file.
     pub path: PathBuf,
-    /// Which table's rows it has.
+    /// Table whose rows it has.
     pub table: TableKind,
-    /// How many rows.
+    /// Number of rows.
     pub rows: u64,
     /// Its length in bytes.
     pub bytes: u64,
     /// The unix time of its first and of its last window's start, in ns; none where it has no
     /// rows or does not tell.
     pub time_ns: Option<(i64, i64)>,
-    /// Whether it has the columns of labels.
+    /// True of a file with the columns of labels.
     pub is_labelled: bool,
-    /// What its windows add up to.
+    /// Sums over its windows.
     pub sums: Sums,
 }
 
 impl DataFile {
-    /// Where the file of another table lies that was written together with this one; none where
-    /// no folder is called after its table.
+    /// Place of the file of another table that was written together with this one; none where no
+    /// folder is called after its table.
     #[must_use]
     pub fn sibling(&self, table: TableKind) -> Option<PathBuf> {
         layout::sibling(&self.path, self.table, table)
@@ -101,7 +101,7 @@ impl Dataset {
         }))
     }
 
-    /// Whether any file of a table has labels.
+    /// True where any file of a table has labels.
     #[must_use]
     pub fn is_labelled(&self, table: TableKind) -> bool {
         self.files(table).any(|file| file.is_labelled)
@@ -114,7 +114,7 @@ impl Dataset {
         times.reduce(|all, one| (all.0.min(one.0), all.1.max(one.1)))
     }
 
-    /// What the windows add up to, as the window table's footers say.
+    /// Sums over the windows, from the window table's footers.
     #[must_use]
     pub fn sums(&self) -> Sums {
         let mut sums = Sums::default();

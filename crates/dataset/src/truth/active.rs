@@ -1,4 +1,4 @@
-//! Which intervals a window overlaps, and which of them a row is of.
+//! Intervals that a window overlaps, and those of them that hold a row.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! What can be wrong with a truth.
+//! Errors of a truth.
 
 use std::io;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ pub enum TruthError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         source: io::Error,
     },
     /// The file is neither CSV nor TOML by its name.
@@ -47,7 +47,7 @@ pub enum TruthError {
         path: PathBuf,
         /// The line, from 1.
         line: u64,
-        /// What is wrong.
+        /// Reason.
         reason: String,
     },
     /// A value is not what its column wants.
@@ -59,7 +59,7 @@ pub enum TruthError {
         line: u64,
         /// The column.
         column: &'static str,
-        /// What is wrong.
+        /// Reason.
         reason: String,
     },
 }

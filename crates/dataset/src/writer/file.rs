@@ -1,4 +1,4 @@
-//! One Parquet file: whole under its name, or not there.
+//! A Parquet file: whole under its name, or not there.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use model::schema::{HASH_KEY, SCHEMA_KEY, VERSION_KEY};
+use features::schema::{HASH_KEY, SCHEMA_KEY, VERSION_KEY};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};
@@ -26,7 +26,7 @@ const DICTIONARIES: [&str; 4] = ["local_address", "remote_address", LABEL, ATTAC
 /// A file that is finished.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FinishedFile {
-    /// Where it lies.
+    /// Path of the file.
     pub path: PathBuf,
     /// Its rows.
     pub rows: u64,
@@ -58,7 +58,7 @@ impl TableWriter {
         Self::create_with(path, schema, options, &[])
     }
 
-    /// As [`Self::create`], with key-value metadata besides the schema's.
+    /// A file as by [`Self::create`], with key-value metadata besides the schema's.
     pub(crate) fn create_with(
         path: &Path,
         schema: &SchemaRef,
@@ -69,7 +69,7 @@ impl TableWriter {
         Self::start(part, file, schema, options, metadata)
     }
 
-    /// As [`Self::create_with`], for a file that takes another's place.
+    /// A file as by [`Self::create_with`] that takes another's place.
     pub(crate) fn replace(
         path: &Path,
         schema: &SchemaRef,
@@ -226,7 +226,7 @@ pub(super) fn sync_folder_of(path: &Path) -> Result<(), DatasetError> {
         .map_err(DatasetError::io("write", folder))
 }
 
-/// Whether an unfinished file's writer is gone.
+/// True of an unfinished file whose writer is gone.
 fn is_dead(unfinished: &Path) -> bool {
     File::open(unfinished).is_ok_and(|file| file.try_lock().is_ok())
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use model::{Observed, Window};
+use features::{Observed, Window};
 
 use super::file::{Closed, FinishedFile, TableWriter};
 use super::sweep::{Sweep, sweep};
@@ -15,7 +15,7 @@ use crate::{DatasetError, Sums, TableKind, layout};
 /// Files that may begin at the same nanosecond in one folder, by as many runs.
 const NAMESAKES: u32 = 10_000;
 
-/// How files are cut.
+/// Options of cutting and compressing files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WriterOptions {
     /// A file holds windows that begin within this time of its first one, and never more than an
@@ -25,7 +25,7 @@ pub struct WriterOptions {
     pub rotate_bytes: u64,
     /// Rows of a row group, which is what a reader holds in memory: 1 to 1,048,576.
     pub row_group_rows: usize,
-    /// How hard zstd tries, 1 to 22.
+    /// Effort of zstd, 1 to 22.
     pub zstd_level: i32,
 }
 
@@ -58,14 +58,14 @@ impl WriterOptions {
     }
 }
 
-/// What a writer has written so far.
+/// Counts of a writer so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Written {
     /// The finished files, in the order in which they were finished.
     pub files: Vec<FinishedFile>,
     /// Rows handed over, by [`TableKind::ALL`]'s order: flows, peers, windows.
     pub rows: [u64; 3],
-    /// What the windows add up to.
+    /// Sums over the windows.
     pub sums: Sums,
 }
 
@@ -117,13 +117,13 @@ impl DatasetWriter {
         })
     }
 
-    /// What killed writers had left.
+    /// Files that killed writers had left.
     #[must_use]
     pub const fn swept(&self) -> &Sweep {
         &self.swept
     }
 
-    /// What was written so far.
+    /// Counts so far.
     #[must_use]
     pub const fn written(&self) -> &Written {
         &self.written

@@ -1,4 +1,4 @@
-//! What killed writers left: finished where it is whole, removed where it is not.
+//! A sweep over the files that killed writers left: finished where whole, removed where not.
 
 use std::fs::{self, File};
 use std::io;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::file::sync_folder_of;
 use crate::{DatasetError, TableKind, layout, reader};
 
-/// What a sweep did.
+/// Outcome of a sweep.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sweep {
     /// Files that were whole and lacked only their name; under the name they now have.
@@ -57,7 +57,7 @@ struct Dead {
 }
 
 impl Dead {
-    /// Whether it has all its rows and so have its siblings: the window table's file is ended
+    /// True of a file that has all its rows, as its siblings have: the window table's file is ended
     /// last.
     fn is_whole(&self, all: &[Self]) -> bool {
         let window = layout::sibling(&self.finished, self.table, TableKind::Window);

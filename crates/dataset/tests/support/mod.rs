@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use dataset::{Block, Dataset, DatasetWriter, Selection, TableKind, WriterOptions, Written};
+use features::{Context, Observed, Window};
 use flows_common::{FlowCounters, FlowKey, map_v4};
-use model::{Context, Observed, Window};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 

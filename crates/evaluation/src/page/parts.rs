@@ -14,7 +14,7 @@ use crate::{
     table::interval, time::clock_text,
 };
 
-/// What was evaluated, under the title.
+/// Extent of the evaluated rows, under the title.
 pub(super) fn extent(report: &Report, evaluation: &Evaluation) -> Markup {
     let counts = &evaluation.counts;
     html! {
@@ -61,7 +61,7 @@ pub(super) fn caveats(report: &Report) -> Markup {
     }
 }
 
-/// One line a detector.
+/// Detectors side by side, a line each.
 pub(super) fn side_by_side(report: &Report) -> Markup {
     let Some(first) = report.evaluations.first() else { return html! {} };
     html! {
@@ -260,7 +260,7 @@ fn one_attack(number: usize, attack: &Attack) -> Markup {
     } }
 }
 
-/// What each operating point costs and catches.
+/// Cost and catch of each operating point.
 pub(super) fn operating_points(report: &Report, evaluation: &Evaluation) -> Markup {
     html! { @if !evaluation.operating_points.is_empty() {
         h3 { "Operating points" }
@@ -385,7 +385,7 @@ pub(super) fn drift(evaluation: &Evaluation) -> Markup {
     } }
 }
 
-/// What identifies data, software and models.
+/// Identity of data, software and models.
 pub(super) fn identity(report: &Report) -> Markup {
     html! {
         section {
@@ -408,7 +408,7 @@ pub(super) fn identity(report: &Report) -> Markup {
     }
 }
 
-/// What the words mean.
+/// Meaning of the words.
 pub(super) fn reading(report: &Report) -> Markup {
     let term = |name: &str, text: String| html! { dt { (name) } dd { (text) } };
     html! {

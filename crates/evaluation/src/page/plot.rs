@@ -188,7 +188,7 @@ pub(super) fn histogram(histogram: &ScoreHistogram, threshold: Option<f64>) -> S
     })
 }
 
-/// What a timeline shows of a moment.
+/// State of a moment on a timeline.
 #[derive(Clone, Copy)]
 pub(super) enum Course {
     /// The highest scores.

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use policy::{Mode, PolicyConfig, ProtectedHosts, RawPolicy, Unverified};
+use policy::{Mode, PolicyConfig, ProtectedHosts, Unverified, ValidPolicy};
 use proptest::prelude::*;
 
 use super::*;
@@ -10,14 +10,14 @@ use crate::{
 };
 
 /// What blocks in one window, enforced.
-fn eager(change: impl FnOnce(&mut RawPolicy)) -> PolicyConfig {
-    let mut raw =
-        RawPolicy { mode: Mode::Enforce, windows: 1, early_release: 0.0, ..RawPolicy::default() };
+fn eager(change: impl FnOnce(&mut PolicyConfig)) -> ValidPolicy {
+    let mut raw = PolicyConfig { mode: Mode::Enforce, ..PolicyConfig::default() };
+    (raw.expert.windows, raw.expert.early_release) = (1, 0.0);
     change(&mut raw);
     raw.check(1_000_000).expect("valid")
 }
 
-fn run(sample: &Sample, config: PolicyConfig) -> Effect {
+fn run(sample: &Sample, config: ValidPolicy) -> Effect {
     Effect::of(&sample.stream(), Policy::new(config, ProtectedHosts::default()))
 }
 
@@ -88,7 +88,8 @@ fn what_is_benign_and_blocked_is_collateral() {
 #[test]
 fn refusals_are_counted_by_guard_and_by_whom_they_spare() {
     let sample = Sample::new().attack(1, 0..3, 0.3).benign(7, 0..2, 0.6);
-    let effect = run(&sample, eager(|raw| (raw.windows, raw.unverified) = (3, Unverified::Drop)));
+    let effect =
+        run(&sample, eager(|raw| (raw.expert.windows, raw.unverified) = (3, Unverified::Drop)));
     let rows = |refusal| &effect.refused[&refusal].rows;
     assert_eq!(rows(Refusal::BelowMargin).attack, 3);
     assert_eq!(rows(Refusal::TooFewWindows).benign, 2);
@@ -124,7 +125,7 @@ fn a_flood_from_forged_sources_keeps_what_its_service_is_limited_to() {
         &sample,
         eager(|raw| {
             raw.service_limit_pps = 1_000;
-            raw.flood_baseline = Duration::ZERO;
+            raw.expert.flood_baseline = Duration::ZERO;
         }),
     );
     assert_eq!(effect.blocks, []);
@@ -161,7 +162,7 @@ proptest! {
         ttl_ms in 1_000_u64..60_000,
     ) {
         let config = eager(|raw| {
-            raw.margin = margin;
+            raw.expert.margin = margin;
             raw.ttl = Duration::from_millis(ttl_ms);
         });
         let extent = Extent::of(&sample.stream());
@@ -193,8 +194,8 @@ proptest! {
     ) {
         let first = |margin: f64| -> BTreeSet<IpAddr> {
             let config = eager(|raw| {
-                raw.margin = margin;
-                raw.max_unverified_sources = 1_000;
+                raw.expert.margin = margin;
+                raw.expert.max_unverified_sources = 1_000;
             });
             let effect = run(&sample, config);
             let start_ns = effect.blocks.iter().map(|block| block.decided_ns).min();

@@ -38,7 +38,7 @@ pub struct Address {
     words: [u64; 2],
 }
 
-/// What stands before an IPv4 address in the second word, and where.
+/// Prefix of an IPv4 address in the second word, and its place.
 const V4_PREFIX: u64 = u64::from_ne_bytes([0, 0, 0xff, 0xff, 0, 0, 0, 0]);
 const V4_PREFIX_MASK: u64 = u64::from_ne_bytes([0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
 /// How far the second half of a word is from its low end.
@@ -89,7 +89,7 @@ impl Address {
     }
 }
 
-/// What the internet layer tells of a packet.
+/// Facts of a packet from the internet layer.
 pub(super) struct Internet {
     pub(super) source: Address,
     pub(super) destination: Address,

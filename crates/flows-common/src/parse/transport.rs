@@ -10,7 +10,7 @@ const UDP_HEADER: usize = 8;
 const ICMP_HEADER: usize = 8;
 const ICMPV6_HEADER: usize = 4;
 
-/// What the transport header tells; all zero where there is none.
+/// Facts from the transport header; all zero where there is none.
 #[derive(Default)]
 pub(super) struct Transport {
     pub(super) source_port: u16,
@@ -95,7 +95,7 @@ fn icmp<B: Bytes + ?Sized>(
     })
 }
 
-/// Whether an ICMPv6 message is of the link itself; see [`Loss::LinkControl`].
+/// True if an ICMPv6 message is of the link itself; see [`Loss::LinkControl`].
 #[inline(always)]
 pub(super) fn is_link_control(protocol: u8, icmp_type: u8, hop_limit: u8) -> bool {
     protocol == ICMPV6

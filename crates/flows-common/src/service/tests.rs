@@ -12,7 +12,7 @@ const STRANGER: Address = Address::of_v4([198, 51, 100, 7]);
 const HOST: Address = Address::of_v4([192, 0, 2, 1]);
 const HTTPS: ServiceKey = ServiceKey { port: 443, protocol: TCP, reserved: 0 };
 
-/// One limit, one remote.
+/// A limit and a remote.
 #[derive(Default)]
 struct Fake {
     limit: Option<(ServiceKey, ServiceEntry)>,

@@ -1,17 +1,17 @@
-//! What one CPU counts.
+//! Counting on one CPU.
 
-use flows_common::{
+use proptest::{collection::vec, prelude::*};
+use weir_flows_common::{
     Direction, DirectionCounters, FlowCounters, LENGTH_BUCKETS, Loss, TcpFlag,
     account::length_bucket, parse::Frame,
 };
-use proptest::{collection::vec, prelude::*};
 
 use crate::{
     frames,
     table::{Tables, counted, way},
 };
 
-/// What holds of a direction whatever it saw, as long as nothing saturated.
+/// Properties of a direction whatever it saw, as long as nothing saturated.
 fn adds_up(one: &DirectionCounters) -> Result<(), TestCaseError> {
     if one.packets == 0 {
         prop_assert_eq!(*one, DirectionCounters::default());

@@ -1,11 +1,11 @@
 //! Frames as proptest draws them, and their bytes.
 
-use flows_common::TcpFlag;
 use proptest::{
     collection::vec,
     prelude::{Strategy, any, prop_oneof},
     sample::select,
 };
+use weir_flows_common::TcpFlag;
 
 pub(crate) const ETHERNET: usize = 14;
 pub(crate) const TAG: u32 = 4;

@@ -1,7 +1,7 @@
-//! What several CPUs counted, joined.
+//! Merging of the counters of several CPUs.
 
-use flows_common::{Direction, DirectionCounters, FlowCounters, PeerCounters, parse::Frame};
 use proptest::{collection::vec, prelude::*};
+use weir_flows_common::{Direction, DirectionCounters, FlowCounters, PeerCounters, parse::Frame};
 
 use crate::{
     frames,
@@ -44,7 +44,7 @@ fn merged_peer(tables: &[Tables]) -> PeerCounters {
     sum
 }
 
-/// What stays of a direction when that which needs the order of its packets is left out.
+/// The part of a direction that does not depend on the order of its packets.
 fn without_order(one: DirectionCounters) -> DirectionCounters {
     DirectionCounters {
         iat_sum_us: 0,

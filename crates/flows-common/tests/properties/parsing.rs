@@ -1,10 +1,10 @@
 //! The parser.
 
-use flows_common::{
+use proptest::{collection::vec, option, prelude::*};
+use weir_flows_common::{
     Direction, FlowKey, Loss,
     parse::{Address, Frame, HEADERS_LIMIT, Packet, parse, remote_address},
 };
-use proptest::{collection::vec, option, prelude::*};
 
 use crate::frames::{self, TAG};
 

@@ -1,6 +1,6 @@
 //! The sequence for one packet over tables in memory, fact by fact.
 
-use flows_common::{
+use weir_flows_common::{
     Direction::{Egress, Ingress},
     EtherClass, FlowCounters, Loss, PeerKey, TcpFlag, map_v4,
     metering::{Observation, meter},
@@ -35,7 +35,7 @@ fn peer(remote: u8) -> PeerKey {
 }
 
 impl Tables {
-    fn see(&mut self, frame: &Frame, direction: flows_common::Direction, now_ns: u64) {
+    fn see(&mut self, frame: &Frame, direction: weir_flows_common::Direction, now_ns: u64) {
         let shape = parse::Frame::of_length(frame.length());
         self.count(&frame.bytes(), &shape, direction, now_ns);
     }

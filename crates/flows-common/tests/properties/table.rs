@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flows_common::{
+use weir_flows_common::{
     Direction, FlowCounters, FlowKey, Ledger, Loss, PeerCounters, PeerKey,
     metering::{Entry, FlowTables, Observation, meter},
     parse::{Frame, parse},

@@ -34,7 +34,7 @@ pub(super) struct Receiver {
     buffer: Vec<u8>,
 }
 
-/// What comes beside a frame.
+/// Ancillary data of a frame.
 #[derive(Debug, Default)]
 struct Aside {
     time: Duration,

@@ -1,4 +1,4 @@
-//! What the lab asks of the kernel: namespaces, links, settings of interfaces.
+//! Kernel side of the lab: namespaces, links, settings of interfaces.
 
 pub(crate) mod namespace;
 pub(crate) mod offload;

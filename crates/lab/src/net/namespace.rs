@@ -14,7 +14,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 
 use crate::LabError;
 
-/// Where named namespaces live.
+/// Folder of named namespaces.
 const FOLDER: &str = "/run/netns";
 const NONE: Option<&str> = None;
 
@@ -102,7 +102,7 @@ pub(crate) fn remove(name: &str) -> Result<(), LabError> {
     }
 }
 
-/// Whether a namespace of this name is there.
+/// True where a namespace has this name.
 pub(crate) fn exists(name: &str) -> bool {
     path_of(name).exists()
 }

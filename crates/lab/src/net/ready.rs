@@ -13,7 +13,7 @@ use crate::LabError;
 
 /// The kernel takes some milliseconds, up to a second on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often it is asked: its notifications would have to be matched with what came before them.
+/// Time between two queries: notifications would have to be matched with what came before them.
 const ASK_EVERY: Duration = Duration::from_millis(2);
 
 /// Waits until these ports of the switch forward frames.

@@ -1,4 +1,4 @@
-//! What attackers do.
+//! Attacks of a scenario.
 
 use std::time::Duration;
 
@@ -12,22 +12,22 @@ const MAX_RATE: u32 = 50_000;
 /// The most frames one attack may send in all.
 const MAX_FRAMES: u64 = 2_000_000;
 
-/// One attack by one attacker.
+/// An attack by one attacker.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attack {
     /// Its name, unique in its scenario.
     pub name: String,
-    /// What it is.
+    /// Kind of attack.
     pub does: AttackPlan,
     /// The attacker's index.
     pub attacker: usize,
     /// Over which family.
     pub family: Family,
-    /// When it starts if the scenario is run as a whole.
+    /// Start, where the scenario is run as a whole.
     pub start: Duration,
-    /// How long it lasts.
+    /// Duration.
     pub duration: Duration,
-    /// Where its randomness comes from.
+    /// Seed of its randomness.
     pub seed: u64,
 }
 
@@ -124,18 +124,18 @@ impl AttackClass {
         }
     }
 
-    /// Whether the protected host opens the connections.
+    /// True where the protected host opens the connections.
     #[must_use]
     pub const fn is_initiated_by_the_victim(self) -> bool {
         matches!(self, Self::Exfiltration | Self::Beaconing)
     }
 }
 
-/// How data leaves the protected host.
+/// Channel by which data leaves the protected host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Channel {
-    /// One upload over TCP.
+    /// A single upload over TCP.
     Tcp,
     /// Long names in queries to port 53.
     Dns,
@@ -223,7 +223,7 @@ pub enum AttackPlan {
     },
     /// Real connections to port 80 that send a few bytes of a header now and then.
     SlowHttp {
-        /// How many are held open.
+        /// Connections held open.
         #[serde(default = "slow_connections")]
         connections: u32,
         /// Time between two drips of one connection.
@@ -235,7 +235,7 @@ pub enum AttackPlan {
         /// Through what.
         #[serde(default = "tcp")]
         channel: Channel,
-        /// How fast.
+        /// Rate.
         #[serde(default = "upload_rate")]
         bytes_per_second: u64,
     },
@@ -244,7 +244,7 @@ pub enum AttackPlan {
         /// Time between two connections.
         #[serde(with = "duration", default = "five_seconds")]
         period: Duration,
-        /// How much of the period the time varies by, at most, 0 to 0.5.
+        /// Largest share of the period by which the time varies, 0 to 0.5.
         #[serde(default = "small_jitter")]
         jitter: f64,
     },

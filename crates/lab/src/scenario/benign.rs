@@ -1,4 +1,4 @@
-//! What benign clients do.
+//! Benign traffic of a scenario.
 
 use std::time::Duration;
 
@@ -7,22 +7,22 @@ use serde::{Deserialize, Serialize};
 use super::raw::{duration, within};
 use crate::Family;
 
-/// One kind of benign traffic, by some clients, for some of the time.
+/// A kind of benign traffic, by some clients, for some of the time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Benign {
-    /// What they do.
+    /// Kind of traffic, with its parameters.
     pub does: BenignPlan,
-    /// Which clients.
+    /// Clients that take part.
     pub clients: Clients,
     /// Over which families; each client does it once per family, each with its own address.
     pub families: Vec<Family>,
-    /// When it starts, from the start of the traffic.
+    /// Start, counted from the start of the traffic.
     pub start: Duration,
-    /// How long it lasts; until the traffic is stopped if none.
+    /// Duration; without one it goes on until the traffic is stopped.
     pub duration: Option<Duration>,
 }
 
-/// Which of the benign clients take part.
+/// Selection of benign clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Clients {
     /// All there are.
@@ -32,7 +32,7 @@ pub enum Clients {
 }
 
 impl Clients {
-    /// Whether the client of this index takes part.
+    /// True where the client of this index takes part.
     #[must_use]
     pub fn contains(&self, index: usize) -> bool {
         match self {
@@ -48,13 +48,13 @@ impl Clients {
 pub enum BenignKind {
     /// Sessions of requests and responses with think times.
     Web,
-    /// One datagram asked, one answered.
+    /// A datagram asked, a datagram answered.
     Dns,
     /// Large transfers at a bounded rate, in both directions in turn.
     Bulk,
     /// Keystrokes and their echoes in a long-lived connection.
     Interactive,
-    /// What the protected host reports to a client's collector, on its own initiative.
+    /// Reports of the protected host to a client's collector, on its own initiative.
     Telemetry,
 }
 

@@ -50,17 +50,17 @@ use crate::{LabError, Topology};
 pub struct Scenario {
     /// Its name.
     pub name: String,
-    /// One line that says what it is for.
+    /// Purpose, in a line.
     pub summary: String,
-    /// Where all its randomness comes from: the same seed draws the same sizes and pauses.
+    /// Seed of all its randomness: the same seed draws the same sizes and pauses.
     pub seed: u64,
-    /// How long it runs when it is run as a whole.
+    /// Duration, where it is run as a whole.
     pub duration: Duration,
     /// The lab it wants.
     pub topology: Topology,
-    /// What the benign clients do.
+    /// Traffic of the benign clients.
     pub benign: Vec<Benign>,
-    /// What the attackers do.
+    /// Attacks.
     pub attacks: Vec<Attack>,
 }
 

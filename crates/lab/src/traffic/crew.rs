@@ -5,7 +5,8 @@ use std::thread::JoinHandle;
 use tokio::runtime::Builder;
 use tokio::task::LocalSet;
 
-use crate::{Lab, LabError, Node, Stop};
+use crate::members::Members;
+use crate::{LabError, Node, Stop};
 
 type Thread = JoinHandle<Result<Result<(), LabError>, LabError>>;
 
@@ -35,7 +36,7 @@ impl Crew {
     /// [`tokio::task::spawn_local`]; what it returns is what is waited for.
     pub(crate) fn spawn_tasks<F>(
         &mut self,
-        lab: &Lab,
+        members: &Members,
         node: &Node,
         what: &str,
         tasks: impl FnOnce() -> F + Send + 'static,
@@ -44,7 +45,7 @@ impl Crew {
         F: Future<Output = ()>,
     {
         let stop = self.stop.clone();
-        self.spawn(lab, node, what, move || {
+        self.spawn(members, node, what, move || {
             let runtime = Builder::new_current_thread()
                 .enable_all()
                 .build()
@@ -63,14 +64,14 @@ impl Crew {
     /// Runs a blocking loop on a thread in a member's namespace; it must mind the stop flag.
     pub(crate) fn spawn(
         &mut self,
-        lab: &Lab,
+        members: &Members,
         node: &Node,
         what: &str,
         work: impl FnOnce() -> Result<(), LabError> + Send + 'static,
     ) -> Result<(), LabError> {
         // The kernel shows 15 bytes of a thread's name.
         let name = format!("{} {what}", node.name);
-        let thread = lab.spawn(node, &name, work)?;
+        let thread = members.namespace(node)?.spawn(&name, work)?;
         self.threads.push((name, thread));
         Ok(())
     }

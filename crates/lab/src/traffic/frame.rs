@@ -21,7 +21,7 @@ pub(crate) struct Envelope {
     pub(crate) vlan: Option<u16>,
 }
 
-/// What a frame carries.
+/// Content of a frame.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Content<'a> {
     Syn { source_port: u16, target_port: u16, sequence: u32 },

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// How much is due by now at a steady rate.
+/// Amount due by now at a steady rate.
 #[derive(Debug)]
 pub(crate) struct Pace {
     began: Instant,
@@ -32,7 +32,7 @@ impl Pace {
         missing.min(MOST_AT_ONCE)
     }
 
-    /// How long until something is due, at least a millisecond: finer waits cost more than they
+    /// Time until something is due, at least a millisecond: finer waits cost more than they
     /// are worth.
     pub(crate) fn wait(&self) -> Duration {
         let next = Duration::from_secs_f64(self.done as f64 / self.per_second);

@@ -17,11 +17,11 @@ pub(crate) const SSH: u16 = 22;
 pub(crate) const DNS: u16 = 53;
 /// Uploads.
 pub(crate) const SINK: u16 = 873;
-/// Where a client collects telemetry.
+/// Port at which a client collects telemetry.
 pub(crate) const TELEMETRY: u16 = 4317;
-/// Where an attacker takes uploads.
+/// Port at which an attacker takes uploads.
 pub(crate) const DROP_SITE: u16 = 443;
-/// Where an attacker waits for beacons.
+/// Port at which an attacker waits for beacons.
 pub(crate) const COMMAND: u16 = 8443;
 
 /// Longest message of the interactive protocol.

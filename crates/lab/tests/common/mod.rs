@@ -1,4 +1,4 @@
-//! What the lab's tests share: a lab or a skip, and captures read back.
+//! Shared parts of the lab's tests: a lab or a skip, and captures read back.
 #![allow(dead_code, clippy::allow_attributes, reason = "each test file uses its own part")]
 
 use std::fs::File;
@@ -43,7 +43,7 @@ pub(crate) enum Carries {
 }
 
 impl Seen {
-    /// Whether it is a SYN without ACK to a port.
+    /// True for a SYN without ACK to a port.
     pub(crate) fn is_syn_to(&self, wanted: u16) -> bool {
         matches!(
             self.carries,
@@ -51,7 +51,7 @@ impl Seen {
         )
     }
 
-    /// Whether it is a SYN without ACK.
+    /// True for a SYN without ACK.
     pub(crate) fn is_syn(&self) -> bool {
         matches!(self.carries, Carries::Tcp { syn: true, ack: false, .. })
     }

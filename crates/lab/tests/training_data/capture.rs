@@ -1,4 +1,4 @@
-//! What a shipped capture holds, counted frame by frame and not with weir's own reader.
+//! Content of a shipped capture, counted frame by frame and not with weir's own reader.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,7 +16,7 @@ const NANOSECOND_PCAP: u32 = 0xa1b2_3c4d;
 /// The link type of Ethernet.
 const ETHERNET: u32 = 1;
 
-/// How long after an attack's end answers to it may still come.
+/// Time after an attack's end in which answers to it may still come.
 const ANSWERS: Duration = Duration::from_secs(1);
 
 /// The contents of a capture.

@@ -17,7 +17,7 @@ use table::{CaptureRow, Table};
 /// Set to write the table anew.
 const UPDATE: &str = "WEIR_UPDATE_TRAINING_DATA";
 
-/// What the captures may take together, so that a clone stays small.
+/// Bytes of all captures together, at most, so that a clone stays small.
 const MOST_BYTES: u64 = 6_500_000;
 
 fn folder() -> PathBuf {

@@ -11,7 +11,7 @@ struct Manifest {
     set: Vec<DataSet>,
 }
 
-/// One public data set.
+/// A public data set.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DataSet {

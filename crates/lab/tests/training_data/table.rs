@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::capture::Contents;
 
-/// What every shipped capture is called, behind its name.
+/// Suffix of every shipped capture.
 pub(crate) const EXTENSION: &str = ".pcap.zst";
 
 const HEAD: &str = "\
@@ -25,7 +25,7 @@ pub(crate) struct Table {
     pub(crate) capture: Vec<CaptureRow>,
 }
 
-/// One capture.
+/// A capture.
 #[derive(Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CaptureRow {

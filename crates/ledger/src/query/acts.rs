@@ -1,17 +1,17 @@
-//! What people did, and what starts found.
+//! Acts of people, and findings of starts.
 
 use super::alerts::text;
 use super::{Conditions, Page, Span, read};
 use crate::{Act, Difference, LedgerError, Reader};
 
-/// Which acts; every condition that is given must hold.
+/// Filter of acts; every condition that is given must hold.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ActQuery {
     /// From when to when, and which page.
     pub span: Span,
-    /// What was done.
+    /// Act done.
     pub what: Option<String>,
-    /// Who did it: the name of the user or of the token.
+    /// Name of the user or of the token.
     pub name: Option<String>,
 }
 
@@ -31,7 +31,7 @@ impl Reader {
         self.page::<Act, _>(conditions, "", "", read)
     }
 
-    /// What reconciliation found at the start of a run, in the order in which it was found.
+    /// Findings of reconciliation at the start of a run, in the order in which they were made.
     ///
     /// # Errors
     /// The file cannot be read.

@@ -1,4 +1,4 @@
-//! What was decided.
+//! Decisions.
 
 use std::net::IpAddr;
 
@@ -8,7 +8,7 @@ use rusqlite::types::Value;
 use super::{Conditions, Page, Span, read};
 use crate::{Decision, LedgerError, Reader};
 
-/// Which decisions; every condition that is given must hold.
+/// Filter of decisions; every condition that is given must hold.
 ///
 /// An address, a time and an outcome other than refused are looked up in an index; a refusal or a
 /// model is looked for among the rows of the span.

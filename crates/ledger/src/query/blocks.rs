@@ -1,4 +1,4 @@
-//! What was blocked, and what still is.
+//! Blocks, ended and active.
 
 use rusqlite::types::Value;
 
@@ -7,7 +7,7 @@ use super::{Conditions, Page, Span, read};
 use crate::columns::{Fields, Kept};
 use crate::{Block, Ending, LedgerError, Origin, Prefix, Reader};
 
-/// Which blocks; every condition that is given must hold.
+/// Filter of blocks; every condition that is given must hold.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct BlockQuery {
     /// Made from when to when, and which page.

@@ -27,7 +27,7 @@ pub const MAX_PAGE: usize = 1_000;
 /// Rows of a page, where nothing was asked for.
 pub const PAGE: usize = 100;
 
-/// Where a page ended: give it back as `after` for the next one.
+/// End of a page: given back as `after` for the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Cursor {
     /// Time of the last row.
@@ -41,7 +41,7 @@ pub struct Cursor {
 pub struct Page<T> {
     /// The rows, newest first.
     pub rows: Vec<T>,
-    /// Where to go on; none for the last page.
+    /// Cursor of the next page; none for the last one.
     pub next: Option<Cursor>,
 }
 
@@ -109,8 +109,8 @@ fn read<T: Kept>(row: &Row<'_>) -> rusqlite::Result<T> {
 }
 
 impl Reader {
-    /// One page of records of type `K`, each turned into a `T` by `read`; `selected` are columns
-    /// behind those of `K`, `joined` where they come from.
+    /// A page of records of type `K`, each turned into a `T` by `read`; `selected` are columns
+    /// behind those of `K`, `joined` the tables that they come from.
     fn page<K: Kept, T>(
         &self,
         conditions: Conditions,

@@ -1,4 +1,4 @@
-//! How often somebody was blocked: what escalation goes by, also after a restart.
+//! Offences: number of a peer's blocks, which escalation goes by, also after a restart.
 
 use std::net::IpAddr;
 
@@ -14,9 +14,9 @@ pub struct Offences {
     pub blocks: u32,
     /// Those of them that a person took back: they may count for less, or for nothing.
     pub pardoned: u32,
-    /// When the last was made, in wall-clock ns; 0 for none.
+    /// Time of the last block, in wall-clock ns; 0 for none.
     pub last_made_ns: i64,
-    /// When the last of them ends or ended by itself, in wall-clock ns; 0 for none.
+    /// Latest end of these blocks by lease, in wall-clock ns; 0 for none.
     pub last_expires_ns: i64,
 }
 

@@ -19,7 +19,7 @@ pub struct LastRun {
 }
 
 impl LastRun {
-    /// How it ended, seen from a boot with this id: what the next [`Run::previous`] says.
+    /// End of the run, seen from a boot with this id: the value of the next [`Run::previous`].
     #[must_use]
     pub fn ended(&self, boot_id: &str) -> PreviousEnd {
         if self.stop.is_some() {

@@ -1,10 +1,10 @@
-//! What people did, and what a start found.
+//! Acts of people, and findings of a start.
 
 use crate::columns::{Field, Fields, Kept};
 use crate::record::{Prefix, Text};
 use crate::table::Table;
 
-/// Who did it: what the socket's peer credentials or the token said.
+/// Actor: the user by the socket's peer credentials, or the name of the token.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Actor {
     /// The user's number.
@@ -20,15 +20,15 @@ pub struct Actor {
 pub struct Act {
     /// The run that did it for them.
     pub run: u64,
-    /// When, in wall-clock ns.
+    /// Time, in wall-clock ns.
     pub at_ns: i64,
-    /// Who.
+    /// Actor.
     pub who: Actor,
-    /// What: `block`, `unblock`, `allow`, `enforce`.
+    /// Act: `block`, `unblock`, `allow`, `enforce`.
     pub what: Text,
     /// With which arguments, as JSON.
     pub arguments: Text,
-    /// What came of it: `done`, or why not.
+    /// Outcome: `done`, or the reason for which it was not.
     pub outcome: Text,
 }
 
@@ -67,15 +67,15 @@ impl Kept for Act {
 pub struct Difference {
     /// The run that found it.
     pub run: u64,
-    /// When, in wall-clock ns.
+    /// Time, in wall-clock ns.
     pub at_ns: i64,
-    /// Which kind: a code of the caller's.
+    /// Kind: a code of the caller's.
     pub kind: Text,
-    /// What it is about, where it is about a block.
+    /// Target, where a block is concerned.
     pub target: Option<Prefix>,
     /// Both sides of it, in words.
     pub detail: Text,
-    /// What was done about it.
+    /// Remedy taken.
     pub done: Text,
 }
 

@@ -16,21 +16,21 @@ pub struct Block {
     pub id: u64,
     /// The run that made it; [`Run::boot_id`](crate::Run::boot_id) says whose boot clock it is.
     pub run: u64,
-    /// What it is about.
+    /// Target.
     pub target: Prefix,
-    /// What it does.
+    /// Action.
     pub action: Action,
-    /// When it was made.
+    /// Time of its making.
     pub made: Moment,
-    /// When it ends by itself. The wall-clock time counts once the machine was rebooted.
+    /// End by its lease. The wall-clock time counts once the machine was rebooted.
     pub expires: Moment,
-    /// Where it came from.
+    /// Origin.
     pub origin: Origin,
     /// The decision that it carries out.
     pub decision: Option<u64>,
-    /// Who made it, where a person did.
+    /// Maker, where a person made it.
     pub who: Option<Text>,
-    /// Why, in words, where somebody said so.
+    /// Reason, in a person's words, where one was given.
     pub reason: Option<Text>,
 }
 
@@ -91,11 +91,11 @@ pub struct Ending {
     pub block: u64,
     /// The run that saw it end.
     pub run: u64,
-    /// When, in wall-clock ns.
+    /// Time, in wall-clock ns.
     pub at_ns: i64,
-    /// What it was about, once more: the block's own record may have been lost.
+    /// Target, once more: the block's own record may have been lost.
     pub target: Prefix,
-    /// How it ended.
+    /// Kind of end.
     pub how: How,
     /// Packets it dropped; in shadow those that it would have dropped.
     pub dropped_packets: u64,

@@ -20,8 +20,7 @@ pub struct Decision {
     pub run: u64,
     /// The hash of the model that scored it.
     pub model: Text,
-    /// What was decided; its number is from [`Ids`](crate::Ids), and a block made of it refers to
-    /// that.
+    /// The decision; its number is from [`Ids`](crate::Ids), and a block made of it refers to that.
     pub record: DecisionRecord,
 }
 

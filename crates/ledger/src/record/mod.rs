@@ -1,4 +1,4 @@
-//! What is recorded: plain values, one type for each table.
+//! Records: plain values, one type for each table.
 
 mod act;
 mod block;
@@ -13,7 +13,7 @@ pub use events::{How, Origin, Prefix, PreviousEnd, Text};
 pub use run::{Run, Stop};
 pub use window::Window;
 
-/// One thing to record.
+/// A thing to record.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
     /// weir started.

@@ -10,9 +10,9 @@ use crate::table::Table;
 pub struct Run {
     /// Its number, from [`Ids`](crate::Ids).
     pub id: u64,
-    /// When.
+    /// Start.
     pub start: Moment,
-    /// Which boot: `/proc/sys/kernel/random/boot_id`. Boot-clock times of this run are its.
+    /// Boot: `/proc/sys/kernel/random/boot_id`. Boot-clock times of this run are its.
     pub boot_id: Text,
     /// The version of weir.
     pub version: Text,
@@ -22,7 +22,7 @@ pub struct Run {
     pub model: Text,
     /// The mode it started in.
     pub mode: Text,
-    /// How the run before ended: [`LastRun::ended`](crate::LastRun::ended).
+    /// End of the run before: [`LastRun::ended`](crate::LastRun::ended).
     pub previous: PreviousEnd,
 }
 
@@ -73,9 +73,9 @@ impl Kept for Run {
 pub struct Stop {
     /// The run that ended.
     pub run: u64,
-    /// When.
+    /// Time.
     pub at: Moment,
-    /// Why: `signal`, `command`.
+    /// Reason: `signal`, `command`.
     pub why: Text,
 }
 

@@ -12,9 +12,9 @@ pub struct Window {
     pub run: u64,
     /// Its number in the run, from 1.
     pub number: u64,
-    /// When it began.
+    /// Begin.
     pub start: Moment,
-    /// When it ended.
+    /// End.
     pub end: Moment,
     /// Flows in it.
     pub flows: u64,
@@ -28,7 +28,7 @@ pub struct Window {
     pub lossy: bool,
     /// The drift watch had suspended blocking.
     pub drifting: bool,
-    /// What could be done about peers in it: `observe`, `shadow` or `enforce`.
+    /// Mode in force: `observe`, `shadow` or `enforce`.
     pub mode: Text,
 }
 

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use crate::table::Table;
 
-/// What a refused change says; tests and people look for these words.
+/// Words of a refused change; tests and people look for these.
 pub(crate) const APPEND_ONLY: &str = "append-only";
 
 /// Triggers for every table, and retention's first line for each.

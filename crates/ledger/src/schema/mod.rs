@@ -1,4 +1,4 @@
-//! What is in the file: who made it, in which version, and how an older one becomes this one.
+//! Schema of the file: its maker, its version, and the way from an older one to this one.
 
 pub(crate) mod guards;
 
@@ -20,7 +20,7 @@ const MIGRATIONS: [(i32, &str); 2] =
     [(1, include_str!("from_1.sql")), (2, include_str!("from_2.sql"))];
 const _: () = assert!(MIGRATIONS[MIGRATIONS.len() - 1].0 + 1 == SCHEMA_VERSION);
 
-/// What a file is.
+/// State of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
     /// Nothing in it yet.

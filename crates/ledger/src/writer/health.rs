@@ -1,10 +1,10 @@
-//! How a writer is, and what it tells.
+//! Health of a writer, and its news.
 
 use serde::Serialize;
 
 use crate::{LedgerError, Retained};
 
-/// How a writer is. All counts are of records, from its start.
+/// Health of a writer. All counts are of records, from its start.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Health {
     /// Waiting, or being written.
@@ -19,17 +19,17 @@ pub struct Health {
     pub abandoned: u64,
     /// Tries to write that failed.
     pub failures: u64,
-    /// Why the last try failed; none while all is well.
+    /// Reason of the last failure; none while all is well.
     pub failing: Option<String>,
     /// Removed by retention.
     pub removed: u64,
-    /// Why the last step of retention failed; none while all is well.
+    /// Reason of retention's last failure; none while all is well.
     pub retention_failing: Option<String>,
     /// Bytes above the bound that retention may remove nothing for.
     pub over_bytes: u64,
 }
 
-/// What a writer tells as it happens.
+/// News of a writer, as it happens.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum News<'a> {

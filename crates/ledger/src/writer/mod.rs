@@ -145,7 +145,7 @@ impl WriterHandle {
         self.0.retain(now_ns);
     }
 
-    /// How the writer is.
+    /// Health of the writer.
     #[must_use]
     pub fn health(&self) -> Health {
         self.0.health()

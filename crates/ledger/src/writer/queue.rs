@@ -15,7 +15,7 @@ const TRANSACTION_RECORDS: usize = 4_096;
 /// Batches of which it is remembered that a record was refused.
 const REMEMBERED: usize = 256;
 
-/// Which batch of a writer's.
+/// Number of a writer's batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(u64);
 
@@ -35,7 +35,7 @@ pub enum Dropped {
         queued: usize,
         /// Records that may wait.
         bound: usize,
-        /// Why the last try to write failed.
+        /// Reason of the last failure to write.
         failing: Option<String>,
     },
     /// The writer has stopped.
@@ -52,9 +52,9 @@ pub enum NotDurable {
         failing.as_ref().map(|why| format!(": {why}")).unwrap_or_default()
     )]
     Late {
-        /// How long was waited.
+        /// Time waited.
         limit: Duration,
-        /// Why the last try to write failed.
+        /// Reason of the last failure to write.
         failing: Option<String>,
     },
     /// A record was refused.
@@ -65,7 +65,7 @@ pub enum NotDurable {
     Stopped,
 }
 
-/// What the thread does next.
+/// Next work of the thread.
 pub(super) enum Work {
     /// Write these.
     Append(Batches),
@@ -104,7 +104,7 @@ pub(super) struct Queue {
     done: Condvar,
 }
 
-/// How far the thread is.
+/// Progress of the thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Life {
     #[default]

@@ -21,7 +21,7 @@ pub(super) fn run(
     }
 }
 
-/// Tells those who wait, also when the callback panics.
+/// Wakes those who wait, also when the callback panics.
 struct End<'q>(&'q Queue);
 
 impl Drop for End<'_> {

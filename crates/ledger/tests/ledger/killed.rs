@@ -14,7 +14,7 @@ use rand::{RngExt as _, SeedableRng as _};
 
 use crate::support::{Place, batch, batches_in, run, wall, whole};
 
-/// Where the child writes; only a child has it.
+/// File that the child writes; only a child has it.
 const PATH: &str = "WEIR_TEST_LEDGER";
 /// Moments of death.
 const KILLS: usize = 200;
@@ -92,7 +92,7 @@ fn write_until_killed(path: &Path, from: From, after: Duration) -> Option<u64> {
     last.or(first)
 }
 
-/// What is there of the batches that retention had not come to.
+/// Rows of the batches that retention had not come to.
 fn kept(path: &Path) -> BTreeMap<u64, [u64; 3]> {
     let connection = crate::support::raw(path);
     let exists = "SELECT count(*) FROM sqlite_schema WHERE name = 'retention'";

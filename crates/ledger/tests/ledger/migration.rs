@@ -19,7 +19,7 @@ use crate::support::{Place, SECOND_NS, START_NS, raw};
 
 const VERSION_1: &str = include_str!("support/version_1.sql");
 const VERSION_2: &str = include_str!("support/version_2.sql");
-/// Where the child migrates; only the child has it.
+/// File that the child migrates; only the child has it.
 const PATH: &str = "WEIR_TEST_MIGRATION";
 /// Decisions in the file that is killed in the middle: enough for a migration of some 100 ms.
 const MANY: i64 = 12_000;

@@ -21,7 +21,7 @@ const FRAME_HEADER: usize = 24;
 struct Wal {
     /// Changes whenever the WAL begins anew.
     salt: [u8; 8],
-    /// Where the last commit ends.
+    /// End of the last commit.
     end: usize,
 }
 
@@ -46,7 +46,7 @@ fn wal_of(path: &Path) -> PathBuf {
     path.with_extension("db-wal")
 }
 
-/// What a ledger holds after the power came back over these files.
+/// Rows of a ledger after the power came back over these files.
 fn recovered(database: &[u8], wal: &[u8]) -> BTreeMap<u64, [u64; 3]> {
     let place = Place::new();
     fs::write(&place.path, database).expect("a file");
@@ -62,7 +62,7 @@ fn assert_holds(found: &BTreeMap<u64, [u64; 3]>, expected: &BTreeSet<u64>, when:
     }
 }
 
-/// What may be behind the part of a WAL that had been synced.
+/// Bytes that may lie behind the part of a WAL that had been synced.
 fn rubbish(random: &mut StdRng, bytes: usize) -> Vec<u8> {
     match random.random_range(0..3) {
         0 => Vec::new(),

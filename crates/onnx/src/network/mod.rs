@@ -1,19 +1,20 @@
-//! Dense networks, run by tract.
+//! Dense networks: checked here, run by tract where the crate is built with it.
 
+#[cfg(not(feature = "networks"))]
+mod absent;
+#[cfg(feature = "networks")]
 mod proto;
+#[cfg(feature = "networks")]
+mod runnable;
 mod shape;
 
-use std::fmt;
-use std::sync::Arc;
-
-use tract_onnx::pb::NodeProto;
-use tract_onnx::prelude::{
-    Framework, InferenceModelExt, IntoRunnable, IntoTValue, RunnableModel, TypedFact, TypedModel,
-    TypedOp, tvec,
-};
-use tract_onnx::tract_hir::internal::Tensor;
+#[cfg(not(feature = "networks"))]
+use absent::Runnable;
+#[cfg(feature = "networks")]
+use runnable::Runnable;
 
 use crate::errors::OnnxError;
+use crate::pb::NodeProto;
 use crate::read::Constant;
 
 /// A part of a graph that is to run as a network.
@@ -30,8 +31,6 @@ pub(crate) struct Plan<'a> {
     pub(crate) opset: i64,
 }
 
-type Runnable = RunnableModel<TypedFact, Box<dyn TypedOp>>;
-
 /// A network prepared for blocks of [`BLOCK`] rows.
 ///
 /// The last rows of a call share a block with zeros. Blocks of another size would be multiplied
@@ -39,9 +38,9 @@ type Runnable = RunnableModel<TypedFact, Box<dyn TypedOp>>;
 /// result depends neither on a row's neighbours nor on how many there are. A reduction over
 /// columns, Softmax included, may still differ in the last bit with the row's place in its block. That no more
 /// than that depends on the neighbours is tried out when the network is prepared.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Network {
-    runnable: Arc<Runnable>,
+    runnable: Runnable,
     width: usize,
     n_outputs: usize,
     /// Operators in the order they run, for a person.
@@ -58,7 +57,7 @@ impl Network {
     pub(crate) fn prepare(plan: &Plan<'_>) -> Result<Self, OnnxError> {
         let n_outputs = shape::check(plan, BLOCK)?;
         let network = Self {
-            runnable: runnable(plan)?,
+            runnable: Runnable::prepare(plan, BLOCK)?,
             width: plan.width,
             n_outputs,
             ops: plan.nodes.iter().map(|node| node.op_type.clone()).collect(),
@@ -80,7 +79,7 @@ impl Network {
         self.last_op() == Some("Softmax")
     }
 
-    /// Whether its outputs are in [0, 1].
+    /// True if its outputs are in [0, 1].
     pub(crate) fn ends_in_probability(&self) -> bool {
         matches!(self.last_op(), Some("Sigmoid" | "Softmax"))
     }
@@ -134,63 +133,10 @@ impl Network {
     fn run_block(&self, rows: &[f32]) -> Result<Vec<f32>, String> {
         let mut padded = rows.to_vec();
         padded.resize(BLOCK * self.width, 0.0);
-        let input =
-            Tensor::from_shape(&[BLOCK, self.width], &padded).map_err(|error| said(&error))?;
-        let outputs =
-            self.runnable.run(tvec!(input.into_tvalue())).map_err(|error| said(&error))?;
-        let output = outputs.first().ok_or("it gives nothing")?;
-        let view = output.to_plain_array_view::<f32>().map_err(|error| said(&error))?;
-        Ok(view.iter().copied().collect())
+        self.runnable.run(BLOCK, self.width, &padded)
     }
 }
 
-impl fmt::Debug for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Network")
-            .field("width", &self.width)
-            .field("n_outputs", &self.n_outputs)
-            .field("ops", &self.ops)
-            .finish_non_exhaustive()
-    }
-}
-
-fn runnable(plan: &Plan<'_>) -> Result<Arc<Runnable>, OnnxError> {
-    let proto = proto::model(plan, BLOCK);
-    let model: TypedModel = tract_onnx::onnx()
-        .model_for_proto_model(&proto)
-        .and_then(InferenceModelExt::into_optimized)
-        .map_err(refused)?;
-    model.into_runnable().map_err(refused)
-}
-
-/// The innermost cause, on one line: what tract says around it names its own types.
-fn said(error: &tract_onnx::prelude::TractError) -> String {
-    let root = error.root_cause().to_string();
-    root.lines().next().unwrap_or_default().chars().take(160).collect()
-}
-
-fn refused(what: impl Said) -> OnnxError {
-    OnnxError::Network { what: what.text() }
-}
-
-trait Said {
-    fn text(self) -> String;
-}
-
-impl Said for &str {
-    fn text(self) -> String {
-        self.into()
-    }
-}
-
-impl Said for String {
-    fn text(self) -> String {
-        self
-    }
-}
-
-impl Said for tract_onnx::prelude::TractError {
-    fn text(self) -> String {
-        said(&self)
-    }
+fn refused(what: impl Into<String>) -> OnnxError {
+    OnnxError::Network { what: what.into() }
 }

@@ -1,33 +1,24 @@
 //! A part of a graph as a model of its own, for tract.
 
-use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::tensor_shape_proto::Dimension;
-use tract_onnx::pb::tensor_shape_proto::dimension::Value as DimensionValue;
-use tract_onnx::pb::type_proto::{Tensor, Value};
-use tract_onnx::pb::{
-    GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto,
-    TypeProto, ValueInfoProto,
-};
-
 use super::Plan;
+use crate::pb::{
+    DataType, Dimension, DimensionValue, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
+    TensorProto, TensorShapeProto, TensorType, TypeProto, TypeValue, ValueInfoProto,
+};
 use crate::read::{Constant, Numbers};
 
 /// The plan over `block` rows.
 pub(super) fn model(plan: &Plan<'_>, block: usize) -> ModelProto {
-    let dim = |size: usize| Dimension {
-        denotation: String::new(),
-        value: i64::try_from(size).ok().map(DimensionValue::DimValue),
-    };
+    let dim =
+        |size: usize| Dimension { value: i64::try_from(size).ok().map(DimensionValue::DimValue) };
     let input = ValueInfoProto {
         name: plan.inputs[0].into(),
         r#type: Some(TypeProto {
-            value: Some(Value::TensorType(Tensor {
+            value: Some(TypeValue::TensorType(TensorType {
                 elem_type: DataType::Float as i32,
                 shape: Some(TensorShapeProto { dim: vec![dim(block), dim(plan.width)] }),
             })),
-            ..TypeProto::default()
         }),
-        ..ValueInfoProto::default()
     };
     let output = ValueInfoProto { name: plan.output.into(), ..ValueInfoProto::default() };
     ModelProto {

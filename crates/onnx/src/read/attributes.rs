@@ -1,8 +1,7 @@
 //! A node's attributes, by name and type.
 
-use tract_onnx::pb::{AttributeProto, NodeProto, TensorProto};
-
 use crate::errors::OnnxError;
+use crate::pb::{AttributeProto, NodeProto, TensorProto};
 
 /// A node and what to call it in an error.
 #[derive(Clone, Copy)]

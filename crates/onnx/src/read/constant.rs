@@ -1,11 +1,9 @@
 //! Constants of the graph: initializers and `Constant` nodes.
 
-use tract_onnx::pb::TensorProto;
-use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
-
 use super::limits;
 use super::wire::at_most;
 use crate::errors::OnnxError;
+use crate::pb::{DataLocation, DataType, TensorProto};
 
 /// A constant of numbers. Whole numbers are kept apart, an index must not be rounded.
 #[derive(Clone, Debug, PartialEq)]

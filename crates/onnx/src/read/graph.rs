@@ -2,15 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dimension;
-use tract_onnx::pb::type_proto::Value as Type;
-use tract_onnx::pb::{GraphProto, NodeProto, TensorProto, ValueInfoProto};
-
 use super::attributes::Operator;
 use super::limits;
 use super::wire::at_most;
 use crate::errors::OnnxError;
+use crate::pb::{
+    DataType, DimensionValue, GraphProto, NodeProto, TensorProto, TypeValue, ValueInfoProto,
+};
 
 pub(super) struct Graph<'a> {
     proto: &'a GraphProto,
@@ -66,7 +64,7 @@ impl<'a> Graph<'a> {
     /// probabilities before any other.
     pub(super) fn output(&self) -> Result<Output, OnnxError> {
         let is_label = |output: &&ValueInfoProto| {
-            let Some(Type::TensorType(tensor)) =
+            let Some(TypeValue::TensorType(tensor)) =
                 output.r#type.as_ref().and_then(|t| t.value.as_ref())
             else {
                 return false;
@@ -143,7 +141,7 @@ impl<'a> Graph<'a> {
     /// Why `op` does not get its input `name`.
     pub(super) fn missing(&self, op: Operator<'_>, name: &str) -> OnnxError {
         let what = if let Some((_, tensor)) = self.initializers.iter().find(|(n, _)| *n == name) {
-            let kind = DataType::try_from(tensor.data_type).map_or("?", |kind| kind.as_str_name());
+            let kind = DataType::name(tensor.data_type).unwrap_or("?".into());
             format!("its constant `{name}` is {kind}, constants must be float32, int32 or int64")
         } else if let Some(node) = self.producers.get(name) {
             let maker = Operator { proto: node };
@@ -165,20 +163,19 @@ fn width(input: &ValueInfoProto) -> Result<usize, OnnxError> {
         way_out: "export it with one float32 input of shape [None, n_features]",
     };
     let name = &input.name;
-    let Some(Type::TensorType(tensor)) = input.r#type.as_ref().and_then(|t| t.value.as_ref())
+    let Some(TypeValue::TensorType(tensor)) = input.r#type.as_ref().and_then(|t| t.value.as_ref())
     else {
         return Err(refuse(format!("input `{name}` is no tensor")));
     };
-    let kind = DataType::try_from(tensor.elem_type);
-    if kind != Ok(DataType::Float) {
-        let kind = kind.map_or("of unknown type", |kind| kind.as_str_name());
+    if tensor.elem_type != DataType::Float as i32 {
+        let kind = DataType::name(tensor.elem_type).unwrap_or("of unknown type".into());
         return Err(refuse(format!("input `{name}` is {kind}")));
     }
     let dims = tensor.shape.as_ref().map_or(&[][..], |shape| &shape.dim);
     let [_, last] = dims else {
         return Err(refuse(format!("input `{name}` has {} dimensions", dims.len())));
     };
-    let Some(Dimension::DimValue(width)) = last.value else {
+    let Some(DimensionValue::DimValue(width)) = last.value else {
         return Err(refuse(format!("input `{name}` does not say how many features a row has")));
     };
     let width = usize::try_from(width).ok().filter(|width| *width > 0);

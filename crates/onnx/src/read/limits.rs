@@ -1,4 +1,4 @@
-//! What is read at most. Each bound is checked before the memory it speaks of is taken.
+//! Bounds of what is read. Each is checked before the memory it speaks of is taken.
 
 /// Bytes of a file. 1,000 boosted trees of 256 leaves take 25 MB.
 pub(crate) const FILE_BYTES: usize = 128 << 20;

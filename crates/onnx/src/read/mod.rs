@@ -16,10 +16,11 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use prost::Message;
-use tract_onnx::pb;
 
 pub(crate) use attributes::Operator;
-pub(crate) use constant::{Constant, Numbers};
+pub(crate) use constant::Constant;
+#[cfg(feature = "networks")]
+pub(crate) use constant::Numbers;
 pub(crate) use wire::at_most;
 
 use self::fold::fold;
@@ -28,6 +29,7 @@ use self::value::{Rows, Value};
 use crate::errors::OnnxError;
 use crate::kind::OnnxKind;
 use crate::network::{Network, Plan};
+use crate::pb;
 use crate::rows::Steps;
 use crate::trees::Ensemble;
 

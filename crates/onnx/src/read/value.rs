@@ -1,4 +1,4 @@
-//! What a name in the graph stands for, as far as it can be told without rows.
+//! Value of a name in the graph, as far as it is known without rows.
 
 use std::rc::Rc;
 
@@ -12,7 +12,7 @@ pub(super) enum Value {
     Constant(Rc<Constant>),
     /// The model's input, after steps.
     Rows(Rows),
-    /// One number per leaf of one tree: any operator over it can be worked out beforehand.
+    /// A number per leaf of one tree: any operator over it can be worked out beforehand.
     Leafwise(Leafwise),
     /// A sum of such numbers over several trees.
     Summed(Summed),
@@ -63,7 +63,7 @@ impl Rows {
 #[derive(Clone)]
 pub(super) struct Leafwise {
     pub(super) tree: Rc<Planted>,
-    /// One per leaf.
+    /// A number per leaf.
     pub(super) values: Rc<[f32]>,
 }
 
@@ -120,7 +120,7 @@ impl Summed {
     }
 }
 
-/// What an ensemble gives, and what becomes of it.
+/// Result of an ensemble, and the steps after it.
 #[derive(Clone)]
 pub(super) struct Scores {
     pub(super) steps: Rc<Steps>,

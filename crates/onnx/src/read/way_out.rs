@@ -1,4 +1,4 @@
-//! What to do about an operator that is not read.
+//! Remedies for operators that are not read.
 
 /// The nearest way to a model that is read, for a person who exports one.
 pub(super) fn way_out(op: &str) -> &'static str {

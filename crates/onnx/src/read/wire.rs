@@ -6,10 +6,10 @@
 use std::mem::size_of;
 
 use prost::encoding::{WireType, decode_key, decode_varint};
-use tract_onnx::pb;
 
 use super::limits;
 use crate::errors::OnnxError;
+use crate::pb;
 
 /// Messages that are looked into.
 #[derive(Clone, Copy)]
@@ -23,7 +23,7 @@ enum Message {
     Other,
 }
 
-/// What a field holds.
+/// Content of a field.
 enum Field {
     Message(Message, usize),
     /// Text, bytes or packed numbers: bytes in memory for each byte in the file.
@@ -134,7 +134,6 @@ fn field(message: Message, tag: u32) -> Field {
         (Graph, 1) => Field::Message(Node, size_of::<pb::NodeProto>()),
         (Graph, 5) | (Attribute, 5 | 10) => Field::Message(Tensor, size_of::<pb::TensorProto>()),
         (Graph, 11..=13) => Field::Message(Other, size_of::<pb::ValueInfoProto>()),
-        (Graph, 14) => Field::Message(Other, size_of::<pb::TensorAnnotation>()),
         (Graph, 15) | (Attribute, 22 | 23) => Field::Refused("sparse tensors", SPARSE),
         (Node, 5) => Field::Message(Attribute, size_of::<pb::AttributeProto>()),
         (Attribute, 6 | 11) => Field::Refused("subgraphs", SUBGRAPHS),
@@ -152,7 +151,7 @@ fn field(message: Message, tag: u32) -> Field {
 }
 
 /// The dearest of the small messages is an empty dimension of a shape: two bytes in the file.
-const OTHER_FACTOR: usize = size_of::<pb::tensor_shape_proto::Dimension>() / 2 + 1;
+const OTHER_FACTOR: usize = size_of::<pb::Dimension>() / 2 + 1;
 
 fn skip<'a>(bytes: &mut &'a [u8], length: usize) -> Result<&'a [u8], OnnxError> {
     let cut = || OnnxError::Malformed {
@@ -188,7 +187,8 @@ mod tests {
 
     #[test]
     fn a_bomb_of_empty_inputs_is_refused_before_it_is_decoded() {
-        let graph = [0x5a, 0x00].repeat(8 << 20);
+        let graph =
+            [0x5a, 0x00].repeat(limits::DECODED_BYTES / size_of::<pb::ValueInfoProto>() + 1);
         let error = check(&delimited(7, &graph)).unwrap_err();
         assert!(matches!(error, OnnxError::TooLarge { what: "bytes once decoded", .. }), "{error}");
     }

@@ -173,8 +173,8 @@ impl Ensemble {
         self.tail.iter().fold(self.post.of(sums, self.column), |value, tail| tail.of(value))
     }
 
-    /// Whether a greater sum makes a greater score (1), a smaller one (−1), or neither (0),
-    /// about the middle of what the trees give.
+    /// Direction of the score: a greater sum makes a greater one (1), a smaller one (−1), or
+    /// neither (0), about the middle of what the trees give.
     pub(crate) fn direction(&self) -> f64 {
         let middle = self.based(self.mean(), self.column);
         let apply = |x: f64| self.tail.iter().fold(x, |value, tail| tail.of(value));

@@ -59,7 +59,7 @@ fn probit(value: f64) -> f64 {
     std::f64::consts::SQRT_2 * sign * root.sqrt()
 }
 
-/// One operator with constants that follows the trees' result.
+/// An operator with constants that follows the trees' result.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Tail {
     Negate,

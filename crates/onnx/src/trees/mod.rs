@@ -11,7 +11,7 @@ pub(crate) use build::{PlainNode, PlainTree, Test};
 pub(crate) use ensemble::{Aggregate, BLOCK, Ensemble, narrow};
 pub(crate) use finish::{Post, Tail};
 
-/// One node in 12 bytes. The child for rows that pass the test is the next node.
+/// A node in 12 bytes. The child for rows that pass the test is the next node.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Node {
     /// Rows whose value is at most this pass; NaN in a leaf, where nothing passes.

@@ -64,7 +64,7 @@ impl Trees {
         }
     }
 
-    /// Whether rows without NaN may take the short cut: every test is `<=`.
+    /// True if rows without NaN may take the short cut: every test is `<=`.
     pub(super) fn is_plain(&self, rows: &[f32]) -> bool {
         !self.any_equals && !rows.iter().any(|value| value.is_nan())
     }

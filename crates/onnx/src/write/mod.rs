@@ -9,17 +9,18 @@ mod trees;
 use self::proto::{Chain, ML, float, int};
 use self::trees::Written;
 use crate::errors::WriteError;
+use crate::pb::AttributeProto;
 use crate::read::limits;
 use crate::trees::narrow;
 
-/// What a written file says about itself.
+/// Description that a written file carries.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Facts<'a> {
     /// The program that made the model.
     pub producer: &'a str,
     /// Its version.
     pub producer_version: &'a str,
-    /// One sentence for a person.
+    /// A sentence for a person.
     pub summary: &'a str,
     /// Names of the features in the order of a row; empty, or one per feature.
     pub feature_names: &'a [String],
@@ -88,12 +89,12 @@ pub fn isolation_forest(
     chain.finish("scores", n_features, 1, facts)
 }
 
-/// One feature's step function: `values[k]` for values in (`edges[k - 1]`, `edges[k]`].
+/// A feature's step function: `values[k]` for values in (`edges[k - 1]`, `edges[k]`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Steps {
     /// Finite, strictly ascending.
     pub edges: Vec<f32>,
-    /// One more than edges, finite. NaN counts as less than any edge.
+    /// Values, one more than edges, finite. NaN counts as less than any edge.
     pub values: Vec<f64>,
     /// Training rows behind each value, by which explanations weigh it; empty where unknown.
     pub hits: Vec<f32>,
@@ -129,7 +130,7 @@ pub fn tree_sum(features: &[Steps], offset: f64, facts: &Facts<'_>) -> Result<Ve
     chain.finish("scores", features.len(), 1, facts)
 }
 
-/// What follows a dense layer's sum.
+/// Function after a dense layer's sum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
     /// The sum as it is.
@@ -149,18 +150,18 @@ pub enum Activation {
 pub struct Layer {
     /// Inputs × outputs, row-major: `weights[input * n_outputs + output]`.
     pub weights: Vec<f32>,
-    /// One per output.
+    /// A value per output.
     pub bias: Vec<f32>,
-    /// What follows the sum.
+    /// Function after the sum.
     pub activation: Activation,
 }
 
-/// What stands before the first layer: (x − offset) × scale, per feature.
+/// Scaling before the first layer: (x − offset) × scale, per feature.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scaling {
-    /// One per feature, in the feature's unit.
+    /// A value per feature, in the feature's unit.
     pub offset: Vec<f32>,
-    /// One per feature, in 1 / unit.
+    /// A value per feature, in 1 / unit.
     pub scale: Vec<f32>,
 }
 
@@ -251,7 +252,7 @@ impl Steps {
 }
 
 impl Activation {
-    fn node(self) -> Option<(&'static str, Vec<tract_onnx::pb::AttributeProto>)> {
+    fn node(self) -> Option<(&'static str, Vec<AttributeProto>)> {
         Some(match self {
             Self::Identity => return None,
             Self::Relu => ("Relu", Vec::new()),

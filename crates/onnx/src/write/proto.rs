@@ -1,18 +1,14 @@
 //! Graphs as protobuf: the few shapes of node that the writers need.
 
 use prost::Message;
-use tract_onnx::pb::attribute_proto::AttributeType;
-use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::tensor_shape_proto::Dimension;
-use tract_onnx::pb::tensor_shape_proto::dimension::Value as DimensionValue;
-use tract_onnx::pb::type_proto::{Tensor, Value};
-use tract_onnx::pb::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto,
-    TensorProto, TensorShapeProto, TypeProto, ValueInfoProto,
-};
 
 use super::Facts;
 use crate::errors::WriteError;
+use crate::pb::{
+    AttributeProto, AttributeType, DataType, Dimension, DimensionValue, GraphProto, ModelProto,
+    NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorProto, TensorShapeProto,
+    TensorType, TypeProto, TypeValue, ValueInfoProto,
+};
 use crate::read::FEATURE_NAMES;
 
 /// IR version that goes with operator set 17.
@@ -66,7 +62,6 @@ impl Chain {
             op_type: op.into(),
             domain: domain.into(),
             attribute,
-            ..NodeProto::default()
         });
     }
 
@@ -104,10 +99,8 @@ impl Chain {
                 initializer: self.tensors,
                 input: vec![matrix(INPUT, n_features)],
                 output: vec![matrix(output, n_outputs)],
-                ..GraphProto::default()
             }),
             metadata_props: metadata(n_features, facts)?,
-            ..ModelProto::default()
         };
         Ok(model.encode_to_vec())
     }
@@ -136,19 +129,17 @@ fn metadata(
 
 /// Any number of rows of floats.
 fn matrix(name: &str, width: usize) -> ValueInfoProto {
-    let dim = |value| Dimension { denotation: String::new(), value: Some(value) };
+    let dim = |value| Dimension { value: Some(value) };
     let width = DimensionValue::DimValue(i64::try_from(width).unwrap_or(i64::MAX));
     let shape = vec![dim(DimensionValue::DimParam("n".into())), dim(width)];
     ValueInfoProto {
         name: name.into(),
         r#type: Some(TypeProto {
-            value: Some(Value::TensorType(Tensor {
+            value: Some(TypeValue::TensorType(TensorType {
                 elem_type: DataType::Float as i32,
                 shape: Some(TensorShapeProto { dim: shape }),
             })),
-            ..TypeProto::default()
         }),
-        ..ValueInfoProto::default()
     }
 }
 

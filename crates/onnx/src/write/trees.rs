@@ -1,9 +1,8 @@
 //! Trees as the lists of a `TreeEnsembleRegressor`.
 
-use tract_onnx::pb::AttributeProto;
-
 use super::proto::{floats, int, ints, text, texts};
 use crate::errors::{OnnxError, WriteError};
+use crate::pb::AttributeProto;
 use crate::trees::{PlainNode, PlainTree, Test, Trees, narrow};
 
 /// A node with what the file says of it.

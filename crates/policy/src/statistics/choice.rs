@@ -1,9 +1,9 @@
-//! How the rates are kept, as a configuration chooses it.
+//! Choices of a configuration about the rates.
 
 use serde::{Deserialize, Serialize};
 
-/// What is done about a peer as far above every held-out row as the calibration can tell, where
-/// it has too few rows to support the configured rate.
+/// Treatment of a peer as far above every held-out row as the calibration can tell, where it has
+/// too few rows to support the configured rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unsupported {
@@ -14,7 +14,7 @@ pub enum Unsupported {
     Act,
 }
 
-/// What is done while the traffic is no longer as it was in training.
+/// Reaction to traffic that is no longer as in training.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnDrift {

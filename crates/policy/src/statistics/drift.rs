@@ -1,10 +1,10 @@
-//! Whether benign traffic still is what the model was calibrated on.
+//! Drift: a watch over the p-values of benign traffic.
 
 use events::{Drift, Moved, Subject};
 
-use super::Jumper;
+use super::JumperMartingale;
 
-/// P-values that are bet on in each window: one of each measure, where there is one.
+/// P-values bet on in each window: one of each measure, where there is one.
 pub const BETS: usize = 4;
 
 /// Capital at which blocking is suspended. A bet starts anew whenever its capital falls to 1, so
@@ -29,18 +29,18 @@ pub const CALM_ENOUGH: u32 = 10 * CALM;
 /// Features named at most, those that moved farthest first.
 pub const NAMED: usize = 5;
 
-/// Watches the p-values of ordinary peers, window by window.
+/// Watch over the p-values of ordinary peers, window by window.
 ///
-/// The p-values are the conditional ones ([`model::PValue::conditional`]), which decisions rest
-/// on: as long as they hold, given the calibration, they are at least ½ on average, and bets
-/// against them lose. One row in each window is drawn for each measure, for the rows of one
-/// window resemble each other. Peers that stand out are left out by the caller: an attack neither
-/// looks like drift nor suspends its own block.
+/// The p-values are the calibration-conditional ones, which decisions rest on: as long as they
+/// hold, given the calibration, they are at least ½ on average, and bets against them lose. One row
+/// in each window is drawn for each measure, for the rows of one window resemble each other. Peers
+/// that stand out are left out by the caller: an attack neither looks like drift nor suspends its
+/// own block.
 ///
 /// It has no clock and no randomness; memory is constant.
 #[derive(Clone, Debug, Default)]
 pub struct DriftWatch {
-    bets: [Jumper; BETS],
+    bets: [JumperMartingale; BETS],
     /// Windows without unrest since blocking was suspended.
     calm: u32,
     /// Features that were away when it was suspended.
@@ -66,7 +66,7 @@ impl DriftWatch {
             let restarts = capital <= 1.0 || (self.drift.suspended && capital >= UNREST_AT);
             unrest |= self.drift.suspended && capital >= UNREST_AT;
             if restarts {
-                *bet = Jumper::default();
+                *bet = JumperMartingale::default();
             }
         }
         self.drift.martingale = evidence.max(1.0);
@@ -88,7 +88,7 @@ impl DriftWatch {
         &self.drift
     }
 
-    /// What it makes of the windows so far.
+    /// Verdict on the windows so far.
     #[must_use]
     pub const fn drift(&self) -> &Drift {
         &self.drift

@@ -1,4 +1,4 @@
-//! Choosing among many p-values.
+//! The step-up procedure of Benjamini and Hochberg.
 
 /// The largest p-value that Benjamini and Hochberg's procedure (1995) rejects at `rate`, if any.
 ///

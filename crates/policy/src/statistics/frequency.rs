@@ -1,18 +1,18 @@
-//! How often something may happen, as a person says it: `1 a day`.
+//! Frequencies, as a person writes them: `1 a day`.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// So many times in an hour, a day, …: `1 a day`, `2 per week`, `3 an hour`.
+/// A number of times in an hour, a day, …: `1 a day`, `2 per week`, `3 an hour`.
 ///
 /// ```
-/// use policy::statistics::Frequency;
+/// use weir_policy::statistics::Frequency;
 ///
 /// let frequency: Frequency = "2 per week".parse()?;
 /// assert_eq!(frequency.to_string(), "2 a week");
 /// assert!((frequency.per_day() - 2.0 / 7.0).abs() < 1e-12);
-/// # Ok::<(), policy::statistics::FrequencyError>(())
+/// # Ok::<(), weir_policy::statistics::FrequencyError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Frequency {
@@ -20,7 +20,7 @@ pub struct Frequency {
     period: Period,
 }
 
-/// A span that things are counted over.
+/// The span of a frequency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Period {
     Minute,
@@ -33,14 +33,14 @@ enum Period {
     Year,
 }
 
-/// What is written is no frequency.
+/// Text that is no frequency.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a frequency must be a number above 0 and a span, as in \"1 a day\", \"2 per week\", \
      \"3 an hour\", or \"none\", got `{got}`"
 )]
 pub struct FrequencyError {
-    /// What is written.
+    /// The text.
     pub got: String,
 }
 

@@ -1,48 +1,35 @@
-//! How much a model was calibrated on, and what that is good for.
+//! Held-out rows of a model, and the smallest p-value that they support.
 
-use model::{Calibration, ModelFile};
+use conformal::Calibration;
 use serde::Serialize;
 
 use super::PValues;
 
-/// Measures that Simes' rule combines of a peer with flows: score and novelty, of the peer and of
+/// Measures of a peer with flows that Simes' rule combines: score and novelty, of the peer and of
 /// its flows.
 pub const MEASURES: u32 = 4;
 
 /// Held-out rows behind each of a model's calibrations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct HeldOut {
-    /// Flows' scores.
+    /// Rows of the flows' scores.
     pub flow_scores: u64,
-    /// Flows' novelties.
+    /// Rows of the flows' novelties.
     pub flow_novelties: u64,
-    /// Peers' scores.
+    /// Rows of the peers' scores.
     pub peer_scores: u64,
-    /// Peers' novelties.
+    /// Rows of the peers' novelties.
     pub peer_novelties: u64,
 }
 
 impl HeldOut {
-    /// Those of a model file.
-    #[must_use]
-    pub fn of(model: &ModelFile) -> Self {
-        let rows = |calibration: &Calibration| calibration.held_out() as u64;
-        let (flow, peer) = (model.flow(), model.peer());
-        Self {
-            flow_scores: rows(flow.calibration()),
-            flow_novelties: rows(flow.novelty_calibration()),
-            peer_scores: rows(peer.calibration()),
-            peer_novelties: rows(peer.novelty_calibration()),
-        }
-    }
-
-    /// As many of each.
+    /// The same number of rows for each.
     #[must_use]
     pub const fn each(rows: u64) -> Self {
         Self { flow_scores: rows, flow_novelties: rows, peer_scores: rows, peer_novelties: rows }
     }
 
-    /// Rows of the smallest.
+    /// Rows of the smallest calibration.
     #[must_use]
     pub fn fewest(&self) -> u64 {
         let Self { flow_scores, flow_novelties, peer_scores, peer_novelties } = *self;
@@ -62,35 +49,28 @@ impl HeldOut {
     }
 }
 
-/// What the claims about a model's decisions rest on.
+/// Facts of a model's calibration that claims of an error rate rest on.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Basis {
-    /// Rows behind its calibrations.
+    /// Rows behind each calibration.
     pub held_out: HeldOut,
-    /// Ordinary peers in a window of its training; `None` where the file does not tell.
+    /// Ordinary peers in a window of the training; `None` where they are not known.
     pub peers_per_window: Option<f64>,
     /// Share of the peer rows learnt from that were held out.
     pub held_out_share: f64,
+    /// Held-out rows that a model keeps at most.
+    pub most_rows: u64,
 }
 
 impl Default for Basis {
-    /// Of a model that nothing is known of: no rows, and the split of `weir learn`.
+    /// A model that nothing is known of: no rows, held out as `weir learn` does, and no bound on
+    /// the rows that it could keep.
     fn default() -> Self {
-        Self { held_out: HeldOut::each(0), peers_per_window: None, held_out_share: 0.4 }
-    }
-}
-
-impl Basis {
-    /// That of a model file.
-    #[must_use]
-    pub fn of(model: &ModelFile) -> Self {
-        let peer = &model.manifest().peer;
-        let rows = (peer.training_rows + peer.held_out_rows) as f64;
-        let windows = peer.training.windows.filter(|windows| *windows > 0);
         Self {
-            held_out: HeldOut::of(model),
-            peers_per_window: windows.map(|windows| rows / windows as f64),
-            held_out_share: peer.held_out_rows as f64 / rows.max(1.0),
+            held_out: HeldOut::each(0),
+            peers_per_window: None,
+            held_out_share: 0.4,
+            most_rows: u64::MAX,
         }
     }
 }

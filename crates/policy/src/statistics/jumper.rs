@@ -1,4 +1,4 @@
-//! A bet against p-values: it gains what they lose in honesty.
+//! A bet against p-values, which gains where they are too small.
 
 /// Share of the capital that is dealt anew between the two bets in each step.
 const JUMP: f64 = 0.01;
@@ -13,18 +13,18 @@ const JUMP: f64 = 0.01;
 /// inequality it ever reaches `c` with probability at most `1 / c`. P-values that are too large
 /// break no promise, so nothing is won by them.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Jumper {
-    /// Of the bet on small p-values, and of what stays off the table.
+pub struct JumperMartingale {
+    /// Capital of the bet on small p-values, and of the part that stays off the table.
     capital: [f64; 2],
 }
 
-impl Default for Jumper {
+impl Default for JumperMartingale {
     fn default() -> Self {
         Self { capital: [0.5; 2] }
     }
 }
 
-impl Jumper {
+impl JumperMartingale {
     /// Bets on one p-value; NaN counts as 1.
     pub fn bet(&mut self, p: f64) {
         let p = if p.is_nan() { 1.0 } else { p.clamp(0.0, 1.0) };
@@ -33,7 +33,7 @@ impl Jumper {
         self.capital = [small * (1.5 - p), off];
     }
 
-    /// What the bets have come to.
+    /// Capital of both parts.
     #[must_use]
     pub fn capital(&self) -> f64 {
         self.capital.iter().sum()
@@ -53,11 +53,11 @@ mod tests {
         let mut reached = [0_usize; 2];
         for seed in 0..RUNS as u64 {
             let mut draws = Draws::new(seed, 0);
-            let mut jumper = Jumper::default();
+            let mut martingale = JumperMartingale::default();
             let mut most = 0.0_f64;
             for _ in 0..1_000 {
-                jumper.bet(draws.unit());
-                most = most.max(jumper.capital());
+                martingale.bet(draws.unit());
+                most = most.max(martingale.capital());
             }
             for (count, bound) in reached.iter_mut().zip([20.0, 100.0]) {
                 *count += usize::from(most >= bound);
@@ -73,9 +73,9 @@ mod tests {
     #[test]
     fn small_p_values_multiply_it_and_large_ones_cost_little() {
         let after = |p: f64| {
-            let mut jumper = Jumper::default();
-            (0..60).for_each(|_| jumper.bet(p));
-            jumper.capital()
+            let mut martingale = JumperMartingale::default();
+            (0..60).for_each(|_| martingale.bet(p));
+            martingale.capital()
         };
         assert!(after(0.05) > 1e8, "{}", after(0.05));
         assert!((0.3..1.0).contains(&after(0.95)), "{}", after(0.95));

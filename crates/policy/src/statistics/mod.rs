@@ -1,8 +1,8 @@
-//! Choosing among many p-values, with a stated error rate; and whether they still mean anything.
+//! Selection among many p-values at a stated error rate, and a watch over their validity.
 //!
-//! A configuration says how often weir may be wrong in words ([`Share`], [`Frequency`]). A
-//! [`Procedure`] makes of it a level for the p-values of each window; what the calibration must
-//! have for such levels is the [`support`]'s to say, and each decision carries its [`Claim`].
+//! A configuration states the error rate in words ([`Share`], [`Frequency`]). A [`Procedure`]
+//! makes of it a level for the p-values of each window; [`support`] computes the calibration that
+//! such levels need, and each decision carries its [`Claim`].
 
 mod choice;
 mod drift;
@@ -23,7 +23,7 @@ pub use fdr::benjamini_hochberg;
 pub(crate) use frequency::or_none as frequency_or_none;
 pub use frequency::{Frequency, FrequencyError};
 pub use held_out::{Basis, HeldOut, MEASURES};
-pub use jumper::Jumper;
+pub use jumper::JumperMartingale;
 pub use online::{LAG, Online};
 pub use procedure::{Batch, PerWindow, Procedure};
 pub use selection::{Selection, Selector};

@@ -8,7 +8,7 @@ use super::{Batch, Procedure, Share};
 /// the next: what it earned must not be spent on itself.
 pub const LAG: usize = 16;
 
-/// Share of the rate that is spent whether or not there was any alarm; alarms earn the rest.
+/// Share of the rate that is spent without any alarm; alarms earn the rest.
 const BASE: f64 = 0.5;
 
 /// LORD with decaying memory, over windows.
@@ -40,7 +40,7 @@ const BASE: f64 = 0.5;
 /// Zrnic, Ramdas and Jordan 2021, *Asynchronous online testing of multiple hypotheses*). Where
 /// a benign peer stays odd for longer than `LAG` windows only the first part is sure.
 ///
-/// What it costs: with no alarm in memory the level is `α (1 − d) / 2m`, which is that of
+/// The cost: with no alarm in memory the level is `α (1 − d) / 2m`, which is that of
 /// [`PerWindow`](super::PerWindow) for one anomalous peer divided by twice the windows in memory;
 /// a minute of one-second windows needs about 120 times the held-out rows.
 #[derive(Clone, Debug)]
@@ -54,7 +54,7 @@ pub struct Online {
 }
 
 impl Online {
-    /// At this rate over this memory.
+    /// A procedure at this rate over this memory.
     #[must_use]
     pub fn new(rate: Share, memory: Duration) -> Self {
         Self {

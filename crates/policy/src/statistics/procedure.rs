@@ -1,12 +1,12 @@
-//! Which p-values of a window are called anomalous.
+//! Procedures: levels for the p-values of a window.
 
 use super::{ProcedureChoice, Share, benjamini_hochberg, online::Online};
 use crate::config::PolicyConfig;
 
-/// The p-values of one window, and what is known of it beforehand.
+/// The p-values of one window, and the facts of it known beforehand.
 #[derive(Clone, Copy, Debug)]
 pub struct Batch<'a> {
-    /// One per peer, in any order.
+    /// P-values, one per peer, in any order.
     pub p_values: &'a [f64],
     /// Benign peers that the windows before let expect, at least 1.
     pub expected: f64,
@@ -16,7 +16,7 @@ pub struct Batch<'a> {
     pub whole: bool,
 }
 
-/// Chooses a level window by window; the same windows give the same levels.
+/// A choice of a level window by window; the same windows give the same levels.
 pub trait Procedure: std::fmt::Debug + Send {
     /// The level of this window: the peers with a p-value at or below it are anomalous.
     fn anomalous(&mut self, batch: &Batch<'_>) -> f64;
@@ -37,7 +37,7 @@ pub struct PerWindow {
 }
 
 impl PerWindow {
-    /// At this rate in each window.
+    /// A procedure at this rate in each window.
     #[must_use]
     pub const fn new(rate: Share) -> Self {
         Self { rate }
@@ -49,7 +49,7 @@ impl Procedure for PerWindow {
         let peers = batch.p_values.len().max(1) as f64;
         let rejected = benjamini_hochberg(batch.p_values, self.rate.value())
             .map_or(1, |largest| batch.p_values.iter().filter(|p| **p <= largest).count());
-        // Just what the last of them had to reach; with none, what the first would have had to.
+        // The level that the last of them had to reach; with none, that of the first.
         self.rate.value() * rejected as f64 / peers
     }
 }
@@ -57,9 +57,9 @@ impl Procedure for PerWindow {
 /// The procedure that a configuration chooses.
 #[must_use]
 pub(super) fn procedure(config: &PolicyConfig) -> Box<dyn Procedure> {
-    match config.procedure {
+    match config.expert.procedure {
         ProcedureChoice::PerWindow => Box::new(PerWindow::new(config.wrong_blocks)),
-        ProcedureChoice::Online => Box::new(Online::new(config.wrong_blocks, config.memory)),
+        ProcedureChoice::Online => Box::new(Online::new(config.wrong_blocks, config.expert.memory)),
     }
 }
 

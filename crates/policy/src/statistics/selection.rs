@@ -1,4 +1,4 @@
-//! Which peers of a window are anomalous, and what may be claimed of each.
+//! Selection of the anomalous peers of a window, with a claim for each.
 
 use super::{
     Basis, Batch, Claim, HeldOut, PValues, Procedure, ProcedureChoice, Share, Traffic,
@@ -9,7 +9,7 @@ use crate::{Evidence, config::PolicyConfig, window::WindowFacts};
 /// Sums of logarithms are equal up to this.
 const ROUNDING: f64 = 1e-9;
 
-/// Chooses the anomalous peers of each window by the configured rates.
+/// Selector of the anomalous peers of each window, by the configured rates.
 #[derive(Debug)]
 pub struct Selector {
     rates: Rates,
@@ -26,24 +26,28 @@ struct Rates {
     p_values: PValues,
 }
 
-/// What one window's peers are held against.
+/// Level that one window's peers are held against.
 #[derive(Clone, Copy, Debug)]
 pub struct Selection {
     rates: Rates,
     level: f64,
-    /// The smallest p-value to be expected of this calibration; 0 where nobody told.
+    /// The smallest p-value to be expected of this calibration; 0 where it is not known.
     finest: f64,
     held_out: Option<u64>,
 }
 
 impl Rates {
     const fn of(config: &PolicyConfig) -> Self {
-        Self { rate: config.wrong_blocks, choice: config.procedure, p_values: config.p_values }
+        Self {
+            rate: config.wrong_blocks,
+            choice: config.expert.procedure,
+            p_values: config.expert.p_values,
+        }
     }
 }
 
 impl Selector {
-    /// By a configuration, knowing nothing of the calibration and of past traffic.
+    /// A selector without calibration and past traffic.
     #[must_use]
     pub fn new(config: &PolicyConfig) -> Self {
         Self {
@@ -55,25 +59,26 @@ impl Selector {
         }
     }
 
-    /// Takes a new configuration over. What is known of calibration and traffic stays; an online
-    /// procedure begins anew, for what it spent was spent on another rate.
+    /// Takes a new configuration over. Calibration and traffic stay; an online procedure begins
+    /// anew, for its budget was spent on another rate.
     pub fn reconfigure(&mut self, before: &PolicyConfig, config: &PolicyConfig) {
         self.rates = Rates::of(config);
         self.false_alarms_a_day = config.false_alarms.map(super::Frequency::per_day);
-        let asked = |config: &PolicyConfig| (config.procedure, config.wrong_blocks, config.memory);
+        let asked = |config: &PolicyConfig| {
+            (config.expert.procedure, config.wrong_blocks, config.expert.memory)
+        };
         if asked(before) != asked(config) {
             self.procedure = procedure(config);
         }
     }
 
-    /// Tells it what the model rests on. Without this no peer is held to be beyond what the
-    /// calibration can tell.
+    /// Adds the calibration. Without it no peer is held to be beyond every held-out row.
     pub fn calibrate(&mut self, basis: &Basis) {
         self.held_out = Some(basis.held_out);
         self.traffic = Traffic::expecting(basis.peers_per_window);
     }
 
-    /// Looks at a window's peers: each is then to be asked about by [`Selection::claim`].
+    /// Takes a window's peers; [`Selection::claim`] then answers for each.
     pub fn look(&mut self, evidence: &[Evidence], window: &WindowFacts) -> Selection {
         let p_values: Vec<f64> = evidence.iter().map(|peer| peer.p(self.rates.p_values)).collect();
         let seconds = window.span_s();
@@ -100,11 +105,11 @@ impl Selector {
 }
 
 impl Selection {
-    /// What may be claimed of an anomalous peer; `None` of an ordinary one.
+    /// Claim of an anomalous peer; `None` of an ordinary one.
     ///
     /// A peer is anomalous where its p-value reaches the level; or where the calibration has too
-    /// few rows for any p-value to reach it, and the peer is as far out as it can tell. Of the
-    /// latter no rate is claimed.
+    /// few rows for any p-value to reach it, and the peer is as far out as it can tell. The latter
+    /// carries a claim that is not supported.
     #[must_use]
     pub fn claim(&self, peer: &Evidence) -> Option<Claim> {
         let p_value = peer.p(self.rates.p_values);

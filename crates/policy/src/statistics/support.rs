@@ -1,8 +1,7 @@
-//! Whether a model's calibration can support the configured rates at some traffic.
+//! Support: the calibration that the configured rates need at some traffic.
 
 use std::time::Duration;
 
-use model::CALIBRATION_ROWS;
 use serde::Serialize;
 
 use super::{
@@ -11,29 +10,29 @@ use super::{
 };
 use crate::config::PolicyConfig;
 
-/// Whether a model can support the configured rates, and what it would take.
+/// Support of the configured rates by a calibration, and the rows that they need.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Support {
-    /// What the model rests on.
+    /// The calibration.
     pub basis: Basis,
     /// Ordinary peers in a window, as assumed.
     pub peers_per_window: f64,
     /// Length of a window, in seconds.
     pub window_s: f64,
-    /// Which p-values are decided by.
+    /// P-values that decide.
     pub p_values: PValues,
     /// The smallest p-value of a peer that is beyond every held-out row by one of four measures,
     /// with all its flows. Where it is one flow of k, it is k times that.
     pub smallest_p: f64,
     /// False alarms a day if every peer as far out as the calibration can tell were reported.
     pub false_alarms_a_day: f64,
-    /// `policy.wrong_blocks`.
+    /// Answer about `policy.wrong_blocks`.
     pub wrong_blocks: Answer,
-    /// `policy.false_alarms`, where it is set.
+    /// Answer about `policy.false_alarms`, where it is set.
     pub false_alarms: Option<Answer>,
 }
 
-/// What one rate takes.
+/// Rows that one rate needs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Answer {
     /// The rate, as configured.
@@ -42,15 +41,15 @@ pub struct Answer {
     pub level: f64,
     /// Held-out rows with which it can.
     pub needed: u64,
-    /// This model has them.
+    /// The model has them.
     pub supported: bool,
-    /// How long to learn for that many at this traffic, in seconds; `None` where that is more than
-    /// a model keeps.
+    /// Length of learning for that many at this traffic, in seconds; `None` where they are more
+    /// than a model keeps.
     pub learn_for_s: Option<f64>,
 }
 
 impl Support {
-    /// What stands behind the answers, and the answers, line by line, as a person reads them.
+    /// The calibration, the traffic and the answers, line by line, as a person reads them.
     #[must_use]
     pub fn to_text(&self) -> String {
         let HeldOut { flow_scores, peer_scores, .. } = self.basis.held_out;
@@ -65,7 +64,9 @@ impl Support {
             self.wrong_blocks_text(),
         ];
         match &self.false_alarms {
-            Some(answer) => lines.push(format!("false alarms, {}", answer.to_text(p))),
+            Some(answer) => {
+                lines.push(format!("false alarms, {}", answer.to_text(p, self.basis.most_rows)))
+            }
             None => lines.push("false alarms: no bound is set (`policy.false_alarms`)".to_owned()),
         }
         lines.push(format!(
@@ -79,7 +80,10 @@ impl Support {
     /// The answer about `policy.wrong_blocks`, as a person reads it.
     #[must_use]
     pub fn wrong_blocks_text(&self) -> String {
-        format!("wrong blocks, {}", self.wrong_blocks.to_text(self.smallest_p))
+        format!(
+            "wrong blocks, {}",
+            self.wrong_blocks.to_text(self.smallest_p, self.basis.most_rows)
+        )
     }
 
     fn window_text(&self) -> String {
@@ -93,7 +97,7 @@ impl Support {
     }
 }
 
-/// Whether a model can support the configured rates at this many ordinary peers per window.
+/// Support of the configured rates by a calibration, at this many ordinary peers per window.
 ///
 /// - `wrong_blocks`, per window: one anomalous peer among m has to reach `rate / m` (Benjamini and
 ///   Hochberg's first step; several at once reach a multiple of it).
@@ -118,19 +122,19 @@ pub fn support(
     let window_s = window.as_secs_f64();
     let traffic = Traffic::expecting(Some(peers));
     let a_day = traffic.peer_windows_a_day(0, window_s);
-    let smallest_p = basis.held_out.finest(config.p_values);
+    let smallest_p = basis.held_out.finest(config.expert.p_values);
     let answer = |rate: String, level: f64| {
-        let needed = rows_for(level, config.p_values);
+        let needed = rows_for(level, config.expert.p_values);
         Answer {
             rate,
             level,
             needed,
             supported: smallest_p <= level,
-            learn_for_s: (needed <= CALIBRATION_ROWS as u64)
+            learn_for_s: (needed <= basis.most_rows)
                 .then(|| needed as f64 / basis.held_out_share * window_s / peers),
         }
     };
-    let level = match config.procedure {
+    let level = match config.expert.procedure {
         ProcedureChoice::PerWindow => config.wrong_blocks.value() / peers,
         ProcedureChoice::Online => {
             let calm = Batch { p_values: &[], expected: peers, seconds: window_s, whole: true };
@@ -141,7 +145,7 @@ pub fn support(
         basis: *basis,
         peers_per_window: peers,
         window_s,
-        p_values: config.p_values,
+        p_values: config.expert.p_values,
         smallest_p,
         false_alarms_a_day: smallest_p * a_day,
         wrong_blocks: answer(config.wrong_blocks.to_string(), level),
@@ -152,7 +156,7 @@ pub fn support(
 }
 
 impl Answer {
-    fn to_text(&self, smallest_p: f64) -> String {
+    fn to_text(&self, smallest_p: f64, most_rows: u64) -> String {
         let Self { rate, level, needed, supported, learn_for_s } = self;
         let reach = format!("one anomalous peer has to reach {level:.2e}");
         if *supported {
@@ -164,7 +168,7 @@ impl Answer {
                 let length = humantime::format_duration(Duration::from_secs_f64(minutes));
                 format!("learn for {length} at this traffic")
             }
-            None => format!("more than the {CALIBRATION_ROWS} that a model keeps"),
+            None => format!("more than the {most_rows} that a model keeps"),
         };
         format!(
             "{rate}: not supported; {reach} and none can be below {smallest_p:.2e}; needs {needed} \
@@ -173,7 +177,7 @@ impl Answer {
     }
 }
 
-/// Three digits, for people.
+/// A number of about three digits, for people.
 fn rounded(value: f64) -> String {
     if value >= 100.0 { format!("{value:.0}") } else { format!("{value:.2}") }
 }
@@ -181,13 +185,12 @@ fn rounded(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::RawPolicy;
+    use crate::PolicyConfig;
 
-    fn asked(rows: u64, change: impl FnOnce(&mut RawPolicy)) -> Support {
-        let mut raw = RawPolicy::default();
-        change(&mut raw);
-        let config = raw.check(1_000).expect("valid");
-        let basis = Basis { held_out: HeldOut::each(rows), ..Basis::default() };
+    fn asked(rows: u64, change: impl FnOnce(&mut PolicyConfig)) -> Support {
+        let mut config = PolicyConfig::default();
+        change(&mut config);
+        let basis = Basis { held_out: HeldOut::each(rows), most_rows: 1 << 20, ..Basis::default() };
         support(&config, &basis, 10.0, Duration::from_secs(1))
     }
 
@@ -213,14 +216,14 @@ mod tests {
 
     #[test]
     fn the_online_procedure_takes_about_twice_its_memory_in_windows_times_as_many() {
-        let online = asked(330, |raw| raw.procedure = ProcedureChoice::Online).wrong_blocks;
+        let online = asked(330, |raw| raw.expert.procedure = ProcedureChoice::Online).wrong_blocks;
         let ratio = online.needed as f64 / asked(330, |_| ()).wrong_blocks.needed as f64;
         assert!((118.0..125.0).contains(&ratio), "{ratio}");
     }
 
     #[test]
     fn on_average_over_calibrations_less_is_needed() {
-        let marginal = asked(330, |raw| raw.p_values = PValues::Marginal);
+        let marginal = asked(330, |raw| raw.expert.p_values = PValues::Marginal);
         assert_eq!(marginal.wrong_blocks.needed, 399);
     }
 }

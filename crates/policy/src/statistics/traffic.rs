@@ -1,6 +1,6 @@
-//! How many benign peers a window has.
+//! Number of benign peers in a window.
 
-/// Over how long the mean is taken.
+/// Span of the mean, in seconds.
 const MEMORY_S: f64 = 3_600.0;
 
 /// Seconds of a day.
@@ -19,7 +19,7 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// What training saw, where it is known.
+    /// A mean that begins with that of the training, where it is known.
     #[must_use]
     pub fn expecting(peers_per_window: Option<f64>) -> Self {
         let Some(peers) = peers_per_window.filter(|peers| *peers > 0.0) else {

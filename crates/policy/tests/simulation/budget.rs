@@ -1,6 +1,6 @@
 //! The budget of false alarms.
 
-use policy::statistics::{PValues, Selector, Share};
+use weir_policy::statistics::{PValues, Selector, Share};
 
 use crate::world::{LIKENESS, World, config, judge, mean};
 
@@ -16,7 +16,7 @@ fn false_alarms(seed: u64, p_values: PValues, flooded: bool) -> f64 {
     let mut selector = Selector::new(&config(|raw| {
         raw.false_alarms = Some("5 an hour".parse().expect("a frequency"));
         raw.wrong_blocks = Share::new(0.9).expect("a share");
-        raw.p_values = p_values;
+        raw.expert.p_values = p_values;
     }));
     let mut wrong = 0;
     for number in 1..=WINDOWS {

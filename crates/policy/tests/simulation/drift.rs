@@ -1,6 +1,6 @@
 //! The watch over benign traffic.
 
-use policy::statistics::{BETS, DriftWatch, Moved};
+use weir_policy::statistics::{BETS, DriftWatch, Moved};
 
 use crate::world::World;
 

@@ -1,4 +1,4 @@
-//! What the statistics promise, on traffic whose truth is known: many calibration sets, windows of
+//! Promises of the statistics, on traffic whose truth is known: many calibration sets, windows of
 //! benign peers, true anomalies among them, all from fixed seeds.
 
 #![expect(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use policy::statistics::{PValues, ProcedureChoice, Selector, Share};
+use weir_policy::statistics::{PValues, ProcedureChoice, Selector, Share};
 
 use crate::world::{LIKENESS, World, config, judge, mean};
 
@@ -20,7 +20,7 @@ const MARGIN: f64 = 3.0;
 fn per_window(seed: u64, held_out: usize, likeness: f64, p_values: PValues) -> (f64, f64) {
     const WINDOWS: u64 = 80;
     let mut world = World::new(seed, held_out, PEERS, likeness);
-    let mut selector = Selector::new(&config(|raw| raw.p_values = p_values));
+    let mut selector = Selector::new(&config(|raw| raw.expert.p_values = p_values));
     selector.calibrate(&world.basis());
     let (mut false_share, mut found, mut true_ones) = (0.0, 0, 0);
     for number in 1..=WINDOWS {
@@ -68,7 +68,7 @@ const RATE: f64 = 0.4;
 fn alarmed_windows(seed: u64, p_values: PValues) -> f64 {
     let mut world = World::new(seed, 300, 4, 0.0);
     let mut selector = Selector::new(&config(|raw| {
-        raw.p_values = p_values;
+        raw.expert.p_values = p_values;
         raw.wrong_blocks = Share::new(RATE).expect("a share");
     }));
     let alarmed = (1..=WINDOWS)
@@ -105,9 +105,9 @@ fn online(seed: u64, likeness: f64) -> [f64; 3] {
     const MEMORY_S: u64 = 10;
     let mut world = World::new(seed, 20_000, PEERS, likeness);
     let mut selector = Selector::new(&config(|raw| {
-        raw.procedure = ProcedureChoice::Online;
-        raw.memory = Duration::from_secs(MEMORY_S);
-        raw.p_values = PValues::Marginal;
+        raw.expert.procedure = ProcedureChoice::Online;
+        raw.expert.memory = Duration::from_secs(MEMORY_S);
+        raw.expert.p_values = PValues::Marginal;
         raw.wrong_blocks = Share::new(0.3).expect("a share");
     }));
     let decay = (-1.0 / MEMORY_S as f64).exp();

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use model::{Calibration, assess::simes, sample::Draws};
-use policy::{
-    Evidence, PolicyConfig, RawPolicy, WindowFacts,
+use weir_policy::{
+    Evidence, PolicyConfig, ValidPolicy, WindowFacts,
     statistics::{Basis, HeldOut, Selector},
 };
 
@@ -13,20 +13,20 @@ const FLOWS: usize = 3;
 /// Correlation between the flows of a peer, between a peer and its flows, and between the windows
 /// of a peer: the most that a benign peer resembles itself.
 pub(crate) const LIKENESS: f64 = 0.7;
-/// How far the scores of a true anomaly lie from benign ones, in standard deviations.
+/// Distance of a true anomaly's scores from benign ones, in standard deviations.
 const FAR: f64 = 8.0;
 
-/// One network with one calibration. Scores are standard normal where they are benign.
+/// A network with one calibration. Scores are standard normal where they are benign.
 pub(crate) struct World {
     peer: Calibration,
     flow: Calibration,
     draws: Draws,
-    /// What is lasting in each benign peer, and how much it counts.
+    /// Lasting part of each benign peer's scores, and its weight.
     lasting: Vec<f64>,
     likeness: f64,
 }
 
-/// What became of one window.
+/// Outcome of one window.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Outcome {
     /// Benign peers called anomalous.
@@ -103,13 +103,13 @@ impl World {
 }
 
 /// A configuration as written, with changes.
-pub(crate) fn config(change: impl FnOnce(&mut RawPolicy)) -> PolicyConfig {
-    let mut raw = RawPolicy::default();
+pub(crate) fn config(change: impl FnOnce(&mut PolicyConfig)) -> ValidPolicy {
+    let mut raw = PolicyConfig::default();
     change(&mut raw);
     raw.check(1_000).expect("a valid configuration")
 }
 
-/// Who is called anomalous, with the rate claimed; the last `anomalies` peers truly are.
+/// Peers called anomalous with the rate claimed; the last `anomalies` peers truly are.
 pub(crate) fn judge(
     selector: &mut Selector,
     evidence: &[Evidence],

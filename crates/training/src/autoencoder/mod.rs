@@ -6,7 +6,7 @@ mod network;
 mod params;
 mod scaling;
 
-use model::sample::{Draws, RowSample};
+use forest::{Draws, RowSample};
 use onnx::write::{Layer, Scaling};
 
 pub use params::{AutoencoderError, AutoencoderParams};

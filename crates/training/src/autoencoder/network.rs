@@ -4,7 +4,7 @@
 //! vector registers for that without changing the order of any sum, so results are the same on
 //! every machine whose `tanh` is.
 
-use model::sample::Draws;
+use forest::Draws;
 use onnx::write::{Activation, Layer};
 
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ struct Shape {
     inputs: usize,
     outputs: usize,
     activation: Activation,
-    /// Where its weights begin.
+    /// Place of its first weight.
     at: usize,
 }
 
@@ -37,7 +37,7 @@ impl Shape {
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     rows: usize,
-    /// What goes into each layer, and what comes out of the last.
+    /// Inputs of each layer, and outputs of the last.
     values: Vec<Vec<f64>>,
     /// The error's derivative by a layer's output, and by its input.
     slopes: [Vec<f64>; 2],

@@ -16,13 +16,13 @@ use crate::error::TrainingError;
 pub struct AutoencoderParams {
     /// Widths of the hidden layers; empty for d/2, d/4, d/2.
     pub hidden: Vec<usize>,
-    /// What follows each hidden layer: `Tanh` or `Relu`.
+    /// Activation behind each hidden layer: `Tanh` or `Relu`.
     pub activation: Activation,
     /// Times that all rows are gone through at most, 1 to 10,000.
     pub epochs: usize,
     /// Epochs without a gain after which training stops, from 1.
     pub patience: usize,
-    /// What counts as a gain: by which share the error must have fallen, 0 to below 1.
+    /// Share by which the error must fall to count as a gain, 0 to below 1.
     pub least_gain: f64,
     /// Rows of a mini-batch, from 1.
     pub batch: usize,
@@ -30,7 +30,7 @@ pub struct AutoencoderParams {
     pub learning_rate: f64,
 }
 
-/// Why an autoencoder could not be trained.
+/// Reason for which an autoencoder could not be trained.
 #[derive(Clone, Copy, Debug, Error, PartialEq)]
 #[non_exhaustive]
 pub enum AutoencoderError {

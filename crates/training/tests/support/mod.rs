@@ -4,8 +4,9 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use model::sample::Draws;
-use model::{DetectorModel, SchemaId};
+use features::SchemaId;
+use forest::Draws;
+use model::DetectorModel;
 use training::{Mark, RowBlock, RowSource, TrainingError};
 
 pub const FEATURES: [&str; 5] = ["rate", "size", "ratio", "age", "constant"];

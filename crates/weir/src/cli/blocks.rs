@@ -64,7 +64,7 @@ pub(super) struct ActionArgs {
     /// would be dropped.
     #[arg(long, value_parser = super::actions(), default_value = Action::Drop.name())]
     action: Action,
-    /// Packets a second that a rate limit leaves; `policy.rate_limit_pps` without it.
+    /// Packets a second that a rate limit leaves; `policy.expert.rate_limit_pps` without it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pps: Option<u32>,
 }

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Subcommand};
-use policy::statistics::{Basis, Support, Unsupported, support};
+use policy::statistics::{Support, Unsupported, support};
 use serde::Serialize;
 
 use super::{Layers, emit};
@@ -70,7 +70,7 @@ impl CheckArgs {
             self.tell(&found, "the configuration is valid\n")?;
             return Ok(ExitCode::SUCCESS);
         };
-        let basis = Basis::of(&super::load_model(path)?);
+        let basis = engine::basis(&super::load_model(path)?);
         let told = self.peers.map(f64::from).or(basis.peers_per_window);
         let peers = told.unwrap_or(PEERS);
         let rates = support(&config.policy, &basis, peers, config.window);

@@ -198,7 +198,7 @@ fn count_training(
     let selection = Selection {
         labels: LabelFilter::NotAttack,
         skip_lossy: true,
-        skip_first_windows: training::WARM_UP,
+        skip_first_windows: ::model::WARM_UP,
         ..Selection::default()
     };
     if level.second_table().is_some() {

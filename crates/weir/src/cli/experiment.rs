@@ -16,7 +16,7 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 use dataset::Truth;
-use policy::{Basis, ProtectedHosts};
+use policy::ProtectedHosts;
 
 use super::{Layers, emit, label::RestChoice};
 use collector::protected::read_allow_files;
@@ -60,14 +60,16 @@ pub(super) struct ExperimentArgs {
     #[arg(long, value_name = "DURATION")]
     window: Option<humantime::Duration>,
     /// The settings: a TOML file with a table `[policy]`, whose values go over the configuration,
-    /// and a table `[grid]` with a list of values for each key that is varied.
+    /// and a table `[grid]` with a list of values for each key that is varied; `expert.margin` is
+    /// that of `[policy.expert]`.
     #[arg(long, value_name = "FILE")]
     grid: Option<PathBuf>,
-    /// Vary a key of `[policy]`, such as `policy.margin=0.3,0.5,0.7`; may be given several times,
-    /// and goes before the grid's file. Without any, `margin` and `windows` are varied.
+    /// Vary a key of `[policy]`, such as `policy.expert.margin=0.3,0.5,0.7`; may be given several
+    /// times, and goes before the grid's file. Without any, `expert.margin` and `expert.windows`
+    /// are varied.
     #[arg(long, value_name = "KEY=VALUES")]
     set: Vec<String>,
-    /// The seed of what the policy draws by lot, over `policy.seed`; part of the report.
+    /// The seed of what the policy draws by lot, over `policy.expert.seed`; part of the report.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i64).range(0..))]
     seed: Option<i64>,
     /// Threads that try settings; as many as there are processors if not given. The report is the
@@ -117,9 +119,8 @@ impl ExperimentArgs {
         let truth = TruthFiles::read(&self.truth, self.rest, self.offset)?;
         let model_path = config.require_model()?;
         let model = super::load_model(model_path)?;
-        let (digest, basis) = (model.digest().to_owned(), Basis::of(&model));
-        let protected: Vec<ProtectedHosts> =
-            settings.iter().map(protected).collect::<Result<_, _>>()?;
+        let (digest, basis) = (model.digest().to_owned(), engine::basis(&model));
+        let protected: Vec<ProtectedHosts> = settings.iter().map(protected).collect::<Result<_, _>>()?;
 
         let mut inputs = vec![input("model", model_path)?];
         let mut stream = Stream::default();
@@ -129,7 +130,16 @@ impl ExperimentArgs {
             (Source::Tables, labelled)
         } else {
             let options = super::capture_options(&config, &self.home_net);
-            notes = captures::read(&self.data, options, model, &truth, &mut stream, &mut inputs)?;
+            let window = config.window;
+            notes = captures::read(
+                &self.data,
+                options,
+                window,
+                model,
+                &truth,
+                &mut stream,
+                &mut inputs,
+            )?;
             (Source::Captures, false)
         };
         stream.require_rows()?;
@@ -143,7 +153,7 @@ impl ExperimentArgs {
             source,
             inputs,
             model_sha256: Some(digest),
-            seed: settings.first().map(|setting| setting.config.seed),
+            seed: settings.first().map(|setting| setting.config.expert.seed),
             has_truth: truth.is_given() || labelled,
         };
         let mut report = Report::of(origin, &stream, &grid, &settings, &effects);

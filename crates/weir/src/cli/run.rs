@@ -6,7 +6,7 @@ use clap::Args;
 use control::Server;
 use flows_common::Direction;
 use ipnet::IpNet;
-use policy::{Policy, statistics::Basis};
+use policy::Policy;
 
 use super::{Layers, Overrides, show};
 use collector::{
@@ -22,8 +22,7 @@ use collector::{
     sink::{JsonLines, Sink, SinkError},
 };
 use datapath::{Attached, GuardHook, TcHook};
-use engine::detector::Detector;
-use training::WARM_UP;
+use engine::{Detector, basis};
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
@@ -77,8 +76,8 @@ impl RunArgs {
                 },
             )?;
 
-        let basis = Basis::of(&model);
-        let detector = Detector::new(model, ::model::Context::default());
+        let basis = basis(&model);
+        let detector = Detector::new(model, ::model::Context::default(), config.window);
         let hosts = read_hosts(&config.guard.admin_ports);
         let policy = Policy::new(config.policy.clone(), hosts).calibrated(&basis);
         let reread = reread(layers.clone(), self.overrides);
@@ -136,7 +135,6 @@ fn start_node(
         model,
         config: Some((config.clone(), reread)),
         interfaces: live.interfaces(),
-        warm_up: WARM_UP,
     };
     let node = Arc::new(Node::new(parts));
     node.take_over_allowed()?;

@@ -48,7 +48,7 @@ pub(super) struct TrainArgs {
     #[arg(long, value_name = "WINDOWS", default_value_t = 0)]
     gap: u32,
     /// First windows of each capture to leave out: in them everything is new.
-    #[arg(long, value_name = "WINDOWS", default_value_t = training::WARM_UP)]
+    #[arg(long, value_name = "WINDOWS", default_value_t = ::model::WARM_UP)]
     warm_up: u64,
     /// Features to read, and no others; commas between them.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]

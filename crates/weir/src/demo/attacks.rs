@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
 use lab::{AttackTruth, Sources};
 use model::ModelFile;
-use policy::statistics::{Basis, support};
+use policy::statistics::support;
 
 use super::{
     report::{AttackReport, Learning},
@@ -79,7 +79,7 @@ pub(super) fn learning(
     model: &ModelFile,
     config: &Config,
 ) -> Learning {
-    let basis = Basis::of(model);
+    let basis = engine::basis(model);
     let peers = basis.peers_per_window.unwrap_or(1.0);
     Learning {
         support: support(&config.policy, &basis, peers, config.window),

@@ -15,7 +15,7 @@ use flows_common::Direction;
 use lab::{AttackTruth, ClientReport, Lab, RunningBenign, Scenario};
 use linfa::ParamGuard as _;
 use model::{Context, IsolationForest, ModelFile, Window};
-use policy::{Policy, ProtectedHosts, statistics::Basis};
+use policy::{Policy, ProtectedHosts};
 
 use super::{
     DemoOptions, Report,
@@ -35,7 +35,7 @@ use collector::{
     sink::{JsonLines, Sink},
 };
 use datapath::Target;
-use engine::detector::Detector;
+use engine::{Arrival, Detector, basis};
 use training::Learner;
 
 /// Between two attacks, so that the windows of one hold nothing of the other.
@@ -72,11 +72,11 @@ pub(super) fn run(options: &DemoOptions, tell: &mut dyn FnMut(&str)) -> anyhow::
     tell(&format!("both forests fitted in {:.0} ms; enforcing from here on", learning.fit_ms));
 
     // What was counted during the fit is a window of odd length: known to the past, not scored.
-    let basis = Basis::of(&model);
-    let mut detector = Detector::new(model, context);
+    let basis = basis(&model);
+    let mut detector = Detector::new(model, context, config.window);
     let between = live.drain_once()?;
     watch.count(&between, 0);
-    detector.assess(&between);
+    detector.assess(&between, Arrival::default());
 
     let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(watch.clone())];
     if let Some(folder) = &options.keep {

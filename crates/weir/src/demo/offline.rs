@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use linfa::ParamGuard as _;
 use model::IsolationForest;
-use policy::{Policy, ProtectedHosts, statistics::Basis};
+use policy::{Policy, ProtectedHosts};
 
 use super::{
     DemoOptions, Report,
@@ -15,9 +15,9 @@ use super::{
     report::{Blocks, Setting},
     watch::Watch,
 };
-use collector::dry_run::Rehearsal;
+use collector::dry_run::DryRun;
 use collector::sink::Sink as _;
-use engine::detector::Detector;
+use engine::{Detector, Engine, basis};
 use replay::{HomeNet, Replay, ReplayOptions};
 use training::Learner;
 
@@ -65,11 +65,12 @@ pub(super) fn run(
 
     tell("scoring the rest");
     let policy = Policy::new(config.policy.clone(), ProtectedHosts::own(truth.host.clone()))
-        .calibrated(&Basis::of(&model));
-    let mut rehearsal = Rehearsal::new(Detector::new(model, context), policy);
+        .calibrated(&basis(&model));
+    let mut dry_run =
+        DryRun::new(Engine::new(Detector::new(model, context, config.window), policy));
     let mut next = Some(first_attacked);
     while let Some(window) = next {
-        rehearsal.take(&window, |event| Ok(watch.take(&event)?))?;
+        dry_run.take(&window, |event| Ok(watch.take(&event)?))?;
         next = replay.next_window()?;
     }
 

@@ -13,8 +13,8 @@ const HOME: [&str; 2] = ["--home-net=192.0.2.1", "--home-net=2001:db8::1"];
 /// A small grid: one setting too eager, one as configured, one that never acts.
 ///
 /// Forty seconds of benign traffic hold too few rows to claim a rate by.
-const GRID: &str = "[policy]\nttl = '30s'\nearly_release = 0.0\nunsupported = 'act'\n[grid]\nmargin = [0.3, 0.5]\n\
-                    windows = [1, 2]\n";
+const GRID: &str = "[policy]\nttl = '30s'\nexpert.early_release = 0.0\nunsupported = 'act'\n\
+                    [grid.expert]\nmargin = [0.3, 0.5]\nwindows = [1, 2]\n";
 
 /// A folder with the demo's tables, labelled, and a model trained on their benign rows.
 struct Desk(tempfile::TempDir);
@@ -69,7 +69,7 @@ fn a_capture_gives_what_each_setting_stops_and_whom_it_hurts() {
     let text = desk.capture(&words);
     let report = json(&text);
     assert_eq!(report["schema"], "weir.experiment.v1");
-    assert_eq!(report["axes"][0]["key"], "margin");
+    assert_eq!(report["axes"][0]["key"], "expert.margin");
     let settings = report["settings"].as_array().unwrap();
     let names: Vec<&str> = settings.iter().map(|one| one["name"].as_str().unwrap()).collect();
     assert_eq!(
@@ -117,7 +117,8 @@ fn a_capture_gives_what_each_setting_stops_and_whom_it_hurts() {
     assert!(
         text.contains("what would be blocked, and when") && text.contains("refused by a guard")
     );
-    let without = json(&desk.capture(&["--set=margin=0.5", "--set=unsupported=act", "--json"]));
+    let without =
+        json(&desk.capture(&["--set=expert.margin=0.5", "--set=unsupported=act", "--json"]));
     let setting = &without["settings"][0];
     assert_eq!(setting["attack"], Value::Null);
     assert!(setting["stopped"]["packets"].as_u64() > Some(0), "{setting}");
@@ -165,8 +166,8 @@ fn tables_give_the_blocks_that_their_capture_gives() {
     let desk = Desk::new();
     let truth = data("demo.truth.json");
     let set = [
-        "--set=policy.windows=1",
-        "--set=policy.early_release=0.0",
+        "--set=policy.expert.windows=1",
+        "--set=policy.expert.early_release=0.0",
         "--set=policy.unsupported=act",
         "--json",
     ];
@@ -233,7 +234,10 @@ fn what_cannot_be_tried_is_refused_by_name() {
     };
     let model = "--model=model.weir";
     refused(&[&capture], &["`model.path` is not set"]);
-    refused(&[&capture, model, "--set=margin=1.5"], &["`policy.margin` must be at least 0", "1.5"]);
+    let margin = "`policy.expert.margin` must be at least 0";
+    refused(&[&capture, model, "--set=expert.margin=1.5"], &[margin, "1.5"]);
+    let moved = "`policy.margin` is `policy.expert.margin` now";
+    refused(&[&capture, model, "--set=policy.margin=0.5"], &[moved]);
     refused(&[&capture, model, "--set=colour=1"], &["policy.colour", "unknown field"]);
     refused(&[&capture, model, "--grid=absent.toml"], &["absent.toml", "No such file"]);
     std::fs::write(desk.0.path().join("truth.txt"), "noon: a scan").unwrap();
@@ -254,7 +258,7 @@ fn what_cannot_be_tried_is_refused_by_name() {
     write("events.jsonl", b"");
     refused(&["--shadow=events.jsonl"], &["holds no window"]);
     let many: Vec<String> = (1..=1_001).map(|number| number.to_string()).collect();
-    let many = format!("--set=min_packets={}", many.join(","));
+    let many = format!("--set=expert.min_packets={}", many.join(","));
     refused(&[&capture, model, &many], &["at most 1000 settings, got 1001"]);
     for words in [&["experiment"][..], &["experiment", "--shadow=x", "tables"]] {
         assert_eq!(desk.weir(words).status.code(), Some(2), "{words:?}");

@@ -5,10 +5,11 @@ use std::{
     net::IpAddr,
     path::Path,
     process::{Command, Output},
+    time::Duration,
 };
 
 use dataset::{Dataset, DatasetWriter, LabelOptions, Rest, Truth, WriterOptions};
-use engine::detector::Detector;
+use engine::{Arrival, Detector};
 use flows_common::{FlowCounters, FlowKey, map_v4};
 use linfa::ParamGuard as _;
 use model::{
@@ -233,10 +234,10 @@ fn decisions_are_scored_as_they_are_live() {
         stored.insert(key, (row["p_value"].as_f64().unwrap(), row["excess"].as_f64().unwrap()));
     }
     let model = ModelFile::load(desk.path("model.weir")).unwrap();
-    let mut live = Detector::new(model, Context::default());
+    let mut live = Detector::new(model, Context::default(), Duration::from_secs(1));
     let mut seen = 0;
     for window in &desk.windows {
-        for evidence in live.assess(window).evidence {
+        for evidence in live.assess(window, Arrival::default()).evidence {
             let (p_value, excess) = stored[&(window.start_ns, evidence.address)];
             assert!((p_value - evidence.p_value).abs() < 1e-12, "{evidence:?}");
             assert!((excess - evidence.excess).abs() < 1e-12, "{evidence:?}");

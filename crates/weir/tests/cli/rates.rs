@@ -97,3 +97,12 @@ fn a_rate_that_is_none_is_refused_with_the_forms_that_are() {
         assert!(error.contains(forms), "{error}");
     }
 }
+
+#[test]
+fn a_variable_that_names_a_key_by_its_place_before_is_refused_with_the_new_one() {
+    let output = Shelf::new().check(&[("FLOOD_BASELINE", "2m")], &[]);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    let told = "`WEIR__POLICY__FLOOD_BASELINE` is `WEIR__POLICY__EXPERT__FLOOD_BASELINE` now";
+    assert!(error.contains(told), "{error}");
+}

@@ -192,7 +192,7 @@ impl fmt::Display for Features {
 
 /// How much a feature may differ that is computed from times, in its natural unit; `None` for one
 /// that is not.
-fn tolerance(name: &str, value: f64) -> Option<f64> {
+pub(crate) fn tolerance(name: &str, value: f64) -> Option<f64> {
     let apart_s = APART_NS as f64 / 1e9;
     Some(match name {
         // A difference of two times.

@@ -10,6 +10,7 @@ mod support;
 
 mod command;
 mod compare;
+mod streams;
 mod watched;
 
 use flows_common::{FlowCounters, FlowKey};

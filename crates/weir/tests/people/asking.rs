@@ -12,7 +12,7 @@ use crate::support::{Bench, serve};
 #[test]
 fn the_status_says_what_is_wrong_and_what_to_do() {
     let bench = Bench::new();
-    bench.node.trip("blocks would hit more than policy.max_share_of_peers");
+    bench.node.trip("blocks would hit more than policy.expert.max_share_of_peers");
     insta::assert_snapshot!(bench.told(&["status"]));
     let status = bench.json(&["status", "--json"]);
     assert_eq!(status["mode"], "enforce");

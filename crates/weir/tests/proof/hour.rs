@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use model::Window;
-use policy::{Notice, Refusal, statistics::Basis};
+use policy::{Notice, Refusal};
 
 use crate::{
     scene::{MIXED, SETTINGS, Setting, Told, model, rehearse, windows},
@@ -91,7 +91,12 @@ fn check(setting: Setting, told: &Told) {
 #[test]
 fn an_hour() {
     let hour = Hour::compose(true);
-    println!("{} frames, {} windows; {:?}", hour.frames, hour.windows.len(), Basis::of(model()));
+    println!(
+        "{} frames, {} windows; {:?}",
+        hour.frames,
+        hour.windows.len(),
+        engine::basis(model())
+    );
     let told = rehearse(&hour.windows);
     for (setting, told) in SETTINGS.into_iter().zip(&told) {
         check(setting, told);

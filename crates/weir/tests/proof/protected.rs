@@ -3,11 +3,12 @@
 use std::{
     net::IpAddr,
     sync::{Arc, LazyLock, Mutex},
+    time::Duration,
 };
 
 use collector::{
     config::RawConfig,
-    dry_run::Rehearsal,
+    dry_run::DryRun,
     enforcer::{Enforcer, ListDefaults, ListLoad},
     event::{ActionTaken, Event, ExpiredEvent},
     node::{Node, NodeParts},
@@ -17,7 +18,7 @@ use control::{
     wire::{Action, BlockRequest, ImportRequest},
 };
 use datapath::{Block, BlockCount, Target};
-use engine::detector::{Detector, window_facts};
+use engine::{Detector, Engine, basis};
 use experiment::{
     effect::Effect,
     stream::{Row, RowLabel, Stream},
@@ -26,8 +27,8 @@ use flows_common::{BlockEntry, BlockStats};
 use ipnet::IpNet;
 use model::{Context, Window};
 use policy::{
-    Basis, Decision, Evidence, Mode, Outcome, Policy, PolicyConfig, ProtectedHosts, Refusal,
-    ServiceLimit, statistics::Unsupported,
+    Decision, Evidence, Mode, Outcome, Policy, ProtectedHosts, Refusal, ServiceLimit, ValidPolicy,
+    WindowFacts, statistics::Unsupported,
 };
 
 use crate::{
@@ -98,7 +99,7 @@ impl Enforcer for Noted {
     }
 }
 
-fn config() -> PolicyConfig {
+fn config() -> ValidPolicy {
     let mut raw = RawConfig::default();
     raw.policy.mode = Mode::Enforce;
     raw.policy.unsupported = Unsupported::Act;
@@ -107,19 +108,24 @@ fn config() -> PolicyConfig {
     raw.check().expect("the defaults hold").policy
 }
 
-/// The first attack of the demo's capture that is blocked: its windows up to there, and what is
-/// known of the attacker.
+/// The first attack of the demo's capture that is blocked: its windows up to there, and the
+/// evidence against the attacker.
 fn attack() -> &'static (Vec<Window>, Evidence) {
     static ATTACK: LazyLock<(Vec<Window>, Evidence)> = LazyLock::new(|| {
         let mut windows = windows(&[traffic::own("demo")]);
-        let mut detector = Detector::new(model().clone(), Context::default());
-        let mut policy = policy(ProtectedHosts::default());
+        let mut dry_run = dry_run(ProtectedHosts::default());
+        let mut found = None;
         for at in 0..windows.len() {
-            let found = detector.assess(&windows[at]);
-            let verdicts = policy.decide(found.evidence.clone(), &found.facts(&windows[at]));
-            let blocks = |one: &&Decision| matches!(one.outcome, Outcome::Block { .. });
-            if let Some(block) = verdicts.peers.iter().find(blocks) {
-                let evidence = block.evidence.clone();
+            let tell = |event| {
+                if let Event::Anomaly(anomaly) = event
+                    && anomaly.outcome == ActionTaken::WouldBlock
+                {
+                    found.get_or_insert(anomaly.evidence);
+                }
+                Ok(())
+            };
+            dry_run.take(&windows[at], tell).expect("nothing fails");
+            if let Some(evidence) = found.take() {
                 windows.truncate(at + 1);
                 return (windows, evidence);
             }
@@ -129,17 +135,25 @@ fn attack() -> &'static (Vec<Window>, Evidence) {
     &ATTACK
 }
 
+/// Facts of the window of the attack.
+fn facts() -> WindowFacts {
+    WindowFacts::ending_at(attack().0.last().expect("some").end_ns)
+}
+
+fn dry_run(hosts: ProtectedHosts) -> DryRun {
+    let detector = Detector::new(model().clone(), Context::default(), Duration::from_secs(1));
+    DryRun::new(Engine::new(detector, policy(hosts)))
+}
+
 fn policy(hosts: ProtectedHosts) -> Policy {
-    Policy::new(config(), hosts).calibrated(&Basis::of(model()))
+    Policy::new(config(), hosts).calibrated(&basis(model()))
 }
 
 /// What one who asks says of an address: the code of its refusal, if it refuses.
 type Asker = fn(&Evidence, ProtectedHosts) -> Option<Refusal>;
 
 fn of_policy(evidence: &Evidence, hosts: ProtectedHosts) -> Option<Refusal> {
-    let (windows, _) = attack();
-    let facts = window_facts(windows.last().expect("some"));
-    let verdicts = policy(hosts).decide(vec![evidence.clone()], &facts);
+    let verdicts = policy(hosts).decide(vec![evidence.clone()], &facts());
     match verdicts.peers[0].outcome {
         Outcome::Refused(refusal) => Some(refusal),
         Outcome::Block { .. } => None,
@@ -190,8 +204,7 @@ fn of_import(evidence: &Evidence, hosts: ProtectedHosts) -> Option<Refusal> {
 
 fn of_replay(evidence: &Evidence, hosts: ProtectedHosts) -> Option<Refusal> {
     let (windows, _) = attack();
-    let detector = Detector::new(model().clone(), Context::default());
-    let mut rehearsal = Rehearsal::new(detector, policy(hosts));
+    let mut dry_run = dry_run(hosts);
     let mut said = None;
     for window in windows {
         let tell = |event| {
@@ -202,14 +215,13 @@ fn of_replay(evidence: &Evidence, hosts: ProtectedHosts) -> Option<Refusal> {
             }
             Ok(())
         };
-        rehearsal.take(window, tell).expect("nothing fails");
+        dry_run.take(window, tell).expect("nothing fails");
     }
     said.expect("the peer is anomalous in the last window")
 }
 
 fn of_experiment(evidence: &Evidence, hosts: ProtectedHosts) -> Option<Refusal> {
-    let (windows, _) = attack();
-    let facts = window_facts(windows.last().expect("some"));
+    let facts = facts();
     let row =
         Row { evidence: evidence.clone(), first_ns: facts.start_ns, label: RowLabel::Unlabelled };
     let mut stream = Stream::default();

@@ -1,10 +1,10 @@
 //! A forged flood through the guard, packet by packet, with the limits that the policy decides on
 //! meanwhile: what passes is what the next window is made of, as on a node that enforces.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
 use collector::enforcer::kernel_limit;
-use engine::detector::Detector;
+use engine::{Arrival, Detector, judge};
 use flows_common::{
     Direction, ServiceKey, TcpFlag, Verdict,
     parse::{Address, Frame, TCP, parse},
@@ -78,9 +78,8 @@ impl Node {
             return;
         }
         let window = self.tables.take(end_ns - SECOND, end_ns);
-        let mut found = self.detector.assess(&window);
-        let evidence = std::mem::take(&mut found.evidence);
-        let verdicts = self.policy.decide(evidence, &found.facts(&window));
+        let found = self.detector.assess(&window, Arrival::default());
+        let verdicts = judge(&mut self.policy, found).verdicts;
         for limit in &verdicts.services {
             let (protocol, port) = (limit.service.protocol, limit.service.port);
             let key = ServiceKey { port, protocol, reserved: 0 };
@@ -222,7 +221,7 @@ fn a_forged_flood_is_limited_and_who_is_known_passes() {
     let mut node = Node {
         gate: Gate::default(),
         tables: Tables::new(65_536),
-        detector: Detector::new(model().clone(), Context::default()),
+        detector: Detector::new(model().clone(), Context::default(), Duration::from_secs(1)),
         policy: policy(Mode::Enforce, SETTINGS[0]),
         seen: Seen::default(),
     };

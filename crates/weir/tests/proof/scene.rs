@@ -5,21 +5,21 @@ use std::{
     net::IpAddr,
     path::PathBuf,
     sync::{LazyLock, OnceLock},
+    time::Duration,
 };
 
 use collector::{
     config::RawConfig,
-    event::{ActionTaken, DecisionRecord, DriftEvent, ServiceEvent},
+    dry_run,
+    event::{ActionTaken, DecisionRecord, DriftEvent, Event, ServiceEvent},
 };
-use engine::detector::Detector;
-use events::Stamp;
-use jiff::Timestamp;
+use engine::{Arrival, Detector, basis, judge};
 use lab::GroundTruth;
 use linfa::ParamGuard as _;
 use model::{Context, IsolationForest, ModelFile, Window};
 use policy::{
-    Mode, Notice, Outcome, Policy, ProtectedHosts,
-    statistics::{Basis, OnDrift, Unsupported},
+    Mode, Notice, Policy, ProtectedHosts,
+    statistics::{OnDrift, Unsupported},
 };
 use replay::{HomeNet, Replay, ReplayOptions};
 use training::Learner;
@@ -114,39 +114,30 @@ pub(crate) fn policy(mode: Mode, setting: Setting) -> Policy {
     raw.policy.unsupported = setting.unsupported;
     raw.policy.drift = setting.drift;
     let config = raw.check().expect("the defaults hold").policy;
-    Policy::new(config, ProtectedHosts::own(own_addresses())).calibrated(&Basis::of(model()))
+    Policy::new(config, ProtectedHosts::own(own_addresses())).calibrated(&basis(model()))
 }
 
 /// What each setting makes of the windows in observe mode, as a
-/// [`collector::dry_run::Rehearsal`] would tell it; the windows are scored once for all.
+/// [`dry_run::DryRun`] would tell it; the windows are scored once for all.
 pub(crate) fn rehearse(windows: &[Window]) -> [Told; 3] {
-    let mut detector = Detector::new(model().clone(), Context::default());
+    let mut detector = Detector::new(model().clone(), Context::default(), Duration::from_secs(1));
     let mut each = SETTINGS.map(|setting| (policy(Mode::Observe, setting), Told::default()));
-    for (number, window) in (1..).zip(windows) {
-        let found = detector.assess(window);
-        let at_ns = window.end_ns;
+    for window in windows {
+        let found = detector.assess(window, Arrival::default());
         for (policy, told) in &mut each {
-            let verdicts = policy.decide(found.evidence.clone(), &found.facts(window));
-            if found.drift_changed {
-                told.drifts.push(DriftEvent { window: number, at_ns, drift: found.drift.clone() });
-            }
-            told.notices.extend(verdicts.notices);
-            let outcome = ActionTaken::WouldBlock;
-            told.services.extend(verdicts.services.into_iter().map(|limit| ServiceEvent {
-                window: number,
-                at_ns,
-                limit,
-                outcome,
-            }));
-            for decision in verdicts.peers {
-                let outcome = match decision.outcome {
-                    Outcome::Block { .. } => ActionTaken::WouldBlock,
-                    Outcome::Refused(_) => ActionTaken::Refused,
-                };
-                let id = told.anomalies.len() as u64 + 1;
-                let stamp = Stamp { id, window: number, at_ns, time: Timestamp::default() };
-                told.anomalies.push(DecisionRecord::of(stamp, decision, outcome, Vec::new()));
-            }
+            let judged = judge(policy, found.clone());
+            let before = told.anomalies.len() as u64;
+            dry_run::told(judged, before, |event| {
+                match event {
+                    Event::Drift(event) => told.drifts.push(event),
+                    Event::Notice(event) => told.notices.push(event.notice),
+                    Event::Service(event) => told.services.push(event),
+                    Event::Anomaly(record) => told.anomalies.push(record),
+                    other => unreachable!("a dry run tells no {other:?}"),
+                }
+                Ok(())
+            })
+            .expect("nothing here fails");
         }
     }
     each.map(|(_, told)| told)

@@ -73,7 +73,7 @@ pub(crate) fn watching(interfaces: &[&str], mode: Mode) -> RawConfig {
     raw.capture.interfaces = interfaces.iter().map(ToString::to_string).collect();
     raw.policy.mode = mode;
     // A test learns for seconds: no rate is supported for one calibration by itself.
-    raw.policy.p_values = PValues::Marginal;
+    raw.policy.expert.p_values = PValues::Marginal;
     raw.policy.unsupported = Unsupported::Act;
     raw.guard.persist = false;
     raw

@@ -17,7 +17,7 @@ use crate::{Lab, LabError};
 
 /// The most connections under way; blocked ones pile up until they time out.
 const MOST_AT_ONCE: usize = 256;
-/// How long one connection is tried.
+/// Longest connection attempt.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(super) fn start(
@@ -28,7 +28,7 @@ pub(super) fn start(
     trigger: Trigger,
 ) -> Result<(), LabError> {
     let engagement = engagement.clone();
-    crew.spawn_tasks(lab, &engagement.attacker.clone(), "attack", move || async move {
+    crew.spawn_tasks(lab.members(), &engagement.attacker.clone(), "attack", move || async move {
         let duration = engagement.attack.duration;
         // Running out of time is how an attack is meant to end.
         let _ = timeout(duration, guess(engagement, rate, trigger)).await;

@@ -56,7 +56,7 @@ pub(super) fn send(
     Ok(())
 }
 
-/// When frames are due: at a rate, or one at a time with a jittered period.
+/// Schedule of frames: at a rate, or one at a time with a jittered period.
 enum Rhythm {
     Steady(Pace),
     Sparse { period: Duration, next: Option<Instant> },

@@ -19,7 +19,7 @@ use crate::truth::{AttackTruth, Sources, Transport};
 use crate::{Family, Lab, LabError, Moment, Node, Stop};
 use trigger::{Tally, Trigger};
 
-/// How long an attack may take to send its first frame.
+/// Longest wait for an attack's first frame.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An attack under way.
@@ -33,7 +33,7 @@ pub struct RunningAttack {
     victim: IpAddr,
 }
 
-/// Who attacks whom, for the tasks of one attack.
+/// Attacker and victim, for the tasks of one attack.
 #[derive(Clone, Debug)]
 struct Engagement {
     attack: Attack,
@@ -88,7 +88,7 @@ impl RunningAttack {
         Ok(Self { crew, tally, began, attack: attack.clone(), sources, victim })
     }
 
-    /// When its first frame was handed to the kernel, read right before.
+    /// Time of its first frame, read right before the kernel got it.
     #[must_use]
     pub fn began(&self) -> Moment {
         self.began
@@ -112,7 +112,7 @@ impl RunningAttack {
         self.crew.stop().clone()
     }
 
-    /// Whether it has run its time.
+    /// True once it has run its time.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.crew.is_done()
@@ -165,7 +165,7 @@ fn engage(
         | AttackPlan::UdpFlood { .. }
         | AttackPlan::IcmpFlood { .. } => {
             let (stop, own) = (crew.stop().clone(), engagement.clone());
-            crew.spawn(lab, &engagement.attacker, "attack", move || {
+            crew.spawn(lab.members(), &engagement.attacker, "attack", move || {
                 crafted::send(&own, &stop, &trigger)
             })
         }

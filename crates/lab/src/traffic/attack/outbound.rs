@@ -25,7 +25,7 @@ const NAME: usize = 180;
 const STEP: usize = 16_384;
 /// Bytes announced for one upload; a new one follows.
 const UPLOAD: u64 = 100_000_000;
-/// How long one connection attempt is given.
+/// Longest connection attempt.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Uploads at a rate over one channel.
@@ -131,7 +131,7 @@ where
     let (to, draw) = (engagement.source, engagement.draw(0));
     let duration = engagement.attack.duration;
     let stop = crew.stop().clone();
-    crew.spawn_tasks(lab, &engagement.host, "inside job", move || async move {
+    crew.spawn_tasks(lab.members(), &engagement.host, "inside job", move || async move {
         // Running out of time is how an attack is meant to end.
         let _ = timeout(duration, work(to, draw)).await;
         // The attacker has nothing to wait for any more.
@@ -184,7 +184,7 @@ where
     F: Future<Output = ()>,
 {
     let (ready, is_ready) = mpsc::channel();
-    crew.spawn_tasks(lab, &engagement.attacker, "listener", move || async move {
+    crew.spawn_tasks(lab.members(), &engagement.attacker, "listener", move || async move {
         match open() {
             Ok(socket) => {
                 // If no one waits any more, the crew is being stopped.

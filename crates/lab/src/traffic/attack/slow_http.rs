@@ -17,7 +17,7 @@ use crate::{Lab, LabError};
 
 /// Connections opened in a second until all are open.
 const OPENED_PER_SECOND: u32 = 100;
-/// How long one connection attempt is given.
+/// Longest connection attempt.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(super) fn start(
@@ -29,7 +29,7 @@ pub(super) fn start(
     trigger: Trigger,
 ) -> Result<(), LabError> {
     let engagement = engagement.clone();
-    crew.spawn_tasks(lab, &engagement.attacker.clone(), "attack", move || async move {
+    crew.spawn_tasks(lab.members(), &engagement.attacker.clone(), "attack", move || async move {
         let duration = engagement.attack.duration;
         let all = async {
             let mut held = JoinSet::new();

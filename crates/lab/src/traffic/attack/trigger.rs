@@ -1,4 +1,4 @@
-//! When an attack began, and what it sent.
+//! Beginning of an attack, and amount that it sent.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use crate::Moment;
 use crate::truth::Sent;
 
-/// What an attack has sent so far.
+/// Amount that an attack has sent so far.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     frames: AtomicU64,
@@ -30,7 +30,7 @@ impl Tally {
         }
     }
 
-    /// When something was last sent.
+    /// Time of the last packet.
     pub(super) fn ended(&self) -> Option<Moment> {
         *self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -41,7 +41,7 @@ impl Tally {
     }
 }
 
-/// Tells the moment of the first frame, and keeps the tally. Clones share it.
+/// Signal of the first frame's moment, and keeper of the tally. Clones share it.
 #[derive(Clone, Debug)]
 pub(super) struct Trigger {
     tally: Arc<Tally>,

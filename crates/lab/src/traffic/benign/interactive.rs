@@ -14,7 +14,7 @@ use crate::traffic::wire::{FILLER, SSH, expect, read_message, write_message};
 
 /// Bytes of a keystroke's message, as SSH pads it.
 const KEYSTROKE: usize = 36;
-/// One in so many keystrokes is an enter, which brings more than an echo.
+/// Keystrokes to one enter, which brings more than an echo.
 const LINE: u64 = 12;
 
 /// Types for ever, in as few sessions as can be.

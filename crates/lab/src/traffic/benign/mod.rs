@@ -18,9 +18,9 @@ use crate::report::Notebook;
 use crate::scenario::{Benign, BenignPlan, Clients};
 use crate::{BenignKind, ClientReport, Lab, LabError, Node, Scenario, Stop};
 
-/// How long a client waits for an answer before it calls the request failed.
+/// Longest wait of a client for an answer; then the request has failed.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How long a client waits before it tries again after a failure.
+/// Pause of a client after a failure.
 const SULK: Duration = Duration::from_millis(500);
 
 /// Benign traffic that goes on until it is finished or its scenario's durations are over.
@@ -64,10 +64,12 @@ impl RunningBenign {
             if collects {
                 telemetry::start_collector(&mut crew, lab, node)?;
             }
-            crew.spawn_tasks(lab, node, "benign", move || act_all(actors))?;
+            crew.spawn_tasks(lab.members(), node, "benign", move || act_all(actors))?;
             clients.push((node.clone(), notebook));
         }
-        crew.spawn_tasks(lab, lab.host(), "telemetry", move || act_all(reports_of_the_host))?;
+        crew.spawn_tasks(lab.members(), lab.host(), "telemetry", move || {
+            act_all(reports_of_the_host)
+        })?;
         Ok(Self { crew, clients })
     }
 
@@ -77,7 +79,7 @@ impl RunningBenign {
         self.crew.stop().clone()
     }
 
-    /// What the clients noticed so far; requests still under way are not in it.
+    /// Reports of the clients so far; requests still under way are not in it.
     #[must_use]
     pub fn clients(&self) -> Vec<ClientReport> {
         self.clients.iter().map(|(node, notebook)| ClientReport::new(node, notebook)).collect()
@@ -108,7 +110,7 @@ fn check_clients(lab: &Lab, scenario: &Scenario) -> Result<(), LabError> {
     }
 }
 
-/// One client doing one kind of thing over one family.
+/// A client with one kind of traffic over one address family.
 struct Actor {
     benign: Benign,
     host: IpAddr,

@@ -22,7 +22,7 @@ const REPORTS: u64 = 10;
 /// Starts a collector in a client's namespace and returns when it listens.
 pub(super) fn start_collector(crew: &mut Crew, lab: &Lab, node: &Node) -> Result<(), LabError> {
     let (ready, is_ready) = mpsc::channel();
-    crew.spawn_tasks(lab, node, "collector", move || async move {
+    crew.spawn_tasks(lab.members(), node, "collector", move || async move {
         let listener = listener(TELEMETRY);
         let (outcome, listener) = match listener {
             Ok(listener) => (Ok(()), Some(listener)),

@@ -1,4 +1,4 @@
-//! What the protected host serves: the web, logins, names and a place to upload to.
+//! Servers of the protected host: the web, logins, names and a place to upload to.
 //!
 //! All servers run as tasks of one thread in the host's namespace. Connections are bounded in
 //! number and in time, so that a flood or a slow client costs others nothing.
@@ -20,7 +20,8 @@ use tokio::task::spawn_local;
 
 use super::crew::Crew;
 use super::wire::{DNS, HTTP, HTTPS, SINK, SSH};
-use crate::{Lab, LabError};
+use crate::members::Members;
+use crate::{LabError, Node};
 
 /// The most connections one server holds; beyond it they wait in the listener's backlog.
 const MAX_CONNECTIONS: usize = 1_024;
@@ -28,9 +29,9 @@ const MAX_CONNECTIONS: usize = 1_024;
 const BACKLOG: u32 = 4_096;
 /// Open files that are enough for every server and every client at once.
 const MAX_FILES: u64 = 16_384;
-/// How long a connection may stay without anything being asked.
+/// Longest time of a connection without a request.
 const IDLE: Duration = Duration::from_mins(2);
-/// How long a server waits to be ready.
+/// Longest wait for a server to be ready.
 const READY: Duration = Duration::from_secs(10);
 
 /// The running servers; dropping them stops them.
@@ -39,11 +40,11 @@ pub(crate) struct Servers(#[expect(dead_code, reason = "held for its drop")] Cre
 
 impl Servers {
     /// Starts the servers and returns when all of them listen.
-    pub(crate) fn start(lab: &Lab) -> Result<Self, LabError> {
+    pub(crate) fn start(members: &Members, host: &Node) -> Result<Self, LabError> {
         make_room_for_files();
         let mut crew = Crew::new();
         let (ready, is_ready) = mpsc::channel();
-        crew.spawn_tasks(lab, lab.host(), "servers", move || async move {
+        crew.spawn_tasks(members, host, "servers", move || async move {
             let listening = listen();
             let failed = listening.is_err();
             // The receiver waits below; if it gave up, the crew is stopped at once.

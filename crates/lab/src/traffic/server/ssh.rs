@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 use super::IDLE;
 use crate::traffic::wire::{FILLER, expect, read_message, write_message};
 
-/// What both sides say first.
+/// First message of both sides.
 pub(in crate::traffic) const BANNER: &[u8] = b"SSH-2.0-lab_1.0\r\n";
 /// Bytes each side sends to exchange keys.
 pub(in crate::traffic) const KEY_EXCHANGE: usize = 1_100;
@@ -21,7 +21,7 @@ pub(in crate::traffic) const WELCOME: &[u8] = b"welcome";
 /// Wrong passwords before the server hangs up.
 pub(in crate::traffic) const TRIES: usize = 3;
 
-/// How long checking a password takes.
+/// Time that checking a password takes.
 const CHECKING: Duration = Duration::from_millis(20);
 
 /// Serves one connection. A message's first two bytes say how long the echo shall be.

@@ -13,7 +13,7 @@ use crate::traffic::wire::{FILLER, expect, read_header, skip, write_filler};
 
 /// The largest answer.
 const MAX_BYTES: u64 = 1_000_000_000;
-/// What a TLS handshake exchanges: the client's greeting, the server's with its certificates,
+/// Sizes of a TLS handshake: the client's greeting, the server's with its certificates,
 /// the client's finish.
 pub(in crate::traffic) const GREETING: [u64; 3] = [517, 3_100, 80];
 
@@ -74,7 +74,7 @@ pub(in crate::traffic) async fn write_paced(
     Ok(())
 }
 
-/// How long [`write_paced`] takes by its own doing.
+/// Duration of [`write_paced`] by its own pauses.
 pub(in crate::traffic) fn paced_time(bytes: u64, rate: u64) -> Duration {
     let steps = bytes.div_ceil(FILLER.len() as u64).saturating_sub(1);
     Duration::from_secs_f64((steps * FILLER.len() as u64) as f64 / rate as f64)

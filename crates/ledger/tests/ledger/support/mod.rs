@@ -38,7 +38,7 @@ impl Place {
         Ledger::open(&self.path, options).expect("a ledger")
     }
 
-    /// As any other program would open it.
+    /// A connection as any other program would open it.
     pub(crate) fn raw(&self) -> Connection {
         raw(&self.path)
     }
@@ -240,7 +240,7 @@ pub(crate) fn batch(number: u64) -> Vec<Record> {
     records
 }
 
-/// What of the story a file holds: by window, how many windows, decisions and blocks.
+/// Rows of the story in a file: by window, the numbers of windows, decisions and blocks.
 ///
 /// # Panics
 /// If SQLite finds the file damaged.
@@ -267,7 +267,7 @@ pub(crate) fn batches_in(connection: &Connection) -> BTreeMap<u64, [u64; 3]> {
     found
 }
 
-/// What of the story a file holds when the batch of this window is in it.
+/// Rows of the story in a file that has the batch of this window.
 pub(crate) fn whole(number: u64) -> [u64; 3] {
     let decisions = decisions_in(number);
     [1, decisions, decisions.min(1)]

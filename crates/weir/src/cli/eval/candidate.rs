@@ -13,8 +13,8 @@ use crate::cli::{
     reading::{Level, Piece},
     train::source::TableRows,
 };
+use ::model::WARM_UP;
 use engine::drift::DriftCounter;
-use training::WARM_UP;
 
 /// By what a row's score is ranked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -1,23 +1,19 @@
 //! Captures as a stream of evidence.
 
-use std::{collections::HashMap, net::IpAddr, path::PathBuf};
+use std::{collections::HashMap, net::IpAddr, path::PathBuf, time::Duration};
 
 use model::{Context, ModelFile, Observed};
 
 use super::{inputs::input, truth::TruthFiles};
-use engine::detector::{
-    window_facts, {Detector, address},
-};
-use experiment::{
-    report::Input,
-    stream::{Row, Stream},
-};
+use engine::{Arrival, Detector, detector::address};
+use experiment::{report::Input, stream::Stream};
 use replay::{Replay, ReplayOptions, ThreadedReplay};
 
 /// Replays and scores captures, each window once; returns what is to be kept in mind of them.
 pub(super) fn read(
     paths: &[PathBuf],
     options: ReplayOptions,
+    window: Duration,
     model: ModelFile,
     truth: &TruthFiles,
     stream: &mut Stream,
@@ -26,25 +22,16 @@ pub(super) fn read(
     for path in paths {
         inputs.push(input("capture", path)?);
     }
-    let mut detector = Detector::new(model, Context::default());
+    let mut detector = Detector::new(model, Context::default(), window);
     let mut replay = ThreadedReplay::start(Replay::open_all(paths, options)?)?;
     while let Some(window) = replay.next_window()? {
-        let found = detector.assess(&window);
-        let facts = window_facts(&window);
+        let found = detector.assess(&window, Arrival::default());
+        let facts = found.facts;
         let first = first_packets(detector.observed(), facts.start_ns);
         let [start_ns, end_ns] =
             [facts.start_ns, facts.end_ns].map(|ns| i64::try_from(ns).unwrap_or(i64::MAX));
         let known = truth.at(start_ns, end_ns);
-        let rows = found
-            .evidence
-            .into_iter()
-            .map(|evidence| {
-                let label = known.of(evidence.address);
-                let first_ns = first.get(&evidence.address).copied().unwrap_or(facts.start_ns);
-                Row { first_ns, label: stream.label(&label), evidence }
-            })
-            .collect();
-        stream.push(facts, rows)?;
+        stream.push_assessed(found, |peer| first.get(&peer).copied(), |peer| known.of(peer))?;
     }
     let lost = replay.finish().report().capture.lost();
     let note = format!("{lost} records of the captures could not be read and are in no window.");

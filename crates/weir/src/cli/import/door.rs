@@ -110,7 +110,7 @@ impl Door {
         let defaults = ListDefaults {
             for_s: for_s.unwrap_or(config.policy.max_ttl.as_secs()),
             action: action.action(),
-            packets_per_second: action.pps().unwrap_or(config.policy.rate_limit_pps),
+            packets_per_second: action.pps().unwrap_or(config.policy.expert.rate_limit_pps),
         };
         let list = ListLoad::dry_run(standing.as_ref(), capacity, boot_ns())?;
         let taken = Imported::default();

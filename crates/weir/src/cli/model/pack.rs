@@ -17,7 +17,7 @@ use linfa::ParamGuard as _;
 use training::{Given, Method, Plan, train};
 
 use crate::cli::train::source::TableRows;
-use training::WARM_UP;
+use ::model::WARM_UP;
 
 /// Largest ONNX file that is read, in bytes: what a model file may hold of it.
 const MAX_ONNX: u64 = 32 << 20;

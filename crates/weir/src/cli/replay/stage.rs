@@ -1,17 +1,18 @@
 //! What is done with each window of a replay.
 
 use model::{Context, Observed, Window};
-use policy::{Policy, ProtectedHosts, statistics::Basis};
+use policy::{Policy, ProtectedHosts};
 
-use collector::{config::Config, dry_run::Rehearsal, event::Event, protected::read_allow_files};
-use engine::detector::Detector;
+use collector::dry_run::DryRun;
+use collector::{config::Config, event::Event, protected::read_allow_files};
+use engine::{Detector, Engine, basis};
 
 /// What is done with each window.
 pub(super) enum Stage {
     /// It is joined with the past, for its features.
     Observe(Box<Past>),
     /// It is also scored and decided on.
-    Score(Box<Rehearsal>),
+    Score(Box<DryRun>),
 }
 
 /// The past, and the records of the last window.
@@ -31,10 +32,10 @@ impl Stage {
                 // A capture does not tell whose gateway or name server an address was.
                 let allowed = read_allow_files(&config.policy.allow_files)?;
                 let hosts = ProtectedHosts::default().allowing(&allowed);
-                let policy =
-                    Policy::new(config.policy.clone(), hosts).calibrated(&Basis::of(&model));
-                let detector = Detector::new(model, Context::default());
-                Self::Score(Box::new(Rehearsal::new(detector, policy)))
+                let policy = Policy::new(config.policy.clone(), hosts)
+                    .calibrated(&basis(&model));
+                let detector = Detector::new(model, Context::default(), config.window);
+                Self::Score(Box::new(DryRun::new(Engine::new(detector, policy))))
             }
         })
     }
@@ -54,7 +55,7 @@ impl Stage {
                 past.context.observe_into(window, &mut past.observed);
                 Ok(())
             }
-            Self::Score(rehearsal) => rehearsal.take(window, tell),
+            Self::Score(dry_run) => dry_run.take(window, tell),
         }
     }
 
@@ -62,7 +63,7 @@ impl Stage {
     pub(super) const fn observed(&self) -> &Observed {
         match self {
             Self::Observe(past) => &past.observed,
-            Self::Score(rehearsal) => rehearsal.observed(),
+            Self::Score(dry_run) => dry_run.observed(),
         }
     }
 }

@@ -1,0 +1,246 @@
+//! Memory of a flow between windows.
+
+use flows_common::{Direction, FlowCounters, FlowKey, Span, TcpFlag};
+
+use crate::damped::SHORT_FLOW_NS;
+use crate::record::{FlowPast, Handshake, TCP};
+
+/// A flow that was silent for longer than this starts anew when it speaks again, in ns.
+///
+/// 2 s: a beacon that keeps its socket (UDP, or one long TCP connection) then shows its period.
+const RESUME_NS: u64 = 2_000_000_000;
+
+/// The longest time that a SYN at a window's end is given for its answer, in ns.
+///
+/// 100 ms: an ordinary round trip. Never more than a tenth of the window, so that most of a
+/// window's SYNs are judged in it.
+const ANSWER_GRACE_NS: u64 = 100_000_000;
+
+/// Memory of a flow.
+#[derive(Clone, Copy)]
+pub(crate) struct FlowState {
+    first_seen_ns: u64,
+    last_packet_ns: u64,
+    last_window_ns: u64,
+    syn_ns: u64,
+    handshake_ns: Option<u64>,
+    unanswered_since_ns: Option<u64>,
+    past: FlowPast,
+    initiator: Direction,
+    fins: [bool; 2],
+    acknowledged: bool,
+    reply: Reply,
+    phase: Phase,
+}
+
+/// Answer of the opened side to a SYN.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reply {
+    Nothing,
+    Reset,
+    SynAck,
+}
+
+/// How far a TCP flow's life got.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Opening,
+    Open,
+    Closed,
+}
+
+/// Changes that a window made to the memory of a flow.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each read on its own")]
+pub(crate) struct FlowNews {
+    /// This window is the first that knows it.
+    pub(crate) is_new: bool,
+    /// When it was first seen.
+    pub(crate) first_seen_ns: u64,
+    /// The side that opened it.
+    pub(crate) initiator: Direction,
+    /// How far its opening got.
+    pub(crate) handshake: Handshake,
+    /// From its SYN to its SYN-ACK.
+    pub(crate) handshake_ns: Option<u64>,
+    /// Its totals before this window.
+    pub(crate) past: FlowPast,
+    /// When it started, or started again, in this window.
+    pub(crate) start_ns: Option<u64>,
+    /// Its first SYN is in this window.
+    pub(crate) first_syn: bool,
+    /// Its first SYN is in this window and has no SYN-ACK yet.
+    pub(crate) newly_unanswered: bool,
+    /// Its SYN was counted as unanswered as of this time, and is answered now.
+    pub(crate) answered_after: Option<u64>,
+    /// It was closed in this window.
+    pub(crate) newly_closed: bool,
+    /// It was closed in this window, soon after it was opened.
+    pub(crate) short: bool,
+    /// It has a SYN that its sender has not followed by an ACK, and is not closed.
+    pub(crate) half_open: bool,
+    /// Change of the peer's number of open TCP flows.
+    pub(crate) open_change: i8,
+}
+
+impl FlowState {
+    /// A flow of which nothing is known yet.
+    pub(crate) const fn unknown() -> Self {
+        Self {
+            first_seen_ns: 0,
+            last_packet_ns: 0,
+            last_window_ns: 0,
+            syn_ns: 0,
+            handshake_ns: None,
+            unanswered_since_ns: None,
+            past: FlowPast { windows: 0, packets: 0, bytes: 0 },
+            initiator: Direction::Ingress,
+            fins: [false; 2],
+            acknowledged: false,
+            reply: Reply::Nothing,
+            phase: Phase::Opening,
+        }
+    }
+
+    /// True if it counts among its peer's open TCP flows.
+    pub(crate) const fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open)
+    }
+
+    /// True if it has been silent for at least `idle_ns` before `now_ns`.
+    pub(crate) const fn is_idle(&self, now_ns: u64, idle_ns: u64) -> bool {
+        now_ns.saturating_sub(self.last_window_ns) >= idle_ns
+    }
+
+    /// Joins what the flow did in a window.
+    pub(crate) fn advance(
+        &mut self,
+        key: &FlowKey,
+        counters: &FlowCounters,
+        window: Span,
+    ) -> FlowNews {
+        let (first_ns, last_ns) = bounds(counters, window);
+        if self.is_reopened_by(counters) {
+            *self = Self::unknown();
+        }
+        let past = self.past;
+        let is_new = past.windows == 0;
+        let resumed = first_ns.saturating_sub(self.last_packet_ns) > RESUME_NS;
+        if is_new {
+            self.first_seen_ns = first_ns;
+        }
+        let had_syn = self.syn_ns != 0;
+        let phase_before = self.phase;
+        self.settle_initiator(counters, is_new);
+        let answered_after = self.follow_handshake(counters);
+        if key.protocol == TCP {
+            self.follow_close(counters);
+        }
+        let first_syn = !had_syn && self.syn_ns != 0;
+        let newly_unanswered = first_syn && self.reply != Reply::SynAck;
+        if newly_unanswered {
+            self.unanswered_since_ns = Some(window.end_ns);
+        }
+        self.last_packet_ns = self.last_packet_ns.max(last_ns);
+        self.last_window_ns = window.end_ns;
+        self.past = FlowPast {
+            windows: past.windows.saturating_add(1),
+            packets: past.packets.saturating_add(counters.packets()),
+            bytes: past.bytes.saturating_add(counters.bytes()),
+        };
+        let newly_closed = self.phase == Phase::Closed && phase_before != Phase::Closed;
+        FlowNews {
+            is_new,
+            first_seen_ns: self.first_seen_ns,
+            initiator: self.initiator,
+            handshake: self.handshake(key, window),
+            handshake_ns: self.handshake_ns,
+            past,
+            start_ns: (is_new || resumed).then_some(first_ns),
+            first_syn,
+            newly_unanswered,
+            answered_after,
+            newly_closed,
+            short: newly_closed && last_ns.saturating_sub(self.first_seen_ns) < SHORT_FLOW_NS,
+            half_open: self.syn_ns != 0 && !self.acknowledged && self.phase != Phase::Closed,
+            open_change: i8::from(self.is_open()) - i8::from(phase_before == Phase::Open),
+        }
+    }
+
+    /// A SYN after both sides were done: the 5-tuple is used again.
+    const fn is_reopened_by(&self, counters: &FlowCounters) -> bool {
+        matches!(self.phase, Phase::Closed) && counters.syn_ns > self.last_packet_ns
+    }
+
+    /// A handshake tells who opened a flow; without one, its first packet does.
+    fn settle_initiator(&mut self, counters: &FlowCounters, is_new: bool) {
+        if is_new || counters.syn_ns != 0 || counters.syn_ack_ns != 0 {
+            self.initiator = if usize::from(counters.initiator) == Direction::Egress.index() {
+                Direction::Egress
+            } else {
+                Direction::Ingress
+            };
+        }
+    }
+
+    /// Follows SYN, SYN-ACK and ACK; answers since when the SYN had counted as unanswered, if it
+    /// had and is answered now.
+    fn follow_handshake(&mut self, counters: &FlowCounters) -> Option<u64> {
+        let opener = &counters.directions[self.initiator.index()];
+        let replier = &counters.directions[self.initiator.opposite().index()];
+        if self.syn_ns == 0 {
+            self.syn_ns = counters.syn_ns;
+        }
+        let mut answered_after = None;
+        if counters.syn_ack_ns != 0 && self.reply != Reply::SynAck {
+            self.reply = Reply::SynAck;
+            answered_after = self.unanswered_since_ns.take();
+            if self.syn_ns != 0 {
+                self.handshake_ns = counters.syn_ack_ns.checked_sub(self.syn_ns);
+            }
+        }
+        if self.reply == Reply::Nothing && replier.flags[TcpFlag::Rst.index()] > 0 {
+            self.reply = Reply::Reset;
+        }
+        self.acknowledged |= opener.flags[TcpFlag::Ack.index()] > 0;
+        answered_after
+    }
+
+    fn follow_close(&mut self, counters: &FlowCounters) {
+        let mut reset = false;
+        for (fin, direction) in self.fins.iter_mut().zip(&counters.directions) {
+            *fin |= direction.flags[TcpFlag::Fin.index()] > 0;
+            reset |= direction.flags[TcpFlag::Rst.index()] > 0;
+        }
+        // Without a handshake in view, traffic of both sides shows that the flow was open.
+        let established = self.reply == Reply::SynAck
+            || (self.syn_ns == 0 && counters.directions.iter().all(|one| one.packets > 0));
+        if reset || self.fins == [true; 2] {
+            self.phase = Phase::Closed;
+        } else if self.phase == Phase::Opening && established {
+            self.phase = Phase::Open;
+        }
+    }
+
+    fn handshake(&self, key: &FlowKey, window: Span) -> Handshake {
+        let grace_ns = ANSWER_GRACE_NS.min(window.duration_ns() / 10);
+        match self.reply {
+            _ if key.protocol != TCP => Handshake::Unseen,
+            Reply::SynAck => Handshake::Answered,
+            _ if self.syn_ns == 0 => Handshake::Unseen,
+            Reply::Reset => Handshake::Refused,
+            Reply::Nothing if window.end_ns.saturating_sub(self.syn_ns) < grace_ns => {
+                Handshake::Pending
+            }
+            Reply::Nothing => Handshake::Unanswered,
+        }
+    }
+}
+
+/// The times of the first and the last packet, both directions.
+pub(crate) fn bounds(counters: &FlowCounters, window: Span) -> (u64, u64) {
+    let active = || counters.directions.iter().filter(|one| one.packets > 0);
+    let first_ns = active().map(|one| one.first_ns).min().unwrap_or(window.start_ns);
+    let last_ns = active().map(|one| one.last_ns).max().unwrap_or(window.start_ns);
+    (first_ns, last_ns.max(first_ns))
+}

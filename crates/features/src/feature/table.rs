@@ -1,0 +1,138 @@
+//! The trait of a feature table, and the macro that makes one.
+
+use crate::feature::measure;
+use crate::feature::scale::Scale;
+
+/// Raised whenever a formula changes while its name, unit and doc stay the same; a part of the
+/// schema's hash.
+pub const FORMULA_REVISION: u32 = 4;
+
+/// A column of a feature table.
+pub trait Feature: Copy + Eq + std::fmt::Debug + Send + Sync + 'static {
+    /// The record that it is computed from.
+    type Record;
+
+    /// All features, in the order of columns and of model input.
+    const ALL: &'static [Self];
+
+    /// The feature's place in [`Self::ALL`].
+    fn index(self) -> usize;
+
+    /// The column's name, in snake case.
+    fn name(self) -> &'static str;
+
+    /// The unit of its values, as `log2(1 + packets/s)`; `1` for a ratio or a flag.
+    fn unit(self) -> &'static str;
+
+    /// The unit of what the formula yields, as `packets/s`: that of [`Self::natural`].
+    fn natural_unit(self) -> &'static str;
+
+    /// How a value stands for what the formula yields.
+    fn scale(self) -> Scale;
+
+    /// Its description, with its formula.
+    fn doc(self) -> &'static str;
+
+    /// Its value, in [`Self::unit`]; finite for any record.
+    fn value(self, record: &Self::Record) -> f32;
+
+    /// All values of a record, in the order of [`Self::ALL`]: as [`Self::value`] of each, in one
+    /// pass over the record.
+    ///
+    /// # Panics
+    ///
+    /// Where `row` has not the length of [`Self::ALL`].
+    fn fill(record: &Self::Record, row: &mut [f32]);
+
+    /// A value in [`Self::natural_unit`], for people to read.
+    fn natural(self, value: f32) -> f32 {
+        measure::finite(self.scale().invert(f64::from(value)))
+    }
+
+    /// The feature of a name.
+    fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|feature| feature.name() == name)
+    }
+
+    /// All values of all records, row-major: model input without a detour.
+    fn rows(records: &[Self::Record]) -> Vec<f32> {
+        let mut rows = vec![0.0; records.len() * Self::ALL.len()];
+        for (record, row) in records.iter().zip(rows.chunks_exact_mut(Self::ALL.len())) {
+            Self::fill(record, row);
+        }
+        rows
+    }
+}
+
+/// Makes a feature enum of a table with the rows `Variant, name, scale, natural unit, doc, formula;`.
+macro_rules! feature_table {
+    (
+        $(#[$meta:meta])*
+        pub enum $table:ident of $record:ty {
+            $($variant:ident, $name:literal, $scale:ident, $unit:literal, $doc:literal, $formula:expr;)+
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $table {
+            $(#[doc = $doc] $variant,)+
+        }
+
+        impl $crate::feature::table::Feature for $table {
+            type Record = $record;
+
+            const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            fn index(self) -> usize {
+                self as usize
+            }
+
+            fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            fn unit(self) -> &'static str {
+                match self { $(Self::$variant => $crate::feature::table::scaled!($scale, $unit),)+ }
+            }
+
+            fn natural_unit(self) -> &'static str {
+                match self { $(Self::$variant => $unit,)+ }
+            }
+
+            fn scale(self) -> $crate::feature::scale::Scale {
+                match self { $(Self::$variant => $crate::feature::scale::Scale::$scale,)+ }
+            }
+
+            fn doc(self) -> &'static str {
+                match self { $(Self::$variant => $doc,)+ }
+            }
+
+            fn value(self, record: &$record) -> f32 {
+                let formula: fn(&$record) -> f64 = match self { $(Self::$variant => $formula,)+ };
+                $crate::feature::measure::finite(self.scale().apply(formula(record)))
+            }
+
+            fn fill(record: &$record, row: &mut [f32]) {
+                let row: &mut [f32; <Self as $crate::feature::table::Feature>::ALL.len()] =
+                    row.try_into().expect("a row is as long as the table");
+                $({
+                    let formula: fn(&$record) -> f64 = $formula;
+                    let value = $crate::feature::scale::Scale::$scale.apply(formula(record));
+                    row[Self::$variant as usize] = $crate::feature::measure::finite(value);
+                })+
+            }
+        }
+    };
+}
+pub(super) use feature_table;
+
+/// The unit of a value, of its scale and its natural unit.
+macro_rules! scaled {
+    (Linear, $unit:literal) => {
+        $unit
+    };
+    (Log, $unit:literal) => {
+        concat!("log2(1 + ", $unit, ")")
+    };
+}
+pub(super) use scaled;

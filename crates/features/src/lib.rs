@@ -1,0 +1,44 @@
+//! Features of network flows and of the remotes behind them.
+//!
+//! # What it is
+//!
+//! The definition of each feature, from the counters of a window to a row of numbers and to the
+//! column of an Arrow table. The same code runs live, in replay, in training and in scoring.
+//!
+//! ```text
+//! Window ─► Context::observe ─► FlowRecord, PeerRecord ─► FlowFeature, PeerFeature ─► rows of f32
+//!                                                                                 └─► RecordBatch
+//! ```
+//!
+//! # What it never does
+//!
+//! No files, no sockets, no threads, no clock (times come in with the windows), no randomness, and
+//! no address, port or interface in the value of a feature.
+//!
+//! # In what order
+//!
+//! 1. [`Context::observe`] each [`Window`], in order.
+//! 2. [`Feature::rows`] of the records for model input. With the feature `arrow`,
+//!    `schema::flow_batch` and `schema::peer_batch` for tables, and `schema::check` and
+//!    `schema::feature_rows` on the way back from a table.
+
+#![forbid(unsafe_code)]
+
+#[cfg(all(doctest, feature = "arrow"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+pub mod context;
+mod damped;
+pub mod feature;
+pub mod record;
+pub mod schema;
+
+pub use flows_common;
+
+pub use context::{Context, ContextCount, ContextError, ContextLimits, Observed, WARM_UP};
+pub use damped::{Damped, HalfLife, SHORT_FLOW_NS, Starts};
+pub use feature::{Feature, FlowFeature, PeerFeature, Scale};
+pub use flows_common::{Span, Window};
+pub use record::{FlowRecord, Handshake, PeerRecord};
+pub use schema::SchemaId;

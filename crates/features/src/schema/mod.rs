@@ -1,0 +1,91 @@
+//! Schemas of feature tables: what identifies one, and with the feature `arrow` the tables.
+
+#[cfg(feature = "arrow")]
+mod tables;
+
+use std::fmt::Write as _;
+
+use flows_common::{EtherClass, Ledger, Loss};
+use sha2::{Digest, Sha256};
+
+#[cfg(feature = "arrow")]
+pub use self::tables::*;
+use crate::feature::{FORMULA_REVISION, Feature, FlowFeature, PeerFeature};
+
+/// The name of the flow table's schema.
+pub const FLOW_SCHEMA: &str = "weir.flow.v1";
+/// The name of the peer table's schema.
+pub const PEER_SCHEMA: &str = "weir.peer.v1";
+
+/// Identity of a schema: a model fits the tables of the same identity.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SchemaId {
+    /// The schema's name, with its version.
+    pub name: String,
+    /// The first 16 hex digits of the SHA-256 over name, [`FORMULA_REVISION`] and each feature's
+    /// name, unit and doc, in order.
+    pub hash: String,
+    /// The features' names, in the order of model input.
+    pub features: Vec<String>,
+}
+
+/// The identity of the flow table's schema.
+#[must_use]
+pub fn flow_schema_id() -> SchemaId {
+    schema_id::<FlowFeature>(FLOW_SCHEMA)
+}
+
+/// The identity of the peer table's schema.
+#[must_use]
+pub fn peer_schema_id() -> SchemaId {
+    schema_id::<PeerFeature>(PEER_SCHEMA)
+}
+
+fn schema_id<F: Feature>(name: &str) -> SchemaId {
+    let mut digest = Sha256::new();
+    // Each part ends in a byte that no part contains, so that no two lists read alike.
+    let mut part = |text: &str| {
+        digest.update(text.as_bytes());
+        digest.update([0]);
+    };
+    part(name);
+    part(&FORMULA_REVISION.to_string());
+    for feature in F::ALL {
+        part(feature.name());
+        part(feature.unit());
+        part(feature.doc());
+    }
+    let digest = digest.finalize();
+    let mut hash = String::with_capacity(16);
+    for byte in &digest[..8] {
+        write!(hash, "{byte:02x}").expect("a string takes what is written");
+    }
+    let features = F::ALL.iter().map(|feature| feature.name().to_owned()).collect();
+    SchemaId { name: name.to_owned(), hash, features }
+}
+
+/// Each count of a ledger with its name: `frames.ingress`, `lost.table_full`, `not_ip.arp`, …;
+/// always the same names in the same order.
+pub fn ledger_counts(ledger: &Ledger) -> impl Iterator<Item = (String, u64)> {
+    let pairs = [
+        ("frames", ledger.frames),
+        ("frame_bytes", ledger.frame_bytes),
+        ("segments", ledger.segments),
+    ];
+    let by_direction = pairs.into_iter().flat_map(|(name, [ingress, egress])| {
+        [(format!("{name}.ingress"), ingress), (format!("{name}.egress"), egress)]
+    });
+    let losses = Loss::ALL
+        .into_iter()
+        .map(|loss| (format!("lost.{}", loss.name()), ledger.losses[loss.index()]));
+    let not_ip = EtherClass::ALL
+        .into_iter()
+        .map(|class| (format!("not_ip.{}", class.name()), ledger.not_ip[class.index()]));
+    let tables = [
+        ("flow_inserts", ledger.flow_inserts),
+        ("peer_inserts", ledger.peer_inserts),
+        ("peer_full", ledger.peer_full),
+    ]
+    .map(|(name, count)| (name.to_owned(), count));
+    by_direction.chain(losses).chain(not_ip).chain(tables)
+}

@@ -1,0 +1,336 @@
+//! Arrow schemas of feature tables, made from the features themselves.
+//!
+//! A table has identity columns, which a model never sees, and then one `Float32` column per
+//! feature, in the features' order, with its unit and doc in the field's metadata. No column
+//! holds nulls. The schema's metadata name it, and carry the window's ledger:
+//!
+//! | key | value |
+//! |---|---|
+//! | `weir.schema` | `weir.flow.v1` or `weir.peer.v1` |
+//! | `weir.schema.version` | `1` |
+//! | `weir.schema.hash` | [`SchemaId::hash`] |
+//! | `weir.window.start_ns`, `.end_ns` | the window's bounds |
+//! | `weir.window.evicted_flows`, `.evicted_packets` | what the tables evicted |
+//! | `weir.window.imbalance`, `.lossy` | what the accounting identity leaves over; whether to trust it |
+//! | `weir.ledger.…` | each count of [`ledger_counts`], losses by cause |
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{
+    Array, ArrayRef, FixedSizeBinaryArray, Float32Array, RecordBatch, UInt8Array, UInt16Array,
+    UInt32Array, UInt64Array,
+};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use flows_common::{Span, Window};
+use thiserror::Error;
+
+use super::{
+    FLOW_SCHEMA, PEER_SCHEMA, SchemaId, flow_schema_id, ledger_counts, peer_schema_id, schema_id,
+};
+use crate::feature::{Feature, FlowFeature, PeerFeature};
+use crate::record::{FlowRecord, PeerRecord};
+
+/// The metadata key of a schema's name.
+pub const SCHEMA_KEY: &str = "weir.schema";
+/// The metadata key of a schema's version.
+pub const VERSION_KEY: &str = "weir.schema.version";
+/// The metadata key of a schema's hash.
+pub const HASH_KEY: &str = "weir.schema.hash";
+/// The field metadata key of a column's role: [`ROLE_FEATURE`] or [`ROLE_IDENTITY`].
+pub const ROLE_KEY: &str = "weir.role";
+/// The role of a column that models see.
+pub const ROLE_FEATURE: &str = "feature";
+/// The role of a column that models never see.
+pub const ROLE_IDENTITY: &str = "identity";
+/// The field metadata key of a unit.
+pub const UNIT_KEY: &str = "weir.unit";
+/// The field metadata key of the unit that a value stands for; see
+/// [`Feature::natural_unit`].
+pub const NATURAL_UNIT_KEY: &str = "weir.natural_unit";
+/// The field metadata key of a doc.
+pub const DOC_KEY: &str = "weir.doc";
+
+const VERSION: &str = "1";
+
+/// The flow table's schema, without a window's ledger.
+#[must_use]
+pub fn flow_schema() -> SchemaRef {
+    schema::<FlowFeature>(FLOW_SCHEMA, &flow_identity(&[]), HashMap::new())
+}
+
+/// The peer table's schema, without a window's ledger.
+#[must_use]
+pub fn peer_schema() -> SchemaRef {
+    schema::<PeerFeature>(PEER_SCHEMA, &peer_identity(&[]), HashMap::new())
+}
+
+/// The flow table of a window: one row per record, in the records' order.
+#[must_use]
+pub fn flow_batch(records: &[FlowRecord], window: &Window) -> RecordBatch {
+    batch::<FlowFeature>(FLOW_SCHEMA, flow_identity(records), records, window)
+}
+
+/// The peer table of a window: one row per record, in the records' order.
+#[must_use]
+pub fn peer_batch(records: &[PeerRecord], window: &Window) -> RecordBatch {
+    batch::<PeerFeature>(PEER_SCHEMA, peer_identity(records), records, window)
+}
+
+/// The features of a table as model input: row-major, in the columns' order.
+///
+/// The table must name one of this build's schemas, and have its hash and its columns.
+pub fn feature_rows(batch: &RecordBatch) -> Result<Vec<f32>, SchemaError> {
+    let expected = check(batch.schema_ref())?;
+    let columns = expected.features.len();
+    let mut rows = vec![0.0; batch.num_rows() * columns];
+    let mut values = Vec::with_capacity(columns);
+    for name in &expected.features {
+        let column = batch.column_by_name(name).and_then(|array| array.as_primitive_opt());
+        let column: &Float32Array =
+            column.ok_or_else(|| SchemaError::Column { name: name.clone() })?;
+        if column.null_count() > 0 {
+            return Err(SchemaError::Null { name: name.clone() });
+        }
+        values.push(column.values());
+    }
+    for (index, row) in rows.chunks_exact_mut(columns).enumerate() {
+        for (value, column) in row.iter_mut().zip(&values) {
+            *value = column[index];
+        }
+    }
+    Ok(rows)
+}
+
+/// Identity of a table's schema, if it is one of this build's.
+pub fn check(schema: &Schema) -> Result<SchemaId, SchemaError> {
+    let text = |key: &str| schema.metadata().get(key).cloned().unwrap_or_default();
+    let name = text(SCHEMA_KEY);
+    let expected = match name.as_str() {
+        FLOW_SCHEMA => flow_schema_id(),
+        PEER_SCHEMA => peer_schema_id(),
+        _ => return Err(SchemaError::Name { name }),
+    };
+    let hash = text(HASH_KEY);
+    if hash == expected.hash {
+        Ok(expected)
+    } else {
+        Err(SchemaError::Hash { name, hash, expected: expected.hash })
+    }
+}
+
+/// A table that is not one of this build's.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SchemaError {
+    /// Another schema, or none.
+    #[error(
+        "the table's schema is `{name}`, expected `{FLOW_SCHEMA}` or `{PEER_SCHEMA}`: \
+         make it with weir's own replay or capture"
+    )]
+    Name {
+        /// Schema name that the table carries.
+        name: String,
+    },
+    /// The features were defined otherwise when the table was made.
+    #[error(
+        "the table's `{name}` has the hash {hash}, this build's is {expected}: \
+         its features were defined otherwise, make it again with this build"
+    )]
+    Hash {
+        /// The schema's name.
+        name: String,
+        /// The table's hash.
+        hash: String,
+        /// This build's hash.
+        expected: String,
+    },
+    /// A feature's column is absent, or of another type.
+    #[error("the table has no Float32 column `{name}`: make it again with this build")]
+    Column {
+        /// The feature's name.
+        name: String,
+    },
+    /// A feature's column has nulls.
+    #[error("the table's column `{name}` has nulls, features have none: make it again")]
+    Null {
+        /// The feature's name.
+        name: String,
+    },
+}
+
+/// A column that says who or when, not what.
+struct Identity {
+    name: &'static str,
+    unit: &'static str,
+    doc: &'static str,
+    values: ArrayRef,
+}
+
+fn flow_identity(records: &[FlowRecord]) -> Vec<Identity> {
+    let [start, end] = window_identity(records.iter().map(|flow| flow.window));
+    let keys = || records.iter().map(|flow| &flow.key);
+    vec![
+        start,
+        end,
+        identity(
+            "local_address",
+            "address",
+            "The address on the host's side, 16 bytes, IPv4 as ::ffff:a.b.c.d.",
+            addresses(keys().map(|key| key.local)),
+        ),
+        identity(
+            "remote_address",
+            "address",
+            "The address on the network's side, 16 bytes, IPv4 as ::ffff:a.b.c.d.",
+            addresses(keys().map(|key| key.remote)),
+        ),
+        identity(
+            "local_port",
+            "port",
+            "The local transport port, 0 for none.",
+            UInt16Array::from_iter_values(keys().map(|key| key.local_port)),
+        ),
+        identity(
+            "remote_port",
+            "port",
+            "The remote transport port, 0 for none.",
+            UInt16Array::from_iter_values(keys().map(|key| key.remote_port)),
+        ),
+        identity(
+            "protocol",
+            "protocol",
+            "The IP protocol number.",
+            UInt8Array::from_iter_values(keys().map(|key| key.protocol)),
+        ),
+        identity(
+            "outer_vlan",
+            "vlan",
+            "The VLAN id of the outermost tag, 0 for none.",
+            UInt16Array::from_iter_values(keys().map(|key| key.outer_vlan)),
+        ),
+        identity(
+            "inner_vlan",
+            "vlan",
+            "The VLAN id of the second tag, 0 for none.",
+            UInt16Array::from_iter_values(keys().map(|key| key.inner_vlan)),
+        ),
+        identity(
+            "ifindex",
+            "interface",
+            "The interface the flow was seen on.",
+            UInt32Array::from_iter_values(keys().map(|key| key.ifindex)),
+        ),
+    ]
+}
+
+fn peer_identity(records: &[PeerRecord]) -> Vec<Identity> {
+    let [start, end] = window_identity(records.iter().map(|peer| peer.window));
+    vec![
+        start,
+        end,
+        identity(
+            "remote_address",
+            "address",
+            "The remote address, 16 bytes, IPv4 as ::ffff:a.b.c.d.",
+            addresses(records.iter().map(|peer| peer.key.address)),
+        ),
+    ]
+}
+
+fn window_identity(spans: impl Iterator<Item = Span> + Clone) -> [Identity; 2] {
+    [
+        identity(
+            "window_start",
+            "ns",
+            "The window's first nanosecond, of the boot clock live and of the capture in replay.",
+            UInt64Array::from_iter_values(spans.clone().map(|span| span.start_ns)),
+        ),
+        identity(
+            "window_end",
+            "ns",
+            "The first nanosecond after the window.",
+            UInt64Array::from_iter_values(spans.map(|span| span.end_ns)),
+        ),
+    ]
+}
+
+fn identity(
+    name: &'static str,
+    unit: &'static str,
+    doc: &'static str,
+    values: impl Array + 'static,
+) -> Identity {
+    Identity { name, unit, doc, values: Arc::new(values) }
+}
+
+fn addresses(addresses: impl Iterator<Item = [u8; 16]>) -> FixedSizeBinaryArray {
+    let bytes: Vec<u8> = addresses.flatten().collect();
+    FixedSizeBinaryArray::try_new(16, bytes.into(), None).expect("16 bytes each")
+}
+
+fn schema<F: Feature>(
+    name: &str,
+    identity: &[Identity],
+    mut metadata: HashMap<String, String>,
+) -> SchemaRef {
+    let described = |field: Field, role: &str, unit: &str, doc: &str| {
+        let pairs = [(ROLE_KEY, role), (UNIT_KEY, unit), (DOC_KEY, doc)];
+        field.with_metadata(pairs.map(|(key, text)| (key.to_owned(), text.to_owned())).into())
+    };
+    let identity = identity.iter().map(|column| {
+        let field = Field::new(column.name, column.values.data_type().clone(), false);
+        described(field, ROLE_IDENTITY, column.unit, column.doc)
+    });
+    let features = F::ALL.iter().map(|feature| {
+        let field = Field::new(feature.name(), DataType::Float32, false);
+        let mut field = described(field, ROLE_FEATURE, feature.unit(), feature.doc());
+        let natural = feature.natural_unit().to_owned();
+        field.metadata_mut().insert(NATURAL_UNIT_KEY.to_owned(), natural);
+        field
+    });
+    let id = schema_id::<F>(name);
+    metadata.extend(
+        [(SCHEMA_KEY, id.name.as_str()), (VERSION_KEY, VERSION), (HASH_KEY, id.hash.as_str())]
+            .map(|(key, text)| (key.to_owned(), text.to_owned())),
+    );
+    Arc::new(Schema::new_with_metadata(identity.chain(features).collect::<Vec<_>>(), metadata))
+}
+
+fn batch<F: Feature>(
+    name: &str,
+    identity: Vec<Identity>,
+    records: &[F::Record],
+    window: &Window,
+) -> RecordBatch {
+    let schema = schema::<F>(name, &identity, window_metadata(window));
+    let mut columns = vec![Vec::with_capacity(records.len()); F::ALL.len()];
+    let mut row = vec![0.0; F::ALL.len()];
+    for record in records {
+        F::fill(record, &mut row);
+        for (column, &value) in columns.iter_mut().zip(&row) {
+            column.push(value);
+        }
+    }
+    let features = columns
+        .into_iter()
+        .map(|column| Arc::new(Float32Array::new(column.into(), None)) as ArrayRef);
+    let arrays = identity.into_iter().map(|column| column.values).chain(features).collect();
+    RecordBatch::try_new(schema, arrays).expect("the schema was made of these columns")
+}
+
+fn window_metadata(window: &Window) -> HashMap<String, String> {
+    let mut metadata: HashMap<String, String> = [
+        ("start_ns", window.start_ns.to_string()),
+        ("end_ns", window.end_ns.to_string()),
+        ("evicted_flows", window.evicted_flows.to_string()),
+        ("evicted_packets", window.evicted_packets.to_string()),
+        ("imbalance", window.imbalance().to_string()),
+        ("lossy", window.is_lossy().to_string()),
+    ]
+    .map(|(key, text)| (format!("weir.window.{key}"), text))
+    .into();
+    let counts = ledger_counts(&window.ledger);
+    metadata.extend(counts.map(|(key, count)| (format!("weir.ledger.{key}"), count.to_string())));
+    metadata
+}

@@ -1,0 +1,217 @@
+//! `[policy.expert]`: keys that take the statistics, or an experiment, to choose.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::BoundError;
+use crate::statistics::{PValues, ProcedureChoice};
+
+/// Excess from which on a peer stands out, by default.
+pub const ALERT_MARGIN: f64 = 0.1;
+
+/// A key of `[policy.expert]` that stands in `[policy]`, its place before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`policy.{0}` is `policy.expert.{0}` now")]
+pub struct MovedKey(pub &'static str);
+
+impl MovedKey {
+    /// Checks that none of these keys of `[policy]` moved to `[policy.expert]`.
+    ///
+    /// # Errors
+    /// The first that did.
+    pub fn check<'a>(keys: impl IntoIterator<Item = &'a str>) -> Result<(), Self> {
+        let moved = |key| ExpertConfig::KEYS.iter().find(|moved| **moved == key);
+        keys.into_iter().find_map(moved).map_or(Ok(()), |key| Err(Self(key)))
+    }
+}
+
+/// `[policy.expert]` as written; unknown keys are errors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ExpertConfig {
+    /// Scope of `wrong_blocks`: each window by itself, or all of `memory`.
+    pub procedure: ProcedureChoice,
+    /// Span that the online procedure keeps the rate over.
+    #[serde(with = "humantime_serde")]
+    pub memory: Duration,
+    /// P-values that decide.
+    pub p_values: PValues,
+    /// Excess needed to be reported: how far above the highest calibration score, as a share of
+    /// the way from there to 1; in [0, 1).
+    pub alert_margin: f64,
+    /// Excess needed to be acted on, at least `alert_margin`.
+    pub margin: f64,
+    /// Excess at which one window is enough, at least `margin`.
+    pub decisive_margin: f64,
+    /// Anomalous windows needed, at least 1...
+    pub windows: u32,
+    /// ...among this many, 64 at most.
+    pub of_windows: u32,
+    /// Packets from or to a peer in those windows, below which it is not acted on.
+    pub min_packets: u64,
+    /// Packets per second left to a rate-limited source, at least 1.
+    pub rate_limit_pps: u32,
+    /// New unverified anomalous sources in one window above which none of them is acted on: a
+    /// flood with forged sources.
+    pub max_unverified_sources: u32,
+    /// Blocks that may be made in a minute.
+    pub max_blocks_per_minute: u32,
+    /// Share of the ordinary peers (seen before without standing out) that may be blocked at
+    /// once; beyond it the breaker opens and weir only shadows.
+    pub max_share_of_peers: f64,
+    /// Share of the ordinary traffic's bytes that blocked peers may have carried, likewise.
+    pub max_share_of_bytes: f64,
+    /// Time that the breaker stays open; 0s: until `weir rearm`.
+    #[serde(with = "humantime_serde")]
+    pub rearm_after: Duration,
+    /// Time that a peer is left alone after a person took its block back.
+    #[serde(with = "humantime_serde")]
+    pub grace: Duration,
+    /// Share of the blocks, drawn by lot, that end early, to see what the peer does then.
+    pub early_release: f64,
+    /// Sources a second without a completed handshake at one service, above which, and above ten
+    /// times what the service ordinarily sees, it is under a flood from forged sources.
+    pub flood_sources: u32,
+    /// Time that services are watched for what is ordinary before one can be limited.
+    #[serde(with = "humantime_serde")]
+    pub flood_baseline: Duration,
+    /// Seed of what is drawn by lot.
+    pub seed: u64,
+}
+
+impl Default for ExpertConfig {
+    fn default() -> Self {
+        Self {
+            procedure: ProcedureChoice::PerWindow,
+            memory: Duration::from_mins(1),
+            p_values: PValues::Conditional,
+            alert_margin: ALERT_MARGIN,
+            margin: 0.5,
+            decisive_margin: 0.75,
+            windows: 2,
+            of_windows: 3,
+            min_packets: 4,
+            rate_limit_pps: 5,
+            max_unverified_sources: 8,
+            max_blocks_per_minute: 60,
+            max_share_of_peers: 0.25,
+            max_share_of_bytes: 0.25,
+            rearm_after: Duration::from_mins(15),
+            grace: Duration::from_hours(1),
+            early_release: 0.02,
+            flood_sources: 200,
+            flood_baseline: Duration::from_mins(1),
+            seed: 0,
+        }
+    }
+}
+
+impl ExpertConfig {
+    /// Every key, in the order of the fields.
+    pub const KEYS: [&'static str; 20] = [
+        "procedure",
+        "memory",
+        "p_values",
+        "alert_margin",
+        "margin",
+        "decisive_margin",
+        "windows",
+        "of_windows",
+        "min_packets",
+        "rate_limit_pps",
+        "max_unverified_sources",
+        "max_blocks_per_minute",
+        "max_share_of_peers",
+        "max_share_of_bytes",
+        "rearm_after",
+        "grace",
+        "early_release",
+        "flood_sources",
+        "flood_baseline",
+        "seed",
+    ];
+
+    pub(super) fn check(&self) -> Result<(), BoundError> {
+        self.check_margins()?;
+        self.check_windows()?;
+        self.check_guards()
+    }
+
+    fn check_margins(&self) -> Result<(), BoundError> {
+        for (key, value) in [
+            ("policy.expert.alert_margin", self.alert_margin),
+            ("policy.expert.margin", self.margin),
+            ("policy.expert.decisive_margin", self.decisive_margin),
+        ] {
+            if !(0.0..1.0).contains(&value) {
+                return Err(BoundError::new(key, "at least 0 and below 1", value));
+            }
+        }
+        if self.margin < self.alert_margin {
+            let least = format!("at least `policy.expert.alert_margin` ({})", self.alert_margin);
+            return Err(BoundError::new("policy.expert.margin", least, self.margin));
+        }
+        if self.decisive_margin < self.margin {
+            let (key, margin) = ("policy.expert.decisive_margin", self.margin);
+            let least = format!("at least `policy.expert.margin` ({margin})");
+            return Err(BoundError::new(key, least, self.decisive_margin));
+        }
+        Ok(())
+    }
+
+    fn check_windows(&self) -> Result<(), BoundError> {
+        if self.windows == 0 || self.windows > self.of_windows {
+            let most = format!("between 1 and `policy.expert.of_windows` ({})", self.of_windows);
+            return Err(BoundError::new("policy.expert.windows", most, self.windows));
+        }
+        if self.of_windows > 64 {
+            let key = "policy.expert.of_windows";
+            return Err(BoundError::new(key, "at most 64", self.of_windows));
+        }
+        let (second, day) = (Duration::from_secs(1), Duration::from_hours(24));
+        BoundError::check("policy.expert.memory", self.memory, second, day)
+    }
+
+    fn check_guards(&self) -> Result<(), BoundError> {
+        for (key, value) in [
+            ("policy.expert.max_share_of_peers", self.max_share_of_peers),
+            ("policy.expert.max_share_of_bytes", self.max_share_of_bytes),
+            ("policy.expert.early_release", self.early_release),
+        ] {
+            if !(0.0..=1.0).contains(&value) {
+                return Err(BoundError::new(key, "between 0 and 1", value));
+            }
+        }
+        if self.max_blocks_per_minute == 0 {
+            let least = "at least 1 (`mode = \"shadow\"` blocks nothing)";
+            return Err(BoundError::new("policy.expert.max_blocks_per_minute", least, 0));
+        }
+        if self.rate_limit_pps == 0 {
+            return Err(BoundError::new("policy.expert.rate_limit_pps", "at least 1", 0));
+        }
+        let (least, day) = (Duration::ZERO, Duration::from_hours(24));
+        BoundError::check("policy.expert.rearm_after", self.rearm_after, least, day * 30)?;
+        BoundError::check("policy.expert.flood_baseline", self.flood_baseline, least, day)?;
+        BoundError::check("policy.expert.grace", self.grace, least, day * 365)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_key_is_known_by_its_name_and_refused_in_its_old_place() {
+        let written = serde_json::to_value(ExpertConfig::default()).expect("plain data");
+        let written: BTreeSet<_> = written.as_object().expect("a table").keys().cloned().collect();
+        assert_eq!(written, ExpertConfig::KEYS.map(str::to_owned).into());
+        for key in ExpertConfig::KEYS {
+            let error = MovedKey::check(["mode", key]).expect_err(key).to_string();
+            assert_eq!(error, format!("`policy.{key}` is `policy.expert.{key}` now"));
+        }
+        assert_eq!(MovedKey::check(["mode", "ttl", "expert", "colour"]), Ok(()));
+    }
+}

@@ -1,0 +1,195 @@
+//! Ordinary peers: those that took part without standing out, and those that the host itself
+//! opened flows to. In bounded memory.
+//!
+//! A block of a stranger costs little; one of a peer that was there all along, or that the host
+//! opened flows to, may cost the service. So shares are measured against what was ordinary before
+//! an attack, not against what is active in it: a flood is nearly all of its own window.
+
+use std::{collections::HashMap, net::IpAddr};
+
+use crate::Evidence;
+
+/// Peers remembered at most; beyond that the least known go first.
+const PEERS_LIMIT: usize = 65_536;
+/// Peers forgotten at once: finding them takes a pass over all.
+const FORGOTTEN_AT_ONCE: usize = PEERS_LIMIT / 4;
+/// Windows without standing out after which a peer is ordinary.
+const ORDINARY_WINDOWS: u32 = 3;
+/// Time that a peer stays ordinary after its last such window, in ns.
+const ORDINARY_FOR_NS: u64 = 3_600_000_000_000;
+/// Time that a peer counts as opened to by the host after the last flow to it, in ns.
+const INITIATED_FOR_NS: u64 = 600_000_000_000;
+/// Time in which a peer's bytes halve in weight, in ns.
+const HALF_LIFE_NS: f64 = 600e9;
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Baseline {
+    /// Windows in which it did not stand out.
+    windows: u32,
+    /// The end of the last of them.
+    seen_ns: u64,
+    /// Bytes in them, damped to `seen_ns`.
+    bytes: f64,
+    /// The end of the last window in which it answered a flow that the host opened; 0 for none.
+    initiated_ns: u64,
+}
+
+impl Baseline {
+    fn is_ordinary(&self, now_ns: u64) -> bool {
+        self.windows >= ORDINARY_WINDOWS && now_ns.saturating_sub(self.seen_ns) <= ORDINARY_FOR_NS
+    }
+
+    fn bytes_at(&self, now_ns: u64) -> f64 {
+        let apart = now_ns.saturating_sub(self.seen_ns) as f64;
+        self.bytes * (-apart / HALF_LIFE_NS).exp2()
+    }
+}
+
+/// Number and bytes of ordinary peers, or of those among them that blocks would hit.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Weight {
+    pub(crate) peers: usize,
+    pub(crate) bytes: f64,
+}
+
+/// Past of the peers that took part.
+#[derive(Debug, Default)]
+pub(crate) struct PeerBaseline {
+    peers: HashMap<IpAddr, Baseline>,
+}
+
+impl PeerBaseline {
+    /// Notes a peer's part in a window that ends at `now_ns`; `stands_out` keeps it from becoming
+    /// ordinary by it.
+    pub(crate) fn note(&mut self, peer: &Evidence, stands_out: bool, now_ns: u64) {
+        if stands_out && !peer.initiated {
+            return;
+        }
+        self.make_room(peer.address);
+        let known = self.peers.entry(peer.address).or_default();
+        if peer.initiated {
+            known.initiated_ns = now_ns;
+        }
+        if !stands_out {
+            known.bytes = known.bytes_at(now_ns) + peer.bytes as f64;
+            known.windows = known.windows.saturating_add(1);
+            known.seen_ns = now_ns;
+        }
+    }
+
+    /// True of a peer that the host lately opened a flow to.
+    pub(crate) fn is_initiated(&self, peer: IpAddr, now_ns: u64) -> bool {
+        self.peers.get(&peer).is_some_and(|known| {
+            known.initiated_ns > 0 && now_ns.saturating_sub(known.initiated_ns) <= INITIATED_FOR_NS
+        })
+    }
+
+    pub(crate) fn is_ordinary(&self, peer: IpAddr, now_ns: u64) -> bool {
+        self.peers.get(&peer).is_some_and(|known| known.is_ordinary(now_ns))
+    }
+
+    /// All ordinary peers together.
+    pub(crate) fn ordinary(&self, now_ns: u64) -> Weight {
+        self.peers
+            .values()
+            .filter(|known| known.is_ordinary(now_ns))
+            .fold(Weight::default(), |sum, known| sum.with(known, now_ns))
+    }
+
+    /// The ordinary ones among these.
+    pub(crate) fn weigh(&self, peers: impl IntoIterator<Item = IpAddr>, now_ns: u64) -> Weight {
+        peers
+            .into_iter()
+            .filter_map(|peer| self.peers.get(&peer))
+            .filter(|known| known.is_ordinary(now_ns))
+            .fold(Weight::default(), |sum, known| sum.with(known, now_ns))
+    }
+
+    fn make_room(&mut self, peer: IpAddr) {
+        if self.peers.len() < PEERS_LIMIT || self.peers.contains_key(&peer) {
+            return;
+        }
+        let mut known: Vec<_> = self
+            .peers
+            .iter()
+            .map(|(&peer, known)| {
+                (known.initiated_ns, known.windows.min(ORDINARY_WINDOWS), known.seen_ns, peer)
+            })
+            .collect();
+        let (least, ..) = known.select_nth_unstable(FORGOTTEN_AT_ONCE);
+        for (.., peer) in least {
+            self.peers.remove(peer);
+        }
+    }
+}
+
+impl std::ops::Add for Weight {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { peers: self.peers + other.peers, bytes: self.bytes + other.bytes }
+    }
+}
+
+impl std::ops::AddAssign for Weight {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+impl Weight {
+    fn with(self, known: &Baseline, now_ns: u64) -> Self {
+        Self { peers: self.peers + 1, bytes: self.bytes + known.bytes_at(now_ns) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::{SECOND, attacker, peer};
+
+    #[test]
+    fn a_peer_is_ordinary_after_three_windows_and_for_an_hour() {
+        let mut known = PeerBaseline::default();
+        for window in 1..=3 {
+            assert!(!known.is_ordinary(peer(1), window * SECOND));
+            known.note(&attacker(1), false, window * SECOND);
+        }
+        assert!(known.is_ordinary(peer(1), 3 * SECOND + ORDINARY_FOR_NS));
+        assert!(!known.is_ordinary(peer(1), 4 * SECOND + ORDINARY_FOR_NS));
+    }
+
+    #[test]
+    fn what_stands_out_never_becomes_ordinary() {
+        let mut known = PeerBaseline::default();
+        for window in 1..=10 {
+            known.note(&attacker(1), true, window * SECOND);
+        }
+        assert_eq!(known.ordinary(10 * SECOND), Weight::default());
+    }
+
+    #[test]
+    fn bytes_of_long_ago_weigh_little() {
+        let mut known = PeerBaseline::default();
+        for window in 1..=3 {
+            known.note(&attacker(1), false, window * SECOND);
+        }
+        let now = known.ordinary(3 * SECOND).bytes;
+        let later = known.ordinary(603 * SECOND).bytes;
+        assert!((later - now / 2.0).abs() < 1e-6 * now, "{now} {later}");
+    }
+
+    #[test]
+    fn memory_stays_bounded_and_keeps_the_peers_that_the_host_opened_flows_to() {
+        let mut known = PeerBaseline::default();
+        let chosen = Evidence { initiated: true, ..attacker(1) };
+        known.note(&chosen, false, SECOND);
+        for number in 0..=u32::try_from(PEERS_LIMIT).unwrap() {
+            let address = IpAddr::from(number.to_be_bytes());
+            known.note(&Evidence { address, ..attacker(2) }, false, 2 * SECOND);
+        }
+        assert!(known.peers.len() <= PEERS_LIMIT);
+        assert!(known.is_initiated(peer(1), 600 * SECOND));
+        assert!(!known.is_initiated(peer(1), 602 * SECOND));
+    }
+}
