@@ -266,7 +266,8 @@ impl Start<'_> {
         let expires_ns = self.now.boot_ns_at(block.expires.wall_ns);
         let enforcing = block.origin != Origin::Model || inner.policy.mode() == Mode::Enforce;
         let action = if enforcing { block.action } else { Action::Shadow };
-        let action = BlockAction::of(action, source_rate(inner.policy.config().expert.rate_limit_pps));
+        let action =
+            BlockAction::of(action, source_rate(inner.policy.config().expert.rate_limit_pps));
         let reason = match block.origin {
             Origin::Person => BY_HAND,
             Origin::Import => BY_IMPORT,

@@ -21,7 +21,9 @@ use experiment::{
 };
 use lab::{CaptureBounds, Tap};
 use model::{Context, ModelFile};
-use policy::{Policy, ProtectedHosts, Unverified, ValidPolicy, WindowFacts, statistics::Unsupported};
+use policy::{
+    Policy, ProtectedHosts, Unverified, ValidPolicy, WindowFacts, statistics::Unsupported,
+};
 use replay::{HomeNet, Replay, ReplayOptions};
 use support::{Record, lab_or_skip, learn, open_or_skip, scenario, wait_for, watching};
 
@@ -70,8 +72,8 @@ fn a_nodes_would_drops_are_those_of_an_experiment_on_its_traffic() {
     // What was counted during the fit is a window of odd length: part of the past, not scored.
     detector.assess(&live.drain_once().expect("a window"), Arrival::default());
     let record = Record::default();
-    let policy =
-        Policy::new(config.policy.clone(), ProtectedHosts::own(own.clone())).calibrated(&basis(&model));
+    let policy = Policy::new(config.policy.clone(), ProtectedHosts::own(own.clone()))
+        .calibrated(&basis(&model));
     let pipeline = Pipeline::score(
         live.drain(),
         WINDOW,

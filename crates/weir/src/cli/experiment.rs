@@ -120,7 +120,8 @@ impl ExperimentArgs {
         let model_path = config.require_model()?;
         let model = super::load_model(model_path)?;
         let (digest, basis) = (model.digest().to_owned(), engine::basis(&model));
-        let protected: Vec<ProtectedHosts> = settings.iter().map(protected).collect::<Result<_, _>>()?;
+        let protected: Vec<ProtectedHosts> =
+            settings.iter().map(protected).collect::<Result<_, _>>()?;
 
         let mut inputs = vec![input("model", model_path)?];
         let mut stream = Stream::default();

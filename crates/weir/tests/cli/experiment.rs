@@ -129,7 +129,7 @@ fn a_capture_gives_what_each_setting_stops_and_whom_it_hurts() {
 #[test]
 fn an_allow_file_holds_in_a_replay_as_in_an_experiment() {
     let desk = Desk::new();
-    let setting = "[policy]\nunsupported = 'act'\nwindows = 1\nearly_release = 0.0\n";
+    let setting = "[policy]\nunsupported = 'act'\nexpert.windows = 1\nexpert.early_release = 0.0\n";
     let write = |name: &str, text: &str| std::fs::write(desk.0.path().join(name), text).unwrap();
     write("open.toml", setting);
     write("allowing.toml", &format!("{setting}allow_files = ['allow.txt']\n"));

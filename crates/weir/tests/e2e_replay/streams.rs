@@ -8,9 +8,9 @@ use std::{
 };
 
 use collector::{
-    act::Observe,
     config::RawConfig,
     dry_run::{self, DryRun},
+    enforcer::Observe,
     event::Event,
     node::{Node, NodeParts},
     pipeline::Pipeline,

@@ -104,7 +104,7 @@ fn config() -> ValidPolicy {
     raw.policy.mode = Mode::Enforce;
     raw.policy.unsupported = Unsupported::Act;
     // Each who asks is handed one window.
-    raw.policy.windows = 1;
+    raw.policy.expert.windows = 1;
     raw.check().expect("the defaults hold").policy
 }
 

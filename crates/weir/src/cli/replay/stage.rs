@@ -32,8 +32,7 @@ impl Stage {
                 // A capture does not tell whose gateway or name server an address was.
                 let allowed = read_allow_files(&config.policy.allow_files)?;
                 let hosts = ProtectedHosts::default().allowing(&allowed);
-                let policy = Policy::new(config.policy.clone(), hosts)
-                    .calibrated(&basis(&model));
+                let policy = Policy::new(config.policy.clone(), hosts).calibrated(&basis(&model));
                 let detector = Detector::new(model, Context::default(), config.window);
                 Self::Score(Box::new(DryRun::new(Engine::new(detector, policy))))
             }
