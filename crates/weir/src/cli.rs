@@ -5,6 +5,7 @@
 
 mod alerts;
 mod allow;
+mod bar;
 mod blocks;
 mod capture;
 mod config;

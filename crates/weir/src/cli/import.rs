@@ -9,7 +9,6 @@
 //! load that stops half-way says exactly how far it came. To load a list once more changes nothing
 //! but its leases: what is no longer on a list that is loaded regularly runs out by itself.
 
-mod bar;
 mod batch;
 mod complaints;
 mod door;
@@ -24,8 +23,8 @@ use std::{
 use address_list::{Column, Format, Options, Reader};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
+use indicatif::HumanCount;
 
-use bar::Bar;
 use batch::{Batch, Lines};
 use complaints::Complaints;
 use door::Door;
@@ -33,11 +32,15 @@ use tally::Tally;
 
 use super::{
     FAILED, Layers,
+    bar::Bar,
     blocks::{ActionArgs, check_lease},
     emit,
     node::{NodeArgs, seconds},
 };
 use replay::unpacked::Unpacked;
+
+/// Lines between two looks at the clock.
+const LOOK_EVERY: u64 = 1_024;
 
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
@@ -120,7 +123,7 @@ impl ImportArgs {
             path.display().to_string()
         };
         let mut file = Unpacked::open(path).with_context(|| format!("cannot open `{name}`"))?;
-        let mut bar = Bar::start(file.progress());
+        let mut bar = Bar::start(vec![file.progress()]);
         let mut reader = Reader::new(file.bytes(), self.options());
         let mut batch = Batch::default();
         let mut bad = import.tally.bad;
@@ -132,7 +135,10 @@ impl ImportArgs {
                     let number = line.number;
                     bad += u64::from(line.entry.is_err());
                     batch.push(line);
-                    bar.advance(import.tally.lines + batch.lines.len() as u64);
+                    let lines = import.tally.lines + batch.lines.len() as u64;
+                    if lines.is_multiple_of(LOOK_EVERY) {
+                        bar.advance(|_| format!("{} lines", HumanCount(lines)));
+                    }
                     if self.max_errors.is_some_and(|most| bad > most) {
                         let why = format!("line {number} is one bad line too many");
                         break Err(anyhow::anyhow!("{why} (--max-errors)"));

@@ -1,6 +1,5 @@
 //! `weir replay`: captures to windows, which are counted, written as a data set, or scored.
 
-mod bar;
 mod stage;
 mod summary;
 
@@ -10,8 +9,12 @@ use anyhow::Context as _;
 use clap::Args;
 use dataset::{DatasetWriter, WriterOptions};
 
-use self::{bar::Bar, stage::Stage, summary::Summary};
-use super::{Layers, Overrides, capture_options, emit, show};
+use self::{stage::Stage, summary::Summary};
+use super::{
+    Layers, Overrides,
+    bar::{Bar, rounded},
+    capture_options, emit, show,
+};
 use collector::{
     event::{ActionTaken, Event},
     sink::{JsonLines, Sink as _},
@@ -56,7 +59,14 @@ impl ReplayArgs {
             None => None,
         };
         let events = config.events.path.as_deref().map(JsonLines::open).transpose()?;
-        Run { bar: Bar::start(&replay), stage, writer, events, json: self.json }.all(replay)
+        Run {
+            bar: Bar::start(replay.captures().progress()),
+            stage,
+            writer,
+            events,
+            json: self.json,
+        }
+        .all(replay)
     }
 }
 
@@ -111,7 +121,8 @@ impl Run {
                 writer.write(&window, start_ns, observed)?;
             }
             summary.add(&window, observed);
-            bar.advance(summary.frames());
+            let frames = summary.frames() as f64;
+            bar.advance(|seconds| format!("{} packets/s", rounded(frames / seconds)));
         }
         if let Some(events) = events {
             events.flush()?;

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::bar::Bar;
+use crate::cli::bar::Bar;
 
 /// Lines that are shown on standard error.
 const SHOWN: u64 = 20;
