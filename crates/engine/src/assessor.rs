@@ -178,3 +178,58 @@ pub fn basis(model: &ModelFile) -> Basis {
         most_rows: CALIBRATION_ROWS as u64,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drift::tests::model;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    /// A window of one peer without flows, so long.
+    fn assess(assessor: &mut Assessor, length_ns: u64, facts: PeerFacts) -> Assessed {
+        let peers = vec![0.5; assessor.model().peer().inputs().width()];
+        let rows = WindowRows {
+            span: Span { start_ns: SECOND, end_ns: SECOND + length_ns },
+            is_lossy: false,
+            flows: &[],
+            peers: &peers,
+            flows_of: &[0..0],
+            facts: &[(IpAddr::from([192, 0, 2, 7]), facts)],
+        };
+        assessor.assess(rows, Arrival::default())
+    }
+
+    #[test]
+    fn evidence_has_the_facts_that_came_with_the_rows() {
+        let mut assessor = Assessor::new(model(1), Duration::from_secs(1), 0);
+        let service = Some(LocalService { protocol: 6, port: 443 });
+        let facts =
+            PeerFacts { packets: 9, bytes: 540, verified: true, service, ..PeerFacts::default() };
+        let found = assess(&mut assessor, SECOND, facts);
+        let [one] = &found.evidence[..] else { panic!("one peer") };
+        assert_eq!((one.packets, one.bytes, one.verified, one.initiated), (9, 540, true, false));
+        assert_eq!(one.service, Some(Service { protocol: 6, port: 443 }));
+        assert_eq!(one.address, IpAddr::from([192, 0, 2, 7]));
+    }
+
+    #[test]
+    fn a_restart_warms_up_again_as_far_as_its_past_is_empty() {
+        let mut assessor = Assessor::new(model(1), Duration::from_secs(1), 2);
+        let mut warming = || assess(&mut assessor, SECOND, PeerFacts::default()).facts.warming_up;
+        assert_eq!([warming(), warming(), warming()], [true, true, false]);
+        assessor.restart(0);
+        assert!(assess(&mut assessor, SECOND, PeerFacts::default()).facts.warming_up);
+        assessor.restart(7);
+        let found = assess(&mut assessor, SECOND, PeerFacts::default());
+        assert_eq!((found.number, found.facts.warming_up), (8, false));
+    }
+
+    #[test]
+    fn a_window_far_too_long_is_interrupted() {
+        let mut assessor = Assessor::new(model(1), Duration::from_secs(1), 0);
+        let mut interrupted =
+            |length| assess(&mut assessor, length, PeerFacts::default()).facts.interrupted;
+        assert_eq!([3 * SECOND, 3 * SECOND + 1].map(&mut interrupted), [false, true]);
+    }
+}
