@@ -25,7 +25,7 @@ pub(super) struct ReplayArgs {
     #[arg(required = true)]
     capture: Vec<PathBuf>,
     /// What is local; may be given several times. Private addresses if none is.
-    #[arg(long, value_name = "PREFIX", value_parser = address_list::prefix)]
+    #[arg(long, value_name = "PREFIX", value_parser = address_list::parse_net)]
     home_net: Vec<ipnet::IpNet>,
     /// Write the windows' features to this folder, as `weir capture` does live; what is there
     /// already stays.

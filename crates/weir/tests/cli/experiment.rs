@@ -127,6 +127,41 @@ fn a_capture_gives_what_each_setting_stops_and_whom_it_hurts() {
 }
 
 #[test]
+fn an_allow_file_holds_in_a_replay_as_in_an_experiment() {
+    let desk = Desk::new();
+    let setting = "[policy]\nunsupported = 'act'\nexpert.windows = 1\nexpert.early_release = 0.0\n";
+    let write = |name: &str, text: &str| std::fs::write(desk.0.path().join(name), text).unwrap();
+    write("open.toml", setting);
+    write("allowing.toml", &format!("{setting}allow_files = ['allow.txt']\n"));
+    let replay = |config: &str| -> Vec<Value> {
+        let capture = data("demo.pcap.zst");
+        let words = ["replay", &capture, "--score=model.weir", "--window=500ms", "--json"];
+        let told = desk.done(&[&words[..], &HOME, &["--config", config]].concat());
+        let events = told.lines().map(json);
+        events.filter(|event| event["event"] == "anomaly").collect()
+    };
+    let blocked = |events: &[Value]| -> Vec<String> {
+        let blocks = events.iter().filter(|event| event["outcome"] == "would-block");
+        blocks.map(|event| event["peer"].as_str().expect("an address").to_owned()).collect()
+    };
+    let attackers = blocked(&replay("open.toml"));
+    assert!(!attackers.is_empty());
+    write("allow.txt", &format!("# known to us\n{}\n", attackers.join("\n")));
+    let spared = replay("allowing.toml");
+    assert_eq!(blocked(&spared), [""; 0]);
+    assert!(spared.iter().any(|event| event["refusal"] == "allowed"), "{spared:?}");
+
+    let experiment = |config: &str| {
+        let words = ["--config", config, "--set=margin=0.5", "--json"];
+        json(&desk.capture(&words))["settings"][0].clone()
+    };
+    assert!(experiment("open.toml")["stopped"]["packets"].as_u64() > Some(0));
+    let spared = experiment("allowing.toml");
+    assert_eq!(spared["stopped"]["packets"], 0);
+    assert!(spared["refusals"].to_string().contains("allowlist"), "{}", spared["refusals"]);
+}
+
+#[test]
 fn tables_give_the_report_that_their_capture_gives() {
     let desk = Desk::new();
     let truth = data("demo.truth.json");
