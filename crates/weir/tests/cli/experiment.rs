@@ -152,7 +152,7 @@ fn an_allow_file_holds_in_a_replay_as_in_an_experiment() {
     assert!(spared.iter().any(|event| event["refusal"] == "allowed"), "{spared:?}");
 
     let experiment = |config: &str| {
-        let words = ["--config", config, "--set=margin=0.5", "--json"];
+        let words = ["--config", config, "--set=expert.margin=0.5", "--json"];
         json(&desk.capture(&words))["settings"][0].clone()
     };
     assert!(experiment("open.toml")["stopped"]["packets"].as_u64() > Some(0));
