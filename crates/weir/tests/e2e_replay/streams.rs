@@ -191,7 +191,9 @@ fn told_by_experiment(model: &ModelFile, windows: &[Window]) -> Vec<Event> {
     let mut stream = Stream::default();
     for window in windows {
         let found = detector.assess(window, Arrival::default());
-        stream.push_assessed(found, |_| None, |_| Label::Unlabelled).expect("few");
+        let peers = detector.observed().peers.iter();
+        let peers = peers.map(|peer| (peer.facts.first_packet_ns, Label::Unlabelled));
+        stream.push_assessed(found, peers).expect("few");
     }
     let mut events = Vec::new();
     let (mut number, mut decisions) = (0, 0);
