@@ -1,9 +1,7 @@
 //! Live: the kernel side as configured, attached and ready to drain.
 
 use std::{
-    collections::BTreeSet,
     fmt::Write as _,
-    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -14,9 +12,9 @@ mod hotplug;
 pub use hotplug::Hotplug;
 
 use crate::{
-    act::{Act, Enforcer, Observe},
     clock::boot_ns,
     config::{Config, Mode, XdpChoice},
+    enforcer::{Enforcer, KernelEnforcer, Observe},
 };
 use datapath::{
     AttachOptions, Attached, Blocklist, GuardHook, InterfaceSelection, InterfaceWatch, Kernel,
@@ -34,7 +32,6 @@ pub struct Live {
     attach: AttachOptions,
     /// Knows the interfaces attached from the start; taken by [`Self::follow`].
     watch: Option<InterfaceWatch>,
-    own: BTreeSet<IpAddr>,
 }
 
 impl Live {
@@ -74,13 +71,6 @@ impl Live {
         let mut kernel = Kernel::load(&options)?;
         let attach = AttachOptions { xdp: xdp_preference(config), ..AttachOptions::default() };
         let blocklist = kernel.blocklist();
-        let own: BTreeSet<IpAddr> = own_addresses()?.into_iter().collect();
-        for &address in &own {
-            blocklist.allow(address.into())?;
-        }
-        for &prefix in config.allow() {
-            blocklist.allow(prefix)?;
-        }
         for interface in watch.known().keys() {
             let attached = kernel.attach(interface, attach)?;
             tracing::info!(interface = %attached.interface, guard = ?attached.guard, "attached");
@@ -95,7 +85,6 @@ impl Live {
             mode: config.policy.mode,
             attach,
             watch: Some(watch),
-            own,
         })
     }
 
@@ -111,11 +100,9 @@ impl Live {
         let Some(watch) = self.watch.take() else { return Ok(None) };
         let follower = Follower {
             kernel: Arc::clone(&self.kernel),
-            blocklist: self.blocklist.clone(),
             watch,
             options: self.attach,
             mode: self.mode,
-            own: self.own.clone(),
         };
         Hotplug::start(follower, tell).map(Some)
     }
@@ -134,21 +121,21 @@ impl Live {
         Ok(lock(&self.kernel).drain(boot_ns())?)
     }
 
-    /// What carries decisions out in the configured mode.
+    /// What carries decisions out in the configured mode: the one owner of writes to the guard.
     ///
     /// # Errors
     /// The blocklist cannot be read.
-    pub fn act(&self, config: &Config) -> anyhow::Result<Box<dyn Act>> {
+    pub fn enforcer(&self, config: &Config) -> anyhow::Result<Box<dyn Enforcer>> {
         Ok(match config.policy.mode {
             Mode::Observe => Box::new(Observe),
-            Mode::Shadow | Mode::Enforce => Box::new(Enforcer::new(
-                self.blocklist.clone(),
-                config.policy.expert.rate_limit_pps,
-            )?),
+            Mode::Shadow | Mode::Enforce => {
+                let pps = config.policy.expert.rate_limit_pps;
+                Box::new(KernelEnforcer::new(self.blocklist.clone(), pps)?)
+            }
         })
     }
 
-    /// The blocklist.
+    /// The blocklist, for whoever runs no node on it: a node's one writer is its enforcer.
     #[must_use]
     pub const fn blocklist(&self) -> &Blocklist {
         &self.blocklist
@@ -207,22 +194,6 @@ pub fn guard_name(guard: &GuardHook) -> String {
         GuardHook::TcIngress { reason } => format!("TC ingress, for {reason}"),
         GuardHook::Off => "no hook".to_owned(),
     }
-}
-
-/// The addresses of the calling thread's network namespace.
-///
-/// # Errors
-/// The system does not tell them.
-pub fn own_addresses() -> anyhow::Result<Vec<IpAddr>> {
-    let addresses = nix::ifaddrs::getifaddrs()
-        .map_err(|error| anyhow::anyhow!("cannot list this host's own addresses: {error}"))?;
-    Ok(addresses
-        .filter_map(|interface| {
-            let address = interface.address?;
-            let v4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
-            v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
-        })
-        .collect())
 }
 
 fn kernel_options(config: &Config) -> KernelOptions {

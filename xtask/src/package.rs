@@ -4,7 +4,7 @@
 //! so that whoever depends on that needs neither the BPF linker nor the programs' source; the
 //! repository holds no binary.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::failure::Failure;
@@ -24,6 +24,7 @@ const PACKAGED: &str = "crates/datapath/object/weir.bpf.o";
 /// the registry.
 pub(crate) fn run(workspace: &Workspace) -> Result<(), Failure> {
     carry_object(workspace)?;
+    forget_earlier();
     invoke::or_fail(
         &mut dry_run(workspace),
         "a package is not fit to be published",
@@ -44,6 +45,37 @@ fn dry_run(workspace: &Workspace) -> Command {
     // The object is no file of the repository's.
     command.args(["publish", "--workspace", "--dry-run", "--allow-dirty"]);
     command
+}
+
+/// Removes what an earlier dry run left in cargo's cache. Cargo takes a package of the same version
+/// from there, whatever it holds by now; the registry of a dry run is a folder, so that its caches
+/// are named without a host.
+fn forget_earlier() {
+    let home = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let Some(home) = home("CARGO_HOME").or_else(|| Some(home("HOME")?.join(".cargo"))) else {
+        return;
+    };
+    for kind in ["src", "cache"] {
+        for registry in entries(&home.join("registry").join(kind), "-") {
+            for package in entries(&registry, "weir-") {
+                // One that stays makes the dry run fail by name, at worst.
+                let _ = if package.is_dir() {
+                    std::fs::remove_dir_all(package)
+                } else {
+                    std::fs::remove_file(package)
+                };
+            }
+        }
+    }
+}
+
+/// The entries of a folder whose names begin like this; none where it cannot be read.
+fn entries(folder: &Path, beginning: &str) -> Vec<PathBuf> {
+    let begins = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(beginning))
+    };
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(begins).collect()
 }
 
 fn carry_object(workspace: &Workspace) -> Result<(), Failure> {

@@ -10,7 +10,7 @@ use engine::{Arrival, Detector, basis, judge};
 use features::{Context, Window};
 use model::ModelFile;
 use policy::{
-    Outcome, Policy, Protected, Reason, Refusal,
+    Outcome, Policy, ProtectedHosts, Reason, Refusal,
     statistics::{PValues, Unsupported},
 };
 use replay::HomeNet;
@@ -129,8 +129,8 @@ pub fn score_one(
     let mut raw = RawConfig::default();
     raw.policy.expert.p_values = PValues::Marginal;
     raw.policy.unsupported = Unsupported::Act;
-    let mut policy =
-        Policy::new(raw.check()?.policy, Protected::default()).calibrated(&basis(detector.model()));
+    let mut policy = Policy::new(raw.check()?.policy, ProtectedHosts::default())
+        .calibrated(&basis(detector.model()));
     let mut observations = Vec::new();
     let mut verdicts = Verdicts::default();
     for window in windows {

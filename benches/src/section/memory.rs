@@ -8,7 +8,7 @@ use datapath::{Kernel, KernelOptions, boot_ns};
 use engine::{Arrival, Detector, Engine};
 use features::Context as Past;
 use model::ModelFile;
-use policy::{Policy, Protected};
+use policy::{Policy, ProtectedHosts};
 use serde::{Deserialize, Serialize};
 
 use super::Effort;
@@ -81,7 +81,7 @@ pub fn probe(model: &Path) -> anyhow::Result<Held> {
     let mut kernel = Kernel::load(&KernelOptions::default())?;
     let config = RawConfig::default().check()?;
     let detector = Detector::new(ModelFile::load(model)?, Past::default(), config.window);
-    let mut engine = Engine::new(detector, Policy::new(config.policy, Protected::default()));
+    let mut engine = Engine::new(detector, Policy::new(config.policy, ProtectedHosts::default()));
     let crowd = Crowd { flows: FLOWS, peers: 2_000 };
     let cpus = cpu::usable().context("cannot read the CPUs this process may use")?;
     let mut flows = 0;

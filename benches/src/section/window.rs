@@ -7,7 +7,7 @@ use collector::config::RawConfig;
 use datapath::{Kernel, KernelOptions, boot_ns};
 use engine::{Arrival, Detector, judge};
 use features::Window;
-use policy::{Policy, Protected};
+use policy::{Policy, ProtectedHosts};
 
 use super::Effort;
 use crate::{
@@ -60,7 +60,7 @@ impl Judge {
         let config = RawConfig::default().check()?;
         Ok(Self {
             detector: TAUGHT.teach()?,
-            policy: Policy::new(config.policy, Protected::default()),
+            policy: Policy::new(config.policy, ProtectedHosts::default()),
         })
     }
 

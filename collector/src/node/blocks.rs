@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use address_list::check_width;
 use control::{
     Who,
     wire::{Action, Block, BlockQuery, BlockRequest, Origin, Page, Refused, UnblockRequest},
@@ -9,43 +10,35 @@ use control::{
 use flows_common::BlockStats;
 use ipnet::IpNet;
 use ledger::{How, Moment};
-use policy::Refusal;
 
 use super::{
     Inner, Node,
     journal::moment,
     known::KnownBlock,
-    people::{Done, internal},
+    people::{Done, LONGEST_S, internal},
     status::{boot_timestamp, seconds_until, timestamp},
 };
 use crate::{
-    act::{BY_HAND, BY_IMPORT, SHARED_SLOT, entry_action, source_rate},
     clock::nanos,
+    enforcer::{BY_HAND, BY_IMPORT, NOTHING_GUARDED, SHARED_SLOT, entry_action, met, source_rate},
     event::ExpiredEvent,
 };
-use address_list::check_width;
-use datapath::{self, BlockAction, Blocked, Blocklist, Target};
+use datapath::{BlockAction, Blocked, Target};
 
 /// How long a listing serves the pages that follow: with a million entries it takes a second.
 const LISTING_FOR: Duration = Duration::from_secs(2);
-/// The longest block by hand, in seconds: a year.
-const LONGEST_S: u64 = 365 * 86_400;
 /// Blocks by hand that the node keeps the story of; beyond it `weir import` is the way.
 const BY_HAND_LIMIT: usize = 10_000;
 
 impl Node {
-    pub(super) fn guarded(&self) -> Result<&Blocklist, Refused> {
-        self.blocklist.as_ref().ok_or_else(|| {
-            Refused::conflict(
-                "this node started in observe mode and guards nothing; start it with `--mode \
-                 shadow` or `--mode enforce`",
-            )
-        })
+    /// Refuses what needs a guard where there is none.
+    pub(super) fn guarded(&self) -> Result<(), Refused> {
+        if self.guards { Ok(()) } else { Err(Refused::conflict(NOTHING_GUARDED)) }
     }
 
     /// One page of what the kernel holds, in the order of targets.
     pub(super) fn list_blocks(&self, query: &BlockQuery) -> Result<Page<Block>, Refused> {
-        let Some(blocklist) = &self.blocklist else {
+        let Some(guard) = &self.guard else {
             return Ok(Page { items: Vec::new(), next: None });
         };
         let limit = query.limit.unwrap_or(control::wire::LIMIT_DEFAULT);
@@ -54,7 +47,7 @@ impl Node {
         let mut cache = self.listing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let fresh = cache.as_ref().is_some_and(|(read, _)| read.elapsed() < LISTING_FOR);
         if !fresh {
-            let mut listed = blocklist.list().map_err(internal)?;
+            let mut listed = guard.list().map_err(internal)?;
             listed.sort_unstable_by_key(|one| one.target);
             *cache = Some((Instant::now(), listed));
         }
@@ -66,16 +59,20 @@ impl Node {
             .filter(|one| one.entry.expires_ns > now.boot_ns)
             .filter(|one| query.origin.is_none_or(|origin| inner.origin(one) == origin))
             .take(limit as usize + 1)
-            .map(|one| inner.describe(blocklist, one, now))
+            .map(|one| {
+                let stats = guard.stats(one.entry.slot).map_err(internal)?;
+                Ok::<_, Refused>(inner.describe(one, &stats, now))
+            })
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Page::cut(wanted, limit, |block| block.target.to_string()))
     }
 
     pub(super) fn make_block(&self, who: &Who, request: &BlockRequest) -> Result<Block, Refused> {
-        let blocklist = self.guarded()?;
+        self.guarded()?;
         let net = request.target.net();
         check_width(net).map_err(|error| Refused::invalid(error.to_string()))?;
         let mut inner = self.inner();
+        self.protect_heard(&mut inner);
         let config = inner.policy.config().clone();
         let length_s = request.for_s.unwrap_or(config.ttl.as_secs());
         if length_s > LONGEST_S {
@@ -83,8 +80,11 @@ impl Node {
                 "`for_s` must be at most {LONGEST_S} (a year), got {length_s}"
             )));
         }
-        if !request.force {
-            inner.check_protected(net)?;
+        if !request.force
+            && let Some(protection) = inner.policy.protected().protection(net)
+        {
+            let text = format!("{protection}; force it to block it all the same");
+            return Err(Refused::conflict(text));
         }
         let by_hand = inner.known.values().filter(|one| one.origin == Origin::Person);
         if by_hand.count() >= BY_HAND_LIMIT {
@@ -98,8 +98,7 @@ impl Node {
         let rate = source_rate(request.pps.unwrap_or(config.expert.rate_limit_pps));
         let action = BlockAction::of(request.action, rate);
         let block = datapath::Block { action, expires_ns, reason: BY_HAND };
-        let entry = blocklist.insert(target, &block, now.boot_ns).map_err(internal)?;
-        inner.act.expect(target, expires_ns);
+        let entry = inner.enforcer.block(target, &block, now.boot_ns).map_err(internal)?;
         if let Target::Address(address) = target {
             inner.policy.remember(address, 0, expires_ns);
         }
@@ -120,7 +119,9 @@ impl Node {
             let met = ExpiredEvent { at_ns: now.boot_ns, ..ExpiredEvent::nothing(target) };
             records.push(self.journal.ending(before.id, target, How::Replaced, &met));
         }
-        let described = inner.describe(blocklist, &Blocked { target, entry }, now)?;
+        let stats = self.stats(entry.slot)?;
+        let mut described = inner.describe(&Blocked { target, entry }, &stats, now);
+        described.allowed = inner.protected.overlap_in_kernel(net).map(Into::into);
         self.forget_listing();
         let done = Done { what: "block", arguments: serde_json::to_value(request), records };
         self.record(inner, who, done)?;
@@ -128,19 +129,16 @@ impl Node {
     }
 
     pub(super) fn end_block(&self, who: &Who, request: &UnblockRequest) -> Result<Block, Refused> {
-        let blocklist = self.guarded()?;
+        self.guarded()?;
         let target = Target::from(request.target.net());
         let now = moment();
         let mut inner = self.inner();
-        let not_blocked = || {
+        let ended = inner.enforcer.unblock(target).map_err(internal)?;
+        let (entry, stats) = ended.ok_or_else(|| {
             Refused::not_found(format!("`{target}` is not blocked; `weir blocks` lists what is"))
-        };
-        let entry = blocklist.get(&target).map_err(internal)?.ok_or_else(not_blocked)?;
-        let described = inner.describe(blocklist, &Blocked { target, entry }, now)?;
-        let met = met(blocklist, target, entry.slot, now.boot_ns)?;
-        if !blocklist.remove(&target).map_err(internal)? {
-            return Err(not_blocked());
-        }
+        })?;
+        let described = inner.describe(&Blocked { target, entry }, &stats, now);
+        let met = met(target, &stats, now.boot_ns);
         if let Target::Address(address) = target {
             inner.policy.pardon(address, now.boot_ns);
         }
@@ -154,36 +152,16 @@ impl Node {
         Ok(described)
     }
 
-    fn forget_listing(&self) {
-        *self.listing.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+    /// What an entry met so far.
+    fn stats(&self, slot: u32) -> Result<BlockStats, Refused> {
+        match &self.guard {
+            Some(guard) if slot != SHARED_SLOT => guard.stats(slot).map_err(internal),
+            _ => Ok(BlockStats::default()),
+        }
     }
-}
 
-/// What an entry met so far.
-fn met(
-    blocklist: &Blocklist,
-    target: Target,
-    slot: u32,
-    at_ns: u64,
-) -> Result<ExpiredEvent, Refused> {
-    let stats = own_stats(blocklist, slot)?;
-    Ok(ExpiredEvent {
-        at_ns,
-        peer: IpNet::from(target).into(),
-        dropped_packets: stats.dropped_packets,
-        dropped_bytes: stats.dropped_bytes,
-        passed_packets: stats.passed_packets,
-        would_drop_packets: stats.shadow_packets,
-        would_drop_bytes: stats.shadow_bytes,
-        first_drop_ns: stats.first_ns,
-    })
-}
-
-/// What an entry with a slot of its own met; one without met nothing that could be told apart.
-fn own_stats(blocklist: &Blocklist, slot: u32) -> Result<BlockStats, Refused> {
-    match slot {
-        SHARED_SLOT => Ok(BlockStats::default()),
-        slot => blocklist.stats(slot).map_err(internal),
+    pub(super) fn forget_listing(&self) {
+        *self.listing.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
     }
 }
 
@@ -197,14 +175,8 @@ impl Inner {
         }
     }
 
-    fn describe(
-        &self,
-        blocklist: &Blocklist,
-        blocked: &Blocked,
-        now: Moment,
-    ) -> Result<Block, Refused> {
+    fn describe(&self, blocked: &Blocked, stats: &BlockStats, now: Moment) -> Block {
         let entry = &blocked.entry;
-        let stats = own_stats(blocklist, entry.slot)?;
         let action = entry_action(entry);
         let known = self.known.get(&blocked.target);
         let alert = known
@@ -213,7 +185,7 @@ impl Inner {
         let why = alert.map(|alert| {
             alert.reasons.iter().map(|one| one.feature.as_str()).collect::<Vec<_>>().join(", ")
         });
-        Ok(Block {
+        Block {
             target: IpNet::from(blocked.target).into(),
             action,
             pps: (action == Action::RateLimit)
@@ -228,6 +200,7 @@ impl Inner {
             origin: self.origin(blocked),
             who: known.and_then(|known| known.who.clone()),
             reason: known.and_then(|known| known.reason.clone()).or(why),
+            allowed: None,
             decision: known.and_then(|known| known.decision),
             p_value: known.and_then(|known| known.p_value),
             offence: known.and_then(|known| known.offence),
@@ -237,44 +210,6 @@ impl Inner {
             would_drop_packets: stats.shadow_packets,
             first_drop: (stats.first_ns > 0).then(|| boot_timestamp(now, stats.first_ns)),
             last_drop: (stats.last_ns > 0).then(|| boot_timestamp(now, stats.last_ns)),
-        })
-    }
-
-    /// Refuses a target that is, or holds, what must stay reachable.
-    fn check_protected(&self, net: IpNet) -> Result<(), Refused> {
-        let refused =
-            |what: String| Refused::conflict(format!("{what}; force it to block it all the same"));
-        let protected = self.policy.protected();
-        if net.prefix_len() == net.max_prefix_len()
-            && let Some(refusal) = protected.refusal(net.addr())
-        {
-            return Err(refused(format!("`{}` is {}", net.addr(), said(refusal))));
         }
-        let inside = protected
-            .own
-            .iter()
-            .chain(&protected.gateways)
-            .chain(&protected.resolvers)
-            .chain(&protected.administrators)
-            .find(|address| net.contains(*address));
-        if let Some(address) = inside {
-            let why = protected.refusal(*address).map_or("protected", said);
-            return Err(refused(format!("`{net}` holds {address}, which is {why}")));
-        }
-        let allowed = self.policy.config().allow.iter().chain(&protected.allowed);
-        for prefix in allowed {
-            if prefix.contains(&net) || net.contains(prefix) {
-                return Err(refused(format!("`{prefix}` is on the allowlist, which wins")));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A refusal behind "is".
-const fn said(refusal: Refusal) -> &'static str {
-    match refusal {
-        Refusal::Administrator => "somebody who administers this host now",
-        other => other.text(),
     }
 }

@@ -17,8 +17,8 @@ use super::{
     status::timestamp,
 };
 use crate::{
-    act::BY_IMPORT,
     clock::boot_ns,
+    enforcer::BY_IMPORT,
     event::{
         ActionTaken, DecisionRecord, DriftEvent, Event, ExpiredEvent, FailureEvent, NoticeEvent,
         ServiceEvent, WindowEvent,
@@ -61,7 +61,7 @@ impl Node {
     }
 
     fn sweep(&self, inner: &mut Inner, told: &mut Told) {
-        match inner.act.sweep(boot_ns()) {
+        match inner.enforcer.sweep(boot_ns()) {
             Ok(ended) => {
                 for event in ended {
                     self.note_ended(inner, &event, told);
@@ -92,7 +92,7 @@ impl Node {
         };
         let address = decision.evidence.address;
         let block = self.journal.next_block();
-        let taken = match inner.act.act(decision, entry_number(block), boot_ns()) {
+        let taken = match inner.enforcer.enforce(decision, entry_number(block), boot_ns()) {
             Ok(taken) => taken,
             Err(error) => {
                 inner.policy.forget_block(address);
@@ -125,7 +125,7 @@ impl Node {
     pub(super) fn demote(&self, inner: &mut Inner, peers: &[IpAddr], told: &mut Told) {
         let now_ns = boot_ns();
         for &peer in peers {
-            match inner.act.demote(peer, now_ns) {
+            match inner.enforcer.demote(peer, now_ns) {
                 Ok(true) => {}
                 Ok(false) => continue,
                 Err(error) => {
@@ -221,14 +221,14 @@ impl Inner {
         if due.is_empty() {
             return;
         }
-        match self.act.know(&due, now_ns) {
+        match self.enforcer.know(&due, now_ns) {
             Ok(()) => self.proven.extend(due.into_iter().map(|peer| (peer, now_ns))),
             Err(error) => told.failed("know", &error),
         }
     }
 
     fn limit(&mut self, limit: ServiceLimit, window: u64, told: &mut Told) -> ServiceEvent {
-        let outcome = self.act.limit(&limit, boot_ns()).unwrap_or_else(|error| {
+        let outcome = self.enforcer.limit(&limit, boot_ns()).unwrap_or_else(|error| {
             told.failed("limit a service", &error);
             ActionTaken::Failed
         });

@@ -7,10 +7,9 @@ use std::{
 
 use ipnet::IpNet;
 use ledger::{Moment, Origin};
-use policy::Protected;
+use policy::ProtectedHosts;
 use serde::{Deserialize, Serialize};
 
-use crate::surroundings::Surroundings;
 use datapath::Target;
 
 /// What is known of a block beyond the kernel's entry.
@@ -39,29 +38,31 @@ pub(super) struct PersonAllowed {
     pub(super) note: Option<String>,
 }
 
-/// Everything that is never blocked, by where that comes from.
+/// ProtectedHosts hosts by where they are known from; the policy holds their union.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Allowlist {
-    pub(super) surroundings: Surroundings,
+pub(super) struct ProtectedBy {
+    /// The reader: own addresses, gateways, name servers, remote log-ins.
+    pub(super) reader: ProtectedHosts,
     /// Clients of the API, by when they were last heard of, in ns of the boot clock.
     pub(super) clients: BTreeMap<IpAddr, u64>,
     pub(super) files: Vec<IpNet>,
     pub(super) people: BTreeMap<IpNet, PersonAllowed>,
+    /// Prefixes that the kernel passes whatever is blocked.
+    pub(super) in_kernel: BTreeSet<IpNet>,
 }
 
-impl Allowlist {
+impl ProtectedBy {
     /// As the policy is told of it.
-    pub(super) fn protected(&self) -> Protected {
-        let around = &self.surroundings;
-        let administrators: BTreeSet<IpAddr> =
-            around.administrators.iter().chain(self.clients.keys()).copied().collect();
-        Protected {
-            own: around.own.clone(),
-            gateways: around.gateways.clone(),
-            resolvers: around.resolvers.clone(),
-            administrators,
-            allowed: self.files.iter().chain(self.people.keys()).copied().collect(),
-        }
+    pub(super) fn hosts(&self) -> ProtectedHosts {
+        let mut hosts = self.reader.clone();
+        hosts.administrators.extend(self.clients.keys());
+        hosts.allowed = self.files.iter().chain(self.people.keys()).copied().collect();
+        hosts
+    }
+
+    /// The prefix that the kernel passes and that shares addresses with this one.
+    pub(super) fn overlap_in_kernel(&self, net: IpNet) -> Option<IpNet> {
+        self.in_kernel.iter().copied().find(|one| one.contains(&net) || net.contains(one))
     }
 }
 

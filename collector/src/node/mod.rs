@@ -8,12 +8,13 @@
 //! Node::start ─► reconcile (kernel, ledger, configuration)
 //!             ├─► decide(window)      from the pipeline, once a window
 //!             ├─► control::Node       from people
-//!             └─► Upkeep              surroundings, ended permissions, retention
+//!             └─► Upkeep              protected hosts, ended permissions, retention
 //! ```
 
 mod alerts;
 mod blocks;
 mod decide;
+mod import;
 mod journal;
 mod known;
 mod metrics;
@@ -23,7 +24,7 @@ mod status;
 mod upkeep;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     net::IpAddr,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -32,19 +33,21 @@ use std::{
 
 use anyhow::Context as _;
 use control::wire;
-use policy::Policy;
+use ipnet::IpNet;
+use policy::{Policy, PrefixSet, ProtectedHosts};
 
 pub use journal::{Before, Journal, RunFacts};
 pub use upkeep::Upkeep;
 
 use crate::{
-    act::Act,
     config::Config,
+    enforcer::{Enforcer, GuardView},
     event::{Event, WindowEvent},
 };
-use datapath::{Attached, Blocked, Blocklist};
+use datapath::{Attached, Blocked};
 use engine::Assessed;
-use known::{Allowlist, KnownBlocks};
+use import::Loads;
+use known::{KnownBlocks, ProtectedBy};
 
 /// Alerts kept in memory, the newest: what `weir top` and `weir alerts --follow` look at.
 const ALERTS_KEPT: usize = 1_000;
@@ -90,12 +93,14 @@ pub type Interfaces = Box<dyn Fn() -> Vec<Attached> + Send + Sync>;
 pub struct NodeParts {
     /// What decides.
     pub policy: Policy,
-    /// What carries decisions out.
-    pub act: Box<dyn Act>,
+    /// The one writer to the guard.
+    pub enforcer: Box<dyn Enforcer>,
     /// What is recorded.
     pub journal: Journal,
-    /// What people change by hand; `None` in observe mode, where nothing is guarded.
-    pub blocklist: Option<Blocklist>,
+    /// What the kernel holds; `None` in observe mode, where nothing is guarded.
+    pub guard: Option<GuardView>,
+    /// Prefixes of the files that `policy.allow_files` names.
+    pub allow_files: Vec<IpNet>,
     /// What scores.
     pub model: ModelFacts,
     /// The configuration it started with, and what reads it anew.
@@ -107,12 +112,13 @@ pub struct NodeParts {
 impl NodeParts {
     /// A node that decides and acts, without ledger, people or configuration.
     #[must_use]
-    pub fn new(policy: Policy, act: Box<dyn Act>) -> Self {
+    pub fn new(policy: Policy, enforcer: Box<dyn Enforcer>) -> Self {
         Self {
             policy,
-            act,
+            enforcer,
             journal: Journal::none(""),
-            blocklist: None,
+            guard: None,
+            allow_files: Vec::new(),
             model: ModelFacts::default(),
             config: None,
             interfaces: Box::new(Vec::new),
@@ -124,7 +130,9 @@ impl NodeParts {
 pub struct Node {
     inner: Mutex<Inner>,
     journal: Journal,
-    blocklist: Option<Blocklist>,
+    guard: Option<GuardView>,
+    /// Whether there is something for people to change.
+    guards: bool,
     model: ModelFacts,
     reread: Option<Reread>,
     interfaces: Interfaces,
@@ -138,10 +146,12 @@ pub struct Node {
 /// What changes while it runs.
 struct Inner {
     policy: Policy,
-    act: Box<dyn Act>,
+    enforcer: Box<dyn Enforcer>,
     config: Option<Config>,
     known: KnownBlocks,
-    allow: Allowlist,
+    protected: ProtectedBy,
+    /// Lists that are being loaded.
+    loads: Loads,
     alerts: VecDeque<wire::Alert>,
     /// Remotes that the kernel was told are proven, and when, in ns of the boot clock.
     proven: BTreeMap<IpAddr, u64>,
@@ -168,20 +178,21 @@ impl Node {
     /// [`Node::reconcile`].
     #[must_use]
     pub fn new(parts: NodeParts) -> Self {
-        let NodeParts { policy, act, journal, blocklist, model, config, interfaces } = parts;
+        let NodeParts { mut policy, enforcer, journal, guard, .. } = parts;
+        let NodeParts { allow_files, model, config, interfaces, .. } = parts;
         let (config, reread) = config.map_or((None, None), |(one, two)| (Some(one), Some(two)));
-        let surroundings = crate::surroundings::Surroundings {
-            own: policy.protected().own.clone(),
-            ..Default::default()
+        let protected = ProtectedBy {
+            reader: ProtectedHosts { allowed: PrefixSet::default(), ..policy.protected().clone() },
+            files: allow_files,
+            ..ProtectedBy::default()
         };
+        policy.protect(protected.hosts());
+        let guards = enforcer.guards();
         let inner = Inner {
-            allow: Allowlist {
-                surroundings,
-                files: policy.protected().allowed.clone(),
-                ..Allowlist::default()
-            },
+            protected,
+            loads: Loads::default(),
             policy,
-            act,
+            enforcer,
             config,
             known: KnownBlocks::new(),
             alerts: VecDeque::new(),
@@ -197,7 +208,8 @@ impl Node {
         Self {
             inner: Mutex::new(inner),
             journal,
-            blocklist,
+            guard,
+            guards,
             model,
             reread,
             interfaces,
@@ -225,8 +237,8 @@ impl Node {
     fn protect_heard(&self, inner: &mut Inner) {
         let heard = std::mem::take(&mut *self.heard());
         if !heard.is_empty() {
-            inner.allow.clients.extend(heard);
-            inner.protect();
+            inner.protected.clients.extend(heard);
+            inner.protect_or_warn();
         }
     }
 
@@ -235,38 +247,56 @@ impl Node {
         self.journal.path().map(|path| path.with_file_name("allowed.json"))
     }
 
-    /// Takes over what people allowed in earlier runs.
+    /// Takes over what people allowed in earlier runs, and has the kernel pass what is allowed and
+    /// the host's own addresses.
     ///
     /// # Errors
     /// The file cannot be read, or the kernel's allowlist not written.
     pub fn take_over_allowed(&self) -> anyhow::Result<()> {
-        let Some(path) = self.allowed_file() else { return Ok(()) };
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot read `{}`", path.display()));
-            }
-        };
-        let people = serde_json::from_str(&text).with_context(|| {
-            format!("`{}` is not what weir wrote; move it away to start without", path.display())
-        })?;
+        let people = self.allowed_file().map(|path| read_people(&path)).transpose()?;
         let mut inner = self.inner();
-        inner.allow.people = people;
-        if let Some(blocklist) = &self.blocklist {
-            for prefix in inner.allow.people.keys() {
-                blocklist.allow(*prefix)?;
-            }
-        }
-        inner.protect();
-        Ok(())
+        inner.protected.people = people.unwrap_or_default();
+        inner.protect()
     }
 }
 
+fn read_people(path: &Path) -> anyhow::Result<BTreeMap<IpNet, known::PersonAllowed>> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot read `{}`", path.display()));
+        }
+    };
+    serde_json::from_str(&text).with_context(|| {
+        format!("`{}` is not what weir wrote; move it away to start without", path.display())
+    })
+}
+
 impl Inner {
-    /// Tells the policy what is never blocked now.
-    fn protect(&mut self) {
-        self.policy.protect(self.allow.protected());
+    /// Tells the policy what is never blocked now, and the kernel which of it passes though it be
+    /// blocked: what is allowed, and the host's own addresses.
+    fn protect(&mut self) -> anyhow::Result<()> {
+        self.policy.protect(self.protected.hosts());
+        let ProtectedBy { reader, files, people, in_kernel, .. } = &mut self.protected;
+        let own = reader.own.iter().map(|&address| IpNet::from(address));
+        let allowed = self.policy.config().allow.iter().chain(&*files).chain(people.keys());
+        let wanted: BTreeSet<IpNet> = own.chain(allowed.copied()).collect();
+        for prefix in &wanted - &*in_kernel {
+            self.enforcer.allow(prefix)?;
+            in_kernel.insert(prefix);
+        }
+        for prefix in &*in_kernel - &wanted {
+            self.enforcer.disallow(prefix)?;
+            in_kernel.remove(&prefix);
+        }
+        Ok(())
+    }
+
+    fn protect_or_warn(&mut self) {
+        if let Err(error) = self.protect() {
+            tracing::warn!("the kernel's allowlist is not as it should be: {error:#}");
+        }
     }
 
     fn remember_alert(&mut self, alert: wire::Alert) {

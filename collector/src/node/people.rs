@@ -4,25 +4,34 @@ use control::{
     Who,
     wire::{
         Alert, AlertQuery, AllowQuery, AllowRequest, AllowSource, Allowed, Block, BlockQuery,
-        BlockRequest, DisallowRequest, Mode, ModeRequest, ModeState, Page, Prefix, Refused,
-        Reloaded, Status, UnblockRequest,
+        BlockRequest, DisallowRequest, ImportRequest, Imported, Mode, ModeRequest, ModeState, Page,
+        Prefix, Refused, Reloaded, Status, UnblockRequest,
     },
 };
 use ipnet::IpNet;
 use ledger::{Actor, Record};
 use std::{collections::BTreeMap, io::Write as _, net::IpAddr, sync::MutexGuard, time::Duration};
 
-use super::{Inner, Node, decide::Told, journal::moment, known::PersonAllowed, status::timestamp};
+use super::{
+    Inner, Node,
+    decide::Told,
+    journal::moment,
+    known::{PersonAllowed, ProtectedBy},
+    status::timestamp,
+};
 use crate::{
-    allowlist,
     clock::{boot_ns, nanos},
     config::Config,
     event::{ActEvent, Event},
+    protected::read_allow_files,
 };
 use datapath::Target;
 
 /// The longest that a mode may wait to be confirmed, in seconds: a day.
 const CONFIRM_MAX_S: u64 = 86_400;
+
+/// The longest block that a person may ask for, in seconds: a year.
+pub(super) const LONGEST_S: u64 = 365 * 86_400;
 
 /// Something that a person did, to be recorded.
 pub(super) struct Done {
@@ -68,7 +77,7 @@ impl Node {
         let write = || -> anyhow::Result<()> {
             let folder = path.parent().unwrap_or_else(|| std::path::Path::new("."));
             let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            file.write_all(serde_json::to_string_pretty(&inner.allow.people)?.as_bytes())?;
+            file.write_all(serde_json::to_string_pretty(&inner.protected.people)?.as_bytes())?;
             file.as_file().sync_all()?;
             file.persist(&path)?;
             Ok(())
@@ -80,14 +89,8 @@ impl Node {
 
     /// Takes back what a person allowed, here and in the kernel.
     pub(super) fn take_back(&self, inner: &mut Inner, prefix: IpNet) -> Result<(), Refused> {
-        inner.allow.people.remove(&prefix);
-        // What is allowed for another reason too stays in the kernel.
-        if !inner.is_allowed(prefix)
-            && let Some(blocklist) = &self.blocklist
-        {
-            blocklist.disallow(prefix).map_err(internal)?;
-        }
-        inner.protect();
+        inner.protected.people.remove(&prefix);
+        inner.protect().map_err(internal)?;
         self.write_allowed(inner)
     }
 }
@@ -106,7 +109,7 @@ fn actor(who: &Who) -> Actor {
 impl Inner {
     /// Whether anything speaks for this prefix.
     pub(super) fn is_allowed(&self, prefix: IpNet) -> bool {
-        self.sources(&self.allow.people).any(|(other, ..)| other == prefix)
+        self.sources(&self.protected.people).any(|(other, ..)| other == prefix)
     }
 
     /// Everything that is allowed, by where it comes from, in no order.
@@ -114,19 +117,19 @@ impl Inner {
         &'a self,
         people: &'a BTreeMap<IpNet, PersonAllowed>,
     ) -> impl Iterator<Item = (IpNet, AllowSource, Option<&'a PersonAllowed>)> {
-        let around = &self.allow.surroundings;
+        let ProtectedBy { reader, clients, files, .. } = &self.protected;
         let address = |source: AllowSource| move |one: &IpAddr| (IpNet::from(*one), source, None);
         let prefix = |source: AllowSource| move |one: &IpNet| (*one, source, None);
-        let administrators = around.administrators.iter().chain(self.allow.clients.keys());
-        around
+        let administrators = reader.administrators.iter().chain(clients.keys());
+        reader
             .own
             .iter()
             .map(address(AllowSource::Own))
-            .chain(around.gateways.iter().map(address(AllowSource::Gateway)))
-            .chain(around.resolvers.iter().map(address(AllowSource::Resolver)))
+            .chain(reader.gateways.iter().map(address(AllowSource::Gateway)))
+            .chain(reader.resolvers.iter().map(address(AllowSource::Resolver)))
             .chain(administrators.map(address(AllowSource::Administrator)))
             .chain(self.policy.config().allow.iter().map(prefix(AllowSource::Config)))
-            .chain(self.allow.files.iter().map(prefix(AllowSource::File)))
+            .chain(files.iter().map(prefix(AllowSource::File)))
             .chain(people.iter().map(|(net, who)| (*net, AllowSource::Person, Some(who))))
     }
 }
@@ -159,6 +162,10 @@ impl control::Node for Node {
         self.make_block(who, request)
     }
 
+    fn import(&self, who: &Who, request: &ImportRequest) -> Result<Imported, Refused> {
+        self.take_list(who, request)
+    }
+
     fn unblock(&self, who: &Who, request: &UnblockRequest) -> Result<Block, Refused> {
         self.end_block(who, request)
     }
@@ -168,7 +175,7 @@ impl control::Node for Node {
         self.protect_heard(&mut inner);
         // One prefix may be allowed for several reasons; the first that speaks for it is told.
         let mut by_prefix = BTreeMap::new();
-        for (prefix, source, person) in inner.sources(&inner.allow.people) {
+        for (prefix, source, person) in inner.sources(&inner.protected.people) {
             by_prefix
                 .entry(Prefix::from(prefix))
                 .or_insert_with(|| allowed(prefix, source, person));
@@ -185,9 +192,6 @@ impl control::Node for Node {
         let prefix = request.prefix.net();
         let now = moment();
         let mut inner = self.inner();
-        if let Some(blocklist) = &self.blocklist {
-            blocklist.allow(prefix).map_err(internal)?;
-        }
         let expires = request.for_s.map(|seconds| {
             let ns = i64::try_from(u128::from(seconds) * 1_000_000_000).unwrap_or(i64::MAX);
             timestamp(now.wall_ns.saturating_add(ns))
@@ -199,8 +203,15 @@ impl control::Node for Node {
             note: request.note.clone(),
         };
         let told = allowed(prefix, AllowSource::Person, Some(&person));
-        inner.allow.people.insert(prefix, person);
-        inner.protect();
+        let before = inner.protected.people.insert(prefix, person);
+        if let Err(error) = inner.protect() {
+            match before {
+                Some(before) => inner.protected.people.insert(prefix, before),
+                None => inner.protected.people.remove(&prefix),
+            };
+            inner.protect_or_warn();
+            return Err(internal(error));
+        }
         self.write_allowed(&inner)?;
         let arguments = serde_json::to_value(request);
         self.record(inner, who, Done { what: "allow", arguments, records: Vec::new() })?;
@@ -210,7 +221,7 @@ impl control::Node for Node {
     fn disallow(&self, who: &Who, request: &DisallowRequest) -> Result<Allowed, Refused> {
         let prefix = request.prefix.net();
         let mut inner = self.inner();
-        let Some(person) = inner.allow.people.get(&prefix).cloned() else {
+        let Some(person) = inner.protected.people.get(&prefix).cloned() else {
             let nobody = BTreeMap::new();
             let other = inner.sources(&nobody).find(|(other, ..)| *other == prefix);
             return Err(match other {
@@ -272,7 +283,7 @@ impl control::Node for Node {
         };
         let now_ns = boot_ns();
         for (peer, until_ns) in blocks {
-            inner.act.prolong(peer, until_ns, now_ns).map_err(internal)?;
+            inner.enforcer.prolong(peer, until_ns, now_ns).map_err(internal)?;
             if let Some(known) = inner.known.get_mut(&Target::address(peer)) {
                 known.expires.wall_ns = moment().wall_ns_at(until_ns);
                 known.expires.boot_ns = until_ns;
@@ -299,7 +310,7 @@ impl control::Node for Node {
         };
         let invalid = |error: anyhow::Error| Refused::invalid(format!("{error:#}"));
         let config = reread().map_err(invalid)?;
-        let files = allowlist::read(&config.policy.allow_files).map_err(|e| invalid(e.into()))?;
+        let files = read_allow_files(&config.policy.allow_files).map_err(|e| invalid(e.into()))?;
         let mut inner = self.inner();
         let reloaded = self.take_config(&mut inner, config, files)?;
         let arguments = serde_json::to_value(&reloaded);
@@ -332,28 +343,20 @@ impl Node {
         let Some(before) = inner.config.clone() else {
             return Err(Refused::conflict("this node was started without a configuration"));
         };
-        if let Some(blocklist) = &self.blocklist {
-            for prefix in config.policy.allow.iter().chain(&files) {
-                blocklist.allow(*prefix).map_err(internal)?;
-            }
-            let gone = before.policy.allow.iter().chain(&inner.allow.files).filter(|prefix| {
-                !config.policy.allow.contains(prefix)
-                    && !files.contains(prefix)
-                    && !inner.allow.people.contains_key(*prefix)
-            });
-            for prefix in gone {
-                blocklist.disallow(*prefix).map_err(internal)?;
-            }
-        }
         let (changed, needs_restart) = before
             .differing_keys(&config)
             .into_iter()
             .partition(|key| key.starts_with("policy.") && key != "policy.mode");
+        let files = std::mem::replace(&mut inner.protected.files, files);
         inner.policy.reconfigure(config.policy.clone());
-        inner.allow.files = files;
-        inner.protect();
+        if let Err(error) = inner.protect() {
+            inner.policy.reconfigure(before.policy);
+            inner.protected.files = files;
+            inner.protect_or_warn();
+            return Err(internal(error));
+        }
         inner.config = Some(config);
-        let allowed = inner.sources(&inner.allow.people).count() as u64;
+        let allowed = inner.sources(&inner.protected.people).count() as u64;
         Ok(Reloaded { allowed, changed, needs_restart })
     }
 }

@@ -3,14 +3,15 @@
 //! The kernel's entries are what is in force, so nothing that is valid there is flushed: an entry
 //! that the ledger does not know is taken on as found. What the ledger says stands and the kernel
 //! has lost is made again after a reboot, and only recorded as vanished otherwise: somebody took
-//! it away. Each difference is an event and a record.
+//! it away. What nobody forced and must not be blocked ([`policy::ProtectedHosts`]) is taken off. Each
+//! difference is an event and a record.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
 use flows_common::Action;
 use ipnet::IpNet;
 use ledger::{How, Moment, Origin, PreviousEnd};
-use policy::{Mode, Policy};
+use policy::{Mode, Protection, Refusal};
 
 use super::{
     Before, Inner, Node,
@@ -19,10 +20,10 @@ use super::{
     known::KnownBlock,
 };
 use crate::{
-    act::{BY_HAND, BY_IMPORT, entry_action, source_rate},
+    enforcer::{BY_HAND, BY_IMPORT, GuardView, entry_action, met, source_rate},
     event::{DifferenceEvent, Event, ExpiredEvent},
 };
-use datapath::{self, Block, BlockAction, Blocked, Blocklist, Target};
+use datapath::{Block, BlockAction, Blocked, Target};
 
 /// Differences told one by one of each kind; the rest are summed up, for there may be a million.
 const TOLD_ONE_BY_ONE: usize = 100;
@@ -42,6 +43,8 @@ pub struct Reconciled {
     pub remade: usize,
     /// Blocks that somebody took out of the kernel.
     pub vanished: usize,
+    /// Blocks of protected hosts that were taken off.
+    pub protected: usize,
     /// Entries turned to shadow, for the mode is no longer enforce.
     pub demoted: usize,
     /// Allowed prefixes in the kernel that nothing speaks for any more.
@@ -62,11 +65,11 @@ impl Node {
     /// # Errors
     /// The kernel's tables cannot be read or written.
     pub fn reconcile(&self, before: &Before) -> anyhow::Result<Reconciled> {
-        let Some(blocklist) = &self.blocklist else { return Ok(Reconciled::default()) };
+        let Some(guard) = &self.guard else { return Ok(Reconciled::default()) };
         let mut inner = self.inner();
         let mut start = Start {
             node: self,
-            blocklist,
+            guard,
             now: moment(),
             told: Told::default(),
             differences: Vec::new(),
@@ -77,8 +80,8 @@ impl Node {
         start.settle_lost(&mut inner, lost, rebooted)?;
         start.remember(&mut inner, before);
         start.settle_mode(&mut inner)?;
-        start.settle_allowed(&inner)?;
-        for limited in blocklist.services()? {
+        start.settle_allowed(&mut inner)?;
+        for limited in guard.services()? {
             let datapath::Service { protocol, port } = limited.service;
             let until_ns = limited.entry.expires_ns;
             inner.policy.remember_limit(policy::Service { protocol, port }, until_ns);
@@ -105,7 +108,7 @@ impl Node {
 /// A start that compares.
 struct Start<'a> {
     node: &'a Node,
-    blocklist: &'a Blocklist,
+    guard: &'a GuardView,
     now: Moment,
     told: Told,
     differences: Vec<Difference>,
@@ -123,8 +126,13 @@ impl Start<'_> {
         let mut by_ledger: BTreeMap<Target, &ledger::Block> =
             standing.iter().map(|block| (Target::from(block.target.net()), block)).collect();
         let mut untold = 0_usize;
-        for one in self.blocklist.list()? {
+        for one in self.guard.list()? {
             if one.entry.expires_ns <= self.now.boot_ns {
+                continue;
+            }
+            let by_ledger_is = by_ledger.get(&one.target).copied();
+            if let Some(protection) = must_end(inner, &one, by_ledger_is) {
+                self.end_protected(inner, &one, by_ledger.remove(&one.target), protection)?;
                 continue;
             }
             self.reconciled.standing += 1;
@@ -151,6 +159,11 @@ impl Start<'_> {
         if untold > 0 {
             let detail = format!("{untold} more in the kernel, not in the ledger (a list?)");
             self.differ("unknown_blocks", None, detail, "kept");
+        }
+        let protected = self.reconciled.protected.saturating_sub(TOLD_ONE_BY_ONE);
+        if protected > 0 {
+            let detail = format!("{protected} more blocks of protected hosts");
+            self.differ("protected_blocks", None, detail, "taken off");
         }
         Ok(by_ledger)
     }
@@ -188,6 +201,29 @@ impl Start<'_> {
         }
     }
 
+    /// Takes off a block of a protected host, which an earlier version or another hand made.
+    fn end_protected(
+        &mut self,
+        inner: &mut Inner,
+        one: &Blocked,
+        block: Option<&ledger::Block>,
+        protection: Protection,
+    ) -> anyhow::Result<()> {
+        let ended = inner.enforcer.unblock(one.target)?;
+        if let (Some(block), Some((_, stats))) = (block, ended) {
+            let met = met(one.target, &stats, self.now.boot_ns);
+            let ending = self.node.journal.ending(block.id, one.target, How::Unblocked, &met);
+            self.told.records.push(ending);
+        }
+        self.reconciled.protected += 1;
+        if self.reconciled.protected > TOLD_ONE_BY_ONE {
+            return Ok(());
+        }
+        let detail = protection.to_string();
+        self.differ("protected_block", Some(one.target), detail, "taken off");
+        Ok(())
+    }
+
     /// Makes what a reboot wiped again, and records as vanished what somebody took away.
     fn settle_lost(
         &mut self,
@@ -196,10 +232,11 @@ impl Start<'_> {
         rebooted: bool,
     ) -> anyhow::Result<()> {
         for (target, block) in lost {
-            if rebooted {
-                let remade = self.remake(&inner.policy, target, block)?;
+            let protection = inner.policy.protected().protection(target.into());
+            let protection = protection.filter(|_| block.origin != Origin::Person);
+            if rebooted && protection.is_none() {
+                let remade = self.remake(inner, target, block)?;
                 self.reconciled.remade += 1;
-                inner.act.expect(target, remade.expires.boot_ns);
                 inner.known.insert(target, remade);
                 let detail = "the machine was rebooted".to_owned();
                 let done = "made again for the rest of its lease";
@@ -210,7 +247,10 @@ impl Start<'_> {
                 let met = ExpiredEvent { at_ns, ..ExpiredEvent::nothing(target) };
                 let ending = self.node.journal.ending(block.id, target, How::Vanished, &met);
                 self.told.records.push(ending);
-                let detail = "in the ledger, not in the kernel".to_owned();
+                let detail = match protection {
+                    Some(protection) if rebooted => protection.to_string(),
+                    _ => "in the ledger, not in the kernel".to_owned(),
+                };
                 self.differ("missing_block", Some(target), detail, "recorded as vanished");
             }
         }
@@ -219,21 +259,22 @@ impl Start<'_> {
 
     fn remake(
         &self,
-        policy: &Policy,
+        inner: &mut Inner,
         target: Target,
         block: &ledger::Block,
     ) -> anyhow::Result<KnownBlock> {
         let expires_ns = self.now.boot_ns_at(block.expires.wall_ns);
-        let enforcing = block.origin != Origin::Model || policy.mode() == Mode::Enforce;
+        let enforcing = block.origin != Origin::Model || inner.policy.mode() == Mode::Enforce;
         let action = if enforcing { block.action } else { Action::Shadow };
-        let action = BlockAction::of(action, source_rate(policy.config().expert.rate_limit_pps));
+        let action =
+            BlockAction::of(action, source_rate(inner.policy.config().expert.rate_limit_pps));
         let reason = match block.origin {
             Origin::Person => BY_HAND,
             Origin::Import => BY_IMPORT,
             Origin::Model | Origin::Found => entry_number(block.id),
         };
         let made = Block { action, expires_ns, reason };
-        self.blocklist.insert(target, &made, self.now.boot_ns)?;
+        inner.enforcer.block(target, &made, self.now.boot_ns)?;
         let expires = Moment { wall_ns: block.expires.wall_ns, boot_ns: expires_ns };
         Ok(KnownBlock { expires, ..of_ledger(block) })
     }
@@ -262,7 +303,7 @@ impl Start<'_> {
             inner.known.get(target).is_some_and(|known| known.origin == Origin::Model)
         };
         let dropping: Vec<IpAddr> = self
-            .blocklist
+            .guard
             .list()?
             .iter()
             .filter(|one| one.entry.expires_ns > self.now.boot_ns)
@@ -284,10 +325,10 @@ impl Start<'_> {
     }
 
     /// Takes off the kernel's allowlist what nothing speaks for any more.
-    fn settle_allowed(&mut self, inner: &Inner) -> anyhow::Result<()> {
-        for prefix in self.blocklist.allowed()? {
+    fn settle_allowed(&mut self, inner: &mut Inner) -> anyhow::Result<()> {
+        for prefix in self.guard.allowed()? {
             if !inner.is_allowed(prefix) {
-                self.blocklist.disallow(prefix)?;
+                inner.enforcer.disallow(prefix)?;
                 self.reconciled.stale_allowed += 1;
                 let detail =
                     "on the kernel's allowlist, and nothing speaks for it any more".to_owned();
@@ -306,6 +347,17 @@ impl Start<'_> {
     ) {
         self.differences.push(Difference { kind, target, detail, done });
     }
+}
+
+/// Why an entry must not stand. What a person made was forced or came before its target was
+/// protected, and is a person's to end; what is allowed passes as it is; and whoever is connected
+/// to an administration port at the start may be the very attacker that was blocked.
+fn must_end(inner: &Inner, one: &Blocked, block: Option<&ledger::Block>) -> Option<Protection> {
+    let by_person =
+        one.entry.reason == BY_HAND || block.is_some_and(|block| block.origin == Origin::Person);
+    let protection = inner.policy.protected().protection(one.target.into())?;
+    let passes = matches!(protection.refusal, Refusal::Allowed | Refusal::Administrator);
+    (!by_person && !passes).then_some(protection)
 }
 
 fn of_ledger(block: &ledger::Block) -> KnownBlock {

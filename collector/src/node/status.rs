@@ -91,10 +91,10 @@ impl Node {
 
     /// Packets that the guard dropped, and would have dropped, in both directions.
     fn guard_totals(&self) -> Result<[u64; 2], Refused> {
-        let Some(blocklist) = &self.blocklist else { return Ok([0; 2]) };
+        let Some(guard) = &self.guard else { return Ok([0; 2]) };
         let mut totals = [0_u64; 2];
         for way in Direction::ALL {
-            let ledger = blocklist
+            let ledger = guard
                 .ledger(way)
                 .map_err(|error| Refused::internal(format!("the guard's counters: {error}")))?;
             totals[0] = totals[0].saturating_add(ledger.dropped);

@@ -3,25 +3,27 @@ use std::{net::Ipv4Addr, path::Path, sync::Arc};
 use control::{
     Node as _, Who,
     wire::{
-        AlertQuery, AllowRequest, BlockQuery, BlockRequest, DisallowRequest, Kind, Mode,
-        ModeRequest, UnblockRequest,
+        AlertQuery, AllowRequest, BlockQuery, BlockRequest, DisallowRequest, ImportRequest, Kind,
+        Mode, ModeRequest, UnblockRequest,
     },
 };
+use flows_common::{BlockEntry, BlockStats};
 use ledger::{ActQuery, Ledger};
-use policy::{Decision, Evidence, Protected, ServiceLimit, WindowFacts};
+use policy::{Decision, Evidence, ProtectedHosts, ServiceLimit, WindowFacts};
 use serde_json::json;
 
 use super::*;
 use crate::{
     clock::boot_ns,
     config::{RawConfig, RawLedger},
+    enforcer::ListLoad,
     event::{ActionTaken, ExpiredEvent, window_event},
 };
-use datapath::Target;
+use datapath::{Block, BlockCount, Target};
 
 const SECOND: u64 = 1_000_000_000;
 
-/// An act that only notes what it is told; nothing of the kernel's.
+/// An enforcer that only notes what it is told; nothing of the kernel's.
 #[derive(Clone, Default)]
 struct Noted(Arc<Mutex<Notes>>);
 
@@ -32,7 +34,10 @@ struct Notes {
     prolonged: Vec<(IpAddr, u64)>,
     known: Vec<IpAddr>,
     ends: Vec<ExpiredEvent>,
+    blocked: Vec<Target>,
+    allowed: BTreeSet<IpNet>,
     fails: bool,
+    guards: bool,
 }
 
 impl Noted {
@@ -41,8 +46,41 @@ impl Noted {
     }
 }
 
-impl Act for Noted {
-    fn act(&mut self, decision: &Decision, number: u32, _: u64) -> anyhow::Result<ActionTaken> {
+impl Enforcer for Noted {
+    fn guards(&self) -> bool {
+        self.notes().guards
+    }
+
+    fn block(&mut self, target: Target, block: &Block, _: u64) -> anyhow::Result<BlockEntry> {
+        self.notes().blocked.push(target);
+        Ok(BlockEntry { expires_ns: block.expires_ns, ..BlockEntry::default() })
+    }
+
+    fn unblock(&mut self, _: Target) -> anyhow::Result<Option<(BlockEntry, BlockStats)>> {
+        Ok(None)
+    }
+
+    fn clear(&mut self, _: Target, _: u64) -> anyhow::Result<bool> {
+        Ok(false)
+    }
+
+    fn load_list(&mut self, now_ns: u64) -> anyhow::Result<ListLoad> {
+        let capacity = BlockCount { v4: 3, v6: 3, prefixes: 3 };
+        Ok(ListLoad::dry_run(None, capacity, now_ns)?)
+    }
+
+    fn allow(&mut self, prefix: IpNet) -> anyhow::Result<()> {
+        anyhow::ensure!(!self.notes().fails, "no room");
+        self.notes().allowed.insert(prefix);
+        Ok(())
+    }
+
+    fn disallow(&mut self, prefix: IpNet) -> anyhow::Result<()> {
+        self.notes().allowed.remove(&prefix);
+        Ok(())
+    }
+
+    fn enforce(&mut self, decision: &Decision, number: u32, _: u64) -> anyhow::Result<ActionTaken> {
         let policy::Outcome::Block { action, .. } = decision.outcome else {
             return Ok(ActionTaken::Refused);
         };
@@ -69,8 +107,6 @@ impl Act for Noted {
         self.notes().prolonged.push((peer, until_ns));
         Ok(true)
     }
-
-    fn expect(&mut self, _: Target, _: u64) {}
 
     fn sweep(&mut self, _: u64) -> anyhow::Result<Vec<ExpiredEvent>> {
         Ok(std::mem::take(&mut self.notes().ends))
@@ -124,11 +160,14 @@ fn raw(folder: &Path) -> RawConfig {
 
 /// A node with a ledger in this folder, and what it was told to do.
 fn node(folder: &Path) -> (Node, Noted) {
+    node_with(folder, Noted::default())
+}
+
+fn node_with(folder: &Path, noted: Noted) -> (Node, Noted) {
     let config = raw(folder).check().unwrap();
-    let noted = Noted::default();
     let facts = RunFacts { config: "c".into(), model: "m".into(), mode: "enforce" };
     let (journal, _) = Journal::open(&config.ledger, &facts, 0).unwrap();
-    let policy = Policy::new(config.policy.clone(), Protected::own([peer(200)]));
+    let policy = Policy::new(config.policy.clone(), ProtectedHosts::own([peer(200)]));
     let again = folder.to_owned();
     let parts = NodeParts {
         journal,
@@ -345,6 +384,7 @@ fn a_node_without_a_guard_says_how_to_get_one() {
         node.set_mode(&somebody(), &mode).unwrap_err(),
         node.block(&somebody(), &block).unwrap_err(),
         node.unblock(&somebody(), &unblock).unwrap_err(),
+        node.import(&somebody(), &batch(None, &["203.0.113.1"], false)).unwrap_err(),
     ] {
         assert_eq!(error.kind, Kind::Conflict);
         assert!(error.text.contains("--mode shadow"), "{error}");
@@ -412,17 +452,18 @@ fn a_client_of_the_api_is_not_blocked() {
 }
 
 #[test]
-fn the_surroundings_are_protected_and_not_forgotten_for_one_bad_look() {
+fn protected_hosts_are_not_forgotten_for_one_bad_look() {
     let folder = tempfile::tempdir().unwrap();
-    let (node, _) = node(folder.path());
-    let seen = crate::surroundings::Surroundings {
+    let (node, noted) = node(folder.path());
+    let seen = ProtectedHosts {
         gateways: [peer(1)].into(),
         resolvers: [peer(2)].into(),
         administrators: [peer(3)].into(),
-        ..Default::default()
+        ..ProtectedHosts::own([peer(200), peer(201)])
     };
-    node.look_around(seen);
-    node.look_around(crate::surroundings::Surroundings::default());
+    node.take_hosts(seen);
+    node.take_hosts(ProtectedHosts::default());
+    assert_eq!(noted.notes().allowed, [peer(200), peer(201)].map(IpNet::from).into());
     node.decide(window(1, vec![attacker(1), attacker(2), attacker(3), attacker(200)]));
     let refusals = node.status().unwrap().refusals;
     assert_eq!((refusals["gateway"], refusals["resolver"], refusals["own_address"]), (1, 1, 1));
@@ -452,4 +493,81 @@ fn the_metrics_have_one_prefix_and_no_address() {
     for line in samples {
         assert!(line.starts_with("weir_") && !line.contains("198.51.100"), "{line}");
     }
+}
+
+#[test]
+fn what_is_allowed_passes_in_the_kernel_for_as_long_as_something_speaks_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (node, noted) = node(folder.path());
+    let (office, own) = ("203.0.113.0/24".parse::<IpNet>().unwrap(), IpNet::from(peer(200)));
+    let request = AllowRequest { prefix: office.into(), for_s: None, note: None };
+    noted.notes().fails = true;
+    assert!(node.allow(&somebody(), &request).unwrap_err().text.contains("no room"));
+    assert_eq!(node.inner().policy.protected().refusal(office), None, "all of it or nothing");
+    noted.notes().fails = false;
+    node.allow(&somebody(), &request).unwrap();
+    std::fs::write(folder.path().join("allow.txt"), "203.0.113.0/24\n198.51.100.7\n").unwrap();
+    node.reload(&somebody()).unwrap();
+    assert_eq!(noted.notes().allowed, [own, office, peer(7).into()].into());
+    node.disallow(&somebody(), &DisallowRequest { prefix: office.into() }).unwrap();
+    assert!(noted.notes().allowed.contains(&office), "the file still speaks for it");
+    std::fs::write(folder.path().join("allow.txt"), "").unwrap();
+    node.reload(&somebody()).unwrap();
+    assert_eq!(noted.notes().allowed, [own].into());
+}
+
+fn batch(load: Option<u64>, targets: &[&str], end: bool) -> ImportRequest {
+    let targets = targets.iter().map(|text| text.parse().unwrap()).collect();
+    ImportRequest { load, end, targets, ..Default::default() }
+}
+
+#[test]
+fn a_list_is_loaded_batch_after_batch_and_recorded_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let noted = Noted::default();
+    noted.notes().guards = true;
+    let (node, _) = node_with(folder.path(), noted);
+    let who = somebody();
+    let first = node.import(&who, &batch(None, &["203.0.113.1", "198.51.100.200"], false)).unwrap();
+    assert_eq!((first.new, first.refused.len(), first.for_s), (1, 1, 86_400));
+    assert_eq!((first.refused[0].entry, &*first.refused[0].code), (1, "own_address"));
+    let load = Some(first.load);
+    let again = ["203.0.113.1", "203.0.113.2", "0.0.0.0/0"];
+    let second = node.import(&who, &batch(load, &again, false)).unwrap();
+    assert_eq!((second.new, second.repeated, second.load), (1, 1, first.load));
+    assert_eq!(&*second.refused[0].code, "too_wide");
+    let full = ["203.0.113.3", "203.0.113.4", "203.0.113.5"];
+    let third = node.import(&who, &batch(load, &full, true)).unwrap();
+    let stopped = third.stopped.unwrap();
+    assert_eq!((third.new, stopped.entry), (1, 1), "there is room for three");
+    assert!(stopped.text.contains("tables.blocks"), "{stopped:?}");
+    let gone = node.import(&who, &batch(load, &[], false)).unwrap_err();
+    assert_eq!(gone.kind, Kind::NotFound);
+    let too_long = ImportRequest { for_s: Some(u64::MAX), ..batch(None, &[], false) };
+    assert!(node.import(&who, &too_long).unwrap_err().text.contains("a year"));
+    node.stop("test");
+    let reader = Ledger::read(&folder.path().join("ledger.db")).unwrap();
+    let acts = reader.acts(&ActQuery::default()).unwrap().rows;
+    assert_eq!(acts.len(), 1);
+    let (what, arguments) = (&*acts[0].what, acts[0].arguments.to_string());
+    assert_eq!(what, "import");
+    assert!(arguments.contains("\"entries\":6") && arguments.contains("\"new\":3"), "{arguments}");
+}
+
+#[test]
+fn a_load_that_nobody_goes_on_with_makes_room_for_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let noted = Noted::default();
+    noted.notes().guards = true;
+    let (node, _) = node_with(folder.path(), noted);
+    let begin = || node.import(&somebody(), &batch(None, &[], false));
+    let loads: BTreeSet<u64> = (0..4).map(|_| begin().unwrap().load).collect();
+    assert_eq!((loads.len(), begin().unwrap_err().kind), (4, Kind::Conflict));
+    node.end_idle_loads();
+    assert_eq!(begin().unwrap_err().kind, Kind::Conflict, "none is idle yet");
+    for load in node.inner().loads.values_mut() {
+        load.heard_ns = 0;
+    }
+    node.end_idle_loads();
+    assert!(begin().is_ok());
 }

@@ -10,11 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Node, journal::moment, status::timestamp};
-use crate::{clock::boot_ns, surroundings::Surroundings};
-use datapath::KernelError;
+use policy::ProtectedHosts;
 
-/// How often the surroundings are looked at.
+use super::{Node, journal::moment, status::timestamp};
+use crate::{clock::boot_ns, protected::read_hosts};
+
+/// How often the protected hosts are read anew.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How often the ledger is asked to let go of what is too old.
 const RETAIN_EVERY: Duration = Duration::from_mins(10);
@@ -32,19 +33,18 @@ pub struct Upkeep {
 }
 
 impl Upkeep {
-    /// Looks around once, then goes on in a thread of its own, in the calling thread's network
-    /// namespace.
+    /// Starts it, in the calling thread's network namespace.
     ///
     /// # Errors
     /// The thread cannot be started.
     pub fn start(node: Arc<Node>, admin_ports: Vec<u16>) -> io::Result<Self> {
-        node.look_around(Surroundings::read(&admin_ports));
         let (stop, stopped) = mpsc::channel();
         let thread = thread::Builder::new().name("weir-upkeep".to_owned()).spawn(move || {
             let (mut retained, mut cleared) = (Instant::now(), Instant::now());
             while stopped.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
-                node.look_around(Surroundings::read(&admin_ports));
+                node.take_hosts(read_hosts(&admin_ports));
                 node.end_permissions();
+                node.end_idle_loads();
                 if retained.elapsed() >= RETAIN_EVERY {
                     retained = Instant::now();
                     node.journal.retain();
@@ -69,11 +69,11 @@ impl Upkeep {
 }
 
 impl Node {
-    /// Takes over what surrounds the host now. What cannot be read this time is not forgotten:
-    /// own addresses, gateways and name servers only change when there are some.
-    pub(super) fn look_around(&self, mut seen: Surroundings) {
+    /// Takes over the protected hosts as they were read. What cannot be read this time is not
+    /// forgotten: own addresses, gateways and name servers only change when there are some.
+    pub(super) fn take_hosts(&self, mut seen: ProtectedHosts) {
         let mut inner = self.inner();
-        let before = &inner.allow.surroundings;
+        let before = &inner.protected.reader;
         for (new, old) in [
             (&mut seen.own, &before.own),
             (&mut seen.gateways, &before.gateways),
@@ -84,11 +84,12 @@ impl Node {
             }
         }
         let now_ns = boot_ns();
-        let clients = inner.allow.clients.len();
-        inner.allow.clients.retain(|_, heard_ns| now_ns.saturating_sub(*heard_ns) < CLIENT_FOR_NS);
-        if inner.allow.surroundings != seen || inner.allow.clients.len() != clients {
-            inner.allow.surroundings = seen;
-            inner.protect();
+        let heard = &mut inner.protected.clients;
+        let clients = heard.len();
+        heard.retain(|_, heard_ns| now_ns.saturating_sub(*heard_ns) < CLIENT_FOR_NS);
+        if heard.len() != clients || inner.protected.reader != seen {
+            inner.protected.reader = seen;
+            inner.protect_or_warn();
         }
     }
 
@@ -97,7 +98,7 @@ impl Node {
         let now = timestamp(moment().wall_ns);
         let mut inner = self.inner();
         let over: Vec<_> = inner
-            .allow
+            .protected
             .people
             .iter()
             .filter(|(_, one)| one.expires.is_some_and(|expires| expires <= now))
@@ -112,15 +113,16 @@ impl Node {
     }
 
     fn clear_expired(&self) {
-        let Some(blocklist) = &self.blocklist else { return };
-        let clear = || -> Result<usize, KernelError> {
-            let (listed, now_ns) = (blocklist.list()?, boot_ns());
+        let Some(guard) = &self.guard else { return };
+        let clear = || -> anyhow::Result<usize> {
+            let (listed, now_ns) = (guard.list()?, boot_ns());
             let over = listed.iter().filter(|one| one.entry.expires_ns <= now_ns);
             let mut cleared = 0;
             for one in over {
+                let mut inner = self.inner();
                 // Those that the node knows are swept with a word on what they met.
-                if !self.inner().known.contains_key(&one.target) {
-                    cleared += usize::from(blocklist.remove(&one.target)?);
+                if !inner.known.contains_key(&one.target) {
+                    cleared += usize::from(inner.enforcer.clear(one.target, now_ns)?);
                 }
             }
             Ok(cleared)

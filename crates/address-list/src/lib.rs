@@ -40,5 +40,5 @@ pub use asks::{Asks, LONGEST_LEASE, SHORTEST_LEASE};
 pub use error::{LineError, ReadError};
 pub use format::{Column, Format, Options};
 pub use lines::LONGEST_LINE;
-pub use net::{MAPPED_V4, WidthError, check_width, parse_net, prefix, unmapped};
+pub use net::{MAPPED_V4, WidthError, check_width, parse_net, unmapped};
 pub use reader::{Entry, Line, Reader};

@@ -8,6 +8,47 @@ use crate::{LineError, error::shown};
 
 /// Bits that stand before an IPv4 address in its IPv6 clothes, `::ffff:0:0/96`.
 pub const MAPPED_V4: u8 = 96;
+/// All of IPv4 in its IPv6 clothes.
+const ALL_OF_V4: Ipv6Net =
+    Ipv6Net::new_assert(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), MAPPED_V4);
+/// The shortest IPv4 prefix that may be blocked: beyond it lie whole registries.
+const WIDEST_V4: u8 = 8;
+/// The shortest IPv6 prefix that may be blocked: the largest allocation to one network.
+const WIDEST_V6: u8 = 19;
+
+/// A prefix that is too wide to be blocked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WidthError {
+    /// All of IPv4 lies in it.
+    #[error("`{0}` is too wide to block: all of IPv4 lies in it; block parts of it")]
+    AllOfV4(IpNet),
+    /// Its length is below the family's bound.
+    #[error("`{net}` is too wide to block: /{widest} at the most; block parts of it")]
+    Registry {
+        /// The prefix.
+        net: IpNet,
+        /// The shortest length that may be blocked.
+        widest: u8,
+    },
+}
+
+/// Checks that a prefix is narrow enough to be blocked.
+///
+/// # Errors
+/// A prefix shorter than /8 of IPv4 or /19 of IPv6, or one that holds all of IPv4.
+pub fn check_width(net: IpNet) -> Result<(), WidthError> {
+    let net = unmapped(net);
+    if let IpNet::V6(v6) = net
+        && v6.contains(&ALL_OF_V4)
+    {
+        return Err(WidthError::AllOfV4(net));
+    }
+    let widest = match net {
+        IpNet::V4(_) => WIDEST_V4,
+        IpNet::V6(_) => WIDEST_V6,
+    };
+    if net.prefix_len() < widest { Err(WidthError::Registry { net, widest }) } else { Ok(()) }
+}
 
 /// Reads an address, which becomes the prefix of that one address, or a prefix.
 ///
@@ -45,50 +86,6 @@ pub fn unmapped(net: IpNet) -> IpNet {
         (Some(v4), Some(length)) => Ipv4Net::new(v4, length).map_or(net, IpNet::V4),
         _ => net,
     }
-}
-
-/// The shortest prefix of each family that may be blocked: beyond it lie whole registries.
-const WIDEST_V4: u8 = 8;
-/// Likewise for IPv6: the largest allocation to one network.
-const WIDEST_V6: u8 = 19;
-/// Place of IPv4 in the tables.
-const ALL_OF_V4: Ipv6Addr = Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0);
-/// A prefix is too wide to block.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct WidthError(String);
-
-/// Checks that a prefix is narrow enough to be blocked.
-/// # Errors
-/// It is wider than the widest that may be blocked.
-pub fn check_width(target: IpNet) -> Result<(), WidthError> {
-    let target = unmapped(target);
-    if let IpNet::V6(v6) = target
-        && v6.contains(&Ipv6Net::new_assert(ALL_OF_V4, MAPPED_V4))
-    {
-        let why = "all of IPv4 lies in it; block parts of it";
-        return Err(WidthError(format!("`{target}` is too wide to block: {why}")));
-    }
-    let widest = match target {
-        IpNet::V4(_) => WIDEST_V4,
-        IpNet::V6(_) => WIDEST_V6,
-    };
-    if target.prefix_len() < widest {
-        return Err(WidthError(format!(
-            "`{target}` is too wide to block: /{widest} at the most; block parts of it"
-        )));
-    }
-    Ok(())
-}
-
-/// An address or a prefix.
-///
-/// # Errors
-/// It is neither; the text says so.
-pub fn prefix(text: &str) -> Result<IpNet, String> {
-    text.parse::<IpNet>()
-        .or_else(|_| text.parse::<IpAddr>().map(Into::into))
-        .map_err(|_| format!("`{text}` is neither an address nor a prefix like 192.0.2.0/24"))
 }
 
 fn no_address(text: &str) -> LineError {
@@ -140,6 +137,24 @@ mod tests {
         assert_eq!(read("::ffff:192.0.2.0/120"), "192.0.2.0/24");
         assert_eq!(read("::ffff:0:0/96"), "0.0.0.0/0");
         assert_eq!(read("::/80"), "::/80");
+    }
+
+    #[test]
+    fn a_prefix_as_wide_as_a_registry_is_refused() {
+        let check = |text| check_width(parse_net(text).unwrap());
+        for text in ["192.0.0.0/7", "0.0.0.0/0", "2001::/18", "::/0"] {
+            let error = check(text).unwrap_err().to_string();
+            assert!(error.contains("too wide") && error.contains(text), "{error}");
+        }
+        // All of IPv4, however it is written.
+        assert!(check("::ffff:0:0/96").is_err());
+        for text in ["::/64", "::fffe:0:0/95"] {
+            let error = check(text).unwrap_err().to_string();
+            assert!(error.contains("all of IPv4"), "{error}");
+        }
+        for text in ["192.0.0.0/8", "2001:2000::/19", "192.0.2.1"] {
+            assert_eq!(check(text), Ok(()), "{text}");
+        }
     }
 
     #[test]

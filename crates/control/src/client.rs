@@ -30,8 +30,8 @@ use tokio::{
 
 use crate::wire::{
     Alert, AlertQuery, AllowQuery, AllowRequest, Allowed, Block, BlockQuery, BlockRequest,
-    ConfirmRequest, DisallowRequest, Kind, ModeRequest, ModeState, Page, Problem, RearmRequest,
-    Refused, ReloadRequest, Reloaded, Status, UnblockRequest,
+    ConfirmRequest, DisallowRequest, ImportRequest, Imported, Kind, ModeRequest, ModeState, Page,
+    Problem, RearmRequest, Refused, ReloadRequest, Reloaded, Status, UnblockRequest,
 };
 
 /// Time that an answer is waited for by default; more than the server's own patience.
@@ -142,6 +142,11 @@ impl Client {
     /// Ends a block.
     pub fn unblock(&self, request: &UnblockRequest) -> Result<Block, ClientError> {
         self.ask(&Method::DELETE, "/v1/blocks", request, None)
+    }
+
+    /// Sends a batch of a list of blocks.
+    pub fn import(&self, request: &ImportRequest) -> Result<Imported, ClientError> {
+        self.change(&Method::POST, "/v1/import", request)
     }
 
     /// Prefixes that are never blocked.

@@ -19,8 +19,9 @@ use crate::{
     wire::{
         Alert, AlertQuery, AllowQuery, AllowRequest, AllowSource, Allowed, Block, BlockQuery,
         BlockRequest, BlockTotals, Breaker, Confirm, DisallowRequest, Drift, DriftState, Health,
-        Interface, LIMIT_DEFAULT, LedgerHealth, ModeRequest, ModeState, ModelInfo, MovedFeature,
-        Page, Refused, Reloaded, Status, UnblockRequest, WindowInfo,
+        ImportRefused, ImportRequest, Imported, Interface, LIMIT_DEFAULT, LedgerHealth,
+        ModeRequest, ModeState, ModelInfo, MovedFeature, Page, Refused, Reloaded, Status,
+        UnblockRequest, WindowInfo,
     },
 };
 
@@ -210,6 +211,7 @@ impl State {
             origin,
             who: (!by_model).then(|| "ada".to_owned()),
             reason: (!by_model).then(|| "seen in the mail log".to_owned()),
+            allowed: None,
             decision: by_model.then_some(41),
             p_value: by_model.then_some(0.000_8),
             offence: by_model.then_some(1),
@@ -399,6 +401,26 @@ impl Node for FakeNode {
                     format!("`{}` is not blocked; `weir blocks` lists what is", request.target);
                 Refused::not_found(text)
             })
+        })
+    }
+
+    fn import(&self, who: &Who, request: &ImportRequest) -> Result<Imported, Refused> {
+        self.act(who, format!("import {}", request.all().count()), |state| {
+            let for_s = request.for_s.unwrap_or(TTL_S);
+            let mut imported = Imported { load: 1, for_s, ..Imported::default() };
+            for (entry, one) in request.all().enumerate() {
+                let net = one.target.net();
+                if state.allowed.keys().any(|allowed| allowed.net().contains(&net)) {
+                    let text = format!("`{}` is on the allowlist", one.target);
+                    imported.refused.push(ImportRefused { entry, code: "allowed".into(), text });
+                    continue;
+                }
+                let action = one.action.or(request.action).unwrap_or(Action::Drop);
+                let target = one.target.to_string();
+                state.put(&target, action, Origin::Import, one.for_s.unwrap_or(for_s), 0);
+                imported.new += 1;
+            }
+            Ok(imported)
         })
     }
 

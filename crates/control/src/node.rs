@@ -7,7 +7,8 @@ use std::{
 
 use crate::wire::{
     Alert, AlertQuery, AllowQuery, AllowRequest, Allowed, Block, BlockQuery, BlockRequest,
-    DisallowRequest, ModeRequest, ModeState, Page, Refused, Reloaded, Status, UnblockRequest,
+    DisallowRequest, ImportRequest, Imported, ModeRequest, ModeState, Page, Refused, Reloaded,
+    Status, UnblockRequest,
 };
 
 /// Whoever asks for a change.
@@ -66,6 +67,9 @@ pub trait Node: Send + Sync + 'static {
 
     /// Ends a block and returns it as it was.
     fn unblock(&self, who: &Who, request: &UnblockRequest) -> Result<Block, Refused>;
+
+    /// Takes a batch of a list of blocks; what it made is in force when this returns.
+    fn import(&self, who: &Who, request: &ImportRequest) -> Result<Imported, Refused>;
 
     /// The prefixes that are never blocked, in their order.
     fn allowed(&self, query: &AllowQuery) -> Result<Page<Allowed>, Refused>;

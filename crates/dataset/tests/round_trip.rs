@@ -5,7 +5,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use dataset::{Columns, Dataset, Selection, TableKind, WriterOptions};
+use dataset::{Columns, Dataset, Selection, StoredWindow, TableKind, WriterOptions};
 use features::{Feature as _, FlowFeature, PeerFeature};
 use support::{SECOND, Traffic, UNIX_START, blocks, files, open, small_groups, write};
 
@@ -38,7 +38,17 @@ fn every_row_comes_back_with_its_features_times_and_addresses() {
     let expected: Vec<_> = windows.iter().flat_map(|one| &one.observed.peers).cloned().collect();
     let rows: Vec<f32> = peers.iter().flat_map(|block| block.rows.clone()).collect();
     assert_eq!(rows, PeerFeature::rows(&expected));
-    assert!(peers.iter().all(|block| block.labels.is_none()));
+    assert!(peers.iter().all(|block| block.labels.is_none() && block.facts.is_empty()));
+
+    let all = Selection { columns: Columns::All, ..Selection::default() };
+    let facts = blocks(&dataset, TableKind::Peer, &all).into_iter().flat_map(|block| block.facts);
+    assert!(facts.eq(expected.iter().map(|peer| peer.facts)));
+    let stored = blocks(&dataset, TableKind::Window, &all).into_iter();
+    let stored: Vec<_> = stored.flat_map(|block| block.windows).collect();
+    let expected = windows.iter().zip(0..);
+    let expected =
+        expected.map(|(one, index)| StoredWindow { index, is_lossy: one.window.is_lossy() });
+    assert!(stored.into_iter().eq(expected));
 }
 
 #[test]

@@ -2,12 +2,12 @@
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// An address or a prefix: `192.0.2.7`, `2001:db8::/32`. A prefix of full length is written as
-/// the address it is, bits beyond the prefix are cleared, and an IPv4 address mapped into IPv6 is
-/// the IPv4 address.
+/// the address it is, bits beyond the prefix are cleared, and an IPv4 address or prefix mapped into
+/// IPv6 is the IPv4 one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Prefix(IpNet);
 
@@ -32,9 +32,12 @@ impl Prefix {
 
 impl From<IpNet> for Prefix {
     fn from(net: IpNet) -> Self {
-        match net.addr() {
-            address if net.prefix_len() == net.max_prefix_len() => address.into(),
-            _ => Self(net.trunc()),
+        let net = net.trunc();
+        let IpNet::V6(v6) = net else { return Self(net) };
+        // Bits that stand before an IPv4 address that is mapped into IPv6.
+        match (v6.addr().to_ipv4_mapped(), v6.prefix_len().checked_sub(96)) {
+            (Some(v4), Some(length)) => Self(Ipv4Net::new(v4, length).map_or(net, IpNet::V4)),
+            _ => Self(net),
         }
     }
 }
@@ -58,10 +61,12 @@ impl FromStr for Prefix {
     type Err = PrefixError;
 
     fn from_str(text: &str) -> Result<Self, PrefixError> {
-        text.parse::<IpNet>()
-            .map(Self::from)
-            .or_else(|_| text.parse::<IpAddr>().map(Self::from))
-            .map_err(|_| PrefixError(text.to_owned()))
+        let prefix = if text.contains('/') {
+            text.parse::<IpNet>().ok().map(Self::from)
+        } else {
+            text.parse::<IpAddr>().ok().map(Self::from)
+        };
+        prefix.ok_or_else(|| PrefixError(text.to_owned()))
     }
 }
 
@@ -73,7 +78,22 @@ impl Serialize for Prefix {
 
 impl<'de> Deserialize<'de> for Prefix {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        deserializer.deserialize_str(Text)
+    }
+}
+
+/// Reads a prefix from the text as it lies there: a list has a million.
+struct Text;
+
+impl de::Visitor<'_> for Text {
+    type Value = Prefix;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an address or a prefix")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Prefix, E> {
+        text.parse().map_err(E::custom)
     }
 }
 
@@ -89,6 +109,7 @@ mod tests {
         assert_eq!("192.0.2.7/24".parse::<Prefix>().unwrap().to_string(), "192.0.2.0/24");
         assert_eq!("192.0.2.7/32".parse::<Prefix>().unwrap().to_string(), "192.0.2.7");
         assert_eq!("::ffff:192.0.2.7".parse::<Prefix>().unwrap().to_string(), "192.0.2.7");
+        assert_eq!("::ffff:192.0.2.0/120".parse::<Prefix>().unwrap().to_string(), "192.0.2.0/24");
     }
 
     #[test]

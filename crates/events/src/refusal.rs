@@ -35,10 +35,10 @@ refusals! {
     /// The address is one of the host's own.
     OwnAddress = "own_address":
         "one of this host's own addresses",
-    /// The address is no host that could be blocked: link-local, multicast, broadcast, loopback or
-    /// unspecified. Neighbour discovery lives there.
+    /// The address is no host that could be blocked: this network, link-local, multicast, broadcast,
+    /// loopback or unspecified. Neighbour discovery lives there.
     NoHost = "no_host":
-        "a link-local, multicast or broadcast address",
+        "no host's address (link-local, multicast, broadcast, loopback or unspecified)",
     /// An allowed prefix holds it: of the configuration, of a file, or a person's.
     Allowed = "allowed":
         "on the allowlist",

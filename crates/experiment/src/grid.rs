@@ -3,7 +3,7 @@
 //! A setting is a `[policy]` table patched key by key and read again, so that whatever key the
 //! policy has can be varied, and is checked as in a configuration.
 
-use policy::{Mode, MovedKey, Policy, PolicyConfig, Protected, ValidPolicy};
+use policy::{Mode, MovedKey, Policy, PolicyConfig, ProtectedHosts, ValidPolicy};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -87,7 +87,7 @@ pub struct Setting {
 impl Setting {
     /// Its policy, which spares what is protected.
     #[must_use]
-    pub fn policy(&self, protected: Protected) -> Policy {
+    pub fn policy(&self, protected: ProtectedHosts) -> Policy {
         Policy::new(self.config.clone(), protected)
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use dataset::Label;
-use policy::{Evidence, PolicyConfig, Protected, Service, WindowFacts};
+use policy::{Evidence, PolicyConfig, ProtectedHosts, Service, WindowFacts};
 
 use super::{
     grid::Grid,
@@ -133,7 +133,7 @@ pub(crate) fn report(sets: &[&str]) -> Report {
         grid.set(set).expect("valid");
     }
     let settings = grid.settings(1_000).expect("valid");
-    let policy = |at: usize| settings[at].policy(Protected::default());
+    let policy = |at: usize| settings[at].policy(ProtectedHosts::default());
     let effects = run_all(&stream, settings.len(), policy, 2);
     let origin = Origin {
         source: Source::Captures,

@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 
-use weir_policy::{Evidence, Mode, Outcome, Policy, PolicyConfig, Protected, WindowFacts};
+use weir_policy::{Evidence, Mode, Outcome, Policy, PolicyConfig, ProtectedHosts, WindowFacts};
 
 const SECOND: u64 = 1_000_000_000;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let config = PolicyConfig { mode: Mode::Enforce, ..PolicyConfig::default() };
-    let mut policy = Policy::new(config.check(1_000_000)?, Protected::default());
+    let mut policy = Policy::new(config.check(1_000_000)?, ProtectedHosts::default());
     let scanner: IpAddr = "198.51.100.7".parse()?;
     for second in 1..=5 {
         let evidence = vec![evidence(scanner, second >= 3)];

@@ -35,12 +35,10 @@ impl Policy {
 
     fn by_identity(&self, peer: &Evidence, now_ns: u64) -> Option<Refusal> {
         let (config, address) = (&self.config, peer.address);
-        if let Some(refusal) = self.protected.refusal(address) {
+        if let Some(refusal) = self.protected.refusal(address.into()) {
             return Some(refusal);
         }
-        if config.allow.iter().any(|prefix| prefix.contains(&address)) {
-            Some(Refusal::Allowed)
-        } else if self.history.is_pardoned(address, now_ns) {
+        if self.history.is_pardoned(address, now_ns) {
             Some(Refusal::Grace)
         } else if config.locally_initiated == LocallyInitiated::Refuse
             && (peer.initiated || self.baseline.is_initiated(address, now_ns))

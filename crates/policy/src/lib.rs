@@ -47,7 +47,7 @@ pub use decision::{BURST_S, Verdicts};
 pub use events::{
     Decision, Evidence, Notice, Outcome, Reason, Refusal, Service, ServiceLimit, Subject, Trip,
 };
-pub use protected::Protected;
+pub use protected::{PrefixSet, ProtectedHosts, Protection};
 pub use statistics::{Basis, Claim, benjamini_hochberg};
 pub use window::WindowFacts;
 
@@ -69,7 +69,10 @@ struct Shares {
 /// The policy: it turns the evidence of each window into decisions.
 pub struct Policy {
     config: ValidPolicy,
-    protected: Protected,
+    /// As it was told last.
+    told: ProtectedHosts,
+    /// The same, with `policy.allow`.
+    protected: ProtectedHosts,
     selector: Selector,
     mode: Mode,
     commit_confirm: Option<CommitConfirm>,
@@ -94,7 +97,7 @@ impl std::fmt::Debug for Policy {
 impl Policy {
     /// A policy with no past.
     #[must_use]
-    pub fn new(config: ValidPolicy, protected: Protected) -> Self {
+    pub fn new(config: ValidPolicy, protected: ProtectedHosts) -> Self {
         Self {
             mode: config.mode,
             selector: Selector::new(&config),
@@ -108,8 +111,9 @@ impl Policy {
             refusals: BTreeMap::new(),
             lot: Lot::new(config.expert.seed),
             window: 0,
+            protected: protected.clone().allowing(&config.allow),
+            told: protected,
             config,
-            protected,
         }
     }
 

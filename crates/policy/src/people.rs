@@ -6,7 +6,7 @@ use flows_common::clock::nanos;
 
 #[cfg(doc)]
 use crate::ExpertConfig;
-use crate::{CommitConfirm, Mode, Policy, Protected, Service, ValidPolicy};
+use crate::{CommitConfirm, Mode, Policy, ProtectedHosts, Service, ValidPolicy};
 
 impl Policy {
     /// Sets the mode: for good, or with `confirm_by_ns` until then unless [`Policy::confirm`] is
@@ -58,14 +58,15 @@ impl Policy {
         self.floods.remember(service, until_ns);
     }
 
-    /// Replaces the protected addresses.
-    pub fn protect(&mut self, protected: Protected) {
-        self.protected = protected;
+    /// Replaces the hosts that must not be blocked; those of `policy.allow` stay.
+    pub fn protect(&mut self, hosts: ProtectedHosts) {
+        self.protected = hosts.clone().allowing(&self.config.allow);
+        self.told = hosts;
     }
 
-    /// The protected addresses.
+    /// Hosts that must not be blocked, by the policy or by anybody else.
     #[must_use]
-    pub const fn protected(&self) -> &Protected {
+    pub const fn protected(&self) -> &ProtectedHosts {
         &self.protected
     }
 
@@ -73,6 +74,7 @@ impl Policy {
     /// [`Policy::set_mode`].
     pub fn reconfigure(&mut self, config: ValidPolicy) {
         self.selector.reconfigure(&self.config, &config);
+        self.protected = self.told.clone().allowing(&config.allow);
         self.config = config;
     }
 }

@@ -31,7 +31,7 @@ fn policy(change: impl FnOnce(&mut PolicyConfig)) -> Policy {
     let mut config = PolicyConfig { mode: Mode::Enforce, ..PolicyConfig::default() };
     config.expert.early_release = 0.0;
     change(&mut config);
-    Policy::new(config.check(1_000_000).expect("within bounds"), Protected::own([peer(200)]))
+    Policy::new(config.check(1_000_000).expect("within bounds"), ProtectedHosts::own([peer(200)]))
 }
 
 /// Decisions on the peers of a window of one second.
@@ -103,9 +103,9 @@ fn refused(
 fn nobody_who_is_protected_is_blocked() {
     let neighbour = Evidence { address: "fe80::1".parse().unwrap(), ..attacker(1) };
     let group = Evidence { address: "ff02::1:ff00:12".parse().unwrap(), ..attacker(1) };
-    let guarded = |change: fn(&mut Protected)| {
+    let guarded = |change: fn(&mut ProtectedHosts)| {
         let mut guarded = policy(|_| ());
-        let mut protected = Protected::default();
+        let mut protected = ProtectedHosts::default();
         change(&mut protected);
         guarded.protect(protected);
         guarded
@@ -118,7 +118,11 @@ fn nobody_who_is_protected_is_blocked() {
     let allow = policy(|config| config.allow = vec![net]);
     refused(allow, vec![attacker(1)], |_| (), Refusal::Allowed);
     for (change, expect) in [
-        ((|these| these.allowed = vec![peer(1).into()]) as fn(&mut Protected), Refusal::Allowed),
+        (
+            (|these| these.allowed = [peer(1).into()].into_iter().collect())
+                as fn(&mut ProtectedHosts),
+            Refusal::Allowed,
+        ),
         (|these| these.gateways = [peer(1)].into(), Refusal::Gateway),
         (|these| these.resolvers = [peer(1)].into(), Refusal::Resolver),
         (|these| these.administrators = [peer(1)].into(), Refusal::Administrator),

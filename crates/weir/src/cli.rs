@@ -7,7 +7,8 @@
 mod absent;
 mod alerts;
 mod allow;
-pub(crate) mod blocks;
+mod bar;
+mod blocks;
 #[cfg(feature = "research")]
 mod capture;
 mod config;
@@ -145,9 +146,9 @@ enum Command {
     Token(token::TokenArgs),
     /// List the blocks that stand in the kernel.
     Blocks(blocks::BlocksArgs),
-    /// Block an address or a prefix by hand.
+    /// Have the running node block an address or a prefix.
     Block(blocks::BlockArgs),
-    /// Block every address and prefix of a list: text, CIDR lists, CSV.
+    /// Have the running node block every address and prefix of a list: text, CIDR lists, CSV.
     Import(import::ImportArgs),
     /// Take a block back.
     Unblock(blocks::UnblockArgs),
@@ -266,7 +267,7 @@ struct Overrides {
     #[arg(long, value_enum)]
     xdp: Option<XdpChoice>,
     /// An address or prefix that is never blocked; may be given several times.
-    #[arg(long, value_name = "PREFIX", value_parser = address_list::prefix)]
+    #[arg(long, value_name = "PREFIX", value_parser = address_list::parse_net)]
     allow: Vec<ipnet::IpNet>,
     /// A file that gets one JSON object for each event.
     #[arg(long, value_name = "FILE")]

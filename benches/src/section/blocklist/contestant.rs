@@ -137,7 +137,7 @@ impl Contestant for Weir {
         "weir"
     }
 
-    /// As `weir import` does, reading back included.
+    /// As the node does with a list, reading back included; the way over the socket is not in it.
     fn load(&mut self, list: &[IpNet], file: &Path) -> anyhow::Result<f64> {
         let bytes = fs::read(file)?;
         let block = Self::block();
@@ -167,7 +167,7 @@ impl Contestant for Weir {
         Ok(())
     }
 
-    /// As `weir block` does once it has started: what stands is read first.
+    /// With a handle of its own: what stands is read first.
     fn add(&mut self, net: IpNet) -> anyhow::Result<f64> {
         self.blocklist = None;
         let (block, now_ns) = (Self::block(), boot_ns());

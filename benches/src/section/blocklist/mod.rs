@@ -34,8 +34,8 @@ const ADDED: u8 = 5;
 const FLAT: &str = "weir: pass with 1,000,000 entries, over pass with 0";
 const SENT: &str = "UDP of 60 bytes from 200 sources through a veth pair into a socket, on one \
                     CPU: the sender's work is in it; packets per second of that CPU's time";
-const ADDING: &str = "weir: what `weir block` does once it has started (it reads what stands); \
-                      the others: their command, its start included";
+const ADDING: &str = "weir: a handle on the pinned tables (what stands is read) and one entry, \
+                      where a running node has its handle; the others: their command, its start included";
 const LOADING: &str = "weir: a text list, parsed, written one by one and read back; nftables: nft \
                        -f, 4,096 elements a command; iptables: its -restore";
 const MEMORY: &str = "weir: memlock of the maps; the others: what unreclaimable slabs, vmalloc \

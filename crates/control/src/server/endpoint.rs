@@ -1,7 +1,7 @@
 //! An endpoint: what it needs, what it takes, what it answers. The same definition routes, reads,
 //! checks and documents it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Extension, Json, Router,
@@ -67,6 +67,8 @@ pub(super) struct Endpoint {
     pub(super) path: &'static str,
     pub(super) need: Need,
     pub(super) documented: Documented,
+    /// Bytes of its body and how long the node may take, where the server's limits are too tight.
+    needs: Option<(usize, Duration)>,
     run: Run,
 }
 
@@ -171,7 +173,12 @@ impl Endpoint {
         documented: Documented,
         run: Run,
     ) -> Self {
-        Self { method, path, need, documented, run }
+        Self { method, path, need, documented, needs: None, run }
+    }
+
+    /// Takes bodies of so many bytes, and gives the node so much time.
+    pub(super) fn with_needs(self, bytes: usize, time: Duration) -> Self {
+        Self { needs: Some((bytes, time)), ..self }
     }
 }
 
@@ -261,24 +268,24 @@ async fn attempt(
         shared.node.heard_from(address.ip());
     }
     let limits = shared.limits;
-    let body =
-        timeout(limits.request_time, read(body, limits.body_bytes)).await.map_err(|_| {
-            let most = limits.request_time;
-            Refused::new(Kind::TooSlow, format!("the body took longer than {most:?}"))
-        })??;
+    let (body_bytes, node_time) =
+        endpoint.needs.unwrap_or((limits.body_bytes, limits.request_time));
+    let body = timeout(limits.request_time, read(body, body_bytes)).await.map_err(|_| {
+        let most = limits.request_time;
+        Refused::new(Kind::TooSlow, format!("the body took longer than {most:?}"))
+    })??;
     let asked = Asked { pass, uri: head.uri, json: is_json(&head.headers), body };
     let shared = Arc::clone(shared);
     let answered = tokio::task::spawn_blocking(move || {
         let _permit = admitted.permit;
         (endpoint.run)(&shared, &asked)
     });
-    match timeout(limits.request_time, answered).await {
+    match timeout(node_time, answered).await {
         Ok(Ok(result)) => result,
         Ok(Err(_)) => Err(Refused::internal("the node panicked; its log says more")),
         Err(_) => Err(Refused::unavailable(format!(
-            "the node took longer than {:?}; a change may be done all the same, so look before \
-             you ask again",
-            limits.request_time
+            "the node took longer than {node_time:?}; a change may be done all the same, so look \
+             before you ask again"
         ))),
     }
 }

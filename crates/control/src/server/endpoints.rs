@@ -2,13 +2,18 @@
 
 use axum::http::Method;
 
-use super::{endpoint::Endpoint, openapi::document, shared::Shared};
+use super::{
+    endpoint::Endpoint,
+    limits::{IMPORT_BYTES, IMPORT_TIME},
+    openapi::document,
+    shared::Shared,
+};
 use crate::{
     node::Who,
     wire::{
         AlertQuery, AllowQuery, AllowRequest, BlockQuery, BlockRequest, ConfirmRequest,
-        DisallowRequest, ModeRequest, RearmRequest, Refused, ReloadRequest, Reloaded, StatusQuery,
-        UnblockRequest,
+        DisallowRequest, ImportRequest, ModeRequest, RearmRequest, Refused, ReloadRequest,
+        Reloaded, StatusQuery, UnblockRequest,
     },
 };
 
@@ -42,6 +47,13 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::delete("/v1/blocks", "End a block.", |shared, who, query: &UnblockRequest| {
             shared.node.unblock(who, query)
         }),
+        Endpoint::change(
+            post(),
+            "/v1/import",
+            "Block a list of addresses and prefixes, batch after batch.",
+            |shared, who, body: &ImportRequest| shared.node.import(who, body),
+        )
+        .with_needs(IMPORT_BYTES, IMPORT_TIME),
         Endpoint::read("/v1/allow", "What is never blocked.", |node, query: &AllowQuery| {
             node.allowed(query)
         }),

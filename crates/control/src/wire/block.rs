@@ -35,6 +35,11 @@ pub struct Block {
     /// Reason, in a person's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The allowed prefix that shares addresses with it, told of a block that was forced: the
+    /// kernel passes what is allowed, whatever is blocked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub allowed: Option<Prefix>,
     /// The decision in the ledger that made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<u64>,
@@ -106,7 +111,7 @@ pub struct BlockRequest {
     /// Reason, in one line of at most 500 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Block one of the host's own addresses all the same.
+    /// Block a protected host all the same: one of this host's own addresses, a gateway, ...
     #[serde(default)]
     pub force: bool,
 }

@@ -7,6 +7,7 @@
 mod alert;
 mod allow;
 mod block;
+mod import;
 mod mode;
 mod page;
 mod problem;
@@ -16,6 +17,10 @@ pub use alert::AlertQuery;
 pub use allow::{AllowQuery, AllowRequest, AllowSource, Allowed, DisallowRequest};
 pub use block::{Block, BlockQuery, BlockRequest, UnblockRequest};
 pub use events::{Action, DecisionRecord as Alert, Mode, Origin, Prefix, PrefixError};
+pub use import::{
+    IMPORT_BATCH, ImportEntry, ImportRefused, ImportRequest, ImportStopped, Imported, ReadBack,
+    TableCount,
+};
 pub use mode::{ConfirmRequest, ModeRequest, ModeState, RearmRequest, ReloadRequest, Reloaded};
 pub use page::{LIMIT_DEFAULT, LIMIT_MAX, Page};
 pub use problem::{Kind, Problem, Refused};

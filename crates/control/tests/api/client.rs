@@ -4,7 +4,7 @@ use control::{
     ClientError, Who,
     wire::{
         Action, AlertQuery, AllowQuery, AllowRequest, BlockQuery, BlockRequest, DisallowRequest,
-        Kind, Mode, ModeRequest, Origin, UnblockRequest,
+        IMPORT_BATCH, ImportEntry, ImportRequest, Kind, Mode, ModeRequest, Origin, UnblockRequest,
     },
 };
 
@@ -43,6 +43,29 @@ fn a_change_reaches_the_node_with_the_one_who_asked() {
     assert_eq!(*pid, i32::try_from(std::process::id()).ok());
     let name = nix::unistd::User::from_uid(me).unwrap().map(|user| user.name);
     assert_eq!(*user, name);
+}
+
+#[test]
+fn a_whole_batch_of_a_list_goes_through_and_what_is_refused_is_told_by_its_place() {
+    let bench = Bench::new();
+    let client = bench.client();
+    let office = "203.0.113.0/24".parse().unwrap();
+    client.allow(&AllowRequest { prefix: office, for_s: None, note: None }).unwrap();
+    let entry = |number: usize| ImportEntry {
+        target: format!("2001:db8:ffff:ffff:ffff:ffff:ffff:{number:x}").parse().unwrap(),
+        action: Some(Action::RateLimit),
+        pps: Some(u32::MAX),
+        for_s: Some(86_400),
+    };
+    let mut entries: Vec<ImportEntry> = (0..IMPORT_BATCH).map(entry).collect();
+    entries[7].target = "203.0.113.9".parse().unwrap();
+    let imported = client.import(&ImportRequest { entries, ..Default::default() }).unwrap();
+    assert_eq!(imported.new as usize, IMPORT_BATCH - 1);
+    let refused: Vec<_> = imported.refused.iter().map(|one| (one.entry, &*one.code)).collect();
+    assert_eq!(refused, [(7, "allowed")]);
+    let entries = vec![entry(0); IMPORT_BATCH + 1];
+    let error = client.import(&ImportRequest { entries, ..Default::default() }).unwrap_err();
+    assert!(error.to_string().contains("at most 16384, got 16385"), "{error}");
 }
 
 #[test]

@@ -3,13 +3,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 
-use arrow_array::cast::AsArray;
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_select::filter::filter_record_batch;
 use features::schema::{ROLE_FEATURE, ROLE_KEY};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
-use super::block::Block;
+use super::block::{Block, StoredWindow};
 use super::decode::Decode;
 use super::facts::describe;
 use super::parquet_file::{ParquetFile, guarded};
@@ -33,14 +32,7 @@ struct Current {
     path: PathBuf,
     reader: ParquetRecordBatchReader,
     /// Windows by their start, where the selection depends on what they were.
-    windows: Option<HashMap<u64, WindowFacts>>,
-}
-
-/// Facts of a window in the window table.
-#[derive(Clone, Copy)]
-struct WindowFacts {
-    index: u64,
-    is_lossy: bool,
+    windows: Option<HashMap<u64, StoredWindow>>,
 }
 
 impl std::fmt::Debug for Blocks {
@@ -154,7 +146,7 @@ impl Blocks {
     fn windows_of(
         &mut self,
         file: &DataFile,
-    ) -> Result<Option<HashMap<u64, WindowFacts>>, DatasetError> {
+    ) -> Result<Option<HashMap<u64, StoredWindow>>, DatasetError> {
         if !self.selection.asks_for_windows() {
             return Ok(None);
         }
@@ -177,14 +169,7 @@ impl Blocks {
         while let Some(batch) = guarded(&path, || reader.next().transpose())? {
             let decode = Decode { path: &path, batch: &batch };
             let starts = decode.unsigned("window_start")?;
-            let indices = decode.unsigned("window_index")?;
-            let lossy = batch
-                .column_by_name("lossy")
-                .and_then(|column| column.as_boolean_opt())
-                .ok_or_else(|| decode.corrupt("lossy", "is missing"))?;
-            for (row, (&start, &index)) in starts.iter().zip(indices).enumerate() {
-                windows.insert(start, WindowFacts { index, is_lossy: lossy.value(row) });
-            }
+            windows.extend(starts.iter().copied().zip(decode.windows()?));
         }
         Ok(Some(windows))
     }
@@ -211,6 +196,8 @@ impl Blocks {
         let decode = Decode { path, batch: &batch };
         let has_remotes = self.table != TableKind::Window;
         let has_rows = has_remotes && self.selection.columns != Columns::Identity;
+        let has_facts =
+            self.table == TableKind::Peer && self.selection.columns != Columns::Features;
         Ok(Some(Block {
             table: self.table,
             time_ns: decode.time_ns()?.to_vec(),
@@ -218,6 +205,8 @@ impl Blocks {
             window_end_ns: decode.unsigned("window_end")?.to_vec(),
             remote: if has_remotes { decode.addresses("remote_address")? } else { Vec::new() },
             rows: if has_rows { decode.rows(&self.features)? } else { Vec::new() },
+            facts: if has_facts { decode.facts()? } else { Vec::new() },
+            windows: if has_remotes { Vec::new() } else { decode.windows()? },
             width: self.features.len(),
             labels: decode.labels()?,
             batch,
@@ -231,7 +220,7 @@ impl Selection {
         &self,
         decode: Decode<'_>,
         table: TableKind,
-        windows: Option<&HashMap<u64, WindowFacts>>,
+        windows: Option<&HashMap<u64, StoredWindow>>,
         tally: &mut ReadTally,
     ) -> Result<Option<BooleanArray>, DatasetError> {
         let asks_for_remotes = self.asks_for_remotes() && table != TableKind::Window;

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use policy::{Mode, PolicyConfig, Protected, Unverified, ValidPolicy};
+use policy::{Mode, PolicyConfig, ProtectedHosts, Unverified, ValidPolicy};
 use proptest::prelude::*;
 
 use super::*;
@@ -18,7 +18,7 @@ fn eager(change: impl FnOnce(&mut PolicyConfig)) -> ValidPolicy {
 }
 
 fn run(sample: &Sample, config: ValidPolicy) -> Effect {
-    Effect::of(&sample.stream(), Policy::new(config, Protected::default()))
+    Effect::of(&sample.stream(), Policy::new(config, ProtectedHosts::default()))
 }
 
 #[test]

@@ -28,6 +28,7 @@ use flows_common::{Direction, FlowCounters, FlowKey, PeerCounters, PeerKey, Span
 
 pub use limits::{ContextError, ContextLimits};
 
+use crate::facts::PeerFacts;
 use crate::record::{FlowRecord, PeerRecord};
 use flow::FlowState;
 use peer::PeerState;
@@ -212,6 +213,7 @@ impl Context {
         let mut record = std::mem::take(&mut tally.record);
         record.key = key;
         record.window = span;
+        record.facts = PeerFacts::of(&observed.flows[flows.clone()], &record.directions, span);
         record.flows = flows;
         record.first_seen_ns = state.first_seen_ns(first_ns);
         record.is_new = is_new;

@@ -34,7 +34,7 @@ enum Verb {
 #[derive(Debug, Args)]
 struct AddArgs {
     /// An address or a prefix.
-    #[arg(value_parser = address_list::prefix)]
+    #[arg(value_parser = address_list::parse_net)]
     prefix: IpNet,
     /// How long it is allowed; until it is removed without it.
     #[arg(long = "for", value_name = "DURATION")]
@@ -52,7 +52,7 @@ struct AddArgs {
 #[derive(Debug, Args)]
 struct RemoveArgs {
     /// The prefix, as `weir allow list` lists it.
-    #[arg(value_parser = address_list::prefix)]
+    #[arg(value_parser = address_list::parse_net)]
     prefix: IpNet,
     /// Print a JSON object.
     #[arg(long)]

@@ -1,33 +1,28 @@
-//! `weir blocks`, `weir block`, `weir unblock`, `weir detach`: by the running node, which records
-//! who did what and why; and where none runs, by hand on the pinned guard.
+//! `weir blocks`, `weir block`, `weir unblock`, `weir detach`. The running node makes and ends
+//! blocks, and records who asked and why; where none runs, blocks on the pinned guard are listed
+//! and ended, and none is made.
 
 mod export;
 mod row;
 mod told;
 
-use std::{net::IpAddr, process::ExitCode, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
-use address_list::{LONGEST_LEASE, SHORTEST_LEASE, check_width, unmapped};
-use anyhow::{bail, ensure};
+use address_list::{LONGEST_LEASE, SHORTEST_LEASE, check_width};
+use anyhow::ensure;
 use clap::Args;
-use control::wire::{BlockRequest, UnblockRequest};
-use flows_common::{Action, BlockEntry};
+use control::wire::{Action, BlockRequest, UnblockRequest};
 use ipnet::IpNet;
 
 use export::ListFormat;
-use row::{Row, length, listing, packets_per_second};
+use row::{Row, listing};
 
 use super::{
     Layers, emit,
     node::{NodeArgs, if_running, seconds},
 };
-use collector::{
-    act::{BY_HAND, SHARED_SLOT, source_rate},
-    clock::{boot_ns, nanos},
-    config::Config,
-    live::own_addresses,
-};
-use datapath::{Block, BlockAction, Blocklist, KernelError, Target, leftovers, unpin_all};
+use collector::{clock::boot_ns, enforcer::SHARED_SLOT};
+use datapath::{Blocklist, KernelError, Target, leftovers, unpin_all};
 
 #[derive(Debug, Args)]
 pub(super) struct BlocksArgs {
@@ -44,14 +39,15 @@ pub(super) struct BlocksArgs {
 #[derive(Debug, Args)]
 pub(super) struct BlockArgs {
     /// An address or a prefix.
-    #[arg(value_parser = address_list::prefix)]
+    #[arg(value_parser = address_list::parse_net)]
     target: IpNet,
     /// How long the block lasts; `policy.ttl` without it.
     #[arg(long = "for", value_name = "DURATION")]
     length: Option<humantime::Duration>,
     #[command(flatten)]
     action: ActionArgs,
-    /// Block this host's own addresses too.
+    /// Block it though it be, or hold, what must stay reachable: this host's own addresses, a
+    /// gateway, a name server, whoever administers it, the allowlist.
     #[arg(long)]
     force: bool,
     /// Why, in one line, for the running node's records.
@@ -76,9 +72,9 @@ pub(super) struct ActionArgs {
 #[derive(Debug, Args)]
 pub(super) struct UnblockArgs {
     /// An address or a prefix, as `weir blocks` lists it.
-    #[arg(value_parser = address_list::prefix, required_unless_present = "expired")]
+    #[arg(value_parser = address_list::parse_net, required_unless_present = "expired")]
     target: Option<IpNet>,
-    /// Remove the entries whose lease has run out.
+    /// Remove the entries whose lease has run out; a running weir does so itself.
     #[arg(long, conflicts_with = "target")]
     expired: bool,
     /// Why, in one line, for the running node's records.
@@ -114,53 +110,26 @@ impl BlocksArgs {
 
 impl BlockArgs {
     pub(super) fn run(&self, layers: &Layers) -> anyhow::Result<ExitCode> {
-        let config = layers.raw()?.check()?;
-        let net = unmapped(self.target);
-        check_width(net)?;
-        let length = self.length.map_or(config.policy.ttl, Into::into);
-        check_lease(length)?;
+        check_width(self.target)?;
+        let length = self.length.map(Into::into);
+        length.map_or(Ok(()), check_lease)?;
         self.action.check()?;
-        let request = self.request(net, length);
-        if let Some(made) = if_running(self.node.client(layers)?.block(&request))? {
-            println!("{}", told::describe(&made));
-            return Ok(ExitCode::SUCCESS);
-        }
-        if !self.force {
-            check_foreign(net, &own_addresses()?)?;
-        }
-        let blocklist = Blocklist::pinned(&config.guard.bpffs)?;
-        let allowed = blocklist.allowed()?;
-        let target = Target::from(net);
-        let now_ns = boot_ns();
-        let block = Block {
-            action: BlockAction::of(
-                self.action.action(),
-                source_rate(self.action.pps().unwrap_or(config.policy.expert.rate_limit_pps)),
-            ),
-            expires_ns: now_ns.saturating_add(nanos(length)),
-            reason: BY_HAND,
-        };
-        let entry = blocklist.insert(target, &block, now_ns)?;
-        println!("{}", describe(&target, &entry, now_ns));
-        for line in caveats(&config, net, &allowed)? {
-            println!("{line}");
-        }
-        if self.reason.is_some() {
-            println!("but the reason is recorded nowhere, for no weir runs");
+        let made = self.node.client(layers)?.block(&self.request(length))?;
+        println!("{}", told::describe(&made));
+        if let Some(allowed) = made.allowed {
+            println!("but {allowed} is on the allowlist, which wins");
         }
         Ok(ExitCode::SUCCESS)
     }
-}
 
-impl BlockArgs {
     /// What the running node is asked for.
-    fn request(&self, target: IpNet, length: Duration) -> BlockRequest {
+    fn request(&self, length: Option<Duration>) -> BlockRequest {
         BlockRequest {
-            target: target.into(),
+            target: self.target.into(),
             action: self.action.action(),
             pps: self.action.pps(),
             // Its own configuration says how long where nothing else does.
-            for_s: self.length.map(|_| seconds(length)),
+            for_s: length.map(seconds),
             reason: self.reason.clone(),
             force: self.force,
         }
@@ -206,6 +175,10 @@ impl UnblockArgs {
                 println!("{} is no longer blocked", ended.target);
                 return Ok(ExitCode::SUCCESS);
             }
+        }
+        if self.expired {
+            let running = if_running(self.node.client(layers)?.status())?;
+            ensure!(running.is_none(), "a weir runs, and removes entries past their lease itself");
         }
         let blocklist = Blocklist::pinned(&config.guard.bpffs)?;
         let Some(target) = self.target.map(Target::from) else {
@@ -281,87 +254,4 @@ fn interfaces(indices: &[u32]) -> String {
             .unwrap_or_else(|| format!("interface {index}"))
     };
     indices.iter().map(name).collect::<Vec<_>>().join(", ")
-}
-
-fn check_foreign(target: IpNet, own: &[IpAddr]) -> anyhow::Result<()> {
-    match own.iter().find(|&own| target.contains(own)) {
-        Some(own) if target.prefix_len() == target.max_prefix_len() => {
-            bail!("`{own}` is this host's own address; add --force to block it all the same")
-        }
-        Some(own) => bail!(
-            "`{target}` holds this host's own address {own}; add --force to block it all the same"
-        ),
-        None => Ok(()),
-    }
-}
-
-/// Why a block may not do what it says.
-fn caveats(config: &Config, target: IpNet, allowed: &[IpNet]) -> anyhow::Result<Vec<String>> {
-    let mut lines: Vec<String> = allowed
-        .iter()
-        .filter(|allowed| allowed.contains(&target) || target.contains(*allowed))
-        .map(|allowed| format!("but {allowed} is on the allowlist, which wins"))
-        .collect();
-    if is_unguarded(config)? {
-        lines.push(
-            "but no interface is guarded now; `weir run --mode enforce` takes the block over"
-                .to_owned(),
-        );
-    }
-    Ok(lines)
-}
-
-/// Whether nothing holds packets against the pinned blocks.
-pub(super) fn is_unguarded(config: &Config) -> anyhow::Result<bool> {
-    let left = leftovers(&config.guard.bpffs)?;
-    Ok(!left.held && left.guarded_interfaces().is_empty())
-}
-
-/// What the kernel holds, as it was read back.
-fn describe(target: &Target, entry: &BlockEntry, now_ns: u64) -> String {
-    let what = match Action::from_code(entry.action) {
-        Some(Action::Drop) => "blocked".to_owned(),
-        Some(Action::Shadow) => "shadowed (nothing is dropped)".to_owned(),
-        Some(Action::RateLimit) => {
-            format!("limited to {} packets a second", packets_per_second(entry).unwrap_or(0))
-        }
-        None => format!("under the unknown action {}", entry.action),
-    };
-    format!("{target} is {what} for {}", length(entry.expires_ns.saturating_sub(now_ns)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn net(text: &str) -> IpNet {
-        address_list::prefix(text).unwrap()
-    }
-
-    #[test]
-    fn a_prefix_as_wide_as_a_registry_is_refused() {
-        for text in ["192.0.0.0/7", "0.0.0.0/0", "2001::/18", "::/0"] {
-            let error = check_width(net(text)).unwrap_err().to_string();
-            assert!(error.contains("too wide") && error.contains(text), "{error}");
-        }
-        // All of IPv4, however it is written.
-        assert!(check_width(net("::ffff:0:0/96")).is_err());
-        for text in ["::/64", "::fffe:0:0/95"] {
-            let error = check_width(net(text)).unwrap_err().to_string();
-            assert!(error.contains("all of IPv4"), "{error}");
-        }
-        for text in ["192.0.0.0/8", "2001:d00::/19", "192.0.2.1"] {
-            assert!(check_width(net(text)).is_ok(), "{text}");
-        }
-    }
-
-    #[test]
-    fn an_own_address_is_refused_alone_and_in_a_prefix() {
-        let own = ["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()];
-        for text in ["192.0.2.1", "192.0.2.0/24", "2001:db8::/32"] {
-            let error = check_foreign(net(text), &own).unwrap_err().to_string();
-            assert!(error.contains("--force"), "{error}");
-        }
-        assert!(check_foreign(net("198.51.100.0/24"), &own).is_ok());
-    }
 }

@@ -16,10 +16,10 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 use dataset::Truth;
-use policy::Protected;
+use policy::ProtectedHosts;
 
 use super::{Layers, emit, label::RestChoice};
-use collector::allowlist;
+use collector::protected::read_allow_files;
 use experiment::{
     Report,
     grid::{Grid, Setting},
@@ -54,7 +54,7 @@ pub(super) struct ExperimentArgs {
     #[arg(long, value_enum)]
     rest: Option<RestChoice>,
     /// What is local in a capture; may be given several times. Private addresses if none is.
-    #[arg(long, value_name = "PREFIX", value_parser = address_list::prefix)]
+    #[arg(long, value_name = "PREFIX", value_parser = address_list::parse_net)]
     home_net: Vec<ipnet::IpNet>,
     /// Length of a capture's windows, 100ms to 60s.
     #[arg(long, value_name = "DURATION")]
@@ -120,13 +120,14 @@ impl ExperimentArgs {
         let model_path = config.require_model()?;
         let model = super::load_model(model_path)?;
         let (digest, basis) = (model.digest().to_owned(), engine::basis(&model));
-        let protected: Vec<Protected> = settings.iter().map(protected).collect::<Result<_, _>>()?;
+        let protected: Vec<ProtectedHosts> =
+            settings.iter().map(protected).collect::<Result<_, _>>()?;
 
         let mut inputs = vec![input("model", model_path)?];
         let mut stream = Stream::default();
         let mut notes = Vec::new();
         let (source, labelled) = if tables::are_tables(&self.data)? {
-            let labelled = tables::read(&self.data, &model, &truth, &mut stream, &mut inputs)?;
+            let labelled = tables::read(&self.data, model, &truth, &mut stream, &mut inputs)?;
             (Source::Tables, labelled)
         } else {
             let options = super::capture_options(&config, &self.home_net);
@@ -145,7 +146,7 @@ impl ExperimentArgs {
         stream.require_rows()?;
         inputs.extend(self.side_inputs()?);
         let policy = |at: usize| {
-            let protected: &Protected = &protected[at];
+            let protected: &ProtectedHosts = &protected[at];
             settings[at].policy(protected.clone()).calibrated(&basis)
         };
         let effects = run_all(&stream, settings.len(), policy, self.threads());
@@ -216,7 +217,7 @@ impl ExperimentArgs {
 
 /// What a setting spares: its files of allowed prefixes. Neither a capture nor a table tells what
 /// else the host must not lose.
-fn protected(setting: &Setting) -> anyhow::Result<Protected> {
-    let allowed = allowlist::read(&setting.config.allow_files)?;
-    Ok(Protected { allowed, ..Protected::default() })
+fn protected(setting: &Setting) -> anyhow::Result<ProtectedHosts> {
+    let allowed = read_allow_files(&setting.config.allow_files)?;
+    Ok(ProtectedHosts::default().allowing(&allowed))
 }

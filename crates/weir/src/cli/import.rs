@@ -1,20 +1,17 @@
-//! `weir import`: every address and prefix of a list on the pinned blocklist, whether or not a
-//! weir runs on it.
+//! `weir import`: every address and prefix of a list on the running node's blocklist.
 //!
 //! ```text
-//! file ─► Unpacked ─► address_list::Reader ─► check ─► Table ─► verify ─► Tally
+//! file ─► Unpacked ─► address_list::Reader ─► Batch ─► Door (the node, or a dry run) ─► Tally
 //!                     bad lines ─► Complaints ◄─ refusals
 //! ```
 //!
-//! A line is in force before the next is read, so that memory does not grow with the list, and a
+//! A batch is in force before the next is sent, so that memory does not grow with the list, and a
 //! load that stops half-way says exactly how far it came. To load a list once more changes nothing
 //! but its leases: what is no longer on a list that is loaded regularly runs out by itself.
 
-mod bar;
+mod batch;
 mod complaints;
-mod network;
-mod spared;
-mod table;
+mod door;
 mod tally;
 
 use std::{
@@ -23,29 +20,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-use address_list::{Asks, Column, Entry, Format, Options, Reader, check_width};
+use address_list::{Column, Format, Options, Reader};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use flows_common::Action;
+use indicatif::HumanCount;
 
-use bar::Bar;
+use batch::{Batch, Lines};
 use complaints::Complaints;
-use spared::Spared;
-use table::Table;
-use tally::{Refusal, Tally};
+use door::Door;
+use tally::Tally;
 
 use super::{
     FAILED, Layers,
-    blocks::{ActionArgs, check_lease, is_unguarded},
+    bar::Bar,
+    blocks::{ActionArgs, check_lease},
     emit,
+    node::{NodeArgs, seconds},
 };
-use collector::{
-    act::{BY_IMPORT, source_rate},
-    clock::{boot_ns, nanos},
-    config::Config,
-};
-use datapath::{Block, BlockAction, Target};
 use replay::unpacked::Unpacked;
+
+/// Lines between two looks at the clock.
+const LOOK_EVERY: u64 = 1_024;
 
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
@@ -64,7 +59,7 @@ pub(super) struct ImportArgs {
     /// (ip, address, cidr, prefix, network, source.ip, value, ...) without it.
     #[arg(long, value_name = "NAME|N")]
     column: Option<Column>,
-    /// Say what would come of it; block nothing.
+    /// Say what would come of it; block nothing. It needs no running weir.
     #[arg(long)]
     dry_run: bool,
     /// Bad lines that are no failure; beyond them the load stops. Without it every line is tried,
@@ -77,6 +72,8 @@ pub(super) struct ImportArgs {
     /// Print the summary as JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    node: NodeArgs,
 }
 
 /// How a list is written.
@@ -90,30 +87,31 @@ enum FormatChoice {
 
 impl ImportArgs {
     pub(super) fn run(&self, layers: &Layers) -> anyhow::Result<ExitCode> {
-        let config = layers.raw()?.check()?;
-        let lease = self.length.map_or(config.policy.max_ttl, Into::into);
-        check_lease(lease)?;
+        let lease = self.length.map(Into::into);
+        lease.map_or(Ok(()), check_lease)?;
         self.action.check()?;
-        let table = Table::open(&config, self.dry_run, boot_ns())?;
-        let spared = Spared::here(&config, &table.allowed()?)?;
-        let defaults = Defaults {
-            lease,
-            action: self.action.action(),
-            packets_per_second: self.action.pps().unwrap_or(config.policy.expert.rate_limit_pps),
+        let for_s = lease.map(seconds);
+        let door = if self.dry_run {
+            Door::dry_run(&layers.raw()?.check()?, &self.node.client(layers)?, &self.action, for_s)?
+        } else {
+            Door::node(self.node.client(layers)?, &self.action, for_s)?
         };
         let complaints = Complaints::start(self.errors.as_deref())?;
-        let mut import = Import { defaults, spared, table, complaints, tally: Tally::default() };
+        let lease = door.lease();
+        let mut import = Import { door, sent: None, complaints, tally: Tally::default() };
         import.tally.dry_run = self.dry_run;
         let began = Instant::now();
         let loaded = self.files.iter().try_for_each(|file| self.load(&mut import, file));
         import.tally.load_seconds = began.elapsed().as_secs_f64();
         let complaints = import.complaints.finish(self.errors.as_deref());
-        let verified = import.verify();
-        import.tally.stopped =
-            loaded.as_ref().err().map(|error| report::text::one_line(error.chain()));
-        self.tell(&config, &import.tally, lease)?;
+        let Import { door, mut tally, .. } = import;
+        let began = Instant::now();
+        let verified = door.end().map(|read_back| tally.take_read_back(read_back));
+        tally.read_back_seconds = began.elapsed().as_secs_f64();
+        tally.stopped = loaded.as_ref().err().map(|error| report::text::one_line(error.chain()));
+        self.tell(&tally, lease)?;
         loaded.and(verified).and(complaints)?;
-        let tolerated = import.tally.bad <= self.max_errors.unwrap_or(0);
+        let tolerated = tally.bad <= self.max_errors.unwrap_or(0);
         Ok(if tolerated { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
     }
 
@@ -125,28 +123,39 @@ impl ImportArgs {
             path.display().to_string()
         };
         let mut file = Unpacked::open(path).with_context(|| format!("cannot open `{name}`"))?;
-        let mut bar = Bar::start(file.progress());
+        let mut bar = Bar::start(vec![file.progress()]);
         let mut reader = Reader::new(file.bytes(), self.options());
+        let mut batch = Batch::default();
+        let mut bad = import.tally.bad;
         let read = loop {
             match reader.next_line() {
                 Err(error) => break Err(error.into()),
                 Ok(None) => break Ok(()),
                 Ok(Some(line)) => {
-                    bar.advance(import.tally.lines);
-                    let place = Place { file: &name, line: line.number };
-                    if let Err(error) = import.take(line.entry, &place, &bar) {
-                        break Err(error);
+                    let number = line.number;
+                    bad += u64::from(line.entry.is_err());
+                    batch.push(line);
+                    let lines = import.tally.lines + batch.lines.len() as u64;
+                    if lines.is_multiple_of(LOOK_EVERY) {
+                        bar.advance(|_| format!("{} lines", HumanCount(lines)));
                     }
-                    if self.max_errors.is_some_and(|most| import.tally.bad > most) {
-                        let why = format!("line {} is one bad line too many", line.number);
+                    if self.max_errors.is_some_and(|most| bad > most) {
+                        let why = format!("line {number} is one bad line too many");
                         break Err(anyhow::anyhow!("{why} (--max-errors)"));
+                    }
+                    if batch.is_full()
+                        && let Err(error) = import.send(std::mem::take(&mut batch), &name, &bar)
+                    {
+                        break Err(error);
                     }
                 }
             }
         };
+        // What was read before a fault is loaded; nothing is behind an entry that found no room.
+        let rest = import.send(batch, &name, &bar).and_then(|()| import.settle(&name, &bar));
         let last = reader.number();
         bar.finish();
-        read.with_context(|| format!("`{name}`"))?;
+        rest.and(read).with_context(|| format!("`{name}`"))?;
         match file.fault() {
             Some(fault) => Err(anyhow::anyhow!("`{name}` ends after line {last}: {fault}")),
             None => Ok(()),
@@ -162,99 +171,59 @@ impl ImportArgs {
         Options { format, column: self.column.clone() }
     }
 
-    fn tell(&self, config: &Config, tally: &Tally, lease: Duration) -> anyhow::Result<()> {
+    fn tell(&self, tally: &Tally, lease: Duration) -> anyhow::Result<()> {
         if self.json {
             return emit(&format!("{}\n", serde_json::to_string(tally)?));
         }
-        let mut text = tally.text(lease);
-        if !self.dry_run && tally.standing() > 0 && is_unguarded(config)? {
-            text.push_str(
-                "but no interface is guarded now; `weir run --mode enforce` takes the blocks over\n",
-            );
-        }
-        emit(&text)
+        emit(&tally.text(lease))
     }
-}
-
-/// What a block is where its line does not say.
-#[derive(Debug)]
-struct Defaults {
-    lease: Duration,
-    action: Action,
-    packets_per_second: u32,
-}
-
-/// A line of a file.
-struct Place<'a> {
-    file: &'a str,
-    line: u64,
 }
 
 /// A load under way.
 struct Import {
-    defaults: Defaults,
-    spared: Spared,
-    table: Table,
+    door: Door,
+    /// The lines of the batch that was sent and is not answered yet.
+    sent: Option<Lines>,
     complaints: Complaints,
     tally: Tally,
 }
 
 impl Import {
-    /// Blocks what a line says, or complains of it.
-    fn take(
-        &mut self,
-        entry: Result<Entry, address_list::LineError>,
-        place: &Place<'_>,
-        bar: &Bar,
-    ) -> anyhow::Result<()> {
-        self.tally.lines += 1;
-        let entry = match entry {
-            Ok(entry) => entry,
-            Err(error) => {
-                self.tally.bad += 1;
-                return self.complaints.tell(place, &error, bar);
-            }
-        };
-        if let Some((refusal, why)) = self.refusal(&entry) {
-            self.tally.refused.add(refusal);
-            return self.complaints.tell(place, &why, bar);
+    /// Sends a batch once the one before it is answered: it is taken while the next is read.
+    fn send(&mut self, batch: Batch, file: &str, bar: &Bar) -> anyhow::Result<()> {
+        self.settle(file, bar)?;
+        if !batch.lines.is_empty() {
+            self.door.send(batch.entries);
+            self.sent = Some(batch.lines);
         }
-        let target = Target::from(entry.net);
-        let block = self.defaults.block(&entry.asks, self.table.now_ns());
-        let outcome = self
-            .table
-            .put(&target, &block)
-            .with_context(|| format!("line {}: `{target}` is not blocked", place.line))?;
-        self.tally.count(&target, outcome);
-        self.tally.partly_allowed += u64::from(self.spared.allows_part_of(entry.net));
         Ok(())
     }
 
-    /// Why a target must not be blocked, whoever asks.
-    fn refusal(&self, entry: &Entry) -> Option<(Refusal, String)> {
-        match check_width(entry.net) {
-            Err(error) => Some((Refusal::TooWide, error.to_string())),
-            Ok(()) => self.spared.refusal(entry.net),
+    /// Counts what became of the batch that was sent, and complains of its lines that make no
+    /// block, in their order.
+    fn settle(&mut self, file: &str, bar: &Bar) -> anyhow::Result<()> {
+        let Some(lines) = self.sent.take() else { return Ok(()) };
+        let imported = self.door.answer()?;
+        self.tally.add(&imported);
+        let mut refused = imported.refused.iter().peekable();
+        for (line, entry) in lines {
+            self.tally.lines += 1;
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    self.tally.bad += 1;
+                    self.complaints.tell(file, line, &error, bar)?;
+                    continue;
+                }
+            };
+            if let Some(stopped) = imported.stopped.as_ref().filter(|one| one.entry == entry) {
+                anyhow::bail!("line {line}: {}", stopped.text);
+            }
+            if let Some(one) = refused.next_if(|one| one.entry == entry) {
+                self.tally.refused.add(&one.code);
+                self.complaints.tell(file, line, &one.text, bar)?;
+            }
         }
-    }
-
-    /// Reads back what was loaded.
-    fn verify(&mut self) -> anyhow::Result<()> {
-        let began = Instant::now();
-        let verified = self.table.verify(&mut self.tally);
-        self.tally.read_back_seconds = began.elapsed().as_secs_f64();
-        verified
-    }
-}
-
-impl Defaults {
-    fn block(&self, asks: &Asks, now_ns: u64) -> Block {
-        let lease = asks.lease.unwrap_or(self.lease);
-        let rate = asks.packets_per_second.unwrap_or(self.packets_per_second);
-        Block {
-            action: BlockAction::of(asks.action.unwrap_or(self.action), source_rate(rate)),
-            expires_ns: now_ns.saturating_add(nanos(lease)),
-            reason: BY_IMPORT,
-        }
+        Ok(())
     }
 }

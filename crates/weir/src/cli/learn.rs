@@ -17,7 +17,7 @@ pub(super) struct LearnArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "interface")]
     pcap: Vec<PathBuf>,
     /// What is local in a capture; may be given several times. Private addresses if none is.
-    #[arg(long, value_name = "PREFIX", value_parser = address_list::prefix)]
+    #[arg(long, value_name = "PREFIX", value_parser = address_list::parse_net)]
     home_net: Vec<ipnet::IpNet>,
     /// How long to learn from an interface; Ctrl-C ends it sooner, with a model.
     #[arg(long = "for", value_name = "DURATION", default_value = "10m")]

@@ -1,6 +1,5 @@
 //! `weir replay`: captures to windows, which are counted, written as a data set, or scored.
 
-mod bar;
 mod stage;
 mod summary;
 mod tables;
@@ -10,8 +9,12 @@ use std::{path::PathBuf, process::ExitCode, time::Instant};
 use anyhow::Context as _;
 use clap::Args;
 
-use self::{bar::Bar, stage::Stage, summary::Summary, tables::Tables};
-use super::{Layers, Overrides, capture_options, emit, show};
+use self::{stage::Stage, summary::Summary, tables::Tables};
+use super::{
+    Layers, Overrides,
+    bar::{Bar, rounded},
+    capture_options, emit, show,
+};
 use collector::{
     event::{ActionTaken, Event},
     sink::{JsonLines, Sink as _},
@@ -25,7 +28,7 @@ pub(super) struct ReplayArgs {
     #[arg(required = true)]
     capture: Vec<PathBuf>,
     /// What is local; may be given several times. Private addresses if none is.
-    #[arg(long, value_name = "PREFIX", value_parser = address_list::prefix)]
+    #[arg(long, value_name = "PREFIX", value_parser = address_list::parse_net)]
     home_net: Vec<ipnet::IpNet>,
     /// Write the windows' features to this folder, as `weir capture` does live; what is there
     /// already stays.
@@ -53,7 +56,14 @@ impl ReplayArgs {
         // Behind everything that could be refused: a folder is made.
         let writer = self.out.as_deref().map(Tables::create).transpose()?;
         let events = config.events.path.as_deref().map(JsonLines::open).transpose()?;
-        Run { bar: Bar::start(&replay), stage, writer, events, json: self.json }.all(replay)
+        Run {
+            bar: Bar::start(replay.captures().progress()),
+            stage,
+            writer,
+            events,
+            json: self.json,
+        }
+        .all(replay)
     }
 }
 
@@ -107,7 +117,8 @@ impl Run {
                 writer.write(&window, observed)?;
             }
             summary.add(&window, observed);
-            bar.advance(summary.frames());
+            let frames = summary.frames() as f64;
+            bar.advance(|seconds| format!("{} packets/s", rounded(frames / seconds)));
         }
         if let Some(events) = events {
             events.flush()?;

@@ -5,22 +5,23 @@ use std::{fmt::Write as _, process::ExitCode, sync::Arc};
 use clap::Args;
 use control::Server;
 use flows_common::Direction;
-use policy::{Policy, Protected};
+use ipnet::IpNet;
+use policy::Policy;
 
 use super::{Layers, Overrides, show};
 use collector::{
-    act::BY_IMPORT,
-    allowlist,
     clock::boot_ns,
     config::{Config, Mode},
+    enforcer::{BY_IMPORT, GuardView},
     event::Event,
-    live::{Live, own_addresses},
+    live::Live,
     node::{Journal, ModelFacts, Node, NodeParts, Reread, RunFacts, Upkeep},
     pipeline::Pipeline,
+    protected::{read_allow_files, read_hosts},
     signals::Signals,
     sink::{JsonLines, Sink, SinkError},
 };
-use datapath::{Attached, Blocklist, GuardHook, TcHook};
+use datapath::{Attached, GuardHook, TcHook};
 use engine::{Detector, basis};
 
 #[derive(Debug, Args)]
@@ -57,7 +58,7 @@ impl RunArgs {
         let path = config.require_model()?;
         let model = super::load_model(path)?;
         let facts = ModelFacts::of(path, &model);
-        let allowed = allowlist::read(&config.policy.allow_files)?;
+        let allow_files = read_allow_files(&config.policy.allow_files)?;
         let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(Terminal { json: self.json })];
         if let Some(path) = &config.events.path {
             sinks.push(Box::new(JsonLines::open(path)?));
@@ -77,9 +78,10 @@ impl RunArgs {
 
         let basis = basis(&model);
         let detector = Detector::new(model, ::model::Context::default(), config.window);
-        let protected = Protected { allowed, ..Protected::own(own_addresses()?) };
-        let policy = Policy::new(config.policy.clone(), protected).calibrated(&basis);
-        let node = start_node(&config, layers.clone(), self.overrides, policy, facts, &live)?;
+        let hosts = read_hosts(&config.guard.admin_ports);
+        let policy = Policy::new(config.policy.clone(), hosts).calibrated(&basis);
+        let reread = reread(layers.clone(), self.overrides);
+        let node = start_node(&config, reread, policy, allow_files, facts, &live)?;
         let upkeep = Upkeep::start(Arc::clone(&node), config.guard.admin_ports.clone())?;
         let api = Server::start(&config.api, Arc::clone(&node) as Arc<dyn control::Node>)?;
         let pipeline =
@@ -100,18 +102,23 @@ impl RunArgs {
     }
 }
 
+/// Reads the configuration anew, under the same flags.
+fn reread(layers: Layers, overrides: Overrides) -> Reread {
+    Box::new(move || layers.resolve(&overrides))
+}
+
 /// The node, reconciled with what an earlier run left.
 fn start_node(
     config: &Config,
-    layers: Layers,
-    overrides: Overrides,
+    reread: Reread,
     policy: Policy,
+    allow_files: Vec<IpNet>,
     model: ModelFacts,
     live: &Live,
 ) -> anyhow::Result<Arc<Node>> {
     let guarded = config.policy.mode != Mode::Observe;
-    let blocklist = guarded.then(|| live.blocklist().clone());
-    let entries = blocklist.as_ref().map(Blocklist::list).transpose()?.unwrap_or_default();
+    let guard = guarded.then(|| GuardView::new(live.blocklist().clone()));
+    let entries = guard.as_ref().map(GuardView::list).transpose()?.unwrap_or_default();
     let taken = entries.iter().map(|one| one.entry.reason).filter(|&number| number < BY_IMPORT);
     let facts = RunFacts {
         config: config.raw.digest(),
@@ -119,12 +126,12 @@ fn start_node(
         mode: config.policy.mode.name(),
     };
     let (journal, before) = Journal::open(&config.ledger, &facts, taken.max().unwrap_or(0))?;
-    let reread: Reread = Box::new(move || layers.resolve(&overrides));
     let parts = NodeParts {
         policy,
-        act: live.act(config)?,
+        enforcer: live.enforcer(config)?,
         journal,
-        blocklist,
+        guard,
+        allow_files,
         model,
         config: Some((config.clone(), reread)),
         interfaces: live.interfaces(),

@@ -16,10 +16,10 @@ pub(super) struct SelectionArgs {
     #[arg(long, value_name = "TIME", value_parser = instant)]
     to: Option<i64>,
     /// Leave out remote addresses in this prefix; may be given several times.
-    #[arg(long, value_name = "PREFIX", value_parser = address_list::prefix)]
+    #[arg(long, value_name = "PREFIX", value_parser = address_list::parse_net)]
     exclude: Vec<IpNet>,
     /// Take only remote addresses in this prefix; may be given several times.
-    #[arg(long, value_name = "PREFIX", value_parser = address_list::prefix)]
+    #[arg(long, value_name = "PREFIX", value_parser = address_list::parse_net)]
     only: Vec<IpNet>,
     /// Take only rows of these labels, with commas between them: `benign`, or an attack's class.
     #[arg(long, value_name = "LABELS", value_delimiter = ',')]

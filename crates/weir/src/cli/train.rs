@@ -73,7 +73,7 @@ pub(super) struct TrainArgs {
     #[arg(long, value_name = "TIME")]
     to: Option<jiff::Timestamp>,
     /// Leave out remotes in this prefix; may be given several times.
-    #[arg(long, value_name = "PREFIX", value_parser = address_list::prefix)]
+    #[arg(long, value_name = "PREFIX", value_parser = address_list::parse_net)]
     exclude: Vec<ipnet::IpNet>,
     /// Train on windows that lost flows, too.
     #[arg(long)]

@@ -15,7 +15,7 @@ use flows_common::Direction;
 use lab::{AttackTruth, ClientReport, Lab, RunningBenign, Scenario};
 use linfa::ParamGuard as _;
 use model::{Context, IsolationForest, ModelFile, Window};
-use policy::{Policy, Protected};
+use policy::{Policy, ProtectedHosts};
 
 use super::{
     DemoOptions, Report,
@@ -27,9 +27,10 @@ use collector::{
     clock::boot_ns,
     config::Config,
     event::ExpiredEvent,
-    live::{Live, guard_name, own_addresses},
+    live::{Live, guard_name},
     node::{Node, NodeParts},
     pipeline::Pipeline,
+    protected::own_addresses,
     signals::Signals,
     sink::{JsonLines, Sink},
 };
@@ -81,8 +82,9 @@ pub(super) fn run(options: &DemoOptions, tell: &mut dyn FnMut(&str)) -> anyhow::
     if let Some(folder) = &options.keep {
         sinks.push(Box::new(JsonLines::open(&folder.join("events.jsonl"))?));
     }
-    let policy = Policy::new(config.policy.clone(), Protected::own(own)).calibrated(&basis);
-    let node = Arc::new(Node::new(NodeParts::new(policy, live.act(&config)?)));
+    let policy = Policy::new(config.policy.clone(), ProtectedHosts::own(own)).calibrated(&basis);
+    let node = Arc::new(Node::new(NodeParts::new(policy, live.enforcer(&config)?)));
+    node.take_over_allowed()?;
     let pipeline = Pipeline::score(live.drain(), config.window, detector, node, sinks)?;
     signals.pause(QUIET)?;
     let first_attack_ns = boot_ns();

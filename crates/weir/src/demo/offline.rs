@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use linfa::ParamGuard as _;
 use model::IsolationForest;
-use policy::{Policy, Protected};
+use policy::{Policy, ProtectedHosts};
 
 use super::{
     DemoOptions, Report,
@@ -64,7 +64,7 @@ pub(super) fn run(
     let learning = learning(seconds, learnt, began.elapsed(), &model, &config);
 
     tell("scoring the rest");
-    let policy = Policy::new(config.policy.clone(), Protected::own(truth.host.clone()))
+    let policy = Policy::new(config.policy.clone(), ProtectedHosts::own(truth.host.clone()))
         .calibrated(&basis(&model));
     let mut dry_run =
         DryRun::new(Engine::new(Detector::new(model, context, config.window), policy));

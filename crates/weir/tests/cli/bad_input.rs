@@ -121,7 +121,6 @@ fn a_missing_capability_is_named() {
         &["run", "-i", "eth0", "--model", &model, "--mode", "enforce"],
         &["learn", "-i", "eth0", "--for", "1s"],
         &["blocks"],
-        &["block", "192.0.2.77"],
         &["unblock", "192.0.2.77"],
     ] {
         let command = bench.command("setpriv", &[&without, words].concat());

@@ -1,20 +1,11 @@
-//! Blocks by hand, on the guard that a weir pinned.
+//! Blocks by hand, and what becomes of them when the node that made them is gone.
 
 use std::process::Command;
 
+use ipnet::IpNet;
 use serde_json::Value;
 
 use crate::support::{Bench, assert_one_line, told};
-
-/// Leaves a pinned guard behind.
-pub(crate) fn pin(bench: &Bench) {
-    let model = bench.model();
-    told(
-        &bench.output(&[
-            "run", "-i", "eth0", "--model", &model, "--mode", "enforce", "--for", "300ms",
-        ]),
-    );
-}
 
 pub(crate) fn blocks(bench: &Bench) -> Vec<Value> {
     serde_json::from_str(&told(&bench.output(&["blocks", "--json"]))).expect("a JSON array")
@@ -23,9 +14,7 @@ pub(crate) fn blocks(bench: &Bench) -> Vec<Value> {
 #[test]
 fn where_nothing_is_pinned_each_command_says_how_to_pin() {
     let Some(bench) = Bench::new() else { return };
-    for words in
-        [&["blocks"][..], &["block", "192.0.2.77"], &["unblock", "192.0.2.77"], &["detach"]]
-    {
+    for words in [&["blocks"][..], &["unblock", "192.0.2.77"], &["detach"]] {
         let output = bench.output(words);
         bench.assert_refuses(&output, &["no pinned guard under", "weir run --mode enforce"]);
     }
@@ -34,12 +23,14 @@ fn where_nothing_is_pinned_each_command_says_how_to_pin() {
 #[test]
 fn a_block_by_hand_is_listed_counts_and_goes() {
     let Some(bench) = Bench::new() else { return };
-    pin(&bench);
+    let mut node = bench.enforcing(&[]);
     assert_eq!(told(&bench.output(&["blocks"])), "nothing is blocked\n");
     let client = bench.lab.clients()[0].addresses()[0];
     let text = client.to_string();
     let words = ["block", &text, "--for", "90s"];
     assert_eq!(told(&bench.output(&words)), format!("{client} is blocked for 1m 30s\n"));
+
+    assert_eq!(node.terminate(), Some(0));
 
     // Three echo requests that the pinned guard drops, though no weir runs.
     let host = bench.lab.host().addresses()[0].to_string();
@@ -71,7 +62,7 @@ fn a_block_by_hand_is_listed_counts_and_goes() {
 #[test]
 fn prefixes_and_rates_are_read_back_as_they_were_asked_for() {
     let Some(bench) = Bench::new() else { return };
-    pin(&bench);
+    let mut node = bench.enforcing(&[]);
     let words =
         ["block", "2001:db8:7::/48", "--for", "1m", "--action", "rate-limit", "--pps", "25"];
     assert_eq!(
@@ -79,7 +70,10 @@ fn prefixes_and_rates_are_read_back_as_they_were_asked_for() {
         "2001:db8:7::/48 is limited to 25 packets a second for 1m\n"
     );
     told(&bench.output(&["block", "203.0.113.128/25", "--action", "shadow"]));
-    told(&bench.output(&["block", "203.0.113.1", "--for", "1s"]));
+    assert_one_line(&bench.output(&["unblock", "--expired"]), &["a weir runs"]);
+    assert_eq!(node.terminate(), Some(0));
+    assert_one_line(&bench.output(&["block", "203.0.113.1"]), &["no weir runs", "weir run"]);
+    bench.block_behind_its_back("203.0.113.1", 1);
     let listed = blocks(&bench);
     let targets: Vec<_> = listed.iter().filter_map(|one| one["target"].as_str()).collect();
     assert_eq!(targets, ["203.0.113.1", "203.0.113.128/25", "2001:db8:7::/48"]);
@@ -94,16 +88,20 @@ fn prefixes_and_rates_are_read_back_as_they_were_asked_for() {
 #[test]
 fn what_would_shut_the_host_off_is_refused() {
     let Some(bench) = Bench::new() else { return };
-    pin(&bench);
-    let own = bench.lab.host().addresses()[0].to_string();
-    assert_one_line(&bench.output(&["block", &own]), &["this host's own address", "--force"]);
-    let net = format!("{own}/24");
-    assert_one_line(&bench.output(&["block", &net]), &["own address", "--force"]);
+    let _node = bench.enforcing(&[]);
+    let own = bench.lab.host().addresses()[0];
+    let net = IpNet::new(own, 24).expect("IPv4").trunc().to_string();
+    let own = own.to_string();
+    assert_one_line(&bench.output(&["block", &own]), &["this host's own address", "force"]);
+    assert_one_line(&bench.output(&["block", &net]), &["own address", "force"]);
+    assert_one_line(&bench.output(&["block", "224.0.0.251"]), &["no host's address", "force"]);
     let forced = told(&bench.output(&["block", &own, "--force"]));
     assert!(forced.contains("is on the allowlist, which wins"), "{forced}");
     for wide in ["198.0.0.0/7", "::/0"] {
         assert_one_line(&bench.output(&["block", wide, "--force"]), &["too wide", wide]);
     }
     assert_one_line(&bench.output(&["block", "192.0.2.77", "--for", "0s"]), &["--for must be"]);
-    assert_eq!(bench.output(&["block", "192.0.2.777"]).status.code(), Some(2));
+    for wrong in ["192.0.2.777", "192.0.2.7/24"] {
+        assert_eq!(bench.output(&["block", wrong]).status.code(), Some(2), "{wrong}");
+    }
 }

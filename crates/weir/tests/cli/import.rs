@@ -1,4 +1,4 @@
-//! Lists of blocks, on the guard that a weir pinned.
+//! Lists of blocks, which the running node takes.
 
 use std::{
     collections::BTreeSet,
@@ -13,7 +13,7 @@ use flate2::{Compression, write::GzEncoder};
 use serde_json::Value;
 
 use crate::{
-    by_hand::{blocks, pin},
+    by_hand::blocks,
     support::{Bench, assert_one_line, told},
 };
 
@@ -60,13 +60,14 @@ fn assert_same(found: &BTreeSet<String>, wanted: &BTreeSet<String>) {
 fn weir(words: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
     command.args(words).stdin(Stdio::null()).env_remove("WEIR_LOG");
+    command.env("WEIR__API__SOCKET", "/nowhere/weir.sock");
     command.env("WEIR__GUARD__BPFFS", "/nowhere").output().expect("it starts")
 }
 
 #[test]
 fn a_list_of_200_000_is_in_force_and_each_bad_line_is_told_by_its_number() {
     let Some(bench) = Bench::new() else { return };
-    pin(&bench);
+    let mut node = bench.enforcing(&[]);
     let client = bench.lab.clients()[0].addresses()[0];
     let own = bench.lab.host().addresses()[0];
     let mut wanted: BTreeSet<String> = reserved(0..MANY).map(|one| one.to_string()).collect();
@@ -103,6 +104,7 @@ fn a_list_of_200_000_is_in_force_and_each_bad_line_is_told_by_its_number() {
         assert!(line.starts_with(&format!("{path}:{number}: ")) && line.contains(word), "{line}");
     }
 
+    assert_eq!(node.terminate(), Some(0));
     assert_same(&exported(&bench), &wanted);
     let targets: BTreeSet<String> = blocks(&bench)
         .iter()
@@ -114,9 +116,10 @@ fn a_list_of_200_000_is_in_force_and_each_bad_line_is_told_by_its_number() {
     // What was written out makes the same set on an empty guard.
     let csv = told(&bench.output(&["blocks", "--format", "csv"]));
     told(&bench.output(&["detach"]));
-    pin(&bench);
+    let mut node = bench.enforcing(&[]);
     let path = write(&bench, "exported.csv", &csv);
     assert_eq!(import(&bench, &[&path])["new"].as_u64(), Some(wanted.len() as u64));
+    assert_eq!(node.terminate(), Some(0));
     assert_same(&exported(&bench), &wanted);
     the_client_is_dropped(&bench);
 }
@@ -138,10 +141,7 @@ fn the_client_is_dropped(bench: &Bench) {
 #[test]
 fn what_stands_longer_or_is_stricter_stays_and_counters_go_on() {
     let Some(bench) = Bench::new() else { return };
-    // It works the same while a weir runs.
-    let model = bench.model();
-    let mut running = bench.start(&["run", "-i", "eth0", "--model", &model, "--mode", "enforce"]);
-    running.line("eth0");
+    let mut running = bench.enforcing(&[]);
     for (target, length, action) in
         [("192.0.2.77", "1h", "drop"), ("192.0.2.78", "1h", "shadow"), ("192.0.2.79", "1m", "drop")]
     {
@@ -178,7 +178,7 @@ fn what_stands_longer_or_is_stricter_stays_and_counters_go_on() {
 #[test]
 fn a_full_table_stops_the_load_and_says_how_far_it_came() {
     let Some(bench) = Bench::new() else { return };
-    pin_small(&bench);
+    let _node = bench.enforcing(&[("WEIR__TABLES__BLOCKS", "1000")]);
     let path = write(&bench, "first.txt", &list(reserved(0..600)));
     assert_eq!(import(&bench, &["--for", "1s", &path])["new"], 600);
     let until = Instant::now() + Duration::from_secs(20);
@@ -205,15 +205,6 @@ fn a_full_table_stops_the_load_and_says_how_far_it_came() {
     let stopped = summary(&String::from_utf8_lossy(&output.stdout));
     assert_eq!(stopped["blocked"]["prefixes"], 16_384);
     assert_eq!(exported(&bench).len(), 1_000 + 16_384);
-}
-
-/// Leaves a pinned guard behind that holds 1,000 addresses of each family.
-fn pin_small(bench: &Bench) {
-    let model = bench.model();
-    let mut command = bench
-        .weir(&["run", "-i", "eth0", "--model", &model, "--mode", "enforce", "--for", "300ms"]);
-    command.env("WEIR__TABLES__BLOCKS", "1000");
-    told(&bench.run(command));
 }
 
 #[test]
@@ -262,14 +253,20 @@ fn what_cannot_be_loaded_says_why_in_one_line() {
     let check = |words: &[&str], expected: &[&str]| {
         assert_one_line(&weir(&[&["import"], words].concat()), expected);
     };
-    check(&[&path("list.txt")], &["no pinned guard", "weir run --mode enforce"]);
+    check(&[&path("list.txt")], &["no weir runs here", "weir run"]);
     check(&["--dry-run", &path("none.txt")], &["cannot open", "none.txt"]);
     check(&["--dry-run", &path("cut.gz")], &["cut.gz", "ends after line 0", "cut short"]);
     check(&["--dry-run", &path("odd.csv")], &["odd.csv", "no column of addresses", "--column"]);
     check(&["--dry-run", "--for", "0s", &path("list.txt")], &["--for must be between 1s"]);
     check(&["--dry-run", "--pps", "5", &path("list.txt")], &["--action rate-limit"]);
     let own: IpAddr = [127, 0, 0, 1].into();
-    fs::write(path("own.txt"), list([own])).expect("room");
-    let output = weir(&["import", "--dry-run", &path("own.txt")]);
-    assert!(told(&output).contains("1 lines refused: 1 own"));
+    // Bogons, which lists of others hold, and what the host's own allow file speaks for.
+    let bogons = "0.0.0.0/8\n169.254.0.0/16\n224.0.0.0/8\n255.255.255.255\n::\nfea0::/19\n";
+    fs::write(path("own.txt"), list([own]) + bogons + "203.0.113.0/24\n").expect("room");
+    fs::write(path("allow.txt"), "203.0.113.7 # the office\n").expect("room");
+    let allow = format!("[policy]\nallow_files = ['{}']\n", path("allow.txt"));
+    fs::write(path("weir.toml"), allow).expect("room");
+    let output = weir(&["import", "--dry-run", "--config", &path("weir.toml"), &path("own.txt")]);
+    let told_of = told(&output);
+    assert!(told_of.contains("8 lines refused: 1 own, 6 no host, 1 allowlist"), "{told_of}");
 }

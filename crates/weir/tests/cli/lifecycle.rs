@@ -18,6 +18,7 @@ fn blocks_stay_after_the_end_until_they_are_detached() {
     let mut weir = bench.start(&words);
     weir.line("eth0: enforce, flows at TCX, guard at XDP (native)");
     weir.line("tables: ");
+    bench.wait_for_answers();
     assert_one_line(&bench.output(&words), &["another weir holds the pins", "stop it first"]);
     assert_one_line(&bench.output(&["detach"]), &["another weir holds the pins"]);
     told(&bench.output(&["block", "203.0.113.9", "--for", "10m"]));

@@ -104,8 +104,11 @@ fn a_start_after_a_kill_takes_over_what_stands_and_tells_what_differs() {
     told(&bench.output(&["block", "203.0.113.9", "--for", "10m", "--reason", "before"]));
     told(&bench.output(&["block", "203.0.113.10", "--for", "10m"]));
     weir.kill();
-    // Behind the node's back: one entry that it does not know, and one that it made is gone.
-    told(&bench.output(&["block", "203.0.113.11", "--for", "10m"]));
+    // Behind the node's back: one entry that it does not know, one of the host itself, and one
+    // that it made is gone.
+    bench.block_behind_its_back("203.0.113.11", 600);
+    let own = bench.lab.host().addresses()[0].to_string();
+    bench.block_behind_its_back(&own, 600);
     told(&bench.output(&["unblock", "203.0.113.10"]));
 
     let mut weir = start(&bench, &model, "enforce");
@@ -125,14 +128,18 @@ fn a_start_after_a_kill_takes_over_what_stands_and_tells_what_differs() {
         })
         .collect();
     differences.sort();
-    let expect = [("missing_block", "203.0.113.10"), ("unknown_block", "203.0.113.11")];
+    let expect = [
+        ("missing_block", "203.0.113.10"),
+        ("protected_block", own.as_str()),
+        ("unknown_block", "203.0.113.11"),
+    ];
     assert_eq!(differences, expect.map(|(kind, target)| (kind.to_owned(), target.to_owned())));
     let blocks = ledger.blocks(&BlockQuery::default()).expect("blocks").rows;
     let of = |text: &str| {
         blocks.iter().find(|one| one.block.target.to_string() == text).expect("its record")
     };
     assert_eq!(of("203.0.113.10").ending.as_ref().expect("an ending").how, How::Vanished);
-    assert_eq!(of("203.0.113.11").block.origin, Origin::Person);
+    assert_eq!(of("203.0.113.11").block.origin, Origin::Found);
     assert!(of("203.0.113.9").ending.is_none());
 }
 

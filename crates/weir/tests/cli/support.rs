@@ -10,7 +10,7 @@ use std::{
 };
 
 use aya::programs::{SchedClassifier, TcAttachType};
-use datapath::{leftovers, mount_bpffs, unpin_all};
+use datapath::{Block, BlockAction, Blocklist, Target, boot_ns, leftovers, mount_bpffs, unpin_all};
 use lab::{Lab, Topology};
 use linfa::ParamGuard as _;
 use model::{DetectorModel, IsolationForest, ModelFile, SchemaId, schema};
@@ -73,7 +73,31 @@ impl Bench {
 
     /// Starts `weir` in the protected host.
     pub(crate) fn start(&self, words: &[&str]) -> Running {
-        let mut command = self.weir(words);
+        self.spawn(self.weir(words))
+    }
+
+    /// Starts a node that enforces, with an environment, and waits until it answers.
+    pub(crate) fn enforcing(&self, environment: &[(&str, &str)]) -> Running {
+        let model = self.model();
+        let mut command = self.weir(&["run", "-i", "eth0", "--model", &model, "--mode", "enforce"]);
+        command.envs(environment.iter().copied());
+        let running = self.spawn(command);
+        self.wait_for_answers();
+        running
+    }
+
+    /// Blocks a target on the pinned guard by no command of weir's, for so many seconds.
+    #[track_caller]
+    pub(crate) fn block_behind_its_back(&self, target: &str, seconds: u64) {
+        let now_ns = boot_ns();
+        let expires_ns = now_ns + seconds * 1_000_000_000;
+        let block = Block { action: BlockAction::Drop, expires_ns, reason: 7 };
+        let target = Target::from(target.parse::<std::net::IpAddr>().expect("an address"));
+        let pinned = Blocklist::pinned(&self.bpffs).expect("a pinned guard");
+        pinned.insert(target, &block, now_ns).expect("room");
+    }
+
+    fn spawn(&self, mut command: Command) -> Running {
         command.stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut child =
             self.lab.enter(self.lab.host(), move || command.spawn()).unwrap().expect("it starts");

@@ -15,14 +15,15 @@ use crate::support::{Record, lab_or_skip, learn, open_or_skip, scenario, wait_fo
 use collector::{
     config::Mode,
     event::DecisionRecord,
-    live::{Live, own_addresses},
+    live::Live,
     node::{Node, NodeParts},
     pipeline::Pipeline,
+    protected::own_addresses,
 };
 use datapath::{Blocklist, Target};
 use engine::{Arrival, Detector};
 use lab::{AttackTruth, Lab, RunningAttack, Scenario, Sources};
-use policy::{LocallyInitiated, Policy, Protected};
+use policy::{LocallyInitiated, Policy, ProtectedHosts};
 
 const WINDOW: Duration = Duration::from_millis(500);
 /// Benign traffic to learn from.
@@ -76,12 +77,15 @@ fn each_attack_is_answered_and_nobody_else_is() {
     let benign = lab.start_benign(&scenario).expect("clients");
     let detector = detector(&live);
     let record = Record::default();
-    let policy = Policy::new(config.policy.clone(), Protected::own(own));
+    let policy = Policy::new(config.policy.clone(), ProtectedHosts::own(own));
     let pipeline = Pipeline::score(
         live.drain(),
         WINDOW,
         detector,
-        Arc::new(Node::new(NodeParts::new(policy, live.act(&config).expect("an empty blocklist")))),
+        Arc::new(Node::new(NodeParts::new(
+            policy,
+            live.enforcer(&config).expect("an empty blocklist"),
+        ))),
         vec![Box::new(record.clone())],
     )
     .expect("threads");

@@ -104,7 +104,7 @@ fn a_model_learnt_live_and_one_learnt_from_a_capture_both_find_the_scan() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
     let home: Vec<String> = lab
-        .enter(lab.host(), collector::live::own_addresses)
+        .enter(lab.host(), collector::protected::own_addresses)
         .expect("the host")
         .expect("its addresses")
         .iter()

@@ -6,9 +6,9 @@ use std::{fs::File, io::BufReader, sync::Arc, time::Duration};
 use crate::support::{Record, lab_or_skip, learn, open_or_skip, scenario, wait_for, watching};
 use collector::{
     config::Mode,
-    live::own_addresses,
     node::{Node, NodeParts},
     pipeline::Pipeline,
+    protected::own_addresses,
     sink::JsonLines,
 };
 use engine::{Arrival, Detector, basis};
@@ -20,7 +20,9 @@ use experiment::{
 };
 use lab::{CaptureBounds, Tap};
 use model::{Context, ModelFile};
-use policy::{Policy, Protected, Unverified, ValidPolicy, WindowFacts, statistics::Unsupported};
+use policy::{
+    Policy, ProtectedHosts, Unverified, ValidPolicy, WindowFacts, statistics::Unsupported,
+};
 use replay::{HomeNet, Replay, ReplayOptions};
 
 const WINDOW: Duration = Duration::from_millis(500);
@@ -68,13 +70,16 @@ fn a_nodes_would_drops_are_those_of_an_experiment_on_its_traffic() {
     // What was counted during the fit is a window of odd length: part of the past, not scored.
     detector.assess(&live.drain_once().expect("a window"), Arrival::default());
     let record = Record::default();
-    let policy =
-        Policy::new(config.policy.clone(), Protected::own(own.clone())).calibrated(&basis(&model));
+    let policy = Policy::new(config.policy.clone(), ProtectedHosts::own(own.clone()))
+        .calibrated(&basis(&model));
     let pipeline = Pipeline::score(
         live.drain(),
         WINDOW,
         detector,
-        Arc::new(Node::new(NodeParts::new(policy, live.act(&config).expect("an empty blocklist")))),
+        Arc::new(Node::new(NodeParts::new(
+            policy,
+            live.enforcer(&config).expect("an empty blocklist"),
+        ))),
         vec![Box::new(record.clone()), Box::new(JsonLines::open(&events).expect("a file"))],
     )
     .expect("threads");
@@ -159,7 +164,7 @@ fn experiment(
     policy: ValidPolicy,
     first_ns: u64,
 ) -> Effect {
-    let policy = Policy::new(policy, Protected::default()).calibrated(&basis(&model));
+    let policy = Policy::new(policy, ProtectedHosts::default()).calibrated(&basis(&model));
     let mut detector = Detector::new(model, Context::default(), WINDOW);
     let mut stream = Stream::default();
     for window in Replay::open(capture, options).expect("a capture") {

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
-use collector::act::kernel_limit;
+use collector::enforcer::kernel_limit;
 use engine::{Arrival, Detector, judge};
 use flows_common::{
     Direction, ServiceKey, TcpFlag, Verdict,

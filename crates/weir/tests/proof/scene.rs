@@ -18,7 +18,7 @@ use lab::GroundTruth;
 use linfa::ParamGuard as _;
 use model::{Context, IsolationForest, ModelFile, Window};
 use policy::{
-    Mode, Notice, Policy, Protected,
+    Mode, Notice, Policy, ProtectedHosts,
     statistics::{OnDrift, Unsupported},
 };
 use replay::{HomeNet, Replay, ReplayOptions};
@@ -114,7 +114,7 @@ pub(crate) fn policy(mode: Mode, setting: Setting) -> Policy {
     raw.policy.unsupported = setting.unsupported;
     raw.policy.drift = setting.drift;
     let config = raw.check().expect("the defaults hold").policy;
-    Policy::new(config, Protected::own(own_addresses())).calibrated(&basis(model()))
+    Policy::new(config, ProtectedHosts::own(own_addresses())).calibrated(&basis(model()))
 }
 
 /// What each setting makes of the windows in observe mode, as a

@@ -9,7 +9,7 @@ use report::text::{number, plain};
 use serde::Serialize;
 
 use crate::cli::table;
-use collector::act::{BY_HAND, BY_IMPORT};
+use collector::enforcer::{BY_HAND, BY_IMPORT};
 use datapath::Blocked;
 
 /// A block as it is listed.
@@ -186,7 +186,7 @@ pub(super) fn packets_per_second(entry: &BlockEntry) -> Option<u64> {
 }
 
 /// A length of time, to the second.
-pub(super) fn length(ns: u64) -> String {
+fn length(ns: u64) -> String {
     let seconds = ns.saturating_add(500_000_000) / 1_000_000_000;
     humantime::format_duration(Duration::from_secs(seconds)).to_string()
 }

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{Place, bar::Bar};
+use crate::cli::bar::Bar;
 
 /// Lines that are shown on standard error.
 const SHOWN: u64 = 20;
@@ -32,12 +32,12 @@ impl Complaints {
 
     pub(super) fn tell(
         &mut self,
-        place: &Place<'_>,
+        file: &str,
+        line: u64,
         why: &dyn Display,
         bar: &Bar,
     ) -> anyhow::Result<()> {
         self.count += 1;
-        let Place { file, line } = place;
         if self.count <= SHOWN {
             bar.aside(|| eprintln!("{file}:{line}: {why}"));
         }

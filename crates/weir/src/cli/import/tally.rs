@@ -2,29 +2,22 @@
 
 use std::{fmt::Write as _, time::Duration};
 
+use control::wire::{Imported, ReadBack, TableCount};
 use indicatif::HumanCount;
 use serde::Serialize;
-
-use datapath::{BlockCount, Loaded, Target};
-
-/// Why a target must not be blocked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
-    Own,
-    Gateway,
-    Resolver,
-    Allowed,
-    TooWide,
-}
 
 /// Lines refused, by reason.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Refused {
     own: u64,
+    no_host: u64,
     gateway: u64,
     resolver: u64,
+    administrator: u64,
     allowed: u64,
     too_wide: u64,
+    /// For a reason that this weir does not know and the node does.
+    other: u64,
 }
 
 /// What came of a load, in numbers. Each line is one of new, replaced, kept, repeated, bad or
@@ -42,15 +35,13 @@ pub(super) struct Tally {
     repeated: u64,
     pub(super) bad: u64,
     pub(super) refused: Refused,
-    /// Of those blocked, prefixes with a part on the allowlist.
-    pub(super) partly_allowed: u64,
     /// Of those that are new, replaced or kept.
-    blocked: BlockCount,
+    blocked: TableCount,
     /// Entries written that the kernel still held at the end; none in a dry run, nor where they
     /// were not all there.
-    pub(super) read_back: Option<u64>,
+    read_back: Option<u64>,
     /// What the kernel's tables hold in all.
-    pub(super) tables: Option<Tables>,
+    tables: Option<Tables>,
     pub(super) load_seconds: f64,
     pub(super) read_back_seconds: f64,
     /// Why the load stopped half-way.
@@ -59,30 +50,36 @@ pub(super) struct Tally {
 
 /// How full the kernel's tables are, expired entries included.
 #[derive(Debug, Serialize)]
-pub(super) struct Tables {
-    pub(super) held: BlockCount,
-    pub(super) capacity: BlockCount,
+struct Tables {
+    held: TableCount,
+    capacity: TableCount,
 }
 
 impl Refused {
-    pub(super) const fn add(&mut self, refusal: Refusal) {
-        match refusal {
-            Refusal::Own => self.own += 1,
-            Refusal::Gateway => self.gateway += 1,
-            Refusal::Resolver => self.resolver += 1,
-            Refusal::Allowed => self.allowed += 1,
-            Refusal::TooWide => self.too_wide += 1,
-        }
+    pub(super) fn add(&mut self, code: &str) {
+        *match code {
+            "own_address" => &mut self.own,
+            "no_host" => &mut self.no_host,
+            "gateway" => &mut self.gateway,
+            "resolver" => &mut self.resolver,
+            "administrator" => &mut self.administrator,
+            "allowed" => &mut self.allowed,
+            "too_wide" => &mut self.too_wide,
+            _ => &mut self.other,
+        } += 1;
     }
 
     /// Each reason that there was, and all together.
     fn list(&self) -> (u64, String) {
         let each = [
             (self.own, "own"),
+            (self.no_host, "no host"),
             (self.gateway, "gateway"),
             (self.resolver, "resolver"),
+            (self.administrator, "administrator"),
             (self.allowed, "allowlist"),
             (self.too_wide, "too wide"),
+            (self.other, "for another reason"),
         ];
         let all = each.iter().map(|(count, _)| count).sum();
         let named: Vec<String> = each
@@ -95,23 +92,22 @@ impl Refused {
 }
 
 impl Tally {
-    /// Counts what became of a line.
-    pub(super) const fn count(&mut self, target: &Target, loaded: Loaded) {
-        match loaded {
-            Loaded::New => self.new += 1,
-            Loaded::Replaced => self.replaced += 1,
-            Loaded::Kept => self.kept += 1,
-            Loaded::Repeated => {
-                self.repeated += 1;
-                return;
-            }
-        }
-        self.blocked.add(target);
+    /// Counts what became of a batch; its refusals are counted line by line.
+    pub(super) const fn add(&mut self, imported: &Imported) {
+        self.new += imported.new;
+        self.replaced += imported.replaced;
+        self.kept += imported.kept;
+        self.repeated += imported.repeated;
+        self.blocked.v4 += imported.blocked.v4;
+        self.blocked.v6 += imported.blocked.v6;
+        self.blocked.prefixes += imported.blocked.prefixes;
     }
 
-    /// Targets of the list that are blocked now.
-    pub(super) const fn standing(&self) -> u64 {
-        self.new + self.replaced + self.kept
+    /// Takes over what was read back at the end.
+    pub(super) const fn take_read_back(&mut self, read_back: Option<ReadBack>) {
+        let Some(read_back) = read_back else { return };
+        self.read_back = Some(read_back.written);
+        self.tables = Some(Tables { held: read_back.held, capacity: read_back.capacity });
     }
 
     /// For a person.
@@ -143,13 +139,6 @@ impl Tally {
         if refused > 0 {
             let _ = writeln!(text, "{} lines refused: {reasons}", n(refused));
         }
-        if self.partly_allowed > 0 {
-            let _ = writeln!(
-                text,
-                "{} prefixes have a part on the allowlist, which wins",
-                n(self.partly_allowed)
-            );
-        }
         if let (Some(read_back), Some(tables)) = (self.read_back, &self.tables) {
             let _ = writeln!(
                 text,
@@ -176,21 +165,20 @@ impl Tally {
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
-
     use super::*;
 
     #[test]
     fn each_line_is_told_of_once() {
         let mut tally = Tally { dry_run: true, lines: 6, bad: 1, ..Tally::default() };
-        let address = Target::from(IpAddr::from([192, 0, 2, 1]));
-        let net: ipnet::IpNet = "198.51.100.0/24".parse().unwrap();
-        tally.count(&address, Loaded::New);
-        tally.count(&address, Loaded::Repeated);
-        tally.count(&Target::from(net), Loaded::Kept);
-        tally.refused.add(Refusal::Own);
-        tally.refused.add(Refusal::TooWide);
-        assert_eq!(tally.standing(), 2);
+        tally.add(&Imported {
+            new: 1,
+            repeated: 1,
+            kept: 1,
+            blocked: TableCount { v4: 1, v6: 0, prefixes: 1 },
+            ..Imported::default()
+        });
+        tally.refused.add("own_address");
+        tally.refused.add("too_wide");
         assert_eq!(
             tally.text(Duration::from_hours(1)),
             "would block 1 addresses and 1 prefixes for 1h unless their lines say otherwise\n\
@@ -199,5 +187,15 @@ mod tests {
              1 bad lines are not blocked\n\
              2 lines refused: 1 own, 1 too wide\n"
         );
+    }
+
+    #[test]
+    fn every_reason_to_protect_a_host_has_its_count() {
+        for refusal in ["own_address", "no_host", "gateway", "resolver", "administrator", "allowed"]
+        {
+            let mut refused = Refused::default();
+            refused.add(refusal);
+            assert_eq!((refused.other, refused.list().0), (0, 1), "{refusal}");
+        }
     }
 }

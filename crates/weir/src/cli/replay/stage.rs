@@ -1,10 +1,10 @@
 //! What is done with each window of a replay.
 
 use model::{Context, Observed, Window};
-use policy::{Policy, Protected};
+use policy::{Policy, ProtectedHosts};
 
 use collector::dry_run::DryRun;
-use collector::{config::Config, event::Event};
+use collector::{config::Config, event::Event, protected::read_allow_files};
 use engine::{Detector, Engine, basis};
 
 /// What is done with each window.
@@ -29,8 +29,10 @@ impl Stage {
             None => Self::Observe(Box::default()),
             Some(path) => {
                 let model = super::super::load_model(path)?;
-                let policy = Policy::new(config.policy.clone(), Protected::default())
-                    .calibrated(&basis(&model));
+                // A capture does not tell whose gateway or name server an address was.
+                let allowed = read_allow_files(&config.policy.allow_files)?;
+                let hosts = ProtectedHosts::default().allowing(&allowed);
+                let policy = Policy::new(config.policy.clone(), hosts).calibrated(&basis(&model));
                 let detector = Detector::new(model, Context::default(), config.window);
                 Self::Score(Box::new(DryRun::new(Engine::new(detector, policy))))
             }

@@ -7,7 +7,7 @@ use indicatif::HumanCount;
 use model::{Observed, Window};
 use serde::Serialize;
 
-use super::bar::rounded;
+use crate::cli::bar::rounded;
 use replay::{CaptureLoss, CaptureReport, ClockReport, Replay};
 
 /// What a replay came to: how much was read, what it held, and what was lost and why.

@@ -20,6 +20,8 @@ fn where_no_node_runs_every_command_says_so_and_how_to_start_one() {
         &["rearm"],
         &["reload"],
         &["top", "--once"],
+        &["block", "192.0.2.1"],
+        &["import", "-"],
     ] {
         let output = weir(&socket, words).output().unwrap();
         assert_one_line(&output, &["no weir runs here", "weir.sock", "weir run", "--socket"]);
@@ -27,10 +29,10 @@ fn where_no_node_runs_every_command_says_so_and_how_to_start_one() {
 }
 
 #[test]
-fn where_no_node_runs_blocks_fall_back_on_the_pinned_guard() {
+fn where_no_node_runs_blocks_are_listed_and_ended_on_the_pinned_guard() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("weir.sock");
-    for words in [&["blocks"][..], &["block", "192.0.2.1"], &["unblock", "192.0.2.1"]] {
+    for words in [&["blocks"][..], &["unblock", "192.0.2.1"]] {
         let output = weir(&socket, words).output().unwrap();
         assert_one_line(&output, &["weir.bpf"]);
     }

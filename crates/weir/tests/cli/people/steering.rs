@@ -24,6 +24,33 @@ fn blocks_are_made_and_ended_by_the_node_which_records_who_and_why() {
 }
 
 #[test]
+fn a_list_goes_to_the_node_and_each_line_that_makes_no_block_is_told_in_its_place() {
+    let bench = Bench::new();
+    bench.told(&["allow", "add", "203.0.113.0/24"]);
+    let list = bench.folder.path().join("list.txt");
+    let lines = "192.0.2.201\nrubbish\n203.0.113.9\n2001:db8:9::/48\n192.0.2.1/24\n";
+    std::fs::write(&list, lines).unwrap();
+    let list = list.to_str().unwrap();
+    let output = bench.output(&["import", "--json", "--for", "90s", list]);
+    assert_eq!(output.status.code(), Some(1), "two lines are bad");
+    let told = String::from_utf8(output.stderr).unwrap();
+    for (line, expect) in told.lines().zip([
+        ("2: `rubbish` is neither"),
+        ("3: `203.0.113.9` is on the allowlist"),
+        ("5: `192.0.2.1/24` has host bits set"),
+    ]) {
+        assert!(line.starts_with(&format!("{list}:{expect}")), "{line}");
+    }
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!([&summary["lines"], &summary["new"], &summary["bad"]], [5, 2, 2]);
+    assert_eq!(summary["refused"]["allowed"], 1);
+    let blocks = bench.json(&["blocks", "--json"]);
+    let made = blocks.as_array().unwrap().iter().find(|one| one["target"] == "2001:db8:9::/48");
+    assert_eq!(made.unwrap()["origin"], "import");
+    assert_eq!(bench.acts(), ["allow 203.0.113.0/24", "import 0", "import 3", "import 0"]);
+}
+
+#[test]
 fn what_cannot_hold_is_refused_before_the_node_is_asked() {
     let bench = Bench::new();
     assert_one_line(&bench.output(&["block", "::/0"]), &["too wide"]);

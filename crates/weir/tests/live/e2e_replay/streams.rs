@@ -8,9 +8,9 @@ use std::{
 };
 
 use collector::{
-    act::Observe,
     config::RawConfig,
     dry_run::{self, DryRun},
+    enforcer::Observe,
     event::Event,
     node::{Node, NodeParts},
     pipeline::Pipeline,
@@ -24,7 +24,7 @@ use model::{
     Context, Feature, FlowFeature, IsolationForest, ModelFile, PeerFeature, SchemaId, Window,
     schema,
 };
-use policy::{Policy, Protected, statistics::Unsupported};
+use policy::{Policy, ProtectedHosts, statistics::Unsupported};
 use replay::{Replay, ReplayOptions};
 use serde_json::{Value, json};
 use training::{FeatureChoice, Method, Plan, ThinnedRows, train};
@@ -119,7 +119,7 @@ fn policy(model: &ModelFile) -> Policy {
     // The training capture supports no rate by itself.
     raw.policy.unsupported = Unsupported::Act;
     let config = raw.check().expect("the defaults hold").policy;
-    Policy::new(config, Protected::default()).calibrated(&engine::basis(model))
+    Policy::new(config, ProtectedHosts::default()).calibrated(&engine::basis(model))
 }
 
 fn detector(model: &ModelFile) -> Detector {
@@ -191,7 +191,9 @@ fn told_by_experiment(model: &ModelFile, windows: &[Window]) -> Vec<Event> {
     let mut stream = Stream::default();
     for window in windows {
         let found = detector.assess(window, Arrival::default());
-        stream.push_assessed(found, |_| None, |_| Label::Unlabelled).expect("few");
+        let peers = detector.observed().peers.iter();
+        let peers = peers.map(|peer| (peer.facts.first_packet_ns, Label::Unlabelled));
+        stream.push_assessed(found, peers).expect("few");
     }
     let mut events = Vec::new();
     let (mut number, mut decisions) = (0, 0);

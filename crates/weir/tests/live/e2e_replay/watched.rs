@@ -7,10 +7,7 @@ use std::{
 };
 
 use collector::{
-    clock::boot_ns,
-    config::Mode,
-    live::{Live, own_addresses},
-    pipeline::Pipeline,
+    clock::boot_ns, config::Mode, live::Live, pipeline::Pipeline, protected::own_addresses,
 };
 use lab::{Capture, CaptureBounds, Lab, Scenario, Tap};
 use model::Window;

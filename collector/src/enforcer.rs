@@ -1,4 +1,9 @@
-//! Act: carries decisions out in the kernel's blocklist, and clears what has run out.
+//! Enforcer: the one owner of writes to the kernel's guard while a node runs.
+//!
+//! Decisions, blocks of people and lists, the allowlist and the end of leases all pass through an
+//! [`Enforcer`]; whoever only looks has a [`GuardView`].
+
+mod list;
 
 use std::{
     cmp::Reverse,
@@ -6,13 +11,17 @@ use std::{
     net::IpAddr,
 };
 
-use flows_common::{Action, BlockEntry, BlockStats, service::KNOWN_NS};
+use anyhow::bail;
+use flows_common::{Action, BlockEntry, BlockStats, Direction, GuardLedger, service::KNOWN_NS};
 use ipnet::IpNet;
 use policy::{Decision, Outcome, ServiceLimit};
 
+pub use list::{ListDefaults, ListLoad};
+
 use crate::event::{ActionTaken, ExpiredEvent};
 use datapath::{
-    Block, BlockAction, Blocklist, RateLimit, Service, ServiceLimit as KernelLimit, Target,
+    Block, BlockAction, Blocked, Blocklist, KernelError, LimitedService, RateLimit, Service,
+    ServiceLimit as KernelLimit, Target,
 };
 
 /// The reason that an entry made by hand carries: no block has this number.
@@ -24,14 +33,62 @@ pub const BY_IMPORT: u32 = u32::MAX - 1;
 /// The statistics slot that entries without one of their own share.
 pub const SHARED_SLOT: u32 = 0;
 
-/// What carries decisions out.
-pub trait Act: Send {
+/// Why a node in observe mode blocks nothing.
+pub(crate) const NOTHING_GUARDED: &str = "this node started in observe mode and guards nothing; \
+                                          start it with `--mode shadow` or `--mode enforce`";
+
+/// The one way to change what the guard does.
+pub trait Enforcer: Send {
+    /// Whether there is a guard to change.
+    fn guards(&self) -> bool;
+
     /// Does what was decided; `number` is what the entry's `reason` will be.
     ///
     /// # Errors
     /// The entry could not be made; nothing was changed.
-    fn act(&mut self, decision: &Decision, number: u32, now_ns: u64)
-    -> anyhow::Result<ActionTaken>;
+    fn enforce(
+        &mut self,
+        decision: &Decision,
+        number: u32,
+        now_ns: u64,
+    ) -> anyhow::Result<ActionTaken>;
+
+    /// Makes a block that a person or the ledger asks for, or replaces the one that stands;
+    /// returns what the kernel now holds.
+    ///
+    /// # Errors
+    /// The entry could not be made; nothing was changed.
+    fn block(&mut self, target: Target, block: &Block, now_ns: u64) -> anyhow::Result<BlockEntry>;
+
+    /// Ends a block; returns the entry and what it met, where there was one.
+    ///
+    /// # Errors
+    /// The table cannot be read or written.
+    fn unblock(&mut self, target: Target) -> anyhow::Result<Option<(BlockEntry, BlockStats)>>;
+
+    /// Removes an entry that is past its lease; tells whether there was one.
+    ///
+    /// # Errors
+    /// The table cannot be read or written.
+    fn clear(&mut self, target: Target, now_ns: u64) -> anyhow::Result<bool>;
+
+    /// Begins to load a list of blocks.
+    ///
+    /// # Errors
+    /// There is no guard.
+    fn load_list(&mut self, now_ns: u64) -> anyhow::Result<ListLoad>;
+
+    /// Passes what lies in this prefix, whatever is blocked.
+    ///
+    /// # Errors
+    /// The allowlist cannot be written.
+    fn allow(&mut self, prefix: IpNet) -> anyhow::Result<()>;
+
+    /// Takes a prefix off the allowlist.
+    ///
+    /// # Errors
+    /// The allowlist cannot be written.
+    fn disallow(&mut self, prefix: IpNet) -> anyhow::Result<()>;
 
     /// Limits what unproven sources may send to a service.
     ///
@@ -58,9 +115,6 @@ pub trait Act: Send {
     /// The entry could not be changed.
     fn prolong(&mut self, peer: IpAddr, until_ns: u64, now_ns: u64) -> anyhow::Result<bool>;
 
-    /// Looks at an entry that somebody else made again when its lease ends.
-    fn expect(&mut self, target: Target, expires_ns: u64);
-
     /// Removes what has run out, and tells of it.
     ///
     /// # Errors
@@ -72,12 +126,40 @@ pub trait Act: Send {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Observe;
 
-impl Act for Observe {
-    fn act(&mut self, decision: &Decision, _: u32, _: u64) -> anyhow::Result<ActionTaken> {
+impl Enforcer for Observe {
+    fn guards(&self) -> bool {
+        false
+    }
+
+    fn enforce(&mut self, decision: &Decision, _: u32, _: u64) -> anyhow::Result<ActionTaken> {
         Ok(match decision.outcome {
             Outcome::Refused(_) => ActionTaken::Refused,
             Outcome::Block { .. } => ActionTaken::WouldBlock,
         })
+    }
+
+    fn block(&mut self, _: Target, _: &Block, _: u64) -> anyhow::Result<BlockEntry> {
+        bail!(NOTHING_GUARDED)
+    }
+
+    fn unblock(&mut self, _: Target) -> anyhow::Result<Option<(BlockEntry, BlockStats)>> {
+        Ok(None)
+    }
+
+    fn clear(&mut self, _: Target, _: u64) -> anyhow::Result<bool> {
+        Ok(false)
+    }
+
+    fn load_list(&mut self, _: u64) -> anyhow::Result<ListLoad> {
+        bail!(NOTHING_GUARDED)
+    }
+
+    fn allow(&mut self, _: IpNet) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn disallow(&mut self, _: IpNet) -> anyhow::Result<()> {
+        Ok(())
     }
 
     fn limit(&mut self, _: &ServiceLimit, _: u64) -> anyhow::Result<ActionTaken> {
@@ -96,10 +178,22 @@ impl Act for Observe {
         Ok(false)
     }
 
-    fn expect(&mut self, _: Target, _: u64) {}
-
     fn sweep(&mut self, _: u64) -> anyhow::Result<Vec<ExpiredEvent>> {
         Ok(Vec::new())
+    }
+}
+
+/// What an entry met until now.
+pub(crate) fn met(target: Target, stats: &BlockStats, at_ns: u64) -> ExpiredEvent {
+    ExpiredEvent {
+        at_ns,
+        peer: IpNet::from(target).into(),
+        dropped_packets: stats.dropped_packets,
+        dropped_bytes: stats.dropped_bytes,
+        passed_packets: stats.passed_packets,
+        would_drop_packets: stats.shadow_packets,
+        would_drop_bytes: stats.shadow_bytes,
+        first_drop_ns: stats.first_ns,
     }
 }
 
@@ -125,9 +219,55 @@ pub(crate) fn entry_action(entry: &BlockEntry) -> Action {
     Action::from_code(entry.action).unwrap_or(Action::Shadow)
 }
 
-/// Makes and clears entries.
+/// Read access to the guard, for whoever must not change it.
+#[derive(Clone, Debug)]
+pub struct GuardView(Blocklist);
+
+impl GuardView {
+    /// A view of the guard that this handle changes.
+    #[must_use]
+    pub const fn new(blocklist: Blocklist) -> Self {
+        Self(blocklist)
+    }
+
+    /// See [`Blocklist::get`].
+    pub fn get(&self, target: &Target) -> Result<Option<BlockEntry>, KernelError> {
+        self.0.get(target)
+    }
+
+    /// See [`Blocklist::list`].
+    pub fn list(&self) -> Result<Vec<Blocked>, KernelError> {
+        self.0.list()
+    }
+
+    /// See [`Blocklist::allowed`].
+    pub fn allowed(&self) -> Result<Vec<IpNet>, KernelError> {
+        self.0.allowed()
+    }
+
+    /// See [`Blocklist::services`].
+    pub fn services(&self) -> Result<Vec<LimitedService>, KernelError> {
+        self.0.services()
+    }
+
+    /// What an entry with a slot of its own met; one without met nothing that could be told apart.
+    pub fn stats(&self, slot: u32) -> Result<BlockStats, KernelError> {
+        own_stats(&self.0, slot)
+    }
+
+    /// See [`Blocklist::ledger`].
+    pub fn ledger(&self, direction: Direction) -> Result<GuardLedger, KernelError> {
+        self.0.ledger(direction)
+    }
+}
+
+fn own_stats(blocklist: &Blocklist, slot: u32) -> Result<BlockStats, KernelError> {
+    if slot == SHARED_SLOT { Ok(BlockStats::default()) } else { blocklist.stats(slot) }
+}
+
+/// Writes to the kernel's guard.
 #[derive(Debug)]
-pub struct Enforcer {
+pub struct KernelEnforcer {
     blocklist: Blocklist,
     rate: RateLimit,
     /// Entries by when they run out; one whose lease was renewed is looked at again then.
@@ -136,7 +276,7 @@ pub struct Enforcer {
     services_due_ns: u64,
 }
 
-impl Enforcer {
+impl KernelEnforcer {
     /// Takes over the entries that an earlier process left, so that they are cleared in time.
     ///
     /// # Errors
@@ -153,10 +293,10 @@ impl Enforcer {
         Ok(Self { blocklist, rate, due, services_due_ns: services_due_ns.unwrap_or(0) })
     }
 
-    fn write(&mut self, target: Target, block: &Block, now_ns: u64) -> anyhow::Result<()> {
-        self.blocklist.insert(target, block, now_ns)?;
+    fn write(&mut self, target: Target, block: &Block, now_ns: u64) -> anyhow::Result<BlockEntry> {
+        let entry = self.blocklist.insert(target, block, now_ns)?;
         self.due.push(Reverse((block.expires_ns, target)));
-        Ok(())
+        Ok(entry)
     }
 
     /// The block that an entry stands for, with this rate where it limits one.
@@ -166,8 +306,41 @@ impl Enforcer {
     }
 }
 
-impl Act for Enforcer {
-    fn act(
+impl Enforcer for KernelEnforcer {
+    fn guards(&self) -> bool {
+        true
+    }
+
+    fn block(&mut self, target: Target, block: &Block, now_ns: u64) -> anyhow::Result<BlockEntry> {
+        self.write(target, block, now_ns)
+    }
+
+    fn unblock(&mut self, target: Target) -> anyhow::Result<Option<(BlockEntry, BlockStats)>> {
+        let Some(entry) = self.blocklist.get(&target)? else { return Ok(None) };
+        let stats = own_stats(&self.blocklist, entry.slot)?;
+        Ok(self.blocklist.remove(&target)?.then_some((entry, stats)))
+    }
+
+    fn clear(&mut self, target: Target, now_ns: u64) -> anyhow::Result<bool> {
+        // One that was renewed since it was listed stays.
+        let over = self.blocklist.get(&target)?.is_some_and(|entry| entry.expires_ns <= now_ns);
+        Ok(over && self.blocklist.remove(&target)?)
+    }
+
+    fn load_list(&mut self, now_ns: u64) -> anyhow::Result<ListLoad> {
+        Ok(ListLoad::kernel(self.blocklist.clone(), now_ns))
+    }
+
+    fn allow(&mut self, prefix: IpNet) -> anyhow::Result<()> {
+        Ok(self.blocklist.allow(prefix)?)
+    }
+
+    fn disallow(&mut self, prefix: IpNet) -> anyhow::Result<()> {
+        self.blocklist.disallow(prefix)?;
+        Ok(())
+    }
+
+    fn enforce(
         &mut self,
         decision: &Decision,
         number: u32,
@@ -176,8 +349,8 @@ impl Act for Enforcer {
         let Outcome::Block { action, expires_ns, .. } = decision.outcome else {
             return Ok(ActionTaken::Refused);
         };
-        let block =
-            Block { action: BlockAction::of(action, self.rate), expires_ns, reason: number };
+        let action_in_kernel = BlockAction::of(action, self.rate);
+        let block = Block { action: action_in_kernel, expires_ns, reason: number };
         self.write(Target::address(decision.evidence.address), &block, now_ns)?;
         Ok(ActionTaken::of(action))
     }
@@ -220,10 +393,6 @@ impl Act for Enforcer {
         Ok(true)
     }
 
-    fn expect(&mut self, target: Target, expires_ns: u64) {
-        self.due.push(Reverse((expires_ns, target)));
-    }
-
     fn sweep(&mut self, now_ns: u64) -> anyhow::Result<Vec<ExpiredEvent>> {
         if self.services_due_ns != 0 && self.services_due_ns <= now_ns {
             self.blocklist.expire_services(now_ns)?;
@@ -246,25 +415,9 @@ impl Act for Enforcer {
                 }
                 continue;
             }
-            // What entries without a slot of their own share says nothing about one of them.
-            let stats = match entry.slot {
-                SHARED_SLOT => BlockStats::default(),
-                slot => self.blocklist.stats(slot)?,
-            };
+            let stats = own_stats(&self.blocklist, entry.slot)?;
             self.blocklist.remove(&target)?;
-            ended.insert(
-                target,
-                ExpiredEvent {
-                    at_ns: now_ns,
-                    peer: IpNet::from(target).into(),
-                    dropped_packets: stats.dropped_packets,
-                    dropped_bytes: stats.dropped_bytes,
-                    passed_packets: stats.passed_packets,
-                    would_drop_packets: stats.shadow_packets,
-                    would_drop_bytes: stats.shadow_bytes,
-                    first_drop_ns: stats.first_ns,
-                },
-            );
+            ended.insert(target, met(target, &stats, now_ns));
         }
         Ok(ended.into_values().collect())
     }

@@ -1,15 +1,14 @@
-//! How far a replay is, on a terminal.
+//! Progress of a reading, on a terminal.
 
 use std::{
     io::{IsTerminal as _, stderr},
     time::{Duration, Instant},
 };
 
+use ::replay::ReadProgress;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 
-use replay::{ReadProgress, Replay};
-
-/// How often it is drawn at most.
+/// Time between two drawings, at least.
 const DRAW_EVERY: Duration = Duration::from_millis(100);
 
 const OF_FILES: &str = "{bar:30} {bytes} of {total_bytes}, {msg}, {eta} left";
@@ -28,11 +27,10 @@ struct Drawn {
 }
 
 impl Bar {
-    pub(super) fn start(replay: &Replay) -> Self {
+    pub(super) fn start(files: Vec<ReadProgress>) -> Self {
         if !stderr().is_terminal() {
             return Self { drawn: None };
         }
-        let files = replay.captures().progress();
         let size = files.iter().map(ReadProgress::size).sum::<Option<u64>>();
         let (bar, template) = match size {
             Some(size) => (ProgressBar::new(size), OF_FILES),
@@ -44,15 +42,14 @@ impl Bar {
         Self { drawn: Some(Drawn { bar, files, began: now, last: now }) }
     }
 
-    /// Says how many frames are in windows by now.
-    pub(super) fn advance(&mut self, frames: u64) {
+    /// Draws what was read by now, if it is time to; `message` gets the seconds since the start.
+    pub(super) fn advance(&mut self, message: impl FnOnce(f64) -> String) {
         let Some(drawn) = &mut self.drawn else { return };
         if drawn.last.elapsed() < DRAW_EVERY {
             return;
         }
         drawn.last = Instant::now();
-        let per_second = frames as f64 / drawn.began.elapsed().as_secs_f64();
-        drawn.bar.set_message(format!("{} packets/s", rounded(per_second)));
+        drawn.bar.set_message(message(drawn.began.elapsed().as_secs_f64()));
         drawn.bar.set_position(drawn.files.iter().map(ReadProgress::read).sum());
     }
 

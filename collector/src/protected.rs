@@ -1,18 +1,21 @@
-//! What surrounds the host and must stay reachable: gateways, name servers, whoever administers it.
+//! The one reader of protected hosts: own addresses, gateways, name servers, administrators, and
+//! files of allowed prefixes.
 //!
-//! All of it is read in the calling thread's network namespace. What cannot be read is told and
-//! left out: weir then protects less, and says so.
+//! The first four are read in the calling thread's network namespace. One that cannot be read is
+//! logged and left out: weir then protects less, and says so.
 
 use std::{
     collections::BTreeSet,
-    fs,
-    io::BufReader,
+    fs, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
+use address_list::{Format, LineError, Options, ReadError, Reader};
 use anyhow::Context as _;
 use futures_util::TryStreamExt as _;
+use ipnet::IpNet;
+use policy::ProtectedHosts;
 use procfs_core::{
     ExplicitSystemInfo, FromBufReadSI as _,
     net::{TcpNetEntries, TcpState},
@@ -29,33 +32,96 @@ const TCP_TABLES: [&str; 2] = ["/proc/thread-self/net/tcp", "/proc/thread-self/n
 /// Connections looked at in one table: a host with more of them is no place to wait in.
 const CONNECTIONS_LIMIT: u64 = 4 << 20;
 
-/// What must stay reachable.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Surroundings {
-    /// The host's own addresses.
-    pub own: BTreeSet<IpAddr>,
-    /// Next hops of its routes.
-    pub gateways: BTreeSet<IpAddr>,
-    /// Its name servers.
-    pub resolvers: BTreeSet<IpAddr>,
-    /// Remotes with an established connection to an administration port.
-    pub administrators: BTreeSet<IpAddr>,
+/// Why a file of allowed prefixes cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum AllowFileError {
+    /// It cannot be opened.
+    #[error("allow file `{path}`: {source}; mend it or take it out of `policy.allow_files`")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It cannot be read to its end.
+    #[error("allow file `{path}`, {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Where, and what the system said.
+        source: ReadError,
+    },
+    /// A line is neither a prefix nor empty.
+    #[error("allow file `{path}`, line {line}: {source}")]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong with it.
+        source: LineError,
+    },
 }
 
-impl Surroundings {
-    /// Looks around; `admin_ports` are the local TCP ports that people administer the host by.
-    #[must_use]
-    pub fn read(admin_ports: &[u16]) -> Self {
-        Self {
-            own: told("own addresses", crate::live::own_addresses())
-                .into_iter()
-                .map(|address| address.to_canonical())
-                .collect(),
-            gateways: told("gateways", gateways()),
-            resolvers: told("name servers", resolvers(RESOLVER_FILES.map(Path::new))),
-            administrators: told("administrators", administrators(admin_ports)),
+/// Reads the hosts that must not be blocked as they are now; the allowlist is empty.
+/// `admin_ports` are the local TCP ports that people administer the host by.
+#[must_use]
+pub fn read_hosts(admin_ports: &[u16]) -> ProtectedHosts {
+    ProtectedHosts {
+        own: told("own addresses", own_addresses()).into_iter().collect(),
+        gateways: told("gateways", gateways()),
+        resolvers: told("name servers", resolvers(RESOLVER_FILES.map(Path::new))),
+        administrators: told("administrators", administrators(admin_ports)),
+        ..ProtectedHosts::default()
+    }
+}
+
+/// Reads files of allowed prefixes: one address or prefix a line, `#` or `;` begins a remark. All
+/// of them hold or none does: half an allowlist protects half of what it should.
+///
+/// # Errors
+/// The first file that cannot be read, or the first line that is no prefix.
+pub fn read_allow_files(files: &[PathBuf]) -> Result<Vec<IpNet>, AllowFileError> {
+    let mut prefixes = Vec::new();
+    for path in files {
+        let path = path.clone();
+        let file = match fs::File::open(&path) {
+            Ok(file) => file,
+            Err(source) => return Err(AllowFileError::Unreadable { path, source }),
+        };
+        let options = Options { format: Format::Text, column: None };
+        let mut reader = Reader::new(io::BufReader::new(file), options);
+        loop {
+            match reader.next_line() {
+                Ok(None) => break,
+                Ok(Some(line)) => match line.entry {
+                    Ok(entry) => prefixes.push(entry.net),
+                    Err(source) => {
+                        return Err(AllowFileError::Line { path, line: line.number, source });
+                    }
+                },
+                Err(source) => return Err(AllowFileError::Read { path, source }),
+            }
         }
     }
+    Ok(prefixes)
+}
+
+/// The addresses of the calling thread's network namespace.
+///
+/// # Errors
+/// The system does not tell them.
+pub fn own_addresses() -> anyhow::Result<Vec<IpAddr>> {
+    let addresses = nix::ifaddrs::getifaddrs()
+        .map_err(|error| anyhow::anyhow!("cannot list this host's own addresses: {error}"))?;
+    Ok(addresses
+        .filter_map(|interface| {
+            let address = interface.address?;
+            let v4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
+            let v6 = || address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip()));
+            v4.or_else(v6).map(|address| address.to_canonical())
+        })
+        .collect())
 }
 
 /// What was found, or nothing and a word about why.
@@ -116,7 +182,7 @@ fn resolvers<'a>(files: impl IntoIterator<Item = &'a Path>) -> anyhow::Result<BT
     for path in files {
         match fs::read_to_string(path) {
             Ok(text) => found.extend(text.lines().filter_map(name_server)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
                 return Err(error).with_context(|| format!("cannot read `{}`", path.display()));
             }
@@ -142,10 +208,10 @@ fn administrators(ports: &[u16]) -> anyhow::Result<BTreeSet<IpAddr>> {
         let file = match fs::File::open(path) {
             Ok(file) => file,
             // A kernel without IPv6.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error).with_context(|| format!("cannot read `{path}`")),
         };
-        let lines = BufReader::new(std::io::Read::take(file, CONNECTIONS_LIMIT * 150));
+        let lines = io::BufReader::new(io::Read::take(file, CONNECTIONS_LIMIT * 150));
         let connections = TcpNetEntries::from_buf_read(lines, &system())
             .with_context(|| format!("cannot read `{path}`"))?;
         found.extend(
@@ -175,6 +241,30 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
+
+    #[test]
+    fn an_allow_file_has_a_prefix_a_line_and_remarks() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "# ours\n192.0.2.1\n\n2001:db8::/32 # the lab\n").unwrap();
+        let expect: Vec<IpNet> =
+            vec!["192.0.2.1/32".parse().unwrap(), "2001:db8::/32".parse().unwrap()];
+        assert_eq!(read_allow_files(&[file.path().to_owned()]).unwrap(), expect);
+    }
+
+    #[test]
+    fn a_line_that_is_no_prefix_is_named_and_nothing_of_the_allow_file_holds() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = |text: &str| {
+            fs::write(file.path(), text).unwrap();
+            read_allow_files(&[file.path().to_owned()]).unwrap_err().to_string()
+        };
+        let said = error("192.0.2.1\n192.0.2.300\n");
+        assert!(said.contains("line 2: `192.0.2.300`"), "{said}");
+        let said = error("192.0.2.1/24\n");
+        assert!(said.contains("line 1") && said.contains("host bits"), "{said}");
+        let said = read_allow_files(&["/nowhere/allow".into()]).unwrap_err().to_string();
+        assert!(said.contains("`/nowhere/allow`") && said.contains("allow_files"), "{said}");
+    }
 
     #[test]
     fn a_name_server_is_known_whatever_stands_around_it() {
