@@ -6,7 +6,7 @@ use std::{
     net::IpAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::support::{LOCAL, NEAR, Wire, attached, host, near, small, udp_v4};
@@ -20,7 +20,7 @@ use weir_datapath::{
 const VICTIM: &str = "WEIR_TEST_VICTIM";
 const SECOND: u64 = 1_000_000_000;
 /// How long the victim's block lasts.
-const LEASE: u64 = 4 * SECOND;
+const LEASE: u64 = 8 * SECOND;
 
 /// A BPF filesystem of the test's own.
 struct BpfFs(PathBuf);
@@ -140,8 +140,13 @@ fn a_restart_takes_the_pins_over_and_keeps_the_blocks() {
         assert_eq!(blocklist.get(&blocked(1)).expect("a look"), Some(entry));
         wire.network_end().send_times(&from_blocked(), 3);
         wire.network_end().send_times(&udp_v4([203, 0, 113, 9], LOCAL, [1, 2]), 2);
-        std::thread::sleep(Duration::from_millis(100));
-        assert_eq!(kernel.guard_ledger(Direction::Ingress).expect("a ledger").dropped, 5);
+        // A veth hands frames over a moment later.
+        let dropped = || kernel.guard_ledger(Direction::Ingress).expect("a ledger").dropped;
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while dropped() < 5 && Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+        assert_eq!(dropped(), 5);
         let next = blocklist.insert(blocked(2), &block(60 * SECOND), boot_ns()).expect("a block");
         assert_ne!(next.slot, entry.slot, "statistics slots of both lives are kept apart");
         kernel.detach(&near()).expect("detached");

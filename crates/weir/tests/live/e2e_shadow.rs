@@ -38,7 +38,7 @@ const SCENARIO: &str = r#"
         { does = { kind = "dns", pause = "200ms" } },
     ]
     attack = [
-        { name = "flood", does = { kind = "syn_flood", port = 80, rate = 200 }, attacker = 0, duration = "60s" },
+        { name = "flood", does = { kind = "syn_flood", port = 80, rate = 200 }, attacker = 0, duration = "4m" },
     ]
 "#;
 
@@ -84,7 +84,7 @@ fn a_nodes_would_drops_are_those_of_an_experiment_on_its_traffic() {
     )
     .expect("threads");
     let attack = lab.start_attack(scenario.attack("flood").expect("it is there")).expect("it");
-    wait_for("end of the attacker's first block", Duration::from_mins(1), || {
+    wait_for("end of the attacker's first block", Duration::from_mins(2), || {
         assert!(!pipeline.has_failed(), "a stage ended");
         (!record.told().expired.is_empty()).then_some(())
     });

@@ -135,16 +135,18 @@ pub(crate) fn frames_at_rest(lab: &Lab, live: &Live, mut take: impl FnMut(&Windo
 pub(crate) fn learn(live: &Live, window: Duration, length: Duration) -> (ModelFile, Context) {
     let (done, learnt) = mpsc::channel();
     let mut learner = Learner::default();
-    let until = Instant::now() + length;
+    let wanted = length.as_nanos().div_ceil(window.as_nanos());
+    let mut taken = 0;
     let pipeline = Pipeline::feed(live.drain(), window, move |next| {
         learner.take(&next.window);
-        if Instant::now() >= until {
+        taken += 1;
+        if taken == wanted {
             let _ = done.send(std::mem::take(&mut learner));
         }
         Ok(())
     })
     .expect("threads");
-    let learner = learnt.recv_timeout(length + Duration::from_mins(1)).expect("a learner");
+    let learner = learnt.recv_timeout(2 * length + Duration::from_mins(1)).expect("a learner");
     pipeline.stop().expect("the last window is drained");
     println!("{:?}", learner.learnt());
     let params = IsolationForest::params().check().expect("valid parameters");
