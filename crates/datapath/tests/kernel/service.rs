@@ -39,7 +39,7 @@ fn ingress(blocklist: &Blocklist) -> GuardLedger {
 
 /// The guard's ledger once it knows of so many frames, for a veth hands them over a moment later.
 fn ledger_at(blocklist: &Blocklist, frames: u64) -> GuardLedger {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let ledger = ingress(blocklist);
         if ledger.frames >= frames || Instant::now() > deadline {

@@ -130,7 +130,7 @@ pub(crate) fn frames_at_rest(lab: &Lab, live: &Live, mut take: impl FnMut(&Windo
     panic!("the lab's traffic does not come to rest")
 }
 
-/// Learns from what passes the interface for a time, and fits both models.
+/// Learns from as many windows as this time holds, and fits both models.
 #[track_caller]
 pub(crate) fn learn(live: &Live, window: Duration, length: Duration) -> (ModelFile, Context) {
     let (done, learnt) = mpsc::channel();
