@@ -25,8 +25,10 @@ fn a_skip_is_one_line_with_the_name_and_the_reason() {
     let written = std::fs::read_to_string(&log).expect("the log");
     std::fs::remove_file(&log).expect("removable");
     assert!(output.status.success());
-    let line = "requires/tests/log.rs::a_skip_is_one_line_with_the_name_and_the_reason: \
-                no root: really\n";
+    let line = concat!(
+        file!(),
+        "::a_skip_is_one_line_with_the_name_and_the_reason: no root: really\n"
+    );
     assert_eq!(written, format!("before: it\n{line}"));
     assert!(String::from_utf8_lossy(&output.stderr).contains(&format!("skipped: {line}")));
 }
