@@ -64,9 +64,7 @@ const ALLOWED: [(&str, &[&str]); 27] = [
             "experiment",
             "flows-common",
             "lab",
-            "ledger",
             "model",
-            "onnx",
             "policy",
             "replay",
             "report",
@@ -141,6 +139,32 @@ fn the_contract_depends_on_nothing_and_on_aya_only_for_user_space() {
 fn the_model_neither_loads_programs_nor_waits_for_anything() {
     assert_absent("model", &AYA);
     assert_absent("model", &SERVICE);
+}
+
+#[test]
+fn a_node_links_no_attacks_no_plots_no_tables_and_no_engine_for_networks() {
+    let forms: [(&[&str], &[&str]); 2] = [
+        (&[], &["lab", "ratatui", "crossterm"]),
+        (&["--features", "lab"], &["ratatui", "crossterm"]),
+    ];
+    for (features, forbidden) in forms {
+        let asked = [&["--no-default-features"], features].concat();
+        let tree = tree("weir", "normal", &asked);
+        let never = ["parquet", "plotters", "dataset", "experiment"];
+        for name in never.iter().chain(forbidden) {
+            assert!(!tree.contains(*name), "{name} has come into weir {asked:?}");
+        }
+        let engine =
+            tree.iter().find(|name| name.starts_with("tract") || name.starts_with("arrow"));
+        assert_eq!(engine, None, "weir {asked:?}");
+    }
+    assert!(
+        tree("weir", "normal", &["--no-default-features", "--features", "lab"]).contains("lab")
+    );
+    let everything = tree("weir", "normal", &[]);
+    for name in ["lab", "parquet", "plotters", "ratatui", "tract-onnx"] {
+        assert!(everything.contains(name), "packages ship {name}");
+    }
 }
 
 #[test]

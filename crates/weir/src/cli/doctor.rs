@@ -3,7 +3,6 @@
 use std::{fmt::Write as _, fs, path::Path, process::ExitCode};
 
 use clap::Args;
-use lab::Lab;
 use serde::Serialize;
 
 use super::{FAILED, Layers, Overrides, emit};
@@ -63,7 +62,9 @@ fn examine(config: &Config) -> Vec<Finding> {
         }
     }
     findings.extend([realtime(), memory(config), interfaces(config), model(config)]);
-    findings.extend([orphan_programs(bpffs), dead_labs()]);
+    findings.push(orphan_programs(bpffs));
+    #[cfg(feature = "lab")]
+    findings.push(dead_labs());
     findings
 }
 
@@ -185,9 +186,10 @@ fn orphan_programs(bpffs: &Path) -> Finding {
     }
 }
 
+#[cfg(feature = "lab")]
 fn dead_labs() -> Finding {
     let subject = "labs";
-    let dead = Lab::leftovers();
+    let dead = lab::Lab::leftovers();
     if dead.is_empty() {
         return good(subject, "none left behind".to_owned());
     }

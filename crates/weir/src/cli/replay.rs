@@ -2,14 +2,14 @@
 
 mod stage;
 mod summary;
+mod tables;
 
 use std::{path::PathBuf, process::ExitCode, time::Instant};
 
 use anyhow::Context as _;
 use clap::Args;
-use dataset::{DatasetWriter, WriterOptions};
 
-use self::{stage::Stage, summary::Summary};
+use self::{stage::Stage, summary::Summary, tables::Tables};
 use super::{
     Layers, Overrides,
     bar::{Bar, rounded},
@@ -54,10 +54,7 @@ impl ReplayArgs {
         let options = capture_options(&config, &self.home_net);
         let replay = Replay::open_all(&self.capture, options)?;
         // Behind everything that could be refused: a folder is made.
-        let writer = match &self.out {
-            Some(folder) => Some(DatasetWriter::create(folder, WriterOptions::default())?),
-            None => None,
-        };
+        let writer = self.out.as_deref().map(Tables::create).transpose()?;
         let events = config.events.path.as_deref().map(JsonLines::open).transpose()?;
         Run {
             bar: Bar::start(replay.captures().progress()),
@@ -73,7 +70,7 @@ impl ReplayArgs {
 /// A replay under way.
 struct Run {
     stage: Stage,
-    writer: Option<DatasetWriter>,
+    writer: Option<Tables>,
     events: Option<JsonLines>,
     bar: Bar,
     json: bool,
@@ -89,10 +86,10 @@ impl Run {
         let outcome = self.take_all(&mut replay, &mut summary);
         let replay = replay.finish();
         self.bar.finish();
-        let written = self.writer.take().map(DatasetWriter::finish).transpose();
+        let written = self.writer.take().map(Tables::finish).transpose();
         summary.finish(&replay, began.elapsed());
-        if let Ok(Some(written)) = &written {
-            summary.note_written(written);
+        if let Ok(Some(files)) = &written {
+            summary.note_written(files);
         }
         emit(&if self.json { summary.to_json() } else { summary.to_text(self.stage.scores()) })?;
         outcome?;
@@ -117,8 +114,7 @@ impl Run {
             })?;
             let observed = stage.observed();
             if let Some(writer) = writer {
-                let start_ns = i64::try_from(window.start_ns).unwrap_or(i64::MAX);
-                writer.write(&window, start_ns, observed)?;
+                writer.write(&window, observed)?;
             }
             summary.add(&window, observed);
             let frames = summary.frames() as f64;
