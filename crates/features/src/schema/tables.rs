@@ -438,7 +438,7 @@ fn window_metadata(window: &Window) -> HashMap<String, String> {
     ]
     .map(|(key, text)| (format!("weir.window.{key}"), text))
     .into();
-    let counts = ledger_counts(&window.ledger);
+    let counts = ledger_counts(&window.packet_counters);
     metadata.extend(counts.map(|(key, count)| (format!("weir.ledger.{key}"), count.to_string())));
     metadata
 }

@@ -44,7 +44,7 @@ const SCENARIO: &str = r#"
 
 #[test]
 fn a_nodes_would_drops_are_those_of_an_experiment_on_its_traffic() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     let scenario = scenario(SCENARIO);

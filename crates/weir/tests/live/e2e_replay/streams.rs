@@ -27,7 +27,7 @@ use model::{
 use policy::{Policy, ProtectedHosts, statistics::Unsupported};
 use replay::{Replay, ReplayOptions};
 use serde_json::{Value, json};
-use training::{FeatureChoice, Method, Plan, ThinnedRows, train};
+use training::{FeatureChoice, Method, Plan, SampledRows, train};
 
 use super::{
     compare::tolerance,
@@ -93,8 +93,8 @@ fn timeless_model() -> ModelFile {
     let path =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../training-data/benign-train.pcap.zst");
     let (mut context, mut number) = (Context::default(), 0);
-    let mut flows = ThinnedRows::new(FlowFeature::ALL.len());
-    let mut peers = ThinnedRows::new(PeerFeature::ALL.len());
+    let mut flows = SampledRows::new(FlowFeature::ALL.len());
+    let mut peers = SampledRows::new(PeerFeature::ALL.len());
     for window in Replay::open(path, ReplayOptions::default()).expect("the training capture") {
         let seen = context.observe(&window.expect("whole"));
         number += 1;
@@ -104,7 +104,7 @@ fn timeless_model() -> ModelFile {
         }
     }
     let params = IsolationForest::params().check().expect("the defaults hold");
-    let fit = |id: SchemaId, rows: &ThinnedRows, without| {
+    let fit = |id: SchemaId, rows: &SampledRows, without| {
         let mut plan = Plan::new(Method::Forest(params.clone()));
         plan.features = FeatureChoice { without, ..FeatureChoice::default() };
         train(rows, &id, &plan).expect("enough rows").detector
