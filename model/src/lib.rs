@@ -53,7 +53,8 @@ pub mod scorer;
 
 pub use features::{
     Context, ContextCount, ContextError, ContextLimits, Feature, FlowFeature, FlowRecord,
-    Handshake, Observed, PeerFeature, PeerRecord, SchemaId, Span, WARM_UP, Window, record, schema,
+    Handshake, LocalService, Observed, PeerFacts, PeerFeature, PeerRecord, SchemaId, Span, WARM_UP,
+    Window, record, schema,
 };
 pub use forest::{IsolationForest, IsolationForestError, IsolationForestValidParams};
 

@@ -29,6 +29,11 @@ impl Build {
         let mut command = workspace.cargo();
         command.args(["build", "--package", "weir", "--bin", "weir", "--profile"]);
         command.arg(if self == Self::Tests { "dev" } else { self.folder() });
+        match self {
+            Self::Node => command.arg("--no-default-features"),
+            Self::Demo => command.args(["--no-default-features", "--features", "lab"]),
+            Self::Everything | Self::Tests => &mut command,
+        };
         command
     }
 

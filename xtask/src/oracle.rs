@@ -14,7 +14,15 @@ const TEST: &str = "test(every_capture_counts_what_tshark_counts)";
 /// Runs the comparison, and notes its outcome for [`last`].
 pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode, Failure> {
     let mut command = workspace.cargo();
-    command.args(["nextest", "run", "--package", "datapath", "--tests", "--run-ignored", "only"]);
+    command.args([
+        "nextest",
+        "run",
+        "--package",
+        "weir-datapath",
+        "--tests",
+        "--run-ignored",
+        "only",
+    ]);
     command.args(["--no-capture", "--filterset", TEST]);
     let counts = check::run_tests("oracle", command, workspace)?;
     let outcome = match (counts.failed, counts.passed) {

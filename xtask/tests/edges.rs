@@ -19,7 +19,7 @@ const ALLOWED: [(&str, &[&str]); 27] = [
     ("address-list", &["flows-common"]),
     ("onnx", &[]),
     ("report", &[]),
-    ("requires", &[]),
+    ("test-support", &[]),
     ("ledger", &["events"]),
     ("control", &["events"]),
     ("lab", &["flows-common"]),
@@ -64,9 +64,7 @@ const ALLOWED: [(&str, &[&str]); 27] = [
             "experiment",
             "flows-common",
             "lab",
-            "ledger",
             "model",
-            "onnx",
             "policy",
             "replay",
             "report",
@@ -91,7 +89,7 @@ const ALLOWED: [(&str, &[&str]); 27] = [
             "training",
         ],
     ),
-    ("xtask", &["requires"]),
+    ("xtask", &["test-support"]),
 ];
 
 /// Crates that load programs, wait for sockets or run tasks.
@@ -144,6 +142,32 @@ fn the_model_neither_loads_programs_nor_waits_for_anything() {
 }
 
 #[test]
+fn a_node_links_no_attacks_no_plots_no_tables_and_no_engine_for_networks() {
+    let forms: [(&[&str], &[&str]); 2] = [
+        (&[], &["lab", "ratatui", "crossterm"]),
+        (&["--features", "lab"], &["ratatui", "crossterm"]),
+    ];
+    for (features, forbidden) in forms {
+        let asked = [&["--no-default-features"], features].concat();
+        let tree = tree("weir", "normal", &asked);
+        let never = ["parquet", "plotters", "dataset", "experiment"];
+        for name in never.iter().chain(forbidden) {
+            assert!(!tree.contains(*name), "{name} has come into weir {asked:?}");
+        }
+        let engine =
+            tree.iter().find(|name| name.starts_with("tract") || name.starts_with("arrow"));
+        assert_eq!(engine, None, "weir {asked:?}");
+    }
+    assert!(
+        tree("weir", "normal", &["--no-default-features", "--features", "lab"]).contains("lab")
+    );
+    let everything = tree("weir", "normal", &[]);
+    for name in ["lab", "parquet", "plotters", "ratatui", "tract-onnx"] {
+        assert!(everything.contains(name), "packages ship {name}");
+    }
+}
+
+#[test]
 fn the_lab_loads_no_programs() {
     assert_absent("lab", &AYA);
 }
@@ -190,7 +214,7 @@ fn every_dependency_comes_from_the_registry() {
 
 #[test]
 fn xtask_compiles_at_once_because_it_depends_on_nothing_from_outside() {
-    let expected = ["requires", "xtask"].map(str::to_owned);
+    let expected = ["test-support", "xtask"].map(str::to_owned);
     assert_eq!(tree("xtask", "normal,build", &[]), BTreeSet::from(expected));
 }
 

@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, io::Write as _, net::IpAddr, sync::MutexGuard, 
 
 use super::{
     Inner, Node,
-    decide::Told,
+    decide::Effects,
     journal::moment,
     known::{PersonAllowed, ProtectedBy},
     status::timestamp,
@@ -260,19 +260,19 @@ impl control::Node for Node {
         let mut inner = self.inner();
         let before = inner.policy.mode();
         inner.policy.set_mode(mode, confirm_by_ns);
-        let mut told = Told::default();
+        let mut effects = Effects::default();
         if mode < before {
             let blocked = inner.blocked_by_model();
-            self.demote(&mut inner, &blocked, &mut told);
+            self.demote(&mut inner, &blocked, &mut effects);
         } else if mode == Mode::Enforce && before != mode {
             // What is only shadowed is decided anew, this time to be dropped.
             for peer in inner.blocked_by_model() {
                 inner.policy.forget_block(peer);
             }
         }
-        inner.outbox.append(&mut told.events);
+        inner.outbox.append(&mut effects.events);
         let arguments = serde_json::to_value(request);
-        self.record(inner, who, Done { what: "mode", arguments, records: told.records })?;
+        self.record(inner, who, Done { what: "mode", arguments, records: effects.records })?;
         Ok(self.mode_state())
     }
 

@@ -11,7 +11,7 @@
 //! | table | a row is | schema |
 //! |---|---|---|
 //! | `flow` | a flow in a window | `weir.flow.v1` |
-//! | `peer` | a remote address in a window | `weir.peer.v1` |
+//! | `peer` | a remote address in a window | `weir.peer.v2` |
 //! | `window` | a window, with what was seen, lost and evicted | `weir.window.v1` |
 //!
 //! Files of one name in the three folders were written together and hold the same windows; see
@@ -45,7 +45,8 @@ pub use errors::DatasetError;
 pub use label::{BENIGN, Label};
 pub use labelling::{ClassCount, LabelOptions, Labelled, label};
 pub use reader::{
-    BLOCK_ROWS, Block, Blocks, Columns, DataFile, Dataset, LabelFilter, ReadTally, Selection,
+    BLOCK_ROWS, Block, Blocks, Columns, DataFile, Dataset, LabelFilter, ReadCounts, Selection,
+    StoredWindow,
 };
 pub use sums::Sums;
 pub use table::TableKind;

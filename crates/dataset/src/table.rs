@@ -47,6 +47,13 @@ impl TableKind {
         Self::ALL.into_iter().find(|table| table.schema_name() == name)
     }
 
+    /// The table that a name is a schema of, in whichever version.
+    pub(crate) fn of_any_version(name: &str) -> Option<Self> {
+        let stem = |name: &str| name.rsplit_once(".v").map(|(stem, _)| stem.to_owned());
+        let wanted = stem(name)?;
+        Self::ALL.into_iter().find(|table| stem(table.schema_name()).as_ref() == Some(&wanted))
+    }
+
     /// True of a table whose rows can bear a label; a window as such is neither benign nor an
     /// attack.
     #[must_use]

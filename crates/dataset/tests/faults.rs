@@ -11,7 +11,7 @@ use dataset::{
     Columns, Dataset, DatasetError, DatasetWriter, Selection, Sums, TableKind, TableWriter,
     WriterOptions,
 };
-use features::schema::HASH_KEY;
+use features::schema::{HASH_KEY, SCHEMA_KEY};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use support::{Captured, Traffic, files, small_groups, write};
@@ -60,6 +60,9 @@ fn a_folder_without_tables_says_what_to_give() {
     assert!(gone.to_string().starts_with("cannot read `"), "{gone}");
 }
 
+const REMEDY: &str =
+    "make it anew with `weir replay CAPTURE --out FOLDER` or `weir capture --out FOLDER`";
+
 #[test]
 fn a_foreign_table_and_another_builds_are_refused_by_name() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -82,7 +85,17 @@ fn a_foreign_table_and_another_builds_are_refused_by_name() {
     writer.finish(&Sums::default()).expect("room");
     let error = read(&path).expect_err("another build's").to_string();
     assert!(error.contains("has the hash `0123456789abcdef`, this build's is `"), "{error}");
-    assert!(error.ends_with("make it again with this build"), "{error}");
+    assert!(error.ends_with(REMEDY), "{error}");
+
+    let path = folder.path().join("first.parquet");
+    let mut metadata = schema.metadata().clone();
+    metadata.insert(SCHEMA_KEY.to_owned(), "weir.peer.v1".to_owned());
+    let first = Arc::new(schema.as_ref().clone().with_metadata(metadata));
+    let writer = TableWriter::create(&path, &first, &WriterOptions::default()).expect("room");
+    writer.finish(&Sums::default()).expect("room");
+    let error = read(&path).expect_err("of the first version").to_string();
+    let told = "the table's schema is `weir.peer.v1`, this build reads `weir.peer.v2`: ";
+    assert!(error.contains(told) && error.ends_with(REMEDY), "{error}");
 }
 
 #[test]

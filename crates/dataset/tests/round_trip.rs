@@ -5,7 +5,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use dataset::{Columns, Dataset, Selection, TableKind, WriterOptions};
+use dataset::{Columns, Dataset, Selection, StoredWindow, TableKind, WriterOptions};
 use features::{Feature as _, FlowFeature, PeerFeature};
 use support::{SECOND, Traffic, UNIX_START, blocks, files, open, small_groups, write};
 
@@ -38,7 +38,17 @@ fn every_row_comes_back_with_its_features_times_and_addresses() {
     let expected: Vec<_> = windows.iter().flat_map(|one| &one.observed.peers).cloned().collect();
     let rows: Vec<f32> = peers.iter().flat_map(|block| block.rows.clone()).collect();
     assert_eq!(rows, PeerFeature::rows(&expected));
-    assert!(peers.iter().all(|block| block.labels.is_none()));
+    assert!(peers.iter().all(|block| block.labels.is_none() && block.facts.is_empty()));
+
+    let all = Selection { columns: Columns::All, ..Selection::default() };
+    let facts = blocks(&dataset, TableKind::Peer, &all).into_iter().flat_map(|block| block.facts);
+    assert!(facts.eq(expected.iter().map(|peer| peer.facts)));
+    let stored = blocks(&dataset, TableKind::Window, &all).into_iter();
+    let stored: Vec<_> = stored.flat_map(|block| block.windows).collect();
+    let expected = windows.iter().zip(0..);
+    let expected =
+        expected.map(|(one, index)| StoredWindow { index, is_lossy: one.window.is_lossy() });
+    assert!(stored.into_iter().eq(expected));
 }
 
 #[test]
@@ -52,7 +62,7 @@ fn a_footer_holds_what_its_windows_add_up_to() {
         assert_eq!(file.sums, written.sums, "{table}");
     }
     assert_eq!((written.sums.windows, written.sums.lossy_windows), (9, 1));
-    let packets: u64 = windows.iter().map(|one| one.window.ledger.segments_seen()).sum();
+    let packets: u64 = windows.iter().map(|one| one.window.packet_counters.segments_seen()).sum();
     assert_eq!(written.sums.packets().iter().sum::<u64>(), packets);
 }
 
@@ -151,11 +161,11 @@ fn a_time_range_reads_only_the_row_groups_it_touches() {
     let selection = Selection { from_ns: at(3), to_ns: at(5), ..Selection::default() };
     let mut reading = dataset.blocks(TableKind::Flow, &selection);
     let rows: usize = reading.by_ref().map(|block| block.expect("whole").len()).sum();
-    let tally = reading.tally();
+    let read_counts = reading.read_counts();
     assert_eq!(rows, 128);
-    assert_eq!((tally.files, tally.skipped_files), (1, 1));
-    assert_eq!((tally.row_groups, tally.skipped_row_groups), (2, 8));
-    assert_eq!((tally.selected, tally.outside_time), (128, 16 * 64));
+    assert_eq!((read_counts.files, read_counts.skipped_files), (1, 1));
+    assert_eq!((read_counts.row_groups, read_counts.skipped_row_groups), (2, 8));
+    assert_eq!((read_counts.selected, read_counts.outside_time), (128, 16 * 64));
 }
 
 #[test]
@@ -181,10 +191,16 @@ fn what_is_left_out_is_counted_by_its_cause() {
             assert!(block.window_start_ns.iter().all(|&start| start >= warm));
             assert!(!block.window_start_ns.contains(&windows[6].window.start_ns));
         }
-        let tally = reading.tally();
-        assert!(tally.lossy > 0 && tally.warm_up > 0 && tally.unwanted_remote > 0, "{tally:?}");
-        let all = tally.lossy + tally.warm_up + tally.unwanted_remote + tally.selected;
-        assert_eq!((all, tally.files_without_windows), (rows, 0), "{table}");
+        let read_counts = reading.read_counts();
+        assert!(
+            read_counts.lossy > 0 && read_counts.warm_up > 0 && read_counts.unwanted_remote > 0,
+            "{read_counts:?}"
+        );
+        let all = read_counts.lossy
+            + read_counts.warm_up
+            + read_counts.unwanted_remote
+            + read_counts.selected;
+        assert_eq!((all, read_counts.files_without_windows), (rows, 0), "{table}");
     }
 }
 

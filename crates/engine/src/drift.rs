@@ -140,4 +140,4 @@ fn farthest_first(mut moved: Vec<Moved>) -> Vec<Moved> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

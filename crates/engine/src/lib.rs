@@ -1,9 +1,9 @@
 //! The decision engine: one path from a window to decisions, live, in replay and in experiments.
 //!
 //! ```text
-//! Window ─► Detector::assess ─► Assessed ─► judge ─► Judged ─► carry_out ─► the kernel, events
-//!           context, scores,    evidence    policy   decisions
-//!           drift, warm-up      and facts
+//! Window ─► Detector ─► Assessor::assess ─► Assessed ─► judge ─► Judged ─► carry_out ─► the kernel,
+//!           context     scores, drift,      evidence    policy   decisions              events
+//!           tables ───► warm-up             and facts
 //! ```
 //!
 //! [`Engine::step`] is both halves at once. A node runs them in two threads, so that people can
@@ -17,11 +17,13 @@
 
 #![forbid(unsafe_code)]
 
+mod assessor;
 pub mod detector;
 pub mod drift;
 mod judge;
 
-pub use detector::{Arrival, Assessed, Detector, basis};
+pub use assessor::{Arrival, Assessed, Assessor, WindowRows, basis};
+pub use detector::Detector;
 pub use judge::{CarryOut, Judged, WindowEnd, judge};
 
 use model::{Observed, Window};

@@ -40,27 +40,15 @@ pub(super) fn of(source: Source, has_truth: bool) -> Vec<Absent> {
     }
     if source != Source::NodeRecord {
         say(
-            "suspension and drift",
-            "no window is taken for one in which the machine slept or the traffic had drifted: \
-             the guards that wait for better times never refuse here",
+            "suspension",
+            "neither captures nor tables tell whether the machine slept: only a window that is far \
+             too long is taken for one in which it did",
         );
     }
     if source == Source::Tables {
         say(
-            "whether a peer is verified",
-            "tables hold no flags by direction: a peer counts as verified where most of what it \
-             sent is in TCP flows with more ACKs than the host sent packets, and without an RST, \
-             which takes some verified peers for unverified and none the other way round",
-        );
-        say(
-            "when an attack's first packet came",
-            "tables hold no times within a window: its first window's start is taken, so that \
-             times to block are up to a window too long",
-        );
-        say(
-            "exact packets and bytes",
-            "they are computed from rates of 24 bits' precision, and are exact below some \
-             millions a window",
+            "records of a capture that could not be read",
+            "they are in no window, and tables do not count them; an experiment on the capture does",
         );
     }
     if source == Source::NodeRecord {

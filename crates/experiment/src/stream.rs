@@ -102,24 +102,24 @@ impl Stream {
         RowLabel::Attack(number)
     }
 
-    /// Adds what a detector found in the next window: `first_ns` tells when a peer's first packet
-    /// came, `label` what is known of it.
+    /// Adds what was found in the next window: `peers` tells of each, in the order of the
+    /// evidence, when its first packet came and what is known of it.
     ///
     /// # Errors
     /// [`StreamError::Long`].
     pub fn push_assessed(
         &mut self,
         assessed: Assessed,
-        first_ns: impl Fn(IpAddr) -> Option<u64>,
-        label: impl Fn(IpAddr) -> Label,
+        peers: impl IntoIterator<Item = (u64, Label)>,
     ) -> Result<(), StreamError> {
         let facts = assessed.facts;
         let rows = assessed
             .evidence
             .into_iter()
-            .map(|evidence| Row {
-                first_ns: first_ns(evidence.address).unwrap_or(facts.start_ns),
-                label: self.label(&label(evidence.address)),
+            .zip(peers)
+            .map(|(evidence, (first_ns, label))| Row {
+                first_ns,
+                label: self.label(&label),
                 evidence,
             })
             .collect();

@@ -30,6 +30,7 @@ struct Readme;
 
 pub mod context;
 mod damped;
+mod facts;
 pub mod feature;
 pub mod record;
 pub mod schema;
@@ -38,6 +39,7 @@ pub use flows_common;
 
 pub use context::{Context, ContextCount, ContextError, ContextLimits, Observed, WARM_UP};
 pub use damped::{Damped, HalfLife, SHORT_FLOW_NS, Starts};
+pub use facts::{LocalService, PeerFacts};
 pub use feature::{Feature, FlowFeature, PeerFeature, Scale};
 pub use flows_common::{Span, Window};
 pub use record::{FlowRecord, Handshake, PeerRecord};

@@ -7,6 +7,7 @@ use flows_common::{
 };
 
 use crate::damped::{Damped, HalfLife, Starts};
+use crate::facts::PeerFacts;
 
 /// TCP's protocol number.
 pub const TCP: u8 = 6;
@@ -196,6 +197,8 @@ pub struct PeerRecord {
     pub service_rarity: f64,
     /// Sum of its active flows' ages at the window's end, in seconds.
     pub flow_age_sum_s: f64,
+    /// What a decision asks for beside the scores; no feature is made of it.
+    pub facts: PeerFacts,
     /// Memory of it, this window included.
     pub past: PeerPast,
 }

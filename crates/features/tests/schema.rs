@@ -6,7 +6,9 @@ use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Schema};
 use flows_common::{FlowCounters, FlowKey, Loss};
 use weir_features::schema::{self, HASH_KEY, ROLE_KEY, SchemaError};
-use weir_features::{Context, Feature, FlowFeature, Observed, PeerFeature, Window};
+use weir_features::{
+    Context, Feature, FlowFeature, LocalService, Observed, PeerFacts, PeerFeature, Window,
+};
 
 fn observed() -> (Window, Observed) {
     let flow = |one: u16| {
@@ -22,8 +24,8 @@ fn observed() -> (Window, Observed) {
         flows: (1..=9).map(flow).collect(),
         ..Window::default()
     };
-    window.ledger.segments = [46, 0];
-    window.ledger.losses[Loss::NotIp.index()] = 1;
+    window.packet_counters.segments = [46, 0];
+    window.packet_counters.losses[Loss::NotIp.index()] = 1;
     let observed = Context::default().observe(&window);
     (window, observed)
 }
@@ -35,6 +37,22 @@ fn a_table_gives_back_the_rows_that_its_records_make() {
     assert_eq!(schema::feature_rows(&flows), Ok(FlowFeature::rows(&observed.flows)));
     let peers = schema::peer_batch(&observed.peers, &window);
     assert_eq!(schema::feature_rows(&peers), Ok(PeerFeature::rows(&observed.peers)));
+}
+
+#[test]
+fn a_peer_table_gives_back_the_facts_that_a_decision_asks_for() {
+    let (window, mut observed) = observed();
+    let mut other = observed.peers[0].clone();
+    other.facts = PeerFacts { service: None, verified: true, ..PeerFacts::default() };
+    observed.peers.push(other);
+    let facts: Vec<PeerFacts> = observed.peers.iter().map(|peer| peer.facts).collect();
+    assert_eq!((facts[0].packets, facts[0].bytes, facts[0].first_packet_ns), (45, 2_700, 5));
+    assert_eq!(facts[0].service, Some(LocalService { protocol: 17, port: 9 }));
+    let peers = schema::peer_batch(&observed.peers, &window);
+    assert_eq!(schema::facts_of_peers(&peers), Ok(facts));
+    let flows = schema::flow_batch(&observed.flows, &window);
+    let error = schema::facts_of_peers(&flows).unwrap_err();
+    assert_eq!(error, SchemaError::Evidence { name: "packets" });
 }
 
 #[test]
@@ -59,7 +77,8 @@ fn the_features_are_the_only_columns_that_a_model_sees() {
             .map(|field| field.name().clone())
             .collect();
         assert_eq!(names, id.features);
-        assert!(schema.fields().iter().all(|field| !field.is_nullable()));
+        let nullable = schema.fields().iter().filter(|field| field.is_nullable());
+        assert!(nullable.into_iter().all(|field| field.name().starts_with("service_")));
     }
 }
 
@@ -70,6 +89,13 @@ fn a_window_carries_its_ledger() {
     let metadata = batch.schema_ref().metadata();
     let of = |key: &str| metadata.get(key).map(String::as_str);
     assert_eq!(of("weir.schema"), Some("weir.flow.v1"));
+    assert_eq!(of("weir.schema.version"), Some("1"));
+    let peers = schema::peer_batch(&observed.peers, &window);
+    let version = peers.schema_ref().metadata()["weir.schema.version"].clone();
+    assert_eq!(
+        (peers.schema_ref().metadata()["weir.schema"].as_str(), &*version),
+        ("weir.peer.v2", "2")
+    );
     assert_eq!(of("weir.window.end_ns"), Some("1000000005"));
     assert_eq!(of("weir.ledger.segments.ingress"), Some("46"));
     assert_eq!(of("weir.ledger.lost.not_ip"), Some("1"));

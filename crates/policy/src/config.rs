@@ -164,7 +164,8 @@ mod tests {
 
     #[test]
     fn a_value_out_of_bounds_is_named_with_its_place_and_bound() {
-        let cases: [(fn(&mut PolicyConfig), &str); 5] = [
+        type Change = fn(&mut PolicyConfig);
+        let cases: [(Change, &str); 5] = [
             (|c| c.ttl = Duration::ZERO, "`policy.ttl` must be between 1s and 30days"),
             (
                 |c| c.max_blocks = 8,

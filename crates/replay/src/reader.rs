@@ -44,8 +44,8 @@ pub struct Frame<'a> {
 /// borrows from the reader, so this is no [`Iterator`].
 ///
 /// ```no_run
-/// # fn main() -> Result<(), collector::source::pcap::CaptureError> {
-/// let mut capture = collector::source::pcap::CaptureReader::open("capture.pcap")?;
+/// # fn main() -> Result<(), weir_replay::CaptureError> {
+/// let mut capture = weir_replay::CaptureReader::open("capture.pcap")?;
 /// while let Some(frame) = capture.next_frame()? {
 ///     println!("{} ns: {} bytes", frame.time_ns, frame.wire_length);
 /// }

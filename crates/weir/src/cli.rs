@@ -3,31 +3,46 @@
 //! Exit codes: 0 done, [`FAILED`] it did not work (or, for `demo`, the loop did not close), 2 the
 //! command line is wrong.
 
+#[cfg(not(all(feature = "research", feature = "top")))]
+mod absent;
 mod alerts;
 mod allow;
+mod bar;
 mod blocks;
+#[cfg(feature = "research")]
 mod capture;
 mod config;
+#[cfg(feature = "lab")]
 mod demo;
 mod doctor;
+#[cfg(feature = "research")]
 mod eval;
+#[cfg(feature = "research")]
 mod experiment;
+#[cfg(feature = "research")]
 mod explain;
 mod import;
+#[cfg(feature = "lab")]
 mod lab;
+#[cfg(feature = "research")]
 mod label;
 mod learn;
+mod mode;
 mod model;
 mod node;
+#[cfg(feature = "research")]
 mod reading;
 mod replay;
 mod run;
+#[cfg(feature = "research")]
 mod score;
+#[cfg(feature = "research")]
 mod selection;
 mod status;
-mod steer;
 mod token;
+#[cfg(feature = "top")]
 mod top;
+#[cfg(feature = "research")]
 mod train;
 
 use std::{
@@ -37,6 +52,12 @@ use std::{
 };
 
 use ::model::{ModelFile, schema};
+#[cfg(not(feature = "top"))]
+use absent::top;
+#[cfg(not(feature = "research"))]
+use absent::{capture, eval, experiment, explain, label, score, train};
+#[cfg(not(feature = "lab"))]
+use absent::{demo, lab};
 use anyhow::Context as _;
 use clap::{
     Args, Parser, Subcommand,
@@ -110,15 +131,15 @@ enum Command {
     /// List anomalous peers, and what was done about them.
     Alerts(alerts::AlertsArgs),
     /// Change the running node's mode.
-    Mode(steer::ModeArgs),
+    Mode(mode::ModeArgs),
     /// Let the running node drop, for good or until it would have to be confirmed.
-    Enforce(steer::EnforceArgs),
+    Enforce(mode::EnforceArgs),
     /// Confirm an enforcement that would fall back.
-    Confirm(steer::ConfirmArgs),
+    Confirm(mode::ConfirmArgs),
     /// Close the breaker: let blocks drop again.
-    Rearm(steer::RearmArgs),
+    Rearm(mode::RearmArgs),
     /// Have the running node read allow files, tokens and configuration again.
-    Reload(steer::ReloadArgs),
+    Reload(mode::ReloadArgs),
     /// Add, remove and list what is never blocked.
     Allow(allow::AllowArgs),
     /// Make tokens for the HTTP interface.
@@ -193,8 +214,8 @@ impl Arguments {
             Command::Unblock(args) => args.run(&layers),
             Command::Detach(args) => args.run(&layers),
             Command::Doctor(args) => args.run(&layers),
-            Command::Lab(args) => args.run(),
-            Command::Model(args) => args.run(),
+            Command::Lab(args) => args.run(&layers),
+            Command::Model(args) => args.run(&layers),
             Command::Config(args) => args.run(&layers),
         }
     }

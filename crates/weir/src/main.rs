@@ -1,6 +1,7 @@
 //! The `weir` command.
 
 mod cli;
+#[cfg(feature = "lab")]
 mod demo;
 
 use std::process::ExitCode;

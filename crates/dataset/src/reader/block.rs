@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use arrow_array::RecordBatch;
+use features::PeerFacts;
 
 use crate::{Label, TableKind};
 
@@ -11,7 +12,7 @@ pub const BLOCK_ROWS: usize = 65_536;
 
 /// Some rows of one file, in its order, which is that of time.
 ///
-/// Every vector but `rows` has one entry a row.
+/// Every vector but `rows` has one entry a row, or none where it was not asked for.
 #[derive(Clone, Debug)]
 pub struct Block {
     /// The table.
@@ -27,12 +28,26 @@ pub struct Block {
     /// The features, row-major, [`Self::width`] a row, all finite; empty where they were not asked
     /// for, and for the window table.
     pub rows: Vec<f32>,
+    /// What a decision asks for of a peer beside its scores; empty with
+    /// [`Columns::Features`](crate::Columns::Features), and for other tables.
+    pub facts: Vec<PeerFacts>,
+    /// What the window table tells of windows; empty for the other tables.
+    pub windows: Vec<StoredWindow>,
     /// Features of a row: all of the table's, in the schema's order.
     pub width: usize,
     /// The labels; none where the file has no columns for them.
     pub labels: Option<Vec<Label>>,
     /// The columns that were read, as they lie in the file.
     pub batch: RecordBatch,
+}
+
+/// A window in the window table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredWindow {
+    /// Windows that its writer wrote before it.
+    pub index: u64,
+    /// It lost something; see [`features::Window::is_lossy`].
+    pub is_lossy: bool,
 }
 
 impl Block {

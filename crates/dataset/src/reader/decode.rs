@@ -6,7 +6,10 @@ use std::path::Path;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, TimestampNanosecondType, UInt64Type};
 use arrow_array::{Array, ArrowPrimitiveType, PrimitiveArray, RecordBatch, StringArray};
+use features::PeerFacts;
+use features::schema::{SchemaError, facts_of_peers};
 
+use super::block::StoredWindow;
 use crate::schema::{ATTACK, LABEL, TIME};
 use crate::{DatasetError, Label};
 
@@ -77,6 +80,21 @@ impl<'a> Decode<'a> {
             labels.push(label.clone());
         }
         Ok(Some(labels))
+    }
+
+    /// What the window table tells of its windows.
+    pub(crate) fn windows(self) -> Result<Vec<StoredWindow>, DatasetError> {
+        let indices = self.unsigned("window_index")?;
+        let lossy = self.column("lossy")?.as_boolean_opt();
+        let lossy = lossy.ok_or_else(|| self.corrupt("lossy", "is of another type"))?;
+        let flags = indices.iter().zip(lossy.values());
+        Ok(flags.map(|(&index, is_lossy)| StoredWindow { index, is_lossy }).collect())
+    }
+
+    /// What a decision asks for of the peers.
+    pub(crate) fn facts(self) -> Result<Vec<PeerFacts>, DatasetError> {
+        let corrupt = |error: SchemaError| DatasetError::corrupt(self.path, error.to_string());
+        facts_of_peers(self.batch).map_err(corrupt)
     }
 
     /// The features as rows.

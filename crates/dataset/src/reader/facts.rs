@@ -10,6 +10,10 @@ use super::set::DataFile;
 use crate::schema::{ATTACK, LABEL, schema_id, stored_schema};
 use crate::{DatasetError, Sums, TableKind};
 
+/// The remedy for tables of another build.
+const MAKE_ANEW: &str =
+    "make it anew with `weir replay CAPTURE --out FOLDER` or `weir capture --out FOLDER`";
+
 /// Reads a file's footer; refuses what is no table of this build.
 pub(crate) fn facts(path: &Path) -> Result<DataFile, DatasetError> {
     describe(&ParquetFile::open(path)?)
@@ -43,16 +47,17 @@ fn table_of(schema: &Schema) -> Result<TableKind, String> {
     let name = text(SCHEMA_KEY);
     let Some(table) = TableKind::of_schema(&name) else {
         let names = TableKind::ALL.map(|table| format!("`{}`", table.schema_name())).join(", ");
-        return Err(format!(
-            "the table's schema is `{name}`, expected one of {names}: make it with weir's own \
-             replay or capture"
-        ));
+        let expected = match TableKind::of_any_version(&name) {
+            Some(table) => format!("this build reads `{}`", table.schema_name()),
+            None => format!("expected one of {names}"),
+        };
+        return Err(format!("the table's schema is `{name}`, {expected}: {MAKE_ANEW}"));
     };
     let (hash, expected) = (text(HASH_KEY), schema_id(table).hash);
     if hash != expected {
         return Err(format!(
             "the table's `{name}` has the hash `{hash}`, this build's is `{expected}`: its \
-             columns were defined otherwise, make it again with this build"
+             columns were defined otherwise, {MAKE_ANEW}"
         ));
     }
     for field in stored_schema(table).fields() {
@@ -71,9 +76,9 @@ fn expect(schema: &Schema, name: &str, expected: &DataType) -> Result<(), String
     match schema.column_with_name(name) {
         Some((_, field)) if field.data_type() == expected => Ok(()),
         Some((_, field)) => Err(format!(
-            "the column `{name}` is {}, expected {expected}: make the file again with this build",
+            "the column `{name}` is {}, expected {expected}: {MAKE_ANEW}",
             field.data_type()
         )),
-        None => Err(format!("there is no column `{name}`: make the file again with this build")),
+        None => Err(format!("there is no column `{name}`: {MAKE_ANEW}")),
     }
 }

@@ -19,6 +19,13 @@ fn detector(schema: SchemaId, seed: u64) -> DetectorModel {
     DetectorModel::fit(schema, &train, &held_out, &params).expect("a detector")
 }
 
+/// A model of traffic that a test makes.
+pub(crate) fn model(seed: u64) -> ModelFile {
+    let (flow, peer) =
+        (detector(schema::flow_schema_id(), seed), detector(schema::peer_schema_id(), seed));
+    ModelFile::new(flow, peer, "2026-01-31T12:00:00Z").expect("a model")
+}
+
 /// A sensor in traffic that a test makes.
 struct Bench {
     model: ModelFile,
@@ -28,9 +35,7 @@ struct Bench {
 
 impl Bench {
     fn new(seed: u64) -> Self {
-        let (flow, peer) =
-            (detector(schema::flow_schema_id(), seed), detector(schema::peer_schema_id(), seed));
-        let model = ModelFile::new(flow, peer, "2026-01-31T12:00:00Z").expect("a model");
+        let model = model(seed);
         let sensor = DriftSensor::new(&model, seed);
         Self { model, sensor, draws: Draws::new(seed, 2) }
     }

@@ -1,13 +1,14 @@
 //! Arrow schemas of feature tables, made from the features themselves.
 //!
-//! A table has identity columns, which a model never sees, and then one `Float32` column per
-//! feature, in the features' order, with its unit and doc in the field's metadata. No column
-//! holds nulls. The schema's metadata name it, and carry the window's ledger:
+//! A table has identity columns, the peer table also those of [`PeerFacts`](crate::PeerFacts), and
+//! then one `Float32` column per feature, in the features' order, with its unit and doc in the
+//! field's metadata. A model sees the features alone. Only a peer's service may be null. The
+//! schema's metadata name it, and carry the window's ledger:
 //!
 //! | key | value |
 //! |---|---|
-//! | `weir.schema` | `weir.flow.v1` or `weir.peer.v1` |
-//! | `weir.schema.version` | `1` |
+//! | `weir.schema` | `weir.flow.v1` or `weir.peer.v2` |
+//! | `weir.schema.version` | the number at the name's end |
 //! | `weir.schema.hash` | [`SchemaId::hash`] |
 //! | `weir.window.start_ns`, `.end_ns` | the window's bounds |
 //! | `weir.window.evicted_flows`, `.evicted_packets` | what the tables evicted |
@@ -19,8 +20,8 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{
-    Array, ArrayRef, FixedSizeBinaryArray, Float32Array, RecordBatch, UInt8Array, UInt16Array,
-    UInt32Array, UInt64Array,
+    Array, ArrayRef, BooleanArray, FixedSizeBinaryArray, Float32Array, RecordBatch, UInt8Array,
+    UInt16Array, UInt32Array, UInt64Array,
 };
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use flows_common::{Span, Window};
@@ -29,6 +30,7 @@ use thiserror::Error;
 use super::{
     FLOW_SCHEMA, PEER_SCHEMA, SchemaId, flow_schema_id, ledger_counts, peer_schema_id, schema_id,
 };
+use crate::facts::{LocalService, PeerFacts};
 use crate::feature::{Feature, FlowFeature, PeerFeature};
 use crate::record::{FlowRecord, PeerRecord};
 
@@ -38,12 +40,15 @@ pub const SCHEMA_KEY: &str = "weir.schema";
 pub const VERSION_KEY: &str = "weir.schema.version";
 /// The metadata key of a schema's hash.
 pub const HASH_KEY: &str = "weir.schema.hash";
-/// The field metadata key of a column's role: [`ROLE_FEATURE`] or [`ROLE_IDENTITY`].
+/// The field metadata key of a column's role: [`ROLE_FEATURE`], [`ROLE_IDENTITY`] or
+/// [`ROLE_EVIDENCE`].
 pub const ROLE_KEY: &str = "weir.role";
 /// The role of a column that models see.
 pub const ROLE_FEATURE: &str = "feature";
-/// The role of a column that models never see.
+/// The role of a column that says who or when; models never see it.
 pub const ROLE_IDENTITY: &str = "identity";
+/// The role of a column that a decision asks for; models never see it.
+pub const ROLE_EVIDENCE: &str = "evidence";
 /// The field metadata key of a unit.
 pub const UNIT_KEY: &str = "weir.unit";
 /// The field metadata key of the unit that a value stands for; see
@@ -52,30 +57,31 @@ pub const NATURAL_UNIT_KEY: &str = "weir.natural_unit";
 /// The field metadata key of a doc.
 pub const DOC_KEY: &str = "weir.doc";
 
-const VERSION: &str = "1";
+/// The columns of a peer's service: null together, where it opened no flow.
+const SERVICE: [&str; 2] = ["service_protocol", "service_port"];
 
 /// The flow table's schema, without a window's ledger.
 #[must_use]
 pub fn flow_schema() -> SchemaRef {
-    schema::<FlowFeature>(FLOW_SCHEMA, &flow_identity(&[]), HashMap::new())
+    schema::<FlowFeature>(FLOW_SCHEMA, &flow_facts(&[]), HashMap::new())
 }
 
 /// The peer table's schema, without a window's ledger.
 #[must_use]
 pub fn peer_schema() -> SchemaRef {
-    schema::<PeerFeature>(PEER_SCHEMA, &peer_identity(&[]), HashMap::new())
+    schema::<PeerFeature>(PEER_SCHEMA, &peer_facts(&[]), HashMap::new())
 }
 
 /// The flow table of a window: one row per record, in the records' order.
 #[must_use]
 pub fn flow_batch(records: &[FlowRecord], window: &Window) -> RecordBatch {
-    batch::<FlowFeature>(FLOW_SCHEMA, flow_identity(records), records, window)
+    batch::<FlowFeature>(FLOW_SCHEMA, flow_facts(records), records, window)
 }
 
 /// The peer table of a window: one row per record, in the records' order.
 #[must_use]
 pub fn peer_batch(records: &[PeerRecord], window: &Window) -> RecordBatch {
-    batch::<PeerFeature>(PEER_SCHEMA, peer_identity(records), records, window)
+    batch::<PeerFeature>(PEER_SCHEMA, peer_facts(records), records, window)
 }
 
 /// The features of a table as model input: row-major, in the columns' order.
@@ -101,6 +107,44 @@ pub fn feature_rows(batch: &RecordBatch) -> Result<Vec<f32>, SchemaError> {
         }
     }
     Ok(rows)
+}
+
+/// The facts of each peer, from the evidence columns of a peer table.
+///
+/// # Errors
+/// [`SchemaError::Evidence`] for a column that is absent, of another type, or has nulls.
+pub fn facts_of_peers(batch: &RecordBatch) -> Result<Vec<PeerFacts>, SchemaError> {
+    let packets: &UInt64Array = evidence_column(batch, "packets")?;
+    let bytes: &UInt64Array = evidence_column(batch, "bytes")?;
+    let verified: &BooleanArray = evidence_column(batch, "verified")?;
+    let initiated: &BooleanArray = evidence_column(batch, "initiated")?;
+    let protocols: &UInt8Array = evidence_column(batch, SERVICE[0])?;
+    let ports: &UInt16Array = evidence_column(batch, SERVICE[1])?;
+    let first: &UInt64Array = evidence_column(batch, "first_packet")?;
+    let service = |row| {
+        let is_known = protocols.is_valid(row) && ports.is_valid(row);
+        let service = || LocalService { protocol: protocols.value(row), port: ports.value(row) };
+        is_known.then(service)
+    };
+    let facts = |row| PeerFacts {
+        packets: packets.value(row),
+        bytes: bytes.value(row),
+        verified: verified.value(row),
+        initiated: initiated.value(row),
+        service: service(row),
+        first_packet_ns: first.value(row),
+    };
+    Ok((0..batch.num_rows()).map(facts).collect())
+}
+
+fn evidence_column<'a, A: Array + 'static>(
+    batch: &'a RecordBatch,
+    name: &'static str,
+) -> Result<&'a A, SchemaError> {
+    let column = batch.column_by_name(name).and_then(|column| column.as_any().downcast_ref::<A>());
+    column
+        .filter(|column| column.null_count() == 0 || SERVICE.contains(&name))
+        .ok_or(SchemaError::Evidence { name })
 }
 
 /// Identity of a table's schema, if it is one of this build's.
@@ -151,6 +195,12 @@ pub enum SchemaError {
         /// The feature's name.
         name: String,
     },
+    /// A column of evidence is absent, of another type, or has nulls.
+    #[error("the table has no whole column `{name}`: make it again with this build")]
+    Evidence {
+        /// The column's name.
+        name: &'static str,
+    },
     /// A feature's column has nulls.
     #[error("the table's column `{name}` has nulls, features have none: make it again")]
     Null {
@@ -159,15 +209,16 @@ pub enum SchemaError {
     },
 }
 
-/// A column that says who or when, not what.
-struct Identity {
+/// A column that is no feature.
+struct Fact {
     name: &'static str,
+    role: &'static str,
     unit: &'static str,
     doc: &'static str,
     values: ArrayRef,
 }
 
-fn flow_identity(records: &[FlowRecord]) -> Vec<Identity> {
+fn flow_facts(records: &[FlowRecord]) -> Vec<Fact> {
     let [start, end] = window_identity(records.iter().map(|flow| flow.window));
     let keys = || records.iter().map(|flow| &flow.key);
     vec![
@@ -224,8 +275,10 @@ fn flow_identity(records: &[FlowRecord]) -> Vec<Identity> {
     ]
 }
 
-fn peer_identity(records: &[PeerRecord]) -> Vec<Identity> {
+fn peer_facts(records: &[PeerRecord]) -> Vec<Fact> {
     let [start, end] = window_identity(records.iter().map(|peer| peer.window));
+    let facts = || records.iter().map(|peer| &peer.facts);
+    let services = || facts().map(|facts| facts.service);
     vec![
         start,
         end,
@@ -235,10 +288,54 @@ fn peer_identity(records: &[PeerRecord]) -> Vec<Identity> {
             "The remote address, 16 bytes, IPv4 as ::ffff:a.b.c.d.",
             addresses(records.iter().map(|peer| peer.key.address)),
         ),
+        evidence(
+            "packets",
+            "packets",
+            "Packets from and to it.",
+            UInt64Array::from_iter_values(facts().map(|facts| facts.packets)),
+        ),
+        evidence(
+            "bytes",
+            "bytes",
+            "Bytes from and to it, on the wire.",
+            UInt64Array::from_iter_values(facts().map(|facts| facts.bytes)),
+        ),
+        evidence(
+            "verified",
+            "1",
+            "Whether most of what it sent is in TCP connections whose handshake it completed.",
+            BooleanArray::from_iter(facts().map(|facts| Some(facts.verified))),
+        ),
+        evidence(
+            "initiated",
+            "1",
+            "Whether it answers flows that the host opened.",
+            BooleanArray::from_iter(facts().map(|facts| Some(facts.initiated))),
+        ),
+        evidence(
+            "service_protocol",
+            "protocol",
+            "The IP protocol of the host's service that most packets of the flows it opened went \
+             to; null where it opened none.",
+            UInt8Array::from_iter(services().map(|service| Some(service?.protocol))),
+        ),
+        evidence(
+            "service_port",
+            "port",
+            "The local port of that service, 0 for none.",
+            UInt16Array::from_iter(services().map(|service| Some(service?.port))),
+        ),
+        evidence(
+            "first_packet",
+            "ns",
+            "Its first packet of the window, from it or to it, on the clock of window_start; the \
+             window's start where its flows were evicted.",
+            UInt64Array::from_iter_values(facts().map(|facts| facts.first_packet_ns)),
+        ),
     ]
 }
 
-fn window_identity(spans: impl Iterator<Item = Span> + Clone) -> [Identity; 2] {
+fn window_identity(spans: impl Iterator<Item = Span> + Clone) -> [Fact; 2] {
     [
         identity(
             "window_start",
@@ -260,8 +357,17 @@ fn identity(
     unit: &'static str,
     doc: &'static str,
     values: impl Array + 'static,
-) -> Identity {
-    Identity { name, unit, doc, values: Arc::new(values) }
+) -> Fact {
+    Fact { name, role: ROLE_IDENTITY, unit, doc, values: Arc::new(values) }
+}
+
+fn evidence(
+    name: &'static str,
+    unit: &'static str,
+    doc: &'static str,
+    values: impl Array + 'static,
+) -> Fact {
+    Fact { role: ROLE_EVIDENCE, ..identity(name, unit, doc, values) }
 }
 
 fn addresses(addresses: impl Iterator<Item = [u8; 16]>) -> FixedSizeBinaryArray {
@@ -271,16 +377,17 @@ fn addresses(addresses: impl Iterator<Item = [u8; 16]>) -> FixedSizeBinaryArray 
 
 fn schema<F: Feature>(
     name: &str,
-    identity: &[Identity],
+    facts: &[Fact],
     mut metadata: HashMap<String, String>,
 ) -> SchemaRef {
     let described = |field: Field, role: &str, unit: &str, doc: &str| {
         let pairs = [(ROLE_KEY, role), (UNIT_KEY, unit), (DOC_KEY, doc)];
         field.with_metadata(pairs.map(|(key, text)| (key.to_owned(), text.to_owned())).into())
     };
-    let identity = identity.iter().map(|column| {
-        let field = Field::new(column.name, column.values.data_type().clone(), false);
-        described(field, ROLE_IDENTITY, column.unit, column.doc)
+    let facts = facts.iter().map(|column| {
+        let kind = column.values.data_type().clone();
+        let field = Field::new(column.name, kind, SERVICE.contains(&column.name));
+        described(field, column.role, column.unit, column.doc)
     });
     let features = F::ALL.iter().map(|feature| {
         let field = Field::new(feature.name(), DataType::Float32, false);
@@ -290,20 +397,21 @@ fn schema<F: Feature>(
         field
     });
     let id = schema_id::<F>(name);
+    let version = name.rsplit(".v").next().unwrap_or_default();
     metadata.extend(
-        [(SCHEMA_KEY, id.name.as_str()), (VERSION_KEY, VERSION), (HASH_KEY, id.hash.as_str())]
+        [(SCHEMA_KEY, id.name.as_str()), (VERSION_KEY, version), (HASH_KEY, id.hash.as_str())]
             .map(|(key, text)| (key.to_owned(), text.to_owned())),
     );
-    Arc::new(Schema::new_with_metadata(identity.chain(features).collect::<Vec<_>>(), metadata))
+    Arc::new(Schema::new_with_metadata(facts.chain(features).collect::<Vec<_>>(), metadata))
 }
 
 fn batch<F: Feature>(
     name: &str,
-    identity: Vec<Identity>,
+    facts: Vec<Fact>,
     records: &[F::Record],
     window: &Window,
 ) -> RecordBatch {
-    let schema = schema::<F>(name, &identity, window_metadata(window));
+    let schema = schema::<F>(name, &facts, window_metadata(window));
     let mut columns = vec![Vec::with_capacity(records.len()); F::ALL.len()];
     let mut row = vec![0.0; F::ALL.len()];
     for record in records {
@@ -315,7 +423,7 @@ fn batch<F: Feature>(
     let features = columns
         .into_iter()
         .map(|column| Arc::new(Float32Array::new(column.into(), None)) as ArrayRef);
-    let arrays = identity.into_iter().map(|column| column.values).chain(features).collect();
+    let arrays = facts.into_iter().map(|column| column.values).chain(features).collect();
     RecordBatch::try_new(schema, arrays).expect("the schema was made of these columns")
 }
 
@@ -330,7 +438,7 @@ fn window_metadata(window: &Window) -> HashMap<String, String> {
     ]
     .map(|(key, text)| (format!("weir.window.{key}"), text))
     .into();
-    let counts = ledger_counts(&window.ledger);
+    let counts = ledger_counts(&window.packet_counters);
     metadata.extend(counts.map(|(key, count)| (format!("weir.ledger.{key}"), count.to_string())));
     metadata
 }

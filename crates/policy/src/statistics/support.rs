@@ -65,7 +65,7 @@ impl Support {
         ];
         match &self.false_alarms {
             Some(answer) => {
-                lines.push(format!("false alarms, {}", answer.to_text(p, self.basis.most_rows)))
+                lines.push(format!("false alarms, {}", answer.to_text(p, self.basis.most_rows)));
             }
             None => lines.push("false alarms: no bound is set (`policy.false_alarms`)".to_owned()),
         }

@@ -3,7 +3,6 @@
 use std::{fmt::Write as _, fs, path::Path, process::ExitCode};
 
 use clap::Args;
-use lab::Lab;
 use serde::Serialize;
 
 use super::{FAILED, Layers, Overrides, emit};
@@ -23,7 +22,7 @@ pub(super) struct DoctorArgs {
 
 /// A finding as it is told.
 #[derive(Debug, Serialize)]
-struct Told<'a> {
+struct FindingRow<'a> {
     subject: &'a str,
     /// `ok`, `warning` or `missing`.
     state: &'static str,
@@ -37,7 +36,7 @@ impl DoctorArgs {
         let config = layers.resolve(&self.overrides)?;
         let findings = examine(&config);
         if self.json {
-            let told: Vec<Told<'_>> = findings.iter().map(Told::of).collect();
+            let told: Vec<FindingRow<'_>> = findings.iter().map(FindingRow::of).collect();
             emit(&format!("{}\n", serde_json::to_string(&told)?))?;
         } else {
             emit(&text(&findings))?;
@@ -63,7 +62,9 @@ fn examine(config: &Config) -> Vec<Finding> {
         }
     }
     findings.extend([realtime(), memory(config), interfaces(config), model(config)]);
-    findings.extend([orphan_programs(bpffs), dead_labs()]);
+    findings.push(orphan_programs(bpffs));
+    #[cfg(feature = "lab")]
+    findings.push(dead_labs());
     findings
 }
 
@@ -185,9 +186,10 @@ fn orphan_programs(bpffs: &Path) -> Finding {
     }
 }
 
+#[cfg(feature = "lab")]
 fn dead_labs() -> Finding {
     let subject = "labs";
-    let dead = Lab::leftovers();
+    let dead = lab::Lab::leftovers();
     if dead.is_empty() {
         return good(subject, "none left behind".to_owned());
     }
@@ -204,7 +206,7 @@ fn good(subject: &'static str, found: String) -> Finding {
     Finding { subject, severity: Severity::Good, found, remedy: String::new() }
 }
 
-impl<'a> Told<'a> {
+impl<'a> FindingRow<'a> {
     fn of(finding: &'a Finding) -> Self {
         Self {
             subject: finding.subject,

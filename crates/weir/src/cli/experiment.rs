@@ -127,7 +127,7 @@ impl ExperimentArgs {
         let mut stream = Stream::default();
         let mut notes = Vec::new();
         let (source, labelled) = if tables::are_tables(&self.data)? {
-            let labelled = tables::read(&self.data, &model, &truth, &mut stream, &mut inputs)?;
+            let labelled = tables::read(&self.data, model, &truth, &mut stream, &mut inputs)?;
             (Source::Tables, labelled)
         } else {
             let options = super::capture_options(&config, &self.home_net);

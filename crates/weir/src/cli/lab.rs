@@ -5,6 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Args, Subcommand};
 use lab::{Lab, Scenario};
 
+use super::Layers;
 use collector::signals::Signals;
 use report::text::columns as table;
 
@@ -44,7 +45,7 @@ enum Verb {
 }
 
 impl LabArgs {
-    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(self, _: &Layers) -> anyhow::Result<ExitCode> {
         match self.verb {
             Verb::Up { scenario } => up(&load(&scenario)?)?,
             Verb::Record { scenario, out, snap_length } => {

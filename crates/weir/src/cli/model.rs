@@ -2,11 +2,16 @@
 
 mod export;
 mod inspect;
+#[cfg(feature = "research")]
 mod pack;
 
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
+
+use super::Layers;
+#[cfg(not(feature = "research"))]
+use super::absent::pack;
 
 #[derive(Debug, Args)]
 pub(super) struct ModelArgs {
@@ -35,11 +40,11 @@ enum Table {
 }
 
 impl ModelArgs {
-    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(self, layers: &Layers) -> anyhow::Result<ExitCode> {
         match self.verb {
             Verb::Inspect(args) => args.run(),
             Verb::Export(args) => args.run(),
-            Verb::Pack(args) => args.run(),
+            Verb::Pack(args) => args.run(layers),
         }
     }
 }

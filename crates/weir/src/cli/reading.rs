@@ -7,7 +7,7 @@ mod windows;
 use std::{io::IsTerminal as _, ops::Range, time::Duration};
 
 use ::model::{
-    DetectorModel,
+    DetectorModel, PeerFacts,
     assess::{Assessment, assess},
 };
 use arrow_array::RecordBatch;
@@ -44,8 +44,8 @@ pub(super) struct Piece {
     pub(super) flow_rows: Vec<f32>,
     /// At [`Level::Decision`], which of these are the peer's.
     pub(super) flows_of: Vec<Range<usize>>,
-    /// From [`read_with_services`], the protocol and local port of each flow.
-    pub(super) services: Vec<(u8, u16)>,
+    /// What a decision asks for of a peer beside its scores, where every column was selected.
+    pub(super) facts: Vec<PeerFacts>,
     /// The rows' columns as they lie in the file, piece by piece.
     pub(super) batches: Vec<RecordBatch>,
 }
@@ -129,6 +129,7 @@ impl Piece {
         self.ends_ns.extend((from..to).map(|row| end_ns(block, row)));
         self.remote.extend(&block.remote[from..to]);
         self.labels.extend((from..to).map(|row| block.label(row).clone()));
+        self.facts.extend(block.facts.get(from..to).unwrap_or_default());
         self.rows.extend(&block.rows[from * block.width..to * block.width]);
         self.batches.push(block.batch.slice(from, to - from));
     }
@@ -157,21 +158,11 @@ pub(super) fn read(
         Ok(())
     };
     let read = match level {
-        Level::Decision => join::read(dataset, selection, Columns::Features, &mut seen),
+        Level::Decision => join::read(dataset, selection, &mut seen),
         Level::Peer | Level::Flow => table(dataset, level.table(), selection, &mut seen),
     };
     bar.finish_and_clear();
     read
-}
-
-/// As [`read`] at [`Level::Decision`], with the services of the flows.
-pub(super) fn read_with_services(
-    dataset: &Dataset,
-    selection: &Selection,
-    visit: &mut dyn FnMut(&Piece) -> anyhow::Result<()>,
-) -> anyhow::Result<Read> {
-    dataset.require(TableKind::Peer)?;
-    join::read(dataset, selection, Columns::All, visit)
 }
 
 fn table(
@@ -187,11 +178,11 @@ fn table(
         rows.extend(&block, 0, block.len());
         visit(&rows)?;
     }
-    let tally = blocks.tally();
+    let read_counts = blocks.read_counts();
     Ok(Read {
-        rows: tally.selected,
-        lossy: tally.lossy,
-        files_without_windows: tally.files_without_windows,
+        rows: read_counts.selected,
+        lossy: read_counts.lossy,
+        files_without_windows: read_counts.files_without_windows,
         orphan_flows: 0,
     })
 }

@@ -1,17 +1,20 @@
 //! `weir replay`: captures to windows, which are counted, written as a data set, or scored.
 
-mod bar;
 mod stage;
 mod summary;
+mod tables;
 
 use std::{path::PathBuf, process::ExitCode, time::Instant};
 
 use anyhow::Context as _;
 use clap::Args;
-use dataset::{DatasetWriter, WriterOptions};
 
-use self::{bar::Bar, stage::Stage, summary::Summary};
-use super::{Layers, Overrides, capture_options, emit, show};
+use self::{stage::Stage, summary::Summary, tables::Tables};
+use super::{
+    Layers, Overrides,
+    bar::{Bar, rounded},
+    capture_options, emit, show,
+};
 use collector::{
     event::{ActionTaken, Event},
     sink::{JsonLines, Sink as _},
@@ -51,19 +54,23 @@ impl ReplayArgs {
         let options = capture_options(&config, &self.home_net);
         let replay = Replay::open_all(&self.capture, options)?;
         // Behind everything that could be refused: a folder is made.
-        let writer = match &self.out {
-            Some(folder) => Some(DatasetWriter::create(folder, WriterOptions::default())?),
-            None => None,
-        };
+        let writer = self.out.as_deref().map(Tables::create).transpose()?;
         let events = config.events.path.as_deref().map(JsonLines::open).transpose()?;
-        Run { bar: Bar::start(&replay), stage, writer, events, json: self.json }.all(replay)
+        Run {
+            bar: Bar::start(replay.captures().progress()),
+            stage,
+            writer,
+            events,
+            json: self.json,
+        }
+        .all(replay)
     }
 }
 
 /// A replay under way.
 struct Run {
     stage: Stage,
-    writer: Option<DatasetWriter>,
+    writer: Option<Tables>,
     events: Option<JsonLines>,
     bar: Bar,
     json: bool,
@@ -79,10 +86,10 @@ impl Run {
         let outcome = self.take_all(&mut replay, &mut summary);
         let replay = replay.finish();
         self.bar.finish();
-        let written = self.writer.take().map(DatasetWriter::finish).transpose();
+        let written = self.writer.take().map(Tables::finish).transpose();
         summary.finish(&replay, began.elapsed());
-        if let Ok(Some(written)) = &written {
-            summary.note_written(written);
+        if let Ok(Some(files)) = &written {
+            summary.note_written(files);
         }
         emit(&if self.json { summary.to_json() } else { summary.to_text(self.stage.scores()) })?;
         outcome?;
@@ -107,11 +114,11 @@ impl Run {
             })?;
             let observed = stage.observed();
             if let Some(writer) = writer {
-                let start_ns = i64::try_from(window.start_ns).unwrap_or(i64::MAX);
-                writer.write(&window, start_ns, observed)?;
+                writer.write(&window, observed)?;
             }
             summary.add(&window, observed);
-            bar.advance(summary.frames());
+            let frames = summary.frames() as f64;
+            bar.advance(|seconds| format!("{} packets/s", rounded(frames / seconds)));
         }
         if let Some(events) = events {
             events.flush()?;

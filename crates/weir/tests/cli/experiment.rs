@@ -162,30 +162,32 @@ fn an_allow_file_holds_in_a_replay_as_in_an_experiment() {
 }
 
 #[test]
-fn tables_give_the_blocks_that_their_capture_gives() {
+fn tables_give_the_report_that_their_capture_gives() {
     let desk = Desk::new();
     let truth = data("demo.truth.json");
-    let set = [
-        "--set=policy.expert.windows=1",
-        "--set=policy.expert.early_release=0.0",
-        "--set=policy.unsupported=act",
-        "--json",
-    ];
-    let capture = json(&desk.capture(&[&set[..], &["--truth", &truth]].concat()));
-    let tables = ["experiment", "tables", "--model=model.weir"];
-    let tables = json(&desk.done(&[&tables[..], &set].concat()));
-    assert_eq!(tables["source"], "tables");
-    let blocks = |report: &Value| -> Vec<(String, String)> {
-        let list = report["settings"][0]["block_list"].as_array().unwrap();
-        let one = |block: &Value| (block["peer"].to_string(), block["decided_after_s"].to_string());
-        list.iter().map(one).collect()
-    };
-    assert!(!blocks(&capture).is_empty());
-    assert_eq!(blocks(&tables), blocks(&capture));
-    let (told, exact) = (&tables["traffic"]["all"], &capture["traffic"]["all"]);
-    assert_eq!(told, exact, "counts come back from rates");
-    let attacks = |report: &Value| report["settings"][0]["attack"]["attacks"].clone();
-    assert_eq!(attacks(&tables), attacks(&capture), "the tables' own labels");
+    let capture = desk.capture(&["--truth", &truth, "--grid=grid.toml", "--json"]);
+    let tables = ["experiment", "tables", "--model=model.weir", "--grid=grid.toml", "--json"];
+    let own_labels = desk.done(&tables);
+    let same_truth = desk.done(&[&tables[..], &["--truth", &truth]].concat());
+    let [mut capture, mut own_labels, mut same_truth] =
+        [capture, own_labels, same_truth].map(|text| json(&text));
+    assert!(!capture["settings"][0]["block_list"].as_array().unwrap().is_empty());
+    assert!(capture["traffic"]["all"]["packets"].as_u64() > Some(0));
+
+    let unreadable = "records of a capture that could not be read";
+    for tables in [&mut own_labels, &mut same_truth] {
+        assert_eq!(tables["source"], "tables");
+        let absent = tables["absent"].as_array_mut().unwrap();
+        let before = absent.len();
+        absent.retain(|one| one["what"] != unreadable);
+        assert_eq!(absent.len() + 1, before, "tables tell less by this alone");
+    }
+    for report in [&mut capture, &mut own_labels, &mut same_truth] {
+        let report = report.as_object_mut().unwrap();
+        assert!(report.remove("source").is_some() && report.remove("inputs").is_some());
+    }
+    assert_eq!(same_truth, capture);
+    assert_eq!(own_labels, capture, "by the tables' own labels");
 }
 
 #[test]
@@ -244,6 +246,11 @@ fn what_cannot_be_tried_is_refused_by_name() {
     refused(&[&capture, model, "--truth=truth.txt"], &["truth.txt", ".csv or .toml"]);
     refused(&[&capture, "tables", model], &["cannot be mixed"]);
     refused(&["absent.pcap", model], &["absent.pcap"]);
+    refused(&["tables/peer", "tables/flow", model], &["no window table", "weir replay --out"]);
+    refused(&["tables/peer", "tables/window", model], &["no flow table", "the whole folder"]);
+    let again = ["replay", &capture, "--out=twice", "--window=500ms"];
+    desk.done(&[&again[..], &HOME].concat());
+    refused(&["tables", "twice", model], &["two captures at one time", "merged by time"]);
     refused(&["-", model], &["standard input", "give a file"]);
     let write = |name: &str, bytes: &[u8]| std::fs::write(desk.0.path().join(name), bytes).unwrap();
     // A capture of no frame: the header alone.

@@ -9,6 +9,7 @@ mod import;
 mod judging;
 mod left_behind;
 mod lifecycle;
+mod people;
 mod rates;
 mod running;
 mod support;

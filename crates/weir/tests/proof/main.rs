@@ -4,7 +4,7 @@
 //! tables that the tests print are quoted in `docs/decisions.md`:
 //!
 //! ```sh
-//! cargo test -p collector --test proof -- --nocapture --test-threads 1
+//! cargo test -p weir --test proof -- --nocapture --test-threads 1
 //! ```
 
 mod floods;

@@ -82,7 +82,7 @@ impl Enforcer for Noted {
         Ok(ActionTaken::RateLimited)
     }
 
-    fn know(&mut self, _: &[IpAddr], _: u64) -> anyhow::Result<()> {
+    fn exempt(&mut self, _: &[IpAddr], _: u64) -> anyhow::Result<()> {
         Ok(())
     }
 

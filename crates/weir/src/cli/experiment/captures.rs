@@ -1,8 +1,9 @@
 //! Captures as a stream of evidence.
 
-use std::{collections::HashMap, net::IpAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
-use model::{Context, ModelFile, Observed};
+use dataset::Label;
+use model::{Context, ModelFile};
 
 use super::{inputs::input, truth::TruthFiles};
 use engine::{Arrival, Detector, detector::address};
@@ -27,30 +28,16 @@ pub(super) fn read(
     while let Some(window) = replay.next_window()? {
         let found = detector.assess(&window, Arrival::default());
         let facts = found.facts;
-        let first = first_packets(detector.observed(), facts.start_ns);
         let [start_ns, end_ns] =
             [facts.start_ns, facts.end_ns].map(|ns| i64::try_from(ns).unwrap_or(i64::MAX));
         let known = truth.at(start_ns, end_ns);
-        stream.push_assessed(found, |peer| first.get(&peer).copied(), |peer| known.of(peer))?;
+        let peers = detector.observed().peers.iter();
+        let peers: Vec<(u64, Label)> = peers
+            .map(|peer| (peer.facts.first_packet_ns, known.of(address(peer.key.address))))
+            .collect();
+        stream.push_assessed(found, peers)?;
     }
     let lost = replay.finish().report().capture.lost();
     let note = format!("{lost} records of the captures could not be read and are in no window.");
     Ok(if lost > 0 { vec![note] } else { Vec::new() })
-}
-
-/// When each peer's first packet of the window came, from it or to it.
-fn first_packets(observed: &Observed, start_ns: u64) -> HashMap<IpAddr, u64> {
-    let mut first: HashMap<IpAddr, u64> = HashMap::with_capacity(observed.peers.len());
-    for peer in &observed.peers {
-        let flows = &observed.flows[peer.flows.clone()];
-        let times = flows
-            .iter()
-            .flat_map(|flow| &flow.counters.directions)
-            .filter(|direction| direction.packets > 0)
-            .map(|direction| direction.first_ns.max(start_ns));
-        if let Some(first_ns) = times.min() {
-            first.insert(address(peer.key.address), first_ns);
-        }
-    }
-    first
 }

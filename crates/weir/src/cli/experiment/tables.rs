@@ -1,21 +1,21 @@
-//! Feature tables as a stream of evidence, as far as they tell.
+//! Feature tables as a stream of evidence: the rows and facts of each window, as they were written.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    iter::Peekable,
+    net::IpAddr,
     path::{Path, PathBuf},
+    time::Duration,
+    vec::IntoIter,
 };
 
-use ::model::{Feature as _, FlowFeature, ModelFile, PeerFeature, assess::PeerAssessment};
-use arrow_array::cast::AsArray as _;
-use dataset::{Columns, Dataset, Selection, TableKind};
-use policy::{Evidence, Service, WindowFacts};
+use ::model::{ModelFile, PeerFacts, Span, WARM_UP};
+use anyhow::Context as _;
+use dataset::{Block, Columns, Dataset, Label, Selection, TableKind};
 
 use super::{inputs::input, truth::TruthFiles};
-use crate::cli::reading::{Level, Piece, read_with_services};
-use experiment::{
-    report::Input,
-    stream::{Row, Stream},
-};
+use crate::cli::reading::{self, Level, Piece};
+use engine::{Arrival, Assessor, WindowRows};
+use experiment::{report::Input, stream::Stream};
 
 /// Whether the paths are tables: folders and `.parquet` files.
 pub(super) fn are_tables(paths: &[PathBuf]) -> anyhow::Result<bool> {
@@ -29,44 +29,29 @@ pub(super) fn are_tables(paths: &[PathBuf]) -> anyhow::Result<bool> {
     Ok(tables > 0)
 }
 
-/// Scores tables window by window; tells whether their own labels were taken.
+/// Assesses tables window by window; tells whether their own labels were taken.
 pub(super) fn read(
     paths: &[PathBuf],
-    model: &ModelFile,
+    model: ModelFile,
     truth: &TruthFiles,
     stream: &mut Stream,
     inputs: &mut Vec<Input>,
 ) -> anyhow::Result<bool> {
     let dataset = Dataset::open(paths)?;
+    dataset.require(TableKind::Window)?;
     for table in [TableKind::Peer, TableKind::Flow, TableKind::Window] {
         for file in dataset.files(table) {
             inputs.push(input("table", &file.path).map(|one| named(one, paths, &file.path))?);
         }
     }
     let labelled = !truth.is_given() && dataset.is_labelled(TableKind::Peer);
-    let lossy = lossy_windows(&dataset)?;
-    let mut windows: BTreeMap<(i64, u64), (WindowFacts, Vec<Row>)> = BTreeMap::new();
-    read_with_services(&dataset, &Selection::default(), &mut |piece| {
-        let Some(&start) = piece.starts_ns.first() else { return Ok(()) };
-        let facts = facts(piece, &lossy);
-        let assessment = piece.assess(Level::Decision, model.flow(), model.peer());
-        let known = truth.at(start, piece.ends_ns[0]);
-        let mut rows = Vec::with_capacity(piece.len());
-        for (index, assessed) in assessment.peers().iter().enumerate() {
-            let label =
-                if labelled { piece.labels[index].clone() } else { known.of(piece.remote[index]) };
-            rows.push(Row {
-                evidence: evidence(piece, index, assessed, &facts),
-                first_ns: facts.start_ns,
-                label: stream.label(&label),
-            });
-        }
-        windows.entry((start, facts.end_ns)).or_insert_with(|| (facts, Vec::new())).1.extend(rows);
-        Ok(())
-    })?;
-    for (facts, rows) in windows.into_values() {
-        stream.push(facts, rows)?;
-    }
+    let windows = windows(&dataset)?;
+    let assessor = Assessor::new(model, usual_length(&windows), WARM_UP);
+    let windows = windows.into_iter().peekable();
+    let mut tables = Tables { windows, before: None, assessor, labelled, truth, stream };
+    let selection = Selection { columns: Columns::All, ..Selection::default() };
+    reading::read(&dataset, Level::Decision, &selection, &mut |piece| tables.take(piece))?;
+    tables.skip_to(i64::MAX)?;
     Ok(labelled)
 }
 
@@ -83,136 +68,122 @@ fn named(mut input: Input, paths: &[PathBuf], file: &Path) -> Input {
     input
 }
 
-/// The windows that lost flows, by their start in unix time, as the window table tells.
-fn lossy_windows(dataset: &Dataset) -> anyhow::Result<HashSet<i64>> {
-    let selection = Selection { columns: Columns::All, ..Selection::default() };
-    let mut lossy = HashSet::new();
-    for block in dataset.blocks(TableKind::Window, &selection) {
+/// A row of the window table.
+#[derive(Clone, Copy)]
+struct Row {
+    /// When it began, in unix time.
+    unix_ns: i64,
+    /// The same on the capturing clock, and its end.
+    span: Span,
+    index: u64,
+    is_lossy: bool,
+}
+
+impl Row {
+    /// A moment of the capturing clock in unix time.
+    fn unix(&self, at_ns: u64) -> u64 {
+        let start_ns = u64::try_from(self.unix_ns).unwrap_or_default();
+        start_ns.saturating_add(at_ns.saturating_sub(self.span.start_ns))
+    }
+}
+
+/// Every window, also those in which nothing was seen, in the order of time.
+fn windows(dataset: &Dataset) -> anyhow::Result<Vec<Row>> {
+    let mut windows: Vec<Row> = Vec::new();
+    for block in dataset.blocks(TableKind::Window, &Selection::default()) {
         let block = block?;
-        let Some(column) = block.batch.column_by_name("lossy") else { continue };
-        let Some(flags) = column.as_boolean_opt() else { continue };
-        let starts = block.time_ns.iter().zip(flags.values());
-        lossy.extend(starts.filter(|(_, lossy)| *lossy).map(|(start_ns, _)| *start_ns));
+        windows.extend((0..block.len()).map(|at| row(&block, at)));
     }
-    Ok(lossy)
+    let late = windows.windows(2).find(|pair| pair[1].unix_ns <= pair[0].unix_ns);
+    anyhow::ensure!(
+        late.is_none(),
+        "the tables hold windows of two captures at one time, whose peers have different pasts: \
+         experiment on one capture's folder, or on the captures, which are merged by time"
+    );
+    Ok(windows)
 }
 
-/// A window on the clock of unix time.
-fn facts(piece: &Piece, lossy: &HashSet<i64>) -> WindowFacts {
-    let unix = |ns: i64| u64::try_from(ns).unwrap_or_default();
-    WindowFacts {
-        start_ns: unix(piece.starts_ns[0]),
-        end_ns: unix(piece.ends_ns[0]),
-        lossy: lossy.contains(&piece.starts_ns[0]),
-        ..WindowFacts::default()
-    }
-}
-
-/// The evidence of a row, as far as its features tell.
-fn evidence(
-    piece: &Piece,
-    index: usize,
-    assessed: &PeerAssessment,
-    facts: &WindowFacts,
-) -> Evidence {
-    let width = PeerFeature::ALL.len();
-    let row = &piece.rows[index * width..(index + 1) * width];
-    let natural = |feature: PeerFeature| f64::from(feature.natural(row[feature.index()]));
-    let span_s = facts.end_ns.saturating_sub(facts.start_ns) as f64 / 1e9;
-    let packets = whole(natural(PeerFeature::IngressPacketRate) * span_s)
-        + whole(natural(PeerFeature::EgressPacketRate) * span_s);
-    let bytes = whole(natural(PeerFeature::IngressByteRate) * span_s)
-        + whole(natural(PeerFeature::EgressByteRate) * span_s);
-    let flows: Vec<Flow> = piece.flows_of[index]
-        .clone()
-        .map(|place| {
-            let width = FlowFeature::ALL.len();
-            Flow::of(&piece.flow_rows[place * width..(place + 1) * width], span_s)
-        })
-        .collect();
-    Evidence {
-        address: piece.remote[index],
-        p_value: assessed.p_value,
-        conditional_p_value: assessed.conditional_p_value,
-        peer_score: assessed.peer_score,
-        flow_score: assessed.flow_score,
-        novelty: assessed.novelty,
-        excess: assessed.excess,
-        packets,
-        bytes,
-        verified: is_verified(&flows),
-        initiated: flows.iter().any(Flow::is_initiated),
-        service: service(piece, index, &flows),
+fn row(block: &Block, at: usize) -> Row {
+    Row {
+        unix_ns: block.time_ns[at],
+        span: Span { start_ns: block.window_start_ns[at], end_ns: block.window_end_ns[at] },
+        index: block.windows[at].index,
+        is_lossy: block.windows[at].is_lossy,
     }
 }
 
-/// What a flow's features tell of it.
-struct Flow {
-    ingress: u64,
-    egress: u64,
-    /// Packets with ACK, both ways.
-    acks: u64,
-    /// Any RST, either way.
-    reset: bool,
-    from_remote: bool,
-    /// A UDP flow, or a TCP flow whose SYN was seen: who opened it is certain.
-    opening_seen: bool,
+/// The middle of the windows' lengths, which is the configured one but for a few.
+fn usual_length(windows: &[Row]) -> Duration {
+    let length = |row: &Row| row.span.end_ns.saturating_sub(row.span.start_ns);
+    let mut lengths: Vec<u64> = windows.iter().map(length).collect();
+    lengths.sort_unstable();
+    Duration::from_nanos(lengths.get(lengths.len() / 2).copied().unwrap_or_default())
 }
 
-impl Flow {
-    fn of(row: &[f32], span_s: f64) -> Self {
-        let natural = |feature: FlowFeature| f64::from(feature.natural(row[feature.index()]));
-        let ingress = whole(natural(FlowFeature::IngressPacketRate) * span_s);
-        let egress = whole(natural(FlowFeature::EgressPacketRate) * span_s);
-        let tcp = natural(FlowFeature::IsTcp) > 0.5;
-        let acks = whole(natural(FlowFeature::AckRatio) * (ingress + egress) as f64);
-        Self {
-            ingress,
-            egress,
-            acks: if tcp { acks } else { 0 },
-            reset: natural(FlowFeature::RstRatio) > 0.0,
-            from_remote: natural(FlowFeature::RemoteInitiated) > 0.5,
-            opening_seen: natural(FlowFeature::IsUdp) > 0.5
-                || tcp && natural(FlowFeature::HandshakeOutcome) > 0.5,
+/// Windows on their way into the stream.
+struct Tables<'a> {
+    windows: Peekable<IntoIter<Row>>,
+    /// Place of the last window since its writer began.
+    before: Option<u64>,
+    assessor: Assessor,
+    labelled: bool,
+    truth: &'a TruthFiles,
+    stream: &'a mut Stream,
+}
+
+impl Tables<'_> {
+    /// Takes the next window that has peers, and those before it.
+    fn take(&mut self, piece: &Piece) -> anyhow::Result<()> {
+        let Some(&start_ns) = piece.starts_ns.first() else { return Ok(()) };
+        self.skip_to(start_ns)?;
+        let row = self.windows.next_if(|row| row.unix_ns == start_ns).with_context(|| {
+            format!(
+                "no window table tells of the window at {start_ns} ns: give the whole folder \
+                 that `weir capture` or `weir replay --out` wrote"
+            )
+        })?;
+        self.assess(&row, piece)
+    }
+
+    /// Takes the windows before a moment: nobody was seen in them.
+    fn skip_to(&mut self, unix_ns: i64) -> anyhow::Result<()> {
+        while let Some(row) = self.windows.next_if(|row| row.unix_ns < unix_ns) {
+            self.assess(&row, &Piece::default())?;
         }
+        Ok(())
     }
 
-    /// As [`engine::detector`] has it.
-    const fn is_initiated(&self) -> bool {
-        self.opening_seen && !self.from_remote && self.ingress > 0
-    }
-
-    /// The remote surely sent an ACK and the host answered: more ACKs than the host has packets.
-    const fn is_verified(&self) -> bool {
-        self.egress > 0 && self.acks > self.egress && !self.reset
-    }
-}
-
-/// As [`engine::detector`] has it, where the flags' directions can be told.
-fn is_verified(flows: &[Flow]) -> bool {
-    let sent: u64 = flows.iter().map(|flow| flow.ingress).sum();
-    let verified: u64 =
-        flows.iter().filter(|flow| flow.is_verified()).map(|flow| flow.ingress).sum();
-    sent > 0 && verified >= sent.div_ceil(2)
-}
-
-/// The service that most packets of a peer went to, among the flows that it opened itself.
-fn service(piece: &Piece, index: usize, flows: &[Flow]) -> Option<Service> {
-    let services = piece.services.get(piece.flows_of[index].clone())?;
-    let mut packets: BTreeMap<Service, u64> = BTreeMap::new();
-    for (flow, &(protocol, port)) in flows.iter().zip(services) {
-        if flow.from_remote {
-            *packets.entry(Service { protocol, port }).or_default() += flow.ingress;
+    fn assess(&mut self, row: &Row, piece: &Piece) -> anyhow::Result<()> {
+        // A writer that began anew, or midway: a node would have begun with an empty past there.
+        if self.before.is_none_or(|before| row.index <= before) {
+            self.assessor.restart(row.index);
         }
+        self.before = Some(row.index);
+        let span =
+            Span { start_ns: row.unix(row.span.start_ns), end_ns: row.unix(row.span.end_ns) };
+        let facts: Vec<(IpAddr, PeerFacts)> =
+            piece.remote.iter().copied().zip(piece.facts.iter().copied()).collect();
+        let rows = WindowRows {
+            span,
+            is_lossy: row.is_lossy,
+            flows: &piece.flow_rows,
+            peers: &piece.rows,
+            flows_of: &piece.flows_of,
+            facts: &facts,
+        };
+        let found = self.assessor.assess(rows, Arrival::default());
+        let [start_ns, end_ns] =
+            [span.start_ns, span.end_ns].map(|ns| i64::try_from(ns).unwrap_or(i64::MAX));
+        let known = self.truth.at(start_ns, end_ns);
+        let peers: Vec<(u64, Label)> = facts
+            .iter()
+            .enumerate()
+            .map(|(at, (address, facts))| {
+                let own = || piece.labels[at].clone();
+                let label = if self.labelled { own() } else { known.of(*address) };
+                (row.unix(facts.first_packet_ns), label)
+            })
+            .collect();
+        Ok(self.stream.push_assessed(found, peers)?)
     }
-    packets.into_iter().rev().max_by_key(|&(_, packets)| packets).map(|(service, _)| service)
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a count made of a rate, none below 0"
-)]
-fn whole(count: f64) -> u64 {
-    count.round() as u64
 }

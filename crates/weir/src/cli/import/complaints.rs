@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::bar::Bar;
+use crate::cli::bar::Bar;
 
 /// Lines that are shown on standard error.
 const SHOWN: u64 = 20;
@@ -30,7 +30,7 @@ impl Complaints {
         Ok(Self { count: 0, file: file.map(BufWriter::new) })
     }
 
-    pub(super) fn tell(
+    pub(super) fn report(
         &mut self,
         file: &str,
         line: u64,

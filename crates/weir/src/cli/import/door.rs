@@ -95,7 +95,7 @@ impl Door {
         action: &ActionArgs,
         for_s: Option<u64>,
     ) -> anyhow::Result<Self> {
-        let standing = match Blocklist::pinned(&config.guard.bpffs) {
+        let active = match Blocklist::pinned(&config.guard.bpffs) {
             Ok(blocklist) => Some(blocklist),
             Err(KernelError::NoPinnedGuard { .. } | KernelError::MissingCapability { .. }) => None,
             Err(error) => return Err(error.into()),
@@ -103,7 +103,7 @@ impl Door {
         let hosts = match hosts_of(client) {
             Ok(hosts) => hosts,
             Err(ClientError::NoNode { .. } | ClientError::Denied { .. }) => {
-                let allowed = standing.as_ref().map(Blocklist::allowed).transpose()?;
+                let allowed = active.as_ref().map(Blocklist::allowed).transpose()?;
                 read_hosts(&config.guard.admin_ports)
                     .allowing(config.allow())
                     .allowing(&read_allow_files(&config.policy.allow_files)?)
@@ -118,7 +118,7 @@ impl Door {
             action: action.action(),
             packets_per_second: action.pps().unwrap_or(config.policy.expert.rate_limit_pps),
         };
-        let list = ListLoad::dry_run(standing.as_ref(), capacity, boot_ns())?;
+        let list = ListLoad::dry_run(active.as_ref(), capacity, boot_ns())?;
         let (list, taken) = (Box::new(list), Box::default());
         Ok(Self::DryRun { list, defaults, hosts: Box::new(hosts), taken })
     }

@@ -16,7 +16,7 @@ use dataset::{Dataset, Selection, TableKind};
 use linfa::ParamGuard as _;
 use training::{Given, Method, Plan, train};
 
-use crate::cli::train::source::TableRows;
+use crate::cli::{Layers, train::source::TableRows};
 use ::model::WARM_UP;
 
 /// Largest ONNX file that is read, in bytes: what a model file may hold of it.
@@ -54,7 +54,7 @@ pub(super) struct PackArgs {
 }
 
 impl PackArgs {
-    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(self, _: &Layers) -> anyhow::Result<ExitCode> {
         let base = self.base.as_deref().map(crate::cli::load_model).transpose()?;
         let dataset = Dataset::open(&self.benign)?;
         let packer = Packer { dataset: &dataset, seed: self.seed };

@@ -2,11 +2,6 @@
 
 use std::{collections::HashMap, net::IpAddr, ops::Range, path::PathBuf};
 
-use arrow_array::{
-    RecordBatch,
-    cast::AsArray as _,
-    types::{UInt8Type, UInt16Type},
-};
 use dataset::{Columns, DataFile, Dataset, LabelFilter, Selection, TableKind};
 
 use super::{
@@ -18,19 +13,16 @@ use super::{
 const BLOCK_ROWS: usize = 16_384;
 
 /// Streams the windows of each pair of files that were written together.
-///
-/// With [`Columns::All`] of the flows, the pieces have their services.
 pub(super) fn read(
     dataset: &Dataset,
     selection: &Selection,
-    flow_columns: Columns,
     visit: &mut dyn FnMut(&Piece) -> anyhow::Result<()>,
 ) -> anyhow::Result<Read> {
     let mut read = Read::default();
     for peer in dataset.files(TableKind::Peer) {
         let flow = flows_of(dataset, peer)?;
         let pair = Dataset::open(&[&peer.path, &flow])?;
-        pair_of(&pair, selection, flow_columns, &mut read, visit)?;
+        pair_of(&pair, selection, &mut read, visit)?;
     }
     Ok(read)
 }
@@ -57,14 +49,13 @@ fn flows_of(dataset: &Dataset, peer: &DataFile) -> anyhow::Result<PathBuf> {
 fn pair_of(
     pair: &Dataset,
     selection: &Selection,
-    flow_columns: Columns,
     read: &mut Read,
     visit: &mut dyn FnMut(&Piece) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let of_peers = Selection { block_rows: BLOCK_ROWS, ..selection.clone() };
     // A peer bears one label, its flows may bear others: which rows count is the peer's matter.
     let of_flows =
-        Selection { labels: LabelFilter::Any, columns: flow_columns, ..of_peers.clone() };
+        Selection { labels: LabelFilter::Any, columns: Columns::Features, ..of_peers.clone() };
     let mut peers = Windows::new(pair.blocks(TableKind::Peer, &of_peers));
     let mut flows = Windows::new(pair.blocks(TableKind::Flow, &of_flows));
     let all_peers = selection.labels == LabelFilter::Any;
@@ -94,9 +85,9 @@ fn pair_of(
     if all_peers {
         read.orphan_flows += orphans;
     }
-    let tally = peers.blocks().tally();
-    read.lossy += tally.lossy;
-    read.files_without_windows += tally.files_without_windows;
+    let read_counts = peers.blocks().read_counts();
+    read.lossy += read_counts.lossy;
+    read.files_without_windows += read_counts.files_without_windows;
     Ok(())
 }
 
@@ -108,27 +99,14 @@ fn attach(peers: &mut Piece, flows: &Piece) -> u64 {
     order.sort_by_key(|&flow| flows.remote[flow]);
     let mut ranges: HashMap<IpAddr, Range<usize>> = HashMap::new();
     peers.flow_rows.reserve(flows.rows.len());
-    let services: Vec<(u8, u16)> = flows.batches.iter().flat_map(services).collect();
     for (place, &flow) in order.iter().enumerate() {
         ranges.entry(flows.remote[flow]).or_insert(place..place).end = place + 1;
         peers.flow_rows.extend(&flows.rows[flow * width..(flow + 1) * width]);
-        peers.services.extend(services.get(flow));
     }
     peers.flows_of =
         peers.remote.iter().map(|peer| ranges.get(peer).cloned().unwrap_or(0..0)).collect();
     let matched: usize = peers.flows_of.iter().map(ExactSizeIterator::len).sum();
     flows.len().saturating_sub(matched) as u64
-}
-
-/// The protocol and local port of each flow, where these columns were read.
-fn services(batch: &RecordBatch) -> Vec<(u8, u16)> {
-    let protocols =
-        batch.column_by_name("protocol").and_then(|column| column.as_primitive_opt::<UInt8Type>());
-    let ports = batch
-        .column_by_name("local_port")
-        .and_then(|column| column.as_primitive_opt::<UInt16Type>());
-    let (Some(protocols), Some(ports)) = (protocols, ports) else { return Vec::new() };
-    protocols.values().iter().copied().zip(ports.values().iter().copied()).collect()
 }
 
 #[cfg(test)]

@@ -2,12 +2,12 @@
 
 use std::{fmt::Write as _, path::PathBuf, time::Duration};
 
-use dataset::{Sums, Written};
+use flows_common::Loss;
 use indicatif::HumanCount;
 use model::{Observed, Window};
 use serde::Serialize;
 
-use super::bar::rounded;
+use crate::cli::bar::rounded;
 use replay::{CaptureLoss, CaptureReport, ClockReport, Replay};
 
 /// What a replay came to: how much was read, what it held, and what was lost and why.
@@ -33,7 +33,7 @@ pub(super) struct Summary {
     took_s: f64,
     packets_per_second: f64,
     /// Packets in no flow, by cause.
-    packets_without_flow: Vec<(String, u64)>,
+    packets_without_flow: Vec<(&'static str, u64)>,
     evicted_flows: u64,
     evicted_packets: u64,
     clock: Clock,
@@ -43,8 +43,9 @@ pub(super) struct Summary {
     blocks: u64,
     /// Files of the data set, where one was written.
     written: Vec<PathBuf>,
+    /// Packets in no flow, by [`Loss::index`].
     #[serde(skip)]
-    sums: Sums,
+    losses: [u64; Loss::COUNT],
     #[serde(skip)]
     span_ns: Option<(u64, u64)>,
 }
@@ -72,8 +73,14 @@ struct Clock {
 impl Summary {
     /// Adds a window.
     pub(super) fn add(&mut self, window: &Window, observed: &Observed) {
-        self.sums.add(window);
-        self.frames += window.ledger.frames.iter().sum::<u64>();
+        self.windows += 1;
+        self.lossy_windows += u64::from(window.is_lossy());
+        self.evicted_flows += window.evicted_flows;
+        self.evicted_packets += window.evicted_packets;
+        for (sum, lost) in self.losses.iter_mut().zip(window.packet_counters.losses) {
+            *sum += lost;
+        }
+        self.frames += window.packet_counters.frames.iter().sum::<u64>();
         self.flow_rows += observed.flows.len() as u64;
         self.peer_rows += observed.peers.len() as u64;
         self.flows += observed.flows.iter().filter(|flow| flow.is_new).count() as u64;
@@ -87,8 +94,8 @@ impl Summary {
         self.blocks += u64::from(would_block);
     }
 
-    pub(super) fn note_written(&mut self, written: &Written) {
-        self.written = written.files.iter().map(|file| file.path.clone()).collect();
+    pub(super) fn note_written(&mut self, files: &[PathBuf]) {
+        files.clone_into(&mut self.written);
     }
 
     pub(super) const fn frames(&self) -> u64 {
@@ -101,12 +108,11 @@ impl Summary {
             replay.captures().files().map(|(path, report)| File::of(path, report)).collect();
         let ClockReport { backwards, late, jumps } = replay.report().clock;
         self.clock = Clock { backwards, late, jumps };
-        self.windows = self.sums.windows;
-        self.lossy_windows = self.sums.lossy_windows;
-        self.evicted_flows = self.sums.evicted_flows;
-        self.evicted_packets = self.sums.evicted_packets;
-        self.packets_without_flow =
-            self.sums.losses().map(|(cause, packets)| (cause.to_owned(), packets)).collect();
+        self.packets_without_flow = Loss::ALL
+            .into_iter()
+            .map(|loss| (loss.name(), self.losses[loss.index()]))
+            .filter(|&(_, packets)| packets > 0)
+            .collect();
         let (start_ns, end_ns) = self.span_ns.unwrap_or_default();
         self.captured_s = Duration::from_nanos(end_ns.saturating_sub(start_ns)).as_secs_f64();
         self.took_s = took.as_secs_f64();

@@ -4,10 +4,11 @@ use std::{ops::Range, sync::Arc};
 
 use ::model::{
     assess::PeerAssessment,
-    schema::{ROLE_FEATURE, ROLE_KEY},
+    schema::{ROLE_IDENTITY, ROLE_KEY},
 };
 use arrow_array::{ArrayRef, Float32Array, Float64Array, RecordBatch, UInt64Array, new_null_array};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use dataset::schema::{ROLE_LABEL, labelled_schema};
 
 use crate::cli::reading::Level;
 
@@ -24,10 +25,11 @@ pub(super) struct Scored {
 
 impl Scored {
     pub(super) fn new(level: Level) -> Self {
-        let stored = dataset::schema::labelled_schema(level.table());
+        let stored = labelled_schema(level.table());
+        let is_told = |role: &str| role == ROLE_IDENTITY || role == ROLE_LABEL;
         let role = |field: &Field| field.metadata().get(ROLE_KEY).cloned().unwrap_or_default();
         let mut fields: Vec<Arc<Field>> =
-            stored.fields().iter().filter(|field| role(field) != ROLE_FEATURE).cloned().collect();
+            stored.fields().iter().filter(|field| is_told(&role(field))).cloned().collect();
         let n_identity = fields.len();
         let mut score = |name: &str, kind: DataType| {
             let role = (ROLE_KEY.to_owned(), ROLE_SCORE.to_owned());

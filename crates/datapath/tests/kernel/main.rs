@@ -1,0 +1,9 @@
+//! The programs in the kernel, on real packets and in test runs: one binary, a module for each
+//! claim.
+
+mod attach;
+mod conformance;
+mod guard;
+mod pins;
+mod service;
+mod support;

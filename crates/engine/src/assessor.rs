@@ -1,0 +1,235 @@
+//! Assessor: the rows of a window and the facts of its peers, as evidence per peer.
+//!
+//! What is measured and how it is combined is [`model::assess`]'s; here the policy's questions are
+//! answered: what each peer is, whether benign traffic has drifted, and what is to be thought of
+//! the window. Rows of live windows and rows of stored tables take the same way.
+
+use std::{collections::HashMap, net::IpAddr, ops::Range, time::Duration};
+
+use model::{
+    CALIBRATION_ROWS, Calibration, LocalService, ModelFile, PeerFacts, Span,
+    assess::{PeerAssessment, assess},
+};
+use policy::{
+    Evidence, Reason, Service, WindowFacts,
+    statistics::{Basis, Drift, HeldOut},
+};
+
+use crate::drift::{DriftSensor, Rows};
+
+/// A window of more than so many times its configured length is no measure of a rate.
+const LONGEST_WINDOW: u32 = 3;
+
+/// Draws which p-values the drift watch bets on.
+const DRIFT_SEED: u64 = 0;
+
+/// Facts of a window's arrival, which its counters do not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Arrival {
+    /// The machine was suspended while the window ran.
+    pub slept: bool,
+}
+
+/// Evidence of one window.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Assessed {
+    /// Number of the window, from 1.
+    pub number: u64,
+    /// Facts of the window that the policy goes by.
+    pub facts: WindowFacts,
+    /// One per peer, in the order of the rows: that of addresses.
+    pub evidence: Vec<Evidence>,
+    /// Why, for those above the calibration's range.
+    pub reasons: HashMap<IpAddr, Vec<Reason>>,
+    /// Whether benign traffic still is as in training.
+    pub drift: Drift,
+    /// Blocking is suspended from this window on, or not any more.
+    pub drift_changed: bool,
+}
+
+/// A window that was joined with its past: from live packets, or read back from tables.
+#[derive(Clone, Copy, Debug)]
+pub struct WindowRows<'a> {
+    /// When it began and ended.
+    pub span: Span,
+    /// It lost flows, peers or packets; see [`model::Window::is_lossy`].
+    pub is_lossy: bool,
+    /// Rows of the flow table.
+    pub flows: &'a [f32],
+    /// Rows of the peer table.
+    pub peers: &'a [f32],
+    /// Which flow rows are each peer's.
+    pub flows_of: &'a [Range<usize>],
+    /// Each peer's address, and its facts.
+    pub facts: &'a [(IpAddr, PeerFacts)],
+}
+
+/// Scores windows in their order, and watches them for drift.
+pub struct Assessor {
+    model: ModelFile,
+    drift: DriftSensor,
+    longest: Duration,
+    /// Windows at the start in which nobody is blocked anew.
+    warm_up: u64,
+    number: u64,
+}
+
+impl std::fmt::Debug for Assessor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Assessor").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
+impl Assessor {
+    /// An assessor of windows of a configured length, of which the first few are told as warming
+    /// up.
+    #[must_use]
+    pub fn new(model: ModelFile, window: Duration, warm_up: u64) -> Self {
+        let drift = DriftSensor::new(&model, DRIFT_SEED);
+        Self { model, drift, longest: window * LONGEST_WINDOW, warm_up, number: 0 }
+    }
+
+    /// Begins anew: what follows was joined with a past that was empty so many windows before.
+    pub fn restart(&mut self, windows_before: u64) {
+        self.drift = DriftSensor::new(&self.model, DRIFT_SEED);
+        self.number = windows_before;
+    }
+
+    /// The model it scores with.
+    #[must_use]
+    pub const fn model(&self) -> &ModelFile {
+        &self.model
+    }
+
+    /// Scores a window's flows and peers.
+    ///
+    /// # Panics
+    /// As [`model::assess::assess`]; and if `facts` has not one entry for each peer.
+    pub fn assess(&mut self, window: WindowRows<'_>, arrival: Arrival) -> Assessed {
+        let WindowRows { span, is_lossy, flows, peers, flows_of, facts } = window;
+        self.number += 1;
+        let (flow, peer) = (self.model.flow(), self.model.peer());
+        let assessment = assess(flow, peer, flows, peers, flows_of.iter().cloned());
+        assert_eq!(facts.len(), assessment.peers().len(), "facts of each peer");
+        let mut drift_changed = false;
+        if !is_lossy {
+            let rows = Rows { assessment: &assessment, flows, peers, flows_of };
+            drift_changed = self.drift.take(&self.model, rows);
+        }
+        let evidence: Vec<Evidence> = facts
+            .iter()
+            .zip(assessment.peers())
+            .map(|((address, facts), assessed)| evidence(*address, facts, *assessed))
+            .collect();
+        let reasons = assessment
+            .unusual()
+            .into_iter()
+            .map(|index| (evidence[index].address, assessment.reasons(index)))
+            .collect();
+        let drift = self.drift.drift().clone();
+        let length = Duration::from_nanos(span.end_ns.saturating_sub(span.start_ns));
+        let facts = WindowFacts {
+            start_ns: span.start_ns,
+            end_ns: span.end_ns,
+            lossy: is_lossy,
+            interrupted: arrival.slept || length > self.longest,
+            drifting: drift.suspended,
+            warming_up: self.number <= self.warm_up,
+        };
+        Assessed { number: self.number, facts, evidence, reasons, drift, drift_changed }
+    }
+}
+
+fn evidence(address: IpAddr, facts: &PeerFacts, assessed: PeerAssessment) -> Evidence {
+    let service = |LocalService { protocol, port }| Service { protocol, port };
+    Evidence {
+        address,
+        p_value: assessed.p_value,
+        conditional_p_value: assessed.conditional_p_value,
+        peer_score: assessed.peer_score,
+        flow_score: assessed.flow_score,
+        novelty: assessed.novelty,
+        excess: assessed.excess,
+        packets: facts.packets,
+        bytes: facts.bytes,
+        verified: facts.verified,
+        initiated: facts.initiated,
+        service: facts.service.map(service),
+    }
+}
+
+/// Facts of a model file's calibration that the policy's claims rest on.
+#[must_use]
+pub fn basis(model: &ModelFile) -> Basis {
+    let held_out = |calibration: &Calibration| calibration.held_out() as u64;
+    let (flow, peer) = (model.flow(), model.peer());
+    let of_peers = &model.manifest().peer;
+    let rows = (of_peers.training_rows + of_peers.held_out_rows) as f64;
+    let windows = of_peers.training.windows.filter(|windows| *windows > 0);
+    Basis {
+        held_out: HeldOut {
+            flow_scores: held_out(flow.calibration()),
+            flow_novelties: held_out(flow.novelty_calibration()),
+            peer_scores: held_out(peer.calibration()),
+            peer_novelties: held_out(peer.novelty_calibration()),
+        },
+        peers_per_window: windows.map(|windows| rows / windows as f64),
+        held_out_share: of_peers.held_out_rows as f64 / rows.max(1.0),
+        most_rows: CALIBRATION_ROWS as u64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drift::tests::model;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    /// A window of one peer without flows, so long.
+    fn assess(assessor: &mut Assessor, length_ns: u64, facts: PeerFacts) -> Assessed {
+        let peers = vec![0.5; assessor.model().peer().inputs().width()];
+        let rows = WindowRows {
+            span: Span { start_ns: SECOND, end_ns: SECOND + length_ns },
+            is_lossy: false,
+            flows: &[],
+            peers: &peers,
+            flows_of: &[0..0],
+            facts: &[(IpAddr::from([192, 0, 2, 7]), facts)],
+        };
+        assessor.assess(rows, Arrival::default())
+    }
+
+    #[test]
+    fn evidence_has_the_facts_that_came_with_the_rows() {
+        let mut assessor = Assessor::new(model(1), Duration::from_secs(1), 0);
+        let service = Some(LocalService { protocol: 6, port: 443 });
+        let facts =
+            PeerFacts { packets: 9, bytes: 540, verified: true, service, ..PeerFacts::default() };
+        let found = assess(&mut assessor, SECOND, facts);
+        let [one] = &found.evidence[..] else { panic!("one peer") };
+        assert_eq!((one.packets, one.bytes, one.verified, one.initiated), (9, 540, true, false));
+        assert_eq!(one.service, Some(Service { protocol: 6, port: 443 }));
+        assert_eq!(one.address, IpAddr::from([192, 0, 2, 7]));
+    }
+
+    #[test]
+    fn a_restart_warms_up_again_as_far_as_its_past_is_empty() {
+        let mut assessor = Assessor::new(model(1), Duration::from_secs(1), 2);
+        let mut warming = || assess(&mut assessor, SECOND, PeerFacts::default()).facts.warming_up;
+        assert_eq!([warming(), warming(), warming()], [true, true, false]);
+        assessor.restart(0);
+        assert!(assess(&mut assessor, SECOND, PeerFacts::default()).facts.warming_up);
+        assessor.restart(7);
+        let found = assess(&mut assessor, SECOND, PeerFacts::default());
+        assert_eq!((found.number, found.facts.warming_up), (8, false));
+    }
+
+    #[test]
+    fn a_window_far_too_long_is_interrupted() {
+        let mut assessor = Assessor::new(model(1), Duration::from_secs(1), 0);
+        let mut interrupted =
+            |length| assess(&mut assessor, length, PeerFacts::default()).facts.interrupted;
+        assert_eq!([3 * SECOND, 3 * SECOND + 1].map(&mut interrupted), [false, true]);
+    }
+}

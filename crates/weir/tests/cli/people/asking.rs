@@ -1,0 +1,97 @@
+//! What is printed of a running node.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    process::Stdio,
+};
+
+use events::ActionTaken;
+
+use super::support::{Bench, serve};
+
+#[test]
+fn the_status_says_what_is_wrong_and_what_to_do() {
+    let bench = Bench::new();
+    bench.node.trip("blocks would hit more than policy.expert.max_share_of_peers");
+    insta::assert_snapshot!(bench.told(&["status"]));
+    let status = bench.json(&["status", "--json"]);
+    assert_eq!(status["mode"], "enforce");
+    assert_eq!(status["breaker"]["open"], true);
+    assert_eq!(status["drift"]["moved"][0]["feature"], "distinct_local_ports");
+}
+
+#[test]
+fn the_blocks_of_a_node_say_who_made_them_and_why() {
+    let bench = Bench::new();
+    let text = bench.told(&["blocks"]);
+    assert!(text.contains("model (p 0.0008)"), "{text}");
+    assert!(text.contains("ada: seen in the mail log"), "{text}");
+    let blocks = bench.json(&["blocks", "--json"]);
+    assert_eq!(blocks.as_array().unwrap().len(), 4);
+    assert_eq!(blocks[0]["target"], "192.0.2.7");
+    assert_eq!(blocks[0]["dropped_packets"], 184_223);
+    assert_eq!((&blocks[0]["by_hand"], &blocks[1]["by_hand"]), (&false.into(), &true.into()));
+    assert_eq!(blocks[1]["reason"], "seen in the mail log");
+}
+
+#[test]
+fn the_latest_alerts_are_listed_the_newest_last() {
+    let bench = Bench::new();
+    insta::assert_snapshot!(bench.told(&["alerts"]));
+    let one = bench.json(&["alerts", "--json", "--limit", "1"]);
+    assert_eq!(one[0]["peer"], "198.51.100.77");
+    assert_eq!(one[0]["refusal"], "allowed");
+    let text = bench.told(&["alerts", "--peer", "192.0.2.7"]);
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert_eq!(bench.told(&["alerts", "--since", "2026-11-28T20:00:00Z"]), "no alert fits\n");
+    assert_eq!(bench.output(&["alerts", "--since", "yesterday"]).status.code(), Some(2));
+}
+
+#[test]
+fn more_alerts_than_a_page_holds_are_all_listed() {
+    let bench = Bench::new();
+    for _ in 0..1_200 {
+        bench.node.alert("192.0.2.9", ActionTaken::Blocked);
+    }
+    let alerts = bench.json(&["alerts", "--json", "--limit", "1100"]);
+    let ids: Vec<u64> =
+        alerts.as_array().unwrap().iter().filter_map(|a| a["id"].as_u64()).collect();
+    assert_eq!(ids, (104..=1_203).collect::<Vec<u64>>());
+}
+
+#[test]
+fn alerts_are_followed_over_a_restart_of_the_node() {
+    let bench = Bench::new();
+    let mut command = bench.weir(&["alerts", "--follow", "--json", "--limit", "0"]);
+    let mut child =
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut errors = BufReader::new(child.stderr.take().unwrap()).lines();
+    // It asks for the newest first, so wait until it has: this alert may come before or after.
+    let seen = |line: Option<Result<String, std::io::Error>>| {
+        let line = line.expect("a line").expect("text");
+        serde_json::from_str::<serde_json::Value>(&line).expect("JSON")["peer"].clone()
+    };
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                bench.node.alert("192.0.2.41", ActionTaken::Blocked);
+                std::thread::sleep(std::time::Duration::from_millis(50));
+            }
+        });
+        assert_eq!(seen(lines.next()), "192.0.2.41");
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    let socket = bench.server.socket().to_owned();
+    let Bench { node, server, folder } = bench;
+    server.stop();
+    let gone = errors.next().expect("a line").expect("text");
+    assert!(gone.contains("no weir runs here") && gone.contains("waiting"), "{gone}");
+    node.alert("192.0.2.42", ActionTaken::Blocked);
+    let server = serve(socket, &node);
+    while seen(lines.next()) != "192.0.2.42" {}
+    child.kill().unwrap();
+    child.wait().unwrap();
+    drop((server, folder));
+}
