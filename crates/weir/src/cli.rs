@@ -325,7 +325,7 @@ fn show(event: &Event, json: bool) {
         return;
     }
     match event {
-        Event::Window(_) => {}
+        Event::Window(_) | Event::Other => {}
         Event::Anomaly(anomaly) => println!("{}", describe_anomaly(anomaly)),
         Event::Expired(expired) => println!(
             "{} expired: {} packets dropped, {} passed",
@@ -344,7 +344,6 @@ fn show(event: &Event, json: bool) {
             one.done
         ),
         Event::Failure(failure) => eprintln!("weir: {}: {}", failure.what, failure.error),
-        Event::Other => {}
     }
 }
 
