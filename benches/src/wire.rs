@@ -307,7 +307,7 @@ mod tests {
 
     #[test]
     fn what_is_sent_comes_in() {
-        if !requires::root() {
+        if !test_support::root() {
             return;
         }
         let wire = Wire::new().unwrap();

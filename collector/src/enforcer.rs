@@ -12,7 +12,9 @@ use std::{
 };
 
 use anyhow::bail;
-use flows_common::{Action, BlockEntry, BlockStats, Direction, GuardLedger, service::KNOWN_NS};
+use flows_common::{
+    Action, BlockEntry, BlockStats, Direction, GuardCounters, service::VERIFIED_NS,
+};
 use ipnet::IpNet;
 use policy::{Decision, Outcome, ServiceLimit};
 
@@ -100,7 +102,7 @@ pub trait Enforcer: Send {
     ///
     /// # Errors
     /// The table cannot be written.
-    fn know(&mut self, remotes: &[IpAddr], now_ns: u64) -> anyhow::Result<()>;
+    fn exempt(&mut self, remotes: &[IpAddr], now_ns: u64) -> anyhow::Result<()>;
 
     /// Turns the entry of a peer to shadow, its lease as it is; tells whether there was one that
     /// dropped.
@@ -166,7 +168,7 @@ impl Enforcer for Observe {
         Ok(ActionTaken::WouldBlock)
     }
 
-    fn know(&mut self, _: &[IpAddr], _: u64) -> anyhow::Result<()> {
+    fn exempt(&mut self, _: &[IpAddr], _: u64) -> anyhow::Result<()> {
         Ok(())
     }
 
@@ -184,7 +186,7 @@ impl Enforcer for Observe {
 }
 
 /// What an entry met until now.
-pub(crate) fn met(target: Target, stats: &BlockStats, at_ns: u64) -> ExpiredEvent {
+pub(crate) fn hits(target: Target, stats: &BlockStats, at_ns: u64) -> ExpiredEvent {
     ExpiredEvent {
         at_ns,
         peer: IpNet::from(target).into(),
@@ -256,8 +258,8 @@ impl GuardView {
     }
 
     /// See [`Blocklist::ledger`].
-    pub fn ledger(&self, direction: Direction) -> Result<GuardLedger, KernelError> {
-        self.0.ledger(direction)
+    pub fn guard_counters(&self, direction: Direction) -> Result<GuardCounters, KernelError> {
+        self.0.guard_counters(direction)
     }
 }
 
@@ -369,8 +371,8 @@ impl Enforcer for KernelEnforcer {
         })
     }
 
-    fn know(&mut self, remotes: &[IpAddr], now_ns: u64) -> anyhow::Result<()> {
-        self.blocklist.know(remotes, now_ns.saturating_add(KNOWN_NS))?;
+    fn exempt(&mut self, remotes: &[IpAddr], now_ns: u64) -> anyhow::Result<()> {
+        self.blocklist.exempt(remotes, now_ns.saturating_add(VERIFIED_NS))?;
         Ok(())
     }
 
@@ -417,7 +419,7 @@ impl Enforcer for KernelEnforcer {
             }
             let stats = own_stats(&self.blocklist, entry.slot)?;
             self.blocklist.remove(&target)?;
-            ended.insert(target, met(target, &stats, now_ns));
+            ended.insert(target, hits(target, &stats, now_ns));
         }
         Ok(ended.into_values().collect())
     }

@@ -10,7 +10,7 @@ use model::Window;
 /// Describes a window; the caller fills in what it alone knows.
 #[must_use]
 pub fn window_event(number: u64, window: &Window) -> WindowEvent {
-    let ledger = &window.ledger;
+    let ledger = &window.packet_counters;
     let losses = Loss::ALL.iter().map(|loss| (loss.name().into(), ledger.losses[loss.index()]));
     let not_ip =
         EtherClass::ALL.iter().map(|class| (class.name().into(), ledger.not_ip[class.index()]));

@@ -13,7 +13,7 @@ use flows_common::{
     account::News,
     metering::{Entry, FlowTables, Observation, meter},
     parse::{Frame, HEADERS_LIMIT, Packet, Rejected, parse},
-    service::KNOWN_NS,
+    service::VERIFIED_NS,
 };
 
 use crate::{
@@ -167,7 +167,7 @@ impl FlowTables for Maps {
 
     #[inline(always)]
     fn exempt(&mut self, remote: &PeerKey, now_ns: u64) {
-        service::know(&remote.address, now_ns.saturating_add(KNOWN_NS));
+        service::exempt(&remote.address, now_ns.saturating_add(VERIFIED_NS));
     }
 }
 

@@ -9,9 +9,9 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use flows_common::{
-    BlockEntry, BlockStats, Control, FlowCounters, FlowKey, GuardControl, GuardLedger, KnownPeer,
-    Ledger, PeerCounters, PeerKey, ServiceEntry, ServiceKey, Settings, account::News,
-    parse::Packet, service::Contact,
+    BlockEntry, BlockStats, Control, FlowCounters, FlowKey, GuardControl, GuardCounters,
+    PacketCounters, PeerCounters, PeerKey, ServiceEntry, ServiceKey, Settings, VerifiedPeer,
+    account::News, parse::Packet, service::Contact,
 };
 
 /// Entries are made one at a time and the table is mostly empty: not preallocated.
@@ -63,7 +63,7 @@ pub(crate) static PEERS: ArrayOfMaps<PeerTable, SIZED_BY_LOADER> = ArrayOfMaps::
 
 /// What was seen and lost, by buffer.
 #[btf_map]
-pub(crate) static LEDGER: PerCpuArray<Ledger, 2> = PerCpuArray::new();
+pub(crate) static LEDGER: PerCpuArray<PacketCounters, 2> = PerCpuArray::new();
 
 /// Blocked IPv4 addresses.
 #[btf_map]
@@ -89,7 +89,7 @@ pub(crate) static SERVICE_LIMIT: HashMap<ServiceKey, ServiceEntry, SERVICE_COUNT
 
 /// Remotes that proved their address, in the 16-byte form; the least recently seen go first.
 #[btf_map]
-pub(crate) static KNOWN: LruHashMap<[u8; 16], KnownPeer, SIZED_BY_LOADER> = LruHashMap::new();
+pub(crate) static KNOWN: LruHashMap<[u8; 16], VerifiedPeer, SIZED_BY_LOADER> = LruHashMap::new();
 
 /// What blocked sources sent, by [`BlockEntry::slot`]; per CPU, so that no cache line bounces.
 #[btf_map]
@@ -97,7 +97,7 @@ pub(crate) static BLOCK_STATS: PerCpuArray<BlockStats, SIZED_BY_LOADER> = PerCpu
 
 /// What the guard decided, by direction.
 #[btf_map]
-pub(crate) static GUARD: PerCpuArray<GuardLedger, 2> = PerCpuArray::new();
+pub(crate) static GUARD: PerCpuArray<GuardCounters, 2> = PerCpuArray::new();
 
 /// The packet that a CPU is counting.
 #[repr(C)]

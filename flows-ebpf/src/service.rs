@@ -10,10 +10,10 @@ use aya_ebpf::{
     helpers::{bpf_sk_release, bpf_skc_lookup_tcp},
 };
 use flows_common::{
-    Direction, KnownPeer, ServiceEntry, ServiceKey, Verdict,
+    Direction, ServiceEntry, ServiceKey, Verdict, VerifiedPeer,
     guard::{Clock, Lease, Rate, Ruling},
     parse::{Address, Frame, parse},
-    service::{Bucket, Contact, KNOWN_NS, Services, rule_service},
+    service::{Bucket, Contact, Services, VERIFIED_NS, rule_service},
 };
 
 use crate::{
@@ -24,7 +24,7 @@ use crate::{
 
 /// A known remote's time is written anew only once so much of it is gone: it would be written
 /// for each flow.
-const STALE_NS: u64 = KNOWN_NS / 16;
+const STALE_NS: u64 = VERIFIED_NS / 16;
 
 /// States of a TCP socket that is past its handshake (`enum` in the kernel's `tcp_states.h`, part
 /// of its user-space interface): established, both FIN-WAITs, TIME-WAIT, CLOSE-WAIT, LAST-ACK,
@@ -79,7 +79,7 @@ fn ruling<H: Hook>(hook: &H) -> Option<Ruling> {
 
 /// Makes a remote known that just proved its address.
 #[inline(always)]
-pub(crate) fn know(remote: &[u8; 16], until_ns: u64) {
+pub(crate) fn exempt(remote: &[u8; 16], until_ns: u64) {
     if let Some(known) = KNOWN.get_ptr_mut(remote) {
         // SAFETY: a map value, alive until the program returns (RCU), aligned to its 8 bytes;
         // volatile, for other CPUs may write it meanwhile, and any of their times will do.
@@ -92,7 +92,7 @@ pub(crate) fn know(remote: &[u8; 16], until_ns: u64) {
         return;
     }
     // Where the kernel has no entry to give at this moment, the next flow will do.
-    let _ = KNOWN.insert(remote, KnownPeer { until_ns }, u64::from(BPF_ANY));
+    let _ = KNOWN.insert(remote, VerifiedPeer { until_ns }, u64::from(BPF_ANY));
 }
 
 /// The tables of limits, for one packet.
@@ -153,7 +153,7 @@ impl<H: Hook> Services for Limits<'_, H> {
     }
 
     #[inline(always)]
-    fn known_until_ns(&self, remote: &Address) -> u64 {
+    fn verified_until_ns(&self, remote: &Address) -> u64 {
         match KNOWN.get_ptr_mut(remote.to_16()) {
             // SAFETY: as for `arrival_ns`.
             Some(known) => unsafe { ptr::read_volatile(&raw const (*known).until_ns) },
@@ -162,8 +162,8 @@ impl<H: Hook> Services for Limits<'_, H> {
     }
 
     #[inline(always)]
-    fn know(&self, remote: &Address, until_ns: u64) {
-        know(&remote.to_16(), until_ns);
+    fn exempt(&self, remote: &Address, until_ns: u64) {
+        exempt(&remote.to_16(), until_ns);
     }
 
     #[inline(always)]

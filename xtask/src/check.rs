@@ -199,7 +199,7 @@ pub(crate) fn run_tests(
         )
     };
     let log = SkipLog::start(target).map_err(unusable)?;
-    command.env(requires::SKIP_LOG, log.path());
+    command.env(test_support::SKIP_LOG, log.path());
     let report = workspace.root().join(NEXTEST_REPORT);
     let mut counts = invoke::reported(name, &mut command, &report)?;
     counts.move_to_skipped(log.read().map_err(unusable)?);

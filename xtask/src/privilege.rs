@@ -20,7 +20,7 @@ pub(crate) enum Privilege {
 impl Privilege {
     /// Finds out without asking anything.
     pub(crate) fn detect(workspace: &Workspace) -> Self {
-        if requires::is_root() {
+        if test_support::is_root() {
             return Self::Root;
         }
         match invoke::captured(workspace.command("sudo").args(["-n", "true"])) {

@@ -21,7 +21,7 @@ struct Done {
 pub(crate) fn run_and_sum_up(steps: Vec<Step>, note: Option<&str>) -> ExitCode {
     let done: Vec<Done> = steps.into_iter().map(run).collect();
     let failed = done.iter().any(|step| step.counts.failed > 0);
-    if done.iter().any(|step| !step.counts.skips.is_empty()) && !requires::is_root() {
+    if done.iter().any(|step| !step.counts.skips.is_empty()) && !test_support::is_root() {
         println!("\nnot root: CONTRIBUTING.md says how to run the tests that load programs");
     }
     if let Some(note) = note {

@@ -1,8 +1,8 @@
 //! The log in which tests say that they could not run.
 //!
 //! A runner counts a test that returns early as passed. So each test that cannot do its work on
-//! this machine asks the crate `requires`, which appends a line `name: why` to the file that
-//! [`requires::SKIP_LOG`] names.
+//! this machine asks the crate `test-support`, which appends a line `name: why` to the file that
+//! [`test_support::SKIP_LOG`] names.
 
 use std::path::{Path, PathBuf};
 

@@ -201,7 +201,7 @@ fn limited(effort: Effort, frame: &[u8], known: IpAddr) -> anyhow::Result<Vec<Me
         blocklist.limit_service(Service { protocol: TCP, port }, &limit, boot_ns())?;
     }
     let [other, stranger, familiar] = &guards;
-    familiar.0.borrow().blocklist().know(&[known], block().expires_ns)?;
+    familiar.0.borrow().blocklist().exempt(&[known], block().expires_ns)?;
     let repeat = effort.of(400_000, 40_000);
     // Of the two buckets, that of segments which open nothing: the host is asked for its socket.
     // The burst goes first; a packet that is within the rate later may be the last of a run.

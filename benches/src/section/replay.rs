@@ -150,7 +150,7 @@ fn windows(path: &Path) -> anyhow::Result<u64> {
     let mut replay = replay(path)?;
     let mut frames = 0;
     while let Some(window) = replay.next_window()? {
-        frames += window.ledger.frames.iter().sum::<u64>();
+        frames += window.packet_counters.frames.iter().sum::<u64>();
         black_box(window);
     }
     Ok(frames)
@@ -162,7 +162,7 @@ fn features(path: &Path) -> anyhow::Result<u64> {
     let (mut context, mut observed) = (Context::default(), Observed::default());
     let mut frames = 0;
     while let Some(window) = replay.next_window()? {
-        frames += window.ledger.frames.iter().sum::<u64>();
+        frames += window.packet_counters.frames.iter().sum::<u64>();
         context.observe_into(&window, &mut observed);
         black_box(FlowFeature::rows(&observed.flows));
         black_box(PeerFeature::rows(&observed.peers));

@@ -42,7 +42,7 @@ enum Table {
 #[derive(Debug)]
 struct DryRun {
     /// What stands, where a guard is pinned.
-    standing: Option<Bulk>,
+    active: Option<Bulk>,
     seen: HashSet<Target>,
     held: BlockCount,
     capacity: BlockCount,
@@ -59,14 +59,14 @@ impl ListLoad {
     /// # Errors
     /// The kernel's tables cannot be read.
     pub fn dry_run(
-        standing: Option<&Blocklist>,
+        active: Option<&Blocklist>,
         capacity: BlockCount,
         now_ns: u64,
     ) -> Result<Self, KernelError> {
         let dry_run = DryRun {
-            held: standing.map(|list| list.count_live(now_ns)).transpose()?.unwrap_or_default(),
-            capacity: standing.map_or(capacity, Blocklist::capacity),
-            standing: standing.map(|list| list.bulk(now_ns)),
+            held: active.map(|list| list.count_live(now_ns)).transpose()?.unwrap_or_default(),
+            capacity: active.map_or(capacity, Blocklist::capacity),
+            active: active.map(|list| list.bulk(now_ns)),
             seen: HashSet::new(),
         };
         Ok(Self { table: Table::DryRun(dry_run), now_ns })
@@ -161,7 +161,7 @@ impl DryRun {
         if !self.seen.insert(*target) {
             return Ok(Loaded::Repeated);
         }
-        let loaded = match &mut self.standing {
+        let loaded = match &mut self.active {
             Some(bulk) => bulk.weigh_only(target, block)?,
             None => Loaded::New,
         };

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     clock::nanos,
-    enforcer::{BY_HAND, BY_IMPORT, NOTHING_GUARDED, SHARED_SLOT, entry_action, met, source_rate},
+    enforcer::{BY_HAND, BY_IMPORT, NOTHING_GUARDED, SHARED_SLOT, entry_action, hits, source_rate},
     event::ExpiredEvent,
 };
 use datapath::{BlockAction, Blocked, Target};
@@ -116,8 +116,8 @@ impl Node {
         };
         let mut records = vec![self.journal.block(target, request.action, &known)];
         if let Some(before) = inner.known.insert(target, known) {
-            let met = ExpiredEvent { at_ns: now.boot_ns, ..ExpiredEvent::nothing(target) };
-            records.push(self.journal.ending(before.id, target, How::Replaced, &met));
+            let hits = ExpiredEvent { at_ns: now.boot_ns, ..ExpiredEvent::nothing(target) };
+            records.push(self.journal.ending(before.id, target, How::Replaced, &hits));
         }
         let stats = self.stats(entry.slot)?;
         let mut described = inner.describe(&Blocked { target, entry }, &stats, now);
@@ -138,13 +138,13 @@ impl Node {
             Refused::not_found(format!("`{target}` is not blocked; `weir blocks` lists what is"))
         })?;
         let described = inner.describe(&Blocked { target, entry }, &stats, now);
-        let met = met(target, &stats, now.boot_ns);
+        let hits = hits(target, &stats, now.boot_ns);
         if let Target::Address(address) = target {
             inner.policy.pardon(address, now.boot_ns);
         }
         let mut records = Vec::new();
         if let Some(known) = inner.known.remove(&target) {
-            records.push(self.journal.ending(known.id, target, How::Unblocked, &met));
+            records.push(self.journal.ending(known.id, target, How::Unblocked, &hits));
         }
         self.forget_listing();
         let done = Done { what: "unblock", arguments: serde_json::to_value(request), records };
@@ -152,7 +152,7 @@ impl Node {
         Ok(described)
     }
 
-    /// What an entry met so far.
+    /// Hits of an entry so far.
     fn stats(&self, slot: u32) -> Result<BlockStats, Refused> {
         match &self.guard {
             Some(guard) if slot != SHARED_SLOT => guard.stats(slot).map_err(internal),

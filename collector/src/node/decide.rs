@@ -5,7 +5,7 @@ use std::{convert::Infallible, net::IpAddr};
 use control::wire::{self, DriftState};
 use engine::{CarryOut, WindowEnd, judge};
 use events::{Action, Stamp};
-use flows_common::service::KNOWN_NS;
+use flows_common::service::VERIFIED_NS;
 use ledger::{How, Moment, Origin, Record};
 use policy::{Decision, Evidence, Notice, Outcome, Reason, ServiceLimit, statistics::Drift};
 use report::text::one_line;
@@ -30,7 +30,7 @@ use datapath::Target;
 const PROVEN_AT_ONCE: usize = 1_024;
 /// Time after which a remote that is still proven is told again, in ns: long before the kernel
 /// forgets it.
-const PROVEN_AGAIN_NS: u64 = KNOWN_NS / 12;
+const PROVEN_AGAIN_NS: u64 = VERIFIED_NS / 12;
 /// Remotes that are remembered as told; beyond it all are told anew.
 const PROVEN_LIMIT: usize = 65_536;
 
@@ -39,44 +39,45 @@ impl Node {
     pub fn decide(&self, window: AssessedWindow) -> Vec<Event> {
         let AssessedWindow { mut summary, assessed } = window;
         let mut inner = self.inner();
-        let mut told = Told { events: std::mem::take(&mut inner.outbox), records: Vec::new() };
+        let mut effects =
+            Effects { events: std::mem::take(&mut inner.outbox), records: Vec::new() };
         // First, so that a peer blocked anew is not taken for one whose lease goes on.
-        self.sweep(&mut inner, &mut told);
+        self.sweep(&mut inner, &mut effects);
         self.protect_heard(&mut inner);
-        inner.tell_proven(&assessed.evidence, &mut told);
+        inner.exempt_proven(&assessed.evidence, &mut effects);
         let judged = judge(&mut inner.policy, assessed);
         let facts = judged.facts;
         inner.note_drift(&judged.drift, facts.end_ns);
-        let writer = &mut Writer { node: self, inner: &mut inner, told: &mut told };
+        let writer = &mut Writer { node: self, inner: &mut inner, effects: &mut effects };
         let Ok(()) = judged.carry_out(writer);
         summary.decided_after_us = boot_ns().saturating_sub(summary.end_ns) / 1_000;
         inner.note_window(&summary, facts.lossy);
         let mode = inner.policy.mode().name();
-        told.records.push(self.journal.window(&summary, facts.lossy, facts.drifting, mode));
-        told.events.push(Event::Window(summary));
+        effects.records.push(self.journal.window(&summary, facts.lossy, facts.drifting, mode));
+        effects.events.push(Event::Window(summary));
         // Under the lock: the ledger has the order of what happened.
-        self.journal.put(told.records);
+        self.journal.put(effects.records);
         drop(inner);
-        told.events
+        effects.events
     }
 
-    fn sweep(&self, inner: &mut Inner, told: &mut Told) {
+    fn sweep(&self, inner: &mut Inner, effects: &mut Effects) {
         match inner.enforcer.sweep(boot_ns()) {
             Ok(ended) => {
                 for event in ended {
-                    self.note_ended(inner, &event, told);
-                    told.events.push(Event::Expired(event));
+                    self.note_ended(inner, &event, effects);
+                    effects.events.push(Event::Expired(event));
                 }
             }
-            Err(error) => told.failed("sweep", &error),
+            Err(error) => effects.failed("sweep", &error),
         }
     }
 
-    fn note_ended(&self, inner: &mut Inner, event: &ExpiredEvent, told: &mut Told) {
+    fn note_ended(&self, inner: &mut Inner, event: &ExpiredEvent, effects: &mut Effects) {
         let target = Target::from(event.peer.net());
         let Some(known) = inner.known.remove(&target) else { return };
         let how = if known.early { How::ReleasedEarly } else { How::Expired };
-        told.records.push(self.journal.ending(known.id, target, how, event));
+        effects.records.push(self.journal.ending(known.id, target, how, event));
     }
 
     /// Carries one decision out; with it comes the record of the block, if one was made.
@@ -85,7 +86,7 @@ impl Node {
         inner: &mut Inner,
         decision: &Decision,
         id: u64,
-        told: &mut Told,
+        effects: &mut Effects,
     ) -> (ActionTaken, Option<Record>) {
         let Outcome::Block { expires_ns, offence, early, .. } = decision.outcome else {
             return (ActionTaken::Refused, None);
@@ -97,7 +98,7 @@ impl Node {
             Err(error) => {
                 inner.policy.forget_block(address);
                 inner.failed += 1;
-                told.failed("block", &error);
+                effects.failed("block", &error);
                 return (ActionTaken::Failed, None);
             }
         };
@@ -122,24 +123,24 @@ impl Node {
     }
 
     /// Turns the entries of these peers to shadow, and records that their blocks ended by it.
-    pub(super) fn demote(&self, inner: &mut Inner, peers: &[IpAddr], told: &mut Told) {
+    pub(super) fn demote(&self, inner: &mut Inner, peers: &[IpAddr], effects: &mut Effects) {
         let now_ns = boot_ns();
         for &peer in peers {
             match inner.enforcer.demote(peer, now_ns) {
                 Ok(true) => {}
                 Ok(false) => continue,
                 Err(error) => {
-                    told.failed("demote", &error);
+                    effects.failed("demote", &error);
                     continue;
                 }
             }
             let target = Target::address(peer);
             let Some(mut known) = inner.known.remove(&target) else { continue };
-            let met = ExpiredEvent { at_ns: now_ns, ..ExpiredEvent::nothing(target) };
-            told.records.push(self.journal.ending(known.id, target, How::FellBack, &met));
+            let hits = ExpiredEvent { at_ns: now_ns, ..ExpiredEvent::nothing(target) };
+            effects.records.push(self.journal.ending(known.id, target, How::FellBack, &hits));
             known.id = self.journal.next_block();
             known.made = moment();
-            told.records.push(self.journal.block(target, Action::Shadow, &known));
+            effects.records.push(self.journal.block(target, Action::Shadow, &known));
             inner.known.insert(target, known);
         }
     }
@@ -149,14 +150,14 @@ impl Node {
 struct Writer<'a> {
     node: &'a Node,
     inner: &'a mut Inner,
-    told: &'a mut Told,
+    effects: &'a mut Effects,
 }
 
 impl CarryOut for Writer<'_> {
     type Error = Infallible;
 
     fn drift(&mut self, event: DriftEvent) -> Result<(), Infallible> {
-        self.told.events.push(Event::Drift(event));
+        self.effects.events.push(Event::Drift(event));
         Ok(())
     }
 
@@ -165,15 +166,15 @@ impl CarryOut for Writer<'_> {
             Notice::BreakerOpened { demoted, .. } | Notice::FellBack { demoted, .. } => demoted,
             Notice::BreakerClosed => &[],
         };
-        self.node.demote(self.inner, demoted, self.told);
+        self.node.demote(self.inner, demoted, self.effects);
         tracing::warn!(notice = ?event.notice, "the policy changed");
-        self.told.events.push(Event::Notice(event));
+        self.effects.events.push(Event::Notice(event));
         Ok(())
     }
 
     fn limit(&mut self, at: WindowEnd, limit: ServiceLimit) -> Result<(), Infallible> {
-        let event = self.inner.limit(limit, at.number, self.told);
-        self.told.events.push(Event::Service(event));
+        let event = self.inner.limit(limit, at.number, self.effects);
+        self.effects.events.push(Event::Service(event));
         Ok(())
     }
 
@@ -184,28 +185,28 @@ impl CarryOut for Writer<'_> {
         decision: Decision,
         reasons: Vec<Reason>,
     ) -> Result<(), Infallible> {
-        let Self { node, inner, told } = self;
+        let Self { node, inner, effects } = self;
         let id = node.journal.next_decision();
-        let (taken, block) = node.carry_out(inner, &decision, id, told);
+        let (taken, block) = node.carry_out(inner, &decision, id, effects);
         let now = moment();
         let time = timestamp(now.wall_ns);
         let stamp = Stamp { id, window: at.number, at_ns: now.boot_ns, time };
         let record = DecisionRecord::of(stamp, decision, taken, reasons);
         if rank < DECISIONS_RECORDED || block.is_some() {
-            told.records.push(node.journal.decision(record.clone()));
+            effects.records.push(node.journal.decision(record.clone()));
         } else {
             inner.unrecorded += 1;
         }
-        told.records.extend(block);
+        effects.records.extend(block);
         inner.remember_alert(record.clone());
-        told.events.push(Event::Anomaly(record));
+        effects.events.push(Event::Anomaly(record));
         Ok(())
     }
 }
 
 impl Inner {
     /// Exempts remotes that completed handshakes from limits of services, before a flood comes.
-    fn tell_proven(&mut self, evidence: &[Evidence], told: &mut Told) {
+    fn exempt_proven(&mut self, evidence: &[Evidence], effects: &mut Effects) {
         let now_ns = boot_ns();
         if self.proven.len() > PROVEN_LIMIT {
             self.proven.clear();
@@ -221,15 +222,15 @@ impl Inner {
         if due.is_empty() {
             return;
         }
-        match self.enforcer.know(&due, now_ns) {
+        match self.enforcer.exempt(&due, now_ns) {
             Ok(()) => self.proven.extend(due.into_iter().map(|peer| (peer, now_ns))),
-            Err(error) => told.failed("know", &error),
+            Err(error) => effects.failed("exempt", &error),
         }
     }
 
-    fn limit(&mut self, limit: ServiceLimit, window: u64, told: &mut Told) -> ServiceEvent {
+    fn limit(&mut self, limit: ServiceLimit, window: u64, effects: &mut Effects) -> ServiceEvent {
         let outcome = self.enforcer.limit(&limit, boot_ns()).unwrap_or_else(|error| {
-            told.failed("limit a service", &error);
+            effects.failed("limit a service", &error);
             ActionTaken::Failed
         });
         ServiceEvent { window, at_ns: boot_ns(), limit, outcome }
@@ -272,12 +273,12 @@ impl Inner {
 
 /// What happened, on its way out.
 #[derive(Default)]
-pub(super) struct Told {
+pub(super) struct Effects {
     pub(super) events: Vec<Event>,
     pub(super) records: Vec<Record>,
 }
 
-impl Told {
+impl Effects {
     fn failed(&mut self, what: &'static str, error: &anyhow::Error) {
         let error = one_line(error.chain());
         self.events.push(Event::Failure(FailureEvent { what: what.into(), error }));

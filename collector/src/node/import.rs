@@ -100,7 +100,7 @@ impl Node {
         drop(inner);
         let read_back = load.list.read_back();
         load.sums.complete = read_back.is_ok();
-        self.record_load(load)?;
+        self.record_load(&load)?;
         imported.read_back = read_back.map_err(internal)?;
         Ok(imported)
     }
@@ -120,13 +120,13 @@ impl Node {
         drop(inner);
         for load in ended {
             tracing::warn!(who = %load.who, sums = ?load.sums, "a list was loaded in part");
-            if let Err(error) = self.record_load(load) {
+            if let Err(error) = self.record_load(&load) {
                 tracing::warn!(%error, "a load is not recorded");
             }
         }
     }
 
-    fn record_load(&self, load: Load) -> Result<(), Refused> {
+    fn record_load(&self, load: &Load) -> Result<(), Refused> {
         let arguments = serde_json::to_value(load.sums);
         let done = Done { what: "import", arguments, records: Vec::new() };
         self.record(self.inner(), &load.who, done)

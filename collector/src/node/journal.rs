@@ -55,7 +55,7 @@ enum Numbers {
 #[derive(Debug, Default)]
 pub struct Before {
     /// Blocks that stand by the ledger.
-    pub standing: Vec<Block>,
+    pub active: Vec<Block>,
     /// Addresses that were blocked before.
     pub offenders: Vec<(std::net::IpAddr, ledger::Offences)>,
     /// How the run before this one ended.
@@ -116,7 +116,7 @@ impl Journal {
         let reader = ledger.reader();
         let since_ns = now.wall_ns.saturating_sub(OFFENCES_FOR_NS);
         let before = Before {
-            standing: reader.standing(now.wall_ns)?,
+            active: reader.active(now.wall_ns)?,
             offenders: reader.offenders(since_ns, OFFENDERS_LIMIT)?,
             ended: reader.last_run()?.map(|last| last.ended(&boot_id)),
         };
@@ -133,7 +133,7 @@ impl Journal {
             mode: facts.mode.into(),
             previous: before.ended.unwrap_or(PreviousEnd::None),
         })])?;
-        let writer = Writer::start(ledger, WriterOptions::default(), tell)?;
+        let writer = Writer::start(ledger, WriterOptions::default(), report)?;
         let journal = Self {
             numbers: Mutex::new(Numbers::Ledger(ids)),
             run,
@@ -282,17 +282,17 @@ impl Journal {
         block: u64,
         target: Target,
         how: How,
-        met: &ExpiredEvent,
+        hits: &ExpiredEvent,
     ) -> Record {
         Ending {
             block,
             run: self.run,
-            at_ns: moment().wall_ns_at(met.at_ns),
+            at_ns: moment().wall_ns_at(hits.at_ns),
             target: IpNet::from(target).into(),
             how,
-            dropped_packets: met.dropped_packets.saturating_add(met.would_drop_packets),
-            dropped_bytes: met.dropped_bytes.saturating_add(met.would_drop_bytes),
-            passed_packets: met.passed_packets,
+            dropped_packets: hits.dropped_packets.saturating_add(hits.would_drop_packets),
+            dropped_bytes: hits.dropped_bytes.saturating_add(hits.would_drop_bytes),
+            passed_packets: hits.passed_packets,
             passed_bytes: 0,
         }
         .into()
@@ -351,7 +351,7 @@ fn boot_id() -> String {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the writer hands each over")]
-fn tell(news: News<'_>) {
+fn report(news: News<'_>) {
     match news {
         News::Failing(error) => tracing::error!(%error, "the ledger cannot be written"),
         News::Recovered { failures } => tracing::info!(failures, "the ledger is written again"),

@@ -38,7 +38,7 @@ pub(super) struct PersonAllowed {
     pub(super) note: Option<String>,
 }
 
-/// ProtectedHosts hosts by where they are known from; the policy holds their union.
+/// Protected hosts by where they are known from; the policy holds their union.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ProtectedBy {
     /// The reader: own addresses, gateways, name servers, remote log-ins.

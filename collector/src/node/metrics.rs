@@ -130,11 +130,7 @@ impl Exposition {
     fn describe_drop_totals(&self, status: &Status, failed: u64) {
         let none = Labels::new;
         let blocks = &status.blocks;
-        self.gauge(
-            "blocks",
-            "Blocks of the model's that stand",
-            [(none(), blocks.standing as f64)],
-        );
+        self.gauge("blocks", "Blocks of the model's that stand", [(none(), blocks.active as f64)]);
         self.gauge("blocks_limit", "How many may", [(none(), blocks.limit as f64)]);
         self.gauge(
             "blocks_made_last_minute",

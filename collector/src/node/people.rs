@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, io::Write as _, net::IpAddr, sync::MutexGuard, 
 
 use super::{
     Inner, Node,
-    decide::Told,
+    decide::Effects,
     journal::moment,
     known::{PersonAllowed, ProtectedBy},
     status::timestamp,
@@ -260,19 +260,19 @@ impl control::Node for Node {
         let mut inner = self.inner();
         let before = inner.policy.mode();
         inner.policy.set_mode(mode, confirm_by_ns);
-        let mut told = Told::default();
+        let mut effects = Effects::default();
         if mode < before {
             let blocked = inner.blocked_by_model();
-            self.demote(&mut inner, &blocked, &mut told);
+            self.demote(&mut inner, &blocked, &mut effects);
         } else if mode == Mode::Enforce && before != mode {
             // What is only shadowed is decided anew, this time to be dropped.
             for peer in inner.blocked_by_model() {
                 inner.policy.forget_block(peer);
             }
         }
-        inner.outbox.append(&mut told.events);
+        inner.outbox.append(&mut effects.events);
         let arguments = serde_json::to_value(request);
-        self.record(inner, who, Done { what: "mode", arguments, records: told.records })?;
+        self.record(inner, who, Done { what: "mode", arguments, records: effects.records })?;
         Ok(self.mode_state())
     }
 
@@ -312,7 +312,7 @@ impl control::Node for Node {
         let config = reread().map_err(invalid)?;
         let files = read_allow_files(&config.policy.allow_files).map_err(|e| invalid(e.into()))?;
         let mut inner = self.inner();
-        let reloaded = self.take_config(&mut inner, config, files)?;
+        let reloaded = inner.take_config(config, files)?;
         let arguments = serde_json::to_value(&reloaded);
         self.record(inner, who, Done { what: "reload", arguments, records: Vec::new() })?;
         Ok(reloaded)
@@ -332,31 +332,26 @@ impl control::Node for Node {
     }
 }
 
-impl Node {
+impl Inner {
     /// Takes over what may change while it runs, all of it or nothing.
-    fn take_config(
-        &self,
-        inner: &mut Inner,
-        config: Config,
-        files: Vec<IpNet>,
-    ) -> Result<Reloaded, Refused> {
-        let Some(before) = inner.config.clone() else {
+    fn take_config(&mut self, config: Config, files: Vec<IpNet>) -> Result<Reloaded, Refused> {
+        let Some(before) = self.config.clone() else {
             return Err(Refused::conflict("this node was started without a configuration"));
         };
         let (changed, needs_restart) = before
             .differing_keys(&config)
             .into_iter()
             .partition(|key| key.starts_with("policy.") && key != "policy.mode");
-        let files = std::mem::replace(&mut inner.protected.files, files);
-        inner.policy.reconfigure(config.policy.clone());
-        if let Err(error) = inner.protect() {
-            inner.policy.reconfigure(before.policy);
-            inner.protected.files = files;
-            inner.protect_or_warn();
+        let files = std::mem::replace(&mut self.protected.files, files);
+        self.policy.reconfigure(config.policy.clone());
+        if let Err(error) = self.protect() {
+            self.policy.reconfigure(before.policy);
+            self.protected.files = files;
+            self.protect_or_warn();
             return Err(internal(error));
         }
-        inner.config = Some(config);
-        let allowed = inner.sources(&inner.protected.people).count() as u64;
+        self.config = Some(config);
+        let allowed = self.sources(&self.protected.people).count() as u64;
         Ok(Reloaded { allowed, changed, needs_restart })
     }
 }

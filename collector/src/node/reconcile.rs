@@ -15,12 +15,12 @@ use policy::{Mode, Protection, Refusal};
 
 use super::{
     Before, Inner, Node,
-    decide::{Told, entry_number},
+    decide::{Effects, entry_number},
     journal::moment,
     known::KnownBlock,
 };
 use crate::{
-    enforcer::{BY_HAND, BY_IMPORT, GuardView, entry_action, met, source_rate},
+    enforcer::{BY_HAND, BY_IMPORT, GuardView, entry_action, hits, source_rate},
     event::{DifferenceEvent, Event, ExpiredEvent},
 };
 use datapath::{Block, BlockAction, Blocked, Target};
@@ -36,7 +36,7 @@ const SAME_EXPIRY_NS: u64 = 5_000_000_000;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reconciled {
     /// Entries in the kernel that are in force.
-    pub standing: usize,
+    pub active: usize,
     /// Of these, entries that the ledger did not know.
     pub found: usize,
     /// Blocks made again after a reboot.
@@ -71,11 +71,11 @@ impl Node {
             node: self,
             guard,
             now: moment(),
-            told: Told::default(),
+            effects: Effects::default(),
             differences: Vec::new(),
             reconciled: Reconciled::default(),
         };
-        let lost = start.take_entries(&mut inner, &before.standing)?;
+        let lost = start.take_entries(&mut inner, &before.active)?;
         let rebooted = before.ended == Some(PreviousEnd::Rebooted);
         start.settle_lost(&mut inner, lost, rebooted)?;
         start.remember(&mut inner, before);
@@ -86,7 +86,7 @@ impl Node {
             let until_ns = limited.entry.expires_ns;
             inner.policy.remember_limit(policy::Service { protocol, port }, until_ns);
         }
-        let Start { now, mut told, differences, reconciled, .. } = start;
+        let Start { now, mut effects, differences, reconciled, .. } = start;
         for Difference { kind, target, detail, done } in differences {
             let event = DifferenceEvent {
                 at_ns: now.boot_ns,
@@ -96,11 +96,11 @@ impl Node {
                 done: done.into(),
             };
             tracing::warn!(kind, detail = event.detail, done, "a difference at start");
-            told.records.push(self.journal.difference(&event));
-            told.events.push(Event::Difference(event));
+            effects.records.push(self.journal.difference(&event));
+            effects.events.push(Event::Difference(event));
         }
-        inner.outbox.append(&mut told.events);
-        self.journal.put(told.records);
+        inner.outbox.append(&mut effects.events);
+        self.journal.put(effects.records);
         Ok(reconciled)
     }
 }
@@ -110,7 +110,7 @@ struct Start<'a> {
     node: &'a Node,
     guard: &'a GuardView,
     now: Moment,
-    told: Told,
+    effects: Effects,
     differences: Vec<Difference>,
     reconciled: Reconciled,
 }
@@ -120,11 +120,11 @@ impl Start<'_> {
     fn take_entries<'b>(
         &mut self,
         inner: &mut Inner,
-        standing: &'b [ledger::Block],
+        active: &'b [ledger::Block],
     ) -> anyhow::Result<BTreeMap<Target, &'b ledger::Block>> {
         // The last of several for one target counts.
         let mut by_ledger: BTreeMap<Target, &ledger::Block> =
-            standing.iter().map(|block| (Target::from(block.target.net()), block)).collect();
+            active.iter().map(|block| (Target::from(block.target.net()), block)).collect();
         let mut untold = 0_usize;
         for one in self.guard.list()? {
             if one.entry.expires_ns <= self.now.boot_ns {
@@ -135,7 +135,7 @@ impl Start<'_> {
                 self.end_protected(inner, &one, by_ledger.remove(&one.target), protection)?;
                 continue;
             }
-            self.reconciled.standing += 1;
+            self.reconciled.active += 1;
             if let Some(block) = by_ledger.remove(&one.target) {
                 inner.known.insert(one.target, self.agreed(block, &one));
                 continue;
@@ -146,7 +146,7 @@ impl Start<'_> {
                 continue;
             }
             let known = self.found(&one);
-            self.told.records.push(self.node.journal.block(
+            self.effects.records.push(self.node.journal.block(
                 one.target,
                 entry_action(&one.entry),
                 &known,
@@ -211,9 +211,9 @@ impl Start<'_> {
     ) -> anyhow::Result<()> {
         let ended = inner.enforcer.unblock(one.target)?;
         if let (Some(block), Some((_, stats))) = (block, ended) {
-            let met = met(one.target, &stats, self.now.boot_ns);
-            let ending = self.node.journal.ending(block.id, one.target, How::Unblocked, &met);
-            self.told.records.push(ending);
+            let hits = hits(one.target, &stats, self.now.boot_ns);
+            let ending = self.node.journal.ending(block.id, one.target, How::Unblocked, &hits);
+            self.effects.records.push(ending);
         }
         self.reconciled.protected += 1;
         if self.reconciled.protected > TOLD_ONE_BY_ONE {
@@ -244,9 +244,9 @@ impl Start<'_> {
             } else {
                 self.reconciled.vanished += 1;
                 let at_ns = self.now.boot_ns;
-                let met = ExpiredEvent { at_ns, ..ExpiredEvent::nothing(target) };
-                let ending = self.node.journal.ending(block.id, target, How::Vanished, &met);
-                self.told.records.push(ending);
+                let hits = ExpiredEvent { at_ns, ..ExpiredEvent::nothing(target) };
+                let ending = self.node.journal.ending(block.id, target, How::Vanished, &hits);
+                self.effects.records.push(ending);
                 let detail = match protection {
                     Some(protection) if rebooted => protection.to_string(),
                     _ => "in the ledger, not in the kernel".to_owned(),
@@ -319,7 +319,7 @@ impl Start<'_> {
             let detail =
                 format!("{count} blocks of the model's drop, and the mode is {}", mode.name());
             self.differ("mode", None, detail, "turned to shadow");
-            self.node.demote(inner, &dropping, &mut self.told);
+            self.node.demote(inner, &dropping, &mut self.effects);
         }
         Ok(())
     }

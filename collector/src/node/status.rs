@@ -95,7 +95,7 @@ impl Node {
         let mut totals = [0_u64; 2];
         for way in Direction::ALL {
             let ledger = guard
-                .ledger(way)
+                .guard_counters(way)
                 .map_err(|error| Refused::internal(format!("the guard's counters: {error}")))?;
             totals[0] = totals[0].saturating_add(ledger.dropped);
             totals[1] = totals[1].saturating_add(ledger.shadowed);
@@ -154,7 +154,7 @@ impl Inner {
         let (limit, per_minute) = (limits.max_blocks, limits.expert.max_blocks_per_minute);
         let capacity = self.config.as_ref().map_or(0, |config| config.tables.blocks);
         BlockTotals {
-            standing: self.policy.active_blocks(now_ns) as u64,
+            active: self.policy.active_blocks(now_ns) as u64,
             limit: limit.into(),
             capacity: capacity.into(),
             made_last_minute: self.policy.made_last_minute(now_ns) as u64,

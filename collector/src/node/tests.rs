@@ -93,7 +93,7 @@ impl Enforcer for Noted {
         Ok(ActionTaken::RateLimited)
     }
 
-    fn know(&mut self, remotes: &[IpAddr], _: u64) -> anyhow::Result<()> {
+    fn exempt(&mut self, remotes: &[IpAddr], _: u64) -> anyhow::Result<()> {
         self.notes().known.extend(remotes);
         Ok(())
     }

@@ -325,7 +325,7 @@ impl State {
             }),
             window,
             blocks: BlockTotals {
-                standing: self.blocks.len() as u64,
+                active: self.blocks.len() as u64,
                 limit: 1_000,
                 capacity: 1_000_000,
                 made_last_minute: 2,

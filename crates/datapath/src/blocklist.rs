@@ -13,7 +13,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use flows_common::{BlockEntry, BlockStats, Direction, GuardLedger};
+use flows_common::{BlockEntry, BlockStats, Direction, GuardCounters};
 use ipnet::IpNet;
 
 use super::{
@@ -226,8 +226,8 @@ impl Blocklist {
     }
 
     /// What the guard decided on one direction since it was loaded, all CPUs together.
-    pub fn ledger(&self, direction: Direction) -> Result<GuardLedger, KernelError> {
-        self.maps.ledger(direction)
+    pub fn guard_counters(&self, direction: Direction) -> Result<GuardCounters, KernelError> {
+        self.maps.guard_counters(direction)
     }
 
     fn remove_locked(&self, state: &mut State, target: &Target) -> Result<bool, KernelError> {

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use flows_common::{Control, FlowCounters, FlowKey, Ledger, PeerCounters, PeerKey, Window};
+use flows_common::{Control, FlowCounters, FlowKey, PacketCounters, PeerCounters, PeerKey, Window};
 
 use super::{
     error::KernelError,
@@ -23,7 +23,7 @@ pub(super) struct Drain {
     /// Reused from window to window.
     flow_buffer: Buffer<FlowKey, FlowCounters>,
     peer_buffer: Buffer<PeerKey, PeerCounters>,
-    ledgers: Vec<Ledger>,
+    ledgers: Vec<PacketCounters>,
 }
 
 impl Drain {
@@ -45,7 +45,7 @@ impl Drain {
             started_ns: now_ns,
             flow_buffer: Buffer::default(),
             peer_buffer: Buffer::default(),
-            ledgers: vec![Ledger::default(); cpus.possible as usize],
+            ledgers: vec![PacketCounters::default(); cpus.possible as usize],
         }
     }
 
@@ -62,12 +62,12 @@ impl Drain {
         self.flow_buffer.take(&self.flows, full)?;
         self.peer_buffer.take(&self.peers, full)?;
         let drained = self.flow_buffer.keys.len() as u64;
-        window.ledger = self.take_ledger(full)?;
+        window.packet_counters = self.take_ledger(full)?;
         window.flows = self.flow_buffer.merge(FlowCounters::merge);
         window.peers = self.peer_buffer.merge(PeerCounters::merge);
         // What was inserted and is gone was evicted, and its packets are those that the ledger
         // saw and nothing else accounts for.
-        window.evicted_flows = window.ledger.flow_inserts.saturating_sub(drained);
+        window.evicted_flows = window.packet_counters.flow_inserts.saturating_sub(drained);
         if window.evicted_flows > 0 {
             window.evicted_packets = u64::try_from(window.imbalance()).unwrap_or(0);
         }
@@ -98,14 +98,14 @@ impl Drain {
     }
 
     /// Reads one buffer's ledger, all CPUs together, and sets it to zero.
-    fn take_ledger(&mut self, buffer: u32) -> Result<Ledger, KernelError> {
+    fn take_ledger(&mut self, buffer: u32) -> Result<PacketCounters, KernelError> {
         let ledger = self.ledger.as_fd();
         syscall::lookup_per_cpu(ledger, &buffer, &mut self.ledgers)
             .map_err(KernelError::system("read the ledger"))?;
-        let mut sum = Ledger::default();
+        let mut sum = PacketCounters::default();
         for one in &mut self.ledgers {
             sum.add(one);
-            *one = Ledger::default();
+            *one = PacketCounters::default();
         }
         syscall::update_per_cpu(ledger, &buffer, &self.ledgers)
             .map_err(KernelError::system("clear the ledger"))?;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use aya::{Ebpf, Pod};
-use flows_common::{BlockEntry, BlockStats, Direction, GuardControl, GuardLedger, PrefixKey};
+use flows_common::{BlockEntry, BlockStats, Direction, GuardControl, GuardCounters, PrefixKey};
 
 use super::{
     block::{BlockCount, Blocked},
@@ -207,17 +207,17 @@ impl GuardMaps {
 
     /// Tells the programs how many prefixes there are to look up.
     pub(super) fn tell_prefixes(&self, blocked_prefixes: u32) -> Result<(), KernelError> {
-        self.tell(|_| blocked_prefixes)
+        self.report(|_| blocked_prefixes)
     }
 
     /// Tells the programs whether there is a limited service to look up.
     pub(super) fn tell_services(&self) -> Result<(), KernelError> {
-        self.tell(|before| before.blocked_prefixes)
+        self.report(|before| before.blocked_prefixes)
     }
 
     /// Writes what there is to look up, and looks again: another process may have changed the
     /// tables meanwhile and told of it before. Who tells last has looked after the other's change.
-    fn tell(&self, prefixes: impl Fn(&GuardControl) -> u32) -> Result<(), KernelError> {
+    fn report(&self, prefixes: impl Fn(&GuardControl) -> u32) -> Result<(), KernelError> {
         let failed = || KernelError::system("tell the guard what to look up");
         let control = self.control.as_fd();
         loop {
@@ -270,15 +270,18 @@ impl GuardMaps {
     }
 
     /// What the guard decided on one direction, all CPUs together.
-    pub(super) fn ledger(&self, direction: Direction) -> Result<GuardLedger, KernelError> {
-        let mut each = vec![GuardLedger::default(); self.cpus];
+    pub(super) fn guard_counters(
+        &self,
+        direction: Direction,
+    ) -> Result<GuardCounters, KernelError> {
+        let mut each = vec![GuardCounters::default(); self.cpus];
         let element: u32 = match direction {
             Direction::Ingress => 0,
             Direction::Egress => 1,
         };
         syscall::lookup_per_cpu(self.ledger.as_fd(), &element, &mut each)
             .map_err(KernelError::system("read the guard's ledger"))?;
-        let mut sum = GuardLedger::default();
+        let mut sum = GuardCounters::default();
         for one in &each {
             sum.add(one);
         }

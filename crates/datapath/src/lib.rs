@@ -16,7 +16,9 @@
 use std::collections::BTreeMap;
 
 use aya::Ebpf;
-use flows_common::{Direction, FlowCounters, FlowKey, GuardLedger, PeerCounters, PeerKey, Window};
+use flows_common::{
+    Direction, FlowCounters, FlowKey, GuardCounters, PeerCounters, PeerKey, Window,
+};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
@@ -54,7 +56,7 @@ pub use options::{BLOCK_CAPACITY, KernelOptions, STATS_SLOTS, TABLE_CAPACITY};
 pub use orphan::{Orphan, orphans};
 pub use pin::{Leftovers, is_bpffs, leftovers, mount_bpffs, unpin_all, unpin_since};
 pub use probe::{Finding, Severity, probe};
-pub use service::{KnownCount, LimitedService, Service, ServiceLimit};
+pub use service::{LimitedService, Service, ServiceLimit, VerifiedCount};
 pub use shards::{capacity_per_cpu, guard_bytes, memory_bytes};
 pub use syscall::TestRun;
 pub use target::Target;
@@ -159,8 +161,8 @@ impl Kernel {
     }
 
     /// What the guard decided on one direction since it was loaded, all CPUs together.
-    pub fn guard_ledger(&self, direction: Direction) -> Result<GuardLedger, KernelError> {
-        self.blocklist.ledger(direction)
+    pub fn guard_ledger(&self, direction: Direction) -> Result<GuardCounters, KernelError> {
+        self.blocklist.guard_counters(direction)
     }
 
     /// Runs a flow program on a frame, `repeat` times; the flow tables count it as often, on

@@ -4,7 +4,7 @@ use std::{ops::RangeInclusive, path::PathBuf};
 
 use flows_common::ClockSource;
 
-use super::{error::KernelError, shards::KNOWN_CAPACITY};
+use super::{error::KernelError, shards::VERIFIED_CAPACITY};
 
 /// Flows or peers that a table may be made for: at least one share of a CPU's, and no more than
 /// a host has memory for.
@@ -75,7 +75,7 @@ impl KernelOptions {
         [
             ("BLOCK_V4", self.block_capacity),
             ("BLOCK_V6", self.block_capacity),
-            ("KNOWN", KNOWN_CAPACITY),
+            ("KNOWN", VERIFIED_CAPACITY),
             ("BLOCK_STATS", self.stats_slots),
         ]
     }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use flows_common::{
-    Action, KnownPeer, ServiceEntry, ServiceKey,
+    Action, ServiceEntry, ServiceKey, VerifiedPeer,
     parse::{ICMP, ICMPV6, TCP, UDP},
 };
 
@@ -18,7 +18,7 @@ use super::{
     blocklist::Blocklist,
     error::KernelError,
     guard_maps::GuardMaps,
-    shards::{KNOWN_CAPACITY, SERVICE_CAPACITY},
+    shards::{SERVICE_CAPACITY, VERIFIED_CAPACITY},
     slots::Slots,
     syscall::{self, Batch},
 };
@@ -108,7 +108,7 @@ pub struct LimitedService {
 
 /// How many remotes are known to have proved their address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KnownCount {
+pub struct VerifiedCount {
     /// Remotes whose time is not over.
     pub known: usize,
     /// How many there is room for; beyond it the least recently seen go.
@@ -222,33 +222,33 @@ impl Blocklist {
     /// clock); returns how many are known now that were not known as long before.
     ///
     /// For peers that proved their address in past windows; the kernel adds those that do while
-    /// it runs ([`flows_common::service::KNOWN_NS`]). A time that is longer already stays.
+    /// it runs ([`flows_common::service::VERIFIED_NS`]). A time that is longer already stays.
     ///
     /// # Errors
     /// [`KernelError::PeersNotKept`] where more are given than the table has room for, of which
     /// the last ones are known then.
-    pub fn know(&self, remotes: &[IpAddr], until_ns: u64) -> Result<usize, KernelError> {
+    pub fn exempt(&self, remotes: &[IpAddr], until_ns: u64) -> Result<usize, KernelError> {
         let known = self.maps.known.as_fd();
         let failed = || KernelError::system("make a peer known");
         let mut written = Vec::new();
         for remote in remotes {
             let key = key_of(*remote);
-            let before: Option<KnownPeer> = syscall::lookup(known, &key).map_err(failed())?;
+            let before: Option<VerifiedPeer> = syscall::lookup(known, &key).map_err(failed())?;
             if before.is_none_or(|before| before.until_ns < until_ns) {
-                syscall::update(known, &key, &KnownPeer { until_ns }, syscall::ANY)
+                syscall::update(known, &key, &VerifiedPeer { until_ns }, syscall::ANY)
                     .map_err(failed())?;
                 written.push(key);
             }
         }
         let mut kept = 0;
         for key in &written {
-            let after: Option<KnownPeer> = syscall::lookup(known, key).map_err(failed())?;
+            let after: Option<VerifiedPeer> = syscall::lookup(known, key).map_err(failed())?;
             kept += usize::from(after.is_some_and(|after| after.until_ns >= until_ns));
         }
         if kept == written.len() {
             return Ok(kept);
         }
-        Err(KernelError::PeersNotKept { wrote: written.len(), kept, capacity: KNOWN_CAPACITY })
+        Err(KernelError::PeersNotKept { wrote: written.len(), kept, capacity: VERIFIED_CAPACITY })
     }
 
     /// Whether a remote is known at a time.
@@ -256,7 +256,7 @@ impl Blocklist {
     /// # Errors
     /// The table cannot be read.
     pub fn is_known(&self, remote: IpAddr, now_ns: u64) -> Result<bool, KernelError> {
-        let found: Option<KnownPeer> = syscall::lookup(self.maps.known.as_fd(), &key_of(remote))
+        let found: Option<VerifiedPeer> = syscall::lookup(self.maps.known.as_fd(), &key_of(remote))
             .map_err(KernelError::system("look a known peer up"))?;
         Ok(found.is_some_and(|peer| peer.until_ns > now_ns))
     }
@@ -265,12 +265,12 @@ impl Blocklist {
     ///
     /// # Errors
     /// The table cannot be read.
-    pub fn known(&self, now_ns: u64) -> Result<KnownCount, KernelError> {
-        let (mut keys, mut peers) = (Vec::<[u8; 16]>::new(), Vec::<KnownPeer>::new());
+    pub fn known(&self, now_ns: u64) -> Result<VerifiedCount, KernelError> {
+        let (mut keys, mut peers) = (Vec::<[u8; 16]>::new(), Vec::<VerifiedPeer>::new());
         syscall::read_batches(self.maps.known.as_fd(), Batch::Read, &mut keys, &mut peers)
             .map_err(KernelError::system("list the known peers"))?;
         let known = peers.iter().filter(|peer| peer.until_ns > now_ns).count();
-        Ok(KnownCount { known, capacity: KNOWN_CAPACITY })
+        Ok(VerifiedCount { known, capacity: VERIFIED_CAPACITY })
     }
 }
 

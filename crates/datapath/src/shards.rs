@@ -9,7 +9,8 @@ use std::{
 
 use aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_LRU_HASH;
 use flows_common::{
-    BlockStats, FlowCounters, FlowKey, KnownPeer, PeerCounters, PeerKey, ServiceEntry, ServiceKey,
+    BlockStats, FlowCounters, FlowKey, PeerCounters, PeerKey, ServiceEntry, ServiceKey,
+    VerifiedPeer,
 };
 
 use super::{
@@ -46,7 +47,7 @@ pub fn memory_bytes(flow_capacity: u32, peer_capacity: u32, cpus: u32) -> u64 {
 pub(super) const SERVICE_CAPACITY: u32 = 256;
 
 /// Remotes that are known to have proved their address, at most; 6 MB.
-pub(super) const KNOWN_CAPACITY: u32 = 65_536;
+pub(super) const VERIFIED_CAPACITY: u32 = 65_536;
 
 /// Memory that the guard's tables take while nothing is blocked, in bytes; a block adds about
 /// 100.
@@ -56,8 +57,8 @@ pub(super) const KNOWN_CAPACITY: u32 = 65_536;
 #[must_use]
 pub fn guard_bytes(block_capacity: u32, stats_slots: u32, cpus: u32) -> u64 {
     const BUCKET: u64 = 16;
-    const KNOWN: u64 = KNOWN_CAPACITY as u64
-        * (size_of::<PeerKey>() as u64 + size_of::<KnownPeer>() as u64 + ENTRY_OVERHEAD);
+    const KNOWN: u64 = VERIFIED_CAPACITY as u64
+        * (size_of::<PeerKey>() as u64 + size_of::<VerifiedPeer>() as u64 + ENTRY_OVERHEAD);
     const SERVICES: u64 = SERVICE_CAPACITY as u64
         * (size_of::<ServiceKey>() as u64 + size_of::<ServiceEntry>() as u64 + ENTRY_OVERHEAD);
     let buckets = u64::from(block_capacity).next_power_of_two() * BUCKET;

@@ -13,7 +13,7 @@ use std::{
 };
 
 use aya::Pod;
-use flows_common::{BlockEntry, BlockStats, KnownPeer, PrefixKey, ServiceEntry, ServiceKey};
+use flows_common::{BlockEntry, BlockStats, PrefixKey, ServiceEntry, ServiceKey, VerifiedPeer};
 
 use super::{
     boot_ns,
@@ -201,7 +201,7 @@ impl Step {
                 let slot = fitting(entry.slot, slots);
                 (entry.expires_ns > now_ns).then_some(ServiceEntry { slot, ..*entry })
             }),
-            "KNOWN" => copy::<[u8; 16], KnownPeer>(from, to, |&peer| {
+            "KNOWN" => copy::<[u8; 16], VerifiedPeer>(from, to, |&peer| {
                 (peer.until_ns > now_ns).then_some(peer)
             }),
             STATS => {

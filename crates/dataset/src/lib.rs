@@ -45,7 +45,7 @@ pub use errors::DatasetError;
 pub use label::{BENIGN, Label};
 pub use labelling::{ClassCount, LabelOptions, Labelled, label};
 pub use reader::{
-    BLOCK_ROWS, Block, Blocks, Columns, DataFile, Dataset, LabelFilter, ReadTally, Selection,
+    BLOCK_ROWS, Block, Blocks, Columns, DataFile, Dataset, LabelFilter, ReadCounts, Selection,
     StoredWindow,
 };
 pub use sums::Sums;

@@ -11,7 +11,7 @@ mod walk;
 
 pub use block::{BLOCK_ROWS, Block, StoredWindow};
 pub use blocks::Blocks;
-pub use selection::{Columns, LabelFilter, ReadTally, Selection};
+pub use selection::{Columns, LabelFilter, ReadCounts, Selection};
 pub use set::{DataFile, Dataset};
 
 pub(crate) use decode::Decode;

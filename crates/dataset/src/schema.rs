@@ -254,7 +254,7 @@ fn window_columns(window: &Window, time_ns: i64, index: u64, counts: [u64; 2]) -
             Arc::new(BooleanArray::from(vec![window.is_lossy()])),
         ),
     ];
-    columns.extend(ledger_counts(&window.ledger).map(|(name, value)| {
+    columns.extend(ledger_counts(&window.packet_counters).map(|(name, value)| {
         let (column, unit, doc) = ledger_column(&name);
         count(&column, unit, &doc, value)
     }));

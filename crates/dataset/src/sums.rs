@@ -42,7 +42,7 @@ impl Sums {
             imbalance: clamped(window.imbalance()),
             ledger: BTreeMap::new(),
         };
-        one.ledger.extend(ledger_counts(&window.ledger));
+        one.ledger.extend(ledger_counts(&window.packet_counters));
         self.merge(&one);
     }
 
@@ -134,8 +134,8 @@ mod tests {
     #[test]
     fn sums_come_back_from_a_footer() {
         let mut window = Window { evicted_flows: 3, evicted_packets: 5, ..Window::default() };
-        window.ledger.segments = [7, 11];
-        window.ledger.losses[0] = 2;
+        window.packet_counters.segments = [7, 11];
+        window.packet_counters.losses[0] = 2;
         let mut sums = Sums::default();
         sums.add(&window);
         sums.add(&window);

@@ -40,10 +40,11 @@ fn a_child_writes_until_its_disk_is_full() {
 
 #[test]
 fn a_full_disk_is_said_so_and_leaves_whole_files() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
-    let (Some(unshare), Some(_)) = (requires::program("unshare"), requires::program("mount"))
+    let (Some(unshare), Some(_)) =
+        (test_support::program("unshare"), test_support::program("mount"))
     else {
         return;
     };

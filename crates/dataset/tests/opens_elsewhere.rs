@@ -58,7 +58,7 @@ print("hash", *[one[0] for one in hashes])
 fn polars_pandas_and_duckdb_open_a_data_set_without_glue() {
     let python = match std::env::var_os(PYTHON) {
         Some(python) => python.into(),
-        None => match requires::program("python3") {
+        None => match test_support::program("python3") {
             Some(python) => python,
             None => return,
         },
@@ -66,7 +66,7 @@ fn polars_pandas_and_duckdb_open_a_data_set_without_glue() {
     let imports = "import duckdb, pandas, polars, pyarrow";
     let has_all = Command::new(&python).args(["-c", imports]).output().expect("python starts");
     if !has_all.status.success() {
-        requires::skip(&format!(
+        test_support::skip(&format!(
             "{} has not polars, pandas, pyarrow and duckdb ({PYTHON} names another)",
             Path::new(&python).display()
         ));

@@ -62,7 +62,7 @@ fn a_footer_holds_what_its_windows_add_up_to() {
         assert_eq!(file.sums, written.sums, "{table}");
     }
     assert_eq!((written.sums.windows, written.sums.lossy_windows), (9, 1));
-    let packets: u64 = windows.iter().map(|one| one.window.ledger.segments_seen()).sum();
+    let packets: u64 = windows.iter().map(|one| one.window.packet_counters.segments_seen()).sum();
     assert_eq!(written.sums.packets().iter().sum::<u64>(), packets);
 }
 
@@ -161,11 +161,11 @@ fn a_time_range_reads_only_the_row_groups_it_touches() {
     let selection = Selection { from_ns: at(3), to_ns: at(5), ..Selection::default() };
     let mut reading = dataset.blocks(TableKind::Flow, &selection);
     let rows: usize = reading.by_ref().map(|block| block.expect("whole").len()).sum();
-    let tally = reading.tally();
+    let read_counts = reading.read_counts();
     assert_eq!(rows, 128);
-    assert_eq!((tally.files, tally.skipped_files), (1, 1));
-    assert_eq!((tally.row_groups, tally.skipped_row_groups), (2, 8));
-    assert_eq!((tally.selected, tally.outside_time), (128, 16 * 64));
+    assert_eq!((read_counts.files, read_counts.skipped_files), (1, 1));
+    assert_eq!((read_counts.row_groups, read_counts.skipped_row_groups), (2, 8));
+    assert_eq!((read_counts.selected, read_counts.outside_time), (128, 16 * 64));
 }
 
 #[test]
@@ -191,10 +191,16 @@ fn what_is_left_out_is_counted_by_its_cause() {
             assert!(block.window_start_ns.iter().all(|&start| start >= warm));
             assert!(!block.window_start_ns.contains(&windows[6].window.start_ns));
         }
-        let tally = reading.tally();
-        assert!(tally.lossy > 0 && tally.warm_up > 0 && tally.unwanted_remote > 0, "{tally:?}");
-        let all = tally.lossy + tally.warm_up + tally.unwanted_remote + tally.selected;
-        assert_eq!((all, tally.files_without_windows), (rows, 0), "{table}");
+        let read_counts = reading.read_counts();
+        assert!(
+            read_counts.lossy > 0 && read_counts.warm_up > 0 && read_counts.unwanted_remote > 0,
+            "{read_counts:?}"
+        );
+        let all = read_counts.lossy
+            + read_counts.warm_up
+            + read_counts.unwanted_remote
+            + read_counts.selected;
+        assert_eq!((all, read_counts.files_without_windows), (rows, 0), "{table}");
     }
 }
 

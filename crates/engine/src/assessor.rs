@@ -194,7 +194,7 @@ mod tests {
             is_lossy: false,
             flows: &[],
             peers: &peers,
-            flows_of: &[0..0],
+            flows_of: std::slice::from_ref(&(0..0)),
             facts: &[(IpAddr::from([192, 0, 2, 7]), facts)],
         };
         assessor.assess(rows, Arrival::default())

@@ -95,7 +95,7 @@ pub struct Effect {
     /// Anomalous peer-windows on which nothing was done, by guard.
     pub refused: BTreeMap<Refusal, Refused>,
     /// The most blocks that stood at once.
-    pub peak_standing: u64,
+    pub peak_active: u64,
 }
 
 impl Effect {
@@ -115,7 +115,7 @@ impl Effect {
         let mut run = Run {
             rate: policy.config().expert.rate_limit_pps,
             policy,
-            standing: BTreeMap::new(),
+            active: BTreeMap::new(),
             limited: BTreeMap::new(),
             effect: Self {
                 attacks: vec![AttackEffect::default(); stream.attacks().len()],
@@ -150,7 +150,7 @@ pub(super) fn most_within_a_minute(times_ns: &[u64]) -> u64 {
 }
 
 /// A block that stands.
-struct Standing {
+struct ActiveBlock {
     expires_ns: u64,
     action: Action,
     allowance: Allowance,
@@ -160,7 +160,7 @@ struct Standing {
     block: usize,
 }
 
-impl Standing {
+impl ActiveBlock {
     /// What the block stops of a peer's window, and whether it stands to the window's end.
     fn stop(&mut self, amount: Amount, facts: &WindowFacts) -> Amount {
         let covered_ns = self.expires_ns.min(facts.end_ns).saturating_sub(facts.start_ns);
@@ -183,7 +183,7 @@ impl Standing {
 struct Run {
     policy: Policy,
     rate: u32,
-    standing: BTreeMap<IpAddr, Standing>,
+    active: BTreeMap<IpAddr, ActiveBlock>,
     limited: BTreeMap<Service, Limited>,
     effect: Effect,
 }
@@ -212,7 +212,7 @@ impl Limited {
 impl Run {
     fn take(&mut self, moment: &Moment, see: &mut impl FnMut(&WindowFacts, &Verdicts)) {
         let facts = moment.facts;
-        self.standing.retain(|_, block| block.expires_ns > facts.start_ns);
+        self.active.retain(|_, block| block.expires_ns > facts.start_ns);
         self.limited.retain(|_, limit| limit.expires_ns > facts.start_ns);
         let above = self.above_limits(moment);
         let mut evidence = Vec::with_capacity(moment.rows.len());
@@ -220,7 +220,7 @@ impl Run {
         for row in &moment.rows {
             self.note_attack(row, &facts);
             if self.hold(row, &facts) {
-                if !self.standing.contains_key(&row.evidence.address)
+                if !self.active.contains_key(&row.evidence.address)
                     && let Some((service, above)) = limited_service(row, &above)
                 {
                     self.limit(row, service, above);
@@ -242,8 +242,8 @@ impl Run {
             let label = labels.get(&address).copied().unwrap_or(RowLabel::Unlabelled);
             self.carry_out(decision, label, &facts);
         }
-        let standing = self.standing.values().filter(|block| block.expires_ns > facts.end_ns);
-        self.effect.peak_standing = self.effect.peak_standing.max(standing.count() as u64);
+        let active = self.active.values().filter(|block| block.expires_ns > facts.end_ns);
+        self.effect.peak_active = self.effect.peak_active.max(active.count() as u64);
     }
 
     /// Of each limited service, the packets of its unproven sources in a window, and how many of
@@ -253,7 +253,7 @@ impl Run {
         for row in &moment.rows {
             let Some(service) = unproven(&row.evidence) else { continue };
             if self.limited.contains_key(&service)
-                && !self.standing.contains_key(&row.evidence.address)
+                && !self.active.contains_key(&row.evidence.address)
             {
                 let sum = sent.entry(service).or_default();
                 *sum = sum.saturating_add(row.evidence.packets);
@@ -326,7 +326,7 @@ impl Run {
             Notice::BreakerClosed => return,
         };
         for peer in demoted {
-            if let Some(block) = self.standing.get_mut(peer) {
+            if let Some(block) = self.active.get_mut(peer) {
                 block.action = Action::Shadow;
             }
         }
@@ -337,7 +337,7 @@ impl Run {
         let RowLabel::Attack(number) = row.label else { return };
         let attack = &mut self.effect.attacks[number];
         let address = row.evidence.address;
-        if self.standing.get(&address).is_some_and(|block| block.action != Action::Shadow) {
+        if self.active.get(&address).is_some_and(|block| block.action != Action::Shadow) {
             // From an attack before this one, perhaps.
             attack.first_block_ns.get_or_insert(facts.start_ns);
             attack.blocked.insert(address);
@@ -350,10 +350,10 @@ impl Run {
         }
     }
 
-    /// Stops what a standing block stops; tells whether the policy gets to see the row.
+    /// Stops what a active block stops; tells whether the policy gets to see the row.
     fn hold(&mut self, row: &Row, facts: &WindowFacts) -> bool {
         let address = row.evidence.address;
-        let Some(block) = self.standing.get_mut(&address) else { return true };
+        let Some(block) = self.active.get_mut(&address) else { return true };
         if block.action == Action::Shadow {
             return true;
         }
@@ -388,14 +388,14 @@ impl Run {
             attack.first_block_ns.get_or_insert(decided_ns);
             attack.blocked.insert(address);
         }
-        let standing = Standing {
+        let active = ActiveBlock {
             expires_ns,
             action,
             allowance: Allowance::new(self.rate, self.rate.saturating_mul(BURST_S)),
             reckoned_ns: decided_ns,
             block: self.effect.blocks.len(),
         };
-        self.standing.insert(address, standing);
+        self.active.insert(address, active);
         let stopped = Amount::default();
         let effect =
             BlockEffect { decision, action, decided_ns, expires_ns, offence, label, stopped };

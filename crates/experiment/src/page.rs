@@ -190,7 +190,7 @@ impl Report {
                             @if one.rate_limits > 0 {
                                 br; small { (counted(one.rate_limits, "rate limit")) }
                             }
-                            br; small { (count(one.peak_standing_blocks)) " at once" }
+                            br; small { (count(one.peak_active_blocks)) " at once" }
                         }
                         (amounts(one))
                         td.n { (count(one.refusals.iter().map(|one| one.peer_windows).sum())) }

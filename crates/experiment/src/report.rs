@@ -146,7 +146,7 @@ pub struct SettingReport {
     /// How often the breaker opened.
     pub breaker_openings: u64,
     /// The most blocks that stood at once.
-    pub peak_standing_blocks: u64,
+    pub peak_active_blocks: u64,
     /// The most blocks made within 60 seconds.
     pub peak_blocks_per_minute: u64,
     /// What was stopped in all.

@@ -254,7 +254,7 @@ impl Known<'_> {
             shadows: count(Action::Shadow),
             service_limits: Vec::new(),
             breaker_openings: 0,
-            peak_standing_blocks: self.peak_standing(),
+            peak_active_blocks: self.peak_active(),
             peak_blocks_per_minute: most_within_a_minute(&times),
             stopped: sum(self.record.blocks.iter()),
             false_blocks: has_truth
@@ -375,17 +375,17 @@ impl Known<'_> {
             .collect()
     }
 
-    fn peak_standing(&self) -> u64 {
+    fn peak_active(&self) -> u64 {
         let blocks = &self.record.blocks;
         let mut changes: Vec<(u64, i64)> = Vec::with_capacity(2 * blocks.len());
         for block in blocks {
             changes.extend([(block.told.at_ns, 1), (block.expires_ns, -1)]);
         }
         changes.sort_unstable();
-        let mut standing = 0_i64;
+        let mut active = 0_i64;
         let peak = changes.into_iter().map(|(_, change)| {
-            standing += change;
-            standing
+            active += change;
+            active
         });
         u64::try_from(peak.max().unwrap_or(0)).unwrap_or(0)
     }

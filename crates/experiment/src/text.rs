@@ -121,7 +121,7 @@ impl Report {
             } else {
                 row.extend([count(one.stopped.packets), count(one.stopped.bytes)]);
             }
-            row.push(count(one.peak_standing_blocks));
+            row.push(count(one.peak_active_blocks));
             row.push(count(one.peak_blocks_per_minute));
             row.push(count(one.refusals.iter().map(|refusal| refusal.peer_windows).sum()));
             rows.push(row);

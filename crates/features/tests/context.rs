@@ -68,7 +68,7 @@ fn window(end_s: u64, flows: Vec<(FlowKey, FlowCounters)>) -> Window {
         flows,
         ..Window::default()
     };
-    window.ledger.segments = [segments, 0];
+    window.packet_counters.segments = [segments, 0];
     window
 }
 
@@ -191,7 +191,7 @@ fn flows_that_were_evicted_still_show_in_their_peer() {
 
     lossy.evicted_flows = 199;
     lossy.evicted_packets = 199;
-    lossy.ledger.losses[Loss::TableFull.index()] = 1;
+    lossy.packet_counters.losses[Loss::TableFull.index()] = 1;
     let observed = context.observe(&lossy);
     let peer = &observed.peers[0];
     assert_eq!((peer.opened, peer.active_flows), ([200, 0], 200));

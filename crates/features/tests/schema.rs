@@ -24,8 +24,8 @@ fn observed() -> (Window, Observed) {
         flows: (1..=9).map(flow).collect(),
         ..Window::default()
     };
-    window.ledger.segments = [46, 0];
-    window.ledger.losses[Loss::NotIp.index()] = 1;
+    window.packet_counters.segments = [46, 0];
+    window.packet_counters.losses[Loss::NotIp.index()] = 1;
     let observed = Context::default().observe(&window);
     (window, observed)
 }

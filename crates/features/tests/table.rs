@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use flows_common::{
-    Direction, DirectionCounters, FlowCounters, FlowKey, Ledger, PeerCounters, PeerKey,
+    Direction, DirectionCounters, FlowCounters, FlowKey, PacketCounters, PeerCounters, PeerKey,
 };
 use proptest::prelude::*;
 use weir_features::context::Context;
@@ -155,7 +155,7 @@ prop_compose! {
             end_ns: bounds[1],
             flows: flows.into_iter().collect(),
             peers: peers.map(|(byte, peer)| (PeerKey { address: [byte; 16] }, peer)).collect(),
-            ledger: Ledger { segments, ..Ledger::default() },
+            packet_counters: PacketCounters { segments, ..PacketCounters::default() },
             evicted_flows: evicted[0],
             evicted_packets: evicted[1],
         }

@@ -132,7 +132,7 @@ const _: () = assert!(size_of::<BlockStats>() == 56);
 /// Decisions of the guard on one CPU, since it was loaded.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct GuardLedger {
+pub struct GuardCounters {
     /// Frames the guard was called for.
     pub frames: u64,
     /// Frames passed because no entry matched (or none could: not IP, truncated).
@@ -161,7 +161,7 @@ pub struct GuardLedger {
     pub service_known: u64,
 }
 
-const _: () = assert!(size_of::<GuardLedger>() == 104);
+const _: () = assert!(size_of::<GuardCounters>() == 104);
 
 /// The guard's action on a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //! The implementation for the XDP program, the TC programs and the host's tests; what differs is
 //! where the entries live, behind [`Tables`].
 
-use crate::{Action, BlockEntry, BlockStats, GuardControl, GuardLedger, Verdict, parse::Address};
+use crate::{Action, BlockEntry, BlockStats, GuardControl, GuardCounters, Verdict, parse::Address};
 
 /// How often a CPU that loses the race for a rate-limited entry tries again.
 ///
@@ -257,7 +257,7 @@ pub const fn conform(rate: &Rate, arrival_ns: u64, now_ns: u64) -> Option<u64> {
     Some(due_ns.saturating_add(rate.packet_cost_ns))
 }
 
-impl GuardLedger {
+impl GuardCounters {
     /// Counts one frame and what became of it; `bytes` matter where an entry acted
     /// ([`Ruling::acted`]).
     #[inline(always)]
@@ -282,7 +282,7 @@ impl GuardLedger {
     }
 }
 
-impl GuardLedger {
+impl GuardCounters {
     /// Adds another CPU's ledger to this one.
     pub fn add(&mut self, other: &Self) {
         let pairs = [
@@ -541,7 +541,7 @@ mod tests {
 
     #[test]
     fn every_frame_is_counted_under_one_cause() {
-        let mut ledger = GuardLedger::default();
+        let mut ledger = GuardCounters::default();
         for cause in [
             Cause::NoEntry,
             Cause::Expired,

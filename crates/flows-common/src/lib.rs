@@ -17,7 +17,7 @@
 //! 1. [`parse::parse`] reads the headers through [`parse::Bytes`] and yields a
 //!    [`parse::Packet`], or the [`parse::Rejected`] that says why the packet has no flow;
 //! 2. [`metering::meter`] does the rest, over tables that the caller gives: it counts the packet
-//!    as seen in the [`Ledger`] and, where it is in no flow, why; places it by [`FlowKey::of`];
+//!    as seen in the [`PacketCounters`] and, where it is in no flow, why; places it by [`FlowKey::of`];
 //!    adds it to its flow ([`account::update`]), and what is news of that to its remote
 //!    ([`account::note_peer`]).
 //!
@@ -46,9 +46,9 @@ pub mod clock;
 mod counters;
 pub mod guard;
 mod key;
-mod ledger;
 mod merge;
 pub mod metering;
+mod packet_counters;
 pub mod parse;
 mod peer;
 pub mod service;
@@ -56,12 +56,12 @@ mod settings;
 #[cfg(any(feature = "std", test))]
 mod window;
 
-pub use block::{Action, BlockEntry, BlockStats, GuardLedger, PrefixKey, REASON_NONE, Verdict};
+pub use block::{Action, BlockEntry, BlockStats, GuardCounters, PrefixKey, REASON_NONE, Verdict};
 pub use counters::{DirectionCounters, FlowCounters, LENGTH_BUCKETS, TCP_FLAGS, TcpFlag};
 pub use key::{Direction, FlowKey, PeerKey, map_v4, unmap_v4};
-pub use ledger::{EtherClass, Ledger, Loss};
+pub use packet_counters::{EtherClass, Loss, PacketCounters};
 pub use peer::{BITMAP_WORDS, PeerCounters};
-pub use service::{KnownPeer, ServiceEntry, ServiceKey};
+pub use service::{ServiceEntry, ServiceKey, VerifiedPeer};
 pub use settings::{ClockSource, Control, GuardControl, Settings};
 #[cfg(any(feature = "std", test))]
 pub use window::{Span, Window};

@@ -4,7 +4,7 @@
 //! differs is where the entries live, behind [`FlowTables`].
 
 use crate::{
-    Direction, FlowCounters, FlowKey, Ledger, Loss, PeerCounters, PeerKey,
+    Direction, FlowCounters, FlowKey, Loss, PacketCounters, PeerCounters, PeerKey,
     account::{News, note_peer, update},
     parse::{Frame, Packet, Rejected},
 };
@@ -62,7 +62,7 @@ pub trait FlowTables {
 #[inline(always)]
 pub fn meter<T: FlowTables>(
     tables: &mut T,
-    ledger: &mut Ledger,
+    packet_counters: &mut PacketCounters,
     observed: &Observation<'_>,
     now_ns: impl FnOnce() -> u64,
 ) {
@@ -71,17 +71,17 @@ pub fn meter<T: FlowTables>(
         Ok(packet) => u64::from(packet.segments),
         Err(_) => frame.segments(),
     };
-    ledger.see(direction, u64::from(frame.length), segments);
+    packet_counters.see(direction, u64::from(frame.length), segments);
     let packet = match parsed {
         Ok(packet) => packet,
-        Err(rejected) => return ledger.reject(rejected, segments),
+        Err(rejected) => return packet_counters.reject(rejected, segments),
     };
     let now_ns = now_ns();
     let key = FlowKey::of(packet, direction, ifindex);
-    let news = match count(tables, ledger, &key, packet, direction, now_ns) {
+    let news = match count(tables, packet_counters, &key, packet, direction, now_ns) {
         Ok(news) => news,
         Err(loss) => {
-            ledger.lose(loss, segments);
+            packet_counters.lose(loss, segments);
             // A flood that fills the table is news of its source all the same.
             News::FLOW
         }
@@ -92,7 +92,7 @@ pub fn meter<T: FlowTables>(
     }
     let remote = PeerKey { address: key.remote };
     if news.concern_peer() {
-        report(tables, ledger, &key, &remote, news, direction, now_ns);
+        report(tables, packet_counters, &key, &remote, news, direction, now_ns);
     }
     if news.has(News::PROVEN) {
         tables.exempt(&remote, now_ns);
@@ -103,7 +103,7 @@ pub fn meter<T: FlowTables>(
 #[inline(always)]
 fn count<T: FlowTables>(
     tables: &mut T,
-    ledger: &mut Ledger,
+    packet_counters: &mut PacketCounters,
     key: &FlowKey,
     packet: &Packet,
     direction: Direction,
@@ -111,7 +111,7 @@ fn count<T: FlowTables>(
 ) -> Result<News, Loss> {
     let flow = tables.flow(key)?;
     if flow.inserted {
-        ledger.flow_inserts += 1;
+        packet_counters.flow_inserts += 1;
     }
     Ok(update(flow.counters, packet, direction, now_ns))
 }
@@ -120,7 +120,7 @@ fn count<T: FlowTables>(
 #[inline(always)]
 fn report<T: FlowTables>(
     tables: &mut T,
-    ledger: &mut Ledger,
+    packet_counters: &mut PacketCounters,
     key: &FlowKey,
     remote: &PeerKey,
     news: News,
@@ -128,11 +128,11 @@ fn report<T: FlowTables>(
     now_ns: u64,
 ) {
     let Some(peer) = tables.peer(remote) else {
-        ledger.peer_full += 1;
+        packet_counters.peer_full += 1;
         return;
     };
     if peer.inserted {
-        ledger.peer_inserts += 1;
+        packet_counters.peer_inserts += 1;
     }
     note_peer(peer.counters, key, news, direction, now_ns);
 }

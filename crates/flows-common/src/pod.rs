@@ -1,8 +1,9 @@
 //! `aya::Pod` for the types that cross the kernel boundary.
 
 use crate::{
-    BlockEntry, BlockStats, Control, FlowCounters, FlowKey, GuardControl, GuardLedger, KnownPeer,
-    Ledger, PeerCounters, PeerKey, PrefixKey, ServiceEntry, ServiceKey, Settings,
+    BlockEntry, BlockStats, Control, FlowCounters, FlowKey, GuardControl, GuardCounters,
+    PacketCounters, PeerCounters, PeerKey, PrefixKey, ServiceEntry, ServiceKey, Settings,
+    VerifiedPeer,
 };
 
 macro_rules! pod {
@@ -22,9 +23,9 @@ pod!(
     FlowCounters,
     FlowKey,
     GuardControl,
-    GuardLedger,
-    KnownPeer,
-    Ledger,
+    GuardCounters,
+    VerifiedPeer,
+    PacketCounters,
     PeerCounters,
     PeerKey,
     PrefixKey,

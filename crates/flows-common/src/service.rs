@@ -34,7 +34,7 @@ use crate::{
 ///
 /// As long as the policy holds a peer to be ordinary after its last visit: a client that pauses
 /// between two visits keeps full service when a flood falls into the pause.
-pub const KNOWN_NS: u64 = 3_600_000_000_000;
+pub const VERIFIED_NS: u64 = 3_600_000_000_000;
 
 /// A service of this host, whatever its address: a transport protocol and a local port.
 ///
@@ -84,12 +84,12 @@ const _: () = assert!(core::mem::offset_of!(ServiceEntry, arrival_ns) == 32);
 /// A remote that proved its address.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct KnownPeer {
+pub struct VerifiedPeer {
     /// Until when that counts, in ns of `CLOCK_BOOTTIME`.
     pub until_ns: u64,
 }
 
-const _: () = assert!(size_of::<KnownPeer>() == 8);
+const _: () = assert!(size_of::<VerifiedPeer>() == 8);
 
 /// Budget that a packet of a stranger draws on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,10 +195,10 @@ pub trait Services: Clock {
     ) -> bool;
 
     /// Until when a remote is known, 0 where it is not.
-    fn known_until_ns(&self, remote: &Address) -> u64;
+    fn verified_until_ns(&self, remote: &Address) -> u64;
 
     /// Makes a remote known.
-    fn know(&self, remote: &Address, until_ns: u64);
+    fn exempt(&self, remote: &Address, until_ns: u64);
 
     /// The address lies in an allowed prefix.
     fn is_allowed(&self, remote: &Address) -> bool;
@@ -218,7 +218,7 @@ pub fn rule_service<T: Services>(tables: &T, contact: &Contact) -> Option<Ruling
     if !alive {
         return Some(ruling);
     }
-    if tables.known_until_ns(&contact.remote) > recent_ns {
+    if tables.verified_until_ns(&contact.remote) > recent_ns {
         ruling.cause = Cause::Known;
         return Some(ruling);
     }
@@ -228,7 +228,7 @@ pub fn rule_service<T: Services>(tables: &T, contact: &Contact) -> Option<Ruling
     }
     if contact.protocol == TCP && contact.further != 0 && tables.is_connected(contact) {
         // So that what it opens next passes as well.
-        tables.know(&contact.remote, recent_ns.saturating_add(KNOWN_NS));
+        tables.exempt(&contact.remote, recent_ns.saturating_add(VERIFIED_NS));
         ruling.cause = Cause::Known;
         return Some(ruling);
     }

@@ -2,7 +2,7 @@
 
 use std::vec::Vec;
 
-use crate::{FlowCounters, FlowKey, Ledger, Loss, PeerCounters, PeerKey};
+use crate::{FlowCounters, FlowKey, Loss, PacketCounters, PeerCounters, PeerKey};
 
 /// When a window began and ended.
 ///
@@ -44,7 +44,7 @@ pub struct Window {
     /// Counters of each remote, as noted beside the flow table.
     pub peers: Vec<(PeerKey, PeerCounters)>,
     /// Packets seen, and packets lost with their cause.
-    pub ledger: Ledger,
+    pub packet_counters: PacketCounters,
     /// Flow entries that the tables evicted before the drain.
     pub evicted_flows: u64,
     /// Packets counted in those entries.
@@ -77,9 +77,9 @@ impl Window {
     /// below 0, packets were counted twice.
     #[must_use]
     pub fn imbalance(&self) -> i128 {
-        i128::from(self.ledger.segments_seen())
+        i128::from(self.packet_counters.segments_seen())
             - i128::from(self.drained_packets())
-            - i128::from(self.ledger.lost())
+            - i128::from(self.packet_counters.lost())
             - i128::from(self.evicted_packets)
     }
 
@@ -89,8 +89,8 @@ impl Window {
     #[must_use]
     pub fn holds_every_flow(&self) -> bool {
         self.evicted_flows == 0
-            && self.ledger.losses[Loss::TableFull.index()] == 0
-            && self.ledger.losses[Loss::NoTable.index()] == 0
+            && self.packet_counters.losses[Loss::TableFull.index()] == 0
+            && self.packet_counters.losses[Loss::NoTable.index()] == 0
     }
 
     /// True if the window lost something that a decision would have wanted: flows, peers, or
@@ -100,7 +100,7 @@ impl Window {
     /// malformed) do not count: else anyone could blind a decision with one bad frame.
     #[must_use]
     pub fn is_lossy(&self) -> bool {
-        !self.holds_every_flow() || self.ledger.peer_full > 0 || self.imbalance() != 0
+        !self.holds_every_flow() || self.packet_counters.peer_full > 0 || self.imbalance() != 0
     }
 }
 
@@ -119,7 +119,7 @@ mod tests {
             flows: vec![(FlowKey::default(), counters)],
             ..Window::default()
         };
-        window.ledger.segments = [packets, 0];
+        window.packet_counters.segments = [packets, 0];
         window
     }
 
@@ -133,15 +133,15 @@ mod tests {
     #[test]
     fn a_frame_that_is_not_ip_balances_and_is_no_loss() {
         let mut window = window_of(7);
-        window.ledger.segments[0] += 1;
-        window.ledger.losses[Loss::NotIp.index()] = 1;
+        window.packet_counters.segments[0] += 1;
+        window.packet_counters.losses[Loss::NotIp.index()] = 1;
         assert_eq!((window.imbalance(), window.is_lossy()), (0, false));
     }
 
     #[test]
     fn an_evicted_flow_balances_and_is_a_loss() {
         let mut window = window_of(7);
-        window.ledger.segments[1] += 3;
+        window.packet_counters.segments[1] += 3;
         window.evicted_flows = 1;
         window.evicted_packets = 3;
         assert_eq!((window.imbalance(), window.is_lossy()), (0, true));
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn packets_that_vanish_make_a_window_lossy() {
         let mut window = window_of(7);
-        window.ledger.segments[1] += 3;
+        window.packet_counters.segments[1] += 3;
         assert_eq!((window.imbalance(), window.is_lossy()), (3, true));
     }
 

@@ -107,7 +107,7 @@ fn a_member_sees_its_own_interfaces_only() {
 
 #[test]
 fn a_lab_without_offloads_has_none_on_either_end_of_a_cable() {
-    let Some(ethtool) = requires::program("ethtool") else { return };
+    let Some(ethtool) = test_support::program("ethtool") else { return };
     let topology = Topology { offloads: false, clients: 1, attackers: 0, ..Topology::default() };
     let Some(lab) = lab_or_skip(&topology) else { return };
     let switched_on = |namespace: &str, interface: &str| {
@@ -129,7 +129,7 @@ fn a_lab_without_offloads_has_none_on_either_end_of_a_cable() {
         ];
         wanted.into_iter().filter(|line| listed.contains(line)).collect::<Vec<_>>()
     };
-    if requires::program("ip").is_none() {
+    if test_support::program("ip").is_none() {
         return;
     }
     let switch = lab.host().namespace.replace("-host", "-switch");
@@ -151,7 +151,7 @@ fn an_id_is_taken_once() {
 
 #[test]
 fn a_namespace_of_someone_else_is_not_taken_over() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     let id = own_id("s");
@@ -171,7 +171,7 @@ fn a_lab_whose_owner_was_killed_is_listed_and_removed() {
     if let Ok(id) = std::env::var(OWNER) {
         own_until_killed(id);
     }
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     let id = own_id("k");
@@ -220,7 +220,7 @@ fn a_process_without_rights_is_told_what_it_lacks() {
         assert!(error.is_unavailable());
         return;
     }
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     let test = "a_process_without_rights_is_told_what_it_lacks";
@@ -230,6 +230,6 @@ fn a_process_without_rights_is_told_what_it_lacks() {
             let told = String::from_utf8_lossy(&output.stdout).into_owned();
             assert!(output.status.success(), "{told}");
         }
-        Err(error) => requires::skip(&format!("nobody may not run this program: {error}")),
+        Err(error) => test_support::skip(&format!("nobody may not run this program: {error}")),
     }
 }

@@ -64,7 +64,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let outcome = Some(ActionTaken::Blocked);
         reader.alerts(&AlertQuery { outcome, ..AlertQuery::default() }).map(drop)
     })?;
-    time("standing blocks", 20, |_| reader.standing(at(WINDOWS).wall_ns).map(drop))?;
+    time("active blocks", 20, |_| reader.active(at(WINDOWS).wall_ns).map(drop))?;
     time("counts", 3, |_| reader.counts().map(drop))?;
     time("a step of retention", 10, |_| ledger.retain(at(WINDOWS).wall_ns).map(drop))?;
     let removed = ledger.reader().counts()?.of(Table::Decisions).removed;

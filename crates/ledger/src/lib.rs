@@ -49,7 +49,7 @@
 //! # In what order
 //!
 //! 1. [`Ledger::open`]. Ask [`Ledger::reader`] for the [last run](Reader::last_run), for what
-//!    [stands](Reader::standing) and for the [offenders](Reader::offenders), and take the run's
+//!    [stands](Reader::active) and for the [offenders](Reader::offenders), and take the run's
 //!    [numbers](Ledger::ids).
 //! 2. [`Ledger::append`] the [`Run`] and the [`Difference`]s that reconciliation found.
 //! 3. [`Writer::start`]. [`WriterHandle::put`] a batch a window; for an act of a person,

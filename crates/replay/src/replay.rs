@@ -272,7 +272,7 @@ mod tests {
     }
 
     fn frames_of(window: &Window) -> u64 {
-        window.ledger.frames.iter().sum()
+        window.packet_counters.frames.iter().sum()
     }
 
     #[test]
@@ -324,7 +324,7 @@ mod tests {
             (16, 284, 284)
         );
         assert_eq!((window.imbalance(), window.is_lossy()), (0, true));
-        assert_eq!(window.ledger.flow_inserts, 300);
+        assert_eq!(window.packet_counters.flow_inserts, 300);
     }
 
     #[test]
@@ -332,7 +332,7 @@ mod tests {
         let home = HomeNet::new(["192.0.2.1/32".parse().expect("a prefix")]);
         let frames = [(START * SECOND, udp(1, 2, 53)), (START * SECOND, udp(2, 1, 53))];
         let windows = windows(&frames, ReplayOptions::default().home(home));
-        assert_eq!(windows[0].ledger.frames, [1, 1]);
+        assert_eq!(windows[0].packet_counters.frames, [1, 1]);
         let locals = windows[0].flows.iter().map(|(key, _)| key.local[15]);
         assert!(locals.eq([1, 1]));
     }

@@ -3,7 +3,7 @@
 /// Why a record of a capture gave no frame.
 ///
 /// Indexes [`CaptureReport::losses`]. What the parser then finds wrong with a frame is in the
-/// window's [`Ledger`](flows_common::Ledger) instead.
+/// window's [`PacketCounters`](flows_common::PacketCounters) instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum CaptureLoss {
     /// The file ends within a record, or within its compressed stream.

@@ -1,7 +1,7 @@
 //! Tables in memory that packets are counted in as the flow programs do it.
 
 use flows_common::{
-    Direction, FlowCounters, FlowKey, Ledger, Loss, PeerCounters, PeerKey, Window,
+    Direction, FlowCounters, FlowKey, Loss, PacketCounters, PeerCounters, PeerKey, Window,
     metering::{Entry, FlowTables, Observation, meter},
     parse::{Frame, Packet, Rejected},
 };
@@ -15,7 +15,7 @@ use super::table::LruTable;
 #[derive(Debug)]
 pub struct Tables {
     entries: Entries,
-    ledger: Ledger,
+    packet_counters: PacketCounters,
 }
 
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl Tables {
             evicted_flows: 0,
             evicted_packets: 0,
         };
-        Self { entries, ledger: Ledger::default() }
+        Self { entries, packet_counters: PacketCounters::default() }
     }
 
     /// Counts what parsing made of a frame, as the programs do: in its flow, its peer and the
@@ -69,13 +69,13 @@ impl Tables {
     ) {
         let parsed = parsed.as_ref().map_err(|rejected| *rejected);
         let observed = Observation { frame, parsed, direction, ifindex };
-        meter(&mut self.entries, &mut self.ledger, &observed, || now_ns);
+        meter(&mut self.entries, &mut self.packet_counters, &observed, || now_ns);
     }
 
     /// Whether no frame was counted since the last [`Tables::take`].
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.ledger.frames == [0; 2]
+        self.packet_counters.frames == [0; 2]
     }
 
     /// Takes what was counted, sorted by key, and starts anew.
@@ -85,7 +85,7 @@ impl Tables {
             end_ns,
             flows: self.entries.flows.take_sorted(),
             peers: self.entries.peers.take_sorted(),
-            ledger: std::mem::take(&mut self.ledger),
+            packet_counters: std::mem::take(&mut self.packet_counters),
             evicted_flows: std::mem::take(&mut self.entries.evicted_flows),
             evicted_packets: std::mem::take(&mut self.entries.evicted_packets),
         }

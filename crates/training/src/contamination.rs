@@ -8,7 +8,7 @@ use forest::RowSample;
 use model::Scorer;
 
 use crate::error::TrainingError;
-use crate::sieve::Sieve;
+use crate::row_filter::RowFilter;
 use crate::split::Part;
 use crate::trim::{Trim, score};
 
@@ -91,26 +91,26 @@ impl Contamination {
     /// Finds what of a part is to be left out, in one pass.
     pub(crate) fn find(
         &self,
-        sieve: &Sieve<'_>,
+        row_filter: &RowFilter<'_>,
         part: Part,
         scorer: &Scorer,
         seed: u64,
     ) -> Result<Trim, TrainingError> {
         match self.by {
-            TrimBy::Rows => self.find_rows(sieve, part, scorer, seed),
-            TrimBy::Peers => self.find_peers(sieve, part, scorer),
+            TrimBy::Rows => self.find_rows(row_filter, part, scorer, seed),
+            TrimBy::Peers => self.find_peers(row_filter, part, scorer),
         }
     }
 
     fn find_rows(
         &self,
-        sieve: &Sieve<'_>,
+        row_filter: &RowFilter<'_>,
         part: Part,
         scorer: &Scorer,
         seed: u64,
     ) -> Result<Trim, TrainingError> {
         let mut sample = RowSample::new(SCORES, 1, seed, STREAM);
-        sieve.pass(part, &Trim::Nothing, &mut |kept| {
+        row_filter.pass(part, &Trim::Nothing, &mut |kept| {
             sample.extend(&score(scorer, kept.inputs));
             Ok(())
         })?;
@@ -123,13 +123,13 @@ impl Contamination {
 
     fn find_peers(
         &self,
-        sieve: &Sieve<'_>,
+        row_filter: &RowFilter<'_>,
         part: Part,
         scorer: &Scorer,
     ) -> Result<Trim, TrainingError> {
         let mut sums: HashMap<IpAddr, (f64, usize)> = HashMap::new();
         let mut rows = 0;
-        sieve.pass(part, &Trim::Nothing, &mut |kept| {
+        row_filter.pass(part, &Trim::Nothing, &mut |kept| {
             if kept.peers.is_empty() {
                 return Err(TrainingError::NoPeers);
             }

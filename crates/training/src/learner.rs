@@ -6,7 +6,7 @@ use model::{
 };
 use thiserror::Error;
 
-use crate::{Method, Plan, ThinnedRows, TrainingError, train};
+use crate::{Method, Plan, SampledRows, TrainingError, train};
 
 /// Reason for which no model came out of the windows.
 #[derive(Debug, Error)]
@@ -29,8 +29,8 @@ pub enum LearnError {
 /// Gathers windows; see [`Learner::finish`].
 pub struct Learner {
     context: Context,
-    flows: ThinnedRows,
-    peers: ThinnedRows,
+    flows: SampledRows,
+    peers: SampledRows,
     windows: u64,
     lossy: u64,
 }
@@ -58,8 +58,8 @@ impl Default for Learner {
     fn default() -> Self {
         Self {
             context: Context::default(),
-            flows: ThinnedRows::new(FlowFeature::ALL.len()),
-            peers: ThinnedRows::new(PeerFeature::ALL.len()),
+            flows: SampledRows::new(FlowFeature::ALL.len()),
+            peers: SampledRows::new(PeerFeature::ALL.len()),
             windows: 0,
             lossy: 0,
         }
@@ -104,7 +104,7 @@ impl Learner {
         created: &str,
     ) -> Result<(ModelFile, Context), LearnError> {
         let plan = Plan::new(Method::Forest(params.clone()));
-        let fit = |table, id: SchemaId, rows: &ThinnedRows| -> Result<DetectorModel, LearnError> {
+        let fit = |table, id: SchemaId, rows: &SampledRows| -> Result<DetectorModel, LearnError> {
             let rows_gathered = rows.len();
             let trained = train(rows, &id, &plan).map_err(|source| LearnError::Fit {
                 table,

@@ -7,7 +7,7 @@ use model::Calibration;
 use serde::Serialize;
 
 use crate::contamination::TrimBy;
-use crate::sieve::{Dropped, Survey};
+use crate::row_filter::{Dropped, Survey};
 use crate::split::Boundaries;
 
 /// Report of the rows that a detector was made from.

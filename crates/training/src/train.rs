@@ -9,7 +9,7 @@ use crate::features::Extremes;
 use crate::fit::{Fitted, Fitting, STOPPING_SHARE};
 use crate::plan::{Method, Plan};
 use crate::report::{LeftOut, Report, RowCounts, SupportedRates, TimeRange, Trimmed, percent};
-use crate::sieve::{Dropped, Sieve, Survey};
+use crate::row_filter::{Dropped, RowFilter, Survey};
 use crate::source::RowSource;
 use crate::split::Part;
 use crate::trim::Trim;
@@ -73,25 +73,27 @@ pub fn train(
     let chosen = plan.inputs(schema)?;
     let survey = Survey::of(source, schema)?;
     let boundaries = plan.split.boundaries(survey.first_ns, survey.last_ns, survey.window_ns);
-    let sieve = |inputs| Sieve { source, inputs, boundaries, keep_attacks: plan.keep_attacks };
+    let row_filter =
+        |inputs| RowFilter { source, inputs, boundaries, keep_attacks: plan.keep_attacks };
 
     let inputs = if plan.features.drop_constant {
-        varying(&sieve(&chosen), schema)?
+        varying(&row_filter(&chosen), schema)?
     } else {
         chosen.clone()
     };
-    let sieve = sieve(&inputs);
-    let mut step = Step { plan, survey, sieve: &sieve };
+    let row_filter = row_filter(&inputs);
+    let mut step = Step { plan, survey, row_filter: &row_filter };
     let mut round = step.fit(&Trim::Nothing)?;
     let untrimmed = round.rows;
     let mut held_out_trim = Trim::Nothing;
     if let Some(contamination) = &plan.contamination {
         for _ in 0..contamination.rounds {
-            let trim = contamination.find(&sieve, Part::Train, &round.fitted.scorer, plan.seed)?;
+            let trim =
+                contamination.find(&row_filter, Part::Train, &round.fitted.scorer, plan.seed)?;
             round = step.fit(&trim)?;
         }
         held_out_trim =
-            contamination.find(&sieve, Part::HeldOut, &round.fitted.scorer, plan.seed)?;
+            contamination.find(&row_filter, Part::HeldOut, &round.fitted.scorer, plan.seed)?;
     }
     let Round { fitted, profile, mut digest, rows, dropped, .. } = round;
 
@@ -105,10 +107,11 @@ pub fn train(
         .collect();
     let mut detector =
         DetectorModel::assemble(schema.clone(), inputs.clone(), fitted.scorer, profile, plan.seed)?;
-    let (held_out, held_out_dropped) = sieve.pass(Part::HeldOut, &held_out_trim, &mut |kept| {
-        digest.update(kept.whole);
-        Ok(detector.take(kept.whole)?)
-    })?;
+    let (held_out, held_out_dropped) =
+        row_filter.pass(Part::HeldOut, &held_out_trim, &mut |kept| {
+            digest.update(kept.whole);
+            Ok(detector.take(kept.whole)?)
+        })?;
     if held_out < LEAST_HELD_OUT {
         return Err(TrainingError::NoHeldOutRows {
             got: held_out,
@@ -157,21 +160,21 @@ struct Round {
 struct Step<'a> {
     plan: &'a Plan,
     survey: Survey,
-    sieve: &'a Sieve<'a>,
+    row_filter: &'a RowFilter<'a>,
 }
 
 impl Step<'_> {
     /// Fits to the training part without what is trimmed.
     fn fit(&mut self, trim: &Trim) -> Result<Round, TrainingError> {
-        let (plan, inputs) = (self.plan, self.sieve.inputs);
+        let (plan, inputs) = (self.plan, self.row_filter.inputs);
         let extremes = match plan.method {
-            Method::Hbos(_) => Some(extremes(self.sieve, trim)?),
+            Method::Hbos(_) => Some(extremes(self.row_filter, trim)?),
             _ => None,
         };
         let mut fitting = Fitting::begin(plan, inputs, extremes.as_ref(), self.stop_from_ns())?;
         let mut profile = ProfileBuilder::new(inputs.len(), plan.seed);
         let mut digest = RowsDigest::new();
-        let (rows, dropped) = self.sieve.pass(Part::Train, trim, &mut |kept| {
+        let (rows, dropped) = self.row_filter.pass(Part::Train, trim, &mut |kept| {
             profile.extend(kept.inputs);
             digest.update(kept.whole);
             fitting.extend(kept.inputs, kept.starts_ns)
@@ -187,16 +190,16 @@ impl Step<'_> {
     /// Start of the last part of the training time.
     #[expect(clippy::cast_possible_truncation, reason = "a share of what fits")]
     fn stop_from_ns(&self) -> i64 {
-        let (first, last) = (self.survey.first_ns, self.sieve.boundaries.boundary);
+        let (first, last) = (self.survey.first_ns, self.row_filter.boundaries.boundary);
         let length = (i128::from(last) - i128::from(first)) as f64 * (1.0 - STOPPING_SHARE);
         // One later, so that a single window is there to learn from.
         first.saturating_add(length as i64).saturating_add(1)
     }
 }
 
-fn extremes(sieve: &Sieve<'_>, trim: &Trim) -> Result<Extremes, TrainingError> {
-    let mut extremes = Extremes::new(sieve.inputs.len());
-    sieve.pass(Part::Train, trim, &mut |kept| {
+fn extremes(row_filter: &RowFilter<'_>, trim: &Trim) -> Result<Extremes, TrainingError> {
+    let mut extremes = Extremes::new(row_filter.inputs.len());
+    row_filter.pass(Part::Train, trim, &mut |kept| {
         extremes.extend(kept.inputs);
         Ok(())
     })?;
@@ -204,9 +207,9 @@ fn extremes(sieve: &Sieve<'_>, trim: &Trim) -> Result<Extremes, TrainingError> {
 }
 
 /// The inputs that vary over the training rows.
-fn varying(sieve: &Sieve<'_>, schema: &SchemaId) -> Result<Inputs, TrainingError> {
-    let extremes = extremes(sieve, &Trim::Nothing)?;
-    let names = sieve.inputs.names();
+fn varying(row_filter: &RowFilter<'_>, schema: &SchemaId) -> Result<Inputs, TrainingError> {
+    let extremes = extremes(row_filter, &Trim::Nothing)?;
+    let names = row_filter.inputs.names();
     let varying: Vec<&String> =
         names.iter().enumerate().filter(|(at, _)| extremes.varies(*at)).map(|(_, n)| n).collect();
     if varying.is_empty() {

@@ -16,13 +16,13 @@ const T: f64 = 2.306;
 
 #[test]
 fn the_forest_reaches_scikit_learn_and_isotree_within_noise() {
-    let Some(data) = requires::shared_data() else { return };
+    let Some(data) = test_support::shared_data() else { return };
     let folder = data.join("adbench/adbench/datasets/Classical");
     let peers: Value = serde_json::from_str(include_str!("fixtures/adbench.json")).expect("JSON");
     for name in ["16_http", "34_smtp"] {
         let path = folder.join(format!("{name}.npz"));
         if !path.exists() {
-            requires::skip(&format!("no {name}.npz in the shared data"));
+            test_support::skip(&format!("no {name}.npz in the shared data"));
             continue;
         }
         let (rows, labels, width) = read(&path);

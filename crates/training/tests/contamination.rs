@@ -73,7 +73,7 @@ fn a_fraction_out_of_bounds_and_rows_without_peers_are_refused() {
     let rounds = Contamination { rounds: 0, ..Contamination::new(0.1) };
     assert!(refused(rounds).contains("between 1 and 5, got 0"));
 
-    let mut rows = training::ThinnedRows::new(5);
+    let mut rows = training::SampledRows::new(5);
     for window in 0..100 {
         rows.extend(window, &[1.0, 2.0, 3.0, 4.0, window as f32]);
     }

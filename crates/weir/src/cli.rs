@@ -27,6 +27,7 @@ mod lab;
 #[cfg(feature = "research")]
 mod label;
 mod learn;
+mod mode;
 mod model;
 mod node;
 #[cfg(feature = "research")]
@@ -38,7 +39,6 @@ mod score;
 #[cfg(feature = "research")]
 mod selection;
 mod status;
-mod steer;
 mod token;
 #[cfg(feature = "top")]
 mod top;
@@ -131,15 +131,15 @@ enum Command {
     /// List anomalous peers, and what was done about them.
     Alerts(alerts::AlertsArgs),
     /// Change the running node's mode.
-    Mode(steer::ModeArgs),
+    Mode(mode::ModeArgs),
     /// Let the running node drop, for good or until it would have to be confirmed.
-    Enforce(steer::EnforceArgs),
+    Enforce(mode::EnforceArgs),
     /// Confirm an enforcement that would fall back.
-    Confirm(steer::ConfirmArgs),
+    Confirm(mode::ConfirmArgs),
     /// Close the breaker: let blocks drop again.
-    Rearm(steer::RearmArgs),
+    Rearm(mode::RearmArgs),
     /// Have the running node read allow files, tokens and configuration again.
-    Reload(steer::ReloadArgs),
+    Reload(mode::ReloadArgs),
     /// Add, remove and list what is never blocked.
     Allow(allow::AllowArgs),
     /// Make tokens for the HTTP interface.
@@ -325,7 +325,7 @@ fn show(event: &Event, json: bool) {
         return;
     }
     match event {
-        Event::Window(_) => {}
+        Event::Window(_) | Event::Other => {}
         Event::Anomaly(anomaly) => println!("{}", describe_anomaly(anomaly)),
         Event::Expired(expired) => println!(
             "{} expired: {} packets dropped, {} passed",
@@ -344,7 +344,6 @@ fn show(event: &Event, json: bool) {
             one.done
         ),
         Event::Failure(failure) => eprintln!("weir: {}: {}", failure.what, failure.error),
-        Event::Other => {}
     }
 }
 

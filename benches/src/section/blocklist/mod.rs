@@ -171,7 +171,7 @@ impl Bench {
             }
         }
         let samples = self.take_turns(&mut loaded, !list.is_empty())?;
-        Self::tell(what, note, &loaded, &samples, rows);
+        Self::report(what, note, &loaded, &samples, rows);
         for contestant in &mut loaded {
             let seconds: Vec<f64> = (0..ADDED)
                 .map(|number| contestant.add(list::one_more(number)))
@@ -238,7 +238,7 @@ impl Bench {
         Ok(self.ends.send(frames, count)? / count as f64)
     }
 
-    fn tell(
+    fn report(
         what: &str,
         note: &str,
         all: &[&mut dyn Contestant],

@@ -175,7 +175,7 @@ pub struct WindowInfo {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BlockTotals {
     /// That stand.
-    pub standing: u64,
+    pub active: u64,
     /// That may stand (`policy.max_blocks`).
     pub limit: u64,
     /// That fit into the kernel's tables (`tables.blocks`).

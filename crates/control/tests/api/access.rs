@@ -111,7 +111,7 @@ fn alone(act: impl FnOnce() + Send) {
 
 #[test]
 fn an_address_that_others_reach_wants_a_token_for_everything() {
-    if !requires::root() || requires::program("ip").is_none() {
+    if !test_support::root() || test_support::program("ip").is_none() {
         return;
     }
     alone(ask_for_everything);
@@ -170,11 +170,11 @@ fn as_stranger<T: Send>(uid: u32, gid: u32, act: impl FnOnce() -> T + Send) -> T
 
 #[test]
 fn another_user_of_the_group_reads_and_does_not_change_and_others_do_neither() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     let Some(group) = nix::unistd::Group::from_name("nogroup").unwrap() else {
-        requires::skip("there is no group `nogroup`");
+        test_support::skip("there is no group `nogroup`");
         return;
     };
     let folder = tempfile::tempdir().unwrap();

@@ -60,7 +60,7 @@ fn a_whole_batch_of_a_list_goes_through_and_what_is_refused_is_told_by_its_place
     let mut entries: Vec<ImportEntry> = (0..IMPORT_BATCH).map(entry).collect();
     entries[7].target = "203.0.113.9".parse().unwrap();
     let imported = client.import(&ImportRequest { entries, ..Default::default() }).unwrap();
-    assert_eq!(imported.new as usize, IMPORT_BATCH - 1);
+    assert_eq!(imported.new, IMPORT_BATCH as u64 - 1);
     let refused: Vec<_> = imported.refused.iter().map(|one| (one.entry, &*one.code)).collect();
     assert_eq!(refused, [(7, "allowed")]);
     let entries = vec![entry(0); IMPORT_BATCH + 1];

@@ -142,11 +142,11 @@ impl Bulk {
     fn weigh(&self, before: Option<BlockEntry>, block: &Block) -> (Loaded, Option<BlockEntry>) {
         let entry = block.entry(self.now_ns, before.map_or(Slots::SHARED, |entry| entry.slot));
         let Some(before) = before else { return (Loaded::New, Some(entry)) };
-        let standing = before.expires_ns > self.now_ns;
-        let wins = !standing || strength(&entry) > strength(&before);
+        let active = before.expires_ns > self.now_ns;
+        let wins = !active || strength(&entry) > strength(&before);
         let loaded = match () {
             () if self.wrote(&before) => Loaded::Repeated,
-            () if !standing => Loaded::New,
+            () if !active => Loaded::New,
             () if wins => Loaded::Replaced,
             () => Loaded::Kept,
         };

@@ -13,11 +13,11 @@ use weir_datapath::{
 fn drain_until(kernel: &mut Kernel, frames: u64) -> Window {
     let mut sum = kernel.drain(boot_ns()).expect("a window");
     for _ in 0..100 {
-        if sum.ledger.frames.iter().sum::<u64>() >= frames {
+        if sum.packet_counters.frames.iter().sum::<u64>() >= frames {
             break;
         }
         let next = kernel.drain(boot_ns()).expect("a window");
-        sum.ledger.add(&next.ledger);
+        sum.packet_counters.add(&next.packet_counters);
         sum.flows.extend(next.flows);
         sum.peers.extend(next.peers);
     }
@@ -37,7 +37,7 @@ fn packets_of(window: &Window, wanted: impl Fn(&FlowKey) -> bool) -> [u64; 2] {
 
 #[test]
 fn every_packet_is_counted_once_in_its_own_flow() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     Wire::new().run(|wire| {
@@ -54,14 +54,14 @@ fn every_packet_is_counted_once_in_its_own_flow() {
         network.send(&ethernet(0x0800));
 
         let window = drain_until(&mut kernel, 67);
-        assert_eq!(window.ledger.frames, [47, 20]);
+        assert_eq!(window.packet_counters.frames, [47, 20]);
         assert_eq!(window.imbalance(), 0);
         let remote = map_v4(host(1));
         assert_eq!(packets_of(&window, |key| key.remote == remote), [30, 20]);
         assert_eq!(packets_of(&window, |key| key.remote[0] == 0x20), [10, 0]);
         assert_eq!(packets_of(&window, |key| key.outer_vlan == 42), [5, 0]);
-        assert_eq!(window.ledger.losses[Loss::NotIp.index()], 1);
-        assert_eq!(window.ledger.losses[Loss::TruncatedIpv4.index()], 1);
+        assert_eq!(window.packet_counters.losses[Loss::NotIp.index()], 1);
+        assert_eq!(window.packet_counters.losses[Loss::TruncatedIpv4.index()], 1);
         let keys: Vec<_> = window.flows.iter().map(|(key, _)| *key).collect();
         assert_eq!(keys.len(), 3, "both directions meet in one key");
     });
@@ -69,7 +69,7 @@ fn every_packet_is_counted_once_in_its_own_flow() {
 
 #[test]
 fn a_window_that_is_larger_than_the_tables_balances() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     Wire::new().run(|wire| {
@@ -85,7 +85,7 @@ fn a_window_that_is_larger_than_the_tables_balances() {
             if seen == 0 {
                 assert!(window.evicted_flows > 0, "{}", window.flows.len());
             }
-            seen += window.ledger.frames[0];
+            seen += window.packet_counters.frames[0];
             if seen == 20_000 {
                 return;
             }
@@ -96,7 +96,7 @@ fn a_window_that_is_larger_than_the_tables_balances() {
 
 #[test]
 fn detaching_leaves_nothing_behind() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     Wire::new().run(|wire| {
@@ -118,7 +118,7 @@ fn detaching_leaves_nothing_behind() {
 
 #[test]
 fn dropping_the_kernel_detaches_too() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     Wire::new().run(|wire| {
@@ -130,7 +130,7 @@ fn dropping_the_kernel_detaches_too() {
 
 #[test]
 fn a_program_behind_ours_still_sees_every_packet() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     Wire::new().run(|wire| {
@@ -138,14 +138,14 @@ fn a_program_behind_ours_still_sees_every_packet() {
         let (mut behind, _) = attached(&small(), XdpPreference::Off).expect("attached");
         let (mut before, _) = attached(&small(), XdpPreference::Off).expect("attached");
         wire.network_end().send_times(&udp_v4(host(1), LOCAL, [1000, 53]), 25);
-        assert_eq!(drain_until(&mut before, 25).ledger.frames, [25, 0]);
-        assert_eq!(drain_until(&mut behind, 25).ledger.frames, [25, 0]);
+        assert_eq!(drain_until(&mut before, 25).packet_counters.frames, [25, 0]);
+        assert_eq!(drain_until(&mut behind, 25).packet_counters.frames, [25, 0]);
     });
 }
 
 #[test]
 fn clsact_counts_what_tcx_counts() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     Wire::new().run(|wire| {
@@ -155,13 +155,13 @@ fn clsact_counts_what_tcx_counts() {
         wire.network_end().send_times(&udp_v4(host(1), LOCAL, [1000, 53]), 12);
         wire.host_end().send_times(&udp_v4(LOCAL, host(1), [53, 1000]), 7);
         let window = drain_until(&mut kernel, 19);
-        assert_eq!((window.ledger.frames, window.imbalance()), ([12, 7], 0));
+        assert_eq!((window.packet_counters.frames, window.imbalance()), ([12, 7], 0));
     });
 }
 
 #[test]
 fn a_filter_of_somebody_else_survives() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     Wire::new().run(|wire| {
@@ -181,7 +181,7 @@ fn a_filter_of_somebody_else_survives() {
 
 #[test]
 fn a_super_packet_counts_as_its_segments() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     Wire::new().run(|wire| {
@@ -202,9 +202,9 @@ fn a_super_packet_counts_as_its_segments() {
         writer.join().expect("a writer");
         let window = drain_until(&mut kernel, 4);
         assert_eq!(window.imbalance(), 0);
-        let [incoming, _] = window.ledger.segments;
+        let [incoming, _] = window.packet_counters.segments;
         assert!(incoming > (1 << 20) / 1_460, "{incoming} segments");
-        assert!(incoming > window.ledger.frames[0], "no super-packet was seen");
+        assert!(incoming > window.packet_counters.frames[0], "no super-packet was seen");
         let payload: u64 =
             window.flows.iter().map(|(_, flow)| flow.directions[0].payload_bytes).sum();
         assert_eq!(payload, 1 << 20);
@@ -213,7 +213,7 @@ fn a_super_packet_counts_as_its_segments() {
 
 #[test]
 fn an_unknown_interface_is_named() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     let mut kernel = Kernel::load(&small()).expect("loaded");
@@ -224,7 +224,7 @@ fn an_unknown_interface_is_named() {
 
 #[test]
 fn an_interface_that_comes_and_goes_is_told() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     Wire::new().run(|wire| {

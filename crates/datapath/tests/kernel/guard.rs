@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::support::{LOCAL, NEAR, Wire, attached, host, ip, near, small, tagged, udp_v4, udp_v6};
-use flows_common::{Direction, GuardLedger, map_v4};
+use flows_common::{Direction, GuardCounters, map_v4};
 use weir_datapath::{
     Block, BlockAction, Blocklist, GuardHook, Kernel, KernelError, KernelOptions, Loaded,
     RateLimit, Target, XdpPreference, boot_ns,
@@ -27,14 +27,14 @@ fn from_host(last: u8) -> Vec<u8> {
 }
 
 /// The guard's ledger once it knows of so many frames, for a veth hands them over a moment later.
-fn ledger_at(blocklist: &Blocklist, frames: u64) -> GuardLedger {
+fn ledger_at(blocklist: &Blocklist, frames: u64) -> GuardCounters {
     ledger_of(blocklist, Direction::Ingress, frames)
 }
 
-fn ledger_of(blocklist: &Blocklist, direction: Direction, frames: u64) -> GuardLedger {
+fn ledger_of(blocklist: &Blocklist, direction: Direction, frames: u64) -> GuardCounters {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
-        let ledger = blocklist.ledger(direction).expect("a ledger");
+        let ledger = blocklist.guard_counters(direction).expect("a ledger");
         if ledger.frames >= frames || Instant::now() > deadline {
             assert_eq!(ledger.frames, frames, "{ledger:?}");
             return ledger;
@@ -57,7 +57,7 @@ fn counted(kernel: &mut Kernel, last: u8) -> u64 {
 
 #[test]
 fn a_blocked_source_is_dropped_wherever_the_guard_sits() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     for xdp in [XdpPreference::Native, XdpPreference::Generic, XdpPreference::TcIngress] {
@@ -82,7 +82,7 @@ fn a_blocked_source_is_dropped_wherever_the_guard_sits() {
 
 #[test]
 fn a_blocked_ipv6_source_is_dropped() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     Wire::new().run(|wire| {
@@ -99,7 +99,7 @@ fn a_blocked_ipv6_source_is_dropped() {
 
 #[test]
 fn a_lease_ends_in_the_kernel_without_anybody() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     Wire::new().run(|wire| {
@@ -123,7 +123,7 @@ fn a_lease_ends_in_the_kernel_without_anybody() {
 
 #[test]
 fn shadow_counts_what_it_would_drop_and_drops_nothing() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     Wire::new().run(|wire| {
@@ -142,7 +142,7 @@ fn shadow_counts_what_it_would_drop_and_drops_nothing() {
 
 #[test]
 fn a_rate_limit_passes_its_burst_and_counts_every_packet() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     Wire::new().run(|wire| {
@@ -165,7 +165,7 @@ fn a_rate_limit_passes_its_burst_and_counts_every_packet() {
 
 #[test]
 fn an_allowed_prefix_goes_before_any_block() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     Wire::new().run(|wire| {
@@ -190,7 +190,7 @@ fn an_allowed_prefix_goes_before_any_block() {
 
 #[test]
 fn a_blocked_prefix_drops_what_it_holds_until_it_is_removed() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     Wire::new().run(|wire| {
@@ -216,7 +216,7 @@ fn a_blocked_prefix_drops_what_it_holds_until_it_is_removed() {
 
 #[test]
 fn egress_drops_towards_blocked_remotes() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     Wire::new().run(|wire| {
@@ -233,7 +233,7 @@ fn egress_drops_towards_blocked_remotes() {
 
 #[test]
 fn what_is_blocked_is_read_back_and_listed() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     let kernel = Kernel::load(&small()).expect("loaded");
@@ -264,7 +264,7 @@ fn what_is_blocked_is_read_back_and_listed() {
 
 #[test]
 fn a_full_blocklist_says_so_and_keeps_what_it_has() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     let options = KernelOptions { block_capacity: 4, ..small() };
@@ -281,7 +281,7 @@ fn a_full_blocklist_says_so_and_keeps_what_it_has() {
 
 #[test]
 fn another_xdp_program_is_left_alone_and_the_guard_sits_at_tc() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     Wire::new().run(|wire| {
@@ -306,7 +306,7 @@ fn kernel_error(xdp: XdpPreference) -> KernelError {
 
 #[test]
 fn many_addresses_are_blocked_in_one_go() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     let options = KernelOptions { block_capacity: 20_000, ..small() };
@@ -325,7 +325,7 @@ fn many_addresses_are_blocked_in_one_go() {
 
 #[test]
 fn a_list_leaves_a_block_that_stands_its_counters_and_the_longer_lease() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     Wire::new().run(|wire| {

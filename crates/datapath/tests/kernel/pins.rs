@@ -86,7 +86,7 @@ fn the_process_that_gets_killed() {
 
 #[test]
 fn a_killed_weir_keeps_its_blocks_until_their_lease_and_no_longer() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     let bpffs = BpfFs::mount("kill");
@@ -119,7 +119,7 @@ fn a_killed_weir_keeps_its_blocks_until_their_lease_and_no_longer() {
 
 #[test]
 fn a_restart_takes_the_pins_over_and_keeps_the_blocks() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     let bpffs = BpfFs::mount("restart");
@@ -156,7 +156,7 @@ fn a_restart_takes_the_pins_over_and_keeps_the_blocks() {
 
 #[test]
 fn the_pins_belong_to_one_weir_at_a_time() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     let bpffs = BpfFs::mount("lock");
@@ -174,7 +174,7 @@ fn the_pins_belong_to_one_weir_at_a_time() {
 
 #[test]
 fn unpinning_takes_the_guard_off() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     let bpffs = BpfFs::mount("unpin");
@@ -193,7 +193,7 @@ fn unpinning_takes_the_guard_off() {
 
 #[test]
 fn pinned_maps_of_other_sizes_are_carried_over_with_what_is_in_force() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     let bpffs = BpfFs::mount("sizes");
@@ -236,7 +236,7 @@ fn pinned_maps_of_other_sizes_are_carried_over_with_what_is_in_force() {
 
 #[test]
 fn a_newer_layout_is_refused_by_name() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     let bpffs = BpfFs::mount("newer");
@@ -250,7 +250,7 @@ fn a_newer_layout_is_refused_by_name() {
 
 #[test]
 fn a_folder_that_is_no_bpf_filesystem_is_refused_with_the_remedy() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     let options = KernelOptions { pin: Some(env::temp_dir()), ..small() };

@@ -7,7 +7,7 @@ use std::{
 
 use crate::support::{LOCAL, Wire, attached, host, small, tagged, tcp_v4, udp_v4, udp_v6};
 use flows_common::{
-    Action, Direction, GuardLedger,
+    Action, Direction, GuardCounters,
     parse::{TCP, UDP},
 };
 use weir_datapath::{
@@ -33,12 +33,12 @@ fn limited(blocklist: &Blocklist, service: Service) {
     blocklist.limit_service(service, &limit(Action::RateLimit), boot_ns()).expect("a limit");
 }
 
-fn ingress(blocklist: &Blocklist) -> GuardLedger {
-    blocklist.ledger(Direction::Ingress).expect("a ledger")
+fn ingress(blocklist: &Blocklist) -> GuardCounters {
+    blocklist.guard_counters(Direction::Ingress).expect("a ledger")
 }
 
 /// The guard's ledger once it knows of so many frames, for a veth hands them over a moment later.
-fn ledger_at(blocklist: &Blocklist, frames: u64) -> GuardLedger {
+fn ledger_at(blocklist: &Blocklist, frames: u64) -> GuardCounters {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let ledger = ingress(blocklist);
@@ -51,12 +51,12 @@ fn ledger_at(blocklist: &Blocklist, frames: u64) -> GuardLedger {
 }
 
 /// What a test run of a frame, a hundred times, adds to the ledger.
-fn ruled(kernel: &mut Kernel, frame: &[u8]) -> GuardLedger {
+fn ruled(kernel: &mut Kernel, frame: &[u8]) -> GuardCounters {
     let before = ingress(&kernel.blocklist());
     kernel.test_run_xdp(frame, 100).expect("a run");
     let after = ingress(&kernel.blocklist());
     assert_eq!(after.frames - before.frames, 100);
-    GuardLedger {
+    GuardCounters {
         passed: after.passed - before.passed,
         service_limited: after.service_limited - before.service_limited,
         service_below_rate: after.service_below_rate - before.service_below_rate,
@@ -64,13 +64,13 @@ fn ruled(kernel: &mut Kernel, frame: &[u8]) -> GuardLedger {
         service_shadowed: after.service_shadowed - before.service_shadowed,
         expired: after.expired - before.expired,
         shadowed: after.shadowed - before.shadowed,
-        ..GuardLedger::default()
+        ..GuardCounters::default()
     }
 }
 
 #[test]
 fn strangers_share_a_limit_wherever_the_guard_sits_and_no_address_is_blocked() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     for xdp in [XdpPreference::Native, XdpPreference::Generic, XdpPreference::TcIngress] {
@@ -81,7 +81,7 @@ fn strangers_share_a_limit_wherever_the_guard_sits_and_no_address_is_blocked() {
                 .limit_service(DNS, &limit(Action::RateLimit), boot_ns())
                 .expect("a limit");
             let known = IpAddr::from(host(200));
-            blocklist.know(&[known], boot_ns() + 60 * SECOND).expect("known");
+            blocklist.exempt(&[known], boot_ns() + 60 * SECOND).expect("known");
             let network = wire.network_end();
             let started = Instant::now();
             for last in 1..=100 {
@@ -102,14 +102,14 @@ fn strangers_share_a_limit_wherever_the_guard_sits_and_no_address_is_blocked() {
             assert_eq!(blocklist.count().expect("counts"), BlockCount::default());
             // What is dropped does not come as far as the flow programs.
             let window = kernel.drain(boot_ns()).expect("a window");
-            assert_eq!(window.ledger.frames[0], 17 + ledger.service_below_rate, "{xdp:?}");
+            assert_eq!(window.packet_counters.frames[0], 17 + ledger.service_below_rate, "{xdp:?}");
         });
     }
 }
 
 #[test]
 fn syns_and_other_segments_have_a_bucket_each() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     let mut kernel = Kernel::load(&small()).expect("loaded");
@@ -127,7 +127,7 @@ fn syns_and_other_segments_have_a_bucket_each() {
 
 #[test]
 fn a_limit_finds_its_service_behind_tags_and_extension_headers() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     let mut kernel = Kernel::load(&small()).expect("loaded");
@@ -168,7 +168,7 @@ fn with_options(frame: &[u8]) -> Vec<u8> {
 
 #[test]
 fn an_entry_of_the_source_goes_before_the_limit_of_the_service() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     let mut kernel = Kernel::load(&small()).expect("loaded");
@@ -186,7 +186,7 @@ fn an_entry_of_the_source_goes_before_the_limit_of_the_service() {
 
 #[test]
 fn in_shadow_a_limit_counts_what_it_would_drop() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     let mut kernel = Kernel::load(&small()).expect("loaded");
@@ -202,7 +202,7 @@ fn in_shadow_a_limit_counts_what_it_would_drop() {
 
 #[test]
 fn a_limit_ends_with_its_lease_or_when_it_is_lifted() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     let mut kernel = Kernel::load(&small()).expect("loaded");
@@ -225,7 +225,7 @@ fn a_limit_ends_with_its_lease_or_when_it_is_lifted() {
 
 #[test]
 fn limits_are_read_back_listed_and_bounded() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     let kernel = Kernel::load(&small()).expect("loaded");
@@ -249,7 +249,7 @@ fn limits_are_read_back_listed_and_bounded() {
 
 #[test]
 fn only_payload_of_this_hosts_own_tcp_makes_a_remote_known() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     Wire::new().run(|wire| {
@@ -278,22 +278,22 @@ fn only_payload_of_this_hosts_own_tcp_makes_a_remote_known() {
 
 #[test]
 fn a_known_peer_keeps_the_longer_time() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     let kernel = Kernel::load(&small()).expect("loaded");
     let blocklist = kernel.blocklist();
     let peers: Vec<IpAddr> = vec![host(1).into(), "2001:db8::7".parse().expect("an address")];
     let now = boot_ns();
-    assert_eq!(blocklist.know(&peers, now + 60 * SECOND).expect("known"), 2);
-    assert_eq!(blocklist.know(&peers, now + SECOND).expect("known"), 0);
+    assert_eq!(blocklist.exempt(&peers, now + 60 * SECOND).expect("known"), 2);
+    assert_eq!(blocklist.exempt(&peers, now + SECOND).expect("known"), 0);
     assert!(blocklist.is_known(peers[1], now + 30 * SECOND).expect("a look"));
     assert!(!blocklist.is_known(peers[1], now + 61 * SECOND).expect("a look"));
 }
 
 #[test]
 fn a_restart_keeps_limits_and_known_peers() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");
@@ -302,7 +302,7 @@ fn a_restart_keeps_limits_and_known_peers() {
     let first = Kernel::load(&options).expect("loaded");
     let until_ns = boot_ns() + 60 * SECOND;
     limited(&first.blocklist(), DNS);
-    first.blocklist().know(&[host(1).into()], until_ns).expect("known");
+    first.blocklist().exempt(&[host(1).into()], until_ns).expect("known");
     drop(first);
     let mut second = Kernel::load(&options).expect("taken over");
     let blocklist = second.blocklist();

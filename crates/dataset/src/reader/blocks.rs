@@ -12,7 +12,7 @@ use super::block::{Block, StoredWindow};
 use super::decode::Decode;
 use super::facts::describe;
 use super::parquet_file::{ParquetFile, guarded};
-use super::selection::{Columns, ReadTally, Selection};
+use super::selection::{Columns, ReadCounts, Selection};
 use super::set::DataFile;
 use crate::schema::{ATTACK, LABEL, TIME, schema_id};
 use crate::{DatasetError, Label, TableKind, layout};
@@ -24,7 +24,7 @@ pub struct Blocks {
     selection: Selection,
     files: VecDeque<DataFile>,
     current: Option<Current>,
-    tally: ReadTally,
+    read_counts: ReadCounts,
 }
 
 /// The file that is being read.
@@ -37,11 +37,11 @@ struct Current {
 
 impl std::fmt::Debug for Blocks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { table, files, tally, .. } = self;
+        let Self { table, files, read_counts, .. } = self;
         f.debug_struct("Blocks")
             .field("table", table)
             .field("files_left", &files.len())
-            .field("tally", tally)
+            .field("read_counts", read_counts)
             .finish_non_exhaustive()
     }
 }
@@ -54,14 +54,14 @@ impl Blocks {
             selection,
             files,
             current: None,
-            tally: ReadTally::default(),
+            read_counts: ReadCounts::default(),
         }
     }
 
     /// Counts of the rows read so far, and of those left out, by cause.
     #[must_use]
-    pub const fn tally(&self) -> ReadTally {
-        self.tally
+    pub const fn read_counts(&self) -> ReadCounts {
+        self.read_counts
     }
 
     fn advance(&mut self) -> Result<Option<Block>, DatasetError> {
@@ -71,7 +71,7 @@ impl Blocks {
                 match guarded(path, || reader.next().transpose())? {
                     Some(batch) => {
                         if let Some(block) = self.select(batch)? {
-                            self.tally.selected += block.len() as u64;
+                            self.read_counts.selected += block.len() as u64;
                             return Ok(Some(block));
                         }
                     }
@@ -88,23 +88,24 @@ impl Blocks {
     /// Opens a file's wanted row groups; none where none is wanted.
     fn open(&mut self, file: &DataFile) -> Result<Option<Current>, DatasetError> {
         if file.time_ns.is_some_and(|bounds| !self.selection.admits_any(bounds)) {
-            self.tally.skipped_files += 1;
-            self.tally.outside_time += file.rows;
+            self.read_counts.skipped_files += 1;
+            self.read_counts.outside_time += file.rows;
             return Ok(None);
         }
         let parquet = ParquetFile::open(&file.path)?;
         // Again, for the file may be another one by now.
         describe(&parquet)?;
-        self.tally.files += 1;
+        self.read_counts.files += 1;
         let schema = parquet.schema();
         let mut wanted = Vec::new();
         for (number, group) in parquet.footer().row_groups().iter().enumerate() {
             let bounds = ParquetFile::times(group);
             if bounds.is_some_and(|bounds| !self.selection.admits_any(bounds)) {
-                self.tally.skipped_row_groups += 1;
-                self.tally.outside_time += u64::try_from(group.num_rows()).unwrap_or_default();
+                self.read_counts.skipped_row_groups += 1;
+                self.read_counts.outside_time +=
+                    u64::try_from(group.num_rows()).unwrap_or_default();
             } else {
-                self.tally.row_groups += 1;
+                self.read_counts.row_groups += 1;
                 wanted.push(number);
             }
         }
@@ -155,7 +156,7 @@ impl Blocks {
             table => layout::sibling(&file.path, table, TableKind::Window),
         };
         let Some(path) = sibling.filter(|path| path.exists()) else {
-            self.tally.files_without_windows += 1;
+            self.read_counts.files_without_windows += 1;
             return Ok(None);
         };
         let parquet = ParquetFile::open(&path)?;
@@ -182,7 +183,7 @@ impl Blocks {
             Decode { path, batch: &batch },
             self.table,
             current.windows.as_ref(),
-            &mut self.tally,
+            &mut self.read_counts,
         )?;
         let batch = match wanted {
             Some(mask) if mask.true_count() < batch.num_rows() => {
@@ -221,7 +222,7 @@ impl Selection {
         decode: Decode<'_>,
         table: TableKind,
         windows: Option<&HashMap<u64, StoredWindow>>,
-        tally: &mut ReadTally,
+        read_counts: &mut ReadCounts,
     ) -> Result<Option<BooleanArray>, DatasetError> {
         let asks_for_remotes = self.asks_for_remotes() && table != TableKind::Window;
         let asks_for_labels = self.labels != crate::LabelFilter::Any;
@@ -241,19 +242,19 @@ impl Selection {
         let admits = |index: usize| {
             let window = windows.and_then(|windows| windows.get(&starts[index]));
             let cause = if !self.admits_time(times[index]) {
-                &mut tally.outside_time
+                &mut read_counts.outside_time
             } else if self.skip_lossy && window.is_some_and(|window| window.is_lossy) {
-                &mut tally.lossy
+                &mut read_counts.lossy
             } else if window.is_some_and(|window| window.index < self.skip_first_windows) {
-                &mut tally.warm_up
+                &mut read_counts.warm_up
             } else if remotes.get(index).is_some_and(|&remote| !self.admits_remote(remote)) {
-                &mut tally.unwanted_remote
+                &mut read_counts.unwanted_remote
             } else if asks_for_labels
                 && !self
                     .labels
                     .admits(labels.as_ref().map_or(&Label::Unlabelled, |labels| &labels[index]))
             {
-                &mut tally.unwanted_label
+                &mut read_counts.unwanted_label
             } else {
                 return true;
             };

@@ -127,7 +127,7 @@ impl Selection {
 /// Counts of the rows read, and of those left out by cause. A row is counted under the first cause
 /// that holds, in the order of the fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ReadTally {
+pub struct ReadCounts {
     /// Files that were opened.
     pub files: u64,
     /// Files that lie wholly outside of the wanted times.

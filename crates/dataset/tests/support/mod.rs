@@ -70,9 +70,9 @@ impl Iterator for Traffic {
                 direction.ttl_max = 64;
             }
             for (way, direction) in counters.directions.iter().enumerate() {
-                window.ledger.segments[way] += direction.packets;
-                window.ledger.frames[way] += direction.packets;
-                window.ledger.frame_bytes[way] += direction.bytes;
+                window.packet_counters.segments[way] += direction.packets;
+                window.packet_counters.frames[way] += direction.packets;
+                window.packet_counters.frame_bytes[way] += direction.bytes;
             }
             window.flows.push((key, counters));
         }
@@ -80,7 +80,7 @@ impl Iterator for Traffic {
         if self.number % 7 == 6 {
             window.evicted_flows = 1;
             window.evicted_packets = 2;
-            window.ledger.segments[0] += 2;
+            window.packet_counters.segments[0] += 2;
         }
         let observed = self.context.observe(&window);
         let time_ns = UNIX_START + i64::try_from(self.number * SECOND).expect("small");

@@ -37,6 +37,7 @@ pub enum Side {
 
 impl DriftCounter {
     /// Nothing is counted yet; `table` is `flow` or `peer`.
+    #[must_use]
     pub fn new(table: &'static str, detector: &DetectorModel) -> Self {
         let inputs = detector.inputs();
         let features = inputs
@@ -69,6 +70,7 @@ impl DriftCounter {
     }
 
     /// Test rows counted, less those forgotten.
+    #[must_use]
     pub const fn counted(&self) -> u64 {
         self.counted
     }
@@ -82,6 +84,7 @@ impl DriftCounter {
     }
 
     /// The drift of each feature; none without rows on either side.
+    #[must_use]
     pub fn finish(&self, with_table: bool) -> Vec<FeatureDrift> {
         self.features
             .iter()

@@ -105,7 +105,7 @@ fn blocks_that_stand_and_blocks_per_minute_have_their_peaks() {
     }
     let effect = run(&sample, eager(|raw| raw.ttl = Duration::from_secs(30)));
     assert_eq!(effect.blocks.len(), 6);
-    assert_eq!((effect.peak_per_minute(), effect.peak_standing), (3, 2));
+    assert_eq!((effect.peak_per_minute(), effect.peak_active), (3, 2));
 }
 
 #[test]

@@ -223,7 +223,7 @@ impl SettingReport {
                 })
                 .collect(),
             breaker_openings: effect.breaker_openings,
-            peak_standing_blocks: effect.peak_standing,
+            peak_active_blocks: effect.peak_active,
             peak_blocks_per_minute: effect.peak_per_minute(),
             stopped,
             false_blocks: has_truth.then(|| enforced().filter(is_false).count() as u64),

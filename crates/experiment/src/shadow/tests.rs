@@ -49,15 +49,13 @@ fn anomaly(window: u64, at_ns: u64, peer: &str, excess: f64, refusal: Option<Ref
         needed: 0,
         supported: true,
     };
-    let (outcome, taken) = match refusal {
-        Some(refusal) => (events::Outcome::Refused(refusal), ActionTaken::Refused),
-        None => {
-            let (action, ttl) = (Action::Shadow, std::time::Duration::from_secs(3));
-            let expires_ns = at_ns + 3_000_000_000;
-            let block =
-                events::Outcome::Block { action, ttl, expires_ns, offence: 1, early: false };
-            (block, ActionTaken::Shadowed)
-        }
+    let (outcome, taken) = if let Some(refusal) = refusal {
+        (events::Outcome::Refused(refusal), ActionTaken::Refused)
+    } else {
+        let (action, ttl) = (Action::Shadow, std::time::Duration::from_secs(3));
+        let expires_ns = at_ns + 3_000_000_000;
+        let block = events::Outcome::Block { action, ttl, expires_ns, offence: 1, early: false };
+        (block, ActionTaken::Shadowed)
     };
     let stamp = Stamp { id: 1, window, at_ns, time: Timestamp::default() };
     let decision = events::Decision { evidence, claim, outcome };

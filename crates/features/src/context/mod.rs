@@ -19,9 +19,9 @@
 mod flow;
 mod limits;
 mod peer;
+mod peer_sums;
 mod recent;
 mod service;
-mod tally;
 mod targets;
 
 use flows_common::{Direction, FlowCounters, FlowKey, PeerCounters, PeerKey, Span, Window};
@@ -32,9 +32,9 @@ use crate::facts::PeerFacts;
 use crate::record::{FlowRecord, PeerRecord};
 use flow::FlowState;
 use peer::PeerState;
+use peer_sums::PeerSums;
 use recent::Recent;
 use service::{Service, Services};
-use tally::Tally;
 
 /// A window joined with the past.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -73,7 +73,7 @@ pub struct Context {
 /// Kept between windows for its allocations only.
 #[derive(Default)]
 struct Scratch {
-    tally: Tally,
+    peer_sums: PeerSums,
     services: Vec<(Service, usize)>,
     votes: Vec<(Service, f64)>,
 }
@@ -173,44 +173,44 @@ impl Context {
     ) {
         let span = window.span();
         let is_new = self.peers.touch(key, PeerState::default).is_new;
-        let mut tally = std::mem::take(&mut self.scratch.tally);
-        tally.clear();
+        let mut peer_sums = std::mem::take(&mut self.scratch.peer_sums);
+        peer_sums.clear();
         let begin = observed.flows.len();
         let mut first_ns = u64::MAX;
         for place in group {
             let (flow_key, counters) = &window.flows[place.index as usize];
             first_ns = first_ns.min(flow::bounds(counters, span).0);
-            observed.flows.push(self.observe_flow(flow_key, counters, span, &mut tally));
+            observed.flows.push(self.observe_flow(flow_key, counters, span, &mut peer_sums));
         }
         let flows = begin..observed.flows.len();
-        self.rate_services(&mut observed.flows[flows.clone()], span, &mut tally.record);
-        tally.count_distinct();
+        self.rate_services(&mut observed.flows[flows.clone()], span, &mut peer_sums.record);
+        peer_sums.count_distinct();
 
         let state = self.peers.get_mut(&key).expect("touched above, so the last to be evicted");
         state.advance_to(span.end_ns);
         for flow in &observed.flows[flows.clone()] {
             if flow.is_new && flow.initiator == Direction::Ingress {
-                tally.news.new_targets += state.note_target(&flow.key);
+                peer_sums.news.new_targets += state.note_target(&flow.key);
             }
         }
         if let Some(noted) = noted {
             first_ns = first_ns.min(noted.first_ns);
             if !window.holds_every_flow() {
-                tally.take_larger(noted);
+                peer_sums.take_larger(noted);
             }
         }
-        tally.news.bytes = tally.record.directions.map(|direction| direction.bytes as f64);
-        state.add(&tally.news);
-        for since_ns in tally.answered_after_ns.drain(..) {
+        peer_sums.news.bytes = peer_sums.record.directions.map(|direction| direction.bytes as f64);
+        state.add(&peer_sums.news);
+        for since_ns in peer_sums.answered_after_ns.drain(..) {
             state.take_back_unanswered(since_ns);
         }
-        tally.starts_ns.sort_unstable();
-        for start_ns in tally.starts_ns.drain(..) {
+        peer_sums.starts_ns.sort_unstable();
+        for start_ns in peer_sums.starts_ns.drain(..) {
             state.add_start(start_ns);
         }
-        state.change_open_flows(tally.open_change);
+        state.change_open_flows(peer_sums.open_change);
 
-        let mut record = std::mem::take(&mut tally.record);
+        let mut record = std::mem::take(&mut peer_sums.record);
         record.key = key;
         record.window = span;
         record.facts = PeerFacts::of(&observed.flows[flows.clone()], &record.directions, span);
@@ -219,7 +219,7 @@ impl Context {
         record.is_new = is_new;
         record.past = *state.past();
         observed.peers.push(record);
-        self.scratch.tally = tally;
+        self.scratch.peer_sums = peer_sums;
     }
 
     fn observe_flow(
@@ -227,7 +227,7 @@ impl Context {
         key: &FlowKey,
         counters: &FlowCounters,
         window: Span,
-        tally: &mut Tally,
+        peer_sums: &mut PeerSums,
     ) -> FlowRecord {
         let touched = self.flows.touch(*key, FlowState::unknown);
         let news = touched.value.advance(key, counters, window);
@@ -246,7 +246,7 @@ impl Context {
             past: news.past,
             service_rarity: 0.0,
         };
-        tally.add(&record, &news);
+        peer_sums.add(&record, &news);
         record
     }
 

@@ -5,7 +5,7 @@ mod tables;
 
 use std::fmt::Write as _;
 
-use flows_common::{EtherClass, Ledger, Loss};
+use flows_common::{EtherClass, Loss, PacketCounters};
 use sha2::{Digest, Sha256};
 
 #[cfg(feature = "arrow")]
@@ -66,25 +66,25 @@ fn schema_id<F: Feature>(name: &str) -> SchemaId {
 
 /// Each count of a ledger with its name: `frames.ingress`, `lost.table_full`, `not_ip.arp`, …;
 /// always the same names in the same order.
-pub fn ledger_counts(ledger: &Ledger) -> impl Iterator<Item = (String, u64)> {
+pub fn ledger_counts(packet_counters: &PacketCounters) -> impl Iterator<Item = (String, u64)> {
     let pairs = [
-        ("frames", ledger.frames),
-        ("frame_bytes", ledger.frame_bytes),
-        ("segments", ledger.segments),
+        ("frames", packet_counters.frames),
+        ("frame_bytes", packet_counters.frame_bytes),
+        ("segments", packet_counters.segments),
     ];
     let by_direction = pairs.into_iter().flat_map(|(name, [ingress, egress])| {
         [(format!("{name}.ingress"), ingress), (format!("{name}.egress"), egress)]
     });
     let losses = Loss::ALL
         .into_iter()
-        .map(|loss| (format!("lost.{}", loss.name()), ledger.losses[loss.index()]));
+        .map(|loss| (format!("lost.{}", loss.name()), packet_counters.losses[loss.index()]));
     let not_ip = EtherClass::ALL
         .into_iter()
-        .map(|class| (format!("not_ip.{}", class.name()), ledger.not_ip[class.index()]));
+        .map(|class| (format!("not_ip.{}", class.name()), packet_counters.not_ip[class.index()]));
     let tables = [
-        ("flow_inserts", ledger.flow_inserts),
-        ("peer_inserts", ledger.peer_inserts),
-        ("peer_full", ledger.peer_full),
+        ("flow_inserts", packet_counters.flow_inserts),
+        ("peer_inserts", packet_counters.peer_inserts),
+        ("peer_full", packet_counters.peer_full),
     ]
     .map(|(name, count)| (name.to_owned(), count));
     by_direction.chain(losses).chain(not_ip).chain(tables)

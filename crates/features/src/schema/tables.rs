@@ -304,26 +304,26 @@ fn peer_facts(records: &[PeerRecord]) -> Vec<Fact> {
             "verified",
             "1",
             "Whether most of what it sent is in TCP connections whose handshake it completed.",
-            BooleanArray::from_iter(facts().map(|facts| Some(facts.verified))),
+            facts().map(|facts| Some(facts.verified)).collect::<BooleanArray>(),
         ),
         evidence(
             "initiated",
             "1",
             "Whether it answers flows that the host opened.",
-            BooleanArray::from_iter(facts().map(|facts| Some(facts.initiated))),
+            facts().map(|facts| Some(facts.initiated)).collect::<BooleanArray>(),
         ),
         evidence(
             "service_protocol",
             "protocol",
             "The IP protocol of the host's service that most packets of the flows it opened went \
              to; null where it opened none.",
-            UInt8Array::from_iter(services().map(|service| Some(service?.protocol))),
+            services().map(|service| Some(service?.protocol)).collect::<UInt8Array>(),
         ),
         evidence(
             "service_port",
             "port",
             "The local port of that service, 0 for none.",
-            UInt16Array::from_iter(services().map(|service| Some(service?.port))),
+            services().map(|service| Some(service?.port)).collect::<UInt16Array>(),
         ),
         evidence(
             "first_packet",
@@ -438,7 +438,7 @@ fn window_metadata(window: &Window) -> HashMap<String, String> {
     ]
     .map(|(key, text)| (format!("weir.window.{key}"), text))
     .into();
-    let counts = ledger_counts(&window.ledger);
+    let counts = ledger_counts(&window.packet_counters);
     metadata.extend(counts.map(|(key, count)| (format!("weir.ledger.{key}"), count.to_string())));
     metadata
 }

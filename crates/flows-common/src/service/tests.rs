@@ -16,7 +16,7 @@ const HTTPS: ServiceKey = ServiceKey { port: 443, protocol: TCP, reserved: 0 };
 #[derive(Default)]
 struct Fake {
     limit: Option<(ServiceKey, ServiceEntry)>,
-    known_until_ns: Cell<u64>,
+    verified_until_ns: Cell<u64>,
     allowed: bool,
     connected: bool,
     arrival_ns: [Cell<u64>; 2],
@@ -56,12 +56,12 @@ impl Services for Fake {
         true
     }
 
-    fn known_until_ns(&self, _remote: &Address) -> u64 {
-        self.known_until_ns.get()
+    fn verified_until_ns(&self, _remote: &Address) -> u64 {
+        self.verified_until_ns.get()
     }
 
-    fn know(&self, _remote: &Address, until_ns: u64) {
-        self.known_until_ns.set(until_ns);
+    fn exempt(&self, _remote: &Address, until_ns: u64) {
+        self.verified_until_ns.set(until_ns);
     }
 
     fn is_allowed(&self, _remote: &Address) -> bool {
@@ -134,12 +134,12 @@ fn a_flood_of_syns_leaves_other_segments_their_own_bucket() {
 #[test]
 fn who_is_known_passes_and_takes_nothing_from_the_others() {
     let tables = in_force();
-    tables.known_until_ns.set(NOW + 1);
+    tables.verified_until_ns.set(NOW + 1);
     for _ in 0..9 {
         assert_eq!(cause(&tables, &syn()), Some(Cause::Known));
     }
     assert_eq!(tables.arrival_ns[0].get(), 0);
-    tables.known_until_ns.set(NOW - RECENT_NS);
+    tables.verified_until_ns.set(NOW - RECENT_NS);
     assert_eq!(cause(&tables, &syn()), Some(Cause::ServiceBelowRate));
 }
 
@@ -147,11 +147,11 @@ fn who_is_known_passes_and_takes_nothing_from_the_others() {
 fn an_open_connection_passes_and_makes_its_remote_known() {
     let tables = Fake { connected: true, ..in_force() };
     assert_eq!(cause(&tables, &contact(TcpFlag::Ack.bit())), Some(Cause::Known));
-    assert_eq!(tables.known_until_ns.get(), NOW - RECENT_NS + KNOWN_NS);
+    assert_eq!(tables.verified_until_ns.get(), NOW - RECENT_NS + VERIFIED_NS);
     // A SYN is not asked for: whoever forges one may guess the ports of a connection.
     let tables = Fake { connected: true, ..in_force() };
     assert_eq!(cause(&tables, &syn()), Some(Cause::ServiceBelowRate));
-    assert_eq!(tables.known_until_ns.get(), 0);
+    assert_eq!(tables.verified_until_ns.get(), 0);
 }
 
 #[test]

@@ -51,14 +51,17 @@ fn flow_adds_up(flow: &FlowCounters) -> Result<(), TestCaseError> {
 /// Segments seen are those in flows and those lost, and each insert is a flow.
 fn balances(tables: &Tables) -> Result<(), TestCaseError> {
     let in_flows: u64 = tables.flows.values().map(FlowCounters::packets).sum();
-    prop_assert_eq!(tables.ledger.segments_seen(), in_flows + tables.ledger.lost());
     prop_assert_eq!(
-        tables.ledger.not_ip.iter().sum::<u64>(),
-        tables.ledger.losses[Loss::NotIp.index()]
+        tables.packet_counters.segments_seen(),
+        in_flows + tables.packet_counters.lost()
     );
-    prop_assert_eq!(tables.ledger.flow_inserts, tables.flows.len() as u64);
+    prop_assert_eq!(
+        tables.packet_counters.not_ip.iter().sum::<u64>(),
+        tables.packet_counters.losses[Loss::NotIp.index()]
+    );
+    prop_assert_eq!(tables.packet_counters.flow_inserts, tables.flows.len() as u64);
     let told: u64 = tables.peers.values().flat_map(|peer| peer.flow_inserts).sum();
-    prop_assert_eq!(told, tables.ledger.flow_inserts);
+    prop_assert_eq!(told, tables.packet_counters.flow_inserts);
     Ok(())
 }
 
@@ -154,7 +157,7 @@ proptest! {
             apart.count(&segment.bytes(), &shape, Direction::Egress, 1_000);
         }
 
-        prop_assert_eq!(whole.ledger.segments, apart.ledger.segments);
+        prop_assert_eq!(whole.packet_counters.segments, apart.packet_counters.segments);
         prop_assert_eq!(&whole.peers, &apart.peers);
         let ((key, one), (other_key, other)) = (whole.only_flow(), apart.only_flow());
         prop_assert_eq!(key, other_key);

@@ -48,7 +48,7 @@ impl Tables {
     /// Packets seen that are neither in a flow nor among the losses.
     fn unaccounted(&self) -> u64 {
         let in_flows: u64 = self.flows.values().map(FlowCounters::packets).sum();
-        self.ledger.segments_seen() - in_flows - self.ledger.lost()
+        self.packet_counters.segments_seen() - in_flows - self.packet_counters.lost()
     }
 }
 
@@ -64,7 +64,7 @@ fn the_first_packet_makes_the_flow_and_its_peer() {
     assert_eq!((flow.directions[0].packets, flow.directions[0].first_ns), (1, 5));
     let peer = &tables.peers[&peer(REMOTE)];
     assert_eq!((peer.flow_inserts, peer.first_ns, peer.last_ns), ([1, 0], 5, 5));
-    let ledger = &tables.ledger;
+    let ledger = &tables.packet_counters;
     assert_eq!((ledger.frames, ledger.segments), ([1, 0], [1, 0]));
     assert_eq!(ledger.frame_bytes, [u64::from(udp_from(REMOTE).length()), 0]);
     assert_eq!((ledger.flow_inserts, ledger.peer_inserts, ledger.lost()), (1, 1, 0));
@@ -80,8 +80,8 @@ fn a_later_packet_is_counted_in_its_flow_and_nowhere_else() {
     let (_, flow) = tables.only_flow();
     assert_eq!(flow.directions.map(|one| (one.packets, one.last_ns)), [(2, 6), (1, 7)]);
     assert_eq!(tables.peers, before.peers, "nothing of the flow is new");
-    assert_eq!((tables.ledger.flow_inserts, tables.ledger.peer_inserts), (1, 1));
-    assert_eq!(tables.ledger.frames, [2, 1]);
+    assert_eq!((tables.packet_counters.flow_inserts, tables.packet_counters.peer_inserts), (1, 1));
+    assert_eq!(tables.packet_counters.frames, [2, 1]);
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn a_packet_with_news_of_a_known_flow_is_reported_to_its_peer() {
     let peer = &tables.peers[&peer(REMOTE)];
     assert_eq!((peer.syns, peer.syn_acks, peer.resets), ([1, 0], [0, 1], [1, 0]));
     assert_eq!((peer.flow_inserts, peer.last_ns), ([1, 0], 3));
-    assert_eq!(tables.ledger.peer_inserts, 1);
+    assert_eq!(tables.packet_counters.peer_inserts, 1);
 }
 
 #[test]
@@ -107,18 +107,18 @@ fn a_frame_that_does_not_parse_is_in_the_ledger_alone() {
     arp[12..14].copy_from_slice(&[0x08, 0x06]);
     tables.see_bytes(&arp);
     assert!(tables.flows.is_empty() && tables.peers.is_empty());
-    let losses = tables.ledger.losses;
+    let losses = tables.packet_counters.losses;
     for loss in [Loss::TruncatedIpv4, Loss::TruncatedTransport, Loss::NotIp] {
         assert_eq!(losses[loss.index()], 1, "{}", loss.name());
     }
-    assert_eq!(tables.ledger.not_ip[EtherClass::Arp.index()], 1);
-    assert_eq!((tables.ledger.frames, tables.unaccounted()), ([3, 0], 0));
+    assert_eq!(tables.packet_counters.not_ip[EtherClass::Arp.index()], 1);
+    assert_eq!((tables.packet_counters.frames, tables.unaccounted()), ([3, 0], 0));
 }
 
 #[test]
 fn no_clock_is_read_for_a_frame_that_has_no_flow() {
     let mut tables = Tables::default();
-    let mut ledger = tables.ledger;
+    let mut ledger = tables.packet_counters;
     let frame = parse::Frame { gso_segs: 4, ..parse::Frame::of_length(60) };
     let parsed = Err(Rejected { loss: Loss::MalformedTcp, ether_type: 0x0800 });
     let observed = Observation { frame: &frame, parsed, direction: Egress, ifindex: 1 };
@@ -135,8 +135,8 @@ fn a_full_table_loses_the_packet_of_a_new_flow_and_its_peer_hears_of_it() {
     tables.see(&udp_from(REMOTE), Ingress, 3);
     let (key, flow) = tables.only_flow();
     assert_eq!((key.remote, flow.packets()), (peer(REMOTE).address, 2), "a known flow goes on");
-    assert_eq!(tables.ledger.losses[Loss::TableFull.index()], 1);
-    assert_eq!((tables.ledger.flow_inserts, tables.ledger.peer_inserts), (1, 2));
+    assert_eq!(tables.packet_counters.losses[Loss::TableFull.index()], 1);
+    assert_eq!((tables.packet_counters.flow_inserts, tables.packet_counters.peer_inserts), (1, 2));
     assert_eq!(tables.peers[&peer(REMOTE + 1)].flow_inserts, [1, 0]);
     assert_eq!(tables.unaccounted(), 0);
 }
@@ -147,7 +147,7 @@ fn a_full_peer_table_is_counted_and_the_flow_is_kept() {
     tables.see(&udp_from(REMOTE), Ingress, 1);
     tables.see(&udp_from(REMOTE), Ingress, 2);
     assert_eq!(tables.only_flow().1.packets(), 2);
-    assert_eq!((tables.ledger.peer_full, tables.ledger.peer_inserts), (1, 0));
+    assert_eq!((tables.packet_counters.peer_full, tables.packet_counters.peer_inserts), (1, 0));
     assert_eq!(tables.unaccounted(), 0);
 }
 

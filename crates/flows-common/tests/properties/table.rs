@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use weir_flows_common::{
-    Direction, FlowCounters, FlowKey, Ledger, Loss, PeerCounters, PeerKey,
+    Direction, FlowCounters, FlowKey, Loss, PacketCounters, PeerCounters, PeerKey,
     metering::{Entry, FlowTables, Observation, meter},
     parse::{Frame, parse},
 };
@@ -14,7 +14,7 @@ const IFINDEX: u32 = 3;
 pub(crate) struct Tables {
     pub(crate) flows: BTreeMap<FlowKey, FlowCounters>,
     pub(crate) peers: BTreeMap<PeerKey, PeerCounters>,
-    pub(crate) ledger: Ledger,
+    pub(crate) packet_counters: PacketCounters,
     /// Remotes that proved their address.
     pub(crate) exempt: BTreeSet<PeerKey>,
     /// Most flows and most peers, where that is bounded.
@@ -52,9 +52,9 @@ impl Tables {
         let packet = parse(bytes, frame);
         let parsed = packet.as_ref().map_err(|rejected| *rejected);
         let observed = Observation { frame, parsed, direction, ifindex: IFINDEX };
-        let mut ledger = self.ledger;
+        let mut ledger = self.packet_counters;
         meter(self, &mut ledger, &observed, || now_ns);
-        self.ledger = ledger;
+        self.packet_counters = ledger;
     }
 
     /// The counters of the only flow.

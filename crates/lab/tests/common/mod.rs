@@ -15,7 +15,7 @@ pub(crate) fn lab_or_skip(topology: &Topology) -> Option<Lab> {
     match Lab::build(topology) {
         Ok(lab) => Some(lab),
         Err(error) if error.is_unavailable() => {
-            requires::skip(&error.to_string());
+            test_support::skip(&error.to_string());
             None
         }
         Err(error) => panic!("{error}"),

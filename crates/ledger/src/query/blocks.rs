@@ -17,7 +17,7 @@ pub struct BlockQuery {
     /// Of this origin.
     pub origin: Option<Origin>,
     /// That stand at this wall-clock time.
-    pub standing_ns: Option<i64>,
+    pub active_ns: Option<i64>,
 }
 
 /// A block, and how it ended, where it has.
@@ -45,7 +45,7 @@ impl Reader {
         if let Some(origin) = query.origin {
             conditions.add("origin = ?", [text(origin.name())]);
         }
-        if let Some(now_ns) = query.standing_ns {
+        if let Some(now_ns) = query.active_ns {
             conditions.add_whole(STANDS, [Value::Integer(now_ns)]);
         }
         let selected = format!(", endings.id, {}", Ending::selection());
@@ -67,11 +67,7 @@ impl Reader {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn each_standing(
-        &self,
-        now_ns: i64,
-        mut each: impl FnMut(Block),
-    ) -> Result<(), LedgerError> {
+    pub fn each_active(&self, now_ns: i64, mut each: impl FnMut(Block)) -> Result<(), LedgerError> {
         let columns = Block::selection();
         let sql = format!("SELECT {columns} FROM blocks WHERE {STANDS} ORDER BY blocks.id");
         let mut run = || -> rusqlite::Result<()> {
@@ -92,9 +88,9 @@ impl Reader {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn standing(&self, now_ns: i64) -> Result<Vec<Block>, LedgerError> {
+    pub fn active(&self, now_ns: i64) -> Result<Vec<Block>, LedgerError> {
         let mut blocks = Vec::new();
-        self.each_standing(now_ns, |block| blocks.push(block))?;
+        self.each_active(now_ns, |block| blocks.push(block))?;
         Ok(blocks)
     }
 }

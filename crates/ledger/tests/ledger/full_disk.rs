@@ -77,10 +77,11 @@ fn assert_whole(path: &Path, next: u64) {
 
 #[test]
 fn a_full_disk_is_said_so_and_leaves_the_file_whole() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
-    let (Some(unshare), Some(_)) = (requires::program("unshare"), requires::program("mount"))
+    let (Some(unshare), Some(_)) =
+        (test_support::program("unshare"), test_support::program("mount"))
     else {
         return;
     };
@@ -118,10 +119,11 @@ fn a_child_reads_from_a_disk_that_may_only_be_read() {
 
 #[test]
 fn a_ledger_on_a_disk_that_may_only_be_read_is_read_and_not_written() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
-    let (Some(unshare), Some(_)) = (requires::program("unshare"), requires::program("mount"))
+    let (Some(unshare), Some(_)) =
+        (test_support::program("unshare"), test_support::program("mount"))
     else {
         return;
     };

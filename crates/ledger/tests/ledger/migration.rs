@@ -68,7 +68,7 @@ fn version_1_becomes_this_one_with_all_that_it_held() {
     assert_eq!((person.block.origin, person.block.who.as_deref()), (Origin::Person, Some("ada")));
     assert_eq!(person.block.expires.boot_ns, 108_000_000_000 + 3_600_000_000_000);
     assert_eq!(model.ending.as_ref().map(|ending| ending.dropped_packets), Some(512));
-    assert_eq!(reader.standing(START_NS + 800 * SECOND_NS).expect("read").len(), 1);
+    assert_eq!(reader.active(START_NS + 800 * SECOND_NS).expect("read").len(), 1);
 
     let ended = [1, 2, 3].map(|run| reader.run(run).expect("read").expect("there").previous);
     assert_eq!(ended, [PreviousEnd::None, PreviousEnd::Stopped, PreviousEnd::Rebooted]);

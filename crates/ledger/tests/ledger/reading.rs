@@ -137,11 +137,10 @@ fn what_stands_has_no_ending_and_is_not_past_its_expiry() -> Result<(), LedgerEr
     ledger.append(&blocks.clone().map(Record::from))?;
     ledger.append(&[ending(&blocks[1], 50, How::ReleasedEarly).into()])?;
     let reader = ledger.reader();
-    assert_eq!(reader.standing(wall(60))?, [blocks[0].clone(), blocks[2].clone()]);
+    assert_eq!(reader.active(wall(60))?, [blocks[0].clone(), blocks[2].clone()]);
     // The first one's lease is over at 601, with nobody there to see it.
-    assert_eq!(reader.standing(wall(601))?, [blocks[2].clone()]);
-    let listed =
-        reader.blocks(&BlockQuery { standing_ns: Some(wall(601)), ..Default::default() })?;
+    assert_eq!(reader.active(wall(601))?, [blocks[2].clone()]);
+    let listed = reader.blocks(&BlockQuery { active_ns: Some(wall(601)), ..Default::default() })?;
     assert_eq!(listed.rows.iter().map(|one| one.block.id).collect::<Vec<_>>(), [3]);
     let target = Some(peer(2).into());
     let found =

@@ -82,11 +82,11 @@ fn a_standing_block_keeps_its_decision_and_its_run_however_old() {
     let late = wall(100_000);
     retain_all(&mut ledger, late);
     let reader = ledger.reader();
-    assert_eq!(reader.standing(late).expect("read"), slice::from_ref(&lasting));
+    assert_eq!(reader.active(late).expect("read"), slice::from_ref(&lasting));
     assert!(reader.decision(1).expect("read").is_some());
     assert_eq!(reader.decision(2).expect("read"), None);
     assert_eq!(reader.run(1).expect("read"), Some(run(1)));
-    assert_eq!(reader.run(2).expect("read"), None, "nothing standing is of this run");
+    assert_eq!(reader.run(2).expect("read"), None, "nothing active is of this run");
     let counts = reader.counts().expect("counts");
     assert_eq!((counts.of(Table::Blocks).removed, counts.of(Table::Endings).removed), (2, 1));
     assert_eq!(counts.of(Table::Stops).rows, 1);
@@ -116,7 +116,7 @@ fn a_block_that_was_taken_back_never_stands_again_when_its_ending_is_old() {
         .expect("recorded");
     for second in (3_000..30_000).step_by(500) {
         ledger.retain(wall(second)).expect("removed");
-        assert_eq!(ledger.reader().standing(wall(second)).expect("read"), []);
+        assert_eq!(ledger.reader().active(wall(second)).expect("read"), []);
     }
     assert_eq!(ledger.reader().counts().expect("counts").of(Table::Endings).rows, 0);
 }
@@ -126,10 +126,10 @@ fn above_its_size_the_oldest_goes_until_it_fits_and_the_file_shrinks() {
     let place = Place::new();
     let options = Options { max_bytes: 1 << 20, ..Options::default() };
     let mut ledger = place.open_with(&options);
-    let standing = Block { expires: at(10_000_000), ..block(101, 1) };
+    let active = Block { expires: at(10_000_000), ..block(101, 1) };
     let mut records: Vec<Record> = vec![run(1).into(), act(1, "block").into()];
     records.extend(batch(1));
-    records.push(standing.clone().into());
+    records.push(active.clone().into());
     records.extend((2..=900).flat_map(batch));
     ledger.append(&records).expect("recorded");
     let counts = |ledger: &Ledger| ledger.reader().counts().expect("counts");
@@ -149,7 +149,7 @@ fn above_its_size_the_oldest_goes_until_it_fits_and_the_file_shrinks() {
     let reader = ledger.reader();
     let newest = reader.alerts(&AlertQuery::default()).expect("read").rows;
     assert_eq!(newest[0].record.window, 900);
-    assert!(reader.standing(wall(1_000)).expect("read").contains(&standing));
+    assert!(reader.active(wall(1_000)).expect("read").contains(&active));
     assert_eq!(after.of(Table::Acts).removed, 0);
     drop(ledger);
     let left = fs::metadata(&place.path).expect("a file").len();
@@ -167,7 +167,7 @@ fn what_stands_is_kept_even_above_the_size_and_that_is_said() {
     ledger.append(&records).expect("recorded");
     let kept = retain_all(&mut ledger, wall(500));
     assert!(kept.over_bytes > 0, "{kept:?}");
-    assert_eq!(ledger.reader().standing(wall(500)).expect("read").len(), 12_000);
+    assert_eq!(ledger.reader().active(wall(500)).expect("read").len(), 12_000);
     // It does not go on for ever about it.
     assert!(!ledger.retain(wall(500)).expect("nothing").more);
 }

@@ -67,7 +67,7 @@ impl CheckArgs {
     fn run(self, config: &Config) -> anyhow::Result<ExitCode> {
         let Some(path) = self.model.as_ref().or(config.model.as_ref()) else {
             let found = Checked { valid: true, supported: None, rates: None };
-            self.tell(&found, "the configuration is valid\n")?;
+            self.report(&found, "the configuration is valid\n")?;
             return Ok(ExitCode::SUCCESS);
         };
         let basis = engine::basis(&super::load_model(path)?);
@@ -85,11 +85,11 @@ impl CheckArgs {
         if fails {
             text.push_str("nothing would be blocked: `policy.unsupported` is \"refuse\"\n");
         }
-        self.tell(&Checked { valid: true, supported: Some(whole), rates: Some(rates) }, &text)?;
+        self.report(&Checked { valid: true, supported: Some(whole), rates: Some(rates) }, &text)?;
         Ok(if fails { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 
-    fn tell(&self, found: &Checked, text: &str) -> anyhow::Result<()> {
+    fn report(&self, found: &Checked, text: &str) -> anyhow::Result<()> {
         if !self.json {
             return emit(text);
         }

@@ -22,7 +22,7 @@ pub(super) struct DoctorArgs {
 
 /// A finding as it is told.
 #[derive(Debug, Serialize)]
-struct Told<'a> {
+struct FindingRow<'a> {
     subject: &'a str,
     /// `ok`, `warning` or `missing`.
     state: &'static str,
@@ -36,7 +36,7 @@ impl DoctorArgs {
         let config = layers.resolve(&self.overrides)?;
         let findings = examine(&config);
         if self.json {
-            let told: Vec<Told<'_>> = findings.iter().map(Told::of).collect();
+            let told: Vec<FindingRow<'_>> = findings.iter().map(FindingRow::of).collect();
             emit(&format!("{}\n", serde_json::to_string(&told)?))?;
         } else {
             emit(&text(&findings))?;
@@ -206,7 +206,7 @@ fn good(subject: &'static str, found: String) -> Finding {
     Finding { subject, severity: Severity::Good, found, remedy: String::new() }
 }
 
-impl<'a> Told<'a> {
+impl<'a> FindingRow<'a> {
     fn of(finding: &'a Finding) -> Self {
         Self {
             subject: finding.subject,

@@ -1,7 +1,7 @@
 //! `weir import`: every address and prefix of a list on the running node's blocklist.
 //!
 //! ```text
-//! file ─► Unpacked ─► address_list::Reader ─► Batch ─► Door (the node, or a dry run) ─► Tally
+//! file ─► Unpacked ─► address_list::Reader ─► Batch ─► Door (the node, or a dry run) ─► LoadCounts
 //!                     bad lines ─► Complaints ◄─ refusals
 //! ```
 //!
@@ -12,7 +12,7 @@
 mod batch;
 mod complaints;
 mod door;
-mod tally;
+mod load_counts;
 
 use std::{
     path::{Path, PathBuf},
@@ -28,7 +28,7 @@ use indicatif::HumanCount;
 use batch::{Batch, Lines};
 use complaints::Complaints;
 use door::Door;
-use tally::Tally;
+use load_counts::LoadCounts;
 
 use super::{
     FAILED, Layers,
@@ -98,20 +98,22 @@ impl ImportArgs {
         };
         let complaints = Complaints::start(self.errors.as_deref())?;
         let lease = door.lease();
-        let mut import = Import { door, sent: None, complaints, tally: Tally::default() };
-        import.tally.dry_run = self.dry_run;
+        let mut import =
+            Import { door, sent: None, complaints, load_counts: LoadCounts::default() };
+        import.load_counts.dry_run = self.dry_run;
         let began = Instant::now();
         let loaded = self.files.iter().try_for_each(|file| self.load(&mut import, file));
-        import.tally.load_seconds = began.elapsed().as_secs_f64();
+        import.load_counts.load_seconds = began.elapsed().as_secs_f64();
         let complaints = import.complaints.finish(self.errors.as_deref());
-        let Import { door, mut tally, .. } = import;
+        let Import { door, mut load_counts, .. } = import;
         let began = Instant::now();
-        let verified = door.end().map(|read_back| tally.take_read_back(read_back));
-        tally.read_back_seconds = began.elapsed().as_secs_f64();
-        tally.stopped = loaded.as_ref().err().map(|error| report::text::one_line(error.chain()));
-        self.tell(&tally, lease)?;
+        let verified = door.end().map(|read_back| load_counts.take_read_back(read_back));
+        load_counts.read_back_seconds = began.elapsed().as_secs_f64();
+        load_counts.stopped =
+            loaded.as_ref().err().map(|error| report::text::one_line(error.chain()));
+        self.report(&load_counts, lease)?;
         loaded.and(verified).and(complaints)?;
-        let tolerated = tally.bad <= self.max_errors.unwrap_or(0);
+        let tolerated = load_counts.bad <= self.max_errors.unwrap_or(0);
         Ok(if tolerated { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
     }
 
@@ -126,7 +128,7 @@ impl ImportArgs {
         let mut bar = Bar::start(vec![file.progress()]);
         let mut reader = Reader::new(file.bytes(), self.options());
         let mut batch = Batch::default();
-        let mut bad = import.tally.bad;
+        let mut bad = import.load_counts.bad;
         let read = loop {
             match reader.next_line() {
                 Err(error) => break Err(error.into()),
@@ -135,7 +137,7 @@ impl ImportArgs {
                     let number = line.number;
                     bad += u64::from(line.entry.is_err());
                     batch.push(line);
-                    let lines = import.tally.lines + batch.lines.len() as u64;
+                    let lines = import.load_counts.lines + batch.lines.len() as u64;
                     if lines.is_multiple_of(LOOK_EVERY) {
                         bar.advance(|_| format!("{} lines", HumanCount(lines)));
                     }
@@ -171,11 +173,11 @@ impl ImportArgs {
         Options { format, column: self.column.clone() }
     }
 
-    fn tell(&self, tally: &Tally, lease: Duration) -> anyhow::Result<()> {
+    fn report(&self, load_counts: &LoadCounts, lease: Duration) -> anyhow::Result<()> {
         if self.json {
-            return emit(&format!("{}\n", serde_json::to_string(tally)?));
+            return emit(&format!("{}\n", serde_json::to_string(load_counts)?));
         }
-        emit(&tally.text(lease))
+        emit(&load_counts.text(lease))
     }
 }
 
@@ -185,7 +187,7 @@ struct Import {
     /// The lines of the batch that was sent and is not answered yet.
     sent: Option<Lines>,
     complaints: Complaints,
-    tally: Tally,
+    load_counts: LoadCounts,
 }
 
 impl Import {
@@ -204,15 +206,15 @@ impl Import {
     fn settle(&mut self, file: &str, bar: &Bar) -> anyhow::Result<()> {
         let Some(lines) = self.sent.take() else { return Ok(()) };
         let imported = self.door.answer()?;
-        self.tally.add(&imported);
+        self.load_counts.add(&imported);
         let mut refused = imported.refused.iter().peekable();
         for (line, entry) in lines {
-            self.tally.lines += 1;
+            self.load_counts.lines += 1;
             let entry = match entry {
                 Ok(entry) => entry,
                 Err(error) => {
-                    self.tally.bad += 1;
-                    self.complaints.tell(file, line, &error, bar)?;
+                    self.load_counts.bad += 1;
+                    self.complaints.report(file, line, &error, bar)?;
                     continue;
                 }
             };
@@ -220,8 +222,8 @@ impl Import {
                 anyhow::bail!("line {line}: {}", stopped.text);
             }
             if let Some(one) = refused.next_if(|one| one.entry == entry) {
-                self.tally.refused.add(&one.code);
-                self.complaints.tell(file, line, &one.text, bar)?;
+                self.load_counts.refused.add(&one.code);
+                self.complaints.report(file, line, &one.text, bar)?;
             }
         }
         Ok(())

@@ -178,11 +178,11 @@ fn table(
         rows.extend(&block, 0, block.len());
         visit(&rows)?;
     }
-    let tally = blocks.tally();
+    let read_counts = blocks.read_counts();
     Ok(Read {
-        rows: tally.selected,
-        lossy: tally.lossy,
-        files_without_windows: tally.files_without_windows,
+        rows: read_counts.selected,
+        lossy: read_counts.lossy,
+        files_without_windows: read_counts.files_without_windows,
         orphan_flows: 0,
     })
 }

@@ -152,7 +152,7 @@ fn closing_words(live: &Live, config: &Config) -> anyhow::Result<String> {
         live.blocklist().list()?.iter().filter(|one| one.entry.expires_ns > now_ns).count();
     let dropped: u64 = Direction::ALL
         .iter()
-        .map(|&way| live.blocklist().ledger(way).map(|ledger| ledger.dropped))
+        .map(|&way| live.blocklist().guard_counters(way).map(|ledger| ledger.dropped))
         .sum::<Result<_, _>>()?;
     // Links are pinned; a clsact filter goes with the process.
     let stays = |attached: &Attached| {

@@ -146,7 +146,7 @@ fn blocks(status: &Status) -> String {
     let blocks = &status.blocks;
     let mut text = format!(
         "{} of {} stand (room for {}); {} of {} made in the last minute; {} packets dropped",
-        count(blocks.standing),
+        count(blocks.active),
         count(blocks.limit),
         count(blocks.capacity),
         count(blocks.made_last_minute),

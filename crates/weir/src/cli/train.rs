@@ -8,7 +8,7 @@ use std::{fmt::Write as _, path::PathBuf, process::ExitCode, time::Instant};
 use ::model::{DetectorModel, ModelFile, SchemaId, schema};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use dataset::{Dataset, ReadTally, Selection, TableKind};
+use dataset::{Dataset, ReadCounts, Selection, TableKind};
 use serde::Serialize;
 use training::{Contamination, Plan, Report, TimeSplit, TrimBy, train};
 
@@ -99,7 +99,7 @@ enum Trim {
 
 /// What a training run tells.
 #[derive(Serialize)]
-struct Told {
+struct TrainedTables {
     out: PathBuf,
     digest: String,
     created: String,
@@ -146,7 +146,7 @@ impl TrainArgs {
             self.fit(&dataset, TableKind::Peer, &peer_schema, peer_detector).context("peers")?;
         let model = ModelFile::new(flow, peer, &created)?;
         model.save(&self.out)?;
-        let told = Told {
+        let told = TrainedTables {
             out: self.out,
             digest: model.digest().to_owned(),
             created,
@@ -188,11 +188,11 @@ impl TrainArgs {
         let selection = self.selection()?;
         let rows = TableRows::new(dataset, table, &selection);
         let trained = train(&rows, schema, &plan)?;
-        let tally = rows.tally();
+        let read_counts = rows.read_counts();
         let told = TableTold {
-            files: tally.files,
+            files: read_counts.files,
             seconds: began.elapsed().as_secs_f64(),
-            left_out_by_selection: LeftOut::of(&tally),
+            left_out_by_selection: LeftOut::of(&read_counts),
             report: trained.report,
         };
         Ok((trained.detector, told))
@@ -242,13 +242,13 @@ impl TrainArgs {
 }
 
 impl LeftOut {
-    const fn of(tally: &ReadTally) -> Self {
+    const fn of(read_counts: &ReadCounts) -> Self {
         Self {
-            outside_time: tally.outside_time,
-            lossy: tally.lossy,
-            warm_up: tally.warm_up,
-            excluded_remotes: tally.unwanted_remote,
-            files_without_windows: tally.files_without_windows,
+            outside_time: read_counts.outside_time,
+            lossy: read_counts.lossy,
+            warm_up: read_counts.warm_up,
+            excluded_remotes: read_counts.unwanted_remote,
+            files_without_windows: read_counts.files_without_windows,
         }
     }
 
@@ -269,7 +269,7 @@ impl LeftOut {
     }
 }
 
-impl Told {
+impl TrainedTables {
     fn text(&self) -> String {
         let mut text = String::new();
         for table in [&self.flow, &self.peer] {

@@ -66,7 +66,7 @@ pub(super) fn benign_blocked(benign: &[IpAddr], log: &Log) -> Vec<IpAddr> {
         .anomalies
         .iter()
         .filter(|anomaly| is_block(anomaly.outcome) && benign.contains(&anomaly.peer()))
-        .map(|anomaly| anomaly.peer())
+        .map(DecisionRecord::peer)
         .collect();
     blocked.into_iter().collect()
 }

@@ -97,9 +97,9 @@ pub(super) fn run(options: &DemoOptions, tell: &mut dyn FnMut(&str)) -> anyhow::
     let guard = live.attached().first().map(|one| guard_name(&one.guard)).unwrap_or_default();
     let log = watch.log();
     let mut accounting = log.accounting();
-    accounting.dropped = live.blocklist().ledger(Direction::Ingress)?.dropped;
+    accounting.dropped = live.blocklist().guard_counters(Direction::Ingress)?.dropped;
     accounting.interface = Some([after[0] - before[0], after[1] - before[1]]);
-    let standing = live.blocklist().list()?;
+    let active = live.blocklist().list()?;
     let attacks = truths
         .iter()
         .map(|truth| {
@@ -121,7 +121,7 @@ pub(super) fn run(options: &DemoOptions, tell: &mut dyn FnMut(&str)) -> anyhow::
         blocks: Blocks {
             made: made as u64,
             expired: log.expired.len() as u64,
-            standing: standing.len() as u64,
+            active: active.len() as u64,
         },
     };
     drop(log);
@@ -298,7 +298,7 @@ fn finish_benign(benign: RunningBenign, first_attack_ns: u64) -> anyhow::Result<
     })
 }
 
-/// First drop and number of drops of each block of an attack's sources, ended or standing.
+/// First drop and number of drops of each block of an attack's sources, ended or active.
 fn drops(truth: &AttackTruth, log: &Log, live: &Live) -> anyhow::Result<Vec<Drops>> {
     let ended = log
         .expired

@@ -157,7 +157,7 @@ pub(crate) struct Blocks {
     /// Entries whose lease ran out by itself.
     pub(crate) expired: u64,
     /// Entries that stood when the demo ended.
-    pub(crate) standing: u64,
+    pub(crate) active: u64,
 }
 
 impl Report {
@@ -335,7 +335,7 @@ impl Blocks {
         if live {
             format!(
                 "{} made, {} expired by themselves, {} stood at the end",
-                self.made, self.expired, self.standing
+                self.made, self.expired, self.active
             )
         } else {
             format!("{} would have been made", self.made)

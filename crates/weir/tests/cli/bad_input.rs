@@ -110,7 +110,7 @@ fn a_full_disk_is_told_and_ends_nothing() {
 #[test]
 fn a_missing_capability_is_named() {
     let Some(bench) = Bench::new() else { return };
-    if requires::program("setpriv").is_none() {
+    if test_support::program("setpriv").is_none() {
         return;
     }
     let model = bench.model();

@@ -36,7 +36,7 @@ fn a_block_by_hand_is_listed_counts_and_goes() {
     let host = bench.lab.host().addresses()[0].to_string();
     let mut ping = Command::new("ping");
     ping.args(["-n", "-c", "3", "-i", "0.2", "-W", "1", &host]);
-    if requires::find_program("ping").is_some() {
+    if test_support::find_program("ping").is_some() {
         let output =
             bench.lab.enter(&bench.lab.clients()[0], move || ping.output()).unwrap().unwrap();
         assert_eq!(output.status.code(), Some(1), "an answer came through");

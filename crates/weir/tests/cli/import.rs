@@ -127,8 +127,8 @@ fn a_list_of_200_000_is_in_force_and_each_bad_line_is_told_by_its_number() {
 /// A real packet from a blocked client, which the pinned guard drops.
 #[track_caller]
 fn the_client_is_dropped(bench: &Bench) {
-    if requires::find_program("ping").is_none() {
-        requires::skip("`ping` is not installed: no packet was sent");
+    if test_support::find_program("ping").is_none() {
+        test_support::skip("`ping` is not installed: no packet was sent");
         return;
     }
     let host = bench.lab.host().addresses()[0].to_string();

@@ -123,9 +123,9 @@ fn scan(window: &mut Window) {
         (ingress.first_ns, ingress.last_ns) = (window.start_ns + 5, window.start_ns + 5);
         (ingress.length_min, ingress.length_max) = (60, 60);
         ingress.flags[flows_common::TcpFlag::Syn.index()] = 1;
-        window.ledger.segments[0] += 1;
-        window.ledger.frames[0] += 1;
-        window.ledger.frame_bytes[0] += 60;
+        window.packet_counters.segments[0] += 1;
+        window.packet_counters.frames[0] += 1;
+        window.packet_counters.frame_bytes[0] += 60;
         window.flows.push((key, counters));
     }
 }

@@ -33,10 +33,10 @@ impl Bench {
     /// None where the machine cannot hold one; the test is then counted as skipped.
     #[track_caller]
     pub(crate) fn new() -> Option<Self> {
-        if !requires::root() {
+        if !test_support::root() {
             return None;
         }
-        requires::program("bpftool")?;
+        test_support::program("bpftool")?;
         let folder = tempfile::tempdir().expect("a folder");
         let bpffs = folder.path().join("bpf");
         fs::create_dir(&bpffs).expect("a folder");

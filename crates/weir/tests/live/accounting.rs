@@ -45,10 +45,10 @@ impl Sums {
         self.imbalanced_windows += u64::from(window.imbalance() != 0);
         self.impossible_windows += u64::from(window.evicted_packets < window.evicted_flows);
         for way in 0..2 {
-            self.segments[way] += window.ledger.segments[way];
+            self.segments[way] += window.packet_counters.segments[way];
         }
         self.drained += window.drained_packets();
-        self.lost += window.ledger.lost();
+        self.lost += window.packet_counters.lost();
         self.evicted_flows += window.evicted_flows;
         self.evicted_packets += window.evicted_packets;
     }
@@ -56,9 +56,9 @@ impl Sums {
 
 /// Sums that a pipeline and the test add to.
 #[derive(Clone, Default)]
-struct Tally(Arc<Mutex<Sums>>);
+struct SharedSums(Arc<Mutex<Sums>>);
 
-impl Tally {
+impl SharedSums {
     fn add(&self, window: &Window) {
         self.0.lock().expect("no panic while adding").add(window);
     }
@@ -79,8 +79,8 @@ fn open(lab: &Lab) -> Option<Live> {
 }
 
 /// Starts the scenario's attacks, waits for so many of the shortest windows, ends the attacks.
-fn under_attack(lab: &Lab, live: &Live, scenario: &Scenario, tally: &Tally) -> u64 {
-    let into = tally.clone();
+fn under_attack(lab: &Lab, live: &Live, scenario: &Scenario, shared_sums: &SharedSums) -> u64 {
+    let into = shared_sums.clone();
     let pipeline = Pipeline::feed(live.drain(), WINDOW_MIN, move |next| {
         into.add(&next.window);
         Ok(())
@@ -93,7 +93,7 @@ fn under_attack(lab: &Lab, live: &Live, scenario: &Scenario, tally: &Tally) -> u
         .collect();
     wait_for("enough windows", Duration::from_secs(90), || {
         assert!(!pipeline.has_failed(), "{pipeline:?}");
-        (tally.sums().windows >= WINDOWS).then_some(())
+        (shared_sums.sums().windows >= WINDOWS).then_some(())
     });
     let sent = running
         .into_iter()
@@ -131,14 +131,14 @@ fn under_load_windows_and_ledger_hold_what_the_interface_counted() {
     live.blocklist().insert(blocked.into(), &block, now).expect("a block");
 
     let before = frames_at_rest(&lab, &live, |_| ());
-    let tally = Tally::default();
+    let shared_sums = SharedSums::default();
     let benign = lab.start_benign(&scenario).expect("clients");
-    under_attack(&lab, &live, &scenario, &tally);
+    under_attack(&lab, &live, &scenario, &shared_sums);
     benign.finish().expect("clients");
-    let after = frames_at_rest(&lab, &live, |window| tally.add(window));
+    let after = frames_at_rest(&lab, &live, |window| shared_sums.add(window));
 
-    let sums = tally.sums();
-    let dropped = live.blocklist().ledger(Direction::Ingress).expect("a ledger").dropped;
+    let sums = shared_sums.sums();
+    let dropped = live.blocklist().guard_counters(Direction::Ingress).expect("a ledger").dropped;
     println!("{sums:?}, dropped {dropped}, the interface {before:?} to {after:?}");
     assert!(sums.windows >= WINDOWS);
     assert_eq!((sums.imbalanced_windows, sums.impossible_windows), (0, 0), "{sums:?}");
@@ -168,11 +168,11 @@ fn evicted_flows_of_one_packet_are_as_many_packets() {
     let Some(lab) = lab_or_skip(&scenario) else { return };
     let Some(live) = open(&lab) else { return };
     let before = frames_at_rest(&lab, &live, |_| ());
-    let tally = Tally::default();
-    let sent = under_attack(&lab, &live, &scenario, &tally);
-    let after = frames_at_rest(&lab, &live, |window| tally.add(window));
+    let shared_sums = SharedSums::default();
+    let sent = under_attack(&lab, &live, &scenario, &shared_sums);
+    let after = frames_at_rest(&lab, &live, |window| shared_sums.add(window));
 
-    let sums = tally.sums();
+    let sums = shared_sums.sums();
     println!("{sums:?}, sent {sent}");
     assert_eq!(sums.segments, [after[0] - before[0], after[1] - before[1]], "{sums:?}");
     assert!(sums.segments[0] >= sent, "{sent} frames were sent, {sums:?}");

@@ -61,7 +61,7 @@ fn capturing(
     lines.read_line(&mut line).expect("a line");
     if line.is_empty() {
         let status = child.wait().expect("it ends");
-        requires::skip(&format!("`weir capture` cannot watch here: {status}"));
+        test_support::skip(&format!("`weir capture` cannot watch here: {status}"));
         return None;
     }
     assert!(line.starts_with("eth0: observe"), "{line}");

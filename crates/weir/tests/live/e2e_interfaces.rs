@@ -144,13 +144,14 @@ fn flows_and_blocks_hold_on_two_interfaces() {
         assert!(client.total.attempted > 0, "{client:?}");
     }
     let after = frames_at_rest(&lab, &live, |window| add(&mut segments, window));
-    let dropped = live.blocklist().ledger(flows_common::Direction::Ingress).expect("it").dropped;
+    let dropped =
+        live.blocklist().guard_counters(flows_common::Direction::Ingress).expect("it").dropped;
     assert_eq!(segments, [after[0] - before[0] - dropped, after[1] - before[1]]);
     lab.remove().expect("the lab is gone");
 }
 
 fn add(segments: &mut [u64; 2], window: &Window) {
-    for (sum, seen) in segments.iter_mut().zip(window.ledger.segments) {
+    for (sum, seen) in segments.iter_mut().zip(window.packet_counters.segments) {
         *sum += seen;
     }
 }

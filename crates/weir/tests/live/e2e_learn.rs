@@ -98,7 +98,7 @@ fn with_benign<T>(lab: &Lab, scenario: &Scenario, work: impl FnOnce() -> T) -> T
 fn a_model_learnt_live_and_one_learnt_from_a_capture_both_find_the_scan() {
     let scenario = scenario(SCENARIO);
     let Some(lab) = lab_or_skip(&scenario) else { return };
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");

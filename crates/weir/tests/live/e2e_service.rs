@@ -82,7 +82,8 @@ fn a_limited_service_serves_who_is_known_through_a_forged_flood() {
     live.drain_once().expect("a window");
 
     let (talks, calls) = (AtomicU64::new(0), AtomicU64::new(0));
-    let limited = || blocklist.ledger(Direction::Ingress).expect("a ledger").service_limited;
+    let limited =
+        || blocklist.guard_counters(Direction::Ingress).expect("a ledger").service_limited;
     // Until both were served often beside a flood, and for as long as it takes.
     let goes_on = || {
         let (talks, calls) = (talks.load(Ordering::Relaxed), calls.load(Ordering::Relaxed));
@@ -108,7 +109,7 @@ fn a_limited_service_serves_who_is_known_through_a_forged_flood() {
     let seconds = started.elapsed().as_secs() + 1;
     assert!(boot_ns() < expires_ns, "not within the lease");
     let (syns, sources) = forged(&window);
-    let ledger = blocklist.ledger(Direction::Ingress).expect("a ledger");
+    let ledger = blocklist.guard_counters(Direction::Ingress).expect("a ledger");
     println!(
         "{seconds} s: {} exchanges, {} connections; {} SYNs dropped, {syns} from {sources} sources \
          reached the host; {ledger:?}",

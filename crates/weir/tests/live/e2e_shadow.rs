@@ -5,7 +5,7 @@ use std::{fs::File, io::BufReader, sync::Arc, time::Duration};
 
 use crate::support::{Record, lab_or_skip, learn, open_or_skip, scenario, wait_for, watching};
 use collector::{
-    config::Mode,
+    config::{Mode, RawConfig},
     node::{Node, NodeParts},
     pipeline::Pipeline,
     protected::own_addresses,
@@ -42,13 +42,7 @@ const SCENARIO: &str = r#"
     ]
 "#;
 
-#[test]
-fn a_nodes_would_drops_are_those_of_an_experiment_on_its_traffic() {
-    if !requires::root() {
-        return;
-    }
-    let scenario = scenario(SCENARIO);
-    let Some(lab) = lab_or_skip(&scenario) else { return };
+fn shadowing() -> RawConfig {
     let mut raw = watching(&["eth0"], Mode::Shadow);
     raw.capture.window = WINDOW;
     raw.policy.ttl = TTL;
@@ -57,6 +51,17 @@ fn a_nodes_would_drops_are_those_of_an_experiment_on_its_traffic() {
     raw.policy.unsupported = Unsupported::Act;
     // A shadow entry counts every packet, so that what a rate limit would pass is no part of it.
     raw.policy.unverified = Unverified::Drop;
+    raw
+}
+
+#[test]
+fn a_nodes_would_drops_are_those_of_an_experiment_on_its_traffic() {
+    if !test_support::root() {
+        return;
+    }
+    let scenario = scenario(SCENARIO);
+    let Some(lab) = lab_or_skip(&scenario) else { return };
+    let mut raw = shadowing();
     let config = raw.clone().check().expect("a valid configuration");
     let Some(live) = open_or_skip(&lab, &config) else { return };
     let own = lab.enter(lab.host(), own_addresses).expect("the host").expect("its addresses");

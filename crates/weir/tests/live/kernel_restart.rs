@@ -21,7 +21,7 @@ use aya::{
     programs::links::{FdLink, PinnedLink},
 };
 use datapath::{Block, BlockAction, Blocklist, Target, boot_ns, leftovers, mount_bpffs, unpin_all};
-use flows_common::{BlockEntry, GuardLedger};
+use flows_common::{BlockEntry, GuardCounters};
 use linfa::ParamGuard as _;
 use model::{DetectorModel, IsolationForest, ModelFile, SchemaId, schema};
 use nix::{sys::signal::Signal, unistd::Pid};
@@ -44,7 +44,7 @@ fn no_frame_passes_the_tcx_guard_over_restarts_and_upgrades() {
 }
 
 fn flood_through(xdp: &str, link: &str) {
-    if !requires::root() || requires::program("bpftool").is_none() {
+    if !test_support::root() || test_support::program("bpftool").is_none() {
         return;
     }
     let site = Site::new();
@@ -104,7 +104,7 @@ fn flood_through(xdp: &str, link: &str) {
             stop.store(true, Ordering::Relaxed);
             flood.join().expect("the flood");
             let ledgers = ledgers.into_iter().chain([site.ledger("v2")]).collect::<Vec<_>>();
-            let sum = |of: fn(&GuardLedger) -> u64| -> u64 {
+            let sum = |of: fn(&GuardCounters) -> u64| -> u64 {
                 ledgers.iter().map(|ledger| of(&ledger.read())).sum()
             };
             // Those before the flood are in the ledger of the older layout.
@@ -189,11 +189,11 @@ struct Link {
 }
 
 /// A pinned ledger, which stays readable when its pin is gone.
-struct Ledger(PerCpuArray<MapData, GuardLedger>);
+struct GuardCountersMap(PerCpuArray<MapData, GuardCounters>);
 
-impl Ledger {
-    fn read(&self) -> GuardLedger {
-        let mut sum = GuardLedger::default();
+impl GuardCountersMap {
+    fn read(&self) -> GuardCounters {
+        let mut sum = GuardCounters::default();
         self.0.get(&0, 0).expect("a ledger").iter().for_each(|one| sum.add(one));
         sum
     }
@@ -253,9 +253,9 @@ impl Site {
         self.bpffs.join("weir").join(name)
     }
 
-    fn ledger(&self, layout: &str) -> Ledger {
+    fn ledger(&self, layout: &str) -> GuardCountersMap {
         let map = MapData::from_pin(self.layout(layout).join("GUARD")).expect("a pinned ledger");
-        Ledger(PerCpuArray::try_from(Map::PerCpuArray(map)).expect("a ledger"))
+        GuardCountersMap(PerCpuArray::try_from(Map::PerCpuArray(map)).expect("a ledger"))
     }
 
     fn link(&self, kind: &str) -> Link {

@@ -43,7 +43,7 @@ pub(crate) fn lab_or_skip(scenario: &Scenario) -> Option<Lab> {
     match Lab::build(&topology) {
         Ok(lab) => Some(lab),
         Err(error) if error.is_unavailable() => {
-            requires::skip(&error.to_string());
+            test_support::skip(&error.to_string());
             None
         }
         Err(error) => panic!("{error}"),
@@ -59,7 +59,7 @@ pub(crate) fn open_or_skip(lab: &Lab, config: &Config) -> Option<Live> {
         Ok(live) => Some(live),
         Err(error) => match error.downcast_ref::<KernelError>() {
             Some(KernelError::MissingCapability { .. } | KernelError::KernelTooOld { .. }) => {
-                requires::skip(&error.to_string());
+                test_support::skip(&error.to_string());
                 None
             }
             _ => panic!("{error:#}"),

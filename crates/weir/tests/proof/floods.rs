@@ -9,7 +9,7 @@ use std::{
 use policy::Service;
 
 use crate::{
-    scene::{SETTINGS, Told, rehearse, windows},
+    scene::{RunOutcome, SETTINGS, dry_run, windows},
     traffic::{Composed, SECOND, START},
 };
 
@@ -55,7 +55,7 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn of(told: &Told) -> Self {
+    fn of(told: &RunOutcome) -> Self {
         let (clients_blocked, blocked) = told.blocked().into_iter().partition(is_client);
         let mut refused = BTreeMap::new();
         let flood = told.anomalies.iter().filter(|anomaly| !is_client(&anomaly.peer()));
@@ -80,7 +80,7 @@ impl Outcome {
 /// By each setting. Nothing is suspended, and the breaker stays closed.
 fn outcomes(flood: &Path) -> [Outcome; 3] {
     let flooded = Flooded::compose(flood, |_| true);
-    rehearse(&windows(&flooded.captures)).map(|told| {
+    dry_run(&windows(&flooded.captures)).map(|told| {
         assert_eq!(
             (&told.notices[..], &told.drifts[..]),
             (&[][..], &[][..]),
@@ -155,14 +155,14 @@ fn check(folder: &Path, flood: &Flood) {
 
 #[test]
 fn the_spoofed_flood_limits_its_service_and_blocks_no_address() {
-    if let Some(folder) = requires::shared_data() {
+    if let Some(folder) = test_support::shared_data() {
         check(&folder, &SPOOFED);
     }
 }
 
 #[test]
 fn no_flood_gets_an_innocent_blocked() {
-    let Some(folder) = requires::shared_data() else { return };
+    let Some(folder) = test_support::shared_data() else { return };
     for flood in &OTHERS {
         check(&folder, flood);
     }

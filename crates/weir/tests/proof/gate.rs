@@ -11,7 +11,7 @@ use flows_common::{
     account::{self, News},
     guard::{Clock, Lease, Rate, Ruling},
     parse::{Address, Packet},
-    service::{Bucket, Contact, KNOWN_NS, Services, rule_service},
+    service::{Bucket, Contact, Services, VERIFIED_NS, rule_service},
 };
 
 /// The remote, its port, the local port.
@@ -40,7 +40,7 @@ impl Gate {
         let flow = self.flows.entry(key).or_default();
         if account::update(flow, packet, direction, now_ns).has(News::PROVEN) {
             self.now_ns.set(now_ns);
-            self.know(&packet.destination, now_ns + KNOWN_NS);
+            self.exempt(&packet.destination, now_ns + VERIFIED_NS);
         }
     }
 
@@ -58,7 +58,7 @@ impl Gate {
 
     /// Whether a remote proved its address.
     pub(crate) fn is_known(&self, remote: &Address) -> bool {
-        self.known_until_ns(remote) > self.now_ns.get()
+        self.verified_until_ns(remote) > self.now_ns.get()
     }
 }
 
@@ -103,11 +103,11 @@ impl Services for Gate {
         unchanged
     }
 
-    fn known_until_ns(&self, remote: &Address) -> u64 {
+    fn verified_until_ns(&self, remote: &Address) -> u64 {
         self.known.borrow().get(remote).copied().unwrap_or(0)
     }
 
-    fn know(&self, remote: &Address, until_ns: u64) {
+    fn exempt(&self, remote: &Address, until_ns: u64) {
         self.known.borrow_mut().insert(*remote, until_ns);
     }
 

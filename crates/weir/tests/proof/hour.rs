@@ -6,7 +6,7 @@ use model::Window;
 use policy::{Notice, Refusal};
 
 use crate::{
-    scene::{MIXED, SETTINGS, Setting, Told, model, rehearse, windows},
+    scene::{MIXED, RunOutcome, SETTINGS, Setting, dry_run, model, windows},
     table::{Fate, of_fates},
     traffic::{Composed, SECOND, START, Shift, own},
 };
@@ -53,7 +53,7 @@ fn benign(peers: impl IntoIterator<Item = IpAddr>) -> Vec<IpAddr> {
     peers.into_iter().filter(|&peer| !is_attacker(peer)).collect()
 }
 
-fn sum_up(title: &str, told: &Told) {
+fn sum_up(title: &str, told: &RunOutcome) {
     let breaker = told.notices.iter().filter(|told| matches!(told, Notice::BreakerOpened { .. }));
     println!(
         "{title}: benign peers reported {:?}, blocked {:?}; limits of services {}; \
@@ -74,7 +74,7 @@ fn sum_up(title: &str, told: &Told) {
 
 /// What holds of every hour, by every setting.
 #[track_caller]
-fn check(setting: Setting, told: &Told) {
+fn check(setting: Setting, told: &RunOutcome) {
     sum_up(setting.name, told);
     assert_eq!(benign(told.blocked()), [] as [IpAddr; 0], "{}", setting.name);
     // The lab's forged flood has 126 sources, and a service is limited for more than 200.
@@ -97,7 +97,7 @@ fn an_hour() {
         hour.windows.len(),
         engine::basis(model())
     );
-    let told = rehearse(&hour.windows);
+    let told = dry_run(&hour.windows);
     for (setting, told) in SETTINGS.into_iter().zip(&told) {
         check(setting, told);
     }
@@ -136,7 +136,7 @@ fn count(fates: &[Fate], which: impl Fn(&Fate) -> bool) -> usize {
 #[test]
 fn a_benign_hour_blocks_nobody() {
     let hour = Hour::compose(false);
-    for (setting, told) in SETTINGS.into_iter().zip(&rehearse(&hour.windows)) {
+    for (setting, told) in SETTINGS.into_iter().zip(&dry_run(&hour.windows)) {
         check(setting, told);
         assert_eq!(told.blocked().len(), 0, "{}", setting.name);
     }

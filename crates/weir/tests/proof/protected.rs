@@ -82,7 +82,7 @@ impl Enforcer for Noted {
         Ok(ActionTaken::RateLimited)
     }
 
-    fn know(&mut self, _: &[IpAddr], _: u64) -> anyhow::Result<()> {
+    fn exempt(&mut self, _: &[IpAddr], _: u64) -> anyhow::Result<()> {
         Ok(())
     }
 
@@ -113,7 +113,7 @@ fn config() -> ValidPolicy {
 fn attack() -> &'static (Vec<Window>, Evidence) {
     static ATTACK: LazyLock<(Vec<Window>, Evidence)> = LazyLock::new(|| {
         let mut windows = windows(&[traffic::own("demo")]);
-        let mut dry_run = dry_run(ProtectedHosts::default());
+        let mut dry_run = dry_run(&ProtectedHosts::default());
         let mut found = None;
         for at in 0..windows.len() {
             let tell = |event| {
@@ -140,19 +140,19 @@ fn facts() -> WindowFacts {
     WindowFacts::ending_at(attack().0.last().expect("some").end_ns)
 }
 
-fn dry_run(hosts: ProtectedHosts) -> DryRun {
+fn dry_run(hosts: &ProtectedHosts) -> DryRun {
     let detector = Detector::new(model().clone(), Context::default(), Duration::from_secs(1));
     DryRun::new(Engine::new(detector, policy(hosts)))
 }
 
-fn policy(hosts: ProtectedHosts) -> Policy {
-    Policy::new(config(), hosts).calibrated(&basis(model()))
+fn policy(hosts: &ProtectedHosts) -> Policy {
+    Policy::new(config(), hosts.clone()).calibrated(&basis(model()))
 }
 
 /// What one who asks says of an address: the code of its refusal, if it refuses.
-type Asker = fn(&Evidence, ProtectedHosts) -> Option<Refusal>;
+type Asker = fn(&Evidence, &ProtectedHosts) -> Option<Refusal>;
 
-fn of_policy(evidence: &Evidence, hosts: ProtectedHosts) -> Option<Refusal> {
+fn of_policy(evidence: &Evidence, hosts: &ProtectedHosts) -> Option<Refusal> {
     let verdicts = policy(hosts).decide(vec![evidence.clone()], &facts());
     match verdicts.peers[0].outcome {
         Outcome::Refused(refusal) => Some(refusal),
@@ -161,12 +161,12 @@ fn of_policy(evidence: &Evidence, hosts: ProtectedHosts) -> Option<Refusal> {
 }
 
 /// `weir block` and everybody else who asks the API.
-fn of_api(evidence: &Evidence, hosts: ProtectedHosts) -> Option<Refusal> {
+fn of_api(evidence: &Evidence, hosts: &ProtectedHosts) -> Option<Refusal> {
     let target: IpNet = evidence.address.into();
     let wide = IpNet::new(evidence.address, target.max_prefix_len() - 2).expect("shorter").trunc();
     let said = [target, wide].map(|net| {
         let noted = Noted::default();
-        let parts = NodeParts::new(policy(hosts.clone()), Box::new(noted.clone()));
+        let parts = NodeParts::new(policy(hosts), Box::new(noted.clone()));
         let parts =
             NodeParts { allow_files: hosts.allowed.iter().collect::<Vec<IpNet>>(), ..parts };
         let request = BlockRequest {
@@ -187,22 +187,22 @@ fn of_api(evidence: &Evidence, hosts: ProtectedHosts) -> Option<Refusal> {
     said[0]
 }
 
-fn of_import(evidence: &Evidence, hosts: ProtectedHosts) -> Option<Refusal> {
+fn of_import(evidence: &Evidence, hosts: &ProtectedHosts) -> Option<Refusal> {
     let targets = vec![evidence.address.into()];
-    let parts = NodeParts::new(policy(hosts.clone()), Box::<Noted>::default());
+    let parts = NodeParts::new(policy(hosts), Box::<Noted>::default());
     let parts = NodeParts { allow_files: hosts.allowed.iter().collect::<Vec<IpNet>>(), ..parts };
     let request = ImportRequest { targets, end: true, ..ImportRequest::default() };
     let live = Node::new(parts).import(&somebody(), &request).expect("it guards");
     let defaults =
         ListDefaults { for_s: 60, action: flows_common::Action::Drop, packets_per_second: 1 };
     let mut dry_run = ListLoad::dry_run(None, CAPACITY, 1).expect("nothing to read");
-    let dry = dry_run.take(request.all(), &defaults, &hosts);
+    let dry = dry_run.take(request.all(), &defaults, hosts);
     assert_eq!((&live.refused, live.new), (&dry.refused, dry.new), "--dry-run says the same");
     let code = &live.refused.first()?.code;
     Refusal::ALL.into_iter().find(|one| one.name() == code)
 }
 
-fn of_replay(evidence: &Evidence, hosts: ProtectedHosts) -> Option<Refusal> {
+fn of_replay(evidence: &Evidence, hosts: &ProtectedHosts) -> Option<Refusal> {
     let (windows, _) = attack();
     let mut dry_run = dry_run(hosts);
     let mut said = None;
@@ -220,7 +220,7 @@ fn of_replay(evidence: &Evidence, hosts: ProtectedHosts) -> Option<Refusal> {
     said.expect("the peer is anomalous in the last window")
 }
 
-fn of_experiment(evidence: &Evidence, hosts: ProtectedHosts) -> Option<Refusal> {
+fn of_experiment(evidence: &Evidence, hosts: &ProtectedHosts) -> Option<Refusal> {
     let facts = facts();
     let row =
         Row { evidence: evidence.clone(), first_ns: facts.start_ns, label: RowLabel::Unlabelled };
@@ -247,7 +247,7 @@ fn everybody_who_asks_gets_the_same_answer_for_each_cause() {
     ];
     let none = ProtectedHosts::default;
     for (name, ask) in askers {
-        assert_eq!(ask(evidence, none()), None, "{name}: nothing speaks for the attacker");
+        assert_eq!(ask(evidence, &none()), None, "{name}: nothing speaks for the attacker");
     }
     for (cause, hosts) in [
         (Refusal::OwnAddress, ProtectedHosts::own([peer])),
@@ -257,14 +257,14 @@ fn everybody_who_asks_gets_the_same_answer_for_each_cause() {
         (Refusal::Administrator, ProtectedHosts { administrators: [peer].into(), ..none() }),
     ] {
         for (name, ask) in askers {
-            assert_eq!(ask(evidence, hosts.clone()), Some(cause), "{name}");
+            assert_eq!(ask(evidence, &hosts), Some(cause), "{name}");
         }
     }
     // No peer of a capture is such an address; whoever is handed one refuses it.
     for address in ["169.254.7.9", "224.0.0.251", "0.1.2.3", "fe80::1", "ff02::fb"] {
         let evidence = Evidence { address: address.parse().unwrap(), ..evidence.clone() };
         for (name, ask) in askers.iter().filter(|(name, _)| *name != "replay") {
-            assert_eq!(ask(&evidence, none()), Some(Refusal::NoHost), "{name}: {address}");
+            assert_eq!(ask(&evidence, &none()), Some(Refusal::NoHost), "{name}: {address}");
         }
     }
 }

@@ -206,7 +206,7 @@ fn friends() -> Vec<(u64, Vec<u8>)> {
 
 #[test]
 fn a_forged_flood_is_limited_and_who_is_known_passes() {
-    let Some(folder) = requires::shared_data() else { return };
+    let Some(folder) = test_support::shared_data() else { return };
     let flood = folder.join("stopddos/pkt.TCP.synflood.spoofed.pcap");
     let mut flooded = Flooded::compose(&flood, |bytes| {
         bytes[30..34].copy_from_slice(&WEB.0);

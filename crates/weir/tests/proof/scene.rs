@@ -68,14 +68,14 @@ pub(crate) fn model() -> &'static ModelFile {
 
 /// What was told, by kind.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct RunOutcome {
     pub(crate) anomalies: Vec<DecisionRecord>,
     pub(crate) services: Vec<ServiceEvent>,
     pub(crate) notices: Vec<Notice>,
     pub(crate) drifts: Vec<DriftEvent>,
 }
 
-impl Told {
+impl RunOutcome {
     /// The addresses that would be blocked.
     pub(crate) fn blocked(&self) -> BTreeSet<IpAddr> {
         self.anomalies
@@ -119,9 +119,9 @@ pub(crate) fn policy(mode: Mode, setting: Setting) -> Policy {
 
 /// What each setting makes of the windows in observe mode, as a
 /// [`dry_run::DryRun`] would tell it; the windows are scored once for all.
-pub(crate) fn rehearse(windows: &[Window]) -> [Told; 3] {
+pub(crate) fn dry_run(windows: &[Window]) -> [RunOutcome; 3] {
     let mut detector = Detector::new(model().clone(), Context::default(), Duration::from_secs(1));
-    let mut each = SETTINGS.map(|setting| (policy(Mode::Observe, setting), Told::default()));
+    let mut each = SETTINGS.map(|setting| (policy(Mode::Observe, setting), RunOutcome::default()));
     for window in windows {
         let found = detector.assess(window, Arrival::default());
         for (policy, told) in &mut each {

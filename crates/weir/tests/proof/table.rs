@@ -8,7 +8,7 @@ use std::{
 use collector::event::{ActionTaken, DecisionRecord};
 use lab::AttackTruth;
 
-use crate::{scene::Told, traffic::Shift};
+use crate::{scene::RunOutcome, traffic::Shift};
 
 /// What became of one attack.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(crate) struct Fate {
 
 impl Fate {
     /// Of an attack in a part of the capture that lasts as long.
-    pub(crate) fn of(attack: &AttackTruth, shift: Shift, part_ns: u64, told: &Told) -> Self {
+    pub(crate) fn of(attack: &AttackTruth, shift: Shift, part_ns: u64, told: &RunOutcome) -> Self {
         let began_ns = shift.of(attack.began.unix_ns);
         let during = began_ns..began_ns + part_ns;
         let its: Vec<&DecisionRecord> = told

@@ -2,7 +2,7 @@
 
 use std::fmt::{Debug, Write as _};
 
-use flows_common::{ClockSource, Direction, Ledger, Window, parse};
+use flows_common::{ClockSource, Direction, PacketCounters, Window, parse};
 use nix::{
     sched::{CpuSet, sched_setaffinity},
     unistd::Pid,
@@ -25,7 +25,7 @@ pub(crate) struct Both {
     host: Host,
     lengths: std::ops::RangeInclusive<usize>,
     compared: usize,
-    ledger: Ledger,
+    packet_counters: PacketCounters,
 }
 
 /// The host build on its own.
@@ -97,8 +97,13 @@ impl Both {
         };
         let mut kernel = Kernel::load(&options).expect("the programs load");
         let lengths = accepted_lengths(&mut kernel);
-        let mut both =
-            Self { kernel, host: Host::new(), lengths, compared: 0, ledger: Ledger::default() };
+        let mut both = Self {
+            kernel,
+            host: Host::new(),
+            lengths,
+            compared: 0,
+            packet_counters: PacketCounters::default(),
+        };
         both.drain();
         both
     }
@@ -114,8 +119,8 @@ impl Both {
     }
 
     /// What the kernel counted in all that was compared.
-    pub(crate) fn ledger(&self) -> &Ledger {
-        &self.ledger
+    pub(crate) fn ledger(&self) -> &PacketCounters {
+        &self.packet_counters
     }
 
     /// Feeds a frame to both.
@@ -151,14 +156,19 @@ impl Both {
         let (kernel, host) = self.drain();
         assert_eq!(kernel.evicted_flows, 0, "{what}: the tables are large enough");
         self.compared += kernel.flows.len() + kernel.peers.len();
-        self.ledger.add(&kernel.ledger);
+        self.packet_counters.add(&kernel.packet_counters);
         let mut found = Vec::new();
         if kernel.imbalance() != 0 {
             found.push(format!("{what}: {} packets unaccounted for", kernel.imbalance()));
         }
         compare(what, &kernel.flows, &host.flows, &mut found);
         compare(what, &kernel.peers, &host.peers, &mut found);
-        compare(what, &[("ledger", kernel.ledger)], &[("ledger", host.ledger)], &mut found);
+        compare(
+            what,
+            &[("ledger", kernel.packet_counters)],
+            &[("ledger", host.packet_counters)],
+            &mut found,
+        );
         found
     }
 

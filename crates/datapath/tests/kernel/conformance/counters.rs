@@ -32,10 +32,15 @@ fn the_written_frames_leave_out_no_cause_no_class_and_no_counter() {
     }
     let window = host.take();
     for loss in Loss::ALL.into_iter().filter(|loss| !OF_TABLES.contains(loss)) {
-        assert_ne!(window.ledger.losses[loss.index()], 0, "no frame is lost as {}", loss.name());
+        assert_ne!(
+            window.packet_counters.losses[loss.index()],
+            0,
+            "no frame is lost as {}",
+            loss.name()
+        );
     }
     for class in EtherClass::ALL {
-        assert_ne!(window.ledger.not_ip[class.index()], 0, "no frame is {}", class.name());
+        assert_ne!(window.packet_counters.not_ip[class.index()], 0, "no frame is {}", class.name());
     }
     for way in Direction::ALL {
         let ways = || window.flows.iter().map(|(_, flow)| &flow.directions[way.index()]);
@@ -62,12 +67,14 @@ fn the_written_frames_leave_out_no_cause_no_class_and_no_counter() {
     };
     assert!(window.flows.iter().filter(both_ways).count() > 100);
     assert!(window.flows.iter().any(|(key, _)| key.outer_vlan != 0 && key.inner_vlan != 0));
-    assert!(window.ledger.segments_seen() > window.ledger.frames.iter().sum::<u64>());
+    assert!(
+        window.packet_counters.segments_seen() > window.packet_counters.frames.iter().sum::<u64>()
+    );
 }
 
 #[test]
 fn the_written_frames_count_the_same_in_the_kernel_and_on_the_host() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     let mut both = Both::load();
@@ -90,7 +97,7 @@ fn the_written_frames_count_the_same_in_the_kernel_and_on_the_host() {
 
 #[test]
 fn frames_put_together_by_chance_count_the_same() {
-    if !requires::root() {
+    if !test_support::root() {
         return;
     }
     let mut both = Both::load();
@@ -107,21 +114,21 @@ fn frames_put_together_by_chance_count_the_same() {
 
 #[test]
 fn a_frame_cut_at_any_length_counts_the_same() {
-    if requires::root() {
+    if test_support::root() {
         sweeps::cut_at_any_length(&few_of_each());
     }
 }
 
 #[test]
 fn changed_and_random_bytes_count_the_same() {
-    if requires::root() {
+    if test_support::root() {
         sweeps::changed_and_random_bytes(&few_of_each(), 40);
     }
 }
 
 #[test]
 fn super_packets_count_the_same() {
-    if requires::root() {
+    if test_support::root() {
         let frames: Vec<_> = corpus::written().into_iter().map(bare).collect();
         sweeps::super_packets(&frames);
     }

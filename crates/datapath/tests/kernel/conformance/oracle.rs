@@ -63,7 +63,7 @@ const DRAWN: usize = 5_000;
 
 #[test]
 fn the_corpus_counts_what_tshark_counts() {
-    let Some(tshark) = requires::program("tshark") else { return };
+    let Some(tshark) = test_support::program("tshark") else { return };
     let frames: Vec<_> = corpus::written()
         .into_iter()
         .chain(corpus::drawn(SEED, DRAWN))
@@ -82,8 +82,8 @@ fn the_corpus_counts_what_tshark_counts() {
 
 #[test]
 fn tuples_count_what_tshark_counts() {
-    let Some(folder) = requires::shared_data() else { return };
-    let Some(tshark) = requires::program("tshark") else { return };
+    let Some(folder) = test_support::shared_data() else { return };
+    let Some(tshark) = test_support::program("tshark") else { return };
     let mut differences = Vec::new();
     for (name, shows) in CASES {
         println!("{shows}:");
@@ -94,8 +94,8 @@ fn tuples_count_what_tshark_counts() {
 
 #[test]
 fn a_capture_in_nanoseconds_counts_what_tshark_counts() {
-    let Some(folder) = requires::shared_data() else { return };
-    let Some(tshark) = requires::program("tshark") else { return };
+    let Some(folder) = test_support::shared_data() else { return };
+    let Some(tshark) = test_support::program("tshark") else { return };
     let target = tempfile::NamedTempFile::new().expect("a temporary file");
     let (name, _) = CASES[CASES.len() - 1];
     tshark::to_nanoseconds(&tshark, &folder.join(name), target.path());
@@ -106,8 +106,8 @@ fn a_capture_in_nanoseconds_counts_what_tshark_counts() {
 #[test]
 #[ignore = "starts tshark 660 times, four minutes: `cargo nextest run --run-ignored only every_capture_counts`"]
 fn every_capture_counts_what_tshark_counts() {
-    let Some(folder) = requires::shared_data() else { return };
-    let Some(tshark) = requires::program("tshark") else { return };
+    let Some(folder) = test_support::shared_data() else { return };
+    let Some(tshark) = test_support::program("tshark") else { return };
     let mut differences = Vec::new();
     for capture in captures::all(&folder) {
         match capture.open() {
@@ -143,9 +143,9 @@ fn replayed(capture: &Path) -> (BTreeMap<Tuple, Counts>, u64) {
     let options = ReplayOptions::default().mtu(u32::MAX);
     for window in Replay::open(capture, options).expect("a capture") {
         let window = window.expect("a whole capture");
-        unfit += window.ledger.lost()
-            - window.ledger.losses[Loss::NotIp.index()]
-            - window.ledger.losses[Loss::LinkControl.index()];
+        unfit += window.packet_counters.lost()
+            - window.packet_counters.losses[Loss::NotIp.index()]
+            - window.packet_counters.losses[Loss::LinkControl.index()];
         for (key, flow) in &window.flows {
             for direction in Direction::ALL {
                 add(&mut counts, key, flow, direction);

@@ -9,7 +9,7 @@ use super::{
 
 #[test]
 fn every_capture_reads_as_many_frames_as_its_manifest_says() {
-    let Some(folder) = requires::shared_data() else { return };
+    let Some(folder) = test_support::shared_data() else { return };
     let (mut read, mut refused) = (0, Vec::new());
     for capture in captures::all(&folder) {
         let mut frames = 0;
@@ -25,8 +25,8 @@ fn every_capture_reads_as_many_frames_as_its_manifest_says() {
 
 #[test]
 fn every_capture_counts_the_same_in_the_kernel_and_on_the_host() {
-    let Some(folder) = requires::shared_data() else { return };
-    if !requires::root() {
+    let Some(folder) = test_support::shared_data() else { return };
+    if !test_support::root() {
         return;
     }
     let mut both = Both::load();
@@ -58,24 +58,24 @@ fn every_capture_counts_the_same_in_the_kernel_and_on_the_host() {
 
 #[test]
 fn a_captured_frame_cut_at_any_length_counts_the_same() {
-    let Some(folder) = requires::shared_data() else { return };
-    if requires::root() {
+    let Some(folder) = test_support::shared_data() else { return };
+    if test_support::root() {
         sweeps::cut_at_any_length(&varied_frames(&folder, 1_500));
     }
 }
 
 #[test]
 fn changed_bytes_of_captured_frames_count_the_same() {
-    let Some(folder) = requires::shared_data() else { return };
-    if requires::root() {
+    let Some(folder) = test_support::shared_data() else { return };
+    if test_support::root() {
         sweeps::changed_and_random_bytes(&varied_frames(&folder, 1_500), 40);
     }
 }
 
 #[test]
 fn captured_frames_count_the_same_as_super_packets() {
-    let Some(folder) = requires::shared_data() else { return };
-    if requires::root() {
+    let Some(folder) = test_support::shared_data() else { return };
+    if test_support::root() {
         sweeps::super_packets(&varied_frames(&folder, 3_000));
     }
 }

@@ -17,7 +17,7 @@ use crate::plan::{V4_PREFIX, V6_PREFIX, spoofed_network};
 use crate::scenario::{Attack, AttackPlan, Channel};
 use crate::truth::{AttackTruth, Sources, Transport};
 use crate::{Family, Lab, LabError, Moment, Node, Stop};
-use trigger::{Tally, Trigger};
+use trigger::{SentCounters, Trigger};
 
 /// Longest wait for an attack's first frame.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct RunningAttack {
     crew: Crew,
-    tally: Arc<Tally>,
+    sent_counters: Arc<SentCounters>,
     began: Moment,
     attack: Attack,
     sources: Sources,
@@ -71,8 +71,8 @@ impl RunningAttack {
             source: attacker.address(attack.family),
         };
         let mut crew = Crew::new();
-        let tally = Arc::new(Tally::default());
-        let (trigger, fired) = Trigger::new(Arc::clone(&tally));
+        let sent_counters = Arc::new(SentCounters::default());
+        let (trigger, fired) = Trigger::new(Arc::clone(&sent_counters));
         engage(&mut crew, lab, &engagement, trigger)?;
         // The trigger is gone, and this fails at once, if the attack ended without firing.
         let Ok(began) = fired.recv_timeout(PATIENCE) else {
@@ -85,7 +85,7 @@ impl RunningAttack {
             });
         };
         let sources = sources_of(attack, attacker);
-        Ok(Self { crew, tally, began, attack: attack.clone(), sources, victim })
+        Ok(Self { crew, sent_counters, began, attack: attack.clone(), sources, victim })
     }
 
     /// Time of its first frame, read right before the kernel got it.
@@ -144,8 +144,8 @@ impl RunningAttack {
             initiated_by_the_victim: class.is_initiated_by_the_victim(),
             vlan: self.attack.does.vlan(),
             began: self.began,
-            ended: self.tally.ended().unwrap_or(self.began),
-            sent: self.tally.sent(),
+            ended: self.sent_counters.ended().unwrap_or(self.began),
+            sent: self.sent_counters.sent(),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::truth::Sent;
 
 /// Amount that an attack has sent so far.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct SentCounters {
     frames: AtomicU64,
     refused_frames: AtomicU64,
     connections: AtomicU64,
@@ -17,7 +17,7 @@ pub(super) struct Tally {
     ended: Mutex<Option<Moment>>,
 }
 
-impl Tally {
+impl SentCounters {
     /// The counts; exact once the attack's threads have ended.
     pub(super) fn sent(&self) -> Sent {
         // The threads were joined, or the counts are only looked at: no order is needed.
@@ -41,18 +41,18 @@ impl Tally {
     }
 }
 
-/// Signal of the first frame's moment, and keeper of the tally. Clones share it.
+/// Signal of the first frame's moment, and keeper of the counters of what was sent. Clones share it.
 #[derive(Clone, Debug)]
 pub(super) struct Trigger {
-    tally: Arc<Tally>,
+    sent_counters: Arc<SentCounters>,
     began: Arc<OnceLock<Moment>>,
     tell: Sender<Moment>,
 }
 
 impl Trigger {
-    pub(super) fn new(tally: Arc<Tally>) -> (Self, Receiver<Moment>) {
+    pub(super) fn new(sent_counters: Arc<SentCounters>) -> (Self, Receiver<Moment>) {
         let (tell, told) = mpsc::channel();
-        (Self { tally, began: Arc::default(), tell }, told)
+        (Self { sent_counters, began: Arc::default(), tell }, told)
     }
 
     /// To be called right before each sending; the first call tells the moment.
@@ -67,21 +67,21 @@ impl Trigger {
 
     /// Counts frames the kernel took.
     pub(super) fn frames(&self, count: u64) {
-        self.tally.add(&self.tally.frames, count);
+        self.sent_counters.add(&self.sent_counters.frames, count);
     }
 
     /// Counts frames the kernel did not take.
     pub(super) fn refused_frames(&self, count: u64) {
-        self.tally.refused_frames.fetch_add(count, Ordering::Relaxed);
+        self.sent_counters.refused_frames.fetch_add(count, Ordering::Relaxed);
     }
 
     /// Counts a connection that is begun.
     pub(super) fn connection(&self) {
-        self.tally.add(&self.tally.connections, 1);
+        self.sent_counters.add(&self.sent_counters.connections, 1);
     }
 
     /// Counts payload bytes.
     pub(super) fn bytes(&self, count: u64) {
-        self.tally.add(&self.tally.bytes, count);
+        self.sent_counters.add(&self.sent_counters.bytes, count);
     }
 }

@@ -26,15 +26,15 @@ pub(super) struct Row {
     by_hand: bool,
     /// What the running node knows of it besides.
     #[serde(flatten)]
-    told: Option<Told>,
+    told: Option<NodeFacts>,
     /// None where it shares its counters with others.
     #[serde(flatten)]
-    met: Option<Met>,
+    hits: Option<Hits>,
 }
 
 /// What a running node knows of a block besides what the kernel holds.
 #[derive(Debug, PartialEq, Serialize)]
-struct Told {
+struct NodeFacts {
     /// `model`, `person`, `import` or `found`.
     origin: &'static str,
     who: Option<String>,
@@ -46,9 +46,9 @@ struct Told {
     p_value: Option<f64>,
 }
 
-/// What an entry met.
+/// Hits of an entry.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-struct Met {
+struct Hits {
     dropped_packets: u64,
     dropped_bytes: u64,
     passed_packets: u64,
@@ -72,7 +72,7 @@ impl Row {
             expired: entry.expires_ns <= now_ns,
             by_hand: matches!(entry.reason, BY_HAND | BY_IMPORT),
             told: None,
-            met: stats.map(|stats| Met {
+            hits: stats.map(|stats| Hits {
                 dropped_packets: stats.dropped_packets,
                 dropped_bytes: stats.dropped_bytes,
                 passed_packets: stats.passed_packets,
@@ -95,7 +95,7 @@ impl Row {
             remaining_ms: block.left_s.saturating_mul(1_000),
             expired: block.left_s == 0,
             by_hand: block.origin == wire::Origin::Person,
-            told: Some(Told {
+            told: Some(NodeFacts {
                 origin: block.origin.name(),
                 who: block.who.clone(),
                 reason: block.reason.clone(),
@@ -104,7 +104,7 @@ impl Row {
                 decision: block.decision,
                 p_value: block.p_value,
             }),
-            met: Some(Met {
+            hits: Some(Hits {
                 dropped_packets: block.dropped_packets,
                 dropped_bytes: block.dropped_bytes,
                 passed_packets: block.passed_packets,
@@ -128,17 +128,17 @@ impl Row {
         let ago = |ms: Option<u64>| {
             ms.map_or_else(|| "-".to_owned(), |ms| format!("{} ago", length(ms * 1_000_000)))
         };
-        let met = self.met.as_ref();
+        let hits = self.hits.as_ref();
         let count =
-            |of: fn(&Met) -> u64| met.map_or_else(|| "-".to_owned(), |met| of(met).to_string());
+            |of: fn(&Hits) -> u64| hits.map_or_else(|| "-".to_owned(), |hits| of(hits).to_string());
         let mut cells = vec![
             self.target.clone(),
             action,
             lease,
-            count(|met| met.dropped_packets),
-            count(|met| met.passed_packets),
-            ago(met.and_then(|met| met.first_drop_ago_ms)),
-            ago(met.and_then(|met| met.last_drop_ago_ms)),
+            count(|hits| hits.dropped_packets),
+            count(|hits| hits.passed_packets),
+            ago(hits.and_then(|hits| hits.first_drop_ago_ms)),
+            ago(hits.and_then(|hits| hits.last_drop_ago_ms)),
         ];
         if let Some(told) = &self.told {
             cells.push(told.why());
@@ -147,7 +147,7 @@ impl Row {
     }
 }
 
-impl Told {
+impl NodeFacts {
     /// Who or what made it, and why: `model (p 0.0008)`, `ada: seen in the mail log`.
     fn why(&self) -> String {
         let mut text = self.who.as_deref().map_or_else(|| self.origin.to_owned(), plain);

@@ -14,7 +14,7 @@ use crate::cli::{
 
 /// The mean contributions in one table.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Told {
+pub(super) struct GlobalExplanation {
     table: &'static str,
     detector: String,
     /// Rows explained.
@@ -40,7 +40,7 @@ pub(super) fn explain(
     model: &ModelFile,
     selection: &Selection,
     sample: u64,
-) -> anyhow::Result<Vec<Told>> {
+) -> anyhow::Result<Vec<GlobalExplanation>> {
     let mut told = Vec::new();
     for (level, detector) in [(Level::Flow, model.flow()), (Level::Peer, model.peer())] {
         if dataset.files(level.table()).next().is_some() {
@@ -60,7 +60,7 @@ fn one(
     detector: &DetectorModel,
     selection: &Selection,
     sample: u64,
-) -> anyhow::Result<Told> {
+) -> anyhow::Result<GlobalExplanation> {
     let of_rows = dataset.rows(level.table());
     let step = of_rows.div_ceil(sample).max(1);
     let width = detector.schema().features.len();
@@ -81,7 +81,7 @@ fn one(
         mean_share: one.mean_share,
         mean_amount: one.mean_amount,
     };
-    Ok(Told {
+    Ok(GlobalExplanation {
         table: level.name(),
         detector: detector.scorer().kind(),
         rows,
@@ -91,11 +91,11 @@ fn one(
     })
 }
 
-pub(super) fn to_json(told: &[Told]) -> anyhow::Result<String> {
+pub(super) fn to_json(told: &[GlobalExplanation]) -> anyhow::Result<String> {
     Ok(serde_json::to_string_pretty(told)? + "\n")
 }
 
-pub(super) fn to_text(told: &[Told]) -> String {
+pub(super) fn to_text(told: &[GlobalExplanation]) -> String {
     let mut text = String::new();
     for one in told {
         let _ = writeln!(

@@ -30,7 +30,7 @@ impl Complaints {
         Ok(Self { count: 0, file: file.map(BufWriter::new) })
     }
 
-    pub(super) fn tell(
+    pub(super) fn report(
         &mut self,
         file: &str,
         line: u64,

@@ -29,8 +29,13 @@ const SENT_QUEUE: usize = 1;
 
 /// The one that takes the entries, a batch at a time: [`Door::send`], then [`Door::answer`].
 pub(super) enum Door {
-    Node(Courier),
-    DryRun { list: ListLoad, defaults: ListDefaults, hosts: Box<ProtectedHosts>, taken: Imported },
+    Node(Box<Courier>),
+    DryRun {
+        list: Box<ListLoad>,
+        defaults: ListDefaults,
+        hosts: Box<ProtectedHosts>,
+        taken: Box<Imported>,
+    },
 }
 
 /// Carries batches to the node, on a thread of its own.
@@ -79,7 +84,8 @@ impl Door {
         // With no entries: where no node runs, that is told before a list is read.
         let begun = client.import(&next)?;
         next.load = Some(begun.load);
-        Ok(Self::Node(Courier::start(client, next, Duration::from_secs(begun.for_s))?))
+        let lease = Duration::from_secs(begun.for_s);
+        Ok(Self::Node(Box::new(Courier::start(client, next, lease)?)))
     }
 
     /// Begins a dry run beside the node, or without one.
@@ -89,7 +95,7 @@ impl Door {
         action: &ActionArgs,
         for_s: Option<u64>,
     ) -> anyhow::Result<Self> {
-        let standing = match Blocklist::pinned(&config.guard.bpffs) {
+        let active = match Blocklist::pinned(&config.guard.bpffs) {
             Ok(blocklist) => Some(blocklist),
             Err(KernelError::NoPinnedGuard { .. } | KernelError::MissingCapability { .. }) => None,
             Err(error) => return Err(error.into()),
@@ -97,7 +103,7 @@ impl Door {
         let hosts = match hosts_of(client) {
             Ok(hosts) => hosts,
             Err(ClientError::NoNode { .. } | ClientError::Denied { .. }) => {
-                let allowed = standing.as_ref().map(Blocklist::allowed).transpose()?;
+                let allowed = active.as_ref().map(Blocklist::allowed).transpose()?;
                 read_hosts(&config.guard.admin_ports)
                     .allowing(config.allow())
                     .allowing(&read_allow_files(&config.policy.allow_files)?)
@@ -112,8 +118,8 @@ impl Door {
             action: action.action(),
             packets_per_second: action.pps().unwrap_or(config.policy.expert.rate_limit_pps),
         };
-        let list = ListLoad::dry_run(standing.as_ref(), capacity, boot_ns())?;
-        let taken = Imported::default();
+        let list = ListLoad::dry_run(active.as_ref(), capacity, boot_ns())?;
+        let (list, taken) = (Box::new(list), Box::default());
         Ok(Self::DryRun { list, defaults, hosts: Box::new(hosts), taken })
     }
 
@@ -138,7 +144,7 @@ impl Door {
                 courier.send(batch);
             }
             Self::DryRun { list, defaults, hosts, taken } => {
-                *taken = list.take(entries, defaults, hosts);
+                **taken = list.take(entries, defaults, hosts);
             }
         }
     }
@@ -147,7 +153,7 @@ impl Door {
     pub(super) fn answer(&mut self) -> Result<Imported, ClientError> {
         match self {
             Self::Node(courier) => courier.answer(),
-            Self::DryRun { taken, .. } => Ok(std::mem::take(taken)),
+            Self::DryRun { taken, .. } => Ok(std::mem::take(&mut **taken)),
         }
     }
 
@@ -156,7 +162,7 @@ impl Door {
         let Self::Node(courier) = self else { return Ok(None) };
         courier.send(ImportRequest { end: true, ..courier.next.clone() });
         let ended = courier.answer();
-        let Courier { batches, thread, .. } = courier;
+        let Courier { batches, thread, .. } = *courier;
         drop(batches);
         thread.join().map_err(|_| anyhow::anyhow!("asking the node panicked; this is a bug"))?;
         Ok(ended?.read_back)

@@ -85,9 +85,9 @@ fn pair_of(
     if all_peers {
         read.orphan_flows += orphans;
     }
-    let tally = peers.blocks().tally();
-    read.lossy += tally.lossy;
-    read.files_without_windows += tally.files_without_windows;
+    let read_counts = peers.blocks().read_counts();
+    read.lossy += read_counts.lossy;
+    read.files_without_windows += read_counts.files_without_windows;
     Ok(())
 }
 

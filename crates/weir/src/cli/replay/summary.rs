@@ -77,10 +77,10 @@ impl Summary {
         self.lossy_windows += u64::from(window.is_lossy());
         self.evicted_flows += window.evicted_flows;
         self.evicted_packets += window.evicted_packets;
-        for (sum, lost) in self.losses.iter_mut().zip(window.ledger.losses) {
+        for (sum, lost) in self.losses.iter_mut().zip(window.packet_counters.losses) {
             *sum += lost;
         }
-        self.frames += window.ledger.frames.iter().sum::<u64>();
+        self.frames += window.packet_counters.frames.iter().sum::<u64>();
         self.flow_rows += observed.flows.len() as u64;
         self.peer_rows += observed.peers.len() as u64;
         self.flows += observed.flows.iter().filter(|flow| flow.is_new).count() as u64;

@@ -87,7 +87,7 @@ impl App {
             News::Snapshot(snapshot) if !self.paused => self.take_snapshot(*snapshot),
             News::Snapshot(_) => self.gone = None,
             News::Gone(why) => self.gone = Some(why),
-            News::Told(told) => self.note = Some(told),
+            News::Answer(told) => self.note = Some(told),
         }
     }
 
@@ -105,8 +105,8 @@ impl App {
         }
         self.status = Some(snapshot.status);
         self.blocks = snapshot.blocks;
-        let met = |block: &Block| block.dropped_packets.max(block.would_drop_packets);
-        self.blocks.sort_by(|a, b| met(b).cmp(&met(a)).then(a.target.cmp(&b.target)));
+        let hits = |block: &Block| block.dropped_packets.max(block.would_drop_packets);
+        self.blocks.sort_by(|a, b| hits(b).cmp(&hits(a)).then(a.target.cmp(&b.target)));
         self.alerts = snapshot.alerts;
         let row = target.and_then(|target| self.blocks.iter().position(|one| one.target == target));
         self.block_rows.select(row);

@@ -43,7 +43,7 @@ pub(super) enum News {
     /// The node does not answer, and why.
     Gone(String),
     /// What came of a request, in a line.
-    Told(String),
+    Answer(String),
 }
 
 /// The node at this moment.
@@ -111,7 +111,7 @@ fn poll(client: &Client, every: Duration, asked: &Receiver<Request>, tell: &Sync
         }
         match asked.recv_timeout(every.saturating_sub(start.elapsed())) {
             Ok(request) => {
-                if tell.send(News::Told(carry_out(client, request))).is_err() {
+                if tell.send(News::Answer(carry_out(client, request))).is_err() {
                     return;
                 }
             }

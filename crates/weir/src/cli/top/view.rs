@@ -177,12 +177,12 @@ fn draw_blocks(frame: &mut Frame, app: &mut App, area: Rect) {
     let totals = app.status.as_ref().map(|status| status.blocks).unwrap_or_default();
     let mut title = format!(
         " blocks {} of {}, {} of {} in the last minute ",
-        count(totals.standing),
+        count(totals.active),
         count(totals.limit),
         count(totals.made_last_minute),
         count(totals.limit_per_minute),
     );
-    if totals.standing > app.blocks.len() as u64 {
+    if totals.active > app.blocks.len() as u64 {
         let _ = write!(title, "(the first {}) ", count(app.blocks.len() as u64));
     }
     let widest = app.blocks.iter().map(|block| block.target.to_string().len()).max().unwrap_or(0);

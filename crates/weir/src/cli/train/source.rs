@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, io::IsTerminal as _};
 
-use dataset::{Block, Dataset, Label, ReadTally, Selection, TableKind};
+use dataset::{Block, Dataset, Label, ReadCounts, Selection, TableKind};
 use indicatif::{ProgressBar, ProgressStyle};
 use training::{Mark, RowBlock, RowSource, TrainingError};
 
@@ -12,7 +12,7 @@ pub(in crate::cli) struct TableRows<'a> {
     pub(super) table: TableKind,
     pub(super) selection: &'a Selection,
     /// What the last whole pass read.
-    tally: Cell<ReadTally>,
+    read_counts: Cell<ReadCounts>,
     passes: Cell<u32>,
     bar: ProgressBar,
 }
@@ -32,13 +32,13 @@ impl<'a> TableRows<'a> {
         if let Ok(style) = ProgressStyle::with_template(style) {
             bar.set_style(style);
         }
-        let (tally, passes) = (Cell::new(ReadTally::default()), Cell::new(0));
-        Self { dataset, table, selection, tally, passes, bar }
+        let (read_counts, passes) = (Cell::new(ReadCounts::default()), Cell::new(0));
+        Self { dataset, table, selection, read_counts, passes, bar }
     }
 
     /// Rows that the selection left out, by cause.
-    pub(super) const fn tally(&self) -> ReadTally {
-        self.tally.get()
+    pub(super) const fn read_counts(&self) -> ReadCounts {
+        self.read_counts.get()
     }
 }
 
@@ -62,7 +62,7 @@ impl RowSource for TableRows<'_> {
             self.bar.inc(block.len() as u64);
             visit(&row_block(block))?;
         }
-        self.tally.set(blocks.tally());
+        self.read_counts.set(blocks.read_counts());
         Ok(())
     }
 }

@@ -105,14 +105,18 @@ impl Ledgers {
         let sum = |count: &dyn Fn(&Window) -> u64| windows.iter().map(count).sum::<u64>();
         let both = |pair: [u64; 2]| pair[0] + pair[1];
         Self {
-            packets: sum(&|window| both(window.ledger.segments)),
+            packets: sum(&|window| both(window.packet_counters.segments)),
             losses: Loss::ALL
                 .iter()
-                .map(|loss| (loss.name(), sum(&|window| window.ledger.losses[loss.index()])))
+                .map(|loss| {
+                    (loss.name(), sum(&|window| window.packet_counters.losses[loss.index()]))
+                })
                 .collect(),
             not_ip: EtherClass::ALL
                 .iter()
-                .map(|class| (class.name(), sum(&|window| window.ledger.not_ip[class.index()])))
+                .map(|class| {
+                    (class.name(), sum(&|window| window.packet_counters.not_ip[class.index()]))
+                })
                 .collect(),
             imbalance: windows.iter().map(Window::imbalance).sum(),
         }

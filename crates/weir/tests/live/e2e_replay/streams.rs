@@ -1,7 +1,7 @@
 //! One path from a window to decisions: a running node, a replay and an experiment tell the same.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     path::Path,
     sync::{Arc, Mutex, PoisonError, mpsc},
     time::Duration,
@@ -18,6 +18,7 @@ use collector::{
 };
 use dataset::Label;
 use engine::{Arrival, Detector, Engine, Judged};
+use events::Drift;
 use experiment::{effect::Effect, stream::Stream};
 use linfa::ParamGuard as _;
 use model::{
@@ -27,7 +28,7 @@ use model::{
 use policy::{Policy, ProtectedHosts, statistics::Unsupported};
 use replay::{Replay, ReplayOptions};
 use serde_json::{Value, json};
-use training::{FeatureChoice, Method, Plan, ThinnedRows, train};
+use training::{FeatureChoice, Method, Plan, SampledRows, train};
 
 use super::{
     compare::tolerance,
@@ -93,8 +94,8 @@ fn timeless_model() -> ModelFile {
     let path =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../training-data/benign-train.pcap.zst");
     let (mut context, mut number) = (Context::default(), 0);
-    let mut flows = ThinnedRows::new(FlowFeature::ALL.len());
-    let mut peers = ThinnedRows::new(PeerFeature::ALL.len());
+    let mut flows = SampledRows::new(FlowFeature::ALL.len());
+    let mut peers = SampledRows::new(PeerFeature::ALL.len());
     for window in Replay::open(path, ReplayOptions::default()).expect("the training capture") {
         let seen = context.observe(&window.expect("whole"));
         number += 1;
@@ -104,7 +105,7 @@ fn timeless_model() -> ModelFile {
         }
     }
     let params = IsolationForest::params().check().expect("the defaults hold");
-    let fit = |id: SchemaId, rows: &ThinnedRows, without| {
+    let fit = |id: SchemaId, rows: &SampledRows, without| {
         let mut plan = Plan::new(Method::Forest(params.clone()));
         plan.features = FeatureChoice { without, ..FeatureChoice::default() };
         train(rows, &id, &plan).expect("enough rows").detector
@@ -152,12 +153,12 @@ fn told_live(model: &ModelFile, windows: Vec<Window>) -> Vec<Event> {
     drop(next);
     // Behind the last one come empty ones until the pipeline is stopped.
     let (all, gone) = mpsc::channel();
-    let drain = move || match drained.recv() {
-        Ok(window) => Ok(window),
-        Err(_) => {
+    let drain = move || {
+        let next = drained.recv();
+        if next.is_err() {
             let _ = all.send(());
-            Ok(Window::default())
         }
+        Ok(next.unwrap_or_default())
     };
     let sinks: Vec<Box<dyn Sink>> = vec![Box::new(kept.clone())];
     let tick = Duration::from_millis(50);
@@ -203,10 +204,10 @@ fn told_by_experiment(model: &ModelFile, windows: &[Window]) -> Vec<Event> {
             number,
             facts: *facts,
             peers: 0,
-            drift: Default::default(),
+            drift: Drift::default(),
             drift_changed: false,
             verdicts: verdicts.clone(),
-            reasons: Default::default(),
+            reasons: HashMap::new(),
         };
         let tell = |event| {
             events.push(event);

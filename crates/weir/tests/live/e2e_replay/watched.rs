@@ -48,7 +48,7 @@ impl Watched {
     /// None where the machine cannot hold one; the test is then counted as skipped.
     #[track_caller]
     pub(crate) fn start(text: &str) -> Option<Self> {
-        if !requires::root() {
+        if !test_support::root() {
             return None;
         }
         // Each CPU has tables of its own and follows the sequence numbers it sees: with all of the

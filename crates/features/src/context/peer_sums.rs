@@ -13,7 +13,7 @@ const OUT: usize = Direction::Egress.index();
 ///
 /// It is reused from peer to peer, so that a window of many small peers does not allocate.
 #[derive(Default)]
-pub(crate) struct Tally {
+pub(crate) struct PeerSums {
     /// The record's sums, as far as the flows know them.
     pub(crate) record: PeerRecord,
     /// Gains of the damped sums.
@@ -32,7 +32,7 @@ pub(crate) struct Tally {
     local_opened_hosts: u64,
 }
 
-impl Tally {
+impl PeerSums {
     /// Starts the next peer.
     pub(crate) fn clear(&mut self) {
         self.record = PeerRecord::default();

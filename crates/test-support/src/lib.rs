@@ -7,10 +7,10 @@
 //! ```no_run
 //! # fn open(_: std::path::PathBuf) {}
 //! fn a_scan_is_seen_by_the_loaded_program() {
-//!     if !requires::root() {
+//!     if !test_support::root() {
 //!         return;
 //!     }
-//!     let Some(captures) = requires::shared_data() else { return };
+//!     let Some(captures) = test_support::shared_data() else { return };
 //!     open(captures.join("slips"));
 //! }
 //! ```

@@ -23,7 +23,7 @@ pub(super) struct Refused {
 /// What came of a load, in numbers. Each line is one of new, replaced, kept, repeated, bad or
 /// refused.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Tally {
+pub(super) struct LoadCounts {
     pub(super) dry_run: bool,
     /// Lines that say something.
     pub(super) lines: u64,
@@ -91,7 +91,7 @@ impl Refused {
     }
 }
 
-impl Tally {
+impl LoadCounts {
     /// Counts what became of a batch; its refusals are counted line by line.
     pub(super) const fn add(&mut self, imported: &Imported) {
         self.new += imported.new;
@@ -169,18 +169,19 @@ mod tests {
 
     #[test]
     fn each_line_is_told_of_once() {
-        let mut tally = Tally { dry_run: true, lines: 6, bad: 1, ..Tally::default() };
-        tally.add(&Imported {
+        let mut load_counts =
+            LoadCounts { dry_run: true, lines: 6, bad: 1, ..LoadCounts::default() };
+        load_counts.add(&Imported {
             new: 1,
             repeated: 1,
             kept: 1,
             blocked: TableCount { v4: 1, v6: 0, prefixes: 1 },
             ..Imported::default()
         });
-        tally.refused.add("own_address");
-        tally.refused.add("too_wide");
+        load_counts.refused.add("own_address");
+        load_counts.refused.add("too_wide");
         assert_eq!(
-            tally.text(Duration::from_hours(1)),
+            load_counts.text(Duration::from_hours(1)),
             "would block 1 addresses and 1 prefixes for 1h unless their lines say otherwise\n\
              of 6 lines: 1 new, 0 replaced, 1 kept as they stood (for as long, or stricter), 1 \
              repeated\n\

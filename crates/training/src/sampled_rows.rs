@@ -5,12 +5,12 @@ use crate::source::{Mark, RowBlock, RowSource};
 
 /// Rows kept at most; beyond that every second row is dropped and from then on only each second,
 /// fourth, … one is taken, so that memory stays bounded and time evenly covered.
-pub const THINNED_ROWS: usize = 1 << 20;
+pub const SAMPLED_ROWS: usize = 1 << 20;
 
 /// Rows of one width with the number of the window each came from, to be
 /// [trained](crate::train) on once the stream has ended. The window's number is its time.
 #[derive(Clone, Debug)]
-pub struct ThinnedRows {
+pub struct SampledRows {
     width: usize,
     limit: usize,
     values: Vec<f32>,
@@ -20,15 +20,15 @@ pub struct ThinnedRows {
     seen: u64,
 }
 
-impl ThinnedRows {
-    /// For rows of `width` values, at most [`THINNED_ROWS`] of them.
+impl SampledRows {
+    /// For rows of `width` values, at most [`SAMPLED_ROWS`] of them.
     ///
     /// # Panics
     /// If `width` is 0.
     #[must_use]
     pub fn new(width: usize) -> Self {
         assert!(width > 0, "a row has at least one value");
-        let limit = THINNED_ROWS;
+        let limit = SAMPLED_ROWS;
         Self { width, limit, values: Vec::new(), windows: Vec::new(), stride: 0, seen: 0 }
     }
 
@@ -77,7 +77,7 @@ impl ThinnedRows {
     }
 }
 
-impl RowSource for ThinnedRows {
+impl RowSource for SampledRows {
     fn read(
         &self,
         visit: &mut dyn FnMut(&RowBlock) -> Result<(), TrainingError>,
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn rows_beyond_the_limit_are_thinned_evenly() {
-        let mut rows = ThinnedRows { limit: 1 << 10, ..ThinnedRows::new(1) };
+        let mut rows = SampledRows { limit: 1 << 10, ..SampledRows::new(1) };
         for window in 0..(1 << 10) * 3_u16 {
             rows.extend(window.into(), &[f32::from(window)]);
         }
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn they_are_read_as_often_as_wanted() {
-        let mut rows = ThinnedRows::new(2);
+        let mut rows = SampledRows::new(2);
         rows.extend(1, &[1.0, 2.0]);
         rows.extend(4, &[3.0, 4.0, 5.0, 6.0]);
         for _ in 0..2 {

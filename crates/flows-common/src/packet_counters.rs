@@ -4,7 +4,7 @@ use crate::{Direction, parse::Rejected};
 
 /// Why a packet that was seen is in no flow.
 ///
-/// Indexes [`Ledger::losses`]; the names are those of the metrics.
+/// Indexes [`PacketCounters::losses`]; the names are those of the metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Loss {
     /// Not IP: counted by [`EtherClass`] instead.
@@ -45,10 +45,10 @@ impl Loss {
     /// How many causes there are.
     pub const COUNT: usize = 15;
 
-    /// Places in [`Ledger::losses`]: a power of two, so that a masked index needs no check.
+    /// Places in [`PacketCounters::losses`]: a power of two, so that a masked index needs no check.
     pub const SLOTS: usize = 16;
 
-    /// All causes, in the order of [`Ledger::losses`].
+    /// All causes, in the order of [`PacketCounters::losses`].
     pub const ALL: [Self; Self::COUNT] = [
         Self::NotIp,
         Self::LinkControl,
@@ -67,7 +67,7 @@ impl Loss {
         Self::NoTable,
     ];
 
-    /// The cause's place in [`Ledger::losses`].
+    /// The cause's place in [`PacketCounters::losses`].
     #[inline(always)]
     #[must_use]
     pub const fn index(self) -> usize {
@@ -135,10 +135,10 @@ impl EtherClass {
     /// How many classes there are.
     pub const COUNT: usize = 7;
 
-    /// Places in [`Ledger::not_ip`]: a power of two, so that a masked index needs no check.
+    /// Places in [`PacketCounters::not_ip`]: a power of two, so that a masked index needs no check.
     pub const SLOTS: usize = 8;
 
-    /// All classes, in the order of [`Ledger::not_ip`].
+    /// All classes, in the order of [`PacketCounters::not_ip`].
     pub const ALL: [Self; Self::COUNT] =
         [Self::Arp, Self::Lldp, Self::Eapol, Self::Mpls, Self::Pppoe, Self::Llc, Self::Other];
 
@@ -157,7 +157,7 @@ impl EtherClass {
         }
     }
 
-    /// The class's place in [`Ledger::not_ip`].
+    /// The class's place in [`PacketCounters::not_ip`].
     #[inline(always)]
     #[must_use]
     pub const fn index(self) -> usize {
@@ -191,7 +191,7 @@ impl EtherClass {
 /// Evicted flows are `flow_inserts` less the flows drained.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ledger {
+pub struct PacketCounters {
     /// Frames the hooks were called for, by [`crate::Direction::index`].
     pub frames: [u64; 2],
     /// Bytes of those frames as the interface counts them.
@@ -210,9 +210,9 @@ pub struct Ledger {
     pub peer_full: u64,
 }
 
-const _: () = assert!(size_of::<Ledger>() == (6 + 16 + 8 + 3) * 8);
+const _: () = assert!(size_of::<PacketCounters>() == (6 + 16 + 8 + 3) * 8);
 
-impl Ledger {
+impl PacketCounters {
     /// Counts a frame the hook was called for, as `segments` packets on the wire.
     #[inline(always)]
     pub fn see(&mut self, direction: Direction, frame_bytes: u64, segments: u64) {

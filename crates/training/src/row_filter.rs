@@ -1,4 +1,4 @@
-//! Sieve: one pass over a source, and of each row whether it is for this part or why not.
+//! Row filter: one pass over a source, and of each row whether it is for this part or why not.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -97,7 +97,7 @@ impl fmt::Display for Dropped {
 }
 
 /// Conditions that make a row fit for a part.
-pub(crate) struct Sieve<'a> {
+pub(crate) struct RowFilter<'a> {
     pub(crate) source: &'a dyn RowSource,
     pub(crate) inputs: &'a Inputs,
     pub(crate) boundaries: Boundaries,
@@ -122,7 +122,7 @@ struct Buffer {
     peers: Vec<IpAddr>,
 }
 
-impl Sieve<'_> {
+impl RowFilter<'_> {
     /// Reads the source once and shows `visit` the rows of a part, in their order. Returns how
     /// many there were, and what became of all others; rows of the opposite part count nowhere.
     pub(crate) fn pass(
