@@ -257,7 +257,7 @@ impl GuardView {
         own_stats(&self.0, slot)
     }
 
-    /// See [`Blocklist::ledger`].
+    /// See [`Blocklist::guard_counters`].
     pub fn guard_counters(&self, direction: Direction) -> Result<GuardCounters, KernelError> {
         self.0.guard_counters(direction)
     }

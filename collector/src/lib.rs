@@ -1,17 +1,16 @@
-//! weir's collector: from flow windows to blocks.
+//! The running node: windows drained, assessed, decided and carried out, and people who reach it.
 //!
-//! What is here: the kernel side's loader and tables ([`kernel`]), captures as a source
-//! ([`source`]), the live [`pipeline`], the [`detector`] and [`learner`] around the models, the
-//! crate [`policy`], what carries it out ([`enforcer`]), where events go ([`sink`]), settings tried on
-//! recorded traffic ([`experiment`]), and the commands ([`cli`]).
+//! What is here: the live [`pipeline`], the [`node`] (policy, ledger and people in one place), its
+//! [`enforcer`] (the one writer to the guard), the hosts that must stay reachable ([`protected`]),
+//! the kernel side as configured ([`live`]), the [`config`]uration, and the [`sink`]s of events. A
+//! [`dry_run`] tells the same events where nothing can be blocked.
 //!
-//! What is never here: the formula of a feature (crate `model`), the parsing or counting of a
-//! packet (crate `flows-common`), a threshold that no configuration names.
+//! What is never here: the command line, captures, experiments; the formula of a feature, the
+//! parsing or counting of a packet, a threshold that no configuration names.
 //!
-//! Order of calls, live: [`config`] is read and checked; [`live::Live`] loads the programs and
-//! attaches them; [`pipeline::Pipeline`] drains a window at each boundary, has the detector weigh
-//! it, the policy decide and [`enforcer`] write the entry, through [`node::Node`], which people reach by
-//! the API as well; a signal ends it and the last window is drained.
+//! Order of calls: [`config`] is read and checked; [`live::Live`] loads the programs and attaches
+//! them; [`pipeline::Pipeline`] drains a window at each boundary, has the engine assess it, and
+//! [`node::Node`] decide on it and write the entry; a signal ends it and the last window is drained.
 
 pub mod clock;
 pub mod config;
