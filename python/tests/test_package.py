@@ -41,10 +41,10 @@ def test_what_it_has_not_is_an_attribute_error():
         weir.nothing
 
 
-@pytest.mark.parametrize("kind", ["flow", "peer"])
-def test_a_schema_describes_each_feature(kind):
+@pytest.mark.parametrize(("kind", "version"), [("flow", 1), ("peer", 2)])
+def test_a_schema_describes_each_feature(kind, version):
     schema = weir.schema(kind)
-    assert schema["name"] == f"weir.{kind}.v1"
+    assert schema["name"] == f"weir.{kind}.v{version}"
     assert len(schema["hash"]) == 16
     names = [feature["name"] for feature in schema["features"]]
     assert len(set(names)) == len(names) > 20
