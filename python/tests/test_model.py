@@ -47,7 +47,7 @@ def array(frame, detector) -> np.ndarray:
 
 def test_a_model_says_what_it_is(model, model_path, kind, detector):
     assert model.digest == hashlib.sha256(model_path.read_bytes()).hexdigest()
-    assert model.manifest[kind]["schema"] == detector.schema == f"weir.{kind}.v1"
+    assert model.manifest[kind]["schema"] == detector.schema == weir.schema(kind)["name"]
     assert model.manifest[kind]["schema_hash"] == detector.schema_hash
     assert detector.features == [feature["name"] for feature in weir.schema(kind)["features"]]
     assert set(detector.inputs) <= set(detector.features)
@@ -121,7 +121,7 @@ def test_a_table_of_other_features_is_refused(model, detector, kind, files):
     with pytest.raises(weir.ModelError, match="hash 0123456789abcdef.*make it again"):
         detector.score(table.replace_schema_metadata(metadata))
     other = {"flow": model.peer, "peer": model.flow}[kind]
-    with pytest.raises(weir.ModelError, match=f"`weir.{kind}.v1`, this detector reads"):
+    with pytest.raises(weir.ModelError, match=f"`{weir.schema(kind)['name']}`, this detector reads"):
         other.score(table)
     metadata[b"weir.schema"] = b"weir.other.v1"
     with pytest.raises(weir.ModelError, match="`weir.other.v1`, expected"):
