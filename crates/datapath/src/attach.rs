@@ -27,7 +27,7 @@ const CLSACT_PRIORITY: u16 = 7;
 /// weir's own handle there.
 const CLSACT_HANDLE: TcHandle = TcHandle::new(0, 0x7765);
 
-/// Where the guard is to sit.
+/// Requested hook of the guard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum XdpPreference {
     /// In the driver if it can, else in the stack, else at TC ingress.
@@ -39,11 +39,11 @@ pub enum XdpPreference {
     Generic,
     /// At TC ingress.
     TcIngress,
-    /// Nowhere: count only.
+    /// No guard: count only.
     Off,
 }
 
-/// Which hook the flow programs use.
+/// Requested hook of the flow programs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TcPreference {
     /// TCX where the kernel has it (6.6), else clsact.
@@ -53,16 +53,16 @@ pub enum TcPreference {
     Clsact,
 }
 
-/// How an interface is to be attached.
+/// Options for attaching an interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AttachOptions {
-    /// Where the guard is to sit.
+    /// Hook of the guard.
     pub xdp: XdpPreference,
-    /// Which hook the flow programs use.
+    /// Hook of the flow programs.
     pub tc: TcPreference,
 }
 
-/// Where the flow programs sit.
+/// Hook in use by the flow programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TcHook {
     /// TCX links: first on ingress, last on egress, so that weir sees what the interface counts.
@@ -71,7 +71,7 @@ pub enum TcHook {
     Clsact,
 }
 
-/// Where the guard sits.
+/// Hook in use by the guard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GuardHook {
     /// XDP in the driver.
@@ -80,10 +80,10 @@ pub enum GuardHook {
     XdpGeneric,
     /// TC ingress, and why not XDP.
     TcIngress {
-        /// Why not XDP; empty where it was not asked for.
+        /// Reason for not using XDP; empty where it was not asked for.
         reason: String,
     },
-    /// Nowhere.
+    /// No guard.
     Off,
 }
 
@@ -94,13 +94,13 @@ pub struct Attached {
     pub interface: InterfaceName,
     /// Its index: what flow keys carry.
     pub ifindex: u32,
-    /// Where the flow programs sit.
+    /// Hook of the flow programs.
     pub tc: TcHook,
-    /// Where the guard sits.
+    /// Hook of the guard.
     pub guard: GuardHook,
 }
 
-/// What keeps an interface attached; dropping it takes the programs off, except a pinned guard.
+/// Links of an attached interface; dropping them takes the programs off, except a pinned guard.
 #[derive(Debug)]
 pub(super) struct Attachment {
     pub(super) attached: Attached,
@@ -210,7 +210,7 @@ fn has_tcx() -> bool {
     KernelVersion::current().map_or(true, |running| running >= KernelVersion::new(6, 6, 0))
 }
 
-/// Adds a clsact qdisc unless there is one; it is nobody's, and stays.
+/// Adds a clsact qdisc unless there is one; other filters may share it, so it stays.
 fn add_clsact(interface: &InterfaceName) -> Result<(), KernelError> {
     match qdisc_add_clsact(interface.as_str()) {
         Ok(()) | Err(TcError::AlreadyAttached) => Ok(()),
@@ -238,6 +238,6 @@ fn clear_own_filter(interface: &InterfaceName, end: TcAttachType) {
         CLSACT_HANDLE,
         None,
     );
-    // Where there is none, there is nothing to remove.
+    // Nothing to remove where there is none.
     drop(own);
 }

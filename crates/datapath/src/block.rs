@@ -1,4 +1,4 @@
-//! What a block is to do, and for how long.
+//! Action and lease of a block.
 
 use std::net::IpAddr;
 
@@ -16,25 +16,25 @@ pub struct RateLimit {
 }
 
 impl RateLimit {
-    /// What one packet costs, and how far ahead of the clock a burst may run, in ns.
+    /// Cost of one packet and burst tolerance, in ns.
     pub(super) fn cost_and_burst_ns(self) -> (u64, u64) {
         let cost_ns = 1_000_000_000 / u64::from(self.packets_per_second.max(1));
         (cost_ns, cost_ns * u64::from(self.burst_packets.max(1) - 1))
     }
 }
 
-/// What a block is to do, and for how long.
+/// Action and lease of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block {
-    /// What to do.
+    /// Action on the source's packets.
     pub action: BlockAction,
-    /// When it ends, in ns of the boot clock ([`super::boot_ns`]).
+    /// End of the lease, in ns of the boot clock ([`super::boot_ns`]).
     pub expires_ns: u64,
-    /// Which decision made it; opaque to the kernel.
+    /// Identifier of the decision that made it; opaque to the kernel.
     pub reason: u32,
 }
 
-/// What to do with the packets of a blocked source.
+/// Action on the packets of a blocked source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlockAction {
     /// Count what would be dropped, pass everything.
@@ -88,16 +88,16 @@ impl Block {
     }
 }
 
-/// One live entry, as the kernel holds it.
+/// Live entry, as the kernel holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Blocked {
-    /// What is blocked.
+    /// Blocked address or prefix.
     pub target: Target,
     /// The entry.
     pub entry: BlockEntry,
 }
 
-/// How many entries the tables hold.
+/// Counts of the tables' entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct BlockCount {
     /// IPv4 addresses.

@@ -45,7 +45,7 @@ pub(super) struct State {
 }
 
 impl State {
-    /// What the maps hold already is taken.
+    /// State of the maps, with the slots that their entries hold taken.
     fn of(maps: &GuardMaps, mut slots: Slots, turn: Option<OwnedFd>) -> Result<Self, KernelError> {
         // A million entries share one slot: what is held of them is no more than the slots.
         let mut held = HashSet::new();
@@ -159,8 +159,8 @@ impl Blocklist {
         self.maps.entries()
     }
 
-    /// How many entries the tables hold, those past their lease included. Reads them all, a batch
-    /// at a time.
+    /// Counts of the tables' entries, those past their lease included. Reads them all, a batch at a
+    /// time.
     pub fn count(&self) -> Result<BlockCount, KernelError> {
         let mut count = BlockCount::default();
         self.maps.visit(|blocked| count.add(&blocked.target))?;
@@ -178,7 +178,7 @@ impl Blocklist {
         Ok(count)
     }
 
-    /// How many entries the tables have room for.
+    /// Entries that the tables have room for.
     #[must_use]
     pub fn capacity(&self) -> BlockCount {
         self.maps.capacity()
@@ -195,7 +195,7 @@ impl Blocklist {
         })?;
         let mut state = self.state();
         for blocked in &expired {
-            // One that was renewed since the list was read stays.
+            // An entry renewed since the list was read stays.
             let renewed =
                 self.maps.get(&blocked.target)?.is_some_and(|entry| entry.expires_ns > now_ns);
             if !renewed {
@@ -220,12 +220,12 @@ impl Blocklist {
         Ok(self.maps.allowed()?.iter().filter_map(Target::prefix_of).collect())
     }
 
-    /// What the entries of a statistics slot met so far, all CPUs together.
+    /// Statistics of a slot's entries so far, summed over all CPUs.
     pub fn stats(&self, slot: u32) -> Result<BlockStats, KernelError> {
         self.maps.stats(slot)
     }
 
-    /// What the guard decided on one direction since it was loaded, all CPUs together.
+    /// Decisions of the guard on one direction since it was loaded, summed over all CPUs.
     pub fn guard_counters(&self, direction: Direction) -> Result<GuardCounters, KernelError> {
         self.maps.guard_counters(direction)
     }
@@ -247,7 +247,7 @@ impl Blocklist {
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        // What a panicking holder left is still true: it counts what the maps hold.
+        // The state stays valid after a panic of its holder: it counts what the maps hold.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -18,7 +18,7 @@ pub(super) struct Drain {
     flows: Shards,
     peers: Shards,
     active: u32,
-    /// When the running window began, in ns of the boot clock.
+    /// Start of the running window, in ns of the boot clock.
     started_ns: u64,
     /// Reused from window to window.
     flow_buffer: Buffer<FlowKey, FlowCounters>,
@@ -65,7 +65,7 @@ impl Drain {
         window.packet_counters = self.take_ledger(full)?;
         window.flows = self.flow_buffer.merge(FlowCounters::merge);
         window.peers = self.peer_buffer.merge(PeerCounters::merge);
-        // What was inserted and is gone was evicted, and its packets are those that the ledger
+        // Flows inserted and no longer there were evicted; their packets are those that the ledger
         // saw and nothing else accounts for.
         window.evicted_flows = window.packet_counters.flow_inserts.saturating_sub(drained);
         if window.evicted_flows > 0 {
@@ -140,7 +140,7 @@ impl<K: aya::Pod + Ranked, V: aya::Pod> Buffer<K, V> {
         Ok(())
     }
 
-    /// One entry per key, keys ascending.
+    /// Merged entries, one per key, keys ascending.
     ///
     /// Ranks are sorted, not keys that are compared byte by byte where they lie, nor pairs that
     /// are 424 bytes to move.

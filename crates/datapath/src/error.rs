@@ -1,8 +1,8 @@
-//! What can go wrong between weir and the kernel, each with what to do about it.
+//! Errors between weir and the kernel, each with its remedy.
 
 use std::{io, path::PathBuf};
 
-/// Why the kernel side could not do what was asked.
+/// Failure of the kernel side to do what was asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KernelError {
@@ -33,19 +33,19 @@ pub enum KernelError {
         found: String,
         /// The first kernel that has it.
         needed: &'static str,
-        /// What is missing.
+        /// Missing feature.
         feature: &'static str,
     },
     /// Pins need a BPF filesystem.
     #[error("`{0}` is not on a BPF filesystem; mount one with `mount -t bpf bpf {0}`, or go without pins (`guard.persist = false`)", path.display())]
     NoBpfFs {
-        /// Where it was looked for.
+        /// Path that was tried.
         path: PathBuf,
     },
     /// Nothing of weir's is pinned.
     #[error("no pinned guard under `{}`; start `weir run --mode enforce` first, or name another BPF filesystem (`guard.bpffs`)", path.display())]
     NoPinnedGuard {
-        /// Where it was looked for.
+        /// Path that was tried.
         path: PathBuf,
     },
     /// A pinned map of another weir's making.
@@ -53,15 +53,15 @@ pub enum KernelError {
     PinForeign {
         /// The pin.
         path: PathBuf,
-        /// What it has.
+        /// Facts of the pinned map.
         found: String,
-        /// What it should have.
+        /// Facts that this weir expects.
         expected: String,
     },
     /// Something else of weir's holds the pins.
     #[error("another weir holds the pins at `{}`; stop it first, or give this one another BPF filesystem (`guard.bpffs`)", path.display())]
     PinsHeld {
-        /// Where the pins are.
+        /// Folder of the pins.
         path: PathBuf,
     },
     /// A pinned map that holds more than fits the size asked for.
@@ -69,9 +69,9 @@ pub enum KernelError {
     PinMismatch {
         /// The pin.
         path: PathBuf,
-        /// What it has.
+        /// Facts of the pinned map.
         found: String,
-        /// What it should have.
+        /// Facts asked for.
         expected: String,
         /// Entries in force.
         live: usize,
@@ -81,17 +81,17 @@ pub enum KernelError {
     PinLayout {
         /// Its folder.
         path: PathBuf,
-        /// What to do.
+        /// Remedy.
         remedy: &'static str,
     },
     /// A file operation on a pin failed.
     #[error("cannot {action} `{}`: {source}", path.display())]
     Pin {
-        /// What was tried.
+        /// Operation that failed.
         action: &'static str,
-        /// Where.
+        /// Path of the pin.
         path: PathBuf,
-        /// Why not.
+        /// Cause.
         source: io::Error,
     },
     /// Another XDP program owns the interface, and only XDP was asked for.
@@ -102,7 +102,7 @@ pub enum KernelError {
         /// The interface.
         interface: String,
     },
-    /// XDP is not to be had in the mode asked for.
+    /// XDP is not available in the mode asked for.
     #[error(
         "`{interface}` takes no {mode} XDP program: {source}; use `xdp = \"auto\"` to fall back"
     )]
@@ -111,7 +111,7 @@ pub enum KernelError {
         interface: String,
         /// `native` or `generic`.
         mode: &'static str,
-        /// What the kernel said.
+        /// Error from the kernel.
         source: aya::programs::ProgramError,
     },
     /// The interface is attached already.
@@ -131,31 +131,31 @@ pub enum KernelError {
         "the {table} table is full at {capacity} entries; {remedy}, or remove some (`weir unblock`)"
     )]
     BlocklistFull {
-        /// Which one.
+        /// Name of the table.
         table: &'static str,
         /// Its size.
         capacity: u32,
-        /// What makes room.
+        /// Remedy that makes room.
         remedy: &'static str,
     },
-    /// What was read back is not what was written.
+    /// Block that reads back other than it was written.
     #[error("the kernel did not keep the block of `{target}`: wrote {wrote}, read {read}")]
     NotKept {
         /// The blocked address or prefix.
         target: String,
-        /// What was written.
+        /// Entry as written.
         wrote: String,
-        /// What was read back.
+        /// Entry as read back.
         read: String,
     },
-    /// What was read back of a service's limit is not what was written.
+    /// Limit of a service that reads back other than it was written.
     #[error("the kernel did not keep the limit of `{service}`: wrote {wrote}, read {read}")]
     LimitNotKept {
         /// The service.
         service: String,
-        /// What was written.
+        /// Limit as written.
         wrote: String,
-        /// What was read back.
+        /// Limit as read back.
         read: String,
     },
     /// Peers that were made known are not when they are read back.
@@ -170,7 +170,7 @@ pub enum KernelError {
         /// The table's size.
         capacity: u32,
     },
-    /// What a list wrote is not all there when it is read back.
+    /// Entries of a list that do not all read back as they were written.
     #[error(
         "of {wrote} entries written, the kernel holds {read} as they were written; a running weir may have changed the others: load the list once more"
     )]
@@ -189,7 +189,7 @@ pub enum KernelError {
         min: u32,
         /// The most it may be.
         max: u32,
-        /// What it is.
+        /// Value given.
         value: u32,
     },
     /// The object that was built in lacks something: a build error.
@@ -210,15 +210,15 @@ pub enum KernelError {
     Program {
         /// Its name.
         program: &'static str,
-        /// What the kernel said.
+        /// Error from the kernel.
         source: aya::programs::ProgramError,
     },
     /// A system call failed.
     #[error("cannot {action}: {source}")]
     System {
-        /// What was tried.
+        /// Operation that failed.
         action: &'static str,
-        /// What the kernel said.
+        /// Error from the kernel.
         source: io::Error,
     },
 }

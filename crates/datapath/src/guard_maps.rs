@@ -131,8 +131,8 @@ impl GuardMaps {
     /// Makes an address's entry where there is none ([`syscall::NEW`]), or replaces the one there
     /// is ([`syscall::EXISTING`]); false where it is otherwise.
     ///
-    /// One by one, for the kernel takes neither flag for a batch: without it, what another process
-    /// wrote since the look-up would be lost, and its statistics slot with it.
+    /// Addresses are written singly, for the kernel takes neither flag for a batch: without it,
+    /// what another process wrote since the look-up would be lost, and its statistics slot with it.
     pub(super) fn put_if(
         &self,
         address: IpAddr,
@@ -205,18 +205,19 @@ impl GuardMaps {
         BlockCount { v4: addresses, v6: addresses, prefixes: PREFIX_CAPACITY as usize }
     }
 
-    /// Tells the programs how many prefixes there are to look up.
+    /// Publishes to the programs the number of prefixes to look up.
     pub(super) fn tell_prefixes(&self, blocked_prefixes: u32) -> Result<(), KernelError> {
         self.report(|_| blocked_prefixes)
     }
 
-    /// Tells the programs whether there is a limited service to look up.
+    /// Publishes to the programs the presence of a limited service to look up.
     pub(super) fn tell_services(&self) -> Result<(), KernelError> {
         self.report(|before| before.blocked_prefixes)
     }
 
     /// Writes what there is to look up, and looks again: another process may have changed the
-    /// tables meanwhile and told of it before. Who tells last has looked after the other's change.
+    /// tables meanwhile and reported before. The last to report has looked after the other's
+    /// change.
     fn report(&self, prefixes: impl Fn(&GuardControl) -> u32) -> Result<(), KernelError> {
         let failed = || KernelError::system("tell the guard what to look up");
         let control = self.control.as_fd();
@@ -250,7 +251,7 @@ impl GuardMaps {
         Ok(listed.into_iter().map(|(key, _)| key).collect())
     }
 
-    /// One statistics slot, all CPUs together.
+    /// Statistics of one slot, summed over all CPUs.
     pub(super) fn stats(&self, slot: u32) -> Result<BlockStats, KernelError> {
         let mut each = vec![BlockStats::default(); self.cpus];
         syscall::lookup_per_cpu(self.stats.as_fd(), &slot, &mut each)
@@ -269,7 +270,7 @@ impl GuardMaps {
             .map_err(KernelError::system("clear a block's statistics"))
     }
 
-    /// What the guard decided on one direction, all CPUs together.
+    /// Guard decisions on one direction, summed over all CPUs.
     pub(super) fn guard_counters(
         &self,
         direction: Direction,

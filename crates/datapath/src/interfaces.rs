@@ -1,4 +1,4 @@
-//! Which interfaces there are, by name or by glob, and which come and go.
+//! Interfaces of a network namespace: selection by name or glob, arrival and removal.
 
 use std::{
     collections::BTreeMap,
@@ -68,7 +68,7 @@ impl fmt::Display for InterfaceName {
     }
 }
 
-/// Which interfaces are meant: names and globs (`*` any run of bytes, `?` any one byte).
+/// Selection of interfaces: names and globs (`*` any run of bytes, `?` any one byte).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InterfaceSelection {
     patterns: Vec<String>,
@@ -81,7 +81,7 @@ impl InterfaceSelection {
         Self { patterns: patterns.into_iter().map(Into::into).collect() }
     }
 
-    /// Whether an interface is meant. The loopback is only by its name.
+    /// True where an interface is selected. The loopback is selected only by its name.
     #[must_use]
     pub fn matches(&self, name: &InterfaceName) -> bool {
         let name = name.as_str();
@@ -133,11 +133,11 @@ pub enum InterfaceChange {
     },
 }
 
-/// Tells which of the selected interfaces come and go, in the network namespace it was made in.
+/// Watch for selected interfaces that come and go, in the network namespace it was made in.
 ///
-/// The kernel's link events only say *that* something changed; *what* changed is found by
-/// comparing lists, so that a lost event loses nothing. [`AsFd`] becomes readable on an event;
-/// then ask [`Self::changes`].
+/// The kernel's link events only signal that something changed; the changes are found by comparing
+/// lists, so that a lost event loses nothing. [`AsFd`] becomes readable on an event; then call
+/// [`Self::changes`].
 #[derive(Debug)]
 pub struct InterfaceWatch {
     events: OwnedFd,
@@ -161,7 +161,7 @@ impl InterfaceWatch {
         &self.known
     }
 
-    /// What changed since the last call, removals first. Does not wait.
+    /// Changes since the last call, removals first. Does not wait.
     pub fn changes(&mut self) -> Result<Vec<InterfaceChange>, KernelError> {
         discard(self.events.as_fd());
         let present = self.selection.present()?;
@@ -206,7 +206,7 @@ impl std::os::fd::AsRawFd for InterfaceWatch {
     }
 }
 
-/// A netlink socket that the kernel tells of links (`RTMGRP_LINK`).
+/// A netlink socket that receives link events (`RTMGRP_LINK`).
 fn link_events() -> io::Result<OwnedFd> {
     let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
     // SAFETY: no pointers.
@@ -273,7 +273,7 @@ fn list() -> Result<BTreeMap<InterfaceName, u32>, KernelError> {
     Ok(interfaces)
 }
 
-/// Whether a name is what a glob means. Both are short: plain backtracking will do.
+/// True where a name matches a glob. Both are short: plain backtracking suffices.
 fn glob(pattern: &[u8], name: &[u8]) -> bool {
     match (pattern, name) {
         ([], []) => true,

@@ -160,7 +160,7 @@ impl Kernel {
         self.blocklist.clone()
     }
 
-    /// What the guard decided on one direction since it was loaded, all CPUs together.
+    /// Decisions of the guard on one direction since it was loaded, summed over all CPUs.
     pub fn guard_ledger(&self, direction: Direction) -> Result<GuardCounters, KernelError> {
         self.blocklist.guard_counters(direction)
     }

@@ -17,15 +17,15 @@ use super::{
 /// The object with the programs, as `build.rs` left it.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/flows-ebpf"));
 
-/// Counts what comes in.
+/// Program that counts ingress packets.
 pub(super) const TC_INGRESS: &str = "tc_ingress";
-/// Counts what comes in and guards, where neither XDP nor TCX is to be had.
+/// Program that counts ingress packets and guards, where neither XDP nor TCX is available.
 pub(super) const TC_INGRESS_GUARDED: &str = "tc_ingress_guarded";
-/// Counts what goes out.
+/// Program that counts egress packets.
 pub(super) const TC_EGRESS: &str = "tc_egress";
-/// Guards, where XDP is not to be had.
+/// Guard program at TC ingress, where XDP is not available.
 pub(super) const TC_GUARD: &str = "tc_guard";
-/// Guards.
+/// Guard program at XDP.
 pub(super) const XDP_GUARD: &str = "xdp_guard";
 
 /// Maps that outlive the process where the guard is pinned.
@@ -70,7 +70,7 @@ pub(super) fn load(
     Ok(loader.load(OBJECT)?)
 }
 
-/// What each of the guard's maps must be, the sizes asked for included.
+/// Facts required of each of the guard's maps, the sizes asked for included.
 pub(super) fn guard_facts(
     options: &KernelOptions,
 ) -> Result<Vec<(&'static str, MapFacts)>, KernelError> {

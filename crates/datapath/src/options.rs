@@ -25,7 +25,7 @@ pub struct KernelOptions {
     pub block_capacity: u32,
     /// Blocks that have statistics of their own; further ones share slot 0.
     pub stats_slots: u32,
-    /// Where a packet's time comes from.
+    /// Source of a packet's timestamp.
     pub clock: ClockSource,
     /// Drop packets towards blocked remotes at TC egress too.
     pub guard_at_egress: bool,

@@ -1,4 +1,4 @@
-//! Programs of weir that are loaded and that nobody holds: no process, no pin.
+//! Programs of weir that are loaded without a holder: no process, no pin.
 //!
 //! A clsact filter of a killed weir is one, on kernels without TCX.
 
@@ -12,12 +12,13 @@ use super::{
     pin::leftovers,
 };
 
-/// What the kernel keeps of a program's name, in bytes (`BPF_OBJ_NAME_LEN` less the final zero).
+/// Length of a program's name as the kernel keeps it, in bytes (`BPF_OBJ_NAME_LEN` less the final
+/// zero).
 const NAME_MAX: usize = 15;
 /// Maps by which weir's programs are told from others of the same name.
 const OWN_MAPS: [&str; 2] = ["BLOCK_V4", "FLOWS"];
 
-/// A program of weir that nobody holds.
+/// A program of weir without a holder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Orphan {
     /// The kernel's number of it, as `bpftool prog` shows it.
@@ -61,7 +62,7 @@ pub fn orphans(bpffs: &Path) -> Result<Vec<Orphan>, KernelError> {
     Ok(found)
 }
 
-/// Whether the kernel would show one of weir's programs by this name.
+/// True for a name under which the kernel shows one of weir's programs.
 fn is_own(name: &str) -> bool {
     [TC_EGRESS, TC_GUARD, TC_INGRESS, TC_INGRESS_GUARDED, XDP_GUARD]
         .iter()
@@ -78,7 +79,7 @@ fn held_programs() -> HashSet<u32> {
             path.file_name().is_some_and(|name| name.as_encoded_bytes()[0].is_ascii_digit())
         })
         .flat_map(|process| folders(&process.join("fdinfo")))
-        // One that ended meanwhile holds nothing.
+        // A descriptor closed meanwhile holds nothing.
         .filter_map(|descriptor| fs::read_to_string(descriptor).ok())
         .filter_map(|facts| program_of(&facts))
         .collect()

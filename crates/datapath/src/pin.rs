@@ -30,7 +30,7 @@ use layout::LAYOUT;
 /// Pinned maps that hold blocks: not to be thrown away without being asked.
 pub(super) const BLOCK_MAPS: [&str; 3] = ["BLOCK_V4", "BLOCK_V6", "BLOCK_PREFIX"];
 
-/// Where a pinned guard sits.
+/// Hook of a pinned guard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum GuardPin {
     /// An XDP link.
@@ -94,7 +94,7 @@ impl Pins {
         Ok(Self { root, older: layouts.older, _locks: locks })
     }
 
-    /// Where a map is pinned.
+    /// Path of a map's pin.
     pub(super) fn map(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
@@ -110,7 +110,7 @@ impl Pins {
         Ok(None)
     }
 
-    /// Whether a path is of this layout.
+    /// True for a path in this layout.
     pub(super) fn owns(&self, path: &Path) -> bool {
         path.starts_with(&self.root)
     }
@@ -126,7 +126,7 @@ impl Pins {
         fs::rename(&next, &path).map_err(failed("replace", &path))
     }
 
-    /// Nobody changes blocks by hand until the result is dropped.
+    /// Lock against changes of blocks by hand, held until the result is dropped.
     pub(super) fn turn(&self) -> Result<OwnedFd, KernelError> {
         turn(self.root.parent().unwrap_or(&self.root))
     }
@@ -186,16 +186,17 @@ impl Pins {
     }
 }
 
-/// The pinned guard, for who changes blocks by hand; a running weir may hold the pins meanwhile.
+/// The pinned guard, for changes of blocks by hand; a running weir may hold the pins meanwhile.
 #[derive(Debug)]
 pub(super) struct PinnedMaps {
     root: PathBuf,
-    /// One change by hand at a time. Not the lock of [`Pins`], which a running weir has.
+    /// Lock held while blocks are changed by hand. Not the lock of [`Pins`], which a running weir
+    /// has.
     turn: OwnedFd,
 }
 
 impl PinnedMaps {
-    /// Finds the pins, and waits until nobody else changes blocks by hand.
+    /// Finds the pins, and waits for other changes of blocks by hand to end.
     pub(super) fn open(bpffs: &Path) -> Result<Self, KernelError> {
         let none = || KernelError::NoPinnedGuard { path: bpffs.to_owned() };
         if !is_bpffs(bpffs) {
@@ -226,18 +227,18 @@ impl PinnedMaps {
         Ok((map, facts))
     }
 
-    /// Where a map is pinned.
+    /// Path of a map's pin.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
 
-    /// What ends the turn when it is dropped.
+    /// Lock that ends the turn when it is dropped.
     pub(super) fn into_turn(self) -> OwnedFd {
         self.turn
     }
 }
 
-/// What weir left pinned on a BPF filesystem.
+/// Pins that weir left on a BPF filesystem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leftovers {
     /// The pins.
@@ -334,7 +335,7 @@ pub fn mount_bpffs(path: &Path) -> Result<bool, KernelError> {
     Ok(true)
 }
 
-/// Whether a path lies on a BPF filesystem.
+/// True for a path on a BPF filesystem.
 #[must_use]
 pub fn is_bpffs(path: &Path) -> bool {
     nix::sys::statfs::statfs(path)
@@ -371,7 +372,7 @@ fn open(path: &Path) -> Result<Option<OwnedFd>, KernelError> {
     }
 }
 
-/// Waits until nobody else changes blocks by hand, and keeps it so until the result is dropped.
+/// Waits for other changes of blocks by hand to end, and excludes them until the result is dropped.
 fn turn(parent: &Path) -> Result<OwnedFd, KernelError> {
     let folder = fs::File::open(parent).map_err(failed("open", parent))?;
     // SAFETY: a descriptor of ours.

@@ -1,4 +1,4 @@
-//! What this machine gives weir: for `weir doctor`, and before anything is loaded.
+//! Capabilities of this machine: for `weir doctor`, and before anything is loaded.
 
 use std::{fs, path::Path};
 
@@ -9,7 +9,7 @@ use super::{
     pin::{is_bpffs, leftovers},
 };
 
-/// How much a finding matters.
+/// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// As it should be.
@@ -20,16 +20,16 @@ pub enum Severity {
     Missing,
 }
 
-/// One thing that was looked at.
+/// Result of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// What was looked at.
+    /// Subject of the check.
     pub subject: &'static str,
-    /// How much it matters.
+    /// Severity.
     pub severity: Severity,
-    /// What was found.
+    /// State found.
     pub found: String,
-    /// What to do about it; empty where there is nothing to do.
+    /// Remedy; empty where none is needed.
     pub remedy: String,
 }
 

@@ -54,17 +54,17 @@ impl fmt::Display for Service {
     }
 }
 
-/// What strangers together may send to a service, and for how long that holds.
+/// Rate and lease of what strangers together may send to a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServiceLimit {
     /// The rate that strangers share: once for what opens (SYNs, datagrams), once more for TCP
     /// segments that do not.
     pub rate: RateLimit,
-    /// What happens above it: [`Action::Shadow`] counts and passes it, any other drops it.
+    /// Action above the rate: [`Action::Shadow`] counts and passes, any other drops.
     pub action: Action,
-    /// When the limit ends, in ns of the boot clock ([`super::boot_ns`]).
+    /// End of the limit, in ns of the boot clock ([`super::boot_ns`]).
     pub expires_ns: u64,
-    /// Which decision made it; opaque to the kernel.
+    /// Identifier of the decision that made it; opaque to the kernel.
     pub reason: u32,
 }
 
@@ -97,21 +97,21 @@ impl ServiceLimit {
     }
 }
 
-/// One limit, as the kernel holds it.
+/// Live limit, as the kernel holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitedService {
-    /// What is limited.
+    /// Limited service.
     pub service: Service,
     /// The entry.
     pub entry: ServiceEntry,
 }
 
-/// How many remotes are known to have proved their address.
+/// Count of remotes known to have proved their address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VerifiedCount {
     /// Remotes whose time is not over.
     pub known: usize,
-    /// How many there is room for; beyond it the least recently seen go.
+    /// Remotes that there is room for; beyond it the least recently seen go.
     pub capacity: u32,
 }
 
@@ -208,7 +208,7 @@ impl Blocklist {
         let mut expired = self.services()?;
         expired.retain(|limited| limited.entry.expires_ns <= now_ns);
         for limited in &expired {
-            // One that was renewed since the list was read stays.
+            // A limit renewed since the list was read stays.
             let renewed =
                 self.maps.limit(limited.service)?.is_some_and(|entry| entry.expires_ns > now_ns);
             if !renewed {
@@ -251,7 +251,7 @@ impl Blocklist {
         Err(KernelError::PeersNotKept { wrote: written.len(), kept, capacity: VERIFIED_CAPACITY })
     }
 
-    /// Whether a remote is known at a time.
+    /// True where a remote is known at a time.
     ///
     /// # Errors
     /// The table cannot be read.
@@ -261,7 +261,7 @@ impl Blocklist {
         Ok(found.is_some_and(|peer| peer.until_ns > now_ns))
     }
 
-    /// How many remotes are known at a time. Reads them all.
+    /// Count of remotes known at a time. Reads them all.
     ///
     /// # Errors
     /// The table cannot be read.

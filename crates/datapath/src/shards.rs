@@ -21,8 +21,8 @@ use super::{
 /// Buffers: one is written while the other is drained.
 pub(super) const BUFFERS: u32 = 2;
 
-/// What the kernel keeps beside key and value of an LRU entry, in bytes (`struct htab_elem` and
-/// its hash bucket).
+/// Kernel memory of an LRU entry beside its key and value, in bytes (`struct htab_elem` and its
+/// hash bucket).
 const ENTRY_OVERHEAD: u64 = 48 + 16;
 
 /// Smallest table of one CPU. The kernel hands entries to a CPU in lots, and a table below this
@@ -66,7 +66,7 @@ pub fn guard_bytes(block_capacity: u32, stats_slots: u32, cpus: u32) -> u64 {
     2 * buckets + stats + KNOWN + SERVICES
 }
 
-/// One CPU's share of a capacity, rounded up.
+/// Share of a capacity for each CPU, rounded up.
 #[must_use]
 pub fn capacity_per_cpu(capacity: u32, cpus: u32) -> u32 {
     capacity.div_ceil(cpus.max(1)).max(CAPACITY_MIN)
@@ -155,7 +155,7 @@ fn set(outer: BorrowedFd<'_>, index: u32, table: BorrowedFd<'_>) -> Result<(), K
 /// The machine's CPUs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Cpus {
-    /// One more than the highest number a CPU may have.
+    /// Highest number a CPU may have, plus one.
     pub(super) possible: u32,
     /// The CPUs that run now.
     pub(super) online: Vec<u32>,
@@ -168,7 +168,7 @@ impl Cpus {
         Ok(Self { possible: possible.last().map_or(1, |&last| last + 1), online: Self::online()? })
     }
 
-    /// How many CPUs run now.
+    /// Number of CPUs that run now.
     fn online_count(&self) -> u32 {
         u32::try_from(self.online.len()).unwrap_or(self.possible)
     }

@@ -44,7 +44,7 @@ pub(super) const EXISTING: u64 = 2;
 /// Bytes of `union bpf_attr` given to the kernel; it takes any size up to its own and zeroes.
 const ATTRIBUTE_BYTES: usize = 128;
 
-/// One request, `union bpf_attr`: each command's struct lies at its start.
+/// Request buffer, `union bpf_attr`: each command's struct lies at its start.
 #[repr(C, align(8))]
 struct Attribute([u8; ATTRIBUTE_BYTES]);
 
@@ -180,7 +180,7 @@ pub(super) fn lookup<K: Pod, V: Pod>(map: BorrowedFd<'_>, key: &K) -> io::Result
 /// Reads one element of a per-CPU map into one value per possible CPU.
 ///
 /// # Panics
-/// Where `V` is not a multiple of 8 bytes, which the kernel would pad.
+/// If `V` is not a multiple of 8 bytes, which the kernel would pad.
 pub(super) fn lookup_per_cpu<K: Pod, V: Pod>(
     map: BorrowedFd<'_>,
     key: &K,
@@ -215,7 +215,7 @@ pub(super) fn delete<K: Pod>(map: BorrowedFd<'_>, key: &K) -> io::Result<bool> {
     }
 }
 
-/// Whether a map has no element.
+/// True where a map has no element.
 pub(super) fn is_empty(map: BorrowedFd<'_>) -> io::Result<bool> {
     // No weir map has a longer key.
     let mut next = [0_u8; 64];
@@ -258,7 +258,7 @@ struct InfoRequest {
     info: u64,
 }
 
-/// What must be the same for a pinned map to be used again: the start of `struct bpf_map_info`.
+/// Facts that must match for a pinned map to be used again: the start of `struct bpf_map_info`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MapFacts {
@@ -301,7 +301,7 @@ impl std::fmt::Display for MapFacts {
 }
 
 impl MapFacts {
-    /// Whether entries of the one are entries of the other: only sizes and flags may differ.
+    /// True where entries of the one are entries of the other: only sizes and flags may differ.
     pub(super) const fn holds_the_same(&self, other: &Self) -> bool {
         self.map_type == other.map_type
             && self.key_size == other.key_size
@@ -336,7 +336,7 @@ struct BatchRequest {
     flags: u64,
 }
 
-/// What a batch does with the elements it reads.
+/// Treatment of the elements that a batch reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Batch {
     /// Leaves them (`BPF_MAP_LOOKUP_BATCH`).
@@ -381,9 +381,9 @@ pub(super) fn visit_batches<K: Pod, V: Pod>(
     }
 }
 
-/// How far a map has been read.
+/// Position in a map that is being read.
 struct Cursor {
-    /// Where the next batch begins: told in four bytes for a hash map, in a key for a trie.
+    /// Start of the next batch: four bytes for a hash map, a key for a trie.
     position: [u8; 64],
     room: usize,
     first: bool,
@@ -433,7 +433,7 @@ impl Cursor {
                 Ok(_) => false,
                 Err(error) => match error.raw_os_error() {
                     Some(libc::ENOENT) => true,
-                    // One bucket holds more than there was room for.
+                    // A bucket holds more than there was room for.
                     Some(libc::ENOSPC) => {
                         self.room *= 2;
                         continue;
@@ -475,7 +475,7 @@ struct TestRequest {
     padding: u32,
 }
 
-/// What a test run returned.
+/// Result of a test run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TestRun {
     /// The program's return value.
@@ -529,9 +529,9 @@ pub(super) fn membarrier() -> io::Result<()> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Tells the kernel that memory just reserved will be filled from end to end, so that it comes
-/// in large pages: a drained window is tens of MB, and a fault for every 4 kB of it costs more
-/// than to fill it.
+/// Advises the kernel to back memory just reserved, which will be filled from end to end, with
+/// large pages: a drained window is tens of MB, and a fault for every 4 kB of it costs more than to
+/// fill it.
 pub(super) fn expect_large<T>(reserved: &mut [MaybeUninit<T>]) {
     const PAGE: usize = 4_096;
     const WORTHWHILE: usize = 4 << 20;

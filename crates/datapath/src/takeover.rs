@@ -26,7 +26,7 @@ use super::{
 /// The map of statistics slots, of which each entry may have one.
 const STATS: &str = "BLOCK_STATS";
 
-/// What becomes of one pinned map.
+/// Planned treatment of one pinned map.
 struct Step {
     name: &'static str,
     expected: MapFacts,
@@ -57,7 +57,7 @@ enum Does {
 /// # Errors
 /// Before anything is changed: [`KernelError::PinMismatch`] where entries in force would not fit
 /// the size asked for, [`KernelError::PinForeign`] where this layout's blocks are of another make.
-/// What an older layout has of another make is told by name and not taken over.
+/// A map of another make in an older layout is reported by name and not taken over.
 pub(super) fn prepare(
     pins: &Pins,
     needed: &[(&'static str, MapFacts)],

@@ -1,4 +1,4 @@
-//! What can be blocked: an address or a prefix.
+//! Targets of a block: an address or a prefix.
 
 use std::{
     fmt,
@@ -14,14 +14,14 @@ const V4_OFFSET: u8 = 96;
 /// An address or a prefix, in the one form that the tables know it by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Target {
-    /// One address; an IPv4 one is never in its IPv6 clothes.
+    /// Single address; never an IPv4-mapped IPv6 one.
     Address(IpAddr),
     /// More than one address; no bit is set behind its length.
     Prefix(IpNet),
 }
 
 impl Target {
-    /// One address.
+    /// Target of a single address.
     #[must_use]
     pub const fn address(address: IpAddr) -> Self {
         Self::Address(address.to_canonical())

@@ -21,7 +21,7 @@ mod offset {
     pub(super) const GSO_SIZE: usize = 176;
 }
 
-/// What the kernel is to believe of a frame beside its bytes.
+/// Context of a frame in a test run, beside its bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SkbContext {
     /// Its time in ns, for programs loaded with [`flows_common::ClockSource::SkbTimestamp`].

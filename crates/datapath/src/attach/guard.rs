@@ -19,7 +19,7 @@ use crate::{
     pin::{GuardPin, Pins, mode_name},
 };
 
-/// What keeps the guard on an interface.
+/// Link that keeps the guard on an interface.
 #[derive(Debug)]
 pub(super) enum Hold {
     /// A link that goes with the process.
@@ -44,7 +44,7 @@ impl Guard {
     /// Takes a pinned guard off.
     pub(super) fn detach(self) {
         if let Some(Hold::Pinned(link)) = self.hold {
-            // What cannot be unpinned is told of by `weir doctor`.
+            // `weir doctor` reports a link that cannot be unpinned.
             drop(link.unpin());
         }
     }

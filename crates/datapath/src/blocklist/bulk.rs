@@ -17,7 +17,7 @@ use flows_common::{Action, BlockEntry, PrefixKey};
 use super::{BlockCount, Blocked, Blocklist};
 use crate::{block::Block, error::KernelError, slots::Slots, syscall, target::Target};
 
-/// What became of an entry of a list.
+/// Outcome of loading one entry of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loaded {
     /// It was not blocked, or its lease had run out.
@@ -75,7 +75,7 @@ impl Bulk {
         }
     }
 
-    /// What [`Self::put`] would do with it; writes nothing.
+    /// Outcome that [`Self::put`] would have; writes nothing.
     pub fn weigh_only(&mut self, target: &Target, block: &Block) -> Result<Loaded, KernelError> {
         let before = match *target {
             Target::Address(_) => self.list.maps.get(target)?,
@@ -138,7 +138,7 @@ impl Bulk {
         }
     }
 
-    /// What becomes of a block, and the entry where one is to be written.
+    /// Outcome for a block, and the entry where one is to be written.
     fn weigh(&self, before: Option<BlockEntry>, block: &Block) -> (Loaded, Option<BlockEntry>) {
         let entry = block.entry(self.now_ns, before.map_or(Slots::SHARED, |entry| entry.slot));
         let Some(before) = before else { return (Loaded::New, Some(entry)) };
@@ -153,7 +153,7 @@ impl Bulk {
         (loaded, wins.then_some(entry))
     }
 
-    /// Whether an entry is of this load: no other began in the same nanosecond.
+    /// True where this load wrote the entry: no other load began in the same nanosecond.
     const fn wrote(&self, entry: &BlockEntry) -> bool {
         entry.created_ns == self.now_ns
     }
@@ -173,7 +173,7 @@ impl Bulk {
     }
 }
 
-/// What of two blocks stays: the one that does more, and of two that do the same the longer one.
+/// Precedence of a block: the stronger action first, then the longer lease.
 fn strength(entry: &BlockEntry) -> (Option<Action>, u64) {
     (Action::from_code(entry.action), entry.expires_ns)
 }

@@ -352,7 +352,7 @@ fn a_list_leaves_a_block_that_stands_its_counters_and_the_longer_lease() {
         ledger_at(&blocklist, 5);
         assert_eq!(blocklist.stats(short.slot).expect("statistics").dropped_packets, 5);
 
-        // What is taken away behind its back is noticed.
+        // A removal behind its back is noticed.
         blocklist.remove(&v4(3)).expect("removed");
         let error = bulk.verify().expect_err("one is gone");
         assert!(matches!(error, KernelError::LoadNotKept { wrote: 2, read: 1 }), "{error}");

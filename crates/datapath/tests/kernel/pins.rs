@@ -16,10 +16,10 @@ use weir_datapath::{
     XdpPreference, boot_ns, leftovers, mount_bpffs, unpin_all,
 };
 
-/// Tells the test binary that it is the process that gets killed.
+/// Environment variable that gives the process to be killed its BPF filesystem.
 const VICTIM: &str = "WEIR_TEST_VICTIM";
 const SECOND: u64 = 1_000_000_000;
-/// How long the victim's block lasts.
+/// Lease of the victim's block, in ns.
 const LEASE: u64 = 8 * SECOND;
 
 /// A BPF filesystem of the test's own.

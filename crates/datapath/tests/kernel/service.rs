@@ -23,7 +23,7 @@ const RST: u8 = 0x04;
 const ACK: u8 = 0x10;
 const XDP_PASS: u32 = 2;
 
-/// One packet a second, five at once.
+/// Limit of one packet a second, five at once.
 fn limit(action: Action) -> ServiceLimit {
     let rate = RateLimit { packets_per_second: 1, burst_packets: 5 };
     ServiceLimit { rate, action, expires_ns: boot_ns() + 60 * SECOND, reason: 7 }
@@ -50,7 +50,7 @@ fn ledger_at(blocklist: &Blocklist, frames: u64) -> GuardCounters {
     }
 }
 
-/// What a test run of a frame, a hundred times, adds to the ledger.
+/// Counters that a hundred test runs of a frame add to the ledger.
 fn ruled(kernel: &mut Kernel, frame: &[u8]) -> GuardCounters {
     let before = ingress(&kernel.blocklist());
     kernel.test_run_xdp(frame, 100).expect("a run");
@@ -100,7 +100,7 @@ fn strangers_share_a_limit_wherever_the_guard_sits_and_no_address_is_blocked() {
             assert_eq!(stats.dropped_packets, ledger.service_limited);
             assert_eq!(stats.passed_packets, ledger.service_below_rate);
             assert_eq!(blocklist.count().expect("counts"), BlockCount::default());
-            // What is dropped does not come as far as the flow programs.
+            // A dropped packet does not reach the flow programs.
             let window = kernel.drain(boot_ns()).expect("a window");
             assert_eq!(window.packet_counters.frames[0], 17 + ledger.service_below_rate, "{xdp:?}");
         });

@@ -81,7 +81,7 @@ impl Wire {
         Sender::open(&self.near, NEAR)
     }
 
-    /// What a command prints in the near namespace.
+    /// Output of a command in the near namespace.
     pub(crate) fn output(&self, command: &[&str]) -> String {
         let output = Command::new("ip")
             .args(["netns", "exec", &self.near])

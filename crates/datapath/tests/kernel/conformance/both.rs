@@ -64,13 +64,13 @@ impl Host {
         permitted
     }
 
-    /// What was counted, sorted by key; counting starts anew.
+    /// Window counted so far, sorted by key; counting starts anew.
     pub(crate) fn take(&mut self) -> Window {
         self.tables.take(0, 0)
     }
 }
 
-/// What became of a frame.
+/// Outcome of feeding a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fed {
     /// Both counted it.
@@ -118,7 +118,7 @@ impl Both {
         self.compared
     }
 
-    /// What the kernel counted in all that was compared.
+    /// Kernel counters, summed over all that was compared.
     pub(crate) fn ledger(&self) -> &PacketCounters {
         &self.packet_counters
     }

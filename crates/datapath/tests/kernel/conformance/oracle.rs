@@ -135,7 +135,7 @@ fn compare(name: &str, tshark: &Path, capture: &Path) -> Vec<String> {
         .collect()
 }
 
-/// What the replay counts of a capture, and how many packets are in no flow though they are IP.
+/// Counts of a capture by the replay, and the number of IP packets that are in no flow.
 fn replayed(capture: &Path) -> (BTreeMap<Tuple, Counts>, u64) {
     let mut counts: BTreeMap<Tuple, Counts> = BTreeMap::new();
     let mut unfit = 0;

@@ -1,4 +1,4 @@
-//! What tshark counts of a capture, by directed 5-tuple.
+//! Counts of a capture by tshark, per directed 5-tuple.
 
 use std::{collections::BTreeMap, fmt, net::IpAddr, path::Path, process::Command};
 
@@ -28,7 +28,7 @@ const FIELDS: [&str; 22] = [
     "ipv6.hlim",
 ];
 
-/// One direction of a flow.
+/// Single direction of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Tuple {
     pub(crate) source: IpAddr,
@@ -49,7 +49,7 @@ impl fmt::Display for Tuple {
     }
 }
 
-/// What was counted of a direction; flags in the order of their bits.
+/// Counts of one direction; flags in the order of their bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) packets: u64,
@@ -184,7 +184,7 @@ impl<'a> Row<'a> {
         )
     }
 
-    /// What follows the chain of IPv6 extension headers, each of which may come again.
+    /// Next header after the chain of IPv6 extension headers, each of which may repeat.
     fn last_next_header(&self) -> Option<u32> {
         let mut next = self.number(9)?;
         let mut chain = [10, 11, 12, 13, 19].map(|field| self.0[field].split('|'));

@@ -1,4 +1,4 @@
-//! Frames put together by chance from the same headers, so that what nobody wrote down meets.
+//! Frames combined at random from the same headers, for combinations that no written case has.
 
 use flows_common::parse::{TCP, UDP};
 use rand::{Rng, RngExt as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
@@ -16,7 +16,7 @@ pub(crate) fn drawn(seed: u64, count: usize) -> Vec<CorpusFrame> {
     let mut time_ns = 1_700_000_000_000_000_000;
     (0..count)
         .map(|_| {
-            // One in sixteen goes back, as between the clocks of two CPUs.
+            // A sixteenth of the frames goes back, as between the clocks of two CPUs.
             time_ns += random.random_range(0..3_000_000);
             time_ns -=
                 if random.random_ratio(1, 16) { random.random_range(0..9_000_000) } else { 0 };

@@ -1,8 +1,8 @@
 //! The project's own frames: made by code, the same on each run, and with every kind of packet
 //! that the parser and the accountant tell apart.
 //!
-//! [`written`] are the cases that somebody thought of; [`drawn`] puts the same headers together
-//! by chance. `counters` holds that the former leave out no cause, no class and no counter.
+//! [`written`] are the cases chosen by hand; [`drawn`] combines the same headers at random.
+//! `counters` holds that the former leave out no cause, no class and no counter.
 
 mod cases;
 mod drawn;
@@ -21,7 +21,7 @@ pub(crate) struct CorpusFrame {
     pub(crate) what: &'static str,
     pub(crate) bytes: Vec<u8>,
     pub(crate) context: SkbContext,
-    /// What it carries is whole and says the truth of its own length, so that any dissector
+    /// True where the payload is whole and its length fields are correct, so that any dissector
     /// reads the same in it.
     pub(crate) well_formed: bool,
 }
