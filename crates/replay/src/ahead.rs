@@ -64,7 +64,7 @@ impl ReadAhead {
         self.ended = next.is_empty();
         self.at = 0;
         let done = std::mem::replace(&mut self.block, next);
-        // Where the queue is full, or the thread gone, it is freed instead.
+        // With the queue full, or the thread gone, the block is freed instead.
         let _ = self.emptied.try_send(done);
     }
 }

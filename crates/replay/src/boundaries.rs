@@ -1,10 +1,10 @@
-//! Where a replay's windows begin and end.
+//! Boundaries of a replay's windows.
 
 use std::{num::NonZeroU64, sync::Arc, time::Duration};
 
 use flows_common::{Span, clock::nanos};
 
-/// Where windows begin and end, in ns since 1970.
+/// Boundaries of windows, in ns since 1970.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Boundaries {
     /// At the multiples of a length.
@@ -25,7 +25,7 @@ impl Boundaries {
         Self::At(moments.into())
     }
 
-    /// How long a window is, where all are as long; else 0.
+    /// Length of a window in ns, where all are as long; else 0.
     pub(super) const fn length_ns(&self) -> u64 {
         match self {
             Self::Every(length) => length.get(),

@@ -88,7 +88,7 @@ impl Captures {
         Ok(self.readers[place].take_frame())
     }
 
-    /// What was read so far of all files together.
+    /// Report on all files together so far.
     #[must_use]
     pub fn report(&self) -> CaptureReport {
         let mut sum = CaptureReport::default();
@@ -98,13 +98,13 @@ impl Captures {
         sum
     }
 
-    /// What was read so far of each file, in the order in which they were named.
+    /// Report on each file so far, in the order in which they were named.
     #[must_use]
     pub fn files(&self) -> impl ExactSizeIterator<Item = (&Path, &CaptureReport)> {
         self.readers.iter().map(|reader| (reader.path(), reader.report()))
     }
 
-    /// How much was read of each file, for another thread to look at.
+    /// Read progress of each file, for another thread to look at.
     #[must_use]
     pub fn progress(&self) -> Vec<ReadProgress> {
         self.readers.iter().map(|reader| reader.progress().clone()).collect()

@@ -5,7 +5,7 @@ use super::ClockReport;
 
 const NS_PER_S: u64 = 1_000_000_000;
 
-/// How an interface of a capture counts time.
+/// Timestamp resolution and offset of a capture's interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Resolution {
     ticks: Ticks,
@@ -113,7 +113,7 @@ impl ReplayClock {
         self.last_ns
     }
 
-    /// What the capture's clock did so far.
+    /// Report on the capture's clock so far.
     pub(super) const fn report(&self) -> ClockReport {
         self.report
     }

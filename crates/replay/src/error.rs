@@ -1,4 +1,4 @@
-//! Why a capture cannot be read.
+//! Errors of reading a capture.
 
 use std::{io, path::PathBuf};
 
@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::Compression;
 
-/// Why a capture cannot be read, or not to its end.
+/// Failure to read a capture, or to read it to its end.
 ///
 /// A file that merely stops, within a record or within its compressed stream, is no error: what is
 /// whole is read, and [`CaptureLoss::CutFile`](super::CaptureLoss::CutFile) counts the cut. Offsets
@@ -18,7 +18,7 @@ pub enum CaptureError {
     Open {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// Error from the system.
         source: io::Error,
     },
     /// The file is empty or ends within its own header.
@@ -39,9 +39,9 @@ pub enum CaptureError {
         path: PathBuf,
         /// The first bytes, in hexadecimal.
         magic: String,
-        /// What the first bytes show it to be.
+        /// Kind of file that the first bytes indicate.
         what: &'static str,
-        /// What to do.
+        /// Remedy.
         remedy: &'static str,
     },
     /// Reading failed.
@@ -49,12 +49,12 @@ pub enum CaptureError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Where the record that could not be read starts.
+        /// Offset of the record that could not be read, in bytes.
         offset: u64,
-        /// What the system says.
+        /// Error from the system.
         source: io::Error,
     },
-    /// What a compressed file unpacks to is not to be had.
+    /// Compressed file whose contents cannot be unpacked.
     #[error(
         "`{}` cannot be unpacked ({compression}) beyond byte {offset} of what it holds: {source}; \
          {}",
@@ -64,11 +64,11 @@ pub enum CaptureError {
     Compressed {
         /// The file.
         path: PathBuf,
-        /// How much was unpacked before.
+        /// Bytes unpacked before.
         offset: u64,
-        /// What it is compressed by.
+        /// Compression of the file.
         compression: Compression,
-        /// What the decompressor says.
+        /// Error from the decompressor.
         source: io::Error,
     },
     /// Standard input was named twice.
@@ -82,9 +82,9 @@ pub enum CaptureError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// Where the damaged record starts.
+        /// Offset of the damaged record, in bytes.
         offset: u64,
-        /// What is wrong with it.
+        /// Defect of the record.
         what: String,
     },
     /// The frames are of a link type that cannot be read.

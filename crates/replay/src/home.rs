@@ -1,4 +1,4 @@
-//! What is local: how a capture's frames get their direction.
+//! Local addresses, from which a capture's frames get their direction.
 
 use flows_common::{Direction, map_v4, parse::Packet};
 use ipnet::IpNet;
@@ -54,7 +54,7 @@ impl HomeNet {
         Self { prefixes: prefixes.into_iter().map(Prefix::of).collect() }
     }
 
-    /// Whether an address in the 16-byte form is local.
+    /// True for a local address, in the 16-byte form.
     #[must_use]
     pub fn contains(&self, address: &[u8; 16]) -> bool {
         let address = u128::from_be_bytes(*address);

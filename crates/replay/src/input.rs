@@ -20,7 +20,7 @@ const START: usize = 4096;
 const STANDARD_INPUT: &str = "-";
 pub(super) const STANDARD_INPUT_NAME: &str = "standard input";
 
-/// Where a capture's bytes come from.
+/// Source of a capture's bytes.
 pub(super) struct Source {
     bytes: Box<dyn Read + Send>,
     /// Of a regular file; a pipe has none.
@@ -134,7 +134,7 @@ fn identify(
 }
 
 impl CaptureError {
-    /// What a stream's fault comes to, at a byte of what was unpacked; a cut is no error.
+    /// Error for a stream's fault, at a byte of the unpacked contents; a cut is no error.
     pub(super) fn of_fault(path: &Path, offset: u64, fault: Fault) -> Option<Self> {
         let path = path.to_owned();
         match fault {

@@ -12,9 +12,9 @@
 //! [`flows_common::metering`], as in the programs. Nothing here reads a clock, draws a random
 //! number or depends on the order of a hash: the same file and options give the same windows.
 //!
-//! What a capture cannot tell: of how many packets a GRO or GSO super-packet consists. A TCP frame
-//! above the link's largest packet ([`ReplayOptions::mtu`]) is cut into full segments; a UDP one
-//! counts as one packet of its whole length.
+//! Super-packets are a limit: a capture does not show of how many packets a GRO or GSO one
+//! consists. A TCP frame above the link's largest packet ([`ReplayOptions::mtu`]) is cut into full
+//! segments; a UDP one counts as one packet of its whole length.
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -2,7 +2,7 @@
 
 use flows_common::Direction;
 
-/// What [`Link::of`] knows, for messages.
+/// Link types that [`Link::of`] knows, for messages.
 pub(super) const SUPPORTED: &str = "Ethernet, Linux cooked v1 and v2, raw IP and BSD loopback";
 
 /// Bytes of an Ethernet header, of which the last two are the `EtherType`.

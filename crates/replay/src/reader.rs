@@ -19,10 +19,10 @@ use super::{
 /// Bytes read ahead; grows for a longer block.
 const READ_AHEAD: usize = 1 << 16;
 
-/// One frame of a capture, as Ethernet would have carried it.
+/// Frame of a capture, as Ethernet would have carried it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
-    /// When it was captured, in ns since 1970 by the capture's clock.
+    /// Capture time, in ns since 1970 by the capture's clock.
     pub time_ns: u64,
     /// Its length on the wire in bytes, at least that of `bytes`; Ethernet header included, FCS
     /// not.
@@ -178,19 +178,19 @@ impl CaptureReader {
         &self.path
     }
 
-    /// What the file is compressed by.
+    /// Compression of the file.
     #[must_use]
     pub const fn compression(&self) -> Option<Compression> {
         self.compression
     }
 
-    /// How much of the file was read, for another thread to look at.
+    /// Read progress of the file, for another thread to look at.
     #[must_use]
     pub const fn progress(&self) -> &ReadProgress {
         &self.progress
     }
 
-    /// What was read so far.
+    /// Report on the file so far.
     #[must_use]
     pub const fn report(&self) -> &CaptureReport {
         &self.report
@@ -310,7 +310,7 @@ impl std::fmt::Debug for CaptureReader {
     }
 }
 
-/// Why pcap-parser gave no block.
+/// Reason for which pcap-parser gave no block.
 #[derive(Clone, Copy, Debug)]
 enum Missing {
     Bytes,

@@ -12,15 +12,15 @@ use super::{
     boundaries::Boundaries, clock::ReplayClock, super_packet,
 };
 
-/// How far before the open window a frame may lie and still be taken for late, in windows, and
-/// at least [`LATE_AT_LEAST_NS`]; what is earlier means that the clock was set back.
+/// Distance before the open window within which a frame counts as late, in windows, and at least
+/// [`LATE_AT_LEAST_NS`]; an earlier frame means that the clock was set back.
 const LATE_WINDOWS: u64 = 10;
 const LATE_AT_LEAST_NS: u64 = 60_000_000_000;
 
 /// Ethernet's usual largest packet, in bytes.
 const MTU: u32 = 1_500;
 
-/// How a capture is replayed.
+/// Options of a replay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplayOptions {
     boundaries: Boundaries,
@@ -39,7 +39,7 @@ impl Default for ReplayOptions {
 }
 
 impl ReplayOptions {
-    /// How long a window is, held to 1 ns at least; windows start at its multiples since 1970.
+    /// Length of a window, held to 1 ns at least; windows start at its multiples since 1970.
     #[must_use]
     pub fn window(mut self, length: Duration) -> Self {
         self.boundaries = Boundaries::every(length);
@@ -56,7 +56,7 @@ impl ReplayOptions {
         self
     }
 
-    /// How many flows, and how many peers, a window holds before it evicts, at least 1.
+    /// Flows, and likewise peers, that a window holds before it evicts, at least 1.
     ///
     /// A flow takes about 450 bytes, a peer about 160, as the window fills.
     #[must_use]
@@ -76,7 +76,7 @@ impl ReplayOptions {
         self
     }
 
-    /// What is local.
+    /// Local prefixes.
     #[must_use]
     pub fn home(mut self, home: HomeNet) -> Self {
         self.home = home;
@@ -93,8 +93,8 @@ impl ReplayOptions {
 /// - a frame out of order within its window keeps its time;
 /// - one that is earlier than the open window, by up to ten windows or a minute (whichever is
 ///   longer), counts at that window's start and as [`super::ClockReport::late`];
-/// - one that is earlier still tells of a clock set back, or of captures joined: the rest moves
-///   forward in time to go on from there, until its own time has caught up
+/// - one that is earlier still means that the clock was set back, or that captures were joined: the
+///   rest moves forward in time to go on from there, until its own time has caught up
 ///   ([`super::ClockReport::jumps`]).
 ///
 /// The identity of the ledger holds for each window with no rest ([`Window::imbalance`] is 0).
@@ -109,7 +109,7 @@ pub struct Replay {
     tables: Tables,
     /// The open window.
     open: Span,
-    /// What ended the reading, to be told after the last window.
+    /// Error that ended the reading, reported after the last window.
     failed: Option<CaptureError>,
 }
 
@@ -163,7 +163,7 @@ impl Replay {
             };
             let time_ns = self.clock.place(frame.time_ns);
             let mut closed = None;
-            // Where time itself ends, so does the last window.
+            // At the end of representable time the last window has no end either.
             if time_ns >= self.open.end_ns && self.open.end_ns < u64::MAX {
                 closed = take(&mut self.tables, self.open);
                 self.open = self.boundaries.around(time_ns);
@@ -176,7 +176,7 @@ impl Replay {
         }
     }
 
-    /// What was read so far, and what the clock did.
+    /// Report on the captures and their clock so far.
     #[must_use]
     pub fn report(&self) -> ReplayReport {
         ReplayReport { capture: self.captures.report(), clock: self.clock.report() }

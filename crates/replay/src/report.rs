@@ -1,6 +1,6 @@
-//! What was read of a capture, and what could not be.
+//! Reports on a capture: records read, and records lost.
 
-/// Why a record of a capture gave no frame.
+/// Cause for which a record of a capture gave no frame.
 ///
 /// Indexes [`CaptureReport::losses`]. What the parser then finds wrong with a frame is in the
 /// window's [`PacketCounters`](flows_common::PacketCounters) instead.
@@ -17,7 +17,7 @@ pub enum CaptureLoss {
 }
 
 impl CaptureLoss {
-    /// How many causes there are.
+    /// Number of causes.
     pub const COUNT: usize = 4;
 
     /// All causes, in the order of [`CaptureReport::losses`].
@@ -42,7 +42,7 @@ impl CaptureLoss {
     }
 }
 
-/// What was read of a capture so far.
+/// Counts of a capture's records so far.
 ///
 /// Once a replay's last window was taken, `frames` is what the windows' ledgers count together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,7 +83,7 @@ impl CaptureReport {
     }
 }
 
-/// What a capture's clock did, as far as it was replayed.
+/// Irregularities of a capture's clock, as far as it was replayed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClockReport {
     /// Frames earlier than the frame before them.
@@ -94,12 +94,12 @@ pub struct ClockReport {
     pub jumps: u64,
 }
 
-/// What was replayed so far.
+/// Report on a replay so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReplayReport {
-    /// What was read, and what could not be.
+    /// Records read and lost.
     pub capture: CaptureReport,
-    /// What the clock did.
+    /// Irregularities of the clock.
     pub clock: ClockReport,
 }
 

@@ -8,10 +8,10 @@ pub(super) const ETHERNET: u16 = 1;
 pub(super) const PPP: u16 = 9;
 pub(super) const SECOND: u64 = 1_000_000_000;
 
-/// When a frame was captured, in ns, and its bytes.
+/// Capture time of a frame, in ns, and its bytes.
 pub(super) type Sample = (u64, Vec<u8>);
 
-/// How a capture is written.
+/// Format in which a capture is written.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Format {
     pub(super) pcapng: bool,

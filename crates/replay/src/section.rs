@@ -1,4 +1,4 @@
-//! What a capture file said of itself so far: enough to read its next record.
+//! State from a capture file's headers: enough to read its next record.
 
 use std::ops::Range;
 
@@ -23,7 +23,7 @@ const INTERFACES_LIMIT: usize = 65_536;
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const BYTE_ORDER: u32 = 0x1a2b_3c4d;
 
-/// Where the data of a pcapng packet block starts within it.
+/// Offset of the data within a pcapng packet block, in bytes.
 const ENHANCED_DATA: usize = 28;
 const SIMPLE_DATA: usize = 12;
 
@@ -60,7 +60,7 @@ struct Interface {
     snap_length: u32,
 }
 
-/// What a record or block comes to.
+/// Content of a record or block.
 #[derive(Debug)]
 pub(super) enum Content {
     Frame(Record),

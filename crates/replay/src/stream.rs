@@ -30,7 +30,7 @@ const COMPRESSED_BUFFER: usize = 128 << 10;
 /// unless told to take more.
 const ZSTD_WINDOW_LOG: u32 = 27;
 
-/// What a capture file is compressed by.
+/// Compression of a capture file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
     /// RFC 1952, of one or several members.
@@ -50,7 +50,7 @@ impl Compression {
         }
     }
 
-    /// How to find out more, for messages.
+    /// Remedy for a compressed file that cannot be read, for messages.
     pub(crate) const fn remedy(self) -> &'static str {
         match self {
             Self::Gzip => "test it with `gzip -t`",
@@ -71,18 +71,18 @@ impl fmt::Display for Compression {
     }
 }
 
-/// Why a stream ended, other than by its end.
+/// Fault that ended a stream before its end.
 #[derive(Debug)]
 pub(crate) enum Fault {
     /// The system could not read.
     System(io::Error),
-    /// What is compressed is not whole.
+    /// The compressed data is not whole.
     Cut,
-    /// What is compressed contradicts itself, or takes more memory than it may.
+    /// The compressed data contradicts itself, or takes more memory than it may.
     Damaged(Compression, io::Error),
 }
 
-/// Where a stream leaves its fault.
+/// Place where a stream leaves its fault.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Faults(Arc<Mutex<Option<Fault>>>);
 
@@ -98,7 +98,7 @@ impl Faults {
     }
 }
 
-/// How much of a file was read, as it is read: of what is stored, not of what it unpacks to.
+/// Bytes read of a file, as it is read: of the stored file, not of its unpacked contents.
 ///
 /// Clones look at the same file.
 #[derive(Clone, Debug, Default)]

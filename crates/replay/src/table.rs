@@ -8,8 +8,8 @@ use hashbrown::{DefaultHashBuilder, HashTable, hash_table};
 /// No entry: the end of the list.
 const NONE: u32 = u32::MAX;
 
-/// What the kernel's `LRU_HASH` is to the programs: at most `capacity` entries, and room for a
-/// new one is made by evicting an old one.
+/// Counterpart of the kernel's `LRU_HASH`: at most `capacity` entries, and room for a new one is
+/// made by evicting an old one.
 ///
 /// The entry evicted is always the one used longest ago; the kernel's choice is approximate.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ struct Slot<K, V> {
     older: u32,
 }
 
-/// What looking a key up came to.
+/// Result of looking up a key.
 pub(super) struct Lookup<'a, V> {
     pub(super) entry: Entry<'a, V>,
     /// The value that had to go for it.

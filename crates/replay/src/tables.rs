@@ -8,7 +8,7 @@ use flows_common::{
 
 use super::table::LruTable;
 
-/// One window's flows, peers and ledger: what a CPU of the live collector holds in its maps.
+/// Flows, peers and ledger of one window, as a CPU of the live collector holds them in its maps.
 ///
 /// Unlike the kernel's tables these never refuse an entry, so that `Loss::TableFull` does not
 /// occur; what they evict is counted exactly.
@@ -72,7 +72,7 @@ impl Tables {
         meter(&mut self.entries, &mut self.packet_counters, &observed, || now_ns);
     }
 
-    /// Whether no frame was counted since the last [`Tables::take`].
+    /// True where no frame was counted since the last [`Tables::take`].
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.packet_counters.frames == [0; 2]

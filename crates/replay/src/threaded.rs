@@ -32,7 +32,7 @@ impl ThreadedReplay {
         let (replayed, windows) = mpsc::sync_channel(REPLAYED_QUEUE);
         let thread = thread::Builder::new().name("weir-replay".to_owned()).spawn(move || {
             while let Some(next) = replay.next_window().transpose() {
-                // Where nobody takes windows any more, the rest need not be read.
+                // With nobody to take windows, the rest need not be read.
                 if replayed.send(next).is_err() {
                     break;
                 }
@@ -54,7 +54,7 @@ impl ThreadedReplay {
     /// Ends it, also where windows are left, and hands the replay back with what it reports.
     ///
     /// # Panics
-    /// Where the thread did, which is a bug.
+    /// If the thread did, which is a bug.
     #[must_use]
     pub fn finish(self) -> Replay {
         drop(self.windows);

@@ -57,13 +57,13 @@ impl Unpacked {
         &mut self.bytes
     }
 
-    /// How much of the file was read.
+    /// Read progress of the file.
     #[must_use]
     pub fn progress(&self) -> ReadProgress {
         self.progress.clone()
     }
 
-    /// Why the bytes ended before the file did; `None` where they are whole.
+    /// Reason for which the bytes ended before the file did; `None` where they are whole.
     #[must_use]
     pub fn fault(&self) -> Option<String> {
         Some(match self.faults.take()? {
