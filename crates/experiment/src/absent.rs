@@ -1,4 +1,4 @@
-//! What an input does not tell, and how the numbers are to be read.
+//! Facts that an input does not contain, and notes on reading the numbers.
 
 use serde::Serialize;
 
@@ -7,20 +7,20 @@ use super::report::Source;
 /// Something that the input does not tell.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Absent {
-    /// What.
+    /// Missing fact.
     pub what: &'static str,
-    /// Why, and what follows.
+    /// Reason and consequence.
     pub why: &'static str,
 }
 
-/// What a record lacks whose last blocks did not expire in it.
+/// Entry for a record whose last blocks did not expire in it.
 pub(super) const NOT_COUNTED: (&str, &str) = (
     "what some of the blocks counted",
     "their counters are told when they expire, and they did not within the record, or were never \
      made (observe mode): `weir blocks` shows those that stand",
 );
 
-/// What the input does not tell.
+/// Facts that the input does not contain.
 pub(super) fn of(source: Source, has_truth: bool) -> Vec<Absent> {
     let mut absent = Vec::new();
     let mut say = |what, why| absent.push(Absent { what, why });
@@ -71,7 +71,7 @@ pub(super) fn of(source: Source, has_truth: bool) -> Vec<Absent> {
     absent
 }
 
-/// How to read the numbers.
+/// Notes on reading the numbers.
 pub(super) fn caveats(source: Source) -> Vec<String> {
     let mut caveats = Vec::new();
     if source == Source::NodeRecord {

@@ -1,4 +1,5 @@
-//! One setting's policy over the stream, and what its blocks would have stopped.
+//! Effect of one setting's policy over the stream, and the traffic that its blocks would have
+//! stopped.
 //!
 //! A block stops what its peer sends and is sent from the moment it is decided, which is a
 //! window's end, until it expires. The traffic is what was recorded whatever is decided (open
@@ -26,17 +27,17 @@ use super::{
 pub struct BlockEffect {
     /// The decision's evidence and outcome.
     pub decision: Decision,
-    /// What the kernel would do.
+    /// Action that the kernel would take.
     pub action: Action,
-    /// When it was decided.
+    /// Time of the decision, in ns.
     pub decided_ns: u64,
-    /// When it ends.
+    /// End of the block, in ns.
     pub expires_ns: u64,
-    /// Which block of this peer it is, from 1.
+    /// Ordinal of the block among this peer's, from 1.
     pub offence: u32,
-    /// What was known of the peer then.
+    /// Label of the peer at that time.
     pub label: RowLabel,
-    /// What it stopped.
+    /// Traffic that it stopped.
     pub stopped: Amount,
 }
 
@@ -45,15 +46,15 @@ pub struct BlockEffect {
 pub struct ServiceEffect {
     /// The service of the host.
     pub service: Service,
-    /// When it was first limited.
+    /// Time of the first limit, in ns.
     pub decided_ns: u64,
-    /// When the limit ends, with its renewals.
+    /// End of the limit with its renewals, in ns.
     pub expires_ns: u64,
-    /// What it stopped.
+    /// Traffic that it stopped.
     pub stopped: Amount,
 }
 
-/// How often a guard refused.
+/// Refusals of one guard.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refused {
     /// Peers in windows, by what is known of them.
@@ -62,33 +63,33 @@ pub struct Refused {
     pub peers: BTreeSet<IpAddr>,
 }
 
-/// What became of one attack.
+/// Effect on one attack.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AttackEffect {
-    /// When a block first stood against one of its sources, or a limit against its service.
+    /// Time of the first block of one of its sources, or limit on its service, in ns.
     pub first_block_ns: Option<u64>,
     /// A limit on the service that it aims at met it.
     pub by_service_limit: bool,
     /// Its sources that were blocked.
     pub blocked: BTreeSet<IpAddr>,
-    /// What was stopped of it.
+    /// Traffic of the attack that was stopped.
     pub stopped: Amount,
-    /// What it sent in windows that begin after its first block.
+    /// Traffic of the attack in windows that begin after its first block.
     pub sent_after: Amount,
 }
 
-/// What a setting does.
+/// Effect of a setting.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Effect {
     /// Its blocks, in the order in which they were decided.
     pub blocks: Vec<BlockEffect>,
     /// Its limits on services, in the order in which they were decided.
     pub services: Vec<ServiceEffect>,
-    /// How often the breaker opened.
+    /// Times that the breaker opened.
     pub breaker_openings: u64,
     /// By attack, in the stream's order.
     pub attacks: Vec<AttackEffect>,
-    /// What was stopped, by what is known of it.
+    /// Traffic that was stopped, by label.
     pub stopped: ByLabel<Amount>,
     /// Addresses of which something was stopped.
     pub hit: ByLabel<BTreeSet<IpAddr>>,
@@ -161,7 +162,7 @@ struct ActiveBlock {
 }
 
 impl ActiveBlock {
-    /// What the block stops of a peer's window, and whether it stands to the window's end.
+    /// Part of a peer's window that the block stops.
     fn stop(&mut self, amount: Amount, facts: &WindowFacts) -> Amount {
         let covered_ns = self.expires_ns.min(facts.end_ns).saturating_sub(facts.start_ns);
         let length_ns = facts.end_ns.saturating_sub(facts.start_ns);
@@ -198,7 +199,7 @@ struct Limited {
 }
 
 impl Limited {
-    /// How many of a window's packets of all unproven sources are above the limit.
+    /// Packets above the limit, of a window's packets of all unproven sources.
     fn above(&mut self, packets: u64, facts: &WindowFacts) -> u64 {
         let covered_ns = self.expires_ns.min(facts.end_ns).saturating_sub(facts.start_ns);
         let length_ns = facts.end_ns.saturating_sub(facts.start_ns);

@@ -10,7 +10,7 @@ use toml::{Table, Value};
 /// Settings that one experiment tries at most.
 pub const SETTINGS_LIMIT: usize = 1_000;
 
-/// Why a grid does not hold.
+/// Failure of a grid to be read or to be valid.
 #[derive(Debug, thiserror::Error)]
 pub enum GridError {
     /// The file is not of the shape of a grid.
@@ -21,7 +21,7 @@ pub enum GridError {
     Shape {
         /// The line, from 1.
         line: usize,
-        /// What is wrong.
+        /// Defect, in words.
         reason: String,
     },
     /// `--set` is not of its shape.
@@ -35,15 +35,15 @@ pub enum GridError {
     Axis {
         /// The key.
         key: String,
-        /// What it is.
+        /// Value given.
         got: String,
     },
     /// Too many combinations.
     #[error("the grid must hold at most {SETTINGS_LIMIT} settings, got {got}: {axes}")]
     Large {
-        /// How many it holds.
+        /// Settings that it holds.
         got: String,
-        /// How many values each key has.
+        /// Number of values of each key.
         axes: String,
     },
     /// A setting is not valid.
@@ -51,7 +51,7 @@ pub enum GridError {
     Setting {
         /// The setting.
         setting: String,
-        /// Why, with key, bound and value.
+        /// Reason, with key, bound and value.
         reason: String,
     },
 }

@@ -1,10 +1,10 @@
-//! Experiments: what each of many settings of `[policy]` would block, and whom that would hurt.
+//! Experiments: the blocks that each of many settings of `[policy]` would make, and their harm.
 //!
 //! The expensive part is done once: [`stream`] holds the evidence of every peer in every window,
-//! with what the truth knows of it. [`grid`] makes the settings, [`effect`] runs each one's policy
-//! over the stream and reckons what its blocks would have stopped, [`report`] puts it together,
-//! and [`text`] and [`page`] show it. [`shadow`] makes the same report of what a node wrote down
-//! while it ran in shadow mode.
+//! with its label. [`grid`] makes the settings, [`effect`] runs each one's policy over the stream
+//! and computes the traffic that its blocks would have stopped, [`report`] puts it together, and
+//! [`text`] and [`page`] show it. [`shadow`] makes the same report of the record of a node that ran
+//! in shadow mode.
 //!
 //! Never here: files, clocks, randomness. The same stream and the same grid give the same bytes,
 //! however many threads work on it.

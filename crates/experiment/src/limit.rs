@@ -1,4 +1,4 @@
-//! What a rate limit lets pass, computed from a window's counts.
+//! Packets that a rate limit lets pass, computed from a window's counts.
 
 /// A rate limit under way: the kernel's algorithm (GCRA) on packets that are spread evenly over
 /// their window, in which case the sum below is exact to one packet, for bursts of two packets and
@@ -6,11 +6,11 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_field_names, reason = "each is a time, and says its unit")]
 pub struct Allowance {
-    /// What one packet costs, in ns.
+    /// Cost of one packet, in ns.
     cost_ns: u64,
-    /// How far ahead of the clock all that passed may run, in ns.
+    /// Bound of `ahead_ns`, in ns.
     burst_ns: u64,
-    /// How far ahead it runs.
+    /// Time by which the packets passed so far run ahead of the clock, in ns.
     ahead_ns: u64,
 }
 
@@ -24,7 +24,7 @@ impl Allowance {
         Self { cost_ns, burst_ns: cost_ns.saturating_mul(burst as u64), ahead_ns: 0 }
     }
 
-    /// How many of so many packets pass in a span, in ns; the next span follows at once.
+    /// Packets that pass, of so many within a span in ns; the next span follows at once.
     pub fn pass(&mut self, packets: u64, span_ns: u64) -> u64 {
         let room_ns = span_ns.saturating_add(self.burst_ns).saturating_sub(self.ahead_ns);
         let passed = packets.min(room_ns / self.cost_ns.max(1));

@@ -23,7 +23,7 @@ pub const SCHEMA: &str = "weir.experiment.v1";
 /// Blocks that are listed of each setting at most; the sums are of all.
 pub const BLOCKS_LISTED: usize = 1_000;
 
-/// Where the evidence comes from.
+/// Source of the evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
@@ -31,16 +31,16 @@ pub enum Source {
     Captures,
     /// Feature tables.
     Tables,
-    /// What a node wrote down while it ran.
+    /// Record that a node wrote while it ran.
     NodeRecord,
 }
 
 /// A file that the report is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Input {
-    /// What it is: `capture`, `table`, `truth`, `model`, `grid`, `events`.
+    /// Role: `capture`, `table`, `truth`, `model`, `grid`, `events`.
     pub role: &'static str,
-    /// Where it was.
+    /// Path at the time of reading.
     pub path: String,
     /// Its length.
     pub bytes: u64,
@@ -48,10 +48,10 @@ pub struct Input {
     pub sha256: String,
 }
 
-/// What was asked for.
+/// Inputs and options of an experiment.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Origin {
-    /// Where the evidence comes from.
+    /// Source of the evidence.
     pub source: Source,
     /// The files, in the order of their naming.
     pub inputs: Vec<Input>,
@@ -59,11 +59,11 @@ pub struct Origin {
     pub model_sha256: Option<String>,
     /// The seed, where anything is drawn.
     pub seed: Option<u64>,
-    /// Whether anybody told what is an attack.
+    /// True where a truth was given.
     pub has_truth: bool,
 }
 
-/// What the windows hold, whatever the setting.
+/// Contents of the windows, independent of the setting.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Traffic {
     /// Windows.
@@ -89,7 +89,7 @@ pub struct Traffic {
     /// The benign part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub benign: Option<Class>,
-    /// What nobody knows.
+    /// Unlabelled part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unlabelled: Option<Class>,
 }
@@ -124,7 +124,7 @@ pub struct RefusalCount {
     pub peers: u64,
 }
 
-/// What one setting does.
+/// Effect of one setting.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SettingReport {
     /// Its number, from 1.
@@ -143,24 +143,24 @@ pub struct SettingReport {
     pub shadows: u64,
     /// Limits on services under a flood from forged sources.
     pub service_limits: Vec<ServiceOutcome>,
-    /// How often the breaker opened.
+    /// Times that the breaker opened.
     pub breaker_openings: u64,
     /// The most blocks that stood at once.
     pub peak_active_blocks: u64,
     /// The most blocks made within 60 seconds.
     pub peak_blocks_per_minute: u64,
-    /// What was stopped in all.
+    /// Traffic stopped in all.
     pub stopped: Amount,
     /// Blocks of peers that are no attackers at that time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub false_blocks: Option<u64>,
-    /// What was stopped of the attacks.
+    /// Attack traffic stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attack: Option<AttackTotals>,
-    /// Whom it hurt that is benign.
+    /// Harm to benign peers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub benign: Option<ClassOutcome>,
-    /// Whom it hit of whom nobody knows.
+    /// Harm to unlabelled peers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unlabelled: Option<ClassOutcome>,
     /// Each attack.
@@ -173,17 +173,17 @@ pub struct SettingReport {
     pub blocks_not_listed: u64,
 }
 
-/// What each of the settings does.
+/// Effects of all settings.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
     /// [`SCHEMA`].
     pub schema: &'static str,
-    /// What made it.
+    /// Software that made the report.
     pub software: String,
-    /// What it was made of.
+    /// Inputs and options.
     #[serde(flatten)]
     pub origin: Origin,
-    /// What the windows hold.
+    /// Contents of the windows.
     pub traffic: Traffic,
     /// `[policy]` where it is not varied.
     pub policy: Value,
@@ -191,12 +191,12 @@ pub struct Report {
     pub axes: Vec<Axis>,
     /// In the order of the grid.
     pub settings: Vec<SettingReport>,
-    /// Which settings no other one beats.
+    /// Settings that no other one beats.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trade_off: Option<TradeOff>,
-    /// What the input does not tell.
+    /// Facts that the input does not contain.
     pub absent: Vec<Absent>,
-    /// How to read the numbers.
+    /// Notes on reading the numbers.
     pub caveats: Vec<String>,
 }
 

@@ -34,7 +34,7 @@ impl Sample {
         Self { windows: BTreeMap::new(), attack: "first" }
     }
 
-    /// What attacks are called from here on.
+    /// Name of the attacks added from here on.
     pub(crate) fn named(mut self, name: &'static str) -> Self {
         self.attack = name;
         self

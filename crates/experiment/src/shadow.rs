@@ -24,7 +24,7 @@ use super::{
 /// Blocks and refusals that a record may hold.
 const EVENTS_LIMIT: usize = 5_000_000;
 
-/// Why a record gives no report.
+/// Failure to make a report of a record.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     /// It cannot be read.
@@ -35,7 +35,7 @@ pub enum RecordError {
     Line {
         /// Its number, from 1.
         line: u64,
-        /// Why.
+        /// Reason.
         reason: String,
     },
     /// There is no window in it.
@@ -54,7 +54,7 @@ struct Block {
     counted: Option<Amount>,
 }
 
-/// What a node wrote down.
+/// Record that a node wrote while it ran.
 #[derive(Default)]
 pub struct Record {
     windows: u64,
@@ -126,7 +126,7 @@ impl Record {
         Ok(())
     }
 
-    /// The counters are of one entry, the oldest that was not told of.
+    /// Counters of one entry: the oldest whose counters have not been reported.
     fn expired(&mut self, told: &ExpiredEvent) {
         // A prefix is what a person blocked.
         let Some(peer) = told.peer.address() else { return };
@@ -186,7 +186,7 @@ struct Known<'a> {
     end_ns: u64,
 }
 
-/// What is known of a peer at a moment.
+/// Label of a peer at a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Label {
     Attack(AttackName),

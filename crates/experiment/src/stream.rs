@@ -13,7 +13,7 @@ use serde::Serialize;
 /// Peer-windows that an experiment holds at most, some 200 bytes each.
 pub const ROWS_LIMIT: usize = 10_000_000;
 
-/// Why there is nothing to experiment on.
+/// Failure to make a stream that can be experimented on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StreamError {
     /// More peer-windows than fit.
@@ -27,33 +27,32 @@ pub enum StreamError {
     Empty,
 }
 
-/// What is known of a peer in a window.
+/// Label of a peer in a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowLabel {
     /// It takes part in the attack of this number.
     Attack(usize),
     /// It is benign.
     Benign,
-    /// Nobody knows.
+    /// It has no label.
     Unlabelled,
 }
 
-/// One peer in one window.
+/// Peer in a window.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// What the policy is told.
+    /// Evidence given to the policy.
     pub evidence: Evidence,
-    /// When its first packet came, on the windows' clock; the window's start where it is not
-    /// known.
+    /// Time of its first packet, on the windows' clock; the window's start where it is not known.
     pub first_ns: u64,
-    /// What is known of it.
+    /// Label of the peer.
     pub label: RowLabel,
 }
 
-/// One window.
+/// Window with its peers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Moment {
-    /// What the policy is told of it.
+    /// Facts of the window, as given to the policy.
     pub facts: WindowFacts,
     /// Its peers.
     pub rows: Vec<Row>,
@@ -64,7 +63,7 @@ pub struct Moment {
 pub struct AttackName {
     /// Its name; its class where it has none.
     pub name: String,
-    /// What it is.
+    /// Class of the attack.
     pub class: String,
 }
 
@@ -102,8 +101,8 @@ impl Stream {
         RowLabel::Attack(number)
     }
 
-    /// Adds what was found in the next window: `peers` tells of each, in the order of the
-    /// evidence, when its first packet came and what is known of it.
+    /// Adds the assessment of the next window: `peers` gives, in the order of the evidence, the
+    /// time of each peer's first packet and its label.
     ///
     /// # Errors
     /// [`StreamError::Long`].
@@ -178,21 +177,21 @@ impl Amount {
 }
 
 impl Row {
-    /// What went both ways.
+    /// Traffic of both directions.
     #[must_use]
     pub const fn amount(&self) -> Amount {
         Amount { packets: self.evidence.packets, bytes: self.evidence.bytes }
     }
 }
 
-/// One of each for what is known of a row.
+/// Values by label of a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ByLabel<T> {
     /// Of attacks.
     pub attack: T,
     /// Of benign rows.
     pub benign: T,
-    /// Of those that nobody knows.
+    /// Of rows without a label.
     pub unlabelled: T,
 }
 
@@ -207,20 +206,20 @@ impl<T> ByLabel<T> {
     }
 }
 
-/// What one attack sent and was sent.
+/// Traffic of one attack, both directions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SentByAttack {
     /// In all its windows.
     pub amount: Amount,
     /// Addresses it came from.
     pub sources: BTreeSet<IpAddr>,
-    /// When its first packet came.
+    /// Time of its first packet.
     pub first_ns: u64,
-    /// When its last window ended.
+    /// End of its last window.
     pub last_ns: u64,
 }
 
-/// What the stream holds, whatever the setting.
+/// Totals of the stream, independent of the setting.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Extent {
     /// Windows.

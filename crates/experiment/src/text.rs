@@ -67,7 +67,7 @@ impl Report {
         text
     }
 
-    /// How a setting stands on the front.
+    /// Mark of a setting on the front.
     pub(super) fn mark(&self, number: usize) -> &'static str {
         match &self.trade_off {
             Some(trade_off) if trade_off.best == number => ">",

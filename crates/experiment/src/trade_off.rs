@@ -1,17 +1,17 @@
-//! Which settings no other one beats, and the one that an operator would take.
+//! Pareto front of the settings, and the best setting on it.
 
 use serde::Serialize;
 
 use super::report::SettingReport;
 
-/// How the best setting is found, in words.
+/// Rule by which the best setting is found, in words.
 const RULE: &str = "a setting is on the front if no other one stops at least as many attack \
     packets, loses at most as many benign packets and makes at most as many false blocks, and is \
     better in one of these; the best is the one on the front that loses the fewest benign packets, \
     then makes the fewest false blocks, then stops the most attack packets, then blocks the \
     soonest, then comes first: a wrong block costs more than a missed one";
 
-/// Which settings no other one beats.
+/// Settings that no other one beats.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TradeOff {
     /// [`RULE`].
@@ -22,7 +22,7 @@ pub struct TradeOff {
     pub best: usize,
 }
 
-/// What settings are held against each other by.
+/// Quantities by which settings are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Merits {
     lost: u64,

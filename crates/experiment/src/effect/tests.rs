@@ -9,7 +9,7 @@ use crate::{
     stream::Extent,
 };
 
-/// What blocks in one window, enforced.
+/// Policy that blocks within one window and enforces.
 fn eager(change: impl FnOnce(&mut PolicyConfig)) -> ValidPolicy {
     let mut raw = PolicyConfig { mode: Mode::Enforce, ..PolicyConfig::default() };
     (raw.expert.windows, raw.expert.early_release) = (1, 0.0);

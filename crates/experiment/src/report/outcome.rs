@@ -1,4 +1,4 @@
-//! One setting's numbers.
+//! Numbers of one setting.
 
 use std::net::IpAddr;
 
@@ -16,23 +16,23 @@ use crate::{
 pub struct BlockOutcome {
     /// The blocked address.
     pub peer: IpAddr,
-    /// When it was decided, from the start of the first window.
+    /// Time of the decision, from the start of the first window.
     pub decided_after_s: f64,
-    /// When it ends, likewise.
+    /// End of the block, likewise.
     pub ends_after_s: f64,
-    /// What was done with its packets.
+    /// Action on its packets.
     pub action: Action,
-    /// Which block of this peer it is, from 1.
+    /// Ordinal of the block among this peer's, from 1.
     pub offence: u32,
     /// `attack`, `benign` or `unlabelled`, where there is a truth.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<&'static str>,
-    /// Which attack.
+    /// Name of the attack.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attack: Option<String>,
     /// The chance of such a score in a benign window.
     pub p_value: f64,
-    /// How far above the calibration's highest score, as a share of the way to 1.
+    /// Distance above the calibration's highest score, as a share of the way to 1.
     pub excess: f64,
     /// The peer completed handshakes.
     pub verified: bool,
@@ -49,9 +49,9 @@ pub struct ServiceOutcome {
     pub protocol: u8,
     /// The host's port.
     pub port: u16,
-    /// When it was decided, from the start of the first window.
+    /// Time of the first limit, from the start of the first window.
     pub decided_after_s: f64,
-    /// When it ends, with its renewals.
+    /// End of the limit, with its renewals.
     pub ends_after_s: f64,
     /// Packets it stopped, both ways.
     pub stopped_packets: u64,
@@ -59,18 +59,18 @@ pub struct ServiceOutcome {
     pub stopped_bytes: u64,
 }
 
-/// What became of one attack.
+/// Outcome of one attack.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AttackOutcome {
     /// Its name.
     pub name: String,
-    /// What it is.
+    /// Class of the attack.
     pub class: String,
     /// Its sources are forged: each block of one hits a third party.
     pub forged: bool,
-    /// When its first packet came, from the start of the first window.
+    /// Time of its first packet, from the start of the first window.
     pub began_after_s: f64,
-    /// When its last window ended.
+    /// End of its last window, likewise.
     pub ended_after_s: f64,
     /// Addresses it came from.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -123,7 +123,7 @@ pub struct AttackTotals {
     pub median_time_to_block_s: Option<f64>,
     /// The longest one.
     pub max_time_to_block_s: Option<f64>,
-    /// What was stopped.
+    /// Traffic stopped.
     pub stopped: Amount,
     /// As a share of all attack packets.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -139,7 +139,7 @@ pub struct AttackTotals {
     pub stopped_byte_share_after_decision: Option<f64>,
 }
 
-/// Whom a setting hit that is no attacker.
+/// Harm of a setting to peers of a class that are no attackers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ClassOutcome {
     /// Blocks that were decided on them.

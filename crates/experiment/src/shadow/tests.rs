@@ -62,7 +62,7 @@ fn anomaly(window: u64, at_ns: u64, peer: &str, excess: f64, refusal: Option<Ref
     Event::Anomaly(DecisionRecord::of(stamp, decision, taken, Vec::new()))
 }
 
-/// What a node writes, and between it a line of another version.
+/// Lines as a node writes them, with a line of another version in between.
 fn lines() -> String {
     let ended: Prefix = "198.51.100.7".parse().expect("an address");
     let ended = ExpiredEvent {
