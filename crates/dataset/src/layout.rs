@@ -40,7 +40,7 @@ pub(crate) fn finished(folder: &Path, stem: &str) -> PathBuf {
 }
 
 /// Place of a file while it is being written: beside the finished one, so that it can be renamed,
-/// and hidden, so that nobody who looks for tables takes it for one.
+/// and hidden, so that no search for tables finds it.
 pub(crate) fn unfinished(finished: &Path) -> PathBuf {
     let name = finished.file_name().unwrap_or_default().to_string_lossy();
     finished.with_file_name(format!(".{name}.part"))

@@ -1,4 +1,4 @@
-//! Ground truth: what happened when, between whom, and what it was.
+//! Ground truth: intervals of traffic with their class.
 //!
 //! # What it says
 //!
@@ -78,7 +78,7 @@ pub struct Truth {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rest {
-    /// Nobody knows: no label.
+    /// Unknown: no label.
     #[default]
     Unlabelled,
     /// The truth lists every attack, so they are benign.

@@ -33,7 +33,7 @@ fn a_child_writes_until_it_is_killed() {
     let mut writer = DatasetWriter::create(Path::new(&root), options()).expect("a folder");
     for one in Traffic::new(1, 40) {
         writer.write(&one.window, one.time_ns, &one.observed).expect("room");
-        // What was finished before this line must be there whatever comes.
+        // A file finished before this line must be there whatever comes.
         println!("finished {}", writer.written().files.len());
     }
 }

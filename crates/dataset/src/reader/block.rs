@@ -28,10 +28,10 @@ pub struct Block {
     /// The features, row-major, [`Self::width`] a row, all finite; empty where they were not asked
     /// for, and for the window table.
     pub rows: Vec<f32>,
-    /// What a decision asks for of a peer beside its scores; empty with
+    /// Facts of a peer that a decision takes beside its scores; empty with
     /// [`Columns::Features`](crate::Columns::Features), and for other tables.
     pub facts: Vec<PeerFacts>,
-    /// What the window table tells of windows; empty for the other tables.
+    /// Windows of the window table; empty for the other tables.
     pub windows: Vec<StoredWindow>,
     /// Features of a row: all of the table's, in the schema's order.
     pub width: usize,

@@ -82,7 +82,7 @@ impl<'a> Decode<'a> {
         Ok(Some(labels))
     }
 
-    /// What the window table tells of its windows.
+    /// Windows of the window table.
     pub(crate) fn windows(self) -> Result<Vec<StoredWindow>, DatasetError> {
         let indices = self.unsigned("window_index")?;
         let lossy = self.column("lossy")?.as_boolean_opt();
@@ -91,7 +91,7 @@ impl<'a> Decode<'a> {
         Ok(flags.map(|(&index, is_lossy)| StoredWindow { index, is_lossy }).collect())
     }
 
-    /// What a decision asks for of the peers.
+    /// Facts of the peers that a decision takes.
     pub(crate) fn facts(self) -> Result<Vec<PeerFacts>, DatasetError> {
         let corrupt = |error: SchemaError| DatasetError::corrupt(self.path, error.to_string());
         facts_of_peers(self.batch).map_err(corrupt)

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::{Interval, Truth};
 
-/// Between whom a flow is.
+/// Endpoints of a flow.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FlowEnds {
     pub(crate) remote: IpAddr,

@@ -33,7 +33,7 @@ pub(super) struct RawInterval {
     pub(super) name: String,
 }
 
-/// A value that is not what its column wants.
+/// A value that is not of its column's form.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refused {
     pub(super) column: &'static str,

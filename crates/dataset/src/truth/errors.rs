@@ -50,7 +50,7 @@ pub enum TruthError {
         /// Reason.
         reason: String,
     },
-    /// A value is not what its column wants.
+    /// A value is not of its column's form.
     #[error("`{}`, line {line}, {column}: {reason}", path.display())]
     Value {
         /// The file.

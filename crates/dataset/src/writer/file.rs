@@ -173,7 +173,7 @@ impl Part {
         let failed = |error| DatasetError::io("write", &unfinished)(error);
         let open = || OpenOptions::new().write(true).create_new(true).open(&unfinished);
         let file = match open() {
-            // What replaces a file can be made again, so that a dead writer's is of no use.
+            // A file that may be replaced can be made again, so that a dead writer's is of no use.
             Err(error)
                 if error.kind() == io::ErrorKind::AlreadyExists
                     && may_replace
@@ -213,7 +213,7 @@ impl Part {
 impl Drop for Part {
     fn drop(&mut self) {
         if !self.is_renamed {
-            // Where the folder has vanished, so has the file; and the error that led here is told.
+            // With its folder vanished the file has gone too; the error that led here is returned.
             let _ = fs::remove_file(&self.unfinished);
         }
     }
