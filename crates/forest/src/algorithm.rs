@@ -189,10 +189,10 @@ impl IsolationForest {
         }
     }
 
-    /// Which features set `row` apart: for every split on its way through every tree, the
-    /// difference between the mean path length before and after it, credited to the feature
-    /// that was cut (Saabas 2014, *Interpreting random forests*, with path length in the place
-    /// of the prediction). A split of an extended forest is credited to its features in
+    /// Attribution of a row's score to features: for every split on the row's way through every
+    /// tree, the difference between the mean path length before and after it, credited to the
+    /// feature that was cut (Saabas 2014, *Interpreting random forests*, with path length in the
+    /// place of the prediction). A split of an extended forest is credited to its features in
     /// proportion to |weight × standardised value|.
     ///
     /// Costs about as much as [`score_row`](Self::score_row) without SIMD: meant for alerts.

@@ -53,7 +53,7 @@ impl Cuts {
         self.heaps[feature * PADDED..].first_chunk().expect("each feature has its heap")
     }
 
-    /// How many cuts of `feature` lie below `value`.
+    /// Number of cuts of `feature` below `value`.
     #[inline]
     pub(crate) fn rank(&self, feature: usize, value: f32) -> u8 {
         rank_in(self.padded(feature), value)

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-/// Why bytes are refused: a cause, and the place up to which they were read.
+/// Refusal of bytes: the cause, and the offset up to which they were read.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{what}, before byte {at}")]
 pub struct DecodeError {

@@ -1,6 +1,6 @@
 use thiserror::Error;
 
-/// Why a forest could not be configured, fitted or assembled.
+/// Failure to configure, fit or assemble a forest.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum IsolationForestError {

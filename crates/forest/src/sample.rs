@@ -1,10 +1,10 @@
-//! Uniform samples of rows from a stream whose length nobody knows beforehand.
+//! Uniform samples of rows from a stream of unknown length.
 
 use crate::random::Draws;
 
-/// Which rows of a stream a uniform sample of at most `capacity` of them keeps: Algorithm L
-/// (Li 1994, *Reservoir-Sampling Algorithms of Time Complexity O(n(1 + log(N/n)))*, ACM TOMS
-/// 20(4)), the skipping form of Vitter's Algorithm R.
+/// Uniform sample of at most `capacity` rows of a stream: Algorithm L (Li 1994, *Reservoir-Sampling
+/// Algorithms of Time Complexity O(n(1 + log(N/n)))*, ACM TOMS 20(4)), the skipping form of
+/// Vitter's Algorithm R.
 ///
 /// It knows rows by their number alone, so it costs nothing for a row that is passed over, and
 /// what it keeps depends on seed and number of rows, never on how the stream was cut into blocks.

@@ -95,7 +95,7 @@ impl SearchTree {
         Self(std::array::from_fn(load))
     }
 
-    /// How many cuts lie below each value, plus 256.
+    /// Number of cuts below each value, plus 256.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
     fn rank(&self, values: __m512) -> __m512i {
@@ -142,7 +142,7 @@ fn descend(at: __m512i, values: __m512, cut: __m512) -> __m512i {
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 fn path_sums(packed: &Packed, n_features: usize, ranks: &RankBlock, sums: &mut [FixedPath; BLOCK]) {
     sums.fill(0);
-    // One chunk fits into registers across all trees.
+    // A single chunk fits into registers across all trees.
     let first: [__m512i; CHUNK] = std::array::from_fn(|feature| load(&ranks[feature]));
     let chunks = n_features.div_ceil(CHUNK);
     for trees in packed.trees.chunks(TREES_PER_SUM) {

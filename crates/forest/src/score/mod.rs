@@ -25,7 +25,7 @@ const WORTH_A_BLOCK: usize = 4;
 /// Makes a kernel for some trees.
 type MakeKernel = fn(&Trees) -> Kernel;
 
-/// How blocks are scored.
+/// Kernel by which blocks are scored.
 #[derive(Clone, Debug)]
 enum Kernel {
     #[cfg(target_arch = "x86_64")]
