@@ -1,6 +1,6 @@
 use thiserror::Error;
 
-/// Why an ONNX file could not be read.
+/// Failure to read an ONNX file.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum OnnxError {
@@ -9,9 +9,9 @@ pub enum OnnxError {
     TooLarge {
         /// Name of the things that are too many, in the plural.
         what: &'static str,
-        /// How much the file holds.
+        /// Number in the file.
         got: usize,
-        /// How much is read.
+        /// Largest number that is read.
         max: usize,
     },
     /// The bytes are not an ONNX model, or not all of one.
@@ -77,7 +77,7 @@ pub enum OnnxError {
     },
 }
 
-/// Why a model could not be written as ONNX.
+/// Failure to write a model as ONNX.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum WriteError {
@@ -90,7 +90,7 @@ pub enum WriteError {
     /// Two parts of the model do not fit together.
     #[error("{what}: got {got}, expected {expected}")]
     Shape {
-        /// Which part.
+        /// Name of the part.
         what: String,
         /// Its size.
         got: usize,
@@ -100,7 +100,7 @@ pub enum WriteError {
     /// A number is NaN or infinite.
     #[error("{what} is {value}: only finite numbers can be written")]
     NonFinite {
-        /// Which number.
+        /// Name of the number.
         what: String,
         /// Its value, as text.
         value: String,

@@ -10,7 +10,7 @@ pub(super) struct Runnable(Infallible);
 
 impl Runnable {
     pub(super) fn prepare(plan: &Plan<'_>, block: usize) -> Result<Self, OnnxError> {
-        // What an engine would be given.
+        // The arguments that an engine would take.
         let _ = (plan.opset, block);
         Err(OnnxError::NoEngine)
     }

@@ -66,7 +66,7 @@ fn read_trees(
         same_length(op, name, got, "nodes_treeids", n)?;
     }
 
-    // Where each node lies: its tree, and its place in that tree.
+    // Place of each node: its tree, and its index in that tree.
     let mut trees: Vec<PlainTree> = Vec::new();
     let mut tree_at: HashMap<i64, usize> = HashMap::new();
     let mut places: HashMap<(i64, i64), usize> = HashMap::with_capacity(n);

@@ -138,7 +138,7 @@ impl<'a> Graph<'a> {
         Ok(order)
     }
 
-    /// Why `op` does not get its input `name`.
+    /// Error for an input `name` that `op` does not get.
     pub(super) fn missing(&self, op: Operator<'_>, name: &str) -> OnnxError {
         let what = if let Some((_, tensor)) = self.initializers.iter().find(|(n, _)| *n == name) {
             let kind = DataType::name(tensor.data_type).unwrap_or("?".into());

@@ -58,7 +58,7 @@ impl Trees {
         let root = root_of(tree).map_err(|at| error(at, "no root, or more than one"))?;
         self.roots.push(index(self.nodes.len()));
         let mut deepest = 0;
-        // What is still to be placed: a node, its depth, and the split it is the far child of.
+        // Work list: a node, its depth, and the split it is the far child of.
         let mut ahead = vec![(root, 0_u16, None::<usize>)];
         while let Some((at, depth, parent)) = ahead.pop() {
             let Some(node) = tree.nodes.get(at) else {

@@ -1,4 +1,4 @@
-//! Which features made a row's sum: path attribution.
+//! Attribution of a row's sum to features, along its paths.
 
 use super::ensemble::Aggregate;
 use super::{Ensemble, is_leaf};

@@ -53,7 +53,7 @@ pub(crate) struct Ensemble {
     /// Added to the aggregate; one per target.
     pub(crate) base: Vec<f64>,
     pub(crate) post: Post,
-    /// Which target is the score.
+    /// Index of the target that is the score.
     pub(crate) column: usize,
     pub(crate) tail: Vec<Tail>,
     /// Of the score's target, per node: a leaf's value, a split's expected value. Filled by
