@@ -56,7 +56,7 @@ impl Axes<'_> {
     /// Draws the frame, the grid and the labels, and returns the chart to draw on.
     ///
     /// # Errors
-    /// What the drawing area returns.
+    /// Errors of the drawing area.
     pub fn draw<'a, 'b, X, Y>(
         &self,
         area: &'a Area<'b>,

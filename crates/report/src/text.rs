@@ -70,7 +70,7 @@ pub fn delay_text(seconds: f64) -> String {
 #[must_use]
 pub fn area(value: Option<f64>) -> String {
     value.map_or_else(dash, |value| {
-        // What is not quite one must not look it.
+        // A value below one must not be shown as one.
         if (0.999_95..1.0).contains(&value) { ">0.9999".to_owned() } else { format!("{value:.4}") }
     })
 }
@@ -99,7 +99,7 @@ pub fn number(value: f64) -> String {
     }
 }
 
-/// A number with as many digits as a person wants.
+/// A number with as many digits as a person reads.
 #[must_use]
 pub fn short_number(value: f32) -> String {
     match value.abs() {
