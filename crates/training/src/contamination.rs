@@ -1,5 +1,4 @@
-//! Training on rows that may hold attacks nobody labelled: fit, leave out the most anomalous, fit
-//! again.
+//! Training on rows that may hold unlabelled attacks: fit, leave out the most anomalous, fit again.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;

@@ -10,7 +10,7 @@ pub type SourceError = Box<dyn std::error::Error + Send + Sync>;
 /// Facts of a row known before any model has seen it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mark {
-    /// Nobody said what it is; taken for benign.
+    /// Unlabelled; taken for benign.
     #[default]
     Unlabelled,
     /// Known to be benign.

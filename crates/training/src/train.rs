@@ -192,7 +192,7 @@ impl Step<'_> {
     fn stop_from_ns(&self) -> i64 {
         let (first, last) = (self.survey.first_ns, self.row_filter.boundaries.boundary);
         let length = (i128::from(last) - i128::from(first)) as f64 * (1.0 - STOPPING_SHARE);
-        // One later, so that a single window is there to learn from.
+        // A nanosecond later, so that a single window is there to learn from.
         first.saturating_add(length as i64).saturating_add(1)
     }
 }

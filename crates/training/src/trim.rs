@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use model::Scorer;
 
-/// What is left out.
+/// Rows left out of training.
 #[derive(Debug)]
 pub(crate) enum Trim {
     Nothing,
@@ -14,7 +14,7 @@ pub(crate) enum Trim {
 }
 
 impl Trim {
-    /// Which of the rows stay; none where nothing is trimmed.
+    /// Mask of the rows that stay; `None` where nothing is trimmed.
     pub(crate) fn among(
         &self,
         inputs: &[f32],

@@ -1,4 +1,4 @@
-//! Training on rows among which nobody labelled the attacks.
+//! Training on rows that hold unlabelled attacks.
 
 mod support;
 
@@ -56,7 +56,7 @@ fn what_was_trimmed_and_what_that_costs_is_told_in_report_and_model() {
 
 #[test]
 fn a_peer_with_more_rows_than_the_share_is_not_trimmed_and_the_report_says_so() {
-    // One of eleven peers has 9 % of the rows.
+    // A single peer of eleven has 9 % of the rows.
     let attack = Some(Attack { peers: 1, from: 0, labelled: false });
     let stream = Stream { peers: 10, attack, ..Stream::default() };
     let report = train(&stream, &schema(), &plan(Some(Contamination::new(0.02)))).unwrap().report;
