@@ -150,7 +150,7 @@ impl Capture {
 
 impl Drop for Capture {
     fn drop(&mut self) {
-        // Who wanted to know has called `finish`.
+        // A caller that needs the result has called `finish`.
         let _ = self.join();
     }
 }

@@ -198,7 +198,7 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         self.stop_serving();
-        // What could not be removed stays registered and is listed as a leftover later.
+        // A namespace that could not be removed stays registered and is listed as a leftover later.
         let _ = self.registration.remove();
     }
 }

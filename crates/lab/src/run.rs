@@ -89,7 +89,7 @@ impl Lab {
     }
 }
 
-/// Ends an attack and tells of it.
+/// Ends an attack and reports on it.
 fn settle(
     attack: RunningAttack,
     on_event: &mut impl FnMut(RunEvent<'_>),

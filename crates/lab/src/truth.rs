@@ -1,4 +1,4 @@
-//! Ground truth: who attacked whom, how and when.
+//! Ground truth of a run: each attack with its addresses, kind and time.
 
 use std::fs;
 use std::net::IpAddr;

@@ -122,9 +122,9 @@ async fn configure_link(netlink: &Handle, role: Role, link: &Interface) -> Resul
         Role::Host => {
             let (v4, v6) = plan::attackers_network(link.segment);
             add_link_routes(netlink, index, v4.into(), v6.into()).await?;
-            // What the host answers to spoofed sources goes to a gateway that drops it. Were
-            // those sources on link, each would cost a broadcast and a neighbour entry, and a
-            // flood of them would push the benign clients' entries out.
+            // Answers of the host to spoofed sources go to a gateway that drops them. Were those
+            // sources on link, each would cost a broadcast and a neighbour entry, and a flood of
+            // them would push the benign clients' entries out.
             let gateway = plan::gateway(link.segment);
             let (v4, v6) = plan::spoofed_network(link.segment);
             add_neighbour(netlink, index, gateway.v4.into(), gateway.mac).await?;

@@ -56,7 +56,7 @@ pub struct Scenario {
     pub seed: u64,
     /// Duration, where it is run as a whole.
     pub duration: Duration,
-    /// The lab it wants.
+    /// Topology of the lab.
     pub topology: Topology,
     /// Traffic of the benign clients.
     pub benign: Vec<Benign>,

@@ -98,7 +98,7 @@ impl Crew {
 impl Drop for Crew {
     fn drop(&mut self) {
         self.stop.stop();
-        // Who wanted the result has called `finish`.
+        // A caller that needs the result has called `finish`.
         let _ = self.join();
     }
 }

@@ -51,7 +51,7 @@ impl RunningBenign {
                         draw: Draw::new(scenario.seed, nth),
                         notebook: notebook.clone(),
                     };
-                    // What the host reports is sent from the host's namespace.
+                    // Telemetry is sent from the host's own namespace.
                     match benign.does.kind() {
                         BenignKind::Telemetry => reports_of_the_host.push(actor),
                         _ => actors.push(actor),

@@ -42,7 +42,7 @@ pub(super) async fn browse(actor: &mut Actor, port: u16, pause: Duration) {
     }
 }
 
-/// Connects, with a TLS-like exchange where the port wants one.
+/// Connects, with a TLS-like exchange on the HTTPS port.
 pub(super) async fn connect(host: IpAddr, port: u16) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect((host, port)).await?;
     stream.set_nodelay(true)?;

@@ -68,7 +68,7 @@ impl Servers {
 fn make_room_for_files() {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
     if soft < MAX_FILES {
-        // Where that is refused the servers still serve, fewer at a time.
+        // Without that limit the servers still serve, fewer at a time.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, MAX_FILES.min(hard), hard);
     }
 }
