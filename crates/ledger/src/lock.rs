@@ -37,7 +37,7 @@ impl Lock {
             }
             Err(TryLockError::Error(error)) => return Err(LedgerError::io("lock", &path)(error)),
         }
-        // A full disk must not keep anybody from reading what there is, or from making room.
+        // A full disk must not prevent reading, or making room.
         let _ = file.set_len(0);
         let _ = file.rewind();
         let _ = writeln!(file, "{}", std::process::id());

@@ -16,9 +16,10 @@ use crate::table::Table;
 /// Time to wait for a writer that is taking a file over.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// Answers questions. Each answer is of one moment; a writer is never held up, and holds nobody up.
+/// Read-only access to a ledger. Each answer is of one moment; reader and writer never block each
+/// other.
 ///
-/// On a disk that may only be read it takes the file as one that nobody changes.
+/// On a read-only disk it takes the file as immutable.
 ///
 /// See [`query`](crate::query) for the questions.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ impl Reader {
             return Err(LedgerError::Missing { path: path.to_owned() });
         }
         let (connection, found) = match identified(path, path, OpenFlags::empty()) {
-            // Where nothing may be written, there is no place for the index of a WAL.
+            // Without write access there is no place for the index of a WAL.
             Err(error) if is_cannot_open(&error) => frozen(path)?,
             other => other?,
         };
@@ -108,7 +109,7 @@ fn is_cannot_open(error: &LedgerError) -> bool {
     source.sqlite_error_code() == Some(ErrorCode::CannotOpen)
 }
 
-/// A ledger on a disk that may only be read, where nobody changes it.
+/// A ledger on a read-only disk, taken as immutable.
 fn frozen(path: &Path) -> Result<(Connection, Found), LedgerError> {
     if beside(path, "-wal").metadata().is_ok_and(|wal| wal.len() > 0) {
         return Err(LedgerError::Unrecovered { path: path.to_owned() });

@@ -56,7 +56,7 @@ impl Reader {
         since_ns: i64,
         limit: usize,
     ) -> Result<Vec<(IpAddr, Offences)>, LedgerError> {
-        // A prefix is nobody's offence.
+        // A blocked prefix is no offence of an address.
         let sql = format!(
             "SELECT {SUMS}, target FROM blocks
              WHERE at_ns >= ?1 AND origin = 'model' AND target NOT LIKE '%/%'

@@ -1,8 +1,8 @@
 //! The triggers that make the tables append-only.
 //!
-//! They stop mistakes and other programs, not somebody who may write the file and means to: such a
-//! person can drop them. Replacing a row by inserting it again is refused as well, for `REPLACE`
-//! removes without asking the triggers of removal.
+//! They stop mistakes and other programs, not a deliberate writer of the file, who can drop them.
+//! Replacing a row by inserting it again is refused as well, for `REPLACE` removes without asking
+//! the triggers of removal.
 
 use std::fmt::Write as _;
 
@@ -44,7 +44,7 @@ fn guard_table(sql: &mut String, table: Table) {
     let horizon = |column: &str| format!("(SELECT {column} FROM retention WHERE name = '{name}')");
     let mut refused = format!("OLD.at_ns >= {}", horizon("before_ns"));
     match table {
-        // What stands is never forgotten, nor why.
+        // A block in force is never forgotten, nor its reasons.
         Table::Blocks => {
             let _ = write!(
                 refused,

@@ -32,7 +32,7 @@ pub(crate) enum Found {
 /// Says what the file is, and refuses what is no ledger or a newer one.
 pub(crate) fn identify(connection: &Connection, path: &Path) -> Result<Found, LedgerError> {
     let failed = LedgerError::sql("read", path);
-    // One statement sees one moment, also while somebody is just making the file.
+    // A single statement sees a single state, also while another process is making the file.
     let sql = "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
                FROM pragma_application_id, pragma_user_version";
     let read = connection.query_row(sql, [], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]));

@@ -44,7 +44,7 @@ fn the_process_that_gets_killed() {
     loop {
         number += 1;
         ledger.append(&batch(number)).expect("room");
-        // What was said here must be there whatever comes.
+        // A row acknowledged here must be there whatever comes.
         println!("acknowledged {number}");
         if number.is_multiple_of(8) {
             ledger.retain(wall(number)).expect("room");

@@ -152,7 +152,7 @@ fn every_decision_of_version_2_is_a_record_with_the_same_content() {
     assert_eq!(refusals, [Refusal::BelowMargin, Refusal::Unknown]);
     assert_eq!(rows[0].record.reasons[0].feature, "distinct_local_ports");
     assert_eq!(rows[0].record.at_ns, 107_000_000_123);
-    // What this version has no word for is in the file all the same.
+    // Words unknown to this version are kept in the file all the same.
     let raw = place.raw();
     for (id, path, kept) in [
         (7, "$.reasons[0]", "syn_ratio"),
