@@ -372,7 +372,7 @@ mod tests {
         let (points, ..) = results();
         assert_eq!(points[0].false_positives, Proportion::new(1, 101));
         assert_eq!(points[0].false_positives_of_attackers, 1);
-        // One in 100 windows of two seconds: 18 an hour.
+        // An alarm in 1 of 100 windows of two seconds: 18 an hour.
         assert!((points[0].false_alarms_per_hour.unwrap() - 18.0).abs() < 1e-9);
         assert_eq!(points[0].benign_peers_alarmed, Proportion::new(0, 1));
     }

@@ -199,7 +199,7 @@ fn thin(points: impl Iterator<Item = Point>) -> Vec<Point> {
     let mut skipped: Option<Point> = None;
     let far = |a: &Point, b: &Point| {
         let moved = (a.x - b.x).abs().max((a.y - b.y).abs()) >= VISIBLE;
-        // Where a logarithmic axis begins, single benign rows count.
+        // At the low end of a logarithmic axis single benign rows count.
         moved || (b.x > a.x * VISIBLE_RATIO && b.x < 0.1)
     };
     for point in points {
