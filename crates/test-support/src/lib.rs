@@ -52,7 +52,7 @@ pub fn skip(why: &str) {
     let line = format!("{file}::{}: {why}\n", thread.name().unwrap_or("unnamed"));
     eprint!("skipped: {line}");
     let Some(log) = std::env::var_os(SKIP_LOG) else { return };
-    // One call, so that the lines of tests that run at once do not mix.
+    // A single call, so that the lines of tests that run at once do not mix.
     let written = OpenOptions::new()
         .append(true)
         .open(&log)
