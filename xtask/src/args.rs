@@ -65,7 +65,7 @@ pub(crate) enum Command {
     },
     /// Measure builds.
     BuildCost {
-        /// Which; all of them where none is named.
+        /// Names; all of them where none is given.
         names: Vec<String>,
     },
     /// Run the notebooks.

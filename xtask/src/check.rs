@@ -16,7 +16,7 @@ use crate::workspace::Workspace;
 /// The crates of the host. `weir-flows-ebpf` builds for the BPF target only.
 const HOST: [&str; 3] = ["--workspace", "--exclude", "weir-flows-ebpf"];
 
-/// Where `.config/nextest.toml` has the report of its default profile.
+/// Path of the default profile's report, as `.config/nextest.toml` has it.
 pub(crate) const NEXTEST_REPORT: &str = "target/nextest/default/junit.xml";
 
 /// A named part of the whole.

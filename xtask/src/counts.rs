@@ -1,4 +1,4 @@
-//! What became of a step: counts, names and reasons.
+//! Outcome of a step: counts, names and reasons.
 
 /// Something that did not run, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub(crate) struct Skip {
     pub(crate) why: String,
 }
 
-/// What became of a step's tests.
+/// Outcome of a step's tests.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     /// Tests that ran and passed.
@@ -25,7 +25,7 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// One check that either held or not: formatting, for example.
+    /// Outcome of a single check that either held or not: formatting, for example.
     pub(crate) fn of_check(name: &str, held: bool) -> Self {
         if held {
             return Self { passed: 1, ..Self::default() };
@@ -33,7 +33,7 @@ impl Counts {
         Self { failed: 1, failures: vec![name.to_owned()], ..Self::default() }
     }
 
-    /// One step that was left out.
+    /// Outcome of a step that was left out.
     pub(crate) fn of_skip(name: &str, why: &str) -> Self {
         let skip = Skip { name: name.to_owned(), why: why.to_owned() };
         Self { skipped: 1, skips: vec![skip], ..Self::default() }

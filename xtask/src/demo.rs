@@ -15,7 +15,7 @@ use crate::workspace::Workspace;
 pub(crate) enum Build {
     /// The node and what talks to it.
     Node,
-    /// What the demo needs and nothing else, in the profile that compiles soonest.
+    /// Only the parts that the demo needs, in the profile that compiles soonest.
     Demo,
     /// Everything, as packages ship it.
     Everything,
@@ -24,7 +24,7 @@ pub(crate) enum Build {
 }
 
 impl Build {
-    /// What builds it.
+    /// Command that builds it.
     pub(crate) fn command(self, workspace: &Workspace) -> Command {
         let mut command = workspace.cargo();
         command.args(["build", "--package", "weir", "--bin", "weir", "--profile"]);
@@ -37,7 +37,7 @@ impl Build {
         command
     }
 
-    /// Where it is then, under cargo's target folder.
+    /// Path of the program then, under cargo's target folder.
     pub(crate) fn program(self, target: &Path) -> PathBuf {
         target.join(self.folder()).join("weir")
     }

@@ -49,7 +49,7 @@ pub(crate) fn reported(
     command: &mut Command,
     report: &Path,
 ) -> Result<Counts, Failure> {
-    // One of an earlier run would be counted where this one does not come to its end.
+    // A report of an earlier run would be counted where this one does not come to its end.
     let _ = std::fs::remove_file(report);
     let status = visibly(command)?;
     let mut counts = junit::read(report);

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::counts::{Counts, Skip};
 
-/// What a report holds; nothing where its runner ended before it wrote one.
+/// Counts of a report; empty where its runner ended before it wrote one.
 pub(crate) fn read(report: &Path) -> Counts {
     count(&std::fs::read_to_string(report).unwrap_or_default())
 }

@@ -47,7 +47,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode, Failure> {
     Ok(if counts.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// When the comparison last ran with this target folder, and what came of it.
+/// Time and result of the last comparison with this target folder.
 pub(crate) fn last(workspace: &Workspace) -> String {
     std::fs::read_to_string(stamp(workspace))
         .unwrap_or("oracle: never ran here; `cargo xtask oracle` takes four minutes".to_owned())

@@ -17,7 +17,7 @@ const CARRIER: &str = "weir-datapath";
 /// The object, as the carrier's build script leaves it in its `OUT_DIR`.
 const OBJECT: &str = "flows-ebpf";
 
-/// Where the carrier's package has the object; git ignores it.
+/// Path of the object in the carrier's package; git ignores it.
 const PACKAGED: &str = "crates/datapath/object/weir.bpf.o";
 
 /// Makes the packages and builds each from what it holds, and from what the others would be on
@@ -58,7 +58,7 @@ fn forget_earlier() {
     for kind in ["src", "cache"] {
         for registry in entries(&home.join("registry").join(kind), "-") {
             for package in entries(&registry, "weir-") {
-                // One that stays makes the dry run fail by name, at worst.
+                // A package that stays makes the dry run fail by name, at worst.
                 let _ = if package.is_dir() {
                     std::fs::remove_dir_all(package)
                 } else {

@@ -1,6 +1,6 @@
 //! Needs of each command, found out and installed without a question.
 //!
-//! Where everything is there, this takes a fraction of a second and prints one line.
+//! With everything there, this takes a fraction of a second and prints one line.
 
 mod rust;
 mod system;

@@ -236,7 +236,7 @@ impl Parser<'_> {
 
     fn word(&mut self, word: &str, at_own_level: bool, scope: &mut Scope) {
         match word {
-            // Where a name may be used is no use of it: `pub(in crate::net)`.
+            // The scope of `pub(in crate::net)` is no use of the name.
             "pub" if self.peek().is_some_and(|token| token.is('(')) => {
                 self.at = end_of_group(self.tokens, self.at);
             }

@@ -84,8 +84,8 @@ impl Tree {
     /// All edges between files but those from a module to the parts that it declares: these make
     /// it up, and are read with it. From a part to its module there is one.
     ///
-    /// What `pub use` hands on is an edge to where it is defined, and not to the file that hands it
-    /// on.
+    /// A name that `pub use` hands on makes an edge to its definition, and not to the file that
+    /// hands it on.
     pub(crate) fn edges(&self) -> Edges {
         let mut edges = Edges::new();
         for (number, module) in self.modules.iter().enumerate() {
@@ -135,7 +135,8 @@ impl Tree {
             place = if next == "super" {
                 Place::Module(self.modules[module].parent?)
             } else {
-                // What a macro made is not known by name, but it is of the module that it is asked of.
+                // An item made by a macro is not known by name, but belongs to the module it is
+                // looked up in.
                 self.look_up(module, next, steps.checked_sub(1)?).unwrap_or(Place::ItemOf(module))
             };
             rest = behind;
