@@ -25,7 +25,7 @@ pub fn usable() -> io::Result<Vec<usize>> {
 /// The thread cannot be kept there, or the work's own.
 ///
 /// # Panics
-/// Where the work does.
+/// If the work does.
 pub fn on_one<T: Send>(work: impl FnOnce() -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
     let cpus = usable().context("cannot read the CPUs this process may use")?;
     let cpu = *cpus.last().context("no usable CPU")?;

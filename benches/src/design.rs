@@ -42,9 +42,9 @@ const ARRAY_OF_MAPS: u32 = 12;
 pub enum Design {
     /// As shipped: an `LRU_HASH` for each CPU, which share the capacity.
     Sharded,
-    /// One `LRU_HASH` for all.
+    /// Single `LRU_HASH` for all.
     Shared,
-    /// One `LRU_PERCPU_HASH`: each flow has a value for each CPU.
+    /// Single `LRU_PERCPU_HASH`: each flow has a value for each CPU.
     PerCpuValues,
 }
 
