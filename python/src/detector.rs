@@ -1,4 +1,4 @@
-//! One of a model's detectors.
+//! Detectors of a model.
 
 use std::{num::NonZeroUsize, sync::Arc};
 
@@ -17,7 +17,7 @@ use crate::{
     threads,
 };
 
-/// Which of a model's detectors.
+/// Subject of a detector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
     /// Over flows.
@@ -89,7 +89,7 @@ impl Detector {
     }
 }
 
-/// What is to be measured of rows.
+/// Quantities to compute for rows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted {
     pub(crate) scores: bool,

@@ -41,7 +41,7 @@ pub(crate) fn check_width(width: usize, expected: usize) -> PyResult<()> {
     Err(PyValueError::new_err(text))
 }
 
-/// What can be scored.
+/// Rows to be scored.
 pub(crate) enum Input<'py> {
     /// A two-dimensional array; a row has a value for each of the schema's features.
     Array(PyReadonlyArray2<'py, f32>),
@@ -61,12 +61,13 @@ impl<'py> Input<'py> {
     }
 }
 
-/// Whether the object exports Arrow data.
+/// True where the object exports Arrow data.
 pub(crate) fn is_arrow(data: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(data.hasattr("__arrow_c_stream__")? || data.hasattr("__arrow_c_array__")?)
 }
 
-/// One row: a value per feature in the schema's order, or a mapping from the features' names.
+/// Values of a single row: a value per feature in the schema's order, or a mapping from the
+/// features' names.
 pub(crate) fn one(row: &Bound<'_, PyAny>, schema: &SchemaId) -> PyResult<Vec<f32>> {
     let values: Vec<f32> = if let Ok(named) = row.cast::<PyDict>() {
         let value = |name: &String| match named.get_item(name)? {
@@ -97,7 +98,7 @@ pub(crate) fn of_batch(batch: &RecordBatch, schema: &SchemaId) -> Result<Vec<f32
                 let values = column.as_primitive::<Float32Type>().values();
                 places.zip(values.iter()).for_each(|(place, value)| *place = *value);
             }
-            // What a library makes of Float32 in arithmetic.
+            // Arithmetic libraries widen Float32 to this type.
             DataType::Float64 => {
                 let values = column.as_primitive::<Float64Type>().values();
                 #[expect(clippy::cast_possible_truncation, reason = "features are f32")]

@@ -5,8 +5,8 @@ use std::num::NonZeroUsize;
 /// Fewest rows that are worth a thread of their own.
 const ROWS_PER_THREAD: usize = 4_096;
 
-/// How many threads `n_jobs` stands for, as in scikit-learn: none is 1, −1 all processors, −2 all
-/// but one. `Err` for 0, which stands for nothing.
+/// Number of threads that `n_jobs` stands for, as in scikit-learn: none is 1, −1 all processors, −2
+/// all but one. `Err` for 0, which stands for nothing.
 pub(crate) fn of_jobs(n_jobs: Option<i64>) -> Result<NonZeroUsize, String> {
     let processors = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     match n_jobs {
