@@ -5,7 +5,7 @@ use flows_common::FlowKey;
 const WORDS: usize = 8;
 const BITS: u32 = 512;
 
-/// How long a target stays known: between one and two of these.
+/// Length of a generation, in ns; a target stays known for one to two of these.
 ///
 /// An hour: long beside the slowest half-life, and short enough that the bitmap of a busy peer
 /// does not stay full.
