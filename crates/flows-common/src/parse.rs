@@ -209,7 +209,7 @@ pub fn parse<B: Bytes + ?Sized>(bytes: &B, frame: &Frame) -> Result<Packet, Reje
     })
 }
 
-/// How a super-packet is cut into packets on the wire.
+/// Segmentation of a super-packet into packets on the wire.
 struct Segments {
     count: u32,
     length: u32,

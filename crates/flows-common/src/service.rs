@@ -64,7 +64,7 @@ pub struct ServiceEntry {
     pub created_ns: u64,
     /// ns that one packet costs (10⁹ / packets per second), in each bucket.
     pub packet_cost_ns: u64,
-    /// How far ahead of the clock a burst may run, in ns, in each bucket.
+    /// Greatest lead of a burst over the clock, in ns, in each bucket.
     pub burst_ns: u64,
     /// The theoretical arrival time of the next packet, by [`Bucket::index`], kept by the kernel.
     pub arrival_ns: [u64; 2],

@@ -16,13 +16,13 @@ pub struct Span {
 }
 
 impl Span {
-    /// How long the window is, in ns; 0 where the end does not lie after the start.
+    /// Length of the window, in ns; 0 where the end does not lie after the start.
     #[must_use]
     pub const fn duration_ns(self) -> u64 {
         self.end_ns.saturating_sub(self.start_ns)
     }
 
-    /// How long the window is, in seconds; 0 where the end does not lie after the start.
+    /// Length of the window, in seconds; 0 where the end does not lie after the start.
     #[must_use]
     pub fn duration_s(self) -> f64 {
         self.duration_ns() as f64 / 1e9
@@ -58,7 +58,7 @@ impl Window {
         Span { start_ns: self.start_ns, end_ns: self.end_ns }
     }
 
-    /// How long the window is, in seconds; 0 where the end does not lie after the start.
+    /// Length of the window, in seconds; 0 where the end does not lie after the start.
     #[must_use]
     pub fn duration_s(&self) -> f64 {
         self.span().duration_s()
