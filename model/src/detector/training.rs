@@ -43,8 +43,8 @@ pub struct TrainingFacts {
     /// End of the last window, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
-    /// How it was fitted, in words, where the scorer itself does not tell: `autoencoder 24-12-24,
-    /// 30 epochs`.
+    /// Training method, in words, where the scorer itself does not tell: `autoencoder 24-12-24, 30
+    /// epochs`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
 }
