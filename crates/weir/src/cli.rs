@@ -165,8 +165,8 @@ enum Command {
 }
 
 impl Arguments {
-    /// Whether the command goes on when nobody reads what it prints any more: it has hooks, labs
-    /// or files to take down or to finish.
+    /// True for commands that continue when standard output is closed: they have hooks, labs or
+    /// files to take down or to finish.
     #[must_use]
     pub(crate) const fn outlives_its_reader(&self) -> bool {
         matches!(
@@ -182,7 +182,7 @@ impl Arguments {
     /// Runs the command.
     ///
     /// # Errors
-    /// What went wrong, with its remedy, in one line.
+    /// The failure, with its remedy, in one line.
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         self.layers.start_log()?;
         let layers = self.layers;
@@ -310,14 +310,14 @@ fn load_model(path: &Path) -> anyhow::Result<ModelFile> {
     Ok(model)
 }
 
-/// How a capture is replayed under this configuration.
+/// Replay options under this configuration.
 fn capture_options(config: &Config, home_net: &[ipnet::IpNet]) -> ReplayOptions {
     let options =
         ReplayOptions::default().window(config.window).capacity(config.tables.flows as usize);
     if home_net.is_empty() { options } else { options.home(HomeNet::new(home_net.iter().copied())) }
 }
 
-/// Prints an event: as JSON, or for a person and then only what a person would want.
+/// Prints an event: as JSON, or as text, where only events of interest to a person appear.
 fn show(event: &Event, json: bool) {
     if json {
         // The events hold nothing that JSON could not.

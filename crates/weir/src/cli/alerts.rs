@@ -17,9 +17,9 @@ use super::{
     node::{NodeArgs, lasting},
 };
 
-/// How often a node that is followed is asked.
+/// Interval at which a followed node is polled.
 const FOLLOW_EVERY: Duration = Duration::from_secs(1);
-/// Reasons that are named for each alert.
+/// Reasons shown for each alert.
 const REASONS_SHOWN: usize = 3;
 
 #[derive(Debug, Args)]
@@ -158,7 +158,7 @@ pub(super) fn describe(alert: &Alert) -> String {
     line
 }
 
-/// What was done about it, and why not.
+/// Outcome of an alert, with the refusal in parentheses.
 pub(super) fn outcome(alert: &Alert) -> String {
     match alert.refusal {
         Some(refusal) => format!("{} ({})", alert.outcome.text(), refusal.text()),

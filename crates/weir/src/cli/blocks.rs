@@ -122,7 +122,7 @@ impl BlockArgs {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// What the running node is asked for.
+    /// Request to the running node.
     fn request(&self, length: Option<Duration>) -> BlockRequest {
         BlockRequest {
             target: self.target.into(),

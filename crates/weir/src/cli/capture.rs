@@ -148,11 +148,11 @@ impl Capture {
     }
 }
 
-/// What was captured, and what was not.
+/// Counts of a capture: rows, packets, losses.
 #[derive(Debug, serde::Serialize)]
 struct Summary {
     windows: u64,
-    /// Windows that lost something a decision would have wanted.
+    /// Windows that lost data a decision would use.
     lossy_windows: u64,
     /// Drains that were put off, so that a window grew.
     late_windows: u64,

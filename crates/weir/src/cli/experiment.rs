@@ -215,8 +215,8 @@ impl ExperimentArgs {
     }
 }
 
-/// What a setting spares: its files of allowed prefixes. Neither a capture nor a table tells what
-/// else the host must not lose.
+/// Hosts that a setting protects: its files of allowed prefixes. Neither a capture nor a table
+/// tells the host's other protected addresses.
 fn protected(setting: &Setting) -> anyhow::Result<ProtectedHosts> {
     let allowed = read_allow_files(&setting.config.allow_files)?;
     Ok(ProtectedHosts::default().allowing(&allowed))

@@ -76,7 +76,7 @@ pub(super) struct ImportArgs {
     node: NodeArgs,
 }
 
-/// How a list is written.
+/// Format of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum FormatChoice {
     /// One address or prefix a line, remarks after `#` or `;`.

@@ -75,12 +75,12 @@ impl LabelArgs {
     }
 }
 
-/// What was labelled, and what was not found.
+/// Labelled rows, and the truths that match none.
 #[derive(Debug, serde::Serialize)]
 struct Summary {
     files: u64,
     rows: Vec<ClassRows>,
-    /// Truths that no row is of: their times or addresses are wrong, or the data lacks them.
+    /// Truths that match no row: their times or addresses are wrong, or the data lacks them.
     unmatched: Vec<String>,
 }
 

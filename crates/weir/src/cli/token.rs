@@ -32,7 +32,7 @@ struct NewArgs {
     json: bool,
 }
 
-/// What a token is good for.
+/// Scope of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum ScopeChoice {
     /// Seeing the node.

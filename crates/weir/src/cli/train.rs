@@ -97,7 +97,7 @@ enum Trim {
     Peers,
 }
 
-/// What a training run tells.
+/// Report of a training run.
 #[derive(Serialize)]
 struct TrainedTables {
     out: PathBuf,
