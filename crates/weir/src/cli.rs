@@ -94,8 +94,7 @@ struct Layers {
     /// A TOML file; `WEIR__SECTION__KEY` in the environment goes over it, flags over both.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// What to log on standard error, as `tracing` filters go: `info`, `debug`,
-    /// `collector=trace`.
+    /// Log filter for standard error, in `tracing` syntax: `info`, `debug`, `collector=trace`.
     #[arg(long, global = true, value_name = "FILTER", default_value = "warn", env = "WEIR_LOG")]
     log: String,
 }
@@ -257,10 +256,10 @@ struct Overrides {
     /// The model to score with.
     #[arg(long, short, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// What may be done about an anomaly.
+    /// Action allowed on an anomaly.
     #[arg(long, value_parser = modes())]
     mode: Option<Mode>,
-    /// How long a first block lasts.
+    /// Length of a first block.
     #[arg(long, value_name = "DURATION")]
     ttl: Option<humantime::Duration>,
     /// Where the guard hooks in.

@@ -33,7 +33,7 @@ pub(super) struct AlertsArgs {
     /// Only those of this address.
     #[arg(long, value_name = "ADDRESS")]
     peer: Option<IpAddr>,
-    /// How many at the most, the latest ones.
+    /// Number of alerts at most, the latest ones.
     #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
     limit: u32,
     /// Print a JSON array; with --follow an object a line.

@@ -24,7 +24,7 @@ struct NewArgs {
     /// Whose it is; every change is recorded under this name.
     #[arg(value_parser = name)]
     name: String,
-    /// What it is good for.
+    /// Scopes of the token.
     #[arg(long, value_enum, value_delimiter = ',', required = true, num_args = 1..)]
     scope: Vec<ScopeChoice>,
     /// Print a JSON object.

@@ -32,7 +32,7 @@ pub(super) struct TopArgs {
     /// Print one frame as text and end; it needs no terminal.
     #[arg(long)]
     once: bool,
-    /// How often the node is asked, 200ms to 60s.
+    /// Interval at which the node is polled, 200ms to 60s.
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = interval)]
     every: Duration,
     #[command(flatten)]

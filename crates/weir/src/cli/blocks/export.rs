@@ -14,7 +14,7 @@ const CHUNK: usize = 64 << 10;
 /// Format of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum ListFormat {
-    /// One address or prefix a line.
+    /// Addresses and prefixes, one a line.
     Text,
     /// With action, rate and what is left of the lease.
     Csv,
