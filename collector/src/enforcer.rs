@@ -1,7 +1,7 @@
 //! Enforcer: the one owner of writes to the kernel's guard while a node runs.
 //!
 //! Decisions, blocks of people and lists, the allowlist and the end of leases all pass through an
-//! [`Enforcer`]; whoever only looks has a [`GuardView`].
+//! [`Enforcer`]; readers have a [`GuardView`].
 
 mod list;
 

@@ -22,7 +22,7 @@ use datapath::{
 };
 use hotplug::Follower;
 
-/// A loaded kernel side, shared between the drain and whoever asks.
+/// A loaded kernel side, shared between the drain and its readers.
 #[derive(Debug)]
 pub struct Live {
     kernel: Arc<Mutex<Kernel>>,

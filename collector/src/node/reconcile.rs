@@ -25,11 +25,11 @@ use crate::{
 };
 use datapath::{Block, BlockAction, Blocked, Target};
 
-/// Differences told one by one of each kind; the rest are summed up, for there may be a million.
+/// Differences of each kind reported singly; the rest are summed up, for there may be a million.
 const TOLD_ONE_BY_ONE: usize = 100;
 
-/// Ends of a lease that are this near to each other are the same, in ns: the wall clock goes at
-/// its own pace.
+/// Largest difference between equal ends of a lease, in ns: the wall clock drifts against the boot
+/// clock.
 const SAME_EXPIRY_NS: u64 = 5_000_000_000;
 
 /// Counts of a reconciliation.
@@ -41,13 +41,13 @@ pub struct Reconciled {
     pub found: usize,
     /// Blocks made again after a reboot.
     pub remade: usize,
-    /// Blocks that somebody took out of the kernel.
+    /// Blocks of the ledger that the kernel lacks and that were not made again.
     pub vanished: usize,
     /// Blocks of protected hosts that were taken off.
     pub protected: usize,
     /// Entries turned to shadow, for the mode is no longer enforce.
     pub demoted: usize,
-    /// Allowed prefixes in the kernel that nothing speaks for any more.
+    /// Allowed prefixes in the kernel that no source allows any more.
     pub stale_allowed: usize,
 }
 
@@ -224,7 +224,8 @@ impl Start<'_> {
         Ok(())
     }
 
-    /// Makes what a reboot wiped again, and records as vanished what somebody took away.
+    /// Makes again the blocks that a reboot wiped, except those of protected hosts; records the
+    /// others as vanished.
     fn settle_lost(
         &mut self,
         inner: &mut Inner,
@@ -324,7 +325,7 @@ impl Start<'_> {
         Ok(())
     }
 
-    /// Takes off the kernel's allowlist what nothing speaks for any more.
+    /// Removes from the kernel's allowlist the prefixes that no source allows any more.
     fn settle_allowed(&mut self, inner: &mut Inner) -> anyhow::Result<()> {
         for prefix in self.guard.allowed()? {
             if !inner.is_allowed(prefix) {

@@ -137,7 +137,7 @@ impl Ruling {
         }
     }
 
-    /// An entry acted on the packet, so its statistics want to know.
+    /// True where an entry acted on the packet, which then counts in the entry's statistics.
     #[inline(always)]
     #[must_use]
     pub const fn acted(&self) -> bool {

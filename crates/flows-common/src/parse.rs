@@ -101,7 +101,7 @@ pub struct Rejected {
     pub ether_type: u16,
 }
 
-/// A parsed packet: all that accounting wants to know.
+/// A parsed packet: the fields that accounting uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet {
     /// Source address.

@@ -93,8 +93,8 @@ impl Window {
             && self.packet_counters.losses[Loss::NoTable.index()] == 0
     }
 
-    /// True if the window lost something that a decision would have wanted: flows, peers, or
-    /// packets that nothing explains.
+    /// True if the window lost data that a decision would use: flows, peers, or packets that
+    /// nothing explains.
     ///
     /// Packets that have no flow by nature (not IP) or by their sender's doing (truncated,
     /// malformed) do not count: else anyone could blind a decision with one bad frame.

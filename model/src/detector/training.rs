@@ -30,8 +30,8 @@ pub struct TrainingFacts {
     /// Labels whose rows were left out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub excluded_labels: Vec<String>,
-    /// Share of the training rows that were left out as the most anomalous, for fear that they
-    /// are not benign; in [0, 1).
+    /// Share of the training rows that were left out as the most anomalous, as they may not be
+    /// benign; in [0, 1).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trimmed: Option<f64>,
     /// Windows that the rows come from.

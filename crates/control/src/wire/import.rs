@@ -11,8 +11,8 @@ pub const IMPORT_BATCH: usize = 16_384;
 /// A batch of a list of blocks.
 ///
 /// The first batch begins a load and has no `load`; its answer names it. The last one has `end`:
-/// what was written is read back, and the load is recorded. A load that nobody goes on with for a
-/// minute ends by itself; what was answered stays in force.
+/// the entries written are read back, and the load is recorded. A load without a batch for a minute
+/// ends; the batches answered stay in force.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImportRequest {

@@ -36,7 +36,7 @@ impl Targets {
         self.since_ns = now_ns;
     }
 
-    /// Notes the target of a flow; the estimated number of new targets that it stands for.
+    /// Notes the target of a flow; returns the estimated number of new targets it stands for.
     pub(crate) fn note(&mut self, key: &FlowKey) -> f64 {
         let [word, bit, ..] = hash(key).to_le_bytes();
         let (word, mask) = (usize::from(word) % WORDS, 1_u64 << (bit % 64));

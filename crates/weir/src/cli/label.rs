@@ -53,9 +53,9 @@ pub(super) enum RestChoice {
 /// Which of the lab's two clocks a truth's times are taken from.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Clock {
-    /// The wall clock, which captures and tables go by.
+    /// The wall clock, that of captures and tables.
     Unix,
-    /// The boot clock, which a node's own record goes by.
+    /// The boot clock, that of a node's own record.
     Boot,
 }
 
