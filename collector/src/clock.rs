@@ -5,23 +5,23 @@ use std::time::Duration;
 pub use flows_common::clock::{boot_ns, nanos};
 use nix::time::{ClockId, clock_gettime};
 
-/// How long the machine has slept since it was booted, as last looked at.
+/// Time that the machine was suspended since boot, as of the last reading.
 #[derive(Clone, Copy, Debug)]
 pub struct Clocks {
     slept: Duration,
 }
 
 impl Clocks {
-    /// What falls between two readings of the clocks, and is no sleep.
+    /// Largest difference of two readings that is no suspend.
     const SLACK: Duration = Duration::from_millis(50);
 
-    /// As of now.
+    /// A first reading.
     #[must_use]
     pub fn now() -> Self {
         Self { slept: Self::slept_so_far() }
     }
 
-    /// Whether the machine slept since this was last asked.
+    /// True where the machine was suspended since the last call.
     pub fn slept(&mut self) -> bool {
         let before = std::mem::replace(&mut self.slept, Self::slept_so_far());
         self.slept > before + Self::SLACK

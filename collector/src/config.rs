@@ -51,7 +51,7 @@ pub enum ConfigError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A key or value is not of its shape, or is not known.
@@ -74,7 +74,7 @@ pub enum ConfigError {
     Missing {
         /// The key, as `section.key`.
         key: &'static str,
-        /// What to do.
+        /// The remedy.
         remedy: &'static str,
     },
 }
@@ -92,15 +92,15 @@ pub struct Config {
     pub tables: RawTables,
     /// The model file.
     pub model: Option<PathBuf>,
-    /// How verdicts become blocks.
+    /// Settings by which verdicts become blocks.
     pub policy: ValidPolicy,
     /// Guard and persistence.
     pub guard: RawGuard,
-    /// Where events go.
+    /// Destination of events.
     pub events: RawEvents,
     /// The record of what was decided.
     pub ledger: RawLedger,
-    /// Where people and programs reach the node.
+    /// Addresses and limits of the API.
     pub api: ServerConfig,
 }
 

@@ -1,4 +1,5 @@
-//! Dry run: the engine over a capture's windows, where nothing can be blocked, told as events.
+//! Dry run: the engine over a capture's windows, where nothing can be blocked; its decisions are
+//! events.
 
 use engine::{Arrival, CarryOut, Engine, Judged, WindowEnd};
 use events::{
@@ -10,7 +11,7 @@ use model::{Observed, Window};
 
 use crate::event::window_event;
 
-/// An engine, and what it would have done by the windows' own time.
+/// An engine, and the decisions it would have made by the windows' own time.
 #[derive(Debug)]
 pub struct DryRun {
     engine: Engine,
@@ -47,8 +48,7 @@ impl DryRun {
     }
 }
 
-/// Tells what would be done about a window, its decisions numbered on from `before`; returns how
-/// many there were.
+/// Emits a window's decisions to `tell` as events, numbered on from `before`; returns their number.
 ///
 /// # Errors
 /// Whatever `tell` returns.

@@ -1,7 +1,7 @@
 //! Enforcer: the one owner of writes to the kernel's guard while a node runs.
 //!
 //! Decisions, blocks of people and lists, the allowlist and the end of leases all pass through an
-//! [`Enforcer`]; whoever only looks has a [`GuardView`].
+//! [`Enforcer`]; readers have a [`GuardView`].
 
 mod list;
 
@@ -39,12 +39,12 @@ pub const SHARED_SLOT: u32 = 0;
 pub(crate) const NOTHING_GUARDED: &str = "this node started in observe mode and guards nothing; \
                                           start it with `--mode shadow` or `--mode enforce`";
 
-/// The one way to change what the guard does.
+/// The one writer to the guard.
 pub trait Enforcer: Send {
-    /// Whether there is a guard to change.
+    /// True where there is a guard to change.
     fn guards(&self) -> bool;
 
-    /// Does what was decided; `number` is what the entry's `reason` will be.
+    /// Carries out a decision; `number` becomes the entry's `reason`.
     ///
     /// # Errors
     /// The entry could not be made; nothing was changed.
@@ -185,7 +185,7 @@ impl Enforcer for Observe {
     }
 }
 
-/// What an entry met until now.
+/// Counts of an entry so far.
 pub(crate) fn hits(target: Target, stats: &BlockStats, at_ns: u64) -> ExpiredEvent {
     ExpiredEvent {
         at_ns,
@@ -209,7 +209,7 @@ pub const fn kernel_limit(limit: &ServiceLimit) -> KernelLimit {
     KernelLimit { rate, action: limit.action, expires_ns: limit.expires_ns, reason: 0 }
 }
 
-/// What a limited source may send.
+/// Rate and burst of a limited source.
 #[must_use]
 pub const fn source_rate(packets_per_second: u32) -> RateLimit {
     let burst_packets = packets_per_second.saturating_mul(policy::BURST_S);
@@ -221,7 +221,7 @@ pub(crate) fn entry_action(entry: &BlockEntry) -> Action {
     Action::from_code(entry.action).unwrap_or(Action::Shadow)
 }
 
-/// Read access to the guard, for whoever must not change it.
+/// Read-only access to the guard.
 #[derive(Clone, Debug)]
 pub struct GuardView(Blocklist);
 
@@ -252,7 +252,7 @@ impl GuardView {
         self.0.services()
     }
 
-    /// What an entry with a slot of its own met; one without met nothing that could be told apart.
+    /// Counts of an entry that has a slot of its own; those of one without are not told apart.
     pub fn stats(&self, slot: u32) -> Result<BlockStats, KernelError> {
         own_stats(&self.0, slot)
     }

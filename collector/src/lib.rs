@@ -1,12 +1,12 @@
 //! The running node: windows drained, assessed, decided and carried out, and people who reach it.
 //!
-//! What is here: the live [`pipeline`], the [`node`] (policy, ledger and people in one place), its
+//! Contents: the live [`pipeline`], the [`node`] (policy, ledger and people in one place), its
 //! [`enforcer`] (the one writer to the guard), the hosts that must stay reachable ([`protected`]),
 //! the kernel side as configured ([`live`]), the [`config`]uration, and the [`sink`]s of events. A
-//! [`dry_run`] tells the same events where nothing can be blocked.
+//! [`dry_run`] emits the same events where nothing can be blocked.
 //!
-//! What is never here: the command line, captures, experiments; the formula of a feature, the
-//! parsing or counting of a packet, a threshold that no configuration names.
+//! Never here: the command line, captures, experiments; the formula of a feature, the parsing or
+//! counting of a packet, a threshold that no configuration names.
 //!
 //! Order of calls: [`config`] is read and checked; [`live::Live`] loads the programs and attaches
 //! them; [`pipeline::Pipeline`] drains a window at each boundary, has the engine assess it, and

@@ -22,7 +22,7 @@ use datapath::{
 };
 use hotplug::Follower;
 
-/// A loaded kernel side, shared between the drain and whoever asks.
+/// A loaded kernel side, shared between the drain and its readers.
 #[derive(Debug)]
 pub struct Live {
     kernel: Arc<Mutex<Kernel>>,
@@ -121,7 +121,7 @@ impl Live {
         Ok(lock(&self.kernel).drain(boot_ns())?)
     }
 
-    /// What carries decisions out in the configured mode: the one owner of writes to the guard.
+    /// Enforcer of the configured mode: the one owner of writes to the guard.
     ///
     /// # Errors
     /// The blocklist cannot be read.
@@ -135,7 +135,7 @@ impl Live {
         })
     }
 
-    /// The blocklist, for whoever runs no node on it: a node's one writer is its enforcer.
+    /// The blocklist, for callers without a node: a node's one writer is its enforcer.
     #[must_use]
     pub const fn blocklist(&self) -> &Blocklist {
         &self.blocklist
@@ -147,14 +147,14 @@ impl Live {
         lock(&self.kernel).attached().cloned().collect()
     }
 
-    /// What tells the interfaces that are watched, for whoever asks later.
+    /// Source of the interfaces that are watched, for later queries.
     #[must_use]
     pub fn interfaces(&self) -> Box<dyn Fn() -> Vec<Attached> + Send + Sync> {
         let kernel = Arc::clone(&self.kernel);
         Box::new(move || lock(&kernel).attached().cloned().collect())
     }
 
-    /// What is watched and what it costs, for a person.
+    /// Text for a person: the interfaces watched, the tables' sizes and their memory.
     #[must_use]
     pub fn describe(&self) -> String {
         let mut text = String::new();

@@ -66,7 +66,7 @@ pub struct DrainedWindow {
     pub late: u64,
 }
 
-/// What the pipeline could not deliver.
+/// Losses of the pipeline.
 #[derive(Debug, Default)]
 pub struct Losses {
     /// Events that found [`EVENT_QUEUE`] full.
@@ -140,13 +140,13 @@ impl Pipeline {
         Ok(Self { stop, threads, losses })
     }
 
-    /// What could not be delivered so far.
+    /// Losses so far.
     #[must_use]
     pub fn losses(&self) -> &Losses {
         &self.losses
     }
 
-    /// Whether a stage ended on its own, which only an error makes it do.
+    /// True where a stage ended on its own, which only an error causes.
     #[must_use]
     pub fn has_failed(&self) -> bool {
         self.threads.iter().any(JoinHandle::is_finished)

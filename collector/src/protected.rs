@@ -40,7 +40,7 @@ pub enum AllowFileError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// It cannot be read to its end.
@@ -58,7 +58,7 @@ pub enum AllowFileError {
         path: PathBuf,
         /// The line, from 1.
         line: u64,
-        /// What is wrong with it.
+        /// The fault.
         source: LineError,
     },
 }
@@ -124,7 +124,7 @@ pub fn own_addresses() -> anyhow::Result<Vec<IpAddr>> {
         .collect())
 }
 
-/// What was found, or nothing and a word about why.
+/// The hosts found; on an error none, and a warning is logged.
 fn told<T: Default>(what: &str, found: anyhow::Result<T>) -> T {
     found.unwrap_or_else(|error| {
         tracing::warn!("{what} of this host are not known and not protected: {error:#}");
@@ -226,7 +226,7 @@ fn administrators(ports: &[u16]) -> anyhow::Result<BTreeSet<IpAddr>> {
     Ok(found)
 }
 
-/// What the TCP tables' form depends on; of it only the order of bytes.
+/// System properties that the TCP tables' parser asks for; only the byte order is used.
 const fn system() -> ExplicitSystemInfo {
     ExplicitSystemInfo {
         boot_time_secs: 0,

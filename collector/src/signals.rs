@@ -8,7 +8,7 @@ use std::{
 
 use tokio::signal::unix::{SignalKind, signal};
 
-/// How often a wait looks whether its work has ended on its own.
+/// Interval at which a wait checks for the end of its work.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// The signals that ask the process to end.

@@ -215,7 +215,7 @@ fn linear(ctx: &TcContext) -> Linear {
     Linear::new(ctx.data(), ctx.data_end())
 }
 
-/// What the kernel knows of the packet besides its bytes.
+/// Metadata of the packet that the kernel keeps beside its bytes.
 #[inline(always)]
 fn frame(ctx: &TcContext) -> Frame {
     let skb: *const __sk_buff = ctx.skb.skb;

@@ -26,7 +26,7 @@ use crate::{
 /// Bits of an address in the 16-byte form.
 const ADDRESS_BITS: u32 = 128;
 
-/// What the guard asks of the hook that it sits in.
+/// Interface of the guard to the hook that it sits in.
 pub(crate) trait Hook {
     /// The hook of a context that the kernel called the program with.
     fn of(context: *mut c_void) -> Self;
@@ -197,7 +197,7 @@ impl Tables for Kernel {
     }
 }
 
-/// Whether an address lies in an allowed prefix.
+/// True where an address lies in an allowed prefix.
 #[inline(always)]
 pub(crate) fn is_allowed(remote: &Address) -> bool {
     ALLOW.get(&Key::new(ADDRESS_BITS, remote.to_16())).is_some()

@@ -27,9 +27,9 @@ const PREFIX_LIMIT: usize = 16_384;
 /// Most limited services.
 const SERVICE_COUNT: usize = 256;
 
-/// One CPU's flows of one buffer.
+/// Flows of one CPU in one buffer.
 type FlowTable = LruHashMap<FlowKey, FlowCounters, SIZED_BY_LOADER>;
-/// One CPU's peers of one buffer.
+/// Peers of one CPU in one buffer.
 type PeerTable = LruHashMap<PeerKey, PeerCounters, SIZED_BY_LOADER>;
 
 /// Constants of the loaded programs; the loader writes them.
@@ -45,11 +45,11 @@ pub(crate) fn settings() -> Settings {
     unsafe { core::ptr::read_volatile(&raw const SETTINGS) }
 }
 
-/// Which buffer the flow programs write to; one element.
+/// The buffer that the flow programs write to; one element.
 #[btf_map]
 pub(crate) static CONTROL: Array<Control, 1> = Array::new();
 
-/// What the guard need look up; one element.
+/// Look-ups that the guard needs; one element.
 #[btf_map]
 pub(crate) static GUARD_CONTROL: Array<GuardControl, 1> = Array::new();
 
@@ -61,7 +61,7 @@ pub(crate) static FLOWS: ArrayOfMaps<FlowTable, SIZED_BY_LOADER> = ArrayOfMaps::
 #[btf_map]
 pub(crate) static PEERS: ArrayOfMaps<PeerTable, SIZED_BY_LOADER> = ArrayOfMaps::new();
 
-/// What was seen and lost, by buffer.
+/// Packets seen and lost, by buffer.
 #[btf_map]
 pub(crate) static LEDGER: PerCpuArray<PacketCounters, 2> = PerCpuArray::new();
 
@@ -91,11 +91,11 @@ pub(crate) static SERVICE_LIMIT: HashMap<ServiceKey, ServiceEntry, SERVICE_COUNT
 #[btf_map]
 pub(crate) static KNOWN: LruHashMap<[u8; 16], VerifiedPeer, SIZED_BY_LOADER> = LruHashMap::new();
 
-/// What blocked sources sent, by [`BlockEntry::slot`]; per CPU, so that no cache line bounces.
+/// Packets of blocked sources, by [`BlockEntry::slot`]; per CPU, so that no cache line bounces.
 #[btf_map]
 pub(crate) static BLOCK_STATS: PerCpuArray<BlockStats, SIZED_BY_LOADER> = PerCpuArray::new();
 
-/// What the guard decided, by direction.
+/// Decisions of the guard, by direction.
 #[btf_map]
 pub(crate) static GUARD: PerCpuArray<GuardCounters, 2> = PerCpuArray::new();
 
@@ -113,12 +113,12 @@ pub(crate) struct Scratch {
 #[btf_map]
 pub(crate) static SCRATCH: PerCpuArray<Scratch, 1> = PerCpuArray::new();
 
-/// What a CPU holds against the limit of a service; one element. Not on the stack for the same
-/// reason.
+/// Contact that a CPU holds against the limit of a service; one element. Not on the stack for the
+/// same reason.
 #[btf_map]
 pub(crate) static CONTACT: PerCpuArray<Contact, 1> = PerCpuArray::new();
 
-/// One CPU's latest look at the clock, and the tick it was taken in.
+/// Latest reading of the clock by one CPU, and the tick it was taken in.
 #[repr(C)]
 pub(crate) struct Glance {
     /// The coarse clock then: it stands still between ticks.
@@ -127,6 +127,6 @@ pub(crate) struct Glance {
     pub(crate) boot_ns: u64,
 }
 
-/// The latest look at the clock; one element.
+/// The latest reading of the clock; one element.
 #[btf_map]
 pub(crate) static GLANCE: PerCpuArray<Glance, 1> = PerCpuArray::new();

@@ -59,8 +59,8 @@ impl Bytes for Linear {
 
 macro_rules! unaligned_load {
     ($name:ident, $type:ty, $instruction:literal) => {
-        /// One load at any address, which a packet allows and the compiler would do in single
-        /// bytes: it knows no unaligned access on this target.
+        /// Single load at any address, which a packet allows and the compiler would do byte by
+        /// byte: it knows no unaligned access on this target.
         ///
         /// # Safety
         /// The bytes must lie within the packet.

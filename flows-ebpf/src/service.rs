@@ -22,8 +22,7 @@ use crate::{
     packet::reread,
 };
 
-/// A known remote's time is written anew only once so much of it is gone: it would be written
-/// for each flow.
+/// Age at which a known remote's time is written anew, in ns: without it, each flow would write it.
 const STALE_NS: u64 = VERIFIED_NS / 16;
 
 /// States of a TCP socket that is past its handshake (`enum` in the kernel's `tcp_states.h`, part
@@ -31,7 +30,7 @@ const STALE_NS: u64 = VERIFIED_NS / 16;
 /// closing. What listens or is half-open is not among them.
 const CONNECTED: u32 = 1 << 1 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 8 | 1 << 9 | 1 << 11;
 
-/// What [`hold`] returns: a scalar, for a structure would lie in its caller's memory.
+/// Return values of [`hold`]: a scalar, for a structure would lie in its caller's memory.
 mod outcome {
     pub(super) const NO_LIMIT: u32 = 0;
     pub(super) const PASS: u32 = 1;

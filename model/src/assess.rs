@@ -36,9 +36,9 @@ pub struct PeerAssessment {
     pub flow_score: f32,
     /// The highest novelty of the peer and its flows, in [0, 1).
     pub novelty: f32,
-    /// How far the most excessive of these lies above its highest calibration score, as a share
-    /// of the way from there to 1; below 0 within the calibration's range. A novelty is held
-    /// against 0.62 at least, so that one feature alone never reaches one half.
+    /// Excess of the most excessive of these over its highest calibration score, as a share of the
+    /// way from there to 1; below 0 within the calibration's range. A novelty is held against 0.62
+    /// at least, so that one feature alone never reaches one half.
     pub excess: f64,
     strongest: Measure,
 }

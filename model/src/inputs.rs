@@ -119,7 +119,7 @@ impl Inputs {
         &self.places
     }
 
-    /// How many there are, at least one for any schema with features.
+    /// Number of inputs, at least one for any schema with features.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "there is always at least one")]
     pub fn len(&self) -> usize {

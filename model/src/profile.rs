@@ -29,7 +29,7 @@ pub struct FeatureRange {
     pub max: f32,
 }
 
-/// How the training rows of one feature are spread, to tell later whether they still are.
+/// Distribution of the training rows in one feature, against which later rows are compared.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FeatureHistogram {
     /// Upper edges of all bins but the last, strictly ascending, in the feature's unit. A

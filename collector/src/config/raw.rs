@@ -30,7 +30,7 @@ pub struct RawConfig {
     pub api: RawApi,
 }
 
-/// What is watched, and in windows of what length.
+/// Interfaces that are watched, and the length of a window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawCapture {
@@ -47,7 +47,7 @@ impl Default for RawCapture {
     }
 }
 
-/// How much the kernel tables hold.
+/// Capacities of the kernel tables.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawTables {
@@ -125,7 +125,7 @@ impl Default for RawGuard {
     }
 }
 
-/// Where events go.
+/// Destination of events.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawEvents {
@@ -142,10 +142,10 @@ pub struct RawLedger {
     /// The SQLite file; its folder is made where it is not there. What people allowed is kept
     /// beside it.
     pub path: PathBuf,
-    /// How long records are kept.
+    /// Longest time that records are kept.
     #[serde(with = "humantime_serde")]
     pub max_age: Duration,
-    /// How large the file may become, in bytes.
+    /// Largest size of the file, in bytes.
     pub max_bytes: u64,
 }
 

@@ -1,4 +1,4 @@
-//! A list of blocks on its way into the kernel, or a dry run that only says what would come of it.
+//! A list of blocks being loaded into the kernel, or a dry run that only counts the outcome.
 
 use std::collections::HashSet;
 
@@ -13,12 +13,12 @@ use datapath::{Block, BlockAction, BlockCount, Blocklist, Bulk, KernelError, Loa
 /// The code of the one refusal that is no guard's: the prefix is too wide.
 const TOO_WIDE: &str = "too_wide";
 
-/// What an entry is where it does not say.
+/// Defaults of an entry that leaves them out.
 #[derive(Clone, Copy, Debug)]
 pub struct ListDefaults {
-    /// How long it lasts, in seconds.
+    /// Length of its lease, in seconds.
     pub for_s: u64,
-    /// What is done with its packets.
+    /// Action on its packets.
     pub action: flows_common::Action,
     /// Packets a second that a rate limit leaves.
     pub packets_per_second: u32,
@@ -41,7 +41,7 @@ enum Table {
 
 #[derive(Debug)]
 struct DryRun {
-    /// What stands, where a guard is pinned.
+    /// Blocks in force, where a guard is pinned.
     active: Option<Bulk>,
     seen: HashSet<Target>,
     held: BlockCount,

@@ -1,4 +1,4 @@
-//! Interfaces that come and go while weir runs.
+//! Interfaces added and removed while weir runs.
 
 use std::{
     sync::{
@@ -15,17 +15,17 @@ use datapath::{
     AttachOptions, InterfaceChange, InterfaceName, InterfaceWatch, Kernel, KernelError,
 };
 
-/// How long an interface is waited for before a look at whether to stop.
+/// Longest wait for an interface before the stop flag is checked.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// What follows the interfaces, on a thread of its own.
+/// Follower of the interfaces, on a thread of its own.
 #[derive(Debug)]
 pub struct Hotplug {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
 
-/// What a change is carried out with.
+/// Handles with which a change is carried out.
 pub(super) struct Follower {
     pub(super) kernel: Arc<Mutex<Kernel>>,
     pub(super) watch: InterfaceWatch,

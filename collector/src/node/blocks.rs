@@ -25,9 +25,9 @@ use crate::{
 };
 use datapath::{BlockAction, Blocked, Target};
 
-/// How long a listing serves the pages that follow: with a million entries it takes a second.
+/// Lifetime of a listing, for the pages that follow: with a million entries it takes a second.
 const LISTING_FOR: Duration = Duration::from_secs(2);
-/// Blocks by hand that the node keeps the story of; beyond it `weir import` is the way.
+/// Blocks by hand whose origin the node keeps; beyond it `weir import` is the way.
 const BY_HAND_LIMIT: usize = 10_000;
 
 impl Node {
@@ -36,7 +36,7 @@ impl Node {
         if self.guards { Ok(()) } else { Err(Refused::conflict(NOTHING_GUARDED)) }
     }
 
-    /// One page of what the kernel holds, in the order of targets.
+    /// A page of the kernel's entries, in the order of targets.
     pub(super) fn list_blocks(&self, query: &BlockQuery) -> Result<Page<Block>, Refused> {
         let Some(guard) = &self.guard else {
             return Ok(Page { items: Vec::new(), next: None });

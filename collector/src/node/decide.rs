@@ -1,4 +1,4 @@
-//! What the node does with a window: the policy decides, the kernel is written, all is recorded.
+//! Decision on a window: the policy decides, the kernel is written, all is recorded.
 
 use std::{convert::Infallible, net::IpAddr};
 
@@ -271,7 +271,7 @@ impl Inner {
     }
 }
 
-/// What happened, on its way out.
+/// Events and records of a step, not yet emitted.
 #[derive(Default)]
 pub(super) struct Effects {
     pub(super) events: Vec<Event>,
@@ -285,8 +285,8 @@ impl Effects {
     }
 }
 
-/// What a kernel entry carries of a block's number: its lower half, and never one that stands for
-/// a block by hand or of a list.
+/// Part of a block's number that a kernel entry carries: its lower half, never a value reserved for
+/// blocks by hand or of a list.
 pub(super) const fn entry_number(block: u64) -> u32 {
     let lower = block % (BY_IMPORT as u64);
     #[expect(clippy::cast_possible_truncation, reason = "below a u32")]

@@ -18,7 +18,7 @@ use crate::{
 
 /// Lists that are loaded at once.
 const LOADS_AT_ONCE: usize = 4;
-/// How long a load waits for its next batch, in ns.
+/// Longest wait of a load for its next batch, in ns.
 const IDLE_FOR_NS: u64 = 60_000_000_000;
 
 /// The loads under way, by number.
@@ -33,7 +33,7 @@ pub(super) struct Load {
     sums: Sums,
 }
 
-/// What is recorded of a load.
+/// Counts of a load, as recorded.
 #[derive(Clone, Copy, Debug, Default, serde::Serialize)]
 struct Sums {
     entries: u64,

@@ -29,10 +29,10 @@ use datapath::Target;
 /// Decisions of one window that are recorded at most, those of the smallest p-values: a flood is
 /// no reason to fill a disk. The rest are counted.
 pub(super) const DECISIONS_RECORDED: usize = 256;
-/// How long an act of a person waits for its record to be durable.
+/// Longest wait for the record of a person's act to become durable.
 const DURABLE_WITHIN: Duration = Duration::from_secs(5);
 
-/// Where records go, and what numbers they have.
+/// Writer of the ledger's records, and the source of their numbers.
 #[derive(Debug)]
 pub struct Journal {
     numbers: Mutex<Numbers>,
@@ -51,18 +51,18 @@ enum Numbers {
     Counted { decision: u64, block: u64 },
 }
 
-/// What an earlier run left in the ledger, read before this one writes.
+/// State that an earlier run left in the ledger, read before this one writes.
 #[derive(Debug, Default)]
 pub struct Before {
-    /// Blocks that stand by the ledger.
+    /// Blocks in force by the ledger.
     pub active: Vec<Block>,
     /// Addresses that were blocked before.
     pub offenders: Vec<(std::net::IpAddr, ledger::Offences)>,
-    /// How the run before this one ended.
+    /// End of the previous run.
     pub ended: Option<PreviousEnd>,
 }
 
-/// What a run is recorded with.
+/// Facts recorded of a run.
 #[derive(Clone, Debug)]
 pub struct RunFacts {
     /// A digest of the configuration.
@@ -150,12 +150,12 @@ impl Journal {
         self.path.as_deref()
     }
 
-    /// How the writer is; `None` where nothing is recorded.
+    /// State of the writer; `None` where nothing is recorded.
     pub fn health(&self) -> Option<Health> {
         self.handle.as_ref().map(WriterHandle::health)
     }
 
-    /// A connection of one's own to read the ledger with.
+    /// A separate connection to read the ledger with.
     ///
     /// # Errors
     /// It cannot be opened.
@@ -327,7 +327,7 @@ impl Journal {
     }
 }
 
-/// How long an offence counts, in ns: as long as the policy remembers one.
+/// Lifetime of an offence, in ns: that of the policy's memory.
 const OFFENCES_FOR_NS: i64 = 7 * 86_400_000_000_000;
 /// Offenders taken over from an earlier run at most.
 const OFFENDERS_LIMIT: usize = 10_000;

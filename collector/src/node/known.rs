@@ -1,4 +1,4 @@
-//! What the node knows of the blocks that it, or a person by it, made.
+//! Knowledge of the blocks that the node made, by itself or for a person.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use datapath::Target;
 
-/// What is known of a block beyond the kernel's entry.
+/// Facts of a block beyond the kernel's entry.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct KnownBlock {
     /// Its number; the entry's `reason` is its lower half.
@@ -29,7 +29,7 @@ pub(super) struct KnownBlock {
     pub(super) expires: Moment,
 }
 
-/// What a person allowed.
+/// Facts of a prefix that a person allowed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct PersonAllowed {
     pub(super) who: String,

@@ -49,15 +49,15 @@ use engine::Assessed;
 use import::Loads;
 use known::{KnownBlocks, ProtectedBy};
 
-/// Alerts kept in memory, the newest: what `weir top` and `weir alerts --follow` look at.
+/// Alerts kept in memory, the newest: those that `weir top` and `weir alerts --follow` read.
 const ALERTS_KEPT: usize = 1_000;
 
 /// A scored window on its way to the policy.
 #[derive(Debug)]
 pub struct AssessedWindow {
-    /// What was counted.
+    /// Counts of the window.
     pub summary: WindowEvent,
-    /// What the detector found.
+    /// Evidence of the detector.
     pub assessed: Assessed,
 }
 
@@ -84,26 +84,26 @@ impl ModelFacts {
     }
 }
 
-/// What reads the configuration anew.
+/// Reader of the configuration, for a reload.
 pub type Reread = Box<dyn Fn() -> anyhow::Result<Config> + Send + Sync>;
-/// What tells the interfaces that are watched now.
+/// Source of the interfaces that are watched now.
 pub type Interfaces = Box<dyn Fn() -> Vec<Attached> + Send + Sync>;
 
-/// What a node is made of; [`NodeParts::new`] has what a test or a demo needs.
+/// Parts of a node; [`NodeParts::new`] has those that a test or a demo needs.
 pub struct NodeParts {
-    /// What decides.
+    /// The policy.
     pub policy: Policy,
     /// The one writer to the guard.
     pub enforcer: Box<dyn Enforcer>,
-    /// What is recorded.
+    /// The record of decisions and acts.
     pub journal: Journal,
-    /// What the kernel holds; `None` in observe mode, where nothing is guarded.
+    /// View of the kernel's tables; `None` in observe mode, where nothing is guarded.
     pub guard: Option<GuardView>,
     /// Prefixes of the files that `policy.allow_files` names.
     pub allow_files: Vec<IpNet>,
-    /// What scores.
+    /// The model that scores.
     pub model: ModelFacts,
-    /// The configuration it started with, and what reads it anew.
+    /// The configuration it started with, and its reader for a reload.
     pub config: Option<(Config, Reread)>,
     /// The interfaces that are watched.
     pub interfaces: Interfaces,
@@ -131,7 +131,7 @@ pub struct Node {
     inner: Mutex<Inner>,
     journal: Journal,
     guard: Option<GuardView>,
-    /// Whether there is something for people to change.
+    /// True where there is a guard that people can change.
     guards: bool,
     model: ModelFacts,
     reread: Option<Reread>,
@@ -143,7 +143,7 @@ pub struct Node {
     listing: Mutex<Option<(Instant, Vec<Blocked>)>>,
 }
 
-/// What changes while it runs.
+/// State that changes while the node runs.
 struct Inner {
     policy: Policy,
     enforcer: Box<dyn Enforcer>,
@@ -274,8 +274,8 @@ fn read_people(path: &Path) -> anyhow::Result<BTreeMap<IpNet, known::PersonAllow
 }
 
 impl Inner {
-    /// Tells the policy what is never blocked now, and the kernel which of it passes though it be
-    /// blocked: what is allowed, and the host's own addresses.
+    /// Updates the policy's protected hosts, and in the kernel the prefixes that pass although
+    /// blocked: those allowed, and the host's own addresses.
     fn protect(&mut self) -> anyhow::Result<()> {
         self.policy.protect(self.protected.hosts());
         let ProtectedBy { reader, files, people, in_kernel, .. } = &mut self.protected;

@@ -1,4 +1,4 @@
-//! What people may ask of a node and do to it: [`control::Node`].
+//! Queries and acts of people on a node: [`control::Node`].
 
 use control::{
     Who,
@@ -33,11 +33,11 @@ const CONFIRM_MAX_S: u64 = 86_400;
 /// The longest block that a person may ask for, in seconds: a year.
 pub(super) const LONGEST_S: u64 = 365 * 86_400;
 
-/// Something that a person did, to be recorded.
+/// An act of a person, to be recorded.
 pub(super) struct Done {
     pub(super) what: &'static str,
     pub(super) arguments: serde_json::Result<serde_json::Value>,
-    /// What it led to.
+    /// Records of its consequences.
     pub(super) records: Vec<Record>,
 }
 
@@ -107,7 +107,7 @@ fn actor(who: &Who) -> Actor {
 }
 
 impl Inner {
-    /// Whether anything speaks for this prefix.
+    /// True where some source allows this very prefix.
     pub(super) fn is_allowed(&self, prefix: IpNet) -> bool {
         self.sources(&self.protected.people).any(|(other, ..)| other == prefix)
     }

@@ -1,9 +1,9 @@
-//! At start: what the kernel holds, what the ledger says, what the configuration wants.
+//! Reconciliation at start of the kernel's entries, the ledger and the configuration.
 //!
-//! The kernel's entries are what is in force, so nothing that is valid there is flushed: an entry
-//! that the ledger does not know is taken on as found. What the ledger says stands and the kernel
-//! has lost is made again after a reboot, and only recorded as vanished otherwise: somebody took
-//! it away. What nobody forced and must not be blocked ([`policy::ProtectedHosts`]) is taken off. Each
+//! The kernel's entries are those in force, so no valid one is flushed: an entry that the ledger
+//! does not know is taken over as found. A block of the ledger that the kernel has lost is made
+//! again after a reboot, and otherwise only recorded as vanished: somebody removed it. An entry
+//! that nobody forced and that must not be blocked ([`policy::ProtectedHosts`]) is removed. Each
 //! difference is an event and a record.
 
 use std::{collections::BTreeMap, net::IpAddr};
@@ -25,14 +25,14 @@ use crate::{
 };
 use datapath::{Block, BlockAction, Blocked, Target};
 
-/// Differences told one by one of each kind; the rest are summed up, for there may be a million.
+/// Differences of each kind reported singly; the rest are summed up, for there may be a million.
 const TOLD_ONE_BY_ONE: usize = 100;
 
-/// Ends of a lease that are this near to each other are the same, in ns: the wall clock goes at
-/// its own pace.
+/// Largest difference between equal ends of a lease, in ns: the wall clock drifts against the boot
+/// clock.
 const SAME_EXPIRY_NS: u64 = 5_000_000_000;
 
-/// What a start found.
+/// Counts of a reconciliation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reconciled {
     /// Entries in the kernel that are in force.
@@ -41,13 +41,13 @@ pub struct Reconciled {
     pub found: usize,
     /// Blocks made again after a reboot.
     pub remade: usize,
-    /// Blocks that somebody took out of the kernel.
+    /// Blocks of the ledger that the kernel lacks and that were not made again.
     pub vanished: usize,
     /// Blocks of protected hosts that were taken off.
     pub protected: usize,
     /// Entries turned to shadow, for the mode is no longer enforce.
     pub demoted: usize,
-    /// Allowed prefixes in the kernel that nothing speaks for any more.
+    /// Allowed prefixes in the kernel that no source allows any more.
     pub stale_allowed: usize,
 }
 
@@ -168,7 +168,7 @@ impl Start<'_> {
         Ok(by_ledger)
     }
 
-    /// What the ledger knows of an entry, with the kernel's own end of its lease.
+    /// Facts of an entry by the ledger, with the kernel's own end of its lease.
     fn agreed(&mut self, block: &ledger::Block, one: &Blocked) -> KnownBlock {
         let boot_ns = one.entry.expires_ns;
         let by_ledger_ns = self.now.boot_ns_at(block.expires.wall_ns);
@@ -224,7 +224,8 @@ impl Start<'_> {
         Ok(())
     }
 
-    /// Makes what a reboot wiped again, and records as vanished what somebody took away.
+    /// Makes again the blocks that a reboot wiped, except those of protected hosts; records the
+    /// others as vanished.
     fn settle_lost(
         &mut self,
         inner: &mut Inner,
@@ -279,7 +280,7 @@ impl Start<'_> {
         Ok(KnownBlock { expires, ..of_ledger(block) })
     }
 
-    /// Tells the policy of earlier offences, and of what stands.
+    /// Restores earlier offences and standing blocks in the policy.
     fn remember(&self, inner: &mut Inner, before: &Before) {
         for (address, offences) in &before.offenders {
             let counted = offences.blocks.saturating_sub(offences.pardoned);
@@ -324,7 +325,7 @@ impl Start<'_> {
         Ok(())
     }
 
-    /// Takes off the kernel's allowlist what nothing speaks for any more.
+    /// Removes from the kernel's allowlist the prefixes that no source allows any more.
     fn settle_allowed(&mut self, inner: &mut Inner) -> anyhow::Result<()> {
         for prefix in self.guard.allowed()? {
             if !inner.is_allowed(prefix) {

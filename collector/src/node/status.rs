@@ -103,7 +103,7 @@ impl Node {
         Ok(totals)
     }
 
-    /// Whether windows are decided.
+    /// Readiness: a window was decided recently.
     pub(super) fn check_ready(&self) -> Result<(), Refused> {
         let Some(window) = self.inner().window.clone() else {
             return Err(Refused::unavailable("no window has been decided yet"));

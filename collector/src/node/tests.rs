@@ -179,7 +179,7 @@ fn node_with(folder: &Path, noted: Noted) -> (Node, Noted) {
     (node, noted)
 }
 
-/// What a reload finds: other limits, and an allow file.
+/// The configuration that a reload finds: other limits, and an allow file.
 fn reread(folder: &Path) -> RawConfig {
     let mut raw = raw(folder);
     raw.policy.max_blocks = 7;

@@ -1,4 +1,4 @@
-//! Upkeep: what has to be looked at now and then while the node runs.
+//! Upkeep: periodic work while the node runs.
 
 use std::{
     io,
@@ -15,17 +15,17 @@ use policy::ProtectedHosts;
 use super::{Node, journal::moment, status::timestamp};
 use crate::{clock::boot_ns, protected::read_hosts};
 
-/// How often the protected hosts are read anew.
+/// Interval at which the protected hosts are read anew.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// How often the ledger is asked to let go of what is too old.
+/// Interval at which the ledger drops records past their retention.
 const RETAIN_EVERY: Duration = Duration::from_mins(10);
-/// How often entries that nobody waits for (those of imported lists) are cleared when their
-/// leases are over. The kernel ignores them anyway.
+/// Interval at which expired entries that nobody waits for (those of imported lists) are cleared.
+/// The kernel ignores them anyway.
 const CLEAR_EVERY: Duration = Duration::from_mins(10);
-/// How long a client of the API is protected after its last request, in ns.
+/// Time for which a client of the API is protected after its last request, in ns.
 const CLIENT_FOR_NS: u64 = 3_600_000_000_000;
 
-/// The thread that does it.
+/// The upkeep thread.
 #[derive(Debug)]
 pub struct Upkeep {
     stop: Sender<()>,

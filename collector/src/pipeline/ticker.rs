@@ -1,4 +1,4 @@
-//! The window clock: drains at each boundary, puts a drain off where nobody could take it.
+//! The window clock: drains at each boundary, or later where the next stage has no room.
 
 use std::{
     sync::{

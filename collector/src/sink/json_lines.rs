@@ -1,4 +1,4 @@
-//! One JSON object a line, in a file.
+//! Events as JSON Lines in a file.
 
 use std::{
     fs::{File, OpenOptions},

@@ -1,7 +1,7 @@
-//! Tokens: who may ask over HTTP, and for what.
+//! Tokens: authorization of HTTP requests, by scope.
 //!
 //! A token is 32 random bytes in hexadecimal digits behind `weir_`. The file holds only its
-//! SHA-256, so that whoever reads the file cannot ask for anything.
+//! SHA-256, so a reader of the file gains no access.
 
 use std::{
     collections::BTreeSet,

@@ -1,8 +1,8 @@
 //! Assessor: the rows of a window and the facts of its peers, as evidence per peer.
 //!
-//! What is measured and how it is combined is [`model::assess`]'s; here the policy's questions are
-//! answered: what each peer is, whether benign traffic has drifted, and what is to be thought of
-//! the window. Rows of live windows and rows of stored tables take the same way.
+//! Measures and their combination are [`model::assess`]'s; this module answers the policy's
+//! questions: the service and facts of each peer, the drift of benign traffic, and the facts of the
+//! window. Rows of live windows and rows of stored tables take the same way.
 
 use std::{collections::HashMap, net::IpAddr, ops::Range, time::Duration};
 
@@ -37,11 +37,11 @@ pub struct Assessed {
     pub number: u64,
     /// Facts of the window that the policy goes by.
     pub facts: WindowFacts,
-    /// One per peer, in the order of the rows: that of addresses.
+    /// Evidence per peer, in the order of the rows: that of addresses.
     pub evidence: Vec<Evidence>,
     /// Why, for those above the calibration's range.
     pub reasons: HashMap<IpAddr, Vec<Reason>>,
-    /// Whether benign traffic still is as in training.
+    /// Drift of benign traffic against training.
     pub drift: Drift,
     /// Blocking is suspended from this window on, or not any more.
     pub drift_changed: bool,

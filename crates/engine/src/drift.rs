@@ -1,4 +1,4 @@
-//! Drift: what feeds the watch over benign traffic.
+//! Drift: the input of the watch over benign traffic.
 //!
 //! Of each whole window the rows of ordinary peers are counted into the training's bins, and one
 //! p-value of each measure is bet on ([`policy::statistics::DriftWatch`]). Peers that stand out
@@ -62,13 +62,13 @@ impl DriftSensor {
         }
     }
 
-    /// What was made of the windows so far.
+    /// Drift over the windows so far.
     pub(crate) const fn drift(&self) -> &Drift {
         self.watch.drift()
     }
 
-    /// Takes a window that lost nothing; whether blocking is suspended from here on, or not any
-    /// more.
+    /// Takes a window that lost nothing; returns true where it changes whether blocking is
+    /// suspended.
     pub(crate) fn take(&mut self, model: &ModelFile, rows: Rows<'_>) -> bool {
         let ordinary: Vec<usize> = rows
             .assessment

@@ -1,6 +1,6 @@
 //! Sums that forget: exponential damping by a half-life.
 
-/// How long it takes a damped sum to fall to one half.
+/// Time in which a damped sum falls to one half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum HalfLife {
     /// 10 s: bursts.
@@ -12,7 +12,7 @@ pub enum HalfLife {
 }
 
 impl HalfLife {
-    /// How many there are.
+    /// Number of half-lives.
     pub const COUNT: usize = 3;
 
     /// All, from short to long.
@@ -176,7 +176,7 @@ impl Starts {
         (mean > 0.0).then(|| variance.sqrt() / mean)
     }
 
-    /// How much the starts look like a clock's, in [0, 1].
+    /// Regularity of the starts, in [0, 1]; 1 for a clock's.
     ///
     /// `(1 - variation, at least 0) * weight / (weight + 4)`: the second factor holds back
     /// judgement until there are some intervals to judge by.

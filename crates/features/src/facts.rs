@@ -15,7 +15,7 @@ pub struct LocalService {
     pub port: u16,
 }
 
-/// What a decision on a peer in one window goes by beside the scores, from the window's drained
+/// Facts of a peer in one window that a decision uses beside the scores, from the window's drained
 /// flows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PeerFacts {
@@ -49,7 +49,7 @@ impl PeerFacts {
     }
 }
 
-/// Whether the host itself opened a flow, and somebody there answered.
+/// True where the host itself opened the flow and the remote answered.
 ///
 /// A TCP flow whose SYN was never seen may have been opened by either side, and an ICMP message to
 /// a remote is most often the host's complaint about what that remote sent: neither is a choice.
@@ -74,7 +74,7 @@ fn attacked_service(flows: &[FlowRecord]) -> Option<LocalService> {
     packets.into_iter().rev().max_by_key(|&(_, packets)| packets).map(|(service, _)| service)
 }
 
-/// Whether most of what a peer sent belongs to TCP connections that it took part in.
+/// True where most packets of a peer belong to TCP connections that it took part in.
 ///
 /// A forged source never sees the host's SYN-ACK, so it can neither acknowledge it nor make the
 /// host go on; the owner of the forged address answers a stray SYN-ACK with an RST that has no

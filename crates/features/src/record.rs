@@ -18,7 +18,7 @@ pub const ICMP: u8 = 1;
 /// `ICMPv6`'s protocol number.
 pub const ICMP_V6: u8 = 58;
 
-/// How far a TCP flow's opening got, in this window and those before it.
+/// Progress of a TCP flow's opening, in this window and those before it.
 ///
 /// [`Handshake::code`] orders the outcomes from ordinary to odd, for the model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -76,14 +76,14 @@ pub struct FlowRecord {
     pub is_new: bool,
     /// Which side opened it: egress for the local one, ingress for the remote one.
     pub initiator: Direction,
-    /// How far its opening got.
+    /// Progress of its opening.
     pub handshake: Handshake,
     /// From the first SYN to the first SYN-ACK, in ns, in whichever windows they were; `None`
     /// until both were seen.
     pub handshake_ns: Option<u64>,
     /// Its totals before this window.
     pub past: FlowPast,
-    /// How unusual its service was across all peers before this window; see
+    /// Rarity of its service across all peers before this window, in [0, 1]; see
     /// [`Context`](crate::Context).
     pub service_rarity: f64,
 }
@@ -197,7 +197,7 @@ pub struct PeerRecord {
     pub service_rarity: f64,
     /// Sum of its active flows' ages at the window's end, in seconds.
     pub flow_age_sum_s: f64,
-    /// What a decision asks for beside the scores; no feature is made of it.
+    /// Facts that a decision uses beside the scores; no feature is made of them.
     pub facts: PeerFacts,
     /// Memory of it, this window included.
     pub past: PeerPast,

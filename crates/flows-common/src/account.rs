@@ -10,7 +10,7 @@ const FIRST_BUCKET_BITS: u32 = 7;
 
 /// Facts that a packet made known of its flow: a set of the constants below.
 ///
-/// One word, not a flag each: the verifier follows every flag of its own through all that comes
+/// A word and not a flag each: the verifier follows every flag of its own through all that comes
 /// after it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct News(u8);
@@ -25,25 +25,25 @@ impl News {
     /// It is the first RST of its direction.
     pub const RESET: Self = Self(1 << 3);
     /// It is the flow's first TCP payload that this host sends: its stack sends none before the
-    /// remote has acknowledged the initial sequence number, so the remote's address is not
-    /// forged. Nothing that a peer's counters want to know.
+    /// remote has acknowledged the initial sequence number, so the remote's address is not forged.
+    /// It does not concern the peer's counters.
     pub const PROVEN: Self = Self(1 << 4);
 
-    /// Whether a fact is among them.
+    /// True where the fact is in the set.
     #[inline(always)]
     #[must_use]
     pub const fn has(self, fact: Self) -> bool {
         self.0 & fact.0 != 0
     }
 
-    /// There are none.
+    /// True where the set is empty.
     #[inline(always)]
     #[must_use]
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Whether the peer's counters want to know any of them.
+    /// True where a fact concerns the peer's counters.
     #[inline(always)]
     #[must_use]
     pub const fn concern_peer(self) -> bool {

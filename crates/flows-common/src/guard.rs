@@ -5,13 +5,13 @@
 
 use crate::{Action, BlockEntry, BlockStats, GuardControl, GuardCounters, Verdict, parse::Address};
 
-/// How often a CPU that loses the race for a rate-limited entry tries again.
+/// Attempts of a CPU that loses the race for a rate-limited entry.
 ///
 /// Each loss means that another CPU took a turn in the meantime; one that loses as often finds
 /// the source far above any sensible rate and counts the packet as above it.
 const TURN_ATTEMPTS: u32 = 4;
 
-/// How old [`Clock::recent_ns`] may be: two ticks of the slowest kernel (100 Hz).
+/// Greatest age of [`Clock::recent_ns`], in ns: two ticks of the slowest kernel (100 Hz).
 pub const RECENT_NS: u64 = 20_000_000;
 
 /// The part of a [`BlockEntry`] that every packet of a blocked source is held against.
@@ -137,7 +137,7 @@ impl Ruling {
         }
     }
 
-    /// An entry acted on the packet, so its statistics want to know.
+    /// True where an entry acted on the packet, which then counts in the entry's statistics.
     #[inline(always)]
     #[must_use]
     pub const fn acted(&self) -> bool {

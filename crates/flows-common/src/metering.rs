@@ -1,7 +1,7 @@
 //! The sequence for one packet: see, count in its flow, report to its remote.
 //!
-//! One implementation for the TC programs, replay and the host's tests, of both directions; what
-//! differs is where the entries live, behind [`FlowTables`].
+//! Shared by the TC programs, replay and the host's tests, for both directions; they differ in
+//! where the entries live, behind [`FlowTables`].
 
 use crate::{
     Direction, FlowCounters, FlowKey, Loss, PacketCounters, PeerCounters, PeerKey,
@@ -9,7 +9,7 @@ use crate::{
     parse::{Frame, Packet, Rejected},
 };
 
-/// One frame at an observation point (RFC 7011, section 2).
+/// A frame at an observation point (RFC 7011, section 2).
 #[derive(Clone, Copy, Debug)]
 pub struct Observation<'a> {
     /// The frame, beside its bytes.

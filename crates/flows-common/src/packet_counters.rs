@@ -42,7 +42,7 @@ pub enum Loss {
 }
 
 impl Loss {
-    /// How many causes there are.
+    /// Number of causes.
     pub const COUNT: usize = 15;
 
     /// Places in [`PacketCounters::losses`]: a power of two, so that a masked index needs no check.
@@ -132,7 +132,7 @@ pub enum EtherClass {
 }
 
 impl EtherClass {
-    /// How many classes there are.
+    /// Number of classes.
     pub const COUNT: usize = 7;
 
     /// Places in [`PacketCounters::not_ip`]: a power of two, so that a masked index needs no check.

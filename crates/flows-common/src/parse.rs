@@ -101,7 +101,7 @@ pub struct Rejected {
     pub ether_type: u16,
 }
 
-/// A parsed packet: all that accounting wants to know.
+/// A parsed packet: the fields that accounting uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet {
     /// Source address.
@@ -209,7 +209,7 @@ pub fn parse<B: Bytes + ?Sized>(bytes: &B, frame: &Frame) -> Result<Packet, Reje
     })
 }
 
-/// How a super-packet is cut into packets on the wire.
+/// Segmentation of a super-packet into packets on the wire.
 struct Segments {
     count: u32,
     length: u32,

@@ -1,11 +1,11 @@
-//! Limits by attacked service: what the guard does where the source of a packet proves nothing.
+//! Limits by attacked service: the guard's ruling where the source of a packet is unproven.
 //!
-//! A flood from forged addresses cannot be held by its sources: each is new, and any of them may
-//! be somebody's. What it has in common is where it goes. So the *service* gets a rate, which
-//! those share of whom the host knows nothing; who is known keeps full service meanwhile, and
-//! no address is ever blocked by it.
+//! A flood from forged addresses cannot be stopped by source: each is new, and any of them may
+//! belong to a third party. Its packets share a destination. So the *service* gets a rate, which
+//! unknown remotes share; known remotes keep full service meanwhile, and no address is ever blocked
+//! by it.
 //!
-//! Known remotes, and why a forger is none:
+//! Known remotes, and the reason that a forger is none:
 //!
 //! - A remote in the table of known peers. User space puts the verified peers of past windows
 //!   there; the TC program puts a remote there to which this host's own TCP sent payload
@@ -64,7 +64,7 @@ pub struct ServiceEntry {
     pub created_ns: u64,
     /// ns that one packet costs (10⁹ / packets per second), in each bucket.
     pub packet_cost_ns: u64,
-    /// How far ahead of the clock a burst may run, in ns, in each bucket.
+    /// Greatest lead of a burst over the clock, in ns, in each bucket.
     pub burst_ns: u64,
     /// The theoretical arrival time of the next packet, by [`Bucket::index`], kept by the kernel.
     pub arrival_ns: [u64; 2],

@@ -16,13 +16,13 @@ pub struct Span {
 }
 
 impl Span {
-    /// How long the window is, in ns; 0 where the end does not lie after the start.
+    /// Length of the window, in ns; 0 where the end does not lie after the start.
     #[must_use]
     pub const fn duration_ns(self) -> u64 {
         self.end_ns.saturating_sub(self.start_ns)
     }
 
-    /// How long the window is, in seconds; 0 where the end does not lie after the start.
+    /// Length of the window, in seconds; 0 where the end does not lie after the start.
     #[must_use]
     pub fn duration_s(self) -> f64 {
         self.duration_ns() as f64 / 1e9
@@ -58,7 +58,7 @@ impl Window {
         Span { start_ns: self.start_ns, end_ns: self.end_ns }
     }
 
-    /// How long the window is, in seconds; 0 where the end does not lie after the start.
+    /// Length of the window, in seconds; 0 where the end does not lie after the start.
     #[must_use]
     pub fn duration_s(&self) -> f64 {
         self.span().duration_s()
@@ -93,8 +93,8 @@ impl Window {
             && self.packet_counters.losses[Loss::NoTable.index()] == 0
     }
 
-    /// True if the window lost something that a decision would have wanted: flows, peers, or
-    /// packets that nothing explains.
+    /// True if the window lost data that a decision would use: flows, peers, or packets that
+    /// nothing explains.
     ///
     /// Packets that have no flow by nature (not IP) or by their sender's doing (truncated,
     /// malformed) do not count: else anyone could blind a decision with one bad frame.

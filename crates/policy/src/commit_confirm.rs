@@ -20,8 +20,8 @@ impl CommitConfirm {
         Self { until_ns, fall_back, blocks: BTreeMap::new() }
     }
 
-    /// Notes a block and returns the end of its lease: that of the wait, so that the kernel
-    /// itself lets go of it should nobody confirm, or the process be gone.
+    /// Notes a block and returns the end of its lease: that of the wait, so that the entry expires
+    /// in the kernel if the mode is not confirmed or the process ends.
     pub(crate) fn cap(&mut self, peer: IpAddr, expires_ns: u64) -> u64 {
         self.blocks.insert(peer, expires_ns);
         expires_ns.min(self.until_ns)

@@ -87,9 +87,9 @@ pub struct ProtectedHosts {
 pub struct Protection {
     /// The cause.
     pub refusal: Refusal,
-    /// What was to be blocked.
+    /// The prefix to be blocked.
     prefix: IpNet,
-    /// What of it, or around it, is protected.
+    /// The protected prefix, within it or around it.
     host: IpNet,
 }
 

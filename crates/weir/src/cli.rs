@@ -94,8 +94,7 @@ struct Layers {
     /// A TOML file; `WEIR__SECTION__KEY` in the environment goes over it, flags over both.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// What to log on standard error, as `tracing` filters go: `info`, `debug`,
-    /// `collector=trace`.
+    /// Log filter for standard error, in `tracing` syntax: `info`, `debug`, `collector=trace`.
     #[arg(long, global = true, value_name = "FILTER", default_value = "warn", env = "WEIR_LOG")]
     log: String,
 }
@@ -165,8 +164,8 @@ enum Command {
 }
 
 impl Arguments {
-    /// Whether the command goes on when nobody reads what it prints any more: it has hooks, labs
-    /// or files to take down or to finish.
+    /// True for commands that continue when standard output is closed: they have hooks, labs or
+    /// files to take down or to finish.
     #[must_use]
     pub(crate) const fn outlives_its_reader(&self) -> bool {
         matches!(
@@ -182,7 +181,7 @@ impl Arguments {
     /// Runs the command.
     ///
     /// # Errors
-    /// What went wrong, with its remedy, in one line.
+    /// The failure, with its remedy, in one line.
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         self.layers.start_log()?;
         let layers = self.layers;
@@ -257,10 +256,10 @@ struct Overrides {
     /// The model to score with.
     #[arg(long, short, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// What may be done about an anomaly.
+    /// Action allowed on an anomaly.
     #[arg(long, value_parser = modes())]
     mode: Option<Mode>,
-    /// How long a first block lasts.
+    /// Length of a first block.
     #[arg(long, value_name = "DURATION")]
     ttl: Option<humantime::Duration>,
     /// Where the guard hooks in.
@@ -310,14 +309,14 @@ fn load_model(path: &Path) -> anyhow::Result<ModelFile> {
     Ok(model)
 }
 
-/// How a capture is replayed under this configuration.
+/// Replay options under this configuration.
 fn capture_options(config: &Config, home_net: &[ipnet::IpNet]) -> ReplayOptions {
     let options =
         ReplayOptions::default().window(config.window).capacity(config.tables.flows as usize);
     if home_net.is_empty() { options } else { options.home(HomeNet::new(home_net.iter().copied())) }
 }
 
-/// Prints an event: as JSON, or for a person and then only what a person would want.
+/// Prints an event: as JSON, or as text, where only events of interest to a person appear.
 fn show(event: &Event, json: bool) {
     if json {
         // The events hold nothing that JSON could not.

@@ -18,7 +18,7 @@ use ::report::text::one_line;
 use collector::config::{Config, Mode, RawConfig};
 use datapath::KernelError;
 
-/// How the demo is to run.
+/// Options of the demo.
 #[derive(Clone, Debug)]
 pub(crate) struct DemoOptions {
     /// Listen to benign traffic for this long.
@@ -31,9 +31,9 @@ pub(crate) struct DemoOptions {
     pub(crate) scenario: lab::Scenario,
     /// A capture with its ground truth, for when the loop cannot run live.
     pub(crate) capture: PathBuf,
-    /// Do not even try to run live.
+    /// Skips the live run.
     pub(crate) offline: bool,
-    /// Where the model and the events go; nowhere for none.
+    /// Folder for the model and the events; nothing is kept without it.
     pub(crate) keep: Option<PathBuf>,
 }
 
@@ -72,7 +72,7 @@ pub(crate) fn run(options: &DemoOptions, mut tell: impl FnMut(&str)) -> anyhow::
     }
 }
 
-/// Whether an error says that this machine or user cannot run programs in a lab at all.
+/// True where the error is that this machine or user cannot run programs in a lab at all.
 fn is_unavailable(error: &anyhow::Error) -> bool {
     let lab = error.downcast_ref::<lab::LabError>().is_some_and(lab::LabError::is_unavailable);
     let kernel = error.downcast_ref::<KernelError>().is_some_and(|error| {

@@ -79,7 +79,7 @@ fn combine(
     Some((row, scores[row], p_value))
 }
 
-/// How far a score lies above the highest calibration score, as a share of the way to 1.
+/// Excess of a score over the highest calibration score, as a share of the way to 1.
 fn excess(score: f32, highest: f32) -> f64 {
     (f64::from(score) - f64::from(highest)) / (1.0 - f64::from(highest)).max(f64::EPSILON)
 }

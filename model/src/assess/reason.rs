@@ -45,14 +45,14 @@ pub(super) fn reasons(measure: Measure, detector: &DetectorModel, row: &[f32]) -
     }
 }
 
-/// How a feature's values are shown.
+/// Natural unit of a feature, and the conversion of its values.
 struct Natural {
     unit: &'static str,
     value: Box<dyn Fn(f32) -> f32>,
 }
 
 impl Natural {
-    /// As the feature says; as it is where this build has no such feature.
+    /// From the feature; unchanged values without a unit where this build has no such feature.
     fn of<F: Feature + 'static>(name: &str) -> Self {
         match F::from_name(name) {
             Some(feature) => Self {

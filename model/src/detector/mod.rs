@@ -223,7 +223,7 @@ impl DetectorModel {
         self.profile.ranges()
     }
 
-    /// How the training rows are spread in each input.
+    /// Distribution of the training rows in each input.
     #[must_use]
     pub fn histograms(&self) -> &[FeatureHistogram] {
         self.profile.histograms()

@@ -30,8 +30,8 @@ pub struct TrainingFacts {
     /// Labels whose rows were left out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub excluded_labels: Vec<String>,
-    /// Share of the training rows that were left out as the most anomalous, for fear that they
-    /// are not benign; in [0, 1).
+    /// Share of the training rows that were left out as the most anomalous, as they may not be
+    /// benign; in [0, 1).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trimmed: Option<f64>,
     /// Windows that the rows come from.
@@ -43,8 +43,8 @@ pub struct TrainingFacts {
     /// End of the last window, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
-    /// How it was fitted, in words, where the scorer itself does not tell: `autoencoder 24-12-24,
-    /// 30 epochs`.
+    /// Training method, in words, where the scorer itself does not tell: `autoencoder 24-12-24, 30
+    /// epochs`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
 }

@@ -145,7 +145,7 @@ impl<'a> Archive<'a> {
         Ok(content)
     }
 
-    /// Refuses parts that nobody asked for.
+    /// Refuses parts that the manifest does not name.
     pub(super) fn end(&self) -> Result<(), ModelFormatError> {
         if self.unread == 0 {
             return Ok(());

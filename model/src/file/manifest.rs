@@ -61,7 +61,7 @@ pub struct DetectorManifest {
     pub training: TrainingFacts,
 }
 
-/// How a forest was grown.
+/// Parameters of a forest's training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]

@@ -54,7 +54,7 @@ impl OnnxScorer {
         sha256(&self.bytes)
     }
 
-    /// How raw scores become scores.
+    /// Mapping from raw scores to scores.
     #[must_use]
     pub fn scale(&self) -> Scale {
         self.scale

@@ -2,7 +2,7 @@
 
 use conformal::quantile_of;
 
-/// How a model's raw score becomes one in [0, 1].
+/// Mapping from a model's raw score to one in [0, 1].
 ///
 /// The order of rows stays as it was, and with it every p-value; only the numbers become
 /// comparable between kinds of detectors, and bounded.

@@ -205,7 +205,7 @@ fn make_folder(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes sure that nobody listens on the path.
+/// Checks that no process listens on the path.
 fn make_room(path: &Path) -> Result<(), BindError> {
     let system =
         |action, source| BindError::System { action, place: path.display().to_string(), source };

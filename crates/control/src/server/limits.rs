@@ -12,8 +12,8 @@ pub(super) const REQUESTS: usize = 64;
 pub(super) const BODY_BYTES: usize = 64 * 1_024;
 /// Bytes of a batch of a list of blocks: each of its entries says all that one can say.
 pub(super) const IMPORT_BYTES: usize = 4 * 1_024 * 1_024;
-/// How long the node may take for one: the last reads a million entries back. The client of the
-/// command line waits longer.
+/// Longest time that the node may take for one batch: the last reads a million entries back. The
+/// client of the command line waits longer.
 pub(super) const IMPORT_TIME: Duration = Duration::from_secs(25);
 /// Bytes of a request's line and headers.
 pub(super) const HEAD_BYTES: usize = 16 * 1_024;

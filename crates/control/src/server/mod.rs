@@ -158,7 +158,7 @@ impl Drop for Server {
     }
 }
 
-/// Makes sure that nobody can ask from elsewhere without a token.
+/// Checks that remote access needs a token.
 fn protect(listen: &Listen) -> Result<Remote, StartError> {
     let loopback = listen.address.ip().to_canonical().is_loopback();
     let tokens = listen.tokens.as_deref().map(Tokens::read).transpose()?;

@@ -11,32 +11,32 @@ pub const IMPORT_BATCH: usize = 16_384;
 /// A batch of a list of blocks.
 ///
 /// The first batch begins a load and has no `load`; its answer names it. The last one has `end`:
-/// what was written is read back, and the load is recorded. A load that nobody goes on with for a
-/// minute ends by itself; what was answered stays in force.
+/// the entries written are read back, and the load is recorded. A load without a batch for a minute
+/// ends; the batches answered stay in force.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImportRequest {
     /// The load that the batch goes on with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load: Option<u64>,
-    /// What to do with the packets of entries that do not say; `drop` without it.
+    /// Action on the packets of entries that name none; `drop` without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<events::openapi::Action>)]
     pub action: Option<Action>,
     /// Packets a second that a rate limit leaves; `policy.rate_limit_pps` without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pps: Option<u32>,
-    /// Seconds that entries last that do not say; `policy.max_ttl` without it.
+    /// Lease of entries that name none, in seconds; `policy.max_ttl` without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub for_s: Option<u64>,
-    /// At most 16384 addresses and prefixes that say nothing else.
+    /// At most 16384 addresses and prefixes, without settings of their own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<String>)]
     pub targets: Vec<Prefix>,
     /// Instead of these, at most 16384 entries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub entries: Vec<ImportEntry>,
-    /// Nothing follows.
+    /// True in the last batch.
     #[serde(default)]
     pub end: bool,
 }
@@ -45,28 +45,28 @@ pub struct ImportRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImportEntry {
-    /// What to block.
+    /// The address or prefix.
     #[schema(value_type = String, example = "192.0.2.7")]
     pub target: Prefix,
-    /// What to do with its packets.
+    /// Action on its packets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<events::openapi::Action>)]
     pub action: Option<Action>,
     /// Packets a second that a rate limit leaves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pps: Option<u32>,
-    /// Seconds it lasts.
+    /// Its lease, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub for_s: Option<u64>,
 }
 
-/// What became of a batch. Each entry is one of new, replaced, kept, repeated or refused, up to the
-/// one at which the load stopped.
+/// Result of a batch. Each entry is one of new, replaced, kept, repeated or refused, up to the one
+/// at which the load stopped.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Imported {
     /// The load, for the next batch.
     pub load: u64,
-    /// Seconds that entries last that do not say.
+    /// Lease of entries that name none, in seconds.
     pub for_s: u64,
     /// Not blocked before, or past their lease.
     pub new: u64,
@@ -83,7 +83,7 @@ pub struct Imported {
     /// The entry that could not be made; those behind it were not looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<ImportStopped>,
-    /// What was read back at the end.
+    /// The tables as read back at the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_back: Option<ReadBack>,
 }
@@ -119,7 +119,7 @@ pub struct TableCount {
     pub prefixes: usize,
 }
 
-/// What the kernel's tables hold after a load.
+/// Contents of the kernel's tables after a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReadBack {
     /// Entries of the load that were written, and that the tables hold.

@@ -41,7 +41,7 @@ enum Reply {
     SynAck,
 }
 
-/// How far a TCP flow's life got.
+/// Phase of a TCP flow's life.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Opening,
@@ -59,7 +59,7 @@ pub(crate) struct FlowNews {
     pub(crate) first_seen_ns: u64,
     /// The side that opened it.
     pub(crate) initiator: Direction,
-    /// How far its opening got.
+    /// Progress of its opening.
     pub(crate) handshake: Handshake,
     /// From its SYN to its SYN-ACK.
     pub(crate) handshake_ns: Option<u64>,

@@ -1,4 +1,4 @@
-//! How much the context may remember.
+//! Limits of the context's memory.
 
 use thiserror::Error;
 
@@ -13,7 +13,7 @@ pub struct ContextLimits {
     pub peers: usize,
     /// Services remembered; default 4,096.
     pub services: usize,
-    /// How long a flow may be silent before it is forgotten, in ns; default 600 s.
+    /// Idle time after which a flow is forgotten, in ns; default 600 s.
     ///
     /// The same 5-tuple is a new flow afterwards.
     pub flow_idle_ns: u64,

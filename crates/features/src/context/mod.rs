@@ -46,7 +46,7 @@ pub struct Observed {
     pub peers: Vec<PeerRecord>,
 }
 
-/// How many entries the context holds, or had to forget to make room.
+/// Numbers of entries that the context holds, or has evicted to make room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ContextCount {
     /// Flows.
@@ -97,7 +97,7 @@ impl Context {
         })
     }
 
-    /// How many entries it holds.
+    /// Numbers of entries held.
     #[must_use]
     pub fn size(&self) -> ContextCount {
         ContextCount {
@@ -107,7 +107,7 @@ impl Context {
         }
     }
 
-    /// How many entries it forgot to make room for others, since it was made.
+    /// Numbers of entries evicted to make room for others, since the context was made.
     #[must_use]
     pub const fn evictions(&self) -> ContextCount {
         ContextCount {

@@ -31,7 +31,8 @@ impl PeerState {
         self.targets.age(now_ns);
     }
 
-    /// Notes the target of a flow that the remote opened; how many new targets it stands for.
+    /// Notes the target of a flow that the remote opened; returns the number of new targets it
+    /// stands for.
     pub(crate) fn note_target(&mut self, key: &FlowKey) -> f64 {
         self.targets.note(key)
     }

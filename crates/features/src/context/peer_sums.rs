@@ -190,8 +190,8 @@ fn sides_that_reset(counters: &FlowCounters) -> [bool; 2] {
     [IN, OUT].map(|side| counters.directions[side].flags[TcpFlag::Rst.index()] > 0)
 }
 
-/// How many values a bitmap has seen: `-m ln(zero bits / m)` (Whang et al. 1990), rounded; for a
-/// full one, as if half a bit were zero.
+/// Number of distinct values that a bitmap has seen: `-m ln(zero bits / m)` (Whang et al. 1990),
+/// rounded; for a full one, as if half a bit were zero.
 fn linear_count(words: &[u64]) -> u64 {
     let bits = words.len() as f64 * 64.0;
     let zeros: u32 = words.iter().map(|word| word.count_zeros()).sum();

@@ -56,12 +56,12 @@ impl<K: Copy + Eq + Hash, V: Copy> Recent<K, V> {
         }
     }
 
-    /// How many entries there are.
+    /// Number of entries.
     pub(crate) fn len(&self) -> usize {
         self.places.len()
     }
 
-    /// How many entries were evicted to make room, ever.
+    /// Number of entries evicted to make room, ever.
     pub(crate) const fn evicted(&self) -> u64 {
         self.evicted
     }

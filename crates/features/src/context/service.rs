@@ -1,4 +1,4 @@
-//! How often each service is used, across all peers.
+//! Use of each service, across all peers.
 
 use flows_common::{Direction, FlowCounters, FlowKey};
 
@@ -66,8 +66,8 @@ impl Services {
         self.uses.evicted()
     }
 
-    /// How unusual a service is: 0 where all votes are its own (or there are none at all yet), 1
-    /// where it has none.
+    /// Rarity of a service, in [0, 1]: 0 where all votes are its own (or there are none at all
+    /// yet), 1 where it has none.
     ///
     /// `log2((1 + all votes) / (1 + its votes)) / log2(1 + all votes)`.
     pub(crate) fn rarity(&self, service: Service, now_ns: u64) -> f64 {

@@ -5,7 +5,7 @@ use flows_common::FlowKey;
 const WORDS: usize = 8;
 const BITS: u32 = 512;
 
-/// How long a target stays known: between one and two of these.
+/// Length of a generation, in ns; a target stays known for one to two of these.
 ///
 /// An hour: long beside the slowest half-life, and short enough that the bitmap of a busy peer
 /// does not stay full.
@@ -36,7 +36,7 @@ impl Targets {
         self.since_ns = now_ns;
     }
 
-    /// Notes the target of a flow; the estimated number of new targets that it stands for.
+    /// Notes the target of a flow; returns the estimated number of new targets it stands for.
     pub(crate) fn note(&mut self, key: &FlowKey) -> f64 {
         let [word, bit, ..] = hash(key).to_le_bytes();
         let (word, mask) = (usize::from(word) % WORDS, 1_u64 << (bit % 64));

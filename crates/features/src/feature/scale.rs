@@ -1,6 +1,6 @@
-//! How a column's value stands for what a formula yields.
+//! Mapping between a formula's natural quantity and the column's value.
 
-/// How a column's value stands for what a formula yields.
+/// Mapping between a formula's natural quantity and the column's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scale {
     /// As it is.

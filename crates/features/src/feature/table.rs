@@ -27,7 +27,7 @@ pub trait Feature: Copy + Eq + std::fmt::Debug + Send + Sync + 'static {
     /// The unit of what the formula yields, as `packets/s`: that of [`Self::natural`].
     fn natural_unit(self) -> &'static str;
 
-    /// How a value stands for what the formula yields.
+    /// Mapping from the formula's quantity to the value.
     fn scale(self) -> Scale;
 
     /// Its description, with its formula.

@@ -41,7 +41,7 @@ pub struct Address {
 /// Prefix of an IPv4 address in the second word, and its place.
 const V4_PREFIX: u64 = u64::from_ne_bytes([0, 0, 0xff, 0xff, 0, 0, 0, 0]);
 const V4_PREFIX_MASK: u64 = u64::from_ne_bytes([0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
-/// How far the second half of a word is from its low end.
+/// Bit offset of the second half of a word from its low end.
 const SECOND_HALF: u32 = if cfg!(target_endian = "little") { 32 } else { 0 };
 
 impl Address {

@@ -17,9 +17,9 @@ use super::{
     node::{NodeArgs, lasting},
 };
 
-/// How often a node that is followed is asked.
+/// Interval at which a followed node is polled.
 const FOLLOW_EVERY: Duration = Duration::from_secs(1);
-/// Reasons that are named for each alert.
+/// Reasons shown for each alert.
 const REASONS_SHOWN: usize = 3;
 
 #[derive(Debug, Args)]
@@ -33,7 +33,7 @@ pub(super) struct AlertsArgs {
     /// Only those of this address.
     #[arg(long, value_name = "ADDRESS")]
     peer: Option<IpAddr>,
-    /// How many at the most, the latest ones.
+    /// Number of alerts at most, the latest ones.
     #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
     limit: u32,
     /// Print a JSON array; with --follow an object a line.
@@ -158,7 +158,7 @@ pub(super) fn describe(alert: &Alert) -> String {
     line
 }
 
-/// What was done about it, and why not.
+/// Outcome of an alert, with the refusal in parentheses.
 pub(super) fn outcome(alert: &Alert) -> String {
     match alert.refusal {
         Some(refusal) => format!("{} ({})", alert.outcome.text(), refusal.text()),

@@ -36,10 +36,10 @@ struct AddArgs {
     /// An address or a prefix.
     #[arg(value_parser = address_list::parse_net)]
     prefix: IpNet,
-    /// How long it is allowed; until it is removed without it.
+    /// Length of the exception; without it, until removed.
     #[arg(long = "for", value_name = "DURATION")]
     length: Option<humantime::Duration>,
-    /// What for, in one line.
+    /// Reason, in one line.
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
     /// Print a JSON object.

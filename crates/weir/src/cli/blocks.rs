@@ -41,7 +41,7 @@ pub(super) struct BlockArgs {
     /// An address or a prefix.
     #[arg(value_parser = address_list::parse_net)]
     target: IpNet,
-    /// How long the block lasts; `policy.ttl` without it.
+    /// Length of the block; `policy.ttl` without it.
     #[arg(long = "for", value_name = "DURATION")]
     length: Option<humantime::Duration>,
     #[command(flatten)]
@@ -57,11 +57,11 @@ pub(super) struct BlockArgs {
     node: NodeArgs,
 }
 
-/// What a block does.
+/// Action of a block.
 #[derive(Debug, Args)]
 pub(super) struct ActionArgs {
-    /// What to do with its packets: drop all of them, drop what exceeds a rate, or count what
-    /// would be dropped.
+    /// Action on its packets: drop all of them, drop what exceeds a rate, or count what would be
+    /// dropped.
     #[arg(long, value_parser = super::actions(), default_value = Action::Drop.name())]
     action: Action,
     /// Packets a second that a rate limit leaves; `policy.expert.rate_limit_pps` without it.
@@ -122,7 +122,7 @@ impl BlockArgs {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// What the running node is asked for.
+    /// Request to the running node.
     fn request(&self, length: Option<Duration>) -> BlockRequest {
         BlockRequest {
             target: self.target.into(),

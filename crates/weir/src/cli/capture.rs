@@ -33,7 +33,7 @@ pub(super) struct CaptureArgs {
     /// Length of a window, 100ms to 60s.
     #[arg(long, value_name = "DURATION")]
     window: Option<humantime::Duration>,
-    /// How long to capture; without it, until Ctrl-C. Either finishes the last files.
+    /// Time of capturing; without it, until Ctrl-C. Either finishes the last files.
     #[arg(long = "for", value_name = "DURATION")]
     length: Option<humantime::Duration>,
     /// Begin new files when the first window is this old; they never span two hours. A kill loses
@@ -148,11 +148,11 @@ impl Capture {
     }
 }
 
-/// What was captured, and what was not.
+/// Counts of a capture: rows, packets, losses.
 #[derive(Debug, serde::Serialize)]
 struct Summary {
     windows: u64,
-    /// Windows that lost something a decision would have wanted.
+    /// Windows that lost data a decision would use.
     lossy_windows: u64,
     /// Drains that were put off, so that a window grew.
     late_windows: u64,

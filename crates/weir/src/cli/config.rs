@@ -40,7 +40,7 @@ struct CheckArgs {
     json: bool,
 }
 
-/// What a check found.
+/// Result of a check.
 #[derive(Debug, Serialize)]
 struct Checked {
     /// The configuration holds; one that does not is an error.

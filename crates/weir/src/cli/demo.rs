@@ -22,10 +22,10 @@ pub(super) struct DemoArgs {
     /// A built-in scenario or a TOML file.
     #[arg(long, default_value = "demo")]
     scenario: String,
-    /// How long to learn.
+    /// Time of learning.
     #[arg(long, value_name = "DURATION", default_value = "40s")]
     learn: humantime::Duration,
-    /// How long a block lasts.
+    /// Length of a block.
     #[arg(long, value_name = "DURATION", default_value = "10s")]
     ttl: humantime::Duration,
     /// Length of a window.

@@ -225,7 +225,7 @@ const fn state(severity: Severity) -> &'static str {
     }
 }
 
-/// One line a finding, its remedy below it.
+/// Findings as text, one a line, with the remedy below it.
 fn text(findings: &[Finding]) -> String {
     let width = findings.iter().map(|finding| finding.subject.len()).max().unwrap_or(0);
     let mut text = String::new();

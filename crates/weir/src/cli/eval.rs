@@ -36,7 +36,7 @@ pub(super) struct EvalArgs {
     /// may be given several times. Without it, drift is measured from the model's own histograms.
     #[arg(long, value_name = "DATA")]
     train: Vec<PathBuf>,
-    /// What is evaluated; `decision` unless --compare is given, then `peer`.
+    /// Table to evaluate; `decision` unless --compare is given, then `peer`.
     #[arg(long, value_enum)]
     table: Option<Level>,
     /// By what rows are ranked; for a single table `score`, for decisions always `combined`.

@@ -43,17 +43,17 @@ pub(super) struct ExperimentArgs {
     /// The model to score with.
     #[arg(long, short, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// What happened: CSV, TOML, or the lab's `.truth.json`, as `weir label` takes them. Tables
-    /// that are labelled need none.
+    /// Ground truth: CSV, TOML, or the lab's `.truth.json`, as `weir label` takes them. Tables that
+    /// are labelled need none.
     #[arg(long, value_name = "FILE")]
     truth: Vec<PathBuf>,
-    /// What the truth's clock lacks to be the data's, such as 500ms or -2s.
+    /// Offset added to the truth's clock to give the data's, such as 500ms or -2s.
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = super::label::offset, allow_hyphen_values = true)]
     offset: i64,
-    /// What peers are that no truth speaks of; without it, what the truth says, else unlabelled.
+    /// Label of peers that no truth covers; without it, as the truth says, else unlabelled.
     #[arg(long, value_enum)]
     rest: Option<RestChoice>,
-    /// What is local in a capture; may be given several times. Private addresses if none is.
+    /// Local prefix in a capture; may be given several times. Private addresses without it.
     #[arg(long, value_name = "PREFIX", value_parser = address_list::parse_net)]
     home_net: Vec<ipnet::IpNet>,
     /// Length of a capture's windows, 100ms to 60s.
@@ -215,8 +215,8 @@ impl ExperimentArgs {
     }
 }
 
-/// What a setting spares: its files of allowed prefixes. Neither a capture nor a table tells what
-/// else the host must not lose.
+/// Hosts that a setting protects: its files of allowed prefixes. Neither a capture nor a table
+/// tells the host's other protected addresses.
 fn protected(setting: &Setting) -> anyhow::Result<ProtectedHosts> {
     let allowed = read_allow_files(&setting.config.allow_files)?;
     Ok(ProtectedHosts::default().allowing(&allowed))

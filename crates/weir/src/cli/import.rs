@@ -47,12 +47,12 @@ pub(super) struct ImportArgs {
     /// Lists of addresses and prefixes, also compressed by gzip or zstd; `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// How long the blocks last, unless a line says; `policy.max_ttl` without it.
+    /// Length of the blocks, unless a line says; `policy.max_ttl` without it.
     #[arg(long = "for", value_name = "DURATION")]
     length: Option<humantime::Duration>,
     #[command(flatten)]
     action: ActionArgs,
-    /// How the lists are written; told by their first line without it.
+    /// Format of the lists; detected by their first line without it.
     #[arg(long, value_enum)]
     format: Option<FormatChoice>,
     /// The column of a CSV file that has the addresses, by name or number; found by the header
@@ -76,10 +76,10 @@ pub(super) struct ImportArgs {
     node: NodeArgs,
 }
 
-/// How a list is written.
+/// Format of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum FormatChoice {
-    /// One address or prefix a line, remarks after `#` or `;`.
+    /// Addresses and prefixes, one a line, remarks after `#` or `;`.
     Text,
     /// Records of one line, with or without a header.
     Csv,

@@ -17,11 +17,11 @@ use super::{Layers, emit, table};
 
 #[derive(Debug, Args)]
 pub(super) struct LabelArgs {
-    /// What `weir capture` or `weir replay` wrote: folders or files.
+    /// Output of `weir capture` or `weir replay`: folders or files.
     #[arg(required = true, value_name = "DATA")]
     data: Vec<PathBuf>,
-    /// What happened: CSV, TOML, or the lab's `.truth.json`. Of several files, what an earlier one
-    /// says goes before what a later one says.
+    /// Ground truth: CSV, TOML, or the lab's `.truth.json`. Of several files, an earlier one takes
+    /// precedence over a later one.
     ///
     /// The first line of CSV names its columns, of which only `class` must be there: from, to (RFC
     /// 3339 or unix seconds), remote, local (addresses or prefixes, apart by spaces),
@@ -30,10 +30,10 @@ pub(super) struct LabelArgs {
     /// matches a row labels it. TOML has the same keys, in one `[[interval]]` each.
     #[arg(long, required = true, value_name = "FILE")]
     truth: Vec<PathBuf>,
-    /// What the truth's clock lacks to be the data's, such as 500ms or -2s.
+    /// Offset added to the truth's clock to give the data's, such as 500ms or -2s.
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = offset, allow_hyphen_values = true)]
     offset: i64,
-    /// What rows are that no truth speaks of; without it, what the truth says, else unlabelled.
+    /// Label of rows that no truth covers; without it, as the truth says, else unlabelled.
     #[arg(long, value_enum)]
     rest: Option<RestChoice>,
     /// Write a labelled copy into this folder; without it, the files themselves are labelled.
@@ -53,9 +53,9 @@ pub(super) enum RestChoice {
 /// Which of the lab's two clocks a truth's times are taken from.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Clock {
-    /// The wall clock, which captures and tables go by.
+    /// The wall clock, that of captures and tables.
     Unix,
-    /// The boot clock, which a node's own record goes by.
+    /// The boot clock, that of a node's own record.
     Boot,
 }
 
@@ -75,12 +75,12 @@ impl LabelArgs {
     }
 }
 
-/// What was labelled, and what was not found.
+/// Labelled rows, and the truths that match none.
 #[derive(Debug, serde::Serialize)]
 struct Summary {
     files: u64,
     rows: Vec<ClassRows>,
-    /// Truths that no row is of: their times or addresses are wrong, or the data lacks them.
+    /// Truths that match no row: their times or addresses are wrong, or the data lacks them.
     unmatched: Vec<String>,
 }
 

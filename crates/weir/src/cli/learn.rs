@@ -16,10 +16,10 @@ pub(super) struct LearnArgs {
     /// A pcap or pcapng file to learn from, instead of an interface; may be given several times.
     #[arg(long, value_name = "FILE", conflicts_with = "interface")]
     pcap: Vec<PathBuf>,
-    /// What is local in a capture; may be given several times. Private addresses if none is.
+    /// Local prefix in a capture; may be given several times. Private addresses without it.
     #[arg(long, value_name = "PREFIX", value_parser = address_list::parse_net)]
     home_net: Vec<ipnet::IpNet>,
-    /// How long to learn from an interface; Ctrl-C ends it sooner, with a model.
+    /// Time of learning from an interface; Ctrl-C ends it sooner, with a model.
     #[arg(long = "for", value_name = "DURATION", default_value = "10m")]
     length: humantime::Duration,
     /// Where the model goes.

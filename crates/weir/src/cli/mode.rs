@@ -21,7 +21,7 @@ const CONFIRM_MAX: Duration = Duration::from_hours(24);
 
 #[derive(Debug, Args)]
 pub(super) struct ModeArgs {
-    /// What may be done about an anomaly from now on.
+    /// Action allowed on an anomaly from now on.
     #[arg(value_name = "MODE", value_parser = super::modes())]
     mode: Mode,
     #[command(flatten)]
@@ -55,7 +55,7 @@ pub(super) struct ReloadArgs {
     plain: PlainArgs,
 }
 
-/// What they all take.
+/// Options of these commands.
 #[derive(Debug, Args)]
 struct PlainArgs {
     /// Print a JSON object.

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Layers, emit};
 
-/// How the running node is reached.
+/// Address of the running node.
 #[derive(Debug, Args)]
 pub(super) struct NodeArgs {
     /// The node's Unix socket; `api.socket` without it.

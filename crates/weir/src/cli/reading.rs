@@ -16,7 +16,7 @@ use dataset::{Block, Columns, Dataset, Label, Selection, TableKind};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::net::IpAddr;
 
-/// What is scored.
+/// Unit of scoring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Level {
     /// A peer in a window, with its flows: what the policy decides by.
@@ -36,7 +36,7 @@ pub(super) struct Piece {
     pub(super) ends_ns: Vec<i64>,
     /// The remote address.
     pub(super) remote: Vec<IpAddr>,
-    /// What is known of the row.
+    /// Labels.
     pub(super) labels: Vec<Label>,
     /// The features, row after row.
     pub(super) rows: Vec<f32>,
@@ -44,20 +44,20 @@ pub(super) struct Piece {
     pub(super) flow_rows: Vec<f32>,
     /// At [`Level::Decision`], which of these are the peer's.
     pub(super) flows_of: Vec<Range<usize>>,
-    /// What a decision asks for of a peer beside its scores, where every column was selected.
+    /// Facts of the peers that a decision uses beside the scores, where every column was selected.
     pub(super) facts: Vec<PeerFacts>,
     /// The rows' columns as they lie in the file, piece by piece.
     pub(super) batches: Vec<RecordBatch>,
 }
 
-/// What was left out on the way.
+/// Counts of rows read and left out.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Read {
     /// Rows handed out.
     pub(super) rows: u64,
     /// Rows of windows that lost something.
     pub(super) lossy: u64,
-    /// Files that no window table tells of, where the selection asked for it.
+    /// Files without a window table, where the selection asked for one.
     pub(super) files_without_windows: u64,
     /// Flows whose peer has no row in their window.
     pub(super) orphan_flows: u64,
@@ -80,7 +80,7 @@ impl Level {
         }
     }
 
-    /// What one row is called.
+    /// Name of a row in text.
     pub(super) const fn row(self) -> &'static str {
         match self {
             Self::Decision | Self::Peer => "peer-window",
@@ -88,7 +88,7 @@ impl Level {
         }
     }
 
-    /// What it is called on the command line.
+    /// Name on the command line.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Decision => "decision",

@@ -27,7 +27,7 @@ pub(super) struct ReplayArgs {
     /// frames of several are merged by time.
     #[arg(required = true)]
     capture: Vec<PathBuf>,
-    /// What is local; may be given several times. Private addresses if none is.
+    /// Local prefix; may be given several times. Private addresses without it.
     #[arg(long, value_name = "PREFIX", value_parser = address_list::parse_net)]
     home_net: Vec<ipnet::IpNet>,
     /// Write the windows' features to this folder, as `weir capture` does live; what is there

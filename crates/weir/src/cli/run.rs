@@ -142,7 +142,7 @@ fn start_node(
     Ok(node)
 }
 
-/// What still stands in the kernel when the collector goes.
+/// Closing message: the blocks and programs that stay in the kernel when the collector exits.
 fn closing_words(live: &Live, config: &Config) -> anyhow::Result<String> {
     if config.policy.mode == Mode::Observe {
         return Ok("stopped; nothing was blocked, for the mode is observe".to_owned());

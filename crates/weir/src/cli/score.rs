@@ -34,7 +34,7 @@ pub(super) struct ScoreArgs {
     /// Print JSON lines: short for `--format jsonl`.
     #[arg(long, conflicts_with = "format")]
     json: bool,
-    /// What is scored: a decision has one row a peer in a window, its flows taken in.
+    /// Table to score: a decision has one row a peer in a window, its flows included.
     #[arg(long, value_enum, default_value = "decision")]
     table: Level,
     #[command(flatten)]

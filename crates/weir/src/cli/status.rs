@@ -63,13 +63,13 @@ fn head(status: &Status) -> String {
     format!("{}, process {}, up {up}", plain(&status.version), status.pid)
 }
 
-/// The mode, and what has to be done about it.
+/// The mode, and the confirmation it waits for.
 fn mode(status: &Status) -> String {
     let mode = status.mode.name();
     status.confirm.map_or_else(|| mode.to_owned(), |confirm| format!("{mode}, {}", waits(&confirm)))
 }
 
-/// What has to be confirmed, and until when.
+/// Pending confirmation and its deadline.
 pub(super) fn waits(confirm: &Confirm) -> String {
     format!(
         "falls back to {} in {} unless confirmed: `weir confirm`",
@@ -92,7 +92,7 @@ pub(super) fn breaker(status: &Status) -> String {
     format!("OPEN, blocks only shadow: {reason}; {way_out} `weir rearm`")
 }
 
-/// What the drift watch says, with the features that moved.
+/// State of the drift watch, with the features that moved.
 fn drift(status: &Status) -> String {
     let drift = &status.drift;
     let mut text = drift.state.text().to_owned();

@@ -24,7 +24,7 @@ struct NewArgs {
     /// Whose it is; every change is recorded under this name.
     #[arg(value_parser = name)]
     name: String,
-    /// What it is good for.
+    /// Scopes of the token.
     #[arg(long, value_enum, value_delimiter = ',', required = true, num_args = 1..)]
     scope: Vec<ScopeChoice>,
     /// Print a JSON object.
@@ -32,7 +32,7 @@ struct NewArgs {
     json: bool,
 }
 
-/// What a token is good for.
+/// Scope of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum ScopeChoice {
     /// Seeing the node.

@@ -1,7 +1,7 @@
 //! `weir top`: the running node, live in a terminal.
 //!
-//! One thread asks the node ([`poller`]), this one draws and takes keys; what is shown and what a
-//! key does is [`app`], how it looks is [`view`].
+//! A thread polls the node ([`poller`]), this one draws and takes keys; state and keys are in
+//! [`app`], layout is in [`view`].
 
 mod app;
 mod history;
@@ -20,9 +20,9 @@ use app::{App, Step};
 use collector::signals::Signals;
 use poller::{Poller, snapshot};
 
-/// How long a key is waited for before news are looked at.
+/// Wait for a key between two looks for news.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How long the node may take to answer.
+/// Longest time that the node may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// The frame of `--once` where there is no terminal.
 const FRAME: (u16, u16) = (80, 24);
@@ -32,7 +32,7 @@ pub(super) struct TopArgs {
     /// Print one frame as text and end; it needs no terminal.
     #[arg(long)]
     once: bool,
-    /// How often the node is asked, 200ms to 60s.
+    /// Interval at which the node is polled, 200ms to 60s.
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = interval)]
     every: Duration,
     #[command(flatten)]
@@ -92,7 +92,7 @@ fn watch(
     }
 }
 
-/// One frame as text.
+/// The screen as text.
 fn frame(app: &mut App) -> anyhow::Result<String> {
     let (width, height) = if std::io::stdout().is_terminal() {
         crossterm::terminal::size().unwrap_or(FRAME)
@@ -104,7 +104,7 @@ fn frame(app: &mut App) -> anyhow::Result<String> {
     Ok(text(terminal.backend()))
 }
 
-/// What a backend shows, without the blanks at the lines' ends.
+/// Content of a backend, without the blanks at the lines' ends.
 fn text(backend: &TestBackend) -> String {
     let buffer = backend.buffer();
     let mut text = String::new();

@@ -27,13 +27,13 @@ pub(super) struct TrainArgs {
     /// Where the model goes.
     #[arg(long, short, value_name = "FILE", default_value = "model.weir")]
     out: PathBuf,
-    /// What is fitted to both tables.
+    /// Detector fitted to both tables.
     #[arg(long, value_enum, default_value = "isolation-forest")]
     detector: Detector,
-    /// What is fitted to flows, if not the same.
+    /// Detector fitted to flows, if not the same.
     #[arg(long, value_enum, value_name = "DETECTOR")]
     flow_detector: Option<Detector>,
-    /// What is fitted to peers, if not the same.
+    /// Detector fitted to peers, if not the same.
     #[arg(long, value_enum, value_name = "DETECTOR")]
     peer_detector: Option<Detector>,
     #[command(flatten)]
@@ -63,7 +63,7 @@ pub(super) struct TrainArgs {
     /// detectors fitted again. p-values are then smaller than they should be by up to as much.
     #[arg(long, value_name = "SHARE")]
     contamination: Option<f64>,
-    /// What is left out together for `--contamination`.
+    /// Unit that `--contamination` leaves out.
     #[arg(long, value_enum, default_value = "peers")]
     trim_by: Trim,
     /// Only windows that begin at this time (RFC 3339) or later.
@@ -97,7 +97,7 @@ enum Trim {
     Peers,
 }
 
-/// What a training run tells.
+/// Report of a training run.
 #[derive(Serialize)]
 struct TrainedTables {
     out: PathBuf,

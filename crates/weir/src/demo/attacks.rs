@@ -23,7 +23,7 @@ pub(super) struct Drops {
     pub(super) packets: u64,
 }
 
-/// What became of an attack that began at `began_ns` of the clock that the log keeps.
+/// Report of an attack that began at `began_ns` of the log's clock.
 pub(super) fn attack_report(
     truth: &AttackTruth,
     began_ns: u64,
@@ -71,7 +71,7 @@ pub(super) fn benign_blocked(benign: &[IpAddr], log: &Log) -> Vec<IpAddr> {
     blocked.into_iter().collect()
 }
 
-/// What the report says of the learning.
+/// Report of the learning.
 pub(super) fn learning(
     seconds: f64,
     learnt: Learnt,
@@ -91,7 +91,7 @@ pub(super) fn learning(
     }
 }
 
-/// What an attack sent, as a person reads it.
+/// Packets or connections of an attack, as text.
 pub(super) fn sent_text(truth: &AttackTruth) -> String {
     match (truth.sent.frames, truth.sent.connections) {
         (0, connections) => format!("{connections} conn"),

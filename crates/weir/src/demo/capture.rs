@@ -11,7 +11,7 @@ use lab::{CaptureBounds, GroundTruth, Lab, RunEvent, Scenario, Stop, Tap};
 
 use collector::signals::Signals;
 
-/// What marks a capture that is to be, or was, compressed by zstd.
+/// Extension of a capture compressed by zstd.
 const COMPRESSED: &str = "zst";
 
 /// zstd's level: a capture is compressed once and read often.

@@ -42,11 +42,11 @@ use training::Learner;
 const PAUSE: Duration = Duration::from_millis(1_500);
 /// Benign traffic alone, under enforcement, before the first attack.
 const QUIET: Duration = Duration::from_secs(5);
-/// How long blocks are waited for beyond their lease.
+/// Longest wait for the end of blocks beyond their lease.
 const LEASE_SLACK: Duration = Duration::from_secs(3);
-/// How often the lab is looked at for a moment without traffic.
+/// Attempts to find a moment without traffic in the lab.
 const SETTLE_ATTEMPTS: u32 = 100;
-/// How often something is looked at that comes about by itself.
+/// Polling interval for conditions.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 pub(super) fn run(options: &DemoOptions, tell: &mut dyn FnMut(&str)) -> anyhow::Result<Report> {
@@ -139,8 +139,8 @@ fn build(scenario: &Scenario) -> anyhow::Result<Lab> {
     Ok(Lab::build(&topology)?)
 }
 
-/// What the host's interface has counted, in and out, at a moment when weir had counted exactly
-/// the same: no frame passed while a window was drained. That window goes to `take`.
+/// Frames counted by the host's interface, in and out, at a moment when weir had counted exactly as
+/// many: no frame passed while a window was drained. That window goes to `take`.
 fn settled_frames(
     lab: &Lab,
     live: &Live,
@@ -157,7 +157,7 @@ fn settled_frames(
     anyhow::bail!("the lab's traffic does not come to rest")
 }
 
-/// What the host's interface has counted, in and out.
+/// Frames counted by the host's interface, in and out.
 fn interface_frames(lab: &Lab) -> anyhow::Result<[u64; 2]> {
     let name = &lab.host().interface().name;
     let table =

@@ -1,4 +1,4 @@
-//! The demo's report: what a person enjoys reading, and the same for machines.
+//! The demo's report, as text and as JSON.
 
 use std::{fmt::Write as _, net::IpAddr};
 
@@ -13,11 +13,11 @@ use training::Learnt;
 /// The whole demo in numbers.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Report {
-    /// How it ran.
+    /// Setting of the run.
     pub(crate) setting: Setting,
     /// The loop closed: see [`Report::shortfalls`].
     pub(crate) closed: bool,
-    /// What was missing for the loop to close; empty where it did.
+    /// Shortfalls that kept the loop from closing; empty where it closed.
     pub(crate) shortfalls: Vec<String>,
     /// The learning.
     pub(crate) learning: Learning,
@@ -25,7 +25,7 @@ pub(crate) struct Report {
     pub(crate) accounting: Accounting,
     /// Each attack.
     pub(crate) attacks: Vec<AttackReport>,
-    /// What the benign clients noticed; none offline.
+    /// Impact on the benign clients; none offline.
     pub(crate) clients: Option<ClientsReport>,
     /// Benign peers that were blocked, or would have been.
     pub(crate) benign_blocked: Vec<IpAddr>,
@@ -33,7 +33,7 @@ pub(crate) struct Report {
     pub(crate) blocks: Blocks,
 }
 
-/// How the demo ran.
+/// Setting of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub(crate) enum Setting {
@@ -54,11 +54,11 @@ pub(crate) enum Setting {
 /// The learning.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Learning {
-    /// How long it listened, in seconds.
+    /// Time of listening, in seconds.
     pub(crate) seconds: f64,
-    /// What it gathered.
+    /// Windows and rows gathered.
     pub(crate) learnt: Learnt,
-    /// How long fitting and calibrating took, in ms.
+    /// Time of fitting and calibrating, in ms.
     pub(crate) fit_ms: f64,
     /// The smallest p-value the peer model can give.
     pub(crate) smallest_p: f64,
@@ -68,7 +68,7 @@ pub(crate) struct Learning {
     pub(crate) model: String,
 }
 
-/// Packets by what became of them.
+/// Packets by outcome.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Accounting {
     /// Windows drained.
@@ -95,22 +95,22 @@ pub(crate) struct Accounting {
     pub(crate) decided_after_ms: Option<f64>,
 }
 
-/// One attack and what became of it.
+/// An attack and its outcome.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct AttackReport {
     /// Its name in the scenario.
     pub(crate) name: String,
-    /// What it was.
+    /// Class of the attack.
     pub(crate) class: String,
     /// Its source, or the network its forged sources were drawn from.
     pub(crate) source: String,
     /// Its sources were forged: blocking one would hit a third party.
     pub(crate) spoofed: bool,
-    /// What was sent: crafted packets, or connections where it used sockets.
+    /// Traffic sent: crafted packets, or connections where it used sockets.
     pub(crate) sent: String,
     /// Windows in which a source was called anomalous.
     pub(crate) anomalous_windows: u64,
-    /// What was done, first of all.
+    /// First action taken.
     pub(crate) outcome: Option<ActionTaken>,
     /// The guards that refused, each once.
     pub(crate) refusals: Vec<Refusal>,
@@ -132,7 +132,7 @@ impl AttackReport {
     }
 }
 
-/// What the benign clients noticed.
+/// Impact on the benign clients.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct ClientsReport {
     /// Requests made.

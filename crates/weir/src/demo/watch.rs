@@ -13,13 +13,13 @@ use collector::{
     sink::{Sink, SinkError},
 };
 
-/// Everything that happened, shared between the pipeline's sink and the demo.
+/// Log of events, shared between the pipeline's sink and the demo.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Watch {
     log: Arc<Mutex<Log>>,
 }
 
-/// What happened so far.
+/// Events so far.
 #[derive(Debug, Default)]
 pub(super) struct Log {
     pub(super) accounting: Accounting,

@@ -1,4 +1,4 @@
-//! What a killed weir leaves behind, and that the doctor sees it.
+//! Programs that a killed weir leaves behind, as found by the doctor.
 
 use std::{
     env,
@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use crate::support::{Bench, told};
 
-/// Tells the test binary that it is the process that gets killed; names a file that it makes
-/// once it is attached.
+/// Variable that makes the test binary the process that gets killed; its value is the file that the
+/// process makes once it is attached.
 const VICTIM: &str = "WEIR_TEST_VICTIM";
 const PATIENCE: Duration = Duration::from_secs(20);
 

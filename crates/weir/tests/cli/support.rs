@@ -141,7 +141,7 @@ impl Bench {
         path
     }
 
-    /// What is attached to the protected host's interfaces.
+    /// Programs attached to the protected host's interfaces.
     pub(crate) fn attached(&self) -> Vec<String> {
         let shown = self.run(self.command("bpftool", &["net", "show"]));
         let shown = String::from_utf8(shown.stdout).expect("text");

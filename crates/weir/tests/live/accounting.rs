@@ -24,7 +24,7 @@ const FLOWS: u32 = 128;
 /// Windows that the identity is watched over.
 const WINDOWS: u64 = 120;
 
-/// What a number of windows hold together.
+/// Sums over windows.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sums {
     windows: u64,

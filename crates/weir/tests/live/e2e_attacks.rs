@@ -32,7 +32,7 @@ const LEARN: Duration = Duration::from_secs(40);
 const QUIET_WINDOWS: usize = 6;
 /// Windows that a forged attack, which must not be answered, is watched for.
 const FORGED_WINDOWS: usize = 8;
-/// How long a stage that has stopped moving is waited for.
+/// Longest wait for a stage that makes no progress.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Attacks that send so little at a time that they run beside all others.
@@ -193,7 +193,8 @@ fn dropped(address: IpAddr, blocklist: &Blocklist) -> Option<u64> {
     Some(blocklist.stats(entry.slot).expect("statistics").dropped_packets)
 }
 
-/// Whether an attack's one source has an entry that dropped packets; none where it is forged.
+/// True where the attack's one source has an entry that dropped packets; none where the source is
+/// forged.
 fn is_answered(attack: &RunningAttack, blocklist: &Blocklist) -> Option<bool> {
     match attack.sources() {
         Sources::Real { address } => Some(dropped(*address, blocklist) > Some(0)),
@@ -206,7 +207,7 @@ fn was_answered(truth: &AttackTruth, blocklist: &Blocklist) -> bool {
     real_source(truth).is_some_and(|address| dropped(address, blocklist) >= least)
 }
 
-/// What became of an attack, for whoever reads the output.
+/// Outcome of an attack, as text for the test's output.
 fn describe(truth: &AttackTruth, anomalies: &[DecisionRecord], blocklist: &Blocklist) -> String {
     let its: Vec<&DecisionRecord> =
         anomalies.iter().filter(|one| truth.sources.contains(one.peer())).collect();
@@ -244,7 +245,7 @@ fn describe(truth: &AttackTruth, anomalies: &[DecisionRecord], blocklist: &Block
     )
 }
 
-/// What the pipeline logs, where `WEIR_LOG` asks for it.
+/// Prints the pipeline's log, where `WEIR_LOG` asks for it.
 fn show_log() {
     let filter = tracing_subscriber::EnvFilter::from_env("WEIR_LOG");
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();

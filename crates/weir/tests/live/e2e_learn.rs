@@ -60,7 +60,7 @@ fn captured<T>(lab: &Lab, path: &Path, during: impl FnOnce() -> T) -> T {
     result
 }
 
-/// What `weir learn` says it learnt: flow rows, peer rows.
+/// Counts printed by `weir learn`: flow rows, peer rows.
 fn learnt(text: &str) -> (u64, u64) {
     let numbers: Vec<u64> =
         text.split_whitespace().filter_map(|word| word.parse().ok()).take(2).collect();

@@ -1,9 +1,9 @@
-//! What passes an interface while weir watches it, captured there and replayed, gives the same
+//! Traffic of an interface, watched live and replayed from a capture taken there, gives the same
 //! counters and the same features.
 //!
-//! The two differ in one thing: a capture's frames are stamped in front of the packet socket, the
-//! live ones in the program at TC, by another clock. What follows from that is compared within a
-//! bound, everything else to the bit.
+//! The two differ in their time stamps: a capture's frames are stamped in front of the packet
+//! socket, the live ones in the program at TC, by another clock. Values that depend on time are
+//! compared within a bound, all others to the bit.
 
 mod command;
 mod compare;
@@ -24,9 +24,9 @@ use self::{
     watched::Watched,
 };
 
-/// Times that traffic runs and comes to rest again.
+/// Number of times that traffic runs and comes to rest again.
 const PHASES: usize = 3;
-/// How long it runs each time.
+/// Length of each run.
 const PHASE: Duration = Duration::from_secs(3);
 
 /// Benign traffic and every way of attacking that the programs count differently: by flows, by

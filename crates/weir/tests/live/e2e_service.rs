@@ -34,10 +34,10 @@ attack = [
 const RATE: RateLimit = RateLimit { packets_per_second: 50, burst_packets: 100 };
 /// Longer than the slowest machine takes for what happens under the limit.
 const LEASE: Duration = Duration::from_mins(2);
-/// What is left of it when all of that has happened.
+/// Rest of the lease when all of that has happened.
 const REST_OF_THE_LEASE: Duration = Duration::from_secs(1);
-/// How long a known client waits for an answer: less than the second after which TCP sends a lost
-/// SYN again (RFC 6298).
+/// Longest wait of a known client for an answer: less than the second after which TCP retransmits a
+/// lost SYN (RFC 6298).
 const PROMPT: Duration = Duration::from_millis(900);
 
 #[test]

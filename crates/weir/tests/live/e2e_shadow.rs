@@ -27,7 +27,7 @@ use replay::{HomeNet, Replay, ReplayOptions};
 
 const WINDOW: Duration = Duration::from_millis(500);
 const LEARN: Duration = Duration::from_secs(20);
-/// How long the attacker's first block lasts.
+/// Lease of the attacker's first block.
 const TTL: Duration = Duration::from_secs(4);
 const SCENARIO: &str = r#"
     name = "shadowed"

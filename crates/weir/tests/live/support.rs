@@ -1,5 +1,5 @@
-//! What the end-to-end tests share: a lab with weir's kernel side inside, or a counted skip; what
-//! the interfaces count; what a pipeline tells; waiting for conditions.
+//! Support of the end-to-end tests: a lab with weir's kernel side inside, or a counted skip; the
+//! interfaces' counters; a pipeline's events; waiting for conditions.
 
 #![allow(dead_code, clippy::allow_attributes, reason = "each test file uses its own part")]
 
@@ -25,9 +25,9 @@ use model::{Context, IsolationForest, ModelFile, Window};
 use policy::statistics::{PValues, Unsupported};
 use training::Learner;
 
-/// How often a condition is looked at.
+/// Polling interval for conditions.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// How often the lab is looked at for a moment without traffic.
+/// Attempts to find a moment without traffic in the lab.
 const REST_ATTEMPTS: u32 = 200;
 
 /// A scenario written in a test.
@@ -109,8 +109,8 @@ pub(crate) fn interface_frames(lab: &Lab, node: &Node, interface: &str) -> [u64;
     [counts[1], counts[9]]
 }
 
-/// What the host's interfaces together have counted, in and out, at a moment when weir had counted
-/// exactly the same: no frame passed while a window was drained. That window goes to `take`.
+/// Frames counted by the host's interfaces together, in and out, at a moment when weir had counted
+/// exactly as many: no frame passed while a window was drained. That window goes to `take`.
 #[track_caller]
 pub(crate) fn frames_at_rest(lab: &Lab, live: &Live, mut take: impl FnMut(&Window)) -> [u64; 2] {
     let count = || {
@@ -153,11 +153,11 @@ pub(crate) fn learn(live: &Live, window: Duration, length: Duration) -> (ModelFi
     learner.finish(&params, "2026-01-01T00:00:00Z").expect("enough rows")
 }
 
-/// Everything a pipeline told, shared between its sink and the test.
+/// Events of a pipeline, shared between its sink and the test.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Record(Arc<Mutex<Told>>);
 
-/// What was told so far, in order.
+/// Events so far, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     pub(crate) windows: Vec<WindowEvent>,

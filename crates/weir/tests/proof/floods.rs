@@ -43,7 +43,7 @@ fn is_client(peer: &IpAddr) -> bool {
     }
 }
 
-/// What was told of a flood, and of the benign clients meanwhile.
+/// Decisions about a flood, and about the benign clients meanwhile.
 #[derive(Debug)]
 struct Outcome {
     reported: BTreeSet<IpAddr>,

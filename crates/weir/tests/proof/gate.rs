@@ -17,7 +17,7 @@ use flows_common::{
 /// The remote, its port, the local port.
 type Connection = (Address, u16, u16);
 
-/// What the kernel's tables and the host's sockets hold.
+/// State of the kernel's tables and the host's sockets.
 #[derive(Default)]
 pub(crate) struct Gate {
     now_ns: Cell<u64>,
@@ -28,13 +28,13 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// What the guard does with a packet that comes in.
+    /// Ruling of the guard on an incoming packet.
     pub(crate) fn hold(&self, packet: &Packet, now_ns: u64) -> Option<Ruling> {
         self.now_ns.set(now_ns);
         rule_service(self, &Contact::of(packet))
     }
 
-    /// What the program at TC makes of a packet that passed, or of one that goes out.
+    /// Accounts a packet that passed, or one that goes out, as the program at TC does.
     pub(crate) fn see(&mut self, packet: &Packet, direction: Direction, now_ns: u64) {
         let key = FlowKey::of(packet, direction, 1);
         let flow = self.flows.entry(key).or_default();
@@ -56,7 +56,7 @@ impl Gate {
         self.connected.insert(connection);
     }
 
-    /// Whether a remote proved its address.
+    /// True where the remote proved its address.
     pub(crate) fn is_known(&self, remote: &Address) -> bool {
         self.verified_until_ns(remote) > self.now_ns.get()
     }
@@ -120,7 +120,7 @@ impl Services for Gate {
     }
 }
 
-/// Whether a packet asks for a connection.
+/// True where a packet asks for a connection.
 pub(crate) const fn is_syn(packet: &Packet) -> bool {
     let flags = TcpFlag::Syn.bit() | TcpFlag::Ack.bit();
     packet.tcp && packet.tcp_flags & flags == TcpFlag::Syn.bit()

@@ -12,9 +12,9 @@ use crate::{
 };
 
 const HOUR: u64 = 3_600 * SECOND;
-/// How long `benign-test` is, to the next whole minute; it is repeated.
+/// Length of `benign-test`, in ns, to the next whole minute; it is repeated.
 const BENIGN: u64 = 300 * SECOND;
-/// How long `mixed` is.
+/// Length of `mixed`, in ns.
 const ATTACKS: u64 = 360 * SECOND;
 /// When the attacks come: early, and again in the middle.
 const ATTACKED: [u64; 2] = [START + BENIGN, START + BENIGN + ATTACKS + 4 * BENIGN];
@@ -72,7 +72,7 @@ fn sum_up(title: &str, told: &RunOutcome) {
     }
 }
 
-/// What holds of every hour, by every setting.
+/// Assertions on every hour, in every setting.
 #[track_caller]
 fn check(setting: Setting, told: &RunOutcome) {
     sum_up(setting.name, told);

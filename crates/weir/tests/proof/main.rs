@@ -1,6 +1,6 @@
-//! What weir does with an hour of the lab's traffic, and with floods that others captured.
+//! Decisions on an hour of the lab's traffic, and on floods from others' captures.
 //!
-//! All of it is replay, in the time of the captures: nothing is sent, nobody has to be root. The
+//! All tests replay, in the captures' own time: no packet is sent, no privilege is needed. The
 //! tables that the tests print are quoted in `docs/decisions.md`:
 //!
 //! ```sh

@@ -1,4 +1,4 @@
-//! One answer to "must not be blocked", whoever asks.
+//! Agreement on "must not be blocked" between all who ask.
 
 use std::{
     net::IpAddr,
@@ -149,7 +149,7 @@ fn policy(hosts: &ProtectedHosts) -> Policy {
     Policy::new(config(), hosts.clone()).calibrated(&basis(model()))
 }
 
-/// What one who asks says of an address: the code of its refusal, if it refuses.
+/// Answer of a caller about an address: its refusal, if it refuses.
 type Asker = fn(&Evidence, &ProtectedHosts) -> Option<Refusal>;
 
 fn of_policy(evidence: &Evidence, hosts: &ProtectedHosts) -> Option<Refusal> {

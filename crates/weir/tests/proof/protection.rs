@@ -22,12 +22,12 @@ use crate::{
 
 /// Where the benign clients' web server listens, and where the flood is turned to.
 const WEB: ([u8; 4], u16) = ([192, 0, 2, 1], 80);
-/// One that came before the flood, and comes again while it lasts.
+/// Client known from before the flood, which comes again while it lasts.
 const REGULAR: [u8; 4] = [198, 51, 100, 1];
-/// One whose connection is older than weir: no table knows it.
+/// Client whose connection is older than weir: no table knows it.
 const CONNECTED: [u8; 4] = [198, 51, 100, 2];
 const CONNECTED_PORT: u16 = 40_000;
-/// How long the flood lasts.
+/// Length of the flood, in ns.
 const FLOOD: u64 = 24 * SECOND;
 
 /// Packets that came in: passed, dropped.
@@ -43,7 +43,7 @@ impl Fate {
     }
 }
 
-/// What became of everybody's packets.
+/// Fate of the packets, by sender.
 #[derive(Debug, Default)]
 struct Seen {
     regular: Fate,
@@ -189,7 +189,7 @@ fn exchange(remote: ([u8; 4], u16), at_ns: u64) -> Vec<(u64, Vec<u8>)> {
         .collect()
 }
 
-/// What the regular and the connected one send.
+/// Frames of the regular and of the connected client.
 fn friends() -> Vec<(u64, Vec<u8>)> {
     let flood = START + AHEAD;
     let mut frames = exchange((REGULAR, 50_000), START + 30 * SECOND);
@@ -255,8 +255,8 @@ fn a_forged_flood_is_limited_and_who_is_known_passes() {
     assert!(seen.blocked.is_empty(), "{:?}", seen.blocked);
 }
 
-/// How far ahead of a rate, in packets a second, packets at these times ever were: the level of a
-/// leaky bucket.
+/// Greatest lead of packets at these times over a rate, in packets a second: the level of a leaky
+/// bucket.
 fn fullest(times_ns: &[u64], rate: f64) -> f64 {
     let (mut level, mut most) = (0.0_f64, 0.0_f64);
     let mut last_ns = times_ns.first().copied().unwrap_or(0);

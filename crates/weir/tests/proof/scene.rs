@@ -26,11 +26,11 @@ use training::Learner;
 
 use crate::traffic;
 
-/// Whom the floods in others' captures hit: further addresses of the host.
+/// Victims of the floods in others' captures: further addresses of the host.
 const VICTIMS: [[u8; 4]; 4] =
     [[10, 10, 10, 10], [192, 168, 50, 4], [192, 168, 50, 1], [227, 213, 154, 241]];
 
-/// What is known of the mixed capture.
+/// Ground truth of the mixed capture.
 pub(crate) static MIXED: LazyLock<GroundTruth> = LazyLock::new(|| {
     let path = traffic::own("mixed").with_extension("").with_extension("truth.json");
     GroundTruth::read(&path).expect("the mixed capture's truth")
@@ -41,7 +41,7 @@ pub(crate) fn own_addresses() -> BTreeSet<IpAddr> {
     MIXED.host.iter().copied().chain(VICTIMS.map(IpAddr::from)).collect()
 }
 
-/// What is local.
+/// Local addresses.
 pub(crate) fn home() -> HomeNet {
     HomeNet::new(own_addresses().into_iter().map(Into::into))
 }
@@ -53,7 +53,7 @@ pub(crate) fn windows(paths: &[PathBuf]) -> Vec<Window> {
     replay.collect::<Result<_, _>>().expect("a whole capture")
 }
 
-/// What the training capture teaches.
+/// Model learnt from the training capture.
 pub(crate) fn model() -> &'static ModelFile {
     static MODEL: OnceLock<ModelFile> = OnceLock::new();
     MODEL.get_or_init(|| {
@@ -66,7 +66,7 @@ pub(crate) fn model() -> &'static ModelFile {
     })
 }
 
-/// What was told, by kind.
+/// Events, by kind.
 #[derive(Debug, Default)]
 pub(crate) struct RunOutcome {
     pub(crate) anomalies: Vec<DecisionRecord>,
@@ -117,8 +117,8 @@ pub(crate) fn policy(mode: Mode, setting: Setting) -> Policy {
     Policy::new(config, ProtectedHosts::own(own_addresses())).calibrated(&basis(model()))
 }
 
-/// What each setting makes of the windows in observe mode, as a
-/// [`dry_run::DryRun`] would tell it; the windows are scored once for all.
+/// Events of each setting for the windows in observe mode, as a [`dry_run::DryRun`] emits them; the
+/// windows are scored once for all.
 pub(crate) fn dry_run(windows: &[Window]) -> [RunOutcome; 3] {
     let mut detector = Detector::new(model().clone(), Context::default(), Duration::from_secs(1));
     let mut each = SETTINGS.map(|setting| (policy(Mode::Observe, setting), RunOutcome::default()));

@@ -10,7 +10,7 @@ use lab::AttackTruth;
 
 use crate::{scene::RunOutcome, traffic::Shift};
 
-/// What became of one attack.
+/// Fate of an attack.
 #[derive(Debug)]
 pub(crate) struct Fate {
     pub(crate) name: String,
@@ -18,7 +18,7 @@ pub(crate) struct Fate {
     pub(crate) reported_s: Option<f64>,
     /// Likewise, until a source of it would be blocked.
     pub(crate) blocked_s: Option<f64>,
-    /// How many of its sources.
+    /// Number of its sources that would be blocked.
     pub(crate) blocked: usize,
     /// Windows in which a guard refused, by its text.
     pub(crate) refused: BTreeMap<&'static str, usize>,

@@ -1,4 +1,4 @@
-//! What is in force as a list that `weir import` reads.
+//! Entries in force, as a list that `weir import` reads.
 
 use std::fmt::Write as _;
 
@@ -11,10 +11,10 @@ use datapath::Blocked;
 /// Bytes written to standard output at a time.
 const CHUNK: usize = 64 << 10;
 
-/// How a list is written.
+/// Format of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum ListFormat {
-    /// One address or prefix a line.
+    /// Addresses and prefixes, one a line.
     Text,
     /// With action, rate and what is left of the lease.
     Csv,

@@ -24,7 +24,7 @@ pub(super) struct Row {
     remaining_ms: u64,
     expired: bool,
     by_hand: bool,
-    /// What the running node knows of it besides.
+    /// Facts from the running node.
     #[serde(flatten)]
     told: Option<NodeFacts>,
     /// None where it shares its counters with others.
@@ -32,7 +32,7 @@ pub(super) struct Row {
     hits: Option<Hits>,
 }
 
-/// What a running node knows of a block besides what the kernel holds.
+/// Facts of a block that the running node has and the kernel lacks.
 #[derive(Debug, PartialEq, Serialize)]
 struct NodeFacts {
     /// `model`, `person`, `import` or `found`.
@@ -148,7 +148,7 @@ impl Row {
 }
 
 impl NodeFacts {
-    /// Who or what made it, and why: `model (p 0.0008)`, `ada: seen in the mail log`.
+    /// Origin and reason: `model (p 0.0008)`, `ada: seen in the mail log`.
     fn why(&self) -> String {
         let mut text = self.who.as_deref().map_or_else(|| self.origin.to_owned(), plain);
         if let Some(p_value) = self.p_value {

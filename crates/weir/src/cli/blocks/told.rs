@@ -25,7 +25,7 @@ pub(super) fn list(client: &Client) -> Result<Vec<Row>, ClientError> {
     }
 }
 
-/// What the node made of a request.
+/// The node's answer to a request, as text.
 pub(super) fn describe(block: &Block) -> String {
     let what = match block.action {
         Action::Drop => "blocked".to_owned(),

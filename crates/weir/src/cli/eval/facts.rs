@@ -1,4 +1,4 @@
-//! What identifies an evaluation: data, software, command.
+//! Identity of an evaluation: data, software, command.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ pub(super) fn paths(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
-/// What was read.
+/// Facts of the data that was read.
 pub(super) fn of_data(
     data: &[PathBuf],
     dataset: &Dataset,
@@ -40,7 +40,7 @@ pub(super) fn of_data(
     ]
 }
 
-/// What of the data is to be kept in mind.
+/// Caveats about the data.
 pub(super) fn notes(dataset: &Dataset, read: &Read, skips_lossy: bool) -> Vec<String> {
     let sums = dataset.sums();
     let mut notes = Vec::new();

@@ -17,7 +17,7 @@ use crate::cli::reading::{self, Level, Piece};
 use engine::{Arrival, Assessor, WindowRows};
 use experiment::{report::Input, stream::Stream};
 
-/// Whether the paths are tables: folders and `.parquet` files.
+/// True where the paths are tables: folders and `.parquet` files.
 pub(super) fn are_tables(paths: &[PathBuf]) -> anyhow::Result<bool> {
     let is_table =
         |path: &PathBuf| path.is_dir() || path.extension().is_some_and(|end| end == "parquet");

@@ -1,4 +1,4 @@
-//! What is known of peers, from files.
+//! Ground truth of peers, from files.
 
 use std::{net::IpAddr, path::PathBuf};
 
@@ -12,7 +12,7 @@ pub(super) struct TruthFiles {
     offset_ns: i64,
 }
 
-/// What is known in one window.
+/// Ground truth of one window.
 pub(super) struct Known<'a>(Option<(&'a Truth, Active<'a>)>);
 
 impl TruthFiles {
@@ -30,7 +30,7 @@ impl TruthFiles {
         self.truth.is_some()
     }
 
-    /// What is known in a window, of unix time.
+    /// Ground truth of a window, of unix time.
     pub(super) fn at(&self, start_ns: i64, end_ns: i64) -> Known<'_> {
         let active = |truth| (truth, Active::of(truth, start_ns, end_ns, self.offset_ns));
         Known(self.truth.as_ref().map(active))
@@ -38,7 +38,7 @@ impl TruthFiles {
 }
 
 impl Known<'_> {
-    /// What a peer is by its address.
+    /// Label of a peer, by its address.
     pub(super) fn of(&self, peer: IpAddr) -> Label {
         let Some((truth, active)) = &self.0 else { return Label::Unlabelled };
         match active.of_peer(peer).map(|place| &truth.intervals[place]) {

@@ -1,4 +1,4 @@
-//! What the detectors look at, over many rows.
+//! Mean contributions of features, over many rows.
 
 use std::fmt::Write as _;
 

@@ -123,7 +123,7 @@ impl Door {
         Ok(Self::DryRun { list, defaults, hosts: Box::new(hosts), taken })
     }
 
-    /// How long entries last that do not say.
+    /// Lease of entries that name none.
     pub(super) const fn lease(&self) -> Duration {
         match self {
             Self::Node(courier) => courier.lease,
@@ -149,7 +149,7 @@ impl Door {
         }
     }
 
-    /// What became of the batch that was sent last.
+    /// Result of the batch that was sent last.
     pub(super) fn answer(&mut self) -> Result<Imported, ClientError> {
         match self {
             Self::Node(courier) => courier.answer(),

@@ -1,4 +1,4 @@
-//! What came of a load, in numbers.
+//! Counts of a load.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -20,12 +20,11 @@ pub(super) struct Refused {
     other: u64,
 }
 
-/// What came of a load, in numbers. Each line is one of new, replaced, kept, repeated, bad or
-/// refused.
+/// Counts of a load. Each line is one of new, replaced, kept, repeated, bad or refused.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct LoadCounts {
     pub(super) dry_run: bool,
-    /// Lines that say something.
+    /// Lines with an entry, bad ones included.
     pub(super) lines: u64,
     new: u64,
     /// Blocked before for a shorter time, or with less done about it.
@@ -40,7 +39,7 @@ pub(super) struct LoadCounts {
     /// Entries written that the kernel still held at the end; none in a dry run, nor where they
     /// were not all there.
     read_back: Option<u64>,
-    /// What the kernel's tables hold in all.
+    /// Contents of the kernel's tables.
     tables: Option<Tables>,
     pub(super) load_seconds: f64,
     pub(super) read_back_seconds: f64,
@@ -48,7 +47,7 @@ pub(super) struct LoadCounts {
     pub(super) stopped: Option<String>,
 }
 
-/// How full the kernel's tables are, expired entries included.
+/// Entries and capacity of the kernel's tables, expired entries included.
 #[derive(Debug, Serialize)]
 struct Tables {
     held: TableCount,

@@ -1,4 +1,4 @@
-//! What is done with each window of a replay.
+//! Processing of each window of a replay.
 
 use model::{Context, Observed, Window};
 use policy::{Policy, ProtectedHosts};
@@ -7,7 +7,7 @@ use collector::dry_run::DryRun;
 use collector::{config::Config, event::Event, protected::read_allow_files};
 use engine::{Detector, Engine, basis};
 
-/// What is done with each window.
+/// Processing of each window.
 pub(super) enum Stage {
     /// It is joined with the past, for its features.
     Observe(Box<Past>),

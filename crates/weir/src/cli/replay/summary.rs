@@ -1,4 +1,4 @@
-//! What a replay came to.
+//! Summary of a replay.
 
 use std::{fmt::Write as _, path::PathBuf, time::Duration};
 
@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::cli::bar::rounded;
 use replay::{CaptureLoss, CaptureReport, ClockReport, Replay};
 
-/// What a replay came to: how much was read, what it held, and what was lost and why.
+/// Summary of a replay: input, contents, losses by cause.
 #[derive(Debug, Default, Serialize)]
 #[serde(tag = "event", rename = "replay")]
 pub(super) struct Summary {
@@ -29,7 +29,7 @@ pub(super) struct Summary {
     peer_rows: u64,
     /// From the first window's start to the last one's end, in seconds of the capture's clock.
     captured_s: f64,
-    /// What replaying took, in seconds.
+    /// Time that the replay took, in seconds.
     took_s: f64,
     packets_per_second: f64,
     /// Packets in no flow, by cause.
@@ -119,7 +119,7 @@ impl Summary {
         self.packets_per_second = self.frames as f64 / self.took_s.max(f64::MIN_POSITIVE);
     }
 
-    /// One JSON object and the end of its line.
+    /// JSON object on a line, with the line's end.
     pub(super) fn to_json(&self) -> String {
         // It holds nothing that JSON could not.
         format!("{}\n", serde_json::to_string(self).unwrap_or_default())
@@ -173,7 +173,7 @@ impl Summary {
         text
     }
 
-    /// What is in no flow, and why.
+    /// Packets in no flow, by cause, as text.
     fn losses(&self) -> Vec<String> {
         let mut losses = Vec::new();
         for file in &self.files {
@@ -198,7 +198,7 @@ impl Summary {
         losses
     }
 
-    /// What was read, but not as it was on the wire.
+    /// Deviations of the packets read from those on the wire.
     fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
         for file in &self.files {

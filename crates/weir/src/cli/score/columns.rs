@@ -12,7 +12,7 @@ use dataset::schema::{ROLE_LABEL, labelled_schema};
 
 use crate::cli::reading::Level;
 
-/// What a score's column is for, in its field's metadata.
+/// Role of a score's column, in its field's metadata.
 const ROLE_SCORE: &str = "score";
 
 /// Makes batches of scores.

@@ -26,7 +26,7 @@ use tempfile::NamedTempFile;
 pub(super) enum Format {
     /// Comma-separated values with a head.
     Csv,
-    /// One JSON object a line.
+    /// JSON Lines: an object a row.
     Jsonl,
     /// Parquet, zstd.
     Parquet,

@@ -1,4 +1,4 @@
-//! What is shown, and what a key does.
+//! State on the screen, and the keys that change it.
 
 use std::path::Path;
 
@@ -18,19 +18,19 @@ pub(super) enum Pane {
     Alerts,
 }
 
-/// What lies over the panes.
+/// Overlay over the panes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Overlay {
     Help,
     /// Everything about the selected row.
     Details,
-    /// Whether to end this block.
+    /// Question: end this block?
     Unblock(Prefix),
-    /// Whether to confirm the enforcement.
+    /// Question: confirm the enforcement?
     Confirm,
 }
 
-/// What a key leads to.
+/// Step that a key leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Stay,
@@ -38,7 +38,7 @@ pub(super) enum Step {
     Ask(Request),
 }
 
-/// What is shown.
+/// State on the screen.
 #[derive(Debug)]
 pub(super) struct App {
     pub(super) socket: String,

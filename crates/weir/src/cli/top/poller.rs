@@ -29,20 +29,20 @@ pub(super) struct Snapshot {
     pub(super) alerts: Vec<Alert>,
 }
 
-/// What a person asks for.
+/// Request of a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Request {
     Unblock(Prefix),
     Confirm,
 }
 
-/// What the thread has to tell.
+/// News from the thread.
 #[derive(Debug)]
 pub(super) enum News {
     Snapshot(Box<Snapshot>),
     /// The node does not answer, and why.
     Gone(String),
-    /// What came of a request, in a line.
+    /// Result of a request, in a line.
     Answer(String),
 }
 
@@ -76,7 +76,7 @@ impl Poller {
         Ok(Self { requests, news, thread })
     }
 
-    /// Passes a request on; says what comes of that.
+    /// Passes a request on; returns the note to show.
     pub(super) fn ask(&self, request: Request) -> &'static str {
         match self.requests.try_send(request) {
             Ok(()) => "asked the node...",
@@ -85,7 +85,7 @@ impl Poller {
         }
     }
 
-    /// What there is to tell.
+    /// News since the last call.
     pub(super) fn news(&self) -> impl Iterator<Item = News> + '_ {
         self.news.try_iter()
     }

@@ -1,4 +1,4 @@
-//! What a person sees and what a key does, with a fake node and without a terminal.
+//! Screens and keys of `weir top`, with a fake node and without a terminal.
 
 use control::{
     Node as _, Who,

@@ -1,4 +1,4 @@
-//! How it looks: from 60 columns and 16 lines on, at its best from 80 by 24.
+//! Layout of the screen: from 60 columns and 16 lines on, designed for 80 by 24.
 
 mod overlay;
 

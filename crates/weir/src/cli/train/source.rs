@@ -11,7 +11,7 @@ pub(in crate::cli) struct TableRows<'a> {
     pub(super) dataset: &'a Dataset,
     pub(super) table: TableKind,
     pub(super) selection: &'a Selection,
-    /// What the last whole pass read.
+    /// Counts of the last whole pass.
     read_counts: Cell<ReadCounts>,
     passes: Cell<u32>,
     bar: ProgressBar,

@@ -1,4 +1,4 @@
-//! What is printed of a running node.
+//! Output of commands that query a running node.
 
 use std::{
     io::{BufRead as _, BufReader},

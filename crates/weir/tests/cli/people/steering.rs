@@ -1,4 +1,4 @@
-//! What is done to a running node.
+//! Commands that change a running node.
 
 use control::Who;
 

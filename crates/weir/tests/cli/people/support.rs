@@ -33,7 +33,7 @@ impl Bench {
         self.weir(words).output().expect("it starts")
     }
 
-    /// What a command prints that works.
+    /// Standard output of a command that must succeed.
     #[track_caller]
     pub(crate) fn told(&self, words: &[&str]) -> String {
         let output = self.output(words);
@@ -48,7 +48,7 @@ impl Bench {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
     }
 
-    /// What was done, in order.
+    /// Acts done, in order.
     pub(crate) fn acts(&self) -> Vec<String> {
         self.node.acts().into_iter().map(|(_, act)| act).collect()
     }

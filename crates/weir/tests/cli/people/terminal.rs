@@ -83,7 +83,7 @@ impl Terminal {
         }
     }
 
-    /// How the terminal treats what is typed and printed.
+    /// Terminal modes: input, output, control and local flags.
     pub(crate) fn modes(&self) -> [libc::tcflag_t; 4] {
         let mut modes = MaybeUninit::<libc::termios>::uninit();
         // SAFETY: the descriptor is a terminal's, and the call fills the whole structure when it

@@ -1,4 +1,4 @@
-//! What is the same live and replayed: to the bit, or within a bound.
+//! Equality of live and replayed values: to the bit, or within a bound.
 
 use std::{
     collections::BTreeMap,
@@ -89,9 +89,9 @@ fn entries<K: Copy + Ord + Debug, V: PartialEq + Debug>(
     differences
 }
 
-/// What all windows counted together. A capture does not tell which way a frame went that is in
-/// no flow, so that the directions count as one; and it holds the packets that the stack cuts a
-/// super-packet into behind TC egress, so that packets are compared and not frames.
+/// Sums over all windows. A capture does not tell the direction of a frame that is in no flow, so
+/// both directions count as one; and it holds the packets that the stack cuts a super-packet into
+/// behind TC egress, so packets are compared and not frames.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Ledgers {
     packets: u64,
@@ -123,7 +123,7 @@ impl Ledgers {
     }
 }
 
-/// How far the times of packets lie apart.
+/// Differences between the times of packets.
 #[derive(Debug, Default)]
 pub(crate) struct Times {
     /// Of the stamps of first and last packets, in ns.
@@ -194,8 +194,8 @@ impl fmt::Display for Features {
     }
 }
 
-/// How much a feature may differ that is computed from times, in its natural unit; `None` for one
-/// that is not.
+/// Tolerance of a feature that is computed from times, in its natural unit; `None` for one that is
+/// not.
 pub(crate) fn tolerance(name: &str, value: f64) -> Option<f64> {
     let apart_s = APART_NS as f64 / 1e9;
     Some(match name {

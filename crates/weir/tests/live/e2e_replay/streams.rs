@@ -1,4 +1,5 @@
-//! One path from a window to decisions: a running node, a replay and an experiment tell the same.
+//! Decisions of a running node, a replay and an experiment agree: they share the path from a window
+//! to decisions.
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -35,7 +35,7 @@ pub(crate) struct Watched {
     begun_ns: u64,
 }
 
-/// What was captured, and how its clock stands to that of the live windows.
+/// A capture, and the offset of its clock from that of the live windows.
 pub(crate) struct Captured {
     lab: Lab,
     path: PathBuf,
@@ -171,7 +171,7 @@ pub(crate) fn remove(captured: Captured) {
     captured.lab.remove().expect("the lab is gone");
 }
 
-/// How far the clock of captures is ahead of that of live windows: the closest of many looks.
+/// Lead of the captures' clock over that of the live windows, in ns: the closest of many readings.
 fn unix_less_boot_ns() -> u64 {
     let unix_ns = || {
         let now = clock_gettime(ClockId::CLOCK_REALTIME).expect("Linux has a real-time clock");

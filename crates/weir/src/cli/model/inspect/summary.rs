@@ -1,4 +1,4 @@
-//! What there is to say of a model file.
+//! Summary of a model file.
 
 use std::path::Path;
 
@@ -24,21 +24,21 @@ pub(super) struct Summary {
     pub(super) peer: DetectorSummary,
 }
 
-/// One of its detectors.
+/// A detector of the file.
 #[derive(Debug, Serialize)]
 pub(super) struct DetectorSummary {
     #[serde(flatten)]
     pub(super) manifest: DetectorManifest,
-    /// What a row passes through, of a scorer kept as ONNX.
+    /// Steps of a scorer kept as ONNX, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) steps: Vec<String>,
-    /// Whether its features are those that this build makes.
+    /// True where its features are those that this build computes.
     pub(super) fits_this_build: bool,
     pub(super) calibration: CalibrationSummary,
     pub(super) ranges: Vec<RangeSummary>,
 }
 
-/// What a calibration can claim.
+/// P-values and error rates that a calibration supports.
 #[derive(Debug, Serialize)]
 pub(super) struct CalibrationSummary {
     pub(super) median_score: f32,
@@ -51,7 +51,7 @@ pub(super) struct CalibrationSummary {
     pub(super) rates: Vec<RateSummary>,
 }
 
-/// Whether an error rate can be claimed.
+/// Support of an error rate.
 #[derive(Debug, Serialize)]
 pub(super) struct RateSummary {
     pub(super) rate: f64,
@@ -60,7 +60,7 @@ pub(super) struct RateSummary {
     pub(super) threshold: Option<f32>,
 }
 
-/// What was usual for a feature, in its natural unit.
+/// Range of a feature in training, in its natural unit.
 #[derive(Debug, Serialize)]
 pub(super) struct RangeSummary {
     pub(super) feature: String,

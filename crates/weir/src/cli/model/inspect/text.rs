@@ -83,7 +83,7 @@ fn facts(detector: &DetectorSummary) -> Vec<(&'static str, String)> {
     facts
 }
 
-/// What the maker told of the training rows.
+/// Facts of the training rows, as the file's maker stated them.
 fn told(facts: &TrainingFacts) -> Vec<(&'static str, String)> {
     let mut told = Vec::new();
     if let Some(source) = &facts.source {

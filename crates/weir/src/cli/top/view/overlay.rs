@@ -1,4 +1,4 @@
-//! What lies over the panes: help, details, questions.
+//! Overlays over the panes: help, details, questions.
 
 use control::wire::{Alert, Block};
 use ratatui::{
