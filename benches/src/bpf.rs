@@ -7,7 +7,7 @@ use std::{
     os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
 };
 
-use datapath::syscall;
+use datapath::{missing_capabilities, syscall};
 
 /// `BPF_PROG_LOAD` of `enum bpf_cmd`.
 const PROG_LOAD: libc::c_long = 5;
@@ -18,28 +18,11 @@ const XDP: u32 = 37;
 /// `XDP_FLAGS_DRV_MODE`: in the driver.
 const NATIVE: u32 = 1 << 2;
 
-/// The capabilities it takes to load weir's programs, with their numbers in
-/// `linux/capability.h`.
-const CAPABILITIES: [(&str, u32); 2] = [("CAP_NET_ADMIN", 12), ("CAP_BPF", 39)];
-
 /// Missing rights to load programs; `None` where none is missing.
 #[must_use]
 pub fn missing_privileges() -> Option<String> {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let missing = missing_in(&status);
+    let missing = missing_capabilities().unwrap_or_default();
     (!missing.is_empty()).then(|| format!("needs {}: run it as root", missing.join(" and ")))
-}
-
-fn missing_in(status: &str) -> Vec<&'static str> {
-    let effective = status
-        .lines()
-        .find_map(|line| u64::from_str_radix(line.strip_prefix("CapEff:")?.trim(), 16).ok())
-        .unwrap_or(0);
-    CAPABILITIES
-        .iter()
-        .filter(|(_, number)| effective & (1 << number) == 0)
-        .map(|(name, _)| *name)
-        .collect()
 }
 
 /// Kind of program that [`Nothing`] is: the harness treats each in its own way.
@@ -177,13 +160,6 @@ impl MapInfo {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_missing_is_named() {
-        assert_eq!(missing_in("CapEff:\t000001ffffffffff\n"), Vec::<&str>::new());
-        assert_eq!(missing_in("CapEff:\t0000000000001000\n"), ["CAP_BPF"]);
-        assert_eq!(missing_in(""), ["CAP_NET_ADMIN", "CAP_BPF"]);
-    }
 
     #[test]
     fn a_map_is_told_from_other_descriptors() {

@@ -18,6 +18,7 @@ use figment::{
 };
 use ipnet::IpNet;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 pub use api::RawApi;
 pub use raw::{
@@ -188,7 +189,7 @@ impl RawConfig {
     /// SHA-256 of the configuration as [`Self::to_toml`] writes it, hexadecimal.
     #[must_use]
     pub fn digest(&self) -> String {
-        crate::digest::sha256(self.to_toml().as_bytes())
+        format!("{:x}", Sha256::digest(self.to_toml()))
     }
 
     /// The configuration as a TOML file.

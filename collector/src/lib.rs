@@ -14,7 +14,6 @@
 
 pub mod clock;
 pub mod config;
-pub mod digest;
 pub mod dry_run;
 pub mod enforcer;
 pub mod event;

@@ -95,20 +95,17 @@ pub(crate) fn parse(typed: impl IntoIterator<Item = String>) -> Result<Command, 
         "help" => Ok(Command::Help),
         "setup" => without_options(&options, Command::Setup),
         "demo" => Ok(Command::Demo { passed_on: after_separator(options) }),
-        "test" => match options.as_slice() {
-            [] => Ok(Command::Test { quick: false }),
-            [only] if only == "--quick" => Ok(Command::Test { quick: true }),
-            [first, ..] => Err(format!("`test` takes only `--quick`, got `{first}`")),
-        },
+        "test" => Ok(Command::Test { quick: flag("test", "--quick", &options)? }),
         "oracle" => without_options(&options, Command::Oracle),
         "bench" => Ok(Command::Bench { passed_on: after_separator(options) }),
-        "training-data" => captures(options),
-        "build-cost" => forms(options),
-        "notebooks" => match options.as_slice() {
-            [] => Ok(Command::Notebooks { write: false }),
-            [only] if only == "--write" => Ok(Command::Notebooks { write: true }),
-            [first, ..] => Err(format!("`notebooks` takes only `--write`, got `{first}`")),
-        },
+        "training-data" => {
+            Ok(Command::TrainingData { names: names("capture", &CAPTURES, options)? })
+        }
+        "build-cost" => {
+            let known = FORMS.map(|(name, _)| name);
+            Ok(Command::BuildCost { names: names("build", &known, options)? })
+        }
+        "notebooks" => Ok(Command::Notebooks { write: flag("notebooks", "--write", &options)? }),
         "package" => without_options(&options, Command::Package),
         "lint" => without_options(&options, Command::Lint),
         "docs" => without_options(&options, Command::Docs),
@@ -127,20 +124,20 @@ fn without_options(options: &[String], command: Command) -> Result<Command, Stri
     }
 }
 
-fn captures(names: Vec<String>) -> Result<Command, String> {
-    match names.iter().find(|name| !CAPTURES.contains(&name.as_str())) {
-        None => Ok(Command::TrainingData { names }),
-        Some(name) => {
-            Err(format!("no capture is called `{name}`; there are {}", CAPTURES.join(", ")))
-        }
+/// The names, where each is one of those known.
+fn names(what: &str, known: &[&str], names: Vec<String>) -> Result<Vec<String>, String> {
+    match names.iter().find(|name| !known.contains(&name.as_str())) {
+        None => Ok(names),
+        Some(name) => Err(format!("no {what} is called `{name}`; there are {}", known.join(", "))),
     }
 }
 
-fn forms(names: Vec<String>) -> Result<Command, String> {
-    let known = FORMS.map(|(name, _)| name);
-    match names.iter().find(|name| !known.contains(&name.as_str())) {
-        None => Ok(Command::BuildCost { names }),
-        Some(name) => Err(format!("no build is called `{name}`; there are {}", known.join(", "))),
+/// Whether the one option that a command takes is given.
+fn flag(command: &str, flag: &str, options: &[String]) -> Result<bool, String> {
+    match options {
+        [] => Ok(false),
+        [only] if only == flag => Ok(true),
+        [first, ..] => Err(format!("`{command}` takes only `{flag}`, got `{first}`")),
     }
 }
 

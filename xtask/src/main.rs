@@ -59,62 +59,45 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<ExitCode, Failure> {
-    if let Command::Help = command {
+    let Some(purpose) = purpose(&command) else {
         println!("{}", args::HELP);
         return Ok(ExitCode::SUCCESS);
-    }
+    };
     let workspace = Workspace::locate()?;
+    setup::prepare(&workspace, purpose)?;
     match command {
-        Command::Help => Ok(ExitCode::SUCCESS),
-        Command::Setup => {
-            setup::prepare(&workspace, Purpose::Everything)?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Command::Demo { passed_on } => {
-            setup::prepare(&workspace, Purpose::Demo)?;
-            demo::run(&workspace, &passed_on)
-        }
+        Command::Help | Command::Setup => {}
+        Command::Demo { passed_on } => return demo::run(&workspace, &passed_on),
         Command::Test { quick } => {
-            setup::prepare(&workspace, if quick { Purpose::Lint } else { Purpose::Test })?;
-            Ok(report::run_and_sum_up(
-                check::all(&workspace, quick),
-                Some(&oracle::last(&workspace)),
-            ))
+            let oracle = oracle::last(&workspace);
+            return Ok(report::run_and_sum_up(check::all(&workspace, quick), Some(&oracle)));
         }
-        Command::Oracle => {
-            setup::prepare(&workspace, Purpose::Test)?;
-            oracle::run(&workspace)
-        }
-        Command::Bench { passed_on } => {
-            setup::prepare(&workspace, Purpose::Bench)?;
-            bench::run(&workspace, &passed_on)
-        }
-        Command::TrainingData { names } => {
-            setup::prepare(&workspace, Purpose::Demo)?;
-            training_data::run(&workspace, &names)?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Command::BuildCost { names } => {
-            setup::prepare(&workspace, Purpose::Demo)?;
-            build_cost::run(&workspace, &names)?;
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Oracle => return oracle::run(&workspace),
+        Command::Bench { passed_on } => return bench::run(&workspace, &passed_on),
+        Command::TrainingData { names } => training_data::run(&workspace, &names)?,
+        Command::BuildCost { names } => build_cost::run(&workspace, &names)?,
         Command::Notebooks { write } => {
-            setup::prepare(&workspace, Purpose::Notebooks)?;
-            Ok(report::run_and_sum_up(vec![check::notebooks(&workspace, write)], None))
+            return Ok(report::run_and_sum_up(vec![check::notebooks(&workspace, write)], None));
         }
-        Command::Package => {
-            setup::prepare(&workspace, Purpose::Demo)?;
-            package::run(&workspace)?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Command::Lint => {
-            setup::prepare(&workspace, Purpose::Lint)?;
-            Ok(report::run_and_sum_up(check::lints(&workspace), None))
-        }
-        Command::Docs => {
-            setup::prepare(&workspace, Purpose::Lint)?;
-            Ok(report::run_and_sum_up(check::docs(&workspace), None))
-        }
+        Command::Package => package::run(&workspace)?,
+        Command::Lint => return Ok(report::run_and_sum_up(check::lints(&workspace), None)),
+        Command::Docs => return Ok(report::run_and_sum_up(check::docs(&workspace), None)),
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The reason to prepare the machine; none where only the help is asked for.
+const fn purpose(command: &Command) -> Option<Purpose> {
+    Some(match command {
+        Command::Help => return None,
+        Command::Setup => Purpose::Everything,
+        Command::Test { quick: false } | Command::Oracle => Purpose::Test,
+        Command::Test { quick: true } | Command::Lint | Command::Docs => Purpose::Lint,
+        Command::Bench { .. } => Purpose::Bench,
+        Command::Notebooks { .. } => Purpose::Notebooks,
+        Command::Demo { .. }
+        | Command::TrainingData { .. }
+        | Command::BuildCost { .. }
+        | Command::Package => Purpose::Demo,
+    })
 }

@@ -3,42 +3,28 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use control::{Limits, Listen, Rate, ServerConfig};
-use serde::{Deserialize, Serialize};
+use policy::section;
 
 use super::{ConfigError, bound};
 
-/// Where people and programs reach the node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RawApi {
-    /// The Unix socket; its folder is made where it is not there.
-    pub socket: PathBuf,
-    /// The group that may read at the socket; root and the node's own user may change too.
-    pub group: Option<String>,
-    /// A TCP address to listen on too, as `127.0.0.1:9187`.
-    pub listen: Option<SocketAddr>,
-    /// The file of tokens for it; without one it is read-only, and a loopback address.
-    pub tokens: Option<PathBuf>,
-    /// Answer `/metrics`, `/livez` and `/readyz` without a token on any address.
-    pub metrics_open: bool,
-    /// Requests a second from one client, in the long run.
-    pub requests_per_second: u32,
-    /// Requests at once from one client, after a rest.
-    pub burst: u32,
-}
-
-impl Default for RawApi {
-    fn default() -> Self {
-        let rate = Rate::default();
-        Self {
-            socket: PathBuf::from("/run/weir/weir.sock"),
-            group: None,
-            listen: None,
-            tokens: None,
-            metrics_open: false,
-            requests_per_second: rate.per_second,
-            burst: rate.burst,
-        }
+section! {
+    /// Where people and programs reach the node.
+    #[derive(Eq)]
+    RawApi {
+        /// The Unix socket; its folder is made where it is not there.
+        socket: PathBuf = PathBuf::from("/run/weir/weir.sock"),
+        /// The group that may read at the socket; root and the node's own user may change too.
+        group: Option<String> = None,
+        /// A TCP address to listen on too, as `127.0.0.1:9187`.
+        listen: Option<SocketAddr> = None,
+        /// The file of tokens for it; without one it is read-only, and a loopback address.
+        tokens: Option<PathBuf> = None,
+        /// Answer `/metrics`, `/livez` and `/readyz` without a token on any address.
+        metrics_open: bool = false,
+        /// Requests a second from one client, in the long run.
+        requests_per_second: u32 = Rate::default().per_second,
+        /// Requests at once from one client, after a rest.
+        burst: u32 = Rate::default().burst,
     }
 }
 

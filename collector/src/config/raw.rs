@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use policy::PolicyConfig;
+use policy::{PolicyConfig, section};
 use serde::{Deserialize, Serialize};
 
 use super::RawApi;
@@ -30,55 +30,37 @@ pub struct RawConfig {
     pub api: RawApi,
 }
 
-/// Interfaces that are watched, and the length of a window.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RawCapture {
-    /// Interface names or globs.
-    pub interfaces: Vec<String>,
-    /// Length of a tumbling window.
-    #[serde(with = "humantime_serde")]
-    pub window: Duration,
-}
-
-impl Default for RawCapture {
-    fn default() -> Self {
-        Self { interfaces: Vec::new(), window: Duration::from_secs(1) }
+section! {
+    /// Interfaces that are watched, and the length of a window.
+    RawCapture {
+        /// Interface names or globs.
+        interfaces: Vec<String> = Vec::new(),
+        /// Length of a tumbling window.
+        #[serde(with = "humantime_serde")]
+        window: Duration = Duration::from_secs(1),
     }
 }
 
-/// Capacities of the kernel tables.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RawTables {
-    /// Flows in one window, over all CPUs.
-    pub flows: u32,
-    /// Peers in one window, over all CPUs.
-    pub peers: u32,
-    /// Blocked addresses of each family.
-    pub blocks: u32,
-    /// Blocks with hit counters of their own.
-    pub stats_slots: u32,
-}
-
-impl Default for RawTables {
-    fn default() -> Self {
-        let kernel = KernelOptions::default();
-        Self {
-            flows: kernel.flow_capacity,
-            peers: kernel.peer_capacity,
-            blocks: kernel.block_capacity,
-            stats_slots: kernel.stats_slots,
-        }
+section! {
+    /// Capacities of the kernel tables.
+    RawTables {
+        /// Flows in one window, over all CPUs.
+        flows: u32 = KernelOptions::default().flow_capacity,
+        /// Peers in one window, over all CPUs.
+        peers: u32 = KernelOptions::default().peer_capacity,
+        /// Blocked addresses of each family.
+        blocks: u32 = KernelOptions::default().block_capacity,
+        /// Blocks with hit counters of their own.
+        stats_slots: u32 = KernelOptions::default().stats_slots,
     }
 }
 
-/// The model that scores.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RawModel {
-    /// A `.weir` file.
-    pub path: Option<PathBuf>,
+section! {
+    /// The model that scores.
+    RawModel {
+        /// A `.weir` file.
+        path: Option<PathBuf> = None,
+    }
 }
 
 /// Where the guard hooks in.
@@ -96,66 +78,44 @@ pub enum XdpChoice {
     Off,
 }
 
-/// The guard and what outlives the process.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RawGuard {
-    /// Where it hooks in.
-    pub xdp: XdpChoice,
-    /// Drop what goes out towards blocked remotes too.
-    pub egress: bool,
-    /// Keep guard and blocks in place when the process ends, until their leases run out.
-    pub persist: bool,
-    /// The BPF file system that holds them.
-    pub bpffs: PathBuf,
-    /// Local TCP ports that people administer this host by: whoever is connected to one is not
-    /// blocked.
-    pub admin_ports: Vec<u16>,
-}
-
-impl Default for RawGuard {
-    fn default() -> Self {
-        Self {
-            xdp: XdpChoice::Auto,
-            egress: KernelOptions::default().guard_at_egress,
-            persist: true,
-            bpffs: PathBuf::from("/sys/fs/bpf"),
-            admin_ports: vec![22],
-        }
+section! {
+    /// The guard and what outlives the process.
+    RawGuard {
+        /// Where it hooks in.
+        xdp: XdpChoice = XdpChoice::Auto,
+        /// Drop what goes out towards blocked remotes too.
+        egress: bool = KernelOptions::default().guard_at_egress,
+        /// Keep guard and blocks in place when the process ends, until their leases run out.
+        persist: bool = true,
+        /// The BPF file system that holds them.
+        bpffs: PathBuf = PathBuf::from("/sys/fs/bpf"),
+        /// Local TCP ports that people administer this host by: whoever is connected to one is not
+        /// blocked.
+        admin_ports: Vec<u16> = vec![22],
     }
 }
 
-/// Destination of events.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RawEvents {
-    /// A file that gets one JSON object a line; none for standard output only.
-    pub path: Option<PathBuf>,
+section! {
+    /// Destination of events.
+    RawEvents {
+        /// A file that gets one JSON object a line; none for standard output only.
+        path: Option<PathBuf> = None,
+    }
 }
 
-/// The record of decisions, blocks and acts of people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RawLedger {
-    /// Keep one.
-    pub enabled: bool,
-    /// The SQLite file; its folder is made where it is not there. What people allowed is kept
-    /// beside it.
-    pub path: PathBuf,
-    /// Longest time that records are kept.
-    #[serde(with = "humantime_serde")]
-    pub max_age: Duration,
-    /// Largest size of the file, in bytes.
-    pub max_bytes: u64,
-}
-
-impl Default for RawLedger {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            path: PathBuf::from("/var/lib/weir/ledger.db"),
-            max_age: Duration::from_hours(24 * 30),
-            max_bytes: 4 << 30,
-        }
+section! {
+    /// The record of decisions, blocks and acts of people.
+    #[derive(Eq)]
+    RawLedger {
+        /// Keep one.
+        enabled: bool = true,
+        /// The SQLite file; its folder is made where it is not there. What people allowed is kept
+        /// beside it.
+        path: PathBuf = PathBuf::from("/var/lib/weir/ledger.db"),
+        /// Longest time that records are kept.
+        #[serde(with = "humantime_serde")]
+        max_age: Duration = Duration::from_hours(24 * 30),
+        /// Largest size of the file, in bytes.
+        max_bytes: u64 = 4 << 30,
     }
 }

@@ -227,7 +227,7 @@ impl control::Node for Node {
             return Err(match other {
                 Some((_, source, _)) => Refused::conflict(format!(
                     "`{prefix}` was allowed by no person but as {}",
-                    source.text()
+                    source.name()
                 )),
                 None => Refused::not_found(format!("`{prefix}` is not allowed")),
             });

@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         None => None,
     };
-    let node = Arc::new(FakeNode::busy(jiff::Timestamp::now()));
+    let node = Arc::new(FakeNode::busy());
     let config = ServerConfig { socket, group: None, listen, limits: Limits::default() };
     let server = Server::start(&config, node.clone())?;
     println!("a fake node listens on {}", server.socket().display());

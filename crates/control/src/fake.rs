@@ -1,27 +1,23 @@
-//! A node without traffic: it keeps what it is told in memory and shows made-up windows, for
-//! tests and for looking at `weir top`. Its time is what it is told.
+//! A node without traffic, for tests and for looking at `weir top`: it answers as one under attack
+//! did (`fake.json`: blocks of every origin, alerts, drift, a mode to confirm), and keeps what it
+//! is told in memory. Its time is that of the recording, and goes on when it is told to.
 
 use std::{
     collections::BTreeMap,
     net::IpAddr,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
-use events::{
-    Action, ActionTaken, Claim, Decision, DecisionRecord, Evidence, Mode, Origin, Outcome, PValues,
-    Prefix, ProcedureChoice, Reason, Refusal, Share, Stamp, Subject,
-};
+use events::{Action, ActionTaken, Evidence, Mode, Origin, Prefix};
 use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
 
 use crate::{
     node::{Node, Who},
     wire::{
         Alert, AlertQuery, AllowQuery, AllowRequest, AllowSource, Allowed, Block, BlockQuery,
-        BlockRequest, BlockTotals, Breaker, Confirm, DisallowRequest, Drift, DriftState, Health,
-        ImportRefused, ImportRequest, Imported, Interface, LIMIT_DEFAULT, LedgerHealth,
-        ModeRequest, ModeState, ModelInfo, MovedFeature, Page, Refused, Reloaded, Status,
-        UnblockRequest, WindowInfo,
+        BlockRequest, Breaker, Confirm, DisallowRequest, ImportRefused, ImportRequest, Imported,
+        LIMIT_DEFAULT, ModeRequest, ModeState, Page, Refused, Reloaded, Status, UnblockRequest,
     },
 };
 
@@ -37,112 +33,74 @@ pub struct FakeNode {
     released: Condvar,
 }
 
-#[derive(Debug)]
+/// The recording, and what came after it.
+#[derive(Debug, Deserialize)]
 struct State {
-    now: Timestamp,
-    start: Timestamp,
-    mode: Mode,
-    confirm_until: Option<Timestamp>,
-    breaker: Breaker,
-    drift: Drift,
+    status: Status,
     blocks: BTreeMap<Prefix, Block>,
-    allowed: BTreeMap<Prefix, Allowed>,
+    /// A block that is made anew.
+    made: Block,
     alerts: Vec<Alert>,
+    #[serde(skip)]
+    allowed: BTreeMap<Prefix, Allowed>,
+    #[serde(skip)]
     acts: Vec<(Who, String)>,
+    #[serde(skip)]
     heard_from: Vec<IpAddr>,
-    window: u64,
 }
 
 impl FakeNode {
-    /// An idle node at this time.
+    /// The node as it was recorded, at 2026-11-28T19:00:40Z.
+    ///
+    /// # Panics
+    /// The recording is not what [`wire`](crate::wire) writes.
     #[must_use]
-    pub fn new(now: Timestamp) -> Self {
-        let breaker = Breaker { open: false, reason: None, since: None, rearms: None };
-        let drift = Drift { state: DriftState::Steady, since: Some(now), moved: Vec::new() };
-        let state = State {
-            now,
-            start: now,
-            mode: Mode::Shadow,
-            confirm_until: None,
-            breaker,
-            drift,
-            blocks: BTreeMap::new(),
-            allowed: BTreeMap::new(),
-            alerts: Vec::new(),
-            acts: Vec::new(),
-            heard_from: Vec::new(),
-            window: 0,
-        };
+    pub fn busy() -> Self {
+        let mut state: State =
+            serde_json::from_str(include_str!("fake.json")).expect("the recording");
+        env!("CARGO_PKG_VERSION").clone_into(&mut state.status.version);
         Self { state: Mutex::new(state), held: Mutex::new(false), released: Condvar::new() }
     }
 
-    /// A node under attack: blocks of every origin, alerts, drift, something to confirm.
+    /// The same before its first window.
     #[must_use]
-    pub fn busy(now: Timestamp) -> Self {
-        let node = Self::new(now);
-        node.with(|state| {
-            state.start = now - SignedDuration::from_hours(27);
-            state.mode = Mode::Enforce;
-            state.confirm_until = Some(now + SignedDuration::from_mins(4));
-            state.drift = Drift {
-                state: DriftState::Drifting,
-                since: Some(now - SignedDuration::from_mins(7)),
-                moved: vec![MovedFeature {
-                    subject: "peer".into(),
-                    feature: "distinct_local_ports".into(),
-                    psi: 0.41,
-                }],
-            };
-            for (target, action, origin, left_s, packets) in [
-                ("192.0.2.7", Action::Drop, Origin::Model, 287, 184_223),
-                ("198.51.100.0/24", Action::Drop, Origin::Person, 3_540, 12),
-                ("203.0.113.9", Action::RateLimit, Origin::Model, 41, 977),
-                ("2001:db8:7::1", Action::Shadow, Origin::Import, 86_000, 0),
-            ] {
-                state.put(target, action, origin, left_s, packets);
-            }
-            for _ in 0..40 {
-                state.tick();
-            }
-            state.alert("192.0.2.7", ActionTaken::Blocked);
-            state.alert("203.0.113.9", ActionTaken::RateLimited);
-            state.alert("198.51.100.77", ActionTaken::Refused);
-        });
+    pub fn starting() -> Self {
+        let node = Self::busy();
+        lock(&node.state).status.window = None;
         node
     }
 
     /// Lets a second pass: another window.
     pub fn tick(&self) {
-        self.with(State::tick);
+        lock(&self.state).tick();
     }
 
     /// Opens the breaker.
     pub fn trip(&self, reason: &str) {
-        self.with(|state| {
-            state.breaker = Breaker {
-                open: true,
-                reason: Some(reason.to_owned()),
-                since: Some(state.now),
-                rearms: Some(state.now + SignedDuration::from_mins(10)),
-            };
-        });
+        let status = &mut lock(&self.state).status;
+        status.breaker = Breaker {
+            open: true,
+            reason: Some(reason.to_owned()),
+            since: Some(status.time),
+            rearms: Some(status.time + SignedDuration::from_mins(10)),
+        };
     }
 
     /// Adds an alert about this address.
     pub fn alert(&self, peer: &str, outcome: ActionTaken) {
-        self.with(|state| state.alert(peer, outcome));
+        lock(&self.state).alert(peer, outcome);
     }
 
     /// Changes made, with the names of those who made them.
     #[must_use]
     pub fn acts(&self) -> Vec<(Who, String)> {
-        self.with(|state| state.acts.clone())
+        lock(&self.state).acts.clone()
     }
 
     /// The addresses that asked with a token.
     #[must_use]
     pub fn clients(&self) -> Vec<IpAddr> {
-        self.with(|state| state.heard_from.clone())
+        lock(&self.state).heard_from.clone()
     }
 
     /// Lets every call wait until [`Self::release`].
@@ -156,17 +114,10 @@ impl FakeNode {
         self.released.notify_all();
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
-        act(&mut lock(&self.state))
-    }
-
-    fn call<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
-        drop(
-            self.released
-                .wait_while(lock(&self.held), |held| *held)
-                .unwrap_or_else(PoisonError::into_inner),
-        );
-        self.with(act)
+    fn call(&self) -> MutexGuard<'_, State> {
+        let held = self.released.wait_while(lock(&self.held), |held| *held);
+        drop(held.unwrap_or_else(PoisonError::into_inner));
+        lock(&self.state)
     }
 
     fn act<T>(
@@ -175,218 +126,126 @@ impl FakeNode {
         what: impl Into<String>,
         act: impl FnOnce(&mut State) -> Result<T, Refused>,
     ) -> Result<T, Refused> {
-        self.call(|state| {
-            let done = act(state)?;
-            state.acts.push((who.clone(), what.into()));
-            Ok(done)
-        })
+        let mut state = self.call();
+        let done = act(&mut state)?;
+        state.acts.push((who.clone(), what.into()));
+        Ok(done)
     }
 }
 
 impl State {
     fn tick(&mut self) {
-        self.window += 1;
-        self.now += SignedDuration::from_secs(1);
-        let now = self.now;
+        // A wave that a sparkline shows.
+        let wave = [3_u32, 5, 8, 12, 16, 18, 16, 12, 8, 5, 3, 2];
+        let status = &mut self.status;
+        status.time += SignedDuration::from_secs(1);
+        status.uptime_s += 1;
+        let now = status.time;
+        if let Some(window) = &mut status.window {
+            window.number += 1;
+            window.ended = now;
+            let height = f64::from(wave[usize::try_from(window.number % 12).unwrap_or(0)]);
+            window.packets_per_second = height * 10_000.0;
+            window.decided_after_ms = 2.0 + height / 2.0;
+        }
+        if let Some(confirm) = &mut status.confirm {
+            confirm.left_s = seconds_until(confirm.until, now);
+        }
+        if let Some(over) = status.confirm.take_if(|confirm| confirm.until <= now) {
+            status.mode = over.falls_back_to;
+        }
         self.blocks.retain(|_, block| block.expires > now);
         for block in self.blocks.values_mut() {
             block.left_s = seconds_until(block.expires, now);
         }
-        if self.confirm_until.is_some_and(|until| until <= now) {
-            self.confirm_until = None;
-            self.mode = Mode::Shadow;
-        }
     }
 
-    fn put(&mut self, target: &str, action: Action, origin: Origin, left_s: u64, packets: u64) {
-        let Ok(target) = target.parse::<Prefix>() else { return };
-        let by_model = origin == Origin::Model;
+    fn put(&mut self, target: Prefix, action: Action, origin: Origin, ttl_s: u64) -> &mut Block {
         let block = Block {
             target,
             action,
             pps: (action == Action::RateLimit).then_some(5),
-            made: Some(self.now),
-            expires: self.now + SignedDuration::from_secs(i64::try_from(left_s).unwrap_or(0)),
-            left_s,
+            made: Some(self.status.time),
+            expires: self.after(ttl_s),
+            left_s: ttl_s,
             origin,
-            who: (!by_model).then(|| "ada".to_owned()),
-            reason: (!by_model).then(|| "seen in the mail log".to_owned()),
-            allowed: None,
-            decision: by_model.then_some(41),
-            p_value: by_model.then_some(0.000_8),
-            offence: by_model.then_some(1),
-            dropped_packets: if action == Action::Shadow { 0 } else { packets },
-            dropped_bytes: packets * 60,
-            passed_packets: 0,
-            would_drop_packets: if action == Action::Shadow { packets } else { 0 },
-            first_drop: (packets > 0).then_some(self.now),
-            last_drop: (packets > 0).then_some(self.now),
+            ..self.made.clone()
         };
         self.blocks.insert(target, block);
+        self.blocks.get_mut(&target).expect("it was just made")
     }
 
-    /// Adds an alert about this address; one without an entry is refused as allowed.
-    fn alert(&mut self, peer: &str, taken: ActionTaken) {
+    /// Adds an alert about this address like a recorded one.
+    fn alert(&mut self, peer: &str, outcome: ActionTaken) {
         let Ok(address) = peer.parse() else { return };
-        let reason = |feature: &str, value, unit: &str, benign_high, share| Reason {
-            subject: Subject::Peer,
-            feature: feature.into(),
-            unit: unit.into(),
-            value,
-            benign_low: 0.0,
-            benign_high,
-            share,
-        };
-        let reasons = vec![
-            reason("distinct_local_ports", 812.0, "ports", 4.0, 0.7),
-            reason("unanswered_ratio", 0.98, "", 0.1, 0.2),
-        ];
-        let stamp = Stamp {
+        let like = |one: &&Alert| one.outcome.made_entry() == outcome.made_entry();
+        let Some(recorded) = self.alerts.iter().find(like).cloned() else { return };
+        let window = self.status.window.as_ref().map_or(0, |window| window.number);
+        self.alerts.push(Alert {
             id: self.alerts.len() as u64 + 1,
-            window: self.window,
-            at_ns: self.window * 1_000_000_000,
-            time: self.now,
-        };
-        let evidence = Evidence {
-            address,
-            p_value: 0.000_8,
-            conditional_p_value: 0.001,
-            peer_score: 0.71,
-            flow_score: 0.55,
-            novelty: 0.8,
-            excess: 0.62,
-            packets: 2_210,
-            bytes: 132_600,
-            verified: true,
-            initiated: false,
-            service: None,
-        };
-        let claim = Claim {
-            rate: Share::TENTH,
-            procedure: ProcedureChoice::PerWindow,
-            p_values: PValues::Conditional,
-            p_value: 0.001,
-            level: 0.001,
-            held_out: Some(9_000),
-            needed: 3_000,
-            supported: true,
-        };
-        let outcome = match taken.entry() {
-            Some(action) => Outcome::Block {
-                action,
-                ttl: Duration::from_secs(TTL_S),
-                expires_ns: stamp.at_ns + TTL_S * 1_000_000_000,
-                offence: 1,
-                early: false,
-            },
-            None => Outcome::Refused(Refusal::Allowed),
-        };
-        let decision = Decision { evidence, claim, outcome };
-        self.alerts.push(DecisionRecord::of(stamp, decision, taken, reasons));
+            time: self.status.time,
+            at_ns: window * 1_000_000_000,
+            window,
+            evidence: Evidence { address, ..recorded.evidence },
+            outcome,
+            action: outcome.entry(),
+            ..recorded
+        });
     }
 
-    fn mode_state(&self) -> ModeState {
-        let confirm = self.confirm_until.map(|until| Confirm {
-            until,
-            left_s: seconds_until(until, self.now),
-            falls_back_to: Mode::Shadow,
-        });
-        ModeState { mode: self.mode, confirm }
+    fn is_allowed(&self, target: Prefix) -> bool {
+        self.allowed.keys().any(|allowed| allowed.net().contains(&target.net()))
+    }
+
+    fn after(&self, seconds: u64) -> Timestamp {
+        self.status.time + SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(0))
+    }
+
+    const fn mode(&self) -> ModeState {
+        ModeState { mode: self.status.mode, confirm: self.status.confirm }
     }
 
     fn status(&self) -> Status {
-        // A wave that a sparkline shows.
-        let wave = [3_u32, 5, 8, 12, 16, 18, 16, 12, 8, 5, 3, 2];
-        let height = f64::from(wave[usize::try_from(self.window % 12).unwrap_or(0)]);
-        let window = (self.window > 0).then(|| WindowInfo {
-            number: self.window,
-            ended: self.now,
-            length_ms: 1_000,
-            decided_after_ms: 2.0 + height / 2.0,
-            flows: 1_204,
-            peers: 312,
-            packets_per_second: height * 10_000.0,
-            lossy: false,
-        });
+        let mut status = self.status.clone();
         let sum = |of: fn(&Block) -> u64| self.blocks.values().map(of).sum();
-        Status {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: 4_242,
-            time: self.now,
-            uptime_s: seconds_until(self.now, self.start),
-            mode: self.mode,
-            confirm: self.mode_state().confirm,
-            breaker: self.breaker.clone(),
-            drift: self.drift.clone(),
-            model: Some(ModelInfo {
-                path: "/var/lib/weir/office.weir".into(),
-                hash: "9f86d081884c7d659a2feaa0c55ad015".into(),
-                created: "2026-11-20T08:00:00Z".into(),
-            }),
-            window,
-            blocks: BlockTotals {
-                active: self.blocks.len() as u64,
-                limit: 1_000,
-                capacity: 1_000_000,
-                made_last_minute: 2,
-                limit_per_minute: 60,
-                dropped_packets: sum(|block| block.dropped_packets),
-                would_drop_packets: sum(|block| block.would_drop_packets),
-            },
-            refusals: BTreeMap::from([("allowed".into(), 3), ("too_few_windows".into(), 118)]),
-            losses: BTreeMap::from([("not_ip".into(), 91)]),
-            late_windows: 0,
-            ledger: LedgerHealth {
-                health: Health::Ok,
-                error: None,
-                path: Some("/var/lib/weir/ledger.sqlite".into()),
-                bytes: 8_192_000,
-                lost: 0,
-            },
-            interfaces: vec![Interface {
-                name: "eth0".into(),
-                flows: "TCX".into(),
-                guard: "XDP (native)".into(),
-            }],
-        }
+        status.blocks.active = self.blocks.len() as u64;
+        status.blocks.dropped_packets = sum(|block| block.dropped_packets);
+        status.blocks.would_drop_packets = sum(|block| block.would_drop_packets);
+        status
     }
 }
 
 impl Node for FakeNode {
     fn status(&self) -> Result<Status, Refused> {
-        self.call(|state| Ok(state.status()))
+        Ok(self.call().status())
     }
 
     fn ready(&self) -> Result<(), Refused> {
-        self.call(|state| match state.window {
-            0 => Err(Refused::unavailable("no window was decided yet")),
-            _ => Ok(()),
-        })
+        match self.call().status.window {
+            None => Err(Refused::unavailable("no window was decided yet")),
+            Some(_) => Ok(()),
+        }
     }
 
     fn blocks(&self, query: &BlockQuery) -> Result<Page<Block>, Refused> {
-        self.call(|state| {
-            let wanted = state
-                .blocks
-                .values()
-                .filter(|block| query.after.is_none_or(|after| block.target > after))
-                .filter(|block| query.origin.is_none_or(|origin| block.origin == origin))
-                .cloned();
-            let limit = query.limit.unwrap_or(LIMIT_DEFAULT);
-            Ok(Page::cut(wanted, limit, |block| block.target.to_string()))
-        })
+        let state = self.call();
+        let wanted = state
+            .blocks
+            .values()
+            .filter(|block| query.after.is_none_or(|after| block.target > after))
+            .filter(|block| query.origin.is_none_or(|origin| block.origin == origin))
+            .cloned();
+        Ok(Page::cut(wanted, limit(query.limit), |block| block.target.to_string()))
     }
 
     fn block(&self, who: &Who, request: &BlockRequest) -> Result<Block, Refused> {
         self.act(who, format!("block {}", request.target), |state| {
-            if state.allowed.keys().any(|allowed| allowed.net().contains(&request.target.net())) {
+            if state.is_allowed(request.target) {
                 let text = format!("`{}` is on the allowlist, which wins", request.target);
                 return Err(Refused::conflict(text));
             }
-            let target = request.target.to_string();
-            state.put(&target, request.action, Origin::Person, request.for_s.unwrap_or(TTL_S), 0);
-            let made = state.blocks.get_mut(&request.target);
-            let made = made.ok_or_else(|| Refused::internal("it was not made"))?;
+            let ttl_s = request.for_s.unwrap_or(TTL_S);
+            let made = state.put(request.target, request.action, Origin::Person, ttl_s);
             made.who = Some(who.to_string());
             made.reason.clone_from(&request.reason);
             made.pps = request.pps.map(u64::from).or(made.pps);
@@ -409,15 +268,13 @@ impl Node for FakeNode {
             let for_s = request.for_s.unwrap_or(TTL_S);
             let mut imported = Imported { load: 1, for_s, ..Imported::default() };
             for (entry, one) in request.all().enumerate() {
-                let net = one.target.net();
-                if state.allowed.keys().any(|allowed| allowed.net().contains(&net)) {
+                if state.is_allowed(one.target) {
                     let text = format!("`{}` is on the allowlist", one.target);
                     imported.refused.push(ImportRefused { entry, code: "allowed".into(), text });
                     continue;
                 }
                 let action = one.action.or(request.action).unwrap_or(Action::Drop);
-                let target = one.target.to_string();
-                state.put(&target, action, Origin::Import, one.for_s.unwrap_or(for_s), 0);
+                state.put(one.target, action, Origin::Import, one.for_s.unwrap_or(for_s));
                 imported.new += 1;
             }
             Ok(imported)
@@ -425,13 +282,11 @@ impl Node for FakeNode {
     }
 
     fn allowed(&self, query: &AllowQuery) -> Result<Page<Allowed>, Refused> {
-        self.call(|state| {
-            let wanted = state.allowed.values();
-            let wanted =
-                wanted.filter(|one| query.after.is_none_or(|after| one.prefix > after)).cloned();
-            let limit = query.limit.unwrap_or(LIMIT_DEFAULT);
-            Ok(Page::cut(wanted, limit, |allowed| allowed.prefix.to_string()))
-        })
+        let state = self.call();
+        let wanted = state.allowed.values();
+        let wanted =
+            wanted.filter(|one| query.after.is_none_or(|after| one.prefix > after)).cloned();
+        Ok(Page::cut(wanted, limit(query.limit), |allowed| allowed.prefix.to_string()))
     }
 
     fn allow(&self, who: &Who, request: &AllowRequest) -> Result<Allowed, Refused> {
@@ -440,10 +295,8 @@ impl Node for FakeNode {
                 prefix: request.prefix,
                 source: AllowSource::Person,
                 who: Some(who.to_string()),
-                since: Some(state.now),
-                expires: request.for_s.map(|seconds| {
-                    state.now + SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(0))
-                }),
+                since: Some(state.status.time),
+                expires: request.for_s.map(|seconds| state.after(seconds)),
                 note: request.note.clone(),
             };
             state.allowed.insert(request.prefix, allowed.clone());
@@ -461,47 +314,47 @@ impl Node for FakeNode {
     }
 
     fn alerts(&self, query: &AlertQuery) -> Result<Page<Alert>, Refused> {
-        self.call(|state| {
-            let wanted = state
-                .alerts
-                .iter()
-                .filter(|alert| query.after.is_none_or(|after| alert.id > after))
-                .filter(|alert| query.before.is_none_or(|before| alert.id < before))
-                .filter(|alert| query.since.is_none_or(|since| alert.time >= since))
-                .filter(|alert| query.peer.is_none_or(|peer| alert.peer() == peer))
-                .cloned();
-            let limit = query.limit.unwrap_or(LIMIT_DEFAULT);
-            let cursor = |alert: &Alert| alert.id.to_string();
-            Ok(match query.after {
-                Some(_) => Page::cut(wanted, limit, cursor),
-                None => Page::cut(wanted.rev(), limit, cursor),
-            })
+        let state = self.call();
+        let wanted = state
+            .alerts
+            .iter()
+            .filter(|alert| query.after.is_none_or(|after| alert.id > after))
+            .filter(|alert| query.before.is_none_or(|before| alert.id < before))
+            .filter(|alert| query.since.is_none_or(|since| alert.time >= since))
+            .filter(|alert| query.peer.is_none_or(|peer| alert.peer() == peer))
+            .cloned();
+        let cursor = |alert: &Alert| alert.id.to_string();
+        Ok(match query.after {
+            Some(_) => Page::cut(wanted, limit(query.limit), cursor),
+            None => Page::cut(wanted.rev(), limit(query.limit), cursor),
         })
     }
 
     fn set_mode(&self, who: &Who, request: &ModeRequest) -> Result<ModeState, Refused> {
         self.act(who, format!("mode {}", request.mode.name()), |state| {
-            state.mode = request.mode;
-            state.confirm_until = request.confirm_within_s.map(|seconds| {
-                state.now + SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(0))
+            state.status.mode = request.mode;
+            state.status.confirm = request.confirm_within_s.map(|left_s| Confirm {
+                until: state.after(left_s),
+                left_s,
+                falls_back_to: Mode::Shadow,
             });
-            Ok(state.mode_state())
+            Ok(state.mode())
         })
     }
 
     fn confirm(&self, who: &Who) -> Result<ModeState, Refused> {
-        self.act(who, "confirm", |state| match state.confirm_until.take() {
-            Some(_) => Ok(state.mode_state()),
+        self.act(who, "confirm", |state| match state.status.confirm.take() {
+            Some(_) => Ok(state.mode()),
             None => Err(Refused::conflict("there is nothing to confirm")),
         })
     }
 
     fn rearm(&self, who: &Who) -> Result<Status, Refused> {
         self.act(who, "rearm", |state| {
-            if !state.breaker.open {
+            if !state.status.breaker.open {
                 return Err(Refused::conflict("the breaker is closed already"));
             }
-            state.breaker = Breaker { open: false, reason: None, since: None, rearms: None };
+            state.status.breaker = Breaker { open: false, reason: None, since: None, rearms: None };
             Ok(state.status())
         })
     }
@@ -513,18 +366,20 @@ impl Node for FakeNode {
     }
 
     fn metrics(&self) -> String {
-        self.call(|state| {
-            format!(
-                "# HELP weir_windows_total Windows that were decided.\n\
-                 # TYPE weir_windows_total counter\nweir_windows_total {}\n",
-                state.window
-            )
-        })
+        let windows = self.call().status.window.as_ref().map_or(0, |window| window.number);
+        format!(
+            "# HELP weir_windows_total Windows that were decided.\n\
+             # TYPE weir_windows_total counter\nweir_windows_total {windows}\n"
+        )
     }
 
     fn heard_from(&self, address: IpAddr) {
-        self.with(|state| state.heard_from.push(address));
+        lock(&self.state).heard_from.push(address);
     }
+}
+
+fn limit(asked: Option<u32>) -> u32 {
+    asked.unwrap_or(LIMIT_DEFAULT)
 }
 
 fn seconds_until(end: Timestamp, now: Timestamp) -> u64 {

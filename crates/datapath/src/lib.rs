@@ -16,9 +16,7 @@
 use std::collections::BTreeMap;
 
 use aya::Ebpf;
-use flows_common::{
-    Direction, FlowCounters, FlowKey, GuardCounters, PeerCounters, PeerKey, Window,
-};
+use flows_common::{Direction, FlowCounters, FlowKey, PeerCounters, PeerKey, Window};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
@@ -55,7 +53,7 @@ pub use object::OBJECT;
 pub use options::{BLOCK_CAPACITY, KernelOptions, STATS_SLOTS, TABLE_CAPACITY};
 pub use orphan::{Orphan, orphans};
 pub use pin::{Leftovers, is_bpffs, leftovers, mount_bpffs, unpin_all, unpin_since};
-pub use probe::{Finding, Severity, probe};
+pub use probe::{Finding, Severity, missing_capabilities, probe};
 pub use service::{LimitedService, Service, ServiceLimit, VerifiedCount};
 pub use shards::{capacity_per_cpu, guard_bytes, memory_bytes};
 pub use syscall::TestRun;
@@ -158,11 +156,6 @@ impl Kernel {
     #[must_use]
     pub fn blocklist(&self) -> Blocklist {
         self.blocklist.clone()
-    }
-
-    /// Decisions of the guard on one direction since it was loaded, summed over all CPUs.
-    pub fn guard_ledger(&self, direction: Direction) -> Result<GuardCounters, KernelError> {
-        self.blocklist.guard_counters(direction)
     }
 
     /// Runs a flow program on a frame, `repeat` times; the flow tables count it as often, on

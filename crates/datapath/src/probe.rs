@@ -98,12 +98,7 @@ fn version_finding(
             found: format!("kernel {running} has no {} (from {} on)", since.feature, since.name),
             remedy: remedy.to_owned(),
         },
-        None => Finding {
-            subject,
-            severity: Severity::Limited,
-            found: "the kernel's version could not be read".to_owned(),
-            remedy: "mount /proc".to_owned(),
-        },
+        None => limited(subject, "the kernel's version could not be read", "mount /proc"),
     }
 }
 
@@ -129,17 +124,13 @@ fn capabilities() -> Finding {
                      `capabilities.add`)"
                 .to_owned(),
         },
-        None => Finding {
-            subject,
-            severity: Severity::Limited,
-            found: "the process's capabilities could not be read".to_owned(),
-            remedy: "mount /proc".to_owned(),
-        },
+        None => limited(subject, "the process's capabilities could not be read", "mount /proc"),
     }
 }
 
 /// The capabilities that this process lacks; `None` where it cannot be told.
-fn missing_capabilities() -> Option<Vec<&'static str>> {
+#[must_use]
+pub fn missing_capabilities() -> Option<Vec<&'static str>> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     Some(missing_in(effective(&status)?))
 }
@@ -162,12 +153,11 @@ fn missing_in(effective: u64) -> Vec<&'static str> {
 fn jit() -> Finding {
     let subject = "BPF compiler";
     match fs::read_to_string("/proc/sys/net/core/bpf_jit_enable") {
-        Ok(text) if text.trim() == "0" => Finding {
+        Ok(text) if text.trim() == "0" => limited(
             subject,
-            severity: Severity::Limited,
-            found: "programs are interpreted, several times slower".to_owned(),
-            remedy: "sysctl net.core.bpf_jit_enable=1".to_owned(),
-        },
+            "programs are interpreted, several times slower",
+            "sysctl net.core.bpf_jit_enable=1",
+        ),
         _ => good(subject, "programs are compiled".to_owned()),
     }
 }
@@ -177,12 +167,11 @@ fn btf() -> Finding {
     if Path::new("/sys/kernel/btf/vmlinux").exists() {
         return good(subject, "/sys/kernel/btf/vmlinux".to_owned());
     }
-    Finding {
+    limited(
         subject,
-        severity: Severity::Limited,
-        found: "no /sys/kernel/btf/vmlinux; weir's programs need none, other tools may".to_owned(),
-        remedy: "run a kernel built with CONFIG_DEBUG_INFO_BTF=y".to_owned(),
-    }
+        "no /sys/kernel/btf/vmlinux; weir's programs need none, other tools may",
+        "run a kernel built with CONFIG_DEBUG_INFO_BTF=y",
+    )
 }
 
 fn bpf_filesystem(bpffs: &Path) -> Finding {
@@ -190,12 +179,11 @@ fn bpf_filesystem(bpffs: &Path) -> Finding {
     if is_bpffs(bpffs) {
         return good(subject, bpffs.display().to_string());
     }
-    Finding {
+    limited(
         subject,
-        severity: Severity::Limited,
-        found: format!("`{}` is none: blocks would end with the process", bpffs.display()),
-        remedy: format!("mount -t bpf bpf {}", bpffs.display()),
-    }
+        format!("`{}` is none: blocks would end with the process", bpffs.display()),
+        format!("mount -t bpf bpf {}", bpffs.display()),
+    )
 }
 
 fn pins(bpffs: &Path) -> Finding {
@@ -218,13 +206,13 @@ fn pins(bpffs: &Path) -> Finding {
                     .to_owned(),
             }
         }
-        Err(error) => Finding {
-            subject,
-            severity: Severity::Limited,
-            found: error.to_string(),
-            remedy: String::new(),
-        },
+        Err(error) => limited(subject, error.to_string(), String::new()),
     }
+}
+
+fn limited(subject: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Finding {
+    let (found, remedy) = (found.into(), remedy.into());
+    Finding { subject, severity: Severity::Limited, found, remedy }
 }
 
 fn good(subject: &'static str, found: String) -> Finding {

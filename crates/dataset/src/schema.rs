@@ -301,9 +301,7 @@ fn window_schema_id(fields: &[Field]) -> SchemaId {
         part(&field.metadata()[UNIT_KEY]);
         part(&field.metadata()[DOC_KEY]);
     }
-    let mut hash = String::with_capacity(16);
-    for byte in &digest.finalize()[..8] {
-        write!(hash, "{byte:02x}").expect("a string takes what is written");
-    }
+    let mut hash = format!("{:x}", digest.finalize());
+    hash.truncate(16);
     SchemaId { name: WINDOW_SCHEMA.to_owned(), hash, features: Vec::new() }
 }

@@ -59,7 +59,6 @@ pub struct DecisionRecord {
     /// Its number in the ledger, or counted from 1 where there is none; later ones are higher.
     pub id: u64,
     /// Time of the answer: by the wall clock, in replay by the capture's.
-    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub time: Timestamp,
     /// The same in ns of the boot clock: when the entry was in the kernel, or the decision fell.
     pub at_ns: u64,

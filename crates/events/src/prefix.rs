@@ -3,12 +3,13 @@
 use std::{fmt, net::IpAddr, str::FromStr};
 
 use ipnet::{IpNet, Ipv4Net};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// An address or a prefix: `192.0.2.7`, `2001:db8::/32`. A prefix of full length is written as
 /// the address it is, bits beyond the prefix are cleared, and an IPv4 address or prefix mapped into
 /// IPv6 is the IPv4 one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Prefix(IpNet);
 
 /// Text that is neither an address nor a prefix.
@@ -76,24 +77,11 @@ impl Serialize for Prefix {
     }
 }
 
-impl<'de> Deserialize<'de> for Prefix {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(Text)
-    }
-}
+impl TryFrom<String> for Prefix {
+    type Error = PrefixError;
 
-/// Reads a prefix from the text as it lies there: a list has a million.
-struct Text;
-
-impl de::Visitor<'_> for Text {
-    type Value = Prefix;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an address or a prefix")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Prefix, E> {
-        text.parse().map_err(E::custom)
+    fn try_from(text: String) -> Result<Self, PrefixError> {
+        text.parse()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// A share above 0 and below 1: `1 in 100`, `1 %` or `0.01`.
 ///
@@ -15,7 +15,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// assert_eq!("0.15".parse::<Share>()?.to_string(), "15 %");
 /// # Ok::<(), weir_events::ShareError>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Deserialize)]
+#[serde(try_from = "Written")]
 pub struct Share(f64);
 
 /// Text that is no share.
@@ -86,42 +87,28 @@ impl fmt::Display for Share {
     }
 }
 
+/// A share as it may be written.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a share, as in \"1 in 100\", \"1 %\" or 0.01")]
+enum Written {
+    Text(String),
+    Number(f64),
+}
+
+impl TryFrom<Written> for Share {
+    type Error = ShareError;
+
+    fn try_from(written: Written) -> Result<Self, ShareError> {
+        match written {
+            Written::Text(text) => text.parse(),
+            Written::Number(value) => Self::new(value),
+        }
+    }
+}
+
 impl Serialize for Share {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Share {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Visitor)
-    }
-}
-
-struct Visitor;
-
-impl de::Visitor<'_> for Visitor {
-    type Value = Share;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a share, as in \"1 in 100\", \"1 %\" or 0.01")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Share, E> {
-        text.parse().map_err(E::custom)
-    }
-
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Share, E> {
-        Share::new(value).map_err(E::custom)
-    }
-
-    // A whole number is none; the error says what is.
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Share, E> {
-        self.visit_f64(value as f64)
-    }
-
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Share, E> {
-        self.visit_f64(value as f64)
     }
 }
 

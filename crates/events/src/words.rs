@@ -2,14 +2,14 @@
 
 use flows_common::Action;
 
-/// Declares a set: the variants with their words, which are their serde form too.
-macro_rules! words {
+/// Declares a closed set: the variants with their words, which are their serde form too.
+#[macro_export]
+macro_rules! word_set {
     ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $word:tt,)* }) => {
         #[derive(
             Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize,
             serde::Deserialize,
         )]
-        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
         $(#[$meta])*
         pub enum $name {
             $($(#[$variant_meta])* #[serde(rename = $word)] $variant,)*
@@ -32,6 +32,16 @@ macro_rules! words {
             pub fn from_name(name: &str) -> Option<Self> {
                 Self::ALL.into_iter().find(|one| one.name() == name)
             }
+        }
+    };
+}
+
+/// A set of this crate, which the API's document describes.
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident $body:tt) => {
+        $crate::word_set! {
+            #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+            $(#[$meta])* $name $body
         }
     };
 }

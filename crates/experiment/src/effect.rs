@@ -135,6 +135,17 @@ impl Effect {
         let times: Vec<u64> = self.blocks.iter().map(|block| block.decided_ns).collect();
         most_within_a_minute(&times)
     }
+
+    /// Counts what was stopped of a row.
+    fn stop(&mut self, row: &Row, stopped: Amount) {
+        self.stopped.of(row.label).add(stopped);
+        if stopped != Amount::default() {
+            self.hit.of(row.label).insert(row.evidence.address);
+        }
+        if let RowLabel::Attack(number) = row.label {
+            self.attacks[number].stopped.add(stopped);
+        }
+    }
 }
 
 /// The most of these sorted times that lie within any 60 seconds.
@@ -150,13 +161,40 @@ pub(super) fn most_within_a_minute(times_ns: &[u64]) -> u64 {
     most as u64
 }
 
-/// A block that stands.
-struct ActiveBlock {
+/// What stands for a time and may let a rate pass.
+struct Lease {
     expires_ns: u64,
-    action: Action,
     allowance: Allowance,
     /// Up to when the allowance has been reckoned.
     reckoned_ns: u64,
+}
+
+impl Lease {
+    const fn new(expires_ns: u64, allowance: Allowance, reckoned_ns: u64) -> Self {
+        Self { expires_ns, allowance, reckoned_ns }
+    }
+
+    /// What came in the part of the window in which it stood, and the length of that part.
+    fn met(&self, amount: Amount, facts: &WindowFacts) -> (Amount, u64) {
+        let covered_ns = self.expires_ns.min(facts.end_ns).saturating_sub(facts.start_ns);
+        let length_ns = facts.end_ns.saturating_sub(facts.start_ns);
+        (part(amount, covered_ns, length_ns), covered_ns)
+    }
+
+    /// What was above its rate.
+    fn above(&mut self, amount: Amount, facts: &WindowFacts) -> Amount {
+        let (met, covered_ns) = self.met(amount, facts);
+        self.allowance.rest(facts.start_ns.saturating_sub(self.reckoned_ns));
+        self.reckoned_ns = facts.start_ns.saturating_add(covered_ns);
+        let above = met.packets - self.allowance.pass(met.packets, covered_ns);
+        part(met, above, met.packets)
+    }
+}
+
+/// A block that stands.
+struct ActiveBlock {
+    action: Action,
+    lease: Lease,
     /// Its place in [`Effect::blocks`].
     block: usize,
 }
@@ -164,18 +202,10 @@ struct ActiveBlock {
 impl ActiveBlock {
     /// Part of a peer's window that the block stops.
     fn stop(&mut self, amount: Amount, facts: &WindowFacts) -> Amount {
-        let covered_ns = self.expires_ns.min(facts.end_ns).saturating_sub(facts.start_ns);
-        let length_ns = facts.end_ns.saturating_sub(facts.start_ns);
-        let held = part(amount, covered_ns, length_ns);
         match self.action {
             Action::Shadow => Amount::default(),
-            Action::Drop => held,
-            Action::RateLimit => {
-                self.allowance.rest(facts.start_ns.saturating_sub(self.reckoned_ns));
-                self.reckoned_ns = facts.start_ns.saturating_add(covered_ns);
-                let above = held.packets - self.allowance.pass(held.packets, covered_ns);
-                part(held, above, held.packets)
-            }
+            Action::Drop => self.lease.met(amount, facts).0,
+            Action::RateLimit => self.lease.above(amount, facts),
         }
     }
 }
@@ -191,30 +221,16 @@ struct Run {
 
 /// A limit on a service that stands.
 struct Limited {
-    expires_ns: u64,
-    allowance: Allowance,
-    reckoned_ns: u64,
+    lease: Lease,
     /// Its place in [`Effect::services`].
     place: usize,
-}
-
-impl Limited {
-    /// Packets above the limit, of a window's packets of all unproven sources.
-    fn above(&mut self, packets: u64, facts: &WindowFacts) -> u64 {
-        let covered_ns = self.expires_ns.min(facts.end_ns).saturating_sub(facts.start_ns);
-        let length_ns = facts.end_ns.saturating_sub(facts.start_ns);
-        let held = part(Amount { packets, bytes: 0 }, covered_ns, length_ns).packets;
-        self.allowance.rest(facts.start_ns.saturating_sub(self.reckoned_ns));
-        self.reckoned_ns = facts.start_ns.saturating_add(covered_ns);
-        held - self.allowance.pass(held, covered_ns)
-    }
 }
 
 impl Run {
     fn take(&mut self, moment: &Moment, see: &mut impl FnMut(&WindowFacts, &Verdicts)) {
         let facts = moment.facts;
-        self.active.retain(|_, block| block.expires_ns > facts.start_ns);
-        self.limited.retain(|_, limit| limit.expires_ns > facts.start_ns);
+        self.active.retain(|_, block| block.lease.expires_ns > facts.start_ns);
+        self.limited.retain(|_, limit| limit.lease.expires_ns > facts.start_ns);
         let above = self.above_limits(moment);
         let mut evidence = Vec::with_capacity(moment.rows.len());
         let mut labels = BTreeMap::new();
@@ -243,7 +259,7 @@ impl Run {
             let label = labels.get(&address).copied().unwrap_or(RowLabel::Unlabelled);
             self.carry_out(decision, label, &facts);
         }
-        let active = self.active.values().filter(|block| block.expires_ns > facts.end_ns);
+        let active = self.active.values().filter(|block| block.lease.expires_ns > facts.end_ns);
         self.effect.peak_active = self.effect.peak_active.max(active.count() as u64);
     }
 
@@ -262,7 +278,8 @@ impl Run {
         }
         let above = |(service, packets)| {
             let limit = self.limited.get_mut(&service)?;
-            Some((service, (limit.above(packets, &moment.facts), packets)))
+            let sent = Amount { packets, bytes: 0 };
+            Some((service, (limit.lease.above(sent, &moment.facts).packets, packets)))
         };
         sent.into_iter().filter_map(above).collect()
     }
@@ -272,13 +289,7 @@ impl Run {
         let Some(limit) = self.limited.get(&service) else { return };
         let stopped = part(row.amount(), above, sent);
         self.effect.services[limit.place].stopped.add(stopped);
-        self.effect.stopped.of(row.label).add(stopped);
-        if stopped != Amount::default() {
-            self.effect.hit.of(row.label).insert(row.evidence.address);
-        }
-        if let RowLabel::Attack(number) = row.label {
-            self.effect.attacks[number].stopped.add(stopped);
-        }
+        self.effect.stop(row, stopped);
     }
 
     fn limit_service(&mut self, told: &ServiceLimit, moment: &Moment) {
@@ -296,14 +307,10 @@ impl Run {
                 expires_ns: told.expires_ns,
                 stopped: Amount::default(),
             });
-            Limited {
-                expires_ns: told.expires_ns,
-                allowance: Allowance::new(rate, rate),
-                reckoned_ns: decided_ns,
-                place: services.len() - 1,
-            }
+            let lease = Lease::new(told.expires_ns, Allowance::new(rate, rate), decided_ns);
+            Limited { lease, place: services.len() - 1 }
         });
-        limit.expires_ns = told.expires_ns;
+        limit.lease.expires_ns = told.expires_ns;
         services[limit.place].expires_ns = told.expires_ns;
         for row in &moment.rows {
             if let (RowLabel::Attack(number), Some(service)) = (row.label, unproven(&row.evidence))
@@ -353,22 +360,14 @@ impl Run {
 
     /// Stops what a active block stops; tells whether the policy gets to see the row.
     fn hold(&mut self, row: &Row, facts: &WindowFacts) -> bool {
-        let address = row.evidence.address;
-        let Some(block) = self.active.get_mut(&address) else { return true };
+        let Some(block) = self.active.get_mut(&row.evidence.address) else { return true };
         if block.action == Action::Shadow {
             return true;
         }
         let stopped = block.stop(row.amount(), facts);
-        let withheld = block.expires_ns >= facts.end_ns;
-        if stopped != Amount::default() {
-            let effect = &mut self.effect;
-            effect.blocks[block.block].stopped.add(stopped);
-            effect.stopped.of(row.label).add(stopped);
-            effect.hit.of(row.label).insert(address);
-            if let RowLabel::Attack(number) = row.label {
-                effect.attacks[number].stopped.add(stopped);
-            }
-        }
+        let withheld = block.lease.expires_ns >= facts.end_ns;
+        self.effect.blocks[block.block].stopped.add(stopped);
+        self.effect.stop(row, stopped);
         !withheld
     }
 
@@ -389,13 +388,9 @@ impl Run {
             attack.first_block_ns.get_or_insert(decided_ns);
             attack.blocked.insert(address);
         }
-        let active = ActiveBlock {
-            expires_ns,
-            action,
-            allowance: Allowance::new(self.rate, self.rate.saturating_mul(BURST_S)),
-            reckoned_ns: decided_ns,
-            block: self.effect.blocks.len(),
-        };
+        let allowance = Allowance::new(self.rate, self.rate.saturating_mul(BURST_S));
+        let lease = Lease::new(expires_ns, allowance, decided_ns);
+        let active = ActiveBlock { action, lease, block: self.effect.blocks.len() };
         self.active.insert(address, active);
         let stopped = Amount::default();
         let effect =

@@ -82,7 +82,7 @@ impl Report {
                 counted(false_blocks, "false block"),
             )
         };
-        let stopped = attack.stopped_packet_share.map_or_else(
+        let stopped = attack.shares.stopped_packet_share.map_or_else(
             || counted(attack.stopped.packets, "attack packet"),
             |share| format!("{} of the attack packets", percent(share)),
         );
@@ -123,7 +123,7 @@ impl Report {
         }
         let bytes = self.dots(|one| {
             let lost = one.benign.as_ref()?.byte_share.unwrap_or(0.0);
-            Some((lost, one.attack.as_ref()?.stopped_byte_share.unwrap_or(0.0)))
+            Some((lost, one.attack.as_ref()?.shares.stopped_byte_share.unwrap_or(0.0)))
         });
         let times = self.dots(|one| {
             let blocked_s = one.attack.as_ref()?.median_time_to_block_s?;
@@ -321,8 +321,8 @@ fn amounts(one: &SettingReport) -> Markup {
         return html! { td.n { (count(one.stopped.packets)) } td.n { (count(one.stopped.bytes)) } };
     };
     html! {
-        td.n { (stopped(attack.stopped.packets, attack.stopped_packet_share, attack.stopped_packet_share_after_decision)) }
-        td.n { (stopped(attack.stopped.bytes, attack.stopped_byte_share, attack.stopped_byte_share_after_decision)) }
+        td.n { (stopped(attack.stopped.packets, attack.shares.stopped_packet_share, attack.shares.stopped_packet_share_after_decision)) }
+        td.n { (stopped(attack.stopped.bytes, attack.shares.stopped_byte_share, attack.shares.stopped_byte_share_after_decision)) }
         td.n { (attack.attacks_blocked) " of " (attack.attacks) }
         td.n { (delay(attack.median_time_to_block_s))
             br; small { "at most " (delay(attack.max_time_to_block_s)) } }
@@ -368,8 +368,8 @@ fn attacks(setting: &SettingReport) -> Markup {
                     None => span.missed { "never" },
                 } }
                 td.n { (one.packets.map_or_else(dash, count)) }
-                td.n { (stopped(one.stopped_packets, one.stopped_packet_share, one.stopped_packet_share_after_decision)) }
-                td.n { (stopped(one.stopped_bytes, one.stopped_byte_share, one.stopped_byte_share_after_decision)) }
+                td.n { (stopped(one.stopped_packets, one.shares.stopped_packet_share, one.shares.stopped_packet_share_after_decision)) }
+                td.n { (stopped(one.stopped_bytes, one.shares.stopped_byte_share, one.shares.stopped_byte_share_after_decision)) }
             } } }
         } }
     } }

@@ -15,7 +15,9 @@ use super::{
 };
 
 pub(super) use outcome::median;
-pub use outcome::{AttackOutcome, AttackTotals, BlockOutcome, ClassOutcome, ServiceOutcome};
+pub use outcome::{
+    AttackOutcome, AttackTotals, BlockOutcome, ClassOutcome, ServiceOutcome, StoppedShares,
+};
 
 /// The version of the JSON form; raised when a field changes its meaning or goes.
 pub const SCHEMA: &str = "weir.experiment.v1";
@@ -263,9 +265,6 @@ impl Traffic {
             packets: amount.packets,
             bytes: amount.bytes,
         };
-        let mut all = amounts.attack;
-        all.add(amounts.benign);
-        all.add(amounts.unlabelled);
         let known = |class: Class| has_truth.then_some(class);
         Self {
             windows: extent.windows,
@@ -274,7 +273,7 @@ impl Traffic {
             peer_windows: extent.rows,
             start_ns: extent.start_ns,
             duration_s: seconds(extent.end_ns.saturating_sub(extent.start_ns)),
-            all: Some(class(extent.peers, all)),
+            all: Some(class(extent.peers, amounts.all())),
             attack: known(class(addresses.attack, amounts.attack)),
             benign: known(class(addresses.benign, amounts.benign)),
             unlabelled: known(class(addresses.unlabelled, amounts.unlabelled)),

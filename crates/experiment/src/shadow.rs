@@ -16,7 +16,7 @@ use super::{
     effect::most_within_a_minute,
     report::{
         AttackOutcome, AttackTotals, BLOCKS_LISTED, BlockOutcome, ClassOutcome, Origin,
-        RefusalCount, SettingReport, Source, Traffic, median, seconds,
+        RefusalCount, SettingReport, Source, StoppedShares, Traffic, median, seconds,
     },
     stream::{Amount, AttackName},
 };
@@ -338,10 +338,7 @@ impl Known<'_> {
                     bytes: None,
                     stopped_packets: stopped.packets,
                     stopped_bytes: stopped.bytes,
-                    stopped_packet_share: None,
-                    stopped_byte_share: None,
-                    stopped_packet_share_after_decision: None,
-                    stopped_byte_share_after_decision: None,
+                    shares: StoppedShares::default(),
                 }
             })
             .collect()

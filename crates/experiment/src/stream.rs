@@ -204,6 +204,25 @@ impl<T> ByLabel<T> {
             RowLabel::Unlabelled => &mut self.unlabelled,
         }
     }
+
+    /// The same, to be read.
+    pub const fn get(&self, label: RowLabel) -> &T {
+        match label {
+            RowLabel::Attack(_) => &self.attack,
+            RowLabel::Benign => &self.benign,
+            RowLabel::Unlabelled => &self.unlabelled,
+        }
+    }
+}
+
+impl ByLabel<Amount> {
+    /// All together.
+    #[must_use]
+    pub const fn all(mut self) -> Amount {
+        self.attack.add(self.benign);
+        self.attack.add(self.unlabelled);
+        self.attack
+    }
 }
 
 /// Traffic of one attack, both directions.

@@ -109,8 +109,8 @@ impl Report {
             if let (Some(attack), Some(benign)) = (&one.attack, &one.benign) {
                 row.push(count(attack.stopped.packets));
                 if shares {
-                    row.push(share(attack.stopped_packet_share));
-                    row.push(share(attack.stopped_packet_share_after_decision));
+                    row.push(share(attack.shares.stopped_packet_share));
+                    row.push(share(attack.shares.stopped_packet_share_after_decision));
                 }
                 row.push(format!("{} of {}", attack.attacks_blocked, attack.attacks));
                 row.push(delay(attack.median_time_to_block_s));
@@ -208,8 +208,8 @@ fn attack(attack: &AttackOutcome) -> Vec<String> {
         attack.time_to_block_s.map_or_else(|| "never".to_owned(), delay_text),
         attack.packets.map_or_else(dash, count),
         count(attack.stopped_packets),
-        share(attack.stopped_packet_share),
-        share(attack.stopped_packet_share_after_decision),
+        share(attack.shares.stopped_packet_share),
+        share(attack.shares.stopped_packet_share_after_decision),
     ]
 }
 

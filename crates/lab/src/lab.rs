@@ -80,12 +80,6 @@ impl Lab {
         &self.plan.attackers
     }
 
-    /// True where the lab's interfaces keep their offloads.
-    #[must_use]
-    pub fn has_offloads(&self) -> bool {
-        self.offloads
-    }
-
     /// Runs `work` on a fresh thread inside a member's namespace and waits for it.
     ///
     /// Sockets opened there stay in the namespace wherever they are used later; threads,

@@ -11,6 +11,7 @@ use lab::{
     Attack, AttackClass, AttackPlan, AttackTruth, CaptureBounds, Channel, Family, Sources, Tap,
     Topology, Transport,
 };
+use serde_json::json;
 
 const TIME: Duration = Duration::from_millis(1_500);
 
@@ -259,7 +260,8 @@ fn an_attack_that_is_stopped_ends_at_once() {
         return;
     };
     for class in AttackClass::ALL {
-        let attack = Attack::new(AttackPlan::usual(class), Duration::from_secs(30)).unwrap();
+        let does: AttackPlan = serde_json::from_value(json!({ "kind": class })).unwrap();
+        let attack = Attack::new(does, Duration::from_secs(30)).unwrap();
         let running = lab.start_attack(&attack).unwrap();
         let asked = std::time::Instant::now();
         let truth = running.finish().unwrap();

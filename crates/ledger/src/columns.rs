@@ -1,13 +1,13 @@
 //! From a record to a row and back: each table's columns stand in one list, in one order.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 
+use events::{Action, ActionTaken, Refusal};
 use rusqlite::Row;
-use rusqlite::types::{FromSql, ToSql, ToSqlOutput, Type, ValueRef};
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, Null, ToSqlOutput, ValueRef};
 
 use crate::Moment;
-use crate::record::{Prefix, Text};
+use crate::record::{How, Origin, Prefix, PreviousEnd, Text};
 use crate::table::Table;
 
 /// A record that is a row of a table.
@@ -17,7 +17,7 @@ pub(crate) trait Kept: Sized {
     /// Columns filled; `values` and `read` keep this order.
     const COLUMNS: &'static [&'static str];
 
-    fn values(&self) -> Vec<Field<'_>>;
+    fn values(&self) -> Vec<ToSqlOutput<'_>>;
     fn read(fields: &mut Fields<'_>) -> rusqlite::Result<Self>;
 
     /// A statement that adds one row.
@@ -50,77 +50,136 @@ fn selected(table: &str, column: &str) -> String {
     }
 }
 
-/// A value on its way into a row.
-pub(crate) enum Field<'a> {
-    Null,
-    Whole(i64),
-    Text(Cow<'a, str>),
+/// Declares a table's rows: each field of the record, and the columns it fills.
+macro_rules! kept {
+    ($record:ident in $table:ident { $($field:ident: $($column:literal)+,)* }) => {
+        impl crate::columns::Kept for $record {
+            const TABLE: crate::table::Table = crate::table::Table::$table;
+            const COLUMNS: &'static [&'static str] = &[$($($column),+),*];
+
+            fn values(&self) -> Vec<rusqlite::types::ToSqlOutput<'_>> {
+                let mut values = Vec::with_capacity(Self::COLUMNS.len());
+                $(crate::columns::Columns::put(&self.$field, &mut values);)*
+                values
+            }
+
+            fn read(fields: &mut crate::columns::Fields<'_>) -> rusqlite::Result<Self> {
+                Ok(Self { $($field: fields.take()?),* })
+            }
+        }
+    };
+}
+pub(crate) use kept;
+
+/// A value that fills one column or several, in the order of [`Kept::COLUMNS`].
+pub(crate) trait Columns: Sized {
+    fn put<'a>(&'a self, values: &mut Vec<ToSqlOutput<'a>>);
+    fn take(fields: &mut Fields<'_>) -> rusqlite::Result<Self>;
 }
 
-impl ToSql for Field<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(match self {
-            Self::Null => ValueRef::Null,
-            Self::Whole(number) => ValueRef::Integer(*number),
-            Self::Text(text) => ValueRef::Text(text.as_bytes()),
-        }))
+/// A value that fills one column.
+pub(crate) trait Cell: Sized {
+    fn value(&self) -> ToSqlOutput<'_>;
+    fn of(value: ValueRef<'_>) -> FromSqlResult<Self>;
+}
+
+impl<T: Cell> Columns for T {
+    fn put<'a>(&'a self, values: &mut Vec<ToSqlOutput<'a>>) {
+        values.push(self.value());
+    }
+
+    fn take(fields: &mut Fields<'_>) -> rusqlite::Result<Self> {
+        fields.cell()
     }
 }
 
-impl From<i64> for Field<'_> {
-    fn from(number: i64) -> Self {
-        Self::Whole(number)
+impl Columns for Moment {
+    fn put<'a>(&'a self, values: &mut Vec<ToSqlOutput<'a>>) {
+        values.extend([self.wall_ns.value(), self.boot_ns.value()]);
+    }
+
+    fn take(fields: &mut Fields<'_>) -> rusqlite::Result<Self> {
+        Ok(Self { wall_ns: fields.take()?, boot_ns: fields.take()? })
     }
 }
 
-impl From<u64> for Field<'_> {
-    /// SQLite's integers are signed: a counter beyond them stays at the largest.
-    fn from(number: u64) -> Self {
-        Self::Whole(i64::try_from(number).unwrap_or(i64::MAX))
+macro_rules! plain_cells {
+    ($($kind:ty),*) => {
+        $(impl Cell for $kind {
+            fn value(&self) -> ToSqlOutput<'_> {
+                (*self).into()
+            }
+
+            fn of(value: ValueRef<'_>) -> FromSqlResult<Self> {
+                Self::column_result(value)
+            }
+        })*
+    };
+}
+plain_cells!(i64, u32, bool);
+
+macro_rules! word_cells {
+    ($($kind:ty),*) => {
+        $(impl Cell for $kind {
+            fn value(&self) -> ToSqlOutput<'_> {
+                self.name().into()
+            }
+
+            fn of(value: ValueRef<'_>) -> FromSqlResult<Self> {
+                parsed(value, Self::from_name)
+            }
+        })*
+    };
+}
+word_cells!(Action, ActionTaken, How, Origin, PreviousEnd, Refusal);
+
+/// SQLite's integers are signed: a counter beyond them stays at the largest.
+impl Cell for u64 {
+    fn value(&self) -> ToSqlOutput<'_> {
+        i64::try_from(*self).unwrap_or(i64::MAX).into()
+    }
+
+    fn of(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        i64::column_result(value).map(|number| Self::try_from(number).unwrap_or(0))
     }
 }
 
-impl From<u32> for Field<'_> {
-    fn from(number: u32) -> Self {
-        Self::Whole(number.into())
+impl Cell for Text {
+    fn value(&self) -> ToSqlOutput<'_> {
+        (&**self).into()
+    }
+
+    fn of(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        String::column_result(value).map(Cow::Owned)
     }
 }
 
-impl From<bool> for Field<'_> {
-    fn from(flag: bool) -> Self {
-        Self::Whole(flag.into())
+impl Cell for Prefix {
+    fn value(&self) -> ToSqlOutput<'_> {
+        self.to_string().into()
+    }
+
+    fn of(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        parsed(value, |text| text.parse().ok())
     }
 }
 
-impl<'a> From<&'a Text> for Field<'a> {
-    fn from(text: &'a Text) -> Self {
-        Self::Text(Cow::Borrowed(text))
+impl<T: Cell> Cell for Option<T> {
+    fn value(&self) -> ToSqlOutput<'_> {
+        self.as_ref().map_or(Null.into(), Cell::value)
+    }
+
+    fn of(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        if value == ValueRef::Null { Ok(None) } else { T::of(value).map(Some) }
     }
 }
 
-impl From<&'static str> for Field<'_> {
-    fn from(code: &'static str) -> Self {
-        Self::Text(Cow::Borrowed(code))
-    }
-}
-
-impl From<IpAddr> for Field<'_> {
-    /// An IPv4 address mapped into IPv6 is the IPv4 address, so that it is found under one name.
-    fn from(address: IpAddr) -> Self {
-        Self::Text(Cow::Owned(address.to_canonical().to_string()))
-    }
-}
-
-impl From<Prefix> for Field<'_> {
-    fn from(target: Prefix) -> Self {
-        Self::Text(Cow::Owned(target.to_string()))
-    }
-}
-
-impl<T: Into<Self>> From<Option<T>> for Field<'_> {
-    fn from(value: Option<T>) -> Self {
-        value.map_or(Field::Null, Into::into)
-    }
+/// A text that stands for something else.
+fn parsed<T>(value: ValueRef<'_>, parse: impl FnOnce(&str) -> Option<T>) -> FromSqlResult<T> {
+    let text = value.as_str()?;
+    parse(text).ok_or_else(|| {
+        FromSqlError::Other(format!("`{text}` is not what this version writes here").into())
+    })
 }
 
 /// The values of a row, one after the other.
@@ -134,75 +193,28 @@ impl<'r> Fields<'r> {
         Self { row, next: 0 }
     }
 
-    fn take<T: FromSql>(&mut self) -> rusqlite::Result<T> {
-        let value = self.row.get(self.next);
+    pub(crate) fn take<T: Columns>(&mut self) -> rusqlite::Result<T> {
+        T::take(self)
+    }
+
+    /// Passes over columns, and returns the number of the first.
+    pub(crate) const fn skip(&mut self, columns: usize) -> usize {
+        self.next += columns;
+        self.next - columns
+    }
+
+    fn cell<T: Cell>(&mut self) -> rusqlite::Result<T> {
+        let value = self.row.get(self.next).map(|Read(value)| value);
         self.next += 1;
         value
     }
-
-    pub(crate) fn whole(&mut self) -> rusqlite::Result<i64> {
-        self.take()
-    }
-
-    pub(crate) fn number(&mut self) -> rusqlite::Result<u64> {
-        Ok(unsigned(self.take()?))
-    }
-
-    pub(crate) fn optional_number(&mut self) -> rusqlite::Result<Option<u64>> {
-        Ok(self.take::<Option<i64>>()?.map(unsigned))
-    }
-
-    pub(crate) const fn skip(&mut self, columns: usize) {
-        self.next += columns;
-    }
-
-    pub(crate) fn small<T: FromSql>(&mut self) -> rusqlite::Result<T> {
-        self.take()
-    }
-
-    pub(crate) fn flag(&mut self) -> rusqlite::Result<bool> {
-        self.take()
-    }
-
-    pub(crate) fn text(&mut self) -> rusqlite::Result<Text> {
-        self.take::<String>().map(Cow::Owned)
-    }
-
-    pub(crate) fn optional_text(&mut self) -> rusqlite::Result<Option<Text>> {
-        Ok(self.take::<Option<String>>()?.map(Cow::Owned))
-    }
-
-    pub(crate) fn moment(&mut self) -> rusqlite::Result<Moment> {
-        Ok(Moment { wall_ns: self.whole()?, boot_ns: self.number()? })
-    }
-
-    /// A text that stands for something else.
-    pub(crate) fn parsed<T>(
-        &mut self,
-        parse: impl FnOnce(&str) -> Option<T>,
-    ) -> rusqlite::Result<T> {
-        let column = self.next;
-        let text = self.take::<String>()?;
-        parse(&text).ok_or_else(|| unknown(column, &text))
-    }
-
-    /// The same, where there may be none.
-    pub(crate) fn optional_parsed<T>(
-        &mut self,
-        parse: impl FnOnce(&str) -> Option<T>,
-    ) -> rusqlite::Result<Option<T>> {
-        let column = self.next;
-        let text = self.take::<Option<String>>()?;
-        text.map(|text| parse(&text).ok_or_else(|| unknown(column, &text))).transpose()
-    }
 }
 
-fn unknown(column: usize, text: &str) -> rusqlite::Error {
-    let told = format!("`{text}` is not what this version writes here").into();
-    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, told)
-}
+/// A cell as `rusqlite` reads it.
+struct Read<T>(T);
 
-/// Only numbers that were unsigned are read so.
-fn unsigned(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or(0)
+impl<T: Cell> FromSql for Read<T> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        T::of(value).map(Self)
+    }
 }

@@ -1,9 +1,10 @@
 //! Rows on their way into a transaction.
 
 use events::DecisionRecord;
+use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{ErrorCode, Statement, Transaction};
 
-use crate::columns::{Field, Kept};
+use crate::columns::Kept;
 use crate::record::Record;
 use crate::table::Table;
 
@@ -75,15 +76,16 @@ impl<'t> Insertions<'t> {
         let values = row.values();
         debug_assert_eq!(values.len(), T::COLUMNS.len());
         for (column, value) in T::COLUMNS.iter().zip(&values) {
-            if let Field::Text(text) = value
-                && text.len() > MAX_TEXT
-            {
+            let bytes = match value {
+                ToSqlOutput::Borrowed(ValueRef::Text(text)) => text.len(),
+                ToSqlOutput::Owned(Value::Text(text)) => text.len(),
+                _ => 0,
+            };
+            if bytes > MAX_TEXT {
                 let table = T::TABLE.name();
-                let told = format!(
-                    "{table}.{column} has {} bytes, at most {MAX_TEXT} are kept: shorten it",
-                    text.len()
-                );
-                return Err(AddError::Refused(told));
+                return Err(AddError::Refused(format!(
+                    "{table}.{column} has {bytes} bytes, at most {MAX_TEXT} are kept: shorten it"
+                )));
             }
         }
         let statement = match &mut self.prepared[T::TABLE.index()] {

@@ -1,57 +1,30 @@
 //! The tables that records go to.
 
-use serde::Serialize;
+use events::word_set;
 
-/// A table of records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Table {
-    /// Starts of weir.
-    Runs,
-    /// Its ends in good order.
-    Stops,
-    /// Windows of traffic.
-    Windows,
-    /// Anomalous peers, and what came of them.
-    Decisions,
-    /// Blocks.
-    Blocks,
-    /// Their ends.
-    Endings,
-    /// Acts of people.
-    Acts,
-    /// Findings of reconciliation.
-    Differences,
+word_set! {
+    /// A table of records.
+    Table {
+        /// Starts of weir.
+        Runs = "runs",
+        /// Its ends in good order.
+        Stops = "stops",
+        /// Windows of traffic.
+        Windows = "windows",
+        /// Anomalous peers, and what came of them.
+        Decisions = "decisions",
+        /// Blocks.
+        Blocks = "blocks",
+        /// Their ends.
+        Endings = "endings",
+        /// Acts of people.
+        Acts = "acts",
+        /// Findings of reconciliation.
+        Differences = "differences",
+    }
 }
 
 impl Table {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::Runs,
-        Self::Stops,
-        Self::Windows,
-        Self::Decisions,
-        Self::Blocks,
-        Self::Endings,
-        Self::Acts,
-        Self::Differences,
-    ];
-
-    /// Its name in the file.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Runs => "runs",
-            Self::Stops => "stops",
-            Self::Windows => "windows",
-            Self::Decisions => "decisions",
-            Self::Blocks => "blocks",
-            Self::Endings => "endings",
-            Self::Acts => "acts",
-            Self::Differences => "differences",
-        }
-    }
-
     /// Its place in [`Table::ALL`].
     pub(crate) const fn index(self) -> usize {
         self as usize

@@ -6,6 +6,7 @@
 mod bound;
 mod expert;
 mod prefix;
+mod section;
 
 use std::{ops::Deref, path::PathBuf, time::Duration};
 
@@ -17,6 +18,7 @@ use crate::statistics::{Frequency, OnDrift, Share, Unsupported, frequency_or_non
 
 pub use bound::BoundError;
 pub use expert::{ALERT_MARGIN, ExpertConfig, MovedKey};
+pub(crate) use section::section;
 
 /// The treatment of a source that may be spoofed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,65 +44,44 @@ pub enum LocallyInitiated {
     Act,
 }
 
-/// `[policy]` as written; unknown keys are errors.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct PolicyConfig {
-    /// The most that may be done about an anomaly.
-    pub mode: Mode,
-    /// Share of the peers called anomalous that may be benign: `"1 in 10"`, `"1 %"` or `0.01`.
-    pub wrong_blocks: Share,
-    /// Benign peers that may be called anomalous at this traffic: `"1 a day"`, `"2 per week"`;
-    /// `"none"` sets no bound.
-    #[serde(with = "frequency_or_none")]
-    pub false_alarms: Option<Frequency>,
-    /// Treatment of a peer beyond every held-out row where those are too few for the rates.
-    pub unsupported: Unsupported,
-    /// Reaction to traffic that is no longer as in training.
-    pub drift: OnDrift,
-    /// Length of a first block.
-    #[serde(with = "humantime_serde")]
-    pub ttl: Duration,
-    /// Longest length of a repeated block; each one doubles.
-    #[serde(with = "humantime_serde")]
-    pub max_ttl: Duration,
-    /// Blocks that may be active at once.
-    pub max_blocks: u32,
-    /// Treatment of a source that may be spoofed.
-    pub unverified: Unverified,
-    /// Treatment of a peer that this host opened flows to.
-    pub locally_initiated: LocallyInitiated,
-    /// Packets a second that a service under a flood from forged sources takes from unproven
-    /// sources together; 0 limits none.
-    pub service_limit_pps: u32,
-    /// Addresses and prefixes that are never blocked.
-    #[serde(deserialize_with = "prefix::deserialize_all")]
-    pub allow: Vec<IpNet>,
-    /// Files of addresses and prefixes that are never blocked, one a line, `#` begins a comment;
-    /// read at start and by `weir reload`.
-    pub allow_files: Vec<PathBuf>,
-    /// `[policy.expert]`
-    pub expert: ExpertConfig,
-}
-
-impl Default for PolicyConfig {
-    fn default() -> Self {
-        Self {
-            mode: Mode::Observe,
-            wrong_blocks: Share::TENTH,
-            false_alarms: None,
-            unsupported: Unsupported::Refuse,
-            drift: OnDrift::Suspend,
-            ttl: Duration::from_mins(5),
-            max_ttl: Duration::from_hours(24),
-            max_blocks: 1_000,
-            unverified: Unverified::RateLimit,
-            locally_initiated: LocallyInitiated::Refuse,
-            service_limit_pps: 500,
-            allow: Vec::new(),
-            allow_files: Vec::new(),
-            expert: ExpertConfig::default(),
-        }
+section! {
+    /// `[policy]` as written; unknown keys are errors.
+    PolicyConfig {
+        /// The most that may be done about an anomaly.
+        mode: Mode = Mode::Observe,
+        /// Share of the peers called anomalous that may be benign: `"1 in 10"`, `"1 %"` or `0.01`.
+        wrong_blocks: Share = Share::TENTH,
+        /// Benign peers that may be called anomalous at this traffic: `"1 a day"`, `"2 per week"`;
+        /// `"none"` sets no bound.
+        #[serde(with = "frequency_or_none")]
+        false_alarms: Option<Frequency> = None,
+        /// Treatment of a peer beyond every held-out row where those are too few for the rates.
+        unsupported: Unsupported = Unsupported::Refuse,
+        /// Reaction to traffic that is no longer as in training.
+        drift: OnDrift = OnDrift::Suspend,
+        /// Length of a first block.
+        #[serde(with = "humantime_serde")]
+        ttl: Duration = Duration::from_mins(5),
+        /// Longest length of a repeated block; each one doubles.
+        #[serde(with = "humantime_serde")]
+        max_ttl: Duration = Duration::from_hours(24),
+        /// Blocks that may be active at once.
+        max_blocks: u32 = 1_000,
+        /// Treatment of a source that may be spoofed.
+        unverified: Unverified = Unverified::RateLimit,
+        /// Treatment of a peer that this host opened flows to.
+        locally_initiated: LocallyInitiated = LocallyInitiated::Refuse,
+        /// Packets a second that a service under a flood from forged sources takes from unproven
+        /// sources together; 0 limits none.
+        service_limit_pps: u32 = 500,
+        /// Addresses and prefixes that are never blocked.
+        #[serde(deserialize_with = "prefix::deserialize_all")]
+        allow: Vec<IpNet> = Vec::new(),
+        /// Files of addresses and prefixes that are never blocked, one a line, `#` begins a comment;
+        /// read at start and by `weir reload`.
+        allow_files: Vec<PathBuf> = Vec::new(),
+        /// `[policy.expert]`
+        expert: ExpertConfig = ExpertConfig::default(),
     }
 }
 
@@ -127,14 +108,6 @@ impl PolicyConfig {
 /// A [`PolicyConfig`] whose every value is within its bounds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ValidPolicy(PolicyConfig);
-
-impl ValidPolicy {
-    /// The configuration as written, to be changed and checked again.
-    #[must_use]
-    pub fn into_written(self) -> PolicyConfig {
-        self.0
-    }
-}
 
 impl Deref for ValidPolicy {
     type Target = PolicyConfig;

@@ -303,7 +303,7 @@ fn whom_a_person_unblocked_is_left_alone_for_the_grace() {
 fn a_new_configuration_holds_from_the_next_window_on() {
     let mut policy = policy(|_| ());
     assert_eq!(decide(&mut policy, vec![attacker(1)], SECOND).len(), 1);
-    let mut config = policy.config().clone().into_written();
+    let mut config = PolicyConfig::clone(policy.config());
     config.wrong_blocks = "1 in 10000".parse().expect("a share");
     config.expert.max_blocks_per_minute = 1;
     policy.reconfigure(config.check(1_000_000).expect("within bounds"));

@@ -99,8 +99,25 @@ struct Layers {
     log: String,
 }
 
-#[derive(Debug, Subcommand)]
-enum Command {
+/// Declares the commands; each has arguments, which run it.
+macro_rules! commands {
+    ($($(#[$meta:meta])* $command:ident($arguments:ty),)*) => {
+        #[derive(Debug, Subcommand)]
+        enum Command {
+            $($(#[$meta])* $command($arguments),)*
+        }
+
+        impl Command {
+            fn run(self, layers: &Layers) -> anyhow::Result<ExitCode> {
+                match self {
+                    $(Self::$command(args) => args.run(layers),)*
+                }
+            }
+        }
+    };
+}
+
+commands! {
     /// Show the whole loop in a lab on this machine: learn, attack, detect, block, expire.
     Demo(demo::DemoArgs),
     /// Score an interface's flows live; block as far as the mode allows.
@@ -184,39 +201,7 @@ impl Arguments {
     /// The failure, with its remedy, in one line.
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         self.layers.start_log()?;
-        let layers = self.layers;
-        match self.command {
-            Command::Demo(args) => args.run(&layers),
-            Command::Run(args) => args.run(&layers),
-            Command::Learn(args) => args.run(&layers),
-            Command::Replay(args) => args.run(&layers),
-            Command::Capture(args) => args.run(&layers),
-            Command::Label(args) => args.run(&layers),
-            Command::Train(args) => args.run(&layers),
-            Command::Eval(args) => args.run(&layers),
-            Command::Score(args) => args.run(&layers),
-            Command::Experiment(args) => args.run(&layers),
-            Command::Explain(args) => args.run(&layers),
-            Command::Status(args) => args.run(&layers),
-            Command::Top(args) => args.run(&layers),
-            Command::Alerts(args) => args.run(&layers),
-            Command::Mode(args) => args.run(&layers),
-            Command::Enforce(args) => args.run(&layers),
-            Command::Confirm(args) => args.run(&layers),
-            Command::Rearm(args) => args.run(&layers),
-            Command::Reload(args) => args.run(&layers),
-            Command::Allow(args) => args.run(&layers),
-            Command::Token(args) => args.run(),
-            Command::Blocks(args) => args.run(&layers),
-            Command::Block(args) => args.run(&layers),
-            Command::Import(args) => args.run(&layers),
-            Command::Unblock(args) => args.run(&layers),
-            Command::Detach(args) => args.run(&layers),
-            Command::Doctor(args) => args.run(&layers),
-            Command::Lab(args) => args.run(&layers),
-            Command::Model(args) => args.run(&layers),
-            Command::Config(args) => args.run(&layers),
-        }
+        self.command.run(&self.layers)
     }
 }
 

@@ -21,7 +21,6 @@ pub struct AlertQuery {
     pub before: Option<u64>,
     /// Only those from this time on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(value_type = Option<String>, format = DateTime)]
     pub since: Option<Timestamp>,
     /// Only those of this address.
     #[serde(default, skip_serializing_if = "Option::is_none")]

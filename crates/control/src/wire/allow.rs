@@ -1,44 +1,30 @@
 //! The allowlist: what is never blocked.
 
+use events::word_set;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Check, Prefix, Refused, check_text, page::check_limit};
 
-/// Source of an allowed prefix.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum AllowSource {
-    /// An address of the host itself.
-    Own,
-    /// A gateway of the host.
-    Gateway,
-    /// A resolver of the host.
-    Resolver,
-    /// Someone who administers the host: a client with a token, a remote log-in.
-    Administrator,
-    /// The configuration.
-    Config,
-    /// A file that the configuration names.
-    File,
-    /// A person or a program, through this interface.
-    Person,
-}
-
-impl AllowSource {
-    /// The source as it is written.
-    #[must_use]
-    pub const fn text(self) -> &'static str {
-        match self {
-            Self::Own => "own",
-            Self::Gateway => "gateway",
-            Self::Resolver => "resolver",
-            Self::Administrator => "administrator",
-            Self::Config => "config",
-            Self::File => "file",
-            Self::Person => "person",
-        }
+word_set! {
+    /// Source of an allowed prefix.
+    #[derive(ToSchema)]
+    AllowSource {
+        /// An address of the host itself.
+        Own = "own",
+        /// A gateway of the host.
+        Gateway = "gateway",
+        /// A resolver of the host.
+        Resolver = "resolver",
+        /// Someone who administers the host: a client with a token, a remote log-in.
+        Administrator = "administrator",
+        /// The configuration.
+        Config = "config",
+        /// A file that the configuration names.
+        File = "file",
+        /// A person or a program, through this interface.
+        Person = "person",
     }
 }
 
@@ -55,11 +41,9 @@ pub struct Allowed {
     pub who: Option<String>,
     /// Time of its adding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
     pub since: Option<Timestamp>,
     /// End; never without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
     pub expires: Option<Timestamp>,
     /// Purpose, in a person's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]

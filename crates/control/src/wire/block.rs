@@ -20,10 +20,8 @@ pub struct Block {
     pub pps: Option<u64>,
     /// Time of its making; none for one that was found at the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
     pub made: Option<Timestamp>,
     /// End, by the kernel.
-    #[schema(value_type = String, format = DateTime)]
     pub expires: Timestamp,
     /// Seconds until then; 0 when it has ended and awaits removal.
     pub left_s: u64,
@@ -59,11 +57,9 @@ pub struct Block {
     pub would_drop_packets: u64,
     /// Time of the first packet that it dropped, or would have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
     pub first_drop: Option<Timestamp>,
     /// Time of the last such packet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
     pub last_drop: Option<Timestamp>,
 }
 

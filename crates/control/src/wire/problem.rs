@@ -1,87 +1,64 @@
 //! Refusals, and the problem documents (RFC 9457) in which they travel.
 
+use events::word_set;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Reason for which a request is not done, as far as a program has to tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// The request itself is wrong, or asks for what a guard forbids.
-    Invalid,
-    /// No token, or one that is not known.
-    Unauthorized,
-    /// Whoever asks may not do this.
-    Forbidden,
-    /// There is no such thing.
-    NotFound,
-    /// The path is there, but not with this method.
-    MethodNotAllowed,
-    /// The node's state does not allow it now.
-    Conflict,
-    /// The request is larger than may be.
-    TooLarge,
-    /// The request took too long to arrive.
-    TooSlow,
-    /// Too many requests; the header `Retry-After` says when to come back.
-    TooMany,
-    /// The node cannot answer now; try again.
-    Unavailable,
-    /// Something broke.
-    Internal,
+/// Declares the kinds of problems once: variant, word, HTTP status code, and words for a person.
+macro_rules! kinds {
+    ($($(#[$meta:meta])* $kind:ident = $word:tt: $status:literal, $title:literal;)*) => {
+        word_set! {
+            /// Reason for which a request is not done, as far as a program has to tell; by status
+            /// code.
+            #[derive(ToSchema)]
+            Kind {
+                $($(#[$meta])* $kind = $word,)*
+            }
+        }
+
+        impl Kind {
+            /// The HTTP status code.
+            #[must_use]
+            pub const fn status(self) -> u16 {
+                match self {
+                    $(Self::$kind => $status,)*
+                }
+            }
+
+            /// A few words for a person.
+            #[must_use]
+            pub const fn title(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $title,)*
+                }
+            }
+        }
+    };
 }
 
-impl Kind {
-    /// All of them, by status code.
-    pub const ALL: [Self; 11] = [
-        Self::Invalid,
-        Self::Unauthorized,
-        Self::Forbidden,
-        Self::NotFound,
-        Self::MethodNotAllowed,
-        Self::TooSlow,
-        Self::Conflict,
-        Self::TooLarge,
-        Self::TooMany,
-        Self::Internal,
-        Self::Unavailable,
-    ];
-
-    /// The HTTP status code.
-    #[must_use]
-    pub const fn status(self) -> u16 {
-        match self {
-            Self::Invalid => 400,
-            Self::Unauthorized => 401,
-            Self::Forbidden => 403,
-            Self::NotFound => 404,
-            Self::MethodNotAllowed => 405,
-            Self::TooSlow => 408,
-            Self::Conflict => 409,
-            Self::TooLarge => 413,
-            Self::TooMany => 429,
-            Self::Internal => 500,
-            Self::Unavailable => 503,
-        }
-    }
-
-    /// A few words for a person.
-    #[must_use]
-    pub const fn title(self) -> &'static str {
-        match self {
-            Self::Invalid => "the request is not valid",
-            Self::Unauthorized => "a token is needed",
-            Self::Forbidden => "not allowed",
-            Self::NotFound => "not found",
-            Self::MethodNotAllowed => "no such method here",
-            Self::TooSlow => "the request came too slowly",
-            Self::Conflict => "not possible now",
-            Self::TooLarge => "the request is too large",
-            Self::TooMany => "too many requests",
-            Self::Internal => "something broke",
-            Self::Unavailable => "not available now",
-        }
-    }
+kinds! {
+    /// The request itself is wrong, or asks for what a guard forbids.
+    Invalid = "invalid": 400, "the request is not valid";
+    /// No token, or one that is not known.
+    Unauthorized = "unauthorized": 401, "a token is needed";
+    /// Whoever asks may not do this.
+    Forbidden = "forbidden": 403, "not allowed";
+    /// There is no such thing.
+    NotFound = "not-found": 404, "not found";
+    /// The path is there, but not with this method.
+    MethodNotAllowed = "method-not-allowed": 405, "no such method here";
+    /// The request took too long to arrive.
+    TooSlow = "too-slow": 408, "the request came too slowly";
+    /// The node's state does not allow it now.
+    Conflict = "conflict": 409, "not possible now";
+    /// The request is larger than may be.
+    TooLarge = "too-large": 413, "the request is too large";
+    /// Too many requests; the header `Retry-After` says when to come back.
+    TooMany = "too-many": 429, "too many requests";
+    /// Something broke.
+    Internal = "internal": 500, "something broke";
+    /// The node cannot answer now; try again.
+    Unavailable = "unavailable": 503, "not available now";
 }
 
 /// A request that was not done: what a node answers instead of a result.

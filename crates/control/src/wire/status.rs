@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use events::word_set;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -16,7 +17,6 @@ pub struct Status {
     /// The process.
     pub pid: u32,
     /// Time of the status.
-    #[schema(value_type = String, format = DateTime)]
     pub time: Timestamp,
     /// Seconds since the node started.
     pub uptime_s: u64,
@@ -61,7 +61,6 @@ impl Check for StatusQuery {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Confirm {
     /// Time at which it falls back.
-    #[schema(value_type = String, format = DateTime)]
     pub until: Timestamp,
     /// Seconds until then.
     pub left_s: u64,
@@ -79,38 +78,24 @@ pub struct Breaker {
     pub reason: Option<String>,
     /// Time of its opening.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
     pub since: Option<Timestamp>,
     /// Time at which it closes by itself; without it, a person has to re-arm it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
     pub rearms: Option<Timestamp>,
 }
 
-/// State of the drift watch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum DriftState {
-    /// Nobody watches.
-    Off,
-    /// Too few windows to tell.
-    Gathering,
-    /// The traffic is what the model learned.
-    Steady,
-    /// It is not; automatic blocks are suspended.
-    Drifting,
-}
-
-impl DriftState {
-    /// The state as it is written.
-    #[must_use]
-    pub const fn text(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::Gathering => "gathering",
-            Self::Steady => "steady",
-            Self::Drifting => "drifting",
-        }
+word_set! {
+    /// State of the drift watch.
+    #[derive(ToSchema)]
+    DriftState {
+        /// Nobody watches.
+        Off = "off",
+        /// Too few windows to tell.
+        Gathering = "gathering",
+        /// The traffic is what the model learned.
+        Steady = "steady",
+        /// It is not; automatic blocks are suspended.
+        Drifting = "drifting",
     }
 }
 
@@ -121,7 +106,6 @@ pub struct Drift {
     pub state: DriftState,
     /// Since when it says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
     pub since: Option<Timestamp>,
     /// The features that moved, the furthest first.
     pub moved: Vec<MovedFeature>,
@@ -155,7 +139,6 @@ pub struct WindowInfo {
     /// Its number, from 1.
     pub number: u64,
     /// End.
-    #[schema(value_type = String, format = DateTime)]
     pub ended: Timestamp,
     /// Its length.
     pub length_ms: u64,
@@ -190,30 +173,18 @@ pub struct BlockTotals {
     pub would_drop_packets: u64,
 }
 
-/// Health of a part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Health {
-    /// It is not configured.
-    Off,
-    /// It works.
-    Ok,
-    /// It works, but has fallen behind or lost something.
-    Degraded,
-    /// It does not work.
-    Failed,
-}
-
-impl Health {
-    /// The health as it is written.
-    #[must_use]
-    pub const fn text(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::Ok => "ok",
-            Self::Degraded => "degraded",
-            Self::Failed => "failed",
-        }
+word_set! {
+    /// Health of a part.
+    #[derive(ToSchema)]
+    Health {
+        /// It is not configured.
+        Off = "off",
+        /// It works.
+        Ok = "ok",
+        /// It works, but has fallen behind or lost something.
+        Degraded = "degraded",
+        /// It does not work.
+        Failed = "failed",
     }
 }
 

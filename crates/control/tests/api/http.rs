@@ -30,7 +30,7 @@ fn what_monitoring_reads_is_text() {
 fn a_node_without_a_window_is_alive_but_not_ready() {
     use std::sync::Arc;
     let folder = tempfile::tempdir().unwrap();
-    let node = Arc::new(control::fake::FakeNode::new("2026-11-28T19:00:00Z".parse().unwrap()));
+    let node = Arc::new(control::fake::FakeNode::starting());
     let socket = folder.path().join("weir.sock");
     let config = control::ServerConfig { socket, group: None, listen: None, limits: generous() };
     let server = control::Server::start(&config, node).unwrap();

@@ -30,7 +30,7 @@ pub(crate) struct Reply {
 }
 
 pub(crate) fn busy() -> Arc<FakeNode> {
-    Arc::new(FakeNode::busy("2026-11-28T19:00:00Z".parse().unwrap()))
+    Arc::new(FakeNode::busy())
 }
 
 /// No client of a test is too fast unless it means to be.

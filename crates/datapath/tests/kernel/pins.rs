@@ -111,7 +111,7 @@ fn a_killed_weir_keeps_its_blocks_until_their_lease_and_no_longer() {
         let (mut kernel, attachment) =
             attached(&bpffs.options(), XdpPreference::Auto).expect("taken over");
         assert_eq!(attachment.guard, GuardHook::XdpNative);
-        let ledger = kernel.guard_ledger(Direction::Ingress).expect("its ledger");
+        let ledger = kernel.blocklist().guard_counters(Direction::Ingress).expect("its ledger");
         assert_eq!((ledger.dropped, ledger.expired), (5, 4), "{ledger:?}");
         kernel.detach(&near()).expect("detached");
     });
@@ -141,7 +141,8 @@ fn a_restart_takes_the_pins_over_and_keeps_the_blocks() {
         wire.network_end().send_times(&from_blocked(), 3);
         wire.network_end().send_times(&udp_v4([203, 0, 113, 9], LOCAL, [1, 2]), 2);
         // A veth hands frames over a moment later.
-        let dropped = || kernel.guard_ledger(Direction::Ingress).expect("a ledger").dropped;
+        let dropped =
+            || kernel.blocklist().guard_counters(Direction::Ingress).expect("a ledger").dropped;
         let deadline = Instant::now() + Duration::from_secs(30);
         while dropped() < 5 && Instant::now() < deadline {
             std::thread::yield_now();

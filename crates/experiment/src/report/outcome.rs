@@ -92,18 +92,37 @@ pub struct AttackOutcome {
     pub stopped_packets: u64,
     /// Bytes that were stopped.
     pub stopped_bytes: u64,
-    /// As a share of the whole attack's.
+    /// What was stopped, as shares.
+    #[serde(flatten)]
+    pub shares: StoppedShares,
+}
+
+/// What was stopped of attacks, as shares of what they sent; none where nobody counted that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct StoppedShares {
+    /// Of all packets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped_packet_share: Option<f64>,
-    /// As a share of the whole attack's.
+    /// Of all bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped_byte_share: Option<f64>,
-    /// As a share of what came after the first block was decided.
+    /// Of the packets that came after the first block was decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped_packet_share_after_decision: Option<f64>,
-    /// As a share of what came after the first block was decided.
+    /// Of the bytes that came after it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped_byte_share_after_decision: Option<f64>,
+}
+
+impl StoppedShares {
+    fn of(stopped: Amount, sent: Amount, sent_after: Amount) -> Self {
+        Self {
+            stopped_packet_share: share(stopped.packets, sent.packets),
+            stopped_byte_share: share(stopped.bytes, sent.bytes),
+            stopped_packet_share_after_decision: share(stopped.packets, sent_after.packets),
+            stopped_byte_share_after_decision: share(stopped.bytes, sent_after.bytes),
+        }
+    }
 }
 
 /// All attacks together.
@@ -125,18 +144,9 @@ pub struct AttackTotals {
     pub max_time_to_block_s: Option<f64>,
     /// Traffic stopped.
     pub stopped: Amount,
-    /// As a share of all attack packets.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stopped_packet_share: Option<f64>,
-    /// As a share of all attack bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stopped_byte_share: Option<f64>,
-    /// As a share of what came after each attack's first block.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stopped_packet_share_after_decision: Option<f64>,
-    /// As a share of what came after each attack's first block.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stopped_byte_share_after_decision: Option<f64>,
+    /// What was stopped, as shares.
+    #[serde(flatten)]
+    pub shares: StoppedShares,
 }
 
 /// Harm of a setting to peers of a class that are no attackers.
@@ -165,38 +175,22 @@ impl SettingReport {
     pub(super) fn of(stream: &Stream, extent: &Extent, effect: &Effect, has_truth: bool) -> Self {
         let count =
             |action| effect.blocks.iter().filter(|block| block.action == action).count() as u64;
-        let mut stopped = effect.stopped.attack;
-        stopped.add(effect.stopped.benign);
-        stopped.add(effect.stopped.unlabelled);
         let attacks: Vec<AttackOutcome> = (0..stream.attacks().len())
             .map(|number| attack(stream, extent, effect, number))
             .collect();
         let enforced = || effect.blocks.iter().filter(|block| block.action != Action::Shadow);
         let is_false = |block: &&BlockEffect| !matches!(block.label, RowLabel::Attack(_));
         let class = |label| {
-            let (hit, lost, peers, sent) = match label {
-                RowLabel::Benign => (
-                    &effect.hit.benign,
-                    effect.stopped.benign,
-                    extent.addresses.benign,
-                    extent.amounts.benign,
-                ),
-                _ => (
-                    &effect.hit.unlabelled,
-                    effect.stopped.unlabelled,
-                    extent.addresses.unlabelled,
-                    extent.amounts.unlabelled,
-                ),
-            };
+            let (lost, sent) = (effect.stopped.get(label), extent.amounts.get(label));
             let own = || enforced().filter(move |block| block.label == label);
-            let mut hit = hit.clone();
+            let mut hit = effect.hit.get(label).clone();
             hit.extend(own().map(|block| block.decision.evidence.address));
             ClassOutcome {
                 blocks: own().count() as u64,
                 peers_blocked: hit.len() as u64,
                 packets_lost: lost.packets,
                 bytes_lost: lost.bytes,
-                peer_share: share(hit.len() as u64, peers),
+                peer_share: share(hit.len() as u64, *extent.addresses.get(label)),
                 packet_share: share(lost.packets, sent.packets),
                 byte_share: share(lost.bytes, sent.bytes),
             }
@@ -225,7 +219,7 @@ impl SettingReport {
             breaker_openings: effect.breaker_openings,
             peak_active_blocks: effect.peak_active,
             peak_blocks_per_minute: effect.peak_per_minute(),
-            stopped,
+            stopped: effect.stopped.all(),
             false_blocks: has_truth.then(|| enforced().filter(is_false).count() as u64),
             attack: has_truth.then(|| totals(extent, effect, &attacks)),
             benign: has_truth.then(|| class(RowLabel::Benign)),
@@ -270,7 +264,6 @@ fn attack(stream: &Stream, extent: &Extent, effect: &Effect, number: usize) -> A
     let name = &stream.attacks()[number];
     let (sent, met) = (&extent.attacks[number], &effect.attacks[number]);
     let after = |time_ns: u64| seconds(time_ns.saturating_sub(extent.start_ns));
-    let (packets, bytes) = (sent.amount.packets, sent.amount.bytes);
     AttackOutcome {
         name: name.name.clone(),
         class: name.class.clone(),
@@ -281,14 +274,11 @@ fn attack(stream: &Stream, extent: &Extent, effect: &Effect, number: usize) -> A
         sources_blocked: met.blocked.len() as u64,
         by_service_limit: met.by_service_limit,
         time_to_block_s: delay_ns(sent, met).map(seconds),
-        packets: Some(packets),
-        bytes: Some(bytes),
+        packets: Some(sent.amount.packets),
+        bytes: Some(sent.amount.bytes),
         stopped_packets: met.stopped.packets,
         stopped_bytes: met.stopped.bytes,
-        stopped_packet_share: share(met.stopped.packets, packets),
-        stopped_byte_share: share(met.stopped.bytes, bytes),
-        stopped_packet_share_after_decision: share(met.stopped.packets, met.sent_after.packets),
-        stopped_byte_share_after_decision: share(met.stopped.bytes, met.sent_after.bytes),
+        shares: StoppedShares::of(met.stopped, sent.amount, met.sent_after),
     }
 }
 
@@ -302,7 +292,7 @@ fn totals(extent: &Extent, effect: &Effect, attacks: &[AttackOutcome]) -> Attack
     delays.sort_unstable();
     let mut after = Amount::default();
     effect.attacks.iter().for_each(|attack| after.add(attack.sent_after));
-    let (stopped, sent) = (effect.stopped.attack, extent.amounts.attack);
+    let stopped = effect.stopped.attack;
     let blocked = delays.len() as u64;
     let sources = |forged_only: bool| {
         let counted = attacks.iter().filter(|attack| attack.forged || !forged_only);
@@ -317,10 +307,7 @@ fn totals(extent: &Extent, effect: &Effect, attacks: &[AttackOutcome]) -> Attack
         median_time_to_block_s: median(&delays).map(seconds),
         max_time_to_block_s: delays.last().copied().map(seconds),
         stopped,
-        stopped_packet_share: share(stopped.packets, sent.packets),
-        stopped_byte_share: share(stopped.bytes, sent.bytes),
-        stopped_packet_share_after_decision: share(stopped.packets, after.packets),
-        stopped_byte_share_after_decision: share(stopped.bytes, after.bytes),
+        shares: StoppedShares::of(stopped, extent.amounts.attack, after),
     }
 }
 

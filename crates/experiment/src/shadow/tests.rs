@@ -115,7 +115,7 @@ fn would_drops_of_the_record_are_what_was_stopped() {
     let [attack] = &setting.attacks[..] else { panic!("one attack") };
     assert_eq!((attack.name.as_str(), attack.stopped_packets), ("noon", 120));
     assert_eq!(attack.time_to_block_s, Some(0.51));
-    assert_eq!(attack.stopped_packet_share, None, "nobody counted what was sent");
+    assert_eq!(attack.shares.stopped_packet_share, None, "nobody counted what was sent");
     let benign = setting.benign.as_ref().expect("a truth");
     assert_eq!((benign.blocks, benign.packets_lost), (1, 0));
     let counted: Vec<Option<u64>> =

@@ -268,44 +268,6 @@ impl AttackPlan {
         }
     }
 
-    /// The plan of a class with its usual measures.
-    #[must_use]
-    pub fn usual(class: AttackClass) -> Self {
-        match class {
-            AttackClass::SynScan => {
-                Self::SynScan { ports: low_ports(), rate: scan_rate(), vlan: None }
-            }
-            AttackClass::LowAndSlowScan => {
-                Self::LowAndSlowScan { ports: low_ports(), period: scan_pause() }
-            }
-            AttackClass::SynFlood => {
-                Self::SynFlood { port: http(), rate: flood_rate(), vlan: None }
-            }
-            AttackClass::SpoofedSynFlood => {
-                Self::SpoofedSynFlood { port: http(), rate: flood_rate() }
-            }
-            AttackClass::UdpFlood => Self::UdpFlood {
-                port: None,
-                payload: datagram_payload(),
-                rate: flood_rate(),
-                vlan: None,
-            },
-            AttackClass::IcmpFlood => {
-                Self::IcmpFlood { payload: echo_payload(), rate: flood_rate(), vlan: None }
-            }
-            AttackClass::SshBruteForce => Self::SshBruteForce { rate: login_rate() },
-            AttackClass::SlowHttp => {
-                Self::SlowHttp { connections: slow_connections(), drip: one_second() }
-            }
-            AttackClass::Exfiltration => {
-                Self::Exfiltration { channel: tcp(), bytes_per_second: upload_rate() }
-            }
-            AttackClass::Beaconing => {
-                Self::Beaconing { period: five_seconds(), jitter: small_jitter() }
-            }
-        }
-    }
-
     /// The VLAN id of the attack's frames, if they are tagged.
     #[must_use]
     pub const fn vlan(&self) -> Option<u16> {

@@ -54,10 +54,8 @@ impl Reader {
         self.page::<Block, _>(conditions, &selected, joined, |row| {
             let mut fields = Fields::of(row);
             let block = Block::read(&mut fields)?;
-            let ending = match fields.optional_number()? {
-                Some(_) => Some(Ending::read(&mut fields)?),
-                None => None,
-            };
+            let id: Option<u64> = fields.take()?;
+            let ending = id.map(|_| Ending::read(&mut fields)).transpose()?;
             Ok(EndedBlock { block, ending })
         })
     }

@@ -1,8 +1,9 @@
 //! Acts of people, and findings of a start.
 
-use crate::columns::{Field, Fields, Kept};
+use rusqlite::types::ToSqlOutput;
+
+use crate::columns::{Cell as _, Columns, Fields, kept};
 use crate::record::{Prefix, Text};
-use crate::table::Table;
 
 /// Actor: the user by the socket's peer credentials, or the name of the token.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,6 +14,16 @@ pub struct Actor {
     pub pid: Option<u32>,
     /// The name of the user or of the token.
     pub name: Text,
+}
+
+impl Columns for Actor {
+    fn put<'a>(&'a self, values: &mut Vec<ToSqlOutput<'a>>) {
+        values.extend([self.uid.value(), self.pid.value(), self.name.value()]);
+    }
+
+    fn take(fields: &mut Fields<'_>) -> rusqlite::Result<Self> {
+        Ok(Self { uid: fields.take()?, pid: fields.take()?, name: fields.take()? })
+    }
 }
 
 /// Something that a person did, or tried to do.
@@ -32,33 +43,14 @@ pub struct Act {
     pub outcome: Text,
 }
 
-impl Kept for Act {
-    const TABLE: Table = Table::Acts;
-    const COLUMNS: &'static [&'static str] =
-        &["run", "at_ns", "uid", "pid", "name", "what", "arguments", "outcome"];
-
-    fn values(&self) -> Vec<Field<'_>> {
-        vec![
-            self.run.into(),
-            self.at_ns.into(),
-            self.who.uid.into(),
-            self.who.pid.into(),
-            (&self.who.name).into(),
-            (&self.what).into(),
-            (&self.arguments).into(),
-            (&self.outcome).into(),
-        ]
-    }
-
-    fn read(fields: &mut Fields<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            run: fields.number()?,
-            at_ns: fields.whole()?,
-            who: Actor { uid: fields.small()?, pid: fields.small()?, name: fields.text()? },
-            what: fields.text()?,
-            arguments: fields.text()?,
-            outcome: fields.text()?,
-        })
+kept! {
+    Act in Acts {
+        run: "run",
+        at_ns: "at_ns",
+        who: "uid" "pid" "name",
+        what: "what",
+        arguments: "arguments",
+        outcome: "outcome",
     }
 }
 
@@ -79,29 +71,13 @@ pub struct Difference {
     pub done: Text,
 }
 
-impl Kept for Difference {
-    const TABLE: Table = Table::Differences;
-    const COLUMNS: &'static [&'static str] = &["run", "at_ns", "kind", "target", "detail", "done"];
-
-    fn values(&self) -> Vec<Field<'_>> {
-        vec![
-            self.run.into(),
-            self.at_ns.into(),
-            (&self.kind).into(),
-            self.target.into(),
-            (&self.detail).into(),
-            (&self.done).into(),
-        ]
-    }
-
-    fn read(fields: &mut Fields<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            run: fields.number()?,
-            at_ns: fields.whole()?,
-            kind: fields.text()?,
-            target: fields.optional_parsed(|text| text.parse().ok())?,
-            detail: fields.text()?,
-            done: fields.text()?,
-        })
+kept! {
+    Difference in Differences {
+        run: "run",
+        at_ns: "at_ns",
+        kind: "kind",
+        target: "target",
+        detail: "detail",
+        done: "done",
     }
 }

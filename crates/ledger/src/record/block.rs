@@ -3,9 +3,8 @@
 use events::Action;
 
 use crate::Moment;
-use crate::columns::{Field, Fields, Kept};
+use crate::columns::kept;
 use crate::record::{How, Origin, Prefix, Text};
-use crate::table::Table;
 
 /// A block that was made, or found standing at start.
 ///
@@ -34,53 +33,18 @@ pub struct Block {
     pub reason: Option<Text>,
 }
 
-impl Kept for Block {
-    const TABLE: Table = Table::Blocks;
-    const COLUMNS: &'static [&'static str] = &[
-        "id",
-        "run",
-        "target",
-        "action",
-        "at_ns",
-        "boot_ns",
-        "expires_ns",
-        "expires_boot_ns",
-        "origin",
-        "decision",
-        "who",
-        "reason",
-    ];
-
-    fn values(&self) -> Vec<Field<'_>> {
-        vec![
-            self.id.into(),
-            self.run.into(),
-            self.target.into(),
-            self.action.name().into(),
-            self.made.wall_ns.into(),
-            self.made.boot_ns.into(),
-            self.expires.wall_ns.into(),
-            self.expires.boot_ns.into(),
-            self.origin.name().into(),
-            self.decision.into(),
-            self.who.as_ref().into(),
-            self.reason.as_ref().into(),
-        ]
-    }
-
-    fn read(fields: &mut Fields<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            id: fields.number()?,
-            run: fields.number()?,
-            target: fields.parsed(|text| text.parse().ok())?,
-            action: fields.parsed(Action::from_name)?,
-            made: fields.moment()?,
-            expires: fields.moment()?,
-            origin: fields.parsed(Origin::from_name)?,
-            decision: fields.optional_number()?,
-            who: fields.optional_text()?,
-            reason: fields.optional_text()?,
-        })
+kept! {
+    Block in Blocks {
+        id: "id",
+        run: "run",
+        target: "target",
+        action: "action",
+        made: "at_ns" "boot_ns",
+        expires: "expires_ns" "expires_boot_ns",
+        origin: "origin",
+        decision: "decision",
+        who: "who",
+        reason: "reason",
     }
 }
 
@@ -107,45 +71,16 @@ pub struct Ending {
     pub passed_bytes: u64,
 }
 
-impl Kept for Ending {
-    const TABLE: Table = Table::Endings;
-    const COLUMNS: &'static [&'static str] = &[
-        "block",
-        "run",
-        "at_ns",
-        "target",
-        "how",
-        "dropped_packets",
-        "dropped_bytes",
-        "passed_packets",
-        "passed_bytes",
-    ];
-
-    fn values(&self) -> Vec<Field<'_>> {
-        vec![
-            self.block.into(),
-            self.run.into(),
-            self.at_ns.into(),
-            self.target.into(),
-            self.how.name().into(),
-            self.dropped_packets.into(),
-            self.dropped_bytes.into(),
-            self.passed_packets.into(),
-            self.passed_bytes.into(),
-        ]
-    }
-
-    fn read(fields: &mut Fields<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            block: fields.number()?,
-            run: fields.number()?,
-            at_ns: fields.whole()?,
-            target: fields.parsed(|text| text.parse().ok())?,
-            how: fields.parsed(How::from_name)?,
-            dropped_packets: fields.number()?,
-            dropped_bytes: fields.number()?,
-            passed_packets: fields.number()?,
-            passed_bytes: fields.number()?,
-        })
+kept! {
+    Ending in Endings {
+        block: "block",
+        run: "run",
+        at_ns: "at_ns",
+        target: "target",
+        how: "how",
+        dropped_packets: "dropped_packets",
+        dropped_bytes: "dropped_bytes",
+        passed_packets: "passed_packets",
+        passed_bytes: "passed_bytes",
     }
 }

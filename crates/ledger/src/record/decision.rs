@@ -1,12 +1,10 @@
 //! A decision on its way into the file.
 
-use std::borrow::Cow;
-
 use events::DecisionRecord;
+use rusqlite::types::{ToSqlOutput, Type};
 
-use crate::columns::{Field, Fields, Kept};
+use crate::columns::{Cell as _, Columns, Fields, kept};
 use crate::record::Text;
-use crate::table::Table;
 
 /// An anomalous peer in a window, and what was done about it.
 ///
@@ -24,34 +22,35 @@ pub struct Decision {
     pub record: DecisionRecord,
 }
 
-impl Kept for Decision {
-    const TABLE: Table = Table::Decisions;
-    // The first three are read back; the others are in the record.
-    const COLUMNS: &'static [&'static str] =
-        &["run", "model", "record", "id", "at_ns", "address", "outcome", "refusal"];
+kept! {
+    Decision in Decisions {
+        run: "run",
+        model: "model",
+        record: "record" "id" "at_ns" "address" "outcome" "refusal",
+    }
+}
 
-    fn values(&self) -> Vec<Field<'_>> {
-        let record = &self.record;
-        let at_ns = i64::try_from(record.time.as_nanosecond()).unwrap_or(i64::MAX);
-        vec![
-            self.run.into(),
-            (&self.model).into(),
-            Field::Text(Cow::Owned(serde_json::to_string(record).unwrap_or_default())),
-            record.id.into(),
+/// The whole record, and beside it what is looked up.
+impl Columns for DecisionRecord {
+    fn put<'a>(&'a self, values: &mut Vec<ToSqlOutput<'a>>) {
+        let at_ns = i64::try_from(self.time.as_nanosecond()).unwrap_or(i64::MAX);
+        values.extend([
+            serde_json::to_string(self).unwrap_or_default().into(),
+            self.id.value(),
             at_ns.into(),
-            record.peer().into(),
-            record.outcome.name().into(),
-            record.refusal.map(events::Refusal::name).into(),
-        ]
+            // An IPv4 address mapped into IPv6 is the IPv4 address, so that it is found under one
+            // name.
+            self.peer().to_canonical().to_string().into(),
+            self.outcome.value(),
+            self.refusal.value(),
+        ]);
     }
 
-    fn read(fields: &mut Fields<'_>) -> rusqlite::Result<Self> {
-        let decision = Self {
-            run: fields.number()?,
-            model: fields.text()?,
-            record: fields.parsed(|text| serde_json::from_str(text).ok())?,
-        };
-        fields.skip(Self::COLUMNS.len() - 3);
-        Ok(decision)
+    fn take(fields: &mut Fields<'_>) -> rusqlite::Result<Self> {
+        let text: Text = fields.take()?;
+        let column = fields.skip(5);
+        serde_json::from_str(&text).map_err(|error| {
+            rusqlite::Error::FromSqlConversionFailure(column - 1, Type::Text, error.into())
+        })
     }
 }

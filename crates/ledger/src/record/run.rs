@@ -1,9 +1,8 @@
 //! Starts and ends of weir.
 
 use crate::Moment;
-use crate::columns::{Field, Fields, Kept};
+use crate::columns::kept;
 use crate::record::{PreviousEnd, Text};
-use crate::table::Table;
 
 /// A start of weir. Its record comes before all others of the run.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,45 +25,16 @@ pub struct Run {
     pub previous: PreviousEnd,
 }
 
-impl Kept for Run {
-    const TABLE: Table = Table::Runs;
-    const COLUMNS: &'static [&'static str] = &[
-        "id",
-        "at_ns",
-        "boot_ns",
-        "boot_id",
-        "version",
-        "config",
-        "model_hash",
-        "mode",
-        "previous",
-    ];
-
-    fn values(&self) -> Vec<Field<'_>> {
-        vec![
-            self.id.into(),
-            self.start.wall_ns.into(),
-            self.start.boot_ns.into(),
-            (&self.boot_id).into(),
-            (&self.version).into(),
-            (&self.config).into(),
-            (&self.model).into(),
-            (&self.mode).into(),
-            self.previous.name().into(),
-        ]
-    }
-
-    fn read(fields: &mut Fields<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            id: fields.number()?,
-            start: fields.moment()?,
-            boot_id: fields.text()?,
-            version: fields.text()?,
-            config: fields.text()?,
-            model: fields.text()?,
-            mode: fields.text()?,
-            previous: fields.parsed(PreviousEnd::from_name)?,
-        })
+kept! {
+    Run in Runs {
+        id: "id",
+        start: "at_ns" "boot_ns",
+        boot_id: "boot_id",
+        version: "version",
+        config: "config",
+        model: "model_hash",
+        mode: "mode",
+        previous: "previous",
     }
 }
 
@@ -79,15 +49,10 @@ pub struct Stop {
     pub why: Text,
 }
 
-impl Kept for Stop {
-    const TABLE: Table = Table::Stops;
-    const COLUMNS: &'static [&'static str] = &["run", "at_ns", "boot_ns", "why"];
-
-    fn values(&self) -> Vec<Field<'_>> {
-        vec![self.run.into(), self.at.wall_ns.into(), self.at.boot_ns.into(), (&self.why).into()]
-    }
-
-    fn read(fields: &mut Fields<'_>) -> rusqlite::Result<Self> {
-        Ok(Self { run: fields.number()?, at: fields.moment()?, why: fields.text()? })
+kept! {
+    Stop in Stops {
+        run: "run",
+        at: "at_ns" "boot_ns",
+        why: "why",
     }
 }

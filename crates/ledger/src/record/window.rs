@@ -1,9 +1,8 @@
 //! A window of traffic.
 
 use crate::Moment;
-use crate::columns::{Field, Fields, Kept};
+use crate::columns::kept;
 use crate::record::Text;
-use crate::table::Table;
 
 /// A window that was decided on.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,55 +31,18 @@ pub struct Window {
     pub mode: Text,
 }
 
-impl Kept for Window {
-    const TABLE: Table = Table::Windows;
-    const COLUMNS: &'static [&'static str] = &[
-        "run",
-        "number",
-        "start_ns",
-        "start_boot_ns",
-        "at_ns",
-        "boot_ns",
-        "flows",
-        "peers",
-        "packets",
-        "losses",
-        "lossy",
-        "drifting",
-        "mode",
-    ];
-
-    fn values(&self) -> Vec<Field<'_>> {
-        vec![
-            self.run.into(),
-            self.number.into(),
-            self.start.wall_ns.into(),
-            self.start.boot_ns.into(),
-            self.end.wall_ns.into(),
-            self.end.boot_ns.into(),
-            self.flows.into(),
-            self.peers.into(),
-            self.packets.into(),
-            self.losses.into(),
-            self.lossy.into(),
-            self.drifting.into(),
-            (&self.mode).into(),
-        ]
-    }
-
-    fn read(fields: &mut Fields<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            run: fields.number()?,
-            number: fields.number()?,
-            start: fields.moment()?,
-            end: fields.moment()?,
-            flows: fields.number()?,
-            peers: fields.number()?,
-            packets: fields.number()?,
-            losses: fields.number()?,
-            lossy: fields.flag()?,
-            drifting: fields.flag()?,
-            mode: fields.text()?,
-        })
+kept! {
+    Window in Windows {
+        run: "run",
+        number: "number",
+        start: "start_ns" "start_boot_ns",
+        end: "at_ns" "boot_ns",
+        flows: "flows",
+        peers: "peers",
+        packets: "packets",
+        losses: "losses",
+        lossy: "lossy",
+        drifting: "drifting",
+        mode: "mode",
     }
 }

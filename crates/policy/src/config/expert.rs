@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use super::BoundError;
+use super::{BoundError, section};
 use crate::statistics::{PValues, ProcedureChoice};
 
 /// Excess from which on a peer stands out, by default.
@@ -26,112 +24,61 @@ impl MovedKey {
     }
 }
 
-/// `[policy.expert]` as written; unknown keys are errors.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ExpertConfig {
-    /// Scope of `wrong_blocks`: each window by itself, or all of `memory`.
-    pub procedure: ProcedureChoice,
-    /// Span that the online procedure keeps the rate over.
-    #[serde(with = "humantime_serde")]
-    pub memory: Duration,
-    /// P-values that decide.
-    pub p_values: PValues,
-    /// Excess needed to be reported: how far above the highest calibration score, as a share of
-    /// the way from there to 1; in [0, 1).
-    pub alert_margin: f64,
-    /// Excess needed to be acted on, at least `alert_margin`.
-    pub margin: f64,
-    /// Excess at which one window is enough, at least `margin`.
-    pub decisive_margin: f64,
-    /// Anomalous windows needed, at least 1...
-    pub windows: u32,
-    /// ...among this many, 64 at most.
-    pub of_windows: u32,
-    /// Packets from or to a peer in those windows, below which it is not acted on.
-    pub min_packets: u64,
-    /// Packets per second left to a rate-limited source, at least 1.
-    pub rate_limit_pps: u32,
-    /// New unverified anomalous sources in one window above which none of them is acted on: a
-    /// flood with forged sources.
-    pub max_unverified_sources: u32,
-    /// Blocks that may be made in a minute.
-    pub max_blocks_per_minute: u32,
-    /// Share of the ordinary peers (seen before without standing out) that may be blocked at
-    /// once; beyond it the breaker opens and weir only shadows.
-    pub max_share_of_peers: f64,
-    /// Share of the ordinary traffic's bytes that blocked peers may have carried, likewise.
-    pub max_share_of_bytes: f64,
-    /// Time that the breaker stays open; 0s: until `weir rearm`.
-    #[serde(with = "humantime_serde")]
-    pub rearm_after: Duration,
-    /// Time that a peer is left alone after a person took its block back.
-    #[serde(with = "humantime_serde")]
-    pub grace: Duration,
-    /// Share of the blocks, drawn by lot, that end early, to see what the peer does then.
-    pub early_release: f64,
-    /// Sources a second without a completed handshake at one service, above which, and above ten
-    /// times what the service ordinarily sees, it is under a flood from forged sources.
-    pub flood_sources: u32,
-    /// Time that services are watched for what is ordinary before one can be limited.
-    #[serde(with = "humantime_serde")]
-    pub flood_baseline: Duration,
-    /// Seed of what is drawn by lot.
-    pub seed: u64,
-}
-
-impl Default for ExpertConfig {
-    fn default() -> Self {
-        Self {
-            procedure: ProcedureChoice::PerWindow,
-            memory: Duration::from_mins(1),
-            p_values: PValues::Conditional,
-            alert_margin: ALERT_MARGIN,
-            margin: 0.5,
-            decisive_margin: 0.75,
-            windows: 2,
-            of_windows: 3,
-            min_packets: 4,
-            rate_limit_pps: 5,
-            max_unverified_sources: 8,
-            max_blocks_per_minute: 60,
-            max_share_of_peers: 0.25,
-            max_share_of_bytes: 0.25,
-            rearm_after: Duration::from_mins(15),
-            grace: Duration::from_hours(1),
-            early_release: 0.02,
-            flood_sources: 200,
-            flood_baseline: Duration::from_mins(1),
-            seed: 0,
-        }
+section! {
+    /// `[policy.expert]` as written; unknown keys are errors.
+    ExpertConfig {
+        /// Scope of `wrong_blocks`: each window by itself, or all of `memory`.
+        procedure: ProcedureChoice = ProcedureChoice::PerWindow,
+        /// Span that the online procedure keeps the rate over.
+        #[serde(with = "humantime_serde")]
+        memory: Duration = Duration::from_mins(1),
+        /// P-values that decide.
+        p_values: PValues = PValues::Conditional,
+        /// Excess needed to be reported: how far above the highest calibration score, as a share of
+        /// the way from there to 1; in [0, 1).
+        alert_margin: f64 = ALERT_MARGIN,
+        /// Excess needed to be acted on, at least `alert_margin`.
+        margin: f64 = 0.5,
+        /// Excess at which one window is enough, at least `margin`.
+        decisive_margin: f64 = 0.75,
+        /// Anomalous windows needed, at least 1...
+        windows: u32 = 2,
+        /// ...among this many, 64 at most.
+        of_windows: u32 = 3,
+        /// Packets from or to a peer in those windows, below which it is not acted on.
+        min_packets: u64 = 4,
+        /// Packets per second left to a rate-limited source, at least 1.
+        rate_limit_pps: u32 = 5,
+        /// New unverified anomalous sources in one window above which none of them is acted on: a
+        /// flood with forged sources.
+        max_unverified_sources: u32 = 8,
+        /// Blocks that may be made in a minute.
+        max_blocks_per_minute: u32 = 60,
+        /// Share of the ordinary peers (seen before without standing out) that may be blocked at
+        /// once; beyond it the breaker opens and weir only shadows.
+        max_share_of_peers: f64 = 0.25,
+        /// Share of the ordinary traffic's bytes that blocked peers may have carried, likewise.
+        max_share_of_bytes: f64 = 0.25,
+        /// Time that the breaker stays open; 0s: until `weir rearm`.
+        #[serde(with = "humantime_serde")]
+        rearm_after: Duration = Duration::from_mins(15),
+        /// Time that a peer is left alone after a person took its block back.
+        #[serde(with = "humantime_serde")]
+        grace: Duration = Duration::from_hours(1),
+        /// Share of the blocks, drawn by lot, that end early, to see what the peer does then.
+        early_release: f64 = 0.02,
+        /// Sources a second without a completed handshake at one service, above which, and above ten
+        /// times what the service ordinarily sees, it is under a flood from forged sources.
+        flood_sources: u32 = 200,
+        /// Time that services are watched for what is ordinary before one can be limited.
+        #[serde(with = "humantime_serde")]
+        flood_baseline: Duration = Duration::from_mins(1),
+        /// Seed of what is drawn by lot.
+        seed: u64 = 0,
     }
 }
 
 impl ExpertConfig {
-    /// Every key, in the order of the fields.
-    pub const KEYS: [&'static str; 20] = [
-        "procedure",
-        "memory",
-        "p_values",
-        "alert_margin",
-        "margin",
-        "decisive_margin",
-        "windows",
-        "of_windows",
-        "min_packets",
-        "rate_limit_pps",
-        "max_unverified_sources",
-        "max_blocks_per_minute",
-        "max_share_of_peers",
-        "max_share_of_bytes",
-        "rearm_after",
-        "grace",
-        "early_release",
-        "flood_sources",
-        "flood_baseline",
-        "seed",
-    ];
-
     pub(super) fn check(&self) -> Result<(), BoundError> {
         self.check_margins()?;
         self.check_windows()?;
@@ -207,7 +154,7 @@ mod tests {
     fn every_key_is_known_by_its_name_and_refused_in_its_old_place() {
         let written = serde_json::to_value(ExpertConfig::default()).expect("plain data");
         let written: BTreeSet<_> = written.as_object().expect("a table").keys().cloned().collect();
-        assert_eq!(written, ExpertConfig::KEYS.map(str::to_owned).into());
+        assert_eq!(written, ExpertConfig::KEYS.iter().map(|&key| key.to_owned()).collect());
         for key in ExpertConfig::KEYS {
             let error = MovedKey::check(["mode", key]).expect_err(key).to_string();
             assert_eq!(error, format!("`policy.{key}` is `policy.expert.{key}` now"));

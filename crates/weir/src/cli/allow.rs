@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use report::text::plain;
 
 use super::{
-    Layers, emit,
-    node::{NodeArgs, lasting, print, seconds},
+    Layers,
+    node::{AskArgs, NodeArgs, lasting, print, seconds},
     status::until,
     table,
 };
@@ -42,11 +42,8 @@ struct AddArgs {
     /// Reason, in one line.
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
-    /// Print a JSON object.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    node: NodeArgs,
+    ask: AskArgs,
 }
 
 #[derive(Debug, Args)]
@@ -54,11 +51,8 @@ struct RemoveArgs {
     /// The prefix, as `weir allow list` lists it.
     #[arg(value_parser = address_list::parse_net)]
     prefix: IpNet,
-    /// Print a JSON object.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    node: NodeArgs,
+    ask: AskArgs,
 }
 
 #[derive(Debug, Args)]
@@ -73,20 +67,19 @@ struct ListArgs {
 impl AllowArgs {
     pub(super) fn run(&self, layers: &Layers) -> anyhow::Result<ExitCode> {
         match &self.verb {
-            Verb::Add(args) => args.run(layers)?,
-            Verb::Remove(args) => args.run(layers)?,
-            Verb::List(args) => args.run(layers)?,
+            Verb::Add(args) => args.run(layers),
+            Verb::Remove(args) => args.run(layers),
+            Verb::List(args) => args.run(layers),
         }
-        Ok(ExitCode::SUCCESS)
     }
 }
 
 impl AddArgs {
-    fn run(&self, layers: &Layers) -> anyhow::Result<()> {
+    fn run(&self, layers: &Layers) -> anyhow::Result<ExitCode> {
         let for_s = self.length.map(|length| seconds(length.into()));
         let request = AllowRequest { prefix: self.prefix.into(), for_s, note: self.note.clone() };
-        let allowed = self.node.client(layers)?.allow(&request)?;
-        print(&allowed, self.json, |allowed| {
+        let allowed = self.ask.client(layers)?.allow(&request)?;
+        self.ask.print(&allowed, |allowed| {
             let length = for_s.map(|s| format!(" for {}", lasting(s))).unwrap_or_default();
             format!("{} is never blocked{length}\n", allowed.prefix)
         })
@@ -94,15 +87,15 @@ impl AddArgs {
 }
 
 impl RemoveArgs {
-    fn run(&self, layers: &Layers) -> anyhow::Result<()> {
+    fn run(&self, layers: &Layers) -> anyhow::Result<ExitCode> {
         let request = DisallowRequest { prefix: self.prefix.into() };
-        let removed = self.node.client(layers)?.disallow(&request)?;
-        print(&removed, self.json, |removed| format!("{} may be blocked again\n", removed.prefix))
+        let removed = self.ask.client(layers)?.disallow(&request)?;
+        self.ask.print(&removed, |removed| format!("{} may be blocked again\n", removed.prefix))
     }
 }
 
 impl ListArgs {
-    fn run(&self, layers: &Layers) -> anyhow::Result<()> {
+    fn run(&self, layers: &Layers) -> anyhow::Result<ExitCode> {
         let client = self.node.client(layers)?;
         let mut query = AllowQuery { limit: Some(LIMIT_MAX), ..AllowQuery::default() };
         let mut allowed = Vec::new();
@@ -112,10 +105,8 @@ impl ListArgs {
             let Some(next) = page.next else { break };
             query.after = Some(next.parse()?);
         }
-        if self.json {
-            return emit(&format!("{}\n", serde_json::to_string(&allowed)?));
-        }
-        emit(&listing(&allowed, Timestamp::now()))
+        print(&allowed, self.json, |allowed| listing(allowed, Timestamp::now()))?;
+        Ok(ExitCode::SUCCESS)
     }
 }
 
@@ -129,7 +120,7 @@ fn listing(allowed: &[Allowed], now: Timestamp) -> String {
     cells.extend(allowed.iter().map(|one| {
         vec![
             one.prefix.to_string(),
-            one.source.text().to_owned(),
+            one.source.name().to_owned(),
             one.who.as_deref().map_or_else(dash, plain),
             one.expires.map_or_else(dash, |end| format!("in {}", until(end, now))),
             one.note.as_deref().map_or_else(dash, plain),

@@ -18,8 +18,8 @@ use export::ListFormat;
 use row::{Row, listing};
 
 use super::{
-    Layers, emit,
-    node::{NodeArgs, if_running, seconds},
+    Layers,
+    node::{NodeArgs, if_running, print, seconds},
 };
 use collector::{clock::boot_ns, enforcer::SHARED_SLOT};
 use datapath::{Blocklist, KernelError, Target, leftovers, unpin_all};
@@ -99,11 +99,7 @@ impl BlocksArgs {
             Some(rows) => rows,
             None => pinned_rows(layers)?,
         };
-        if self.json {
-            emit(&format!("{}\n", serde_json::to_string(&rows)?))?;
-        } else {
-            emit(&listing(&rows))?;
-        }
+        print(&rows, self.json, |rows| listing(rows))?;
         Ok(ExitCode::SUCCESS)
     }
 }

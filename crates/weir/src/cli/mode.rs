@@ -10,7 +10,7 @@ use report::text::{count, plain};
 
 use super::{
     Layers,
-    node::{NodeArgs, print, seconds},
+    node::{AskArgs, seconds},
     status::{breaker, waits},
 };
 
@@ -25,7 +25,7 @@ pub(super) struct ModeArgs {
     #[arg(value_name = "MODE", value_parser = super::modes())]
     mode: Mode,
     #[command(flatten)]
-    plain: PlainArgs,
+    ask: AskArgs,
 }
 
 #[derive(Debug, Args)]
@@ -34,40 +34,30 @@ pub(super) struct EnforceArgs {
     #[arg(long, value_name = "DURATION")]
     confirm_within: Option<humantime::Duration>,
     #[command(flatten)]
-    plain: PlainArgs,
+    ask: AskArgs,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ConfirmArgs {
     #[command(flatten)]
-    plain: PlainArgs,
+    ask: AskArgs,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct RearmArgs {
     #[command(flatten)]
-    plain: PlainArgs,
+    ask: AskArgs,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ReloadArgs {
     #[command(flatten)]
-    plain: PlainArgs,
-}
-
-/// Options of these commands.
-#[derive(Debug, Args)]
-struct PlainArgs {
-    /// Print a JSON object.
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    node: NodeArgs,
+    ask: AskArgs,
 }
 
 impl ModeArgs {
     pub(super) fn run(&self, layers: &Layers) -> anyhow::Result<ExitCode> {
-        self.plain.go_to(layers, &ModeRequest { mode: self.mode, confirm_within_s: None })
+        go_to(&self.ask, layers, &ModeRequest { mode: self.mode, confirm_within_s: None })
     }
 }
 
@@ -83,42 +73,33 @@ impl EnforceArgs {
             );
         }
         let confirm_within_s = within.map(seconds);
-        self.plain.go_to(layers, &ModeRequest { mode: Mode::Enforce, confirm_within_s })
+        go_to(&self.ask, layers, &ModeRequest { mode: Mode::Enforce, confirm_within_s })
     }
 }
 
 impl ConfirmArgs {
     pub(super) fn run(&self, layers: &Layers) -> anyhow::Result<ExitCode> {
-        let state = self.plain.node.client(layers)?.confirm()?;
-        print(&state, self.plain.json, |state| {
-            format!("confirmed: the mode stays {}\n", state.mode.name())
-        })?;
-        Ok(ExitCode::SUCCESS)
+        let state = self.ask.client(layers)?.confirm()?;
+        self.ask.print(&state, |state| format!("confirmed: the mode stays {}\n", state.mode.name()))
     }
 }
 
 impl RearmArgs {
     pub(super) fn run(&self, layers: &Layers) -> anyhow::Result<ExitCode> {
-        let status = self.plain.node.client(layers)?.rearm()?;
-        print(&status, self.plain.json, rearmed)?;
-        Ok(ExitCode::SUCCESS)
+        let status = self.ask.client(layers)?.rearm()?;
+        self.ask.print(&status, rearmed)
     }
 }
 
 impl ReloadArgs {
     pub(super) fn run(&self, layers: &Layers) -> anyhow::Result<ExitCode> {
-        let reloaded = self.plain.node.client(layers)?.reload()?;
-        print(&reloaded, self.plain.json, reloaded_text)?;
-        Ok(ExitCode::SUCCESS)
+        let reloaded = self.ask.client(layers)?.reload()?;
+        self.ask.print(&reloaded, reloaded_text)
     }
 }
 
-impl PlainArgs {
-    fn go_to(&self, layers: &Layers, request: &ModeRequest) -> anyhow::Result<ExitCode> {
-        let state = self.node.client(layers)?.set_mode(request)?;
-        print(&state, self.json, gone_to)?;
-        Ok(ExitCode::SUCCESS)
-    }
+fn go_to(ask: &AskArgs, layers: &Layers, request: &ModeRequest) -> anyhow::Result<ExitCode> {
+    ask.print(&ask.client(layers)?.set_mode(request)?, gone_to)
 }
 
 fn gone_to(state: &ModeState) -> String {

@@ -1,6 +1,6 @@
 //! Reaching the running node.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Args;
 use control::{Client, ClientError};
@@ -14,6 +14,32 @@ pub(super) struct NodeArgs {
     /// The node's Unix socket; `api.socket` without it.
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
+}
+
+/// A question to the node, and the form of its answer.
+#[derive(Debug, Args)]
+pub(super) struct AskArgs {
+    /// Print a JSON object.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    node: NodeArgs,
+}
+
+impl AskArgs {
+    pub(super) fn client(&self, layers: &Layers) -> anyhow::Result<Client> {
+        self.node.client(layers)
+    }
+
+    /// Prints an answer, which ends the command.
+    pub(super) fn print<T: Serialize>(
+        &self,
+        answer: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> anyhow::Result<ExitCode> {
+        print(answer, self.json, text)?;
+        Ok(ExitCode::SUCCESS)
+    }
 }
 
 impl NodeArgs {

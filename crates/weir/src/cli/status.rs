@@ -9,23 +9,18 @@ use report::text::{count, number, plain};
 
 use super::{
     Layers,
-    node::{NodeArgs, lasting, print, roughly},
+    node::{AskArgs, lasting, roughly},
 };
 
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
-    /// Print a JSON object.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    node: NodeArgs,
+    ask: AskArgs,
 }
 
 impl StatusArgs {
     pub(super) fn run(&self, layers: &Layers) -> anyhow::Result<ExitCode> {
-        let status = self.node.client(layers)?.status()?;
-        print(&status, self.json, text)?;
-        Ok(ExitCode::SUCCESS)
+        self.ask.print(&self.ask.client(layers)?.status()?, text)
     }
 }
 
@@ -95,7 +90,7 @@ pub(super) fn breaker(status: &Status) -> String {
 /// State of the drift watch, with the features that moved.
 fn drift(status: &Status) -> String {
     let drift = &status.drift;
-    let mut text = drift.state.text().to_owned();
+    let mut text = drift.state.name().to_owned();
     if drift.state == DriftState::Drifting {
         text.push_str(", blocks are suspended");
     }
@@ -162,8 +157,8 @@ fn blocks(status: &Status) -> String {
 fn ledger(status: &Status) -> String {
     let ledger = &status.ledger;
     let mut text = match ledger.health {
-        Health::Failed | Health::Degraded => ledger.health.text().to_uppercase(),
-        Health::Off | Health::Ok => ledger.health.text().to_owned(),
+        Health::Failed | Health::Degraded => ledger.health.name().to_uppercase(),
+        Health::Off | Health::Ok => ledger.health.name().to_owned(),
     };
     if let Some(error) = &ledger.error {
         let _ = write!(text, ": {}", plain(error));

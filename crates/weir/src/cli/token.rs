@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, process::ExitCode};
 use clap::{Args, Subcommand, ValueEnum};
 use control::token::{NewToken, Scope, check_name};
 
-use super::emit;
+use super::{Layers, emit};
 
 #[derive(Debug, Args)]
 pub(super) struct TokenArgs {
@@ -42,7 +42,7 @@ enum ScopeChoice {
 }
 
 impl TokenArgs {
-    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(&self, _layers: &Layers) -> anyhow::Result<ExitCode> {
         let Verb::New(args) = &self.verb;
         let token = NewToken::random()?;
         emit(&args.text(&token)?)?;

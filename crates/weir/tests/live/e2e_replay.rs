@@ -59,23 +59,7 @@ fn none_of(differences: &[Difference]) {
 #[test]
 fn windows_that_end_at_rest_are_the_same_live_and_replayed() {
     let Some(watched) = Watched::start(SCENARIO) else { return };
-    let mut live: Vec<Window> = Vec::new();
-    for _ in 0..PHASES {
-        watched.run_traffic(PHASE);
-        watched.rest();
-        live.push(watched.drain());
-    }
-    let moments: Vec<u64> =
-        [watched.begun_ns()].into_iter().chain(live.iter().map(|window| window.end_ns)).collect();
-    let capture = watched.finish();
-    let ends: Vec<u64> = moments.iter().map(|&boot_ns| capture.unix_ns(boot_ns)).collect();
-    let options = capture.options().windows_ending_at(ends.iter().copied());
-    let replayed: Vec<Window> = Replay::open(capture.path(), options)
-        .expect("a capture")
-        .map(|window| window.expect("whole"))
-        .filter(|window| ends.windows(2).any(|pair| pair[0] == window.start_ns))
-        .collect();
-    assert_eq!(replayed.len(), PHASES, "each phase has its window");
+    let (mut live, replayed, capture) = watched.live_and_replayed(PHASES, PHASE);
 
     let (mut live_past, mut replayed_past) = (Context::default(), Context::default());
     let mut times = compare::Times::default();

@@ -1,11 +1,10 @@
 //! Files that a report names with their digests.
 
-use std::{fs::File, io::Read as _, path::Path};
+use std::{fs::File, path::Path};
 
 use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
 
-use collector::digest::hex;
 use experiment::report::Input;
 
 /// Reads a file through for its length and digest.
@@ -18,16 +17,7 @@ pub(super) fn input(role: &'static str, path: &Path) -> anyhow::Result<Input> {
     );
     let mut file = File::open(path).with_context(failed)?;
     let mut digest = Sha256::new();
-    let mut bytes = 0;
-    let mut part = vec![0; 1 << 16];
-    loop {
-        let read = file.read(&mut part).with_context(failed)?;
-        if read == 0 {
-            break;
-        }
-        bytes += read as u64;
-        digest.update(&part[..read]);
-    }
-    let sha256 = hex(&digest.finalize());
+    let bytes = std::io::copy(&mut file, &mut digest).with_context(failed)?;
+    let sha256 = format!("{:x}", digest.finalize());
     Ok(Input { role, path: path.display().to_string(), bytes, sha256 })
 }

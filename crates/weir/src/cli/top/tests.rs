@@ -14,10 +14,6 @@ use super::{
     text, view,
 };
 
-fn busy() -> FakeNode {
-    FakeNode::busy("2026-11-28T19:00:00Z".parse().unwrap())
-}
-
 fn seen(node: &FakeNode) -> Snapshot {
     Snapshot {
         status: node.status().unwrap(),
@@ -47,19 +43,19 @@ fn press(app: &mut App, code: KeyCode) -> Step {
 
 #[test]
 fn a_busy_node_fits_into_80_by_24() {
-    insta::assert_snapshot!(drawn(&mut app(&busy()), 80, 24));
+    insta::assert_snapshot!(drawn(&mut app(&FakeNode::busy()), 80, 24));
 }
 
 #[test]
 fn a_wide_terminal_shows_the_reasons_whole() {
-    let text = drawn(&mut app(&busy()), 140, 40);
+    let text = drawn(&mut app(&FakeNode::busy()), 140, 40);
     assert!(text.contains("distinct_local_ports 812 (benign 0 to 4 ports); unanswered"), "{text}");
     assert!(text.contains("ada: seen in the mail log"), "{text}");
 }
 
 #[test]
 fn every_size_is_drawn_and_one_too_small_says_so() {
-    let mut app = app(&busy());
+    let mut app = app(&FakeNode::busy());
     for overlay in [None, Some(Overlay::Help), Some(Overlay::Confirm)] {
         app.overlay = overlay;
         for (width, height) in [(1, 1), (60, 16), (61, 17), (79, 23), (300, 100)] {
@@ -77,7 +73,7 @@ fn before_the_node_has_answered_it_says_whom_it_asks() {
 
 #[test]
 fn a_node_that_goes_away_is_told_of_and_the_last_picture_stays() {
-    let node = busy();
+    let node = FakeNode::busy();
     let mut app = app(&node);
     app.take(News::Gone("no weir runs here".into()));
     let text = drawn(&mut app, 80, 24);
@@ -91,7 +87,7 @@ fn a_node_that_goes_away_is_told_of_and_the_last_picture_stays() {
 
 #[test]
 fn an_unblock_is_asked_about_before_it_is_done() {
-    let node = busy();
+    let node = FakeNode::busy();
     let mut app = app(&node);
     press(&mut app, KeyCode::Char('u'));
     assert_eq!(app.overlay, None, "nothing is selected");
@@ -110,7 +106,7 @@ fn an_unblock_is_asked_about_before_it_is_done() {
 
 #[test]
 fn a_selected_row_stays_selected_when_others_come_and_go() {
-    let node = busy();
+    let node = FakeNode::busy();
     let mut app = app(&node);
     press(&mut app, KeyCode::Tab);
     assert_eq!(app.pane, Pane::Alerts);
@@ -127,7 +123,7 @@ fn a_selected_row_stays_selected_when_others_come_and_go() {
 
 #[test]
 fn only_what_waits_to_be_confirmed_is() {
-    let node = busy();
+    let node = FakeNode::busy();
     let mut app = app(&node);
     press(&mut app, KeyCode::Char('c'));
     assert_eq!(press(&mut app, KeyCode::Char('y')), Step::Ask(Request::Confirm));
@@ -141,7 +137,7 @@ fn only_what_waits_to_be_confirmed_is() {
 
 #[test]
 fn a_paused_picture_stays_as_it_is() {
-    let node = busy();
+    let node = FakeNode::busy();
     let mut app = app(&node);
     press(&mut app, KeyCode::Char('p'));
     let before = app.status.clone();
@@ -156,7 +152,7 @@ fn a_paused_picture_stays_as_it_is() {
 
 #[test]
 fn the_keys_end_it() {
-    let mut app = app(&busy());
+    let mut app = app(&FakeNode::busy());
     assert_eq!(press(&mut app, KeyCode::Char('q')), Step::Quit);
     assert_eq!(app.key(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL)), Step::Quit);
     press(&mut app, KeyCode::Char('?'));
@@ -167,7 +163,7 @@ fn the_keys_end_it() {
 
 #[test]
 fn an_open_breaker_is_shown_with_the_way_out() {
-    let node = busy();
+    let node = FakeNode::busy();
     node.trip("61 blocks in a minute");
     let text = drawn(&mut app(&node), 160, 40);
     assert!(text.contains("OPEN, blocks only shadow: 61 blocks in a minute"), "{text}");

@@ -103,7 +103,7 @@ fn breaker_spans(status: &Status) -> Vec<Span<'static>> {
 fn drift_spans(status: &Status) -> Vec<Span<'static>> {
     let drift = &status.drift;
     let drifting = drift.state == DriftState::Drifting;
-    let mut text = drift.state.text().to_owned();
+    let mut text = drift.state.name().to_owned();
     if let Some(since) = drift.since.filter(|_| drifting) {
         let _ = write!(text, " for {}", until(status.time, since));
     }
@@ -129,7 +129,7 @@ fn background(status: &Status) -> Vec<Span<'static>> {
         },
     );
     let failed = matches!(status.ledger.health, Health::Degraded | Health::Failed);
-    let ledger = status.ledger.health.text();
+    let ledger = status.ledger.health.name();
     let interfaces: Vec<String> = status
         .interfaces
         .iter()

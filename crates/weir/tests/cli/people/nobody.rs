@@ -41,7 +41,7 @@ fn where_no_node_runs_blocks_are_listed_and_ended_on_the_pinned_guard() {
 #[test]
 fn the_flag_goes_over_the_configuration() {
     let folder = tempfile::tempdir().unwrap();
-    let node = Arc::new(FakeNode::busy("2026-11-28T19:00:00Z".parse().unwrap()));
+    let node = Arc::new(FakeNode::busy());
     let server = serve(folder.path().join("other.sock"), &node);
     let there = server.socket().to_str().unwrap();
     let output = weir(&folder.path().join("weir.sock"), &["status", "--socket", there]).output();

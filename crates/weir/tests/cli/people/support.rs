@@ -19,7 +19,7 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let node = Arc::new(FakeNode::busy("2026-11-28T19:00:00Z".parse().unwrap()));
+        let node = Arc::new(FakeNode::busy());
         let server = serve(folder.path().join("weir.sock"), &node);
         Self { node, server, folder }
     }

@@ -226,23 +226,7 @@ fn told_by_experiment(model: &ModelFile, windows: &[Window]) -> Vec<Event> {
 #[test]
 fn a_node_a_replay_and_an_experiment_tell_the_same_events() {
     let Some(watched) = Watched::start(SCENARIO) else { return };
-    let mut live: Vec<Window> = Vec::new();
-    for _ in 0..WINDOWS {
-        watched.run_traffic(WINDOW);
-        watched.rest();
-        live.push(watched.drain());
-    }
-    let moments: Vec<u64> =
-        [watched.begun_ns()].into_iter().chain(live.iter().map(|window| window.end_ns)).collect();
-    let capture = watched.finish();
-    let ends: Vec<u64> = moments.iter().map(|&boot_ns| capture.unix_ns(boot_ns)).collect();
-    let options = capture.options().windows_ending_at(ends.iter().copied());
-    let replayed: Vec<Window> = Replay::open(capture.path(), options)
-        .expect("a capture")
-        .map(|window| window.expect("whole"))
-        .filter(|window| ends.windows(2).any(|pair| pair[0] == window.start_ns))
-        .collect();
-    assert_eq!(replayed.len(), WINDOWS, "each window is replayed");
+    let (live, replayed, capture) = watched.live_and_replayed(WINDOWS, WINDOW);
 
     let model = timeless_model();
     let told = stripped(&told_live(&model, live));

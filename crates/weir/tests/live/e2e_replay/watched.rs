@@ -16,7 +16,7 @@ use nix::{
     time::{ClockId, clock_gettime},
     unistd::Pid,
 };
-use replay::{HomeNet, ReplayOptions};
+use replay::{HomeNet, Replay, ReplayOptions};
 
 use crate::support::{interface_frames, lab_or_skip, open_or_skip, scenario, wait_for, watching};
 
@@ -121,6 +121,33 @@ impl Watched {
             }
             (since.elapsed() >= REST).then_some(())
         });
+    }
+
+    /// So many windows of so much traffic each, which end while nothing passes: as they were drained,
+    /// and as the capture replays them.
+    pub(crate) fn live_and_replayed(
+        self,
+        count: usize,
+        traffic: Duration,
+    ) -> (Vec<Window>, Vec<Window>, Captured) {
+        let drain = |_| {
+            self.run_traffic(traffic);
+            self.rest();
+            self.drain()
+        };
+        let live: Vec<Window> = (0..count).map(drain).collect();
+        let moments = [self.begun_ns].into_iter().chain(live.iter().map(|window| window.end_ns));
+        let moments: Vec<u64> = moments.collect();
+        let capture = self.finish();
+        let ends: Vec<u64> = moments.iter().map(|&boot_ns| capture.unix_ns(boot_ns)).collect();
+        let options = capture.options().windows_ending_at(ends.iter().copied());
+        let replayed: Vec<Window> = Replay::open(capture.path(), options)
+            .expect("a capture")
+            .map(|window| window.expect("whole"))
+            .filter(|window| ends.windows(2).any(|pair| pair[0] == window.start_ns))
+            .collect();
+        assert_eq!(replayed.len(), count, "each window is replayed");
+        (live, replayed, capture)
     }
 
     /// Ends the watch and the capture, of which nothing may be missing.
