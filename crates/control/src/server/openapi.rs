@@ -130,5 +130,7 @@ fn operation_id(endpoint: &Endpoint) -> String {
 }
 
 fn kinds() -> String {
-    Kind::ALL.map(|kind| format!("{} {}", kind.status(), kind.title())).join(", ")
+    let mut kinds = Kind::ALL;
+    kinds.sort_by_key(|kind| kind.status());
+    kinds.map(|kind| format!("{} {}", kind.status(), kind.title())).join(", ")
 }

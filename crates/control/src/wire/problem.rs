@@ -8,8 +8,7 @@ use utoipa::ToSchema;
 macro_rules! kinds {
     ($($(#[$meta:meta])* $kind:ident = $word:tt: $status:literal, $title:literal;)*) => {
         word_set! {
-            /// Reason for which a request is not done, as far as a program has to tell; by status
-            /// code.
+            /// Reason for which a request is not done, as far as a program has to tell.
             #[derive(ToSchema)]
             Kind {
                 $($(#[$meta])* $kind = $word,)*
@@ -47,18 +46,18 @@ kinds! {
     NotFound = "not-found": 404, "not found";
     /// The path is there, but not with this method.
     MethodNotAllowed = "method-not-allowed": 405, "no such method here";
-    /// The request took too long to arrive.
-    TooSlow = "too-slow": 408, "the request came too slowly";
     /// The node's state does not allow it now.
     Conflict = "conflict": 409, "not possible now";
     /// The request is larger than may be.
     TooLarge = "too-large": 413, "the request is too large";
+    /// The request took too long to arrive.
+    TooSlow = "too-slow": 408, "the request came too slowly";
     /// Too many requests; the header `Retry-After` says when to come back.
     TooMany = "too-many": 429, "too many requests";
-    /// Something broke.
-    Internal = "internal": 500, "something broke";
     /// The node cannot answer now; try again.
     Unavailable = "unavailable": 503, "not available now";
+    /// Something broke.
+    Internal = "internal": 500, "something broke";
 }
 
 /// A request that was not done: what a node answers instead of a result.
