@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use flows_common::{Direction, Span, TcpFlag};
+use flows_common::{Direction, FlowCounters, Span, TcpFlag};
 
-use crate::record::{FlowRecord, Handshake, PeerDirection, TCP, UDP};
+use crate::record::{FlowRecord, Handshake, TCP, UDP};
 
 /// A service of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,17 +35,40 @@ pub struct PeerFacts {
 }
 
 impl PeerFacts {
-    /// The facts of a peer with these flows and these sums.
-    pub(crate) fn of(flows: &[FlowRecord], sums: &[PeerDirection; 2], window: Span) -> Self {
-        let both = |of: fn(&PeerDirection) -> u64| sums.iter().map(of).fold(0, u64::saturating_add);
+    /// The facts of a peer with these flows.
+    pub(crate) fn of(flows: &[FlowRecord], window: Span) -> Self {
+        let sum = |of: fn(&FlowCounters) -> u64| {
+            flows.iter().map(|flow| of(&flow.counters)).fold(0, u64::saturating_add)
+        };
         Self {
-            packets: both(|way| way.packets),
-            bytes: both(|way| way.bytes),
+            packets: sum(FlowCounters::packets),
+            bytes: sum(FlowCounters::bytes),
             verified: is_verified(flows),
             initiated: flows.iter().any(is_initiated),
             service: attacked_service(flows),
             first_packet_ns: first_packet_ns(flows, window),
         }
+    }
+
+    /// Adds the facts of a later time: verified where both are, initiated where either is; the
+    /// service is that of the part with more packets.
+    pub(crate) fn merge(&mut self, later: &Self) {
+        if later.packets == 0 {
+            return;
+        }
+        if self.packets == 0 {
+            *self = *later;
+            return;
+        }
+        let (earlier, busier) = (*self, if later.packets > self.packets { later } else { self });
+        *self = Self {
+            packets: earlier.packets.saturating_add(later.packets),
+            bytes: earlier.bytes.saturating_add(later.bytes),
+            verified: earlier.verified && later.verified,
+            initiated: earlier.initiated || later.initiated,
+            service: busier.service.or(earlier.service).or(later.service),
+            first_packet_ns: earlier.first_packet_ns,
+        };
     }
 }
 

@@ -1,8 +1,8 @@
 //! Memory of a flow between windows.
 
-use flows_common::{Direction, FlowCounters, FlowKey, Span, TcpFlag};
+use flows_common::{Direction, Fact, FlowCounters, FlowKey, Span, TcpFlag};
 
-use crate::damped::SHORT_FLOW_NS;
+use crate::counts::{NewOfFlow, Outcomes};
 use crate::record::{FlowPast, Handshake, TCP};
 
 /// A flow that was silent for longer than this starts anew when it speaks again, in ns.
@@ -10,27 +10,51 @@ use crate::record::{FlowPast, Handshake, TCP};
 /// 2 s: a beacon that keeps its socket (UDP, or one long TCP connection) then shows its period.
 const RESUME_NS: u64 = 2_000_000_000;
 
+/// A tuple of a protocol without connections that was silent for longer than this is a new flow.
+const FORGET_NS: u64 = 60_000_000_000;
+
+/// A TCP flow that ends sooner than this after its opening is short, in ns.
+///
+/// 10 s: a refused password is out in a few, a session that somebody uses takes longer.
+const SHORT_FLOW_NS: u64 = 10_000_000_000;
+
 /// The longest time that a SYN at a window's end is given for its answer, in ns.
 ///
 /// 100 ms: an ordinary round trip. Never more than a tenth of the window, so that most of a
 /// window's SYNs are judged in it.
 const ANSWER_GRACE_NS: u64 = 100_000_000;
 
+/// The lowest port that is not one of the system's services (RFC 6335).
+const FIRST_USER_PORT: u16 = 1_024;
+
 /// Memory of a flow.
 #[derive(Clone, Copy)]
 pub(crate) struct FlowState {
     first_seen_ns: u64,
     last_packet_ns: u64,
-    last_window_ns: u64,
-    syn_ns: u64,
+    last_window: Span,
+    syn_ns: Option<u64>,
+    syn_isn: u32,
     handshake_ns: Option<u64>,
-    unanswered_since_ns: Option<u64>,
     past: FlowPast,
     initiator: Direction,
-    fins: [bool; 2],
-    acknowledged: bool,
     reply: Reply,
     phase: Phase,
+    /// Start of the window in which it was opened.
+    opened_in_ns: u64,
+    opened_ns: u64,
+    /// What was new of it when it was opened.
+    new: NewOfFlow,
+    /// Bytes of payload each way, those sides that spoke, that sent a FIN, that sent an RST.
+    payload: [u64; 2],
+    spoke: [bool; 2],
+    fins: [bool; 2],
+    resets: [bool; 2],
+    /// It complains of what another one sent.
+    is_error: bool,
+    verdict: Verdict,
+    /// Its end was told.
+    end_told: bool,
 }
 
 /// Answer of the opened side to a SYN.
@@ -49,9 +73,29 @@ enum Phase {
     Closed,
 }
 
+/// What was told of a flow.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Pending,
+    Served,
+    Failed,
+}
+
+/// What became known of a flow.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Told {
+    /// Start of the window that it counts in; none for the one in which it became known.
+    pub(crate) window_ns: Option<u64>,
+    /// The side that opened the flow.
+    pub(crate) initiator: Direction,
+    /// The outcome.
+    pub(crate) outcomes: Outcomes,
+    /// What was new of the flow.
+    pub(crate) new: NewOfFlow,
+}
+
 /// Changes that a window made to the memory of a flow.
 #[derive(Clone, Copy, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "independent facts, each read on its own")]
 pub(crate) struct FlowNews {
     /// This window is the first that knows it.
     pub(crate) is_new: bool,
@@ -63,22 +107,23 @@ pub(crate) struct FlowNews {
     pub(crate) handshake: Handshake,
     /// From its SYN to its SYN-ACK.
     pub(crate) handshake_ns: Option<u64>,
+    /// Its handshake was timed in this window.
+    pub(crate) newly_timed: bool,
     /// Its totals before this window.
     pub(crate) past: FlowPast,
+    /// The last window that had packets of it; none for a new one.
+    pub(crate) last_window: Option<Span>,
     /// When it started, or started again, in this window.
     pub(crate) start_ns: Option<u64>,
-    /// Its first SYN is in this window.
-    pub(crate) first_syn: bool,
-    /// Its first SYN is in this window and has no SYN-ACK yet.
-    pub(crate) newly_unanswered: bool,
-    /// Its SYN was counted as unanswered as of this time, and is answered now.
-    pub(crate) answered_after: Option<u64>,
-    /// It was closed in this window.
-    pub(crate) newly_closed: bool,
-    /// It was closed in this window, soon after it was opened.
-    pub(crate) short: bool,
-    /// It has a SYN that its sender has not followed by an ACK, and is not closed.
-    pub(crate) half_open: bool,
+    /// Flows opened on its tuple in this window; what they were as far as it is known.
+    pub(crate) opened: u32,
+    pub(crate) outcomes: Outcomes,
+    /// What became known of the flow before on its tuple.
+    pub(crate) before: Option<Told>,
+    /// What became known of a flow that was opened in an earlier window.
+    pub(crate) late: Option<Told>,
+    /// It was opened in this window, and its outcome is not known.
+    pub(crate) is_pending: bool,
     /// Change of the peer's number of open TCP flows.
     pub(crate) open_change: i8,
 }
@@ -89,16 +134,24 @@ impl FlowState {
         Self {
             first_seen_ns: 0,
             last_packet_ns: 0,
-            last_window_ns: 0,
-            syn_ns: 0,
+            last_window: Span { start_ns: 0, end_ns: 0 },
+            syn_ns: None,
+            syn_isn: 0,
             handshake_ns: None,
-            unanswered_since_ns: None,
             past: FlowPast { windows: 0, packets: 0, bytes: 0 },
             initiator: Direction::Ingress,
-            fins: [false; 2],
-            acknowledged: false,
             reply: Reply::Nothing,
             phase: Phase::Opening,
+            opened_in_ns: 0,
+            opened_ns: 0,
+            new: NewOfFlow { target: 0.0, remote: 0.0, service: 0.0 },
+            payload: [0; 2],
+            spoke: [false; 2],
+            fins: [false; 2],
+            resets: [false; 2],
+            is_error: false,
+            verdict: Verdict::Pending,
+            end_told: false,
         }
     }
 
@@ -109,7 +162,17 @@ impl FlowState {
 
     /// True if it has been silent for at least `idle_ns` before `now_ns`.
     pub(crate) const fn is_idle(&self, now_ns: u64, idle_ns: u64) -> bool {
-        now_ns.saturating_sub(self.last_window_ns) >= idle_ns
+        now_ns.saturating_sub(self.last_window.end_ns) >= idle_ns
+    }
+
+    /// Notes what was new of it.
+    pub(crate) const fn note_new(&mut self, new: NewOfFlow) {
+        self.new = new;
+    }
+
+    /// True where it was opened in the window that began then, and its outcome is not told.
+    pub(crate) const fn is_pending_since(&self, window_ns: u64) -> bool {
+        self.opened_in_ns == window_ns && matches!(self.verdict, Verdict::Pending)
     }
 
     /// Joins what the flow did in a window.
@@ -120,102 +183,182 @@ impl FlowState {
         window: Span,
     ) -> FlowNews {
         let (first_ns, last_ns) = bounds(counters, window);
-        if self.is_reopened_by(counters) {
+        let silent_ns = first_ns.saturating_sub(self.last_packet_ns);
+        let was_open = self.is_open();
+        let mut before = None;
+        let opened = self.newly_opened(key, counters, silent_ns);
+        if opened > 0 {
+            if self.past.windows > 0 {
+                before = self.tell(key);
+            }
             *self = Self::unknown();
-        }
-        let past = self.past;
-        let is_new = past.windows == 0;
-        let resumed = first_ns.saturating_sub(self.last_packet_ns) > RESUME_NS;
-        if is_new {
             self.first_seen_ns = first_ns;
+            self.initiator = initiator(key, counters);
+            self.opened_in_ns = window.start_ns;
+            self.opened_ns = counters.first_syn_ns(self.initiator).unwrap_or(first_ns);
         }
-        let had_syn = self.syn_ns != 0;
-        let phase_before = self.phase;
-        self.settle_initiator(counters, is_new);
-        let answered_after = self.follow_handshake(counters);
-        if key.protocol == TCP {
-            self.follow_close(counters);
-        }
-        let first_syn = !had_syn && self.syn_ns != 0;
-        let newly_unanswered = first_syn && self.reply != Reply::SynAck;
-        if newly_unanswered {
-            self.unanswered_since_ns = Some(window.end_ns);
-        }
+        let (past, is_new) = (self.past, self.past.windows == 0);
+        let (last_window, was_timed) = (self.last_window, self.handshake_ns.is_some());
+        self.follow(key, counters);
         self.last_packet_ns = self.last_packet_ns.max(last_ns);
-        self.last_window_ns = window.end_ns;
+        self.last_window = window;
         self.past = FlowPast {
             windows: past.windows.saturating_add(1),
             packets: past.packets.saturating_add(counters.packets()),
             bytes: past.bytes.saturating_add(counters.bytes()),
         };
-        let newly_closed = self.phase == Phase::Closed && phase_before != Phase::Closed;
+        let mut outcomes = self.earlier_attempts(counters, opened);
+        let mut late = if self.phase == Phase::Closed { self.tell(key) } else { None };
+        if let Some(told) = late.filter(|told| told.window_ns.is_none_or(|at| at == window.start_ns))
+        {
+            outcomes.merge(&told.outcomes);
+            late = None;
+        }
         FlowNews {
             is_new,
             first_seen_ns: self.first_seen_ns,
             initiator: self.initiator,
             handshake: self.handshake(key, window),
             handshake_ns: self.handshake_ns,
+            newly_timed: !was_timed && self.handshake_ns.is_some(),
             past,
-            start_ns: (is_new || resumed).then_some(first_ns),
-            first_syn,
-            newly_unanswered,
-            answered_after,
-            newly_closed,
-            short: newly_closed && last_ns.saturating_sub(self.first_seen_ns) < SHORT_FLOW_NS,
-            half_open: self.syn_ns != 0 && !self.acknowledged && self.phase != Phase::Closed,
-            open_change: i8::from(self.is_open()) - i8::from(phase_before == Phase::Open),
+            last_window: (!is_new).then_some(last_window),
+            start_ns: (is_new || silent_ns > RESUME_NS).then_some(first_ns),
+            opened,
+            outcomes,
+            before,
+            late,
+            is_pending: self.is_pending_since(window.start_ns),
+            open_change: i8::from(self.is_open()) - i8::from(was_open),
         }
     }
 
-    /// A SYN after both sides were done: the 5-tuple is used again.
-    const fn is_reopened_by(&self, counters: &FlowCounters) -> bool {
-        matches!(self.phase, Phase::Closed) && counters.syn_ns > self.last_packet_ns
-    }
-
-    /// A handshake tells who opened a flow; without one, its first packet does.
-    fn settle_initiator(&mut self, counters: &FlowCounters, is_new: bool) {
-        if is_new || counters.syn_ns != 0 || counters.syn_ack_ns != 0 {
-            self.initiator = if usize::from(counters.initiator) == Direction::Egress.index() {
-                Direction::Egress
+    /// Tells, once each, what is known of it now: whether it failed, and how it ended.
+    pub(crate) fn tell(&mut self, key: &FlowKey) -> Option<Told> {
+        let mut outcomes = Outcomes::default();
+        let [request, response] = self.from_the_opener(self.payload);
+        let mut window_ns = None;
+        if self.verdict == Verdict::Pending {
+            window_ns = Some(self.opened_in_ns);
+            if self.has_failed(key) {
+                self.verdict = Verdict::Failed;
+                outcomes.failed = 1;
             } else {
-                Direction::Ingress
-            };
-        }
-    }
-
-    /// Follows SYN, SYN-ACK and ACK; answers since when the SYN had counted as unanswered, if it
-    /// had and is answered now.
-    fn follow_handshake(&mut self, counters: &FlowCounters) -> Option<u64> {
-        let opener = &counters.directions[self.initiator.index()];
-        let replier = &counters.directions[self.initiator.opposite().index()];
-        if self.syn_ns == 0 {
-            self.syn_ns = counters.syn_ns;
-        }
-        let mut answered_after = None;
-        if counters.syn_ack_ns != 0 && self.reply != Reply::SynAck {
-            self.reply = Reply::SynAck;
-            answered_after = self.unanswered_since_ns.take();
-            if self.syn_ns != 0 {
-                self.handshake_ns = counters.syn_ack_ns.checked_sub(self.syn_ns);
+                self.verdict = Verdict::Served;
+                outcomes.served = 1;
+                (outcomes.request_bytes, outcomes.response_bytes) = (request, response);
             }
         }
-        if self.reply == Reply::Nothing && replier.flags[TcpFlag::Rst.index()] > 0 {
-            self.reply = Reply::Reset;
+        let has_ended = key.protocol == TCP && (self.fins != [false; 2] || self.resets != [false; 2]);
+        if has_ended && !self.end_told {
+            self.end_told = true;
+            if self.verdict == Verdict::Served {
+                outcomes.empty = u32::from(self.reply == Reply::SynAck && response == 0);
+                let lasted_ns = self.last_packet_ns.saturating_sub(self.opened_ns);
+                outcomes.short = u32::from(lasted_ns < SHORT_FLOW_NS);
+            }
         }
-        self.acknowledged |= opener.flags[TcpFlag::Ack.index()] > 0;
-        answered_after
+        let told = Told { window_ns, initiator: self.initiator, outcomes, new: self.new };
+        (!outcomes.is_none()).then_some(told)
     }
 
-    fn follow_close(&mut self, counters: &FlowCounters) {
-        let mut reset = false;
-        for (fin, direction) in self.fins.iter_mut().zip(&counters.directions) {
-            *fin |= direction.flags[TcpFlag::Fin.index()] > 0;
-            reset |= direction.flags[TcpFlag::Rst.index()] > 0;
+    /// Flows that a window opens on its tuple.
+    fn newly_opened(&self, key: &FlowKey, counters: &FlowCounters, silent_ns: u64) -> u32 {
+        let openings = counters.openings[counters.opener().index()];
+        if self.past.windows == 0 {
+            return openings.max(1);
+        }
+        if key.protocol != TCP {
+            return u32::from(silent_ns > FORGET_NS);
+        }
+        // The only SYN may repeat the one of a window before.
+        let isn = counters.syn_isn[counters.opener().index()];
+        let repeats = self.syn_ns.is_some() && self.syn_isn == isn && self.resets == [false; 2];
+        if openings == 1 && repeats { 0 } else { openings }
+    }
+
+    /// Outcomes of the flows that were opened on its tuple in this window before the last one.
+    ///
+    /// Which of the attempts were answered is not known: the earlier ones are taken for those that
+    /// failed. Each that was answered has its share of the payload.
+    fn earlier_attempts(&self, counters: &FlowCounters, opened: u32) -> Outcomes {
+        let earlier = opened.saturating_sub(1);
+        if earlier == 0 {
+            return Outcomes::default();
+        }
+        let answered = counters.answered(self.initiator).min(opened);
+        let failed = (opened - answered).min(earlier);
+        let served = earlier - failed;
+        let [request, response] = self.from_the_opener(self.payload);
+        let share = |bytes: u64| bytes / u64::from(opened) * u64::from(served);
+        Outcomes {
+            failed,
+            served,
+            empty: if response == 0 { served } else { 0 },
+            short: served,
+            request_bytes: share(request),
+            response_bytes: share(response),
+        }
+    }
+
+    fn from_the_opener<T>(&self, [ingress, egress]: [T; 2]) -> [T; 2] {
+        match self.initiator {
+            Direction::Ingress => [ingress, egress],
+            Direction::Egress => [egress, ingress],
+        }
+    }
+
+    /// True where nobody served what was asked; see [`Outcomes`].
+    fn has_failed(&self, key: &FlowKey) -> bool {
+        let [request, response] = self.from_the_opener(self.payload);
+        let [_, was_answered] = self.from_the_opener(self.spoke);
+        let [_, was_reset] = self.from_the_opener(self.resets);
+        if key.protocol != TCP {
+            !was_answered && !self.is_error
+        } else if self.syn_ns.is_some() {
+            self.reply != Reply::SynAck && response == 0
+        } else {
+            request == 0 && response == 0 && (!was_answered || was_reset)
+        }
+    }
+
+    /// Follows SYN, SYN-ACK, payload, FIN and RST.
+    fn follow(&mut self, key: &FlowKey, counters: &FlowCounters) {
+        let replier = self.initiator.opposite();
+        for (way, one) in counters.directions.iter().enumerate() {
+            self.payload[way] = self.payload[way].saturating_add(one.payload_bytes);
+            self.spoke[way] |= one.packets > 0;
+        }
+        if key.protocol != TCP {
+            self.is_error |= counters.directions[self.initiator.index()].icmp_errors > 0;
+            return;
+        }
+        if self.syn_ns.is_none() {
+            self.syn_ns = counters.first_syn_ns(self.initiator);
+        }
+        if counters.openings[self.initiator.index()] > 0 {
+            self.syn_isn = counters.syn_isn[self.initiator.index()];
+        }
+        if let Some(syn_ack_ns) = counters.first_syn_ack_ns(replier)
+            && self.reply != Reply::SynAck
+        {
+            self.reply = Reply::SynAck;
+            self.handshake_ns = self.syn_ns.and_then(|syn_ns| syn_ack_ns.checked_sub(syn_ns));
+        }
+        let has = |way: Direction, flag: TcpFlag| {
+            counters.directions[way.index()].flags[flag.index()] > 0
+        };
+        for way in Direction::ALL {
+            self.fins[way.index()] |= has(way, TcpFlag::Fin);
+            self.resets[way.index()] |= has(way, TcpFlag::Rst);
+        }
+        if self.reply == Reply::Nothing && self.resets[replier.index()] {
+            self.reply = Reply::Reset;
         }
         // Without a handshake in view, traffic of both sides shows that the flow was open.
-        let established = self.reply == Reply::SynAck
-            || (self.syn_ns == 0 && counters.directions.iter().all(|one| one.packets > 0));
-        if reset || self.fins == [true; 2] {
+        let established =
+            self.reply == Reply::SynAck || (self.syn_ns.is_none() && self.spoke == [true; 2]);
+        if self.resets != [false; 2] || self.fins == [true; 2] {
             self.phase = Phase::Closed;
         } else if self.phase == Phase::Opening && established {
             self.phase = Phase::Open;
@@ -224,21 +367,29 @@ impl FlowState {
 
     fn handshake(&self, key: &FlowKey, window: Span) -> Handshake {
         let grace_ns = ANSWER_GRACE_NS.min(window.duration_ns() / 10);
-        match self.reply {
+        match (self.reply, self.syn_ns) {
             _ if key.protocol != TCP => Handshake::Unseen,
-            Reply::SynAck => Handshake::Answered,
-            _ if self.syn_ns == 0 => Handshake::Unseen,
-            Reply::Reset => Handshake::Refused,
-            Reply::Nothing if window.end_ns.saturating_sub(self.syn_ns) < grace_ns => {
+            (Reply::SynAck, _) => Handshake::Answered,
+            (_, None) => Handshake::Unseen,
+            (Reply::Reset, _) => Handshake::Refused,
+            (Reply::Nothing, Some(syn_ns)) if window.end_ns.saturating_sub(syn_ns) < grace_ns => {
                 Handshake::Pending
             }
-            Reply::Nothing => Handshake::Unanswered,
+            (Reply::Nothing, _) => Handshake::Unanswered,
         }
     }
 }
 
+/// The side that opened a flow: whose SYN came first, this host where it asked first, else the
+/// remote; where nobody was seen to ask, the side whose port is not the system service's.
+fn initiator(key: &FlowKey, counters: &FlowCounters) -> Direction {
+    let is_told = counters.openings != [0; 2] || counters.has(Fact::Initiated);
+    let from_a_service = key.remote_port < FIRST_USER_PORT && key.local_port >= FIRST_USER_PORT;
+    if !is_told && from_a_service { Direction::Egress } else { counters.opener() }
+}
+
 /// The times of the first and the last packet, both directions.
-pub(crate) fn bounds(counters: &FlowCounters, window: Span) -> (u64, u64) {
+fn bounds(counters: &FlowCounters, window: Span) -> (u64, u64) {
     let active = || counters.directions.iter().filter(|one| one.packets > 0);
     let first_ns = active().map(|one| one.first_ns).min().unwrap_or(window.start_ns);
     let last_ns = active().map(|one| one.last_ns).max().unwrap_or(window.start_ns);

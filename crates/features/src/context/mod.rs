@@ -1,49 +1,73 @@
 //! Bounded memory of the past: joins each window with what came before it.
 //!
 //! [`Context::observe`] takes the windows in their order and makes the records that features are
-//! computed from. It has no clock of its own; the windows bring the time. Same windows, same
-//! records.
+//! computed from: of each flow in the window, and of each peer and each part of the host's side,
+//! over the window and over the longer [horizons](Horizons) that end with it. It has no clock of
+//! its own; the windows bring the time. Same windows, same records.
+//!
+//! **When a row comes**: the one of the window at its end, with the outcomes of flows
+//! ([`Outcomes`](crate::counts::Outcomes)) that are known by then; where others become known, it
+//! comes once more, 3 s later, with all of them. The one of a longer horizon comes 3 s after its
+//! end, with all outcomes. At the end of a capture [`Context::finish_into`] hands out what is left.
+//!
+//! **Who has no row**: multicast groups, broadcast and the unspecified address, on either side.
 //!
 //! **What it remembers**, and for how long:
-//! - per flow: first seen, who opened it, how far its handshake got, whether it is open. Forgotten
-//!   after [`ContextLimits::flow_idle_ns`] of silence, or when its 5-tuple is opened again after a
-//!   close;
-//! - per peer: first seen, [`Damped`](crate::Damped) sums of three half-lives, which local targets it tried, the
-//!   intervals between its flows ([`Starts`](crate::Starts)), its open TCP flows;
-//! - per service: how many peers use it.
+//! - per flow: first seen, who opened it, how far its handshake got, what it said until its outcome
+//!   was known. Forgotten after [`ContextLimits::flow_idle_ns`] of silence, or when its 5-tuple is
+//!   opened anew;
+//! - per peer: which targets it tried in the last hour or two, its open TCP flows;
+//! - per local address: which remotes it met and which services it used in the last hour or two;
+//! - which services of the host's side ever answered;
+//! - per entity and longer horizon: its counts.
 //!
 //! **What it forgets when full**: the entry that was touched least recently, at once, so the
-//! limits hold within a window too. [`Context::evictions`] counts them. A forgotten peer that
-//! comes back is new; a flow forgotten while open no longer counts as open.
+//! limits hold within a window too. [`Context::evictions`] counts them. A forgotten peer's targets
+//! are new to it; a flow forgotten while open no longer counts as open, and its outcome is what was
+//! seen until then; an entity forgotten by a horizon begins there anew.
 
+mod entities;
 mod flow;
+mod late;
 mod limits;
-mod peer;
 mod peer_sums;
 mod recent;
-mod service;
-mod targets;
+mod site_sums;
+mod tally;
 
-use flows_common::{Direction, FlowCounters, FlowKey, PeerCounters, PeerKey, Span, Window};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use flows_common::group::is_group;
+use flows_common::{FlowCounters, FlowKey, PeerCounters, PeerKey, Span, Window, unmap_v4};
 
 pub use limits::{ContextError, ContextLimits};
 
-use crate::facts::PeerFacts;
-use crate::record::{FlowRecord, PeerRecord};
-use flow::FlowState;
-use peer::PeerState;
+use crate::counts::{NewOfFlow, PeerCounts, SiteCounts};
+use crate::facts::LocalService;
+use crate::kind::Horizons;
+use crate::record::{FlowRecord, PeerRecord, Row, SiteKey, SiteRecord};
+use entities::{HostState, PeerState};
+use flow::{FlowNews, FlowState};
+use late::Late;
 use peer_sums::PeerSums;
 use recent::Recent;
-use service::{Service, Services};
+use site_sums::SiteSums;
+use tally::{At, SETTLED_NS, Tally};
 
 /// A window joined with the past.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observed {
+    /// The window.
+    pub window: Span,
     /// A record per flow, ordered by remote address, local port, remote port and protocol, then
     /// by the whole key: a peer's flows are neighbours.
     pub flows: Vec<FlowRecord>,
-    /// A record per remote, ordered by address.
+    /// Rows of peers: those of the window ordered by address, then those that became complete with
+    /// it, from short horizons to long ones, each ordered by address.
     pub peers: Vec<PeerRecord>,
+    /// Rows of the host's side, ordered likewise by their keys.
+    pub sites: Vec<SiteRecord>,
 }
 
 /// Numbers of entries that the context holds, or has evicted to make room.
@@ -53,8 +77,12 @@ pub struct ContextCount {
     pub flows: u64,
     /// Peers.
     pub peers: u64,
-    /// Services.
+    /// Addresses of the host's side.
+    pub hosts: u64,
+    /// Services of the host's side.
     pub services: u64,
+    /// Entities that a longer horizon gathers, or whose late outcomes are waited for.
+    pub gathered: u64,
 }
 
 /// Windows after which a context that began empty tells something: in the first ones every flow is
@@ -64,37 +92,81 @@ pub const WARM_UP: u64 = 3;
 /// Bounded memory of the past; see the [module](self).
 pub struct Context {
     limits: ContextLimits,
+    horizons: Horizons,
+    origin_ns: Option<u64>,
     flows: Recent<FlowKey, FlowState>,
     peers: Recent<PeerKey, PeerState>,
-    services: Services,
+    hosts: Recent<[u8; 16], HostState>,
+    services: Recent<LocalService, ()>,
+    /// Flows whose outcomes are to come, by the window that they were opened in.
+    pending: VecDeque<(Span, Vec<FlowKey>)>,
+    by_peer: Tally<PeerKey, PeerCounts>,
+    by_site: Tally<SiteKey, SiteCounts>,
+    unheard_outcomes: u64,
     scratch: Scratch,
 }
 
 /// Kept between windows for its allocations only.
 #[derive(Default)]
 struct Scratch {
+    /// Of each record of a flow, what changed, and what was new; none where it has no row.
+    news: Vec<Option<(FlowNews, NewOfFlow)>>,
+    /// Of each peer's row, whether outcomes are to come.
+    peers_wait: Vec<bool>,
+    forgotten: Vec<(FlowKey, FlowState)>,
+    late: Vec<Late>,
     peer_sums: PeerSums,
-    services: Vec<(Service, usize)>,
-    votes: Vec<(Service, f64)>,
+    site_sums: SiteSums,
 }
 
 impl Default for Context {
+    /// The default limits, for windows of 1 s.
     fn default() -> Self {
-        Self::new(ContextLimits::default()).expect("the default limits are valid")
+        Self::of_windows(Duration::from_secs(1))
     }
 }
 
 impl Context {
-    /// An empty context. It allocates as it fills.
-    pub fn new(limits: ContextLimits) -> Result<Self, ContextError> {
+    /// An empty context for windows of a length. It allocates as it fills.
+    pub fn new(limits: ContextLimits, window: Duration) -> Result<Self, ContextError> {
         limits.check()?;
+        let horizons = Horizons::of(window);
         Ok(Self {
             limits,
+            horizons,
+            origin_ns: None,
             flows: Recent::with_capacity(limits.flows),
             peers: Recent::with_capacity(limits.peers),
-            services: Services::with_capacity(limits.services),
+            hosts: Recent::with_capacity(limits.hosts),
+            services: Recent::with_capacity(limits.services),
+            pending: VecDeque::new(),
+            by_peer: Tally::new(horizons, limits.gathered),
+            by_site: Tally::new(horizons, limits.gathered),
+            unheard_outcomes: 0,
             scratch: Scratch::default(),
         })
+    }
+
+    /// An empty context with the default limits, for windows of a length.
+    ///
+    /// # Panics
+    ///
+    /// Never: the default limits are valid.
+    #[must_use]
+    pub fn of_windows(window: Duration) -> Self {
+        Self::new(ContextLimits::default(), window).expect("the default limits are valid")
+    }
+
+    /// The horizons of its rows.
+    #[must_use]
+    pub const fn horizons(&self) -> &Horizons {
+        &self.horizons
+    }
+
+    /// True before the first window.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.origin_ns.is_none()
     }
 
     /// Numbers of entries held.
@@ -103,7 +175,9 @@ impl Context {
         ContextCount {
             flows: self.flows.len() as u64,
             peers: self.peers.len() as u64,
+            hosts: self.hosts.len() as u64,
             services: self.services.len() as u64,
+            gathered: (self.by_peer.len() + self.by_site.len()) as u64,
         }
     }
 
@@ -113,15 +187,22 @@ impl Context {
         ContextCount {
             flows: self.flows.evicted(),
             peers: self.peers.evicted(),
+            hosts: self.hosts.evicted(),
             services: self.services.evicted(),
+            gathered: self.by_peer.evicted() + self.by_site.evicted(),
         }
+    }
+
+    /// Outcomes of flows that came when their peer had no row any more to count in.
+    #[must_use]
+    pub const fn unheard_outcomes(&self) -> u64 {
+        self.unheard_outcomes
     }
 
     /// Joins a window with the past, and remembers it.
     ///
     /// Windows are expected in their order; one that ends before its predecessor did is taken as
-    /// simultaneous with it. Service rarity is that before the window. Costs a sort of the flows
-    /// and one hash look-up per flow, peer and service.
+    /// simultaneous with it. Costs a sort of the flows, two hash look-ups a flow and two a peer.
     pub fn observe(&mut self, window: &Window) -> Observed {
         let mut observed = Observed::default();
         self.observe_into(window, &mut observed);
@@ -134,106 +215,141 @@ impl Context {
     /// those pages anew costs about as much as filling them.
     pub fn observe_into(&mut self, window: &Window, observed: &mut Observed) {
         let span = window.span();
+        let at = At { origin_ns: *self.origin_ns.get_or_insert(span.start_ns), window: span };
+        observed.window = span;
+        observed.flows.clear();
+        observed.peers.clear();
+        observed.sites.clear();
+        self.scratch.news.clear();
+        self.scratch.peers_wait.clear();
         self.forget_idle_flows(span.end_ns);
+        self.observe_peers(window, &at, observed);
+        self.observe_sites(&at, observed);
+        self.judge_due_flows(&at, false);
+        self.apply_late(&at, observed);
+        self.gather(&at, window.is_lossy(), observed);
+        self.by_peer.close(&at, false, &mut observed.peers);
+        self.by_site.close(&at, false, &mut observed.sites);
+    }
+
+    /// Adds the rows that are still open to those of the last window: all outcomes are taken as
+    /// known, and all horizons as ended. What follows would begin with no row begun.
+    pub fn finish_into(&mut self, observed: &mut Observed) {
+        let Some(origin_ns) = self.origin_ns else { return };
+        // Nothing more happens in the time after the last window.
+        let end_ns = observed.window.end_ns;
+        let at = At { origin_ns, window: Span { start_ns: end_ns, end_ns } };
+        self.judge_due_flows(&at, true);
+        self.apply_late(&at, &mut Observed::default());
+        self.by_peer.close(&at, true, &mut observed.peers);
+        self.by_site.close(&at, true, &mut observed.sites);
+    }
+
+    fn observe_peers(&mut self, window: &Window, at: &At, observed: &mut Observed) {
         let order = flow_order(window);
         let mut noted: Vec<&(PeerKey, PeerCounters)> = window.peers.iter().collect();
         noted.sort_unstable_by_key(|(key, _)| *key);
-
-        observed.flows.clear();
         observed.flows.reserve(order.len());
-        observed.peers.clear();
         let mut noted = noted.into_iter().peekable();
         for group in order.chunk_by(|one, next| one.remote == next.remote) {
             let remote = group[0].remote;
             while let Some((key, counters)) =
                 noted.next_if(|(key, _)| u128::from_be_bytes(key.address) < remote)
             {
-                self.observe_peer(window, *key, &[], Some(counters), observed);
+                self.observe_peer(window, at, *key, &[], Some(counters), observed);
             }
             let counters = noted.next_if(|(key, _)| u128::from_be_bytes(key.address) == remote);
             let key = PeerKey { address: remote.to_be_bytes() };
             let counters = counters.map(|(_, counters)| counters);
-            self.observe_peer(window, key, group, counters, observed);
+            self.observe_peer(window, at, key, group, counters, observed);
         }
         for (key, counters) in noted {
-            self.observe_peer(window, *key, &[], Some(counters), observed);
-        }
-        for (service, vote) in self.scratch.votes.drain(..) {
-            self.services.vote(service, vote, span.end_ns);
+            self.observe_peer(window, at, *key, &[], Some(counters), observed);
         }
     }
 
     fn observe_peer(
         &mut self,
         window: &Window,
+        at: &At,
         key: PeerKey,
         group: &[Place],
         noted: Option<&PeerCounters>,
         observed: &mut Observed,
     ) {
         let span = window.span();
-        let is_new = self.peers.touch(key, PeerState::default).is_new;
-        let mut peer_sums = std::mem::take(&mut self.scratch.peer_sums);
-        peer_sums.clear();
+        let is_nobody = is_group(&key.address);
+        let mut peer = PeerState::default();
+        if !is_nobody {
+            peer = *self.peers.touch(key, PeerState::default).value;
+            peer.age(span.end_ns);
+        }
+        let mut sums = std::mem::take(&mut self.scratch.peer_sums);
+        sums.clear();
         let begin = observed.flows.len();
-        let mut first_ns = u64::MAX;
         for place in group {
             let (flow_key, counters) = &window.flows[place.index as usize];
-            first_ns = first_ns.min(flow::bounds(counters, span).0);
-            observed.flows.push(self.observe_flow(flow_key, counters, span, &mut peer_sums));
-        }
-        let flows = begin..observed.flows.len();
-        self.rate_services(&mut observed.flows[flows.clone()], span, &mut peer_sums.record);
-        peer_sums.count_distinct();
-
-        let state = self.peers.get_mut(&key).expect("touched above, so the last to be evicted");
-        state.advance_to(span.end_ns);
-        for flow in &observed.flows[flows.clone()] {
-            if flow.is_new && flow.initiator == Direction::Ingress {
-                peer_sums.news.new_targets += state.note_target(&flow.key);
+            let has_row = !is_nobody && !is_group(&flow_key.local) && !is_broadcast(flow_key, counters);
+            let peer = has_row.then_some(&mut peer);
+            let (record, news, new) = self.observe_flow(flow_key, counters, span, peer);
+            if has_row {
+                sums.add(&record, &news, new, at, self.horizons);
             }
+            self.scratch.news.push(has_row.then_some((news, new)));
+            observed.flows.push(record);
         }
-        if let Some(noted) = noted {
-            first_ns = first_ns.min(noted.first_ns);
-            if !window.holds_every_flow() {
-                peer_sums.take_larger(noted);
-            }
+        if !is_nobody && (sums.has_flows() || (group.is_empty() && noted.is_some())) {
+            let noted = noted.filter(|_| !window.holds_every_flow());
+            sums.take_larger(noted);
+            let open = peer.change_open_flows(sums.open_change());
+            let flows = &observed.flows[begin..];
+            let counts = sums.finish(flows, open, span);
+            self.scratch.peers_wait.push(sums.is_pending());
+            observed.peers.push(Row {
+                key,
+                horizon: self.horizons.window(),
+                level: 0,
+                span,
+                is_lossy: window.is_lossy(),
+                counts,
+            });
         }
-        peer_sums.news.bytes = peer_sums.record.directions.map(|direction| direction.bytes as f64);
-        state.add(&peer_sums.news);
-        for since_ns in peer_sums.answered_after_ns.drain(..) {
-            state.take_back_unanswered(since_ns);
+        if !is_nobody && let Some(state) = self.peers.get_mut(&key) {
+            *state = peer;
         }
-        peer_sums.starts_ns.sort_unstable();
-        for start_ns in peer_sums.starts_ns.drain(..) {
-            state.add_start(start_ns);
-        }
-        state.change_open_flows(peer_sums.open_change);
-
-        let mut record = std::mem::take(&mut peer_sums.record);
-        record.key = key;
-        record.window = span;
-        record.facts = PeerFacts::of(&observed.flows[flows.clone()], &record.directions, span);
-        record.flows = flows;
-        record.first_seen_ns = state.first_seen_ns(first_ns);
-        record.is_new = is_new;
-        record.past = *state.past();
-        observed.peers.push(record);
-        self.scratch.peer_sums = peer_sums;
+        self.scratch.peer_sums = sums;
+        self.close_forgotten();
     }
 
+    /// Joins a flow with its past; where it has a row, notes what is new of it.
     fn observe_flow(
         &mut self,
         key: &FlowKey,
         counters: &FlowCounters,
         window: Span,
-        peer_sums: &mut PeerSums,
-    ) -> FlowRecord {
+        peer: Option<&mut PeerState>,
+    ) -> (FlowRecord, FlowNews, NewOfFlow) {
         let touched = self.flows.touch(*key, FlowState::unknown);
         let news = touched.value.advance(key, counters, window);
-        if let Some((evicted, state)) = touched.evicted {
-            self.close_forgotten(&evicted, &state);
+        let mut new = NewOfFlow::default();
+        if let Some(peer) = peer {
+            if news.opened > 0 {
+                let target = peer.note_target(key, news.initiator);
+                let host = self.hosts.touch(key.local, HostState::default).value;
+                new = host.note(key, news.initiator, target, window.end_ns);
+                touched.value.note_new(new);
+            }
+            let told = [news.before, news.late].into_iter().flatten();
+            self.scratch.late.extend(told.map(|told| Late { key: *key, told }));
+            if news.is_pending {
+                if self.pending.back().is_none_or(|(span, _)| *span != window) {
+                    self.pending.push_back((window, Vec::new()));
+                }
+                let (_, flows) = self.pending.back_mut().expect("there is one now");
+                flows.push(*key);
+            }
         }
+        self.scratch.forgotten.extend(touched.evicted);
         let record = FlowRecord {
             key: *key,
             counters: *counters,
@@ -244,57 +360,96 @@ impl Context {
             handshake: news.handshake,
             handshake_ns: news.handshake_ns,
             past: news.past,
-            service_rarity: 0.0,
         };
-        peer_sums.add(&record, &news);
-        record
+        (record, news, new)
     }
 
-    /// Sets the services' rarity in a peer's records, and keeps the peer's vote for later.
-    fn rate_services(&mut self, flows: &mut [FlowRecord], window: Span, record: &mut PeerRecord) {
-        let Scratch { services, votes, .. } = &mut self.scratch;
-        services.clear();
-        services.extend(
-            flows.iter().enumerate().map(|(index, flow)| {
-                (Service::of(&flow.key, &flow.counters, flow.initiator), index)
-            }),
-        );
-        services.sort_unstable();
-        let distinct = services.chunk_by(|one, next| one.0 == next.0).count();
-        let mut rarity_sum = 0.0;
-        for run in services.chunk_by(|one, next| one.0 == next.0) {
-            let service = run[0].0;
-            let rarity = self.services.rarity(service, window.end_ns);
-            rarity_sum += rarity;
-            for &(_, index) in run {
-                flows[index].service_rarity = rarity;
+    fn observe_sites(&mut self, at: &At, observed: &mut Observed) {
+        let Self { scratch, services, horizons, .. } = self;
+        for (flow, news) in observed.flows.iter().zip(&scratch.news) {
+            if news.is_some()
+                && let Some(service) = site_sums::answering_service(flow)
+            {
+                services.touch(service, || ());
             }
-            record.top_service_flows = record.top_service_flows.max(run.len() as u64);
-            votes.push((service, 1.0 / distinct as f64));
         }
-        record.distinct_services = distinct as u64;
-        if distinct > 0 {
-            record.service_rarity = rarity_sum / distinct as f64;
+        scratch.site_sums.clear();
+        for (flow, news) in observed.flows.iter().zip(&scratch.news) {
+            if let Some((news, new)) = news {
+                let is_known = |service: &LocalService| services.get(service).is_some();
+                scratch.site_sums.add(flow, news, *new, at, *horizons, is_known);
+            }
+        }
+        let (horizon, span) = (self.horizons.window(), at.window);
+        let rows = self.scratch.site_sums.rows();
+        observed.sites.extend(rows.map(|(key, counts)| Row {
+            key,
+            horizon,
+            level: 0,
+            span,
+            is_lossy: false,
+            counts,
+        }));
+    }
+
+    /// Gathers the window's rows into longer horizons.
+    fn gather(&mut self, at: &At, is_lossy: bool, observed: &mut Observed) {
+        observed.sites.iter_mut().for_each(|row| row.is_lossy = is_lossy);
+        let Scratch { peers_wait, site_sums, .. } = &self.scratch;
+        self.by_peer.add(at, &observed.peers, is_lossy, |place| peers_wait[place]);
+        self.by_site.add(at, &observed.sites, is_lossy, |place| site_sums.is_pending(place));
+    }
+
+    /// Tells the outcomes of flows that were opened 3 s ago or, at the `last` window, ever.
+    ///
+    /// Where more of them are pending than flows are remembered, the oldest are judged early.
+    fn judge_due_flows(&mut self, at: &At, last: bool) {
+        let now_ns = at.window.end_ns;
+        let mut left: usize = self.pending.iter().map(|(_, flows)| flows.len()).sum();
+        while let Some((opened, flows)) = self.pending.pop_front_if(|(opened, flows)| {
+            let is_due = now_ns >= opened.end_ns.saturating_add(SETTLED_NS);
+            last || is_due || (left > self.limits.flows && !flows.is_empty())
+        }) {
+            left -= flows.len();
+            for key in flows {
+                let Some(state) = self.flows.get_mut(&key) else { continue };
+                if state.is_pending_since(opened.start_ns) {
+                    let told = state.tell(&key);
+                    self.scratch.late.extend(told.map(|told| Late { key, told }));
+                }
+            }
         }
     }
 
     fn forget_idle_flows(&mut self, now_ns: u64) {
         let idle_ns = self.limits.flow_idle_ns;
-        while let Some((key, state)) =
-            self.flows.pop_oldest_if(|state| state.is_idle(now_ns, idle_ns))
+        while let Some(forgotten) = self.flows.pop_oldest_if(|state| state.is_idle(now_ns, idle_ns))
         {
-            self.close_forgotten(&key, &state);
+            self.scratch.forgotten.push(forgotten);
         }
+        self.close_forgotten();
     }
 
-    fn close_forgotten(&mut self, key: &FlowKey, state: &FlowState) {
-        if !state.is_open() {
-            return;
-        }
-        if let Some(peer) = self.peers.get_mut(&PeerKey { address: key.remote }) {
-            peer.change_open_flows(-1);
+    /// Counts forgotten flows as closed, and tells what is known of them.
+    fn close_forgotten(&mut self) {
+        for (key, mut state) in self.scratch.forgotten.drain(..) {
+            if state.is_open()
+                && let Some(peer) = self.peers.get_mut(&PeerKey { address: key.remote })
+            {
+                peer.change_open_flows(-1);
+            }
+            if !is_group(&key.remote) && !is_group(&key.local) {
+                self.scratch.late.extend(state.tell(&key).map(|told| Late { key, told }));
+            }
         }
     }
+}
+
+/// True of a flow to a directed broadcast address, as far as the address alone tells: an IPv4 one
+/// that ends in 255, which sends nothing.
+fn is_broadcast(key: &FlowKey, counters: &FlowCounters) -> bool {
+    let ends_in_ones = unmap_v4(&key.local).is_some_and(|v4| v4[3] == 255);
+    ends_in_ones && counters.directions[1].packets == 0
 }
 
 /// Where a flow stands in the window, with what it is ordered by.
