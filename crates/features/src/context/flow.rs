@@ -22,7 +22,7 @@ pub(crate) struct FlowState {
     first_seen_ns: u64,
     last_packet_ns: u64,
     last_window_ns: u64,
-    syn_ns: u64,
+    syn_ns: Option<u64>,
     handshake_ns: Option<u64>,
     unanswered_since_ns: Option<u64>,
     past: FlowPast,
@@ -90,7 +90,7 @@ impl FlowState {
             first_seen_ns: 0,
             last_packet_ns: 0,
             last_window_ns: 0,
-            syn_ns: 0,
+            syn_ns: None,
             handshake_ns: None,
             unanswered_since_ns: None,
             past: FlowPast { windows: 0, packets: 0, bytes: 0 },
@@ -129,14 +129,14 @@ impl FlowState {
         if is_new {
             self.first_seen_ns = first_ns;
         }
-        let had_syn = self.syn_ns != 0;
+        let had_syn = self.syn_ns.is_some();
         let phase_before = self.phase;
         self.settle_initiator(counters, is_new);
         let answered_after = self.follow_handshake(counters);
         if key.protocol == TCP {
             self.follow_close(counters);
         }
-        let first_syn = !had_syn && self.syn_ns != 0;
+        let first_syn = !had_syn && self.syn_ns.is_some();
         let newly_unanswered = first_syn && self.reply != Reply::SynAck;
         if newly_unanswered {
             self.unanswered_since_ns = Some(window.end_ns);
@@ -162,24 +162,21 @@ impl FlowState {
             answered_after,
             newly_closed,
             short: newly_closed && last_ns.saturating_sub(self.first_seen_ns) < SHORT_FLOW_NS,
-            half_open: self.syn_ns != 0 && !self.acknowledged && self.phase != Phase::Closed,
+            half_open: self.syn_ns.is_some() && !self.acknowledged && self.phase != Phase::Closed,
             open_change: i8::from(self.is_open()) - i8::from(phase_before == Phase::Open),
         }
     }
 
     /// A SYN after both sides were done: the 5-tuple is used again.
-    const fn is_reopened_by(&self, counters: &FlowCounters) -> bool {
-        matches!(self.phase, Phase::Closed) && counters.syn_ns > self.last_packet_ns
+    fn is_reopened_by(&self, counters: &FlowCounters) -> bool {
+        let syn_ns = counters.first_syn_ns(counters.opener());
+        matches!(self.phase, Phase::Closed) && syn_ns.is_some_and(|at| at > self.last_packet_ns)
     }
 
-    /// A handshake tells who opened a flow; without one, its first packet does.
+    /// An opening tells who opened a flow; without one, its first window does.
     fn settle_initiator(&mut self, counters: &FlowCounters, is_new: bool) {
-        if is_new || counters.syn_ns != 0 || counters.syn_ack_ns != 0 {
-            self.initiator = if usize::from(counters.initiator) == Direction::Egress.index() {
-                Direction::Egress
-            } else {
-                Direction::Ingress
-            };
+        if is_new || counters.openings != [0; 2] {
+            self.initiator = counters.opener();
         }
     }
 
@@ -188,16 +185,14 @@ impl FlowState {
     fn follow_handshake(&mut self, counters: &FlowCounters) -> Option<u64> {
         let opener = &counters.directions[self.initiator.index()];
         let replier = &counters.directions[self.initiator.opposite().index()];
-        if self.syn_ns == 0 {
-            self.syn_ns = counters.syn_ns;
-        }
+        self.syn_ns = self.syn_ns.or(counters.first_syn_ns(self.initiator));
         let mut answered_after = None;
-        if counters.syn_ack_ns != 0 && self.reply != Reply::SynAck {
+        if let Some(syn_ack_ns) = counters.first_syn_ack_ns(self.initiator.opposite())
+            && self.reply != Reply::SynAck
+        {
             self.reply = Reply::SynAck;
             answered_after = self.unanswered_since_ns.take();
-            if self.syn_ns != 0 {
-                self.handshake_ns = counters.syn_ack_ns.checked_sub(self.syn_ns);
-            }
+            self.handshake_ns = self.syn_ns.and_then(|syn_ns| syn_ack_ns.checked_sub(syn_ns));
         }
         if self.reply == Reply::Nothing && replier.flags[TcpFlag::Rst.index()] > 0 {
             self.reply = Reply::Reset;
@@ -214,7 +209,7 @@ impl FlowState {
         }
         // Without a handshake in view, traffic of both sides shows that the flow was open.
         let established = self.reply == Reply::SynAck
-            || (self.syn_ns == 0 && counters.directions.iter().all(|one| one.packets > 0));
+            || (self.syn_ns.is_none() && counters.directions.iter().all(|one| one.packets > 0));
         if reset || self.fins == [true; 2] {
             self.phase = Phase::Closed;
         } else if self.phase == Phase::Opening && established {
@@ -227,12 +222,15 @@ impl FlowState {
         match self.reply {
             _ if key.protocol != TCP => Handshake::Unseen,
             Reply::SynAck => Handshake::Answered,
-            _ if self.syn_ns == 0 => Handshake::Unseen,
-            Reply::Reset => Handshake::Refused,
-            Reply::Nothing if window.end_ns.saturating_sub(self.syn_ns) < grace_ns => {
-                Handshake::Pending
-            }
-            Reply::Nothing => Handshake::Unanswered,
+            Reply::Reset if self.syn_ns.is_some() => Handshake::Refused,
+            Reply::Reset => Handshake::Unseen,
+            Reply::Nothing => match self.syn_ns {
+                None => Handshake::Unseen,
+                Some(syn_ns) if window.end_ns.saturating_sub(syn_ns) < grace_ns => {
+                    Handshake::Pending
+                }
+                Some(_) => Handshake::Unanswered,
+            },
         }
     }
 }
@@ -240,7 +238,7 @@ impl FlowState {
 /// The times of the first and the last packet, both directions.
 pub(crate) fn bounds(counters: &FlowCounters, window: Span) -> (u64, u64) {
     let active = || counters.directions.iter().filter(|one| one.packets > 0);
-    let first_ns = active().map(|one| one.first_ns).min().unwrap_or(window.start_ns);
+    let first_ns = counters.first_ns().unwrap_or(window.start_ns);
     let last_ns = active().map(|one| one.last_ns).max().unwrap_or(window.start_ns);
     (first_ns, last_ns.max(first_ns))
 }

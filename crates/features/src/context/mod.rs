@@ -194,7 +194,7 @@ impl Context {
             }
         }
         if let Some(noted) = noted {
-            first_ns = first_ns.min(noted.first_ns);
+            first_ns = first_ns.min(noted.first_note_ns().unwrap_or(u64::MAX));
             if !window.holds_every_flow() {
                 peer_sums.take_larger(noted);
             }

@@ -76,7 +76,7 @@ impl PeerSums {
         for (sum, one) in self.record.reset_flows.iter_mut().zip(resets) {
             *sum += u64::from(one);
         }
-        if flow.counters.syn_ns != 0 {
+        if flow.counters.openings[opener] > 0 {
             self.syn_flows[opener] += 1;
             if flow.handshake != Handshake::Pending {
                 self.record.syns[opener] += 1;
