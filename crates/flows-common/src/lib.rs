@@ -58,7 +58,7 @@ mod settings;
 mod window;
 
 pub use block::{Action, BlockEntry, BlockStats, GuardCounters, PrefixKey, REASON_NONE, Verdict};
-pub use counters::{DirectionCounters, FlowCounters, LENGTH_BUCKETS, TCP_FLAGS, TcpFlag};
+pub use counters::{DirectionCounters, Fact, FlowCounters, LENGTH_BUCKETS, TCP_FLAGS, TcpFlag};
 pub use key::{Direction, FlowKey, PeerKey, map_v4, unmap_v4};
 pub use packet_counters::{EtherClass, Loss, PacketCounters};
 pub use peer::{BITMAP_WORDS, PeerCounters};

@@ -391,7 +391,7 @@ fn initiator(key: &FlowKey, counters: &FlowCounters) -> Direction {
 /// The times of the first and the last packet, both directions.
 fn bounds(counters: &FlowCounters, window: Span) -> (u64, u64) {
     let active = || counters.directions.iter().filter(|one| one.packets > 0);
-    let first_ns = active().map(|one| one.first_ns).min().unwrap_or(window.start_ns);
+    let first_ns = counters.first_ns().unwrap_or(window.start_ns);
     let last_ns = active().map(|one| one.last_ns).max().unwrap_or(window.start_ns);
     (first_ns, last_ns.max(first_ns))
 }

@@ -40,7 +40,11 @@ impl Gate {
         let flow = self.flows.entry(key).or_default();
         if account::update(flow, packet, direction, now_ns).has(News::PROVEN) {
             self.now_ns.set(now_ns);
-            self.exempt(&packet.destination, now_ns + VERIFIED_NS);
+            let remote = match direction {
+                Direction::Ingress => &packet.source,
+                Direction::Egress => &packet.destination,
+            };
+            self.exempt(remote, now_ns + VERIFIED_NS);
         }
     }
 
