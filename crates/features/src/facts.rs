@@ -60,7 +60,8 @@ impl PeerFacts {
             *self = *later;
             return;
         }
-        let (earlier, busier) = (*self, if later.packets > self.packets { later } else { self });
+        let earlier = *self;
+        let busier = if later.packets > earlier.packets { *later } else { earlier };
         *self = Self {
             packets: earlier.packets.saturating_add(later.packets),
             bytes: earlier.bytes.saturating_add(later.bytes),
@@ -152,20 +153,30 @@ mod tests {
             handshake: Handshake::Answered,
             handshake_ns: None,
             past: crate::record::FlowPast::default(),
-            service_rarity: 0.0,
         }
     }
 
     fn facts(flows: &[FlowRecord]) -> PeerFacts {
-        let way = |packets, bytes| PeerDirection { packets, bytes, ..PeerDirection::default() };
-        PeerFacts::of(flows, &[way(3, 180), way(2, 120)], WINDOW)
+        PeerFacts::of(flows, WINDOW)
     }
 
     #[test]
     fn a_peer_without_flows_is_nobody_from_the_windows_start() {
-        let expected =
-            PeerFacts { packets: 5, bytes: 300, first_packet_ns: 1_000, ..PeerFacts::default() };
+        let expected = PeerFacts { first_packet_ns: 1_000, ..PeerFacts::default() };
         assert_eq!(facts(&[]), expected);
+    }
+
+    #[test]
+    fn facts_of_windows_add_up_and_are_verified_where_all_are() {
+        let one = facts(&[flow(80, [3, 3], [3, 3])]);
+        let mut sum = PeerFacts::default();
+        sum.merge(&one);
+        assert_eq!(sum, one);
+        sum.merge(&facts(&[flow(81, [9, 0], [0, 0])]));
+        assert_eq!((sum.packets, sum.verified, sum.first_packet_ns), (15, false, 1_580));
+        assert_eq!(sum.service.map(|service| service.port), Some(81));
+        sum.merge(&facts(&[]));
+        assert_eq!(sum.packets, 15);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use flows_common::{Direction, DirectionCounters, FlowCounters, FlowKey, PeerKey,
 
 use crate::counts::{PeerCounts, SiteCounts};
 use crate::facts::LocalService;
-use crate::kind::{Horizon, Horizons};
+use crate::kind::{Horizon, Horizons, Kind};
 
 /// TCP's protocol number.
 pub const TCP: u8 = 6;
@@ -139,6 +139,18 @@ pub enum SiteKey {
     Host([u8; 16]),
     /// One service, on whatever address.
     Service(LocalService),
+}
+
+impl SiteKey {
+    /// The kind of its rows.
+    #[must_use]
+    pub const fn kind(self) -> Kind {
+        match self {
+            Self::Net => Kind::Net,
+            Self::Host(_) => Kind::Host,
+            Self::Service(_) => Kind::Service,
+        }
+    }
 }
 
 impl<K, C> Row<K, C> {

@@ -209,7 +209,8 @@ impl FlowState {
         };
         let mut outcomes = self.earlier_attempts(counters, opened);
         let mut late = if self.phase == Phase::Closed { self.tell(key) } else { None };
-        if let Some(told) = late.filter(|told| told.window_ns.is_none_or(|at| at == window.start_ns))
+        if let Some(told) =
+            late.filter(|told| told.window_ns.is_none_or(|at| at == window.start_ns))
         {
             outcomes.merge(&told.outcomes);
             late = None;
@@ -249,7 +250,8 @@ impl FlowState {
                 (outcomes.request_bytes, outcomes.response_bytes) = (request, response);
             }
         }
-        let has_ended = key.protocol == TCP && (self.fins != [false; 2] || self.resets != [false; 2]);
+        let has_ended =
+            key.protocol == TCP && (self.fins != [false; 2] || self.resets != [false; 2]);
         if has_ended && !self.end_told {
             self.end_told = true;
             if self.verdict == Verdict::Served {
@@ -391,7 +393,7 @@ fn initiator(key: &FlowKey, counters: &FlowCounters) -> Direction {
 /// The times of the first and the last packet, both directions.
 fn bounds(counters: &FlowCounters, window: Span) -> (u64, u64) {
     let active = || counters.directions.iter().filter(|one| one.packets > 0);
-    let first_ns = counters.first_ns().unwrap_or(window.start_ns);
+    let first_ns = active().map(|one| one.first_ns).min().unwrap_or(window.start_ns);
     let last_ns = active().map(|one| one.last_ns).max().unwrap_or(window.start_ns);
     (first_ns, last_ns.max(first_ns))
 }

@@ -32,11 +32,9 @@ impl Context {
         // Stable, so that what happened first counts first.
         late_by_window.sort_by_key(|(window, one)| (*window, one.key.remote));
         let mut by_site: BTreeMap<(Span, SiteKey), SiteCounts> = BTreeMap::new();
-        for group in late_by_window
-            .chunk_by(|(window, one), (other, next)| {
-                (window, one.key.remote) == (other, next.key.remote)
-            })
-        {
+        for group in late_by_window.chunk_by(|(window, one), (other, next)| {
+            (window, one.key.remote) == (other, next.key.remote)
+        }) {
             let (window, first) = &group[0];
             let mut known = PeerCounts::default();
             for (window, one) in group {
@@ -69,8 +67,7 @@ impl Context {
     ) {
         let Late { key, told } = one;
         let local = LocalService { protocol: key.protocol, port: key.local_port };
-        let is_known =
-            told.initiator == Direction::Ingress && self.services.get(&local).is_some();
+        let is_known = told.initiator == Direction::Ingress && self.services.get(&local).is_some();
         let service = service_of(key, told.initiator);
         for site in sites(key.local, is_known.then_some(local)) {
             let known = by_site.entry((window, site)).or_default();

@@ -45,7 +45,7 @@ pub use limits::{ContextError, ContextLimits};
 
 use crate::counts::{NewOfFlow, PeerCounts, SiteCounts};
 use crate::facts::LocalService;
-use crate::kind::Horizons;
+use crate::kind::{Horizons, Kind};
 use crate::record::{FlowRecord, PeerRecord, Row, SiteKey, SiteRecord};
 use entities::{HostState, PeerState};
 use flow::{FlowNews, FlowState};
@@ -68,6 +68,13 @@ pub struct Observed {
     pub peers: Vec<PeerRecord>,
     /// Rows of the host's side, ordered likewise by their keys.
     pub sites: Vec<SiteRecord>,
+}
+
+impl Observed {
+    /// Rows of a kind of the host's side, in their order.
+    pub fn sites_of(&self, kind: Kind) -> impl Iterator<Item = &SiteRecord> {
+        self.sites.iter().filter(move |row| row.key.kind() == kind)
+    }
 }
 
 /// Numbers of entries that the context holds, or has evicted to make room.
@@ -289,7 +296,8 @@ impl Context {
         let begin = observed.flows.len();
         for place in group {
             let (flow_key, counters) = &window.flows[place.index as usize];
-            let has_row = !is_nobody && !is_group(&flow_key.local) && !is_broadcast(flow_key, counters);
+            let has_row =
+                !is_nobody && !is_group(&flow_key.local) && !is_broadcast(flow_key, counters);
             let peer = has_row.then_some(&mut peer);
             let (record, news, new) = self.observe_flow(flow_key, counters, span, peer);
             if has_row {
@@ -310,7 +318,7 @@ impl Context {
                 horizon: self.horizons.window(),
                 level: 0,
                 span,
-                is_lossy: window.is_lossy(),
+                is_lossy: false,
                 counts,
             });
         }
@@ -394,6 +402,7 @@ impl Context {
 
     /// Gathers the window's rows into longer horizons.
     fn gather(&mut self, at: &At, is_lossy: bool, observed: &mut Observed) {
+        observed.peers.iter_mut().for_each(|row| row.is_lossy = is_lossy);
         observed.sites.iter_mut().for_each(|row| row.is_lossy = is_lossy);
         let Scratch { peers_wait, site_sums, .. } = &self.scratch;
         self.by_peer.add(at, &observed.peers, is_lossy, |place| peers_wait[place]);

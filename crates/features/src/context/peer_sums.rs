@@ -60,8 +60,8 @@ impl PeerSums {
         self.open_change += i32::from(news.open_change);
         let counts = &mut self.counts;
         counts.traffic.add_flow(flow);
-        let active = at.newly_active(news.last_window, horizons);
-        counts.active.iter_mut().zip(active).for_each(|(sum, one)| *sum += u32::from(one));
+        let active = at.newly_active(news, horizons);
+        counts.active.iter_mut().zip(active).for_each(|(sum, one)| *sum = sum.saturating_add(one));
         if news.opened > 0 {
             counts.flows[opener.index()] = counts.flows[opener.index()].saturating_add(news.opened);
             counts.new_targets[opener.index()] += new.target;
@@ -128,10 +128,8 @@ impl PeerSums {
         let Some(noted) = noted else { return };
         let counts = &mut self.counts;
         let lost_flows = narrow(noted.flow_inserts[IN].saturating_sub(self.flows_with_ingress));
-        let lost = [
-            lost_flows,
-            narrow(noted.syns[OUT]).saturating_sub(counts.traffic.openings[OUT]),
-        ];
+        let lost =
+            [lost_flows, narrow(noted.syns[OUT]).saturating_sub(counts.traffic.openings[OUT])];
         for (side, other) in [(IN, OUT), (OUT, IN)] {
             counts.flows[side] = counts.flows[side].saturating_add(lost[side]);
             for active in &mut counts.active {

@@ -34,8 +34,6 @@ struct Entry<K, V> {
 pub(crate) struct Touched<'a, K, V> {
     /// The entry, now the most recently touched.
     pub(crate) value: &'a mut V,
-    /// True if it was made just now.
-    pub(crate) is_new: bool,
     /// The entry evicted to make room.
     pub(crate) evicted: Option<(K, V)>,
 }
@@ -83,7 +81,7 @@ impl<K: Copy + Eq + Hash, V: Copy> Recent<K, V> {
             self.unlink(place);
             self.link_newest(place);
             let value = &mut self.entries[place as usize].value;
-            return Touched { value, is_new: false, evicted: None };
+            return Touched { value, evicted: None };
         }
         let evicted = if self.len() == self.capacity {
             self.evicted += 1;
@@ -104,7 +102,7 @@ impl<K: Copy + Eq + Hash, V: Copy> Recent<K, V> {
             hasher.hash_one(entries[other as usize].key)
         });
         self.link_newest(place);
-        Touched { value: &mut self.entries[place as usize].value, is_new: true, evicted }
+        Touched { value: &mut self.entries[place as usize].value, evicted }
     }
 
     /// Removes the entry touched least recently, if `stale` says so.
@@ -198,7 +196,7 @@ mod tests {
         }
         assert_eq!(map.drain_sorted(), [(1, 10), (2, 20), (3, 30)]);
         assert_eq!((map.len(), map.drain_sorted()), (0, vec![]));
-        assert!(map.touch(1, || 5).is_new);
+        assert_eq!(*map.touch(1, || 5).value, 5);
     }
 
     proptest! {

@@ -39,13 +39,13 @@ impl SiteSums {
     ) {
         let mut traffic = Traffic::default();
         traffic.add_flow(flow);
-        let active = at.newly_active(news.last_window, horizons);
+        let active = at.newly_active(news, horizons);
         let service = service_of(&flow.key, news.initiator);
         for key in sites(flow.key.local, local_service(flow).filter(&is_known)) {
             let (sum, is_pending) = self.sums.entry(key).or_default();
             *is_pending |= news.is_pending;
             sum.traffic.merge(&traffic);
-            sum.active.iter_mut().zip(active).for_each(|(sum, one)| *sum += u32::from(one));
+            sum.active.iter_mut().zip(active).for_each(|(sum, one)| *sum = sum.saturating_add(one));
             if news.opened > 0 {
                 open(sum, flow, news.opened, new);
             }
@@ -79,8 +79,8 @@ pub(crate) fn sites(
 
 /// The service that a remote opened a flow to.
 fn local_service(flow: &FlowRecord) -> Option<LocalService> {
-    let is_one = flow.initiator == Direction::Ingress
-        && !matches!(flow.key.protocol, ICMP | ICMP_V6);
+    let is_one =
+        flow.initiator == Direction::Ingress && !matches!(flow.key.protocol, ICMP | ICMP_V6);
     is_one.then_some(LocalService { protocol: flow.key.protocol, port: flow.key.local_port })
 }
 

@@ -5,6 +5,7 @@ use std::hash::Hash;
 
 use flows_common::Span;
 
+use crate::context::flow::FlowNews;
 use crate::context::recent::Recent;
 use crate::counts::Counts;
 use crate::kind::Horizons;
@@ -119,7 +120,14 @@ impl<K: Copy + Ord + Hash, C: Counts + Copy> Tally<K, C> {
             let Waiting { span, is_lossy, rows } = first;
             let horizon = self.horizons.window();
             let changed = rows.into_iter().filter(|(_, _, is_changed)| *is_changed);
-            out.extend(changed.map(|(key, counts, _)| Row { key, horizon, level: 0, span, is_lossy, counts }));
+            out.extend(changed.map(|(key, counts, _)| Row {
+                key,
+                horizon,
+                level: 0,
+                span,
+                is_lossy,
+                counts,
+            }));
         }
         for level in 0..self.levels.len() {
             while let Some(bucket) = self.levels[level]
@@ -147,7 +155,8 @@ impl<K: Copy + Ord + Hash, C: Counts + Copy> Tally<K, C> {
         let entries = bucket.entries.drain_sorted();
         if let Some(longer) = self.horizons.all().get(level + 2) {
             let ratio = u64::from(longer.ms() / horizon.ms()).max(1);
-            let upper = bucket_of(&mut self.levels[level + 1], bucket.number / ratio, self.capacity);
+            let upper =
+                bucket_of(&mut self.levels[level + 1], bucket.number / ratio, self.capacity);
             upper.is_lossy |= bucket.is_lossy;
             for (key, counts) in &entries {
                 let touched = upper.entries.touch(*key, C::default);
@@ -195,18 +204,19 @@ impl At {
         number / u64::from(horizons.all()[level].ms() / shortest.ms()).max(1)
     }
 
-    /// Of each horizon, whether what was last active in a window is newly active in this one's
-    /// bucket.
+    /// Of each horizon, the flows of a tuple that are newly active in this window's bucket.
     pub(crate) fn newly_active(
         &self,
-        last: Option<Span>,
+        news: &FlowNews,
         horizons: Horizons,
-    ) -> [bool; Horizons::MOST] {
-        let mut newly = [true; Horizons::MOST];
-        if let Some(window) = last {
+    ) -> [u32; Horizons::MOST] {
+        let mut newly = [news.opened.max(1); Horizons::MOST];
+        if let Some(window) = news.last_window {
             let last = Self { window, ..*self };
             for (level, newly) in newly.iter_mut().enumerate().take(horizons.all().len()).skip(1) {
-                *newly = last.bucket(horizons, level) != self.bucket(horizons, level);
+                if last.bucket(horizons, level) == self.bucket(horizons, level) {
+                    *newly = 0;
+                }
             }
         }
         newly

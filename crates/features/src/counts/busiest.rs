@@ -1,7 +1,7 @@
 //! The few things of an entity that it did most often.
 
-/// A part that adds up over time.
-pub(crate) trait Part: Copy + Default {
+/// A part of [`Busiest`] that adds up over time.
+pub trait Part: Copy + Default {
     /// Adds a later part.
     fn merge(&mut self, later: &Self);
 
@@ -57,7 +57,7 @@ impl<P: Part, const N: usize> Busiest<P, N> {
     }
 
     /// The keys with their parts.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &P)> {
+    pub fn iter(&self) -> impl Iterator<Item = (u64, &P)> {
         self.keys.iter().copied().zip(&self.parts).take(usize::from(self.len))
     }
 }

@@ -7,14 +7,13 @@ mod site;
 pub(crate) mod sketch;
 mod traffic;
 
-pub use busiest::Busiest;
+pub use busiest::{Busiest, Part};
 pub use outcomes::Outcomes;
 pub use peer::{PeerCounts, ServiceUse, Unscored};
 pub use site::{FanOut, Pair, SiteCounts, Sources};
 pub use sketch::Distinct;
 pub use traffic::{Dns, Traffic};
 
-pub(crate) use busiest::Part;
 pub(crate) use site::NewOfFlow;
 pub(crate) use traffic::narrow;
 

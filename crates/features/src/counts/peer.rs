@@ -25,7 +25,7 @@ pub struct PeerCounts {
     pub new_targets: [f32; 2],
     /// Those of them whose flow failed.
     pub new_failed: [f32; 2],
-    /// Flows active, by horizon, each once.
+    /// Flows with a packet, by horizon, each once.
     pub active: [u32; Horizons::MOST],
     /// Sums over its packets.
     pub traffic: Traffic,
@@ -182,7 +182,10 @@ impl PeerCounts {
     /// The uses of its busiest services, of those that a side opens or of all.
     pub fn uses(&self, opener: Option<Direction>) -> impl Iterator<Item = &ServiceUse> {
         let bit = opener.map(|opener| opener.index() as u64);
-        self.busiest.iter().filter(move |(key, _)| bit.is_none_or(|bit| key >> 24 == bit)).map(|(_, one)| one)
+        self.busiest
+            .iter()
+            .filter(move |(key, _)| bit.is_none_or(|bit| key >> 24 == bit))
+            .map(|(_, one)| one)
     }
 
     /// The estimated number of local targets.

@@ -136,7 +136,8 @@ mod tests {
 
     #[test]
     fn few_things_are_counted_and_many_estimated() {
-        for (things, least, most) in [(0, 0.0, 0.0), (1, 1.0, 1.0), (9, 8.0, 10.0), (300, 260.0, 340.0)]
+        for (things, least, most) in
+            [(0, 0.0, 0.0), (1, 1.0, 1.0), (9, 8.0, 10.0), (300, 260.0, 340.0)]
         {
             let mut distinct = Distinct::<4>::default();
             (0..things).chain(0..things).for_each(|thing| distinct.note(target(thing)));
