@@ -20,8 +20,12 @@ pub(crate) const fn hour_of(time_ns: i64) -> i64 {
 
 /// The folder of a table's rows of an instant.
 pub(crate) fn folder(root: &Path, table: TableKind, time_ns: i64) -> PathBuf {
+    hour_folder(root, table.name(), time_ns)
+}
+
+fn hour_folder(root: &Path, table: &str, time_ns: i64) -> PathBuf {
     let time = timestamp(time_ns);
-    root.join(table.name())
+    root.join(table)
         .join(time.strftime("date=%Y-%m-%d").to_string())
         .join(time.strftime("hour=%H").to_string())
 }
@@ -57,6 +61,21 @@ pub(crate) fn to_be(unfinished: &Path) -> Option<PathBuf> {
 pub(crate) fn is_table(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     name.ends_with(FINISHED) && !name.starts_with('.')
+}
+
+/// The folder of tables of whole flows.
+pub(crate) const CONNECTION: &str = "connection";
+
+/// True of a file in a folder of tables of whole flows.
+pub(crate) fn is_connection(path: &Path) -> bool {
+    let hour = path.parent();
+    let table = hour.and_then(Path::parent).and_then(Path::parent);
+    table.and_then(Path::file_name).is_some_and(|name| name == CONNECTION)
+}
+
+/// The folder of an instant's rows of whole flows.
+pub(crate) fn connection_folder(root: &Path, time_ns: i64) -> PathBuf {
+    hour_folder(root, CONNECTION, time_ns)
 }
 
 /// The path of the file in another table that was written together with this one: the innermost

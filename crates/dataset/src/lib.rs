@@ -34,6 +34,7 @@ mod errors;
 mod label;
 mod labelling;
 mod layout;
+mod origin;
 mod reader;
 pub mod schema;
 mod sums;
@@ -44,6 +45,7 @@ mod writer;
 pub use errors::DatasetError;
 pub use label::{BENIGN, Label};
 pub use labelling::{ClassCount, LabelOptions, Labelled, label};
+pub use origin::{Origin, Provenance};
 pub use reader::{
     BLOCK_ROWS, Block, Blocks, Columns, DataFile, Dataset, LabelFilter, ReadCounts, Selection,
     StoredWindow,

@@ -2,6 +2,7 @@
 
 mod block;
 mod blocks;
+mod conform;
 mod decode;
 mod facts;
 mod parquet_file;
@@ -16,5 +17,5 @@ pub use set::{DataFile, Dataset};
 
 pub(crate) use decode::Decode;
 pub(crate) use facts::facts;
-pub(crate) use parquet_file::{ParquetFile, guarded};
+pub(crate) use parquet_file::ParquetFile;
 pub(crate) use walk::walk;

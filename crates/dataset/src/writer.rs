@@ -1,5 +1,6 @@
 //! Writing: one file at a time that is whole or not there, and a data set of them.
 
+mod claim;
 mod file;
 mod set;
 mod sweep;
