@@ -20,12 +20,8 @@ pub(crate) const fn hour_of(time_ns: i64) -> i64 {
 
 /// The folder of a table's rows of an instant.
 pub(crate) fn folder(root: &Path, table: TableKind, time_ns: i64) -> PathBuf {
-    hour_folder(root, table.name(), time_ns)
-}
-
-fn hour_folder(root: &Path, table: &str, time_ns: i64) -> PathBuf {
     let time = timestamp(time_ns);
-    root.join(table)
+    root.join(table.name())
         .join(time.strftime("date=%Y-%m-%d").to_string())
         .join(time.strftime("hour=%H").to_string())
 }
@@ -68,14 +64,7 @@ pub(crate) const CONNECTION: &str = "connection";
 
 /// True of a file in a folder of tables of whole flows.
 pub(crate) fn is_connection(path: &Path) -> bool {
-    let hour = path.parent();
-    let table = hour.and_then(Path::parent).and_then(Path::parent);
-    table.and_then(Path::file_name).is_some_and(|name| name == CONNECTION)
-}
-
-/// The folder of an instant's rows of whole flows.
-pub(crate) fn connection_folder(root: &Path, time_ns: i64) -> PathBuf {
-    hour_folder(root, CONNECTION, time_ns)
+    path.parent().and_then(Path::file_name).is_some_and(|name| name == CONNECTION)
 }
 
 /// The path of the file in another table that was written together with this one: the innermost

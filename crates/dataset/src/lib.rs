@@ -14,6 +14,9 @@
 //! | `peer` | a remote address in a window | `weir.peer.v2` |
 //! | `window` | a window, with what was seen, lost and evicted | `weir.window.v1` |
 //!
+//! What came from captures has also the whole flows, which no other table needs, in
+//! `<root>/connection/<first flow's time>-<n>.parquet`; see [`connection`].
+//!
 //! Files of one name in the three folders were written together and hold the same windows; see
 //! [`schema`] for the columns, [`DatasetWriter`] for how files come about, [`truth`] for labels.
 //!
@@ -30,6 +33,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod connection;
 mod errors;
 mod label;
 mod labelling;

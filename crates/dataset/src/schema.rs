@@ -263,7 +263,9 @@ impl WindowRows {
         }
         self.imbalances.push(crate::sums::clamped(window.imbalance()));
         self.lossy.push(window.is_lossy());
-        for (column, (_, count)) in self.ledger.iter_mut().zip(ledger_counts(&window.packet_counters)) {
+        for (column, (_, count)) in
+            self.ledger.iter_mut().zip(ledger_counts(&window.packet_counters))
+        {
             column.push(count);
         }
     }

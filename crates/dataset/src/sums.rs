@@ -34,12 +34,8 @@ pub struct Sums {
 impl Sums {
     /// Adds a window.
     pub fn add(&mut self, window: &Window) {
-        let counts = [
-            1,
-            u64::from(window.is_lossy()),
-            window.evicted_flows,
-            window.evicted_packets,
-        ];
+        let counts =
+            [1, u64::from(window.is_lossy()), window.evicted_flows, window.evicted_packets];
         for (sum, one) in self.counts_mut().into_iter().zip(counts) {
             *sum = sum.saturating_add(one);
         }

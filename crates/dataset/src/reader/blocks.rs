@@ -119,7 +119,8 @@ impl Blocks {
             .map(|(index, _)| index)
             .collect();
         let windows = self.windows_of(file)?;
-        let batches = parquet.read(self.table, columns, wanted, self.selection.block_rows.max(1))?;
+        let batches =
+            parquet.read(self.table, columns, wanted, self.selection.block_rows.max(1))?;
         Ok(Some(Current { batches, windows }))
     }
 

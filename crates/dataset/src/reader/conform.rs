@@ -143,7 +143,11 @@ impl Conform {
     /// # Errors
     /// A value that the column's type does not hold: a whole number that is negative, too large or
     /// has a fraction, a time that is too far from 1970.
-    pub(crate) fn batch(&self, path: &Path, batch: RecordBatch) -> Result<RecordBatch, DatasetError> {
+    pub(crate) fn batch(
+        &self,
+        path: &Path,
+        batch: RecordBatch,
+    ) -> Result<RecordBatch, DatasetError> {
         let schema = batch.schema();
         let mut fields: Vec<Arc<Field>> = Vec::with_capacity(schema.fields().len());
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());

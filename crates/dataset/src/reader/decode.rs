@@ -163,7 +163,9 @@ impl<'a> Decode<'a> {
         let Some(array) = self.batch.column_by_name(name) else {
             return Err(self.corrupt(name, "is missing"));
         };
-        if let Some(row) = (0..array.len()).find(|&row| array.null_count() > 0 && array.is_null(row)) {
+        if let Some(row) =
+            (0..array.len()).find(|&row| array.null_count() > 0 && array.is_null(row))
+        {
             return Err(self.refuse(name, &format!("is null{}", self.of_row(row))));
         }
         Ok(array)

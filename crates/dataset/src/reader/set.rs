@@ -200,11 +200,8 @@ const LENGTH_ROWS: usize = 4_096;
 
 /// The middle of the lengths of a file's first windows.
 fn usual_length(file: &DataFile) -> Result<Option<u64>, DatasetError> {
-    let selection = Selection {
-        columns: Columns::Identity,
-        block_rows: LENGTH_ROWS,
-        ..Selection::default()
-    };
+    let selection =
+        Selection { columns: Columns::Identity, block_rows: LENGTH_ROWS, ..Selection::default() };
     let mut blocks = Blocks::new(file.table, [file.clone()].into(), selection);
     let Some(block) = blocks.next().transpose()? else { return Ok(None) };
     let bounds = block.window_start_ns.iter().zip(&block.window_end_ns);

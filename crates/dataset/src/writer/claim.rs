@@ -12,7 +12,7 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::file::sync_folder_of;
-use crate::{DatasetError, Origin};
+use crate::{DatasetError, Origin, reader};
 
 const FOLDER: &str = ".origins";
 
@@ -46,19 +46,16 @@ impl Claims {
         for name in &names {
             let origin = origins.iter().find(|origin| origin.hex() == *name);
             let capture = origin.map_or_else(|| name.clone(), |origin| origin.name.clone());
-            claims.claim(folder.join(name), capture)?;
+            claims.claim(name, capture)?;
         }
         Ok(claims)
     }
 
-    fn claim(&mut self, path: PathBuf, capture: String) -> Result<(), DatasetError> {
+    fn claim(&mut self, name: &str, capture: String) -> Result<(), DatasetError> {
+        let path = self.root.join(FOLDER).join(name);
         let failed = |error| DatasetError::io("write", &path)(error);
-        let mut file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(&path)
-            .map_err(failed)?;
+        let mut file =
+            OpenOptions::new().read(true).append(true).create(true).open(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -70,8 +67,13 @@ impl Claims {
         file.read_to_string(&mut text).map_err(failed)?;
         let mut lines = text.lines();
         let header = lines.next();
-        let rows: Vec<PathBuf> = lines.map(|line| self.root.join(line)).collect();
-        let rows: Vec<PathBuf> = rows.into_iter().filter(|file| file.exists()).collect();
+        // A name may have been taken by another capture's file since: the footer tells.
+        let is_own = |file: &PathBuf| {
+            let provenance = reader::provenance(file).unwrap_or_default();
+            provenance.origins.iter().any(|origin| origin.hex() == name)
+        };
+        let rows: Vec<PathBuf> =
+            lines.map(|line| self.root.join(line)).filter(|file| is_own(file)).collect();
         if header.is_some_and(|header| header != self.header) && !rows.is_empty() {
             return Err(DatasetError::Together { root: self.root.clone(), capture });
         }

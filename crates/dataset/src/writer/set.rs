@@ -10,17 +10,16 @@ use arrow_array::{RecordBatch, StringArray};
 use arrow_schema::SchemaRef;
 use features::{Observed, Window};
 
+use super::NAMESAKES;
 use super::claim::Claims;
 use super::file::{Closed, FinishedFile, TableWriter};
+use super::flows::FlowFiles;
 use super::sweep::{Sweep, sweep};
 use crate::schema::{WindowRows, flow_batch, peer_batch, sourced_schema, stored_schema};
 use crate::{DatasetError, Provenance, Sums, TableKind, layout};
 
 /// Rows of the window table that are made into columns at once.
 const WINDOW_ROWS: usize = 1_024;
-
-/// Files that may begin at the same nanosecond in one folder, by as many runs.
-const NAMESAKES: u32 = 10_000;
 
 /// Options of cutting and compressing files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +93,8 @@ pub struct DatasetWriter {
     root: PathBuf,
     options: WriterOptions,
     open: Option<Open>,
+    /// Whole flows, of what comes from captures.
+    flows: Option<FlowFiles>,
     swept: Sweep,
     written: Written,
     provenance: Provenance,
@@ -138,10 +139,12 @@ impl DatasetWriter {
         fs::create_dir_all(root).map_err(DatasetError::io("make the folder", root))?;
         let claims = Claims::take(root, &provenance.origins)?;
         let swept = sweep(root)?;
+        let flows = provenance.source().map(|source| FlowFiles::new(root, options, source));
         Ok(Self {
             provenance,
             claims,
             root: root.to_owned(),
+            flows,
             options,
             open: None,
             swept,
@@ -173,7 +176,9 @@ impl DatasetWriter {
             if writer.must_rotate(unix_start_ns) {
                 writer.rotate()?;
             }
-            writer.append(window, unix_start_ns, observed)
+            writer.append(window, unix_start_ns, observed)?;
+            let metadata = writer.provenance.to_metadata();
+            writer.flows.as_mut().map_or(Ok(()), |flows| flows.take(window, &metadata))
         })
     }
 
@@ -188,6 +193,15 @@ impl DatasetWriter {
     /// Finishes everything, and removes what an earlier run wrote of the same captures.
     pub fn finish(mut self) -> Result<Written, DatasetError> {
         self.rotate()?;
+        self.guarded(|writer| {
+            let Some(flows) = writer.flows.take() else { return Ok(()) };
+            let metadata = writer.provenance.to_metadata();
+            if let Some(closed) = flows.finish(&metadata)? {
+                writer.claims.record(closed.path())?;
+                writer.written.files.push(closed.commit()?);
+            }
+            Ok(())
+        })?;
         let mut written = std::mem::take(&mut self.written);
         written.replaced = std::mem::take(&mut self.claims).replace()?;
         Ok(written)
@@ -205,6 +219,7 @@ impl DatasetWriter {
             self.has_failed = true;
             // Dropped, the unfinished files are removed.
             self.open = None;
+            self.flows = None;
         }
         outcome
     }
