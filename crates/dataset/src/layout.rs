@@ -59,6 +59,14 @@ pub(crate) fn is_table(path: &Path) -> bool {
     name.ends_with(FINISHED) && !name.starts_with('.')
 }
 
+/// The folder of tables of whole flows.
+pub(crate) const CONNECTION: &str = "connection";
+
+/// True of a file in a folder of tables of whole flows.
+pub(crate) fn is_connection(path: &Path) -> bool {
+    path.parent().and_then(Path::file_name).is_some_and(|name| name == CONNECTION)
+}
+
 /// The path of the file in another table that was written together with this one: the innermost
 /// folder of this table's name is exchanged. None where no folder is called so.
 pub(crate) fn sibling(path: &Path, from: TableKind, to: TableKind) -> Option<PathBuf> {

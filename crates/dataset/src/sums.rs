@@ -34,16 +34,16 @@ pub struct Sums {
 impl Sums {
     /// Adds a window.
     pub fn add(&mut self, window: &Window) {
-        let mut one = Self {
-            windows: 1,
-            lossy_windows: u64::from(window.is_lossy()),
-            evicted_flows: window.evicted_flows,
-            evicted_packets: window.evicted_packets,
-            imbalance: clamped(window.imbalance()),
-            ledger: BTreeMap::new(),
-        };
-        one.ledger.extend(ledger_counts(&window.packet_counters));
-        self.merge(&one);
+        let counts =
+            [1, u64::from(window.is_lossy()), window.evicted_flows, window.evicted_packets];
+        for (sum, one) in self.counts_mut().into_iter().zip(counts) {
+            *sum = sum.saturating_add(one);
+        }
+        self.imbalance = self.imbalance.saturating_add(clamped(window.imbalance()));
+        for (name, count) in ledger_counts(&window.packet_counters) {
+            let sum = self.ledger.entry(name).or_default();
+            *sum = sum.saturating_add(count);
+        }
     }
 
     /// Adds what other windows add up to.

@@ -1,9 +1,14 @@
 //! Writing: one file at a time that is whole or not there, and a data set of them.
 
+mod claim;
 mod file;
+mod flows;
 mod set;
 mod sweep;
 
 pub use file::{FinishedFile, TableWriter};
 pub use set::{DatasetWriter, WriterOptions, Written};
 pub use sweep::Sweep;
+
+/// Files that may begin at the same nanosecond in one folder, by as many runs.
+const NAMESAKES: u32 = 10_000;

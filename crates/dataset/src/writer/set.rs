@@ -3,17 +3,23 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use arrow_array::{RecordBatch, StringArray};
+use arrow_schema::SchemaRef;
 use features::{Observed, Window};
 
+use super::NAMESAKES;
+use super::claim::Claims;
 use super::file::{Closed, FinishedFile, TableWriter};
+use super::flows::FlowFiles;
 use super::sweep::{Sweep, sweep};
-use crate::schema::{flow_batch, peer_batch, stored_schema, window_batch};
-use crate::{DatasetError, Sums, TableKind, layout};
+use crate::schema::{WindowRows, flow_batch, peer_batch, sourced_schema, stored_schema};
+use crate::{DatasetError, Provenance, Sums, TableKind, layout};
 
-/// Files that may begin at the same nanosecond in one folder, by as many runs.
-const NAMESAKES: u32 = 10_000;
+/// Rows of the window table that are made into columns at once.
+const WINDOW_ROWS: usize = 1_024;
 
 /// Options of cutting and compressing files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +73,8 @@ pub struct Written {
     pub rows: [u64; 3],
     /// Sums over the windows.
     pub sums: Sums,
+    /// Files of an earlier run of the same captures, which were removed.
+    pub replaced: Vec<PathBuf>,
 }
 
 /// Writes windows as a data set; see the [crate] for its layout.
@@ -85,8 +93,12 @@ pub struct DatasetWriter {
     root: PathBuf,
     options: WriterOptions,
     open: Option<Open>,
+    /// Whole flows, of what comes from captures.
+    flows: Option<FlowFiles>,
     swept: Sweep,
     written: Written,
+    provenance: Provenance,
+    claims: Claims,
     has_failed: bool,
 }
 
@@ -96,6 +108,10 @@ struct Open {
     flow: TableWriter,
     peer: TableWriter,
     window: TableWriter,
+    /// Rows of the window table that are not handed to its file yet.
+    windows: WindowRows,
+    /// What the column of sources says.
+    source: Option<String>,
     first_ns: i64,
     last_ns: i64,
     sums: Sums,
@@ -104,11 +120,31 @@ struct Open {
 impl DatasetWriter {
     /// Makes the folder, and sweeps up what killed writers left in it.
     pub fn create(root: &Path, options: WriterOptions) -> Result<Self, DatasetError> {
+        Self::create_from(root, options, Provenance::default())
+    }
+
+    /// As [`Self::create`], for rows that came about like this.
+    ///
+    /// Where it names captures, rows that an earlier run made of the same captures are replaced
+    /// when this one is finished, and the rows have the column of sources.
+    ///
+    /// # Errors
+    /// [`DatasetError::Claimed`], [`DatasetError::Together`]
+    pub fn create_from(
+        root: &Path,
+        options: WriterOptions,
+        provenance: Provenance,
+    ) -> Result<Self, DatasetError> {
         options.check()?;
         fs::create_dir_all(root).map_err(DatasetError::io("make the folder", root))?;
+        let claims = Claims::take(root, &provenance.origins)?;
         let swept = sweep(root)?;
+        let flows = provenance.source().map(|source| FlowFiles::new(root, options, source));
         Ok(Self {
+            provenance,
+            claims,
             root: root.to_owned(),
+            flows,
             options,
             open: None,
             swept,
@@ -140,22 +176,35 @@ impl DatasetWriter {
             if writer.must_rotate(unix_start_ns) {
                 writer.rotate()?;
             }
-            writer.append(window, unix_start_ns, observed)
+            writer.append(window, unix_start_ns, observed)?;
+            let metadata = writer.provenance.to_metadata();
+            writer.flows.as_mut().map_or(Ok(()), |flows| flows.take(window, &metadata))
         })
     }
 
     /// Finishes the files that are being written; the next window begins new ones.
     pub fn rotate(&mut self) -> Result<(), DatasetError> {
         self.guarded(|writer| match writer.open.take() {
-            Some(open) => open.finish(&mut writer.written.files),
+            Some(open) => open.finish(&mut writer.written.files, &mut writer.claims),
             None => Ok(()),
         })
     }
 
-    /// Finishes everything.
+    /// Finishes everything, and removes what an earlier run wrote of the same captures.
     pub fn finish(mut self) -> Result<Written, DatasetError> {
         self.rotate()?;
-        Ok(std::mem::take(&mut self.written))
+        self.guarded(|writer| {
+            let Some(flows) = writer.flows.take() else { return Ok(()) };
+            let metadata = writer.provenance.to_metadata();
+            if let Some(closed) = flows.finish(&metadata)? {
+                writer.claims.record(closed.path())?;
+                writer.written.files.push(closed.commit()?);
+            }
+            Ok(())
+        })?;
+        let mut written = std::mem::take(&mut self.written);
+        written.replaced = std::mem::take(&mut self.claims).replace()?;
+        Ok(written)
     }
 
     fn guarded(
@@ -170,6 +219,7 @@ impl DatasetWriter {
             self.has_failed = true;
             // Dropped, the unfinished files are removed.
             self.open = None;
+            self.flows = None;
         }
         outcome
     }
@@ -191,13 +241,19 @@ impl DatasetWriter {
         observed: &Observed,
     ) -> Result<(), DatasetError> {
         if self.open.is_none() {
-            self.open = Some(Open::start(&self.root, time_ns, &self.options)?);
+            self.open = Some(Open::start(&self.root, time_ns, &self.options, &self.provenance)?);
         }
         let open = self.open.as_mut().expect("opened above");
-        open.flow.write(&flow_batch(observed, window, time_ns))?;
-        open.peer.write(&peer_batch(observed, window, time_ns))?;
-        let index = self.written.rows[2];
-        open.window.write(&window_batch(observed, window, time_ns, index))?;
+        for (writer, batch) in [
+            (&mut open.flow, flow_batch(observed, time_ns)),
+            (&mut open.peer, peer_batch(observed, time_ns)),
+        ] {
+            writer.write(&sourced(batch, open.source.as_deref(), writer.schema()))?;
+        }
+        open.windows.add(observed, window, time_ns, self.written.rows[2]);
+        if open.windows.len() >= WINDOW_ROWS {
+            open.write_windows()?;
+        }
         open.last_ns = time_ns;
         open.sums.add(window);
         let written = [observed.flows.len() as u64, observed.peers.len() as u64, 1];
@@ -212,14 +268,19 @@ impl DatasetWriter {
 impl Open {
     /// Begins three files under the first name that is free. The window table's file is the one
     /// that takes the name, for it is the one that always has rows.
-    fn start(root: &Path, time_ns: i64, options: &WriterOptions) -> Result<Self, DatasetError> {
+    fn start(
+        root: &Path,
+        time_ns: i64,
+        options: &WriterOptions,
+        provenance: &Provenance,
+    ) -> Result<Self, DatasetError> {
         for table in TableKind::ALL {
             let folder = layout::folder(root, table, time_ns);
             fs::create_dir_all(&folder).map_err(DatasetError::io("make the folder", &folder))?;
         }
         let mut number = 0;
         loop {
-            let begun = Self::start_as(root, time_ns, number, options);
+            let begun = Self::start_as(root, time_ns, number, options, provenance);
             match begun {
                 Err(DatasetError::Io { source, .. })
                     if source.kind() == io::ErrorKind::AlreadyExists && number < NAMESAKES =>
@@ -236,16 +297,22 @@ impl Open {
         time_ns: i64,
         number: u32,
         options: &WriterOptions,
+        provenance: &Provenance,
     ) -> Result<Self, DatasetError> {
         let stem = layout::stem(time_ns, number);
+        let metadata = provenance.to_metadata();
         let begin = |table| {
             let path = layout::finished(&layout::folder(root, table, time_ns), &stem);
-            TableWriter::create(&path, &stored_schema(table), options)
+            let has_source = !provenance.origins.is_empty();
+            let schema = if has_source { sourced_schema(table) } else { stored_schema(table) };
+            TableWriter::create_with(&path, &schema, options, &metadata)
         };
         Ok(Self {
             window: begin(TableKind::Window)?,
             flow: begin(TableKind::Flow)?,
             peer: begin(TableKind::Peer)?,
+            windows: WindowRows::default(),
+            source: provenance.source(),
             first_ns: time_ns,
             last_ns: time_ns,
             sums: Sums::default(),
@@ -254,14 +321,35 @@ impl Open {
 
     /// Ends all files before any gets its name, the window table's last: where that one is whole,
     /// the others are, and a sweep can finish what a kill cut short.
-    fn finish(self, files: &mut Vec<FinishedFile>) -> Result<(), DatasetError> {
+    fn finish(
+        mut self,
+        files: &mut Vec<FinishedFile>,
+        claims: &mut Claims,
+    ) -> Result<(), DatasetError> {
+        self.write_windows()?;
         let metadata = self.sums.to_metadata();
         let flow = self.flow.close(metadata.clone())?;
         let peer = self.peer.close(metadata.clone())?;
         let window = self.window.close(metadata)?;
         for closed in [flow, peer, window].into_iter().filter(|closed| closed.rows() > 0) {
+            claims.record(closed.path())?;
             files.push(Closed::commit(closed)?);
         }
         Ok(())
     }
+
+    /// Hands the window table's rows to its file.
+    fn write_windows(&mut self) -> Result<(), DatasetError> {
+        let batch = self.windows.take();
+        self.window.write(&sourced(batch, self.source.as_deref(), self.window.schema()))
+    }
+}
+
+/// The rows with the column of sources, where there are any.
+fn sourced(batch: RecordBatch, source: Option<&str>, schema: &SchemaRef) -> RecordBatch {
+    let Some(source) = source else { return batch };
+    let sources = StringArray::from_iter_values(std::iter::repeat_n(source, batch.num_rows()));
+    let mut columns = batch.columns().to_vec();
+    columns.push(Arc::new(sources));
+    RecordBatch::try_new(Arc::clone(schema), columns).expect("the schema has this column more")
 }
