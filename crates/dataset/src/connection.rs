@@ -114,7 +114,7 @@ impl Connection {
             }
         }
         if is_new {
-            self.initiator = Direction::ALL[usize::from(counters.initiator & 1)];
+            self.initiator = counters.opener();
             let first = &counters.directions[self.initiator.index()];
             self.icmp = [first.icmp_type, first.icmp_code];
         }

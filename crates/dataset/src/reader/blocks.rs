@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_select::filter::filter_record_batch;
-use features::schema::{ROLE_FEATURE, ROLE_KEY};
+use features::schema::{ROLE_FEATURE, ROLE_KEY, ROLE_STUDY};
 
 use super::block::{Block, StoredWindow};
 use super::decode::Decode;
@@ -114,7 +114,8 @@ impl Blocks {
             .enumerate()
             .filter(|(_, field)| {
                 let role = field.metadata().get(ROLE_KEY).map(String::as_str);
-                self.wants(field.name(), role == Some(ROLE_FEATURE))
+                let is_feature = matches!(role, Some(ROLE_FEATURE | ROLE_STUDY));
+                self.wants(field.name(), is_feature)
             })
             .map(|(index, _)| index)
             .collect();
@@ -125,8 +126,18 @@ impl Blocks {
     }
 
     fn wants(&self, name: &str, is_feature: bool) -> bool {
-        const OWN: [&str; 6] =
-            [TIME, "window_start", "window_end", "remote_address", LABEL, ATTACK];
+        const OWN: [&str; 10] = [
+            TIME,
+            "window_start",
+            "window_end",
+            "horizon",
+            "covers_start",
+            "covers_end",
+            "lossy",
+            "remote_address",
+            LABEL,
+            ATTACK,
+        ];
         match self.selection.columns {
             Columns::All => true,
             // The window table has no features, and its counts are what it is read for.
@@ -193,8 +204,10 @@ impl Blocks {
             return Ok(None);
         }
         let decode = Decode { path, batch: &batch };
-        let has_remotes = self.table != TableKind::Window;
-        let has_rows = has_remotes && self.selection.columns != Columns::Identity;
+        let has_remotes = self.table.has_remotes();
+        let is_window = self.table == TableKind::Window;
+        let has_rows = !is_window && self.selection.columns != Columns::Identity;
+        let has_horizons = self.table.has_horizons();
         let has_facts =
             self.table == TableKind::Peer && self.selection.columns != Columns::Features;
         Ok(Some(Block {
@@ -205,7 +218,9 @@ impl Blocks {
             remote: if has_remotes { decode.addresses("remote_address")? } else { Vec::new() },
             rows: if has_rows { decode.rows(&self.features)? } else { Vec::new() },
             facts: if has_facts { decode.facts()? } else { Vec::new() },
-            windows: if has_remotes { Vec::new() } else { decode.windows()? },
+            horizon: if has_horizons { decode.horizons()? } else { Vec::new() },
+            covers: if has_horizons { decode.covers()? } else { Vec::new() },
+            windows: if is_window { decode.windows()? } else { Vec::new() },
             width: self.features.len(),
             labels: decode.labels()?,
             batch,
@@ -222,11 +237,15 @@ impl Selection {
         windows: Option<&HashMap<u64, StoredWindow>>,
         read_counts: &mut ReadCounts,
     ) -> Result<Option<BooleanArray>, DatasetError> {
-        let asks_for_remotes = self.asks_for_remotes() && table != TableKind::Window;
+        let asks_for_remotes = self.asks_for_remotes() && table.has_remotes();
+        let horizon = self.horizon.filter(|_| table.has_horizons());
+        let asks_for_losses = self.skip_lossy && table.has_horizons();
         let asks_for_labels = self.labels != crate::LabelFilter::Any;
         if self.from_ns.is_none()
             && self.to_ns.is_none()
             && windows.is_none()
+            && horizon.is_none()
+            && !asks_for_losses
             && !asks_for_remotes
             && !asks_for_labels
         {
@@ -237,11 +256,17 @@ impl Selection {
         let remotes =
             if asks_for_remotes { decode.addresses("remote_address")? } else { Vec::new() };
         let labels = if asks_for_labels { decode.labels()? } else { None };
+        let horizons = if horizon.is_some() { decode.horizons()? } else { Vec::new() };
+        let losses = if asks_for_losses { Some(decode.flags("lossy")?) } else { None };
         let admits = |index: usize| {
             let window = windows.and_then(|windows| windows.get(&starts[index]));
+            let is_lossy = losses.is_some_and(|losses| losses.value(index))
+                || self.skip_lossy && window.is_some_and(|window| window.is_lossy);
             let cause = if !self.admits_time(times[index]) {
                 &mut read_counts.outside_time
-            } else if self.skip_lossy && window.is_some_and(|window| window.is_lossy) {
+            } else if horizon.is_some_and(|wanted| horizons[index] != wanted) {
+                &mut read_counts.other_horizon
+            } else if is_lossy {
                 &mut read_counts.lossy
             } else if window.is_some_and(|window| window.index < self.skip_first_windows) {
                 &mut read_counts.warm_up

@@ -1,4 +1,4 @@
-//! The three tables of a data set, rotated together.
+//! The tables of a data set, rotated together.
 
 use std::fs;
 use std::io;
@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use arrow_array::{RecordBatch, StringArray};
 use arrow_schema::SchemaRef;
-use features::{Observed, Window};
+use features::{Kind, Observed, Window};
 
 use super::NAMESAKES;
 use super::claim::Claims;
 use super::file::{Closed, FinishedFile, TableWriter};
 use super::flows::FlowFiles;
 use super::sweep::{Sweep, sweep};
-use crate::schema::{WindowRows, flow_batch, peer_batch, sourced_schema, stored_schema};
+use crate::schema::{WindowRows, batch, sourced_schema, stored_schema};
 use crate::{DatasetError, Provenance, Sums, TableKind, layout};
 
 /// Rows of the window table that are made into columns at once.
@@ -69,8 +69,8 @@ impl WriterOptions {
 pub struct Written {
     /// The finished files, in the order in which they were finished.
     pub files: Vec<FinishedFile>,
-    /// Rows handed over, by [`TableKind::ALL`]'s order: flows, peers, windows.
-    pub rows: [u64; 3],
+    /// Rows handed over, by [`TableKind::index`].
+    pub rows: [u64; TableKind::ALL.len()],
     /// Sums over the windows.
     pub sums: Sums,
     /// Files of an earlier run of the same captures, which were removed.
@@ -79,8 +79,8 @@ pub struct Written {
 
 /// Writes windows as a data set; see the [crate] for its layout.
 ///
-/// - A window's rows are never split over files; its flows, peers and its own row go to three
-///   files of one name.
+/// - A window's rows are never split over files; those of each table, and its own row, go to files
+///   of one name.
 /// - Files are cut by time, size and hour of UTC, by the windows' times and not by a clock: the
 ///   same windows make the same files. A window that begins before its predecessor begins a new
 ///   file, so that every file is in order of time.
@@ -102,11 +102,11 @@ pub struct DatasetWriter {
     has_failed: bool,
 }
 
-/// The three files that are being written.
+/// The files that are being written.
 #[derive(Debug)]
 struct Open {
-    flow: TableWriter,
-    peer: TableWriter,
+    /// By [`Kind::ALL`].
+    rows: [TableWriter; Kind::ALL.len()],
     window: TableWriter,
     /// Rows of the window table that are not handed to its file yet.
     windows: WindowRows,
@@ -230,7 +230,7 @@ impl DatasetWriter {
             time_ns < open.last_ns
                 || layout::hour_of(time_ns) != layout::hour_of(open.first_ns)
                 || time_ns.saturating_sub(open.first_ns) >= every
-                || open.flow.size().max(open.peer.size()) >= self.options.rotate_bytes
+                || open.rows.iter().any(|file| file.size() >= self.options.rotate_bytes)
         })
     }
 
@@ -244,29 +244,28 @@ impl DatasetWriter {
             self.open = Some(Open::start(&self.root, time_ns, &self.options, &self.provenance)?);
         }
         let open = self.open.as_mut().expect("opened above");
-        for (writer, batch) in [
-            (&mut open.flow, flow_batch(observed, time_ns)),
-            (&mut open.peer, peer_batch(observed, time_ns)),
-        ] {
-            writer.write(&sourced(batch, open.source.as_deref(), writer.schema()))?;
+        for (writer, kind) in open.rows.iter_mut().zip(Kind::ALL) {
+            let batch = batch(kind, observed, time_ns);
+            self.written.rows[TableKind::from(kind).index()] += batch.num_rows() as u64;
+            if batch.num_rows() > 0 {
+                writer.write(&sourced(batch, open.source.as_deref(), writer.schema()))?;
+            }
         }
-        open.windows.add(observed, window, time_ns, self.written.rows[2]);
+        let written = &mut self.written.rows[TableKind::Window.index()];
+        open.windows.add(observed, window, time_ns, *written);
+        *written += 1;
         if open.windows.len() >= WINDOW_ROWS {
             open.write_windows()?;
         }
         open.last_ns = time_ns;
         open.sums.add(window);
-        let written = [observed.flows.len() as u64, observed.peers.len() as u64, 1];
-        for (sum, rows) in self.written.rows.iter_mut().zip(written) {
-            *sum += rows;
-        }
         self.written.sums.add(window);
         Ok(())
     }
 }
 
 impl Open {
-    /// Begins three files under the first name that is free. The window table's file is the one
+    /// Begins the files under the first name that is free. The window table's file is the one
     /// that takes the name, for it is the one that always has rows.
     fn start(
         root: &Path,
@@ -309,8 +308,13 @@ impl Open {
         };
         Ok(Self {
             window: begin(TableKind::Window)?,
-            flow: begin(TableKind::Flow)?,
-            peer: begin(TableKind::Peer)?,
+            rows: [
+                begin(TableKind::Flow)?,
+                begin(TableKind::Peer)?,
+                begin(TableKind::Host)?,
+                begin(TableKind::Service)?,
+                begin(TableKind::Net)?,
+            ],
             windows: WindowRows::default(),
             source: provenance.source(),
             first_ns: time_ns,
@@ -328,10 +332,12 @@ impl Open {
     ) -> Result<(), DatasetError> {
         self.write_windows()?;
         let metadata = self.sums.to_metadata();
-        let flow = self.flow.close(metadata.clone())?;
-        let peer = self.peer.close(metadata.clone())?;
-        let window = self.window.close(metadata)?;
-        for closed in [flow, peer, window].into_iter().filter(|closed| closed.rows() > 0) {
+        let mut all = Vec::with_capacity(TableKind::ALL.len());
+        for file in self.rows {
+            all.push(file.close(metadata.clone())?);
+        }
+        all.push(self.window.close(metadata)?);
+        for closed in all.into_iter().filter(|closed| closed.rows() > 0) {
             claims.record(closed.path())?;
             files.push(Closed::commit(closed)?);
         }

@@ -68,24 +68,33 @@ pub fn table_schema(kind: Kind) -> SchemaRef {
     let nothing = Observed::default();
     let facts = facts_of(kind, &nothing);
     match kind {
-        Kind::Flow => schema::<FlowFeature>(kind, &facts, HashMap::new()),
-        Kind::Peer => schema::<PeerFeature>(kind, &facts, HashMap::new()),
-        Kind::Host | Kind::Net => schema::<HostFeature>(kind, &facts, HashMap::new()),
-        Kind::Service => schema::<ServiceFeature>(kind, &facts, HashMap::new()),
+        Kind::Flow => schema::<FlowFeature>(kind, &facts),
+        Kind::Peer => schema::<PeerFeature>(kind, &facts),
+        Kind::Host | Kind::Net => schema::<HostFeature>(kind, &facts),
+        Kind::Service => schema::<ServiceFeature>(kind, &facts),
     }
 }
 
 /// A table of what a window brought: one row per record, in the records' order.
 #[must_use]
 pub fn batch(kind: Kind, observed: &Observed, window: &Window) -> RecordBatch {
+    let plain = table_schema(kind);
+    let mut metadata = plain.metadata().clone();
+    metadata.extend(window_metadata(window));
+    let schema = Schema::new_with_metadata(plain.fields().clone(), metadata);
+    RecordBatch::try_new(Arc::new(schema), columns(kind, observed))
+        .expect("the schema was made of these columns")
+}
+
+/// The columns of [`batch`], for who writes windows by the thousand and has the schema.
+#[must_use]
+pub fn columns(kind: Kind, observed: &Observed) -> Vec<ArrayRef> {
     let facts = facts_of(kind, observed);
     match kind {
-        Kind::Flow => batch_of::<FlowFeature>(kind, facts, observed.flows.iter(), window),
-        Kind::Peer => batch_of::<PeerFeature>(kind, facts, observed.peers.iter(), window),
-        Kind::Host | Kind::Net => {
-            batch_of::<HostFeature>(kind, facts, observed.sites_of(kind), window)
-        }
-        Kind::Service => batch_of::<ServiceFeature>(kind, facts, observed.sites_of(kind), window),
+        Kind::Flow => columns_of::<FlowFeature>(facts, observed.flows.iter()),
+        Kind::Peer => columns_of::<PeerFeature>(facts, observed.peers.iter()),
+        Kind::Host | Kind::Net => columns_of::<HostFeature>(facts, observed.sites_of(kind)),
+        Kind::Service => columns_of::<ServiceFeature>(facts, observed.sites_of(kind)),
     }
 }
 
@@ -465,11 +474,7 @@ fn addresses(addresses: impl Iterator<Item = [u8; 16]>) -> FixedSizeBinaryArray 
     FixedSizeBinaryArray::try_new(16, bytes.into(), None).expect("16 bytes each")
 }
 
-fn schema<F: Feature>(
-    kind: Kind,
-    facts: &[Fact],
-    mut metadata: HashMap<String, String>,
-) -> SchemaRef {
+fn schema<F: Feature>(kind: Kind, facts: &[Fact]) -> SchemaRef {
     let described = |field: Field, role: &str, unit: &str, doc: &str| {
         let pairs = [(ROLE_KEY, role), (UNIT_KEY, unit), (DOC_KEY, doc)];
         field.with_metadata(pairs.map(|(key, text)| (key.to_owned(), text.to_owned())).into())
@@ -489,23 +494,20 @@ fn schema<F: Feature>(
     });
     let id = schema_id(kind);
     let version = id.name.rsplit(".v").next().unwrap_or_default();
-    metadata.extend(
+    let metadata =
         [(SCHEMA_KEY, id.name.as_str()), (VERSION_KEY, version), (HASH_KEY, id.hash.as_str())]
-            .map(|(key, text)| (key.to_owned(), text.to_owned())),
-    );
+            .map(|(key, text)| (key.to_owned(), text.to_owned()))
+            .into();
     Arc::new(Schema::new_with_metadata(facts.chain(features).collect::<Vec<_>>(), metadata))
 }
 
-fn batch_of<'a, F: Feature>(
-    kind: Kind,
+fn columns_of<'a, F: Feature>(
     facts: Vec<Fact>,
     records: impl Iterator<Item = &'a F::Record>,
-    window: &Window,
-) -> RecordBatch
+) -> Vec<ArrayRef>
 where
     F::Record: 'a,
 {
-    let schema = schema::<F>(kind, &facts, window_metadata(window));
     let rows = facts.first().map_or(0, |column| column.values.len());
     let mut columns = vec![Vec::with_capacity(rows); F::ALL.len()];
     let mut row = vec![0.0; F::ALL.len()];
@@ -518,8 +520,7 @@ where
     let features = columns
         .into_iter()
         .map(|column| Arc::new(Float32Array::new(column.into(), None)) as ArrayRef);
-    let arrays = facts.into_iter().map(|column| column.values).chain(features).collect();
-    RecordBatch::try_new(schema, arrays).expect("the schema was made of these columns")
+    facts.into_iter().map(|column| column.values).chain(features).collect()
 }
 
 fn window_metadata(window: &Window) -> HashMap<String, String> {
