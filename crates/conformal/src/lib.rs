@@ -11,7 +11,11 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod tail;
+
 use thiserror::Error;
+
+pub use tail::{KNOTS, Tail, TailError};
 
 /// Probability with which the conditional p-values may fail for a given calibration set: the
 /// δ of Bates et al., and the value they use.
