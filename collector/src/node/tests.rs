@@ -124,8 +124,8 @@ fn attacker(last: u8) -> Evidence {
         conditional_p_value: 0.001,
         peer_score: 0.8,
         flow_score: 0.7,
-        novelty: 0.9,
-        excess: 0.9,
+        tail_score: 12.5,
+        surprise: 9.0,
         packets: 100,
         bytes: 6_000,
         verified: true,
@@ -235,7 +235,7 @@ fn every_field_of_a_record_survives_ledger_api_and_event() {
     let whole = json!({
         "id": 41, "time": "2026-11-28T19:00:00.000000123Z", "at_ns": 5_000_000_123_u64, "window": 7,
         "peer": "2001:db8::7", "p_value": 0.000_8, "conditional_p_value": 0.001_234_567_890_123_4,
-        "peer_score": 0.75, "flow_score": 0.5, "novelty": 0.625, "excess": -0.3, "packets": 310,
+        "peer_score": 0.75, "flow_score": 0.5, "tail_score": 12.5, "surprise": 0.3, "packets": 310,
         "bytes": 41_000, "verified": true, "initiated": true,
         "service": { "protocol": 6, "port": 443 },
         "claim": {
@@ -474,7 +474,7 @@ fn protected_hosts_are_not_forgotten_for_one_bad_look() {
 fn remotes_that_proved_their_address_are_told_to_the_kernel_once_in_a_while() {
     let folder = tempfile::tempdir().unwrap();
     let (node, noted) = node(folder.path());
-    let calm = |last| Evidence { p_value: 0.5, excess: -0.5, ..attacker(last) };
+    let calm = |last| Evidence { p_value: 0.5, surprise: 0.0, ..attacker(last) };
     let forged = Evidence { verified: false, ..calm(2) };
     node.decide(window(1, vec![calm(1), forged]));
     node.decide(window(2, vec![calm(1), calm(3)]));

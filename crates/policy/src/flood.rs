@@ -137,7 +137,7 @@ mod tests {
             .map(|number| Evidence {
                 address: IpAddr::from(number.to_be_bytes()),
                 verified: false,
-                excess: -1.0,
+                surprise: 0.0,
                 packets: 1,
                 service: Some(WEB),
                 ..attacker(1)
