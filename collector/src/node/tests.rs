@@ -123,7 +123,7 @@ fn attacker(last: u8) -> Evidence {
         p_value: 0.001,
         conditional_p_value: 0.001,
         peer_score: 0.8,
-        flow_score: 0.7,
+        horizon_ms: 1_000,
         tail_score: 12.5,
         surprise: 9.0,
         packets: 100,
@@ -235,7 +235,7 @@ fn every_field_of_a_record_survives_ledger_api_and_event() {
     let whole = json!({
         "id": 41, "time": "2026-11-28T19:00:00.000000123Z", "at_ns": 5_000_000_123_u64, "window": 7,
         "peer": "2001:db8::7", "p_value": 0.000_8, "conditional_p_value": 0.001_234_567_890_123_4,
-        "peer_score": 0.75, "flow_score": 0.5, "tail_score": 12.5, "surprise": 0.3, "packets": 310,
+        "peer_score": 0.75, "horizon_ms": 1000, "tail_score": 12.5, "surprise": 0.3, "packets": 310,
         "bytes": 41_000, "verified": true, "initiated": true,
         "service": { "protocol": 6, "port": 443 },
         "claim": {

@@ -26,7 +26,7 @@ pub(super) fn assess(
                 peer = %one.address,
                 p = one.p_value,
                 score = one.peer_score,
-                flow_score = one.flow_score,
+                horizon_ms = one.horizon_ms,
                 tail_score = one.tail_score,
                 surprise = one.surprise,
                 "unusual"

@@ -1,6 +1,6 @@
 //! Joining a truth to a data set's rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use arrow_array::types::{UInt8Type, UInt16Type};
 use arrow_array::{ArrayRef, RecordBatch, StringArray, new_null_array};
 use arrow_schema::DataType;
+use features::Span;
 use parquet::file::metadata::KeyValue;
 
 use crate::reader::{Decode, ParquetFile};
@@ -16,7 +17,7 @@ use crate::schema::{ATTACK, LABEL, SOURCE, labelled_schema};
 use crate::truth::{Active, FlowEnds};
 use crate::writer::TableWriter;
 use crate::{
-    BENIGN, DataFile, Dataset, DatasetError, Provenance, Rest, TableKind, Truth, WriterOptions,
+    BENIGN, DataFile, Dataset, DatasetError, Interval, Provenance, Rest, TableKind, Truth, WriterOptions,
     layout,
 };
 
@@ -108,6 +109,9 @@ fn written_together(dataset: &Dataset) -> BTreeMap<PathBuf, Tables<'_>> {
 /// The intervals of a file's peers that only their flows tell, by address and window.
 type ByFlow = BTreeMap<(IpAddr, u64), usize>;
 
+/// The attacks that flows or peers of a file were found to be of, by window.
+type Hits = BTreeSet<(u64, usize)>;
+
 struct Work<'a> {
     truth: &'a Truth,
     options: &'a LabelOptions,
@@ -120,15 +124,23 @@ impl Work<'_> {
     fn label(&mut self, tables: Tables<'_>) -> Result<(), DatasetError> {
         let [flow, peer, host, service, net, window] = tables;
         let (truth, offset_ns) = (self.truth, self.options.offset_ns);
-        let mut by_flow = ByFlow::new();
+        let (mut by_flow, mut hits) = (ByFlow::new(), Hits::new());
         if let Some(file) = flow {
-            self.rewrite(file, |decode| flow_intervals(decode, truth, offset_ns, &mut by_flow))?;
+            self.rewrite(file, |decode| {
+                let found = flow_intervals(decode, truth, offset_ns, &mut by_flow)?;
+                note_hits(decode, truth, &found, &mut hits)?;
+                Ok(found)
+            })?;
         }
         if let Some(file) = peer {
-            self.rewrite(file, |decode| peer_intervals(decode, truth, offset_ns, &by_flow))?;
+            self.rewrite(file, |decode| {
+                let found = peer_intervals(decode, truth, offset_ns, &by_flow)?;
+                note_hits(decode, truth, &found, &mut hits)?;
+                Ok(found)
+            })?;
         }
         for file in [host, service, net].into_iter().flatten() {
-            self.rewrite(file, |decode| site_intervals(decode, truth, offset_ns))?;
+            self.rewrite(file, |decode| site_intervals(decode, truth, &hits))?;
         }
         match window {
             Some(file) if self.options.out.is_some() => self.rewrite(file, |_| Ok(Vec::new())),
@@ -258,11 +270,26 @@ fn peer_intervals(
     })
 }
 
-/// A part of the host's side is of the first attack of the time on it, whoever it came from.
+/// Notes the attacks that rows were found to be of; those of horizons, by the window they begin in.
+fn note_hits(
+    decode: Decode<'_>,
+    truth: &Truth,
+    found: &[Option<usize>],
+    hits: &mut Hits,
+) -> Result<(), DatasetError> {
+    let has_horizons = decode.batch.column_by_name("covers_start").is_some();
+    let starts = decode.unsigned(if has_horizons { "covers_start" } else { "window_start" })?;
+    let rows = starts.iter().zip(found).filter_map(|(&start, found)| Some((start, (*found)?)));
+    hits.extend(rows.filter(|(_, found)| truth.intervals[*found].is_attack()));
+    Ok(())
+}
+
+/// A part of the host's side is of the first attack that flows or peers of the time are of and
+/// that is on it: on an address, on a service, or on any.
 fn site_intervals(
     decode: Decode<'_>,
     truth: &Truth,
-    offset_ns: i64,
+    hits: &Hits,
 ) -> Result<Vec<Option<usize>>, DatasetError> {
     let is_there = |name: &str| decode.batch.column_by_name(name).is_some();
     let hosts =
@@ -273,11 +300,21 @@ fn site_intervals(
     } else {
         None
     };
-    by_window(decode, truth, offset_ns, |active, _, row| {
-        let host = hosts.as_ref().map(|hosts| hosts[row]);
-        let service = services.map(|(protocols, ports)| (protocols[row], ports[row]));
-        active.of_site(host, service)
-    })
+    let is_of = |row: usize, interval: &Interval| {
+        let on_host = hosts.as_ref().is_none_or(|hosts| {
+            interval.local.is_empty() || interval.local.iter().any(|net| net.contains(&hosts[row]))
+        });
+        let on_service = services.is_none_or(|(protocols, ports)| {
+            interval.local_ports.contains(&ports[row])
+                && interval.protocol.is_none_or(|one| one == protocols[row])
+        });
+        on_host && on_service
+    };
+    let first = |(row, span): (usize, &Span)| {
+        let found = hits.range((span.start_ns, 0)..(span.end_ns, 0)).map(|&(_, found)| found);
+        found.filter(|&found| is_of(row, &truth.intervals[found])).min()
+    };
+    Ok(decode.covers()?.iter().enumerate().map(first).collect())
 }
 
 /// Finds each row's interval among those that the time that it covers overlaps. Rows of one time

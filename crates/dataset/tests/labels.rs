@@ -119,7 +119,7 @@ fn a_copy_has_all_tables_and_leaves_the_original_alone() {
     write(&from, small_groups(), &Traffic::windows(3, 50, 12));
     let options = LabelOptions { out: Some(to.clone()), ..LabelOptions::default() };
     let done = label(&from, &truth(",,203.0.113.0/24,,,x,\n"), &options);
-    assert_eq!(done.files, 6);
+    assert_eq!(done.files, 2 * 6);
     assert!(!open(&from).is_labelled(TableKind::Flow));
     assert!(open(&to).is_labelled(TableKind::Flow) && open(&to).is_labelled(TableKind::Peer));
     let names = |root: &Path| -> Vec<_> {
@@ -151,12 +151,17 @@ fn an_attack_of_unknown_sources_labels_the_peers_of_its_flows() {
         let selection = Selection { labels: LabelFilter::Attacks, ..Selection::default() };
         blocks(&open(folder.path()), table, &selection)
             .iter()
-            .flat_map(|block| block.window_start_ns.iter().copied().zip(block.remote.clone()))
+            .flat_map(|block| {
+                let covers = block.covers.iter().map(|span| span.start_ns).collect::<Vec<_>>();
+                let starts = if covers.is_empty() { &block.window_start_ns } else { &covers };
+                starts.iter().copied().zip(block.remote.clone()).collect::<Vec<_>>()
+            })
             .collect()
     };
     assert_eq!(attackers(TableKind::Flow), attackers(TableKind::Peer));
     let peers = count(&done, TableKind::Peer, Some("slow_http"));
-    assert_eq!(peers, attackers(TableKind::Peer).len() as u64);
+    // A row that came again, completed by late outcomes, has its first one's label.
+    assert!(peers >= attackers(TableKind::Peer).len() as u64);
     assert!(peers > 0 && count(&done, TableKind::Peer, None) > 0);
 }
 

@@ -8,12 +8,10 @@ use std::{
     time::Duration,
 };
 
-use model::{
-    Context, ContextCount, Feature as _, FlowFeature, ModelFile, Observed, PeerFeature, WARM_UP,
-    Window,
-};
+use model::{Context, Feature as _, ModelFile, Observed, PeerFeature, WARM_UP, Window};
 
 use crate::assessor::{Arrival, Assessed, Assessor, WindowRows};
+use crate::peer_rows::{PeerRow, PeerRows};
 
 /// Scores windows in their order; the past is part of the features.
 pub struct Detector {
@@ -35,7 +33,7 @@ impl Detector {
     /// [`WARM_UP`] windows are told as warming up.
     #[must_use]
     pub fn new(model: ModelFile, context: Context, window: Duration) -> Self {
-        let warm_up = if context.size() == ContextCount::default() { WARM_UP } else { 0 };
+        let warm_up = if context.is_empty() { WARM_UP } else { 0 };
         let assessor = Assessor::new(model, window, warm_up);
         Self { context, observed: Observed::default(), assessor }
     }
@@ -52,28 +50,31 @@ impl Detector {
         &self.observed
     }
 
-    /// Joins a window with the past and scores its flows and peers.
+    /// Joins a window with the past and scores the rows of peers that come with it.
     ///
     /// The rows are filled by [`Feature::fill`](model::Feature::fill), as the columns of a captured
     /// table are: one definition of a feature, with no table in between.
     pub fn assess(&mut self, window: &Window, arrival: Arrival) -> Assessed {
         self.context.observe_into(window, &mut self.observed);
-        let Observed { flows, peers } = &self.observed;
-        let flows_of: Vec<_> = peers.iter().map(|peer| peer.flows.clone()).collect();
-        let facts: Vec<_> =
-            peers.iter().map(|peer| (address(peer.key.address), peer.facts)).collect();
-        self.assessor.assess(
-            WindowRows {
-                span: window.span(),
-                is_lossy: window.is_lossy(),
-                flows: &FlowFeature::rows(flows),
-                peers: &PeerFeature::rows(peers),
-                flows_of: &flows_of,
-                facts: &facts,
-            },
-            arrival,
-        )
+        let span = window.span();
+        let peers = peer_rows(&self.observed);
+        let rows = WindowRows { span, is_lossy: window.is_lossy(), peers: &peers };
+        self.assessor.assess(rows, arrival)
     }
+}
+
+fn peer_rows(observed: &Observed) -> PeerRows {
+    let rows = PeerFeature::rows(&observed.peers);
+    let width = PeerFeature::scored().count();
+    let rows = observed.peers.iter().zip(rows.chunks_exact(width)).map(|(peer, row)| PeerRow {
+        address: address(peer.key.address),
+        horizon: peer.horizon,
+        covers: peer.span,
+        is_lossy: peer.is_lossy,
+        facts: peer.counts.facts,
+        row,
+    });
+    PeerRows::of(observed.window, rows)
 }
 
 /// The address of a 16-byte form.

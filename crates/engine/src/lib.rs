@@ -21,10 +21,12 @@ mod assessor;
 pub mod detector;
 pub mod drift;
 mod judge;
+mod peer_rows;
 
 pub use assessor::{Arrival, Assessed, Assessor, WindowRows, basis};
 pub use detector::Detector;
 pub use judge::{CarryOut, Judged, WindowEnd, judge};
+pub use peer_rows::{PeerRow, PeerRows};
 
 use model::{Observed, Window};
 use policy::Policy;

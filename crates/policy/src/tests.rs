@@ -15,7 +15,7 @@ pub(crate) fn attacker(last: u8) -> Evidence {
         address: peer(last),
         p_value: 0.001,
         peer_score: 0.8,
-        flow_score: 0.7,
+        horizon_ms: 1_000,
         tail_score: 12.5,
         surprise: 9.0,
         conditional_p_value: 0.001,

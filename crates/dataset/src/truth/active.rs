@@ -73,24 +73,6 @@ impl<'a> Active<'a> {
             .or_else(|| self.first(remote, |interval| !interval.is_attack() && is_of(interval)))
     }
 
-    /// The first attack on a part of the host's side: on an address, on a service (protocol, port),
-    /// on all where neither is given; its place in [`Truth::intervals`].
-    #[must_use]
-    pub fn of_site(&self, host: Option<IpAddr>, service: Option<(u8, u16)>) -> Option<usize> {
-        let is_of = |&index: &usize| {
-            let interval = &self.truth.intervals[index];
-            let on_host = |host: IpAddr| {
-                interval.local.is_empty() || interval.local.iter().any(|net| net.contains(&host))
-            };
-            let on_service = |(protocol, port): (u8, u16)| {
-                interval.local_ports.contains(&port)
-                    && interval.protocol.is_none_or(|one| one == protocol)
-            };
-            interval.is_attack() && host.is_none_or(on_host) && service.is_none_or(on_service)
-        };
-        self.by_remote.values().flatten().chain(&self.others).copied().filter(is_of).min()
-    }
-
     fn first(&self, remote: IpAddr, is_of: impl Fn(&Interval) -> bool) -> Option<usize> {
         let find = |indices: &[usize]| {
             indices.iter().copied().find(|&index| is_of(&self.truth.intervals[index]))
@@ -161,21 +143,6 @@ mod tests {
         let active = Active::of(&truth, 5 * SECOND, 6 * SECOND, 0);
         assert_eq!(active.of_flow(&ends("203.0.113.8")), Some(3));
         assert_eq!(active.of_flow(&ends("198.51.100.8")), None);
-    }
-
-    #[test]
-    fn the_hosts_side_is_of_any_attack_on_it() {
-        let truth = truth(
-            ",,203.0.113.0/24,,,,benign\n\
-             0,9,203.0.113.7,192.0.2.9,443,tcp,scan\n",
-        );
-        let active = Active::of(&truth, 5 * SECOND, 6 * SECOND, 0);
-        let host = |address: &str| active.of_site(Some(address.parse().unwrap()), None);
-        assert_eq!((host("192.0.2.9"), host("192.0.2.1")), (Some(1), None));
-        let service = |protocol, port| active.of_site(None, Some((protocol, port)));
-        assert_eq!((service(6, 443), service(17, 443), service(6, 80)), (Some(1), None, None));
-        assert_eq!(active.of_site(None, None), Some(1));
-        assert_eq!(Active::of(&truth, 20 * SECOND, 21 * SECOND, 0).of_site(None, None), None);
     }
 
     #[test]
