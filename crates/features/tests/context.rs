@@ -311,6 +311,25 @@ fn a_horizon_is_the_sum_of_its_windows_and_comes_when_its_outcomes_are_known() {
 }
 
 #[test]
+fn a_capture_of_an_earlier_time_begins_anew_and_loses_no_row() {
+    let one = |second: u64| vec![(udp(1, 4_000, 53), datagrams([1, 1], second * SECOND + MS))];
+    let mut context = Context::default();
+    let mut rows = Vec::new();
+    for second in [100, 101, 102, 50, 51, 52] {
+        rows.extend(context.observe(&window(second + 1, one(second))).peers);
+    }
+    let mut last = Observed { window: Span { start_ns: 52 * SECOND, end_ns: 53 * SECOND }, ..Observed::default() };
+    context.finish_into(&mut last);
+    rows.extend(last.peers);
+    let tens: Vec<(u64, u64)> = rows
+        .iter()
+        .filter(|row| row.level == 1)
+        .map(|row| (row.span.start_ns / SECOND, row.counts.traffic.packets[IN]))
+        .collect();
+    assert_eq!(tens, [(100, 3), (50, 3)]);
+}
+
+#[test]
 fn windows_of_a_minute_have_two_horizons() {
     let mut context = Context::of_windows(Duration::from_secs(60));
     let mut rows = Vec::new();

@@ -59,6 +59,13 @@ pub struct Learnt {
     pub site_rows: u64,
 }
 
+impl Default for Learner {
+    /// A learner of windows of 1 s.
+    fn default() -> Self {
+        Self::of_windows(Duration::from_secs(1))
+    }
+}
+
 impl Learner {
     /// A learner of windows of a configured length, which the model file will state.
     #[must_use]

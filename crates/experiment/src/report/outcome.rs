@@ -130,13 +130,13 @@ impl StoppedShares {
 pub struct AttackTotals {
     /// Attacks.
     pub attacks: u64,
-    /// Attacks of which a source was blocked, or whose service was limited.
+    /// Attacks of which a source was blocked that is its own, or whose service was limited.
     pub attacks_blocked: u64,
     /// The others.
     pub attacks_never_blocked: u64,
-    /// Sources that were blocked.
+    /// Sources that were blocked, and are the attackers' own.
     pub sources_blocked: u64,
-    /// Of these, addresses that were forged: third parties.
+    /// Addresses that were blocked, and were forged: third parties.
     pub forged_sources_blocked: u64,
     /// The middle time to block, over attacks that were blocked.
     pub median_time_to_block_s: Option<f64>,
@@ -179,7 +179,11 @@ impl SettingReport {
             .map(|number| attack(stream, extent, effect, number))
             .collect();
         let enforced = || effect.blocks.iter().filter(|block| block.action != Action::Shadow);
-        let is_false = |block: &&BlockEffect| !matches!(block.label, RowLabel::Attack(_));
+        // A forged source is somebody else's address.
+        let is_false = |block: &&BlockEffect| match block.label {
+            RowLabel::Attack(number) => stream.attacks()[number].is_forged(),
+            RowLabel::Benign | RowLabel::Unlabelled => true,
+        };
         let class = |label| {
             let (lost, sent) = (effect.stopped.get(label), extent.amounts.get(label));
             let own = || enforced().filter(move |block| block.label == label);
@@ -294,8 +298,8 @@ fn totals(extent: &Extent, effect: &Effect, attacks: &[AttackOutcome]) -> Attack
     effect.attacks.iter().for_each(|attack| after.add(attack.sent_after));
     let stopped = effect.stopped.attack;
     let blocked = delays.len() as u64;
-    let sources = |forged_only: bool| {
-        let counted = attacks.iter().filter(|attack| attack.forged || !forged_only);
+    let sources = |forged: bool| {
+        let counted = attacks.iter().filter(|attack| attack.forged == forged);
         counted.map(|attack| attack.sources_blocked).sum()
     };
     AttackTotals {

@@ -101,6 +101,7 @@ pub struct Context {
     limits: ContextLimits,
     horizons: Horizons,
     origin_ns: Option<u64>,
+    last: Option<Span>,
     flows: Recent<FlowKey, FlowState>,
     peers: Recent<PeerKey, PeerState>,
     hosts: Recent<[u8; 16], HostState>,
@@ -142,6 +143,7 @@ impl Context {
             limits,
             horizons,
             origin_ns: None,
+            last: None,
             flows: Recent::with_capacity(limits.flows),
             peers: Recent::with_capacity(limits.peers),
             hosts: Recent::with_capacity(limits.hosts),
@@ -208,8 +210,8 @@ impl Context {
 
     /// Joins a window with the past, and remembers it.
     ///
-    /// Windows are expected in their order; one that ends before its predecessor did is taken as
-    /// simultaneous with it. Costs a sort of the flows, two hash look-ups a flow and two a peer.
+    /// Windows are expected in their order. One that begins before its predecessor did begins anew,
+    /// as another capture does: the rows that were open are handed out with it. Costs a sort of the flows, two hash look-ups a flow and two a peer.
     pub fn observe(&mut self, window: &Window) -> Observed {
         let mut observed = Observed::default();
         self.observe_into(window, &mut observed);
@@ -222,11 +224,18 @@ impl Context {
     /// those pages anew costs about as much as filling them.
     pub fn observe_into(&mut self, window: &Window, observed: &mut Observed) {
         let span = window.span();
-        let at = At { origin_ns: *self.origin_ns.get_or_insert(span.start_ns), window: span };
-        observed.window = span;
         observed.flows.clear();
         observed.peers.clear();
         observed.sites.clear();
+        let mut rest = Observed::default();
+        if let Some(last) = self.last.filter(|last| span.start_ns < last.start_ns) {
+            rest.window = last;
+            self.finish_into(&mut rest);
+            self.origin_ns = None;
+        }
+        self.last = Some(span);
+        let at = At { origin_ns: *self.origin_ns.get_or_insert(span.start_ns), window: span };
+        observed.window = span;
         self.scratch.news.clear();
         self.scratch.peers_wait.clear();
         self.forget_idle_flows(span.end_ns);
@@ -237,6 +246,8 @@ impl Context {
         self.gather(&at, window.is_lossy(), observed);
         self.by_peer.close(&at, false, &mut observed.peers);
         self.by_site.close(&at, false, &mut observed.sites);
+        observed.peers.append(&mut rest.peers);
+        observed.sites.append(&mut rest.sites);
     }
 
     /// Adds the rows that are still open to those of the last window: all outcomes are taken as

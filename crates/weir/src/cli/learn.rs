@@ -6,9 +6,8 @@ use anyhow::Context as _;
 use clap::Args;
 use linfa::ParamGuard as _;
 
-use super::{Layers, Overrides, capture_options};
+use super::{IN_PART, Layers, Overrides, capture_options, captures::Looked, end_with};
 use collector::{live::Live, pipeline::Pipeline, signals::Signals};
-use replay::Replay;
 use training::{BEYOND, Learner, Learnt};
 
 #[derive(Debug, Args)]
@@ -41,24 +40,28 @@ pub(super) struct LearnArgs {
 impl LearnArgs {
     pub(super) fn run(self, layers: &Layers) -> anyhow::Result<ExitCode> {
         let config = layers.resolve(&self.overrides)?;
+        let mut lost = 0;
         let learner = if self.pcap.is_empty() {
             let live = Live::open(&config)?;
             let signals = Signals::listen()?;
             learn_live(&live, config.window, self.length.into(), &signals)?
         } else {
-            let mut learner = Learner::default();
+            let mut learner = Learner::of_windows(config.window);
             for path in &self.pcap {
-                let mut replay = Replay::open(path, capture_options(&config, &self.home_net))?;
+                let looked = Looked::at(vec![path.clone()], &self.home_net, false)?;
+                looked.require_home()?;
+                let mut replay = looked.open(capture_options(&config))?;
                 while let Some(window) = replay.next_window()? {
                     learner.take(&window);
                 }
+                lost += replay.report().lost();
             }
             learner
         };
-        let Learnt { windows, lossy_windows, flow_rows, peer_rows } = learner.learnt();
+        let Learnt { windows, lossy_windows, peer_rows, site_rows } = learner.learnt();
         super::emit(&format!(
-            "learnt {flow_rows} flow rows and {peer_rows} peer rows from {windows} windows \
-             ({lossy_windows} lossy ones left out)\n"
+            "learnt {peer_rows} rows of peers and {site_rows} of the host's side from {windows} \
+             windows ({lossy_windows} lossy ones left out)\n"
         ))?;
         let params = ::model::IsolationForest::params()
             .n_trees(self.trees)
@@ -73,6 +76,10 @@ impl LearnArgs {
             "wrote {}; `weir run --model {0}` scores with it\n",
             self.out.display()
         ))?;
+        if lost > 0 {
+            let why = format!("{lost} records of the captures could not be read");
+            return Ok(end_with(IN_PART, &why));
+        }
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -86,7 +93,7 @@ fn learn_live(
 ) -> anyhow::Result<Learner> {
     let (done, learner) = mpsc::channel();
     // Sent when the last window was taken and the feed drops it.
-    let mut gathered = Gathered { learner: Learner::default(), done };
+    let mut gathered = Gathered { learner: Learner::of_windows(window), done };
     let pipeline = Pipeline::feed(live.drain(), window, move |next| {
         gathered.learner.take(&next.window);
         Ok(())
