@@ -30,7 +30,7 @@ use std::f64::consts::LOG10_E;
 use features::{Horizon, Kind};
 
 use crate::channel::Channel;
-use crate::file::ModelFile;
+use crate::file::Detectors;
 use measure::{Measure, Rated};
 
 pub use reason::{REASONS_LIMIT, Reason, Subject};
@@ -78,7 +78,7 @@ pub struct EntityAssessment {
     strongest: Option<Measure>,
 }
 
-/// Rows of one kind under a model's detectors; made by [`assess`].
+/// Rows of one kind under their detectors; made by [`assess`].
 #[derive(Debug)]
 pub struct Assessment<'a> {
     kind: Kind,
@@ -88,20 +88,20 @@ pub struct Assessment<'a> {
 
 /// Scores rows of one kind and combines them by entity, of which there are so many.
 ///
-/// Rows of a horizon that the model has no detector for are left out.
+/// Rows of a horizon that has no detector are left out.
 ///
 /// # Panics
 ///
 /// If the rows are not whole, or not one of an entity below that number each.
 #[must_use]
 pub fn assess<'a>(
-    model: &'a ModelFile,
+    detectors: &'a Detectors,
     kind: Kind,
     rows: &'a [HorizonRows],
     entities: usize,
 ) -> Assessment<'a> {
     let known = rows.iter().filter_map(|block| {
-        Some(Rated::new(model.detector(Channel::new(kind, block.horizon))?, block))
+        Some(Rated::new(detectors.get(&Channel::new(kind, block.horizon))?, block))
     });
     let rated: Vec<Rated<'a>> = known.collect();
     let mut rows_of: Vec<Vec<(usize, usize)>> = vec![Vec::new(); entities];
@@ -251,7 +251,7 @@ mod tests {
         (0..count * width).map(|i| (i * 7 % 101) as f32 / 101.0).collect()
     }
 
-    fn model() -> ModelFile {
+    fn detectors() -> Detectors {
         let detector = |(kind, horizon)| {
             let schema = schema_id(kind);
             let width = schema.features.len();
@@ -262,7 +262,7 @@ mod tests {
             (Channel::new(kind, horizon), detector)
         };
         let channels = [(Kind::Peer, SECOND), (Kind::Peer, TEN), (Kind::Host, SECOND)];
-        ModelFile::new(channels.map(detector), "2026-01-31T12:00:00Z").unwrap()
+        channels.map(detector).into()
     }
 
     #[test]
@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn the_entity_whose_longer_row_is_odd_is_unusual_and_its_feature_the_reason() {
-        let model = model();
+        let detectors = detectors();
         let width = PeerFeature::scored().count();
         let mut longer = rows(2, width);
         longer[width + 4] = 50.0;
@@ -288,7 +288,7 @@ mod tests {
             HorizonRows { horizon: TEN, rows: longer, of: vec![0, 2] },
             HorizonRows { horizon: Horizon::from_ms(60_000), rows: vec![9e9; width], of: vec![1] },
         ];
-        let assessment = assess(&model, Kind::Peer, &rows, 4);
+        let assessment = assess(&detectors, Kind::Peer, &rows, 4);
         assert_eq!(assessment.unusual(), [2]);
         assert_eq!([2, 3].map(|entity| assessment.horizon(entity)), [Some(TEN), None]);
         let [first, _, odd, nobody] = assessment.entities() else { panic!("four entities") };
@@ -302,22 +302,22 @@ mod tests {
 
     #[test]
     fn a_host_is_assessed_by_its_own_detector_and_a_kind_without_one_by_none() {
-        let model = model();
+        let detectors = detectors();
         let width = HostFeature::scored().count();
         let mut odd = rows(1, width);
         odd[11] = 60.0;
         let rows = [HorizonRows { horizon: SECOND, rows: odd, of: vec![0] }];
-        let assessment = assess(&model, Kind::Host, &rows, 1);
+        let assessment = assess(&detectors, Kind::Host, &rows, 1);
         let reason = &assessment.reasons(0)[0];
         assert_eq!((reason.subject, &*reason.feature), (Subject::Host, HostFeature::ALL[11].name()));
-        let nobody = assess(&model, Kind::Net, &rows, 1).entities()[0];
+        let nobody = assess(&detectors, Kind::Net, &rows, 1).entities()[0];
         assert!((nobody.p_value - 1.0).abs() < f64::EPSILON);
     }
 
     #[test]
     fn a_window_without_peers_says_nothing() {
-        let model = model();
-        let assessment = assess(&model, Kind::Peer, &[], 0);
+        let detectors = detectors();
+        let assessment = assess(&detectors, Kind::Peer, &[], 0);
         assert!(assessment.entities().is_empty() && assessment.unusual().is_empty());
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use features::{Horizon, Kind};
+use serde::{Serialize, Serializer};
 use thiserror::Error;
 
 /// Rows of one kind over one horizon, which one detector measures: `peer-10s`.
@@ -13,6 +14,13 @@ pub struct Channel {
     pub kind: Kind,
     /// The time that each covers.
     pub horizon: Horizon,
+}
+
+impl Serialize for Channel {
+    /// As its text.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 /// A text that names no channel.

@@ -73,7 +73,7 @@ pub use detector::{
 };
 pub use explain::{Contribution, Explanation};
 pub use file::{
-    DetectorManifest, ForestManifest, Manifest, ModelFile, ModelFileError, ModelFormatError,
+    DetectorManifest, Detectors, ForestManifest, Manifest, ModelFile, ModelFileError, ModelFormatError,
     OnnxManifest, WindowMismatch,
 };
 pub use importance::{FeatureImportance, Importance};

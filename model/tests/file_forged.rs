@@ -151,7 +151,7 @@ impl Forger {
 
 /// Uses a loaded model as a node does, on rows that are ordinary and rows that are not.
 fn make_use_of(model: &ModelFile) {
-    for (_, detector) in model.detectors() {
+    for detector in model.detectors().values() {
         let width = detector.schema().features.len();
         for value in [0.5, -1e30, f32::MAX, f32::NAN, f32::INFINITY] {
             let row = vec![value; width];
@@ -164,7 +164,7 @@ fn make_use_of(model: &ModelFile) {
         }
     }
     let again = ModelFile::from_bytes(&model.to_bytes().unwrap()).unwrap();
-    assert!(again.detectors().eq(model.detectors()));
+    assert_eq!(again.detectors(), model.detectors());
 }
 
 /// Forges a model so many times.

@@ -117,7 +117,7 @@ fn a_packed_model_is_loaded_to_the_bit_and_says_what_it_came_from() {
         let bytes = saved.to_bytes().unwrap();
         assert!(bytes == saved.to_bytes().unwrap(), "{name}: the same bytes each time");
         let loaded = ModelFile::from_bytes(&bytes).unwrap();
-        assert!(loaded.detectors().eq(saved.detectors()), "{name}");
+        assert_eq!(loaded.detectors(), saved.detectors(), "{name}");
         let manifest = loaded.manifest().detector(loaded.peers()).unwrap();
         assert_eq!(manifest.inputs, READ);
         assert_eq!(manifest.kind, saved.peer().scorer().kind());

@@ -19,7 +19,7 @@ pub(super) fn assess(
 ) {
     let mut clocks = Clocks::now();
     for DrainedWindow { window, late } in drained {
-        let found = detector.assess(&window, Arrival { slept: clocks.slept() });
+        let found = detector.assess(&window, Arrival { slept: clocks.slept(), last: false });
         for one in found.evidence.iter().filter(|one| one.surprise >= UNUSUAL) {
             tracing::debug!(
                 window = found.number,

@@ -55,7 +55,7 @@ pub use labelling::{ClassCount, LabelOptions, Labelled, label};
 pub use origin::{Origin, Provenance};
 pub use reader::{
     BLOCK_ROWS, Block, Blocks, Columns, DataFile, Dataset, LabelFilter, ReadCounts, Selection,
-    StoredWindow,
+    StoredWindow, take_rows,
 };
 pub use sums::Sums;
 pub use table::TableKind;

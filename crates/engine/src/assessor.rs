@@ -29,6 +29,8 @@ const DRIFT_SEED: u64 = 0;
 pub struct Arrival {
     /// The machine was suspended while the window ran.
     pub slept: bool,
+    /// It is a capture's last: rows of horizons that are still open come with it.
+    pub last: bool,
 }
 
 /// Evidence of one window.
@@ -103,7 +105,7 @@ impl Assessor {
     pub fn assess(&mut self, window: WindowRows<'_>, arrival: Arrival) -> Assessed {
         let WindowRows { span, is_lossy, peers } = window;
         self.number += 1;
-        let assessment = assess(&self.model, Kind::Peer, peers.rows(), peers.peers().len());
+        let assessment = assess(self.model.detectors(), Kind::Peer, peers.rows(), peers.peers().len());
         let mut drift_changed = false;
         if !is_lossy {
             drift_changed = self.drift.take(&self.model, &assessment, peers);

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use model::{Context, Feature as _, ModelFile, Observed, PeerFeature, WARM_UP, Window};
+use model::{Context, Feature as _, ModelFile, Observed, PeerFacts, PeerFeature, WARM_UP, Window};
 
 use crate::assessor::{Arrival, Assessed, Assessor, WindowRows};
 use crate::peer_rows::{PeerRow, PeerRows};
@@ -18,6 +18,7 @@ pub struct Detector {
     context: Context,
     /// Kept between windows for its room only.
     observed: Observed,
+    peers: PeerRows,
     assessor: Assessor,
 }
 
@@ -35,7 +36,7 @@ impl Detector {
     pub fn new(model: ModelFile, context: Context, window: Duration) -> Self {
         let warm_up = if context.is_empty() { WARM_UP } else { 0 };
         let assessor = Assessor::new(model, window, warm_up);
-        Self { context, observed: Observed::default(), assessor }
+        Self { context, observed: Observed::default(), peers: PeerRows::default(), assessor }
     }
 
     /// The model it scores with.
@@ -50,15 +51,25 @@ impl Detector {
         &self.observed
     }
 
+    /// The peers of the last window that was assessed, in the order of its evidence, with their
+    /// facts.
+    #[must_use]
+    pub fn peers(&self) -> &[(IpAddr, PeerFacts)] {
+        self.peers.peers()
+    }
+
     /// Joins a window with the past and scores the rows of peers that come with it.
     ///
     /// The rows are filled by [`Feature::fill`](model::Feature::fill), as the columns of a captured
     /// table are: one definition of a feature, with no table in between.
     pub fn assess(&mut self, window: &Window, arrival: Arrival) -> Assessed {
         self.context.observe_into(window, &mut self.observed);
+        if arrival.last {
+            self.context.finish_into(&mut self.observed);
+        }
         let span = window.span();
-        let peers = peer_rows(&self.observed);
-        let rows = WindowRows { span, is_lossy: window.is_lossy(), peers: &peers };
+        self.peers = peer_rows(&self.observed);
+        let rows = WindowRows { span, is_lossy: window.is_lossy(), peers: &self.peers };
         self.assessor.assess(rows, arrival)
     }
 }

@@ -49,7 +49,7 @@ impl DriftSensor {
     pub(crate) fn new(model: &ModelFile, seed: u64) -> Self {
         Self {
             watch: DriftWatch::default(),
-            peers: DriftCounter::new("peer", model.peer()),
+            peers: DriftCounter::new(model.peer()),
             draws: Draws::new(seed, STREAM),
         }
     }
@@ -113,7 +113,7 @@ fn count(counter: &mut DriftCounter, indices: &[usize], rows: &[f32]) {
 /// The features that are not spread as in training.
 fn moved(subject: Subject, counter: &DriftCounter) -> impl Iterator<Item = Moved> {
     let enough = counter.counted() >= LEAST_ROWS;
-    let drift = if enough { counter.finish(false) } else { Vec::new() };
+    let drift = if enough { counter.finish(None) } else { Vec::new() };
     drift.into_iter().filter(|drift| drift.reading == Reading::Moved).map(move |drift| Moved {
         subject,
         feature: drift.feature,

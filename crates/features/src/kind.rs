@@ -110,8 +110,10 @@ impl Default for Horizon {
 }
 
 impl From<Duration> for Horizon {
+    /// To the nearest millisecond.
     fn from(length: Duration) -> Self {
-        Self::from_ms(u32::try_from(length.as_millis()).unwrap_or(u32::MAX))
+        let ms = (length.as_nanos() + 500_000) / 1_000_000;
+        Self::from_ms(u32::try_from(ms).unwrap_or(u32::MAX))
     }
 }
 

@@ -4,6 +4,7 @@ use features::SchemaId;
 use forest::MAX_FEATURES;
 use serde::{Deserialize, Serialize};
 
+use super::Detectors;
 use super::errors::ModelFormatError;
 use crate::channel::Channel;
 use crate::detector::{DetectorModel, Training, TrainingFacts};
@@ -103,7 +104,7 @@ struct FormatOnly {
 }
 
 impl Manifest {
-    pub(super) fn new(detectors: &BTreeMap<Channel, DetectorModel>, created: &str) -> Self {
+    pub(super) fn new(detectors: &Detectors, created: &str) -> Self {
         let described = |(channel, detector): (&Channel, &DetectorModel)| {
             (channel.to_string(), DetectorManifest::of(detector))
         };

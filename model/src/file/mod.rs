@@ -24,6 +24,9 @@ use archive::{Archive, Names};
 pub use errors::{ModelFileError, ModelFormatError};
 pub use manifest::{DetectorManifest, FORMAT, ForestManifest, Manifest, OnnxManifest};
 
+/// Detectors by the rows that they measure.
+pub type Detectors = BTreeMap<Channel, DetectorModel>;
+
 /// The detectors of a network and where they come from.
 ///
 /// A model is what its file holds: the same detectors and creation time make the same bytes,
@@ -42,7 +45,7 @@ pub use manifest::{DetectorManifest, FORMAT, ForestManifest, Manifest, OnnxManif
 /// MiB in all; a default model has 0.1 MB a channel.
 #[derive(Clone, Debug)]
 pub struct ModelFile {
-    detectors: BTreeMap<Channel, DetectorModel>,
+    detectors: Detectors,
     window: Horizon,
     manifest: Manifest,
     digest: String,
@@ -57,7 +60,7 @@ impl ModelFile {
         created: &str,
     ) -> Result<Self, ModelFormatError> {
         manifest::check_created(created)?;
-        let detectors: BTreeMap<Channel, DetectorModel> = detectors.into_iter().collect();
+        let detectors: Detectors = detectors.into_iter().collect();
         let manifest = Manifest::new(&detectors, created);
         let (window, digest) = (window_of(&detectors)?, String::new());
         let mut model = Self { detectors, window, manifest, digest };
@@ -66,8 +69,9 @@ impl ModelFile {
     }
 
     /// The detectors, by the rows that they measure.
-    pub fn detectors(&self) -> impl Iterator<Item = (Channel, &DetectorModel)> {
-        self.detectors.iter().map(|(channel, detector)| (*channel, detector))
+    #[must_use]
+    pub const fn detectors(&self) -> &Detectors {
+        &self.detectors
     }
 
     /// The detector of some rows; none where training had too few of them.
@@ -157,7 +161,7 @@ impl ModelFile {
         }
         let mut archive = Archive::open(bytes)?;
         let manifest = Manifest::decode(archive::MANIFEST, &archive.part(archive::MANIFEST)?)?;
-        let mut detectors = BTreeMap::new();
+        let mut detectors = Detectors::new();
         for (name, described) in &manifest.detectors {
             let malformed = |what: String| ModelFormatError::malformed(archive::MANIFEST, what);
             let channel: Channel = name.parse().map_err(|error: ChannelError| {
@@ -189,7 +193,7 @@ pub struct WindowMismatch {
 }
 
 /// The shortest horizon of peers.
-fn window_of(detectors: &BTreeMap<Channel, DetectorModel>) -> Result<Horizon, ModelFormatError> {
+fn window_of(detectors: &Detectors) -> Result<Horizon, ModelFormatError> {
     let of_peers = detectors.keys().filter(|channel| channel.kind == Kind::Peer);
     of_peers.map(|channel| channel.horizon).min().ok_or(ModelFormatError::NoPeers)
 }

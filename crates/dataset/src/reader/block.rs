@@ -23,7 +23,7 @@ pub struct Block {
     pub window_start_ns: Vec<u64>,
     /// The window's end on the capturing clock, in ns.
     pub window_end_ns: Vec<u64>,
-    /// The remote address; empty for tables without.
+    /// The remote address, of the host table the local one; empty for tables without.
     pub remote: Vec<IpAddr>,
     /// The time that each row is meant to cover; empty for tables without.
     pub horizon: Vec<Horizon>,
@@ -32,6 +32,8 @@ pub struct Block {
     /// The features, row-major, [`Self::width`] a row, all finite; empty where they were not asked
     /// for, and for the window table.
     pub rows: Vec<f32>,
+    /// A window that it covers lost something; empty for tables without.
+    pub is_lossy: Vec<bool>,
     /// Facts of a peer that a decision takes beside its scores; empty with
     /// [`Columns::Features`](crate::Columns::Features), and for other tables.
     pub facts: Vec<PeerFacts>,

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_select::filter::filter_record_batch;
+use arrow_select::interleave::interleave_record_batch;
 use features::schema::{ROLE_FEATURE, ROLE_KEY, ROLE_STUDY};
 
 use super::block::{Block, StoredWindow};
@@ -142,6 +143,7 @@ impl Blocks {
             Columns::All => true,
             // The window table has no features, and its counts are what it is read for.
             Columns::Features if self.table == TableKind::Window => true,
+            Columns::Features if name == "local_address" => self.table == TableKind::Host,
             Columns::Features => self.is_feature(name) || OWN.contains(&name),
             Columns::Identity => !self.is_feature(name) && !is_feature,
         }
@@ -204,7 +206,11 @@ impl Blocks {
             return Ok(None);
         }
         let decode = Decode { path, batch: &batch };
-        let has_remotes = self.table.has_remotes();
+        let address = match self.table {
+            TableKind::Flow | TableKind::Peer => Some("remote_address"),
+            TableKind::Host => Some("local_address"),
+            TableKind::Service | TableKind::Net | TableKind::Window => None,
+        };
         let is_window = self.table == TableKind::Window;
         let has_rows = !is_window && self.selection.columns != Columns::Identity;
         let has_horizons = self.table.has_horizons();
@@ -215,17 +221,45 @@ impl Blocks {
             time_ns: decode.time_ns()?.to_vec(),
             window_start_ns: decode.unsigned("window_start")?.to_vec(),
             window_end_ns: decode.unsigned("window_end")?.to_vec(),
-            remote: if has_remotes { decode.addresses("remote_address")? } else { Vec::new() },
+            remote: address.map_or(Ok(Vec::new()), |name| decode.addresses(name))?,
             rows: if has_rows { decode.rows(&self.features)? } else { Vec::new() },
             facts: if has_facts { decode.facts()? } else { Vec::new() },
             horizon: if has_horizons { decode.horizons()? } else { Vec::new() },
             covers: if has_horizons { decode.covers()? } else { Vec::new() },
+            is_lossy: if has_horizons {
+                decode.flags("lossy")?.values().iter().collect()
+            } else {
+                Vec::new()
+            },
             windows: if is_window { decode.windows()? } else { Vec::new() },
             width: self.features.len(),
             labels: decode.labels()?,
             batch,
         }))
     }
+}
+
+/// Some rows of batches of one schema, by their places in all of them, in the order asked for.
+///
+/// # Panics
+///
+/// If there are not so many rows, or the batches differ in schema.
+#[must_use]
+pub fn take_rows(batches: &[RecordBatch], rows: &[usize]) -> RecordBatch {
+    let ends: Vec<usize> = batches
+        .iter()
+        .scan(0, |sum, batch| {
+            *sum += batch.num_rows();
+            Some(*sum)
+        })
+        .collect();
+    let place = |&row: &usize| {
+        let batch = ends.partition_point(|end| *end <= row);
+        (batch, row - batch.checked_sub(1).map_or(0, |before| ends[before]))
+    };
+    let places: Vec<(usize, usize)> = rows.iter().map(place).collect();
+    let batches: Vec<&RecordBatch> = batches.iter().collect();
+    interleave_record_batch(&batches, &places).expect("batches of one schema, and rows of theirs")
 }
 
 impl Selection {

@@ -63,6 +63,8 @@ pub struct Observed {
     /// A record per flow, ordered by remote address, local port, remote port and protocol, then
     /// by the whole key: a peer's flows are neighbours.
     pub flows: Vec<FlowRecord>,
+    /// Peers that the context did not know before the window.
+    pub new_peers: u64,
     /// Rows of peers: those of the window ordered by address, then those that became complete with
     /// it, from short horizons to long ones, each ordered by address.
     pub peers: Vec<PeerRecord>,
@@ -235,7 +237,7 @@ impl Context {
         }
         self.last = Some(span);
         let at = At { origin_ns: *self.origin_ns.get_or_insert(span.start_ns), window: span };
-        observed.window = span;
+        (observed.window, observed.new_peers) = (span, 0);
         self.scratch.news.clear();
         self.scratch.peers_wait.clear();
         self.forget_idle_flows(span.end_ns);
@@ -299,7 +301,9 @@ impl Context {
         let is_nobody = is_group(&key.address);
         let mut peer = PeerState::default();
         if !is_nobody {
-            peer = *self.peers.touch(key, PeerState::default).value;
+            let touched = self.peers.touch(key, PeerState::default);
+            observed.new_peers += u64::from(touched.is_new);
+            peer = *touched.value;
             peer.age(span.end_ns);
         }
         let mut sums = std::mem::take(&mut self.scratch.peer_sums);

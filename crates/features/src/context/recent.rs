@@ -34,6 +34,8 @@ struct Entry<K, V> {
 pub(crate) struct Touched<'a, K, V> {
     /// The entry, now the most recently touched.
     pub(crate) value: &'a mut V,
+    /// True if it was made just now.
+    pub(crate) is_new: bool,
     /// The entry evicted to make room.
     pub(crate) evicted: Option<(K, V)>,
 }
@@ -81,7 +83,7 @@ impl<K: Copy + Eq + Hash, V: Copy> Recent<K, V> {
             self.unlink(place);
             self.link_newest(place);
             let value = &mut self.entries[place as usize].value;
-            return Touched { value, evicted: None };
+            return Touched { value, is_new: false, evicted: None };
         }
         let evicted = if self.len() == self.capacity {
             self.evicted += 1;
@@ -102,7 +104,7 @@ impl<K: Copy + Eq + Hash, V: Copy> Recent<K, V> {
             hasher.hash_one(entries[other as usize].key)
         });
         self.link_newest(place);
-        Touched { value: &mut self.entries[place as usize].value, evicted }
+        Touched { value: &mut self.entries[place as usize].value, is_new: true, evicted }
     }
 
     /// Removes the entry touched least recently, if `stale` says so.

@@ -8,7 +8,7 @@ use std::{path::PathBuf, process::ExitCode};
 use ::model::{RowsDigest, file::write_atomically};
 use anyhow::Context as _;
 use clap::Args;
-use dataset::{Dataset, Label, LabelFilter, Selection, TableKind};
+use dataset::{Dataset, Label, LabelFilter, Selection};
 use evaluation::{Detector, Evaluation, REPORT_FORMAT, Report};
 
 use super::{
@@ -99,10 +99,11 @@ impl EvalArgs {
         match (level, self.by) {
             (Level::Decision, None | Some(By::Combined)) => Ok(By::Combined),
             (Level::Decision, Some(_)) => anyhow::bail!(
-                "a decision combines all measures: for one of them add --table peer or \
-                 --table flow"
+                "a decision combines all measures: for one of them add --table peer"
             ),
-            (Level::Peer | Level::Flow, by) => Ok(by.unwrap_or(By::Score)),
+            (Level::Peer | Level::Host | Level::Service | Level::Net, by) => {
+                Ok(by.unwrap_or(By::Score))
+            }
         }
     }
 
@@ -117,19 +118,20 @@ impl EvalArgs {
         let mut digest = RowsDigest::new();
         let read = read(dataset, level, selection, &mut |rows| {
             digest.update(&rows.rows);
-            digest.update(&rows.flow_rows);
             for candidate in &mut candidates {
                 candidate.take(level, by, rows)?;
-                count_drift(candidate, level, Side::Test, rows);
+                count_drift(candidate, Side::Test, rows);
             }
             Ok(())
         })?;
         let evaluations = candidates
             .into_iter()
             .map(|candidate| {
-                let with_table = candidate.drift.len() > 1;
-                let drift =
-                    candidate.drift.iter().flat_map(|counter| counter.finish(with_table)).collect();
+                let with_horizon = candidate.drift.len() > 1;
+                let drift = candidate.drift.iter().flat_map(|(channel, counter)| {
+                    counter.finish(with_horizon.then_some(channel.horizon))
+                });
+                let drift = drift.collect();
                 let detector = Detector {
                     trained: candidate.trained(),
                     name: candidate.name,
@@ -165,24 +167,16 @@ fn tell_apart(candidates: &mut [Candidate]) {
     }
 }
 
-/// Counts benign rows into the bins of each detector's table.
-fn count_drift(candidate: &mut Candidate, level: Level, side: Side, rows: &Piece) {
+/// Counts benign rows into the bins of each detector of their horizon.
+fn count_drift(candidate: &mut Candidate, side: Side, rows: &Piece) {
     let benign = |label: &Label| match side {
         Side::Test => *label == Label::Benign,
         Side::Train => !label.is_attack(),
     };
-    let own = level.table().name();
-    for counter in &mut candidate.drift {
-        let is_own = counter.table == own;
-        let values = if is_own { &rows.rows } else { &rows.flow_rows };
-        let width = counter.width;
+    for (channel, counter) in &mut candidate.drift {
         for (index, label) in rows.labels.iter().enumerate() {
-            if !benign(label) {
-                continue;
-            }
-            let of = if is_own { index..index + 1 } else { rows.flows_of[index].clone() };
-            for row in of {
-                counter.count(side, &values[row * width..(row + 1) * width]);
+            if benign(label) && rows.horizons[index] == channel.horizon {
+                counter.count(side, rows.row(index));
             }
         }
     }
@@ -202,12 +196,9 @@ fn count_training(
         skip_first_windows: ::model::WARM_UP,
         ..Selection::default()
     };
-    if level.second_table().is_some() {
-        dataset.require(TableKind::Flow)?;
-    }
     read(&dataset, level, &selection, &mut |rows| {
         for candidate in candidates.iter_mut() {
-            count_drift(candidate, level, Side::Train, rows);
+            count_drift(candidate, Side::Train, rows);
         }
         Ok(())
     })?;

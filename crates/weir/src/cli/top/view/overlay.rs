@@ -125,7 +125,7 @@ fn alert(alert: &Alert) -> Vec<String> {
         format!(
             "surprise {} over {}, p {}, score {}, tail score {}",
             number(seen.surprise),
-            features::Horizon::from_ms(seen.horizon_ms),
+            model::Horizon::from_ms(seen.horizon_ms),
             number(seen.p_value),
             number(seen.peer_score.into()),
             number(seen.tail_score.into())
