@@ -161,7 +161,7 @@ impl DatasetError {
 /// A window's length as flags have it.
 fn length(ns: u64) -> String {
     let length = Duration::from_nanos(ns);
-    if ns % 1_000_000_000 == 0 {
+    if ns.is_multiple_of(1_000_000_000) {
         format!("{}s", length.as_secs())
     } else {
         format!("{}ms", length.as_secs_f64() * 1e3)

@@ -11,6 +11,9 @@ const FINISHED: &str = ".parquet";
 /// End of an unfinished file's name, which begins with a dot.
 const UNFINISHED: &str = ".parquet.part";
 
+/// Files that may begin at the same nanosecond in one folder, by as many runs.
+pub(crate) const NAMESAKES: u32 = 10_000;
+
 const HOUR_NS: i64 = 3_600_000_000_000;
 
 /// The hour of unix time that an instant lies in.

@@ -167,7 +167,7 @@ fn described(field: Field, role: &str, unit: &str, doc: &str) -> Field {
 }
 
 fn stored_batch(table: TableKind, columns: Vec<ArrayRef>, time_ns: i64) -> RecordBatch {
-    let rows = columns.first().map_or(0, |column| column.len());
+    let rows = columns.first().map_or(0, Array::len);
     let time = TimestampNanosecondArray::from_value(time_ns, rows);
     let time: ArrayRef = Arc::new(time.with_timezone("UTC"));
     let rest = columns.into_iter().map(|column| match column.as_fixed_size_binary_opt() {

@@ -9,6 +9,3 @@ mod sweep;
 pub use file::{FinishedFile, TableWriter};
 pub use set::{DatasetWriter, WriterOptions, Written};
 pub use sweep::Sweep;
-
-/// Files that may begin at the same nanosecond in one folder, by as many runs.
-const NAMESAKES: u32 = 10_000;

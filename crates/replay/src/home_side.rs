@@ -1,10 +1,6 @@
 //! Which side of a capture's packets is local, by what the packets themselves show.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    net::{IpAddr, Ipv6Addr},
-};
+use std::{collections::HashMap, fmt, net::Ipv6Addr};
 
 use flows_common::{Direction, parse::Packet};
 use ipnet::IpNet;
@@ -149,7 +145,7 @@ impl HomeSide {
 fn prefix_of(address: [u8; 16], [v4, v6]: [u8; 2]) -> Option<IpNet> {
     let address = Ipv6Addr::from(address).to_canonical();
     let length = if address.is_ipv4() { v4 } else { v6 };
-    IpNet::new(IpAddr::from(address), length).ok().map(|net| net.trunc())
+    IpNet::new(address, length).ok().map(|net| net.trunc())
 }
 
 #[cfg(test)]

@@ -74,7 +74,9 @@ impl Survey {
             if let Some(digest) = &mut digest {
                 let captured = frame.bytes.len() as u64;
                 let facts = [time_ns, u64::from(frame.wire_length), captured];
-                facts.iter().for_each(|fact| digest.update(fact.to_le_bytes()));
+                for fact in facts {
+                    digest.update(fact.to_le_bytes());
+                }
                 digest.update(frame.bytes);
             }
         }

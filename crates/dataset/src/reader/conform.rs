@@ -146,21 +146,18 @@ impl Conform {
     pub(crate) fn batch(
         &self,
         path: &Path,
-        batch: RecordBatch,
+        batch: &RecordBatch,
     ) -> Result<RecordBatch, DatasetError> {
         let schema = batch.schema();
         let mut fields: Vec<Arc<Field>> = Vec::with_capacity(schema.fields().len());
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
         for (field, column) in schema.fields().iter().zip(batch.columns()) {
-            match self.table.field_with_name(field.name()) {
-                Ok(known) => {
-                    columns.push(turned(path, known, column)?);
-                    fields.push(Arc::new(known.clone().with_nullable(true)));
-                }
-                Err(_) => {
-                    columns.push(Arc::clone(column));
-                    fields.push(Arc::clone(field));
-                }
+            if let Ok(known) = self.table.field_with_name(field.name()) {
+                columns.push(turned(path, known, column)?);
+                fields.push(Arc::new(known.clone().with_nullable(true)));
+            } else {
+                columns.push(Arc::clone(column));
+                fields.push(Arc::clone(field));
             }
         }
         let schema = Schema::new_with_metadata(fields, schema.metadata().clone());

@@ -110,7 +110,7 @@ impl Batches {
     /// The next batch, or none after the last one.
     pub(crate) fn next(&mut self) -> Result<Option<RecordBatch>, DatasetError> {
         let next = guarded(&self.path, || self.reader.next().transpose())?;
-        next.map(|batch| self.conform.batch(&self.path, batch)).transpose()
+        next.map(|batch| self.conform.batch(&self.path, &batch)).transpose()
     }
 }
 

@@ -68,7 +68,7 @@ impl FlowFiles {
             match TableWriter::create_with(&path, &connection_schema(), &self.options, metadata) {
                 Err(DatasetError::Io { source, .. })
                     if source.kind() == io::ErrorKind::AlreadyExists
-                        && number < super::NAMESAKES =>
+                        && number < layout::NAMESAKES =>
                 {
                     number += 1;
                 }

@@ -10,7 +10,6 @@ use arrow_array::{RecordBatch, StringArray};
 use arrow_schema::SchemaRef;
 use features::{Kind, Observed, Window};
 
-use super::NAMESAKES;
 use super::claim::Claims;
 use super::file::{Closed, FinishedFile, TableWriter};
 use super::flows::FlowFiles;
@@ -282,7 +281,8 @@ impl Open {
             let begun = Self::start_as(root, time_ns, number, options, provenance);
             match begun {
                 Err(DatasetError::Io { source, .. })
-                    if source.kind() == io::ErrorKind::AlreadyExists && number < NAMESAKES =>
+                    if source.kind() == io::ErrorKind::AlreadyExists
+                        && number < layout::NAMESAKES =>
                 {
                     number += 1;
                 }

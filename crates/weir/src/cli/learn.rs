@@ -6,7 +6,11 @@ use anyhow::Context as _;
 use clap::Args;
 use linfa::ParamGuard as _;
 
-use super::{IN_PART, Layers, Overrides, capture_options, captures::Looked, end_with};
+use super::{
+    IN_PART, Layers, Overrides, capture_options,
+    captures::{Looked, expand},
+    end_with,
+};
 use collector::{live::Live, pipeline::Pipeline, signals::Signals};
 use training::{BEYOND, Learner, Learnt};
 
@@ -47,8 +51,8 @@ impl LearnArgs {
             learn_live(&live, config.window, self.length.into(), &signals)?
         } else {
             let mut learner = Learner::of_windows(config.window);
-            for path in &self.pcap {
-                let looked = Looked::at(vec![path.clone()], &self.home_net, false)?;
+            for path in expand(&self.pcap)? {
+                let looked = Looked::at(vec![path], &self.home_net, false)?;
                 looked.require_home()?;
                 let mut replay = looked.open(capture_options(&config))?;
                 while let Some(window) = replay.next_window()? {

@@ -79,7 +79,7 @@ impl ReplayArgs {
         let stages = Stages::open(&config)?;
         let paths = expand(&self.capture)?;
         if self.each {
-            return each::run(&self, &config, &stages, paths);
+            return each::run(&self, &config, &stages, &paths);
         }
         let looked = self.look(paths, &stages)?;
         if !self.merge {

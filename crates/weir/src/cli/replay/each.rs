@@ -53,7 +53,7 @@ pub(super) fn run(
     args: &ReplayArgs,
     config: &Config,
     stages: &Stages<'_>,
-    paths: Vec<PathBuf>,
+    paths: &[PathBuf],
 ) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(
         config.events.path.is_none(),
@@ -66,8 +66,8 @@ pub(super) fn run(
     );
     let jobs = args.jobs.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZero::get);
     let each = Each { args, config, stages, failed: AtomicBool::new(false) };
-    let looked = in_parallel(jobs, &paths, |_, path| each.look(path));
-    let looked = tell_duplicates(&paths, looked);
+    let looked = in_parallel(jobs, paths, |_, path| each.look(path));
+    let looked = tell_duplicates(paths, looked);
     let printer = Printer { next: 0, waiting: HashMap::new(), counts: Counts::default() };
     let printer = Mutex::new(printer);
     let first_bad = Mutex::new(None::<(usize, anyhow::Error)>);
