@@ -128,6 +128,11 @@ impl Piece {
         &self.rows[index * self.width..][..self.width]
     }
 
+    /// The address that a row is about; none, 0.0.0.0, of a service and of the whole net.
+    pub(super) fn address(&self, index: usize) -> IpAddr {
+        self.remote.get(index).copied().unwrap_or(IpAddr::from([0; 4]))
+    }
+
     /// A row's channel.
     pub(super) fn channel(&self, level: Level, index: usize) -> Channel {
         Channel::new(level.kind(), self.horizons[index])

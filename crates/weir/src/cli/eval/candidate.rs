@@ -1,6 +1,5 @@
 //! The detectors that are evaluated.
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -38,6 +37,8 @@ pub(super) struct Candidate {
     pub(super) same_source: bool,
     /// Those of what is evaluated.
     detectors: Detectors,
+    /// By what it ranks rows, whatever is asked for.
+    always: Option<By>,
     pub(super) observations: Observations,
     pub(super) drift: Vec<(Channel, DriftCounter)>,
 }
@@ -53,6 +54,7 @@ impl Candidate {
             facts: Vec::new(),
             same_source: false,
             detectors,
+            always: None,
             observations: Observations::new(),
             drift,
         }
@@ -79,6 +81,20 @@ impl Candidate {
         ];
         candidate.describe();
         Ok(candidate)
+    }
+
+    /// The tails that stand beside this one's scorers, as a candidate of their own.
+    fn tails(&self) -> Self {
+        let mut tails = Self::new("tails".to_owned(), self.detectors.clone());
+        (tails.always, tails.same_source) = (Some(By::Tail), self.same_source);
+        tails.facts.clone_from(&self.facts);
+        tails
+    }
+
+    /// The detector of rows over the window.
+    pub(super) fn over_the_window(&self) -> Option<(Channel, DetectorModel)> {
+        let (channel, detector) = self.detectors.first_key_value()?;
+        Some((*channel, detector.clone()))
     }
 
     /// Adds what the detectors tell of themselves.
@@ -134,6 +150,7 @@ impl Candidate {
             }
             return Ok(());
         }
+        let by = self.always.unwrap_or(by);
         let each = rows.each();
         let assessment = assess(&self.detectors, level.kind(), &each, rows.len());
         for (index, assessed) in assessment.entities().iter().enumerate() {
@@ -161,22 +178,24 @@ impl Candidate {
         label: &Label,
         (score, p_value): (f64, f64),
     ) -> anyhow::Result<()> {
-        let truth = match label {
-            Label::Unlabelled => Truth::Unlabelled,
-            Label::Benign => Truth::Benign,
-            Label::Attack { class, name } => Truth::Attack { class, name: name.as_deref() },
-        };
-        // A service and the whole net have no address.
-        let peer = rows.remote.get(row).copied().unwrap_or(IpAddr::from([0; 4]));
         observations.push(Observation {
             start_ns: rows.starts_ns[row],
             end_ns: rows.ends_ns[row],
-            peer,
+            peer: rows.address(row),
             score,
             p_value: Some(p_value),
-            truth,
+            truth: truth(label),
         })?;
         Ok(())
+    }
+}
+
+/// A label, as an evaluation has it.
+pub(super) fn truth(label: &Label) -> Truth<'_> {
+    match label {
+        Label::Unlabelled => Truth::Unlabelled,
+        Label::Benign => Truth::Benign,
+        Label::Attack { class, name } => Truth::Attack { class, name: name.as_deref() },
     }
 }
 
@@ -240,6 +259,7 @@ pub(super) fn fit_all(
         candidate.describe();
         candidates.push(candidate);
     }
+    candidates.insert(0, candidates[0].tails());
     Ok(candidates)
 }
 
