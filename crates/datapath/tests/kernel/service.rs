@@ -7,7 +7,7 @@ use std::{
 
 use crate::support::{LOCAL, Wire, attached, host, small, tagged, tcp_v4, udp_v4, udp_v6};
 use flows_common::{
-    Action, Direction, GuardCounters,
+    Action, Direction, GuardCounters, Scope,
     parse::{TCP, UDP},
 };
 use weir_datapath::{
@@ -174,8 +174,12 @@ fn an_entry_of_the_source_goes_before_the_limit_of_the_service() {
     let mut kernel = Kernel::load(&small()).expect("loaded");
     let blocklist = kernel.blocklist();
     limited(&blocklist, DNS);
-    let block =
-        Block { action: BlockAction::Shadow, expires_ns: boot_ns() + 60 * SECOND, reason: 1 };
+    let block = Block {
+        action: BlockAction::Shadow,
+        scope: Scope::All,
+        expires_ns: boot_ns() + 60 * SECOND,
+        reason: 1,
+    };
     blocklist.insert(Target::from(IpAddr::from(host(1))), &block, boot_ns()).expect("a block");
     assert_eq!(ruled(&mut kernel, &udp_v4(host(1), LOCAL, [9, 53])).shadowed, 100);
     // Allowed prefixes are exempt.

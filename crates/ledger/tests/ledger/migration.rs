@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use events::{Action, ActionTaken, Refusal};
+use events::{Action, ActionTaken, Refusal, Standing};
 use ledger::{
     AlertQuery, BlockQuery, Ledger, LedgerError, Options, Origin, PreviousEnd, SCHEMA_VERSION,
     Table,
@@ -115,7 +115,7 @@ fn every_decision_of_version_2_is_a_record_with_the_same_content() {
             ("excess", seen.excess.into()),
             ("packets", whole(seen.packets)),
             ("bytes", whole(seen.bytes)),
-            ("verified", seen.verified.into()),
+            ("verified", (seen.standing == Standing::Proven).into()),
             ("offence", record.offence.into()),
             ("model", words(&row.model)),
             ("ttl_ns", whole(record.ttl_s * 1_000_000_000)),
@@ -132,7 +132,7 @@ fn every_decision_of_version_2_is_a_record_with_the_same_content() {
             };
             assert_eq!(&value, expected, "{column} of {}", record.id);
         }
-        assert_eq!((seen.initiated, seen.service, &record.claim), (false, None, &None));
+        assert_eq!((seen.flows, seen.service, &record.claim), (0, None, &None));
     }
     let outcomes: Vec<_> = rows.iter().map(|row| (row.record.outcome, row.record.action)).collect();
     let (shadow, limit) = (Some(Action::Shadow), Some(Action::RateLimit));

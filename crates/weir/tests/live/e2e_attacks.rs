@@ -229,7 +229,7 @@ fn describe(truth: &AttackTruth, anomalies: &[DecisionRecord], blocklist: &Block
         .collect();
     format!(
         "{:<21} {} after {} ms, {} anomalous, dropped {:?}: p {:.4} peer {:.3} flow {:.3} novelty \
-         {:.3} excess {:.2} verified {} refusals {refusals:?}\n    {}",
+         {:.3} excess {:.2} {} refusals {refusals:?}\n    {}",
         truth.name,
         shown.outcome.text(),
         shown.at_ns.saturating_sub(truth.began.boot_ns) / 1_000_000,
@@ -240,7 +240,7 @@ fn describe(truth: &AttackTruth, anomalies: &[DecisionRecord], blocklist: &Block
         shown.evidence.flow_score,
         shown.evidence.novelty,
         shown.evidence.excess,
-        shown.evidence.verified,
+        shown.evidence.standing.name(),
         reasons.join(" "),
     )
 }
