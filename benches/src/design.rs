@@ -88,7 +88,7 @@ impl Loaded {
         };
         let template = create(design, capacity)?;
         let facts = MapFacts::new(ARRAY_OF_MAPS, 4, 4, BUFFERS * cpus, 0);
-        let outer = syscall::create_map(FLOWS, &facts, Some(template.as_fd()))
+        let outer = syscall::create_map(FLOWS, &facts, Some(template.as_fd()), None)
             .context("cannot make the outer table")?;
 
         let settings =
@@ -184,7 +184,7 @@ fn create(design: Design, capacity: u32) -> anyhow::Result<OwnedFd> {
 fn table<K, V>(map_type: u32, max_entries: u32) -> anyhow::Result<OwnedFd> {
     let (key_size, value_size) = (syscall::size_of_u32::<K>(), syscall::size_of_u32::<V>());
     let facts = MapFacts::new(map_type, key_size, value_size, max_entries, 0);
-    syscall::create_map("weir_bench", &facts, None).context("cannot make a table")
+    syscall::create_map("weir_bench", &facts, None, None).context("cannot make a table")
 }
 
 /// Gives the program its peer tables, the shipped design.

@@ -16,14 +16,19 @@ use aya::{
 use super::{
     error::KernelError,
     interfaces::InterfaceName,
-    object::{TC_EGRESS, TC_GUARD, TC_INGRESS, TC_INGRESS_GUARDED, classifier},
+    object::{TC_EGRESS, TC_GUARD, TC_INGRESS, classifier},
     pin::Pins,
 };
 use guard::Guard;
 
-/// weir's own place among the filters of a clsact qdisc: early, for a filter before it may end
-/// the way of a packet.
-const CLSACT_PRIORITY: u16 = 7;
+/// weir's own places among the filters of one end of a clsact qdisc, in the order in which a packet
+/// meets them: early, for a filter before them may end its way.
+mod priority {
+    /// The guard at ingress, and what counts at egress.
+    pub(super) const FIRST: u16 = 7;
+    /// What counts at ingress: behind the guard.
+    pub(super) const SECOND: u16 = 8;
+}
 /// weir's own handle there.
 const CLSACT_HANDLE: TcHandle = TcHandle::new(0, 0x7765);
 
@@ -159,48 +164,49 @@ fn attach_flows(
     tc: TcHook,
     guard: &GuardHook,
 ) -> Result<(SchedClassifierLink, SchedClassifierLink), KernelError> {
-    let (program, order) = match (guard, tc) {
-        (GuardHook::TcIngress { .. }, TcHook::Clsact) => (TC_INGRESS_GUARDED, LinkOrder::first()),
-        (GuardHook::TcIngress { .. }, TcHook::Tcx) => {
+    let guarded = matches!(guard, GuardHook::TcIngress { .. });
+    let (ingress, egress) = match tc {
+        TcHook::Tcx => {
             let failed = |source| KernelError::Program { program: TC_GUARD, source };
-            let guard = classifier(object, TC_GUARD)?;
-            (TC_INGRESS, LinkOrder::after_program(guard).map_err(failed)?)
+            let order = if guarded {
+                LinkOrder::after_program(classifier(object, TC_GUARD)?).map_err(failed)?
+            } else {
+                LinkOrder::first()
+            };
+            (TcAttachOptions::TcxOrder(order), TcAttachOptions::TcxOrder(LinkOrder::last()))
         }
-        _ => (TC_INGRESS, LinkOrder::first()),
+        TcHook::Clsact => {
+            if !guarded {
+                clear_own_filter(interface, TcAttachType::Ingress, priority::FIRST);
+            }
+            (filter(priority::SECOND), filter(priority::FIRST))
+        }
     };
-    let ingress = attach_tc(object, interface, program, TcAttachType::Ingress, order, tc)?;
-    let (end, order) = (TcAttachType::Egress, LinkOrder::last());
-    let egress = attach_tc(object, interface, TC_EGRESS, end, order, tc)?;
+    let ingress = attach_tc(object, interface, TC_INGRESS, TcAttachType::Ingress, ingress)?;
+    let egress = attach_tc(object, interface, TC_EGRESS, TcAttachType::Egress, egress)?;
     Ok((ingress, egress))
 }
 
+/// A filter at one of weir's own places.
+fn filter(priority: u16) -> TcAttachOptions {
+    TcAttachOptions::Netlink(NlOptions { priority, handle: CLSACT_HANDLE, ..NlOptions::default() })
+}
+
+/// Attaches a TC program; what a killed weir left at the place of a filter goes first.
 fn attach_tc(
     object: &mut Ebpf,
     interface: &InterfaceName,
     name: &'static str,
     end: TcAttachType,
-    order: LinkOrder,
-    hook: TcHook,
+    place: TcAttachOptions,
 ) -> Result<SchedClassifierLink, KernelError> {
     let program = classifier(object, name)?;
     let failed = |source| KernelError::Program { program: name, source };
-    let id = match hook {
-        TcHook::Tcx => program
-            .attach_with_options(interface.as_str(), end, TcAttachOptions::TcxOrder(order))
-            .map_err(failed)?,
-        TcHook::Clsact => {
-            add_clsact(interface)?;
-            clear_own_filter(interface, end);
-            let place = NlOptions {
-                priority: CLSACT_PRIORITY,
-                handle: CLSACT_HANDLE,
-                ..NlOptions::default()
-            };
-            program
-                .attach_with_options(interface.as_str(), end, TcAttachOptions::Netlink(place))
-                .map_err(failed)?
-        }
-    };
+    if let TcAttachOptions::Netlink(NlOptions { priority, .. }) = &place {
+        add_clsact(interface)?;
+        clear_own_filter(interface, end, *priority);
+    }
+    let id = program.attach_with_options(interface.as_str(), end, place).map_err(failed)?;
     program.take_link(id).map_err(failed)
 }
 
@@ -228,16 +234,10 @@ fn is_exists(error: &TcError) -> bool {
         || error.to_string().contains("File exists")
 }
 
-/// Removes a filter at weir's own place, left by a weir that was killed: filters, unlike links,
-/// outlive their process.
-fn clear_own_filter(interface: &InterfaceName, end: TcAttachType) {
-    let own = SchedClassifierLink::attached(
-        interface.as_str(),
-        end,
-        CLSACT_PRIORITY,
-        CLSACT_HANDLE,
-        None,
-    );
+/// Removes a filter at one of weir's own places, left by a weir that was killed: filters, unlike
+/// links, outlive their process.
+fn clear_own_filter(interface: &InterfaceName, end: TcAttachType, priority: u16) {
+    let own = SchedClassifierLink::attached(interface.as_str(), end, priority, CLSACT_HANDLE, None);
     // Nothing to remove where there is none.
     drop(own);
 }

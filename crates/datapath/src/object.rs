@@ -19,8 +19,6 @@ pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), 
 
 /// Program that counts ingress packets.
 pub(super) const TC_INGRESS: &str = "tc_ingress";
-/// Program that counts ingress packets and guards, where neither XDP nor TCX is available.
-pub(super) const TC_INGRESS_GUARDED: &str = "tc_ingress_guarded";
 /// Program that counts egress packets.
 pub(super) const TC_EGRESS: &str = "tc_egress";
 /// Guard program at TC ingress, where XDP is not available.
