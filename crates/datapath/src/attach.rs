@@ -35,12 +35,14 @@ const CLSACT_HANDLE: TcHandle = TcHandle::new(0, 0x7765);
 /// Requested hook of the guard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum XdpPreference {
-    /// In the driver if it can, else in the stack, else at TC ingress.
+    /// In the driver if it can, else at TC ingress.
     #[default]
     Auto,
     /// In the driver, or fail.
     Native,
-    /// In the stack before TC, or fail.
+    /// In the stack before TC, or fail. The stack copies a frame without room before it, as most
+    /// drivers deliver them, and Linux 6.18 then shows TC the copy without its Ethernet header: the
+    /// flow programs count it as no IP.
     Generic,
     /// At TC ingress.
     TcIngress,

@@ -69,9 +69,8 @@ pub(super) fn attach(
 ) -> Result<Guard, KernelError> {
     let modes: &[XdpMode] = match preference {
         XdpPreference::Off | XdpPreference::TcIngress => &[],
-        XdpPreference::Native => &[XdpMode::Driver],
+        XdpPreference::Native | XdpPreference::Auto => &[XdpMode::Driver],
         XdpPreference::Generic => &[XdpMode::Skb],
-        XdpPreference::Auto => &[XdpMode::Driver, XdpMode::Skb],
     };
     let (guard, place) = match take_over_xdp(object, ifindex, modes, pins)? {
         Some((guard, mode)) => (guard, Some(GuardPin::Xdp(mode))),

@@ -84,6 +84,9 @@ fn a_blocked_source_is_dropped_wherever_the_guard_sits() {
             let stats = blocklist.stats(entry.slot).expect("statistics");
             assert_eq!((stats.dropped_packets, stats.dropped_bytes), (13, 13 * 60 + 3 * 4));
             assert!(stats.first_ns > 0 && stats.first_ns <= stats.last_ns);
+            if xdp == XdpPreference::Generic {
+                return; // What the kernel copies for it has no Ethernet header at TC.
+            }
             // What passes XDP is counted a moment later.
             let deadline = Instant::now() + Duration::from_secs(30);
             let (mut of_blocked, mut of_other) = (0, 0);
