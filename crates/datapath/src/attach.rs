@@ -10,7 +10,6 @@ use aya::{
             NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle, qdisc_add_clsact,
         },
     },
-    util::KernelVersion,
 };
 
 use super::{
@@ -18,6 +17,7 @@ use super::{
     interfaces::InterfaceName,
     object::{TC_EGRESS, TC_GUARD, TC_INGRESS, classifier},
     pin::Pins,
+    syscall,
 };
 use guard::Guard;
 
@@ -53,7 +53,7 @@ pub enum XdpPreference {
 /// Requested hook of the flow programs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TcPreference {
-    /// TCX where the kernel has it (6.6), else clsact.
+    /// TCX where the kernel answers for it (6.6), else clsact.
     #[default]
     Auto,
     /// A filter of a clsact qdisc.
@@ -130,8 +130,8 @@ impl Attachment {
         // ingress alone would be counted.
         classifier(object, TC_EGRESS)?;
         let tc = match options.tc {
-            TcPreference::Auto if has_tcx() => TcHook::Tcx,
-            _ => TcHook::Clsact,
+            TcPreference::Auto => tc_hook(interface, ifindex),
+            TcPreference::Clsact => TcHook::Clsact,
         };
         let guard = guard::attach(object, interface, ifindex, options.xdp, tc, pins)?;
         match attach_flows(object, interface, tc, &guard.hook) {
@@ -212,10 +212,15 @@ fn attach_tc(
     program.take_link(id).map_err(failed)
 }
 
-/// The kernel has TCX links. One that hides its version is taken for a new one: what it then
-/// refuses, it says.
-fn has_tcx() -> bool {
-    KernelVersion::current().map_or(true, |running| running >= KernelVersion::new(6, 6, 0))
+/// The hook of the flow programs: TCX where the kernel answers for it.
+fn tc_hook(interface: &InterfaceName, ifindex: u32) -> TcHook {
+    match syscall::query_tcx(ifindex) {
+        Ok(()) => TcHook::Tcx,
+        Err(error) => {
+            tracing::info!(%interface, %error, "no TCX on this kernel: clsact filters are used");
+            TcHook::Clsact
+        }
+    }
 }
 
 /// Adds a clsact qdisc unless there is one; other filters may share it, so it stays.

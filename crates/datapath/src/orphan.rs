@@ -6,14 +6,8 @@ use std::{collections::HashSet, fs, path::Path};
 
 use aya::{maps::loaded_maps, programs::loaded_programs};
 
-use super::{
-    error::KernelError,
-    object::{TC_EGRESS, TC_GUARD, TC_INGRESS, XDP_GUARD},
-    pin::leftovers,
-};
+use super::{error::KernelError, object::PROGRAMS, pin::leftovers};
 
-/// weir's programs.
-const OWN: [&str; 4] = [TC_EGRESS, TC_GUARD, TC_INGRESS, XDP_GUARD];
 /// Maps by which weir's programs are told from others of the same name.
 const OWN_MAPS: [&str; 2] = ["BLOCK_V4", "FLOWS"];
 
@@ -46,7 +40,9 @@ pub fn orphans(bpffs: &Path) -> Result<Vec<Orphan>, KernelError> {
     let mut found = Vec::new();
     for program in loaded_programs() {
         let program = program.map_err(|error| failed(&error))?;
-        let Some(name) = program.name_as_str().filter(|name| OWN.contains(name)) else { continue };
+        let Some(name) = program.name_as_str().filter(|name| PROGRAMS.contains(name)) else {
+            continue;
+        };
         let maps = program.map_ids().map_err(|error| failed(&error))?.unwrap_or_default();
         if maps.iter().any(|map| own_maps.contains(map)) {
             found.push(Orphan { id: program.id(), name: name.to_owned() });
@@ -89,7 +85,7 @@ mod tests {
     #[test]
     fn the_kernel_keeps_the_whole_name_of_a_program() {
         // BPF_OBJ_NAME_LEN less the final zero.
-        assert!(OWN.iter().all(|name| name.len() <= 15));
+        assert!(PROGRAMS.iter().all(|name| name.len() <= 15));
     }
 
     #[test]

@@ -79,8 +79,8 @@ pub(super) struct Shards {
     name: &'static str,
     /// Of each inner map.
     facts: MapFacts,
-    /// Types of its key and value.
-    types: OwnedFd,
+    /// Types of its key and value; a kernel that takes none gives none to the outer table either.
+    types: Option<OwnedFd>,
     /// Possible CPUs: a buffer's tables start at `buffer * cpus`.
     cpus: u32,
     /// At `buffer * cpus + cpu`; `None` for a CPU that was never online.
@@ -106,8 +106,7 @@ impl Shards {
                 capacity_per_cpu(capacity, cpus.online_count()),
                 0,
             ),
-            types: syscall::plain_types(key_size, value_size)
-                .map_err(KernelError::system("tell the kernel the types of a table"))?,
+            types: syscall::plain_types(key_size, value_size).ok(),
             cpus: cpus.possible,
             inner: (0..cpus.possible * BUFFERS).map(|_| None).collect(),
         };
@@ -121,7 +120,7 @@ impl Shards {
             for buffer in 0..BUFFERS {
                 let index = buffer * self.cpus + cpu;
                 let Some(place @ None) = self.inner.get_mut(index as usize) else { continue };
-                let types = Some(self.types.as_fd());
+                let types = self.types.as_ref().map(AsFd::as_fd);
                 let table = syscall::create_map(self.name, &self.facts, None, types)
                     .map_err(KernelError::system("make a table (is memory short?)"))?;
                 set(self.outer.as_fd(), index, table.as_fd())?;

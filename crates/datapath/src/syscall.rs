@@ -3,6 +3,7 @@
 
 mod creation;
 mod pinning;
+mod query;
 
 use std::{
     ffi::CString,
@@ -20,6 +21,7 @@ use aya::Pod;
 pub use creation::{create_map, plain_types};
 pub(super) use pinning::link_ifindex;
 pub use pinning::pin;
+pub(super) use query::query_tcx;
 
 /// Numbers of `enum bpf_cmd`.
 mod command {
@@ -32,6 +34,7 @@ mod command {
     pub(super) const OBJ_GET: libc::c_long = 7;
     pub(super) const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
     pub(super) const PROG_TEST_RUN: libc::c_long = 10;
+    pub(super) const PROG_QUERY: libc::c_long = 16;
     pub(super) const BTF_LOAD: libc::c_long = 18;
     pub(super) const MAP_LOOKUP_BATCH: libc::c_long = 24;
     pub(super) const MAP_LOOKUP_AND_DELETE_BATCH: libc::c_long = 25;

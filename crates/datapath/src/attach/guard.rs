@@ -67,14 +67,28 @@ pub(super) fn attach(
     tc: TcHook,
     pins: Option<&Pins>,
 ) -> Result<Guard, KernelError> {
+    // Where the kernel takes no XDP program at all, TC does without one that insists.
+    let refusal = match preference {
+        XdpPreference::Auto => {
+            xdp(object).err().filter(|error| matches!(error, KernelError::Rejected { .. }))
+        }
+        _ => None,
+    };
     let modes: &[XdpMode] = match preference {
+        _ if refusal.is_some() => &[],
         XdpPreference::Off | XdpPreference::TcIngress => &[],
         XdpPreference::Native | XdpPreference::Auto => &[XdpMode::Driver],
         XdpPreference::Generic => &[XdpMode::Skb],
     };
     let (guard, place) = match take_over_xdp(object, ifindex, modes, pins)? {
         Some((guard, mode)) => (guard, Some(GuardPin::Xdp(mode))),
-        None => attach_anew(object, interface, ifindex, preference, modes, tc, pins)?,
+        None => match refusal {
+            Some(error) => {
+                let hook = GuardHook::TcIngress { reason: error.to_string() };
+                attach_tc(object, interface, ifindex, tc, pins, hook)?
+            }
+            None => attach_anew(object, interface, ifindex, preference, modes, tc, pins)?,
+        },
     };
     if let Some(pins) = pins {
         for other in GuardPin::ALL.into_iter().filter(|&other| Some(other) != place) {
