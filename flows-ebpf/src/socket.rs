@@ -40,6 +40,7 @@ pub(crate) fn contact<H: Hook>(context: *mut c_void) -> Option<&'static Contact>
 /// A function of its own, so that a program holds the parser once.
 #[cold]
 #[inline(never)]
+#[unsafe(link_section = ".text")]
 fn note_contact<H: Hook>(context: *mut c_void) -> u32 {
     let hook = H::of(context);
     let Some(place) = CONTACT.get_ptr_mut(0) else { return answer::NO };
@@ -74,6 +75,7 @@ pub(crate) fn held(context: *mut c_void, contact: &Contact) -> Held {
 /// function of its own: written out at each place that asks, it is verified at each.
 #[cold]
 #[inline(never)]
+#[unsafe(link_section = ".text")]
 fn look_up(context: *mut c_void) -> u32 {
     let Some(place) = CONTACT.get_ptr_mut(0) else { return answer::NO };
     // SAFETY: this CPU's own element, written by whoever asks.
