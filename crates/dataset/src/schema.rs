@@ -15,8 +15,8 @@
 //! | `lossy` | bool, not flows | whether a window that it covers lost something |
 //! | … | | who: addresses as text, ports, protocol, … |
 //! | `packets`, `bytes` | u64, peers | from and to it |
-//! | `verified` | bool, peers | most of what it sent is in TCP connections whose handshake it completed |
-//! | `initiated` | bool, peers | it answers flows that the host opened |
+//! | `standing` | text, peers | whose packets these are: `proven`, `initiated` or `unproven`; a remote has a row for each |
+//! | `flows` | u64, peers | drained flows, each once a window |
 //! | `service_protocol`, `service_port` | u8, u16, peers | the service that most packets of its own flows went to; null where it opened none |
 //! | `first_packet` | u64, peers | its first packet, on the clock of `window_start` |
 //! | … | f32 | the features |

@@ -2,8 +2,9 @@
 //!
 //! Of each whole window the rows of ordinary peers are counted into the training's bins, and one
 //! p-value of each measure is bet on ([`policy::statistics::DriftWatch`]). Peers that stand out
-//! are left out of both: an attack neither looks like drift nor can suspend its own block. A shift
-//! that lifts every benign peer that far at once is not for this watch, but for the breaker.
+//! are left out of both, and so is what anybody may have sent in a peer's name: an attack neither
+//! looks like drift nor can suspend its own block. A shift that lifts every benign peer that far at
+//! once is not for this watch, but for the breaker.
 
 mod counter;
 
@@ -14,7 +15,7 @@ use model::{
     sample::Draws,
 };
 use policy::{
-    ALERT_SURPRISE, Subject,
+    ALERT_SURPRISE, Standing, Subject,
     statistics::{BETS, Drift, DriftWatch, Moved},
 };
 
@@ -71,7 +72,11 @@ impl DriftSensor {
         let of_window = peers.rows().iter().find(|block| block.horizon == model.window());
         let HorizonRows { rows, of, .. } = of_window.unwrap_or(&nothing);
         let entities = assessment.entities();
-        let is_ordinary = |row: &usize| entities[of[*row]].surprise < ALERT_SURPRISE;
+        let is_ordinary = |row: &usize| {
+            let (_, facts) = peers.peers()[of[*row]];
+            let is_its_own = facts.standing != Standing::Unproven;
+            is_its_own && entities[of[*row]].surprise < ALERT_SURPRISE
+        };
         let ordinary: Vec<usize> = (0..of.len()).filter(is_ordinary).collect();
         count(&mut self.peers, &ordinary, rows);
         let p_values: [_; BETS] = self.draw(model.peer(), &ordinary, rows);

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, net::IpAddr};
 
 use events::{Decision, Drift, DriftEvent, NoticeEvent, Reason, ServiceLimit};
-use policy::{Policy, Verdicts, WindowFacts};
+use policy::{Policy, Standing, Verdicts, WindowFacts};
 
 use crate::Assessed;
 
@@ -23,7 +23,7 @@ pub struct Judged {
     /// Anomalous peers, limits of services, and changes of the policy itself.
     pub verdicts: Verdicts,
     /// Features that made the scores, for peers above the calibration's range.
-    pub reasons: HashMap<IpAddr, Vec<Reason>>,
+    pub reasons: HashMap<(IpAddr, Standing), Vec<Reason>>,
 }
 
 /// Decides on a window.
@@ -86,7 +86,7 @@ impl Judged {
             by.limit(at, limit)?;
         }
         for (rank, decision) in verdicts.peers.into_iter().enumerate() {
-            let reasons = reasons.remove(&decision.evidence.address).unwrap_or_default();
+            let reasons = reasons.remove(&decision.evidence.subject()).unwrap_or_default();
             by.decision(at, rank, decision, reasons)?;
         }
         Ok(())

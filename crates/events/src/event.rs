@@ -210,8 +210,8 @@ mod tests {
                 surprise: 0.0,
                 packets: u64::MAX,
                 bytes: 25_000,
-                verified: true,
-                initiated: true,
+                standing: crate::Standing::Proven,
+                flows: 3,
                 service: Some(Service { protocol: 6, port: 443 }),
             },
             claim: Some(Claim {
@@ -227,6 +227,7 @@ mod tests {
             }),
             outcome: ActionTaken::RateLimited,
             action: Some(Action::RateLimit),
+            scope: Some(crate::Scope::Unproven),
             refusal: Some(Refusal::BelowMargin),
             ttl_s: 600,
             offence: 2,

@@ -44,5 +44,5 @@ pub use facts::{LocalService, PeerFacts};
 pub use feature::{Feature, FlowFeature, HostFeature, PeerFeature, Scale, ServiceFeature, Use};
 pub use flows_common::{Span, Window};
 pub use kind::{Horizon, HorizonError, Horizons, Kind};
-pub use record::{FlowRecord, Handshake, PeerRecord, SiteKey, SiteRecord};
+pub use record::{FlowRecord, Handshake, PeerPart, PeerRecord, SiteKey, SiteRecord};
 pub use schema::SchemaId;

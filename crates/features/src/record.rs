@@ -1,7 +1,7 @@
 //! Records that features are computed from: a flow in a window joined with its past, and an entity
 //! over a horizon.
 
-use flows_common::{Direction, DirectionCounters, FlowCounters, FlowKey, PeerKey, Span};
+use flows_common::{Direction, DirectionCounters, FlowCounters, FlowKey, Span, Standing};
 
 use crate::counts::{PeerCounts, SiteCounts};
 use crate::facts::LocalService;
@@ -74,6 +74,8 @@ pub struct FlowRecord {
     pub is_new: bool,
     /// Which side opened it: egress for the local one, ingress for the remote one.
     pub initiator: Direction,
+    /// Whose packets the window's are.
+    pub standing: Standing,
     /// Progress of its opening.
     pub handshake: Handshake,
     /// From the first SYN to the first SYN-ACK, in ns, in whichever windows they were; `None`
@@ -120,11 +122,25 @@ pub struct Row<K, C> {
     pub counts: C,
 }
 
-/// A remote address over a horizon.
+/// The part of a remote address that has one standing: what anybody may have sent in its name, and
+/// what this host asked it for, are other parts than what it sent itself. Most remotes have one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PeerPart {
+    /// The remote address, in the 16-byte form.
+    pub address: [u8; 16],
+    /// Whose packets these are.
+    pub standing: Standing,
+}
+
+/// A remote address in one standing over a horizon.
+///
+/// Where a window lost flows ([`Window::holds_every_flow`](crate::Window::holds_every_flow)) the
+/// remote's own counters, which outlive those flows, are a second view of the same quantities; the
+/// larger of the two is taken for what is unproven, as lost flows are.
 ///
 /// The row of the window is made at the window's end, with the outcomes that are known by then,
 /// and once more with all of them where they became known later: at most 3 s.
-pub type PeerRecord = Row<PeerKey, PeerCounts>;
+pub type PeerRecord = Row<PeerPart, PeerCounts>;
 
 /// A part of the host's side over a horizon; rows come as those of peers do.
 pub type SiteRecord = Row<SiteKey, SiteCounts>;

@@ -318,7 +318,10 @@ fn a_capture_of_an_earlier_time_begins_anew_and_loses_no_row() {
     for second in [100, 101, 102, 50, 51, 52] {
         rows.extend(context.observe(&window(second + 1, one(second))).peers);
     }
-    let mut last = Observed { window: Span { start_ns: 52 * SECOND, end_ns: 53 * SECOND }, ..Observed::default() };
+    let mut last = Observed {
+        window: Span { start_ns: 52 * SECOND, end_ns: 53 * SECOND },
+        ..Observed::default()
+    };
     context.finish_into(&mut last);
     rows.extend(last.peers);
     let tens: Vec<(u64, u64)> = rows

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Schema};
-use flows_common::{FlowCounters, FlowKey, Loss};
+use flows_common::{FlowCounters, FlowKey, Loss, Standing};
 use weir_features::schema::{self, HASH_KEY, ROLE_KEY, SchemaError};
 use weir_features::{
     Context, Feature, HostFeature, Kind, LocalService, Observed, PeerFacts, PeerFeature,
@@ -54,7 +54,9 @@ fn a_table_gives_back_the_rows_that_its_records_make() {
 fn a_peer_table_gives_back_the_facts_that_a_decision_asks_for() {
     let (window, mut observed) = observed();
     let mut other = observed.peers[0].clone();
-    other.counts.facts = PeerFacts { service: None, verified: true, ..PeerFacts::default() };
+    let standing = Standing::Proven;
+    other.key.standing = standing;
+    other.counts.facts = PeerFacts { service: None, standing, flows: 3, ..PeerFacts::default() };
     observed.peers.push(other);
     let facts: Vec<PeerFacts> = observed.peers.iter().map(|peer| peer.counts.facts).collect();
     assert_eq!((facts[0].packets, facts[0].bytes, facts[0].first_packet_ns), (45, 2_700, 5));

@@ -360,30 +360,32 @@ fn acknowledge(flow: &mut FlowCounters, acknowledged: u32, news: &mut News) {
             news.add(News::AMID);
         }
     }
-    if flow.memory & memory::AWAITED != 0 && completes(flow, acknowledged) {
+    if flow.awaited() == Some(acknowledged) {
         flow.memory &= !memory::AWAITED;
         flow.accepted = flow.accepted.saturating_add(1);
         news.add(News::PROVEN);
     }
 }
 
-/// True where a number acknowledges this host's last SYN-ACK and nothing after it.
-#[inline(always)]
-const fn completes(flow: &FlowCounters, acknowledged: u32) -> bool {
-    acknowledged == flow.syn_ack_isn[Direction::Egress.index()].wrapping_add(1)
-}
-
 impl FlowCounters {
-    /// True where the handshake that this host answered here is completed by the remote's first
-    /// acknowledgement there, which another CPU or a later window counted.
+    /// Number that would complete the opening that this host answered last, while none has.
+    #[inline(always)]
     #[must_use]
-    pub const fn is_completed_by(&self, other: &Self) -> bool {
-        self.memory & memory::AWAITED != 0
-            && other.has(Fact::Acknowledged)
-            && completes(self, other.acknowledged)
+    pub const fn awaited(&self) -> Option<u32> {
+        if self.memory & memory::AWAITED == 0 {
+            return None;
+        }
+        Some(self.syn_ack_isn[Direction::Egress.index()].wrapping_add(1))
     }
 
-    /// Notes that a handshake was completed elsewhere ([`Self::is_completed_by`]).
+    /// Number that the remote acknowledged first: where another CPU or an earlier window awaits it
+    /// ([`Self::awaited`]), it completes that opening.
+    #[must_use]
+    pub const fn first_acknowledged(&self) -> Option<u32> {
+        if self.has(Fact::Acknowledged) { Some(self.acknowledged) } else { None }
+    }
+
+    /// Notes that the opening that waits was completed elsewhere.
     pub(crate) const fn complete(&mut self) {
         self.memory &= !memory::AWAITED;
         self.accepted = self.accepted.saturating_add(1);

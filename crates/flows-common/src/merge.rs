@@ -23,10 +23,13 @@ impl FlowCounters {
         if other_is_earlier {
             self.first_direction = other.first_direction;
         }
-        let completed = self.is_completed_by(other) || other.is_completed_by(self);
-        let its_ack_is_earlier = match [&*self, other]
-            .map(|one| one.has(Fact::Acknowledged).then_some(one.directions[IN].first_ns))
-        {
+        let completes = |one: &Self, other: &Self| {
+            one.awaited().is_some() && one.awaited() == other.first_acknowledged()
+        };
+        let completed = completes(self, other) || completes(other, self);
+        let acknowledges_from =
+            |one: &Self| one.first_acknowledged().map(|_| one.directions[IN].first_ns);
+        let its_ack_is_earlier = match [acknowledges_from(self), acknowledges_from(other)] {
             [Some(own), Some(its)] => its < own,
             [own, _] => own.is_none(),
         };

@@ -7,7 +7,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use flows_common::{Action, clock::nanos};
+use flows_common::{Action, Standing, clock::nanos};
 
 use crate::{
     Evidence, Service, ServiceLimit,
@@ -58,7 +58,7 @@ impl FloodWatch {
     ) -> Vec<ServiceLimit> {
         let action = if mode == Mode::Enforce { Action::RateLimit } else { Action::Shadow };
         let mut seen: BTreeMap<Service, (u64, u64)> = BTreeMap::new();
-        for peer in evidence.iter().filter(|peer| !peer.verified && !peer.initiated) {
+        for peer in evidence.iter().filter(|peer| peer.standing == Standing::Unproven) {
             let Some(service) = peer.service else { continue };
             let (sources, packets) = seen.entry(service).or_default();
             *sources += 1;
@@ -136,7 +136,7 @@ mod tests {
         (0..count)
             .map(|number| Evidence {
                 address: IpAddr::from(number.to_be_bytes()),
-                verified: false,
+                standing: Standing::Unproven,
                 surprise: 0.0,
                 packets: 1,
                 service: Some(WEB),
@@ -197,10 +197,10 @@ mod tests {
     }
 
     #[test]
-    fn verified_sources_make_no_flood() {
+    fn proven_sources_make_no_flood() {
         let mut crowd = strangers(5_000);
         for peer in &mut crowd {
-            peer.verified = true;
+            peer.standing = Standing::Proven;
         }
         assert_eq!(FloodWatch::default().look(&crowd, &config(), 1.0, SECOND, Mode::Enforce), []);
     }
@@ -210,7 +210,7 @@ mod tests {
         let mut watch = FloodWatch::default();
         for port in 0..=u16::MAX {
             let service = Some(Service { protocol: 17, port });
-            let one = [Evidence { service, verified: false, ..attacker(1) }];
+            let one = [Evidence { service, standing: Standing::Unproven, ..attacker(1) }];
             watch.look(&one, &config(), 1.0, SECOND, Mode::Enforce);
         }
         assert!(watch.marks.len() <= SERVICES_LIMIT + 1, "{}", watch.marks.len());

@@ -50,18 +50,32 @@ impl Bench {
         benign: impl Fn(&mut [f32]),
         other: impl Fn(&mut [f32]),
     ) -> bool {
+        self.window_of(Standing::Proven, others, benign, other)
+    }
+
+    /// The same, of others in this standing.
+    fn window_of(
+        &mut self,
+        standing: Standing,
+        others: usize,
+        benign: impl Fn(&mut [f32]),
+        other: impl Fn(&mut [f32]),
+    ) -> bool {
         let width = self.model.peer().inputs().width();
         let mut peers = rows(&mut self.draws, PEERS + others, width);
         for (index, row) in peers.chunks_exact_mut(width).enumerate() {
             if index < PEERS { benign(row) } else { other(row) }
         }
         let span = Span { start_ns: 0, end_ns: 1 };
-        let row = |(number, row)| PeerRow {
+        let row = |(number, row): (u32, _)| PeerRow {
             address: std::net::Ipv4Addr::from_bits(number).into(),
             horizon: self.model.window(),
             covers: span,
             is_lossy: false,
-            facts: PeerFacts::default(),
+            facts: PeerFacts {
+                standing: if (number as usize) < PEERS { Standing::Proven } else { standing },
+                ..PeerFacts::default()
+            },
             row,
         };
         let peers = PeerRows::of(span, (0..).zip(peers.chunks_exact(width)).map(row));
@@ -83,6 +97,14 @@ fn larger(row: &mut [f32]) {
 /// Every feature is far beyond what training saw.
 fn beyond(row: &mut [f32]) {
     row.fill(1e6);
+}
+
+#[test]
+fn what_anybody_may_have_sent_suspends_nothing() {
+    let mut bench = Bench::new(1);
+    for _ in 0..300 {
+        assert!(!bench.window_of(Standing::Unproven, 2 * PEERS, as_before, larger));
+    }
 }
 
 #[test]

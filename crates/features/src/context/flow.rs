@@ -1,6 +1,6 @@
 //! Memory of a flow between windows.
 
-use flows_common::{Direction, Fact, FlowCounters, FlowKey, Span, TcpFlag};
+use flows_common::{Direction, Fact, FlowCounters, FlowKey, Span, Standing, TcpFlag};
 
 use crate::counts::{NewOfFlow, Outcomes};
 use crate::record::{FlowPast, Handshake, TCP};
@@ -36,12 +36,22 @@ pub(crate) struct FlowState {
     syn_ns: Option<u64>,
     syn_isn: u32,
     handshake_ns: Option<u64>,
+    /// Number whose acknowledgement would prove its remote.
+    awaited: Option<u32>,
+    /// This host asked for it.
+    asked: bool,
+    /// Its remote completed its handshake.
+    proven: bool,
+    /// In which it counts as open.
+    standing: Standing,
     past: FlowPast,
     initiator: Direction,
     reply: Reply,
     phase: Phase,
     /// Start of the window in which it was opened.
     opened_in_ns: u64,
+    /// Its standing in that window, where its outcome counts.
+    opened_as: Standing,
     opened_ns: u64,
     /// What was new of it when it was opened.
     new: NewOfFlow,
@@ -86,6 +96,8 @@ enum Verdict {
 pub(crate) struct Told {
     /// Start of the window that it counts in; none for the one in which it became known.
     pub(crate) window_ns: Option<u64>,
+    /// Standing that it counts in.
+    pub(crate) standing: Standing,
     /// The side that opened the flow.
     pub(crate) initiator: Direction,
     /// The outcome.
@@ -103,6 +115,8 @@ pub(crate) struct FlowNews {
     pub(crate) first_seen_ns: u64,
     /// The side that opened it.
     pub(crate) initiator: Direction,
+    /// Whose packets the window's are.
+    pub(crate) standing: Standing,
     /// Progress of its opening.
     pub(crate) handshake: Handshake,
     /// From its SYN to its SYN-ACK.
@@ -115,6 +129,8 @@ pub(crate) struct FlowNews {
     pub(crate) last_window: Option<Span>,
     /// When it started, or started again, in this window.
     pub(crate) start_ns: Option<u64>,
+    /// What was opened is no new flow of the tuple's: it goes on, and anybody may have sent that.
+    pub(crate) is_stray: bool,
     /// Flows opened on its tuple in this window; what they were as far as it is known.
     pub(crate) opened: u32,
     pub(crate) outcomes: Outcomes,
@@ -124,8 +140,10 @@ pub(crate) struct FlowNews {
     pub(crate) late: Option<Told>,
     /// It was opened in this window, and its outcome is not known.
     pub(crate) is_pending: bool,
-    /// Change of the peer's number of open TCP flows.
+    /// Change of the number of open TCP flows of this standing.
     pub(crate) open_change: i8,
+    /// It was open in another standing, and no longer is.
+    pub(crate) left: Option<Standing>,
 }
 
 impl FlowState {
@@ -138,11 +156,16 @@ impl FlowState {
             syn_ns: None,
             syn_isn: 0,
             handshake_ns: None,
+            awaited: None,
+            asked: false,
+            proven: false,
+            standing: Standing::Unproven,
             past: FlowPast { windows: 0, packets: 0, bytes: 0 },
             initiator: Direction::Ingress,
             reply: Reply::Nothing,
             phase: Phase::Opening,
             opened_in_ns: 0,
+            opened_as: Standing::Unproven,
             opened_ns: 0,
             new: NewOfFlow { target: 0.0, remote: 0.0, service: 0.0 },
             payload: [0; 2],
@@ -155,9 +178,9 @@ impl FlowState {
         }
     }
 
-    /// True if it counts among its peer's open TCP flows.
-    pub(crate) const fn is_open(&self) -> bool {
-        matches!(self.phase, Phase::Open)
+    /// The standing in which it counts among its peer's open TCP flows, if it does.
+    pub(crate) const fn open_in(&self) -> Option<Standing> {
+        if matches!(self.phase, Phase::Open) { Some(self.standing) } else { None }
     }
 
     /// True if it has been silent for at least `idle_ns` before `now_ns`.
@@ -184,10 +207,12 @@ impl FlowState {
     ) -> FlowNews {
         let (first_ns, last_ns) = bounds(counters, window);
         let silent_ns = first_ns.saturating_sub(self.last_packet_ns);
-        let was_open = self.is_open();
+        let open_before = self.open_in();
         let mut before = None;
         let opened = self.newly_opened(key, counters, silent_ns);
-        if opened > 0 {
+        let is_stray = self.is_stray(counters);
+        let begins = opened > 0 && !is_stray;
+        if begins {
             if self.past.windows > 0 {
                 before = self.tell(key);
             }
@@ -196,10 +221,15 @@ impl FlowState {
             self.initiator = initiator(key, counters);
             self.opened_in_ns = window.start_ns;
             self.opened_ns = counters.first_syn_ns(self.initiator).unwrap_or(first_ns);
+            self.asked = counters.has(Fact::Initiated);
         }
         let (past, is_new) = (self.past, self.past.windows == 0);
         let (last_window, was_timed) = (self.last_window, self.handshake_ns.is_some());
-        self.follow(key, counters);
+        let standing = self.settle_standing(counters, is_stray);
+        if begins {
+            self.opened_as = standing;
+        }
+        self.follow(key, counters, is_stray);
         self.last_packet_ns = self.last_packet_ns.max(last_ns);
         self.last_window = window;
         self.past = FlowPast {
@@ -207,7 +237,7 @@ impl FlowState {
             packets: past.packets.saturating_add(counters.packets()),
             bytes: past.bytes.saturating_add(counters.bytes()),
         };
-        let mut outcomes = self.earlier_attempts(counters, opened);
+        let mut outcomes = self.earlier_attempts(counters, opened, is_stray);
         let mut late = if self.phase == Phase::Closed { self.tell(key) } else { None };
         if let Some(told) =
             late.filter(|told| told.window_ns.is_none_or(|at| at == window.start_ns))
@@ -218,20 +248,54 @@ impl FlowState {
         FlowNews {
             is_new,
             first_seen_ns: self.first_seen_ns,
-            initiator: self.initiator,
+            initiator: if is_stray { Direction::Ingress } else { self.initiator },
+            standing,
             handshake: self.handshake(key, window),
             handshake_ns: self.handshake_ns,
             newly_timed: !was_timed && self.handshake_ns.is_some(),
             past,
             last_window: (!is_new).then_some(last_window),
             start_ns: (is_new || silent_ns > RESUME_NS).then_some(first_ns),
+            is_stray,
             opened,
             outcomes,
             before,
             late,
             is_pending: self.is_pending_since(window.start_ns),
-            open_change: i8::from(self.is_open()) - i8::from(was_open),
+            open_change: if standing == self.standing {
+                i8::from(self.open_in().is_some()) - i8::from(open_before == Some(standing))
+            } else {
+                0
+            },
+            left: open_before
+                .filter(|before| *before != standing && self.open_in() != Some(*before)),
         }
+    }
+
+    /// True where a window opens, and does not complete, another flow on the tuple of one that is
+    /// vouched for and goes on: anybody may have sent that, and it ends nothing.
+    fn is_stray(&self, counters: &FlowCounters) -> bool {
+        let is_vouched = self.asked || self.proven;
+        is_vouched && self.phase != Phase::Closed && is_uncompleted(counters)
+    }
+
+    /// Whose packets the window's are. What holds an opening that is not completed in it is
+    /// anybody's, on whatever tuple it came.
+    fn settle_standing(&mut self, counters: &FlowCounters, is_stray: bool) -> Standing {
+        let completed = self.awaited.is_some() && self.awaited == counters.first_acknowledged();
+        self.proven |= completed || counters.is_proven();
+        if completed || counters.syn_acks[Direction::Egress.index()] > 0 {
+            self.awaited = counters.awaited();
+        }
+        if is_stray {
+            return Standing::Unproven;
+        }
+        self.standing = match (is_uncompleted(counters), self.asked, self.proven) {
+            (true, ..) | (false, false, false) => Standing::Unproven,
+            (false, true, _) => Standing::Initiated,
+            (false, false, true) => Standing::Proven,
+        };
+        self.standing
     }
 
     /// Tells, once each, what is known of it now: whether it failed, and how it ended.
@@ -260,7 +324,8 @@ impl FlowState {
                 outcomes.short = u32::from(lasted_ns < SHORT_FLOW_NS);
             }
         }
-        let told = Told { window_ns, initiator: self.initiator, outcomes, new: self.new };
+        let standing = if window_ns.is_some() { self.opened_as } else { self.standing };
+        let told = Told { window_ns, standing, initiator: self.initiator, outcomes, new: self.new };
         (!outcomes.is_none()).then_some(told)
     }
 
@@ -283,15 +348,20 @@ impl FlowState {
     ///
     /// Which of the attempts were answered is not known: the earlier ones are taken for those that
     /// failed. Each that was answered has its share of the payload.
-    fn earlier_attempts(&self, counters: &FlowCounters, opened: u32) -> Outcomes {
-        let earlier = opened.saturating_sub(1);
+    fn earlier_attempts(&self, counters: &FlowCounters, opened: u32, is_stray: bool) -> Outcomes {
+        // Of strays the tuple's flow is no attempt, and its payload is not theirs.
+        let (earlier, opener, payload) = if is_stray {
+            (opened, Direction::Ingress, [0; 2])
+        } else {
+            (opened.saturating_sub(1), self.initiator, self.from_the_opener(self.payload))
+        };
         if earlier == 0 {
             return Outcomes::default();
         }
-        let answered = counters.answered(self.initiator).min(opened);
+        let answered = counters.answered(opener).min(opened);
         let failed = (opened - answered).min(earlier);
         let served = earlier - failed;
-        let [request, response] = self.from_the_opener(self.payload);
+        let [request, response] = payload;
         let share = |bytes: u64| bytes / u64::from(opened) * u64::from(served);
         Outcomes {
             failed,
@@ -324,9 +394,8 @@ impl FlowState {
         }
     }
 
-    /// Follows SYN, SYN-ACK, payload, FIN and RST.
-    fn follow(&mut self, key: &FlowKey, counters: &FlowCounters) {
-        let replier = self.initiator.opposite();
+    /// Follows SYN, SYN-ACK, payload, FIN and RST; a stray's handshake is not the flow's.
+    fn follow(&mut self, key: &FlowKey, counters: &FlowCounters, is_stray: bool) {
         for (way, one) in counters.directions.iter().enumerate() {
             self.payload[way] = self.payload[way].saturating_add(one.payload_bytes);
             self.spoke[way] |= one.packets > 0;
@@ -335,6 +404,33 @@ impl FlowState {
             self.is_error |= counters.directions[self.initiator.index()].icmp_errors > 0;
             return;
         }
+        if is_stray {
+            self.syn_isn = counters.syn_isn[Direction::Ingress.index()];
+        } else {
+            self.follow_handshake(counters);
+        }
+        let has = |way: Direction, flag: TcpFlag| {
+            counters.directions[way.index()].flags[flag.index()] > 0
+        };
+        for way in Direction::ALL {
+            self.fins[way.index()] |= has(way, TcpFlag::Fin);
+            self.resets[way.index()] |= has(way, TcpFlag::Rst);
+        }
+        if self.reply == Reply::Nothing && self.resets[self.initiator.opposite().index()] {
+            self.reply = Reply::Reset;
+        }
+        // Without a handshake in view, traffic of both sides shows that the flow was open.
+        let established = !is_stray
+            && (self.reply == Reply::SynAck || (self.syn_ns.is_none() && self.spoke == [true; 2]));
+        if self.resets != [false; 2] || self.fins == [true; 2] {
+            self.phase = Phase::Closed;
+        } else if self.phase == Phase::Opening && established {
+            self.phase = Phase::Open;
+        }
+    }
+
+    fn follow_handshake(&mut self, counters: &FlowCounters) {
+        let replier = self.initiator.opposite();
         if self.syn_ns.is_none() {
             self.syn_ns = counters.first_syn_ns(self.initiator);
         }
@@ -346,24 +442,6 @@ impl FlowState {
         {
             self.reply = Reply::SynAck;
             self.handshake_ns = self.syn_ns.and_then(|syn_ns| syn_ack_ns.checked_sub(syn_ns));
-        }
-        let has = |way: Direction, flag: TcpFlag| {
-            counters.directions[way.index()].flags[flag.index()] > 0
-        };
-        for way in Direction::ALL {
-            self.fins[way.index()] |= has(way, TcpFlag::Fin);
-            self.resets[way.index()] |= has(way, TcpFlag::Rst);
-        }
-        if self.reply == Reply::Nothing && self.resets[replier.index()] {
-            self.reply = Reply::Reset;
-        }
-        // Without a handshake in view, traffic of both sides shows that the flow was open.
-        let established =
-            self.reply == Reply::SynAck || (self.syn_ns.is_none() && self.spoke == [true; 2]);
-        if self.resets != [false; 2] || self.fins == [true; 2] {
-            self.phase = Phase::Closed;
-        } else if self.phase == Phase::Opening && established {
-            self.phase = Phase::Open;
         }
     }
 
@@ -380,6 +458,11 @@ impl FlowState {
             (Reply::Nothing, _) => Handshake::Unanswered,
         }
     }
+}
+
+/// True where a remote's opening in the window was not completed in it.
+const fn is_uncompleted(counters: &FlowCounters) -> bool {
+    counters.openings[Direction::Ingress.index()] > counters.accepted
 }
 
 /// The side that opened a flow: whose SYN came first, this host where it asked first, else the

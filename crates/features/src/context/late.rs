@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flows_common::{Direction, FlowKey, PeerKey, Span};
+use flows_common::{Direction, FlowKey, Span};
 
 use super::{Context, Observed};
 use crate::context::entities::service_of;
@@ -11,13 +11,20 @@ use crate::context::site_sums::sites;
 use crate::context::tally::At;
 use crate::counts::{Counts as _, PeerCounts, ServiceUse, SiteCounts, Sources};
 use crate::facts::LocalService;
-use crate::record::SiteKey;
+use crate::record::{PeerPart, SiteKey};
 
 /// What became known of a flow.
 #[derive(Clone, Copy)]
 pub(super) struct Late {
     pub(super) key: FlowKey,
     pub(super) told: Told,
+}
+
+impl Late {
+    /// The part of the peer that it counts in.
+    const fn part(&self) -> PeerPart {
+        PeerPart { address: self.key.remote, standing: self.told.standing }
+    }
 }
 
 impl Context {
@@ -30,18 +37,18 @@ impl Context {
             late.drain(..).map(|one| (window_of(&one), one)).collect();
         self.scratch.late = late;
         // Stable, so that what happened first counts first.
-        late_by_window.sort_by_key(|(window, one)| (*window, one.key.remote));
+        late_by_window.sort_by_key(|(window, one)| (*window, one.part()));
         let mut by_site: BTreeMap<(Span, SiteKey), SiteCounts> = BTreeMap::new();
-        for group in late_by_window.chunk_by(|(window, one), (other, next)| {
-            (window, one.key.remote) == (other, next.key.remote)
-        }) {
+        for group in late_by_window
+            .chunk_by(|(window, one), (other, next)| (window, one.part()) == (other, next.part()))
+        {
             let (window, first) = &group[0];
             let mut known = PeerCounts::default();
             for (window, one) in group {
                 judge(&mut known, one);
                 self.judge_sites(*window, one, &mut by_site);
             }
-            let key = PeerKey { address: first.key.remote };
+            let key = first.part();
             if *window != at.window {
                 self.by_peer.amend(&At { window: *window, ..*at }, key, &known);
             } else if let Ok(place) = observed.peers.binary_search_by_key(&key, |row| row.key) {

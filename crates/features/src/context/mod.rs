@@ -10,13 +10,19 @@
 //! comes once more, 3 s later, with all of them. The one of a longer horizon comes 3 s after its
 //! end, with all outcomes. At the end of a capture [`Context::finish_into`] hands out what is left.
 //!
+//! **Whose rows**: of each peer one for each [`Standing`] that its packets have: what anybody may
+//! have sent in its name, and what this host asked it for, never enter the row of what it sent
+//! itself, at any horizon. A flow counts in the row of the standing that it has in the window; its
+//! outcome, in that of the standing that it had when it was opened, or, where it ends later, when it
+//! ended. Rows of the host's side are over all traffic.
+//!
 //! **Who has no row**: multicast groups, broadcast and the unspecified address, on either side.
 //!
 //! **What it remembers**, and for how long:
 //! - per flow: first seen, who opened it, how far its handshake got, what it said until its outcome
 //!   was known. Forgotten after [`ContextLimits::flow_idle_ns`] of silence, or when its 5-tuple is
 //!   opened anew;
-//! - per peer: which targets it tried in the last hour or two, its open TCP flows;
+//! - per peer and standing: which targets it tried in the last hour or two, its open TCP flows;
 //! - per local address: which remotes it met and which services it used in the last hour or two;
 //! - which services of the host's side ever answered;
 //! - per entity and longer horizon: its counts.
@@ -39,18 +45,20 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use flows_common::group::is_group;
-use flows_common::{FlowCounters, FlowKey, PeerCounters, PeerKey, Span, Window, unmap_v4};
+use flows_common::{
+    FlowCounters, FlowKey, PeerCounters, PeerKey, Span, Standing, Window, unmap_v4,
+};
 
 pub use limits::{ContextError, ContextLimits};
 
 use crate::counts::{NewOfFlow, PeerCounts, SiteCounts};
 use crate::facts::LocalService;
 use crate::kind::{Horizons, Kind};
-use crate::record::{FlowRecord, PeerRecord, Row, SiteKey, SiteRecord};
-use entities::{HostState, PeerState};
+use crate::record::{FlowRecord, PeerPart, PeerRecord, Row, SiteKey, SiteRecord};
+use entities::{HostState, Parts, PeerState};
 use flow::{FlowNews, FlowState};
 use late::Late;
-use peer_sums::PeerSums;
+use peer_sums::{Lost, PeerSums};
 use recent::Recent;
 use site_sums::SiteSums;
 use tally::{At, SETTLED_NS, Tally};
@@ -60,13 +68,13 @@ use tally::{At, SETTLED_NS, Tally};
 pub struct Observed {
     /// The window.
     pub window: Span,
-    /// A record per flow, ordered by remote address, local port, remote port and protocol, then
-    /// by the whole key: a peer's flows are neighbours.
+    /// A record per flow, ordered by remote address, standing, local port, remote port and
+    /// protocol, then by the whole key: a peer's flows are neighbours.
     pub flows: Vec<FlowRecord>,
     /// Peers that the context did not know before the window.
     pub new_peers: u64,
-    /// Rows of peers: those of the window ordered by address, then those that became complete with
-    /// it, from short horizons to long ones, each ordered by address.
+    /// Rows of peers: those of the window ordered by address and standing, then those that became
+    /// complete with it, from short horizons to long ones, each ordered likewise.
     pub peers: Vec<PeerRecord>,
     /// Rows of the host's side, ordered likewise by their keys.
     pub sites: Vec<SiteRecord>,
@@ -84,7 +92,7 @@ impl Observed {
 pub struct ContextCount {
     /// Flows.
     pub flows: u64,
-    /// Peers.
+    /// Peers, each once a standing.
     pub peers: u64,
     /// Addresses of the host's side.
     pub hosts: u64,
@@ -105,12 +113,12 @@ pub struct Context {
     origin_ns: Option<u64>,
     last: Option<Span>,
     flows: Recent<FlowKey, FlowState>,
-    peers: Recent<PeerKey, PeerState>,
+    peers: Recent<PeerPart, PeerState>,
     hosts: Recent<[u8; 16], HostState>,
     services: Recent<LocalService, ()>,
     /// Flows whose outcomes are to come, by the window that they were opened in.
     pending: VecDeque<(Span, Vec<FlowKey>)>,
-    by_peer: Tally<PeerKey, PeerCounts>,
+    by_peer: Tally<PeerPart, PeerCounts>,
     by_site: Tally<SiteKey, SiteCounts>,
     unheard_outcomes: u64,
     scratch: Scratch,
@@ -297,50 +305,56 @@ impl Context {
         noted: Option<&PeerCounters>,
         observed: &mut Observed,
     ) {
-        let span = window.span();
-        let is_nobody = is_group(&key.address);
-        let mut peer = PeerState::default();
-        if !is_nobody {
-            let touched = self.peers.touch(key, PeerState::default);
-            observed.new_peers += u64::from(touched.is_new);
-            peer = *touched.value;
-            peer.age(span.end_ns);
-        }
-        let mut sums = std::mem::take(&mut self.scratch.peer_sums);
-        sums.clear();
         let begin = observed.flows.len();
+        let is_nobody = is_group(&key.address);
+        let mut parts = Parts::of(key);
         for place in group {
             let (flow_key, counters) = &window.flows[place.index as usize];
             let has_row =
                 !is_nobody && !is_group(&flow_key.local) && !is_broadcast(flow_key, counters);
-            let peer = has_row.then_some(&mut peer);
-            let (record, news, new) = self.observe_flow(flow_key, counters, span, peer);
-            if has_row {
-                sums.add(&record, &news, new, at, self.horizons);
-            }
-            self.scratch.news.push(has_row.then_some((news, new)));
+            let parts = has_row.then_some(&mut parts);
+            let (record, news) = self.observe_flow(flow_key, counters, at.window, parts);
+            self.scratch.news.push(news);
             observed.flows.push(record);
         }
-        if !is_nobody && (sums.has_flows() || (group.is_empty() && noted.is_some())) {
-            let noted = noted.filter(|_| !window.holds_every_flow());
-            sums.take_larger(noted);
-            let open = peer.change_open_flows(sums.open_change());
-            let flows = &observed.flows[begin..];
-            let counts = sums.finish(flows, open, span);
-            self.scratch.peers_wait.push(sums.is_pending());
-            observed.peers.push(Row {
-                key,
-                horizon: self.horizons.window(),
-                level: 0,
-                span,
-                is_lossy: false,
-                counts,
+        sort_by_standing(&mut observed.flows[begin..], &mut self.scratch.news[begin..]);
+        let noted =
+            noted.filter(|_| !is_nobody && (group.is_empty() || !window.holds_every_flow()));
+        let lost = noted.map(|noted| Lost::of(noted, &observed.flows[begin..]));
+        let mut sums = std::mem::take(&mut self.scratch.peer_sums);
+        let mut from = begin;
+        for standing in Standing::ALL {
+            let to =
+                from + observed.flows[from..].partition_point(|flow| flow.standing <= standing);
+            let flows = &observed.flows[from..to];
+            sums.clear();
+            for (flow, news) in flows.iter().zip(&self.scratch.news[from..to]) {
+                if let Some((news, new)) = news {
+                    sums.add(flow, news, *new, at, self.horizons);
+                }
+            }
+            let lost = lost.as_ref().filter(|lost| {
+                standing == Standing::Unproven && (group.is_empty() || lost.has_any())
             });
-        }
-        if !is_nobody && let Some(state) = self.peers.get_mut(&key) {
-            *state = peer;
+            if sums.has_flows() || lost.is_some() {
+                if let Some(lost) = lost.filter(|_| !window.holds_every_flow()) {
+                    sums.take_larger(lost);
+                }
+                let open = parts.state(&mut self.peers, standing, at.window).open_tcp_flows();
+                self.scratch.peers_wait.push(sums.is_pending());
+                observed.peers.push(Row {
+                    key: PeerPart { address: key.address, standing },
+                    horizon: self.horizons.window(),
+                    level: 0,
+                    span: at.window,
+                    is_lossy: false,
+                    counts: sums.finish(standing, flows, open, at.window),
+                });
+            }
+            from = to;
         }
         self.scratch.peer_sums = sums;
+        observed.new_peers += u64::from(parts.keep(&mut self.peers));
         self.close_forgotten();
     }
 
@@ -350,17 +364,25 @@ impl Context {
         key: &FlowKey,
         counters: &FlowCounters,
         window: Span,
-        peer: Option<&mut PeerState>,
-    ) -> (FlowRecord, FlowNews, NewOfFlow) {
+        parts: Option<&mut Parts>,
+    ) -> (FlowRecord, Option<(FlowNews, NewOfFlow)>) {
         let touched = self.flows.touch(*key, FlowState::unknown);
         let news = touched.value.advance(key, counters, window);
+        let has_row = parts.is_some();
         let mut new = NewOfFlow::default();
-        if let Some(peer) = peer {
+        if let Some(parts) = parts {
+            if let Some(left) = news.left {
+                parts.state(&mut self.peers, left, window).change_open_flows(-1);
+            }
+            let peer = parts.state(&mut self.peers, news.standing, window);
+            peer.change_open_flows(i32::from(news.open_change));
             if news.opened > 0 {
                 let target = peer.note_target(key, news.initiator);
                 let host = self.hosts.touch(key.local, HostState::default).value;
                 new = host.note(key, news.initiator, target, window.end_ns);
-                touched.value.note_new(new);
+                if !news.is_stray {
+                    touched.value.note_new(new);
+                }
             }
             let told = [news.before, news.late].into_iter().flatten();
             self.scratch.late.extend(told.map(|told| Late { key: *key, told }));
@@ -380,11 +402,12 @@ impl Context {
             first_seen_ns: news.first_seen_ns,
             is_new: news.is_new,
             initiator: news.initiator,
+            standing: news.standing,
             handshake: news.handshake,
             handshake_ns: news.handshake_ns,
             past: news.past,
         };
-        (record, news, new)
+        (record, has_row.then_some((news, new)))
     }
 
     fn observe_sites(&mut self, at: &At, observed: &mut Observed) {
@@ -457,8 +480,8 @@ impl Context {
     /// Counts forgotten flows as closed, and tells what is known of them.
     fn close_forgotten(&mut self) {
         for (key, mut state) in self.scratch.forgotten.drain(..) {
-            if state.is_open()
-                && let Some(peer) = self.peers.get_mut(&PeerKey { address: key.remote })
+            if let Some(standing) = state.open_in()
+                && let Some(peer) = self.peers.get_mut(&PeerPart { address: key.remote, standing })
             {
                 peer.change_open_flows(-1);
             }
@@ -466,6 +489,18 @@ impl Context {
                 self.scratch.late.extend(state.tell(&key).map(|told| Late { key, told }));
             }
         }
+    }
+}
+
+/// Orders a peer's flows, and what is new of them, by standing.
+fn sort_by_standing(flows: &mut [FlowRecord], news: &mut [Option<(FlowNews, NewOfFlow)>]) {
+    if flows.is_sorted_by_key(|flow| flow.standing) {
+        return;
+    }
+    let mut joined: Vec<_> = flows.iter().cloned().zip(news.iter().copied()).collect();
+    joined.sort_by_key(|(flow, _)| flow.standing);
+    for ((flow, news), sorted) in flows.iter_mut().zip(news).zip(joined) {
+        (*flow, *news) = sorted;
     }
 }
 

@@ -1,6 +1,6 @@
-//! Counts of a peer in a window, flow by flow.
+//! Counts of a peer in a window and standing, flow by flow.
 
-use flows_common::{Direction, PeerCounters, Span};
+use flows_common::{Direction, PeerCounters, Span, Standing, TcpFlag};
 
 use crate::context::entities::service_of;
 use crate::context::flow::FlowNews;
@@ -24,7 +24,6 @@ pub(crate) struct PeerSums {
     starts: Vec<(u64, u64, u32)>,
     /// What is known of flows, by opener and service.
     known: Vec<(Direction, u64, Outcomes, f32)>,
-    open_change: i32,
     flows: u32,
     tcp_flows: u32,
     flows_with_ingress: u64,
@@ -37,7 +36,6 @@ impl PeerSums {
         self.counts = PeerCounts::default();
         self.starts.clear();
         self.known.clear();
-        self.open_change = 0;
         (self.flows, self.tcp_flows, self.flows_with_ingress) = (0, 0, 0);
         self.is_pending = false;
     }
@@ -57,7 +55,6 @@ impl PeerSums {
         self.tcp_flows += u32::from(flow.key.protocol == TCP);
         self.flows_with_ingress += u64::from(flow.ingress().packets > 0);
         self.is_pending |= news.is_pending;
-        self.open_change += i32::from(news.open_change);
         let counts = &mut self.counts;
         counts.traffic.add_flow(flow);
         let active = at.newly_active(news, horizons);
@@ -113,19 +110,14 @@ impl PeerSums {
         self.is_pending
     }
 
-    /// Change of the number of open TCP flows.
-    pub(crate) const fn open_change(&self) -> i32 {
-        self.open_change
-    }
-
-    /// Where the window lost flows: takes the larger of what the flows say and what the peer's
-    /// own counters say.
+    /// Where the window lost flows, which count as nobody's in particular: takes the larger of what
+    /// the flows say and what the peer's own counters say.
     ///
     /// A flow evicted and made again counts twice in `flow_inserts`, so that the flows are then an
     /// upper bound. Only inserts by ingress packets are compared: egress packets of one flow may
     /// come from several CPUs, each of which makes an entry.
-    pub(crate) fn take_larger(&mut self, noted: Option<&PeerCounters>) {
-        let Some(noted) = noted else { return };
+    pub(crate) fn take_larger(&mut self, lost: &Lost) {
+        let Lost { counters: noted, vouched_ports } = lost;
         let counts = &mut self.counts;
         let lost_flows = narrow(noted.flow_inserts[IN].saturating_sub(self.flows_with_ingress));
         let lost =
@@ -142,8 +134,9 @@ impl PeerSums {
                 counts.traffic.resets[side].max(narrow(noted.resets[side]));
             counts.outcomes[side].failed = counts.outcomes[side].failed.max(failed);
         }
-        // Ports of flows that the host opened are in the bitmap, too.
-        let ports = of_bitmap(noted.local_ports) - f64::from(counts.flows[OUT]);
+        // Ports of flows that the host opened are in the bitmap, too, and those of vouched ones.
+        let vouched = counts.flows[OUT].saturating_add(*vouched_ports);
+        let ports = of_bitmap(noted.local_ports) - f64::from(vouched);
         let unseen = (ports - counts.targets.count()).max(0.0);
         #[expect(
             clippy::cast_possible_truncation,
@@ -155,8 +148,14 @@ impl PeerSums {
         counts.new_targets[IN] += unseen as f32;
     }
 
-    /// The counts, once all flows are in; the peer has so many open TCP flows.
-    pub(crate) fn finish(&mut self, flows: &[FlowRecord], open: u32, window: Span) -> PeerCounts {
+    /// The counts of a standing, once all its flows are in; the peer has so many open TCP flows.
+    pub(crate) fn finish(
+        &mut self,
+        standing: Standing,
+        flows: &[FlowRecord],
+        open: u32,
+        window: Span,
+    ) -> PeerCounts {
         self.starts.sort_unstable();
         for run in self.starts.chunk_by(|one, next| one.0 == next.0) {
             let mut used = ServiceUse::default();
@@ -169,7 +168,43 @@ impl PeerSums {
             self.counts.judge(opener, service, &outcomes, new);
         }
         self.counts.idle_open_flows = open.saturating_sub(self.tcp_flows);
-        self.counts.facts = PeerFacts::of(flows, window);
+        self.counts.facts = PeerFacts::of(standing, flows, window);
         self.counts
+    }
+}
+
+/// A peer's own counters without what its vouched flows brought them: what is left are its unproven
+/// flows and those that were lost.
+pub(crate) struct Lost {
+    counters: PeerCounters,
+    /// Local ports of its vouched flows.
+    vouched_ports: u32,
+}
+
+impl Lost {
+    /// From the counters of a peer with these flows, ordered by standing and local port.
+    pub(crate) fn of(noted: &PeerCounters, flows: &[FlowRecord]) -> Self {
+        let vouched = || flows.iter().filter(|flow| flow.standing != Standing::Unproven);
+        let mut counters = *noted;
+        let take = |count: &mut u64, part: u64| *count = count.saturating_sub(part);
+        for flow in vouched() {
+            for (way, one) in flow.counters.directions.iter().enumerate() {
+                let has_reset = one.flags[TcpFlag::Rst.index()] > 0;
+                take(&mut counters.flow_inserts[way], u64::from(one.packets > 0));
+                take(&mut counters.syns[way], u64::from(flow.counters.openings[way]));
+                take(&mut counters.syn_acks[way], u64::from(flow.counters.syn_acks[way]));
+                take(&mut counters.resets[way], u64::from(has_reset));
+            }
+        }
+        let mut ports: Vec<(Standing, u16)> =
+            vouched().map(|flow| (flow.standing, flow.key.local_port)).collect();
+        ports.dedup();
+        Self { counters, vouched_ports: narrow(ports.len() as u64) }
+    }
+
+    /// True where something is left.
+    pub(crate) const fn has_any(&self) -> bool {
+        let PeerCounters { flow_inserts, syns, .. } = &self.counters;
+        flow_inserts[IN] > 0 || syns[IN] > 0 || syns[OUT] > 0
     }
 }

@@ -156,7 +156,7 @@ feature_table! {
             "1 for ICMP and ICMPv6.",
             |flow| flag(matches!(flow.key.protocol, ICMP | ICMP_V6));
         RemoteInitiated, "remote_initiated", Linear, Column, "1",
-            "1 where the remote opened the flow, as its handshake or else its first packet tells, in whichever window that was.",
+            "1 where the remote opened the flow: its SYN came first, or nobody's was seen and neither did this host ask first nor has the remote alone a system service's port, in whichever window that was.",
             |flow| flag(flow.initiator == Direction::Ingress);
         IsNew, "is_new", Linear, Column, "1",
             "1 in the first window of the flow.",

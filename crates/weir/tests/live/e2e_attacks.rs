@@ -221,7 +221,7 @@ fn describe(truth: &AttackTruth, anomalies: &[DecisionRecord], blocklist: &Block
         .collect();
     format!(
         "{:<21} {} after {} ms, {} anomalous, dropped {:?}: p {:.4} peer {:.3} flow {:.3} tail \
-         {:.1} surprise {:.1} verified {} refusals {refusals:?}\n    {}",
+         {:.1} surprise {:.1} {} refusals {refusals:?}\n    {}",
         truth.name,
         shown.outcome.text(),
         shown.at_ns.saturating_sub(truth.began.boot_ns) / 1_000_000,
@@ -232,7 +232,7 @@ fn describe(truth: &AttackTruth, anomalies: &[DecisionRecord], blocklist: &Block
         shown.evidence.horizon_ms,
         shown.evidence.tail_score,
         shown.evidence.surprise,
-        shown.evidence.verified,
+        shown.evidence.standing.name(),
         reasons.join(" "),
     )
 }

@@ -7,7 +7,7 @@ use std::{
 
 use datapath::ServiceLimit;
 use flows_common::{
-    Direction, FlowCounters, FlowKey, ServiceEntry, ServiceKey, TcpFlag,
+    Direction, FlowCounters, FlowKey, Held, ServiceEntry, ServiceKey, TcpFlag,
     account::{self, News},
     guard::{Clock, Lease, Rate, Ruling},
     parse::{Address, Packet},
@@ -119,8 +119,9 @@ impl Services for Gate {
         false
     }
 
-    fn is_connected(&self, contact: &Contact) -> bool {
-        self.connected.contains(&(contact.remote, contact.remote_port, contact.local_port))
+    fn held(&self, contact: &Contact) -> Held {
+        let tuple = (contact.remote, contact.remote_port, contact.local_port);
+        if self.connected.contains(&tuple) { Held::Accepted } else { Held::Nothing }
     }
 }
 
