@@ -2,10 +2,10 @@
 
 use std::process::{Command, Output, Stdio};
 
-use model::{ModelFile, schema};
+use model::{Kind, schema};
 use serde_json::Value;
 
-use crate::support::detector;
+use crate::support::model_of;
 
 /// A folder with a model of a hundred held-out rows.
 struct Shelf(tempfile::TempDir);
@@ -13,8 +13,7 @@ struct Shelf(tempfile::TempDir);
 impl Shelf {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let (flow, peer) = (detector(schema::flow_schema_id()), detector(schema::peer_schema_id()));
-        let model = ModelFile::new(flow, peer, "2026-01-31T12:00:00Z").expect("a model");
+        let model = model_of(schema::schema_id(Kind::Peer));
         model.save(folder.path().join("model.weir")).expect("a file");
         Self(folder)
     }
@@ -44,7 +43,7 @@ fn a_calibration_too_small_for_the_rates_is_told_with_what_it_takes() {
     let text = text(&output);
     for words in [
         "the configuration is valid",
-        "held-out rows: 100 of flows, 100 of peers",
+        "held-out rows: 100 of peers over a window",
         "10.0 ordinary peers in a window of 1s",
         "wrong blocks, 1 in 10: not supported; one anomalous peer has to reach 1.00e-2",
         "needs 1840 held-out rows: learn for 7m at this traffic",

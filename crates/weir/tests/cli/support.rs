@@ -13,7 +13,7 @@ use aya::programs::{SchedClassifier, TcAttachType};
 use datapath::{Block, BlockAction, Blocklist, Target, boot_ns, leftovers, mount_bpffs, unpin_all};
 use lab::{Lab, Topology};
 use linfa::ParamGuard as _;
-use model::{DetectorModel, IsolationForest, ModelFile, SchemaId, schema};
+use model::{DetectorModel, IsolationForest, Kind, ModelFile, SchemaId, schema};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -126,18 +126,13 @@ impl Bench {
 
     /// A model of this build's features.
     pub(crate) fn model(&self) -> String {
-        self.save_model("model.weir", schema::flow_schema_id())
+        self.save_model("model.weir", schema::schema_id(Kind::Peer))
     }
 
-    /// A model whose flow features are these.
-    pub(crate) fn save_model(&self, name: &str, flow: SchemaId) -> String {
+    /// A model whose peers have these features.
+    pub(crate) fn save_model(&self, name: &str, peers: SchemaId) -> String {
         let path = self.path(name);
-        let model = ModelFile::new(
-            detector(flow),
-            detector(schema::peer_schema_id()),
-            "2026-01-31T12:00:00Z",
-        );
-        model.unwrap().save(&path).unwrap();
+        model_of(peers).save(&path).unwrap();
         path
     }
 
@@ -258,6 +253,12 @@ fn tcx() -> Vec<String> {
         }
     }
     attached
+}
+
+/// A model of peers over windows of a second, which have these features.
+pub(crate) fn model_of(peers: SchemaId) -> ModelFile {
+    let channel = "peer-1s".parse().expect("rows of peers");
+    ModelFile::new([(channel, detector(peers))], "2026-01-31T12:00:00Z").expect("a model")
 }
 
 pub(crate) fn detector(schema: SchemaId) -> DetectorModel {
