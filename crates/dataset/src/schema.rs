@@ -36,15 +36,15 @@ use std::sync::{Arc, LazyLock};
 use arrow_array::builder::StringBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampNanosecondArray,
+    ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampNanosecondArray,
     UInt64Array,
 };
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use features::schema::{
-    DOC_KEY, HASH_KEY, ROLE_IDENTITY, ROLE_KEY, SCHEMA_KEY, UNIT_KEY, VERSION_KEY, ledger_counts,
+    DOC_KEY, HASH_KEY, ROLE_IDENTITY, ROLE_KEY, SCHEMA_KEY, UNIT_KEY, VERSION_KEY, ledger_names,
+    ledger_values,
 };
-use features::{Observed, SchemaId, Window, schema as tables};
-use flows_common::PacketCounters;
+use features::{FlowRecord, Observed, PeerRecord, SchemaId, Window, schema as tables};
 use sha2::{Digest, Sha256};
 
 use crate::TableKind;
@@ -131,16 +131,16 @@ pub fn schema_id(table: TableKind) -> SchemaId {
     }
 }
 
-/// The stored flow table of a window that began at `time_ns` of unix time.
+/// Flows as rows of the stored table; their windows began at these times of unix time.
 #[must_use]
-pub fn flow_batch(observed: &Observed, time_ns: i64) -> RecordBatch {
-    stored_batch(TableKind::Flow, tables::flow_columns(&observed.flows), time_ns)
+pub fn flow_batch(flows: &[FlowRecord], times_ns: Vec<i64>) -> RecordBatch {
+    stored_batch(TableKind::Flow, tables::flow_columns(flows), times_ns)
 }
 
-/// The stored peer table of a window that began at `time_ns` of unix time.
+/// Peers as rows of the stored table, likewise.
 #[must_use]
-pub fn peer_batch(observed: &Observed, time_ns: i64) -> RecordBatch {
-    stored_batch(TableKind::Peer, tables::peer_columns(&observed.peers), time_ns)
+pub fn peer_batch(peers: &[PeerRecord], times_ns: Vec<i64>) -> RecordBatch {
+    stored_batch(TableKind::Peer, tables::peer_columns(peers), times_ns)
 }
 
 /// A 16-byte address as a person writes it.
@@ -174,9 +174,8 @@ fn described(field: Field, role: &str, unit: &str, doc: &str) -> Field {
     field.with_metadata(pairs.map(|(key, text)| (key.to_owned(), text.to_owned())).into())
 }
 
-fn stored_batch(table: TableKind, columns: Vec<ArrayRef>, time_ns: i64) -> RecordBatch {
-    let rows = columns.first().map_or(0, Array::len);
-    let time = TimestampNanosecondArray::from_value(time_ns, rows);
+fn stored_batch(table: TableKind, columns: Vec<ArrayRef>, times_ns: Vec<i64>) -> RecordBatch {
+    let time = TimestampNanosecondArray::from(times_ns);
     let time: ArrayRef = Arc::new(time.with_timezone("UTC"));
     let rest = columns.into_iter().map(|column| match column.as_fixed_size_binary_opt() {
         Some(bytes) => Arc::new(address_text(bytes.iter().flatten())) as ArrayRef,
@@ -236,7 +235,7 @@ impl Default for WindowRows {
             counts: [const { Vec::new() }; WINDOW_COUNTS.len()],
             imbalances: Vec::new(),
             lossy: Vec::new(),
-            ledger: ledger_counts(&PacketCounters::default()).map(|_| Vec::new()).collect(),
+            ledger: vec![Vec::new(); ledger_names().len()],
         }
     }
 }
@@ -263,9 +262,7 @@ impl WindowRows {
         }
         self.imbalances.push(crate::sums::clamped(window.imbalance()));
         self.lossy.push(window.is_lossy());
-        for (column, (_, count)) in
-            self.ledger.iter_mut().zip(ledger_counts(&window.packet_counters))
-        {
+        for (column, count) in self.ledger.iter_mut().zip(ledger_values(&window.packet_counters)) {
             column.push(count);
         }
     }
@@ -303,8 +300,8 @@ fn window_fields() -> Vec<Field> {
         "1",
         "Whether flows, peers or packets were lost that a decision would have wanted.",
     ));
-    fields.extend(ledger_counts(&PacketCounters::default()).map(|(name, _)| {
-        let (column, unit, doc) = ledger_column(&name);
+    fields.extend(ledger_names().iter().map(|name| {
+        let (column, unit, doc) = ledger_column(name);
         field(&column, DataType::UInt64, unit, &doc)
     }));
     fields

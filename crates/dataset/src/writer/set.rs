@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arrow_array::{RecordBatch, StringArray};
 use arrow_schema::SchemaRef;
-use features::{Observed, Window};
+use features::{FlowRecord, Observed, PeerRecord, Window};
 
 use super::claim::Claims;
 use super::file::{Closed, FinishedFile, TableWriter};
@@ -17,8 +17,10 @@ use super::sweep::{Sweep, sweep};
 use crate::schema::{WindowRows, flow_batch, peer_batch, sourced_schema, stored_schema};
 use crate::{DatasetError, Provenance, Sums, TableKind, layout};
 
-/// Rows of the window table that are made into columns at once.
-const WINDOW_ROWS: usize = 1_024;
+/// Rows that are made into columns at once: of a window by itself that costs more than counting it.
+const WAITING_ROWS: usize = 2_048;
+/// Bytes that a waiting row takes as columns.
+const ROW_BYTES: usize = 200;
 
 /// Options of cutting and compressing files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +32,9 @@ pub struct WriterOptions {
     pub rotate_bytes: u64,
     /// Rows of a row group, which is what a reader holds in memory: 1 to 1,048,576.
     pub row_group_rows: usize,
-    /// Effort of zstd, 1 to 22.
-    pub zstd_level: i32,
+    /// Effort of zstd, 1 to 22; none for snappy, which takes a third to three quarters more room
+    /// and is done before zstd has its memory in order.
+    pub zstd_level: Option<i32>,
 }
 
 impl Default for WriterOptions {
@@ -42,7 +45,7 @@ impl Default for WriterOptions {
             // Twice as many take as many bytes a row (46.2 and 46.3 in `examples/throughput.rs`), and
             // twice the reader's memory.
             row_group_rows: 65_536,
-            zstd_level: 3,
+            zstd_level: Some(3),
         }
     }
 }
@@ -70,7 +73,7 @@ pub struct Written {
     pub files: Vec<FinishedFile>,
     /// Rows handed over, by [`TableKind::ALL`]'s order: flows, peers, windows.
     pub rows: [u64; 3],
-    /// Sums over the windows.
+    /// Sums over the windows of finished files.
     pub sums: Sums,
     /// Files of an earlier run of the same captures, which were removed.
     pub replaced: Vec<PathBuf>,
@@ -101,13 +104,14 @@ pub struct DatasetWriter {
     has_failed: bool,
 }
 
-/// The three files that are being written.
+/// The three files that are being written, and the rows that wait for them.
 #[derive(Debug)]
 struct Open {
     flow: TableWriter,
     peer: TableWriter,
     window: TableWriter,
-    /// Rows of the window table that are not handed to its file yet.
+    flows: Waiting<FlowRecord>,
+    peers: Waiting<PeerRecord>,
     windows: WindowRows,
     /// What the column of sources says.
     source: Option<String>,
@@ -138,7 +142,9 @@ impl DatasetWriter {
         fs::create_dir_all(root).map_err(DatasetError::io("make the folder", root))?;
         let claims = Claims::take(root, &provenance.origins)?;
         let swept = sweep(root)?;
-        let flows = provenance.source().map(|source| FlowFiles::new(root, options, source));
+        let flows = provenance
+            .source()
+            .map(|source| FlowFiles::new(root, options, source, provenance.to_metadata()));
         Ok(Self {
             provenance,
             claims,
@@ -176,15 +182,14 @@ impl DatasetWriter {
                 writer.rotate()?;
             }
             writer.append(window, unix_start_ns, observed)?;
-            let metadata = writer.provenance.to_metadata();
-            writer.flows.as_mut().map_or(Ok(()), |flows| flows.take(window, &metadata))
+            writer.flows.as_mut().map_or(Ok(()), |flows| flows.take(window))
         })
     }
 
     /// Finishes the files that are being written; the next window begins new ones.
     pub fn rotate(&mut self) -> Result<(), DatasetError> {
         self.guarded(|writer| match writer.open.take() {
-            Some(open) => open.finish(&mut writer.written.files, &mut writer.claims),
+            Some(open) => open.finish(&mut writer.written, &mut writer.claims),
             None => Ok(()),
         })
     }
@@ -194,8 +199,7 @@ impl DatasetWriter {
         self.rotate()?;
         self.guarded(|writer| {
             let Some(flows) = writer.flows.take() else { return Ok(()) };
-            let metadata = writer.provenance.to_metadata();
-            if let Some(closed) = flows.finish(&metadata)? {
+            if let Some(closed) = flows.finish()? {
                 writer.claims.record(closed.path())?;
                 writer.written.files.push(closed.commit()?);
             }
@@ -229,7 +233,7 @@ impl DatasetWriter {
             time_ns < open.last_ns
                 || layout::hour_of(time_ns) != layout::hour_of(open.first_ns)
                 || time_ns.saturating_sub(open.first_ns) >= every
-                || open.flow.size().max(open.peer.size()) >= self.options.rotate_bytes
+                || open.size() >= self.options.rotate_bytes
         })
     }
 
@@ -243,15 +247,12 @@ impl DatasetWriter {
             self.open = Some(Open::start(&self.root, time_ns, &self.options, &self.provenance)?);
         }
         let open = self.open.as_mut().expect("opened above");
-        for (writer, batch) in [
-            (&mut open.flow, flow_batch(observed, time_ns)),
-            (&mut open.peer, peer_batch(observed, time_ns)),
-        ] {
-            writer.write(&sourced(batch, open.source.as_deref(), writer.schema()))?;
-        }
+        open.flows.add(&observed.flows, time_ns);
+        open.peers.add(&observed.peers, time_ns);
         open.windows.add(observed, window, time_ns, self.written.rows[2]);
-        if open.windows.len() >= WINDOW_ROWS {
-            open.write_windows()?;
+        let waiting = [open.flows.rows.len(), open.peers.rows.len(), open.windows.len()];
+        if waiting.into_iter().any(|rows| rows >= WAITING_ROWS) {
+            open.hand_over()?;
         }
         open.last_ns = time_ns;
         open.sums.add(window);
@@ -259,7 +260,6 @@ impl DatasetWriter {
         for (sum, rows) in self.written.rows.iter_mut().zip(written) {
             *sum += rows;
         }
-        self.written.sums.add(window);
         Ok(())
     }
 }
@@ -311,6 +311,8 @@ impl Open {
             window: begin(TableKind::Window)?,
             flow: begin(TableKind::Flow)?,
             peer: begin(TableKind::Peer)?,
+            flows: Waiting::new(),
+            peers: Waiting::new(),
             windows: WindowRows::default(),
             source: provenance.source(),
             first_ns: time_ns,
@@ -321,27 +323,61 @@ impl Open {
 
     /// Ends all files before any gets its name, the window table's last: where that one is whole,
     /// the others are, and a sweep can finish what a kill cut short.
-    fn finish(
-        mut self,
-        files: &mut Vec<FinishedFile>,
-        claims: &mut Claims,
-    ) -> Result<(), DatasetError> {
-        self.write_windows()?;
+    fn finish(mut self, written: &mut Written, claims: &mut Claims) -> Result<(), DatasetError> {
+        self.hand_over()?;
+        written.sums.merge(&self.sums);
         let metadata = self.sums.to_metadata();
         let flow = self.flow.close(metadata.clone())?;
         let peer = self.peer.close(metadata.clone())?;
         let window = self.window.close(metadata)?;
         for closed in [flow, peer, window].into_iter().filter(|closed| closed.rows() > 0) {
             claims.record(closed.path())?;
-            files.push(Closed::commit(closed)?);
+            written.files.push(Closed::commit(closed)?);
         }
         Ok(())
     }
 
-    /// Hands the window table's rows to its file.
-    fn write_windows(&mut self) -> Result<(), DatasetError> {
-        let batch = self.windows.take();
-        self.window.write(&sourced(batch, self.source.as_deref(), self.window.schema()))
+    /// Hands the rows that wait to their files.
+    fn hand_over(&mut self) -> Result<(), DatasetError> {
+        for (writer, batch) in [
+            (&mut self.flow, self.flows.take(flow_batch)),
+            (&mut self.peer, self.peers.take(peer_batch)),
+            (&mut self.window, self.windows.take()),
+        ] {
+            writer.write(&sourced(batch, self.source.as_deref(), writer.schema()))?;
+        }
+        Ok(())
+    }
+
+    /// About how long the longest file would be if it were finished now, in bytes.
+    fn size(&self) -> u64 {
+        let waiting = |rows: usize| (rows * ROW_BYTES) as u64;
+        let flow = self.flow.size() + waiting(self.flows.rows.len());
+        flow.max(self.peer.size() + waiting(self.peers.rows.len()))
+    }
+}
+
+/// Records that wait to be made into columns, with the times of their windows.
+#[derive(Debug)]
+struct Waiting<R> {
+    rows: Vec<R>,
+    times_ns: Vec<i64>,
+}
+
+impl<R: Clone> Waiting<R> {
+    const fn new() -> Self {
+        Self { rows: Vec::new(), times_ns: Vec::new() }
+    }
+
+    fn add(&mut self, rows: &[R], time_ns: i64) {
+        self.rows.extend_from_slice(rows);
+        self.times_ns.resize(self.rows.len(), time_ns);
+    }
+
+    fn take(&mut self, batch: impl Fn(&[R], Vec<i64>) -> RecordBatch) -> RecordBatch {
+        let batch = batch(&self.rows, std::mem::take(&mut self.times_ns));
+        self.rows.clear();
+        batch
     }
 }
 
