@@ -92,8 +92,7 @@ fn a_full_disk_is_told_and_ends_nothing() {
     let model = bench.model();
     let run = |events: &str| {
         bench.output(&[
-            "run", "-i", "eth0", "--model", &model, "--window", "200ms", "--for", "900ms",
-            "--events", events,
+            "run", "-i", "eth0", "--model", &model, "--for", "2500ms", "--events", events,
         ])
     };
     let output = run("/dev/full");

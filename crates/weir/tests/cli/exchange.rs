@@ -87,13 +87,13 @@ fn a_forest_goes_out_as_onnx_and_comes_back_with_its_scores() {
 fn without_a_base_forests_are_fitted_for_all_other_rows() {
     let desk = Desk::new();
     desk.done(&["export", "base.weir", "--out", "peer.onnx"]);
-    let words = ["import", "--onnx", "peer.onnx", "--rows=peer-10s", "--benign", "benign", "--out"];
+    let words = ["import", "--onnx", "peer.onnx", "--benign", "benign", "--out"];
     desk.done(&[&words[..], &["out.weir"]].concat());
     desk.done(&[&words[..], &["again.weir"]].concat());
     let (one, again) = (desk.load("out.weir"), desk.load("again.weir"));
-    let packed = one.detector("peer-10s".parse().unwrap()).expect("what was packed");
-    assert!(packed.forest().is_none(), "run from ONNX");
-    assert!(one.peer().forest().is_some(), "a native forest");
+    assert!(one.peer().forest().is_none(), "run from ONNX");
+    let services = one.detector("service-1s".parse().unwrap()).expect("rows enough");
+    assert!(services.forest().is_some(), "a native forest");
     assert_eq!(one.detectors(), again.detectors(), "the same each time");
 }
 
