@@ -211,9 +211,7 @@ impl Policy {
         anomalous.sort_unstable_by(|(a, _), (b, _)| {
             a.p_value.total_cmp(&b.p_value).then(a.address.cmp(&b.address))
         });
-        let least = self.config.expert.act_surprise;
-        let unverified =
-            anomalous.iter().filter(|(peer, _)| !peer.verified && peer.surprise >= least).count();
+        let unverified = anomalous.iter().filter(|(peer, _)| !peer.verified).count();
         let forged = unverified > self.config.expert.max_unverified_sources as usize;
         let decisions = anomalous
             .into_iter()
@@ -240,6 +238,9 @@ impl Policy {
         notices: &mut Vec<Notice>,
     ) -> Outcome {
         let now_ns = window.end_ns;
+        if forged && !peer.verified {
+            self.history.forged(peer.address, now_ns);
+        }
         if peer.surprise < self.config.expert.act_surprise {
             return Outcome::Refused(Refusal::BelowMargin);
         }
@@ -253,9 +254,6 @@ impl Policy {
             self.config.expert.of_windows,
             peer.packets,
         );
-        if forged && !peer.verified {
-            self.history.forged(peer.address, now_ns);
-        }
         let counts = Counts {
             windows,
             packets,

@@ -46,7 +46,7 @@ fn a_calibration_too_small_for_the_rates_is_told_with_what_it_takes() {
         "held-out rows: 100 of peers over a window",
         "10.0 ordinary peers in a window of 1s",
         "wrong blocks, 1 in 10: not supported; one anomalous peer has to reach 1.00e-2",
-        "needs 1840 held-out rows: learn for 7m at this traffic",
+        "needs 920 held-out rows: learn for 4m at this traffic",
         "false alarms, 1 a day: not supported; one anomalous peer has to reach 1.16e-6",
         "more than the 1048576 that a model keeps",
     ] {
@@ -74,7 +74,7 @@ fn the_answers_are_there_for_machines_and_no_model_is_needed_to_check_the_file()
     let output = shelf.check(&[], &[&MODEL[..], &["--json"]].concat());
     let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!((&found["valid"], &found["supported"]), (&true.into(), &false.into()));
-    assert_eq!(found["rates"]["wrong_blocks"]["needed"], 1_840);
+    assert_eq!(found["rates"]["wrong_blocks"]["needed"], 920);
     assert_eq!(found["rates"]["p_values"], "conditional");
     let alone = shelf.check(&[], &["--json"]);
     let found: Value = serde_json::from_slice(&alone.stdout).expect("JSON");

@@ -124,9 +124,16 @@ impl Bench {
         self.folder.path().join(name).into_os_string().into_string().expect("a path in UTF-8")
     }
 
-    /// A model of this build's features.
+    /// A model of this build's features, over windows of a second.
     pub(crate) fn model(&self) -> String {
-        self.save_model("model.weir", schema::schema_id(Kind::Peer))
+        self.model_over("1s")
+    }
+
+    /// The same over windows of another length.
+    pub(crate) fn model_over(&self, window: &str) -> String {
+        let path = self.path("model.weir");
+        model_over(window, schema::schema_id(Kind::Peer)).save(&path).unwrap();
+        path
     }
 
     /// A model whose peers have these features.
@@ -257,7 +264,11 @@ fn tcx() -> Vec<String> {
 
 /// A model of peers over windows of a second, which have these features.
 pub(crate) fn model_of(peers: SchemaId) -> ModelFile {
-    let channel = "peer-1s".parse().expect("rows of peers");
+    model_over("1s", peers)
+}
+
+fn model_over(window: &str, peers: SchemaId) -> ModelFile {
+    let channel = format!("peer-{window}").parse().expect("rows of peers");
     ModelFile::new([(channel, detector(peers))], "2026-01-31T12:00:00Z").expect("a model")
 }
 

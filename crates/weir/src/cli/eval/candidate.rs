@@ -38,7 +38,7 @@ pub(super) struct Candidate {
     /// Those of what is evaluated.
     detectors: Detectors,
     /// By what it ranks rows, whatever is asked for.
-    always: Option<By>,
+    pub(super) always: Option<By>,
     pub(super) observations: Observations,
     pub(super) drift: Vec<(Channel, DriftCounter)>,
 }
