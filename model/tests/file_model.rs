@@ -115,7 +115,7 @@ fn a_build_with_other_features_is_refused_by_schema() {
     assert!(model.check_schemas(own).is_ok());
     let other = |kind| SchemaId { hash: "ffff".to_owned(), ..own(kind) };
     let error = model.check_schemas(other).unwrap_err().to_string();
-    assert!(error.starts_with("model expects weir.host.v1 hash 0123456789ab, "), "{error}");
+    assert!(error.starts_with("model expects weir.peer.v1 hash 0123456789ab, "), "{error}");
 }
 
 #[test]

@@ -39,15 +39,15 @@ use std::sync::{Arc, LazyLock};
 use arrow_array::builder::StringBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampNanosecondArray,
+    ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampNanosecondArray,
     UInt64Array,
 };
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use features::schema::{
-    DOC_KEY, HASH_KEY, ROLE_IDENTITY, ROLE_KEY, SCHEMA_KEY, UNIT_KEY, VERSION_KEY, ledger_counts,
+    DOC_KEY, HASH_KEY, ROLE_IDENTITY, ROLE_KEY, SCHEMA_KEY, UNIT_KEY, VERSION_KEY, ledger_names,
+    ledger_values,
 };
 use features::{Kind, Observed, SchemaId, Window, schema as tables};
-use flows_common::PacketCounters;
 use sha2::{Digest, Sha256};
 
 use crate::TableKind;
@@ -129,10 +129,12 @@ pub fn schema_id(table: TableKind) -> SchemaId {
     }
 }
 
-/// The stored table of what came with a window that began at `time_ns` of unix time.
+/// The stored table of what came with windows that began at these times of unix time.
 #[must_use]
-pub fn batch(kind: Kind, observed: &Observed, time_ns: i64) -> RecordBatch {
-    stored_batch(kind.into(), tables::columns(kind, observed), time_ns)
+pub fn batch(kind: Kind, observed: &[Observed], times_ns: &[i64]) -> RecordBatch {
+    let of = |(one, &time_ns): (&Observed, _)| std::iter::repeat_n(time_ns, one.rows(kind));
+    let times_ns = observed.iter().zip(times_ns).flat_map(of).collect();
+    stored_batch(kind.into(), tables::columns(kind, observed), times_ns)
 }
 
 /// A 16-byte address as a person writes it.
@@ -166,9 +168,8 @@ fn described(field: Field, role: &str, unit: &str, doc: &str) -> Field {
     field.with_metadata(pairs.map(|(key, text)| (key.to_owned(), text.to_owned())).into())
 }
 
-fn stored_batch(table: TableKind, columns: Vec<ArrayRef>, time_ns: i64) -> RecordBatch {
-    let rows = columns.first().map_or(0, Array::len);
-    let time = TimestampNanosecondArray::from_value(time_ns, rows);
+fn stored_batch(table: TableKind, columns: Vec<ArrayRef>, times_ns: Vec<i64>) -> RecordBatch {
+    let time = TimestampNanosecondArray::from(times_ns);
     let time: ArrayRef = Arc::new(time.with_timezone("UTC"));
     let rest = columns.into_iter().map(|column| match column.as_fixed_size_binary_opt() {
         Some(bytes) => Arc::new(address_text(bytes.iter().flatten())) as ArrayRef,
@@ -231,7 +232,7 @@ impl Default for WindowRows {
             counts: [const { Vec::new() }; WINDOW_COUNTS.len()],
             imbalances: Vec::new(),
             lossy: Vec::new(),
-            ledger: ledger_counts(&PacketCounters::default()).map(|_| Vec::new()).collect(),
+            ledger: vec![Vec::new(); ledger_names().len()],
         }
     }
 }
@@ -261,9 +262,7 @@ impl WindowRows {
         }
         self.imbalances.push(crate::sums::clamped(window.imbalance()));
         self.lossy.push(window.is_lossy());
-        for (column, (_, count)) in
-            self.ledger.iter_mut().zip(ledger_counts(&window.packet_counters))
-        {
+        for (column, count) in self.ledger.iter_mut().zip(ledger_values(&window.packet_counters)) {
             column.push(count);
         }
     }
@@ -301,8 +300,8 @@ fn window_fields() -> Vec<Field> {
         "1",
         "Whether flows, peers or packets were lost that a decision would have wanted.",
     ));
-    fields.extend(ledger_counts(&PacketCounters::default()).map(|(name, _)| {
-        let (column, unit, doc) = ledger_column(&name);
+    fields.extend(ledger_names().iter().map(|name| {
+        let (column, unit, doc) = ledger_column(name);
         field(&column, DataType::UInt64, unit, &doc)
     }));
     fields

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use features::Window;
-use features::schema::ledger_counts;
+use features::schema::{ledger_names, ledger_values};
 use parquet::file::metadata::KeyValue;
 
 const FILE: &str = "weir.file.";
@@ -27,7 +27,8 @@ pub struct Sums {
     pub evicted_packets: u64,
     /// Packets that nothing accounts for, those counted twice taken off.
     pub imbalance: i64,
-    /// The ledger's counts by their names; see [`ledger_counts`].
+    /// The ledger's counts by their names; see
+    /// [`ledger_counts`](features::schema::ledger_counts).
     pub ledger: BTreeMap<String, u64>,
 }
 
@@ -40,9 +41,11 @@ impl Sums {
             *sum = sum.saturating_add(one);
         }
         self.imbalance = self.imbalance.saturating_add(clamped(window.imbalance()));
-        for (name, count) in ledger_counts(&window.packet_counters) {
-            let sum = self.ledger.entry(name).or_default();
-            *sum = sum.saturating_add(count);
+        for (name, count) in ledger_names().iter().zip(ledger_values(&window.packet_counters)) {
+            match self.ledger.get_mut(name) {
+                Some(sum) => *sum = sum.saturating_add(count),
+                None => drop(self.ledger.insert(name.clone(), count)),
+            }
         }
     }
 

@@ -59,7 +59,8 @@ fn rows_of_an_attack_get_its_class_and_name_and_the_rest_what_the_truth_says() {
             .map(|&table| count(&done, table, Some("syn_scan")))
             .sum::<u64>()
     );
-    assert_eq!(count(&done, TableKind::Net, Some("syn_scan")), 1);
+    // The window, and the ten seconds that it is in.
+    assert_eq!(count(&done, TableKind::Net, Some("syn_scan")), 2);
 
     let scan = Label::of(Some("syn_scan"), Some("noon"));
     let prefix: ipnet::IpNet = "203.0.113.0/27".parse().expect("a prefix");

@@ -19,7 +19,7 @@ use policy::{
 
 use super::{
     limit::Allowance,
-    stream::{Amount, AttackName, ByLabel, Moment, Row, RowLabel, Stream},
+    stream::{Amount, ByLabel, Moment, Row, RowLabel, Stream},
 };
 
 /// A block, and what it stopped.
@@ -66,11 +66,10 @@ pub struct Refused {
 /// Effect on one attack.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AttackEffect {
-    /// Time of the first block of one of its sources, or limit on its service, in ns. A block of a
-    /// forged source is a third party's, and stops nobody.
+    /// Time of the first block of one of its sources, or limit on its service, in ns.
     pub first_block_ns: Option<u64>,
-    /// A limit on the service that it aims at met it.
-    pub by_service_limit: bool,
+    /// Time of the first limit on the service that it aims at, in ns.
+    pub first_limit_ns: Option<u64>,
     /// Its sources that were blocked.
     pub blocked: BTreeSet<IpAddr>,
     /// Traffic of the attack that was stopped.
@@ -119,7 +118,6 @@ impl Effect {
             policy,
             active: BTreeMap::new(),
             limited: BTreeMap::new(),
-            forged: stream.attacks().iter().map(AttackName::is_forged).collect(),
             effect: Self {
                 attacks: vec![AttackEffect::default(); stream.attacks().len()],
                 ..Self::default()
@@ -219,8 +217,6 @@ struct Run {
     rate: u32,
     active: BTreeMap<IpAddr, ActiveBlock>,
     limited: BTreeMap<Service, Limited>,
-    /// By attack: its sources are forged.
-    forged: Vec<bool>,
     effect: Effect,
 }
 
@@ -321,7 +317,7 @@ impl Run {
             {
                 let attack = &mut self.effect.attacks[number];
                 attack.first_block_ns.get_or_insert(decided_ns);
-                attack.by_service_limit = true;
+                attack.first_limit_ns.get_or_insert(decided_ns);
             }
         }
     }
@@ -352,13 +348,11 @@ impl Run {
         let attack = &mut self.effect.attacks[number];
         if is_acted_on {
             // From an attack before this one, perhaps.
-            if !self.forged[number] {
-                attack.first_block_ns.get_or_insert(facts.start_ns);
-            }
+            attack.first_block_ns.get_or_insert(facts.start_ns);
             attack.blocked.insert(address);
         } else if unproven(&row.evidence).is_some_and(|one| self.limited.contains_key(&one)) {
             attack.first_block_ns.get_or_insert(facts.start_ns);
-            attack.by_service_limit = true;
+            attack.first_limit_ns.get_or_insert(facts.start_ns);
         }
         if attack.first_block_ns.is_some_and(|first_ns| first_ns <= facts.start_ns) {
             attack.sent_after.add(row.amount());
@@ -400,9 +394,7 @@ impl Run {
         let decided_ns = facts.end_ns;
         if let (RowLabel::Attack(number), true) = (label, action != Action::Shadow) {
             let attack = &mut self.effect.attacks[number];
-            if !self.forged[number] {
-                attack.first_block_ns.get_or_insert(decided_ns);
-            }
+            attack.first_block_ns.get_or_insert(decided_ns);
             attack.blocked.insert(address);
         }
         let allowance = Allowance::new(self.rate, self.rate.saturating_mul(BURST_S));

@@ -105,9 +105,16 @@ pub enum TrainingError {
 }
 
 impl TrainingError {
-    /// True where there were too few rows to fit to or to calibrate on, whatever they were.
+    /// True where there were too few rows to fit to or to calibrate on, or none unlike the others.
     #[must_use]
     pub const fn is_of_too_few_rows(&self) -> bool {
-        matches!(self, Self::NoTrainingRows { .. } | Self::NoHeldOutRows { .. })
+        matches!(
+            self,
+            Self::NoTrainingRows { .. }
+                | Self::NoHeldOutRows { .. }
+                | Self::AllConstant { .. }
+                | Self::Forest(forest::IsolationForestError::TooFewRows { .. })
+                | Self::Autoencoder(AutoencoderError::NoRows)
+        )
     }
 }

@@ -9,7 +9,7 @@ use model::{
 };
 use thiserror::Error;
 
-use crate::{Method, Plan, SampledRows, TrainingError, train};
+use crate::{Method, Plan, SampledRows, TrainingError, train, train_beside};
 
 /// Reason for which no model came out of the windows.
 #[derive(Debug, Error)]
@@ -139,7 +139,9 @@ impl Learner {
         let longer = self.rows.iter().filter(|(channel, _)| **channel != base);
         let first = (&base, self.rows.get(&base).unwrap_or(&nothing));
         for (&channel, rows) in std::iter::once(first).chain(longer) {
-            match train(rows, &schema::schema_id(channel.kind), &plan) {
+            let schema = schema::schema_id(channel.kind);
+            let fit = if channel == base { train } else { train_beside };
+            match fit(rows, &schema, &plan) {
                 Ok(trained) => detectors.push((channel, trained.detector)),
                 Err(error) if channel != base && error.is_of_too_few_rows() => {}
                 Err(source) => {

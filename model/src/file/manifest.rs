@@ -312,7 +312,7 @@ mod tests {
         let error = Manifest::decode("manifest.json", br#"{"format": 7, "more": []}"#).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "it has format 7, this version reads formats up to 3: upgrade weir"
+            "it has format 7, this version reads formats up to 4: upgrade weir"
         );
     }
 
@@ -321,14 +321,14 @@ mod tests {
         let error = Manifest::decode("manifest.json", br#"{"format": 2}"#).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "it has format 2, this version reads format 3: train again, or use the version of \
-             weir that wrote it"
+            "it has format 2, this version reads format 4: train again with `weir learn` or `weir \
+             train`, or use the version of weir that wrote it"
         );
     }
 
     #[test]
     fn a_text_that_would_steer_a_terminal_is_refused() {
-        let json = br#"{"format": 3, "software": "\u001b[2J"}"#;
+        let json = br#"{"format": 4, "software": "\u001b[2J"}"#;
         let error = Manifest::decode("manifest.json", json).unwrap_err().to_string();
         assert!(error.contains("control characters"), "{error}");
     }

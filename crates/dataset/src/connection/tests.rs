@@ -42,7 +42,9 @@ fn window(second: u64, flows: Vec<(FlowKey, [DirectionCounters; 2])>) -> Window 
 
 fn all(windows: &[Window]) -> Vec<Connection> {
     let mut connections = Connections::default();
-    windows.iter().for_each(|window| connections.observe(window));
+    for window in windows {
+        connections.observe(window);
+    }
     connections.end_all();
     connections.take_ended()
 }

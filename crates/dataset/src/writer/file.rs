@@ -291,11 +291,16 @@ fn properties(
     options: &WriterOptions,
     metadata: &[KeyValue],
 ) -> Result<WriterProperties, DatasetError> {
-    let level = ZstdLevel::try_new(options.zstd_level).map_err(|_| DatasetError::Option {
-        option: "zstd_level",
-        bound: "1 to 22",
-        value: options.zstd_level.to_string(),
-    })?;
+    let compression = match options.zstd_level {
+        None => Compression::SNAPPY,
+        Some(level) => {
+            ZstdLevel::try_new(level).map(Compression::ZSTD).map_err(|_| DatasetError::Option {
+                option: "zstd_level",
+                bound: "1 to 22",
+                value: level.to_string(),
+            })?
+        }
+    };
     // Also as plain metadata, for readers that do not know Arrow's.
     let named = [SCHEMA_KEY, VERSION_KEY, HASH_KEY].into_iter().filter_map(|key| {
         let text = schema.metadata().get(key)?;
@@ -303,7 +308,7 @@ fn properties(
     });
     let mut properties = WriterProperties::builder()
         .set_created_by(concat!("weir ", env!("CARGO_PKG_VERSION")).to_owned())
-        .set_compression(Compression::ZSTD(level))
+        .set_compression(compression)
         .set_max_row_group_row_count(Some(options.row_group_rows))
         .set_statistics_enabled(EnabledStatistics::None)
         .set_dictionary_enabled(false)

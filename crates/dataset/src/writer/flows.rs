@@ -21,51 +21,61 @@ pub(super) struct FlowFiles {
     folder: PathBuf,
     options: WriterOptions,
     source: String,
+    metadata: Vec<KeyValue>,
     connections: Connections,
     writer: Option<TableWriter>,
 }
 
 impl FlowFiles {
-    pub(super) fn new(root: &Path, options: WriterOptions, source: String) -> Self {
+    pub(super) fn new(
+        root: &Path,
+        options: WriterOptions,
+        source: String,
+        metadata: Vec<KeyValue>,
+    ) -> Self {
         let folder = root.join(layout::CONNECTION);
-        Self { folder, options, source, connections: Connections::default(), writer: None }
+        Self {
+            folder,
+            options,
+            source,
+            metadata,
+            connections: Connections::default(),
+            writer: None,
+        }
     }
 
-    pub(super) fn take(
-        &mut self,
-        window: &Window,
-        metadata: &[KeyValue],
-    ) -> Result<(), DatasetError> {
+    pub(super) fn take(&mut self, window: &Window) -> Result<(), DatasetError> {
         self.connections.observe(window);
-        if self.connections.ended() >= FLOW_ROWS { self.write(metadata) } else { Ok(()) }
+        if self.connections.ended() >= FLOW_ROWS { self.write() } else { Ok(()) }
     }
 
     /// Ends every flow and the file; none where there was no flow.
-    pub(super) fn finish(mut self, metadata: &[KeyValue]) -> Result<Option<Closed>, DatasetError> {
+    pub(super) fn finish(mut self) -> Result<Option<Closed>, DatasetError> {
         self.connections.end_all();
-        self.write(metadata)?;
+        self.write()?;
         self.writer.map(|writer| writer.close(Vec::new())).transpose()
     }
 
-    fn write(&mut self, metadata: &[KeyValue]) -> Result<(), DatasetError> {
+    fn write(&mut self) -> Result<(), DatasetError> {
         let flows = self.connections.take_ended();
         let Some(first) = flows.first() else { return Ok(()) };
         if self.writer.is_none() {
             fs::create_dir_all(&self.folder)
                 .map_err(DatasetError::io("make the folder", &self.folder))?;
             let time_ns = i64::try_from(first.first_ns).unwrap_or(i64::MAX);
-            self.writer = Some(self.begin(time_ns, metadata)?);
+            self.writer = Some(self.begin(time_ns)?);
         }
         let writer = self.writer.as_mut().expect("begun above");
         writer.write(&batch(&flows, &self.source))
     }
 
     /// Begins the file under the first name that is free.
-    fn begin(&self, time_ns: i64, metadata: &[KeyValue]) -> Result<TableWriter, DatasetError> {
+    fn begin(&self, time_ns: i64) -> Result<TableWriter, DatasetError> {
         let mut number = 0;
         loop {
             let path = layout::finished(&self.folder, &layout::stem(time_ns, number));
-            match TableWriter::create_with(&path, &connection_schema(), &self.options, metadata) {
+            let (schema, metadata) = (connection_schema(), &self.metadata);
+            match TableWriter::create_with(&path, &schema, &self.options, metadata) {
                 Err(DatasetError::Io { source, .. })
                     if source.kind() == io::ErrorKind::AlreadyExists
                         && number < layout::NAMESAKES =>

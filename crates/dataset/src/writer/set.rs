@@ -17,8 +17,10 @@ use super::sweep::{Sweep, sweep};
 use crate::schema::{WindowRows, batch, sourced_schema, stored_schema};
 use crate::{DatasetError, Provenance, Sums, TableKind, layout};
 
-/// Rows of the window table that are made into columns at once.
-const WINDOW_ROWS: usize = 1_024;
+/// Rows that are made into columns at once: of a window by itself that costs more than counting it.
+const WAITING_ROWS: usize = 2_048;
+/// Bytes that a waiting row takes as columns.
+const ROW_BYTES: usize = 200;
 
 /// Options of cutting and compressing files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +32,9 @@ pub struct WriterOptions {
     pub rotate_bytes: u64,
     /// Rows of a row group, which is what a reader holds in memory: 1 to 1,048,576.
     pub row_group_rows: usize,
-    /// Effort of zstd, 1 to 22.
-    pub zstd_level: i32,
+    /// Effort of zstd, 1 to 22; none for snappy, which takes a third to three quarters more room
+    /// and is done before zstd has its memory in order.
+    pub zstd_level: Option<i32>,
 }
 
 impl Default for WriterOptions {
@@ -42,7 +45,7 @@ impl Default for WriterOptions {
             // Twice as many take as many bytes a row (46.2 and 46.3 in `examples/throughput.rs`), and
             // twice the reader's memory.
             row_group_rows: 65_536,
-            zstd_level: 3,
+            zstd_level: Some(3),
         }
     }
 }
@@ -70,7 +73,7 @@ pub struct Written {
     pub files: Vec<FinishedFile>,
     /// Rows handed over, by [`TableKind::index`].
     pub rows: [u64; TableKind::ALL.len()],
-    /// Sums over the windows.
+    /// Sums over the windows of finished files.
     pub sums: Sums,
     /// Files of an earlier run of the same captures, which were removed.
     pub replaced: Vec<PathBuf>,
@@ -101,13 +104,17 @@ pub struct DatasetWriter {
     has_failed: bool,
 }
 
-/// The files that are being written.
+/// The files that are being written, and the rows that wait for them.
 #[derive(Debug)]
 struct Open {
     /// By [`Kind::ALL`].
     rows: [TableWriter; Kind::ALL.len()],
     window: TableWriter,
-    /// Rows of the window table that are not handed to its file yet.
+    /// What waits, with the times of its windows.
+    observed: Vec<Observed>,
+    times_ns: Vec<i64>,
+    /// Rows of it, by [`TableKind::index`].
+    waiting: [usize; TableKind::ALL.len()],
     windows: WindowRows,
     /// What the column of sources says.
     source: Option<String>,
@@ -138,7 +145,9 @@ impl DatasetWriter {
         fs::create_dir_all(root).map_err(DatasetError::io("make the folder", root))?;
         let claims = Claims::take(root, &provenance.origins)?;
         let swept = sweep(root)?;
-        let flows = provenance.source().map(|source| FlowFiles::new(root, options, source));
+        let flows = provenance
+            .source()
+            .map(|source| FlowFiles::new(root, options, source, provenance.to_metadata()));
         Ok(Self {
             provenance,
             claims,
@@ -176,15 +185,14 @@ impl DatasetWriter {
                 writer.rotate()?;
             }
             writer.append(window, unix_start_ns, observed)?;
-            let metadata = writer.provenance.to_metadata();
-            writer.flows.as_mut().map_or(Ok(()), |flows| flows.take(window, &metadata))
+            writer.flows.as_mut().map_or(Ok(()), |flows| flows.take(window))
         })
     }
 
     /// Finishes the files that are being written; the next window begins new ones.
     pub fn rotate(&mut self) -> Result<(), DatasetError> {
         self.guarded(|writer| match writer.open.take() {
-            Some(open) => open.finish(&mut writer.written.files, &mut writer.claims),
+            Some(open) => open.finish(&mut writer.written, &mut writer.claims),
             None => Ok(()),
         })
     }
@@ -194,8 +202,7 @@ impl DatasetWriter {
         self.rotate()?;
         self.guarded(|writer| {
             let Some(flows) = writer.flows.take() else { return Ok(()) };
-            let metadata = writer.provenance.to_metadata();
-            if let Some(closed) = flows.finish(&metadata)? {
+            if let Some(closed) = flows.finish()? {
                 writer.claims.record(closed.path())?;
                 writer.written.files.push(closed.commit()?);
             }
@@ -229,7 +236,7 @@ impl DatasetWriter {
             time_ns < open.last_ns
                 || layout::hour_of(time_ns) != layout::hour_of(open.first_ns)
                 || time_ns.saturating_sub(open.first_ns) >= every
-                || open.rows.iter().any(|file| file.size() >= self.options.rotate_bytes)
+                || open.size() >= self.options.rotate_bytes
         })
     }
 
@@ -243,22 +250,22 @@ impl DatasetWriter {
             self.open = Some(Open::start(&self.root, time_ns, &self.options, &self.provenance)?);
         }
         let open = self.open.as_mut().expect("opened above");
-        for (writer, kind) in open.rows.iter_mut().zip(Kind::ALL) {
-            let batch = batch(kind, observed, time_ns);
-            self.written.rows[TableKind::from(kind).index()] += batch.num_rows() as u64;
-            if batch.num_rows() > 0 {
-                writer.write(&sourced(batch, open.source.as_deref(), writer.schema()))?;
-            }
+        for kind in Kind::ALL {
+            let rows = observed.rows(kind);
+            open.waiting[TableKind::from(kind).index()] += rows;
+            self.written.rows[TableKind::from(kind).index()] += rows as u64;
         }
+        open.observed.push(observed.clone());
+        open.times_ns.push(time_ns);
         let written = &mut self.written.rows[TableKind::Window.index()];
         open.windows.add(observed, window, time_ns, *written);
         *written += 1;
-        if open.windows.len() >= WINDOW_ROWS {
-            open.write_windows()?;
+        let waiting = open.waiting.into_iter().chain([open.windows.len()]);
+        if waiting.max() >= Some(WAITING_ROWS) {
+            open.hand_over()?;
         }
         open.last_ns = time_ns;
         open.sums.add(window);
-        self.written.sums.add(window);
         Ok(())
     }
 }
@@ -315,6 +322,9 @@ impl Open {
                 begin(TableKind::Service)?,
                 begin(TableKind::Net)?,
             ],
+            observed: Vec::new(),
+            times_ns: Vec::new(),
+            waiting: [0; TableKind::ALL.len()],
             windows: WindowRows::default(),
             source: provenance.source(),
             first_ns: time_ns,
@@ -325,12 +335,9 @@ impl Open {
 
     /// Ends all files before any gets its name, the window table's last: where that one is whole,
     /// the others are, and a sweep can finish what a kill cut short.
-    fn finish(
-        mut self,
-        files: &mut Vec<FinishedFile>,
-        claims: &mut Claims,
-    ) -> Result<(), DatasetError> {
-        self.write_windows()?;
+    fn finish(mut self, written: &mut Written, claims: &mut Claims) -> Result<(), DatasetError> {
+        self.hand_over()?;
+        written.sums.merge(&self.sums);
         let metadata = self.sums.to_metadata();
         let mut all = Vec::with_capacity(TableKind::ALL.len());
         for file in self.rows {
@@ -339,15 +346,32 @@ impl Open {
         all.push(self.window.close(metadata)?);
         for closed in all.into_iter().filter(|closed| closed.rows() > 0) {
             claims.record(closed.path())?;
-            files.push(Closed::commit(closed)?);
+            written.files.push(Closed::commit(closed)?);
         }
         Ok(())
     }
 
-    /// Hands the window table's rows to its file.
-    fn write_windows(&mut self) -> Result<(), DatasetError> {
-        let batch = self.windows.take();
-        self.window.write(&sourced(batch, self.source.as_deref(), self.window.schema()))
+    /// Hands the rows that wait to their files.
+    fn hand_over(&mut self) -> Result<(), DatasetError> {
+        let source = self.source.as_deref();
+        for (writer, kind) in self.rows.iter_mut().zip(Kind::ALL) {
+            let batch = batch(kind, &self.observed, &self.times_ns);
+            if batch.num_rows() > 0 {
+                writer.write(&sourced(batch, source, writer.schema()))?;
+            }
+        }
+        self.window.write(&sourced(self.windows.take(), source, self.window.schema()))?;
+        self.observed.clear();
+        self.times_ns.clear();
+        self.waiting = [0; TableKind::ALL.len()];
+        Ok(())
+    }
+
+    /// About how long the longest file would be if it were finished now, in bytes.
+    fn size(&self) -> u64 {
+        let waiting = |kind: Kind| (self.waiting[TableKind::from(kind).index()] * ROW_BYTES) as u64;
+        let sizes = self.rows.iter().zip(Kind::ALL).map(|(file, kind)| file.size() + waiting(kind));
+        sizes.max().unwrap_or_default()
     }
 }
 

@@ -81,6 +81,16 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// Number of rows of a kind.
+    #[must_use]
+    pub fn rows(&self, kind: Kind) -> usize {
+        match kind {
+            Kind::Flow => self.flows.len(),
+            Kind::Peer => self.peers.len(),
+            Kind::Host | Kind::Service | Kind::Net => self.sites_of(kind).count(),
+        }
+    }
+
     /// Rows of a kind of the host's side, in their order.
     pub fn sites_of(&self, kind: Kind) -> impl Iterator<Item = &SiteRecord> {
         self.sites.iter().filter(move |row| row.key.kind() == kind)

@@ -65,8 +65,7 @@ const SERVICE: [&str; 2] = ["service_protocol", "service_port"];
 /// A table's schema, without a window's ledger.
 #[must_use]
 pub fn table_schema(kind: Kind) -> SchemaRef {
-    let nothing = Observed::default();
-    let facts = facts_of(kind, &nothing);
+    let facts = facts_of(kind, &[]);
     match kind {
         Kind::Flow => schema::<FlowFeature>(kind, &facts),
         Kind::Peer => schema::<PeerFeature>(kind, &facts),
@@ -82,20 +81,34 @@ pub fn batch(kind: Kind, observed: &Observed, window: &Window) -> RecordBatch {
     let mut metadata = plain.metadata().clone();
     metadata.extend(window_metadata(window));
     let schema = Schema::new_with_metadata(plain.fields().clone(), metadata);
-    RecordBatch::try_new(Arc::new(schema), columns(kind, observed))
+    RecordBatch::try_new(Arc::new(schema), columns(kind, std::slice::from_ref(observed)))
         .expect("the schema was made of these columns")
 }
 
-/// The columns of [`batch`], for who writes windows by the thousand and has the schema.
+/// The columns of [`batch`] of several windows, for who writes them by the thousand and has the
+/// schema.
 #[must_use]
-pub fn columns(kind: Kind, observed: &Observed) -> Vec<ArrayRef> {
+pub fn columns(kind: Kind, observed: &[Observed]) -> Vec<ArrayRef> {
     let facts = facts_of(kind, observed);
+    let sites = || observed.iter().flat_map(|one| one.sites_of(kind));
     match kind {
-        Kind::Flow => columns_of::<FlowFeature>(facts, observed.flows.iter()),
-        Kind::Peer => columns_of::<PeerFeature>(facts, observed.peers.iter()),
-        Kind::Host | Kind::Net => columns_of::<HostFeature>(facts, observed.sites_of(kind)),
-        Kind::Service => columns_of::<ServiceFeature>(facts, observed.sites_of(kind)),
+        Kind::Flow => columns_of::<FlowFeature>(facts, flows(observed)),
+        Kind::Peer => columns_of::<PeerFeature>(facts, observed.iter().flat_map(|one| &one.peers)),
+        Kind::Host | Kind::Net => columns_of::<HostFeature>(facts, sites()),
+        Kind::Service => columns_of::<ServiceFeature>(facts, sites()),
     }
+}
+
+fn flows(observed: &[Observed]) -> impl Iterator<Item = &FlowRecord> + Clone {
+    observed.iter().flat_map(|one| &one.flows)
+}
+
+/// Rows of a part of the host's side, with the windows that they came with.
+fn sites(kind: Kind, observed: &[Observed]) -> Vec<(Span, &SiteRecord)> {
+    observed
+        .iter()
+        .flat_map(|one| one.sites_of(kind).map(|row| (one.window, row)))
+        .collect()
 }
 
 /// The scored features of a table as model input: row-major, in the columns' order.
@@ -236,13 +249,13 @@ struct Fact {
     values: ArrayRef,
 }
 
-fn facts_of(kind: Kind, observed: &Observed) -> Vec<Fact> {
+fn facts_of(kind: Kind, observed: &[Observed]) -> Vec<Fact> {
     match kind {
-        Kind::Flow => flow_facts(&observed.flows),
+        Kind::Flow => flow_facts(observed),
         Kind::Peer => peer_facts(observed),
         Kind::Host => {
-            let rows: Vec<&SiteRecord> = observed.sites_of(kind).collect();
-            let address = |row: &&SiteRecord| match row.key {
+            let rows = sites(kind, observed);
+            let address = |(_, row): &(Span, &SiteRecord)| match row.key {
                 SiteKey::Host(address) => address,
                 _ => [0; 16],
             };
@@ -252,11 +265,11 @@ fn facts_of(kind: Kind, observed: &Observed) -> Vec<Fact> {
                 "The address on the host's side, 16 bytes, IPv4 as ::ffff:a.b.c.d.",
                 addresses(rows.iter().map(address)),
             );
-            row_identity(observed, &rows, [local])
+            row_identity(&rows, [local])
         }
         Kind::Service => {
-            let rows: Vec<&SiteRecord> = observed.sites_of(kind).collect();
-            let service = |row: &&SiteRecord| match row.key {
+            let rows = sites(kind, observed);
+            let service = |(_, row): &(Span, &SiteRecord)| match row.key {
                 SiteKey::Service(service) => service,
                 _ => LocalService { protocol: 0, port: 0 },
             };
@@ -276,15 +289,15 @@ fn facts_of(kind: Kind, observed: &Observed) -> Vec<Fact> {
                     UInt16Array::from_iter_values(ports),
                 ),
             ];
-            row_identity(observed, &rows, key)
+            row_identity(&rows, key)
         }
-        Kind::Net => row_identity(observed, &observed.sites_of(kind).collect::<Vec<_>>(), []),
+        Kind::Net => row_identity(&sites(kind, observed), []),
     }
 }
 
-fn flow_facts(records: &[FlowRecord]) -> Vec<Fact> {
-    let [start, end] = window_identity(records.iter().map(|flow| flow.window));
-    let keys = || records.iter().map(|flow| &flow.key);
+fn flow_facts(observed: &[Observed]) -> Vec<Fact> {
+    let [start, end] = window_identity(flows(observed).map(|flow| flow.window));
+    let keys = || flows(observed).map(|flow| &flow.key);
     vec![
         start,
         end,
@@ -339,16 +352,17 @@ fn flow_facts(records: &[FlowRecord]) -> Vec<Fact> {
     ]
 }
 
-fn peer_facts(observed: &Observed) -> Vec<Fact> {
-    let rows: Vec<&PeerRecord> = observed.peers.iter().collect();
-    let facts = || rows.iter().map(|row| &row.counts.facts);
+fn peer_facts(observed: &[Observed]) -> Vec<Fact> {
+    let rows: Vec<(Span, &PeerRecord)> =
+        observed.iter().flat_map(|one| one.peers.iter().map(|row| (one.window, row))).collect();
+    let facts = || rows.iter().map(|(_, row)| &row.counts.facts);
     let services = || facts().map(|facts| facts.service);
     let columns = [
         identity(
             "remote_address",
             "address",
             "The remote address, 16 bytes, IPv4 as ::ffff:a.b.c.d.",
-            addresses(rows.iter().map(|row| row.key.address)),
+            addresses(rows.iter().map(|(_, row)| row.key.address)),
         ),
         evidence(
             "packets",
@@ -368,7 +382,7 @@ fn peer_facts(observed: &Observed) -> Vec<Fact> {
             "Whose packets the row's are: proven, of connections that the remote completed; \
              initiated, of flows that the host asked for; unproven, anybody's. A remote has a row \
              for each that it has.",
-            StringArray::from_iter_values(rows.iter().map(|row| row.key.standing.name())),
+            StringArray::from_iter_values(rows.iter().map(|(_, row)| row.key.standing.name())),
         ),
         evidence(
             "flows",
@@ -397,18 +411,17 @@ fn peer_facts(observed: &Observed) -> Vec<Fact> {
             UInt64Array::from_iter_values(facts().map(|facts| facts.first_packet_ns)),
         ),
     ];
-    row_identity(observed, &rows, columns)
+    row_identity(&rows, columns)
 }
 
 /// Identity of rows over horizons: the window they came with, the horizon, the time covered, the
 /// entity, and whether something of it was lost.
 fn row_identity<K, C>(
-    observed: &Observed,
-    rows: &[&Row<K, C>],
+    rows: &[(Span, &Row<K, C>)],
     key: impl IntoIterator<Item = Fact>,
 ) -> Vec<Fact> {
-    let [start, end] = window_identity(rows.iter().map(|_| observed.window));
-    let horizons = rows.iter().map(|row| row.horizon.ms());
+    let [start, end] = window_identity(rows.iter().map(|(window, _)| *window));
+    let horizons = rows.iter().map(|(_, row)| row.horizon.ms());
     let mut facts = vec![
         start,
         end,
@@ -422,13 +435,13 @@ fn row_identity<K, C>(
             "covers_start",
             "ns",
             "The first nanosecond that the row covers, on the clock of window_start.",
-            UInt64Array::from_iter_values(rows.iter().map(|row| row.span.start_ns)),
+            UInt64Array::from_iter_values(rows.iter().map(|(_, row)| row.span.start_ns)),
         ),
         identity(
             "covers_end",
             "ns",
             "The first nanosecond after that.",
-            UInt64Array::from_iter_values(rows.iter().map(|row| row.span.end_ns)),
+            UInt64Array::from_iter_values(rows.iter().map(|(_, row)| row.span.end_ns)),
         ),
     ];
     facts.extend(key);
@@ -436,7 +449,7 @@ fn row_identity<K, C>(
         "lossy",
         "1",
         "Whether a window that it covers lost something.",
-        rows.iter().map(|row| Some(row.is_lossy)).collect::<BooleanArray>(),
+        rows.iter().map(|(_, row)| Some(row.is_lossy)).collect::<BooleanArray>(),
     ));
     facts
 }

@@ -198,10 +198,10 @@ mod tests {
     fn the_defaults_take_about_a_thousand_rows_at_ten_peers() {
         let support = asked(330, |_| ());
         assert!((support.wrong_blocks.level - 0.01).abs() < 1e-12);
-        assert_eq!((support.wrong_blocks.needed, support.is_whole()), (919, false));
+        assert_eq!((support.wrong_blocks.needed, support.is_whole()), (920, false));
         // At four held-out rows a second.
         assert!(support.wrong_blocks.learn_for_s.is_some_and(|s| (s - 230.0).abs() < 1.0));
-        assert!(asked(919, |_| ()).is_whole());
+        assert!(asked(920, |_| ()).is_whole());
     }
 
     #[test]

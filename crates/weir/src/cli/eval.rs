@@ -119,8 +119,9 @@ impl EvalArgs {
         mut candidates: Vec<Candidate>,
     ) -> anyhow::Result<Report> {
         let mut digest = RowsDigest::new();
-        let first = candidates.first().filter(|_| self.compare && level != Level::Decision);
-        let mut shortcuts = first.and_then(Candidate::over_the_window).map(Shortcuts::new);
+        let mut tails = candidates.iter().filter(|one| one.always == Some(By::Tail));
+        let tails = tails.next().filter(|_| level != Level::Decision);
+        let mut shortcuts = tails.and_then(Candidate::over_the_window).map(Shortcuts::new);
         let read = read(dataset, level, selection, &mut |rows| {
             digest.update(&rows.rows);
             for candidate in &mut candidates {

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use dataset::{Dataset, ReadCounts, Selection, TableKind};
 use serde::Serialize;
-use training::{Contamination, Plan, Report, TimeSplit, TrainingError, TrimBy, train};
+use training::{Contamination, Plan, Report, TimeSplit, TrainingError, TrimBy, train, train_beside};
 
 use self::{
     detector::{Detector, ForestArgs, check_names, choice},
@@ -143,7 +143,7 @@ impl TrainArgs {
         for kind in Kind::SCORED {
             for &horizon in horizons.all() {
                 let channel = Channel::new(kind, horizon);
-                match self.fit(&dataset, channel)? {
+                match self.fit(&dataset, channel, base)? {
                     Ok((detector, rows)) => {
                         detectors.insert(channel, detector);
                         told.insert(channel, rows);
@@ -176,6 +176,7 @@ impl TrainArgs {
         &self,
         dataset: &Dataset,
         channel: Channel,
+        base: Channel,
     ) -> anyhow::Result<Result<(DetectorModel, RowsTold), TrainingError>> {
         let began = Instant::now();
         let schema = schema::schema_id(channel.kind);
@@ -197,7 +198,8 @@ impl TrainArgs {
         };
         let selection = Selection { horizon: Some(channel.horizon), ..self.selection()? };
         let rows = TableRows::new(dataset, channel.kind.into(), &selection);
-        let trained = match train(&rows, &schema, &plan) {
+        let fit = if channel == base { train } else { train_beside };
+        let trained = match fit(&rows, &schema, &plan) {
             Ok(trained) => trained,
             Err(error) => return Ok(Err(error)),
         };

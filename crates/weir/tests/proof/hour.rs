@@ -80,7 +80,7 @@ fn check(setting: Setting, told: &RunOutcome) {
     // The lab's forged flood has 126 sources, and a service is limited for more than 200.
     assert_eq!(told.services, [], "{}", setting.name);
     assert_eq!(told.notices, [], "the breaker stays closed: {}", setting.name);
-    assert!(benign(told.reported()).len() <= 2, "{}", setting.name);
+    assert!(benign(told.reported()).len() <= 3, "{}", setting.name);
     // The test day's clients open more connections than those that were learnt from, and the same
     // five minutes of them come again and again: the watch notices, once, and is right.
     let [drift] = &told.drifts[..] else { panic!("suspended once: {:?}", told.drifts) };
@@ -110,10 +110,10 @@ fn an_hour() {
         println!("from minute {minute} on\n{}", of_fates(&fates));
         fates
     });
-    // 18 and 12 of 19.
+    // 16 and 13 of 19: not the beacons, nor guessing at two connections a second.
     for fates in &early {
-        assert!(count(fates, |fate| fate.reported_s.is_some()) >= 17, "{fates:?}");
-        assert!(count(fates, |fate| fate.blocked_s.is_some()) >= 11, "{fates:?}");
+        assert!(count(fates, |fate| fate.reported_s.is_some()) >= 16, "{fates:?}");
+        assert!(count(fates, |fate| fate.blocked_s.is_some()) >= 12, "{fates:?}");
         assert!(fates.iter().all(|fate| fate.blocked_s.is_none_or(|s| s < 3.0)), "{fates:?}");
     }
     // Suspended by then: what only reports drift blocks 10, the others none, and say why.

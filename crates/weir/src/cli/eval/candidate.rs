@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use dataset::{Dataset, Label, Selection, TableKind};
 use evaluation::{Fact, Observation, Observations, TimeSpan, Truth};
 use linfa::ParamGuard as _;
-use training::{AutoencoderParams, BEYOND, Ecod, Hbos, Method, Plan, train};
+use training::{AutoencoderParams, BEYOND, Ecod, Hbos, Method, Plan, train, train_beside};
 
 use crate::cli::{
     reading::{Level, Piece},
@@ -38,7 +38,7 @@ pub(super) struct Candidate {
     /// Those of what is evaluated.
     detectors: Detectors,
     /// By what it ranks rows, whatever is asked for.
-    always: Option<By>,
+    pub(super) always: Option<By>,
     pub(super) observations: Observations,
     pub(super) drift: Vec<(Channel, DriftCounter)>,
 }
@@ -242,7 +242,8 @@ pub(super) fn fit_all(
             let rows = TableRows::new(&dataset, table, &selection);
             let method = methods(seed)?.swap_remove(which);
             let plan = Plan { seed, window_ns, ..Plan::new(method) };
-            match train(&rows, &schema, &plan) {
+            let fit = if place == 0 { train } else { train_beside };
+            match fit(&rows, &schema, &plan) {
                 Ok(trained) => {
                     detectors.insert(Channel::new(level.kind(), horizon), trained.detector);
                 }

@@ -15,7 +15,7 @@ use anyhow::Context as _;
 use clap::Args;
 use dataset::{Dataset, Selection};
 use linfa::ParamGuard as _;
-use training::{BEYOND, Given, Method, Plan, TrainingError, train};
+use training::{BEYOND, Given, Method, Plan, RowSource, Trained, TrainingError, train, train_beside};
 
 use crate::cli::{
     Layers,
@@ -68,13 +68,14 @@ impl PackArgs {
         let schema = schema::schema_id(own.kind);
         let given = Method::Given(given(&self.onnx, &schema, &self.features)?);
         let mut detectors = base.map_or_else(Detectors::new, |base| base.detectors().clone());
-        detectors.insert(own, packer.detector(own, given)??);
+        detectors.insert(own, packer.detector(own, given, train)??);
         let all = Kind::SCORED.into_iter().flat_map(|kind| {
             horizons.all().iter().map(move |&horizon| Channel::new(kind, horizon))
         });
         for channel in all.filter(|_| self.base.is_none()).filter(|channel| *channel != own) {
+            let fit = if channel == base_rows { train } else { train_beside };
             let forest = IsolationForest::params().beyond(BEYOND).seed(self.seed).check()?;
-            match packer.detector(channel, Method::Forest(forest))? {
+            match packer.detector(channel, Method::Forest(forest), fit)? {
                 Ok(detector) => {
                     detectors.insert(channel, detector);
                 }
@@ -89,6 +90,8 @@ impl PackArgs {
     }
 }
 
+type Fit = fn(&dyn RowSource, &SchemaId, &Plan) -> Result<Trained, TrainingError>;
+
 struct Packer<'a> {
     dataset: &'a Dataset,
     seed: u64,
@@ -99,6 +102,7 @@ impl Packer<'_> {
         &self,
         channel: Channel,
         method: Method,
+        fit: Fit,
     ) -> anyhow::Result<Result<DetectorModel, TrainingError>> {
         let selection = Selection {
             horizon: Some(channel.horizon),
@@ -109,7 +113,7 @@ impl Packer<'_> {
         let rows = TableRows::new(self.dataset, channel.kind.into(), &selection);
         let window_ns = self.dataset.window_ns()?;
         let plan = Plan { seed: self.seed, window_ns, ..Plan::new(method) };
-        let trained = train(&rows, &schema::schema_id(channel.kind), &plan);
+        let trained = fit(&rows, &schema::schema_id(channel.kind), &plan);
         if let Ok(trained) = &trained {
             println!("{}: {}", channel.rows(), trained.report);
         }

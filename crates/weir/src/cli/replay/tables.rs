@@ -31,7 +31,7 @@ mod written {
             // it is bound by encoding, where a network gives a node its time.
             let options = WriterOptions {
                 rotate_every: Duration::from_hours(1),
-                zstd_level: 1,
+                zstd_level: None,
                 ..WriterOptions::default()
             };
             let provenance = looked.provenance(window);
