@@ -106,7 +106,8 @@ fn every_row_of_every_kind_of_rows_is_accounted_for_whatever_scores_them() {
                 .sum();
             let used = count("rows/trained") + count("rows/held_out");
             assert_eq!(used + dropped, count("rows/read"), "{report:#}");
-            assert!(count("dropped/gap") > 0 && used > 0, "{report:#}");
+            // Rows over ten seconds may leave a gap of two where it is.
+            assert!(used > 0 && (count("dropped/gap") > 0 || rows != "peer-500ms"), "{report:#}");
         }
         let model = ModelFile::load(desk.path("model.weir")).unwrap();
         let row = vec![0.0; model.peer().schema().features.len()];
