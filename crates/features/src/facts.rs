@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flows_common::{Direction, FlowCounters, Span, TcpFlag};
+use flows_common::{FlowCounters, Span, TcpFlag};
 
 use crate::record::{FlowRecord, Handshake, TCP, UDP};
 
@@ -83,13 +83,13 @@ fn is_initiated(flow: &FlowRecord) -> bool {
         UDP => true,
         _ => false,
     };
-    opened && flow.initiator == Direction::Egress && flow.ingress().packets > 0
+    opened && flow.is_asked && flow.ingress().packets > 0
 }
 
 /// The service that most packets of a peer went to, among the flows that it opened itself.
 fn attacked_service(flows: &[FlowRecord]) -> Option<LocalService> {
     let mut packets: BTreeMap<LocalService, u64> = BTreeMap::new();
-    for flow in flows.iter().filter(|flow| flow.initiator == Direction::Ingress) {
+    for flow in flows.iter().filter(|flow| !flow.is_asked) {
         let service = LocalService { protocol: flow.key.protocol, port: flow.key.local_port };
         let sum = packets.entry(service).or_default();
         *sum = sum.saturating_add(flow.ingress().packets);
@@ -129,7 +129,7 @@ fn first_packet_ns(flows: &[FlowRecord], window: Span) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use flows_common::{FlowCounters, FlowKey};
+    use flows_common::{Direction, FlowCounters, FlowKey};
 
     use super::*;
 
@@ -150,6 +150,7 @@ mod tests {
             first_seen_ns: 1_500,
             is_new: true,
             initiator: Direction::Ingress,
+            is_asked: false,
             handshake: Handshake::Answered,
             handshake_ns: None,
             past: crate::record::FlowPast::default(),
@@ -193,7 +194,7 @@ mod tests {
 
     #[test]
     fn the_host_initiates_what_it_opened_and_somebody_answered() {
-        let opened = FlowRecord { initiator: Direction::Egress, ..flow(50_000, [1, 1], [1, 0]) };
+        let opened = FlowRecord { is_asked: true, ..flow(50_000, [1, 1], [1, 0]) };
         assert!(facts(std::slice::from_ref(&opened)).initiated);
         assert_eq!(facts(std::slice::from_ref(&opened)).service, None);
         let with = |handshake, protocol, packets| {

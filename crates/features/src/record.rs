@@ -74,6 +74,9 @@ pub struct FlowRecord {
     pub is_new: bool,
     /// Which side opened it: egress for the local one, ingress for the remote one.
     pub initiator: Direction,
+    /// True where this host opened it as far as trust goes
+    /// ([`FlowCounters::opener`](flows_common::FlowCounters::opener)): ports prove nothing.
+    pub is_asked: bool,
     /// Progress of its opening.
     pub handshake: Handshake,
     /// From the first SYN to the first SYN-ACK, in ns, in whichever windows they were; `None`

@@ -318,7 +318,10 @@ fn a_capture_of_an_earlier_time_begins_anew_and_loses_no_row() {
     for second in [100, 101, 102, 50, 51, 52] {
         rows.extend(context.observe(&window(second + 1, one(second))).peers);
     }
-    let mut last = Observed { window: Span { start_ns: 52 * SECOND, end_ns: 53 * SECOND }, ..Observed::default() };
+    let mut last = Observed {
+        window: Span { start_ns: 52 * SECOND, end_ns: 53 * SECOND },
+        ..Observed::default()
+    };
     context.finish_into(&mut last);
     rows.extend(last.peers);
     let tens: Vec<(u64, u64)> = rows
@@ -362,6 +365,26 @@ fn groups_broadcast_and_nobody_have_no_row() {
     let seen = play(vec![flows], 13);
     assert_eq!(seen[0].flows.len(), 5, "they are still flows");
     assert!(seen.iter().all(|observed| observed.peers.is_empty() && observed.sites.is_empty()));
+}
+
+#[test]
+fn who_sends_the_first_datagram_between_high_ports_opened_the_flow_and_earns_no_trust_by_it() {
+    let mut flow = datagrams([1, 1], 100 * MS);
+    for (first, expected) in [(1, Direction::Egress), (0, Direction::Ingress)] {
+        flow.first_direction = first;
+        let seen = play(vec![vec![(udp(1, 13_749, 11_694), flow)]], 1);
+        assert_eq!(seen[0].flows[0].initiator, expected);
+        assert!(!seen[0].peers[0].counts.facts.initiated);
+    }
+}
+
+#[test]
+fn a_remote_that_sends_from_a_low_port_earns_no_trust_by_it() {
+    let flow = datagrams([1, 1], 100 * MS);
+    let seen = play(vec![vec![(udp(1, 53, 11_694), flow)]], 1);
+    assert_eq!(seen[0].flows[0].initiator, Direction::Egress, "for features");
+    let facts = &seen[0].peers[0].counts.facts;
+    assert!(!facts.initiated && facts.service.is_some());
 }
 
 #[test]

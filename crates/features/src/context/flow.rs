@@ -3,7 +3,7 @@
 use flows_common::{Direction, Fact, FlowCounters, FlowKey, Span, TcpFlag};
 
 use crate::counts::{NewOfFlow, Outcomes};
-use crate::record::{FlowPast, Handshake, TCP};
+use crate::record::{FlowPast, Handshake, TCP, UDP};
 
 /// A flow that was silent for longer than this starts anew when it speaks again, in ns.
 ///
@@ -38,6 +38,7 @@ pub(crate) struct FlowState {
     handshake_ns: Option<u64>,
     past: FlowPast,
     initiator: Direction,
+    is_asked: bool,
     reply: Reply,
     phase: Phase,
     /// Start of the window in which it was opened.
@@ -103,6 +104,8 @@ pub(crate) struct FlowNews {
     pub(crate) first_seen_ns: u64,
     /// The side that opened it.
     pub(crate) initiator: Direction,
+    /// This host opened it, as far as trust goes.
+    pub(crate) is_asked: bool,
     /// Progress of its opening.
     pub(crate) handshake: Handshake,
     /// From its SYN to its SYN-ACK.
@@ -140,6 +143,7 @@ impl FlowState {
             handshake_ns: None,
             past: FlowPast { windows: 0, packets: 0, bytes: 0 },
             initiator: Direction::Ingress,
+            is_asked: false,
             reply: Reply::Nothing,
             phase: Phase::Opening,
             opened_in_ns: 0,
@@ -194,6 +198,7 @@ impl FlowState {
             *self = Self::unknown();
             self.first_seen_ns = first_ns;
             self.initiator = initiator(key, counters);
+            self.is_asked = counters.opener() == Direction::Egress;
             self.opened_in_ns = window.start_ns;
             self.opened_ns = counters.first_syn_ns(self.initiator).unwrap_or(first_ns);
         }
@@ -219,6 +224,7 @@ impl FlowState {
             is_new,
             first_seen_ns: self.first_seen_ns,
             initiator: self.initiator,
+            is_asked: self.is_asked,
             handshake: self.handshake(key, window),
             handshake_ns: self.handshake_ns,
             newly_timed: !was_timed && self.handshake_ns.is_some(),
@@ -382,12 +388,22 @@ impl FlowState {
     }
 }
 
-/// The side that opened a flow: whose SYN came first, this host where it asked first, else the
-/// remote; where nobody was seen to ask, the side whose port is not the system service's.
+/// The side that opened a flow: whose SYN came first, and this host where it asked first
+/// ([`Fact::Initiated`]). Where nobody was seen to ask it is the side whose port is not the system
+/// service's; of two ports that are or are not, for UDP the sender of the first datagram, else the
+/// remote. A remote chooses its port: nothing trusts by this.
 fn initiator(key: &FlowKey, counters: &FlowCounters) -> Direction {
-    let is_told = counters.openings != [0; 2] || counters.has(Fact::Initiated);
-    let from_a_service = key.remote_port < FIRST_USER_PORT && key.local_port >= FIRST_USER_PORT;
-    if !is_told && from_a_service { Direction::Egress } else { counters.opener() }
+    if counters.openings != [0; 2] || counters.has(Fact::Initiated) {
+        return counters.opener();
+    }
+    let is_service = |port: u16| port < FIRST_USER_PORT;
+    let first_is_ours = usize::from(counters.first_direction) == Direction::Egress.index();
+    match (is_service(key.remote_port), is_service(key.local_port)) {
+        (true, false) => Direction::Egress,
+        (false, true) => Direction::Ingress,
+        _ if key.protocol == UDP && first_is_ours => Direction::Egress,
+        _ => counters.opener(),
+    }
 }
 
 /// The times of the first and the last packet, both directions.

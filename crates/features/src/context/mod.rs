@@ -390,6 +390,7 @@ impl Context {
             first_seen_ns: news.first_seen_ns,
             is_new: news.is_new,
             initiator: news.initiator,
+            is_asked: news.is_asked,
             handshake: news.handshake,
             handshake_ns: news.handshake_ns,
             past: news.past,

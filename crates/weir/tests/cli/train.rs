@@ -128,7 +128,8 @@ fn rows_labelled_as_attacks_are_trained_on_only_where_that_is_asked_for() {
     let kept = desk.trained(&["--keep-attacks"]);
     assert_eq!(count(&kept, "/detectors/peer-500ms/report/dropped/attack"), 0);
     let used = |report: &Value| {
-        count(report, "/detectors/peer-500ms/report/rows/trained") + count(report, "/detectors/peer-500ms/report/rows/held_out")
+        count(report, "/detectors/peer-500ms/report/rows/trained")
+            + count(report, "/detectors/peer-500ms/report/rows/held_out")
     };
     assert_eq!(used(&kept), used(&report) + left_out);
 }
