@@ -309,7 +309,10 @@ mod tests {
         let rows = [HorizonRows { horizon: SECOND, rows: odd, of: vec![0] }];
         let assessment = assess(&detectors, Kind::Host, &rows, 1);
         let reason = &assessment.reasons(0)[0];
-        assert_eq!((reason.subject, &*reason.feature), (Subject::Host, HostFeature::ALL[11].name()));
+        assert_eq!(
+            (reason.subject, &*reason.feature),
+            (Subject::Host, HostFeature::ALL[11].name())
+        );
         let nobody = assess(&detectors, Kind::Net, &rows, 1).entities()[0];
         assert!((nobody.p_value - 1.0).abs() < f64::EPSILON);
     }

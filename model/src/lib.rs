@@ -73,8 +73,8 @@ pub use detector::{
 };
 pub use explain::{Contribution, Explanation};
 pub use file::{
-    DetectorManifest, Detectors, ForestManifest, Manifest, ModelFile, ModelFileError, ModelFormatError,
-    OnnxManifest, WindowMismatch,
+    DetectorManifest, Detectors, ForestManifest, Manifest, ModelFile, ModelFileError,
+    ModelFormatError, OnnxManifest, WindowMismatch,
 };
 pub use importance::{FeatureImportance, Importance};
 pub use inputs::{Inputs, InputsError};

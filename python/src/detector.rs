@@ -101,7 +101,13 @@ pub(crate) struct Wanted {
 }
 
 impl Scored {
-    pub(crate) fn add(&mut self, model: &DetectorModel, rows: &[f32], wanted: Wanted, threads: NonZeroUsize) {
+    pub(crate) fn add(
+        &mut self,
+        model: &DetectorModel,
+        rows: &[f32],
+        wanted: Wanted,
+        threads: NonZeroUsize,
+    ) {
         let width = model.schema().features.len();
         let more = rows.len() / width;
         if wanted.scores {

@@ -83,7 +83,8 @@ impl Model {
     ) -> PyResult<Bound<'py, PyDict>> {
         let threads = threads::of_jobs(n_jobs).map_err(PyValueError::new_err)?;
         if !rows::is_arrow(table)? {
-            let text = "expected an Arrow table; arrays are scored by a detector such as `model.peer`";
+            let text =
+                "expected an Arrow table; arrays are scored by a detector such as `model.peer`";
             return Err(PyValueError::new_err(text));
         }
         let Input::Table(batches) = Input::of(table)? else { unreachable!("it is an Arrow table") };
@@ -115,10 +116,11 @@ impl Model {
     /// The schema of a kind's rows, as the model was trained on it.
     fn schema_of(&self, kind: Kind) -> PyResult<&SchemaId> {
         let mut detectors = self.0.detectors().iter();
-        let (_, detector) = detectors.find(|(channel, _)| channel.kind == kind).ok_or_else(|| {
-            let text = format!("the model has no detector of {kind} rows: train again on more");
-            ModelError::new_err(text)
-        })?;
+        let (_, detector) =
+            detectors.find(|(channel, _)| channel.kind == kind).ok_or_else(|| {
+                let text = format!("the model has no detector of {kind} rows: train again on more");
+                ModelError::new_err(text)
+            })?;
         Ok(detector.schema())
     }
 

@@ -17,8 +17,8 @@ use crate::schema::{ATTACK, LABEL, SOURCE, labelled_schema};
 use crate::truth::{Active, FlowEnds};
 use crate::writer::TableWriter;
 use crate::{
-    BENIGN, DataFile, Dataset, DatasetError, Interval, Provenance, Rest, TableKind, Truth, WriterOptions,
-    layout,
+    BENIGN, DataFile, Dataset, DatasetError, Interval, Provenance, Rest, TableKind, Truth,
+    WriterOptions, layout,
 };
 
 /// Rows that are labelled at once.

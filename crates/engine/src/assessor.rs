@@ -105,7 +105,8 @@ impl Assessor {
     pub fn assess(&mut self, window: WindowRows<'_>, arrival: Arrival) -> Assessed {
         let WindowRows { span, is_lossy, peers } = window;
         self.number += 1;
-        let assessment = assess(self.model.detectors(), Kind::Peer, peers.rows(), peers.peers().len());
+        let assessment =
+            assess(self.model.detectors(), Kind::Peer, peers.rows(), peers.peers().len());
         let mut drift_changed = false;
         if !is_lossy {
             drift_changed = self.drift.take(&self.model, &assessment, peers);

@@ -368,6 +368,26 @@ fn groups_broadcast_and_nobody_have_no_row() {
 }
 
 #[test]
+fn who_sends_the_first_datagram_between_high_ports_opened_the_flow_and_earns_no_trust_by_it() {
+    let mut flow = datagrams([1, 1], 100 * MS);
+    for (first, expected) in [(1, Direction::Egress), (0, Direction::Ingress)] {
+        flow.first_direction = first;
+        let seen = play(vec![vec![(udp(1, 13_749, 11_694), flow)]], 1);
+        assert_eq!(seen[0].flows[0].initiator, expected);
+        assert!(!seen[0].peers[0].counts.facts.initiated);
+    }
+}
+
+#[test]
+fn a_remote_that_sends_from_a_low_port_earns_no_trust_by_it() {
+    let flow = datagrams([1, 1], 100 * MS);
+    let seen = play(vec![vec![(udp(1, 53, 11_694), flow)]], 1);
+    assert_eq!(seen[0].flows[0].initiator, Direction::Egress, "for features");
+    let facts = &seen[0].peers[0].counts.facts;
+    assert!(!facts.initiated && facts.service.is_some());
+}
+
+#[test]
 fn the_hosts_side_has_rows_for_its_addresses_its_services_and_all_of_it() {
     let at = 100 * MS;
     let asked = |remote: u8| {

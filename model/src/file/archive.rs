@@ -260,7 +260,8 @@ mod tests {
 
     #[test]
     fn what_is_packed_is_unpacked_and_nothing_else_may_be_there() {
-        let parts = [(MANIFEST.to_owned(), vec![7; 10]), (Names::of(channel()).features, vec![8; 300])];
+        let parts =
+            [(MANIFEST.to_owned(), vec![7; 10]), (Names::of(channel()).features, vec![8; 300])];
         let bytes = pack(&parts).unwrap();
         let mut archive = Archive::open(&bytes).unwrap();
         assert_eq!(archive.part(MANIFEST).unwrap(), parts[0].1);

@@ -164,13 +164,13 @@ impl ModelFile {
         let mut detectors = Detectors::new();
         for (name, described) in &manifest.detectors {
             let malformed = |what: String| ModelFormatError::malformed(archive::MANIFEST, what);
-            let channel: Channel = name.parse().map_err(|error: ChannelError| {
-                malformed(error.to_string())
-            })?;
+            let channel: Channel =
+                name.parse().map_err(|error: ChannelError| malformed(error.to_string()))?;
             if channel.to_string() != *name {
                 return Err(malformed(format!("`{name}` is spelt `{channel}`")));
             }
-            detectors.insert(channel, detector::decode(&Names::of(channel), &mut archive, described)?);
+            detectors
+                .insert(channel, detector::decode(&Names::of(channel), &mut archive, described)?);
         }
         archive.end()?;
         let window = window_of(&detectors)?;

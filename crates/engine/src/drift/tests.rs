@@ -79,7 +79,8 @@ impl Bench {
             row,
         };
         let peers = PeerRows::of(span, (0..).zip(peers.chunks_exact(width)).map(row));
-        let assessment = assess(self.model.detectors(), Kind::Peer, peers.rows(), peers.peers().len());
+        let assessment =
+            assess(self.model.detectors(), Kind::Peer, peers.rows(), peers.peers().len());
         self.sensor.take(&self.model, &assessment, &peers);
         self.sensor.drift().suspended
     }

@@ -3,7 +3,7 @@
 use flows_common::{Direction, Fact, FlowCounters, FlowKey, Span, Standing, TcpFlag};
 
 use crate::counts::{NewOfFlow, Outcomes};
-use crate::record::{FlowPast, Handshake, TCP};
+use crate::record::{FlowPast, Handshake, TCP, UDP};
 
 /// A flow that was silent for longer than this starts anew when it speaks again, in ns.
 ///
@@ -465,12 +465,22 @@ const fn is_uncompleted(counters: &FlowCounters) -> bool {
     counters.openings[Direction::Ingress.index()] > counters.accepted
 }
 
-/// The side that opened a flow: whose SYN came first, this host where it asked first, else the
-/// remote; where nobody was seen to ask, the side whose port is not the system service's.
+/// The side that opened a flow: whose SYN came first, and this host where it asked first
+/// ([`Fact::Initiated`]). Where nobody was seen to ask it is the side whose port is not the system
+/// service's; of two ports that are or are not, for UDP the sender of the first datagram, else the
+/// remote. A remote chooses its port: nothing trusts by this.
 fn initiator(key: &FlowKey, counters: &FlowCounters) -> Direction {
-    let is_told = counters.openings != [0; 2] || counters.has(Fact::Initiated);
-    let from_a_service = key.remote_port < FIRST_USER_PORT && key.local_port >= FIRST_USER_PORT;
-    if !is_told && from_a_service { Direction::Egress } else { counters.opener() }
+    if counters.openings != [0; 2] || counters.has(Fact::Initiated) {
+        return counters.opener();
+    }
+    let is_service = |port: u16| port < FIRST_USER_PORT;
+    let first_is_ours = usize::from(counters.first_direction) == Direction::Egress.index();
+    match (is_service(key.remote_port), is_service(key.local_port)) {
+        (true, false) => Direction::Egress,
+        (false, true) => Direction::Ingress,
+        _ if key.protocol == UDP && first_is_ours => Direction::Egress,
+        _ => counters.opener(),
+    }
 }
 
 /// The times of the first and the last packet, both directions.

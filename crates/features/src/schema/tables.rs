@@ -105,10 +105,7 @@ fn flows(observed: &[Observed]) -> impl Iterator<Item = &FlowRecord> + Clone {
 
 /// Rows of a part of the host's side, with the windows that they came with.
 fn sites(kind: Kind, observed: &[Observed]) -> Vec<(Span, &SiteRecord)> {
-    observed
-        .iter()
-        .flat_map(|one| one.sites_of(kind).map(|row| (one.window, row)))
-        .collect()
+    observed.iter().flat_map(|one| one.sites_of(kind).map(|row| (one.window, row))).collect()
 }
 
 /// The scored features of a table as model input: row-major, in the columns' order.

@@ -101,9 +101,9 @@ impl EvalArgs {
     fn by(&self, level: Level) -> anyhow::Result<By> {
         match (level, self.by) {
             (Level::Decision, None | Some(By::Combined)) => Ok(By::Combined),
-            (Level::Decision, Some(_)) => anyhow::bail!(
-                "a decision combines all measures: for one of them add --table peer"
-            ),
+            (Level::Decision, Some(_)) => {
+                anyhow::bail!("a decision combines all measures: for one of them add --table peer")
+            }
             (Level::Peer | Level::Host | Level::Service | Level::Net, by) => {
                 Ok(by.unwrap_or(By::Score))
             }

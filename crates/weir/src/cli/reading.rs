@@ -5,10 +5,7 @@ mod windows;
 
 use std::{collections::BTreeMap, io::IsTerminal as _, net::IpAddr, time::Duration};
 
-use ::model::{
-    Channel, Horizon, Kind, PeerFacts, Span,
-    assess::HorizonRows,
-};
+use ::model::{Channel, Horizon, Kind, PeerFacts, Span, assess::HorizonRows};
 use arrow_array::RecordBatch;
 use clap::ValueEnum;
 use dataset::{Block, Columns, Dataset, Label, ReadCounts, Selection, TableKind};

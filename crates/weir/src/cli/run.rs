@@ -77,7 +77,8 @@ impl RunArgs {
             )?;
 
         let basis = basis(&model);
-        let detector = Detector::new(model, ::model::Context::of_windows(config.window), config.window);
+        let detector =
+            Detector::new(model, ::model::Context::of_windows(config.window), config.window);
         let hosts = read_hosts(&config.guard.admin_ports);
         let policy = Policy::new(config.policy.clone(), hosts).calibrated(&basis);
         let reread = reread(layers.clone(), self.overrides);

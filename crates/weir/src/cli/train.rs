@@ -12,7 +12,9 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use dataset::{Dataset, ReadCounts, Selection, TableKind};
 use serde::Serialize;
-use training::{Contamination, Plan, Report, TimeSplit, TrainingError, TrimBy, train, train_beside};
+use training::{
+    Contamination, Plan, Report, TimeSplit, TrainingError, TrimBy, train, train_beside,
+};
 
 use self::{
     detector::{Detector, ForestArgs, check_names, choice},

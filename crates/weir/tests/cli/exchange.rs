@@ -58,7 +58,8 @@ fn a_forest_goes_out_as_onnx_and_comes_back_with_its_scores() {
     let desk = Desk::new();
     desk.done(&["export", "base.weir", "--out", "peer.onnx"]);
     let benign = ["--benign", "benign", "--base", "base.weir"];
-    let told = desk.done(&[&["pack", "--onnx", "peer.onnx", "--out", "out.weir"], &benign[..]].concat());
+    let told =
+        desk.done(&[&["pack", "--onnx", "peer.onnx", "--out", "out.weir"], &benign[..]].concat());
     assert!(told.contains("wrote out.weir"), "{told}");
     let (base, packed) = (desk.load("base.weir"), desk.load("out.weir"));
     assert_eq!(packed.detectors().len(), base.detectors().len(), "the rows that the base has");
@@ -114,10 +115,7 @@ fn what_cannot_be_packed_is_named_and_nothing_is_written() {
         &pack(&["--onnx", "six.onnx", "--features", "packets"]),
         &["six.onnx", "reads 6 features, 1 are named"],
     );
-    desk.refused(
-        &pack(&["--onnx", "six.onnx", "--features", "a,b,c,d,e,f"]),
-        &["no feature `a`"],
-    );
+    desk.refused(&pack(&["--onnx", "six.onnx", "--features", "a,b,c,d,e,f"]), &["no feature `a`"]);
     let words = ["pack", "--onnx", "six.onnx", "--benign", "absent", "--out", "out.weir"];
     desk.refused(&words, &["absent"]);
 }

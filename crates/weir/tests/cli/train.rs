@@ -106,7 +106,8 @@ fn every_row_of_every_kind_of_rows_is_accounted_for_whatever_scores_them() {
                 .sum();
             let used = count("rows/trained") + count("rows/held_out");
             assert_eq!(used + dropped, count("rows/read"), "{report:#}");
-            assert!(count("dropped/gap") > 0 && used > 0, "{report:#}");
+            // Rows over ten seconds may leave a gap of two where it is.
+            assert!(used > 0 && (count("dropped/gap") > 0 || rows != "peer-500ms"), "{report:#}");
         }
         let model = ModelFile::load(desk.path("model.weir")).unwrap();
         let row = vec![0.0; model.peer().schema().features.len()];
@@ -127,7 +128,8 @@ fn rows_labelled_as_attacks_are_trained_on_only_where_that_is_asked_for() {
     let kept = desk.trained(&["--keep-attacks"]);
     assert_eq!(count(&kept, "/detectors/peer-500ms/report/dropped/attack"), 0);
     let used = |report: &Value| {
-        count(report, "/detectors/peer-500ms/report/rows/trained") + count(report, "/detectors/peer-500ms/report/rows/held_out")
+        count(report, "/detectors/peer-500ms/report/rows/trained")
+            + count(report, "/detectors/peer-500ms/report/rows/held_out")
     };
     assert_eq!(used(&kept), used(&report) + left_out);
 }

@@ -20,7 +20,12 @@ pub(super) struct Shortcuts {
 impl Shortcuts {
     pub(super) fn new((channel, detector): (Channel, DetectorModel)) -> Self {
         let scores = SCORES * detector.inputs().len();
-        Self { horizon: channel.horizon, detector, peaks: Peaks::new(scores), row: vec![0.0; scores] }
+        Self {
+            horizon: channel.horizon,
+            detector,
+            peaks: Peaks::new(scores),
+            row: vec![0.0; scores],
+        }
     }
 
     pub(super) fn take(&mut self, rows: &Piece) {

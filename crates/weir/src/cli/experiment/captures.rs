@@ -42,9 +42,8 @@ pub(super) fn read(
             [facts.start_ns, facts.end_ns].map(|ns| i64::try_from(ns).unwrap_or(i64::MAX));
         let known = truth.at(start_ns, end_ns);
         let peers = detector.peers().iter();
-        let peers: Vec<(u64, Label)> = peers
-            .map(|(address, facts)| (facts.first_packet_ns, known.of(*address)))
-            .collect();
+        let peers: Vec<(u64, Label)> =
+            peers.map(|(address, facts)| (facts.first_packet_ns, known.of(*address))).collect();
         stream.push_assessed(found, peers)?;
     }
     Ok(replay.finish().report().lost())

@@ -15,7 +15,9 @@ use anyhow::Context as _;
 use clap::Args;
 use dataset::{Dataset, Selection};
 use linfa::ParamGuard as _;
-use training::{BEYOND, Given, Method, Plan, RowSource, Trained, TrainingError, train, train_beside};
+use training::{
+    BEYOND, Given, Method, Plan, RowSource, Trained, TrainingError, train, train_beside,
+};
 
 use crate::cli::{
     Layers,

@@ -75,7 +75,8 @@ impl Scored {
             let ms = |entity| assessment.horizon(entity).map_or(0, Horizon::ms);
             columns.push(Arc::new(UInt32Array::from_iter_values((0..assessed.len()).map(ms))));
         }
-        columns.push(Arc::new(Float32Array::from_iter_values(assessed.iter().map(|one| one.score))));
+        columns
+            .push(Arc::new(Float32Array::from_iter_values(assessed.iter().map(|one| one.score))));
         let tails = assessed.iter().map(|one| one.tail_score);
         columns.push(Arc::new(Float32Array::from_iter_values(tails)));
         let p_values = assessed.iter().map(|one| one.p_value);

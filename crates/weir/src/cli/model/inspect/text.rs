@@ -152,9 +152,7 @@ fn ranges(detector: &DetectorSummary) -> String {
 mod tests {
     use std::path::Path;
 
-    use ::model::{
-        Channel, DetectorModel, IsolationForest, Kind, ModelFile, SchemaId, schema,
-    };
+    use ::model::{Channel, DetectorModel, IsolationForest, Kind, ModelFile, SchemaId, schema};
     use linfa::ParamGuard as _;
 
     use super::*;
