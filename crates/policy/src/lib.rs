@@ -52,7 +52,7 @@ pub use statistics::{Basis, Claim, benjamini_hochberg};
 pub use window::WindowFacts;
 
 use block_rate::BlockRate;
-use flood::FloodWatch;
+use flood::{FloodWatch, Look};
 use guards::Counts;
 use history::History;
 use lot::Lot;
@@ -173,8 +173,9 @@ impl Policy {
         let services = if window.interrupted {
             Vec::new()
         } else {
-            let mode = self.mode();
-            self.floods.look(&evidence, &self.config, window.span_s(), window.end_ns, mode)
+            let look = Look { span_s: window.span_s(), now_ns: window.end_ns, mode: self.mode() };
+            let margin = self.config.expert.margin;
+            self.floods.look(&evidence, |peer| peer.excess >= margin, &self.config, look)
         };
         let peers = self.decide_peers(evidence, window, &mut notices);
         for decision in &peers {
@@ -248,7 +249,7 @@ impl Policy {
         }
         let (windows, packets) = self.history.note(
             peer.address,
-            self.window,
+            (self.window, now_ns),
             self.config.expert.of_windows,
             peer.packets,
         );
