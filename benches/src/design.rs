@@ -1,8 +1,6 @@
-//! The shipped programs, looked at: what they cost the verifier, and one of them over other designs
-//! of the flow table.
+//! A shipped program over other designs of the flow table.
 
 use std::{
-    collections::BTreeMap,
     fs, io,
     os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
@@ -13,7 +11,7 @@ use anyhow::Context as _;
 use aya::{
     Ebpf, EbpfLoader,
     maps::Map,
-    programs::{Program, SchedClassifier, TestRun as _, TestRunOptions},
+    programs::{SchedClassifier, TestRun as _, TestRunOptions},
     util::nr_cpus,
 };
 use datapath::{
@@ -88,7 +86,7 @@ impl Loaded {
         };
         let template = create(design, capacity)?;
         let facts = MapFacts::new(ARRAY_OF_MAPS, 4, 4, BUFFERS * cpus, 0);
-        let outer = syscall::create_map(FLOWS, &facts, Some(template.as_fd()))
+        let outer = syscall::create_map(FLOWS, &facts, Some(template.as_fd()), None)
             .context("cannot make the outer table")?;
 
         let settings =
@@ -151,28 +149,6 @@ impl Loaded {
     }
 }
 
-/// Instructions that the kernel's verifier looked at, for each shipped program.
-///
-/// # Errors
-/// The kernel refuses a program.
-pub fn verified_instructions() -> anyhow::Result<BTreeMap<String, u32>> {
-    let mut object = EbpfLoader::new()
-        .map_max_entries(FLOWS, BUFFERS)
-        .map_max_entries(PEERS, BUFFERS)
-        .load(OBJECT)?;
-    let mut verified = BTreeMap::new();
-    for (name, program) in object.programs_mut() {
-        let info = match program {
-            Program::SchedClassifier(program) => program.load().and_then(|()| program.info())?,
-            Program::Xdp(program) => program.load().and_then(|()| program.info())?,
-            _ => anyhow::bail!("`{name}` is neither for TC nor for XDP"),
-        };
-        let instructions = info.verified_instruction_count().context("the kernel does not tell")?;
-        verified.insert(name.to_owned(), instructions);
-    }
-    Ok(verified)
-}
-
 fn create(design: Design, capacity: u32) -> anyhow::Result<OwnedFd> {
     let map_type = match design {
         Design::Sharded | Design::Shared => LRU_HASH,
@@ -184,7 +160,7 @@ fn create(design: Design, capacity: u32) -> anyhow::Result<OwnedFd> {
 fn table<K, V>(map_type: u32, max_entries: u32) -> anyhow::Result<OwnedFd> {
     let (key_size, value_size) = (syscall::size_of_u32::<K>(), syscall::size_of_u32::<V>());
     let facts = MapFacts::new(map_type, key_size, value_size, max_entries, 0);
-    syscall::create_map("weir_bench", &facts, None).context("cannot make a table")
+    syscall::create_map("weir_bench", &facts, None, None).context("cannot make a table")
 }
 
 /// Gives the program its peer tables, the shipped design.

@@ -119,6 +119,9 @@ fn rust_flags(arch: &str) -> String {
         // The map definitions are read from BTF, which the linker makes from debug information.
         "-Cdebuginfo=2",
         "-Clink-arg=--btf",
+        // Before Linux 6.7 the only way back in a loop is a jump. LLVM's placement of blocks may
+        // lay a loop's last block before its first, and the way back is to fall through.
+        "-Clink-arg=--llvm-args=-disable-block-placement",
         // 32-bit registers and jumps (kernel 5.1), compare-exchange (kernel 5.12).
         "-Ctarget-cpu=v3",
     ]

@@ -12,7 +12,7 @@ use flows_common::{
     ClockSource, Direction, FlowCounters, FlowKey, Loss, PeerCounters, PeerKey, Settings, Verdict,
     account::News,
     metering::{Entry, FlowTables, Observation, meter},
-    parse::{Frame, HEADERS_LIMIT, Packet, Rejected, parse},
+    parse::{Frame, HEADERS_LIMIT, Rejected, parse},
     service::VERIFIED_NS,
 };
 
@@ -50,16 +50,6 @@ pub(crate) fn ingress_guard(ctx: &TcContext) -> i32 {
     match guard::decide(ctx, Direction::Ingress) {
         Verdict::Drop => TC_ACT_SHOT,
         Verdict::Pass => NEXT,
-    }
-}
-
-/// [`ingress_guard`], then [`ingress`]: for a kernel without TCX, which would not say which of
-/// two programs comes first.
-#[inline(always)]
-pub(crate) fn ingress_guarded(ctx: &TcContext) -> i32 {
-    match guard::decide(ctx, Direction::Ingress) {
-        Verdict::Drop => TC_ACT_SHOT,
-        Verdict::Pass => ingress(ctx),
     }
 }
 
@@ -113,10 +103,7 @@ fn account(ctx: &TcContext, settings: &Settings, direction: Direction) {
     // SAFETY: this CPU's own element, and programs are not preempted by one another.
     let ledger = unsafe { &mut *ledger };
     let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return };
-    let parsed = parse_skb(ctx, &frame).map(|packet| {
-        // SAFETY: this CPU's own element.
-        unsafe { (&raw mut (*scratch).packet).write(packet) };
-    });
+    let parsed = parse_skb(ctx, &frame, scratch);
     let scratch = reread(scratch);
     // SAFETY: this CPU's own element, and the packet was just written where there is one.
     let parsed = parsed.map(|()| unsafe { &(*scratch).packet });
@@ -190,23 +177,34 @@ fn entry<'a, K, V, const SIZE: usize>(
     Some(Entry { counters: unsafe { &mut *counters }, inserted })
 }
 
-/// Parses the packet, with more of it made linear where the headers go on in its fragments.
+/// Parses the packet into `scratch`.
 #[inline(always)]
-fn parse_skb(ctx: &TcContext, frame: &Frame) -> Result<Packet, Rejected> {
-    let mut pulled = false;
-    loop {
-        let bytes = linear(ctx);
-        let parsed = parse(&bytes, frame);
-        match parsed {
-            Err(rejected)
-                if !pulled && rejected.loss.is_truncation() && bytes.len() < ctx.len() as usize =>
-            {
-                // Where it fails, the second look ends as the first one did.
-                let _ = ctx.pull_data(ctx.len().min(HEADERS_REACH));
-                pulled = true;
-            }
-            _ => return parsed,
-        }
+fn parse_skb(ctx: &TcContext, frame: &Frame, scratch: *mut Scratch) -> Result<(), Rejected> {
+    let mut bytes = linear(ctx);
+    if bytes.len() < frame.length as usize {
+        reach(ctx.context());
+        bytes = linear(ctx);
+    }
+    let packet = parse(&bytes, frame)?;
+    // SAFETY: this CPU's own element, and programs are not preempted by one another.
+    unsafe { (&raw mut (*scratch).packet).write(packet) };
+    Ok(())
+}
+
+/// Makes more of the packet linear where the headers go on in its fragments; where that fails, it
+/// is parsed as far as it goes.
+///
+/// A function of its own, which ends all the ways through this first look: in a loop with the
+/// second one, the verifier would follow each way through the one from each end of the other. All
+/// functions of their own are in one section: aya 0.14 takes two at one offset for the same.
+#[cold]
+#[inline(never)]
+#[unsafe(link_section = ".text")]
+fn reach(context: *mut c_void) {
+    let ctx = <TcContext as Hook>::of(context);
+    let parsed = parse(&linear(&ctx), &frame(&ctx));
+    if matches!(parsed, Err(rejected) if rejected.loss.is_truncation()) {
+        let _ = ctx.pull_data(ctx.len().min(HEADERS_REACH));
     }
 }
 

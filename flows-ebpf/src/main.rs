@@ -3,8 +3,8 @@
 //! - `tc_ingress`, `tc_egress` count each packet in its flow, in the tables of the CPU that
 //!   handles it, and pass it on;
 //! - `xdp_guard` holds each packet against the blocklist and the limits of services;
-//! - `tc_guard` does the same for an interface whose XDP hook is not to be had, and
-//!   `tc_ingress_guarded` for one on a kernel without TCX: it counts as well.
+//! - `tc_guard` does the same, before `tc_ingress`, for an interface whose XDP hook is not to be
+//!   had.
 //!
 //! A reachable panic is an endless loop, which the verifier refuses: a loaded program has none.
 
@@ -47,13 +47,6 @@ mod programs {
     #[classifier]
     fn tc_guard(ctx: TcContext) -> i32 {
         flows::ingress_guard(&ctx)
-    }
-
-    /// Counts what comes in and drops what the blocklist says: for an interface without XDP on
-    /// a kernel without TCX.
-    #[classifier]
-    fn tc_ingress_guarded(ctx: TcContext) -> i32 {
-        flows::ingress_guarded(&ctx)
     }
 
     /// Counts what goes out.

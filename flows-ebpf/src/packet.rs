@@ -90,8 +90,8 @@ unaligned_load!(load_u16, u16, "{value} = *(u16 *)({at} + 0)");
 ///
 /// The many ways through the parser leave as many sets of bounds behind; where they meet in a
 /// map value, one is left, and what follows is verified once. Of the million instructions that a
-/// kernel is willing to look at, the flow programs take 390 thousand without this, 97 thousand
-/// with the packet read anew, and 51 thousand with what it made known of its flow, too.
+/// kernel is willing to look at, the egress program takes 89 thousand without this, 84 thousand
+/// with the packet read anew, and 28 thousand with what it made known of its flow, too (Linux 6.18).
 #[inline(always)]
 pub(crate) fn reread<T>(place: *mut T) -> *mut T {
     let same: *mut T;

@@ -49,9 +49,11 @@ pub(crate) fn decide<H: Hook>(context: *mut c_void) -> Option<Verdict> {
 }
 
 /// A function of its own, which is called only where some service is limited: the way of all
-/// other packets stays as short as it is.
+/// other packets stays as short as it is. In one section with all such: aya 0.14 takes two at one
+/// offset for the same.
 #[cold]
 #[inline(never)]
+#[unsafe(link_section = ".text")]
 fn hold<H: Hook>(context: *mut c_void) -> u32 {
     let hook = &H::of(context);
     let Some(ruling) = ruling(hook) else { return outcome::NO_LIMIT };

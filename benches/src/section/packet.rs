@@ -3,14 +3,13 @@
 use std::cell::RefCell;
 
 use anyhow::{Context as _, ensure};
-use datapath::{Kernel, KernelOptions, SkbContext, boot_ns};
+use datapath::{Kernel, KernelOptions, SkbContext, Verified, boot_ns, verify};
 use flows_common::Direction;
 
 use super::Effort;
 use crate::{
     bpf::{Hook, Nothing, missing_privileges},
     cpu,
-    design::verified_instructions,
     measurement::{Measurement, Reach, Unit},
     statistics::{Spread, Turns},
     traffic::{Family, Segment},
@@ -94,11 +93,11 @@ fn measure_here(effort: Effort) -> anyhow::Result<Vec<Measurement>> {
         per_packet("one by one: known flow, IPv4", &cold, 1, NEW),
         per_packet("one by one: new flow and peer, IPv4", &cold, 2, NEW),
     ];
-    rows.extend(verified_instructions()?.into_iter().map(|(program, instructions)| {
+    for Verified { program, instructions } in verify()? {
+        let instructions = instructions?.context("the kernel does not tell")?;
         let spread = Spread::once(f64::from(instructions));
-        Measurement::of(format!("verified: {program}"), Unit::Instructions, spread)
-            .reach(VERIFIER_LIMIT)
-            .note(VERIFIED)
-    }));
+        let row = Measurement::of(format!("verified: {program}"), Unit::Instructions, spread);
+        rows.push(row.reach(VERIFIER_LIMIT).note(VERIFIED));
+    }
     Ok(rows)
 }

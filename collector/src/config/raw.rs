@@ -67,12 +67,13 @@ section! {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum XdpChoice {
-    /// In the driver where it can, else generic, else at TC ingress.
+    /// In the driver where it can, else at TC ingress.
     #[default]
     Auto,
     /// In the driver or not at all.
     Native,
-    /// In the stack's generic hook.
+    /// In the stack's generic hook; with drivers that leave no room before a frame, Linux 6.18 then
+    /// counts no flows (`not_ip` in the ledger).
     Generic,
     /// At TC ingress.
     Off,

@@ -10,32 +10,39 @@ use aya::{
             NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle, qdisc_add_clsact,
         },
     },
-    util::KernelVersion,
 };
 
 use super::{
     error::KernelError,
     interfaces::InterfaceName,
-    object::{TC_EGRESS, TC_GUARD, TC_INGRESS, TC_INGRESS_GUARDED, classifier},
+    object::{TC_EGRESS, TC_GUARD, TC_INGRESS, classifier},
     pin::Pins,
+    syscall,
 };
 use guard::Guard;
 
-/// weir's own place among the filters of a clsact qdisc: early, for a filter before it may end
-/// the way of a packet.
-const CLSACT_PRIORITY: u16 = 7;
+/// weir's own places among the filters of one end of a clsact qdisc, in the order in which a packet
+/// meets them: early, for a filter before them may end its way.
+mod priority {
+    /// The guard at ingress, and what counts at egress.
+    pub(super) const FIRST: u16 = 7;
+    /// What counts at ingress: behind the guard.
+    pub(super) const SECOND: u16 = 8;
+}
 /// weir's own handle there.
 const CLSACT_HANDLE: TcHandle = TcHandle::new(0, 0x7765);
 
 /// Requested hook of the guard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum XdpPreference {
-    /// In the driver if it can, else in the stack, else at TC ingress.
+    /// In the driver if it can, else at TC ingress.
     #[default]
     Auto,
     /// In the driver, or fail.
     Native,
-    /// In the stack before TC, or fail.
+    /// In the stack before TC, or fail. The stack copies a frame without room before it, as most
+    /// drivers deliver them, and Linux 6.18 then shows TC the copy without its Ethernet header: the
+    /// flow programs count it as no IP.
     Generic,
     /// At TC ingress.
     TcIngress,
@@ -46,7 +53,7 @@ pub enum XdpPreference {
 /// Requested hook of the flow programs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TcPreference {
-    /// TCX where the kernel has it (6.6), else clsact.
+    /// TCX where the kernel answers for it (6.6), else clsact.
     #[default]
     Auto,
     /// A filter of a clsact qdisc.
@@ -123,8 +130,8 @@ impl Attachment {
         // ingress alone would be counted.
         classifier(object, TC_EGRESS)?;
         let tc = match options.tc {
-            TcPreference::Auto if has_tcx() => TcHook::Tcx,
-            _ => TcHook::Clsact,
+            TcPreference::Auto => tc_hook(interface, ifindex),
+            TcPreference::Clsact => TcHook::Clsact,
         };
         let guard = guard::attach(object, interface, ifindex, options.xdp, tc, pins)?;
         match attach_flows(object, interface, tc, &guard.hook) {
@@ -159,55 +166,61 @@ fn attach_flows(
     tc: TcHook,
     guard: &GuardHook,
 ) -> Result<(SchedClassifierLink, SchedClassifierLink), KernelError> {
-    let (program, order) = match (guard, tc) {
-        (GuardHook::TcIngress { .. }, TcHook::Clsact) => (TC_INGRESS_GUARDED, LinkOrder::first()),
-        (GuardHook::TcIngress { .. }, TcHook::Tcx) => {
+    let guarded = matches!(guard, GuardHook::TcIngress { .. });
+    let (ingress, egress) = match tc {
+        TcHook::Tcx => {
             let failed = |source| KernelError::Program { program: TC_GUARD, source };
-            let guard = classifier(object, TC_GUARD)?;
-            (TC_INGRESS, LinkOrder::after_program(guard).map_err(failed)?)
+            let order = if guarded {
+                LinkOrder::after_program(classifier(object, TC_GUARD)?).map_err(failed)?
+            } else {
+                LinkOrder::first()
+            };
+            (TcAttachOptions::TcxOrder(order), TcAttachOptions::TcxOrder(LinkOrder::last()))
         }
-        _ => (TC_INGRESS, LinkOrder::first()),
+        TcHook::Clsact => {
+            if !guarded {
+                clear_own_filter(interface, TcAttachType::Ingress, priority::FIRST);
+            }
+            (filter(priority::SECOND), filter(priority::FIRST))
+        }
     };
-    let ingress = attach_tc(object, interface, program, TcAttachType::Ingress, order, tc)?;
-    let (end, order) = (TcAttachType::Egress, LinkOrder::last());
-    let egress = attach_tc(object, interface, TC_EGRESS, end, order, tc)?;
+    let ingress = attach_tc(object, interface, TC_INGRESS, TcAttachType::Ingress, ingress)?;
+    let egress = attach_tc(object, interface, TC_EGRESS, TcAttachType::Egress, egress)?;
     Ok((ingress, egress))
 }
 
+/// A filter at one of weir's own places.
+fn filter(priority: u16) -> TcAttachOptions {
+    TcAttachOptions::Netlink(NlOptions { priority, handle: CLSACT_HANDLE, ..NlOptions::default() })
+}
+
+/// Attaches a TC program; what a killed weir left at the place of a filter goes first.
 fn attach_tc(
     object: &mut Ebpf,
     interface: &InterfaceName,
     name: &'static str,
     end: TcAttachType,
-    order: LinkOrder,
-    hook: TcHook,
+    place: TcAttachOptions,
 ) -> Result<SchedClassifierLink, KernelError> {
     let program = classifier(object, name)?;
     let failed = |source| KernelError::Program { program: name, source };
-    let id = match hook {
-        TcHook::Tcx => program
-            .attach_with_options(interface.as_str(), end, TcAttachOptions::TcxOrder(order))
-            .map_err(failed)?,
-        TcHook::Clsact => {
-            add_clsact(interface)?;
-            clear_own_filter(interface, end);
-            let place = NlOptions {
-                priority: CLSACT_PRIORITY,
-                handle: CLSACT_HANDLE,
-                ..NlOptions::default()
-            };
-            program
-                .attach_with_options(interface.as_str(), end, TcAttachOptions::Netlink(place))
-                .map_err(failed)?
-        }
-    };
+    if let TcAttachOptions::Netlink(NlOptions { priority, .. }) = &place {
+        add_clsact(interface)?;
+        clear_own_filter(interface, end, *priority);
+    }
+    let id = program.attach_with_options(interface.as_str(), end, place).map_err(failed)?;
     program.take_link(id).map_err(failed)
 }
 
-/// The kernel has TCX links. One that hides its version is taken for a new one: what it then
-/// refuses, it says.
-fn has_tcx() -> bool {
-    KernelVersion::current().map_or(true, |running| running >= KernelVersion::new(6, 6, 0))
+/// The hook of the flow programs: TCX where the kernel answers for it.
+fn tc_hook(interface: &InterfaceName, ifindex: u32) -> TcHook {
+    match syscall::query_tcx(ifindex) {
+        Ok(()) => TcHook::Tcx,
+        Err(error) => {
+            tracing::info!(%interface, %error, "no TCX on this kernel: clsact filters are used");
+            TcHook::Clsact
+        }
+    }
 }
 
 /// Adds a clsact qdisc unless there is one; other filters may share it, so it stays.
@@ -228,16 +241,10 @@ fn is_exists(error: &TcError) -> bool {
         || error.to_string().contains("File exists")
 }
 
-/// Removes a filter at weir's own place, left by a weir that was killed: filters, unlike links,
-/// outlive their process.
-fn clear_own_filter(interface: &InterfaceName, end: TcAttachType) {
-    let own = SchedClassifierLink::attached(
-        interface.as_str(),
-        end,
-        CLSACT_PRIORITY,
-        CLSACT_HANDLE,
-        None,
-    );
+/// Removes a filter at one of weir's own places, left by a weir that was killed: filters, unlike
+/// links, outlive their process.
+fn clear_own_filter(interface: &InterfaceName, end: TcAttachType, priority: u16) {
+    let own = SchedClassifierLink::attached(interface.as_str(), end, priority, CLSACT_HANDLE, None);
     // Nothing to remove where there is none.
     drop(own);
 }

@@ -2,6 +2,10 @@
 
 use std::{io, path::PathBuf};
 
+use aya::programs::ProgramError;
+
+use super::floor;
+
 /// Failure of the kernel side to do what was asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -26,15 +30,17 @@ pub enum KernelError {
         /// Their names, joined by commas.
         capabilities: String,
     },
-    /// The kernel is too old for something weir cannot do without.
-    #[error("kernel {found} is too old: weir needs {needed} for {feature}")]
-    KernelTooOld {
-        /// The running kernel.
-        found: String,
-        /// The first kernel that has it.
-        needed: &'static str,
-        /// Missing feature.
-        feature: &'static str,
+    /// The kernel's verifier refuses a program.
+    #[error("the kernel refuses program `{program}` ({source}): {said}; {remedy}")]
+    Rejected {
+        /// Its name.
+        program: &'static str,
+        /// Error from the kernel.
+        source: io::Error,
+        /// The verifier's last lines.
+        said: String,
+        /// Remedy, with the running kernel's release.
+        remedy: String,
     },
     /// Pins need a BPF filesystem.
     #[error("`{0}` is not on a BPF filesystem; mount one with `mount -t bpf bpf {0}`, or go without pins (`guard.persist = false`)", path.display())]
@@ -112,7 +118,7 @@ pub enum KernelError {
         /// `native` or `generic`.
         mode: &'static str,
         /// Error from the kernel.
-        source: aya::programs::ProgramError,
+        source: ProgramError,
     },
     /// The interface is attached already.
     #[error("`{interface}` is attached already")]
@@ -211,7 +217,7 @@ pub enum KernelError {
         /// Its name.
         program: &'static str,
         /// Error from the kernel.
-        source: aya::programs::ProgramError,
+        source: ProgramError,
     },
     /// A system call failed.
     #[error("cannot {action}: {source}")]
@@ -227,5 +233,53 @@ impl KernelError {
     /// Names what a system call was for.
     pub(super) fn system(action: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::System { action, source }
+    }
+
+    /// A program that the kernel did not take.
+    pub(super) fn refused(program: &'static str, error: ProgramError) -> Self {
+        match error {
+            ProgramError::LoadError { io_error: source, verifier_log } => Self::Rejected {
+                program,
+                source,
+                said: last_lines(&verifier_log.to_string()),
+                remedy: floor::remedy(),
+            },
+            source => Self::Program { program, source },
+        }
+    }
+}
+
+/// The end of a verifier's log, in one line: why it refuses, and how far it came.
+fn last_lines(log: &str) -> String {
+    const LINES: usize = 3;
+    let is_told = |line: &&str| {
+        !line.is_empty()
+            && !["verification time", "stack depth"].iter().any(|of| line.starts_with(of))
+    };
+    let lines: Vec<&str> = log.lines().map(str::trim).filter(is_told).collect();
+    match lines.len() {
+        0 => "the verifier says nothing".to_owned(),
+        count => lines[count.saturating_sub(LINES)..].join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_program_is_told_with_the_last_lines_and_the_remedy() {
+        let log = "R1 is odd\nback-edge from insn 596 to 597\nverification time 9 usec\n\
+                   stack depth 0\nprocessed 0 insns (limit 1000000) max_states_per_insn 0\n";
+        let error = ProgramError::LoadError {
+            io_error: io::Error::from_raw_os_error(libc::EINVAL),
+            verifier_log: aya_obj::VerifierLog::new(log.to_owned()),
+        };
+        let told = KernelError::refused("tc_ingress", error).to_string();
+        let expected = "the kernel refuses program `tc_ingress` (Invalid argument (os error 22)): \
+                        R1 is odd, back-edge from insn 596 to 597, processed 0 insns";
+        assert!(told.starts_with(expected), "{told}");
+        assert!(told.ends_with(&format!("; {}", floor::remedy())), "{told}");
+        assert_eq!(last_lines(""), "the verifier says nothing");
     }
 }

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use aya::{
-    Ebpf, EbpfLoader,
+    Ebpf, EbpfLoader, VerifierLogLevel,
     maps::Map,
     programs::{ProgramFd, SchedClassifier, Xdp},
 };
@@ -19,14 +19,15 @@ pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), 
 
 /// Program that counts ingress packets.
 pub(super) const TC_INGRESS: &str = "tc_ingress";
-/// Program that counts ingress packets and guards, where neither XDP nor TCX is available.
-pub(super) const TC_INGRESS_GUARDED: &str = "tc_ingress_guarded";
 /// Program that counts egress packets.
 pub(super) const TC_EGRESS: &str = "tc_egress";
 /// Guard program at TC ingress, where XDP is not available.
 pub(super) const TC_GUARD: &str = "tc_guard";
 /// Guard program at XDP.
 pub(super) const XDP_GUARD: &str = "xdp_guard";
+
+/// Every program, by the name that the kernel shows.
+pub(super) const PROGRAMS: [&str; 4] = [TC_INGRESS, TC_EGRESS, TC_GUARD, XDP_GUARD];
 
 /// Maps that outlive the process where the guard is pinned.
 pub(super) const GUARD_MAPS: [&str; 9] = [
@@ -53,7 +54,7 @@ pub(super) fn load(
         guard_at_tc_egress: u32::from(options.guard_at_egress),
         reserved: 0,
     };
-    let mut loader = EbpfLoader::new();
+    let mut loader = loader();
     loader
         .override_global("SETTINGS", &settings, true)
         .map_max_entries("FLOWS", cpus * BUFFERS)
@@ -68,6 +69,44 @@ pub(super) fn load(
         }
     }
     Ok(loader.load(OBJECT)?)
+}
+
+/// The loader for this object, which needs no types of the kernel's.
+///
+/// Of a program that it refuses, the verifier says why and what it took, and not the way that it
+/// came there: with that, the second look at a program, which is for the log, took minutes.
+fn loader() -> EbpfLoader<'static> {
+    let mut loader = EbpfLoader::new();
+    loader.btf(None).verifier_log_level(VerifierLogLevel::STATS);
+    loader
+}
+
+/// What the running kernel made of a program.
+#[derive(Debug)]
+pub struct Verified {
+    /// Its name.
+    pub program: &'static str,
+    /// Instructions that the verifier followed to accept it, `None` where the kernel does not tell
+    /// (before 5.16); or [`KernelError::Rejected`] with what it says.
+    pub instructions: Result<Option<u32>, KernelError>,
+}
+
+/// Has the running kernel verify every program, with tables of its own, and lets go of them.
+///
+/// # Errors
+/// The object or its tables are not to be had.
+pub fn verify() -> Result<[Verified; 4], KernelError> {
+    let mut object = loader().load(OBJECT)?;
+    Ok(PROGRAMS.map(|program| Verified { program, instructions: followed(&mut object, program) }))
+}
+
+fn followed(object: &mut Ebpf, program: &'static str) -> Result<Option<u32>, KernelError> {
+    let info = match program {
+        XDP_GUARD => xdp(object)?.info(),
+        _ => classifier(object, program)?.info(),
+    };
+    let info = info.map_err(|source| KernelError::Program { program, source })?;
+    Ok(info.verified_instruction_count())
 }
 
 /// Facts required of each of the guard's maps, the sizes asked for included.
@@ -119,7 +158,7 @@ pub(super) fn classifier<'a>(
         .and_then(|program| program.try_into().ok())
         .ok_or(KernelError::Object { kind: "program", name })?;
     if program.fd().is_err() {
-        program.load().map_err(|source| KernelError::Program { program: name, source })?;
+        program.load().map_err(|error| KernelError::refused(name, error))?;
     }
     Ok(program)
 }
@@ -132,7 +171,7 @@ pub(super) fn xdp(object: &mut Ebpf) -> Result<&mut Xdp, KernelError> {
         .and_then(|program| program.try_into().ok())
         .ok_or(KernelError::Object { kind: "program", name })?;
     if program.fd().is_err() {
-        program.load().map_err(|source| KernelError::Program { program: name, source })?;
+        program.load().map_err(|error| KernelError::refused(name, error))?;
     }
     Ok(program)
 }

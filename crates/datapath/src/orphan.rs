@@ -6,15 +6,8 @@ use std::{collections::HashSet, fs, path::Path};
 
 use aya::{maps::loaded_maps, programs::loaded_programs};
 
-use super::{
-    error::KernelError,
-    object::{TC_EGRESS, TC_GUARD, TC_INGRESS, TC_INGRESS_GUARDED, XDP_GUARD},
-    pin::leftovers,
-};
+use super::{error::KernelError, object::PROGRAMS, pin::leftovers};
 
-/// Length of a program's name as the kernel keeps it, in bytes (`BPF_OBJ_NAME_LEN` less the final
-/// zero).
-const NAME_MAX: usize = 15;
 /// Maps by which weir's programs are told from others of the same name.
 const OWN_MAPS: [&str; 2] = ["BLOCK_V4", "FLOWS"];
 
@@ -23,7 +16,7 @@ const OWN_MAPS: [&str; 2] = ["BLOCK_V4", "FLOWS"];
 pub struct Orphan {
     /// The kernel's number of it, as `bpftool prog` shows it.
     pub id: u32,
-    /// Its name, cut to 15 bytes.
+    /// Its name.
     pub name: String,
 }
 
@@ -47,7 +40,9 @@ pub fn orphans(bpffs: &Path) -> Result<Vec<Orphan>, KernelError> {
     let mut found = Vec::new();
     for program in loaded_programs() {
         let program = program.map_err(|error| failed(&error))?;
-        let Some(name) = program.name_as_str().filter(|name| is_own(name)) else { continue };
+        let Some(name) = program.name_as_str().filter(|name| PROGRAMS.contains(name)) else {
+            continue;
+        };
         let maps = program.map_ids().map_err(|error| failed(&error))?.unwrap_or_default();
         if maps.iter().any(|map| own_maps.contains(map)) {
             found.push(Orphan { id: program.id(), name: name.to_owned() });
@@ -60,13 +55,6 @@ pub fn orphans(bpffs: &Path) -> Result<Vec<Orphan>, KernelError> {
     held.extend(leftovers(bpffs)?.programs());
     found.retain(|orphan| !held.contains(&orphan.id));
     Ok(found)
-}
-
-/// True for a name under which the kernel shows one of weir's programs.
-fn is_own(name: &str) -> bool {
-    [TC_EGRESS, TC_GUARD, TC_INGRESS, TC_INGRESS_GUARDED, XDP_GUARD]
-        .iter()
-        .any(|own| own.get(..NAME_MAX).unwrap_or(own) == name)
 }
 
 /// The programs that some process has a descriptor of, or of a link with them.
@@ -95,9 +83,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_is_known_by_what_the_kernel_keeps_of_its_name() {
-        assert!(is_own("xdp_guard") && is_own("tc_ingress_guar"));
-        assert!(!is_own("tc_ingress_guarded") && !is_own("xdp"));
+    fn the_kernel_keeps_the_whole_name_of_a_program() {
+        // BPF_OBJ_NAME_LEN less the final zero.
+        assert!(PROGRAMS.iter().all(|name| name.len() <= 15));
     }
 
     #[test]

@@ -1,13 +1,17 @@
 //! Capabilities of this machine: for `weir doctor`, and before anything is loaded.
 
-use std::{fs, path::Path};
-
-use aya::util::KernelVersion;
+use std::{fs, io, path::Path};
 
 use super::{
     error::KernelError,
+    floor::{FLOOR, is_below_floor, release, remedy},
+    object::{TC_GUARD, Verified, XDP_GUARD, verify},
     pin::{is_bpffs, leftovers},
+    syscall,
 };
+
+/// An interface that every network namespace has.
+const LOOPBACK: u32 = 1;
 
 /// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,36 +37,32 @@ pub struct Finding {
     pub remedy: String,
 }
 
-/// A kernel version and what weir has from it on.
-struct Since {
-    version: (u8, u8),
-    name: &'static str,
-    feature: &'static str,
-}
-
-/// Multi-buffer XDP is the youngest thing that weir cannot do without.
-const REQUIRED: Since =
-    Since { version: (5, 18), name: "5.18", feature: "XDP programs for multi-buffer frames" };
-/// Without it, clsact filters are used.
-const TCX: Since = Since { version: (6, 6), name: "6.6", feature: "TCX links" };
-
 /// Capabilities, their bits, and whether `CAP_SYS_ADMIN` includes them.
 const CAPABILITIES: [(&str, u32, bool); 3] =
     [("CAP_BPF", 39, true), ("CAP_NET_ADMIN", 12, false), ("CAP_PERFMON", 38, true)];
 const CAP_SYS_ADMIN: u32 = 21;
 
 /// Looks at everything; nothing is changed.
+///
+/// Has the kernel verify every program, some 100 ms.
 #[must_use]
 pub fn probe(bpffs: &Path) -> Vec<Finding> {
-    vec![kernel(), tcx(), capabilities(), jit(), btf(), bpf_filesystem(bpffs), pins(bpffs)]
+    let capabilities = capabilities();
+    let may_load = capabilities.severity == Severity::Good;
+    let mut findings = vec![kernel(), capabilities];
+    findings.extend(programs(may_load.then(verify)));
+    findings.extend([
+        tcx(syscall::query_tcx(LOOPBACK)),
+        jit(),
+        btf(),
+        bpf_filesystem(bpffs),
+        pins(bpffs),
+    ]);
+    findings
 }
 
 /// Refuses to go on where weir cannot run.
 pub(super) fn require() -> Result<(), KernelError> {
-    if let Some((found, false)) = running_since(&REQUIRED) {
-        let Since { name, feature, .. } = REQUIRED;
-        return Err(KernelError::KernelTooOld { found, needed: name, feature });
-    }
     match missing_capabilities() {
         Some(missing) if !missing.is_empty() => {
             Err(KernelError::MissingCapability { capabilities: missing.join(", ") })
@@ -72,42 +72,68 @@ pub(super) fn require() -> Result<(), KernelError> {
 }
 
 fn kernel() -> Finding {
-    version_finding("kernel", &REQUIRED, Severity::Missing, "run a newer kernel")
-}
-
-fn tcx() -> Finding {
-    version_finding(
-        "TCX",
-        &TCX,
-        Severity::Limited,
-        "weir uses clsact filters, which outlive a weir that is killed until the next one starts",
-    )
-}
-
-fn version_finding(
-    subject: &'static str,
-    since: &Since,
-    otherwise: Severity,
-    remedy: &str,
-) -> Finding {
-    match running_since(since) {
-        Some((running, true)) => good(subject, format!("kernel {running} has {}", since.feature)),
-        Some((running, false)) => Finding {
-            subject,
-            severity: otherwise,
-            found: format!("kernel {running} has no {} (from {} on)", since.feature, since.name),
-            remedy: remedy.to_owned(),
-        },
-        None => limited(subject, "the kernel's version could not be read", "mount /proc"),
+    let (major, minor) = FLOOR;
+    match release() {
+        Some(release) if is_below_floor(&release) => limited(
+            "kernel",
+            format!("{release}, before {major}.{minor}: whether its programs load is said below"),
+            format!("run Linux {major}.{minor} or newer where one does not"),
+        ),
+        Some(release) => good("kernel", release),
+        None => limited("kernel", "the kernel's version could not be read", "mount /proc"),
     }
 }
 
-/// The running kernel, and whether it has what is looked for; `None` where it cannot be told.
-fn running_since(since: &Since) -> Option<(String, bool)> {
-    let running = KernelVersion::current().ok()?;
-    let (major, minor) = since.version;
-    let name = fs::read_to_string("/proc/sys/kernel/osrelease").ok()?.trim().to_owned();
-    Some((name, running >= KernelVersion::new(major, minor, 0)))
+/// One finding where all programs load, else one for each that does not; `None` where it was not
+/// tried.
+fn programs(verified: Option<Result<[Verified; 4], KernelError>>) -> Vec<Finding> {
+    let subject = "programs";
+    let verified = match verified {
+        None => {
+            let remedy = "run the doctor as weir is to run";
+            return vec![limited(subject, "not tried, for capabilities are missing", remedy)];
+        }
+        Some(Err(error)) => return vec![missing(subject, &error)],
+        Some(Ok(verified)) => verified,
+    };
+    let (mut taken, mut refused) = (Vec::new(), Vec::new());
+    for Verified { program, instructions } in verified {
+        match instructions {
+            Ok(Some(followed)) => taken.push(format!("{program} ({followed} instructions)")),
+            Ok(None) => taken.push(program.to_owned()),
+            Err(error) if program == XDP_GUARD => {
+                let remedy = "none needed: the guard sits at TC ingress (`guard.xdp = \"auto\"`)";
+                refused.push(limited(subject, format!("no XDP: {error}"), remedy));
+            }
+            Err(error) if program == TC_GUARD => {
+                let remedy = "none needed where the guard sits at XDP";
+                refused.push(limited(subject, format!("no guard at TC: {error}"), remedy));
+            }
+            Err(error) => refused.push(missing(subject, &error)),
+        }
+    }
+    if refused.is_empty() {
+        return vec![good(subject, format!("the kernel takes {}", taken.join(", ")))];
+    }
+    refused
+}
+
+fn missing(subject: &'static str, error: &KernelError) -> Finding {
+    let (found, remedy) = (error.to_string(), remedy());
+    Finding { subject, severity: Severity::Missing, found, remedy }
+}
+
+fn tcx(asked: io::Result<()>) -> Finding {
+    let subject = "TCX";
+    match asked {
+        Ok(()) => good(subject, "the kernel has TCX links".to_owned()),
+        Err(error) => limited(
+            subject,
+            format!("the kernel has no TCX links (Linux 6.6): {error}"),
+            "none needed: weir uses clsact filters, which outlive a weir that is killed until the \
+             next one starts",
+        ),
+    }
 }
 
 fn capabilities() -> Finding {
@@ -222,6 +248,7 @@ fn good(subject: &'static str, found: String) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::object::PROGRAMS;
 
     #[test]
     fn the_administrator_has_what_it_includes() {
@@ -233,6 +260,40 @@ mod tests {
     fn the_effective_capabilities_are_those_read() {
         assert_eq!(effective("Name:\tx\nCapEff:\t000000c000001000\n"), Some(0xc0_0000_1000));
         assert_eq!(effective("Name:\tx\n"), None);
+    }
+
+    fn rejected(program: &'static str) -> KernelError {
+        let source = io::Error::from_raw_os_error(libc::EINVAL);
+        let (said, remedy) = ("back-edge".to_owned(), remedy());
+        KernelError::Rejected { program, source, said, remedy }
+    }
+
+    #[test]
+    fn a_refused_xdp_program_costs_xdp_and_a_refused_flow_program_the_node() {
+        let worst = |refused: &'static str| {
+            let found = programs(Some(Ok(PROGRAMS.map(|program| Verified {
+                program,
+                instructions: match program {
+                    _ if program == refused => Err(rejected(program)),
+                    _ => Ok(Some(1_000)),
+                },
+            }))));
+            assert!(found.iter().all(|one| one.found.contains(refused)), "{found:?}");
+            found.iter().map(|one| one.severity).max()
+        };
+        assert_eq!(worst(XDP_GUARD), Some(Severity::Limited));
+        assert_eq!(worst(TC_GUARD), Some(Severity::Limited));
+        assert_eq!(worst("tc_ingress"), Some(Severity::Missing));
+        assert_eq!(worst(""), Some(Severity::Good));
+        let untried: Vec<_> = programs(None).iter().map(|one| one.severity).collect();
+        assert_eq!(untried, [Severity::Limited]);
+    }
+
+    #[test]
+    fn a_kernel_without_tcx_is_told_with_what_stands_in() {
+        let found = tcx(Err(io::Error::from_raw_os_error(libc::EINVAL)));
+        assert_eq!(found.severity, Severity::Limited);
+        assert!(found.remedy.contains("clsact"), "{found:?}");
     }
 
     #[test]

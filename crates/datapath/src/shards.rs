@@ -79,6 +79,8 @@ pub(super) struct Shards {
     name: &'static str,
     /// Of each inner map.
     facts: MapFacts,
+    /// Types of its key and value; a kernel that takes none gives none to the outer table either.
+    types: Option<OwnedFd>,
     /// Possible CPUs: a buffer's tables start at `buffer * cpus`.
     cpus: u32,
     /// At `buffer * cpus + cpu`; `None` for a CPU that was never online.
@@ -93,16 +95,18 @@ impl Shards {
         capacity: u32,
         cpus: &Cpus,
     ) -> Result<Self, KernelError> {
+        let [key_size, value_size] = [syscall::size_of_u32::<K>(), syscall::size_of_u32::<V>()];
         let mut shards = Self {
             outer,
             name,
             facts: MapFacts::new(
                 BPF_MAP_TYPE_LRU_HASH as u32,
-                syscall::size_of_u32::<K>(),
-                syscall::size_of_u32::<V>(),
+                key_size,
+                value_size,
                 capacity_per_cpu(capacity, cpus.online_count()),
                 0,
             ),
+            types: syscall::plain_types(key_size, value_size).ok(),
             cpus: cpus.possible,
             inner: (0..cpus.possible * BUFFERS).map(|_| None).collect(),
         };
@@ -116,7 +120,8 @@ impl Shards {
             for buffer in 0..BUFFERS {
                 let index = buffer * self.cpus + cpu;
                 let Some(place @ None) = self.inner.get_mut(index as usize) else { continue };
-                let table = syscall::create_map(self.name, &self.facts, None)
+                let types = self.types.as_ref().map(AsFd::as_fd);
+                let table = syscall::create_map(self.name, &self.facts, None, types)
                     .map_err(KernelError::system("make a table (is memory short?)"))?;
                 set(self.outer.as_fd(), index, table.as_fd())?;
                 *place = Some(table);

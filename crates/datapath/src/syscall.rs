@@ -1,7 +1,9 @@
 //! bpf(2) where aya 0.14 has no call for it: batches, test runs with a socket buffer's context,
 //! map creation and map facts; and membarrier(2).
 
+mod creation;
 mod pinning;
+mod query;
 
 use std::{
     ffi::CString,
@@ -16,8 +18,10 @@ use std::{
 
 use aya::Pod;
 
+pub use creation::{create_map, plain_types};
 pub(super) use pinning::link_ifindex;
 pub use pinning::pin;
+pub(super) use query::query_tcx;
 
 /// Numbers of `enum bpf_cmd`.
 mod command {
@@ -30,6 +34,8 @@ mod command {
     pub(super) const OBJ_GET: libc::c_long = 7;
     pub(super) const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
     pub(super) const PROG_TEST_RUN: libc::c_long = 10;
+    pub(super) const PROG_QUERY: libc::c_long = 16;
+    pub(super) const BTF_LOAD: libc::c_long = 18;
     pub(super) const MAP_LOOKUP_BATCH: libc::c_long = 24;
     pub(super) const MAP_LOOKUP_AND_DELETE_BATCH: libc::c_long = 25;
 }
@@ -73,47 +79,6 @@ unsafe fn bpf(command: libc::c_long, attribute: &mut Attribute) -> io::Result<li
     let result =
         unsafe { libc::syscall(libc::SYS_bpf, command, attribute.0.as_mut_ptr(), ATTRIBUTE_BYTES) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
-}
-
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct CreateRequest {
-    map_type: u32,
-    key_size: u32,
-    value_size: u32,
-    max_entries: u32,
-    map_flags: u32,
-    inner_map_fd: u32,
-    numa_node: u32,
-    map_name: [u8; 16],
-}
-
-/// Makes a map of given facts, for a map of maps with one like those it is to hold.
-pub fn create_map(
-    name: &str,
-    facts: &MapFacts,
-    inner: Option<BorrowedFd<'_>>,
-) -> io::Result<OwnedFd> {
-    let request = CreateRequest {
-        map_type: facts.map_type,
-        key_size: facts.key_size,
-        value_size: facts.value_size,
-        max_entries: facts.max_entries,
-        map_flags: facts.map_flags,
-        inner_map_fd: inner.map_or(0, fd_of),
-        numa_node: 0,
-        map_name: map_name(name),
-    };
-    // SAFETY: the request has no pointers.
-    unsafe { descriptor(command::MAP_CREATE, &request) }
-}
-
-/// A name as the kernel keeps it: cut to 15 bytes.
-fn map_name(name: &str) -> [u8; 16] {
-    let mut map_name = [0; 16];
-    let length = name.len().min(map_name.len() - 1);
-    map_name[..length].copy_from_slice(&name.as_bytes()[..length]);
-    map_name
 }
 
 /// Calls bpf(2) with a command that gives a descriptor.

@@ -163,7 +163,7 @@ impl Step {
             Does::Nothing => Ok(()),
             Does::Share => pins.put_map(self.name, source.map.as_fd()),
             Does::Copy | Does::Renew => {
-                let made = syscall::create_map(self.name, &self.expected, None)
+                let made = syscall::create_map(self.name, &self.expected, None, None)
                     .map_err(KernelError::system("make a map (is memory short?)"))?;
                 if self.does == Does::Copy {
                     let Source { path, map, found } = source;

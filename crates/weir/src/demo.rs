@@ -76,7 +76,7 @@ pub(crate) fn run(options: &DemoOptions, mut tell: impl FnMut(&str)) -> anyhow::
 fn is_unavailable(error: &anyhow::Error) -> bool {
     let lab = error.downcast_ref::<lab::LabError>().is_some_and(lab::LabError::is_unavailable);
     let kernel = error.downcast_ref::<KernelError>().is_some_and(|error| {
-        matches!(error, KernelError::MissingCapability { .. } | KernelError::KernelTooOld { .. })
+        matches!(error, KernelError::MissingCapability { .. } | KernelError::Rejected { .. })
     });
     lab || kernel
 }

@@ -34,7 +34,7 @@ pub(super) enum Hold {
 #[derive(Debug)]
 pub(super) struct Guard {
     pub(super) hook: GuardHook,
-    /// `None` where there is none, or where the filter that counts guards as well.
+    /// `None` where there is no guard.
     hold: Option<Hold>,
     /// An earlier weir had put it there.
     taken_over: bool,
@@ -67,15 +67,28 @@ pub(super) fn attach(
     tc: TcHook,
     pins: Option<&Pins>,
 ) -> Result<Guard, KernelError> {
+    // Where the kernel takes no XDP program at all, TC does without one that insists.
+    let refusal = match preference {
+        XdpPreference::Auto => {
+            xdp(object).err().filter(|error| matches!(error, KernelError::Rejected { .. }))
+        }
+        _ => None,
+    };
     let modes: &[XdpMode] = match preference {
+        _ if refusal.is_some() => &[],
         XdpPreference::Off | XdpPreference::TcIngress => &[],
-        XdpPreference::Native => &[XdpMode::Driver],
+        XdpPreference::Native | XdpPreference::Auto => &[XdpMode::Driver],
         XdpPreference::Generic => &[XdpMode::Skb],
-        XdpPreference::Auto => &[XdpMode::Driver, XdpMode::Skb],
     };
     let (guard, place) = match take_over_xdp(object, ifindex, modes, pins)? {
         Some((guard, mode)) => (guard, Some(GuardPin::Xdp(mode))),
-        None => attach_anew(object, interface, ifindex, preference, modes, tc, pins)?,
+        None => match refusal {
+            Some(error) => {
+                let hook = GuardHook::TcIngress { reason: error.to_string() };
+                attach_tc(object, interface, ifindex, tc, pins, hook)?
+            }
+            None => attach_anew(object, interface, ifindex, preference, modes, tc, pins)?,
+        },
     };
     if let Some(pins) = pins {
         for other in GuardPin::ALL.into_iter().filter(|&other| Some(other) != place) {
@@ -166,9 +179,8 @@ fn attach_anew(
     attach_tc(object, interface, ifindex, tc, pins, GuardHook::TcIngress { reason })
 }
 
-/// The guard at TC ingress: a program of its own where TCX keeps the order of programs, so that
-/// its link can be pinned without the flow tables of a process that is gone; else part of the
-/// filter that counts.
+/// The guard at TC ingress: a program of its own, so that its link can be pinned without the flow
+/// tables of a process that is gone. A clsact filter is no link.
 fn attach_tc(
     object: &mut Ebpf,
     interface: &InterfaceName,
@@ -178,7 +190,9 @@ fn attach_tc(
     hook: GuardHook,
 ) -> Result<(Guard, Option<GuardPin>), KernelError> {
     if tc == TcHook::Clsact {
-        return Ok((Guard { hook, hold: None, taken_over: false }, None));
+        let (end, place) = (TcAttachType::Ingress, super::filter(super::priority::FIRST));
+        let link = super::attach_tc(object, interface, TC_GUARD, end, place)?;
+        return Ok((Guard { hook, hold: Some(Hold::Tc { _link: link }), taken_over: false }, None));
     }
     let failed = |source| KernelError::Program { program: TC_GUARD, source };
     let program = classifier(object, TC_GUARD)?;

@@ -100,11 +100,15 @@ fn detaching_leaves_nothing_behind() {
         return;
     }
     Wire::new().run(|wire| {
-        for tc in [TcPreference::Auto, TcPreference::Clsact] {
+        for (xdp, tc) in [
+            (XdpPreference::Auto, TcPreference::Auto),
+            (XdpPreference::Auto, TcPreference::Clsact),
+            (XdpPreference::TcIngress, TcPreference::Clsact),
+        ] {
             let mut kernel = Kernel::load(&small()).expect("loaded");
-            let options = AttachOptions { tc, ..AttachOptions::default() };
-            kernel.attach(&near(), options).expect("attached");
-            assert!(wire.output(&["ip", "link", "show", NEAR]).contains("xdp"));
+            kernel.attach(&near(), AttachOptions { xdp, tc }).expect("attached");
+            let link = wire.output(&["ip", "link", "show", NEAR]);
+            assert_eq!(link.contains("xdp"), xdp == XdpPreference::Auto, "{link}");
             kernel.detach(&near()).expect("detached");
             assert!(matches!(kernel.detach(&near()), Err(KernelError::NotAttached { .. })));
             assert!(!wire.output(&["ip", "link", "show", NEAR]).contains("xdp"));

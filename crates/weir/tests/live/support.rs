@@ -58,7 +58,7 @@ pub(crate) fn open_or_skip(lab: &Lab, config: &Config) -> Option<Live> {
     match opened {
         Ok(live) => Some(live),
         Err(error) => match error.downcast_ref::<KernelError>() {
-            Some(KernelError::MissingCapability { .. } | KernelError::KernelTooOld { .. }) => {
+            Some(KernelError::MissingCapability { .. } | KernelError::Rejected { .. }) => {
                 test_support::skip(&error.to_string());
                 None
             }

@@ -1,0 +1,31 @@
+//! The instructions that the verifier follows to accept each program, of the million it would.
+
+use weir_datapath::{Verified, verify};
+
+/// Kernel of the record below; another one follows another number.
+const RECORDED_ON: &str = "6.18.";
+
+/// Instructions of each program as recorded.
+const RECORD: [(&str, u32); 4] =
+    [("tc_ingress", 26_042), ("tc_egress", 27_732), ("tc_guard", 24_121), ("xdp_guard", 33_390)];
+
+/// Growth beyond which the record is to be written anew, with the reason: 1 in 20.
+const TOLERANCE: u32 = 20;
+
+#[test]
+fn the_verifier_follows_no_more_instructions_than_recorded() {
+    if !test_support::root() {
+        return;
+    }
+    let running = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("a release");
+    if !running.starts_with(RECORDED_ON) {
+        test_support::skip(&format!("recorded on Linux {RECORDED_ON}x, this is {running}"));
+        return;
+    }
+    for Verified { program, instructions } in verify().expect("the object") {
+        let followed = instructions.expect("accepted").expect("Linux 5.16 tells");
+        let recorded = RECORD.iter().find(|(name, _)| *name == program).expect("recorded").1;
+        let budget = recorded + recorded / TOLERANCE;
+        assert!(followed <= budget, "{program}: {followed} instructions, {recorded} recorded");
+    }
+}
