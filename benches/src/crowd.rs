@@ -13,7 +13,7 @@ use flows_common::{
 use forest::IsolationForest;
 use linfa::ParamGuard as _;
 use replay::Tables;
-use training::Learner;
+use training::{BEYOND, Learner};
 
 use crate::traffic::{ACK, LOCAL_V6, SYN, Segment};
 
@@ -107,7 +107,7 @@ impl Crowd {
         for number in 0..WARM_UP + LEARNT_WINDOWS {
             learner.take(&self.window(number)?);
         }
-        let params = IsolationForest::params().check()?;
+        let params = IsolationForest::params().beyond(BEYOND).check()?;
         let (model, _) = learner
             .finish(&params, "1970-01-01T00:00:00Z")
             .context("nothing was learnt from the crowd")?;

@@ -316,9 +316,10 @@ mod tests {
     #[test]
     fn the_keys_that_differ_are_named_with_their_section() {
         let other =
-            parsed("[policy]\nttl = \"1m\"\nexpert.margin = 0.6\n[tables]\nflows = 128").unwrap();
+            parsed("[policy]\nttl = \"1m\"\nexpert.act_surprise = 6.0\n[tables]\nflows = 128")
+                .unwrap();
         let differing = parsed("").unwrap().differing_keys(&other);
-        assert_eq!(differing, ["policy.expert.margin", "policy.ttl", "tables.flows"]);
+        assert_eq!(differing, ["policy.expert.act_surprise", "policy.ttl", "tables.flows"]);
     }
 
     #[test]

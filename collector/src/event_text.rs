@@ -15,14 +15,15 @@ pub fn describe_anomaly(anomaly: &DecisionRecord) -> String {
     let lasts = if anomaly.ttl_s > 0 { format!(" for {} s", anomaly.ttl_s) } else { String::new() };
     let claim = anomaly.claim.map(|claim| format!("p {:.4} ({claim}), ", claim.p_value));
     format!(
-        "window {}{} {} {}{lasts}{why}: {}score {:.3}, novelty {:.3}; {}",
+        "window {}{} {} {}{lasts}{why}: {}surprise {:.1}, score {:.3}, tail score {:.1}; {}",
         anomaly.window,
         incident(anomaly.incident),
         seen.address,
         anomaly.outcome.text(),
         claim.unwrap_or_default(),
+        seen.surprise,
         seen.peer_score.max(seen.flow_score),
-        seen.novelty,
+        seen.tail_score,
         reasons.join("; ")
     )
 }

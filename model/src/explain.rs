@@ -110,7 +110,7 @@ mod tests {
     }
 
     fn profile() -> Profile {
-        let mut builder = ProfileBuilder::new(4, 0);
+        let mut builder = ProfileBuilder::new(&inputs(), 0);
         builder.extend(&rows());
         builder.finish().unwrap()
     }

@@ -9,7 +9,7 @@
 //! Window ─► Context::observe ─► FlowRecord, PeerRecord ─► features ─► DetectorModel
 //!                                                                      │ Inputs: the features
 //!                                                                      │   its Scorer reads
-//!                                                                      │ score_rows, novelties
+//!                                                                      │ score_rows, tail_scores
 //!                                                                      │ p_value
 //!                                                                      ▼
 //!                                          assess: flows and peer together, per peer ─► reasons
@@ -41,13 +41,13 @@
 struct Readme;
 
 pub mod assess;
+mod columns;
 pub mod detector;
 mod digest;
 pub mod explain;
 pub mod file;
 mod importance;
 mod inputs;
-pub mod novelty;
 mod profile;
 pub mod scorer;
 
@@ -65,8 +65,8 @@ pub mod sample {
 
 pub use conformal::{Calibration, CalibrationError, PValue};
 pub use detector::{
-    CALIBRATION_ROWS, DetectorError, DetectorModel, RowsDigest, SchemaMismatch, Source, Training,
-    TrainingFacts, Uncalibrated,
+    CALIBRATION_ROWS, DetectorError, DetectorModel, RowsDigest, SchemaMismatch, Source, TailPart,
+    Training, TrainingFacts, Uncalibrated,
 };
 pub use explain::{Contribution, Explanation};
 pub use file::{
@@ -79,3 +79,4 @@ pub use profile::{
     EmptyProfile, FeatureHistogram, FeatureRange, PROFILE_ROWS, Place, Profile, ProfileBuilder,
 };
 pub use scorer::{Attribution, OnnxScorer, Scale, Scorer};
+pub use tail::{Column, Tails};

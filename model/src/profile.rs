@@ -4,6 +4,10 @@ use forest::RowSample;
 use thiserror::Error;
 
 use conformal::quantile_of;
+use tail::{Column, ColumnTails, Tails};
+
+use crate::columns::columns;
+use crate::inputs::Inputs;
 
 /// Rows at most that quantiles and histograms are made from. The rank of a quantile `p` then has
 /// a standard error of at most √(p (1 − p) / 65,536): 0.2 % of the rows for the median, 0.04 %
@@ -54,11 +58,12 @@ pub enum Place {
     AboveAll,
 }
 
-/// Ranges and histograms of a detector's inputs over the training rows.
+/// Ranges, histograms and tails of a detector's inputs over the training rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Profile {
     pub(crate) ranges: Vec<FeatureRange>,
     pub(crate) histograms: Vec<FeatureHistogram>,
+    pub(crate) tails: Tails,
     pub(crate) rows: u64,
     pub(crate) sampled: u64,
 }
@@ -70,11 +75,11 @@ pub struct EmptyProfile;
 
 /// Gathers a [`Profile`] from rows that stream by.
 ///
-/// Least and greatest values are exact, whatever the number of rows: novelty is measured from
-/// them. Quantiles and histograms are those of a uniform sample of at most [`PROFILE_ROWS`] rows,
-/// so exact up to that number.
+/// Least and greatest values are exact, whatever the number of rows. Quantiles, histograms and
+/// tails are those of a uniform sample of at most [`PROFILE_ROWS`] rows, so exact up to that number.
 #[derive(Debug)]
 pub struct ProfileBuilder {
+    columns: Vec<Column>,
     extremes: Vec<(f32, f32)>,
     sample: RowSample,
 }
@@ -110,6 +115,12 @@ impl Profile {
         &self.histograms
     }
 
+    /// The tails of the inputs.
+    #[must_use]
+    pub fn tails(&self) -> &Tails {
+        &self.tails
+    }
+
     /// Rows it was made from.
     #[must_use]
     pub fn rows(&self) -> u64 {
@@ -124,16 +135,13 @@ impl Profile {
 }
 
 impl ProfileBuilder {
-    /// For rows of `n_inputs` values; the seed draws the sample.
-    ///
-    /// # Panics
-    ///
-    /// If `n_inputs` is 0.
+    /// For rows of these inputs; the seed draws the sample.
     #[must_use]
-    pub fn new(n_inputs: usize, seed: u64) -> Self {
+    pub fn new(inputs: &Inputs, seed: u64) -> Self {
         // A stream that no tree of a forest has, so that the same seed may serve both.
-        let sample = RowSample::new(PROFILE_ROWS, n_inputs, seed, usize::MAX - 1);
-        Self { extremes: vec![(f32::MAX, f32::MIN); n_inputs], sample }
+        let sample = RowSample::new(PROFILE_ROWS, inputs.len(), seed, usize::MAX - 1);
+        let columns = columns(inputs.names());
+        Self { extremes: vec![(f32::MAX, f32::MIN); columns.len()], columns, sample }
     }
 
     /// Takes rows that lie side by side: the inputs only, in their order
@@ -160,6 +168,7 @@ impl ProfileBuilder {
     }
 
     /// The profile of all rows taken. Sorts one column at a time.
+    #[expect(clippy::missing_panics_doc, reason = "a sampled value is finite, a floor above 0")]
     pub fn finish(self) -> Result<Profile, EmptyProfile> {
         let width = self.extremes.len();
         let sampled = self.sample.rows().len() / width;
@@ -167,19 +176,19 @@ impl ProfileBuilder {
             return Err(EmptyProfile);
         }
         let mut column = Vec::with_capacity(sampled);
-        let (ranges, histograms) = self
-            .extremes
-            .iter()
-            .enumerate()
-            .map(|(feature, extremes)| {
-                column.clear();
-                let values = self.sample.rows().iter().skip(feature).step_by(width);
-                column.extend(values.map(|value| as_scored(*value)));
-                column.sort_unstable_by(f32::total_cmp);
-                (range_of(&column, *extremes), histogram_of(&column))
-            })
-            .unzip();
-        Ok(Profile { ranges, histograms, rows: self.sample.seen(), sampled: sampled as u64 })
+        let (mut ranges, mut histograms, mut tails) = (Vec::new(), Vec::new(), Vec::new());
+        for (feature, (extremes, form)) in self.extremes.iter().zip(&self.columns).enumerate() {
+            column.clear();
+            let values = self.sample.rows().iter().skip(feature).step_by(width);
+            column.extend(values.map(|value| as_scored(*value)));
+            column.sort_unstable_by(f32::total_cmp);
+            ranges.push(range_of(&column, *extremes));
+            histograms.push(histogram_of(&column));
+            tails.push(ColumnTails::of_sorted(form, &column).expect("a column of finite values"));
+        }
+        let tails = Tails::new(tails).expect("at least one input");
+        let (rows, sampled) = (self.sample.seen(), sampled as u64);
+        Ok(Profile { ranges, histograms, tails, rows, sampled })
     }
 }
 
@@ -211,9 +220,16 @@ pub(crate) fn as_scored(value: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use features::SchemaId;
+
+    fn builder(n_inputs: usize) -> ProfileBuilder {
+        let features = (0..n_inputs).map(|feature| format!("f{feature}")).collect();
+        let schema = SchemaId { name: "test.v1".into(), hash: "00".into(), features };
+        ProfileBuilder::new(&Inputs::all(&schema), 1)
+    }
 
     fn profile(rows: &[f32], n_inputs: usize) -> Profile {
-        let mut builder = ProfileBuilder::new(n_inputs, 1);
+        let mut builder = builder(n_inputs);
         builder.extend(rows);
         builder.finish().unwrap()
     }
@@ -234,7 +250,7 @@ mod tests {
     #[test]
     fn beyond_the_sample_extremes_stay_exact_and_quantiles_near() {
         let rows = 4 * PROFILE_ROWS;
-        let mut builder = ProfileBuilder::new(1, 1);
+        let mut builder = builder(1);
         for row in 0..rows {
             // A permutation of 0..rows, so that the order of the stream says nothing.
             builder.extend(&[(row * 7_919 % rows) as f32]);
@@ -251,7 +267,7 @@ mod tests {
 
     #[test]
     fn no_rows_make_no_profile() {
-        assert_eq!(ProfileBuilder::new(3, 1).finish(), Err(EmptyProfile));
+        assert_eq!(builder(3).finish(), Err(EmptyProfile));
     }
 
     #[test]

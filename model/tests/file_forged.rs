@@ -56,7 +56,7 @@ fn unpack(bytes: &[u8]) -> Parts {
         part.read_to_end(&mut content).unwrap();
         (part.name().unwrap().into_owned(), content)
     };
-    (0..9).map(&mut part).collect()
+    (0..11).map(&mut part).collect()
 }
 
 fn pack(parts: &Parts) -> Vec<u8> {
@@ -158,7 +158,8 @@ fn make_use_of(model: &ModelFile) {
             let score = detector.score_row(&row);
             assert!((0.0..=1.0).contains(&score), "{score}");
             assert!((0.0..=1.0).contains(&detector.p_value(score).conditional));
-            assert!((0.0..1.0).contains(&detector.novelty(&row)));
+            assert!((0.0..=36.0).contains(&detector.tail_score(&row)));
+            assert!(detector.surprise(score).is_finite());
             assert_eq!(detector.explain(&row).contributions.len(), detector.inputs().len());
         }
     }

@@ -86,7 +86,7 @@ fn the_feature_that_is_far_out_leads_and_the_unit_is_said() {
             panic!("{name}: {explanation:?}")
         };
         assert!((sum - total).abs() < 1e-6 * total.abs().max(1.0), "{name}");
-        assert_eq!(detector.novel_features(&row)[0].feature, 1, "{name}");
+        assert_eq!(detector.tail_parts(&row)[0].feature, 1, "{name}");
     }
 }
 
@@ -133,7 +133,7 @@ fn a_scorer_of_other_inputs_is_refused() {
     let features = FEATURES.map(String::from).to_vec();
     let schema = SchemaId { name: "weir.flow.v1".into(), hash: "00".into(), features };
     let inputs = Inputs::all(&schema);
-    let mut profile = ProfileBuilder::new(7, 1);
+    let mut profile = ProfileBuilder::new(&inputs, 1);
     profile.extend(&rows(10, 1));
     let scorer = Scorer::Onnx(onnx("random_forest.onnx"));
     let error = DetectorModel::assemble(schema, inputs, scorer, profile.finish().unwrap(), 1);

@@ -37,11 +37,11 @@ pub(crate) struct Detector {
     subject: Subject,
 }
 
-/// Scores and novelties of rows, one each.
+/// Scores and tail scores of rows, one each.
 #[derive(Debug, Default)]
 pub(crate) struct Scored {
     pub(crate) scores: Vec<f32>,
-    pub(crate) novelties: Vec<f32>,
+    pub(crate) tail_scores: Vec<f32>,
 }
 
 impl Detector {
@@ -93,7 +93,7 @@ impl Detector {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted {
     pub(crate) scores: bool,
-    pub(crate) novelties: bool,
+    pub(crate) tail_scores: bool,
 }
 
 impl Scored {
@@ -108,8 +108,10 @@ impl Scored {
                 model.score_rows(rows, scores);
             });
         }
-        if wanted.novelties {
-            self.novelties.extend(model.novelties(rows));
+        if wanted.tail_scores {
+            let before = self.tail_scores.len();
+            self.tail_scores.resize(before + more, 0.0);
+            model.tail_scores(rows, &mut self.tail_scores[before..]);
         }
     }
 }
@@ -158,20 +160,20 @@ impl Detector {
         n_jobs: Option<i64>,
     ) -> PyResult<Bound<'py, PyArray1<f32>>> {
         let threads = threads::of_jobs(n_jobs).map_err(PyValueError::new_err)?;
-        let wanted = Wanted { scores: true, novelties: false };
+        let wanted = Wanted { scores: true, tail_scores: false };
         Ok(self.measure(py, Input::of(data)?, wanted, threads)?.scores.into_pyarray(py))
     }
 
-    /// How far rows lie above what training rows ever had: an array in [0, 1), 0 for a row within
-    /// all ranges.
-    fn novelty<'py>(
+    /// How far out the three oddest features of rows lie: an array in [0, 36], the sum of their
+    /// surprises, each −log10 of the chance of a value as far out.
+    fn tail_score<'py>(
         &self,
         py: Python<'py>,
         data: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyArray1<f32>>> {
-        let wanted = Wanted { scores: false, novelties: true };
+        let wanted = Wanted { scores: false, tail_scores: true };
         let scored = self.measure(py, Input::of(data)?, wanted, NonZeroUsize::MIN)?;
-        Ok(scored.novelties.into_pyarray(py))
+        Ok(scored.tail_scores.into_pyarray(py))
     }
 
     /// The p-values of scores: how likely a benign row is to score as high.
@@ -188,15 +190,15 @@ impl Detector {
         p_values(py, self.model().calibration(), scores, kind)
     }
 
-    /// As `p_value`, of novelties.
-    #[pyo3(signature = (novelties, *, kind="conditional"))]
-    fn novelty_p_value<'py>(
+    /// As `p_value`, of tail scores.
+    #[pyo3(signature = (tail_scores, *, kind="conditional"))]
+    fn tail_p_value<'py>(
         &self,
         py: Python<'py>,
-        novelties: &Bound<'py, PyAny>,
+        tail_scores: &Bound<'py, PyAny>,
         kind: &str,
     ) -> PyResult<Bound<'py, PyArray1<f64>>> {
-        p_values(py, self.model().novelty_calibration(), novelties, kind)
+        p_values(py, self.model().tail_calibration(), tail_scores, kind)
     }
 
     /// The score above which, and only above which, the conditional p-value is at most `rate`;

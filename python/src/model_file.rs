@@ -59,7 +59,7 @@ impl Model {
     /// Measures each row of a flow or a peer table with the detector it belongs to.
     ///
     /// Returns a dict of arrays, ready for `polars.DataFrame` or `pandas.DataFrame`: `score`,
-    /// `p_value` (conditional), `novelty`, `novelty_p_value`.
+    /// `p_value` (conditional), `tail_score`, `tail_p_value`.
     ///
     /// The table is an Arrow table of any library. Which table it is, is read from its metadata
     /// (`weir.schema`, and its hash must fit), or where it has none from its columns.
@@ -77,19 +77,19 @@ impl Model {
         }
         let data = Input::of(table)?;
         let detector = self.detector_for(&data)?;
-        let wanted = Wanted { scores: true, novelties: true };
+        let wanted = Wanted { scores: true, tail_scores: true };
         let scored = detector.measure(py, data, wanted, threads)?;
         let model = detector.model();
         let p_values: Vec<f64> =
             scored.scores.iter().map(|score| model.p_value(*score).conditional).collect();
-        let novelty = model.novelty_calibration();
-        let novelty_p_values: Vec<f64> =
-            scored.novelties.iter().map(|score| novelty.p_value(*score).conditional).collect();
+        let tail = model.tail_calibration();
+        let tail_p_values: Vec<f64> =
+            scored.tail_scores.iter().map(|score| tail.p_value(*score).conditional).collect();
         let columns = PyDict::new(py);
         columns.set_item("score", scored.scores.into_pyarray(py))?;
         columns.set_item("p_value", p_values.into_pyarray(py))?;
-        columns.set_item("novelty", scored.novelties.into_pyarray(py))?;
-        columns.set_item("novelty_p_value", novelty_p_values.into_pyarray(py))?;
+        columns.set_item("tail_score", scored.tail_scores.into_pyarray(py))?;
+        columns.set_item("tail_p_value", tail_p_values.into_pyarray(py))?;
         Ok(columns)
     }
 

@@ -105,12 +105,12 @@ def test_every_library_gives_the_same_scores(detector, files, frame, array):
 def test_a_table_is_scored_by_the_detector_it_belongs_to(model, detector, files, frame, array):
     for table in (frame, pa.concat_tables([pq.read_table(file) for file in files])):
         scored = model.score(table, n_jobs=-1)
-        assert list(scored) == ["score", "p_value", "novelty", "novelty_p_value"]
+        assert list(scored) == ["score", "p_value", "tail_score", "tail_p_value"]
         assert np.array_equal(scored["score"], detector.score(array))
         assert np.array_equal(scored["p_value"], detector.p_value(scored["score"]))
-        assert np.array_equal(scored["novelty"], detector.novelty(array))
-        novelty_p = detector.novelty_p_value(scored["novelty"])
-        assert np.array_equal(scored["novelty_p_value"], novelty_p)
+        assert np.array_equal(scored["tail_score"], detector.tail_score(array))
+        tail_p = detector.tail_p_value(scored["tail_score"])
+        assert np.array_equal(scored["tail_p_value"], tail_p)
     assert pl.DataFrame(scored).height == frame.height
 
 
@@ -196,7 +196,7 @@ def test_attacks_stand_out(model, features):
     peers = pl.concat([pl.read_parquet(path) for path in paths])
     scored = pl.DataFrame(model.score(peers)).with_columns(
         peers["remote_address"],
-        p=pl.min_horizontal("p_value", "novelty_p_value"),
+        p=pl.min_horizontal("p_value", "tail_p_value"),
     )
     is_attacker = pl.col("remote_address").str.contains(r"^198\.51\.100\.|^203\.0\.113\.")
     attackers = scored.filter(is_attacker).group_by("remote_address").agg(pl.col("p").min())

@@ -35,8 +35,8 @@ class Contribution(TypedDict):
 class Scores(TypedDict):
     score: NDArray[np.float32]
     p_value: NDArray[np.float64]
-    novelty: NDArray[np.float32]
-    novelty_p_value: NDArray[np.float64]
+    tail_score: NDArray[np.float32]
+    tail_p_value: NDArray[np.float64]
 
 class FeatureDescription(TypedDict):
     name: str
@@ -86,12 +86,12 @@ class Detector:
     def score(
         self, data: Table | ArrayLike, *, n_jobs: int | None = None
     ) -> NDArray[np.float32]: ...
-    def novelty(self, data: Table | ArrayLike) -> NDArray[np.float32]: ...
+    def tail_score(self, data: Table | ArrayLike) -> NDArray[np.float32]: ...
     def p_value(
         self, scores: ArrayLike, *, kind: PValueKind = "conditional"
     ) -> NDArray[np.float64]: ...
-    def novelty_p_value(
-        self, novelties: ArrayLike, *, kind: PValueKind = "conditional"
+    def tail_p_value(
+        self, tail_scores: ArrayLike, *, kind: PValueKind = "conditional"
     ) -> NDArray[np.float64]: ...
     def threshold(self, rate: float) -> float: ...
     def explain(

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// The crates of this workspace from the lowest up, and those of it that each depends on itself.
-const ALLOWED: [(&str, &[&str]); 27] = [
+const ALLOWED: [(&str, &[&str]); 28] = [
     ("flows-common", &[]),
     ("events", &["flows-common"]),
     ("flows-ebpf", &["flows-common"]),
@@ -25,9 +25,10 @@ const ALLOWED: [(&str, &[&str]); 27] = [
     ("lab", &["flows-common"]),
     ("evaluation", &["report"]),
     ("conformal", &[]),
-    ("forest", &["onnx"]),
+    ("forest", &["conformal", "onnx"]),
+    ("tail", &["conformal"]),
     ("features", &["flows-common"]),
-    ("model", &["conformal", "events", "features", "forest", "onnx"]),
+    ("model", &["conformal", "events", "features", "forest", "onnx", "tail"]),
     ("policy", &["conformal", "events", "flows-common"]),
     ("dataset", &["features", "flows-common"]),
     ("training", &["conformal", "features", "forest", "model", "onnx"]),

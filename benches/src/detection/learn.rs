@@ -8,6 +8,7 @@ use linfa::ParamGuard as _;
 use model::{DetectorModel, ModelFile};
 use replay::HomeNet;
 use serde::Serialize;
+use training::BEYOND;
 
 use super::{
     corpus::{BenignSource, Corpus, Role},
@@ -62,7 +63,7 @@ pub fn learn(
     let (flow_id, peer_id) = (schema::flow_schema_id(), schema::peer_schema_id());
     learnt.flows = rows.flows.each_ref().map(|rows| rows.len() / FlowFeature::ALL.len());
     learnt.peers = rows.peers.each_ref().map(|rows| rows.len() / PeerFeature::ALL.len());
-    let params = IsolationForest::params().check()?;
+    let params = IsolationForest::params().beyond(BEYOND).check()?;
     let flow = DetectorModel::fit(flow_id, &rows.flows[0], &rows.flows[1], &params)?;
     let peer = DetectorModel::fit(peer_id, &rows.peers[0], &rows.peers[1], &params)?;
     Ok((ModelFile::new(flow, peer, "1970-01-01T00:00:00Z")?, learnt))

@@ -13,7 +13,7 @@ use linfa::ParamGuard as _;
 use model::ModelFile;
 use replay::HomeNet;
 use serde::Serialize;
-use training::Learner;
+use training::{BEYOND, Learner};
 
 use super::{
     replay::windows,
@@ -27,8 +27,8 @@ pub struct OwnAttack {
     pub name: String,
     /// Windows of its sources, each remote by itself.
     pub windows: usize,
-    /// The highest excess in any of them.
-    pub excess: f64,
+    /// The highest surprise in any of them.
+    pub surprise: f64,
     /// Acts of the policy on its sources; times count from the attack's beginning.
     pub acted: Acted,
 }
@@ -75,7 +75,7 @@ fn learn(day: &Day) -> anyhow::Result<ModelFile> {
     for window in &day.windows {
         learner.take(window);
     }
-    let params = IsolationForest::params().check()?;
+    let params = IsolationForest::params().beyond(BEYOND).check()?;
     Ok(learner.finish(&params, "1970-01-01T00:00:00Z")?.0)
 }
 
@@ -109,7 +109,7 @@ impl Day {
         Ok(OwnAttack {
             name: attack.name.clone(),
             windows: during().count(),
-            excess: during().map(|one| one.excess).fold(f64::NEG_INFINITY, f64::max),
+            surprise: during().map(|one| one.surprise).fold(f64::MIN, f64::max),
             acted: Acted {
                 first_report_s: since(scored.acted.first_report_s),
                 first_block_s: since(scored.acted.first_block_s),

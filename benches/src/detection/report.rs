@@ -14,7 +14,7 @@ use super::{
 /// The false-positive rates that detection is told at.
 const RATES: [f64; 2] = [1e-2, 1e-3];
 
-/// Excess above which a share `rate` of benign observations lies, at least 0: what lies within
+/// Surprise above which a share `rate` of benign observations lies, at least 0: what lies within
 /// the calibration's range is never called found.
 #[must_use]
 pub fn threshold(benign: &[f64], rate: f64) -> f64 {
@@ -42,12 +42,12 @@ pub fn others(learnt: &Learnt, scored: &[Scored]) -> String {
     let _ = writeln!(text, "Learnt from {train}; calibrated with {calibrate}.\n");
     let benign: Vec<&Scored> = scored.iter().filter(|one| !one.is_attack).collect();
     false_alarms(&mut text, &benign);
-    let excesses: Vec<f64> =
-        benign.iter().flat_map(|one| &one.observations).map(|one| one.excess).collect();
-    let thresholds = RATES.map(|rate| threshold(&excesses, rate));
+    let surprises: Vec<f64> =
+        benign.iter().flat_map(|one| &one.observations).map(|one| one.surprise).collect();
+    let thresholds = RATES.map(|rate| threshold(&surprises, rate));
     let _ = writeln!(
         text,
-        "\nExcess above which 1 % and 0.1 % of them lie: {:.2} and {:.2}.\n",
+        "\nSurprise above which 1 % and 0.1 % of them lie: {:.2} and {:.2}.\n",
         thresholds[0], thresholds[1]
     );
     attacks(&mut text, scored, thresholds);
@@ -90,11 +90,11 @@ fn false_alarms(text: &mut String, benign: &[&Scored]) {
 fn attacks(text: &mut String, scored: &[Scored], thresholds: [f64; 2]) {
     text.push_str(
         "| capture | attack | remotes | at 1 %: remotes, windows, after | at 0.1 % | highest \
-         excess | reported | blocked or limited | benign remotes reported, blocked |\n\
+         surprise | reported | blocked or limited | benign remotes reported, blocked |\n\
          |---|---|---|---|---|---|---|---|---|\n",
     );
     for one in scored.iter().filter(|one| one.is_attack) {
-        let highest = attackers(one).map(|seen| seen.excess).fold(f64::NEG_INFINITY, f64::max);
+        let highest = attackers(one).map(|seen| seen.surprise).fold(f64::MIN, f64::max);
         let [at_1e2, at_1e3] = thresholds.map(|threshold| found(one, threshold));
         let after =
             |moment: Option<f64>| moment.map_or(String::new(), |s| format!(" after {s:.0} s"));
@@ -117,11 +117,11 @@ fn attacks(text: &mut String, scored: &[Scored], thresholds: [f64; 2]) {
 
 /// Attacking remotes above a threshold, the share of their windows, and the time of the first.
 fn found(one: &Scored, threshold: f64) -> String {
-    let above = || attackers(one).filter(|seen| seen.excess > threshold);
+    let above = || attackers(one).filter(|seen| seen.surprise > threshold);
     let Some(first) = above().map(|seen| seen.after_s).min_by(f64::total_cmp) else {
         return "**missed**".to_owned();
     };
-    let peers = remotes(one, |seen| seen.is_attacker && seen.excess > threshold);
+    let peers = remotes(one, |seen| seen.is_attacker && seen.surprise > threshold);
     let share = 100.0 * above().count() as f64 / attackers(one).count().max(1) as f64;
     format!("{peers}, {share:.0} %, {first:.0} s")
 }
@@ -140,7 +140,7 @@ fn remotes(one: &Scored, which: impl Fn(&Observation) -> bool) -> usize {
 #[must_use]
 pub fn own(own: &Own) -> String {
     let mut text = String::from(
-        "| attack | remotes × windows | highest excess | reported | blocked or limited \
+        "| attack | remotes × windows | highest surprise | reported | blocked or limited \
          | refused most often |\n|---|---|---|---|---|---|\n",
     );
     for attack in &own.attacks {
@@ -153,7 +153,7 @@ pub fn own(own: &Own) -> String {
             "| {} | {} | {:.2} | {} | {} | {} |",
             attack.name,
             attack.windows,
-            attack.excess,
+            attack.surprise,
             when(attack.acted.reported[1], attack.acted.first_report_s),
             when(attack.acted.blocked[1], attack.acted.first_block_s),
             main.map_or(String::new(), |(why, count)| format!("{count} × {why}")),

@@ -32,8 +32,8 @@ pub struct Observation {
     pub is_attacker: bool,
     /// As [`policy::Evidence::p_value`].
     pub p_value: f64,
-    /// As [`policy::Evidence::excess`].
-    pub excess: f64,
+    /// As [`policy::Evidence::surprise`].
+    pub surprise: f64,
     /// Packets from and to it in the window.
     pub packets: u64,
     /// The strongest features, for those above the calibration's range.
@@ -141,7 +141,7 @@ pub fn score_one(
             peer: peer.address,
             is_attacker: is_attacker(peer.address),
             p_value: peer.p_value,
-            excess: peer.excess,
+            surprise: peer.surprise,
             packets: peer.packets,
             why: found.reasons.get(&peer.address).into_iter().flatten().map(shown).collect(),
         }));

@@ -124,8 +124,8 @@ fn attacker(last: u8) -> Evidence {
         conditional_p_value: 0.001,
         peer_score: 0.8,
         flow_score: 0.7,
-        novelty: 0.9,
-        excess: 0.9,
+        tail_score: 12.5,
+        surprise: 9.0,
         packets: 100,
         bytes: 6_000,
         verified: true,
@@ -239,7 +239,7 @@ fn every_field_of_a_record_survives_ledger_api_and_event() {
             "packets": 900, "bytes": 70_000, "blocks": 1
         },
         "peer": "2001:db8::7", "p_value": 0.000_8, "conditional_p_value": 0.001_234_567_890_123_4,
-        "peer_score": 0.75, "flow_score": 0.5, "novelty": 0.625, "excess": -0.3, "packets": 310,
+        "peer_score": 0.75, "flow_score": 0.5, "tail_score": 12.5, "surprise": 0.3, "packets": 310,
         "bytes": 41_000, "verified": true, "initiated": true,
         "service": { "protocol": 6, "port": 443 },
         "claim": {
@@ -286,7 +286,7 @@ fn alerts_go_on_in_the_ledger_where_memory_ends() {
     for number in 1..=windows {
         let [.., high, low] = number.to_be_bytes();
         let address = IpAddr::from([198, 18, high, low]);
-        node.decide(window(number, vec![Evidence { address, excess: 0.3, ..attacker(1) }]));
+        node.decide(window(number, vec![Evidence { address, surprise: 3.1, ..attacker(1) }]));
     }
     node.stop("test");
     let mut seen = Vec::new();
@@ -500,7 +500,7 @@ fn protected_hosts_are_not_forgotten_for_one_bad_look() {
 fn remotes_that_proved_their_address_are_told_to_the_kernel_once_in_a_while() {
     let folder = tempfile::tempdir().unwrap();
     let (node, noted) = node(folder.path());
-    let calm = |last| Evidence { p_value: 0.5, excess: -0.5, ..attacker(last) };
+    let calm = |last| Evidence { p_value: 0.5, surprise: 0.0, ..attacker(last) };
     let forged = Evidence { verified: false, ..calm(2) };
     node.decide(window(1, vec![calm(1), forged]));
     node.decide(window(2, vec![calm(1), calm(3)]));

@@ -10,6 +10,7 @@ use crate::{
     sink::Sink,
 };
 use engine::{Arrival, Detector};
+use model::assess::UNUSUAL;
 
 pub(super) fn assess(
     mut detector: Detector,
@@ -19,16 +20,16 @@ pub(super) fn assess(
     let mut clocks = Clocks::now();
     for DrainedWindow { window, late } in drained {
         let found = detector.assess(&window, Arrival { slept: clocks.slept() });
-        for one in found.evidence.iter().filter(|one| one.excess > 0.0) {
+        for one in found.evidence.iter().filter(|one| one.surprise >= UNUSUAL) {
             tracing::debug!(
                 window = found.number,
                 peer = %one.address,
                 p = one.p_value,
                 score = one.peer_score,
                 flow_score = one.flow_score,
-                novelty = one.novelty,
-                excess = one.excess,
-                "above calibration"
+                tail_score = one.tail_score,
+                surprise = one.surprise,
+                "unusual"
             );
         }
         let peers = found.evidence.len();

@@ -11,7 +11,11 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod tail;
+
 use thiserror::Error;
+
+pub use tail::{KNOTS, Tail, TailError};
 
 /// Probability with which the conditional p-values may fail for a given calibration set: the
 /// δ of Bates et al., and the value they use.
@@ -43,6 +47,8 @@ pub struct Calibration {
     scores: Vec<f32>,
     /// `adjusted[m]`: the conditional p-value when `m` held-out scores reach the new one.
     adjusted: Vec<f64>,
+    /// Made from the scores.
+    tail: Tail,
 }
 
 /// Chance of a benign row to score as high. Small means anomalous.
@@ -111,8 +117,23 @@ impl Calibration {
             return Err(CalibrationError::NonFinite { at, value: scores[at] });
         }
         scores.sort_unstable_by(f32::total_cmp);
-        let adjusted = simes_adjustment(scores.len());
-        Ok(Self { scores, adjusted })
+        let (adjusted, tail) = (simes_adjustment(scores.len()), tail_of(&scores));
+        Ok(Self { scores, adjusted, tail })
+    }
+
+    /// Takes surprises on another scale, where that of the scores has no room above: `scale` is
+    /// finite and never falls. What [`surprise`](Self::surprise) is asked for then is on it.
+    #[must_use]
+    pub fn on_scale(self, scale: impl Fn(f32) -> f32) -> Self {
+        let scores: Vec<f32> = self.scores.iter().map(|score| scale(*score)).collect();
+        Self { tail: tail_of(&scores), ..self }
+    }
+
+    /// Surprise of a score: −log10 of its chance by the [`Tail`] of the held-out scores, which goes
+    /// on beyond them. It claims no error rate, and tells apart what no p-value can. NaN has 0.
+    #[must_use]
+    pub fn surprise(&self, score: f32) -> f64 {
+        self.tail.surprise(score)
     }
 
     /// The p-values of a score. NaN, of which nothing is known, has 1.
@@ -195,12 +216,21 @@ impl Calibration {
     pub fn median(&self) -> f32 {
         self.quantile(0.5)
     }
+}
 
-    /// The greatest held-out score.
-    #[must_use]
-    pub fn max(&self) -> f32 {
-        self.quantile(1.0)
-    }
+/// Least scale of a tail of scores: a twentieth of their standard deviation.
+const LEAST_SCALE: f64 = 0.05;
+
+/// Least scale where they hardly vary: a thousandth, of scores up to 1 or more.
+const NARROWEST: f64 = 1e-3;
+
+/// The tail of finite, ascending scores.
+fn tail_of(ascending: &[f32]) -> Tail {
+    let n = ascending.len() as f64;
+    let mean = ascending.iter().map(|score| f64::from(*score)).sum::<f64>() / n;
+    let squares = ascending.iter().map(|score| (f64::from(*score) - mean).powi(2)).sum::<f64>();
+    let floor = (LEAST_SCALE * (squares / n).sqrt()).clamp(NARROWEST, f64::MAX);
+    Tail::of_sorted(ascending, floor).expect("scores are there, and the floor is above 0")
 }
 
 /// The element of an ascending, non-empty slice nearest to `fraction` of its length (0 the first,
@@ -315,6 +345,16 @@ mod tests {
             "an error rate of 0.0001 needs 46050 held-out rows, this model has 800: capture \
              benign traffic for longer, or accept a rate of at least 5.74e-3"
         );
+    }
+
+    #[test]
+    fn surprise_tells_apart_what_lies_beyond_every_held_out_score() {
+        let calibration = Calibration::new(vec![0.5; 100]).unwrap();
+        assert!(calibration.surprise(0.5).abs() < 1e-9);
+        assert!(calibration.surprise(0.6) > 2.0);
+        assert!(calibration.surprise(0.7) > calibration.surprise(0.6) + 1.0);
+        let wide = calibration.on_scale(|score| score * 1_000.0);
+        assert!(wide.surprise(500.0).abs() < 1e-9 && wide.surprise(600.0) > 2.0);
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub struct Assessed {
     pub facts: WindowFacts,
     /// Evidence per peer, in the order of the rows: that of addresses.
     pub evidence: Vec<Evidence>,
-    /// Why, for those above the calibration's range.
+    /// Why, for those of at least [`model::assess::UNUSUAL`] surprise.
     pub reasons: HashMap<IpAddr, Vec<Reason>>,
     /// Drift of benign traffic against training.
     pub drift: Drift,
@@ -148,8 +148,8 @@ fn evidence(address: IpAddr, facts: &PeerFacts, assessed: PeerAssessment) -> Evi
         conditional_p_value: assessed.conditional_p_value,
         peer_score: assessed.peer_score,
         flow_score: assessed.flow_score,
-        novelty: assessed.novelty,
-        excess: assessed.excess,
+        tail_score: assessed.tail_score,
+        surprise: assessed.surprise,
         packets: facts.packets,
         bytes: facts.bytes,
         verified: facts.verified,
@@ -169,9 +169,9 @@ pub fn basis(model: &ModelFile) -> Basis {
     Basis {
         held_out: HeldOut {
             flow_scores: held_out(flow.calibration()),
-            flow_novelties: held_out(flow.novelty_calibration()),
+            flow_tails: held_out(flow.tail_calibration()),
             peer_scores: held_out(peer.calibration()),
-            peer_novelties: held_out(peer.novelty_calibration()),
+            peer_tails: held_out(peer.tail_calibration()),
         },
         peers_per_window: windows.map(|windows| rows / windows as f64),
         held_out_share: of_peers.held_out_rows as f64 / rows.max(1.0),

@@ -12,7 +12,7 @@ use std::ops::Range;
 use evaluation::Reading;
 use model::{DetectorModel, ModelFile, assess::Assessment, sample::Draws};
 use policy::{
-    ALERT_MARGIN, Subject,
+    ALERT_SURPRISE, Subject,
     statistics::{BETS, Drift, DriftWatch, Moved},
 };
 
@@ -75,22 +75,22 @@ impl DriftSensor {
             .peers()
             .iter()
             .enumerate()
-            .filter_map(|(index, peer)| (peer.excess < ALERT_MARGIN).then_some(index))
+            .filter_map(|(index, peer)| (peer.surprise < ALERT_SURPRISE).then_some(index))
             .collect();
         let flows: Vec<usize> =
             ordinary.iter().flat_map(|&peer| rows.flows_of[peer].clone()).collect();
         count(&mut self.peers, &ordinary, rows.peers);
         count(&mut self.flows, &flows, rows.flows);
-        let [peer_score, peer_novelty] = self.draw(model.peer(), &ordinary, rows.peers);
-        let [flow_score, flow_novelty] = self.draw(model.flow(), &flows, rows.flows);
-        let p_values: [_; BETS] = [peer_score, peer_novelty, flow_score, flow_novelty];
+        let [peer_score, peer_tail] = self.draw(model.peer(), &ordinary, rows.peers);
+        let [flow_score, flow_tail] = self.draw(model.flow(), &flows, rows.flows);
+        let p_values: [_; BETS] = [peer_score, peer_tail, flow_score, flow_tail];
         let was_suspended = self.watch.drift().suspended;
         let moved = moved(Subject::Flow, &self.flows).chain(moved(Subject::Peer, &self.peers));
         let drift = self.watch.observe(p_values, farthest_first(moved.collect()));
         drift.suspended != was_suspended
     }
 
-    /// The p-values of one of these rows, by score and by novelty.
+    /// The p-values of one of these rows, by score and by tail score.
     fn draw(
         &mut self,
         detector: &DetectorModel,
@@ -104,8 +104,8 @@ impl DriftSensor {
         let index = indices[self.draws.below(indices.len())];
         let row = &rows[index * width..][..width];
         let by_score = detector.calibration().p_value(detector.score_row(row));
-        let by_novelty = detector.novelty_calibration().p_value(detector.novelty(row));
-        [by_score, by_novelty].map(|p_value| Some(p_value.conditional))
+        let by_tails = detector.tail_calibration().p_value(detector.tail_score(row));
+        [by_score, by_tails].map(|p_value| Some(p_value.conditional))
     }
 }
 

@@ -234,8 +234,8 @@ mod tests {
                 conditional_p_value: 0.001_234_567_890_123_456_7,
                 peer_score: 0.71,
                 flow_score: 0.55,
-                novelty: 0.62,
-                excess: -0.3,
+                tail_score: 12.5,
+                surprise: 0.0,
                 packets: u64::MAX,
                 bytes: 25_000,
                 verified: true,
@@ -383,12 +383,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_finite_number_survives(p in 0.0..1.0_f64, excess in -1e9..1.0_f64, score: f32) {
+        fn any_finite_number_survives(p in 0.0..1.0_f64, surprise in 0.0..300.0_f64, score: f32) {
             prop_assume!(score.is_finite());
             let mut one = record();
             one.evidence.p_value = p;
-            one.evidence.excess = excess;
-            one.evidence.novelty = score;
+            one.evidence.surprise = surprise;
+            one.evidence.tail_score = score;
             let text = serde_json::to_string(&one).expect("JSON");
             prop_assert_eq!(serde_json::from_str::<DecisionRecord>(&text).expect("a record"), one);
         }

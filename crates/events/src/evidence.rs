@@ -24,11 +24,14 @@ pub struct Evidence {
     pub peer_score: f32,
     /// The highest score among its flows, 0 with none.
     pub flow_score: f32,
-    /// The highest novelty of the peer and its flows, in [0, 1).
-    pub novelty: f32,
-    /// Excess of the most excessive of these over its highest calibration score, as a share of the
-    /// way from there to 1; below 0 within the calibration's range.
-    pub excess: f64,
+    /// The highest tail score of the peer and its flows: the sum of the three largest surprises of
+    /// features, in [0, 36]. 0 where it was not recorded.
+    #[serde(default)]
+    pub tail_score: f32,
+    /// Surprise: −log10 of the chance of all of these in a benign window, by the tails of their
+    /// calibrations; in [0, 300]. It claims no rate. 0 where it was not recorded.
+    #[serde(default)]
+    pub surprise: f64,
     /// Packets from and to it in this window.
     pub packets: u64,
     /// Bytes from and to it in this window, on the wire.

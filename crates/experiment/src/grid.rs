@@ -25,7 +25,7 @@ pub enum GridError {
         reason: String,
     },
     /// `--set` is not of its shape.
-    #[error("--set `{0}` is no key with values, such as `policy.expert.margin=0.3,0.5,0.7`")]
+    #[error("--set `{0}` is no key with values, such as `policy.expert.act_surprise=3,5,7`")]
     Assignment(String),
     /// A key stands in its place before.
     #[error("the grid: {0}")]
@@ -59,7 +59,7 @@ pub enum GridError {
 /// A key and the values that it takes in turn.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Axis {
-    /// The key, as it is below `[policy]`: `ttl`, `expert.margin`.
+    /// The key, as it is below `[policy]`: `ttl`, `expert.act_surprise`.
     pub key: String,
     /// Its values.
     pub values: Vec<Value>,
@@ -75,7 +75,7 @@ pub struct Grid {
 /// A setting to try.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Setting {
-    /// The varied keys with their values, each key by its last part, which is unique: `margin=0.5
+    /// The varied keys with their values, each key by its last part, which is unique: `act_surprise=5
     /// ttl=5m`; `as configured` with none.
     pub name: String,
     /// The varied keys, as [`Axis::key`] has them, with their values.
@@ -163,7 +163,7 @@ impl Grid {
         Ok(())
     }
 
-    /// Varies `expert.margin` and `expert.windows` within what the other keys allow, where nothing
+    /// Varies `expert.act_surprise` and `expert.windows` within what the other keys allow, where nothing
     /// is varied.
     pub fn or_default(&mut self) {
         if !self.axes.is_empty() {
@@ -171,13 +171,16 @@ impl Grid {
         }
         let expert = |key: &str| self.base.get("expert").and_then(|table| table.get(key));
         let number = |key: &str, or: f64| expert(key).and_then(Value::as_float).unwrap_or(or);
-        let (least, most) = (number("alert_margin", 0.0), number("decisive_margin", 1.0));
-        let margins = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7];
-        let margins = margins.into_iter().filter(|margin| (least..=most).contains(margin));
+        let (least, most) = (number("alert_surprise", 0.0), number("decisive_surprise", 300.0));
+        let acts = [3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0];
+        let acts = acts.into_iter().filter(|act| (least..=most).contains(act));
         let of = expert("of_windows").and_then(Value::as_integer).unwrap_or(1);
         let windows = (1..=of.clamp(1, 3)).map(Value::Integer).collect();
         let axes = [
-            Axis { key: "expert.margin".to_owned(), values: margins.map(Value::Float).collect() },
+            Axis {
+                key: "expert.act_surprise".to_owned(),
+                values: acts.map(Value::Float).collect(),
+            },
             Axis { key: "expert.windows".to_owned(), values: windows },
         ];
         self.axes = axes.into_iter().filter(|axis| !axis.values.is_empty()).collect();
@@ -253,7 +256,7 @@ impl Grid {
     }
 }
 
-/// The values of a table and of the tables in it, each with its place: `expert.margin`.
+/// The values of a table and of the tables in it, each with its place: `expert.act_surprise`.
 fn flat(table: Table) -> Vec<(String, Value)> {
     let below = |(key, value)| match value {
         Value::Table(inner) => flat(inner)
@@ -331,16 +334,15 @@ mod tests {
 
     #[test]
     fn every_combination_is_a_setting_in_the_order_given() {
-        let text =
-            "[policy]\nttl = '30s'\n[grid]\nexpert.windows = [2, 1]\nexpert.margin = [0.3, 0.6]\n";
+        let text = "[policy]\nttl = '30s'\n[grid]\nexpert.windows = [2, 1]\nexpert.act_surprise = [3, 6]\n";
         let settings = grid(text, &[]).expect("valid");
         assert_eq!(
             names(&settings),
             [
-                "margin=0.3 windows=2",
-                "margin=0.3 windows=1",
-                "margin=0.6 windows=2",
-                "margin=0.6 windows=1"
+                "act_surprise=3 windows=2",
+                "act_surprise=3 windows=1",
+                "act_surprise=6 windows=2",
+                "act_surprise=6 windows=1"
             ]
         );
         assert!(settings.iter().all(|setting| setting.config.ttl.as_secs() == 30));
@@ -350,10 +352,10 @@ mod tests {
 
     #[test]
     fn flags_take_texts_numbers_and_lists_and_go_before_the_file() {
-        let sets = ["policy.expert.margin=0.4,0.5", "ttl=1m, 5m", "allow=[], ['192.0.2.0/24']"];
-        let settings = grid("[grid]\nexpert.margin = [0.1]\n", &sets).expect("valid");
+        let sets = ["policy.expert.act_surprise=4,5", "ttl=1m, 5m", "allow=[], ['192.0.2.0/24']"];
+        let settings = grid("[grid]\nexpert.act_surprise = [2]\n", &sets).expect("valid");
         assert_eq!(settings.len(), 8);
-        assert_eq!(settings[0].name, "allow=[] margin=0.4 ttl=1m");
+        assert_eq!(settings[0].name, "act_surprise=4 allow=[] ttl=1m");
         assert_eq!(settings[7].config.allow.len(), 1);
         assert_eq!(settings[7].config.ttl.as_secs(), 300);
     }
@@ -363,12 +365,20 @@ mod tests {
         let cases: [(&str, &[&str], &[&str]); 14] = [
             (
                 "",
-                &["expert.margin=1.5"],
-                &["margin=1.5", "`policy.expert.margin` must be at least 0 and below 1"],
+                &["expert.act_surprise=1.5"],
+                &["act_surprise=1.5", "`policy.expert.act_surprise` must be at least"],
             ),
             ("", &["colour=1"], &["`policy.colour`", "unknown field `colour`", "ttl"]),
-            ("", &["expert.colour=1"], &["`policy.expert.colour`", "unknown field", "margin"]),
-            ("", &["policy.margin=0.5"], &["`policy.margin` is `policy.expert.margin` now"]),
+            (
+                "",
+                &["expert.colour=1"],
+                &["`policy.expert.colour`", "unknown field", "act_surprise"],
+            ),
+            (
+                "",
+                &["policy.act_surprise=5"],
+                &["`policy.act_surprise` is `policy.expert.act_surprise` now"],
+            ),
             ("[policy]\nseed = 1\n", &[], &["`policy.seed` is `policy.expert.seed` now"]),
             ("[grid]\nwindows = [1]\n", &[], &["`policy.windows` is `policy.expert.windows` now"]),
             ("", &["mode=block"], &["`policy.mode`", "unknown variant `block`"]),
@@ -377,8 +387,8 @@ mod tests {
                 &["expert.windows=2,4"],
                 &["`windows=4`", "between 1 and `policy.expert.of_windows` (3), got 4"],
             ),
-            ("", &["margin"], &["--set `margin`", "policy.expert.margin=0.3"]),
-            ("", &["margin="], &["--set `margin=`"]),
+            ("", &["act_surprise"], &["--set `act_surprise`", "policy.expert.act_surprise=3"]),
+            ("", &["act_surprise="], &["--set `act_surprise=`"]),
             ("[grid]\nttl = 0.3\n", &[], &["`ttl` must be a list", "got 0.3"]),
             ("[grid]\nttl = []\n", &[], &["`ttl` must be a list", "an empty list"]),
             ("\n[capture]\n", &[], &["in line 2: unknown field `capture`", "[grid]"]),
@@ -408,7 +418,7 @@ mod tests {
     fn the_default_grid_keeps_within_the_other_keys() {
         let mut policy = PolicyConfig::default();
         policy.expert.of_windows = 2;
-        (policy.expert.margin, policy.expert.decisive_margin) = (0.3, 0.5);
+        (policy.expert.act_surprise, policy.expert.decisive_surprise) = (4.0, 7.0);
         let mut grid = Grid::around(&policy);
         grid.or_default();
         let settings = grid.settings(1_000_000).expect("valid");

@@ -41,15 +41,15 @@ impl Sample {
     }
 
     /// A verified attacker.
-    pub(crate) fn attack(self, last: u8, windows: Range<u64>, excess: f64) -> Self {
+    pub(crate) fn attack(self, last: u8, windows: Range<u64>, surprise: f64) -> Self {
         let label = Label::of(Some("syn_flood"), Some(self.attack));
-        self.with(&evidence(last, excess, true), windows, &label)
+        self.with(&evidence(last, surprise, true), windows, &label)
     }
 
     /// A decisive attacker that completes no handshake.
     pub(crate) fn unverified(self, last: u8, windows: Range<u64>) -> Self {
         let label = Label::of(Some("spoofed_syn_flood"), Some("forged"));
-        self.with(&evidence(last, 0.9, false), windows, &label)
+        self.with(&evidence(last, 9.0, false), windows, &label)
     }
 
     /// Sources of a forged flood at one service, none of them odd.
@@ -57,15 +57,15 @@ impl Sample {
         let label = Label::of(Some("spoofed_syn_flood"), Some("forged"));
         for last in 0..count {
             let service = Some(Service { protocol: 6, port: 80 });
-            let evidence = Evidence { service, ..evidence(last, -0.5, false) };
+            let evidence = Evidence { service, ..evidence(last, 0.0, false) };
             self = self.with(&evidence, windows.clone(), &label);
         }
         self
     }
 
     /// A benign client.
-    pub(crate) fn benign(self, last: u8, windows: Range<u64>, excess: f64) -> Self {
-        self.with(&evidence(last, excess, true), windows, &Label::Benign)
+    pub(crate) fn benign(self, last: u8, windows: Range<u64>, surprise: f64) -> Self {
+        self.with(&evidence(last, surprise, true), windows, &Label::Benign)
     }
 
     fn with(mut self, evidence: &Evidence, windows: Range<u64>, label: &Label) -> Self {
@@ -99,16 +99,16 @@ impl Sample {
     }
 }
 
-fn evidence(last: u8, excess: f64, verified: bool) -> Evidence {
-    let p_value = if excess >= 0.0 { 0.001 } else { 0.5 };
+fn evidence(last: u8, surprise: f64, verified: bool) -> Evidence {
+    let p_value = if surprise >= 2.0 { 0.001 } else { 0.5 };
     Evidence {
         address: peer(last),
         p_value,
         conditional_p_value: p_value,
         peer_score: 0.8,
         flow_score: 0.7,
-        novelty: 0.9,
-        excess,
+        tail_score: 12.5,
+        surprise,
         packets: 100,
         bytes: 6_000,
         verified,
@@ -120,14 +120,15 @@ fn evidence(last: u8, excess: f64, verified: bool) -> Evidence {
 /// A report on a strong attack, a weak one, and a benign peer that is a little odd, of the settings
 /// that these assignments make.
 pub(crate) fn report(sets: &[&str]) -> Report {
-    let sample = Sample::new().attack(1, 0..10, 0.9).named("weak").attack(2, 0..10, 0.45).benign(
+    let sample = Sample::new().attack(1, 0..10, 9.0).named("weak").attack(2, 0..10, 4.5).benign(
         9,
         0..10,
-        0.35,
+        3.5,
     );
     let stream = sample.stream();
     let mut configured = PolicyConfig::default();
     configured.expert.early_release = 0.0;
+    configured.expert.decisive_surprise = 7.5;
     let mut grid = Grid::around(&configured);
     for set in sets {
         grid.set(set).expect("valid");

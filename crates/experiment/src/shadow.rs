@@ -287,7 +287,7 @@ impl Known<'_> {
                 _ => None,
             },
             p_value: told.evidence.p_value,
-            excess: told.evidence.excess,
+            surprise: told.evidence.surprise,
             verified: told.evidence.verified,
             stopped_packets: block.counted.map(|counted| counted.packets),
             stopped_bytes: block.counted.map(|counted| counted.bytes),

@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_person_reads_a_line_a_setting_and_the_best_in_detail() {
-        let text = report(&["expert.windows=1", "expert.margin=0.3,0.4,0.6"]).to_text();
+        let text = report(&["expert.windows=1", "expert.act_surprise=3,4,6"]).to_text();
         let shown = text.split("not told by this input").next().unwrap_or_default();
         assert_eq!(shown.trim_end(), include_str!("text/expected.txt").trim_end(), "{shown}");
     }

@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn the_front_holds_what_no_other_beats_and_the_best_hurts_nobody() {
-        let report = report(&["expert.windows=1", "expert.margin=0.3,0.4,0.5,0.6"]);
+        let report = report(&["expert.windows=1", "expert.act_surprise=3,4,5,6"]);
         let lost: Vec<u64> = report
             .settings
             .iter()
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn equal_settings_share_the_front_and_the_first_is_best() {
         let trade_off =
-            report(&["expert.windows=1", "expert.margin=0.5,0.6"]).trade_off.expect("a truth");
+            report(&["expert.windows=1", "expert.act_surprise=5,6"]).trade_off.expect("a truth");
         assert_eq!((trade_off.front, trade_off.best), (vec![1, 2], 1));
     }
 }

@@ -60,13 +60,14 @@ pub(crate) enum Kind {
 }
 
 /// Origin of a forest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Origin {
     pub(crate) n_features: usize,
     /// ψ: rows each tree was grown from.
     pub(crate) max_samples: usize,
     pub(crate) max_depth: usize,
     pub(crate) extension_level: usize,
+    pub(crate) beyond: f64,
     pub(crate) seed: u64,
 }
 
@@ -136,6 +137,12 @@ impl IsolationForest {
     #[must_use]
     pub fn extension_level(&self) -> usize {
         self.origin.extension_level
+    }
+
+    /// Share of each tree's rows that were sent beyond the training rows.
+    #[must_use]
+    pub fn beyond(&self) -> f64 {
+        self.origin.beyond
     }
 
     /// The seed it was grown with.

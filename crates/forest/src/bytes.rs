@@ -4,7 +4,8 @@
 //! then its right subtree. What does not describe a tree cannot be written down at all.
 //!
 //! ```text
-//! header    features u16, max_samples u32, max_depth u8, extension_level u16, seed u64, trees u32
+//! header    features u16, max_samples u32, max_depth u8, extension_level u16, beyond f64, seed u64,
+//!           trees u32
 //! standard  per feature: cuts u8, each f32, strictly ascending
 //!           split: 1, feature u8, cut u8        leaf: 0, samples u32
 //! extended  per feature: mean f64, 1 / standard deviation f64
@@ -16,7 +17,7 @@ use crate::algorithm::{IsolationForest, Kind, Origin};
 use crate::cuts::Cuts;
 use crate::encoding::{DecodeError, Reader, put_f32s, put_f64s};
 use crate::extended::{ExtendedForest, PlaneSketch, Spread, Term};
-use crate::limits::{MAX_DEPTH, MAX_FEATURES, MAX_SAMPLES, MAX_TREES};
+use crate::limits::{MAX_BEYOND, MAX_DEPTH, MAX_FEATURES, MAX_SAMPLES, MAX_TREES};
 use crate::standard::StandardForest;
 use crate::tree::{Sketch, Trees};
 
@@ -43,6 +44,7 @@ fn encode(forest: &IsolationForest) -> Vec<u8> {
     put_u32(&mut out, origin.max_samples);
     put_u8(&mut out, origin.max_depth);
     put_u16(&mut out, origin.extension_level);
+    put_f64s(&mut out, &[origin.beyond]);
     out.extend(origin.seed.to_le_bytes());
     put_u32(&mut out, forest.n_trees());
     match kind {
@@ -97,6 +99,7 @@ fn decode(bytes: &[u8]) -> Result<IsolationForest, DecodeError> {
         max_depth: decoder.bounded("levels", 0, MAX_DEPTH, |r| r.u8().map(usize::from))?,
         extension_level: decoder
             .bounded("extension level", 0, MAX_FEATURES - 1, |r| r.u16().map(usize::from))?,
+        beyond: decoder.share()?,
         seed: decoder.reader.u64()?,
     };
     let n_trees = decoder.bounded("trees", 1, MAX_TREES, u32_of)?;
@@ -128,6 +131,14 @@ impl Decoder<'_> {
             return Ok(got);
         }
         Err(self.reader.malformed(format!("{what} must be between {min} and {max}, got {got}")))
+    }
+
+    fn share(&mut self) -> Result<f64, DecodeError> {
+        let share = self.reader.f64()?;
+        if (0.0..=MAX_BEYOND).contains(&share) {
+            return Ok(share);
+        }
+        Err(self.reader.malformed("the share of rows beyond must be between 0 and 0.9"))
     }
 
     fn standard(&mut self, origin: &Origin, n_trees: usize) -> Result<StandardForest, DecodeError> {
@@ -257,7 +268,8 @@ mod tests {
             let params = IsolationForest::params().n_trees(5).extension_level(extension_level);
             params.check().unwrap().fit_rows(&rows, 3).unwrap()
         };
-        vec![fit(0), fit(2)]
+        let beyond = IsolationForest::params().n_trees(5).beyond(0.25).check().unwrap();
+        vec![fit(0), fit(2), beyond.fit_rows(&rows, 3).unwrap()]
     }
 
     #[test]

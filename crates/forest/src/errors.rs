@@ -1,5 +1,7 @@
 use thiserror::Error;
 
+use crate::limits::MAX_BEYOND;
+
 /// Failure to configure, fit or assemble a forest.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -15,6 +17,12 @@ pub enum IsolationForestError {
         max: usize,
         /// The value that was set.
         got: usize,
+    },
+    /// The share of rows beyond the training rows is none, or leaves too few of these.
+    #[error("`beyond` must be between 0 and {MAX_BEYOND}, got {got}")]
+    Beyond {
+        /// The share that was set.
+        got: f64,
     },
     /// There are too few training rows for a single split.
     #[error(

@@ -5,6 +5,7 @@ use linfa::traits::Fit;
 use ndarray::{ArrayBase, Data, Ix2};
 
 use crate::algorithm::{IsolationForest, Kind, Origin};
+use crate::beyond::{Beyond, TAIL_ROWS};
 use crate::cuts::choose_cuts;
 use crate::errors::IsolationForestError;
 use crate::extended::{self, ExtendedForest, Spread, SpreadSum};
@@ -41,7 +42,14 @@ impl IsolationForestValidParams {
             sum.extend(rows);
             sum.finish()
         };
-        let draw = |tree| draw(rows, &origin, tree);
+        let beyond = self.beyond_of(&origin, |tree| draw(rows, &origin, tree).0);
+        let draw = |tree| {
+            let (mut values, mut rng) = draw(rows, &origin, tree);
+            if let Some(beyond) = &beyond {
+                beyond.send(&mut values, &mut rng);
+            }
+            (values, rng)
+        };
         let values = self.n_trees * origin.max_samples * n_features;
         let kept = (values <= KEPT_VALUES).then(|| self.per_tree(draw));
         let sample = |tree: usize| {
@@ -75,8 +83,25 @@ impl IsolationForestValidParams {
             max_samples,
             max_depth: self.max_depth.unwrap_or_else(|| ceil_log2(max_samples)).min(MAX_DEPTH),
             extension_level: self.extension_level,
+            beyond: self.beyond,
             seed: self.seed,
         }
+    }
+
+    /// Draws rows beyond the training rows, by the tails of the first trees' samples; `None` where
+    /// none are wanted.
+    pub(crate) fn beyond_of<V: AsRef<[f32]>>(
+        &self,
+        origin: &Origin,
+        sample: impl Fn(usize) -> V,
+    ) -> Option<Beyond> {
+        let trees = TAIL_ROWS.div_ceil(origin.max_samples).min(self.n_trees);
+        (self.beyond > 0.0).then(|| {
+            let samples: Vec<V> = (0..trees).map(sample).collect();
+            let rows: Vec<&[f32]> = samples.iter().map(AsRef::as_ref).collect();
+            let beyond = Beyond::new(self.beyond, &rows.concat(), origin.n_features);
+            beyond.expect("training rows are there, and finite")
+        })
     }
 
     /// Grows the trees. `sample` gives a tree's rows and its generator, the same each time.

@@ -4,7 +4,7 @@ use linfa::ParamGuard;
 
 use crate::algorithm::IsolationForest;
 use crate::errors::IsolationForestError;
-use crate::limits::{MAX_DEPTH, MAX_FEATURES, MAX_SAMPLES, MAX_TREES};
+use crate::limits::{MAX_BEYOND, MAX_DEPTH, MAX_FEATURES, MAX_SAMPLES, MAX_TREES};
 
 /// Hyper-parameters of an [`IsolationForest`], not yet checked.
 ///
@@ -14,18 +14,20 @@ use crate::limits::{MAX_DEPTH, MAX_FEATURES, MAX_SAMPLES, MAX_TREES};
 /// | [`max_samples`](Self::max_samples) | 256 | 2 to [`MAX_SAMPLES`]; fewer rows than this use all rows |
 /// | [`max_depth`](Self::max_depth) | ⌈log₂ of the sample⌉ | 1 to [`MAX_DEPTH`] |
 /// | [`extension_level`](Self::extension_level) | 0 | 0 (standard) to features − 1 |
+/// | [`beyond`](Self::beyond) | 0 | 0 to 0.9 |
 /// | [`seed`](Self::seed) | 42 | any |
 /// | [`threads`](Self::threads) | all CPUs | any; never changes the forest |
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct IsolationForestParams(IsolationForestValidParams);
 
 /// Hyper-parameters that passed [`ParamGuard::check`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct IsolationForestValidParams {
     pub(crate) n_trees: usize,
     pub(crate) max_samples: usize,
     pub(crate) max_depth: Option<usize>,
     pub(crate) extension_level: usize,
+    pub(crate) beyond: f64,
     pub(crate) seed: u64,
     pub(crate) threads: Option<NonZeroUsize>,
 }
@@ -45,6 +47,7 @@ impl Default for IsolationForestParams {
             max_samples: 256,
             max_depth: None,
             extension_level: 0,
+            beyond: 0.0,
             seed: 42,
             threads: None,
         })
@@ -82,6 +85,16 @@ impl IsolationForestParams {
         self
     }
 
+    /// Sets the share of each tree's rows that are sent beyond the training rows: three of their
+    /// features, drawn by lot, take a value above the 0.95-quantile, with an exponential tail
+    /// three times as long as that of the training rows. A forest without cannot split on what was
+    /// constant in training, nor tell apart what lies above every training row.
+    #[must_use]
+    pub fn beyond(mut self, share: f64) -> Self {
+        self.0.beyond = share;
+        self
+    }
+
     /// Sets the seed. The same rows and seed give the same forest, to the bit.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
@@ -109,6 +122,9 @@ impl ParamGuard for IsolationForestParams {
             within("max_depth", depth, 1, MAX_DEPTH)?;
         }
         within("extension_level", params.extension_level, 0, MAX_FEATURES - 1)?;
+        if !(0.0..=MAX_BEYOND).contains(&params.beyond) {
+            return Err(IsolationForestError::Beyond { got: params.beyond });
+        }
         Ok(params)
     }
 
@@ -141,6 +157,12 @@ impl IsolationForestValidParams {
     #[must_use]
     pub fn extension_level(&self) -> usize {
         self.extension_level
+    }
+
+    /// Share of each tree's rows that are sent beyond the training rows.
+    #[must_use]
+    pub fn beyond(&self) -> f64 {
+        self.beyond
     }
 
     /// The seed.
@@ -188,5 +210,9 @@ mod tests {
             "`max_depth` must be between 1 and 24, got 25"
         );
         assert!(error(params().extension_level(256)).contains("`extension_level`"));
+        for share in [-0.1, 0.95, f64::NAN] {
+            let error = error(params().beyond(share));
+            assert!(error.starts_with("`beyond` must be between 0 and 0.9, got"), "{error}");
+        }
     }
 }

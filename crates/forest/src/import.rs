@@ -48,6 +48,7 @@ impl IsolationForest {
             max_samples,
             max_depth: assembled.depth(),
             extension_level: 0,
+            beyond: 0.0,
             seed: 0,
         };
         Ok(Self::from_parts(origin, Kind::Standard(StandardForest::new(cuts, assembled))))

@@ -31,6 +31,7 @@
 struct Readme;
 
 mod algorithm;
+mod beyond;
 mod bytes;
 mod cuts;
 pub mod encoding;
@@ -54,7 +55,7 @@ mod tree;
 pub use algorithm::{IsolationForest, PathShortening};
 pub use errors::IsolationForestError;
 pub use hyperparams::{IsolationForestParams, IsolationForestValidParams};
-pub use limits::{MAX_DEPTH, MAX_FEATURES, MAX_SAMPLES, MAX_TREES};
+pub use limits::{MAX_BEYOND, MAX_DEPTH, MAX_FEATURES, MAX_SAMPLES, MAX_TREES};
 pub use path_length::average_path_length;
 pub use random::Draws;
 pub use sample::{Reservoir, RowSample};

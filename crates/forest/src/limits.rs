@@ -8,3 +8,6 @@ pub const MAX_DEPTH: usize = 24;
 pub const MAX_SAMPLES: usize = 1 << 20;
 /// Most features a row may have: a node names its feature in one byte.
 pub const MAX_FEATURES: usize = 256;
+
+/// Greatest share of a tree's rows that may be sent beyond the training rows.
+pub const MAX_BEYOND: f64 = 0.9;

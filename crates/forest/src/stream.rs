@@ -84,8 +84,14 @@ impl ForestStream {
             return Err(IsolationForestError::TooFewRows { got: self.rows });
         }
         let origin = self.params.origin(self.n_features, self.rows);
-        let samples: Vec<(Vec<f32>, Draws)> =
+        let beyond = self.params.beyond_of(&origin, |tree| self.samples[tree].rows());
+        let mut samples: Vec<(Vec<f32>, Draws)> =
             self.samples.into_iter().map(RowSample::into_parts).collect();
+        if let Some(beyond) = &beyond {
+            for (values, rng) in &mut samples {
+                beyond.send(values, rng);
+            }
+        }
         let sample = |tree: usize| (&samples[tree].0, samples[tree].1.clone());
         let spread = || self.spread.expect("extended forests sum their spread up").finish();
         Ok(self.params.grow(origin, sample, spread))
@@ -133,9 +139,10 @@ mod tests {
         fn a_stream_in_any_blocks_gives_the_forest_of_the_whole(
             blocks in prop::collection::vec(0_usize..200, 1..12),
             extension_level in 0_usize..3,
+            beyond in prop::sample::select(vec![0.0, 0.3]),
         ) {
-            let params =
-                IsolationForest::params().n_trees(5).max_samples(64).extension_level(extension_level);
+            let params = IsolationForest::params().n_trees(5).max_samples(64);
+            let params = params.extension_level(extension_level).beyond(beyond);
             let params = params.check().unwrap();
             let rows = rows(3_000);
             let mut stream = params.stream(3).unwrap();

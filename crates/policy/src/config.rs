@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::statistics::{Frequency, OnDrift, Share, Unsupported, frequency_or_none};
 
 pub use bound::BoundError;
-pub use expert::{ALERT_MARGIN, ExpertConfig, MovedKey};
+pub use expert::{ALERT_SURPRISE, ExpertConfig, MovedKey};
 pub(crate) use section::section;
 
 /// The treatment of a source that may be spoofed.
@@ -149,8 +149,9 @@ mod tests {
                 "`policy.expert.windows` must be between 1 and `policy.expert.of_windows` (3), got 4",
             ),
             (
-                |c| c.expert.margin = 0.05,
-                "`policy.expert.margin` must be at least `policy.expert.alert_margin` (0.1), got 0.05",
+                |c| c.expert.act_surprise = 2.5,
+                "`policy.expert.act_surprise` must be at least `policy.expert.alert_surprise` (3) and \
+                 at most 300, got 2.5",
             ),
             (
                 |c| c.expert.early_release = f64::NAN,

@@ -160,7 +160,7 @@ mod tests {
         now_ns: u64,
     ) -> Vec<ServiceLimit> {
         let window = Look { span_s: 1.0, now_ns, mode: Mode::Enforce };
-        watch.look(evidence, |peer| peer.excess > 0.5, config, window)
+        watch.look(evidence, |peer| peer.surprise >= 4.0, config, window)
     }
 
     fn strangers(count: u32) -> Vec<Evidence> {
@@ -168,7 +168,7 @@ mod tests {
             .map(|number| Evidence {
                 address: IpAddr::from(number.to_be_bytes()),
                 verified: false,
-                excess: -1.0,
+                surprise: 0.0,
                 packets: 1,
                 service: Some(WEB),
                 ..attacker(1)
@@ -254,7 +254,7 @@ mod tests {
     fn few_unproven_sources_are_a_flood_where_each_of_them_is_odd() {
         let odd = |count: u32, protocol, packets| -> Vec<Evidence> {
             let service = Some(Service { protocol, port: 443 });
-            let one = |peer| Evidence { excess: 0.9, packets, service, ..peer };
+            let one = |peer| Evidence { surprise: 9.0, packets, service, ..peer };
             strangers(count).into_iter().map(one).collect()
         };
         let limits = |evidence: &[Evidence]| {

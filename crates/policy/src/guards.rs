@@ -63,7 +63,7 @@ impl Policy {
         counts: &Counts,
     ) -> Option<Refusal> {
         let config = &self.config;
-        let decisive = peer.excess >= config.expert.decisive_margin;
+        let decisive = peer.surprise >= config.expert.decisive_surprise;
         if window.interrupted {
             Some(Refusal::Interrupted)
         } else if window.drifting && config.drift == OnDrift::Suspend {

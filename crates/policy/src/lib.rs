@@ -45,7 +45,7 @@ use ipnet::IpNet;
 pub use breaker::{Breaker, Open};
 pub use commit_confirm::CommitConfirm;
 pub use config::{
-    ALERT_MARGIN, BoundError, ExpertConfig, LocallyInitiated, Mode, MovedKey, PolicyConfig,
+    ALERT_SURPRISE, BoundError, ExpertConfig, LocallyInitiated, Mode, MovedKey, PolicyConfig,
     Unverified, ValidPolicy,
 };
 pub use decision::{BURST_S, Verdicts};
@@ -187,8 +187,8 @@ impl Policy {
             Vec::new()
         } else {
             let look = Look { span_s: window.span_s(), now_ns: window.end_ns, mode: self.mode() };
-            let margin = self.config.expert.margin;
-            self.floods.look(&evidence, |peer| peer.excess >= margin, &self.config, look)
+            let least = self.config.expert.act_surprise;
+            self.floods.look(&evidence, |peer| peer.surprise >= least, &self.config, look)
         };
         let peers = self.decide_peers(evidence, window, &mut notices);
         for decision in &peers {
@@ -212,7 +212,7 @@ impl Policy {
         let (mut anomalous, mut ordinary) = (Vec::new(), Vec::new());
         for peer in evidence {
             match selection.claim(&peer) {
-                Some(claim) if peer.excess >= self.config.expert.alert_margin => {
+                Some(claim) if peer.surprise >= self.config.expert.alert_surprise => {
                     anomalous.push((peer, claim));
                 }
                 _ => ordinary.push(peer),
@@ -225,9 +225,9 @@ impl Policy {
         anomalous.sort_unstable_by(|(a, _), (b, _)| {
             a.p_value.total_cmp(&b.p_value).then(a.address.cmp(&b.address))
         });
-        let margin = self.config.expert.margin;
+        let least = self.config.expert.act_surprise;
         let unverified =
-            anomalous.iter().filter(|(peer, _)| !peer.verified && peer.excess >= margin).count();
+            anomalous.iter().filter(|(peer, _)| !peer.verified && peer.surprise >= least).count();
         let forged = unverified > self.config.expert.max_unverified_sources as usize;
         let decisions = anomalous
             .into_iter()
@@ -253,7 +253,7 @@ impl Policy {
         notices: &mut Vec<Notice>,
     ) -> Outcome {
         let now_ns = window.end_ns;
-        if peer.excess < self.config.expert.margin {
+        if peer.surprise < self.config.expert.act_surprise {
             return Outcome::Refused(Refusal::BelowMargin);
         }
         // Before it is noted: it must not count towards a later block either.

@@ -16,8 +16,8 @@ pub(crate) fn attacker(last: u8) -> Evidence {
         p_value: 0.001,
         peer_score: 0.8,
         flow_score: 0.7,
-        novelty: 0.9,
-        excess: 0.9,
+        tail_score: 12.5,
+        surprise: 9.0,
         conditional_p_value: 0.001,
         packets: 100,
         bytes: 6_000,
@@ -56,7 +56,7 @@ fn decisive_evidence_blocks_in_its_first_window() {
 
 #[test]
 fn weaker_evidence_has_to_come_twice_in_three_windows() {
-    let weak = Evidence { excess: 0.6, ..attacker(1) };
+    let weak = Evidence { surprise: 4.5, ..attacker(1) };
     let mut policy = policy(|_| ());
     let first = decide(&mut policy, vec![weak.clone()], SECOND);
     assert_eq!(outcomes(&first), [Outcome::Refused(Refusal::TooFewWindows)]);
@@ -69,7 +69,7 @@ fn weaker_evidence_has_to_come_twice_in_three_windows() {
 fn what_is_odd_but_not_by_enough_is_reported_and_never_adds_up_to_a_block() {
     let mut policy = policy(|_| ());
     for window in 1..20 {
-        let odd = Evidence { excess: 0.3, ..attacker(1) };
+        let odd = Evidence { surprise: 3.3, ..attacker(1) };
         let decisions = decide(&mut policy, vec![odd], window * SECOND);
         assert_eq!(outcomes(&decisions), [Outcome::Refused(Refusal::BelowMargin)]);
     }
@@ -77,7 +77,7 @@ fn what_is_odd_but_not_by_enough_is_reported_and_never_adds_up_to_a_block() {
 
 #[test]
 fn a_peer_within_the_margin_of_calibration_makes_no_decision() {
-    let benign = Evidence { excess: 0.01, ..attacker(1) };
+    let benign = Evidence { surprise: 0.1, ..attacker(1) };
     assert_eq!(decide(&mut policy(|_| ()), vec![benign], SECOND), []);
 }
 
@@ -135,7 +135,7 @@ fn nobody_who_is_protected_is_blocked() {
 fn evidence_that_does_not_carry_a_block_is_refused_with_its_reason() {
     let unverified = |last| Evidence { verified: false, ..attacker(last) };
     let few = Evidence { packets: 3, ..attacker(1) };
-    let weak = Evidence { excess: 0.6, ..attacker(1) };
+    let weak = Evidence { surprise: 4.5, ..attacker(1) };
     refused(policy(|_| ()), vec![few], |_| (), Refusal::TooFewPackets);
     let crowd = (1..=9).map(unverified).collect();
     refused(policy(|_| ()), crowd, |_| (), Refusal::ForgedSources);
@@ -191,7 +191,7 @@ fn turned(number: u8) -> Evidence {
 fn with_baseline(peers: std::ops::RangeInclusive<u8>, config: fn(&mut PolicyConfig)) -> Policy {
     let mut policy = policy(config);
     for window in 1..=5 {
-        let calm = |last| Evidence { p_value: 0.5, excess: -0.5, ..turned(last) };
+        let calm = |last| Evidence { p_value: 0.5, surprise: 0.0, ..turned(last) };
         assert_eq!(decide(&mut policy, peers.clone().map(calm).collect(), window * SECOND), []);
     }
     policy
@@ -227,7 +227,7 @@ fn strangers_are_blocked_however_many_they_are() {
 fn many_addresses_of_one_network_open_no_breaker() {
     let mut policy = policy(|_| ());
     for window in 1..=5 {
-        let calm = |last| Evidence { p_value: 0.5, excess: -0.5, ..attacker(last) };
+        let calm = |last| Evidence { p_value: 0.5, surprise: 0.0, ..attacker(last) };
         decide(&mut policy, (1..=10).map(calm).collect(), window * SECOND);
     }
     let verdicts =
@@ -242,7 +242,7 @@ fn many_addresses_of_one_network_open_no_breaker() {
 fn one_that_carries_the_ordinary_traffic_is_spared_for_some_windows_and_never_for_good() {
     let mut policy = policy(|_| ());
     for window in 1..=5 {
-        let calm = |last, bytes| Evidence { p_value: 0.5, excess: -0.5, bytes, ..attacker(last) };
+        let calm = |last, bytes| Evidence { p_value: 0.5, surprise: 0.0, bytes, ..attacker(last) };
         let everyone = (1..=20).map(|last| calm(last, if last == 7 { 1 << 20 } else { 1_000 }));
         decide(&mut policy, everyone.collect(), window * SECOND);
     }
@@ -394,7 +394,7 @@ fn a_forged_flood_limits_its_service_and_blocks_no_address() {
         address: IpAddr::from((0xC633_0000 + number).to_be_bytes()),
         verified: false,
         p_value: 0.5,
-        excess: -0.2,
+        surprise: 0.0,
         packets: 1,
         service: Some(web),
         ..attacker(1)
@@ -489,7 +489,7 @@ fn beyond_a_calibration_too_small_for_the_rate_a_peer_is_reported_and_acted_on_o
     // anomalous peer among twenty has to reach 0.005.
     let far_out = Evidence { p_value: 4.0 / 331.0, conditional_p_value: 0.0554, ..attacker(1) };
     let calm =
-        |last| Evidence { p_value: 0.5, conditional_p_value: 0.6, excess: -0.5, ..attacker(last) };
+        |last| Evidence { p_value: 0.5, conditional_p_value: 0.6, surprise: 0.0, ..attacker(last) };
     let window: Vec<Evidence> = (2..=20).map(calm).chain([far_out.clone()]).collect();
     for (unsupported, refused) in [(Unsupported::Refuse, true), (Unsupported::Act, false)] {
         let mut policy = policy(|config| config.unsupported = unsupported).calibrated(&basis(330));

@@ -13,7 +13,7 @@ pub struct FeatureChoice {
     /// Not these.
     pub without: Vec<String>,
     /// Not those that never vary over the training rows. A forest cannot cut them, and HBOS and
-    /// ECOD find what differs from them; but **novelty is blind to a feature that is left out**,
+    /// ECOD find what differs from them; but **tails are blind to a feature that is left out**,
     /// and what was constant and is no longer so is just what many attacks are.
     pub drop_constant: bool,
 }

@@ -46,7 +46,7 @@ pub use error::TrainingError;
 pub use features::FeatureChoice;
 pub use hbos::{Hbos, HbosCounts, Heights};
 pub use learner::{LearnError, Learner, Learnt};
-pub use plan::{Given, Method, Plan};
+pub use plan::{BEYOND, Given, Method, Plan};
 pub use report::{LeftOut, Report, RowCounts, SupportedRates, TimeRange, Trimmed};
 pub use row_filter::Dropped;
 pub use sampled_rows::{SAMPLED_ROWS, SampledRows};

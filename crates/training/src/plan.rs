@@ -10,6 +10,11 @@ use crate::features::FeatureChoice;
 use crate::hbos::Hbos;
 use crate::split::TimeSplit;
 
+/// Share of each tree's rows that weir's own forests send beyond the training rows
+/// ([`beyond`](forest::IsolationForestParams::beyond)): with none a forest cannot split on what was
+/// constant in training.
+pub const BEYOND: f64 = 0.3;
+
 /// Plan of a training.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {

@@ -172,7 +172,7 @@ impl Step<'_> {
             _ => None,
         };
         let mut fitting = Fitting::begin(plan, inputs, extremes.as_ref(), self.stop_from_ns())?;
-        let mut profile = ProfileBuilder::new(inputs.len(), plan.seed);
+        let mut profile = ProfileBuilder::new(inputs, plan.seed);
         let mut digest = RowsDigest::new();
         let (rows, dropped) = self.row_filter.pass(Part::Train, trim, &mut |kept| {
             profile.extend(kept.inputs);

@@ -1,42 +1,62 @@
-//! Measure of a peer: by a detector's scorer or by its novelty.
+//! Measure of a peer: by a detector's scorer or by its tails.
 
 use std::ops::Range;
 
-use super::{Subject, simes};
+use super::{Subject, WEIGHTS, simes};
 use crate::detector::DetectorModel;
-use crate::novelty::LEAST_HIGHEST;
-use conformal::{Calibration, PValue};
+use conformal::PValue;
 
-/// Rows under one detector, with their scores and novelties.
+/// Ways in which a detector measures a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    Scorer,
+    Tails,
+}
+
+/// Rows under one detector, with their scores and tail scores.
 #[derive(Debug)]
 pub(super) struct Rated<'a> {
     pub(super) detector: &'a DetectorModel,
     pub(super) scores: Vec<f32>,
-    pub(super) novelties: Vec<f32>,
+    pub(super) tails: Vec<f32>,
     rows: &'a [f32],
     width: usize,
 }
 
-/// Result of one of the four measures: the scorer or the novelty, of the peer or of its flows.
+/// Result of one of the four measures: the scorer or the tails, of the peer or of its flows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Measure {
     pub(super) subject: Subject,
-    /// By the novelty; by the scorer otherwise.
-    pub(super) novel: bool,
+    pub(super) by: By,
     /// The row it is about: the peer's, or that of its most anomalous flow.
     pub(super) row: usize,
     pub(super) score: f32,
     pub(super) p_value: PValue,
-    pub(super) excess: f64,
+    /// −log10 of the chance by the calibration's tail, of all rows together.
+    pub(super) surprise: f64,
+}
+
+impl Measure {
+    /// Weight in the joint surprise.
+    pub(super) fn weight(&self) -> f64 {
+        let [peer_tails, peer_scorer, flow_tails, flow_scorer] = WEIGHTS;
+        match (self.subject, self.by) {
+            (Subject::Peer, By::Tails) => peer_tails,
+            (Subject::Peer, By::Scorer) => peer_scorer,
+            (Subject::Flow, By::Tails) => flow_tails,
+            (Subject::Flow, By::Scorer) => flow_scorer,
+        }
+    }
 }
 
 impl<'a> Rated<'a> {
     pub(super) fn new(detector: &'a DetectorModel, rows: &'a [f32]) -> Self {
         let width = detector.schema().features.len();
-        let mut scores = vec![0.0; rows.len() / width];
+        let (mut scores, mut tails) =
+            (vec![0.0; rows.len() / width], vec![0.0; rows.len() / width]);
         detector.score_rows(rows, &mut scores);
-        let novelties = detector.novelties(rows);
-        Self { detector, scores, novelties, rows, width }
+        detector.tail_scores(rows, &mut tails);
+        Self { detector, scores, tails, rows, width }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -47,54 +67,40 @@ impl<'a> Rated<'a> {
         &self.rows[index * self.width..][..self.width]
     }
 
-    /// Joint result of scorer and novelty over these rows; `None` for no rows.
+    /// Joint result of scorer and tails over these rows; `None` for no rows.
     pub(super) fn measures(&self, subject: Subject, rows: Range<usize>) -> [Option<Measure>; 2] {
-        let by_score = (false, self.detector.calibration(), &self.scores);
-        let by_novelty = (true, self.detector.novelty_calibration(), &self.novelties);
-        [by_score, by_novelty].map(|(novel, calibration, scores)| {
-            let (row, score, p_value) = combine(calibration, scores, rows.clone())?;
-            let least = if novel { LEAST_HIGHEST } else { 0.0 };
-            let excess = excess(score, calibration.max().max(least));
-            Some(Measure { subject, novel, row, score, p_value, excess })
-        })
+        [By::Scorer, By::Tails].map(|by| self.measure(subject, by, rows.clone()))
     }
-}
 
-/// The most anomalous row, its score, and the p-value of all rows together.
-fn combine(
-    calibration: &Calibration,
-    scores: &[f32],
-    rows: Range<usize>,
-) -> Option<(usize, f32, PValue)> {
-    let row = rows.clone().max_by(|&a, &b| scores[a].total_cmp(&scores[b]))?;
-    // One flow is what most peers have: no list for it.
-    if rows.len() == 1 {
-        return Some((row, scores[row], calibration.p_value(scores[row])));
-    }
-    let (mut marginal, mut conditional): (Vec<f64>, Vec<f64>) = rows
-        .map(|row| calibration.p_value(scores[row]))
-        .map(|p_value| (p_value.marginal, p_value.conditional))
-        .unzip();
-    let p_value = PValue { marginal: simes(&mut marginal), conditional: simes(&mut conditional) };
-    Some((row, scores[row], p_value))
-}
-
-/// Excess of a score over the highest calibration score, as a share of the way to 1.
-fn excess(score: f32, highest: f32) -> f64 {
-    (f64::from(score) - f64::from(highest)) / (1.0 - f64::from(highest)).max(f64::EPSILON)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::novelty::novelty;
-    use crate::profile::FeatureRange;
-
-    #[test]
-    fn one_feature_alone_however_far_does_not_stand_half_way_to_one() {
-        let range = FeatureRange { min: 0.0, p01: 0.0, median: 0.0, p99: 0.0, max: 0.0 };
-        let of = |row: &[f32]| excess(novelty(&vec![range; row.len()], row), LEAST_HIGHEST);
-        assert!((0.4..0.5).contains(&of(&[1e9])), "{}", of(&[1e9]));
-        assert!(of(&[1e9, 1e9]) > 0.5, "{}", of(&[1e9, 1e9]));
+    fn measure(&self, subject: Subject, by: By, rows: Range<usize>) -> Option<Measure> {
+        let (scores, calibration) = match by {
+            By::Scorer => (&self.scores, self.detector.calibration()),
+            By::Tails => (&self.tails, self.detector.tail_calibration()),
+        };
+        let surprise = |score| match by {
+            By::Scorer => self.detector.surprise(score),
+            By::Tails => self.detector.tail_surprise(score),
+        };
+        let row = rows.clone().max_by(|&a, &b| scores[a].total_cmp(&scores[b]))?;
+        let score = scores[row];
+        // One flow is what most peers have: no list for it.
+        let (p_value, surprise) = if rows.len() == 1 {
+            (calibration.p_value(score), surprise(score))
+        } else {
+            let of = |p_value: &dyn Fn(f32) -> f64| {
+                simes(
+                    &mut scores[rows.clone()]
+                        .iter()
+                        .map(|score| p_value(*score))
+                        .collect::<Vec<_>>(),
+                )
+            };
+            let p_value = PValue {
+                marginal: of(&|score| calibration.p_value(score).marginal),
+                conditional: of(&|score| calibration.p_value(score).conditional),
+            };
+            (p_value, -of(&|score| 10_f64.powf(-surprise(score))).log10())
+        };
+        Some(Measure { subject, by, row, score, p_value, surprise })
     }
 }

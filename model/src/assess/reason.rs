@@ -3,8 +3,8 @@
 pub use events::{Reason, Subject};
 use features::{Feature, FlowFeature, PeerFeature};
 
-use super::measure::Measure;
-use crate::detector::DetectorModel;
+use super::measure::{By, Measure};
+use crate::detector::{DetectorModel, TailPart};
 use crate::profile::FeatureRange;
 
 /// Features named at most for one peer.
@@ -28,20 +28,21 @@ pub(super) fn reasons(measure: Measure, detector: &DetectorModel, row: &[f32]) -
             share,
         }
     };
-    if measure.novel {
-        let parts = detector.novel_features(row);
-        let all: f64 = parts.iter().map(|part| part.distance).sum();
-        parts
-            .iter()
-            .take(REASONS_LIMIT)
-            .map(|part| reason(part.feature, part.value, part.range, part.distance / all))
-            .collect()
-    } else {
-        detector
+    match measure.by {
+        By::Tails => {
+            let parts = detector.tail_parts(row);
+            let all: f32 = parts.iter().map(|part| part.surprise).sum();
+            let share = |part: &TailPart| f64::from(part.surprise / all);
+            parts
+                .iter()
+                .map(|part| reason(part.feature, part.value, part.range, share(part)))
+                .collect()
+        }
+        By::Scorer => detector
             .explain(row)
             .leading(REASONS_LIMIT)
             .map(|part| reason(part.feature, part.value, part.range, part.share))
-            .collect()
+            .collect(),
     }
 }
 

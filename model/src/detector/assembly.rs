@@ -5,7 +5,6 @@ use forest::RowSample;
 
 use super::{DetectorError, DetectorModel, RowsDigest, Training, TrainingFacts};
 use crate::inputs::Inputs;
-use crate::novelty::novelty;
 use crate::profile::Profile;
 use crate::scorer::Scorer;
 use conformal::{Calibration, CalibrationError};
@@ -23,7 +22,7 @@ pub struct Uncalibrated {
     inputs: Inputs,
     scorer: Scorer,
     profile: Profile,
-    /// Raw score and novelty of each row.
+    /// Raw score and tail score of each row.
     held_out: RowSample,
 }
 
@@ -58,10 +57,12 @@ impl Uncalibrated {
             return Err(DetectorError::PartialRow { values, n_features });
         }
         let rows = self.inputs.project(rows);
-        let mut scores = vec![0.0; values / n_features];
+        let (mut scores, mut tails) =
+            (vec![0.0; values / n_features], vec![0.0; values / n_features]);
         self.scorer.raw_rows(&rows, &mut scores);
-        for (row, score) in rows.chunks_exact(self.inputs.len()).zip(scores) {
-            self.held_out.extend(&[score, novelty(self.profile.ranges(), row)]);
+        self.profile.tails().score_rows(&rows, &mut tails);
+        for (score, tail) in scores.into_iter().zip(tails) {
+            self.held_out.extend(&[score, tail]);
         }
         Ok(())
     }
@@ -88,14 +89,15 @@ impl Uncalibrated {
         let column = |at: usize| -> Vec<f32> {
             self.held_out.rows().iter().skip(at).step_by(2).copied().collect()
         };
-        let (mut scores, novelties) = (column(0), column(1));
+        let (mut scores, tails) = (column(0), column(1));
         if let Some(at) = scores.iter().position(|score| !score.is_finite()) {
             return Err(CalibrationError::NonFinite { at, value: scores[at] }.into());
         }
         self.scorer.settle(&mut scores);
+        let calibration = Calibration::new(scores)?;
         Ok(DetectorModel {
-            calibration: Calibration::new(scores)?,
-            novelty_calibration: Calibration::new(novelties)?,
+            calibration: calibration.on_scale(|score| self.scorer.spread(score)),
+            tail_calibration: Calibration::new(tails)?,
             training: Training {
                 rows: self.profile.rows(),
                 held_out: self.held_out.seen(),

@@ -9,10 +9,12 @@ use thiserror::Error;
 
 use crate::explain::Explanation;
 use crate::inputs::Inputs;
-use crate::novelty::{NoveltyPart, novel_features, novelty};
-use crate::profile::{EmptyProfile, FeatureHistogram, FeatureRange, Profile, ProfileBuilder};
+use crate::profile::{
+    EmptyProfile, FeatureHistogram, FeatureRange, Profile, ProfileBuilder, as_scored,
+};
 use crate::scorer::Scorer;
 use conformal::{Calibration, CalibrationError, PValue};
+use tail::Tails;
 
 pub use assembly::{CALIBRATION_ROWS, Uncalibrated};
 pub use training::{RowsDigest, Source, Training, TrainingFacts};
@@ -50,7 +52,7 @@ pub struct DetectorModel {
     pub(crate) inputs: Inputs,
     pub(crate) scorer: Scorer,
     pub(crate) calibration: Calibration,
-    pub(crate) novelty_calibration: Calibration,
+    pub(crate) tail_calibration: Calibration,
     pub(crate) profile: Profile,
     pub(crate) training: Training,
 }
@@ -108,6 +110,19 @@ pub struct SchemaMismatch {
     pub made: Box<SchemaId>,
 }
 
+/// A feature's part in a row's tail score.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TailPart {
+    /// The feature's index in a whole row of the model's schema, from 0.
+    pub feature: usize,
+    /// The row's value; finite, as in [`Contribution`](crate::Contribution).
+    pub value: f32,
+    /// The feature's range in training.
+    pub range: FeatureRange,
+    /// −log10 of the chance of a value as far out, above 0 and at most 12.
+    pub surprise: f32,
+}
+
 impl DetectorModel {
     /// Fits a forest to `train` and calibrates it on `held_out`, benign rows that must not be
     /// among `train`; both hold rows of `schema.features.len()` values side by side.
@@ -120,9 +135,9 @@ impl DetectorModel {
         let n_features = schema.features.len();
         let forest = params.fit_rows(train, n_features)?;
         let seed = forest.seed();
-        let mut profile = ProfileBuilder::new(n_features, seed);
-        profile.extend(train);
         let inputs = Inputs::all(&schema);
+        let mut profile = ProfileBuilder::new(&inputs, seed);
+        profile.extend(train);
         let scorer = Scorer::Forest(forest);
         let mut detector = Self::assemble(schema, inputs, scorer, profile.finish()?, seed)?;
         detector.take(held_out)?;
@@ -151,7 +166,7 @@ impl DetectorModel {
     /// let benign: Vec<f32> = (0..6_000_u32).map(|i| (i * 37 % 101) as f32).collect();
     /// let (train, held_out) = benign.split_at(3_000);
     ///
-    /// let (mut profile, mut digest) = (ProfileBuilder::new(inputs.len(), 1), RowsDigest::new());
+    /// let (mut profile, mut digest) = (ProfileBuilder::new(&inputs, 1), RowsDigest::new());
     /// profile.extend(&inputs.project(train)); // as often as there are pieces
     /// digest.update(train);
     /// let forest = IsolationForest::params().seed(1).check()?;
@@ -205,10 +220,16 @@ impl DetectorModel {
         &self.calibration
     }
 
-    /// The calibration of novelties.
+    /// The calibration of tail scores.
     #[must_use]
-    pub fn novelty_calibration(&self) -> &Calibration {
-        &self.novelty_calibration
+    pub fn tail_calibration(&self) -> &Calibration {
+        &self.tail_calibration
+    }
+
+    /// The tails of the inputs.
+    #[must_use]
+    pub fn tails(&self) -> &Tails {
+        self.profile.tails()
     }
 
     /// Profile of each input over the training rows.
@@ -265,32 +286,54 @@ impl DetectorModel {
         self.scorer.score_rows(&self.inputs.project(rows), scores);
     }
 
-    /// The novelty of a row; see [`crate::novelty`].
-    #[must_use]
-    pub fn novelty(&self, row: &[f32]) -> f32 {
-        novelty(self.ranges(), &self.inputs.project(row))
-    }
-
-    /// The novelty of rows that lie side by side.
+    /// The tail score of a row: the sum of the three largest surprises of its inputs, 0 to 36; see
+    /// [`Tails`].
     ///
     /// # Panics
     ///
-    /// If `rows` does not divide into rows of the schema's width.
+    /// If `row` does not have the schema's width.
     #[must_use]
-    pub fn novelties(&self, rows: &[f32]) -> Vec<f32> {
-        let rows = self.inputs.project(rows);
-        rows.chunks_exact(self.inputs.len()).map(|row| novelty(self.ranges(), row)).collect()
+    pub fn tail_score(&self, row: &[f32]) -> f32 {
+        self.tails().score_row(&self.inputs.project(row))
     }
 
-    /// The features that make a row's novelty, the farthest first, each by its index in a whole
-    /// row.
+    /// The tail scores of rows that lie side by side.
+    ///
+    /// # Panics
+    ///
+    /// If `rows` does not hold exactly `scores.len()` rows of the schema's width.
+    pub fn tail_scores(&self, rows: &[f32], scores: &mut [f32]) {
+        self.tails().score_rows(&self.inputs.project(rows), scores);
+    }
+
+    /// The features that make a row's tail score, the largest first; they add up to it.
+    ///
+    /// # Panics
+    ///
+    /// If `row` does not have the schema's width.
     #[must_use]
-    pub fn novel_features(&self, row: &[f32]) -> Vec<NoveltyPart> {
-        let mut parts = novel_features(self.ranges(), &self.inputs.project(row));
-        for part in &mut parts {
-            part.feature = self.inputs.places()[part.feature];
-        }
-        parts
+    pub fn tail_parts(&self, row: &[f32]) -> Vec<TailPart> {
+        let row = self.inputs.project(row);
+        let of = |part: tail::Part| TailPart {
+            feature: self.inputs.places()[part.feature],
+            value: as_scored(row[part.feature]),
+            range: self.ranges()[part.feature],
+            surprise: part.surprise,
+        };
+        self.tails().parts(&row).into_iter().map(of).collect()
+    }
+
+    /// Surprise of a score: −log10 of the chance of one as high by the tail of the held-out
+    /// scores, which goes on beyond them; see [`conformal::Tail`].
+    #[must_use]
+    pub fn surprise(&self, score: f32) -> f64 {
+        self.calibration.surprise(self.scorer.spread(score))
+    }
+
+    /// The same of a tail score.
+    #[must_use]
+    pub fn tail_surprise(&self, tail_score: f32) -> f64 {
+        self.tail_calibration.surprise(tail_score)
     }
 
     /// As [`Calibration::p_value`], of a score.

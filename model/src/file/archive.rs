@@ -31,6 +31,7 @@ const MANIFEST_LIMIT: u64 = 1 << 20;
 const SCORER_LIMIT: u64 = 32 << 20;
 const CALIBRATION_LIMIT: u64 = (CALIBRATION_ROWS * size_of::<f32>() + size_of::<u64>()) as u64;
 const FEATURES_LIMIT: u64 = 1 << 20;
+const TAILS_LIMIT: u64 = 4 << 20;
 
 /// The names of a table's parts.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +39,8 @@ pub(super) struct Names {
     pub(super) forest: &'static str,
     pub(super) onnx: &'static str,
     pub(super) calibration: &'static str,
-    pub(super) novelty: &'static str,
+    pub(super) tails: &'static str,
+    pub(super) tail_scores: &'static str,
     pub(super) features: &'static str,
 }
 
@@ -46,7 +48,8 @@ pub(super) const FLOW: Names = Names {
     forest: "flow/forest.bin",
     onnx: "flow/model.onnx",
     calibration: "flow/calibration.bin",
-    novelty: "flow/novelty.bin",
+    tails: "flow/tails.json",
+    tail_scores: "flow/tail-scores.bin",
     features: "flow/features.bin",
 };
 
@@ -54,15 +57,17 @@ pub(super) const PEER: Names = Names {
     forest: "peer/forest.bin",
     onnx: "peer/model.onnx",
     calibration: "peer/calibration.bin",
-    novelty: "peer/novelty.bin",
+    tails: "peer/tails.json",
+    tail_scores: "peer/tail-scores.bin",
     features: "peer/features.bin",
 };
 
 fn limit_of(name: &str) -> u64 {
     match name.rsplit('/').next() {
         Some("forest.bin" | "model.onnx") => SCORER_LIMIT,
-        Some("calibration.bin" | "novelty.bin") => CALIBRATION_LIMIT,
+        Some("calibration.bin" | "tail-scores.bin") => CALIBRATION_LIMIT,
         Some("features.bin") => FEATURES_LIMIT,
+        Some("tails.json") => TAILS_LIMIT,
         _ => MANIFEST_LIMIT,
     }
 }
@@ -248,7 +253,7 @@ mod tests {
         );
         assert_eq!(archive.part(PEER.features).unwrap(), parts[1].1);
         assert_eq!(archive.end(), Ok(()));
-        let error = archive.part(PEER.novelty).unwrap_err().to_string();
-        assert_eq!(error, "peer/novelty.bin: the part is missing: train again");
+        let error = archive.part(PEER.tail_scores).unwrap_err().to_string();
+        assert_eq!(error, "peer/tail-scores.bin: the part is missing: train again");
     }
 }

@@ -4,6 +4,7 @@ use forest::encoding::{DecodeError, Reader, put_f32s};
 
 use crate::profile::{FeatureHistogram, FeatureRange, Profile};
 use conformal::Calibration;
+use tail::Tails;
 
 /// `count: u64`, then the scores, ascending.
 pub(super) fn encode_calibration(calibration: &Calibration) -> Vec<u8> {
@@ -12,14 +13,15 @@ pub(super) fn encode_calibration(calibration: &Calibration) -> Vec<u8> {
     out
 }
 
-pub(super) fn decode_calibration(bytes: &[u8]) -> Result<Calibration, DecodeError> {
+/// Of scores in [0, `most`].
+pub(super) fn decode_calibration(bytes: &[u8], most: f32) -> Result<Calibration, DecodeError> {
     let mut reader = Reader::new(bytes);
     let count = usize::try_from(reader.u64()?).unwrap_or(usize::MAX);
     let mut scores = Vec::with_capacity(reader.room(count, size_of::<f32>()));
     for _ in 0..count {
         let score = reader.f32()?;
-        if !(0.0..=1.0).contains(&score) {
-            return Err(reader.malformed("a score is not in [0, 1]"));
+        if !(0.0..=most).contains(&score) {
+            return Err(reader.malformed(format!("a score is not in [0, {most}]")));
         }
         if scores.last().is_some_and(|last| *last > score) {
             return Err(reader.malformed("the scores do not ascend"));
@@ -45,10 +47,10 @@ pub(super) fn encode_profile(profile: &Profile) -> Vec<u8> {
     out
 }
 
-/// The profile of `rows` training rows in `inputs` features.
+/// The profile of `rows` training rows in the features of these tails.
 pub(super) fn decode_profile(
     bytes: &[u8],
-    inputs: usize,
+    tails: Tails,
     rows: u64,
 ) -> Result<Profile, DecodeError> {
     let mut reader = Reader::new(bytes);
@@ -57,12 +59,12 @@ pub(super) fn decode_profile(
         return Err(reader.malformed("it samples none of the training rows, or more than all"));
     }
     let (mut ranges, mut histograms) = (Vec::new(), Vec::new());
-    for _ in 0..inputs {
+    for _ in 0..tails.n_features() {
         ranges.push(decode_range(&mut reader)?);
         histograms.push(decode_histogram(&mut reader, sampled)?);
     }
     reader.end()?;
-    Ok(Profile { ranges, histograms, rows, sampled })
+    Ok(Profile { ranges, histograms, tails, rows, sampled })
 }
 
 fn decode_range(reader: &mut Reader<'_>) -> Result<FeatureRange, DecodeError> {

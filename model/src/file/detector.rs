@@ -10,10 +10,10 @@ use super::errors::ModelFormatError;
 use super::manifest::DetectorManifest;
 use crate::detector::DetectorModel;
 use crate::scorer::{OnnxScorer, Scale, Scorer};
-use conformal::Calibration;
+use tail::{CAP, PARTS, Tails};
 
 /// The parts, in the order they are written in.
-pub(super) fn encode(names: Names, detector: &DetectorModel) -> [(&'static str, Vec<u8>); 4] {
+pub(super) fn encode(names: Names, detector: &DetectorModel) -> [(&'static str, Vec<u8>); 5] {
     let scorer = match detector.scorer() {
         Scorer::Forest(forest) => (names.forest, forest.to_bytes()),
         Scorer::Onnx(scorer) => (names.onnx, scorer.bytes().to_vec()),
@@ -21,7 +21,8 @@ pub(super) fn encode(names: Names, detector: &DetectorModel) -> [(&'static str, 
     [
         scorer,
         (names.calibration, binary::encode_calibration(detector.calibration())),
-        (names.novelty, binary::encode_calibration(detector.novelty_calibration())),
+        (names.tails, encode_tails(detector.tails())),
+        (names.tail_scores, binary::encode_calibration(detector.tail_calibration())),
         (names.features, binary::encode_profile(detector.profile())),
     ]
 }
@@ -44,8 +45,8 @@ pub(super) fn decode(
         let what = "it names more rows of calibration than were held out";
         return Err(ModelFormatError::malformed(MANIFEST, what));
     }
-    let mut calibration = |name: &'static str| -> Result<Calibration, ModelFormatError> {
-        let calibration = binary::decode_calibration(&archive.part(name)?)
+    let mut calibration = |name: &'static str, most: f32| {
+        let calibration = binary::decode_calibration(&archive.part(name)?, most)
             .map_err(ModelFormatError::in_part(name))?;
         if calibration.held_out() as u64 == manifest.calibration_rows {
             return Ok(calibration);
@@ -53,17 +54,18 @@ pub(super) fn decode(
         let what = "it has another number of scores than the manifest says";
         Err(ModelFormatError::malformed(name, what))
     };
-    let scores = calibration(names.calibration)?;
-    let novelties = calibration(names.novelty)?;
+    let scores = calibration(names.calibration, 1.0)?.on_scale(|score| made.spread(score));
+    let tail_calibration = calibration(names.tail_scores, CAP * PARTS as f32)?;
     let features = archive.part(names.features)?;
-    let profile = binary::decode_profile(&features, width, training.rows)
+    let tails = decode_tails(names.tails, archive, width)?;
+    let profile = binary::decode_profile(&features, tails, training.rows)
         .map_err(ModelFormatError::in_part(names.features))?;
     let detector = DetectorModel {
         schema,
         inputs,
         scorer: made,
         calibration: scores,
-        novelty_calibration: novelties,
+        tail_calibration,
         profile,
         training,
     };
@@ -71,6 +73,26 @@ pub(super) fn decode(
         Ok(detector)
     } else {
         Err(ModelFormatError::malformed(part, "the manifest says otherwise"))
+    }
+}
+
+fn encode_tails(tails: &Tails) -> Vec<u8> {
+    serde_json::to_vec(tails).expect("finite numbers are JSON")
+}
+
+fn decode_tails(
+    part: &'static str,
+    archive: &mut Archive<'_>,
+    width: usize,
+) -> Result<Tails, ModelFormatError> {
+    let malformed = |what: String| ModelFormatError::malformed(part, what);
+    let tails: Tails = serde_json::from_slice(&archive.part(part)?)
+        .map_err(|error| malformed(error.to_string()))?;
+    match tails.n_features() {
+        has if has == width => Ok(tails),
+        has => {
+            Err(malformed(format!("it has tails of {has} features, the manifest names {width}")))
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::inputs::Inputs;
 use crate::scorer::{Scale, Scorer};
 
 /// The format that this version writes, and the only one it reads.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// A model file's description of itself, for a person: `unzip -p model.weir manifest.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,7 +62,7 @@ pub struct DetectorManifest {
 }
 
 /// Parameters of a forest's training.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ForestManifest {
@@ -74,6 +74,8 @@ pub struct ForestManifest {
     pub max_depth: usize,
     /// Features beyond the first that a split may lean along.
     pub extension_level: usize,
+    /// Share of each tree's rows that were sent beyond the training rows.
+    pub beyond: f64,
     /// The seed.
     pub seed: u64,
 }
@@ -150,6 +152,7 @@ impl DetectorManifest {
                     max_samples: forest.max_samples(),
                     max_depth: forest.max_depth(),
                     extension_level: forest.extension_level(),
+                    beyond: forest.beyond(),
                     seed: forest.seed(),
                 };
                 (Some(forest), None)
@@ -299,23 +302,23 @@ mod tests {
         let error = Manifest::decode("manifest.json", br#"{"format": 7, "more": []}"#).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "it has format 7, this version reads formats up to 2: upgrade weir"
+            "it has format 7, this version reads formats up to 3: upgrade weir"
         );
     }
 
     #[test]
     fn an_earlier_format_is_refused_with_the_way_out() {
-        let error = Manifest::decode("manifest.json", br#"{"format": 1}"#).unwrap_err();
+        let error = Manifest::decode("manifest.json", br#"{"format": 2}"#).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "it has format 1, this version reads format 2: train again, or use the version of \
+            "it has format 2, this version reads format 3: train again, or use the version of \
              weir that wrote it"
         );
     }
 
     #[test]
     fn a_text_that_would_steer_a_terminal_is_refused() {
-        let json = br#"{"format": 2, "software": "\u001b[2J"}"#;
+        let json = br#"{"format": 3, "software": "\u001b[2J"}"#;
         let error = Manifest::decode("manifest.json", json).unwrap_err().to_string();
         assert!(error.contains("control characters"), "{error}");
     }

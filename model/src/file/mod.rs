@@ -28,9 +28,9 @@ pub use manifest::{DetectorManifest, FORMAT, ForestManifest, Manifest, OnnxManif
 /// # The file
 ///
 /// A zip with `manifest.json`, and for each of `flow` and `peer` a `forest.bin` or a
-/// `model.onnx`, a `calibration.bin` (the held-out scores), a `novelty.bin` (the held-out
-/// novelties) and a `features.bin` (ranges and training histograms of the inputs). Its last bytes
-/// are a SHA-256 over all others.
+/// `model.onnx`, a `calibration.bin` (the held-out scores), a `tails.json` (the tails of the
+/// inputs), a `tail-scores.bin` (the held-out tail scores) and a `features.bin` (ranges and training
+/// histograms of the inputs). Its last bytes are a SHA-256 over all others.
 ///
 /// Loading checks the seal, sizes, every node, cut and score, and that all parts agree. It never
 /// panics, reads files of up to 128 MiB, and unpacks at most 32 MiB of a forest or network and 10

@@ -103,6 +103,14 @@ impl Scorer {
         }
     }
 
+    /// A score on a scale with room above: the raw one, up to what its squashing was measured in.
+    pub(crate) fn spread(&self, score: f32) -> f32 {
+        match self {
+            Self::Forest(_) => score,
+            Self::Onnx(scorer) => scorer.scale().spread(score),
+        }
+    }
+
     /// Finds the scale from the raw scores of held-out benign rows, and brings them into [0, 1].
     pub(crate) fn settle(&mut self, raw: &mut [f32]) {
         let Self::Onnx(scorer) = self else { return };

@@ -51,6 +51,15 @@ impl Scale {
             Self::Squashed { center, unit } => squash(raw, center, unit),
         }
     }
+
+    /// The score on a scale that has room above: `t` of a squashed one, as far as an f32 tells it,
+    /// any other as it is.
+    #[must_use]
+    pub fn spread(self, score: f32) -> f32 {
+        let Self::Squashed { .. } = self else { return score };
+        let side = 2.0 * score.clamp(0.0, MOST) - 1.0;
+        side / (1.0 - side.abs()).max(f32::EPSILON)
+    }
 }
 
 fn squash(raw: f32, center: f32, unit: f32) -> f32 {
@@ -74,6 +83,10 @@ mod tests {
         assert!((scale.score(50.0) - 0.5).abs() < 1e-7);
         assert!((scale.score(99.0) - 0.75).abs() < 1e-7);
         assert!((scale.score(f32::NAN) - MOST).abs() < f32::EPSILON / 2.0);
+        for far in [0.0, 1.0, 30.0, -3.0] {
+            let spread = scale.spread(scale.score(50.0 + 49.0 * far));
+            assert!((spread - far).abs() < 1e-3, "{far}: {spread}");
+        }
     }
 
     #[test]
@@ -96,6 +109,8 @@ mod tests {
             let (low, high) = if one < other { (one, other) } else { (other, one) };
             prop_assert!(scale.score(low) <= scale.score(high) || low.is_nan());
             prop_assert!((0.0..1.0).contains(&scale.score(one)));
+            let (low, high) = (scale.spread(scale.score(low)), scale.spread(scale.score(high)));
+            prop_assert!(low.is_finite() && low <= high || one.is_nan() || other.is_nan());
         }
     }
 }

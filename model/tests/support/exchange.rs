@@ -45,7 +45,7 @@ pub(crate) fn packed(name: &str, held_out: usize) -> DetectorModel {
     let scorer = onnx(name);
     let source = Source { file: name.to_owned(), sha256: scorer.digest() };
     let (train, held_out) = (rows(2_000, 1), rows(held_out, 2));
-    let mut profile = ProfileBuilder::new(inputs.len(), 1);
+    let mut profile = ProfileBuilder::new(&inputs, 1);
     profile.extend(&inputs.project(&train));
     let mut digest = RowsDigest::new();
     digest.update(&train);

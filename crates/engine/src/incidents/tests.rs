@@ -13,7 +13,7 @@ fn at(second: u64) -> WindowEnd {
 fn evidence(address: &str) -> Evidence {
     let evidence = serde_json::json!({
         "peer": address, "p_value": 0.001, "conditional_p_value": 0.001, "peer_score": 0.8,
-        "flow_score": 0.7, "novelty": 0.9, "excess": 0.9, "packets": 10, "bytes": 600,
+        "flow_score": 0.7, "tail_score": 20.0, "surprise": 9.0, "packets": 10, "bytes": 600,
         "verified": true, "initiated": false,
     });
     serde_json::from_value(evidence).expect("evidence")

@@ -13,6 +13,7 @@ use crate::{
 fn eager(change: impl FnOnce(&mut PolicyConfig)) -> ValidPolicy {
     let mut raw = PolicyConfig { mode: Mode::Enforce, ..PolicyConfig::default() };
     (raw.expert.windows, raw.expert.early_release) = (1, 0.0);
+    (raw.expert.act_surprise, raw.expert.decisive_surprise) = (5.0, 7.5);
     change(&mut raw);
     raw.check(1_000_000).expect("valid")
 }
@@ -24,7 +25,7 @@ fn run(sample: &Sample, config: ValidPolicy) -> Effect {
 #[test]
 fn a_block_stops_all_windows_after_its_decision() {
     // Ten windows of 100 packets and 6,000 bytes; the first one is what the decision is made on.
-    let sample = Sample::new().attack(1, 0..10, 0.9);
+    let sample = Sample::new().attack(1, 0..10, 9.0);
     let effect = run(&sample, eager(|_| ()));
     let [block] = &effect.blocks[..] else { panic!("{:?}", effect.blocks) };
     assert_eq!((block.decided_ns, block.action), (SECOND, Action::Drop));
@@ -37,7 +38,7 @@ fn a_block_stops_all_windows_after_its_decision() {
 
 #[test]
 fn a_block_stops_until_it_expires_and_the_next_one_lasts_twice_as_long() {
-    let sample = Sample::new().attack(1, 0..12, 0.9);
+    let sample = Sample::new().attack(1, 0..12, 9.0);
     let effect = run(&sample, eager(|raw| raw.ttl = Duration::from_secs(3)));
     let times: Vec<(u64, u64, u32)> = effect
         .blocks
@@ -51,7 +52,7 @@ fn a_block_stops_until_it_expires_and_the_next_one_lasts_twice_as_long() {
 
 #[test]
 fn a_block_that_ends_within_a_window_stops_its_part_of_it() {
-    let sample = Sample::new().attack(1, 0..3, 0.9);
+    let sample = Sample::new().attack(1, 0..3, 9.0);
     let effect = run(&sample, eager(|raw| raw.ttl = Duration::from_millis(1_250)));
     assert_eq!(effect.blocks[0].stopped, Amount { packets: 125, bytes: 7_500 });
     assert_eq!(effect.blocks.len(), 2, "what was seen of the window is decided on");
@@ -69,7 +70,7 @@ fn an_unverified_source_keeps_its_burst_and_its_rate() {
 
 #[test]
 fn shadow_stops_nothing_and_is_no_block_of_the_attack() {
-    let sample = Sample::new().attack(1, 0..4, 0.9);
+    let sample = Sample::new().attack(1, 0..4, 9.0);
     let effect = run(&sample, eager(|raw| raw.mode = Mode::Shadow));
     assert_eq!(effect.blocks.len(), 1);
     assert_eq!(effect.stopped, ByLabel::default());
@@ -78,7 +79,7 @@ fn shadow_stops_nothing_and_is_no_block_of_the_attack() {
 
 #[test]
 fn what_is_benign_and_blocked_is_collateral() {
-    let sample = Sample::new().benign(7, 0..5, 0.9).benign(8, 0..5, -0.5);
+    let sample = Sample::new().benign(7, 0..5, 9.0).benign(8, 0..5, 0.0);
     let effect = run(&sample, eager(|_| ()));
     assert_eq!(effect.stopped.benign, Amount { packets: 400, bytes: 24_000 });
     assert_eq!(effect.hit.benign, BTreeSet::from([peer(7)]));
@@ -87,7 +88,7 @@ fn what_is_benign_and_blocked_is_collateral() {
 
 #[test]
 fn refusals_are_counted_by_guard_and_by_whom_they_spare() {
-    let sample = Sample::new().attack(1, 0..3, 0.3).benign(7, 0..2, 0.6);
+    let sample = Sample::new().attack(1, 0..3, 3.0).benign(7, 0..2, 6.0);
     let effect =
         run(&sample, eager(|raw| (raw.expert.windows, raw.unverified) = (3, Unverified::Drop)));
     let rows = |refusal| &effect.refused[&refusal].rows;
@@ -101,7 +102,7 @@ fn blocks_that_stand_and_blocks_per_minute_have_their_peaks() {
     let mut sample = Sample::new();
     for last in 0..6 {
         let from = u64::from(last) * 20;
-        sample = sample.attack(last, from..from + 1, 0.9);
+        sample = sample.attack(last, from..from + 1, 9.0);
     }
     let effect = run(&sample, eager(|raw| raw.ttl = Duration::from_secs(30)));
     assert_eq!(effect.blocks.len(), 6);
@@ -110,7 +111,7 @@ fn blocks_that_stand_and_blocks_per_minute_have_their_peaks() {
 
 #[test]
 fn a_source_that_is_blocked_already_is_blocked_from_the_next_attacks_start() {
-    let sample = Sample::new().attack(1, 0..2, 0.9).named("second").attack(1, 5..8, 0.9);
+    let sample = Sample::new().attack(1, 0..2, 9.0).named("second").attack(1, 5..8, 9.0);
     let effect = run(&sample, eager(|_| ()));
     assert_eq!(effect.blocks.len(), 1);
     assert_eq!(effect.attacks[1].first_block_ns, Some(5 * SECOND));
@@ -141,13 +142,13 @@ fn a_flood_from_forged_sources_keeps_what_its_service_is_limited_to() {
 }
 
 fn samples() -> impl Strategy<Value = Sample> {
-    let part = (0_u8..12, 0_u64..30, 1_u64..20, -1.0_f64..1.0, 0..3);
+    let part = (0_u8..12, 0_u64..30, 1_u64..20, 0.0_f64..10.0, 0..3);
     proptest::collection::vec(part, 1..30).prop_map(|parts| {
-        parts.into_iter().fold(Sample::new(), |sample, (last, from, length, excess, kind)| {
+        parts.into_iter().fold(Sample::new(), |sample, (last, from, length, surprise, kind)| {
             // Addresses of a kind of their own: one peer has one row a window.
             match kind {
-                0 => sample.attack(last, from..from + length, excess),
-                1 => sample.benign(50 + last, from..from + length, excess),
+                0 => sample.attack(last, from..from + length, surprise),
+                1 => sample.benign(50 + last, from..from + length, surprise),
                 _ => sample.unverified(100 + last, from..from + length),
             }
         })
@@ -158,11 +159,11 @@ proptest! {
     #[test]
     fn no_more_is_stopped_than_was_sent(
         sample in samples(),
-        margin in 0.1_f64..0.75,
+        act in 3.0_f64..7.5,
         ttl_ms in 1_000_u64..60_000,
     ) {
         let config = eager(|raw| {
-            raw.expert.margin = margin;
+            raw.expert.act_surprise = act;
             raw.ttl = Duration::from_millis(ttl_ms);
         });
         let extent = Extent::of(&sample.stream());
@@ -188,13 +189,13 @@ proptest! {
     }
 
     #[test]
-    fn a_stricter_margin_blocks_no_peer_in_its_first_window_that_a_laxer_one_spares(
+    fn a_stricter_threshold_blocks_no_peer_in_its_first_window_that_a_laxer_one_spares(
         sample in samples(),
-        margins in (0.1_f64..0.75, 0.1_f64..0.75),
+        least in (3.0_f64..7.5, 3.0_f64..7.5),
     ) {
-        let first = |margin: f64| -> BTreeSet<IpAddr> {
+        let first = |act: f64| -> BTreeSet<IpAddr> {
             let config = eager(|raw| {
-                raw.expert.margin = margin;
+                raw.expert.act_surprise = act;
                 raw.expert.max_unverified_sources = 1_000;
             });
             let effect = run(&sample, config);
@@ -204,7 +205,7 @@ proptest! {
                 .map(|block| block.decision.evidence.address)
                 .collect()
         };
-        let (strict, lax) = (margins.0.max(margins.1), margins.0.min(margins.1));
+        let (strict, lax) = (least.0.max(least.1), least.0.min(least.1));
         prop_assert!(first(strict).is_subset(&first(lax)));
     }
 }

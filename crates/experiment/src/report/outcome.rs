@@ -33,7 +33,7 @@ pub struct BlockOutcome {
     /// The chance of such a score in a benign window.
     pub p_value: f64,
     /// Distance above the calibration's highest score, as a share of the way to 1.
-    pub excess: f64,
+    pub surprise: f64,
     /// The peer completed handshakes.
     pub verified: bool,
     /// Packets it stopped, both ways; none where its counters were never told.
@@ -253,7 +253,7 @@ fn one(stream: &Stream, extent: &Extent, block: &BlockEffect, has_truth: bool) -
         label: has_truth.then_some(label),
         attack,
         p_value: evidence.p_value,
-        excess: evidence.excess,
+        surprise: evidence.surprise,
         verified: evidence.verified,
         stopped_packets: Some(block.stopped.packets),
         stopped_bytes: Some(block.stopped.bytes),

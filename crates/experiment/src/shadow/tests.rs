@@ -24,15 +24,15 @@ fn window(number: u64, [start_ns, end_ns]: [u64; 2], peers: usize, evicted: [u64
     })
 }
 
-fn anomaly(window: u64, at_ns: u64, peer: &str, excess: f64, refusal: Option<Refusal>) -> Event {
+fn anomaly(window: u64, at_ns: u64, peer: &str, surprise: f64, refusal: Option<Refusal>) -> Event {
     let evidence = Evidence {
         address: peer.parse().expect("an address"),
         p_value: 0.001,
         conditional_p_value: 0.001,
         peer_score: 0.7,
         flow_score: 0.6,
-        novelty: 0.5,
-        excess,
+        tail_score: 12.5,
+        surprise,
         packets: 120,
         bytes: 7_200,
         verified: true,
@@ -75,13 +75,13 @@ fn lines() -> String {
     };
     let first = [
         window(1, [1_000_000_000, 2_000_000_000], 3, [0, 0]),
-        anomaly(1, 2_010_000_000, "198.51.100.7", 0.8, None),
-        anomaly(1, 2_010_000_000, "192.0.2.9", 0.2, Some(Refusal::BelowMargin)),
+        anomaly(1, 2_010_000_000, "198.51.100.7", 8.0, None),
+        anomaly(1, 2_010_000_000, "192.0.2.9", 4.0, Some(Refusal::BelowMargin)),
     ];
     let second = [
         window(2, [2_000_000_000, 9_000_000_000], 2, [1, 5]),
         Event::Expired(ended),
-        anomaly(2, 9_010_000_000, "192.0.2.10", 0.8, None),
+        anomaly(2, 9_010_000_000, "192.0.2.10", 8.0, None),
     ];
     let text = |events: &[Event]| -> String {
         events.iter().map(|one| serde_json::to_string(one).expect("JSON") + "\n").collect()

@@ -5,8 +5,14 @@ use std::time::Duration;
 use super::{BoundError, section};
 use crate::statistics::{PValues, ProcedureChoice};
 
-/// Excess from which on a peer stands out, by default.
-pub const ALERT_MARGIN: f64 = 0.1;
+/// Surprise from which on a peer stands out, by default: one benign peer-window in a thousand.
+pub const ALERT_SURPRISE: f64 = 3.0;
+
+/// Least surprise that may be asked for; below it no reasons are given.
+const LEAST_SURPRISE: f64 = 2.0;
+
+/// Greatest surprise that there is.
+const GREATEST_SURPRISE: f64 = 300.0;
 
 /// A key of `[policy.expert]` that stands in `[policy]`, its place before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,13 +40,12 @@ section! {
         memory: Duration = Duration::from_mins(1),
         /// P-values that decide.
         p_values: PValues = PValues::Conditional,
-        /// Excess needed to be reported: how far above the highest calibration score, as a share of
-        /// the way from there to 1; in [0, 1).
-        alert_margin: f64 = ALERT_MARGIN,
-        /// Excess needed to be acted on, at least `alert_margin`.
-        margin: f64 = 0.5,
-        /// Excess at which one window is enough, at least `margin`.
-        decisive_margin: f64 = 0.75,
+        /// Surprise needed to be reported: −log10 of the chance in a benign window, at least 2.
+        alert_surprise: f64 = ALERT_SURPRISE,
+        /// Surprise needed to be acted on, at least `alert_surprise`.
+        act_surprise: f64 = 3.6,
+        /// Surprise at which one window is enough, at least `act_surprise`.
+        decisive_surprise: f64 = 5.5,
         /// Anomalous windows needed, at least 1...
         windows: u32 = 2,
         /// ...among this many, 64 at most.
@@ -83,29 +88,34 @@ section! {
 
 impl ExpertConfig {
     pub(super) fn check(&self) -> Result<(), BoundError> {
-        self.check_margins()?;
+        self.check_surprises()?;
         self.check_windows()?;
         self.check_guards()
     }
 
-    fn check_margins(&self) -> Result<(), BoundError> {
-        for (key, value) in [
-            ("policy.expert.alert_margin", self.alert_margin),
-            ("policy.expert.margin", self.margin),
-            ("policy.expert.decisive_margin", self.decisive_margin),
-        ] {
-            if !(0.0..1.0).contains(&value) {
-                return Err(BoundError::new(key, "at least 0 and below 1", value));
+    fn check_surprises(&self) -> Result<(), BoundError> {
+        let (alert, act) = (self.alert_surprise, self.act_surprise);
+        let steps = [
+            ("policy.expert.alert_surprise", alert, LEAST_SURPRISE, String::new()),
+            (
+                "policy.expert.act_surprise",
+                act,
+                alert,
+                format!("`policy.expert.alert_surprise` ({alert})"),
+            ),
+            (
+                "policy.expert.decisive_surprise",
+                self.decisive_surprise,
+                act,
+                format!("`policy.expert.act_surprise` ({act})"),
+            ),
+        ];
+        for (key, value, least, named) in steps {
+            if !(least..=GREATEST_SURPRISE).contains(&value) {
+                let least = if named.is_empty() { least.to_string() } else { named };
+                let bound = format!("at least {least} and at most {GREATEST_SURPRISE}");
+                return Err(BoundError::new(key, bound, value));
             }
-        }
-        if self.margin < self.alert_margin {
-            let least = format!("at least `policy.expert.alert_margin` ({})", self.alert_margin);
-            return Err(BoundError::new("policy.expert.margin", least, self.margin));
-        }
-        if self.decisive_margin < self.margin {
-            let (key, margin) = ("policy.expert.decisive_margin", self.margin);
-            let least = format!("at least `policy.expert.margin` ({margin})");
-            return Err(BoundError::new(key, least, self.decisive_margin));
         }
         Ok(())
     }

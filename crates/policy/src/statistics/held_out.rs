@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use super::PValues;
 
-/// Measures of a peer with flows that Simes' rule combines: score and novelty, of the peer and of
-/// its flows.
+/// Measures of a peer with flows that Simes' rule combines: score and tail score, of the peer and
+/// of its flows.
 pub const MEASURES: u32 = 4;
 
 /// Held-out rows behind each of a model's calibrations.
@@ -14,26 +14,26 @@ pub const MEASURES: u32 = 4;
 pub struct HeldOut {
     /// Rows of the flows' scores.
     pub flow_scores: u64,
-    /// Rows of the flows' novelties.
-    pub flow_novelties: u64,
+    /// Rows of the flows' tail scores.
+    pub flow_tails: u64,
     /// Rows of the peers' scores.
     pub peer_scores: u64,
-    /// Rows of the peers' novelties.
-    pub peer_novelties: u64,
+    /// Rows of the peers' tail scores.
+    pub peer_tails: u64,
 }
 
 impl HeldOut {
     /// The same number of rows for each.
     #[must_use]
     pub const fn each(rows: u64) -> Self {
-        Self { flow_scores: rows, flow_novelties: rows, peer_scores: rows, peer_novelties: rows }
+        Self { flow_scores: rows, flow_tails: rows, peer_scores: rows, peer_tails: rows }
     }
 
     /// Rows of the smallest calibration.
     #[must_use]
     pub fn fewest(&self) -> u64 {
-        let Self { flow_scores, flow_novelties, peer_scores, peer_novelties } = *self;
-        flow_scores.min(flow_novelties).min(peer_scores).min(peer_novelties)
+        let Self { flow_scores, flow_tails, peer_scores, peer_tails } = *self;
+        flow_scores.min(flow_tails).min(peer_scores).min(peer_tails)
     }
 
     /// The p-value of a peer that lies beyond every held-out row by one of its [`MEASURES`], with

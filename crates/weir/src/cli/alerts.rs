@@ -150,9 +150,9 @@ pub(super) fn describe(alert: &Alert) -> String {
     }
     let _ = write!(
         line,
-        ": p {}, excess {}, {} packets{}",
+        ": surprise {}, p {}, {} packets{}",
+        number(seen.surprise),
         number(seen.p_value),
-        number(seen.excess),
         count(seen.packets),
         if seen.verified { "" } else { ", unverified" },
     );

@@ -60,12 +60,12 @@ pub(super) struct ExperimentArgs {
     #[arg(long, value_name = "DURATION")]
     window: Option<humantime::Duration>,
     /// The settings: a TOML file with a table `[policy]`, whose values go over the configuration,
-    /// and a table `[grid]` with a list of values for each key that is varied; `expert.margin` is
+    /// and a table `[grid]` with a list of values for each key that is varied; `expert.act_surprise` is
     /// that of `[policy.expert]`.
     #[arg(long, value_name = "FILE")]
     grid: Option<PathBuf>,
-    /// Vary a key of `[policy]`, such as `policy.expert.margin=0.3,0.5,0.7`; may be given several
-    /// times, and goes before the grid's file. Without any, `expert.margin` and `expert.windows`
+    /// Vary a key of `[policy]`, such as `policy.expert.act_surprise=3,5,7`; may be given several
+    /// times, and goes before the grid's file. Without any, `expert.act_surprise` and `expert.windows`
     /// are varied.
     #[arg(long, value_name = "KEY=VALUES")]
     set: Vec<String>,

@@ -9,7 +9,7 @@ use linfa::ParamGuard as _;
 use super::{Layers, Overrides, capture_options};
 use collector::{live::Live, pipeline::Pipeline, signals::Signals};
 use replay::Replay;
-use training::{Learner, Learnt};
+use training::{BEYOND, Learner, Learnt};
 
 #[derive(Debug, Args)]
 pub(super) struct LearnArgs {
@@ -63,6 +63,7 @@ impl LearnArgs {
         let params = ::model::IsolationForest::params()
             .n_trees(self.trees)
             .max_samples(self.max_samples)
+            .beyond(BEYOND)
             .seed(self.seed)
             .check()?;
         let created = jiff::Timestamp::now().to_string();

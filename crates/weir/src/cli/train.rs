@@ -56,7 +56,7 @@ pub(super) struct TrainArgs {
     /// Features not to read; commas between them.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     without: Vec<String>,
-    /// Leave out features that never vary in training; novelty is then blind to them.
+    /// Leave out features that never vary in training; tails are then blind to them.
     #[arg(long)]
     drop_constant: bool,
     /// The share of rows that may not be benign: the most anomalous are left out and the

@@ -36,7 +36,7 @@ use collector::{
 };
 use datapath::Target;
 use engine::{Arrival, Detector, basis};
-use training::Learner;
+use training::{BEYOND, Learner};
 
 /// Between two attacks, so that the windows of one hold nothing of the other.
 const PAUSE: Duration = Duration::from_millis(1_500);
@@ -212,7 +212,7 @@ fn learn(
 
 fn fit(learner: Learner, options: &DemoOptions) -> anyhow::Result<(Learning, ModelFile, Context)> {
     let learnt = learner.learnt();
-    let params = IsolationForest::params().check()?;
+    let params = IsolationForest::params().beyond(BEYOND).check()?;
     let began = Instant::now();
     let (model, context) = learner.finish(&params, &jiff::Timestamp::now().to_string())?;
     let fitted = began.elapsed();

@@ -19,7 +19,7 @@ use collector::dry_run::DryRun;
 use collector::sink::Sink as _;
 use engine::{Detector, Engine, basis};
 use replay::{HomeNet, Replay, ReplayOptions};
-use training::Learner;
+use training::{BEYOND, Learner};
 
 pub(super) fn run(
     options: &DemoOptions,
@@ -59,7 +59,7 @@ pub(super) fn run(
     let seconds = first_attack_ns.saturating_sub(first_ns.unwrap_or(0)) as f64 / 1e9;
     let learnt = learner.learnt();
     let began = Instant::now();
-    let params = IsolationForest::params().check()?;
+    let params = IsolationForest::params().beyond(BEYOND).check()?;
     let (model, context) = learner.finish(&params, &jiff::Timestamp::now().to_string())?;
     let learning = learning(seconds, learnt, began.elapsed(), &model, &config);
 

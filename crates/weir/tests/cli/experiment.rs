@@ -14,7 +14,7 @@ const HOME: [&str; 2] = ["--home-net=192.0.2.1", "--home-net=2001:db8::1"];
 ///
 /// Forty seconds of benign traffic hold too few rows to claim a rate by.
 const GRID: &str = "[policy]\nttl = '30s'\nexpert.early_release = 0.0\nunsupported = 'act'\n\
-                    [grid.expert]\nmargin = [0.3, 0.5]\nwindows = [1, 2]\n";
+                    [grid.expert]\nact_surprise = [4, 5]\nwindows = [1, 2]\n";
 
 /// A folder with the demo's tables, labelled, and a model trained on their benign rows.
 struct Desk(tempfile::TempDir);
@@ -69,16 +69,16 @@ fn a_capture_gives_what_each_setting_stops_and_whom_it_hurts() {
     let text = desk.capture(&words);
     let report = json(&text);
     assert_eq!(report["schema"], "weir.experiment.v1");
-    assert_eq!(report["axes"][0]["key"], "expert.margin");
+    assert_eq!(report["axes"][0]["key"], "expert.act_surprise");
     let settings = report["settings"].as_array().unwrap();
     let names: Vec<&str> = settings.iter().map(|one| one["name"].as_str().unwrap()).collect();
     assert_eq!(
         names,
         [
-            "margin=0.3 windows=1",
-            "margin=0.3 windows=2",
-            "margin=0.5 windows=1",
-            "margin=0.5 windows=2"
+            "act_surprise=4 windows=1",
+            "act_surprise=4 windows=2",
+            "act_surprise=5 windows=1",
+            "act_surprise=5 windows=2"
         ]
     );
     let best = report["trade_off"]["best"].as_u64().and_then(|number| number.checked_sub(1));
@@ -118,7 +118,7 @@ fn a_capture_gives_what_each_setting_stops_and_whom_it_hurts() {
         text.contains("what would be blocked, and when") && text.contains("refused by a guard")
     );
     let without =
-        json(&desk.capture(&["--set=expert.margin=0.5", "--set=unsupported=act", "--json"]));
+        json(&desk.capture(&["--set=expert.act_surprise=5", "--set=unsupported=act", "--json"]));
     let setting = &without["settings"][0];
     assert_eq!(setting["attack"], Value::Null);
     assert!(setting["stopped"]["packets"].as_u64() > Some(0), "{setting}");
@@ -152,7 +152,7 @@ fn an_allow_file_holds_in_a_replay_as_in_an_experiment() {
     assert!(spared.iter().any(|event| event["refusal"] == "allowed"), "{spared:?}");
 
     let experiment = |config: &str| {
-        let words = ["--config", config, "--set=expert.margin=0.5", "--json"];
+        let words = ["--config", config, "--set=expert.act_surprise=5", "--json"];
         json(&desk.capture(&words))["settings"][0].clone()
     };
     assert!(experiment("open.toml")["stopped"]["packets"].as_u64() > Some(0));
@@ -200,7 +200,7 @@ fn a_nodes_record_gives_the_same_report() {
         \"peers\":2,{counts}}}\n\
         {{\"event\":\"anomaly\",\"id\":1,\"time\":\"2026-11-28T19:00:00Z\",\"at_ns\":7443010000000,\
         \"window\":1,\"peer\":\"198.51.100.11\",\"p_value\":0.001,\"conditional_p_value\":0.001,\
-        \"peer_score\":0.7,\"flow_score\":0.6,\"novelty\":0.5,\"excess\":0.8,\"packets\":9,\
+        \"peer_score\":0.7,\"flow_score\":0.6,\"tail_score\":12.5,\"surprise\":8.0,\"packets\":9,\
         \"bytes\":540,\"verified\":false,\"initiated\":false,\"outcome\":\"shadowed\",\
         \"action\":\"shadow\",\"ttl_s\":3,\"offence\":1,\"reasons\":[]}}\n\
         {{\"event\":\"window\",\"number\":2,\"start_ns\":7443000000000,\"end_ns\":7447000000000,\
@@ -236,10 +236,10 @@ fn what_cannot_be_tried_is_refused_by_name() {
     };
     let model = "--model=model.weir";
     refused(&[&capture], &["`model.path` is not set"]);
-    let margin = "`policy.expert.margin` must be at least 0";
-    refused(&[&capture, model, "--set=expert.margin=1.5"], &[margin, "1.5"]);
-    let moved = "`policy.margin` is `policy.expert.margin` now";
-    refused(&[&capture, model, "--set=policy.margin=0.5"], &[moved]);
+    let least = "`policy.expert.act_surprise` must be at least";
+    refused(&[&capture, model, "--set=expert.act_surprise=1.5"], &[least, "1.5"]);
+    let moved = "`policy.act_surprise` is `policy.expert.act_surprise` now";
+    refused(&[&capture, model, "--set=policy.act_surprise=5"], &[moved]);
     refused(&[&capture, model, "--set=colour=1"], &["policy.colour", "unknown field"]);
     refused(&[&capture, model, "--grid=absent.toml"], &["absent.toml", "No such file"]);
     std::fs::write(desk.0.path().join("truth.txt"), "noon: a scan").unwrap();

@@ -175,9 +175,9 @@ fn one_table_is_evaluated_by_one_measure() {
     let flows = desk.json(&[&words[..], &["flow"]].concat());
     assert_eq!(flows["row"], "flow-window");
     assert_eq!(flows["evaluations"][0]["counts"]["attack"], 240, "forty flows in six windows");
-    let novelty = desk.json(&[&words[..], &["peer", "--by", "novelty"]].concat());
+    let tail = desk.json(&[&words[..], &["peer", "--by", "tail"]].concat());
     let score = desk.json(&[&words[..], &["peer"]].concat());
-    assert_ne!(novelty["evaluations"][0]["histogram"], score["evaluations"][0]["histogram"]);
+    assert_ne!(tail["evaluations"][0]["histogram"], score["evaluations"][0]["histogram"]);
 }
 
 #[test]
@@ -231,16 +231,16 @@ fn decisions_are_scored_as_they_are_live() {
             row["window_start"].as_u64().unwrap(),
             row["remote_address"].as_str().unwrap().parse().unwrap(),
         );
-        stored.insert(key, (row["p_value"].as_f64().unwrap(), row["excess"].as_f64().unwrap()));
+        stored.insert(key, (row["p_value"].as_f64().unwrap(), row["surprise"].as_f64().unwrap()));
     }
     let model = ModelFile::load(desk.path("model.weir")).unwrap();
     let mut live = Detector::new(model, Context::default(), Duration::from_secs(1));
     let mut seen = 0;
     for window in &desk.windows {
         for evidence in live.assess(window, Arrival::default()).evidence {
-            let (p_value, excess) = stored[&(window.start_ns, evidence.address)];
+            let (p_value, surprise) = stored[&(window.start_ns, evidence.address)];
             assert!((p_value - evidence.p_value).abs() < 1e-12, "{evidence:?}");
-            assert!((excess - evidence.excess).abs() < 1e-12, "{evidence:?}");
+            assert!((surprise - evidence.surprise).abs() < 1e-12, "{evidence:?}");
             seen += 1;
         }
     }
@@ -259,7 +259,7 @@ fn scores_come_in_the_form_that_the_name_says() {
     let csv = desk.done(&score);
     let rows = csv.lines().count() - 1;
     assert!(csv.starts_with("time,window_start,window_end,remote_address,label,attack,flows,"));
-    assert!(csv.lines().next().unwrap().ends_with(",novelty,p_value,excess"));
+    assert!(csv.lines().next().unwrap().ends_with(",tail_score,p_value,surprise"));
 
     desk.done(&[&score[..], &["--out", "scores.parquet"]].concat());
     desk.done(&[&score[..], &["--out", "folder/"]].concat());
@@ -299,8 +299,11 @@ fn an_explanation_names_features_with_units_and_what_is_usual() {
             assert!((0.0..=1.0).contains(&reason["share"].as_f64().unwrap()));
         }
     }
-    let excess = |alert: &Value| alert["excess"].as_f64().unwrap();
-    assert!(excess(&alerts[0]) >= excess(&alerts[1]) && excess(&alerts[1]) >= excess(&alerts[2]));
+    let surprise = |alert: &Value| alert["surprise"].as_f64().unwrap();
+    assert!(
+        surprise(&alerts[0]) >= surprise(&alerts[1])
+            && surprise(&alerts[1]) >= surprise(&alerts[2])
+    );
     let text = desk.done(&[&explain[..], &["--top", "1"]].concat());
     assert!(text.contains("198.51.100.9: p ") && text.contains("benign 1 %"), "{text}");
 }

@@ -228,8 +228,8 @@ fn describe(truth: &AttackTruth, anomalies: &[DecisionRecord], blocklist: &Block
         })
         .collect();
     format!(
-        "{:<21} {} after {} ms, {} anomalous, dropped {:?}: p {:.4} peer {:.3} flow {:.3} novelty \
-         {:.3} excess {:.2} verified {} refusals {refusals:?}\n    {}",
+        "{:<21} {} after {} ms, {} anomalous, dropped {:?}: p {:.4} peer {:.3} flow {:.3} tail \
+         {:.1} surprise {:.1} verified {} refusals {refusals:?}\n    {}",
         truth.name,
         shown.outcome.text(),
         shown.at_ns.saturating_sub(truth.began.boot_ns) / 1_000_000,
@@ -238,8 +238,8 @@ fn describe(truth: &AttackTruth, anomalies: &[DecisionRecord], blocklist: &Block
         shown.evidence.p_value,
         shown.evidence.peer_score,
         shown.evidence.flow_score,
-        shown.evidence.novelty,
-        shown.evidence.excess,
+        shown.evidence.tail_score,
+        shown.evidence.surprise,
         shown.evidence.verified,
         reasons.join(" "),
     )

@@ -23,7 +23,7 @@ use lab::{Lab, Node, Scenario};
 use linfa::ParamGuard as _;
 use model::{Context, IsolationForest, ModelFile, Window};
 use policy::statistics::{PValues, Unsupported};
-use training::Learner;
+use training::{BEYOND, Learner};
 
 /// Polling interval for conditions.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -149,7 +149,7 @@ pub(crate) fn learn(live: &Live, window: Duration, length: Duration) -> (ModelFi
     let learner = learnt.recv_timeout(2 * length + Duration::from_mins(1)).expect("a learner");
     pipeline.stop().expect("the last window is drained");
     println!("{:?}", learner.learnt());
-    let params = IsolationForest::params().check().expect("valid parameters");
+    let params = IsolationForest::params().beyond(BEYOND).check().expect("valid parameters");
     learner.finish(&params, "2026-01-01T00:00:00Z").expect("enough rows")
 }
 

@@ -22,7 +22,7 @@ use policy::{
     statistics::{OnDrift, Unsupported},
 };
 use replay::{HomeNet, Replay, ReplayOptions};
-use training::Learner;
+use training::{BEYOND, Learner};
 
 use crate::traffic;
 
@@ -61,7 +61,7 @@ pub(crate) fn model() -> &'static ModelFile {
         for window in windows(&[traffic::own("benign-train")]) {
             learner.take(&window);
         }
-        let params = IsolationForest::params().check().expect("the defaults hold");
+        let params = IsolationForest::params().beyond(BEYOND).check().expect("the defaults hold");
         learner.finish(&params, "2026-01-01T00:00:00Z").expect("enough to learn from").0
     })
 }

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use dataset::{Dataset, Selection, TableKind};
 use evaluation::{Fact, Observation, Observations, TimeSpan, Truth};
 use linfa::ParamGuard as _;
-use training::{AutoencoderParams, Ecod, Hbos, Method, Plan, train};
+use training::{AutoencoderParams, BEYOND, Ecod, Hbos, Method, Plan, train};
 
 use crate::cli::{
     reading::{Level, Piece},
@@ -21,10 +21,10 @@ use engine::drift::DriftCounter;
 pub(super) enum By {
     /// The detector's own score, as its forest or network gives it.
     Score,
-    /// The novelty: what lies above everything seen in training.
-    Novelty,
-    /// All measures together, as the policy takes them: the excess over the calibration, and
-    /// Simes' combination of the p-values.
+    /// The tail score: how far out its three oddest features lie.
+    Tail,
+    /// All measures together, as the policy takes them: the surprise, and Simes' combination of the
+    /// p-values.
     Combined,
 }
 
@@ -130,11 +130,11 @@ impl Candidate {
                     let p = own.calibration().p_value(assessed.peer_score).marginal;
                     (f64::from(assessed.peer_score), p)
                 }
-                By::Novelty => {
-                    let p = own.novelty_calibration().p_value(assessed.novelty).marginal;
-                    (f64::from(assessed.novelty), p)
+                By::Tail => {
+                    let p = own.tail_calibration().p_value(assessed.tail_score).marginal;
+                    (f64::from(assessed.tail_score), p)
                 }
-                By::Combined => (assessed.excess, assessed.p_value),
+                By::Combined => (assessed.surprise, assessed.p_value),
             };
             let truth = match &rows.labels[index] {
                 dataset::Label::Unlabelled => Truth::Unlabelled,
@@ -204,7 +204,7 @@ pub(super) fn fit_all(
 
 /// The detectors that are compared, with the defaults of `weir train`.
 fn methods(seed: u64) -> anyhow::Result<Vec<Method>> {
-    let forest = || IsolationForest::params().seed(seed);
+    let forest = || IsolationForest::params().beyond(BEYOND).seed(seed);
     Ok(vec![
         Method::Forest(forest().check()?),
         Method::Forest(forest().extension_level(1).check()?),

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, net::IpAddr};
 
 use ::model::{
     ModelFile,
-    assess::{Reason, Subject},
+    assess::{Reason, Subject, UNUSUAL},
 };
 use dataset::{Dataset, Selection};
 use report::text::{number, percent, plain, short_number};
@@ -35,11 +35,11 @@ pub(super) struct Alert {
     attack: Option<String>,
     flows: usize,
     p_value: f64,
-    /// Above 0: beyond everything that the calibration saw.
-    excess: f64,
+    /// −log10 of the chance in a benign window, by the tail of the calibration.
+    surprise: f64,
     peer_score: f32,
     flow_score: f32,
-    novelty: f32,
+    tail_score: f32,
     reasons: Vec<Reason>,
 }
 
@@ -66,7 +66,7 @@ pub(super) fn explain(
         }
         let assessment = rows.assess(Level::Decision, model.flow(), model.peer());
         for (index, assessed) in assessment.peers().iter().enumerate() {
-            let place = alerts.partition_point(|alert| alert.excess >= assessed.excess);
+            let place = alerts.partition_point(|alert| alert.surprise >= assessed.surprise);
             if place >= wanted.top || !wanted.admits(rows, index) {
                 continue;
             }
@@ -80,10 +80,10 @@ pub(super) fn explain(
                 attack: label.attack().map(str::to_owned),
                 flows: rows.flows_of[index].len(),
                 p_value: assessed.p_value,
-                excess: assessed.excess,
+                surprise: assessed.surprise,
                 peer_score: assessed.peer_score,
                 flow_score: assessed.flow_score,
-                novelty: assessed.novelty,
+                tail_score: assessed.tail_score,
                 reasons: assessment.reasons(index),
             };
             alerts.insert(place, alert);
@@ -122,16 +122,16 @@ pub(super) fn to_text(alerts: &[Alert]) -> String {
         };
         let _ = writeln!(
             text,
-            "{} {}: p {}, excess {}{label}\n  peer score {}, highest of {} flows {}, novelty {}{}",
+            "{} {}: surprise {}, p {}{label}\n  peer score {}, highest of {} flows {}, tail score {}{}",
             alert.window_start.strftime("%Y-%m-%d %H:%M:%S%.3f UTC"),
             alert.peer,
+            number(alert.surprise),
             number(alert.p_value),
-            number(alert.excess),
             short_number(alert.peer_score),
             alert.flows,
             short_number(alert.flow_score),
-            short_number(alert.novelty),
-            if alert.excess > 0.0 { "" } else { "; within what benign calibration rows had" },
+            short_number(alert.tail_score),
+            if alert.surprise >= UNUSUAL { "" } else { "; what one benign row in a hundred has" },
         );
         for line in reasons(&alert.reasons).lines() {
             let _ = writeln!(text, "  {line}");

@@ -43,9 +43,9 @@ impl Scored {
             }
             Level::Peer | Level::Flow => score("score", DataType::Float32),
         }
-        score("novelty", DataType::Float32);
+        score("tail_score", DataType::Float32);
         score("p_value", DataType::Float64);
-        score("excess", DataType::Float64);
+        score("surprise", DataType::Float64);
         Self { level, schema: Arc::new(Schema::new(fields)), n_identity }
     }
 
@@ -82,9 +82,9 @@ impl Scored {
         } else {
             columns.push(floats(|one| one.peer_score));
         }
-        columns.push(floats(|one| one.novelty));
+        columns.push(floats(|one| one.tail_score));
         columns.push(doubles(|one| one.p_value));
-        columns.push(doubles(|one| one.excess));
+        columns.push(doubles(|one| one.surprise));
         Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
     }
 }

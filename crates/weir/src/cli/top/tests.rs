@@ -118,7 +118,7 @@ fn a_selected_row_stays_selected_when_others_come_and_go() {
     assert_eq!(app.selected_alert().unwrap().id, id);
     press(&mut app, KeyCode::Enter);
     let text = drawn(&mut app, 80, 24);
-    assert!(text.contains("rate-limited") && text.contains("novelty 0.8"), "{text}");
+    assert!(text.contains("rate-limited") && text.contains("tail score 21.4"), "{text}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use ::model::{IsolationForest, SchemaId};
 use clap::{Args, ValueEnum};
 use linfa::ParamGuard as _;
-use training::{AutoencoderParams, Ecod, FeatureChoice, Hbos, Method};
+use training::{AutoencoderParams, BEYOND, Ecod, FeatureChoice, Hbos, Method};
 
 /// A kind of detector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -32,6 +32,9 @@ pub(super) struct ForestArgs {
     /// Deepest level of a tree; by default log2 of the rows it is grown from.
     #[arg(long, value_name = "LEVELS")]
     max_depth: Option<usize>,
+    /// Share of each tree's rows that are sent beyond the training rows, so that it can split there.
+    #[arg(long, value_name = "SHARE", default_value_t = BEYOND)]
+    beyond: f64,
     /// Features beyond the first that a split of an extended forest leans along.
     #[arg(long, value_name = "N", default_value_t = 1)]
     extension_level: usize,
@@ -45,6 +48,7 @@ impl Detector {
                 .max_samples(forest.max_samples)
                 .max_depth(forest.max_depth)
                 .extension_level(extension_level)
+                .beyond(forest.beyond)
                 .seed(seed);
             Ok(Method::Forest(params.check()?))
         };

@@ -29,7 +29,7 @@ use model::{
 use policy::{Policy, ProtectedHosts, statistics::Unsupported};
 use replay::{Replay, ReplayOptions};
 use serde_json::{Value, json};
-use training::{FeatureChoice, Method, Plan, SampledRows, train};
+use training::{BEYOND, FeatureChoice, Method, Plan, SampledRows, train};
 
 use super::{
     compare::tolerance,
@@ -108,7 +108,7 @@ fn timeless_model() -> ModelFile {
             peers.extend(number, &PeerFeature::rows(&seen.peers));
         }
     }
-    let params = IsolationForest::params().check().expect("the defaults hold");
+    let params = IsolationForest::params().beyond(BEYOND).check().expect("the defaults hold");
     let fit = |id: SchemaId, rows: &SampledRows, without| {
         let mut plan = Plan::new(Method::Forest(params.clone()));
         plan.features = FeatureChoice { without, ..FeatureChoice::default() };

@@ -42,8 +42,8 @@ pub(super) struct DetectorSummary {
 #[derive(Debug, Serialize)]
 pub(super) struct CalibrationSummary {
     pub(super) median_score: f32,
-    pub(super) highest_score: f32,
-    pub(super) highest_novelty: f32,
+    pub(super) score_99: f32,
+    pub(super) median_tail_score: f32,
     /// On average over calibrations.
     pub(super) smallest_p_on_average: f64,
     /// For this very one, with a probability of 90 %.
@@ -107,7 +107,7 @@ impl DetectorSummary {
             fits_this_build: fits,
             calibration: CalibrationSummary::of(
                 detector.calibration(),
-                detector.novelty_calibration(),
+                detector.tail_calibration(),
             ),
             ranges: ranges.map(|(name, range)| RangeSummary::of::<F>(name, range)).collect(),
         }
@@ -115,7 +115,7 @@ impl DetectorSummary {
 }
 
 impl CalibrationSummary {
-    fn of(scores: &Calibration, novelties: &Calibration) -> Self {
+    fn of(scores: &Calibration, tail_scores: &Calibration) -> Self {
         let rate = |rate| RateSummary {
             rate,
             supported: scores.supports(rate).is_ok(),
@@ -123,8 +123,8 @@ impl CalibrationSummary {
         };
         Self {
             median_score: scores.median(),
-            highest_score: scores.max(),
-            highest_novelty: novelties.max(),
+            score_99: scores.quantile(0.99),
+            median_tail_score: tail_scores.median(),
             smallest_p_on_average: 1.0 / (scores.held_out() as f64 + 1.0),
             smallest_p: scores.smallest_p(),
             rates: RATES.map(rate).into(),

@@ -75,9 +75,9 @@ fn facts(detector: &DetectorSummary) -> Vec<(&'static str, String)> {
     facts.push((
         "calibrated",
         format!(
-            "on {calibrated} held-out rows{sampled}: scores {:.3} (median) to {:.3} (highest), \
-             novelties up to {:.3}",
-            scores.median_score, scores.highest_score, scores.highest_novelty
+            "on {calibrated} held-out rows{sampled}: scores {:.3} (median) to {:.3} (99 %), \
+             tail scores {:.2} (median)",
+            scores.median_score, scores.score_99, scores.median_tail_score
         ),
     ));
     facts

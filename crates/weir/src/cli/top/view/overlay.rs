@@ -123,12 +123,12 @@ fn alert(alert: &Alert) -> Vec<String> {
             if alert.ttl_s > 0 { format!(" for {}", lasting(alert.ttl_s)) } else { String::new() }
         ),
         format!(
-            "p {}, excess {}, peer score {}, flow score {}, novelty {}",
+            "surprise {}, p {}, peer score {}, flow score {}, tail score {}",
+            number(seen.surprise),
             number(seen.p_value),
-            number(seen.excess),
             number(seen.peer_score.into()),
             number(seen.flow_score.into()),
-            number(seen.novelty.into())
+            number(seen.tail_score.into())
         ),
         format!(
             "{} packets; its address is {}",
