@@ -79,4 +79,4 @@ pub use profile::{
     EmptyProfile, FeatureHistogram, FeatureRange, PROFILE_ROWS, Place, Profile, ProfileBuilder,
 };
 pub use scorer::{Attribution, OnnxScorer, Scale, Scorer};
-pub use tail::{Column, Tails};
+pub use tail::{Column, PARTS, Tails};

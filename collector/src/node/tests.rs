@@ -500,7 +500,8 @@ fn protected_hosts_are_not_forgotten_for_one_bad_look() {
 fn remotes_that_proved_their_address_are_told_to_the_kernel_once_in_a_while() {
     let folder = tempfile::tempdir().unwrap();
     let (node, noted) = node(folder.path());
-    let calm = |last| Evidence { p_value: 0.5, surprise: 0.0, ..attacker(last) };
+    let calm =
+        |last| Evidence { p_value: 0.5, conditional_p_value: 0.5, surprise: 0.0, ..attacker(last) };
     let forged = Evidence { verified: false, ..calm(2) };
     node.decide(window(1, vec![calm(1), forged]));
     node.decide(window(2, vec![calm(1), calm(3)]));

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
+    budget::Budget,
     calibration::CalibrationCheck,
     caveat::{self, Caveat},
     detection::{self, Attack, Class, OperatingPoint},
@@ -60,6 +61,8 @@ pub struct Evaluation {
     pub windows: Discrimination,
     /// Catch of the measurable operating points.
     pub operating_points: Vec<OperatingPoint>,
+    /// Attacks found where so few benign peers may ever alarm.
+    pub budgets: [Budget; 2],
     /// Per attack class, by name.
     pub classes: Vec<Class>,
     /// Per attack, in the order of time.
@@ -132,6 +135,7 @@ impl Evaluation {
         drift.sort_by(|a, b| b.index.total_cmp(&a.index).then_with(|| a.feature.cmp(&b.feature)));
         let mut evaluation = Self {
             operating_points: detection::operating_points(observations, &rules, &attacks),
+            budgets: Budget::all(observations),
             timeline: Timeline::of(observations, &attacks),
             histogram: ScoreHistogram::of(observations),
             peers: told(Unit::Peer),

@@ -47,6 +47,7 @@
 
 #![forbid(unsafe_code)]
 
+mod budget;
 mod calibration;
 mod caveat;
 mod detection;
@@ -67,6 +68,7 @@ mod table;
 mod time;
 
 pub use self::report::{REPORT_FORMAT, Report};
+pub use budget::{BUDGETS, Budget, FeatureCheck, Peaks};
 pub use calibration::{CLAIMS, CalibrationCheck, Claim, Verdict};
 pub use caveat::Caveat;
 pub use detection::{Attack, Class, Detection, OperatingPoint, P_VALUES, Rule};

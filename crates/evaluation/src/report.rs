@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use report::text::{count, delay_text, percent, plain, rate_text};
 
 use crate::{
-    Evaluation, Fact,
+    Budget, Evaluation, Fact, FeatureCheck,
     detection::{OperatingPoint, Rule},
 };
 
@@ -32,6 +32,9 @@ pub struct Report {
     pub notes: Vec<String>,
     /// Evaluations, one per detector.
     pub evaluations: Vec<Evaluation>,
+    /// Each feature by itself and left out, where detectors were compared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub features: Vec<FeatureCheck>,
 }
 
 impl Report {
@@ -50,6 +53,17 @@ impl Report {
     #[must_use]
     pub fn rows(&self) -> String {
         format!("{}s", plain(&self.row))
+    }
+
+    /// The features that find most by themselves or are missed most, the best first.
+    pub(crate) fn leading_features(&self, count: usize) -> Vec<&FeatureCheck> {
+        let mut features: Vec<&FeatureCheck> = self.features.iter().collect();
+        let found = |budgets: &[Budget; 2]| budgets.map(|at| at.attacks_found.count);
+        features.sort_by(|a, b| {
+            found(&b.alone).cmp(&found(&a.alone)).then(found(&a.without).cmp(&found(&b.without)))
+        });
+        features.truncate(count);
+        features
     }
 
     /// Summary of an evaluation, in a few sentences.

@@ -3,7 +3,7 @@
 use report::text::{area, columns, count, dash, delay_text, number, percent, plain, rate_text};
 
 use crate::{
-    Evaluation,
+    BUDGETS, Budget, Evaluation,
     discrimination::{AtRate, Discrimination, Unit},
     drift::Reading,
     report::Report,
@@ -12,6 +12,9 @@ use crate::{
 /// Features shown at most in the drift table.
 const DRIFT_SHOWN: usize = 12;
 
+/// Features shown at most by themselves and left out.
+pub(crate) const FEATURES_SHOWN: usize = 10;
+
 impl Report {
     /// The report as text, at most some 120 columns wide for usual names.
     #[must_use]
@@ -19,6 +22,10 @@ impl Report {
         let mut parts = vec![plain(&self.title)];
         if self.evaluations.len() > 1 {
             parts.push(section("side by side", &self.side_by_side()));
+        }
+        if !self.features.is_empty() {
+            let title = "attacks found by a single feature, and by the tails without it";
+            parts.push(section(title, &self.features()));
         }
         for evaluation in &self.evaluations {
             parts.push(self.one(evaluation));
@@ -66,6 +73,7 @@ impl Report {
         let mut rows = vec![head(&["detector", "AUROC", "95 % interval", "avg. precision"])];
         rows[0].extend(rate_heads(self.evaluations.first().map(|one| &one.rows)));
         rows[0].extend(["attacks found", "p ≤ 0.01 realised"].map(str::to_owned));
+        rows[0].extend(BUDGETS.map(|share| format!("found at {} of peers", percent(share))));
         for evaluation in &self.evaluations {
             let told = &evaluation.rows;
             let mut row = vec![
@@ -75,10 +83,24 @@ impl Report {
                 area(told.average_precision),
             ];
             row.extend(told.at_rates.iter().map(caught));
-            let found = evaluation.operating_points.first().map(|at| at.attacks_found);
-            row.push(found.map_or_else(dash, |found| format!("{} of {}", found.count, found.of)));
+            let caught = evaluation.operating_points.first().map(|at| at.attacks_found);
+            row.push(caught.map_or_else(dash, |one| format!("{} of {}", one.count, one.of)));
             let claim = evaluation.calibration.as_ref().map(|check| check.claims[1].realised);
             row.push(claim.map_or_else(dash, |realised| percent(realised.share)));
+            row.extend(evaluation.budgets.iter().map(found));
+            rows.push(row);
+        }
+        rows
+    }
+
+    fn features(&self) -> Vec<Vec<String>> {
+        let mut rows = vec![head(&["feature"])];
+        for how in ["alone", "without it"] {
+            rows[0].extend(BUDGETS.map(|share| format!("{how}, {} of peers", percent(share))));
+        }
+        for one in self.leading_features(FEATURES_SHOWN) {
+            let mut row = vec![plain(&one.feature)];
+            row.extend(one.alone.iter().chain(&one.without).map(found));
             rows.push(row);
         }
         rows
@@ -114,6 +136,11 @@ pub(crate) fn interval(told: &Discrimination) -> String {
     told.auroc_interval.map_or_else(dash, |interval| {
         format!("{}–{}", area(Some(interval.low)), area(Some(interval.high)))
     })
+}
+
+/// Attacks found at a budget, as a table shows them.
+pub(crate) fn found(budget: &Budget) -> String {
+    format!("{} of {}", budget.attacks_found.count, budget.attacks_found.of)
 }
 
 /// Catch at a rate, as a table shows it.

@@ -60,13 +60,36 @@ pub struct Claim {
     pub held_out: Option<u64>,
     /// Rows with which a peer beyond all of them reaches the level.
     pub needed: u64,
-    /// The p-value reaches the level: the rate may be claimed.
+    /// The p-value reaches the level, and no benign traffic of late contradicts the calibration:
+    /// the rate may be claimed.
     pub supported: bool,
+    /// Contradiction by benign traffic of late.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contradicted: Option<Contradiction>,
+}
+
+/// Contradiction of a calibration: more benign peers than chance explains have low p-values.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Contradiction {
+    /// Benign peers, of each one window, with a p-value at or below the level.
+    pub low: u64,
+    /// Benign peers in all.
+    pub peers: u64,
+    /// The level, and the share of benign peers that may be at or below it.
+    pub level: f64,
 }
 
 impl fmt::Display for Claim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { rate, held_out, needed, .. } = self;
+        if let Some(Contradiction { low, peers, level }) = self.contradicted {
+            return write!(
+                f,
+                "{rate} withheld: {low} of {peers} benign peers of the last hour have p ≤ {level}; \
+                 learn here"
+            );
+        }
         match (self.supported, held_out) {
             (true, Some(rows)) => write!(f, "{rate} wrong at most, by {rows} held-out rows"),
             (true, None) => write!(f, "{rate} wrong at most"),

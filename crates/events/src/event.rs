@@ -243,6 +243,7 @@ mod tests {
                 service: Some(Service { protocol: 6, port: 443 }),
             },
             claim: Some(Claim {
+                contradicted: None,
                 rate: Share::TENTH,
                 procedure: ProcedureChoice::PerWindow,
                 p_values: PValues::Conditional,

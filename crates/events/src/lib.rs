@@ -32,7 +32,7 @@ mod refusal;
 mod share;
 mod words;
 
-pub use claim::{Claim, PValues, ProcedureChoice};
+pub use claim::{Claim, Contradiction, PValues, ProcedureChoice};
 pub use decision::{Decision, DecisionRecord, Outcome, ServiceLimit, Stamp};
 pub use drift::{Drift, Moved};
 pub use event::{

@@ -172,7 +172,7 @@ impl Grid {
         let expert = |key: &str| self.base.get("expert").and_then(|table| table.get(key));
         let number = |key: &str, or: f64| expert(key).and_then(Value::as_float).unwrap_or(or);
         let (least, most) = (number("alert_surprise", 0.0), number("decisive_surprise", 300.0));
-        let acts = [3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0];
+        let acts = [3.0, 3.5, 4.0, 4.5, 5.0, 6.0, 8.0];
         let acts = acts.into_iter().filter(|act| (least..=most).contains(act));
         let of = expert("of_windows").and_then(Value::as_integer).unwrap_or(1);
         let windows = (1..=of.clamp(1, 3)).map(Value::Integer).collect();
@@ -334,15 +334,15 @@ mod tests {
 
     #[test]
     fn every_combination_is_a_setting_in_the_order_given() {
-        let text = "[policy]\nttl = '30s'\n[grid]\nexpert.windows = [2, 1]\nexpert.act_surprise = [3, 6]\n";
+        let text = "[policy]\nttl = '30s'\n[grid]\nexpert.windows = [2, 1]\nexpert.act_surprise = [3, 5]\n";
         let settings = grid(text, &[]).expect("valid");
         assert_eq!(
             names(&settings),
             [
                 "act_surprise=3 windows=2",
                 "act_surprise=3 windows=1",
-                "act_surprise=6 windows=2",
-                "act_surprise=6 windows=1"
+                "act_surprise=5 windows=2",
+                "act_surprise=5 windows=1"
             ]
         );
         assert!(settings.iter().all(|setting| setting.config.ttl.as_secs() == 30));
@@ -353,9 +353,9 @@ mod tests {
     #[test]
     fn flags_take_texts_numbers_and_lists_and_go_before_the_file() {
         let sets = ["policy.expert.act_surprise=4,5", "ttl=1m, 5m", "allow=[], ['192.0.2.0/24']"];
-        let settings = grid("[grid]\nexpert.act_surprise = [2]\n", &sets).expect("valid");
+        let settings = grid("[grid]\nexpert.act_surprise = [3]\n", &sets).expect("valid");
         assert_eq!(settings.len(), 8);
-        assert_eq!(settings[0].name, "act_surprise=4 allow=[] ttl=1m");
+        assert_eq!(settings[0].name, "allow=[] act_surprise=4 ttl=1m");
         assert_eq!(settings[7].config.allow.len(), 1);
         assert_eq!(settings[7].config.ttl.as_secs(), 300);
     }
@@ -418,7 +418,7 @@ mod tests {
     fn the_default_grid_keeps_within_the_other_keys() {
         let mut policy = PolicyConfig::default();
         policy.expert.of_windows = 2;
-        (policy.expert.act_surprise, policy.expert.decisive_surprise) = (4.0, 7.0);
+        (policy.expert.act_surprise, policy.expert.decisive_surprise) = (4.0, 5.5);
         let mut grid = Grid::around(&policy);
         grid.or_default();
         let settings = grid.settings(1_000_000).expect("valid");

@@ -158,6 +158,7 @@ fn decision(id: u64, window: u64, acted: bool) -> Decision {
         service: Some(Service { protocol: 6, port: 443 }),
     };
     let claim = Claim {
+        contradicted: None,
         rate: Share::TENTH,
         procedure: ProcedureChoice::PerWindow,
         p_values: PValues::Conditional,

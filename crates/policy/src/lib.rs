@@ -239,6 +239,7 @@ impl Policy {
             .collect();
         // Behind the decisions: a window does not make its own peers ordinary.
         for peer in &ordinary {
+            self.selector.hear(peer, window);
             self.baseline.note(peer, false, now_ns);
         }
         decisions

@@ -69,14 +69,34 @@ fn weaker_evidence_has_to_come_twice_in_three_windows() {
 fn what_is_odd_but_not_by_enough_is_reported_and_never_adds_up_to_a_block() {
     let mut policy = policy(|_| ());
     for window in 1..20 {
-        let odd = Evidence { surprise: 3.3, ..attacker(1) };
+        let odd = Evidence { surprise: 3.1, ..attacker(1) };
         let decisions = decide(&mut policy, vec![odd], window * SECOND);
         assert_eq!(outcomes(&decisions), [Outcome::Refused(Refusal::BelowMargin)]);
     }
 }
 
 #[test]
-fn a_peer_within_the_margin_of_calibration_makes_no_decision() {
+fn a_rate_that_benign_peers_contradict_is_not_claimed_and_not_acted_on() {
+    let mut policy = policy(|_| ());
+    let odd = |last| Evidence {
+        surprise: 1.5,
+        p_value: 0.02,
+        conditional_p_value: 0.02,
+        ..attacker(last)
+    };
+    for window in 1..=3 {
+        decide(&mut policy, (1..=12).map(odd).collect(), window * SECOND);
+    }
+    let [found] = &decide(&mut policy, vec![attacker(20)], 4 * SECOND)[..] else { panic!("one") };
+    assert_eq!(found.outcome, Outcome::Refused(Refusal::RateUnsupported));
+    assert_eq!(
+        found.claim.to_string(),
+        "1 in 10 withheld: 12 of 12 benign peers of the last hour have p ≤ 0.05; learn here"
+    );
+}
+
+#[test]
+fn a_peer_that_surprises_too_little_makes_no_decision() {
     let benign = Evidence { surprise: 0.1, ..attacker(1) };
     assert_eq!(decide(&mut policy(|_| ()), vec![benign], SECOND), []);
 }
@@ -191,7 +211,12 @@ fn turned(number: u8) -> Evidence {
 fn with_baseline(peers: std::ops::RangeInclusive<u8>, config: fn(&mut PolicyConfig)) -> Policy {
     let mut policy = policy(config);
     for window in 1..=5 {
-        let calm = |last| Evidence { p_value: 0.5, surprise: 0.0, ..turned(last) };
+        let calm = |last| Evidence {
+            p_value: 0.5,
+            conditional_p_value: 0.5,
+            surprise: 0.0,
+            ..turned(last)
+        };
         assert_eq!(decide(&mut policy, peers.clone().map(calm).collect(), window * SECOND), []);
     }
     policy
@@ -227,7 +252,12 @@ fn strangers_are_blocked_however_many_they_are() {
 fn many_addresses_of_one_network_open_no_breaker() {
     let mut policy = policy(|_| ());
     for window in 1..=5 {
-        let calm = |last| Evidence { p_value: 0.5, surprise: 0.0, ..attacker(last) };
+        let calm = |last| Evidence {
+            p_value: 0.5,
+            conditional_p_value: 0.5,
+            surprise: 0.0,
+            ..attacker(last)
+        };
         decide(&mut policy, (1..=10).map(calm).collect(), window * SECOND);
     }
     let verdicts =
@@ -242,7 +272,13 @@ fn many_addresses_of_one_network_open_no_breaker() {
 fn one_that_carries_the_ordinary_traffic_is_spared_for_some_windows_and_never_for_good() {
     let mut policy = policy(|_| ());
     for window in 1..=5 {
-        let calm = |last, bytes| Evidence { p_value: 0.5, surprise: 0.0, bytes, ..attacker(last) };
+        let calm = |last, bytes| Evidence {
+            p_value: 0.5,
+            conditional_p_value: 0.5,
+            surprise: 0.0,
+            bytes,
+            ..attacker(last)
+        };
         let everyone = (1..=20).map(|last| calm(last, if last == 7 { 1 << 20 } else { 1_000 }));
         decide(&mut policy, everyone.collect(), window * SECOND);
     }

@@ -10,8 +10,10 @@ use report::{
 
 use super::plot::{self, Course};
 use crate::{
-    Attack, Discrimination, Evaluation, OperatingPoint, Proportion, Report, Rule, Unit, Verdict,
-    table::interval, time::clock_text,
+    Attack, BUDGETS, Discrimination, Evaluation, OperatingPoint, Proportion, Report, Rule, Unit,
+    Verdict,
+    table::{FEATURES_SHOWN, found, interval},
+    time::clock_text,
 };
 
 /// Extent of the evaluated rows, under the title.
@@ -73,6 +75,7 @@ pub(super) fn side_by_side(report: &Report) -> Markup {
                 @for at in &first.rows.at_rates { th.n { "caught at " (rate_text(at.rate)) } }
                 th.n { "attacks found" }
                 th.n { "false alarms at p ≤ 0.01" }
+                @for budget in &first.budgets { th.n { "found at " (percent(budget.share)) " of peers" } }
             } }
             tbody { @for evaluation in &report.evaluations { tr {
                 th.name scope="row" { (evaluation.detector.name) }
@@ -92,8 +95,27 @@ pub(super) fn side_by_side(report: &Report) -> Markup {
                         None => (dash()),
                     }
                 }
+                @for budget in &evaluation.budgets { td.n { (found(budget)) } }
             } } }
         } }
+        @if !report.features.is_empty() {
+            div.scroll tabindex="0" { table {
+                caption {
+                    "Attacks found by a single feature, and by the tails without it, at a budget of \
+                     benign peers."
+                }
+                thead { tr {
+                    th { "feature" }
+                    @for how in ["alone", "without it"] {
+                        @for share in BUDGETS { th.n { (how) ", " (percent(share)) " of peers" } }
+                    }
+                } }
+                tbody { @for one in report.leading_features(FEATURES_SHOWN) { tr {
+                    th.name scope="row" { (one.feature) }
+                    @for budget in one.alone.iter().chain(&one.without) { td.n { (found(budget)) } }
+                } } }
+            } }
+        }
     }
 }
 

@@ -56,6 +56,7 @@ pub(crate) fn report(names: &[&str], benign: u32) -> Report {
         ],
         notes: vec!["2 of 2,000 windows lost flows, 0.1 %.".to_owned()],
         evaluations,
+        features: Vec::new(),
     }
 }
 

@@ -40,6 +40,7 @@ fn anomaly(window: u64, at_ns: u64, peer: &str, surprise: f64, refusal: Option<R
         service: None,
     };
     let claim = Claim {
+        contradicted: None,
         rate: Share::TENTH,
         procedure: ProcedureChoice::PerWindow,
         p_values: PValues::Conditional,

@@ -43,7 +43,7 @@ section! {
         /// Surprise needed to be reported: −log10 of the chance in a benign window, at least 2.
         alert_surprise: f64 = ALERT_SURPRISE,
         /// Surprise needed to be acted on, at least `alert_surprise`.
-        act_surprise: f64 = 3.6,
+        act_surprise: f64 = 3.3,
         /// Surprise at which one window is enough, at least `act_surprise`.
         decisive_surprise: f64 = 5.5,
         /// Anomalous windows needed, at least 1...

@@ -15,10 +15,11 @@ mod procedure;
 mod selection;
 mod support;
 mod traffic;
+mod witnesses;
 
 pub use choice::{OnDrift, Unsupported};
 pub use drift::{BETS, CALM, CALM_ENOUGH, DriftWatch, NAMED, SUSPENDS_AT};
-pub use events::{Claim, Drift, Moved, PValues, ProcedureChoice, Share, ShareError};
+pub use events::{Claim, Contradiction, Drift, Moved, PValues, ProcedureChoice, Share, ShareError};
 pub use fdr::benjamini_hochberg;
 pub(crate) use frequency::or_none as frequency_or_none;
 pub use frequency::{Frequency, FrequencyError};

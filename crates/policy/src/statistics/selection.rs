@@ -1,8 +1,8 @@
 //! Selection of the anomalous peers of a window, with a claim for each.
 
 use super::{
-    Basis, Batch, Claim, HeldOut, PValues, Procedure, ProcedureChoice, Share, Traffic,
-    held_out::rows_for, procedure::procedure,
+    Basis, Batch, Claim, Contradiction, HeldOut, PValues, Procedure, ProcedureChoice, Share,
+    Traffic, held_out::rows_for, procedure::procedure, witnesses::Witnesses,
 };
 use crate::{Evidence, config::PolicyConfig, window::WindowFacts};
 
@@ -17,6 +17,7 @@ pub struct Selector {
     procedure: Box<dyn Procedure>,
     traffic: Traffic,
     held_out: Option<HeldOut>,
+    witnesses: Witnesses,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +35,7 @@ pub struct Selection {
     /// The smallest p-value to be expected of this calibration; 0 where it is not known.
     finest: f64,
     held_out: Option<u64>,
+    contradicted: Option<Contradiction>,
 }
 
 impl Rates {
@@ -56,6 +58,7 @@ impl Selector {
             procedure: procedure(config),
             traffic: Traffic::default(),
             held_out: None,
+            witnesses: Witnesses::new(config.expert.seed),
         }
     }
 
@@ -78,6 +81,13 @@ impl Selector {
         self.traffic = Traffic::expecting(basis.peers_per_window);
     }
 
+    /// Hears a peer that did not stand out in a window.
+    pub fn hear(&mut self, peer: &Evidence, window: &WindowFacts) {
+        if !(window.lossy || window.interrupted || window.warming_up) {
+            self.witnesses.hear(peer, self.rates.p_values, window.end_ns);
+        }
+    }
+
     /// Takes a window's peers; [`Selection::claim`] then answers for each.
     pub fn look(&mut self, evidence: &[Evidence], window: &WindowFacts) -> Selection {
         let p_values: Vec<f64> = evidence.iter().map(|peer| peer.p(self.rates.p_values)).collect();
@@ -95,6 +105,7 @@ impl Selector {
             level,
             finest: self.held_out.map_or(0.0, |held_out| held_out.finest(self.rates.p_values)),
             held_out: self.held_out.as_ref().map(HeldOut::fewest),
+            contradicted: self.witnesses.contradiction(),
         };
         if whole {
             let ordinary = p_values.iter().filter(|p| !selection.is_anomalous(**p)).count();
@@ -121,7 +132,8 @@ impl Selection {
             level: self.level,
             held_out: self.held_out,
             needed: rows_for(self.level, self.rates.p_values),
-            supported: p_value <= self.level,
+            supported: p_value <= self.level && self.contradicted.is_none(),
+            contradicted: self.contradicted,
         })
     }
 

@@ -2,6 +2,7 @@
 
 mod candidate;
 mod facts;
+mod shortcuts;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -18,6 +19,7 @@ use super::{
 };
 use candidate::{By, Candidate, fit_all};
 use engine::drift::Side;
+use shortcuts::Shortcuts;
 
 #[derive(Debug, Args)]
 pub(super) struct EvalArgs {
@@ -28,8 +30,9 @@ pub(super) struct EvalArgs {
     /// A model to evaluate; of several, all are shown side by side.
     #[arg(long, short, value_name = "FILE", required_unless_present = "compare")]
     model: Vec<PathBuf>,
-    /// Fit an isolation forest, an extended one, an autoencoder, HBOS and ECOD to the benign rows
-    /// of --train, each on the same split, and show them side by side.
+    /// Fit tails, an isolation forest, an extended one, an autoencoder, HBOS and ECOD to the benign
+    /// rows of --train, each on the same split, and show them side by side, with what each feature
+    /// finds alone and what the tails find without it.
     #[arg(long, requires = "train")]
     compare: bool,
     /// Feature tables of the training: what --compare fits to, and what drift is measured from;
@@ -115,12 +118,17 @@ impl EvalArgs {
         mut candidates: Vec<Candidate>,
     ) -> anyhow::Result<Report> {
         let mut digest = RowsDigest::new();
+        let first = candidates.first().filter(|_| self.compare);
+        let mut shortcuts = first.and_then(|one| one.of_table(level).cloned()).map(Shortcuts::new);
         let read = read(dataset, level, selection, &mut |rows| {
             digest.update(&rows.rows);
             digest.update(&rows.flow_rows);
             for candidate in &mut candidates {
                 candidate.take(level, by, rows)?;
                 count_drift(candidate, level, Side::Test, rows);
+            }
+            if let Some(shortcuts) = &mut shortcuts {
+                shortcuts.take(rows);
             }
             Ok(())
         })?;
@@ -149,6 +157,7 @@ impl EvalArgs {
             facts: facts::of_data(&self.data, dataset, level, digest.finish()),
             notes: facts::notes(dataset, &read, selection.skip_lossy),
             evaluations,
+            features: shortcuts.map(|one| one.finish()).unwrap_or_default(),
         })
     }
 }

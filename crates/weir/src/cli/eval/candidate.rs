@@ -37,6 +37,8 @@ pub(super) struct Candidate {
     /// Both are there for decisions, else at least the one of the table.
     flow: Option<DetectorModel>,
     peer: Option<DetectorModel>,
+    /// By what it ranks rows, whatever is asked for.
+    always: Option<By>,
     pub(super) observations: Observations,
     pub(super) drift: Vec<DriftCounter>,
 }
@@ -54,6 +56,7 @@ impl Candidate {
             same_source: false,
             flow,
             peer,
+            always: None,
             observations: Observations::new(),
             drift,
         }
@@ -78,6 +81,19 @@ impl Candidate {
         ];
         candidate.describe();
         Ok(candidate)
+    }
+
+    /// The tails that stand beside this one's scorer, as a candidate of their own.
+    fn tails(&self) -> Self {
+        let mut tails = Self::new("tails".to_owned(), self.flow.clone(), self.peer.clone());
+        (tails.always, tails.same_source) = (Some(By::Tail), self.same_source);
+        tails.facts.clone_from(&self.facts);
+        tails
+    }
+
+    /// The detector of the table that is evaluated.
+    pub(super) fn of_table(&self, level: Level) -> Option<&DetectorModel> {
+        if level == Level::Flow { self.flow.as_ref() } else { self.peer.as_ref() }
     }
 
     /// Adds what the detectors tell of themselves.
@@ -121,8 +137,8 @@ impl Candidate {
     /// Scores rows and takes down what they were.
     pub(super) fn take(&mut self, level: Level, by: By, rows: &Piece) -> anyhow::Result<()> {
         let (flow, peer) = (self.flow.as_ref(), self.peer.as_ref());
-        let own = if level == Level::Flow { flow } else { peer };
-        let Some(own) = own else { return Ok(()) };
+        let Some(own) = self.of_table(level) else { return Ok(()) };
+        let by = self.always.unwrap_or(by);
         let assessment = rows.assess(level, flow.unwrap_or(own), peer.unwrap_or(own));
         for (index, assessed) in assessment.peers().iter().enumerate() {
             let (score, p_value) = match by {
@@ -136,23 +152,25 @@ impl Candidate {
                 }
                 By::Combined => (assessed.surprise, assessed.p_value),
             };
-            let truth = match &rows.labels[index] {
-                dataset::Label::Unlabelled => Truth::Unlabelled,
-                dataset::Label::Benign => Truth::Benign,
-                dataset::Label::Attack { class, name } => {
-                    Truth::Attack { class, name: name.as_deref() }
-                }
-            };
             self.observations.push(Observation {
                 start_ns: rows.starts_ns[index],
                 end_ns: rows.ends_ns[index],
                 peer: rows.remote[index],
                 score,
                 p_value: Some(p_value),
-                truth,
+                truth: truth(&rows.labels[index]),
             })?;
         }
         Ok(())
+    }
+}
+
+/// A label, as an evaluation has it.
+pub(super) fn truth(label: &dataset::Label) -> Truth<'_> {
+    match label {
+        dataset::Label::Unlabelled => Truth::Unlabelled,
+        dataset::Label::Benign => Truth::Benign,
+        dataset::Label::Attack { class, name } => Truth::Attack { class, name: name.as_deref() },
     }
 }
 
@@ -199,6 +217,7 @@ pub(super) fn fit_all(
         candidate.describe();
         candidates.push(candidate);
     }
+    candidates.insert(0, candidates[0].tails());
     Ok(candidates)
 }
 
