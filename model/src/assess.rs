@@ -116,16 +116,16 @@ impl PeerAssessment {
         let [score, tail] = peer;
         let [flow_score, flow_tail] = flows.map(|measure| measure.map_or(0.0, |one| one.score));
         let measures = [Some(score), Some(tail), flows[0], flows[1]];
-        let measures = || measures.iter().flatten();
+        let there = || measures.iter().flatten();
         let together = |of: fn(&Measure) -> f64| {
             let (mut p_values, mut count) = ([0.0; 4], 0);
-            for measure in measures() {
+            for measure in there() {
                 p_values[count] = of(measure);
                 count += 1;
             }
             simes(&mut p_values[..count])
         };
-        let (surprise, strongest) = surprise(measures());
+        let (surprise, strongest) = surprise(&measures);
         Self {
             p_value: together(|measure| measure.p_value.marginal),
             conditional_p_value: together(|measure| measure.p_value.conditional),
@@ -187,12 +187,13 @@ impl Assessment<'_> {
 
 /// The greatest of the joint surprise and of each measure's own, and the measure that it owes most
 /// to.
-fn surprise<'a>(measures: impl Iterator<Item = &'a Measure> + Clone) -> (f64, Measure) {
-    let sum = |of: fn(&Measure) -> f64| -> f64 { measures.clone().map(of).sum() };
+fn surprise(measures: &[Option<Measure>]) -> (f64, Measure) {
+    let there = || measures.iter().flatten();
+    let sum = |of: fn(&Measure) -> f64| -> f64 { there().map(of).sum() };
     let mean = sum(|one| one.weight() * one.surprise) / sum(Measure::weight);
     let together = mean - LOG10_E + (1.0 - 4.0 * ALONE).log10();
     let most = |of: fn(&Measure) -> f64| {
-        let one = measures.clone().max_by(|a, b| of(a).total_cmp(&of(b)));
+        let one = there().max_by(|a, b| of(a).total_cmp(&of(b)));
         *one.expect("the peer's own measures are always there")
     };
     let alone = most(|one| one.surprise);

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
+    net::IpAddr,
 };
 
 use super::{
@@ -11,13 +12,13 @@ use super::{
     score::{Observation, Scored},
 };
 
-/// The false-positive rates that detection is told at.
-const RATES: [f64; 2] = [1e-2, 1e-3];
+/// Shares of the benign remotes that may ever be above, at which detection is told.
+const BUDGETS: [f64; 2] = [0.01, 0.003];
 
-/// Surprise above which a share `rate` of benign observations lies, at least 0: what lies within
-/// the calibration's range is never called found.
+/// Surprise above which a share `budget` of benign remotes ever was, by the highest of each; at
+/// least 0.
 #[must_use]
-pub fn threshold(benign: &[f64], rate: f64) -> f64 {
+pub fn threshold(benign: &[f64], budget: f64) -> f64 {
     let mut descending = benign.to_vec();
     descending.sort_unstable_by(|a, b| b.total_cmp(a));
     #[expect(
@@ -25,7 +26,7 @@ pub fn threshold(benign: &[f64], rate: f64) -> f64 {
         clippy::cast_sign_loss,
         reason = "a share of a count is at most the count"
     )]
-    let place = (descending.len() as f64 * rate) as usize;
+    let place = (descending.len() as f64 * budget) as usize;
     descending.get(place).copied().unwrap_or(0.0).max(0.0)
 }
 
@@ -42,13 +43,21 @@ pub fn others(learnt: &Learnt, scored: &[Scored]) -> String {
     let _ = writeln!(text, "Learnt from {train}; calibrated with {calibrate}.\n");
     let benign: Vec<&Scored> = scored.iter().filter(|one| !one.is_attack).collect();
     false_alarms(&mut text, &benign);
-    let surprises: Vec<f64> =
-        benign.iter().flat_map(|one| &one.observations).map(|one| one.surprise).collect();
-    let thresholds = RATES.map(|rate| threshold(&surprises, rate));
+    let highest: Vec<f64> = benign.iter().flat_map(|one| highest(one).into_values()).collect();
+    let thresholds = BUDGETS.map(|budget| threshold(&highest, budget));
+    let found = thresholds.map(|least| {
+        let above = |one: &&Scored| attackers(one).any(|seen| seen.surprise > least);
+        scored.iter().filter(|one| one.is_attack).filter(above).count()
+    });
     let _ = writeln!(
         text,
-        "\nSurprise above which 1 % and 0.1 % of them lie: {:.2} and {:.2}.\n",
-        thresholds[0], thresholds[1]
+        "\nSurprise that 1 % and 0.3 % of the {} benign remotes ever exceed: {:.2} and {:.2}. Attack \
+         captures with an attacking remote above it: {} and {}.\n",
+        highest.len(),
+        thresholds[0],
+        thresholds[1],
+        found[0],
+        found[1],
     );
     attacks(&mut text, scored, thresholds);
     text
@@ -89,19 +98,19 @@ fn false_alarms(text: &mut String, benign: &[&Scored]) {
 
 fn attacks(text: &mut String, scored: &[Scored], thresholds: [f64; 2]) {
     text.push_str(
-        "| capture | attack | remotes | at 1 %: remotes, windows, after | at 0.1 % | highest \
+        "| capture | attack | remotes | at 1 %: remotes, windows, after | at 0.3 % | highest \
          surprise | reported | blocked or limited | benign remotes reported, blocked |\n\
          |---|---|---|---|---|---|---|---|---|\n",
     );
     for one in scored.iter().filter(|one| one.is_attack) {
-        let highest = attackers(one).map(|seen| seen.surprise).fold(f64::MIN, f64::max);
-        let [at_1e2, at_1e3] = thresholds.map(|threshold| found(one, threshold));
+        let most = attackers(one).map(|seen| seen.surprise).fold(0.0, f64::max);
+        let [at_1, at_03] = thresholds.map(|threshold| found(one, threshold));
         let after =
             |moment: Option<f64>| moment.map_or(String::new(), |s| format!(" after {s:.0} s"));
         let acted = &one.acted;
         let _ = writeln!(
             text,
-            "| `{}` | {} | {} | {at_1e2} | {at_1e3} | {highest:.2} | {}{} | {}{} | {}, {} |",
+            "| `{}` | {} | {} | {at_1} | {at_03} | {most:.2} | {}{} | {}{} | {}, {} |",
             one.name,
             one.group,
             remotes(one, |seen| seen.is_attacker),
@@ -124,6 +133,16 @@ fn found(one: &Scored, threshold: f64) -> String {
     let peers = remotes(one, |seen| seen.is_attacker && seen.surprise > threshold);
     let share = 100.0 * above().count() as f64 / attackers(one).count().max(1) as f64;
     format!("{peers}, {share:.0} %, {first:.0} s")
+}
+
+/// The highest surprise of each remote.
+fn highest(one: &Scored) -> BTreeMap<IpAddr, f64> {
+    let mut highest = BTreeMap::new();
+    for seen in &one.observations {
+        let remote: &mut f64 = highest.entry(seen.peer).or_default();
+        *remote = remote.max(seen.surprise);
+    }
+    highest
 }
 
 fn attackers(one: &Scored) -> impl Iterator<Item = &Observation> {
@@ -179,16 +198,15 @@ mod tests {
     #[test]
     fn a_share_of_the_benign_lies_above_the_threshold() {
         let benign: Vec<f64> = (0..1_000).map(|one| f64::from(one) / 1_000.0).collect();
-        let above = |rate| {
-            let threshold = threshold(&benign, rate);
+        let above = |budget| {
+            let threshold = threshold(&benign, budget);
             benign.iter().filter(|one| **one > threshold).count()
         };
-        assert_eq!(RATES.map(above), [10, 1]);
+        assert_eq!(BUDGETS.map(above), [10, 3]);
     }
 
     #[test]
-    fn what_lies_within_the_calibrations_range_is_never_found() {
-        assert!(threshold(&[-0.5; 100], 1e-2).abs() < f64::EPSILON);
+    fn without_benign_remotes_the_threshold_is_no_surprise_at_all() {
         assert!(threshold(&[], 1e-2).abs() < f64::EPSILON);
     }
 }

@@ -59,12 +59,11 @@ impl TailsValidParams {
         let columns = self.columns.iter().enumerate().map(|(feature, column)| {
             values.clear();
             values.extend(rows.iter().skip(feature).step_by(n_features));
-            let tails = match values.iter().position(|value| !value.is_finite()) {
-                Some(at) => Err(TailError::NonFinite { at, value: values[at] }),
-                None => {
-                    values.sort_unstable_by(f32::total_cmp);
-                    ColumnTails::of_sorted(column, &values)
-                }
+            let tails = if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+                Err(TailError::NonFinite { at, value: values[at] })
+            } else {
+                values.sort_unstable_by(f32::total_cmp);
+                ColumnTails::of_sorted(column, &values)
             };
             tails.map_err(|source| TailsError::Feature { feature, source })
         });

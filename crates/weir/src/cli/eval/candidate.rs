@@ -137,7 +137,8 @@ impl Candidate {
     /// Scores rows and takes down what they were.
     pub(super) fn take(&mut self, level: Level, by: By, rows: &Piece) -> anyhow::Result<()> {
         let (flow, peer) = (self.flow.as_ref(), self.peer.as_ref());
-        let Some(own) = self.of_table(level) else { return Ok(()) };
+        let own = if level == Level::Flow { flow } else { peer };
+        let Some(own) = own else { return Ok(()) };
         let by = self.always.unwrap_or(by);
         let assessment = rows.assess(level, flow.unwrap_or(own), peer.unwrap_or(own));
         for (index, assessed) in assessment.peers().iter().enumerate() {
