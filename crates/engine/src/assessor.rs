@@ -113,7 +113,7 @@ impl Assessor {
         assert_eq!(facts.len(), assessment.peers().len(), "facts of each peer");
         let mut drift_changed = false;
         if !is_lossy {
-            let rows = Rows { assessment: &assessment, flows, peers, flows_of, facts };
+            let rows = Rows { assessment: &assessment, flows, peers, flows_of };
             drift_changed = self.drift.take(&self.model, rows);
         }
         let evidence: Vec<Evidence> = facts

@@ -2,17 +2,17 @@
 //!
 //! Of each whole window the rows of ordinary peers are counted into the training's bins, and one
 //! p-value of each measure is bet on ([`policy::statistics::DriftWatch`]). Peers that stand out
-//! are left out of both, and so is what anybody may have sent in a peer's name: an attack neither looks like drift nor can suspend its own block. A shift
+//! are left out of both: an attack neither looks like drift nor can suspend its own block. A shift
 //! that lifts every benign peer that far at once is not for this watch, but for the breaker.
 
 mod counter;
 
-use std::{net::IpAddr, ops::Range};
+use std::ops::Range;
 
 use evaluation::Reading;
-use model::{DetectorModel, ModelFile, PeerFacts, assess::Assessment, sample::Draws};
+use model::{DetectorModel, ModelFile, assess::Assessment, sample::Draws};
 use policy::{
-    ALERT_MARGIN, Standing, Subject,
+    ALERT_MARGIN, Subject,
     statistics::{BETS, Drift, DriftWatch, Moved},
 };
 
@@ -49,8 +49,6 @@ pub(crate) struct Rows<'a> {
     pub(crate) peers: &'a [f32],
     /// The flows of each peer.
     pub(crate) flows_of: &'a [Range<usize>],
-    /// Each peer's address, and its facts.
-    pub(crate) facts: &'a [(IpAddr, PeerFacts)],
 }
 
 impl DriftSensor {
@@ -76,12 +74,8 @@ impl DriftSensor {
             .assessment
             .peers()
             .iter()
-            .zip(rows.facts)
             .enumerate()
-            .filter_map(|(index, (peer, (_, facts)))| {
-                let is_its_own = facts.standing != Standing::Unproven;
-                (is_its_own && peer.excess < ALERT_MARGIN).then_some(index)
-            })
+            .filter_map(|(index, peer)| (peer.excess < ALERT_MARGIN).then_some(index))
             .collect();
         let flows: Vec<usize> =
             ordinary.iter().flat_map(|&peer| rows.flows_of[peer].clone()).collect();
