@@ -58,11 +58,14 @@
 
 mod capture;
 mod documentation;
+mod draw;
 mod error;
+mod frame;
 mod lab;
 mod members;
 mod moment;
 mod net;
+mod payload;
 mod plan;
 mod registry;
 mod report;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rand::distr::uniform::SampleUniform;
 use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, Exp1, Pareto};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -45,17 +46,7 @@ impl Draw {
     }
 
     /// A whole number from `least` to `most`.
-    pub(crate) fn between(&mut self, least: u64, most: u64) -> u64 {
-        self.0.random_range(least..=most)
-    }
-
-    /// The same for a small one.
-    pub(crate) fn between_u16(&mut self, least: u16, most: u16) -> u16 {
-        self.0.random_range(least..=most)
-    }
-
-    /// The same for the size of something in memory.
-    pub(crate) fn size(&mut self, least: usize, most: usize) -> usize {
+    pub(crate) fn between<T: SampleUniform + PartialOrd>(&mut self, least: T, most: T) -> T {
         self.0.random_range(least..=most)
     }
 
