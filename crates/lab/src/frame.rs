@@ -120,7 +120,9 @@ impl Segment {
         header.ack = has(flag::ACK);
         header.urg = has(flag::URG);
         if let Some(largest) = self.largest {
-            header.set_options(&[TcpOptionElement::MaximumSegmentSize(largest)]).map_err(invalid)?;
+            header
+                .set_options(&[TcpOptionElement::MaximumSegmentSize(largest)])
+                .map_err(invalid)?;
         }
         Ok(header)
     }
@@ -165,15 +167,15 @@ impl Sealer {
                 payload.write(&mut self.payload);
                 let echo = IcmpEchoHeader { id, seq: sequence };
                 match (packet.source.is_ipv4(), is_reply) {
-                    (true, false) => datagram
-                        .icmpv4(Icmpv4Type::EchoRequest(echo))
-                        .write(frame, &self.payload),
+                    (true, false) => {
+                        datagram.icmpv4(Icmpv4Type::EchoRequest(echo)).write(frame, &self.payload)
+                    }
                     (true, true) => {
                         datagram.icmpv4(Icmpv4Type::EchoReply(echo)).write(frame, &self.payload)
                     }
-                    (false, false) => datagram
-                        .icmpv6(Icmpv6Type::EchoRequest(echo))
-                        .write(frame, &self.payload),
+                    (false, false) => {
+                        datagram.icmpv6(Icmpv6Type::EchoRequest(echo)).write(frame, &self.payload)
+                    }
                     (false, true) => {
                         datagram.icmpv6(Icmpv6Type::EchoReply(echo)).write(frame, &self.payload)
                     }
@@ -261,11 +263,8 @@ mod tests {
         Envelope { source_mac: [2, 0, 0, 0, 0, 1], target_mac: [2, 0, 0, 0, 0, 2], vlan: None };
 
     fn sealed(content: Content, is_v4: bool, piece: Option<Piece>) -> Vec<u8> {
-        let [source, target] = if is_v4 {
-            ["192.0.2.1", "198.51.100.1"]
-        } else {
-            ["2001:db8::1", "2001:db8:1::1"]
-        };
+        let [source, target] =
+            if is_v4 { ["192.0.2.1", "198.51.100.1"] } else { ["2001:db8::1", "2001:db8:1::1"] };
         let (source, target) = (source.parse().unwrap(), target.parse().unwrap());
         let packet = Packet { piece, ..Packet::new(source, target, content) };
         let mut frame = Vec::new();
@@ -328,8 +327,12 @@ mod tests {
         };
         for (is_v4, header) in [(true, 34), (false, 54)] {
             let whole = sealed(content, is_v4, None);
-            let pieces = [(0, 64, true), (64, 44, false)]
-                .map(|(from, length, more)| Piece { id: 77, from, length, more });
+            let pieces = [(0, 64, true), (64, 44, false)].map(|(from, length, more)| Piece {
+                id: 77,
+                from,
+                length,
+                more,
+            });
             let mut joined = whole[..header].to_vec();
             for piece in pieces {
                 let frame = sealed(content, is_v4, Some(piece));
@@ -345,11 +348,8 @@ mod tests {
     #[test]
     fn addresses_of_two_families_are_refused() {
         let content = Content::Segment(Segment::syn(1, 2, 3));
-        let packet = Packet::new(
-            "192.0.2.1".parse().unwrap(),
-            "2001:db8::1".parse().unwrap(),
-            content,
-        );
+        let packet =
+            Packet::new("192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap(), content);
         let refused = Sealer::default().seal(&PLAIN, &packet, &mut Vec::new()).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
     }

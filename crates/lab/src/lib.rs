@@ -57,6 +57,7 @@
 //! `CAP_NET_RAW`; in practice, root.
 
 mod capture;
+mod class;
 mod documentation;
 mod draw;
 mod error;
@@ -72,11 +73,13 @@ mod report;
 mod run;
 mod scenario;
 mod stop;
+mod synthesis;
 mod topology;
 mod traffic;
 mod truth;
 
 pub use capture::{Capture, CaptureBounds, CaptureReport, Tap};
+pub use class::AttackClass;
 pub use documentation::is_documentation;
 pub use error::LabError;
 pub use lab::Lab;
@@ -86,10 +89,10 @@ pub use registry::Registration;
 pub use report::{ClientReport, RequestStats, Sample};
 pub use run::{RunEvent, TrafficReport};
 pub use scenario::{
-    Attack, AttackClass, AttackPlan, BUILTIN, Benign, BenignKind, BenignPlan, Channel, Clients,
-    Scenario,
+    Attack, AttackPlan, BUILTIN, Benign, BenignKind, BenignPlan, Channel, Clients, Scenario,
 };
 pub use stop::Stop;
+pub use synthesis::{Author, HOME, Synthesis, Synthetic, SyntheticFrame};
 pub use topology::{MAX_ATTACKERS, MAX_CLIENTS, Topology};
 pub use traffic::{RunningAttack, RunningBenign};
 pub use truth::{AttackTruth, GroundTruth, Sent, Sources, Transport};

@@ -9,9 +9,9 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::Engagement;
 use super::trigger::Trigger;
+use crate::draw::Draw;
 use crate::traffic::benign::interactive::{greet, try_password};
 use crate::traffic::crew::Crew;
-use crate::draw::Draw;
 use crate::traffic::server::ssh::TRIES;
 use crate::{Lab, LabError};
 

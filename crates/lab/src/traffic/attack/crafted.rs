@@ -130,9 +130,7 @@ impl Author {
         let sequence = self.draw.between(0, u32::MAX);
         let syn = |port| Content::Segment(Segment::syn(source_port, port, sequence));
         match engagement.attack.does {
-            AttackPlan::SynFlood { port, .. } => {
-                (source, syn(port))
-            }
+            AttackPlan::SynFlood { port, .. } => (source, syn(port)),
             AttackPlan::SpoofedSynFlood { port, .. } => {
                 let source = spoofed(engagement, &mut self.draw);
                 (source, syn(port))

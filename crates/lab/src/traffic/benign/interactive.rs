@@ -9,8 +9,8 @@ use tokio::net::TcpStream;
 use tokio::time::sleep;
 
 use super::Actor;
-use crate::traffic::server::ssh::{BANNER, KEY_EXCHANGE, PASSWORD, WELCOME};
 use crate::payload::FILLER;
+use crate::traffic::server::ssh::{BANNER, KEY_EXCHANGE, PASSWORD, WELCOME};
 use crate::traffic::wire::{SSH, expect, read_message, write_message};
 
 /// Bytes of a keystroke's message, as SSH pads it.
