@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use common::{Carries, Seen, lab_or_skip, read};
 use lab::{
-    Attack, AttackClass, AttackPlan, AttackTruth, CaptureBounds, Channel, Family, Sources, Tap,
-    Topology, Transport,
+    Attack, AttackPlan, AttackTruth, CaptureBounds, Channel, Family, Sources, Tap, Topology,
+    Transport,
 };
 use serde_json::json;
 

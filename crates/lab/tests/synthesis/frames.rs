@@ -46,10 +46,17 @@ impl Seen {
 
 /// All frames.
 pub(crate) fn frames(synthetic: &Synthetic) -> Vec<Seen> {
+    frames_by(synthetic, |_| true)
+}
+
+/// The frames of some authors.
+pub(crate) fn frames_by(synthetic: &Synthetic, wanted: impl Fn(Author) -> bool) -> Vec<Seen> {
     let mut seen = Vec::new();
     synthetic
         .for_each(|frame| -> io::Result<()> {
-            seen.push(read(frame.unix_ns, frame.author, frame.bytes));
+            if wanted(frame.author) {
+                seen.push(read(frame.unix_ns, frame.author, frame.bytes));
+            }
             Ok(())
         })
         .expect("frames that can be written");
