@@ -1,5 +1,5 @@
 //! A lab: network namespaces with a protected host, benign clients and attackers, for weir's
-//! demo and its end-to-end tests.
+//! demo and its end-to-end tests; and captures that are made up.
 //!
 //! ```text
 //!   client0 ... clientN        attacker0 ... attackerM      (a namespace each, eth0)
@@ -50,6 +50,9 @@
 //! # }
 //! ```
 //!
+//! Without any of this, [`Synthesis`] makes up captures in virtual time: a random benign network and
+//! an attack of a class, with their truth, or a [`Strategy`] drawn from a grammar.
+//!
 //! A process that is killed leaves its lab behind; [`Lab::leftovers`] and
 //! [`Lab::remove_leftovers`] find it by its registration under `/run/weir-lab`.
 //!
@@ -92,7 +95,9 @@ pub use scenario::{
     Attack, AttackPlan, BUILTIN, Benign, BenignKind, BenignPlan, Channel, Clients, Scenario,
 };
 pub use stop::Stop;
-pub use synthesis::{Author, HOME, Synthesis, Synthetic, SyntheticFrame};
+pub use synthesis::{
+    Author, Guise, HOME, Move, Pace, Phase, Strategy, Synthesis, Synthetic, SyntheticFrame, Targets,
+};
 pub use topology::{MAX_ATTACKERS, MAX_CLIENTS, Topology};
 pub use traffic::{RunningAttack, RunningBenign};
 pub use truth::{AttackTruth, GroundTruth, Sent, Sources, Transport};

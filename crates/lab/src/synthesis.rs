@@ -20,10 +20,12 @@ mod attack;
 mod benign;
 mod line;
 mod network;
+mod strategy;
 mod tcp;
 mod timeline;
 mod trade;
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -39,12 +41,16 @@ use crate::{
 use attack::Played;
 use benign::Conversations;
 use network::Network;
-use timeline::Event;
+use timeline::{Event, Timeline};
 
+pub use strategy::{Guise, Move, Pace, Phase, Strategy, Targets};
 pub use timeline::Author;
 
 /// The moment of every capture's beginning: 2026-01-01, 00:00 UTC.
-const EPOCH: Duration = Duration::from_secs(1_767_225_600);
+const EPOCH: Duration = Duration::from_hours(490_896);
+
+/// Keeps the draws of attacks apart from those of their network.
+const HOSTILE: u64 = 0x686f_7374_696c_6500;
 
 /// The home network of every synthetic capture, as prefixes.
 pub const HOME: [&str; 2] = ["192.0.2.0/24", "2001:db8::/64"];
@@ -80,6 +86,38 @@ impl Synthesis {
     /// The duration or the bound of frames is out of bounds, or the latter ends the capture before
     /// the attack has begun.
     pub fn make(&self) -> Result<Synthetic, LabError> {
+        let attack = |network: &Network, timeline: &mut Timeline| {
+            self.attack.map(|class| Played::add(class, network, timeline))
+        };
+        self.make_with(2, attack)
+    }
+
+    /// Makes it up with a strategy in the place of an attack of a class. Its ground truth has no
+    /// attack; who sent what stands in the frames.
+    ///
+    /// # Errors
+    /// The duration is out of bounds, both an attack and a strategy are asked for, or a phase has
+    /// no moves or a pace, start or length out of bounds.
+    pub fn stage(&self, strategy: &Strategy) -> Result<Synthetic, LabError> {
+        if let Some(class) = self.attack {
+            return Err(LabError::Invalid(format!(
+                "a strategy takes the place of the attack `{}`; ask for one of them",
+                class.name()
+            )));
+        }
+        strategy.check()?;
+        self.make_with(strategy.seed, |network, timeline| {
+            strategy::play(strategy, network, timeline);
+            None
+        })
+    }
+
+    /// Benign traffic, and what is added with draws of a stream of their own.
+    fn make_with(
+        &self,
+        stream: u64,
+        add: impl FnOnce(&Network, &mut Timeline) -> Option<Played>,
+    ) -> Result<Synthetic, LabError> {
         if !Self::DURATIONS.contains(&self.duration) {
             return Err(LabError::Invalid(format!(
                 "the duration of a synthetic capture must be 10s to 1h, got {}",
@@ -87,10 +125,10 @@ impl Synthesis {
             )));
         }
         let mut network = Network::draw(&mut Draw::new(self.seed, 0));
-        let mut benign = timeline::Timeline::new(Draw::new(self.seed, 1), self.duration);
+        let mut benign = Timeline::new(Draw::new(self.seed, 1), self.duration);
         let conversations = benign::fill(&mut network, &mut benign);
-        let mut timeline = benign.with(Draw::new(self.seed, 2));
-        let attack = self.attack.map(|class| Played::add(class, &network, &mut timeline));
+        let mut timeline = benign.with(Draw::new(self.seed ^ HOSTILE, stream));
+        let attack = add(&network, &mut timeline);
         let mut events = timeline.into_events();
         let beyond_bound = events.len().saturating_sub(self.frames) as u64;
         events.truncate(self.frames);
@@ -164,6 +202,13 @@ impl Synthetic {
     #[must_use]
     pub fn failure_share(&self) -> f64 {
         self.failure_share
+    }
+
+    /// The addresses under which an author sent anything.
+    #[must_use]
+    pub fn senders(&self, author: Author) -> BTreeSet<IpAddr> {
+        let own = self.events.iter().filter(|event| event.author == author);
+        own.map(|event| event.packet.source).collect()
     }
 
     /// Number of frames.

@@ -29,21 +29,21 @@ impl Piece {
         let body = link + if is_v4 { Ipv4Header::MIN_LEN } else { Ipv6Header::LEN };
         let from = body + usize::from(self.from);
         let to = from + usize::from(self.length);
-        if self.from % 8 != 0 || to > frame.len() {
+        if !self.from.is_multiple_of(8) || to > frame.len() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         frame.truncate(to);
         frame.drain(body..from);
         let offset = self.from / 8;
         if is_v4 {
-            let invalid = |_| io::Error::from(io::ErrorKind::InvalidInput);
+            let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
             let (mut header, _) =
-                Ipv4Header::from_slice(&frame[link..body]).map_err(|_| invalid(()))?;
+                Ipv4Header::from_slice(&frame[link..body]).map_err(|_| invalid())?;
             let [_, _, high, low] = self.id.to_be_bytes();
             header.identification = u16::from_be_bytes([high, low]);
             header.more_fragments = self.more;
-            header.fragment_offset = offset.try_into().map_err(|_| invalid(()))?;
-            header.set_payload_len(usize::from(self.length)).map_err(|_| invalid(()))?;
+            header.fragment_offset = offset.try_into().map_err(|_| invalid())?;
+            header.set_payload_len(usize::from(self.length)).map_err(|_| invalid())?;
             header.header_checksum = header.calc_header_checksum();
             frame[link..body].copy_from_slice(&header.to_bytes());
         } else {

@@ -108,10 +108,7 @@ impl Scene<'_> {
 
     /// A crafted packet to a home address, and what its host answers to it.
     fn craft(&mut self, at: f64, author: Author, packet: Packet) -> Option<Content> {
-        self.timeline.put(at, author, packet);
-        let (delay, answer) = self.network.answer(&packet, &mut self.timeline.draw)?;
-        self.timeline.put(at + delay, Author::Answer, answer);
-        Some(answer.content)
+        self.network.receive(self.timeline, at, author, packet).map(|(_, content)| content)
     }
 
     /// Times at a rate from the start on, even or exponentially apart, at most so many.
@@ -171,18 +168,14 @@ impl Played {
             })
             .collect();
         let (first, last) = (sent.first()?, sent.last()?);
-        let ports = sent.iter().filter_map(|event| target_port(&event.packet.content));
-        let ports = ports.fold(None, |range: Option<[u16; 2]>, port| {
-            let [least, most] = range.unwrap_or([port; 2]);
-            Some([least.min(port), most.max(port)])
-        });
+        let ports = || sent.iter().filter_map(|event| target_port(&event.packet.content));
         Some(AttackTruth {
             name: self.class.name().to_owned(),
             class: self.class,
             sources: aim.sources.clone(),
             victim: aim.victim,
             transport: transport(&first.packet.content),
-            ports,
+            ports: ports().min().zip(ports().max()).map(|(least, most)| [least, most]),
             initiated_by_the_victim: outward,
             vlan: self.vlan,
             began: moment(first.at_ns),

@@ -10,7 +10,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::line::{End, Line, Way};
-use super::timeline::Author;
+use super::timeline::{Author, Timeline};
 use crate::draw::Draw;
 use crate::frame::{Content, Packet, Piece, Segment, flag};
 use crate::{Family, Role};
@@ -85,7 +85,7 @@ pub(crate) struct Host {
     pub(crate) addresses: Addresses,
     hops: u8,
     window: u16,
-    /// Ports that are listened on.
+    /// Ports that are listened on, of which there is at least one.
     pub(crate) open: Vec<u16>,
     refusal: Refusal,
 }
@@ -201,9 +201,23 @@ impl Network {
         self.hosts.iter().find(|host| host.addresses.v4 == address || host.addresses.v6 == address)
     }
 
-    /// The answer of the host that a packet from outside is for, by that packet alone, and the
-    /// time until it passes; nothing of an address that no host has.
-    pub(crate) fn answer(&self, packet: &Packet, draw: &mut Draw) -> Option<(f64, Packet)> {
+    /// A packet from outside, and when and what the host that it is for answers to it.
+    pub(crate) fn receive(
+        &self,
+        timeline: &mut Timeline,
+        at: f64,
+        author: Author,
+        packet: Packet,
+    ) -> Option<(f64, Content)> {
+        timeline.put(at, author, packet);
+        let (delay, answer) = self.answer(&packet, &mut timeline.draw)?;
+        timeline.put(at + delay, Author::Answer, answer);
+        Some((at + delay, answer.content))
+    }
+
+    /// The answer of the host that a packet is for, by that packet alone, and the time until it
+    /// passes; nothing of an address that no host has.
+    fn answer(&self, packet: &Packet, draw: &mut Draw) -> Option<(f64, Packet)> {
         let host = self.host(packet.target)?;
         let content = host.answer(&packet.content, packet.piece, draw)?;
         let answer =
@@ -293,7 +307,7 @@ fn host(draw: &mut Draw, nth: u8) -> Host {
         addresses: Addresses::home(nth),
         hops: draw.pick(&[64, 64, 64, 128, 255]),
         window: draw.between(8_192, 65_535),
-        open: Vec::new(),
+        open: vec![draw.pick(&[22, 80, 443])],
         refusal: if draw.chance(0.6) { Refusal::Told } else { Refusal::Silent },
     }
 }

@@ -25,9 +25,19 @@ pub(crate) struct Seen {
 /// Kind of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    Tcp { syn: bool, ack: bool, rst: bool, fin: bool, sequence: u32 },
+    Tcp {
+        syn: bool,
+        ack: bool,
+        sequence: u32,
+        acknowledgment: u32,
+    },
     Udp,
-    Icmp { kind: u8, id: [u8; 4] },
+    Icmp {
+        kind: u8,
+        id: [u8; 4],
+    },
+    /// A part of a packet.
+    Fragment,
 }
 
 impl Seen {
@@ -65,15 +75,45 @@ pub(crate) fn frames_by(synthetic: &Synthetic, wanted: impl Fn(Author) -> bool) 
 
 fn read(unix_ns: u64, author: Author, bytes: &[u8]) -> Seen {
     let sliced = SlicedPacket::from_ethernet(bytes).expect("a whole frame");
-    let transport = sliced.transport.as_ref().expect("a transport that is known");
-    let (kind, ports, payload) = match transport {
+    let is_fragment = sliced.is_ip_payload_fragmented();
+    let transport = sliced.transport.as_ref();
+    assert_eq!(transport.is_none(), is_fragment, "a transport that is known");
+    let net = sliced.net.as_ref().expect("IP");
+    let (source, target, hops) = match net {
+        NetSlice::Ipv4(ip) => {
+            let header = ip.header();
+            (header.source_addr().into(), header.destination_addr().into(), header.ttl())
+        }
+        NetSlice::Ipv6(ip) => {
+            let header = ip.header();
+            (header.source_addr().into(), header.destination_addr().into(), header.hop_limit())
+        }
+        NetSlice::Arp(_) => panic!("no ARP"),
+    };
+    let (kind, ports, payload) = transport.map_or((Kind::Fragment, [0; 2], 0), describe);
+    Seen {
+        unix_ns,
+        author,
+        source,
+        target,
+        hops,
+        kind,
+        ports,
+        payload,
+        length: bytes.len(),
+        sums_are_right: header_sum_is_right(net)
+            && transport.is_none_or(|transport| sum_is_right(net, transport)),
+    }
+}
+
+fn describe(transport: &TransportSlice<'_>) -> (Kind, [u16; 2], usize) {
+    match transport {
         TransportSlice::Tcp(tcp) => (
             Kind::Tcp {
                 syn: tcp.syn(),
                 ack: tcp.ack(),
-                rst: tcp.rst(),
-                fin: tcp.fin(),
                 sequence: tcp.sequence_number(),
+                acknowledgment: tcp.acknowledgment_number(),
             },
             [tcp.source_port(), tcp.destination_port()],
             tcp.payload().len(),
@@ -91,49 +131,48 @@ fn read(unix_ns: u64, author: Author, bytes: &[u8]) -> Seen {
             [0; 2],
             icmp.payload().len(),
         ),
-    };
-    let (source, target, hops, sums_are_right) = match sliced.net.expect("IP") {
+    }
+}
+
+fn header_sum_is_right(net: &NetSlice<'_>) -> bool {
+    match net {
         NetSlice::Ipv4(ip) => {
             let header = ip.header().to_header();
-            let right = header.header_checksum == header.calc_header_checksum()
-                && match transport {
-                    TransportSlice::Tcp(tcp) => {
-                        tcp.to_header().calc_checksum_ipv4(&header, tcp.payload()).ok()
-                            == Some(tcp.checksum())
-                    }
-                    TransportSlice::Udp(udp) => {
-                        udp.to_header().calc_checksum_ipv4(&header, udp.payload()).ok()
-                            == Some(udp.checksum())
-                    }
-                    TransportSlice::Icmpv4(icmp) => {
-                        icmp.icmp_type().calc_checksum(icmp.payload()) == icmp.checksum()
-                    }
-                    _ => false,
-                };
-            let (source, target) = (header.source.into(), header.destination.into());
-            (source, target, header.time_to_live, right)
+            header.header_checksum == header.calc_header_checksum()
         }
-        NetSlice::Ipv6(ip) => {
+        _ => true,
+    }
+}
+
+fn sum_is_right(net: &NetSlice<'_>, transport: &TransportSlice<'_>) -> bool {
+    match (net, transport) {
+        (NetSlice::Ipv4(ip), TransportSlice::Tcp(tcp)) => {
             let header = ip.header().to_header();
-            let right = match transport {
-                TransportSlice::Tcp(tcp) => {
-                    tcp.to_header().calc_checksum_ipv6(&header, tcp.payload()).ok()
-                        == Some(tcp.checksum())
-                }
-                TransportSlice::Udp(udp) => {
-                    udp.to_header().calc_checksum_ipv6(&header, udp.payload()).ok()
-                        == Some(udp.checksum())
-                }
-                TransportSlice::Icmpv6(icmp) => {
-                    icmp.is_checksum_valid(header.source, header.destination)
-                }
-                _ => false,
-            };
-            let (source, target) = (header.source.into(), header.destination.into());
-            (source, target, header.hop_limit, right)
+            let right = tcp.to_header().calc_checksum_ipv4(&header, tcp.payload());
+            right.ok() == Some(tcp.checksum())
         }
-        NetSlice::Arp(_) => panic!("no ARP"),
-    };
-    let length = bytes.len();
-    Seen { unix_ns, author, source, target, hops, kind, ports, payload, length, sums_are_right }
+        (NetSlice::Ipv6(ip), TransportSlice::Tcp(tcp)) => {
+            let header = ip.header().to_header();
+            let right = tcp.to_header().calc_checksum_ipv6(&header, tcp.payload());
+            right.ok() == Some(tcp.checksum())
+        }
+        (NetSlice::Ipv4(ip), TransportSlice::Udp(udp)) => {
+            let header = ip.header().to_header();
+            let right = udp.to_header().calc_checksum_ipv4(&header, udp.payload());
+            right.ok() == Some(udp.checksum())
+        }
+        (NetSlice::Ipv6(ip), TransportSlice::Udp(udp)) => {
+            let header = ip.header().to_header();
+            let right = udp.to_header().calc_checksum_ipv6(&header, udp.payload());
+            right.ok() == Some(udp.checksum())
+        }
+        (NetSlice::Ipv4(_), TransportSlice::Icmpv4(icmp)) => {
+            icmp.icmp_type().calc_checksum(icmp.payload()) == icmp.checksum()
+        }
+        (NetSlice::Ipv6(ip), TransportSlice::Icmpv6(icmp)) => {
+            let header = ip.header().to_header();
+            icmp.is_checksum_valid(header.source, header.destination)
+        }
+        _ => false,
+    }
 }
