@@ -21,6 +21,21 @@ const FORGED_FOR_NS: u64 = 120_000_000_000;
 /// Time after its last block at which a peer is no repeat offender any more, in ns: a week.
 const OFFENCES_FOR_NS: u64 = 7 * 86_400_000_000_000;
 
+/// Time without an anomalous window after which a peer's packets and windows are counted anew, in
+/// ns: a scan that asks for a port now and then sends few packets in any window.
+const EVIDENCE_FOR_NS: u64 = 600_000_000_000;
+
+/// Anomalous windows of one peer in one standing, with the one just noted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Noted {
+    /// Among the last few windows.
+    pub(super) windows: u32,
+    /// With no ten quiet minutes among them.
+    pub(super) lasting: u32,
+    /// Packets in the latter.
+    pub(super) packets: u64,
+}
+
 /// The recent anomalous windows of one peer in one standing.
 #[derive(Clone, Copy, Debug, Default)]
 struct Recent {
@@ -28,8 +43,11 @@ struct Recent {
     window: u64,
     /// Bit `i`: anomalous `i` windows before the one last noted.
     anomalous: u64,
-    /// Packets in those windows, as a running sum that starts over after a quiet stretch.
+    /// Anomalous windows, and packets in them: running sums that start over after a quiet stretch.
+    lasting: u32,
     packets: u64,
+    /// Boot-clock ns of the window last noted.
+    noted_ns: u64,
 }
 
 /// The past of one peer.
@@ -59,23 +77,27 @@ pub(super) struct History {
 }
 
 impl History {
-    /// Notes an anomalous window and returns the number of anomalous ones among the last `of`,
-    /// this one included, and the packets in them.
+    /// Notes an anomalous window and returns the counts with it, those of the last `of` windows
+    /// among them.
     pub(super) fn note(
         &mut self,
         (peer, standing): (IpAddr, Standing),
-        window: u64,
+        (window, now_ns): (u64, u64),
         of: u32,
         packets: u64,
-    ) -> (u32, u64) {
+    ) -> Noted {
         self.make_room(peer);
         let past = &mut self.peers.entry(peer).or_default().recent[standing as usize];
         let apart = u32::try_from(window.saturating_sub(past.window)).unwrap_or(u32::MAX);
         past.anomalous = past.anomalous.checked_shl(apart).unwrap_or(0) | 1;
-        past.packets = if apart >= of { packets } else { past.packets.saturating_add(packets) };
-        past.window = window;
+        if now_ns.saturating_sub(past.noted_ns) > EVIDENCE_FOR_NS {
+            (past.lasting, past.packets) = (0, 0);
+        }
+        past.lasting = past.lasting.saturating_add(1);
+        past.packets = past.packets.saturating_add(packets);
+        (past.window, past.noted_ns) = (window, now_ns);
         let recent = past.anomalous & (u64::MAX >> (64 - of.clamp(1, 64)));
-        (recent.count_ones(), past.packets)
+        Noted { windows: recent.count_ones(), lasting: past.lasting, packets: past.packets }
     }
 
     /// True while a block of this peer is active that acts on as much.
@@ -213,24 +235,32 @@ mod tests {
     #[test]
     fn anomalous_windows_count_only_within_the_last_n() {
         let mut history = History::default();
-        let mut note = |standing, window| history.note((PEER, standing), window, 3, 5);
-        assert_eq!(note(Standing::Proven, 10), (1, 5));
-        assert_eq!(note(Standing::Proven, 12), (2, 10));
-        assert_eq!(note(Standing::Unproven, 12), (1, 5), "another's evidence");
-        assert_eq!(note(Standing::Proven, 13), (2, 15));
-        assert_eq!(note(Standing::Proven, 100), (1, 5));
+        let mut note = |standing, window| history.note((PEER, standing), (window, 0), 3, 5).windows;
+        assert_eq!([10, 12, 13].map(|window| note(Standing::Proven, window)), [1, 2, 2]);
+        assert_eq!(note(Standing::Unproven, 13), 1, "another's evidence");
+        assert_eq!(note(Standing::Proven, 100), 1);
+    }
+
+    #[test]
+    fn packets_add_up_until_there_was_none_for_ten_minutes() {
+        let mut history = History::default();
+        let mut counts = |second: u64| {
+            let at = (second, second * 1_000_000_000);
+            let noted = history.note((PEER, Standing::Proven), at, 3, 2);
+            (noted.lasting, noted.packets)
+        };
+        assert_eq!(
+            [1, 5, 9, 609, 1_210].map(&mut counts),
+            [(1, 2), (2, 4), (3, 6), (4, 8), (1, 2)]
+        );
     }
 
     #[test]
     fn memory_stays_bounded_however_many_peers_come() {
         let mut history = History::default();
         for number in 0..=u32::try_from(PEERS_LIMIT).unwrap() {
-            history.note(
-                (IpAddr::from(number.to_be_bytes()), Standing::Proven),
-                u64::from(number),
-                3,
-                1,
-            );
+            let address = IpAddr::from(number.to_be_bytes());
+            history.note((address, Standing::Proven), (u64::from(number), 0), 3, 1);
         }
         assert_eq!(history.peers.len(), PEERS_LIMIT - FORGOTTEN_AT_ONCE + 1);
         let newest = IpAddr::from(u32::try_from(PEERS_LIMIT).unwrap().to_be_bytes());
@@ -241,15 +271,11 @@ mod tests {
     #[test]
     fn a_peer_that_is_blocked_is_forgotten_last() {
         let mut history = History::default();
-        history.note((PEER, Standing::Proven), 0, 3, 1);
+        history.note((PEER, Standing::Proven), (0, 0), 3, 1);
         history.blocked(PEER, Scope::All, u64::MAX);
         for number in 0..=u32::try_from(PEERS_LIMIT).unwrap() {
-            history.note(
-                (IpAddr::from(number.to_be_bytes()), Standing::Proven),
-                1 + u64::from(number),
-                3,
-                1,
-            );
+            let address = IpAddr::from(number.to_be_bytes());
+            history.note((address, Standing::Proven), (1 + u64::from(number), 0), 3, 1);
         }
         assert!(history.is_blocked(PEER, Scope::All, 1));
     }
