@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::bail;
 use flows_common::{
-    Action, BlockEntry, BlockStats, Direction, GuardCounters, service::VERIFIED_NS,
+    Action, BlockEntry, BlockStats, Direction, GuardCounters, Scope, service::VERIFIED_NS,
 };
 use ipnet::IpNet;
 use policy::{Decision, Outcome, ServiceLimit};
@@ -304,7 +304,8 @@ impl KernelEnforcer {
     /// The block that an entry stands for, with this rate where it limits one.
     fn block_of(&self, entry: &BlockEntry) -> Block {
         let action = BlockAction::of(entry_action(entry), self.rate);
-        Block { action, expires_ns: entry.expires_ns, reason: entry.reason }
+        let scope = Scope::from_code(entry.scope);
+        Block { action, scope, expires_ns: entry.expires_ns, reason: entry.reason }
     }
 }
 
@@ -348,11 +349,11 @@ impl Enforcer for KernelEnforcer {
         number: u32,
         now_ns: u64,
     ) -> anyhow::Result<ActionTaken> {
-        let Outcome::Block { action, expires_ns, .. } = decision.outcome else {
+        let Outcome::Block { action, scope, expires_ns, .. } = decision.outcome else {
             return Ok(ActionTaken::Refused);
         };
         let action_in_kernel = BlockAction::of(action, self.rate);
-        let block = Block { action: action_in_kernel, expires_ns, reason: number };
+        let block = Block { action: action_in_kernel, scope, expires_ns, reason: number };
         self.write(Target::address(decision.evidence.address), &block, now_ns)?;
         Ok(ActionTaken::of(action))
     }

@@ -48,7 +48,7 @@ pub fn describe_limit(event: &ServiceEvent) -> String {
 pub fn describe_closed(event: &ClosedEvent) -> String {
     let Incident { id, opened, windows, packets, blocks, .. } = event.incident;
     let entity = match event.entity {
-        Entity::Remote(host) => host.to_string(),
+        Entity::Remote { host, standing } => format!("{host} ({})", standing.name()),
         Entity::Service(Service { protocol, port }) => {
             datapath::Service { protocol, port }.to_string()
         }

@@ -9,18 +9,19 @@ use aya_ebpf::{
     programs::TcContext,
 };
 use flows_common::{
-    ClockSource, Direction, FlowCounters, FlowKey, Loss, PeerCounters, PeerKey, Settings, Verdict,
+    ClockSource, Direction, Fact, FlowCounters, FlowKey, Held, Loss, PeerCounters, PeerKey,
+    Settings, Verdict,
     account::News,
     metering::{Entry, FlowTables, Observation, meter},
     parse::{Frame, HEADERS_LIMIT, Rejected, parse},
-    service::VERIFIED_NS,
+    service::{Contact, VERIFIED_NS},
 };
 
 use crate::{
     guard::{self, Hook},
     maps::{self, CONTROL, FLOWS, LEDGER, PEERS, SCRATCH, Scratch},
     packet::{Linear, reread},
-    service,
+    service, socket,
 };
 
 /// Lets the packet go to the next program, and on: what `TCX_NEXT` and clsact's
@@ -110,7 +111,7 @@ fn account(ctx: &TcContext, settings: &Settings, direction: Direction) {
     // SAFETY: the context is the one the kernel called the program with.
     let ifindex = unsafe { (*ctx.skb.skb).ifindex };
     let observed = Observation { frame: &frame, parsed, direction, ifindex };
-    let mut tables = Maps { buffer, cpus: settings.cpus, scratch };
+    let mut tables = Maps { buffer, cpus: settings.cpus, scratch, context: ctx.context() };
     meter(&mut tables, ledger, &observed, || now_ns(ctx, settings));
 }
 
@@ -119,6 +120,7 @@ struct Maps {
     buffer: u32,
     cpus: u32,
     scratch: *mut Scratch,
+    context: *mut c_void,
 }
 
 impl Maps {
@@ -150,6 +152,18 @@ impl FlowTables for Maps {
             place.write(news);
             reread(place).read()
         }
+    }
+
+    #[inline(always)]
+    fn ask_host(&mut self, key: &FlowKey) {
+        if matches!(socket::held(self.context, &Contact::of_flow(key)), Held::Nothing) {
+            return;
+        }
+        let Some(flow) = FLOWS.get(self.place()).and_then(|flows| flows.get_ptr_mut(key)) else {
+            return;
+        };
+        // SAFETY: an entry of this CPU's own table, alive until the program returns.
+        unsafe { (*flow).facts |= Fact::Socket.bit() };
     }
 
     #[inline(always)]

@@ -12,7 +12,7 @@ use aya_ebpf::{
     programs::XdpContext,
 };
 use flows_common::{
-    BlockEntry, Direction, GuardControl, Verdict,
+    BlockEntry, Direction, GuardControl, Scope, Verdict,
     guard::{Clock, Lease, Rate, Ruling, Sources, Tables, rule},
     parse::{Address, remote_address},
 };
@@ -20,7 +20,7 @@ use flows_common::{
 use crate::{
     maps::{ALLOW, BLOCK_PREFIX, BLOCK_STATS, BLOCK_V4, BLOCK_V6, GLANCE, GUARD, GUARD_CONTROL},
     packet::Linear,
-    service,
+    service, socket,
 };
 
 /// Bits of an address in the 16-byte form.
@@ -87,7 +87,7 @@ pub(crate) fn at_xdp(ctx: &XdpContext) -> u32 {
 #[inline(always)]
 pub(crate) fn decide<H: Hook>(hook: &H, direction: Direction) -> Verdict {
     let sources = match remote_address(&hook.bytes(), hook.tag(), direction) {
-        Ok(remote) => rule(&Kernel, &remote),
+        Ok(remote) => rule(&Kernel { hook, direction }, &remote),
         Err(_) => Sources::Decided(Ruling::NO_ENTRY),
     };
     let ruling = match sources {
@@ -128,10 +128,13 @@ pub(crate) fn count<H: Hook>(hook: &H, mut ruling: Ruling, direction: Direction)
     }
 }
 
-/// The blocklist maps.
-struct Kernel;
+/// The blocklist maps, for one packet.
+struct Kernel<'a, H> {
+    hook: &'a H,
+    direction: Direction,
+}
 
-impl Clock for Kernel {
+impl<H> Clock for Kernel<'_, H> {
     #[inline(always)]
     fn recent_ns(&self) -> u64 {
         recent_ns()
@@ -143,7 +146,7 @@ impl Clock for Kernel {
     }
 }
 
-impl Tables for Kernel {
+impl<H: Hook> Tables for Kernel<'_, H> {
     type Entry = NonNull<BlockEntry>;
 
     #[inline(always)]
@@ -168,6 +171,18 @@ impl Tables for Kernel {
     #[inline(always)]
     fn allowed(&self, remote: &Address) -> bool {
         is_allowed(remote)
+    }
+
+    #[inline(always)]
+    fn spares(&self, scope: Scope) -> bool {
+        match self.direction {
+            Direction::Ingress => {
+                let context = self.hook.context();
+                socket::contact::<H>(context)
+                    .is_some_and(|contact| scope.spares(socket::held(context, contact)))
+            }
+            Direction::Egress => true,
+        }
     }
 
     #[inline(always)]

@@ -27,6 +27,8 @@ mod maps;
 mod packet;
 #[cfg(target_arch = "bpf")]
 mod service;
+#[cfg(target_arch = "bpf")]
+mod socket;
 
 #[cfg(target_arch = "bpf")]
 mod programs {

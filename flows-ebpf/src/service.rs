@@ -5,30 +5,22 @@ use core::{
     ptr::{self, NonNull},
 };
 
-use aya_ebpf::{
-    bindings::{BPF_ANY, BPF_F_CURRENT_NETNS, bpf_sock},
-    helpers::{bpf_sk_release, bpf_skc_lookup_tcp},
-};
+use aya_ebpf::bindings::BPF_ANY;
 use flows_common::{
-    Direction, ServiceEntry, ServiceKey, Verdict, VerifiedPeer,
+    Direction, Held, ServiceEntry, ServiceKey, Verdict, VerifiedPeer,
     guard::{Clock, Lease, Rate, Ruling},
-    parse::{Address, Frame, parse},
+    parse::Address,
     service::{Bucket, Contact, Services, VERIFIED_NS, rule_service},
 };
 
 use crate::{
     guard::{self, Hook, compare_exchange},
-    maps::{CONTACT, KNOWN, SERVICE_LIMIT},
-    packet::reread,
+    maps::{KNOWN, SERVICE_LIMIT},
+    socket,
 };
 
 /// Age at which a known remote's time is written anew, in ns: without it, each flow would write it.
 const STALE_NS: u64 = VERIFIED_NS / 16;
-
-/// States of a TCP socket that is past its handshake (`enum` in the kernel's `tcp_states.h`, part
-/// of its user-space interface): established, both FIN-WAITs, TIME-WAIT, CLOSE-WAIT, LAST-ACK,
-/// closing. What listens or is half-open is not among them.
-const CONNECTED: u32 = 1 << 1 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 8 | 1 << 9 | 1 << 11;
 
 /// Return values of [`hold`]: a scalar, for a structure would lie in its caller's memory.
 mod outcome {
@@ -66,15 +58,7 @@ fn hold<H: Hook>(context: *mut c_void) -> u32 {
 
 #[inline(always)]
 fn ruling<H: Hook>(hook: &H) -> Option<Ruling> {
-    let place = CONTACT.get_ptr_mut(0)?;
-    let frame = Frame { tag: hook.tag(), ..Frame::of_length(0) };
-    let packet = parse(&hook.bytes(), &frame).ok()?;
-    // SAFETY: this CPU's own element, and programs are not preempted by one another; just written
-    // when it is read.
-    let contact = unsafe {
-        place.write(Contact::of(&packet));
-        &*reread(place)
-    };
+    let contact = socket::contact::<H>(hook.context())?;
     rule_service(&Limits { hook }, contact)
 }
 
@@ -173,13 +157,8 @@ impl<H: Hook> Services for Limits<'_, H> {
     }
 
     #[inline(always)]
-    fn is_connected(&self, contact: &Contact) -> bool {
-        let ports = [contact.remote_port.to_be(), contact.local_port.to_be()];
-        if let (Some(remote), Some(local)) = (contact.remote.v4(), contact.local.v4()) {
-            return is_open(self.hook, Tuple { remote, local, ports });
-        }
-        let (remote, local) = (contact.remote.to_16(), contact.local.to_16());
-        is_open(self.hook, Tuple { remote, local, ports })
+    fn held(&self, contact: &Contact) -> Held {
+        socket::held(self.hook.context(), contact)
     }
 }
 
@@ -187,37 +166,4 @@ impl<H: Hook> Services for Limits<'_, H> {
 fn arrival_of(entry: NonNull<ServiceEntry>, bucket: Bucket) -> *mut u64 {
     // SAFETY: an element of the entry's array.
     unsafe { (&raw mut (*entry.as_ptr()).arrival_ns).cast::<u64>().add(bucket.index()) }
-}
-
-/// A connection as the kernel wants to be asked for it: `struct bpf_sock_tuple`, whose size tells
-/// the family. All in network order.
-#[repr(C, align(4))]
-struct Tuple<const BYTES: usize> {
-    remote: [u8; BYTES],
-    local: [u8; BYTES],
-    ports: [u16; 2],
-}
-
-const _: () = assert!(size_of::<Tuple<4>>() == 12 && size_of::<Tuple<16>>() == 36);
-
-/// Asks the kernel, in the packet's own network namespace (5.2).
-#[inline(always)]
-fn is_open<H: Hook, const BYTES: usize>(hook: &H, mut tuple: Tuple<BYTES>) -> bool {
-    // SAFETY: the context is the one the kernel called the program with, and the tuple is as
-    // long as said. The socket is released on the one way that has one.
-    unsafe {
-        let socket: *mut bpf_sock = bpf_skc_lookup_tcp(
-            hook.context(),
-            (&raw mut tuple).cast(),
-            size_of::<Tuple<BYTES>>() as u32,
-            i64::from(BPF_F_CURRENT_NETNS).cast_unsigned(),
-            0,
-        );
-        if socket.is_null() {
-            return false;
-        }
-        let state = ptr::read_volatile(&raw const (*socket).state);
-        bpf_sk_release(socket.cast());
-        CONNECTED >> (state & 31) & 1 != 0
-    }
 }

@@ -143,7 +143,7 @@ pub fn score_one(
             p_value: peer.p_value,
             surprise: peer.surprise,
             packets: peer.packets,
-            why: found.reasons.get(&peer.address).into_iter().flatten().map(shown).collect(),
+            why: found.reasons.get(&peer.subject()).into_iter().flatten().map(shown).collect(),
         }));
         for decision in judge(&mut policy, found).verdicts.peers {
             verdicts.note(decision.evidence.address, &decision.outcome, after_s);

@@ -9,7 +9,7 @@ use anyhow::{Context as _, ensure};
 use datapath::{
     Block, BlockAction, Kernel, KernelOptions, RateLimit, Service, ServiceLimit, Target, boot_ns,
 };
-use flows_common::{Action, parse::TCP};
+use flows_common::{Action, Scope, parse::TCP};
 use ipnet::{IpNet, Ipv6Net};
 
 use super::Effort;
@@ -70,7 +70,12 @@ impl Guard {
 
 fn block() -> Block {
     const HOUR_NS: u64 = 3_600_000_000_000;
-    Block { action: BlockAction::Drop, expires_ns: boot_ns() + HOUR_NS, reason: 0 }
+    Block {
+        action: BlockAction::Drop,
+        scope: Scope::All,
+        expires_ns: boot_ns() + HOUR_NS,
+        reason: 0,
+    }
 }
 
 fn measure_here(effort: Effort) -> anyhow::Result<Vec<Measurement>> {

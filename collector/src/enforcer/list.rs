@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use address_list::check_width;
 use control::wire::{ImportEntry, ImportRefused, ImportStopped, Imported, ReadBack, TableCount};
-use policy::ProtectedHosts;
+use policy::{ProtectedHosts, Scope};
 
 use super::{BY_IMPORT, source_rate};
 use crate::clock::nanos;
@@ -135,6 +135,7 @@ impl ListLoad {
         let lease = std::time::Duration::from_secs(entry.for_s.unwrap_or(defaults.for_s));
         Block {
             action: BlockAction::of(entry.action.unwrap_or(defaults.action), rate),
+            scope: Scope::All,
             expires_ns: self.now_ns.saturating_add(nanos(lease)),
             reason: BY_IMPORT,
         }

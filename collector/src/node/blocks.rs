@@ -7,7 +7,7 @@ use control::{
     Who,
     wire::{Action, Block, BlockQuery, BlockRequest, Origin, Page, Refused, UnblockRequest},
 };
-use flows_common::BlockStats;
+use flows_common::{BlockStats, Scope};
 use ipnet::IpNet;
 use ledger::{How, Moment};
 
@@ -97,14 +97,15 @@ impl Node {
         let expires_ns = now.boot_ns.saturating_add(nanos(Duration::from_secs(length_s)));
         let rate = source_rate(request.pps.unwrap_or(config.expert.rate_limit_pps));
         let action = BlockAction::of(request.action, rate);
-        let block = datapath::Block { action, expires_ns, reason: BY_HAND };
+        let block = datapath::Block { action, scope: Scope::All, expires_ns, reason: BY_HAND };
         let entry = inner.enforcer.block(target, &block, now.boot_ns).map_err(internal)?;
         if let Target::Address(address) = target {
-            inner.policy.remember(address, 0, expires_ns);
+            inner.policy.remember(address, 0, Scope::All, expires_ns);
         }
         let known = KnownBlock {
             id: self.journal.next_block(),
             origin: Origin::Person,
+            scope: Scope::All,
             who: Some(who.to_string()),
             reason: request.reason.clone(),
             decision: None,

@@ -8,7 +8,9 @@ use events::{Action, Stamp};
 use flows_common::service::VERIFIED_NS;
 use jiff::Timestamp;
 use ledger::{How, Moment, Origin, Record};
-use policy::{Decision, Evidence, Notice, Outcome, Reason, ServiceLimit, statistics::Drift};
+use policy::{
+    Decision, Evidence, Notice, Outcome, Reason, ServiceLimit, Standing, statistics::Drift,
+};
 use report::text::one_line;
 
 use super::{
@@ -50,8 +52,12 @@ impl Node {
         let facts = judged.facts;
         inner.note_drift(&judged.drift, facts.end_ns);
         let mut incidents = std::mem::take(&mut inner.incidents);
-        let writer =
-            &mut Writer { node: self, inner: &mut inner, effects: &mut effects, block: None };
+        let writer = &mut Writer {
+            node: self,
+            inner: &mut inner,
+            effects: &mut effects,
+            blocks: Vec::new(),
+        };
         let Ok(()) = judged.carry_out(&mut incidents, writer);
         inner.incidents = incidents;
         summary.decided_after_us = boot_ns().saturating_sub(summary.end_ns) / 1_000;
@@ -84,16 +90,17 @@ impl Node {
         effects.records.push(self.journal.ending(known.id, target, how, event));
     }
 
-    /// Carries one decision out; with it comes the record of the block, if one was made.
+    /// Carries one decision out; with it come the records of the block that was made, if one was,
+    /// and of the narrower one that it replaced.
     fn carry_out(
         &self,
         inner: &mut Inner,
         decision: &Decision,
         id: u64,
         effects: &mut Effects,
-    ) -> (ActionTaken, Option<Record>) {
-        let Outcome::Block { expires_ns, offence, early, .. } = decision.outcome else {
-            return (ActionTaken::Refused, None);
+    ) -> (ActionTaken, Vec<Record>) {
+        let Outcome::Block { scope, expires_ns, offence, early, .. } = decision.outcome else {
+            return (ActionTaken::Refused, Vec::new());
         };
         let address = decision.evidence.address;
         let block = self.journal.next_block();
@@ -103,14 +110,15 @@ impl Node {
                 inner.policy.forget_block(address);
                 inner.failed += 1;
                 effects.failed("block", &error);
-                return (ActionTaken::Failed, None);
+                return (ActionTaken::Failed, Vec::new());
             }
         };
-        let Some(action) = taken.entry() else { return (taken, None) };
+        let Some(action) = taken.entry() else { return (taken, Vec::new()) };
         let made = moment();
         let known = KnownBlock {
             id: block,
             origin: Origin::Model,
+            scope,
             who: None,
             reason: None,
             decision: Some(id),
@@ -121,9 +129,12 @@ impl Node {
             expires: Moment { wall_ns: made.wall_ns_at(expires_ns), boot_ns: expires_ns },
         };
         let target = Target::address(address);
-        let record = self.journal.block(target, action, &known);
-        inner.known.insert(target, known);
-        (taken, Some(record))
+        let mut records = vec![self.journal.block(target, action, &known)];
+        if let Some(before) = inner.known.insert(target, known) {
+            let hits = ExpiredEvent { at_ns: made.boot_ns, ..ExpiredEvent::nothing(target) };
+            records.push(self.journal.ending(before.id, target, How::Replaced, &hits));
+        }
+        (taken, records)
     }
 
     /// Turns the entries of these peers to shadow, and records that their blocks ended by it.
@@ -155,8 +166,8 @@ struct Writer<'a> {
     node: &'a Node,
     inner: &'a mut Inner,
     effects: &'a mut Effects,
-    /// Record of the block that the decision in hand made.
-    block: Option<Record>,
+    /// Records of the blocks that the decision in hand made or replaced.
+    blocks: Vec<Record>,
 }
 
 impl CarryOut for Writer<'_> {
@@ -192,10 +203,10 @@ impl CarryOut for Writer<'_> {
         decision: Decision,
         reasons: Vec<Reason>,
     ) -> Result<DecisionRecord, Infallible> {
-        let Self { node, inner, effects, block } = self;
+        let Self { node, inner, effects, blocks } = self;
         let id = node.journal.next_decision();
         let (taken, made) = node.carry_out(inner, &decision, id, effects);
-        *block = made;
+        *blocks = made;
         let now = moment();
         let time = timestamp(now.wall_ns);
         let stamp = Stamp { id, window: at.number, at_ns: now.boot_ns, time };
@@ -208,17 +219,17 @@ impl CarryOut for Writer<'_> {
     }
 
     fn decided(&mut self, rank: usize, record: DecisionRecord) -> Result<(), Infallible> {
-        let Self { node, inner, effects, block } = self;
-        let block = block.take();
+        let Self { node, inner, effects, blocks } = self;
+        let blocks = std::mem::take(blocks);
         if record.is_news() {
-            if rank < DECISIONS_RECORDED || block.is_some() {
+            if rank < DECISIONS_RECORDED || !blocks.is_empty() {
                 effects.records.push(node.journal.decision(record.clone()));
             } else {
                 inner.unrecorded += 1;
             }
             inner.remember_alert(record.clone());
         }
-        effects.records.extend(block);
+        effects.records.extend(blocks);
         effects.events.push(Event::Anomaly(record));
         Ok(())
     }
@@ -239,7 +250,7 @@ impl Inner {
         let is_due = |at_ns: &u64| now_ns.saturating_sub(*at_ns) > PROVEN_AGAIN_NS;
         let due: Vec<IpAddr> = evidence
             .iter()
-            .filter(|peer| peer.verified)
+            .filter(|peer| peer.standing == Standing::Proven)
             .map(|peer| peer.address)
             .filter(|peer| self.proven.get(peer).is_none_or(is_due))
             .take(PROVEN_AT_ONCE)

@@ -5,6 +5,7 @@ use std::{
     net::IpAddr,
 };
 
+use flows_common::Scope;
 use ipnet::IpNet;
 use ledger::{Moment, Origin};
 use policy::ProtectedHosts;
@@ -18,6 +19,8 @@ pub(super) struct KnownBlock {
     /// Its number; the entry's `reason` is its lower half.
     pub(super) id: u64,
     pub(super) origin: Origin,
+    /// The part of the target's packets that it is on.
+    pub(super) scope: Scope,
     pub(super) who: Option<String>,
     pub(super) reason: Option<String>,
     pub(super) decision: Option<u64>,

@@ -8,10 +8,10 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use flows_common::Action;
+use flows_common::{Action, Scope};
 use ipnet::IpNet;
 use ledger::{How, Moment, Origin, PreviousEnd};
-use policy::{Mode, Protection, Refusal};
+use policy::{Mode, Protection, Refusal, Unverified};
 
 use super::{
     Before, Inner, Node,
@@ -177,7 +177,8 @@ impl Start<'_> {
             self.differ("other_expiry", Some(one.target), detail, "the kernel's counts");
         }
         let expires = Moment { wall_ns: self.now.wall_ns_at(boot_ns), boot_ns };
-        KnownBlock { expires, ..of_ledger(block) }
+        let scope = Scope::from_code(one.entry.scope);
+        KnownBlock { scope, expires, ..of_ledger(block) }
     }
 
     fn found(&self, one: &Blocked) -> KnownBlock {
@@ -190,6 +191,7 @@ impl Start<'_> {
         KnownBlock {
             id: self.node.journal.next_block(),
             origin,
+            scope: Scope::from_code(one.entry.scope),
             who: None,
             reason: None,
             decision: None,
@@ -274,10 +276,11 @@ impl Start<'_> {
             Origin::Import => BY_IMPORT,
             Origin::Model | Origin::Found => entry_number(block.id),
         };
-        let made = Block { action, expires_ns, reason };
+        let scope = scope_of(block, inner.policy.config().unverified);
+        let made = Block { action, scope, expires_ns, reason };
         inner.enforcer.block(target, &made, self.now.boot_ns)?;
         let expires = Moment { wall_ns: block.expires.wall_ns, boot_ns: expires_ns };
-        Ok(KnownBlock { expires, ..of_ledger(block) })
+        Ok(KnownBlock { scope, expires, ..of_ledger(block) })
     }
 
     /// Restores earlier offences and standing blocks in the policy.
@@ -285,11 +288,11 @@ impl Start<'_> {
         for (address, offences) in &before.offenders {
             let counted = offences.blocks.saturating_sub(offences.pardoned);
             let until_ns = self.now.boot_ns_at(offences.last_expires_ns).min(self.now.boot_ns);
-            inner.policy.remember(*address, counted, until_ns);
+            inner.policy.remember(*address, counted, Scope::Unproven, until_ns);
         }
         for (target, known) in &inner.known {
             if let Target::Address(address) = target {
-                inner.policy.remember(*address, 0, known.expires.boot_ns);
+                inner.policy.remember(*address, 0, known.scope, known.expires.boot_ns);
             }
         }
     }
@@ -365,6 +368,7 @@ fn of_ledger(block: &ledger::Block) -> KnownBlock {
     KnownBlock {
         id: block.id,
         origin: block.origin,
+        scope: Scope::All,
         who: block.who.as_deref().map(ToOwned::to_owned),
         reason: block.reason.as_deref().map(ToOwned::to_owned),
         decision: block.decision,
@@ -373,5 +377,17 @@ fn of_ledger(block: &ledger::Block) -> KnownBlock {
         early: false,
         made: block.made,
         expires: block.expires,
+    }
+}
+
+/// The scope of a block that is made again, which the ledger does not hold: never a wider one than
+/// it had.
+fn scope_of(block: &ledger::Block, unverified: Unverified) -> Scope {
+    match (block.origin, block.action) {
+        (Origin::Model | Origin::Found, Action::Drop) if unverified != Unverified::Drop => {
+            Scope::Inbound
+        }
+        (Origin::Model | Origin::Found, _) => Scope::Unproven,
+        (Origin::Person | Origin::Import, _) => Scope::All,
     }
 }

@@ -9,7 +9,7 @@ use control::{
 };
 use flows_common::{BlockEntry, BlockStats};
 use ledger::{ActQuery, Ledger};
-use policy::{Decision, Evidence, ProtectedHosts, ServiceLimit, WindowFacts};
+use policy::{Decision, Evidence, ProtectedHosts, ServiceLimit, Standing, WindowFacts};
 use serde_json::json;
 
 use super::*;
@@ -128,8 +128,8 @@ fn attacker(last: u8) -> Evidence {
         surprise: 9.0,
         packets: 100,
         bytes: 6_000,
-        verified: true,
-        initiated: false,
+        standing: Standing::Proven,
+        flows: 3,
         service: None,
     }
 }
@@ -240,13 +240,13 @@ fn every_field_of_a_record_survives_ledger_api_and_event() {
         },
         "peer": "2001:db8::7", "p_value": 0.000_8, "conditional_p_value": 0.001_234_567_890_123_4,
         "peer_score": 0.75, "flow_score": 0.5, "tail_score": 12.5, "surprise": 0.3, "packets": 310,
-        "bytes": 41_000, "verified": true, "initiated": true,
+        "bytes": 41_000, "standing": "proven", "flows": 12,
         "service": { "protocol": 6, "port": 443 },
         "claim": {
             "rate": "1 in 10", "procedure": "online", "p_values": "marginal", "p_value": 0.000_8,
             "level": 0.001, "held_out": 2_400, "needed": 9_210, "supported": false
         },
-        "outcome": "rate-limited", "action": "rate-limit", "refusal": "own_address",
+        "outcome": "rate-limited", "action": "rate-limit", "scope": "unproven", "refusal": "own_address",
         "ttl_s": 600, "offence": 2, "early": true,
         "reasons": [{
             "subject": "flow", "feature": "packets", "unit": "packets", "value": 812.5,
@@ -502,7 +502,7 @@ fn remotes_that_proved_their_address_are_told_to_the_kernel_once_in_a_while() {
     let (node, noted) = node(folder.path());
     let calm =
         |last| Evidence { p_value: 0.5, conditional_p_value: 0.5, surprise: 0.0, ..attacker(last) };
-    let forged = Evidence { verified: false, ..calm(2) };
+    let forged = Evidence { standing: Standing::Unproven, ..calm(2) };
     node.decide(window(1, vec![calm(1), forged]));
     node.decide(window(2, vec![calm(1), calm(3)]));
     assert_eq!(noted.notes().known, [peer(1), peer(3)]);

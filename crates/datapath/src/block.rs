@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use flows_common::{Action, BlockEntry};
+use flows_common::{Action, BlockEntry, Scope};
 
 use super::target::Target;
 
@@ -28,6 +28,8 @@ impl RateLimit {
 pub struct Block {
     /// Action on the source's packets.
     pub action: BlockAction,
+    /// The part of them that it acts on.
+    pub scope: Scope,
     /// End of the lease, in ns of the boot clock ([`super::boot_ns`]).
     pub expires_ns: u64,
     /// Identifier of the decision that made it; opaque to the kernel.
@@ -83,7 +85,7 @@ impl Block {
             action: self.action.action().code(),
             reason: self.reason,
             slot,
-            reserved: 0,
+            scope: self.scope.code(),
         }
     }
 }

@@ -11,7 +11,7 @@
 //! | table | a row is | schema |
 //! |---|---|---|
 //! | `flow` | a flow in a window | `weir.flow.v1` |
-//! | `peer` | a remote address in a window | `weir.peer.v2` |
+//! | `peer` | a remote address in a window | `weir.peer.v3` |
 //! | `window` | a window, with what was seen, lost and evicted | `weir.window.v1` |
 //!
 //! Files of one name in the three folders were written together and hold the same windows; see

@@ -12,15 +12,15 @@
 //! | `window_start`, `window_end` | u64 | the same on the capturing clock, in ns; the end is exclusive |
 //! | … | | who: addresses as text, ports, protocol, … |
 //! | `packets`, `bytes` | u64, peers | from and to it, in the window |
-//! | `verified` | bool, peers | most of what it sent is in TCP connections whose handshake it completed |
-//! | `initiated` | bool, peers | it answers flows that the host opened |
+//! | `standing` | text, peers | `proven`, of connections that the remote completed; `initiated`, of flows that the host asked for; `unproven`, anybody's: a row for each |
+//! | `flows` | u64, peers | drained flows |
 //! | `service_protocol`, `service_port` | u8, u16, peers | the service that most packets of its own flows went to; null where it opened none |
-//! | `first_packet` | u64, peers | its first packet of the window, on the clock of `window_start` |
+//! | `first_packet_ns` | u64, peers | its first packet of the window, on the clock of `window_start` |
 //! | … | f32 | the features |
 //! | `label` | text, optional | `benign`, or the class of an attack; null where nothing is known |
 //! | `attack` | text, optional | the attack's own name; null where there is none |
 //!
-//! The columns from `packets` to `first_packet` are [`PeerFacts`](features::PeerFacts): what a
+//! The columns from `packets` to `first_packet_ns` are [`PeerFacts`](features::PeerFacts): what a
 //! decision asks for beside the scores, so that one on stored tables is the one on live windows.
 //!
 //! The window table has `time`, `window_start`, `window_end`, `window_index` (the window's place

@@ -94,7 +94,7 @@ fn a_foreign_table_and_another_builds_are_refused_by_name() {
     let writer = TableWriter::create(&path, &first, &WriterOptions::default()).expect("room");
     writer.finish(&Sums::default()).expect("room");
     let error = read(&path).expect_err("of the first version").to_string();
-    let told = "the table's schema is `weir.peer.v1`, this build reads `weir.peer.v2`: ";
+    let told = "the table's schema is `weir.peer.v1`, this build reads `weir.peer.v3`: ";
     assert!(error.contains(told) && error.ends_with(REMEDY), "{error}");
 }
 

@@ -11,7 +11,7 @@ use model::{
     assess::{PeerAssessment, assess},
 };
 use policy::{
-    Evidence, Reason, Service, WindowFacts,
+    Evidence, Reason, Service, Standing, WindowFacts,
     statistics::{Basis, Drift, HeldOut},
 };
 
@@ -37,10 +37,10 @@ pub struct Assessed {
     pub number: u64,
     /// Facts of the window that the policy goes by.
     pub facts: WindowFacts,
-    /// Evidence per peer, in the order of the rows: that of addresses.
+    /// Evidence per peer and standing, in the order of the rows: that of addresses.
     pub evidence: Vec<Evidence>,
     /// Why, for those of at least [`model::assess::UNUSUAL`] surprise.
-    pub reasons: HashMap<IpAddr, Vec<Reason>>,
+    pub reasons: HashMap<(IpAddr, Standing), Vec<Reason>>,
     /// Drift of benign traffic against training.
     pub drift: Drift,
     /// Blocking is suspended from this window on, or not any more.
@@ -60,7 +60,7 @@ pub struct WindowRows<'a> {
     pub peers: &'a [f32],
     /// Which flow rows are each peer's.
     pub flows_of: &'a [Range<usize>],
-    /// Each peer's address, and its facts.
+    /// Each peer row's address, and its facts.
     pub facts: &'a [(IpAddr, PeerFacts)],
 }
 
@@ -124,7 +124,7 @@ impl Assessor {
         let reasons = assessment
             .unusual()
             .into_iter()
-            .map(|index| (evidence[index].address, assessment.reasons(index)))
+            .map(|index| (evidence[index].subject(), assessment.reasons(index)))
             .collect();
         let drift = self.drift.drift().clone();
         let length = Duration::from_nanos(span.end_ns.saturating_sub(span.start_ns));
@@ -150,10 +150,10 @@ fn evidence(address: IpAddr, facts: &PeerFacts, assessed: PeerAssessment) -> Evi
         flow_score: assessed.flow_score,
         tail_score: assessed.tail_score,
         surprise: assessed.surprise,
+        standing: facts.standing,
+        flows: facts.flows,
         packets: facts.packets,
         bytes: facts.bytes,
-        verified: facts.verified,
-        initiated: facts.initiated,
         service: facts.service.map(service),
     }
 }
@@ -204,11 +204,12 @@ mod tests {
     fn evidence_has_the_facts_that_came_with_the_rows() {
         let mut assessor = Assessor::new(model(1), Duration::from_secs(1), 0);
         let service = Some(LocalService { protocol: 6, port: 443 });
+        let standing = Standing::Proven;
         let facts =
-            PeerFacts { packets: 9, bytes: 540, verified: true, service, ..PeerFacts::default() };
+            PeerFacts { standing, flows: 2, packets: 9, bytes: 540, service, ..Default::default() };
         let found = assess(&mut assessor, SECOND, facts);
         let [one] = &found.evidence[..] else { panic!("one peer") };
-        assert_eq!((one.packets, one.bytes, one.verified, one.initiated), (9, 540, true, false));
+        assert_eq!((one.standing, one.flows, one.packets, one.bytes), (standing, 2, 9, 540));
         assert_eq!(one.service, Some(Service { protocol: 6, port: 443 }));
         assert_eq!(one.address, IpAddr::from([192, 0, 2, 7]));
     }

@@ -62,6 +62,8 @@ impl Incidents {
     pub fn join(&mut self, record: &mut DecisionRecord, at: WindowEnd) {
         let answered = record.outcome.made_entry() || record.outcome == ActionTaken::WouldBlock;
         let stamp = (record.id, record.time);
+        let (address, standing) = record.evidence.subject();
+        let entity = Entity::Remote { host: host(address), standing };
         let seen = Seen {
             packets: record.evidence.packets,
             bytes: record.evidence.bytes,
@@ -69,7 +71,7 @@ impl Incidents {
             answered,
             until_ns: at.end_ns.saturating_add(record.ttl_s.saturating_mul(1_000_000_000)),
         };
-        record.incident = Some(self.note(Entity::Remote(host(record.peer())), &seen, || stamp));
+        record.incident = Some(self.note(entity, &seen, || stamp));
     }
 
     /// Joins a limit of a service with its incident; `stamp` gives number and time of a new one.

@@ -7,7 +7,7 @@ use events::{
     ServiceLimit,
 };
 use jiff::Timestamp;
-use policy::{Policy, Verdicts, WindowFacts};
+use policy::{Policy, Standing, Verdicts, WindowFacts};
 
 use crate::{Assessed, Incidents};
 
@@ -27,7 +27,7 @@ pub struct Judged {
     /// Anomalous peers, limits of services, and changes of the policy itself.
     pub verdicts: Verdicts,
     /// Features that made the scores, for peers above the calibration's range.
-    pub reasons: HashMap<IpAddr, Vec<Reason>>,
+    pub reasons: HashMap<(IpAddr, Standing), Vec<Reason>>,
 }
 
 /// Decides on a window.
@@ -110,7 +110,7 @@ impl Judged {
             by.limited(event)?;
         }
         for (rank, decision) in verdicts.peers.into_iter().enumerate() {
-            let reasons = reasons.remove(&decision.evidence.address).unwrap_or_default();
+            let reasons = reasons.remove(&decision.evidence.subject()).unwrap_or_default();
             let mut record = by.decide(at, decision, reasons)?;
             incidents.join(&mut record, at);
             by.decided(rank, record)?;

@@ -5,7 +5,7 @@ use std::{net::IpAddr, time::Duration};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{Action, ActionTaken, Claim, Evidence, Incident, Reason, Refusal, Service};
+use crate::{Action, ActionTaken, Claim, Evidence, Incident, Reason, Refusal, Scope, Service};
 
 /// Answer to an anomalous peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub enum Outcome {
     Block {
         /// Action of the kernel on its packets.
         action: Action,
+        /// The part of them that it acts on.
+        scope: Scope,
         /// Length.
         ttl: Duration,
         /// End, on the clock of the windows.
@@ -80,6 +82,10 @@ pub struct DecisionRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::openapi::Action>))]
     pub action: Option<Action>,
+    /// The part of its packets that the action is on; none for a refusal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::openapi::Scope>))]
+    pub scope: Option<Scope>,
     /// Refusal of a guard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Refusal>,
@@ -117,6 +123,7 @@ impl DecisionRecord {
             claim: Some(claim),
             outcome,
             action: None,
+            scope: None,
             refusal: None,
             ttl_s: 0,
             offence: 0,
@@ -125,9 +132,14 @@ impl DecisionRecord {
         };
         match decided {
             Outcome::Refused(refusal) => Self { refusal: Some(refusal), ..record },
-            Outcome::Block { action, ttl, offence, early, .. } => {
-                Self { action: Some(action), ttl_s: ttl.as_secs(), offence, early, ..record }
-            }
+            Outcome::Block { action, scope, ttl, offence, early, .. } => Self {
+                action: Some(action),
+                scope: Some(scope),
+                ttl_s: ttl.as_secs(),
+                offence,
+                early,
+                ..record
+            },
         }
     }
 

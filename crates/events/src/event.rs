@@ -206,7 +206,7 @@ mod tests {
     use super::*;
     use crate::{
         Action, Change, Claim, Entity, Evidence, Mode, Moved, PValues, ProcedureChoice, Reason,
-        Refusal, Service, Share, Subject, Trip,
+        Refusal, Service, Share, Standing, Subject, Trip,
     };
 
     fn incident() -> Incident {
@@ -238,8 +238,8 @@ mod tests {
                 surprise: 0.0,
                 packets: u64::MAX,
                 bytes: 25_000,
-                verified: true,
-                initiated: true,
+                standing: crate::Standing::Proven,
+                flows: 3,
                 service: Some(Service { protocol: 6, port: 443 }),
             },
             claim: Some(Claim {
@@ -255,6 +255,7 @@ mod tests {
             }),
             outcome: ActionTaken::RateLimited,
             action: Some(Action::RateLimit),
+            scope: Some(crate::Scope::Unproven),
             refusal: Some(Refusal::BelowMargin),
             ttl_s: 600,
             offence: 2,
@@ -311,7 +312,7 @@ mod tests {
             Event::Closed(ClosedEvent {
                 window: 1,
                 at_ns: 2,
-                entity: Entity::Remote(peer),
+                entity: Entity::Remote { host: peer, standing: Standing::Proven },
                 incident: Incident { change: Some(Change::Closed), ..incident() },
             }),
             Event::Closed(ClosedEvent {

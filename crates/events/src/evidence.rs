@@ -4,9 +4,12 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::{PValues, Subject};
+use crate::{PValues, Standing, Subject};
 
 /// Measurements of one peer in one window by the two models, and facts that the guards ask for.
+///
+/// The unit of evidence is what a remote sent in one [`Standing`]: what others forge in its name is
+/// evidence of its own, and so is what this host asked it for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Evidence {
@@ -32,21 +35,30 @@ pub struct Evidence {
     /// calibrations; in [0, 300]. It claims no rate. 0 where it was not recorded.
     #[serde(default)]
     pub surprise: f64,
+    /// Whose packets these are: proven, of flows that this host asked for, or unproven. Of records
+    /// that did not tell: unproven.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Standing))]
+    pub standing: Standing,
+    /// Flows in this window.
+    #[serde(default)]
+    pub flows: u64,
     /// Packets from and to it in this window.
     pub packets: u64,
     /// Bytes from and to it in this window, on the wire.
     pub bytes: u64,
-    /// Most of its packets belong to TCP connections whose handshake it completed, so the address
-    /// is not forged.
-    pub verified: bool,
-    /// The peer answers flows that the host opened, in this window: a block would cut those off.
-    pub initiated: bool,
     /// Service of the host that most of its packets went to, if it opened any flow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<Service>,
 }
 
 impl Evidence {
+    /// Whose packets it is evidence of.
+    #[must_use]
+    pub const fn subject(&self) -> (IpAddr, Standing) {
+        (self.address, self.standing)
+    }
+
     /// The p-value that decides.
     #[must_use]
     pub const fn p(&self, by: PValues) -> f64 {

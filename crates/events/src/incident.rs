@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Prefix, Service, words::words};
+use crate::{Prefix, Service, Standing, words::words};
 
 words! {
     /// Change of an incident that people are told of.
@@ -23,8 +23,13 @@ words! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Entity {
-    /// A remote host: its address, or in IPv6 the /64 that it takes addresses of.
-    Remote(Prefix),
+    /// A remote host, in one standing: what others forge in its name is an incident of its own.
+    Remote {
+        /// Its address, or in IPv6 the /64 that it takes addresses of.
+        host: Prefix,
+        /// Whose packets these are.
+        standing: Standing,
+    },
     /// A service of this host, under a flood of unproven sources.
     Service(Service),
 }

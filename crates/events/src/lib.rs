@@ -40,7 +40,7 @@ pub use event::{
     ServiceEvent, Text, WindowEvent,
 };
 pub use evidence::{Evidence, Reason, Service};
-pub use flows_common::Action;
+pub use flows_common::{Action, Scope, Standing};
 pub use incident::{Change, ClosedEvent, Entity, Incident};
 pub use notice::Notice;
 pub use prefix::{Prefix, PrefixError};

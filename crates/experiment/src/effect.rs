@@ -13,8 +13,8 @@ use std::{
 
 use flows_common::Action;
 use policy::{
-    BURST_S, Decision, Evidence, Notice, Outcome, Policy, Refusal, Service, ServiceLimit, Verdicts,
-    WindowFacts,
+    BURST_S, Decision, Evidence, Notice, Outcome, Policy, Refusal, Scope, Service, ServiceLimit,
+    Standing, Verdicts, WindowFacts,
 };
 
 use super::{
@@ -194,6 +194,7 @@ impl Lease {
 /// A block that stands.
 struct ActiveBlock {
     action: Action,
+    scope: Scope,
     lease: Lease,
     /// Its place in [`Effect::blocks`].
     block: usize,
@@ -237,7 +238,7 @@ impl Run {
         for row in &moment.rows {
             self.note_attack(row, &facts);
             if self.hold(row, &facts) {
-                if !self.active.contains_key(&row.evidence.address)
+                if self.block_on(&row.evidence).is_none()
                     && let Some((service, above)) = limited_service(row, &above)
                 {
                     self.limit(row, service, above);
@@ -269,9 +270,7 @@ impl Run {
         let mut sent: BTreeMap<Service, u64> = BTreeMap::new();
         for row in &moment.rows {
             let Some(service) = unproven(&row.evidence) else { continue };
-            if self.limited.contains_key(&service)
-                && !self.active.contains_key(&row.evidence.address)
-            {
+            if self.limited.contains_key(&service) && self.block_on(&row.evidence).is_none() {
                 let sum = sent.entry(service).or_default();
                 *sum = sum.saturating_add(row.evidence.packets);
             }
@@ -343,9 +342,11 @@ impl Run {
     /// Counts what a window has of an attack that was met by a block before.
     fn note_attack(&mut self, row: &Row, facts: &WindowFacts) {
         let RowLabel::Attack(number) = row.label else { return };
-        let attack = &mut self.effect.attacks[number];
         let address = row.evidence.address;
-        if self.active.get(&address).is_some_and(|block| block.action != Action::Shadow) {
+        let is_acted_on =
+            self.block_on(&row.evidence).is_some_and(|block| block.action != Action::Shadow);
+        let attack = &mut self.effect.attacks[number];
+        if is_acted_on {
             // From an attack before this one, perhaps.
             attack.first_block_ns.get_or_insert(facts.start_ns);
             attack.blocked.insert(address);
@@ -361,7 +362,7 @@ impl Run {
     /// Stops what a active block stops; tells whether the policy gets to see the row.
     fn hold(&mut self, row: &Row, facts: &WindowFacts) -> bool {
         let Some(block) = self.active.get_mut(&row.evidence.address) else { return true };
-        if block.action == Action::Shadow {
+        if block.action == Action::Shadow || !block.scope.covers(row.evidence.standing) {
             return true;
         }
         let stopped = block.stop(row.amount(), facts);
@@ -371,16 +372,24 @@ impl Run {
         !withheld
     }
 
+    /// The block that stands and acts on what this is evidence of.
+    fn block_on(&self, evidence: &Evidence) -> Option<&ActiveBlock> {
+        let block = self.active.get(&evidence.address);
+        block.filter(|block| block.scope.covers(evidence.standing))
+    }
+
     fn carry_out(&mut self, decision: Decision, label: RowLabel, facts: &WindowFacts) {
         let address = decision.evidence.address;
-        let (action, expires_ns, offence) = match decision.outcome {
+        let (action, scope, expires_ns, offence) = match decision.outcome {
             Outcome::Refused(refusal) => {
                 let refused = self.effect.refused.entry(refusal).or_default();
                 *refused.rows.of(label) += 1;
                 refused.peers.insert(address);
                 return;
             }
-            Outcome::Block { action, expires_ns, offence, .. } => (action, expires_ns, offence),
+            Outcome::Block { action, scope, expires_ns, offence, .. } => {
+                (action, scope, expires_ns, offence)
+            }
         };
         let decided_ns = facts.end_ns;
         if let (RowLabel::Attack(number), true) = (label, action != Action::Shadow) {
@@ -390,7 +399,7 @@ impl Run {
         }
         let allowance = Allowance::new(self.rate, self.rate.saturating_mul(BURST_S));
         let lease = Lease::new(expires_ns, allowance, decided_ns);
-        let active = ActiveBlock { action, lease, block: self.effect.blocks.len() };
+        let active = ActiveBlock { action, scope, lease, block: self.effect.blocks.len() };
         self.active.insert(address, active);
         let stopped = Amount::default();
         let effect =
@@ -401,7 +410,7 @@ impl Run {
 
 /// The service that an unproven source turned to: what a limit on it holds.
 fn unproven(evidence: &Evidence) -> Option<Service> {
-    evidence.service.filter(|_| !evidence.verified && !evidence.initiated)
+    evidence.service.filter(|_| evidence.standing == Standing::Unproven)
 }
 
 fn limited_service(

@@ -7,7 +7,7 @@ use std::{
 };
 
 use dataset::Label;
-use policy::{Evidence, PolicyConfig, ProtectedHosts, Service, WindowFacts};
+use policy::{Evidence, PolicyConfig, ProtectedHosts, Service, Standing, WindowFacts};
 
 use super::{
     grid::Grid,
@@ -43,13 +43,13 @@ impl Sample {
     /// A verified attacker.
     pub(crate) fn attack(self, last: u8, windows: Range<u64>, surprise: f64) -> Self {
         let label = Label::of(Some("syn_flood"), Some(self.attack));
-        self.with(&evidence(last, surprise, true), windows, &label)
+        self.with(&evidence(last, surprise, Standing::Proven), windows, &label)
     }
 
     /// A decisive attacker that completes no handshake.
     pub(crate) fn unverified(self, last: u8, windows: Range<u64>) -> Self {
         let label = Label::of(Some("spoofed_syn_flood"), Some("forged"));
-        self.with(&evidence(last, 9.0, false), windows, &label)
+        self.with(&evidence(last, 9.0, Standing::Unproven), windows, &label)
     }
 
     /// Sources of a forged flood at one service, none of them odd.
@@ -57,7 +57,7 @@ impl Sample {
         let label = Label::of(Some("spoofed_syn_flood"), Some("forged"));
         for last in 0..count {
             let service = Some(Service { protocol: 6, port: 80 });
-            let evidence = Evidence { service, ..evidence(last, 0.0, false) };
+            let evidence = Evidence { service, ..evidence(last, 0.0, Standing::Unproven) };
             self = self.with(&evidence, windows.clone(), &label);
         }
         self
@@ -65,7 +65,7 @@ impl Sample {
 
     /// A benign client.
     pub(crate) fn benign(self, last: u8, windows: Range<u64>, surprise: f64) -> Self {
-        self.with(&evidence(last, surprise, true), windows, &Label::Benign)
+        self.with(&evidence(last, surprise, Standing::Proven), windows, &Label::Benign)
     }
 
     fn with(mut self, evidence: &Evidence, windows: Range<u64>, label: &Label) -> Self {
@@ -99,7 +99,7 @@ impl Sample {
     }
 }
 
-fn evidence(last: u8, surprise: f64, verified: bool) -> Evidence {
+fn evidence(last: u8, surprise: f64, standing: Standing) -> Evidence {
     let p_value = if surprise >= 2.0 { 0.001 } else { 0.5 };
     Evidence {
         address: peer(last),
@@ -111,8 +111,8 @@ fn evidence(last: u8, surprise: f64, verified: bool) -> Evidence {
         surprise,
         packets: 100,
         bytes: 6_000,
-        verified,
-        initiated: false,
+        standing,
+        flows: 3,
         service: None,
     }
 }

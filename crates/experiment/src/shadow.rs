@@ -288,7 +288,7 @@ impl Known<'_> {
             },
             p_value: told.evidence.p_value,
             surprise: told.evidence.surprise,
-            verified: told.evidence.verified,
+            standing: told.evidence.standing,
             stopped_packets: block.counted.map(|counted| counted.packets),
             stopped_bytes: block.counted.map(|counted| counted.bytes),
         }

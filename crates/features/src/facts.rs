@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use flows_common::{Direction, Span, TcpFlag};
+use flows_common::{Direction, Span, Standing};
 
-use crate::record::{FlowRecord, Handshake, PeerDirection, TCP, UDP};
+use crate::record::{FlowRecord, PeerDirection};
 
 /// A service of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -15,18 +15,18 @@ pub struct LocalService {
     pub port: u16,
 }
 
-/// Facts of a peer in one window that a decision uses beside the scores, from the window's drained
+/// Facts of a peer in one standing and window that a decision uses beside the scores, from the window's drained
 /// flows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PeerFacts {
+    /// Whose packets these are.
+    pub standing: Standing,
+    /// Drained flows.
+    pub flows: u64,
     /// Packets from and to it.
     pub packets: u64,
     /// Bytes from and to it, on the wire.
     pub bytes: u64,
-    /// Most of what it sent belongs to TCP connections whose handshake it completed.
-    pub verified: bool,
-    /// It answers flows that the host opened.
-    pub initiated: bool,
     /// The service that most packets went to, of the flows that it opened itself.
     pub service: Option<LocalService>,
     /// When its first packet of the window came, from it or to it, in ns of the window's clock;
@@ -35,31 +35,23 @@ pub struct PeerFacts {
 }
 
 impl PeerFacts {
-    /// The facts of a peer with these flows and these sums.
-    pub(crate) fn of(flows: &[FlowRecord], sums: &[PeerDirection; 2], window: Span) -> Self {
+    /// The facts of a peer with these flows of one standing and these sums.
+    pub(crate) fn of(
+        standing: Standing,
+        flows: &[FlowRecord],
+        sums: &[PeerDirection; 2],
+        window: Span,
+    ) -> Self {
         let both = |of: fn(&PeerDirection) -> u64| sums.iter().map(of).fold(0, u64::saturating_add);
         Self {
+            standing,
+            flows: flows.len() as u64,
             packets: both(|way| way.packets),
             bytes: both(|way| way.bytes),
-            verified: is_verified(flows),
-            initiated: flows.iter().any(is_initiated),
             service: attacked_service(flows),
             first_packet_ns: first_packet_ns(flows, window),
         }
     }
-}
-
-/// True where the host itself opened the flow and the remote answered.
-///
-/// A TCP flow whose SYN was never seen may have been opened by either side, and an ICMP message to
-/// a remote is most often the host's complaint about what that remote sent: neither is a choice.
-fn is_initiated(flow: &FlowRecord) -> bool {
-    let opened = match flow.key.protocol {
-        TCP => flow.handshake != Handshake::Unseen,
-        UDP => true,
-        _ => false,
-    };
-    opened && flow.initiator == Direction::Egress && flow.ingress().packets > 0
 }
 
 /// The service that most packets of a peer went to, among the flows that it opened itself.
@@ -72,26 +64,6 @@ fn attacked_service(flows: &[FlowRecord]) -> Option<LocalService> {
     }
     // Of equals the lowest: the same window gives the same service.
     packets.into_iter().rev().max_by_key(|&(_, packets)| packets).map(|(service, _)| service)
-}
-
-/// True where most packets of a peer belong to TCP connections that it took part in.
-///
-/// A forged source never sees the host's SYN-ACK, so it can neither acknowledge it nor make the
-/// host go on; the owner of the forged address answers a stray SYN-ACK with an RST that has no
-/// ACK. A blind ACK makes the host answer with an RST.
-fn is_verified(flows: &[FlowRecord]) -> bool {
-    let packets = |flow: &FlowRecord| flow.ingress().packets;
-    let sent = flows.iter().map(packets).fold(0, u64::saturating_add);
-    let verified = flows
-        .iter()
-        .filter(|flow| {
-            flow.ingress().flags[TcpFlag::Ack.index()] > 0
-                && flow.egress().packets > 0
-                && flow.egress().flags[TcpFlag::Rst.index()] == 0
-        })
-        .map(packets)
-        .fold(0, u64::saturating_add);
-    sent > 0 && verified >= sent.div_ceil(2)
 }
 
 fn first_packet_ns(flows: &[FlowRecord], window: Span) -> u64 {
@@ -107,16 +79,17 @@ fn first_packet_ns(flows: &[FlowRecord], window: Span) -> u64 {
 mod tests {
     use flows_common::{FlowCounters, FlowKey};
 
+    use crate::record::{Handshake, TCP};
+
     use super::*;
 
     const WINDOW: Span = Span { start_ns: 1_000, end_ns: 2_000 };
 
-    /// A TCP flow to a local port: packets in and out, each with ACK where `acks` says so.
-    fn flow(local_port: u16, packets: [u64; 2], acks: [u32; 2]) -> FlowRecord {
+    /// A TCP flow to a local port: packets in and out.
+    fn flow(local_port: u16, packets: [u64; 2]) -> FlowRecord {
         let mut counters = FlowCounters::default();
         for (way, one) in counters.directions.iter_mut().enumerate() {
             one.packets = packets[way];
-            one.flags[TcpFlag::Ack.index()] = acks[way];
             one.first_ns = 1_500 + u64::from(local_port);
         }
         FlowRecord {
@@ -126,6 +99,7 @@ mod tests {
             first_seen_ns: 1_500,
             is_new: true,
             initiator: Direction::Ingress,
+            standing: Standing::Unproven,
             handshake: Handshake::Answered,
             handshake_ns: None,
             past: crate::record::FlowPast::default(),
@@ -135,7 +109,7 @@ mod tests {
 
     fn facts(flows: &[FlowRecord]) -> PeerFacts {
         let way = |packets, bytes| PeerDirection { packets, bytes, ..PeerDirection::default() };
-        PeerFacts::of(flows, &[way(3, 180), way(2, 120)], WINDOW)
+        PeerFacts::of(Standing::Unproven, flows, &[way(3, 180), way(2, 120)], WINDOW)
     }
 
     #[test]
@@ -146,48 +120,18 @@ mod tests {
     }
 
     #[test]
-    fn a_handshake_counts_for_most_of_the_packets_and_not_after_a_reset() {
-        let taken = flow(80, [5, 4], [5, 4]);
-        assert!(facts(std::slice::from_ref(&taken)).verified);
-        assert!(facts(&[taken.clone(), flow(81, [5, 5], [0, 0])]).verified, "half of ten");
-        assert!(!facts(&[taken.clone(), flow(81, [6, 5], [0, 0])]).verified);
-        assert!(!facts(&[flow(80, [5, 0], [5, 0])]).verified, "a blind ACK");
-        let mut reset = taken;
-        reset.counters.directions[1].flags[TcpFlag::Rst.index()] = 1;
-        assert!(!facts(&[reset]).verified);
-    }
-
-    #[test]
-    fn the_host_initiates_what_it_opened_and_somebody_answered() {
-        let opened = FlowRecord { initiator: Direction::Egress, ..flow(50_000, [1, 1], [1, 0]) };
-        assert!(facts(std::slice::from_ref(&opened)).initiated);
-        assert_eq!(facts(std::slice::from_ref(&opened)).service, None);
-        let with = |handshake, protocol, packets| {
-            let mut one = opened.clone();
-            (one.handshake, one.key.protocol) = (handshake, protocol);
-            one.counters.directions[0].packets = packets;
-            facts(&[one]).initiated
-        };
-        assert!(!with(Handshake::Answered, TCP, 0) && !with(Handshake::Unseen, TCP, 1));
-        assert!(
-            with(Handshake::Unseen, UDP, 1) && !with(Handshake::Unseen, crate::record::ICMP, 1)
-        );
-        assert!(!facts(&[flow(80, [1, 1], [1, 0])]).initiated);
-    }
-
-    #[test]
     fn the_service_is_the_one_with_most_packets_and_the_lowest_of_equals() {
         let service = |flows: &[FlowRecord]| facts(flows).service.map(|service| service.port);
-        let [a, b, c] = [(443, 2), (80, 2), (22, 1)].map(|(port, n)| flow(port, [n, 0], [0, 0]));
+        let [a, b, c] = [(443, 2), (80, 2), (22, 1)].map(|(port, n)| flow(port, [n, 0]));
         assert_eq!(service(&[a.clone(), b.clone(), c.clone()]), Some(80));
         assert_eq!(service(&[c.clone(), c, a, b]), Some(22));
     }
 
     #[test]
     fn the_first_packet_is_the_earliest_of_either_way_and_never_before_the_window() {
-        let mut early = flow(80, [0, 1], [0, 0]);
+        let mut early = flow(80, [0, 1]);
         early.counters.directions[0].first_ns = 0;
-        assert_eq!(facts(&[flow(443, [1, 1], [0, 0]), early.clone()]).first_packet_ns, 1_580);
+        assert_eq!(facts(&[flow(443, [1, 1]), early.clone()]).first_packet_ns, 1_580);
         early.counters.directions[1].first_ns = 10;
         assert_eq!(facts(&[early]).first_packet_ns, 1_000);
     }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use flows_common::{
-    Direction, DirectionCounters, FlowCounters, FlowKey, LENGTH_BUCKETS, PeerKey, Span,
+    Direction, DirectionCounters, FlowCounters, FlowKey, LENGTH_BUCKETS, PeerKey, Span, Standing,
 };
 
 use crate::damped::{Damped, HalfLife, Starts};
@@ -76,6 +76,8 @@ pub struct FlowRecord {
     pub is_new: bool,
     /// Which side opened it: egress for the local one, ingress for the remote one.
     pub initiator: Direction,
+    /// Whose packets the window's are.
+    pub standing: Standing,
     /// Progress of its opening.
     pub handshake: Handshake,
     /// From the first SYN to the first SYN-ACK, in ns, in whichever windows they were; `None`
@@ -147,15 +149,19 @@ pub struct PeerPast {
     pub open_tcp_flows: u32,
 }
 
-/// A remote address in a window, joined with its past.
+/// The part of a remote address in one [`Standing`] in a window, joined with its past.
+///
+/// What anybody may have sent in a remote's name is a record of its own, with a past of its own, and
+/// so is what this host asked the remote for: neither changes a feature of what the remote sent
+/// itself. Most remotes have one record in a window.
 ///
 /// Counts of flows, SYNs, resets, ports and hosts come from the window's flows. Where the window
 /// lost flows ([`Window::holds_every_flow`](crate::Window::holds_every_flow)) the remote's own
-/// counters, which outlive those flows, are a second view of the same quantities, and the larger
-/// of the two is taken. Sums of packets and bytes know the drained flows only.
+/// counters, which outlive those flows, are a second view of the same quantities; the larger of
+/// the two is taken for what is unproven, as lost flows are. Sums of packets and bytes know the drained flows only.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PeerRecord {
-    /// The remote address.
+    /// The remote address; the standing is among [`Self::facts`].
     pub key: PeerKey,
     /// The window.
     pub window: Span,

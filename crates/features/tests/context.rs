@@ -1,7 +1,7 @@
 //! The context's memory: kept, forgotten and taken back.
 
 use flows_common::{
-    Direction, FlowCounters, FlowKey, Loss, PeerCounters, PeerKey, TcpFlag, map_v4,
+    Direction, Fact, FlowCounters, FlowKey, Loss, PeerCounters, PeerKey, TcpFlag, map_v4,
 };
 use weir_features::HalfLife;
 use weir_features::record::{TCP, UDP};
@@ -38,16 +38,19 @@ fn packets(flow: &mut FlowCounters, side: usize, count: u64, flag: TcpFlag, now_
 }
 
 fn syn(now_ns: u64) -> FlowCounters {
-    let mut flow = FlowCounters { syn_ns: now_ns, ..FlowCounters::default() };
+    let mut flow =
+        FlowCounters { syn_ns: [now_ns, 0], openings: [1, 0], ..FlowCounters::default() };
     packets(&mut flow, IN, 1, TcpFlag::Syn, now_ns);
     flow
 }
 
 fn syn_ack(now_ns: u64) -> FlowCounters {
-    let mut flow = FlowCounters { syn_ack_ns: now_ns, ..FlowCounters::default() };
-    // As the accounting says of a lone SYN-ACK: its receiver opened the flow.
-    flow.initiator = 0;
-    flow.first_direction = 1;
+    let mut flow = FlowCounters {
+        syn_ack_ns: [0, now_ns],
+        syn_acks: [0, 1],
+        first_direction: 1,
+        ..FlowCounters::default()
+    };
     packets(&mut flow, OUT, 1, TcpFlag::Syn, now_ns);
     packets(&mut flow, IN, 1, TcpFlag::Ack, now_ns + 1);
     flow
@@ -155,7 +158,7 @@ fn a_connection_counts_as_open_until_it_is_reset() {
     let flows = |port| key(1, port, 80);
     let open = |at, port| {
         let mut flow = syn_ack(at);
-        flow.syn_ns = at - MS;
+        (flow.syn_ns[IN], flow.openings[IN]) = (at - MS, 1);
         packets(&mut flow, IN, 1, TcpFlag::Syn, at - MS);
         (flows(port), flow)
     };
@@ -204,7 +207,8 @@ fn flows_that_were_evicted_still_show_in_their_peer() {
 #[test]
 fn a_peer_of_which_every_flow_was_evicted_still_has_a_record() {
     let mut lossy = window(1, vec![]);
-    let noted = PeerCounters { flow_inserts: [5, 0], first_ns: 7, ..PeerCounters::default() };
+    let noted =
+        PeerCounters { flow_inserts: [5, 0], notes: 5, first_ns: 7, ..PeerCounters::default() };
     lossy.peers = vec![(PeerKey { address: [9; 16] }, noted)];
     lossy.evicted_flows = 5;
     let observed = Context::default().observe(&lossy);
@@ -222,7 +226,11 @@ fn a_beacon_is_regular_whether_it_makes_new_flows_or_keeps_its_socket() {
         for beat in 1..=30_u16 {
             let end_s = u64::from(beat) * 15;
             let port = if same_socket { 5000 } else { 5000 + beat };
-            let mut flow = FlowCounters { initiator: 1, first_direction: 1, ..Default::default() };
+            let mut flow = FlowCounters {
+                facts: Fact::Initiated.bit(),
+                first_direction: 1,
+                ..Default::default()
+            };
             packets(&mut flow, OUT, 1, TcpFlag::Psh, end_s * SECOND - 400 * MS);
             let key = FlowKey { protocol: UDP, ..key(1, 443, port) };
             last = context.observe(&window(end_s, vec![(key, flow)]));

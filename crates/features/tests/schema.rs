@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Schema};
-use flows_common::{FlowCounters, FlowKey, Loss};
+use flows_common::{FlowCounters, FlowKey, Loss, Standing};
 use weir_features::schema::{self, HASH_KEY, ROLE_KEY, SchemaError};
 use weir_features::{
     Context, Feature, FlowFeature, LocalService, Observed, PeerFacts, PeerFeature, Window,
@@ -43,7 +43,7 @@ fn a_table_gives_back_the_rows_that_its_records_make() {
 fn a_peer_table_gives_back_the_facts_that_a_decision_asks_for() {
     let (window, mut observed) = observed();
     let mut other = observed.peers[0].clone();
-    other.facts = PeerFacts { service: None, verified: true, ..PeerFacts::default() };
+    other.facts = PeerFacts { service: None, standing: Standing::Proven, ..PeerFacts::default() };
     observed.peers.push(other);
     let facts: Vec<PeerFacts> = observed.peers.iter().map(|peer| peer.facts).collect();
     assert_eq!((facts[0].packets, facts[0].bytes, facts[0].first_packet_ns), (45, 2_700, 5));
@@ -94,7 +94,7 @@ fn a_window_carries_its_ledger() {
     let version = peers.schema_ref().metadata()["weir.schema.version"].clone();
     assert_eq!(
         (peers.schema_ref().metadata()["weir.schema"].as_str(), &*version),
-        ("weir.peer.v2", "2")
+        ("weir.peer.v3", "3")
     );
     assert_eq!(of("weir.window.end_ns"), Some("1000000005"));
     assert_eq!(of("weir.ledger.segments.ingress"), Some("46"));

@@ -88,11 +88,18 @@ impl Numbers {
     fn flow(&mut self) -> FlowCounters {
         FlowCounters {
             directions: [self.direction(), self.direction()],
-            syn_ns: self.wide(),
-            syn_ack_ns: self.wide(),
+            syn_ns: [self.wide(), self.wide()],
+            syn_ack_ns: [self.wide(), self.wide()],
+            openings: [self.narrow(), self.narrow()],
+            syn_acks: [self.narrow(), self.narrow()],
+            syn_isn: [self.narrow(), self.narrow()],
+            syn_ack_isn: [self.narrow(), self.narrow()],
+            acknowledged: self.narrow(),
+            accepted: self.narrow(),
             first_direction: self.byte(),
-            initiator: self.byte(),
-            reserved: [0; 6],
+            facts: self.byte(),
+            memory: self.byte(),
+            reserved: [0; 5],
         }
     }
 
@@ -103,6 +110,7 @@ impl Numbers {
             syns: pair(),
             syn_acks: pair(),
             resets: pair(),
+            notes: self.wide(),
             first_ns: self.wide(),
             last_ns: self.wide(),
             local_ports: std::array::from_fn(|_| self.wide()),
@@ -112,7 +120,7 @@ impl Numbers {
 }
 
 /// More than any of the above takes.
-const NUMBERS: usize = 90;
+const NUMBERS: usize = 104;
 
 fn flow() -> impl Strategy<Value = FlowCounters> {
     prop::collection::vec(number(), NUMBERS).prop_map(|numbers| Numbers(numbers.into_iter()).flow())
@@ -212,7 +220,7 @@ proptest! {
 
 #[test]
 fn a_flow_of_one_packet_each_way_reads_as_expected() {
-    let mut counters = FlowCounters { syn_ns: 0, ..FlowCounters::default() };
+    let mut counters = FlowCounters::default();
     for (index, packets, bytes) in
         [(Direction::Ingress.index(), 3, 300), (Direction::Egress.index(), 1, 700)]
     {

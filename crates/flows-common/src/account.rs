@@ -1,8 +1,9 @@
 //! Packet accounting: what one packet adds to its flow and tells of its peer.
 
 use crate::{
-    BITMAP_WORDS, Direction, DirectionCounters, FlowCounters, FlowKey, LENGTH_BUCKETS,
-    PeerCounters, TCP_FLAGS, TcpFlag, parse::Packet,
+    BITMAP_WORDS, Direction, DirectionCounters, Fact, FlowCounters, FlowKey, LENGTH_BUCKETS,
+    PeerCounters, TCP_FLAGS, TcpFlag,
+    parse::{ICMP, ICMPV6, Packet, UDP},
 };
 
 /// The first bucket of the length histogram ends at 2⁷ bytes.
@@ -18,16 +19,18 @@ pub struct News(u8);
 impl News {
     /// The packet made the flow's entry.
     pub const FLOW: Self = Self(1);
-    /// It is the flow's first SYN without ACK.
+    /// It is an opening ([`FlowCounters::openings`]).
     pub const SYN: Self = Self(1 << 1);
-    /// It is the flow's first SYN-ACK.
+    /// It is a SYN-ACK that repeats no other ([`FlowCounters::syn_acks`]).
     pub const SYN_ACK: Self = Self(1 << 2);
     /// It is the first RST of its direction.
     pub const RESET: Self = Self(1 << 3);
-    /// It is the flow's first TCP payload that this host sends: its stack sends none before the
-    /// remote has acknowledged the initial sequence number, so the remote's address is not forged.
-    /// It does not concern the peer's counters.
+    /// It completes an opening of the remote ([`FlowCounters::accepted`]), whose address is
+    /// therefore not forged. It does not concern the peer's counters.
     pub const PROVEN: Self = Self(1 << 4);
+    /// It comes in amid a TCP connection that its flow's entry knows nothing of: the entry is
+    /// told whether this host holds that connection. It does not concern the peer's counters.
+    pub const AMID: Self = Self(1 << 5);
 
     /// True where the fact is in the set.
     #[inline(always)]
@@ -47,7 +50,7 @@ impl News {
     #[inline(always)]
     #[must_use]
     pub const fn concern_peer(self) -> bool {
-        self.0 & !Self::PROVEN.0 != 0
+        self.0 & !(Self::PROVEN.0 | Self::AMID.0) != 0
     }
 
     #[inline(always)]
@@ -56,23 +59,42 @@ impl News {
     }
 }
 
+/// Bits of [`FlowCounters::memory`].
+mod memory {
+    /// A SYN-ACK of this host waits for its acknowledgement.
+    pub(super) const AWAITED: u8 = 1;
+    /// An RST came after the last opening of the remote (shifted by one: of this host).
+    pub(super) const RESET: u8 = 1 << 1;
+}
+
+/// The lowest port that a Linux host gives its own sockets unasked (`ip_local_port_range`).
+const FIRST_EPHEMERAL_PORT: u16 = 32_768;
+
+/// Type of an ICMP message that asks for an echo (RFC 792).
+const ICMP_ECHO: u8 = 8;
+/// Type of an ICMPv6 message that asks for an echo (RFC 4443).
+const ICMPV6_ECHO: u8 = 128;
+
 /// Adds one packet to its flow's counters, which are all zero for a new flow.
 ///
 /// `now_ns` should not run backwards within a direction; where it does, the time between the
 /// two packets counts as 0.
+///
+/// [`Fact::Initiated`] is made by an opening of this host before any of the remote's, and by a
+/// first packet of this host that is an ICMP echo request, or a UDP datagram that is not by its
+/// ports a service's answer: from a port below 32,768 and below the remote's.
 #[inline(always)]
 pub fn update(flow: &mut FlowCounters, packet: &Packet, direction: Direction, now_ns: u64) -> News {
     let mut news = News::default();
     if flow.directions[0].packets | flow.directions[1].packets == 0 {
         news.add(News::FLOW);
         flow.first_direction = direction.index() as u8;
-        flow.initiator = flow.first_direction;
+        if matches!(direction, Direction::Egress) && asks(packet) {
+            flow.facts |= Fact::Initiated.bit();
+        }
     }
     let one = &mut flow.directions[direction.index()];
     let first = one.packets == 0;
-    if packet.payload != 0 && one.payload_bytes == 0 && proves(packet, direction) {
-        news.add(News::PROVEN);
-    }
     count_lengths(one, packet, first);
     count_time(one, packet.segments, now_ns, first);
     count_ttl(one, packet.ttl, first);
@@ -86,9 +108,7 @@ pub fn update(flow: &mut FlowCounters, packet: &Packet, direction: Direction, no
         count_flags(one, packet.tcp_flags, packet.segments);
         count_window(one, packet, first);
         follow_sequence(one, packet, first);
-        if packet.tcp_flags & TcpFlag::Syn.bit() != 0 {
-            note_handshake(flow, packet.tcp_flags, direction, now_ns, &mut news);
-        }
+        follow_handshake(flow, packet, direction, now_ns, &mut news);
     } else {
         one.icmp_type = packet.icmp_type;
         one.icmp_code = packet.icmp_code;
@@ -99,13 +119,18 @@ pub fn update(flow: &mut FlowCounters, packet: &Packet, direction: Direction, no
     news
 }
 
-/// True if payload that goes this way proves the remote's address. A SYN may carry some before
-/// the handshake is over (TCP Fast Open, RFC 7413), and an RST answers anything.
+/// True of a first packet of this host that asks for something.
 #[inline(always)]
-const fn proves(packet: &Packet, direction: Direction) -> bool {
-    matches!(direction, Direction::Egress)
-        && packet.tcp
-        && packet.tcp_flags & (TcpFlag::Syn.bit() | TcpFlag::Rst.bit()) == 0
+const fn asks(packet: &Packet) -> bool {
+    match packet.protocol {
+        UDP => {
+            packet.source_port >= FIRST_EPHEMERAL_PORT
+                || packet.source_port >= packet.destination_port
+        }
+        ICMP => packet.icmp_type == ICMP_ECHO,
+        ICMPV6 => packet.icmp_type == ICMPV6_ECHO,
+        _ => false,
+    }
 }
 
 #[inline(always)]
@@ -263,26 +288,107 @@ fn follow_sequence(one: &mut DirectionCounters, packet: &Packet, first: bool) {
     }
 }
 
+/// Follows openings, their answers and the acknowledgement that proves a remote.
 #[inline(always)]
-fn note_handshake(
+fn follow_handshake(
     flow: &mut FlowCounters,
-    flags: u8,
+    packet: &Packet,
     direction: Direction,
     now_ns: u64,
     news: &mut News,
 ) {
-    if flags & TcpFlag::Ack.bit() == 0 {
-        if flow.syn_ns == 0 {
-            flow.syn_ns = now_ns;
-            flow.initiator = direction.index() as u8;
-            news.add(News::SYN);
+    const SYN: u8 = TcpFlag::Syn.bit();
+    const ACK: u8 = TcpFlag::Ack.bit();
+    const RST: u8 = TcpFlag::Rst.bit();
+    const SYN_ACK: u8 = SYN | ACK;
+    match packet.tcp_flags & (SYN | ACK | RST) {
+        ACK => {
+            if matches!(direction, Direction::Ingress) {
+                acknowledge(flow, packet.acknowledged, news);
+            }
         }
-    } else if flow.syn_ack_ns == 0 {
-        flow.syn_ack_ns = now_ns;
-        if flow.syn_ns == 0 {
-            flow.initiator = direction.opposite().index() as u8;
+        SYN => open(flow, packet.sequence, direction, now_ns, news),
+        SYN_ACK => answer(flow, packet.sequence, direction, now_ns, news),
+        flags if flags & RST != 0 => flow.memory |= memory::RESET | memory::RESET << 1,
+        _ => {}
+    }
+}
+
+/// Takes an opening, or its retransmission: a SYN of the last one's number that no RST ended.
+#[inline(always)]
+fn open(flow: &mut FlowCounters, isn: u32, sender: Direction, now_ns: u64, news: &mut News) {
+    let way = sender.index();
+    let ended = memory::RESET << way;
+    if flow.openings[way] == 0 {
+        flow.syn_ns[way] = now_ns;
+        if matches!(sender, Direction::Egress) && flow.openings[sender.opposite().index()] == 0 {
+            flow.facts |= Fact::Initiated.bit();
         }
-        news.add(News::SYN_ACK);
+    } else if flow.syn_isn[way] == isn && flow.memory & ended == 0 {
+        return;
+    }
+    flow.openings[way] = flow.openings[way].saturating_add(1);
+    flow.syn_isn[way] = isn;
+    flow.memory &= !ended;
+    news.add(News::SYN);
+}
+
+/// Takes a SYN-ACK, or its retransmission.
+#[inline(always)]
+fn answer(flow: &mut FlowCounters, isn: u32, sender: Direction, now_ns: u64, news: &mut News) {
+    let way = sender.index();
+    if flow.syn_acks[way] == 0 {
+        flow.syn_ack_ns[way] = now_ns;
+    } else if flow.syn_ack_isn[way] == isn {
+        return;
+    }
+    flow.syn_acks[way] = flow.syn_acks[way].saturating_add(1);
+    flow.syn_ack_isn[way] = isn;
+    if matches!(sender, Direction::Egress) {
+        flow.memory |= memory::AWAITED;
+    }
+    news.add(News::SYN_ACK);
+}
+
+/// Takes an acknowledgement of the remote, and holds it against this host's SYN-ACK.
+#[inline(always)]
+fn acknowledge(flow: &mut FlowCounters, acknowledged: u32, news: &mut News) {
+    if !flow.has(Fact::Acknowledged) {
+        flow.facts |= Fact::Acknowledged.bit();
+        flow.acknowledged = acknowledged;
+        if flow.openings[Direction::Ingress.index()] == 0 && !flow.has(Fact::Initiated) {
+            news.add(News::AMID);
+        }
+    }
+    if flow.awaited() == Some(acknowledged) {
+        flow.memory &= !memory::AWAITED;
+        flow.accepted = flow.accepted.saturating_add(1);
+        news.add(News::PROVEN);
+    }
+}
+
+impl FlowCounters {
+    /// Number that would complete the opening that this host answered last, while none has.
+    #[inline(always)]
+    #[must_use]
+    pub const fn awaited(&self) -> Option<u32> {
+        if self.memory & memory::AWAITED == 0 {
+            return None;
+        }
+        Some(self.syn_ack_isn[Direction::Egress.index()].wrapping_add(1))
+    }
+
+    /// Number that the remote acknowledged first: where another CPU or an earlier window awaits it
+    /// ([`Self::awaited`]), it completes that opening.
+    #[must_use]
+    pub const fn first_acknowledged(&self) -> Option<u32> {
+        if self.has(Fact::Acknowledged) { Some(self.acknowledged) } else { None }
+    }
+
+    /// Notes that the opening that waits was completed elsewhere.
+    pub(crate) const fn complete(&mut self) {
+        self.memory &= !memory::AWAITED;
+        self.accepted = self.accepted.saturating_add(1);
     }
 }
 
@@ -296,9 +402,10 @@ pub fn note_peer(
     now_ns: u64,
 ) {
     let way = direction.index();
-    if peer.first_ns == 0 {
+    if peer.notes == 0 {
         peer.first_ns = now_ns;
     }
+    peer.notes += 1;
     peer.last_ns = now_ns;
     peer.syns[way] += u64::from(news.has(News::SYN));
     peer.syn_acks[way] += u64::from(news.has(News::SYN_ACK));

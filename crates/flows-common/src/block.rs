@@ -1,5 +1,7 @@
 //! The blocklist: what the guard looks up, decides and counts.
 
+use crate::Standing;
+
 /// No reason recorded.
 pub const REASON_NONE: u32 = 0;
 
@@ -62,6 +64,95 @@ impl Action {
     }
 }
 
+/// The part of a blocked source's packets that an entry acts on.
+///
+/// Where it is not all of them, the kernel is asked for its socket of exactly the packet's tuple:
+/// what this host holds open is told by its own state, and by nothing in the packet.
+/// Packets *towards* the source are then left alone.
+///
+/// Crosses the boundary as [`Scope::code`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+pub enum Scope {
+    /// All but those of connections that this host holds open.
+    Unproven,
+    /// All but those of connections that this host opened and holds.
+    Inbound,
+    /// All of them.
+    #[default]
+    All,
+}
+
+impl Scope {
+    /// All of them, each wider than the one before.
+    pub const ALL: [Self; 3] = [Self::Unproven, Self::Inbound, Self::All];
+
+    /// Its name wherever it is written.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unproven => "unproven",
+            Self::Inbound => "inbound",
+            Self::All => "all",
+        }
+    }
+
+    /// The code in [`BlockEntry::scope`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn code(self) -> u32 {
+        match self {
+            Self::All => 0,
+            Self::Inbound => 1,
+            Self::Unproven => 2,
+        }
+    }
+
+    /// Reads a code back; one that this build does not know is the narrowest.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_code(code: u32) -> Self {
+        match code {
+            0 => Self::All,
+            1 => Self::Inbound,
+            _ => Self::Unproven,
+        }
+    }
+
+    /// True where the scope acts on packets of this standing.
+    #[must_use]
+    pub const fn covers(self, standing: Standing) -> bool {
+        match self {
+            Self::All => true,
+            Self::Inbound => !matches!(standing, Standing::Initiated),
+            Self::Unproven => matches!(standing, Standing::Unproven),
+        }
+    }
+
+    /// True where the scope spares the packets of a connection that this host holds.
+    #[inline(always)]
+    #[must_use]
+    pub const fn spares(self, held: Held) -> bool {
+        match self {
+            Self::All => false,
+            Self::Inbound => matches!(held, Held::Opened),
+            Self::Unproven => !matches!(held, Held::Nothing),
+        }
+    }
+}
+
+/// This host's hold on the connection of exactly one tuple, as its sockets tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// It has no socket of it, or one amid its handshake.
+    Nothing,
+    /// It accepted it: another socket listens on the same local port.
+    Accepted,
+    /// It opened it: none does.
+    Opened,
+}
+
 /// A blocked address or prefix.
 ///
 /// The kernel honours it until `expires_ns` and ignores it afterwards, whether or not anybody
@@ -86,8 +177,8 @@ pub struct BlockEntry {
     pub reason: u32,
     /// Its element of the statistics array; slot 0 is shared by those that have none.
     pub slot: u32,
-    /// Always zero.
-    pub reserved: u32,
+    /// [`Scope::code`].
+    pub scope: u32,
 }
 
 const _: () = assert!(size_of::<BlockEntry>() == 56 && align_of::<BlockEntry>() == 8);
@@ -159,9 +250,11 @@ pub struct GuardCounters {
     pub service_shadowed: u64,
     /// Frames of known remotes to a limited service.
     pub service_known: u64,
+    /// Frames that matched an entry whose scope leaves them alone.
+    pub spared: u64,
 }
 
-const _: () = assert!(size_of::<GuardCounters>() == 104);
+const _: () = assert!(size_of::<GuardCounters>() == 112);
 
 /// The guard's action on a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,9 @@
 //! The implementation for the XDP program, the TC programs and the host's tests; what differs is
 //! where the entries live, behind [`Tables`].
 
-use crate::{Action, BlockEntry, BlockStats, GuardControl, GuardCounters, Verdict, parse::Address};
+use crate::{
+    Action, BlockEntry, BlockStats, GuardControl, GuardCounters, Scope, Verdict, parse::Address,
+};
 
 /// Attempts of a CPU that loses the race for a rate-limited entry.
 ///
@@ -23,6 +25,8 @@ pub struct Lease {
     pub action: u32,
     /// [`BlockEntry::slot`].
     pub slot: u32,
+    /// [`BlockEntry::scope`].
+    pub scope: u32,
 }
 
 /// The part of a [`BlockEntry`] that makes a rate.
@@ -39,7 +43,12 @@ impl Lease {
     #[inline(always)]
     #[must_use]
     pub const fn of(entry: &BlockEntry) -> Self {
-        Self { expires_ns: entry.expires_ns, action: entry.action, slot: entry.slot }
+        Self {
+            expires_ns: entry.expires_ns,
+            action: entry.action,
+            slot: entry.slot,
+            scope: entry.scope,
+        }
     }
 }
 
@@ -71,6 +80,10 @@ pub trait Tables: Clock {
     /// The address lies in an allowed prefix. Asked only where an entry would act.
     fn allowed(&self, remote: &Address) -> bool;
 
+    /// The packet is of a connection that this scope spares, or goes towards the source. Asked
+    /// only where an entry of a scope below [`Scope::All`] would act.
+    fn spares(&self, scope: Scope) -> bool;
+
     /// Reads an entry's lease.
     fn lease(&self, entry: Self::Entry) -> Lease;
 
@@ -93,6 +106,8 @@ pub enum Cause {
     Expired,
     /// An entry, and an allowed prefix: allow wins.
     Allowed,
+    /// An entry whose scope leaves the packet alone.
+    Spared,
     /// An entry that drops.
     Blocked,
     /// An entry that limits the rate, and the packet is above it.
@@ -141,7 +156,10 @@ impl Ruling {
     #[inline(always)]
     #[must_use]
     pub const fn acted(&self) -> bool {
-        !matches!(self.cause, Cause::NoEntry | Cause::Expired | Cause::Allowed | Cause::Known)
+        !matches!(
+            self.cause,
+            Cause::NoEntry | Cause::Expired | Cause::Allowed | Cause::Spared | Cause::Known
+        )
     }
 }
 
@@ -192,6 +210,11 @@ fn hold<T: Tables>(tables: &T, entry: T::Entry, remote: &Address) -> Ruling {
     }
     if tables.allowed(remote) {
         ruling.cause = Cause::Allowed;
+        return ruling;
+    }
+    let scope = Scope::from_code(lease.scope);
+    if !matches!(scope, Scope::All) && tables.spares(scope) {
+        ruling.cause = Cause::Spared;
         return ruling;
     }
     match Action::from_code(lease.action) {
@@ -267,6 +290,7 @@ impl GuardCounters {
             Cause::NoEntry => self.passed += 1,
             Cause::Expired => self.expired += 1,
             Cause::Allowed => self.allowed += 1,
+            Cause::Spared => self.spared += 1,
             Cause::Shadow => self.shadowed += 1,
             Cause::BelowRate => self.below_rate += 1,
             Cause::Known => self.service_known += 1,
@@ -299,6 +323,7 @@ impl GuardCounters {
             (&mut self.service_below_rate, other.service_below_rate),
             (&mut self.service_shadowed, other.service_shadowed),
             (&mut self.service_known, other.service_known),
+            (&mut self.spared, other.spared),
         ];
         for (sum, one) in pairs {
             *sum = sum.saturating_add(one);
@@ -342,7 +367,7 @@ impl BlockStats {
                 self.note_time(ruling.now_ns);
             }
             Cause::BelowRate | Cause::ServiceBelowRate => self.passed_packets += 1,
-            Cause::NoEntry | Cause::Expired | Cause::Allowed | Cause::Known => {}
+            Cause::NoEntry | Cause::Expired | Cause::Allowed | Cause::Spared | Cause::Known => {}
         }
     }
 
@@ -362,7 +387,7 @@ mod tests {
     use core::cell::Cell;
 
     use super::*;
-    use crate::parse::Address;
+    use crate::{Held, parse::Address};
 
     const NOW: u64 = 1_000_000_000_000;
     const REMOTE: Address = Address::of_v4([198, 51, 100, 7]);
@@ -373,6 +398,7 @@ mod tests {
         exact: Option<BlockEntry>,
         prefix: Option<BlockEntry>,
         allowed: bool,
+        held: Option<Held>,
         limited_services: u32,
         arrival_ns: Cell<u64>,
         races_lost: Cell<u32>,
@@ -410,6 +436,10 @@ mod tests {
 
         fn allowed(&self, _remote: &Address) -> bool {
             self.allowed
+        }
+
+        fn spares(&self, scope: Scope) -> bool {
+            scope.spares(self.held.unwrap_or(Held::Nothing))
         }
 
         fn lease(&self, entry: BlockEntry) -> Lease {
@@ -506,6 +536,34 @@ mod tests {
     }
 
     #[test]
+    fn a_scope_spares_what_this_host_holds_and_nothing_else() {
+        let later = NOW + 60_000_000_000;
+        for (scope, held, wanted) in [
+            (Scope::All, Held::Opened, Cause::Blocked),
+            (Scope::Inbound, Held::Opened, Cause::Spared),
+            (Scope::Inbound, Held::Accepted, Cause::Blocked),
+            (Scope::Inbound, Held::Nothing, Cause::Blocked),
+            (Scope::Unproven, Held::Opened, Cause::Spared),
+            (Scope::Unproven, Held::Accepted, Cause::Spared),
+            (Scope::Unproven, Held::Nothing, Cause::Blocked),
+        ] {
+            let exact =
+                entry(Action::Drop, later).map(|entry| BlockEntry { scope: scope.code(), ..entry });
+            let tables = Fake { exact, held: Some(held), ..Fake::default() };
+            assert_eq!(cause(&tables), wanted, "{scope:?} {held:?}");
+        }
+    }
+
+    #[test]
+    fn every_scope_survives_its_code_and_an_unknown_code_acts_on_least() {
+        for scope in Scope::ALL {
+            assert_eq!(Scope::from_code(scope.code()), scope);
+        }
+        assert_eq!(Scope::from_code(9), Scope::Unproven);
+        assert_eq!(BlockEntry::default().scope, Scope::All.code());
+    }
+
+    #[test]
     fn an_unknown_action_passes_and_is_counted() {
         let exact = entry(Action::Drop, NOW + 60_000_000_000)
             .map(|entry| BlockEntry { action: 99, ..entry });
@@ -546,6 +604,7 @@ mod tests {
             Cause::NoEntry,
             Cause::Expired,
             Cause::Allowed,
+            Cause::Spared,
             Cause::Blocked,
             Cause::AboveRate,
             Cause::BelowRate,
@@ -560,13 +619,14 @@ mod tests {
         let causes = ledger.passed
             + ledger.expired
             + ledger.allowed
+            + ledger.spared
             + ledger.dropped
             + ledger.below_rate
             + ledger.shadowed
             + ledger.service_known
             + ledger.service_below_rate
             + ledger.service_shadowed;
-        assert_eq!((ledger.frames, causes), (11, 11));
+        assert_eq!((ledger.frames, causes), (12, 12));
         assert_eq!((ledger.dropped, ledger.limited, ledger.service_limited), (3, 1, 1));
         assert_eq!(ledger.dropped_bytes, 180);
     }

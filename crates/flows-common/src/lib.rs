@@ -53,16 +53,20 @@ pub mod parse;
 mod peer;
 pub mod service;
 mod settings;
+mod standing;
 #[cfg(any(feature = "std", test))]
 mod window;
 
-pub use block::{Action, BlockEntry, BlockStats, GuardCounters, PrefixKey, REASON_NONE, Verdict};
-pub use counters::{DirectionCounters, FlowCounters, LENGTH_BUCKETS, TCP_FLAGS, TcpFlag};
+pub use block::{
+    Action, BlockEntry, BlockStats, GuardCounters, Held, PrefixKey, REASON_NONE, Scope, Verdict,
+};
+pub use counters::{DirectionCounters, Fact, FlowCounters, LENGTH_BUCKETS, TCP_FLAGS, TcpFlag};
 pub use key::{Direction, FlowKey, PeerKey, map_v4, unmap_v4};
 pub use packet_counters::{EtherClass, Loss, PacketCounters};
 pub use peer::{BITMAP_WORDS, PeerCounters};
 pub use service::{ServiceEntry, ServiceKey, VerifiedPeer};
 pub use settings::{ClockSource, Control, GuardControl, Settings};
+pub use standing::Standing;
 #[cfg(any(feature = "std", test))]
 pub use window::{Span, Window};
 

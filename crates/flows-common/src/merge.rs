@@ -1,35 +1,110 @@
 //! Joining what several CPUs counted of one flow or one peer.
 
-use crate::{BITMAP_WORDS, DirectionCounters, FlowCounters, PeerCounters};
+use crate::{BITMAP_WORDS, Direction, DirectionCounters, Fact, FlowCounters, PeerCounters};
+
+const IN: usize = Direction::Ingress.index();
 
 impl FlowCounters {
     /// Adds what another CPU counted of the same flow in the same window.
     ///
-    /// Counts, sums, minima and maxima are exact. Inter-arrival statistics are exact where each
-    /// direction stayed on one CPU or moved between them (the usual case: RSS and XPS keep a
-    /// direction together); where CPUs took turns within a direction, `iat_sum_us` and
-    /// `iat_sum_sq` are of each CPU's own packets and so at most larger than the truth.
+    /// Counts, sums, minima and maxima are exact. Inter-arrival statistics and openings are exact
+    /// where each direction stayed on one CPU or moved between them (the usual case: RSS and XPS
+    /// keep a direction together); where CPUs took turns within a direction, `iat_sum_us` and
+    /// `iat_sum_sq` are of each CPU's own packets and so at most larger than the truth, and so are
+    /// `openings` and `syn_acks` where a repeated number came between others. A SYN repeated after
+    /// an RST that only another CPU saw counts as a retransmission. A handshake whose halves two
+    /// CPUs saw is completed here.
     pub fn merge(&mut self, other: &Self) {
-        let other_is_earlier = first_ns(other) < first_ns(self);
-        for (sum, one) in self.directions.iter_mut().zip(&other.directions) {
-            sum.merge(one);
-        }
+        let initiated = self.is_initiated_with(other);
+        let other_is_earlier = match (self.first_ns(), other.first_ns()) {
+            (Some(own), Some(its)) => its < own,
+            (own, _) => own.is_none(),
+        };
         if other_is_earlier {
             self.first_direction = other.first_direction;
         }
-        // As one CPU would have told it: by the first SYN, else by the first SYN-ACK.
-        let (own, its) = if self.syn_ns | other.syn_ns == 0 {
-            (self.syn_ack_ns, other.syn_ack_ns)
-        } else {
-            (self.syn_ns, other.syn_ns)
+        let completes = |one: &Self, other: &Self| {
+            one.awaited().is_some() && one.awaited() == other.first_acknowledged()
         };
-        self.initiator = match (own, its) {
-            (0, 0) => self.first_direction,
-            (own, its) if is_earlier(its, own) => other.initiator,
-            _ => self.initiator,
+        let completed = completes(self, other) || completes(other, self);
+        let acknowledges_from =
+            |one: &Self| one.first_acknowledged().map(|_| one.directions[IN].first_ns);
+        let its_ack_is_earlier = match [acknowledges_from(self), acknowledges_from(other)] {
+            [Some(own), Some(its)] => its < own,
+            [own, _] => own.is_none(),
         };
-        self.syn_ns = earliest(self.syn_ns, other.syn_ns);
-        self.syn_ack_ns = earliest(self.syn_ack_ns, other.syn_ack_ns);
+        if its_ack_is_earlier {
+            self.acknowledged = other.acknowledged;
+        }
+        for way in 0..2 {
+            self.merge_openings(other, way);
+        }
+        for (sum, one) in self.directions.iter_mut().zip(&other.directions) {
+            sum.merge(one);
+        }
+        self.accepted = self.accepted.saturating_add(other.accepted);
+        self.facts = (self.facts | other.facts) & !Fact::Initiated.bit();
+        self.memory |= other.memory;
+        if initiated {
+            self.facts |= Fact::Initiated.bit();
+        }
+        if completed {
+            self.complete();
+        }
+    }
+
+    /// Whether this host asked first, told by both: by the first opening, else by the first packet.
+    fn is_initiated_with(&self, other: &Self) -> bool {
+        let first_syn = |sender| match (self.first_syn_ns(sender), other.first_syn_ns(sender)) {
+            (Some(own), Some(its)) => Some(own.min(its)),
+            (own, its) => own.or(its),
+        };
+        match Direction::ALL.map(first_syn) {
+            [Some(remote), Some(host)] => host < remote,
+            [None, None] => {
+                let first = match (self.first_ns(), other.first_ns()) {
+                    (Some(own), Some(its)) if its < own => other,
+                    (None, Some(_)) => other,
+                    _ => self,
+                };
+                first.has(Fact::Initiated)
+            }
+            [remote, _] => remote.is_none(),
+        }
+    }
+
+    /// Joins the openings and the SYN-ACKs that one side sent. The last of one CPU's may be the
+    /// first of the other's, repeated.
+    fn merge_openings(&mut self, other: &Self, way: usize) {
+        join_numbered(
+            (&mut self.openings[way], &mut self.syn_isn[way], &mut self.syn_ns[way]),
+            (other.openings[way], other.syn_isn[way], other.syn_ns[way]),
+        );
+        join_numbered(
+            (&mut self.syn_acks[way], &mut self.syn_ack_isn[way], &mut self.syn_ack_ns[way]),
+            (other.syn_acks[way], other.syn_ack_isn[way], other.syn_ack_ns[way]),
+        );
+    }
+}
+
+/// Joins counts of numbered segments: how many, the last one's number, the first one's time.
+fn join_numbered(
+    (count, number, first_ns): (&mut u32, &mut u32, &mut u64),
+    (its_count, its_number, its_first_ns): (u32, u32, u64),
+) {
+    if its_count == 0 {
+        return;
+    }
+    if *count == 0 {
+        (*count, *number, *first_ns) = (its_count, its_number, its_first_ns);
+        return;
+    }
+    let repeated = u32::from(*number == its_number);
+    *count = count.saturating_add(its_count - repeated);
+    if its_first_ns < *first_ns {
+        *first_ns = its_first_ns;
+    } else {
+        *number = its_number;
     }
 }
 
@@ -100,32 +175,17 @@ impl PeerCounters {
             add(&mut self.syn_acks[way], other.syn_acks[way]);
             add(&mut self.resets[way], other.resets[way]);
         }
-        self.first_ns = earliest(self.first_ns, other.first_ns);
+        self.first_ns = match (self.first_note_ns(), other.first_note_ns()) {
+            (Some(own), Some(its)) => own.min(its),
+            (own, its) => own.or(its).unwrap_or(0),
+        };
+        add(&mut self.notes, other.notes);
         self.last_ns = self.last_ns.max(other.last_ns);
         for word in 0..BITMAP_WORDS {
             self.local_ports[word] |= other.local_ports[word];
         }
         self.local_hosts |= other.local_hosts;
     }
-}
-
-/// Time of a flow's first packet in either direction.
-fn first_ns(flow: &FlowCounters) -> u64 {
-    let of = |way: usize| {
-        let one = &flow.directions[way];
-        if one.packets == 0 { u64::MAX } else { one.first_ns }
-    };
-    of(0).min(of(1))
-}
-
-/// The earlier of two times of which 0 means never.
-fn earliest(one: u64, other: u64) -> u64 {
-    if is_earlier(other, one) { other } else { one }
-}
-
-/// True if `one` lies before `other`, of which 0 means never.
-fn is_earlier(one: u64, other: u64) -> bool {
-    one != 0 && (other == 0 || one < other)
 }
 
 fn add(sum: &mut u64, one: u64) {

@@ -51,6 +51,12 @@ pub trait FlowTables {
         news
     }
 
+    /// Asks the host whether it holds the TCP connection of exactly this tuple, past its handshake,
+    /// and sets [`crate::Fact::Socket`] in the flow's entry if so ([`News::AMID`]). Tables without a
+    /// host know of none.
+    #[inline(always)]
+    fn ask_host(&mut self, _key: &FlowKey) {}
+
     /// Exempts a remote that just proved its address ([`News::PROVEN`]) from the limits of
     /// services.
     fn exempt(&mut self, remote: &PeerKey, now_ns: u64);
@@ -96,6 +102,9 @@ pub fn meter<T: FlowTables>(
     }
     if news.has(News::PROVEN) {
         tables.exempt(&remote, now_ns);
+    }
+    if news.has(News::AMID) {
+        tables.ask_host(&key);
     }
 }
 

@@ -122,7 +122,8 @@ pub struct Packet {
     pub ttl: u8,
     /// The packet is a fragment (the first one of a datagram included).
     pub fragment: bool,
-    /// The packet carries a TCP header, and `tcp_flags`, `sequence` and `window` are valid.
+    /// The packet carries a TCP header, and `tcp_flags`, `sequence`, `acknowledged` and `window`
+    /// are valid.
     pub tcp: bool,
     /// Byte 13 of the TCP header.
     pub tcp_flags: u8,
@@ -134,6 +135,8 @@ pub struct Packet {
     pub icmp_error: bool,
     /// TCP sequence number.
     pub sequence: u32,
+    /// TCP acknowledgement number, which counts where the ACK flag is set.
+    pub acknowledged: u32,
     /// TCP receive window, unscaled.
     pub window: u16,
     /// Packets on the wire: 1, or the segments of a super-packet.
@@ -201,6 +204,7 @@ pub fn parse<B: Bytes + ?Sized>(bytes: &B, frame: &Frame) -> Result<Packet, Reje
         icmp_code: transport.icmp_code,
         icmp_error: transport.icmp_error,
         sequence: transport.sequence,
+        acknowledged: transport.acknowledged,
         window: transport.window,
         segments: cut.count,
         segment_length: cut.length,

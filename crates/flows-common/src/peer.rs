@@ -6,7 +6,7 @@ pub const BITMAP_WORDS: usize = 4;
 /// Counters of a remote address within a window, as the flow programs noticed it.
 ///
 /// It is touched only where there is news of a flow (its first packet in the window on this CPU,
-/// its SYN-ACK, its first RST), never on the way of a known flow, and it outlives the eviction
+/// an opening, a SYN-ACK, its first RST), never on the way of a known flow, and it outlives the eviction
 /// of those flows: a scan or a flood that overruns the flow table still shows here.
 ///
 /// Pairs are by [`crate::Direction::index`]. The two directions of a flow may be handled by two
@@ -19,13 +19,15 @@ pub const BITMAP_WORDS: usize = 4;
 pub struct PeerCounters {
     /// Flow entries made by a packet of this direction.
     pub flow_inserts: [u64; 2],
-    /// Flows in which a SYN without ACK went this way (each counted once).
+    /// Openings that went this way ([`crate::FlowCounters::openings`]).
     pub syns: [u64; 2],
-    /// Flows in which a SYN-ACK went this way (each counted once).
+    /// SYN-ACKs that went this way, without those that repeat one.
     pub syn_acks: [u64; 2],
     /// Flows in which an RST went this way (each counted once).
     pub resets: [u64; 2],
-    /// Time of the first note, in ns of the boot clock.
+    /// Notes.
+    pub notes: u64,
+    /// Time of the first note, in ns of the boot clock; valid where there is one.
     pub first_ns: u64,
     /// Time of the last note, in ns of the boot clock.
     pub last_ns: u64,
@@ -35,4 +37,12 @@ pub struct PeerCounters {
     pub local_hosts: u64,
 }
 
-const _: () = assert!(size_of::<PeerCounters>() == 120 && align_of::<PeerCounters>() == 8);
+const _: () = assert!(size_of::<PeerCounters>() == 128 && align_of::<PeerCounters>() == 8);
+
+impl PeerCounters {
+    /// Time of the first note.
+    #[must_use]
+    pub const fn first_note_ns(&self) -> Option<u64> {
+        if self.notes > 0 { Some(self.first_ns) } else { None }
+    }
+}

@@ -7,11 +7,10 @@
 //!
 //! Known remotes, and the reason that a forger is none:
 //!
-//! - A remote in the table of known peers. User space puts the verified peers of past windows
-//!   there; the TC program puts a remote there to which this host's own TCP sent payload
-//!   ([`crate::account::News::PROVEN`]): a stack sends none before the remote has
-//!   acknowledged its initial sequence number, which whoever forges an address does not see.
-//!   A plain ACK to or from it would prove nothing: anybody can forge the one and provoke the
+//! - A remote in the table of known peers. User space puts the proven peers of past windows
+//!   there; the TC program puts a remote there that acknowledged this host's own initial sequence
+//!   number ([`crate::account::News::PROVEN`]), which whoever forges an address does not see.
+//!   Any other ACK to or from it would prove nothing: anybody can forge the one and provoke the
 //!   other.
 //! - A TCP segment of a connection that this host holds open, whatever the tables say: the host
 //!   is asked for its socket. A half-open one does not count.
@@ -25,9 +24,9 @@
 //! forger who guesses the address of a known peer passes, as that peer would.
 
 use crate::{
-    Action, TcpFlag,
+    Action, FlowKey, Held, Scope, TcpFlag,
     guard::{Cause, Clock, Lease, Rate, Ruling, is_alive, take_turn},
-    parse::{Address, Packet, TCP},
+    parse::{Address, Packet, TCP, UDP},
 };
 
 /// Time that a remote stays known after it proved its address, to the kernel or to user space: 1 h.
@@ -135,6 +134,33 @@ pub struct Contact {
 const _: () = assert!(size_of::<Contact>() == 40);
 
 impl Contact {
+    /// The contact of a flow's remote with this host, amid a connection.
+    #[inline(always)]
+    #[must_use]
+    pub fn of_flow(key: &FlowKey) -> Self {
+        Self {
+            remote: Address::of_v6(key.remote),
+            local: Address::of_v6(key.local),
+            remote_port: key.remote_port,
+            local_port: key.local_port,
+            protocol: key.protocol,
+            further: 1,
+            reserved: [0; 2],
+        }
+    }
+
+    /// True where a socket of exactly this tuple may hold its connection: a datagram, or a
+    /// segment that does not open.
+    #[inline(always)]
+    #[must_use]
+    pub const fn may_be_held(&self) -> bool {
+        match self.protocol {
+            TCP => self.further != 0,
+            UDP => true,
+            _ => false,
+        }
+    }
+
     /// The contact that an incoming packet makes.
     #[inline(always)]
     #[must_use]
@@ -203,8 +229,8 @@ pub trait Services: Clock {
     /// The address lies in an allowed prefix.
     fn is_allowed(&self, remote: &Address) -> bool;
 
-    /// This host holds the contact's TCP connection open: the handshake is over.
-    fn is_connected(&self, contact: &Contact) -> bool;
+    /// This host's hold on the contact's TCP connection.
+    fn held(&self, contact: &Contact) -> Held;
 }
 
 /// Holds an incoming packet that no entry of a source decided against the limit of its service;
@@ -226,7 +252,10 @@ pub fn rule_service<T: Services>(tables: &T, contact: &Contact) -> Option<Ruling
         ruling.cause = Cause::Allowed;
         return Some(ruling);
     }
-    if contact.protocol == TCP && contact.further != 0 && tables.is_connected(contact) {
+    if contact.protocol == TCP
+        && contact.further != 0
+        && !matches!(tables.held(contact), Held::Nothing)
+    {
         // So that what it opens next passes as well.
         tables.exempt(&contact.remote, recent_ns.saturating_add(VERIFIED_NS));
         ruling.cause = Cause::Known;
@@ -254,7 +283,12 @@ impl Lease {
     #[inline(always)]
     #[must_use]
     pub const fn of_service(entry: &ServiceEntry) -> Self {
-        Self { expires_ns: entry.expires_ns, action: entry.action, slot: entry.slot }
+        Self {
+            expires_ns: entry.expires_ns,
+            action: entry.action,
+            slot: entry.slot,
+            scope: Scope::All.code(),
+        }
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use common::{Carries, Seen, lab_or_skip, read};
 use lab::{
-    Attack, AttackClass, AttackPlan, AttackTruth, CaptureBounds, Channel, Family, Sources, Tap,
-    Topology, Transport,
+    Attack, AttackPlan, AttackTruth, CaptureBounds, Channel, Family, Sources, Tap, Topology,
+    Transport,
 };
 use serde_json::json;
 
@@ -258,7 +258,7 @@ fn an_attack_that_is_stopped_ends_at_once() {
     else {
         return;
     };
-    for class in AttackClass::ALL {
+    for class in AttackPlan::CLASSES {
         let does: AttackPlan = serde_json::from_value(json!({ "kind": class })).unwrap();
         let attack = Attack::new(does, Duration::from_secs(30)).unwrap();
         let running = lab.start_attack(&attack).unwrap();

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use events::{
     Action, ActionTaken, Claim, DecisionRecord, Evidence, Outcome, PValues, ProcedureChoice,
-    Reason, Refusal, Service, Share, Stamp, Subject,
+    Reason, Refusal, Scope, Service, Share, Stamp, Standing, Subject,
 };
 use jiff::Timestamp;
 use ledger::{
@@ -153,8 +153,8 @@ fn decision(id: u64, window: u64, acted: bool) -> Decision {
         surprise: 4.1,
         packets: 420 + id % 512,
         bytes: 25_000 + id % 65_536,
-        verified: true,
-        initiated: false,
+        standing: Standing::Proven,
+        flows: 3,
         service: Some(Service { protocol: 6, port: 443 }),
     };
     let claim = Claim {
@@ -171,7 +171,14 @@ fn decision(id: u64, window: u64, acted: bool) -> Decision {
     let (outcome, taken) = if acted {
         let (action, ttl) = (Action::Drop, Duration::from_mins(10));
         let expires_ns = at(window + 600).boot_ns;
-        let block = Outcome::Block { action, ttl, expires_ns, offence: 1, early: false };
+        let block = Outcome::Block {
+            action,
+            scope: Scope::Inbound,
+            ttl,
+            expires_ns,
+            offence: 1,
+            early: false,
+        };
         (block, ActionTaken::Blocked)
     } else {
         (Outcome::Refused(Refusal::TooFewWindows), ActionTaken::Refused)

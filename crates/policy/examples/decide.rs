@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use weir_policy::{Evidence, Mode, Outcome, Policy, PolicyConfig, ProtectedHosts, WindowFacts};
+use weir_policy::{
+    Evidence, Mode, Outcome, Policy, PolicyConfig, ProtectedHosts, Standing, WindowFacts,
+};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -38,8 +40,8 @@ fn evidence(address: IpAddr, anomalous: bool) -> Evidence {
         surprise: if anomalous { 9.0 } else { 0.2 },
         packets: 100,
         bytes: 6_000,
-        verified: true,
-        initiated: false,
+        standing: Standing::Proven,
+        flows: 3,
         service: None,
     }
 }

@@ -9,7 +9,7 @@ mod mark;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use flows_common::{Action, clock::nanos};
+use flows_common::{Action, Standing, clock::nanos};
 
 use crate::{
     Evidence, Service, ServiceLimit,
@@ -77,7 +77,7 @@ impl FloodWatch {
         let Look { span_s, now_ns, mode } = window;
         let span_s = span_s.max(1e-3);
         let mut seen: BTreeMap<Service, Strangers> = BTreeMap::new();
-        for peer in evidence.iter().filter(|peer| !peer.verified && !peer.initiated) {
+        for peer in evidence.iter().filter(|peer| peer.standing == Standing::Unproven) {
             let Some(service) = peer.service else { continue };
             let strangers = seen.entry(service).or_default();
             strangers.sources += 1;
@@ -167,7 +167,7 @@ mod tests {
         (0..count)
             .map(|number| Evidence {
                 address: IpAddr::from(number.to_be_bytes()),
-                verified: false,
+                standing: Standing::Unproven,
                 surprise: 0.0,
                 packets: 1,
                 service: Some(WEB),
@@ -269,10 +269,10 @@ mod tests {
     }
 
     #[test]
-    fn verified_sources_make_no_flood() {
+    fn proven_sources_make_no_flood() {
         let mut crowd = strangers(5_000);
         for peer in &mut crowd {
-            peer.verified = true;
+            peer.standing = Standing::Proven;
         }
         assert_eq!(look(&mut FloodWatch::default(), &crowd, &config(), SECOND), []);
     }
@@ -282,7 +282,7 @@ mod tests {
         let mut watch = FloodWatch::default();
         for port in 0..=u16::MAX {
             let service = Some(Service { protocol: 17, port });
-            let one = [Evidence { service, verified: false, ..attacker(1) }];
+            let one = [Evidence { service, standing: Standing::Unproven, ..attacker(1) }];
             look(&mut watch, &one, &config(), SECOND);
         }
         assert!(watch.marks.len() <= SERVICES_LIMIT + 1, "{}", watch.marks.len());

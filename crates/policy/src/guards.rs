@@ -1,7 +1,9 @@
 //! The guards: they keep an anomalous peer from being blocked.
 
+use flows_common::{Scope, Standing};
+
 use crate::{
-    Evidence, Policy, Refusal, WindowFacts,
+    Evidence, Policy, PolicyConfig, Refusal, WindowFacts,
     config::{LocallyInitiated, Unverified},
     statistics::{Claim, OnDrift, Unsupported},
 };
@@ -18,6 +20,20 @@ pub(crate) struct Counts {
     pub(crate) blocks: usize,
     /// Blocks made in the last minute.
     pub(crate) last_minute: usize,
+}
+
+impl PolicyConfig {
+    /// The part of a peer's packets that evidence of this standing may act on.
+    ///
+    /// Unproven evidence acts on unproven packets alone, whoever sent them; what this host opened
+    /// itself is acted on only where that is asked for.
+    pub(crate) const fn scope(&self, standing: Standing) -> Scope {
+        match (standing, self.locally_initiated) {
+            (Standing::Unproven, _) => Scope::Unproven,
+            (_, LocallyInitiated::Refuse) => Scope::Inbound,
+            (_, LocallyInitiated::Act) => Scope::All,
+        }
+    }
 }
 
 impl Policy {
@@ -41,17 +57,19 @@ impl Policy {
             return Some(refusal);
         }
         if self.history.is_pardoned(address, now_ns) {
-            Some(Refusal::Grace)
-        } else if config.locally_initiated == LocallyInitiated::Refuse
-            && (peer.initiated || self.baseline.is_initiated(address, now_ns))
-        {
-            Some(Refusal::LocallyInitiated)
-        } else if !peer.verified && self.history.is_forged(address, now_ns) {
-            Some(Refusal::ForgedSources)
-        } else if !peer.verified && config.unverified == Unverified::Refuse {
-            Some(Refusal::Unverified)
-        } else {
-            None
+            return Some(Refusal::Grace);
+        }
+        match peer.standing {
+            Standing::Initiated if config.locally_initiated == LocallyInitiated::Refuse => {
+                Some(Refusal::LocallyInitiated)
+            }
+            Standing::Unproven if self.history.is_forged(address, now_ns) => {
+                Some(Refusal::ForgedSources)
+            }
+            Standing::Unproven if config.unverified == Unverified::Refuse => {
+                Some(Refusal::Unverified)
+            }
+            _ => None,
         }
     }
 

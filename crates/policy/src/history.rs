@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
+use flows_common::{Scope, Standing};
+
 /// Peers remembered at most; beyond that those noted longest ago are forgotten.
 const PEERS_LIMIT: usize = 65_536;
 
@@ -23,7 +25,7 @@ const OFFENCES_FOR_NS: u64 = 7 * 86_400_000_000_000;
 /// ns: a scan that asks for a port now and then sends few packets in any window.
 const EVIDENCE_FOR_NS: u64 = 600_000_000_000;
 
-/// Anomalous windows of one peer, with the one just noted.
+/// Anomalous windows of one peer in one standing, with the one just noted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Noted {
     /// Among the last few windows.
@@ -34,9 +36,9 @@ pub(super) struct Noted {
     pub(super) packets: u64,
 }
 
-/// The recent windows of one peer.
+/// The recent anomalous windows of one peer in one standing.
 #[derive(Clone, Copy, Debug, Default)]
-struct Past {
+struct Recent {
     /// Number of the window last noted.
     window: u64,
     /// Bit `i`: anomalous `i` windows before the one last noted.
@@ -46,10 +48,19 @@ struct Past {
     packets: u64,
     /// Boot-clock ns of the window last noted.
     noted_ns: u64,
+}
+
+/// The past of one peer.
+#[derive(Clone, Copy, Debug, Default)]
+struct Past {
+    /// By place in [`Standing::ALL`]: what anybody may have sent adds nothing to what it sent.
+    recent: [Recent; 3],
     /// Times it was blocked.
     blocks: u32,
     /// Boot-clock ns at which its latest block ends.
     blocked_until_ns: u64,
+    /// What that block acts on.
+    scope: Scope,
     /// Boot-clock ns until which it counts as forged while it is unverified.
     forged_until_ns: u64,
     /// Boot-clock ns until which a person's pardon holds.
@@ -70,13 +81,13 @@ impl History {
     /// among them.
     pub(super) fn note(
         &mut self,
-        peer: IpAddr,
+        (peer, standing): (IpAddr, Standing),
         (window, now_ns): (u64, u64),
         of: u32,
         packets: u64,
     ) -> Noted {
         self.make_room(peer);
-        let past = self.peers.entry(peer).or_default();
+        let past = &mut self.peers.entry(peer).or_default().recent[standing as usize];
         let apart = u32::try_from(window.saturating_sub(past.window)).unwrap_or(u32::MAX);
         past.anomalous = past.anomalous.checked_shl(apart).unwrap_or(0) | 1;
         if now_ns.saturating_sub(past.noted_ns) > EVIDENCE_FOR_NS {
@@ -89,9 +100,18 @@ impl History {
         Noted { windows: recent.count_ones(), lasting: past.lasting, packets: past.packets }
     }
 
-    /// True while a block of this peer is active.
-    pub(super) fn is_blocked(&self, peer: IpAddr, now_ns: u64) -> bool {
-        self.peers.get(&peer).is_some_and(|past| past.blocked_until_ns > now_ns)
+    /// True while a block of this peer is active that acts on as much.
+    pub(super) fn is_blocked(&self, peer: IpAddr, scope: Scope, now_ns: u64) -> bool {
+        let acts = |past: &Past| past.blocked_until_ns > now_ns && past.scope >= scope;
+        self.peers.get(&peer).is_some_and(acts)
+    }
+
+    /// Peers with active blocks that act on more than unproven packets, in the order of address.
+    pub(super) fn cut_off(&self, now_ns: u64) -> impl Iterator<Item = IpAddr> {
+        self.peers
+            .iter()
+            .filter(move |(_, past)| past.blocked_until_ns > now_ns && past.scope > Scope::Unproven)
+            .map(|(&peer, _)| peer)
     }
 
     /// True of a peer that was lately one of many unverified sources at once.
@@ -134,12 +154,13 @@ impl History {
     }
 
     /// Takes over the knowledge of an earlier process.
-    pub(super) fn remember(&mut self, peer: IpAddr, blocks: u32, until_ns: u64) {
+    pub(super) fn remember(&mut self, peer: IpAddr, blocks: u32, scope: Scope, until_ns: u64) {
         self.make_room(peer);
         self.active = None;
         let past = self.peers.entry(peer).or_default();
         past.blocks = past.blocks.max(blocks);
         past.blocked_until_ns = past.blocked_until_ns.max(until_ns);
+        past.scope = scope;
     }
 
     /// Lets an active block end later.
@@ -151,7 +172,7 @@ impl History {
     }
 
     /// Remembers a block.
-    pub(super) fn blocked(&mut self, peer: IpAddr, until_ns: u64) {
+    pub(super) fn blocked(&mut self, peer: IpAddr, scope: Scope, until_ns: u64) {
         let past = self.peers.entry(peer).or_default();
         self.active = self
             .active
@@ -159,7 +180,10 @@ impl History {
             .map(|(now_ns, count)| (now_ns, count + 1));
         past.blocks = past.blocks.saturating_add(1);
         past.blocked_until_ns = until_ns;
-        past.anomalous = 0;
+        past.scope = scope;
+        for recent in &mut past.recent {
+            recent.anomalous = 0;
+        }
     }
 
     /// Forgets an active block, as after its removal or a failure to make it.
@@ -190,7 +214,8 @@ impl History {
             .peers
             .iter()
             .map(|(&peer, past)| {
-                (past.blocked_until_ns.max(past.pardoned_until_ns), past.window, peer)
+                let window = past.recent.iter().map(|recent| recent.window).max();
+                (past.blocked_until_ns.max(past.pardoned_until_ns), window, peer)
             })
             .collect();
         let (oldest, ..) = ages.select_nth_unstable(FORGOTTEN_AT_ONCE);
@@ -210,15 +235,18 @@ mod tests {
     #[test]
     fn anomalous_windows_count_only_within_the_last_n() {
         let mut history = History::default();
-        let mut windows = |window| history.note(PEER, (window, 0), 3, 5).windows;
-        assert_eq!([10, 12, 13, 100].map(&mut windows), [1, 2, 2, 1]);
+        let mut note = |standing, window| history.note((PEER, standing), (window, 0), 3, 5).windows;
+        assert_eq!([10, 12, 13].map(|window| note(Standing::Proven, window)), [1, 2, 2]);
+        assert_eq!(note(Standing::Unproven, 13), 1, "another's evidence");
+        assert_eq!(note(Standing::Proven, 100), 1);
     }
 
     #[test]
     fn packets_add_up_until_there_was_none_for_ten_minutes() {
         let mut history = History::default();
         let mut counts = |second: u64| {
-            let noted = history.note(PEER, (second, second * 1_000_000_000), 3, 2);
+            let at = (second, second * 1_000_000_000);
+            let noted = history.note((PEER, Standing::Proven), at, 3, 2);
             (noted.lasting, noted.packets)
         };
         assert_eq!(
@@ -231,7 +259,8 @@ mod tests {
     fn memory_stays_bounded_however_many_peers_come() {
         let mut history = History::default();
         for number in 0..=u32::try_from(PEERS_LIMIT).unwrap() {
-            history.note(IpAddr::from(number.to_be_bytes()), (u64::from(number), 0), 3, 1);
+            let address = IpAddr::from(number.to_be_bytes());
+            history.note((address, Standing::Proven), (u64::from(number), 0), 3, 1);
         }
         assert_eq!(history.peers.len(), PEERS_LIMIT - FORGOTTEN_AT_ONCE + 1);
         let newest = IpAddr::from(u32::try_from(PEERS_LIMIT).unwrap().to_be_bytes());
@@ -242,12 +271,13 @@ mod tests {
     #[test]
     fn a_peer_that_is_blocked_is_forgotten_last() {
         let mut history = History::default();
-        history.note(PEER, (0, 0), 3, 1);
-        history.blocked(PEER, u64::MAX);
+        history.note((PEER, Standing::Proven), (0, 0), 3, 1);
+        history.blocked(PEER, Scope::All, u64::MAX);
         for number in 0..=u32::try_from(PEERS_LIMIT).unwrap() {
-            history.note(IpAddr::from(number.to_be_bytes()), (1 + u64::from(number), 0), 3, 1);
+            let address = IpAddr::from(number.to_be_bytes());
+            history.note((address, Standing::Proven), (1 + u64::from(number), 0), 3, 1);
         }
-        assert!(history.is_blocked(PEER, 1));
+        assert!(history.is_blocked(PEER, Scope::All, 1));
     }
 
     #[test]
@@ -255,10 +285,10 @@ mod tests {
         let other = IpAddr::from([192, 0, 2, 2]);
         let mut history = History::default();
         assert_eq!(history.active(10), 0);
-        history.blocked(PEER, 20);
-        history.blocked(other, 30);
+        history.blocked(PEER, Scope::All, 20);
+        history.blocked(other, Scope::All, 30);
         assert_eq!(history.active(10), 2);
-        history.blocked(other, 40);
+        history.blocked(other, Scope::All, 40);
         assert_eq!((history.active(10), history.active(25)), (2, 1));
         history.unblocked(other);
         assert_eq!((history.active(25), history.active(10)), (0, 1));

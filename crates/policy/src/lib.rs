@@ -1,6 +1,6 @@
 //! From evidence to decisions: anomalous peers at a stated error rate, and answers to them.
 //!
-//! The unit of a decision is a peer in a window. [`Policy::decide`] chooses the anomalous ones at
+//! The unit of a decision is what a peer sent in one [`Standing`] in a window. [`Policy::decide`] chooses the anomalous ones at
 //! the configured error rate, asks for enough of them in the last windows, and lets each pass the
 //! guards; a guard that refuses returns a [`Refusal`]. The [`Mode`] bounds every answer; a
 //! [`Breaker`], or a [`CommitConfirm`] that nobody confirmed, takes it back to shadow.
@@ -50,7 +50,8 @@ pub use config::{
 };
 pub use decision::{BURST_S, Verdicts};
 pub use events::{
-    Decision, Evidence, Notice, Outcome, Reason, Refusal, Service, ServiceLimit, Subject, Trip,
+    Decision, Evidence, Notice, Outcome, Reason, Refusal, Scope, Service, ServiceLimit, Standing,
+    Subject, Trip,
 };
 pub use protected::{PrefixSet, ProtectedHosts, Protection};
 pub use statistics::{Basis, Claim, benjamini_hochberg};
@@ -218,17 +219,20 @@ impl Policy {
                 _ => ordinary.push(peer),
             }
         }
-        for (peer, _) in &anomalous {
-            self.baseline.note(peer, true, now_ns);
-        }
-        anomalous.retain(|(peer, _)| !self.history.is_blocked(peer.address, now_ns));
+        anomalous.retain(|(peer, _)| {
+            let scope = self.config.scope(peer.standing);
+            !self.history.is_blocked(peer.address, scope, now_ns)
+        });
         anomalous.sort_unstable_by(|(a, _), (b, _)| {
-            a.p_value.total_cmp(&b.p_value).then(a.address.cmp(&b.address))
+            let by_name = (a.address, a.standing).cmp(&(b.address, b.standing));
+            a.p_value.total_cmp(&b.p_value).then(by_name)
         });
         let least = self.config.expert.act_surprise;
-        let unverified =
-            anomalous.iter().filter(|(peer, _)| !peer.verified && peer.surprise >= least).count();
-        let forged = unverified > self.config.expert.max_unverified_sources as usize;
+        let unproven = anomalous
+            .iter()
+            .filter(|(peer, _)| peer.standing == Standing::Unproven && peer.surprise >= least)
+            .count();
+        let forged = unproven > self.config.expert.max_unverified_sources as usize;
         let decisions = anomalous
             .into_iter()
             .map(|(peer, claim)| Decision {
@@ -239,8 +243,11 @@ impl Policy {
             .collect();
         // Behind the decisions: a window does not make its own peers ordinary.
         for peer in &ordinary {
-            self.selector.hear(peer, window);
-            self.baseline.note(peer, false, now_ns);
+            // What anybody may have sent contradicts no claim.
+            if peer.standing != Standing::Unproven {
+                self.selector.hear(peer, window);
+            }
+            self.baseline.note(peer, now_ns);
         }
         decisions
     }
@@ -262,12 +269,12 @@ impl Policy {
             return Outcome::Refused(Refusal::WarmingUp);
         }
         let Noted { windows, lasting, packets } = self.history.note(
-            peer.address,
+            (peer.address, peer.standing),
             (self.window, now_ns),
             self.config.expert.of_windows,
             peer.packets,
         );
-        if forged && !peer.verified {
+        if forged && peer.standing == Standing::Unproven {
             self.history.forged(peer.address, now_ns);
         }
         let counts = Counts {
@@ -280,9 +287,9 @@ impl Policy {
         if let Some(refusal) = self.refusal(peer, claim, window, &counts) {
             return Outcome::Refused(refusal);
         }
-        if let Some((trip, networks)) = self.beyond_share(peer.address, now_ns)
-            && counts.lasting < LASTING_WINDOWS
-        {
+        // What limits unproven packets alone takes no ordinary traffic away.
+        let cuts_off = peer.standing != Standing::Unproven && counts.lasting < LASTING_WINDOWS;
+        if cuts_off && let Some((trip, networks)) = self.beyond_share(peer.address, now_ns) {
             // Open already: nothing is enforced, and what would be is still of interest.
             if networks >= BREAKER_NETWORKS && self.breaker.open().is_none() {
                 notices.push(self.open_breaker(trip, now_ns));
@@ -306,7 +313,7 @@ impl Policy {
         let (baseline, history) = (&self.baseline, &self.history);
         let shares = self.shares.get_or_insert_with(|| Shares {
             all: baseline.ordinary(now_ns),
-            blocked: baseline.weigh(history.blocked_now(now_ns), now_ns),
+            blocked: baseline.weigh(history.cut_off(now_ns), now_ns),
         });
         let (all, hit) = (shares.all, shares.blocked + weight);
         let expert = &self.config.expert;
@@ -318,7 +325,7 @@ impl Policy {
             } else {
                 return None;
             };
-        let hit = history.blocked_now(now_ns).filter(|&peer| baseline.is_ordinary(peer, now_ns));
+        let hit = history.cut_off(now_ns).filter(|&peer| baseline.is_ordinary(peer, now_ns));
         let networks: BTreeSet<IpNet> = hit.chain([peer]).map(network).collect();
         Some((trip, networks.len()))
     }
@@ -347,18 +354,21 @@ impl Policy {
             Some(pending) => pending.cap(peer.address, meant_ns),
             None => meant_ns,
         };
-        self.history.blocked(peer.address, expires_ns);
-        if let Some(shares) = &mut self.shares {
+        let scope = self.config.scope(peer.standing);
+        self.history.blocked(peer.address, scope, expires_ns);
+        if let Some(shares) = &mut self.shares
+            && scope > Scope::Unproven
+        {
             shares.blocked += self.baseline.weigh([peer.address], now_ns);
         }
         self.rate.note(now_ns);
-        let action = match (self.mode(), peer.verified, self.config.unverified) {
+        let action = match (self.mode(), scope, self.config.unverified) {
             (Mode::Observe | Mode::Shadow, ..) => Action::Shadow,
-            (Mode::Enforce, false, Unverified::RateLimit) => Action::RateLimit,
+            (Mode::Enforce, Scope::Unproven, Unverified::RateLimit) => Action::RateLimit,
             (Mode::Enforce, ..) => Action::Drop,
         };
         let ttl = Duration::from_nanos(expires_ns.saturating_sub(now_ns));
-        Outcome::Block { action, ttl, expires_ns, offence: before + 1, early }
+        Outcome::Block { action, scope, ttl, expires_ns, offence: before + 1, early }
     }
 
     /// Changes by time alone: a mode that nobody confirmed falls back, the breaker re-arms.

@@ -1,11 +1,13 @@
-//! Ordinary peers: those that took part without standing out, and those that the host itself
-//! opened flows to. In bounded memory.
+//! Ordinary peers: those that took part without standing out. In bounded memory.
 //!
-//! A block of a stranger costs little; one of a peer that was there all along, or that the host
-//! opened flows to, may cost the service. So shares are measured against what was ordinary before
-//! an attack, not against what is active in it: a flood is nearly all of its own window.
+//! A block of a stranger costs little; one of a peer that was there all along may cost the service.
+//! So shares are measured against what was ordinary before an attack, not against what is active in
+//! it: a flood is nearly all of its own window. What anybody may have sent in a peer's name makes
+//! it neither ordinary nor odd.
 
 use std::{collections::HashMap, net::IpAddr};
+
+use flows_common::Standing;
 
 use crate::Evidence;
 
@@ -17,8 +19,6 @@ const FORGOTTEN_AT_ONCE: usize = PEERS_LIMIT / 4;
 const ORDINARY_WINDOWS: u32 = 3;
 /// Time that a peer stays ordinary after its last such window, in ns.
 const ORDINARY_FOR_NS: u64 = 3_600_000_000_000;
-/// Time that a peer counts as opened to by the host after the last flow to it, in ns.
-const INITIATED_FOR_NS: u64 = 600_000_000_000;
 /// Time in which a peer's bytes halve in weight, in ns.
 const HALF_LIFE_NS: f64 = 600e9;
 
@@ -30,8 +30,6 @@ struct Baseline {
     seen_ns: u64,
     /// Bytes in them, damped to `seen_ns`.
     bytes: f64,
-    /// The end of the last window in which it answered a flow that the host opened; 0 for none.
-    initiated_ns: u64,
 }
 
 impl Baseline {
@@ -59,29 +57,18 @@ pub(crate) struct PeerBaseline {
 }
 
 impl PeerBaseline {
-    /// Notes a peer's part in a window that ends at `now_ns`; `stands_out` keeps it from becoming
-    /// ordinary by it.
-    pub(crate) fn note(&mut self, peer: &Evidence, stands_out: bool, now_ns: u64) {
-        if stands_out && !peer.initiated {
+    /// Notes the part of a peer that does not stand out in a window that ends at `now_ns`.
+    pub(crate) fn note(&mut self, peer: &Evidence, now_ns: u64) {
+        if peer.standing == Standing::Unproven {
             return;
         }
         self.make_room(peer.address);
         let known = self.peers.entry(peer.address).or_default();
-        if peer.initiated {
-            known.initiated_ns = now_ns;
-        }
-        if !stands_out {
-            known.bytes = known.bytes_at(now_ns) + peer.bytes as f64;
+        known.bytes = known.bytes_at(now_ns) + peer.bytes as f64;
+        if known.seen_ns < now_ns || known.windows == 0 {
             known.windows = known.windows.saturating_add(1);
-            known.seen_ns = now_ns;
         }
-    }
-
-    /// True of a peer that the host lately opened a flow to.
-    pub(crate) fn is_initiated(&self, peer: IpAddr, now_ns: u64) -> bool {
-        self.peers.get(&peer).is_some_and(|known| {
-            known.initiated_ns > 0 && now_ns.saturating_sub(known.initiated_ns) <= INITIATED_FOR_NS
-        })
+        known.seen_ns = now_ns;
     }
 
     pub(crate) fn is_ordinary(&self, peer: IpAddr, now_ns: u64) -> bool {
@@ -112,9 +99,7 @@ impl PeerBaseline {
         let mut known: Vec<_> = self
             .peers
             .iter()
-            .map(|(&peer, known)| {
-                (known.initiated_ns, known.windows.min(ORDINARY_WINDOWS), known.seen_ns, peer)
-            })
+            .map(|(&peer, known)| (known.windows.min(ORDINARY_WINDOWS), known.seen_ns, peer))
             .collect();
         let (least, ..) = known.select_nth_unstable(FORGOTTEN_AT_ONCE);
         for (.., peer) in least {
@@ -153,17 +138,18 @@ mod tests {
         let mut known = PeerBaseline::default();
         for window in 1..=3 {
             assert!(!known.is_ordinary(peer(1), window * SECOND));
-            known.note(&attacker(1), false, window * SECOND);
+            known.note(&attacker(1), window * SECOND);
         }
         assert!(known.is_ordinary(peer(1), 3 * SECOND + ORDINARY_FOR_NS));
         assert!(!known.is_ordinary(peer(1), 4 * SECOND + ORDINARY_FOR_NS));
     }
 
     #[test]
-    fn what_stands_out_never_becomes_ordinary() {
+    fn what_anybody_may_have_sent_makes_nobody_ordinary() {
         let mut known = PeerBaseline::default();
+        let unproven = Evidence { standing: Standing::Unproven, ..attacker(1) };
         for window in 1..=10 {
-            known.note(&attacker(1), true, window * SECOND);
+            known.note(&unproven, window * SECOND);
         }
         assert_eq!(known.ordinary(10 * SECOND), Weight::default());
     }
@@ -172,7 +158,7 @@ mod tests {
     fn bytes_of_long_ago_weigh_little() {
         let mut known = PeerBaseline::default();
         for window in 1..=3 {
-            known.note(&attacker(1), false, window * SECOND);
+            known.note(&attacker(1), window * SECOND);
         }
         let now = known.ordinary(3 * SECOND).bytes;
         let later = known.ordinary(603 * SECOND).bytes;
@@ -180,16 +166,27 @@ mod tests {
     }
 
     #[test]
-    fn memory_stays_bounded_and_keeps_the_peers_that_the_host_opened_flows_to() {
+    fn memory_stays_bounded_and_keeps_who_is_ordinary() {
         let mut known = PeerBaseline::default();
-        let chosen = Evidence { initiated: true, ..attacker(1) };
-        known.note(&chosen, false, SECOND);
+        for window in 1..=3 {
+            known.note(&attacker(1), window * SECOND);
+        }
         for number in 0..=u32::try_from(PEERS_LIMIT).unwrap() {
             let address = IpAddr::from(number.to_be_bytes());
-            known.note(&Evidence { address, ..attacker(2) }, false, 2 * SECOND);
+            known.note(&Evidence { address, ..attacker(2) }, 4 * SECOND);
         }
         assert!(known.peers.len() <= PEERS_LIMIT);
-        assert!(known.is_initiated(peer(1), 600 * SECOND));
-        assert!(!known.is_initiated(peer(1), 602 * SECOND));
+        assert!(known.is_ordinary(peer(1), 4 * SECOND));
+    }
+
+    #[test]
+    fn a_window_of_two_standings_is_one_window() {
+        let mut known = PeerBaseline::default();
+        let initiated = Evidence { standing: Standing::Initiated, ..attacker(1) };
+        for window in 1..=2 {
+            known.note(&attacker(1), window * SECOND);
+            known.note(&initiated, window * SECOND);
+        }
+        assert!(!known.is_ordinary(peer(1), 2 * SECOND));
     }
 }

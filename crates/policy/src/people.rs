@@ -6,7 +6,7 @@ use flows_common::clock::nanos;
 
 #[cfg(doc)]
 use crate::ExpertConfig;
-use crate::{CommitConfirm, Mode, Policy, ProtectedHosts, Service, ValidPolicy};
+use crate::{CommitConfirm, Mode, Policy, ProtectedHosts, Scope, Service, ValidPolicy};
 
 impl Policy {
     /// Sets the mode: for good, or with `confirm_by_ns` until then unless [`Policy::confirm`] is
@@ -47,10 +47,10 @@ impl Policy {
         self.history.pardoned(peer, now_ns.saturating_add(nanos(self.config.expert.grace)));
     }
 
-    /// Takes over a peer's past from before a restart: the number of its blocks, and the end of
-    /// the last, in ns of the boot clock.
-    pub fn remember(&mut self, peer: IpAddr, blocks: u32, until_ns: u64) {
-        self.history.remember(peer, blocks, until_ns);
+    /// Takes over a peer's past from before a restart: the number of its blocks, what the last is
+    /// on, and its end, in ns of the boot clock.
+    pub fn remember(&mut self, peer: IpAddr, blocks: u32, scope: Scope, until_ns: u64) {
+        self.history.remember(peer, blocks, scope, until_ns);
     }
 
     /// Takes over a limit of a service from before a restart, which ends then.

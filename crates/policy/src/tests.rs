@@ -21,8 +21,8 @@ pub(crate) fn attacker(last: u8) -> Evidence {
         conditional_p_value: 0.001,
         packets: 100,
         bytes: 6_000,
-        verified: true,
-        initiated: false,
+        standing: Standing::Proven,
+        flows: 3,
         service: None,
     }
 }
@@ -46,11 +46,11 @@ fn outcomes(decisions: &[Decision]) -> Vec<Outcome> {
 #[test]
 fn decisive_evidence_blocks_in_its_first_window() {
     let decisions = decide(&mut policy(|_| ()), vec![attacker(1)], SECOND);
-    let ttl = Duration::from_mins(5);
+    let (scope, ttl) = (Scope::Inbound, Duration::from_mins(5));
     let expires_ns = 301 * SECOND;
     assert_eq!(
         outcomes(&decisions),
-        [Outcome::Block { action: Action::Drop, ttl, expires_ns, offence: 1, early: false }]
+        [Outcome::Block { action: Action::Drop, scope, ttl, expires_ns, offence: 1, early: false }]
     );
 }
 
@@ -153,14 +153,13 @@ fn nobody_who_is_protected_is_blocked() {
 
 #[test]
 fn evidence_that_does_not_carry_a_block_is_refused_with_its_reason() {
-    let unverified = |last| Evidence { verified: false, ..attacker(last) };
     let few = Evidence { packets: 3, ..attacker(1) };
     let weak = Evidence { surprise: 4.5, ..attacker(1) };
     refused(policy(|_| ()), vec![few], |_| (), Refusal::TooFewPackets);
-    let crowd = (1..=9).map(unverified).collect();
+    let crowd = (1..=9).map(unproven).collect();
     refused(policy(|_| ()), crowd, |_| (), Refusal::ForgedSources);
     let refuse = policy(|config| config.unverified = Unverified::Refuse);
-    refused(refuse, vec![unverified(1)], |_| (), Refusal::Unverified);
+    refused(refuse, vec![unproven(1)], |_| (), Refusal::Unverified);
     refused(policy(|_| ()), vec![weak], |window| window.lossy = true, Refusal::LossyWindow);
     let slept = |window: &mut WindowFacts| window.interrupted = true;
     refused(policy(|_| ()), vec![attacker(1)], slept, Refusal::Interrupted);
@@ -171,18 +170,66 @@ fn evidence_that_does_not_carry_a_block_is_refused_with_its_reason() {
 }
 
 #[test]
-fn a_peer_that_the_host_turned_to_is_left_alone_for_ten_minutes_after() {
+fn what_this_host_asked_for_is_only_reported_and_excuses_nothing_else() {
+    let asked = Evidence { standing: Standing::Initiated, ..attacker(1) };
     let mut cautious = policy(|_| ());
-    let chosen = Evidence { initiated: true, ..attacker(1) };
-    let now = decide(&mut cautious, vec![chosen.clone()], SECOND);
-    assert_eq!(outcomes(&now), [Outcome::Refused(Refusal::LocallyInitiated)]);
-    let later = decide(&mut cautious, vec![attacker(1)], 600 * SECOND);
-    assert_eq!(outcomes(&later), [Outcome::Refused(Refusal::LocallyInitiated)]);
-    let much_later = decide(&mut cautious, vec![attacker(1)], 700 * SECOND);
-    assert!(matches!(much_later[0].outcome, Outcome::Block { .. }), "{much_later:?}");
+    let both = decide(&mut cautious, vec![asked.clone(), attacker(1)], SECOND);
+    let [proven, initiated] = &both[..] else { panic!("{both:?}") };
+    assert_eq!(initiated.outcome, Outcome::Refused(Refusal::LocallyInitiated));
+    let Outcome::Block { action, scope, .. } = proven.outcome else { panic!("{both:?}") };
+    assert_eq!((action, scope), (Action::Drop, Scope::Inbound), "its own connections are spared");
     let mut bold = policy(|config| config.locally_initiated = LocallyInitiated::Act);
-    let blocked = decide(&mut bold, vec![chosen], SECOND);
-    assert!(matches!(blocked[0].outcome, Outcome::Block { .. }), "{blocked:?}");
+    let blocked = decide(&mut bold, vec![asked], SECOND);
+    assert!(matches!(blocked[0].outcome, Outcome::Block { scope: Scope::All, .. }), "{blocked:?}");
+}
+
+fn unproven(last: u8) -> Evidence {
+    Evidence { standing: Standing::Unproven, ..attacker(last) }
+}
+
+#[test]
+fn what_anybody_may_have_sent_limits_unproven_packets_and_nothing_else() {
+    let decisions = decide(&mut policy(|_| ()), vec![unproven(1)], SECOND);
+    let Outcome::Block { action, scope, .. } = decisions[0].outcome else {
+        panic!("{decisions:?}")
+    };
+    assert_eq!((action, scope), (Action::RateLimit, Scope::Unproven));
+    let drop = policy(|config| config.unverified = Unverified::Drop);
+    let decisions = decide(&mut { drop }, vec![unproven(1)], SECOND);
+    let Outcome::Block { action, scope, .. } = decisions[0].outcome else {
+        panic!("{decisions:?}")
+    };
+    assert_eq!((action, scope), (Action::Drop, Scope::Unproven));
+}
+
+#[test]
+fn forged_packets_neither_shield_nor_convict_the_peer_whose_address_they_have() {
+    let mut policy = policy(|_| ());
+    let calm = Evidence { p_value: 0.5, conditional_p_value: 0.5, surprise: 0.0, ..attacker(1) };
+    for window in 1..=20 {
+        for decision in decide(&mut policy, vec![calm.clone(), unproven(1)], window * SECOND) {
+            let Outcome::Block { scope, .. } = decision.outcome else { panic!("{decision:?}") };
+            assert_eq!(scope, Scope::Unproven);
+        }
+    }
+    // Limited already, and then an attacker by its own packets: what stands is not wide enough.
+    let convicted = decide(&mut policy, vec![unproven(1), attacker(1)], 21 * SECOND);
+    let [proven] = &convicted[..] else { panic!("{convicted:?}") };
+    assert!(matches!(proven.outcome, Outcome::Block { scope: Scope::Inbound, .. }), "{proven:?}");
+    assert_eq!(decide(&mut policy, vec![unproven(1), attacker(1)], 22 * SECOND), [], "it stands");
+}
+
+#[test]
+fn what_anybody_may_have_sent_opens_no_breaker() {
+    let mut policy = with_baseline(1..=10, |_| ());
+    let window = WindowFacts::ending_at(6 * SECOND);
+    let verdicts = policy.decide((1..=8).map(unproven).collect(), &window);
+    assert_eq!((verdicts.peers.len(), &verdicts.notices[..]), (8, &[][..]));
+    let blocked = |one: &Decision| matches!(one.outcome, Outcome::Block { .. });
+    assert!(verdicts.peers.iter().all(blocked), "{verdicts:?}");
+    // Nor do those limits weigh where proven evidence asks.
+    let next = policy.decide(vec![attacker(9)], &WindowFacts::ending_at(7 * SECOND));
+    assert!(blocked(&next.peers[0]) && next.notices.is_empty(), "{next:?}");
 }
 
 #[test]
@@ -413,7 +460,7 @@ fn offences_are_remembered_over_a_restart_and_forgotten_after_a_week() {
     let day = 86_400 * SECOND;
     let ttl = |now_ns| {
         let mut policy = policy(|_| ());
-        policy.remember(peer(1), 2, day);
+        policy.remember(peer(1), 2, Scope::Inbound, day);
         match decide(&mut policy, vec![attacker(1)], now_ns)[0].outcome {
             Outcome::Block { ttl, .. } => ttl,
             Outcome::Refused(refusal) => panic!("{refusal:?}"),
@@ -428,7 +475,7 @@ fn a_forged_flood_limits_its_service_and_blocks_no_address() {
     let web = Service { protocol: 6, port: 80 };
     let forged = |number: u32| Evidence {
         address: IpAddr::from((0xC633_0000 + number).to_be_bytes()),
-        verified: false,
+        standing: Standing::Unproven,
         p_value: 0.5,
         surprise: 0.0,
         packets: 1,
@@ -448,7 +495,7 @@ fn a_forged_flood_limits_its_service_and_blocks_no_address() {
 #[test]
 fn a_verified_attacker_is_blocked_amid_forged_sources() {
     let mut evidence: Vec<_> =
-        (1..=20).map(|last| Evidence { verified: false, ..attacker(last) }).collect();
+        (1..=20).map(|last| Evidence { standing: Standing::Unproven, ..attacker(last) }).collect();
     evidence.push(attacker(100));
     let decisions = decide(&mut policy(|_| ()), evidence, SECOND);
     let blocked: Vec<_> = decisions
@@ -461,31 +508,16 @@ fn a_verified_attacker_is_blocked_amid_forged_sources() {
 
 #[test]
 fn a_forged_source_stays_one_while_the_hosts_answers_to_it_are_repeated() {
-    let forged = |last| Evidence { verified: false, ..attacker(last) };
     let mut policy = policy(|_| ());
-    decide(&mut policy, (1..=20).map(forged).collect(), SECOND);
-    let straggler = decide(&mut policy, vec![forged(1)], 33 * SECOND);
+    decide(&mut policy, (1..=20).map(unproven).collect(), SECOND);
+    let straggler = decide(&mut policy, vec![unproven(1)], 33 * SECOND);
     assert_eq!(outcomes(&straggler), [Outcome::Refused(Refusal::ForgedSources)]);
-    let stranger = decide(&mut policy, vec![forged(100)], 34 * SECOND);
+    let stranger = decide(&mut policy, vec![unproven(100)], 34 * SECOND);
     assert!(matches!(stranger[0].outcome, Outcome::Block { .. }), "{stranger:?}");
     let once_verified = decide(&mut policy, vec![attacker(2)], 35 * SECOND);
     assert!(matches!(once_verified[0].outcome, Outcome::Block { .. }), "{once_verified:?}");
-    let much_later = decide(&mut policy, vec![forged(3)], 122 * SECOND);
+    let much_later = decide(&mut policy, vec![unproven(3)], 122 * SECOND);
     assert!(matches!(much_later[0].outcome, Outcome::Block { .. }), "{much_later:?}");
-}
-
-#[test]
-fn an_unverified_source_is_limited_and_a_verified_one_dropped() {
-    let unverified = Evidence { verified: false, ..attacker(1) };
-    let decisions = decide(&mut policy(|_| ()), vec![unverified, attacker(2)], SECOND);
-    let actions: Vec<_> = decisions
-        .iter()
-        .map(|decision| match decision.outcome {
-            Outcome::Block { action, .. } => Some(action),
-            Outcome::Refused(_) => None,
-        })
-        .collect();
-    assert_eq!(actions, [Some(Action::RateLimit), Some(Action::Drop)]);
 }
 
 #[test]

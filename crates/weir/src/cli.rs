@@ -172,7 +172,7 @@ commands! {
     Detach(blocks::DetachArgs),
     /// Check what this machine can do and what was left behind.
     Doctor(doctor::DoctorArgs),
-    /// Build, list and remove labs of network namespaces.
+    /// Build, list and remove labs of network namespaces; make up captures.
     Lab(lab::LabArgs),
     /// Look into a model file.
     Model(model::ModelArgs),

@@ -21,7 +21,7 @@ use datapath::{
     Block, BlockAction, Blocklist, Kernel, KernelOptions, OBJECT, Target, boot_ns, leftovers,
     mount_bpffs,
 };
-use flows_common::{ClockSource, Settings};
+use flows_common::{ClockSource, Scope, Settings};
 use ipnet::IpNet;
 
 use super::list::short;
@@ -123,7 +123,12 @@ impl Weir {
 
     fn block() -> Block {
         const DAY_NS: u64 = 86_400_000_000_000;
-        Block { action: BlockAction::Drop, expires_ns: boot_ns() + DAY_NS, reason: 0 }
+        Block {
+            action: BlockAction::Drop,
+            scope: Scope::All,
+            expires_ns: boot_ns() + DAY_NS,
+            reason: 0,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::support::{LOCAL, NEAR, Wire, attached, host, ip, near, small, tagged, udp_v4, udp_v6};
-use flows_common::{Direction, GuardCounters, Window, map_v4};
+use flows_common::{Direction, GuardCounters, Scope, Window, map_v4};
 use weir_datapath::{
     AttachOptions, Block, BlockAction, Blocklist, GuardHook, Kernel, KernelError, KernelOptions,
     Loaded, RateLimit, Target, TcPreference, XdpPreference, boot_ns,
@@ -15,7 +15,12 @@ use weir_datapath::{
 const SECOND: u64 = 1_000_000_000;
 
 fn drop_for(seconds: u64) -> Block {
-    Block { action: BlockAction::Drop, expires_ns: boot_ns() + seconds * SECOND, reason: 7 }
+    Block {
+        action: BlockAction::Drop,
+        scope: Scope::All,
+        expires_ns: boot_ns() + seconds * SECOND,
+        reason: 7,
+    }
 }
 
 fn v4(last: u8) -> Target {
@@ -126,7 +131,12 @@ fn a_lease_ends_in_the_kernel_without_anybody() {
         let (kernel, _) = attached(&small(), XdpPreference::Auto).expect("attached");
         let blocklist = kernel.blocklist();
         let now = boot_ns();
-        let block = Block { action: BlockAction::Drop, expires_ns: now + 3 * SECOND, reason: 0 };
+        let block = Block {
+            action: BlockAction::Drop,
+            scope: Scope::All,
+            expires_ns: now + 3 * SECOND,
+            reason: 0,
+        };
         blocklist.insert(v4(1), &block, now).expect("a block");
         let network = wire.network_end();
         network.send(&from_host(1));

@@ -5,5 +5,6 @@ mod attach;
 mod conformance;
 mod guard;
 mod pins;
+mod scope;
 mod service;
 mod support;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::support::{LOCAL, NEAR, Wire, attached, host, near, small, udp_v4};
-use flows_common::Direction;
+use flows_common::{Direction, Scope};
 use weir_datapath::{
     AttachOptions, Block, BlockAction, GuardHook, Kernel, KernelError, KernelOptions, Target,
     XdpPreference, boot_ns, leftovers, mount_bpffs, unpin_all,
@@ -51,7 +51,12 @@ fn blocked(last: u8) -> Target {
 }
 
 fn block(lease_ns: u64) -> Block {
-    Block { action: BlockAction::Drop, expires_ns: boot_ns() + lease_ns, reason: 3 }
+    Block {
+        action: BlockAction::Drop,
+        scope: Scope::All,
+        expires_ns: boot_ns() + lease_ns,
+        reason: 3,
+    }
 }
 
 fn from_blocked() -> Vec<u8> {

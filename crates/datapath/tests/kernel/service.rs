@@ -7,8 +7,12 @@ use std::{
 
 use crate::support::{LOCAL, Wire, attached, host, small, tagged, tcp_v4, udp_v4, udp_v6};
 use flows_common::{
-    Action, Direction, GuardCounters,
+    Action, Direction, GuardCounters, Scope,
     parse::{TCP, UDP},
+};
+use nix::{
+    sched::{CpuSet, sched_setaffinity},
+    unistd::Pid,
 };
 use weir_datapath::{
     Block, BlockAction, BlockCount, Blocklist, Kernel, KernelError, KernelOptions, RateLimit,
@@ -19,7 +23,6 @@ const SECOND: u64 = 1_000_000_000;
 const DNS: Service = Service { protocol: UDP, port: 53 };
 const HTTPS: Service = Service { protocol: TCP, port: 443 };
 const SYN: u8 = 0x02;
-const RST: u8 = 0x04;
 const ACK: u8 = 0x10;
 const XDP_PASS: u32 = 2;
 
@@ -174,8 +177,12 @@ fn an_entry_of_the_source_goes_before_the_limit_of_the_service() {
     let mut kernel = Kernel::load(&small()).expect("loaded");
     let blocklist = kernel.blocklist();
     limited(&blocklist, DNS);
-    let block =
-        Block { action: BlockAction::Shadow, expires_ns: boot_ns() + 60 * SECOND, reason: 1 };
+    let block = Block {
+        action: BlockAction::Shadow,
+        scope: Scope::All,
+        expires_ns: boot_ns() + 60 * SECOND,
+        reason: 1,
+    };
     blocklist.insert(Target::from(IpAddr::from(host(1))), &block, boot_ns()).expect("a block");
     assert_eq!(ruled(&mut kernel, &udp_v4(host(1), LOCAL, [9, 53])).shadowed, 100);
     // Allowed prefixes are exempt.
@@ -248,25 +255,38 @@ fn limits_are_read_back_listed_and_bounded() {
 }
 
 #[test]
-fn only_payload_of_this_hosts_own_tcp_makes_a_remote_known() {
+fn only_who_acknowledges_this_hosts_own_number_becomes_known() {
     if !test_support::root() {
         return;
     }
     Wire::new().run(|wire| {
         let (mut kernel, _) = attached(&small(), XdpPreference::Native).expect("attached");
         let blocklist = kernel.blocklist();
-        let host_end = wire.host_end();
-        let answer = |last, flags, payload: &[u8]| {
-            host_end.send(&tcp_v4(LOCAL, host(last), [443, 5000], flags, payload));
+        // Each CPU has a table of its own: as RSS does, this keeps a connection on one.
+        let mut cpu = CpuSet::new();
+        cpu.set(0).expect("there is a first CPU");
+        sched_setaffinity(Pid::from_raw(0), &cpu).expect("a thread may choose its CPU");
+        let (host_end, network_end) = (wire.host_end(), wire.network_end());
+        let mut frames = 0;
+        // This host's number is 1 in each answer, and what is to be acknowledged is 2.
+        let mut ends = |last, answers: bool, acknowledged: u32, payload: &[u8]| {
+            network_end.send(&tcp_v4(host(last), LOCAL, [5000, 443], SYN, b""));
+            frames += 2;
+            ledger_at(&blocklist, frames - 1);
+            if answers {
+                host_end.send(&tcp_v4(LOCAL, host(last), [443, 5000], SYN | ACK, b""));
+            } else {
+                host_end.send(&tcp_v4(LOCAL, host(last), [443, 5000], ACK, payload));
+            }
+            let mut end = tcp_v4(host(last), LOCAL, [5000, 443], ACK, payload);
+            end[42..46].copy_from_slice(&acknowledged.to_be_bytes());
+            network_end.send(&end);
+            ledger_at(&blocklist, frames);
         };
-        answer(1, SYN | ACK, b"");
-        answer(2, ACK, b"");
-        answer(3, RST | ACK, b"payload");
-        host_end.send(&udp_v4(LOCAL, host(4), [53, 1000]));
-        answer(5, ACK, b"payload");
-        // A segment that comes in proves nothing, whatever it carries.
-        wire.network_end().send(&tcp_v4(host(6), LOCAL, [5000, 443], ACK, b"payload"));
-        ledger_at(&blocklist, 1);
+        ends(1, true, 3, b"");
+        ends(2, true, 1, b"payload");
+        ends(3, false, 2, b"payload");
+        ends(5, true, 2, b"");
         kernel.drain(boot_ns()).expect("every program has ended");
         let known: Vec<u8> = (1..=6)
             .filter(|&last| blocklist.is_known(host(last).into(), boot_ns()).expect("a look"))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{called, is_own_call, linked, object};
+use crate::{called, is_own_call, linked, object, target};
 
 #[test]
 fn no_two_called_functions_are_at_one_offset() {
@@ -21,7 +21,7 @@ fn each_program_calls_functions_that_were_linked_to_it() {
     for (program, instructions) in linked() {
         for (at, &instruction) in instructions.iter().enumerate() {
             if is_own_call(instruction) {
-                let target = at + 1 + usize::try_from(instruction.imm).expect("a call goes ahead");
+                let target = target(&instructions, at);
                 assert!(target < instructions.len(), "{program} at {at}");
             }
         }

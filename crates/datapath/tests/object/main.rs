@@ -57,6 +57,13 @@ mod code {
     pub(crate) const ADD: u8 = 0x07;
 }
 
+/// The instruction that a call goes to.
+fn target(instructions: &[bpf_insn], at: usize) -> usize {
+    let after = isize::try_from(at + 1).expect("a short program");
+    let target = after + isize::try_from(instructions[at].imm).expect("as wide at least");
+    usize::try_from(target).expect("within the program")
+}
+
 /// The call of a function of the program's own, not of a helper.
 fn is_own_call(instruction: bpf_insn) -> bool {
     const PSEUDO_CALL: u8 = 1;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aya_obj::generated::bpf_insn;
 
-use crate::{code, is_own_call, linked};
+use crate::{code, is_own_call, linked, target};
 
 /// `MAX_BPF_STACK`.
 const LIMIT: usize = 512;
@@ -39,10 +39,6 @@ fn depth(instructions: &[bpf_insn], starts: &BTreeMap<usize, usize>, start: usiz
         .map(|at| depth(instructions, starts, target(function, at)))
         .max();
     frame.max(1).next_multiple_of(STEP) + deepest.unwrap_or(0)
-}
-
-fn target(instructions: &[bpf_insn], at: usize) -> usize {
-    at + 1 + usize::try_from(instructions[at].imm).expect("a call goes ahead")
 }
 
 /// Where each function of a linked program starts, and ends.

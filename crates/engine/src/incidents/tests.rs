@@ -1,4 +1,6 @@
-use events::{Action, Decision, Evidence, Outcome, Refusal, Service, ServiceLimit, Stamp};
+use events::{
+    Action, Decision, Evidence, Outcome, Refusal, Scope, Service, ServiceLimit, Stamp, Standing,
+};
 use flows_common::clock::nanos;
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ fn evidence(address: &str) -> Evidence {
     let evidence = serde_json::json!({
         "peer": address, "p_value": 0.001, "conditional_p_value": 0.001, "peer_score": 0.8,
         "flow_score": 0.7, "tail_score": 20.0, "surprise": 9.0, "packets": 10, "bytes": 600,
-        "verified": true, "initiated": false,
+        "standing": "proven",
     });
     serde_json::from_value(evidence).expect("evidence")
 }
@@ -26,7 +28,14 @@ fn join(incidents: &mut Incidents, address: &str, second: u64, outcome: ActionTa
         None => Outcome::Refused(Refusal::BelowMargin),
         Some(action) => {
             let expires_ns = second * SECOND + nanos(ttl);
-            Outcome::Block { action, ttl, expires_ns, offence: 1, early: false }
+            Outcome::Block {
+                action,
+                scope: Scope::Inbound,
+                ttl,
+                expires_ns,
+                offence: 1,
+                early: false,
+            }
         }
     };
     let claim = serde_json::json!({
@@ -80,7 +89,8 @@ fn an_incident_is_closed_when_its_block_and_ten_quiet_minutes_are_over() {
     assert_eq!(incidents.close(at(901)), []);
     let closed = incidents.close(at(902));
     assert_eq!(closed.len(), 1);
-    let entity = Entity::Remote("203.0.113.7".parse().expect("an address"));
+    let host = "203.0.113.7".parse().expect("an address");
+    let entity = Entity::Remote { host, standing: Standing::Proven };
     assert_eq!((closed[0].entity, closed[0].incident.change), (entity, Some(Change::Closed)));
     assert_eq!((closed[0].incident.windows, incidents.open()), (1, 0));
     let again = join(&mut incidents, "203.0.113.7", 903, ActionTaken::Refused);

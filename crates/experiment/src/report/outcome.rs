@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use flows_common::Action;
+use flows_common::{Action, Standing};
 use serde::Serialize;
 
 use super::{BLOCKS_LISTED, RefusalCount, SettingReport, seconds};
@@ -34,8 +34,8 @@ pub struct BlockOutcome {
     pub p_value: f64,
     /// Distance above the calibration's highest score, as a share of the way to 1.
     pub surprise: f64,
-    /// The peer completed handshakes.
-    pub verified: bool,
+    /// Whose packets it was decided on.
+    pub standing: Standing,
     /// Packets it stopped, both ways; none where its counters were never told.
     pub stopped_packets: Option<u64>,
     /// Bytes it stopped.
@@ -254,7 +254,7 @@ fn one(stream: &Stream, extent: &Extent, block: &BlockEffect, has_truth: bool) -
         attack,
         p_value: evidence.p_value,
         surprise: evidence.surprise,
-        verified: evidence.verified,
+        standing: evidence.standing,
         stopped_packets: Some(block.stopped.packets),
         stopped_bytes: Some(block.stopped.bytes),
     }

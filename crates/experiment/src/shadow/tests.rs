@@ -1,6 +1,8 @@
 use std::path::Path;
 
-use events::{Claim, Evidence, PValues, Prefix, ProcedureChoice, Share, Stamp, WindowEvent};
+use events::{
+    Claim, Evidence, PValues, Prefix, ProcedureChoice, Share, Stamp, Standing, WindowEvent,
+};
 use jiff::Timestamp;
 
 use super::*;
@@ -35,8 +37,8 @@ fn anomaly(window: u64, at_ns: u64, peer: &str, surprise: f64, refusal: Option<R
         surprise,
         packets: 120,
         bytes: 7_200,
-        verified: true,
-        initiated: false,
+        standing: Standing::Proven,
+        flows: 3,
         service: None,
     };
     let claim = Claim {
@@ -55,7 +57,14 @@ fn anomaly(window: u64, at_ns: u64, peer: &str, surprise: f64, refusal: Option<R
     } else {
         let (action, ttl) = (Action::Shadow, std::time::Duration::from_secs(3));
         let expires_ns = at_ns + 3_000_000_000;
-        let block = events::Outcome::Block { action, ttl, expires_ns, offence: 1, early: false };
+        let block = events::Outcome::Block {
+            action,
+            scope: events::Scope::Inbound,
+            ttl,
+            expires_ns,
+            offence: 1,
+            early: false,
+        };
         (block, ActionTaken::Shadowed)
     };
     let stamp = Stamp { id: 1, window, at_ns, time: Timestamp::default() };

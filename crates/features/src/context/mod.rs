@@ -8,7 +8,7 @@
 //! - per flow: first seen, who opened it, how far its handshake got, whether it is open. Forgotten
 //!   after [`ContextLimits::flow_idle_ns`] of silence, or when its 5-tuple is opened again after a
 //!   close;
-//! - per peer: first seen, [`Damped`](crate::Damped) sums of three half-lives, which local targets it tried, the
+//! - per peer and standing: first seen, [`Damped`](crate::Damped) sums of three half-lives, which local targets it tried, the
 //!   intervals between its flows ([`Starts`](crate::Starts)), its open TCP flows;
 //! - per service: how many peers use it.
 //!
@@ -24,13 +24,17 @@ mod recent;
 mod service;
 mod targets;
 
-use flows_common::{Direction, FlowCounters, FlowKey, PeerCounters, PeerKey, Span, Window};
+use std::ops::Range;
+
+use flows_common::{
+    Direction, FlowCounters, FlowKey, PeerCounters, PeerKey, Span, Standing, Window,
+};
 
 pub use limits::{ContextError, ContextLimits};
 
 use crate::facts::PeerFacts;
 use crate::record::{FlowRecord, PeerRecord};
-use flow::FlowState;
+use flow::{FlowNews, FlowState};
 use peer::PeerState;
 use peer_sums::PeerSums;
 use recent::Recent;
@@ -39,10 +43,10 @@ use service::{Service, Services};
 /// A window joined with the past.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observed {
-    /// A record per flow, ordered by remote address, local port, remote port and protocol, then
-    /// by the whole key: a peer's flows are neighbours.
+    /// A record per flow, ordered by remote address, standing, local port, remote port and
+    /// protocol, then by the whole key: a peer's flows are neighbours.
     pub flows: Vec<FlowRecord>,
-    /// A record per remote, ordered by address.
+    /// A record per remote and standing, ordered by address and standing.
     pub peers: Vec<PeerRecord>,
 }
 
@@ -65,7 +69,7 @@ pub const WARM_UP: u64 = 3;
 pub struct Context {
     limits: ContextLimits,
     flows: Recent<FlowKey, FlowState>,
-    peers: Recent<PeerKey, PeerState>,
+    peers: Recent<(PeerKey, Standing), PeerState>,
     services: Services,
     scratch: Scratch,
 }
@@ -76,6 +80,7 @@ struct Scratch {
     peer_sums: PeerSums,
     services: Vec<(Service, usize)>,
     votes: Vec<(Service, f64)>,
+    news: Vec<FlowNews>,
 }
 
 impl Default for Context {
@@ -171,39 +176,79 @@ impl Context {
         noted: Option<&PeerCounters>,
         observed: &mut Observed,
     ) {
-        let span = window.span();
-        let is_new = self.peers.touch(key, PeerState::default).is_new;
-        let mut peer_sums = std::mem::take(&mut self.scratch.peer_sums);
-        peer_sums.clear();
         let begin = observed.flows.len();
-        let mut first_ns = u64::MAX;
+        let mut news = std::mem::take(&mut self.scratch.news);
         for place in group {
             let (flow_key, counters) = &window.flows[place.index as usize];
-            first_ns = first_ns.min(flow::bounds(counters, span).0);
-            observed.flows.push(self.observe_flow(flow_key, counters, span, &mut peer_sums));
+            let (record, flow_news) = self.observe_flow(flow_key, counters, window.span());
+            observed.flows.push(record);
+            news.push(flow_news);
         }
-        let flows = begin..observed.flows.len();
+        if !observed.flows[begin..].is_sorted_by_key(|flow| flow.standing) {
+            let mut joined: Vec<_> = observed.flows.drain(begin..).zip(news.drain(..)).collect();
+            joined.sort_by_key(|(flow, _)| flow.standing);
+            for (flow, flow_news) in joined {
+                observed.flows.push(flow);
+                news.push(flow_news);
+            }
+        }
+        let lost = noted
+            .filter(|_| !window.holds_every_flow() || group.is_empty())
+            .map(|noted| peer_sums::without_vouched(noted, &observed.flows[begin..]));
+        let mut from = begin;
+        for standing in Standing::ALL {
+            let flows = &observed.flows[from..];
+            let to = from + flows.partition_point(|flow| flow.standing <= standing);
+            let lost = lost.as_ref().filter(|_| standing == Standing::Unproven);
+            if from < to || lost.is_some() {
+                let news = &news[from - begin..to - begin];
+                self.observe_standing((key, standing), from..to, news, lost, window, observed);
+            }
+            from = to;
+        }
+        news.clear();
+        self.scratch.news = news;
+    }
+
+    /// Makes the record of a peer in one standing, of these flows; `lost` are its counters where
+    /// flows were lost.
+    fn observe_standing(
+        &mut self,
+        (key, standing): (PeerKey, Standing),
+        flows: Range<usize>,
+        news: &[FlowNews],
+        lost: Option<&PeerCounters>,
+        window: &Window,
+        observed: &mut Observed,
+    ) {
+        let span = window.span();
+        let is_new = self.peers.touch((key, standing), PeerState::default).is_new;
+        let mut peer_sums = std::mem::take(&mut self.scratch.peer_sums);
+        peer_sums.clear();
+        let mut first_ns = u64::MAX;
+        for (record, news) in observed.flows[flows.clone()].iter().zip(news) {
+            first_ns = first_ns.min(flow::bounds(&record.counters, span).0);
+            peer_sums.add(record, news);
+        }
         self.rate_services(&mut observed.flows[flows.clone()], span, &mut peer_sums.record);
         peer_sums.count_distinct();
 
-        let state = self.peers.get_mut(&key).expect("touched above, so the last to be evicted");
+        let state =
+            self.peers.get_mut(&(key, standing)).expect("touched above, so the last to be evicted");
         state.advance_to(span.end_ns);
         for flow in &observed.flows[flows.clone()] {
             if flow.is_new && flow.initiator == Direction::Ingress {
                 peer_sums.news.new_targets += state.note_target(&flow.key);
             }
         }
-        if let Some(noted) = noted {
-            first_ns = first_ns.min(noted.first_ns);
+        if let Some(noted) = lost {
+            first_ns = first_ns.min(noted.first_note_ns().unwrap_or(u64::MAX));
             if !window.holds_every_flow() {
                 peer_sums.take_larger(noted);
             }
         }
         peer_sums.news.bytes = peer_sums.record.directions.map(|direction| direction.bytes as f64);
         state.add(&peer_sums.news);
-        for since_ns in peer_sums.answered_after_ns.drain(..) {
-            state.take_back_unanswered(since_ns);
-        }
         peer_sums.starts_ns.sort_unstable();
         for start_ns in peer_sums.starts_ns.drain(..) {
             state.add_start(start_ns);
@@ -213,8 +258,15 @@ impl Context {
         let mut record = std::mem::take(&mut peer_sums.record);
         record.key = key;
         record.window = span;
-        record.facts = PeerFacts::of(&observed.flows[flows.clone()], &record.directions, span);
+        record.facts =
+            PeerFacts::of(standing, &observed.flows[flows.clone()], &record.directions, span);
         record.flows = flows;
+        for (since_ns, noted_in) in peer_sums.answered_after.drain(..) {
+            if let Some(state) = self.peers.get_mut(&(key, noted_in)) {
+                state.take_back_unanswered(since_ns);
+            }
+        }
+        let state = self.peers.get_mut(&(key, standing)).expect("touched above");
         record.first_seen_ns = state.first_seen_ns(first_ns);
         record.is_new = is_new;
         record.past = *state.past();
@@ -227,12 +279,14 @@ impl Context {
         key: &FlowKey,
         counters: &FlowCounters,
         window: Span,
-        peer_sums: &mut PeerSums,
-    ) -> FlowRecord {
+    ) -> (FlowRecord, FlowNews) {
         let touched = self.flows.touch(*key, FlowState::unknown);
         let news = touched.value.advance(key, counters, window);
         if let Some((evicted, state)) = touched.evicted {
             self.close_forgotten(&evicted, &state);
+        }
+        if let Some(standing) = news.left {
+            self.close_in(key, standing);
         }
         let record = FlowRecord {
             key: *key,
@@ -241,13 +295,13 @@ impl Context {
             first_seen_ns: news.first_seen_ns,
             is_new: news.is_new,
             initiator: news.initiator,
+            standing: news.standing,
             handshake: news.handshake,
             handshake_ns: news.handshake_ns,
             past: news.past,
             service_rarity: 0.0,
         };
-        peer_sums.add(&record, &news);
-        record
+        (record, news)
     }
 
     /// Sets the services' rarity in a peer's records, and keeps the peer's vote for later.
@@ -288,10 +342,13 @@ impl Context {
     }
 
     fn close_forgotten(&mut self, key: &FlowKey, state: &FlowState) {
-        if !state.is_open() {
-            return;
+        if let Some(standing) = state.open_in() {
+            self.close_in(key, standing);
         }
-        if let Some(peer) = self.peers.get_mut(&PeerKey { address: key.remote }) {
+    }
+
+    fn close_in(&mut self, key: &FlowKey, standing: Standing) {
+        if let Some(peer) = self.peers.get_mut(&(PeerKey { address: key.remote }, standing)) {
             peer.change_open_flows(-1);
         }
     }

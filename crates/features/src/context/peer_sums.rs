@@ -1,6 +1,6 @@
 //! Sums over a peer's flows in a window.
 
-use flows_common::{Direction, DirectionCounters, FlowCounters, PeerCounters, TcpFlag};
+use flows_common::{Direction, DirectionCounters, FlowCounters, PeerCounters, Standing, TcpFlag};
 
 use crate::context::flow::FlowNews;
 use crate::damped::Damped;
@@ -20,8 +20,8 @@ pub(crate) struct PeerSums {
     pub(crate) news: Damped,
     /// When flows started, in ns, unordered.
     pub(crate) starts_ns: Vec<u64>,
-    /// Since when SYNs had counted as unanswered that are answered now.
-    pub(crate) answered_after_ns: Vec<u64>,
+    /// Since when SYNs had counted as unanswered that are answered now, and in which standing.
+    pub(crate) answered_after: Vec<(u64, Standing)>,
     /// Change of the number of open TCP flows.
     pub(crate) open_change: i32,
     flows_with_ingress: u64,
@@ -38,7 +38,7 @@ impl PeerSums {
         self.record = PeerRecord::default();
         self.news = Damped::default();
         self.starts_ns.clear();
-        self.answered_after_ns.clear();
+        self.answered_after.clear();
         self.open_change = 0;
         self.flows_with_ingress = 0;
         self.syn_flows = [0; 2];
@@ -55,17 +55,18 @@ impl PeerSums {
         for (sums, one) in self.record.directions.iter_mut().zip(&flow.counters.directions) {
             add_direction(sums, one, protocol);
         }
-        self.record.active_flows += 1;
-        self.record.tcp_flows += u64::from(protocol == TCP);
-        self.record.opened[opener] += u64::from(flow.is_new);
+        let opened = u64::from(news.openings).max(u64::from(flow.is_new));
+        self.record.active_flows += opened.max(1);
+        self.record.tcp_flows += if protocol == TCP { opened.max(1) } else { 0 };
+        self.record.opened[opener] += opened;
         self.record.flow_age_sum_s += flow.age_s();
         self.flows_with_ingress += u64::from(flow.ingress().packets > 0);
         if protocol == TCP {
             self.add_tcp(flow, news);
         }
-        self.news.opened[opener] += f64::from(u8::from(flow.is_new));
+        self.news.opened[opener] += opened as f64;
         self.starts_ns.extend(news.start_ns);
-        self.answered_after_ns
+        self.answered_after
             .extend(news.answered_after.filter(|_| flow.initiator == Direction::Ingress));
         self.add_target(flow);
     }
@@ -76,20 +77,18 @@ impl PeerSums {
         for (sum, one) in self.record.reset_flows.iter_mut().zip(resets) {
             *sum += u64::from(one);
         }
-        if flow.counters.syn_ns != 0 {
-            self.syn_flows[opener] += 1;
-            if flow.handshake != Handshake::Pending {
-                self.record.syns[opener] += 1;
-                self.record.unanswered[opener] += u64::from(flow.handshake.failed());
-            }
+        self.syn_flows[opener] += u64::from(news.openings);
+        if flow.handshake != Handshake::Pending {
+            self.record.syns[opener] += u64::from(news.openings);
+            self.record.unanswered[opener] += u64::from(news.unanswered);
         }
         self.open_change += i32::from(news.open_change);
         self.news.resets += f64::from(u8::from(resets != [false; 2] && news.newly_closed));
         self.news.tcp_payload_in += flow.ingress().payload_bytes as f64;
         if flow.initiator == Direction::Ingress {
             self.record.half_open_flows += u64::from(news.half_open);
-            self.news.syns += f64::from(u8::from(news.first_syn));
-            self.news.unanswered += f64::from(u8::from(news.newly_unanswered));
+            self.news.syns += f64::from(news.openings);
+            self.news.unanswered += f64::from(news.unanswered);
             self.news.short_flows += f64::from(u8::from(news.short));
         }
     }
@@ -129,7 +128,7 @@ impl PeerSums {
         }
     }
 
-    /// Where the window lost flows: takes the larger of what the flows say and what the peer's
+    /// Where the window lost flows, which then count as nobody's in particular: takes the larger of what the flows say and what the peer's
     /// own counters say.
     ///
     /// A flow evicted and made again counts twice in `flow_inserts`, so that `opened` is then an
@@ -164,6 +163,23 @@ impl PeerSums {
         self.news.unanswered += (record.unanswered[IN] - unanswered_in_flows) as f64;
         self.news.new_targets += (record.distinct_local_ports - ports_before) as f64;
     }
+}
+
+/// Counters of a peer without what the flows of its that somebody vouches for brought them: what is
+/// left are its unproven flows and those that were lost.
+pub(crate) fn without_vouched(noted: &PeerCounters, flows: &[FlowRecord]) -> PeerCounters {
+    let mut rest = *noted;
+    let take = |count: &mut u64, part: u64| *count = count.saturating_sub(part);
+    for flow in flows.iter().filter(|flow| flow.standing != Standing::Unproven) {
+        let counters = &flow.counters;
+        for (way, reset) in sides_that_reset(counters).into_iter().enumerate() {
+            take(&mut rest.flow_inserts[way], u64::from(counters.directions[way].packets > 0));
+            take(&mut rest.syns[way], u64::from(counters.openings[way]));
+            take(&mut rest.syn_acks[way], u64::from(counters.syn_acks[way]));
+            take(&mut rest.resets[way], u64::from(reset));
+        }
+    }
+    rest
 }
 
 fn add_direction(sums: &mut PeerDirection, one: &DirectionCounters, protocol: u8) {

@@ -156,7 +156,7 @@ feature_table! {
             "1 for ICMP and ICMPv6.",
             |flow| flag(matches!(flow.key.protocol, ICMP | ICMP_V6));
         RemoteInitiated, "remote_initiated", Linear, "1",
-            "1 where the remote opened the flow, as its handshake or else its first packet tells, in whichever window that was.",
+            "1 where the remote opened the flow: unless this host's SYN came before any of the remote's, or this host asked first, in whichever window that was.",
             |flow| flag(flow.initiator == Direction::Ingress);
         IsNew, "is_new", Linear, "1",
             "1 in the first window of the flow.",

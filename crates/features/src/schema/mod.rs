@@ -15,7 +15,7 @@ use crate::feature::{FORMULA_REVISION, Feature, FlowFeature, PeerFeature};
 /// The name of the flow table's schema.
 pub const FLOW_SCHEMA: &str = "weir.flow.v1";
 /// The name of the peer table's schema.
-pub const PEER_SCHEMA: &str = "weir.peer.v2";
+pub const PEER_SCHEMA: &str = "weir.peer.v3";
 
 /// Identity of a schema: a model fits the tables of the same identity.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -7,7 +7,7 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `weir.schema` | `weir.flow.v1` or `weir.peer.v2` |
+//! | `weir.schema` | `weir.flow.v1` or `weir.peer.v3` |
 //! | `weir.schema.version` | the number at the name's end |
 //! | `weir.schema.hash` | [`SchemaId::hash`] |
 //! | `weir.window.start_ns`, `.end_ns` | the window's bounds |
@@ -20,11 +20,11 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, FixedSizeBinaryArray, Float32Array, RecordBatch, UInt8Array,
+    Array, ArrayRef, FixedSizeBinaryArray, Float32Array, RecordBatch, StringArray, UInt8Array,
     UInt16Array, UInt32Array, UInt64Array,
 };
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use flows_common::{Span, Window};
+use flows_common::{Span, Standing, Window};
 use thiserror::Error;
 
 use super::{
@@ -116,11 +116,16 @@ pub fn feature_rows(batch: &RecordBatch) -> Result<Vec<f32>, SchemaError> {
 pub fn facts_of_peers(batch: &RecordBatch) -> Result<Vec<PeerFacts>, SchemaError> {
     let packets: &UInt64Array = evidence_column(batch, "packets")?;
     let bytes: &UInt64Array = evidence_column(batch, "bytes")?;
-    let verified: &BooleanArray = evidence_column(batch, "verified")?;
-    let initiated: &BooleanArray = evidence_column(batch, "initiated")?;
+    let standings: &StringArray = evidence_column(batch, "standing")?;
+    let flows: &UInt64Array = evidence_column(batch, "flows")?;
     let protocols: &UInt8Array = evidence_column(batch, SERVICE[0])?;
     let ports: &UInt16Array = evidence_column(batch, SERVICE[1])?;
-    let first: &UInt64Array = evidence_column(batch, "first_packet")?;
+    let first: &UInt64Array = evidence_column(batch, "first_packet_ns")?;
+    let standings = standings
+        .iter()
+        .map(|name| name.and_then(Standing::from_name))
+        .collect::<Option<Vec<_>>>()
+        .ok_or(SchemaError::Evidence { name: "standing" })?;
     let service = |row| {
         let is_known = protocols.is_valid(row) && ports.is_valid(row);
         let service = || LocalService { protocol: protocols.value(row), port: ports.value(row) };
@@ -129,8 +134,8 @@ pub fn facts_of_peers(batch: &RecordBatch) -> Result<Vec<PeerFacts>, SchemaError
     let facts = |row| PeerFacts {
         packets: packets.value(row),
         bytes: bytes.value(row),
-        verified: verified.value(row),
-        initiated: initiated.value(row),
+        standing: standings[row],
+        flows: flows.value(row),
         service: service(row),
         first_packet_ns: first.value(row),
     };
@@ -301,16 +306,18 @@ fn peer_facts(records: &[PeerRecord]) -> Vec<Fact> {
             UInt64Array::from_iter_values(facts().map(|facts| facts.bytes)),
         ),
         evidence(
-            "verified",
-            "1",
-            "Whether most of what it sent is in TCP connections whose handshake it completed.",
-            facts().map(|facts| Some(facts.verified)).collect::<BooleanArray>(),
+            "standing",
+            "name",
+            "Whose packets the row's are: proven, of connections that the remote completed; \
+             initiated, of flows that the host asked for; unproven, anybody's. A remote has a row \
+             for each that it has in the window.",
+            StringArray::from_iter_values(facts().map(|facts| facts.standing.name())),
         ),
         evidence(
-            "initiated",
-            "1",
-            "Whether it answers flows that the host opened.",
-            facts().map(|facts| Some(facts.initiated)).collect::<BooleanArray>(),
+            "flows",
+            "flows",
+            "Drained flows.",
+            UInt64Array::from_iter_values(facts().map(|facts| facts.flows)),
         ),
         evidence(
             "service_protocol",
@@ -326,7 +333,7 @@ fn peer_facts(records: &[PeerRecord]) -> Vec<Fact> {
             services().map(|service| Some(service?.port)).collect::<UInt16Array>(),
         ),
         evidence(
-            "first_packet",
+            "first_packet_ns",
             "ns",
             "Its first packet of the window, from it or to it, on the clock of window_start; the \
              window's start where its flows were evicted.",

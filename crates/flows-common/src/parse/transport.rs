@@ -18,6 +18,7 @@ pub(super) struct Transport {
     pub(super) tcp: bool,
     pub(super) flags: u8,
     pub(super) sequence: u32,
+    pub(super) acknowledged: u32,
     pub(super) window: u16,
     pub(super) icmp_type: u8,
     pub(super) icmp_code: u8,
@@ -57,6 +58,7 @@ fn tcp<B: Bytes + ?Sized>(bytes: &B, offset: usize) -> Result<Transport, Loss> {
         tcp: true,
         flags,
         sequence: u32::from_be_bytes(part(&fixed, 4)),
+        acknowledged: u32::from_be_bytes(part(&fixed, 8)),
         window: u16::from_be_bytes(part(&fixed, 14)),
         header,
         ..Transport::default()

@@ -68,8 +68,8 @@ impl Services for Fake {
         self.allowed
     }
 
-    fn is_connected(&self, _contact: &Contact) -> bool {
-        self.connected
+    fn held(&self, _contact: &Contact) -> Held {
+        if self.connected { Held::Accepted } else { Held::Nothing }
     }
 }
 

@@ -42,8 +42,14 @@ fn adds_up(one: &DirectionCounters) -> Result<(), TestCaseError> {
 }
 
 fn flow_adds_up(flow: &FlowCounters) -> Result<(), TestCaseError> {
-    prop_assert_eq!(flow.reserved, [0; 6]);
-    prop_assert!(flow.first_direction <= 1 && flow.initiator <= 1);
+    prop_assert_eq!(flow.reserved, [0; 5]);
+    prop_assert!(flow.first_direction <= 1);
+    for way in Direction::ALL {
+        let syns = flow.directions[way.index()].flags[TcpFlag::Syn.index()];
+        prop_assert!(flow.openings[way.index()] + flow.syn_acks[way.index()] <= syns);
+        prop_assert!(flow.answered(way) <= flow.openings[way.index()]);
+    }
+    prop_assert!(flow.accepted <= flow.syn_acks[Direction::Egress.index()]);
     prop_assert!(flow.directions[usize::from(flow.first_direction)].packets > 0);
     flow.directions.iter().try_for_each(adds_up)
 }
@@ -192,7 +198,7 @@ proptest! {
         let mut next = sequence;
         let mut stream = Vec::new();
         let mut send = |flags: u8, payload: u16| {
-            let transport = frames::Transport::Tcp { ports, flags, sequence: next, window };
+            let transport = frames::Transport::Tcp { ports, flags, sequence: next, acknowledged: 0, window };
             stream.push((frames::Frame { transport, payload, ..frame.clone() }, false));
             next = next.wrapping_add(u32::from(payload) + u32::from(flags & TcpFlag::Syn.bit() != 0));
         };
@@ -220,7 +226,7 @@ proptest! {
         prop_assume!(again != sequence);
         let syn = |sequence| {
             let flags = TcpFlag::Syn.bit();
-            let transport = frames::Transport::Tcp { ports, flags, sequence, window };
+            let transport = frames::Transport::Tcp { ports, flags, sequence, acknowledged: 0, window };
             (frames::Frame { transport, payload: 0, ..frame.clone() }, false)
         };
         let (_, flow) = counted(&[syn(sequence), syn(again), syn(again)], 1_000).only_flow();
@@ -237,7 +243,7 @@ proptest! {
 
 /// The segments that offload makes of a frame: PSH only in the last.
 fn cut(frame: &frames::Frame, size: u16) -> Vec<frames::Frame> {
-    let frames::Transport::Tcp { ports, flags, sequence, window } = frame.transport else {
+    let frames::Transport::Tcp { ports, flags, sequence, window, .. } = frame.transport else {
         unreachable!("only TCP is cut");
     };
     let mut segments = Vec::new();
@@ -247,7 +253,7 @@ fn cut(frame: &frames::Frame, size: u16) -> Vec<frames::Frame> {
         let last = sent + payload == frame.payload;
         let flags = if last { flags } else { flags & !TcpFlag::Psh.bit() };
         let sequence = sequence.wrapping_add(u32::from(sent));
-        let transport = frames::Transport::Tcp { ports, flags, sequence, window };
+        let transport = frames::Transport::Tcp { ports, flags, sequence, acknowledged: 0, window };
         segments.push(frames::Frame { transport, payload, ..frame.clone() });
         sent += payload;
     }

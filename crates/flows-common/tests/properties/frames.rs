@@ -32,7 +32,7 @@ pub(crate) struct Ip {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Transport {
-    Tcp { ports: (u16, u16), flags: u8, sequence: u32, window: u16 },
+    Tcp { ports: (u16, u16), flags: u8, sequence: u32, acknowledged: u32, window: u16 },
     Udp { ports: (u16, u16) },
     Icmp { kind: u8, code: u8 },
     Other,
@@ -125,11 +125,12 @@ impl Transport {
     fn header(self, v6: bool) -> Vec<u8> {
         let mut header = Vec::new();
         match self {
-            Self::Tcp { ports, flags, sequence, window } => {
+            Self::Tcp { ports, flags, sequence, acknowledged, window } => {
                 header.extend(ports.0.to_be_bytes());
                 header.extend(ports.1.to_be_bytes());
                 header.extend(sequence.to_be_bytes());
-                header.extend([0, 0, 0, 0, 0x50, flags]);
+                header.extend(acknowledged.to_be_bytes());
+                header.extend([0x50, flags]);
                 header.extend(window.to_be_bytes());
                 header.extend([0; 4]);
             }
@@ -159,7 +160,7 @@ pub(crate) fn segment() -> impl Strategy<Value = Frame> {
     let flags = select(vec![TcpFlag::Ack.bit(), TcpFlag::Ack.bit() | TcpFlag::Psh.bit()]);
     (frame(), any::<(u16, u16)>(), flags, any::<u32>(), any::<u16>(), 1_u16..20_000).prop_map(
         |(frame, ports, flags, sequence, window, payload)| Frame {
-            transport: Transport::Tcp { ports, flags, sequence, window },
+            transport: Transport::Tcp { ports, flags, sequence, acknowledged: 0, window },
             payload,
             ..frame
         },
@@ -186,8 +187,8 @@ impl Transport {
     /// The same kind and ports, with another packet's flags, sequence, window, type and code.
     fn with_state_of(self, other: Self) -> Self {
         match (self, other) {
-            (Self::Tcp { ports, .. }, Self::Tcp { flags, sequence, window, .. }) => {
-                Self::Tcp { ports, flags, sequence, window }
+            (Self::Tcp { ports, .. }, Self::Tcp { flags, sequence, acknowledged, window, .. }) => {
+                Self::Tcp { ports, flags, sequence, acknowledged, window }
             }
             (Self::Icmp { .. }, Self::Icmp { .. }) => other,
             _ => self,
@@ -209,9 +210,11 @@ fn ip() -> impl Strategy<Value = Ip> {
 
 fn transport() -> impl Strategy<Value = Transport> {
     prop_oneof![
-        4 => any::<((u16, u16), u8, u32, u16)>().prop_map(|(ports, flags, sequence, window)| {
-            Transport::Tcp { ports, flags, sequence, window }
-        }),
+        4 => any::<((u16, u16), u8, [u32; 2], u16)>().prop_map(
+            |(ports, flags, [sequence, acknowledged], window)| {
+                Transport::Tcp { ports, flags, sequence, acknowledged, window }
+            }
+        ),
         2 => any::<(u16, u16)>().prop_map(|ports| Transport::Udp { ports }),
         1 => any::<(u8, u8)>().prop_map(|(kind, code)| Transport::Icmp { kind, code }),
         1 => proptest::strategy::Just(Transport::Other),

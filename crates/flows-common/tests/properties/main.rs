@@ -3,6 +3,7 @@
 
 mod counting;
 mod frames;
+mod handshake;
 mod merging;
 mod parsing;
 mod sequence;

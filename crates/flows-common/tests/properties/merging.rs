@@ -1,7 +1,9 @@
 //! Merging of the counters of several CPUs.
 
 use proptest::{collection::vec, prelude::*};
-use weir_flows_common::{Direction, DirectionCounters, FlowCounters, PeerCounters, parse::Frame};
+use weir_flows_common::{
+    Direction, DirectionCounters, FlowCounters, PeerCounters, TcpFlag, parse::Frame,
+};
 
 use crate::{
     frames,
@@ -44,6 +46,29 @@ fn merged_peer(tables: &[Tables]) -> PeerCounters {
     sum
 }
 
+/// A flow without what accounting keeps for itself: a CPU keeps it for what it sees.
+fn read(flow: FlowCounters) -> FlowCounters {
+    FlowCounters { memory: 0, ..flow }
+}
+
+/// True where a direction repeats a SYN's number: whether that opens anew is told by the RSTs of
+/// both, which two CPUs do not see.
+fn repeats_a_syn(frames: &[(frames::Frame, bool)]) -> bool {
+    let mut numbers: Vec<(bool, u32)> = frames
+        .iter()
+        .filter_map(|(frame, back)| match frame.transport {
+            frames::Transport::Tcp { flags, sequence, .. } if flags & TcpFlag::Syn.bit() != 0 => {
+                Some((*back, sequence))
+            }
+            _ => None,
+        })
+        .collect();
+    let syns = numbers.len();
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers.len() < syns
+}
+
 /// The part of a direction that does not depend on the order of its packets.
 fn without_order(one: DirectionCounters) -> DirectionCounters {
     DirectionCounters {
@@ -61,9 +86,10 @@ fn without_order(one: DirectionCounters) -> DirectionCounters {
 proptest! {
     #[test]
     fn two_cpus_with_a_direction_each_count_what_one_would(frames in frames::conversation()) {
+        prop_assume!(!repeats_a_syn(&frames));
         let (_, alone) = counted(&frames, GAP_NS).only_flow();
         let cpus = counted_on::<2>(&frames, |_, back| usize::from(back));
-        prop_assert_eq!(merged_flow(&cpus), alone);
+        prop_assert_eq!(read(merged_flow(&cpus)), read(alone));
     }
 
     #[test]
@@ -77,8 +103,8 @@ proptest! {
             prop_assert_eq!(without_order(*one), without_order(other));
         }
         prop_assert_eq!(
-            (merged.syn_ns, merged.syn_ack_ns, merged.first_direction, merged.initiator),
-            (alone.syn_ns, alone.syn_ack_ns, alone.first_direction, alone.initiator)
+            (merged.syn_ns, merged.syn_ack_ns, merged.first_direction, merged.facts),
+            (alone.syn_ns, alone.syn_ack_ns, alone.first_direction, alone.facts)
         );
     }
 

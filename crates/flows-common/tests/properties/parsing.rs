@@ -80,11 +80,11 @@ proptest! {
             prop_assert_eq!(vlan, frame.tags.get(depth).map_or(0, |tag| tag & 0xfff));
         }
         match frame.transport {
-            frames::Transport::Tcp { ports, flags, sequence, window } => {
+            frames::Transport::Tcp { ports, flags, sequence, acknowledged, window } => {
                 prop_assert_eq!((packet.source_port, packet.destination_port), ports);
                 prop_assert_eq!(
-                    (packet.tcp_flags, packet.sequence, packet.window),
-                    (flags, sequence, window)
+                    (packet.tcp_flags, packet.sequence, packet.acknowledged, packet.window),
+                    (flags, sequence, acknowledged, window)
                 );
             }
             frames::Transport::Udp { ports } => {

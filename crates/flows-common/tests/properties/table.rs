@@ -17,6 +17,8 @@ pub(crate) struct Tables {
     pub(crate) packet_counters: PacketCounters,
     /// Remotes that proved their address.
     pub(crate) exempt: BTreeSet<PeerKey>,
+    /// Times that the host was asked for a socket.
+    pub(crate) asked: usize,
     /// Most flows and most peers, where that is bounded.
     pub(crate) room: [Option<usize>; 2],
 }
@@ -28,6 +30,10 @@ impl FlowTables for Tables {
 
     fn peer(&mut self, key: &PeerKey) -> Option<Entry<'_, PeerCounters>> {
         entry(&mut self.peers, key, self.room[1])
+    }
+
+    fn ask_host(&mut self, _key: &FlowKey) {
+        self.asked += 1;
     }
 
     fn exempt(&mut self, remote: &PeerKey, _now_ns: u64) {

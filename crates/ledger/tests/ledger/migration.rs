@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use events::{Action, ActionTaken, Refusal};
+use events::{Action, ActionTaken, Refusal, Standing};
 use ledger::{
     AlertQuery, BlockQuery, Ledger, LedgerError, Options, Origin, PreviousEnd, SCHEMA_VERSION,
     Table,
@@ -113,7 +113,7 @@ fn every_decision_of_version_2_is_a_record_with_the_same_content() {
             ("flow_score", f64::from(seen.flow_score).into()),
             ("packets", whole(seen.packets)),
             ("bytes", whole(seen.bytes)),
-            ("verified", seen.verified.into()),
+            ("verified", (seen.standing == Standing::Proven).into()),
             ("offence", record.offence.into()),
             ("model", words(&row.model)),
             ("ttl_ns", whole(record.ttl_s * 1_000_000_000)),
@@ -130,7 +130,7 @@ fn every_decision_of_version_2_is_a_record_with_the_same_content() {
             };
             assert_eq!(&value, expected, "{column} of {}", record.id);
         }
-        assert_eq!((seen.initiated, seen.service, &record.claim), (false, None, &None));
+        assert_eq!((seen.flows, seen.service, &record.claim), (0, None, &None));
         let measured = f64::from(seen.tail_score) + seen.surprise;
         assert!(measured.abs() < f64::EPSILON, "not recorded then");
     }

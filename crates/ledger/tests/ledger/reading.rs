@@ -1,6 +1,6 @@
 use std::net::IpAddr;
 
-use events::{ActionTaken, Refusal};
+use events::{ActionTaken, Refusal, Standing};
 use ledger::{
     ActQuery, AlertQuery, Block, BlockQuery, Decision, How, LedgerError, Offences, Origin,
     PreviousEnd, Record, Run, Span,
@@ -16,7 +16,7 @@ fn every_record_reads_as_it_was_written() -> Result<(), LedgerError> {
     let place = Place::new();
     let mut ledger = place.open();
     let first = Run { previous: PreviousEnd::Rebooted, ..run(1) };
-    let refused = altered(decision(1, 5), |record| record.evidence.verified = false);
+    let refused = altered(decision(1, 5), |record| record.evidence.standing = Standing::Unproven);
     let made = altered(decisive(2, 5), |record| {
         record.evidence.address = "2001:db8::7".parse().expect("an address");
     });

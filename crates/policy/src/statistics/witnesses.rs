@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, net::IpAddr};
 
-use events::Contradiction;
+use events::{Contradiction, Standing};
 
 use crate::{Evidence, lot::Lot};
 
@@ -47,7 +47,7 @@ impl Witnesses {
 
     /// Hears a peer that did not stand out in a whole window that ends at `now_ns`.
     pub(super) fn hear(&mut self, peer: &Evidence, by: PValues, now_ns: u64) {
-        if !(peer.verified || peer.initiated) {
+        if peer.standing == Standing::Unproven {
             return;
         }
         if now_ns.saturating_sub(self.since_ns) > MEMORY_NS {
@@ -118,8 +118,8 @@ mod tests {
 
     #[test]
     fn whose_address_is_not_proven_is_not_heard() {
-        assert_eq!(heard(20, 20, |peer| (peer.verified, peer.initiated) = (false, false)), None);
-        assert!(heard(20, 20, |peer| (peer.verified, peer.initiated) = (false, true)).is_some());
+        assert_eq!(heard(20, 20, |peer| peer.standing = Standing::Unproven), None);
+        assert!(heard(20, 20, |peer| peer.standing = Standing::Initiated).is_some());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use model::{Calibration, assess::simes, sample::Draws};
 use weir_policy::{
-    Evidence, PolicyConfig, ValidPolicy, WindowFacts,
+    Evidence, PolicyConfig, Standing, ValidPolicy, WindowFacts,
     statistics::{Basis, HeldOut, Selector},
 };
 
@@ -90,8 +90,8 @@ impl World {
             surprise: 9.0,
             packets: 10,
             bytes: 1_000,
-            verified: true,
-            initiated: false,
+            standing: Standing::Proven,
+            flows: 1,
             service: None,
         }
     }

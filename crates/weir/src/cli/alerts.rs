@@ -150,11 +150,11 @@ pub(super) fn describe(alert: &Alert) -> String {
     }
     let _ = write!(
         line,
-        ": surprise {}, p {}, {} packets{}",
+        ": surprise {}, p {}, {} {} packets",
         number(seen.surprise),
         number(seen.p_value),
         count(seen.packets),
-        if seen.verified { "" } else { ", unverified" },
+        seen.standing.name(),
     );
     for (index, reason) in alert.reasons.iter().take(REASONS_SHOWN).enumerate() {
         let lead = if index == 0 { "; " } else { ", " };

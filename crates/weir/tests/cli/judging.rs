@@ -117,7 +117,11 @@ fn scan(window: &mut Window) {
             protocol: 6,
             ..FlowKey::default()
         };
-        let mut counters = FlowCounters { syn_ns: window.start_ns + 5, ..FlowCounters::default() };
+        let mut counters = FlowCounters {
+            syn_ns: [window.start_ns + 5, 0],
+            openings: [1, 0],
+            ..FlowCounters::default()
+        };
         let ingress = &mut counters.directions[0];
         (ingress.packets, ingress.bytes) = (1, 60);
         (ingress.first_ns, ingress.last_ns) = (window.start_ns + 5, window.start_ns + 5);

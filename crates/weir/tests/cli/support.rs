@@ -91,7 +91,8 @@ impl Bench {
     pub(crate) fn block_behind_its_back(&self, target: &str, seconds: u64) {
         let now_ns = boot_ns();
         let expires_ns = now_ns + seconds * 1_000_000_000;
-        let block = Block { action: BlockAction::Drop, expires_ns, reason: 7 };
+        let block =
+            Block { action: BlockAction::Drop, scope: policy::Scope::All, expires_ns, reason: 7 };
         let target = Target::from(target.parse::<std::net::IpAddr>().expect("an address"));
         let pinned = Blocklist::pinned(&self.bpffs).expect("a pinned guard");
         pinned.insert(target, &block, now_ns).expect("room");

@@ -15,7 +15,7 @@ use collector::{
     pipeline::Pipeline,
 };
 use datapath::{Block, BlockAction};
-use flows_common::Direction;
+use flows_common::{Direction, Scope};
 use lab::{Family, Lab, Scenario};
 use model::Window;
 
@@ -127,7 +127,12 @@ fn under_load_windows_and_ledger_hold_what_the_interface_counted() {
     let Some(live) = open(&lab) else { return };
     let blocked = lab.attackers()[3].address(Family::V4);
     let now = boot_ns();
-    let block = Block { action: BlockAction::Drop, expires_ns: now + (1 << 40), reason: 1 };
+    let block = Block {
+        action: BlockAction::Drop,
+        scope: Scope::All,
+        expires_ns: now + (1 << 40),
+        reason: 1,
+    };
     live.blocklist().insert(blocked.into(), &block, now).expect("a block");
 
     let before = frames_at_rest(&lab, &live, |_| ());

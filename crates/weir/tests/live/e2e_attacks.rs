@@ -179,7 +179,7 @@ fn finish(running: Vec<RunningAttack>) -> impl Iterator<Item = AttackTruth> {
 fn real_source(truth: &AttackTruth) -> Option<IpAddr> {
     match truth.sources {
         Sources::Real { address } => Some(address),
-        Sources::Spoofed { .. } => None,
+        Sources::Spoofed { .. } | Sources::Network { .. } => None,
     }
 }
 
@@ -194,7 +194,7 @@ fn dropped(address: IpAddr, blocklist: &Blocklist) -> Option<u64> {
 fn is_answered(attack: &RunningAttack, blocklist: &Blocklist) -> Option<bool> {
     match attack.sources() {
         Sources::Real { address } => Some(dropped(*address, blocklist) > Some(0)),
-        Sources::Spoofed { .. } => None,
+        Sources::Spoofed { .. } | Sources::Network { .. } => None,
     }
 }
 
@@ -225,7 +225,7 @@ fn describe(truth: &AttackTruth, anomalies: &[DecisionRecord], blocklist: &Block
         .collect();
     format!(
         "{:<21} {} after {} ms, {} anomalous, dropped {:?}: p {:.4} peer {:.3} flow {:.3} tail \
-         {:.1} surprise {:.1} verified {} refusals {refusals:?}\n    {}",
+         {:.1} surprise {:.1} {} refusals {refusals:?}\n    {}",
         truth.name,
         shown.outcome.text(),
         shown.at_ns.saturating_sub(truth.began.boot_ns) / 1_000_000,
@@ -236,7 +236,7 @@ fn describe(truth: &AttackTruth, anomalies: &[DecisionRecord], blocklist: &Block
         shown.evidence.flow_score,
         shown.evidence.tail_score,
         shown.evidence.surprise,
-        shown.evidence.verified,
+        shown.evidence.standing.name(),
         reasons.join(" "),
     )
 }

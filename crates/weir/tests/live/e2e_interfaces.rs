@@ -9,7 +9,7 @@ use collector::{
     live::Live,
 };
 use datapath::{Block, BlockAction, GuardHook, Target};
-use flows_common::{FlowKey, map_v4};
+use flows_common::{FlowKey, Scope, map_v4};
 use lab::{Family, Lab, Scenario};
 use model::Window;
 
@@ -69,7 +69,12 @@ fn seen(live: &Live, address: IpAddr) -> Vec<FlowKey> {
 /// Blocks an address.
 fn block(live: &Live, address: IpAddr) {
     let now = boot_ns();
-    let block = Block { action: BlockAction::Drop, expires_ns: now + (1 << 40), reason: 1 };
+    let block = Block {
+        action: BlockAction::Drop,
+        scope: Scope::All,
+        expires_ns: now + (1 << 40),
+        reason: 1,
+    };
     live.blocklist().insert(address.into(), &block, now).expect("a block");
 }
 

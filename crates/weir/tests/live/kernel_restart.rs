@@ -21,7 +21,7 @@ use aya::{
     programs::links::{FdLink, PinnedLink},
 };
 use datapath::{Block, BlockAction, Blocklist, Target, boot_ns, leftovers, mount_bpffs, unpin_all};
-use flows_common::{BlockEntry, GuardCounters};
+use flows_common::{BlockEntry, GuardCounters, Scope};
 use linfa::ParamGuard as _;
 use model::{DetectorModel, IsolationForest, ModelFile, SchemaId, schema};
 use nix::{sys::signal::Signal, unistd::Pid};
@@ -236,8 +236,12 @@ impl Site {
 
     /// Blocks the flood's source by hand.
     fn block(&self) -> BlockEntry {
-        let block =
-            Block { action: BlockAction::Drop, expires_ns: boot_ns() + HOUR_NS, reason: u32::MAX };
+        let block = Block {
+            action: BlockAction::Drop,
+            scope: Scope::All,
+            expires_ns: boot_ns() + HOUR_NS,
+            reason: u32::MAX,
+        };
         let blocklist = Blocklist::pinned(&self.bpffs).expect("pinned");
         let entry = blocklist.insert(Self::blocked(), &block, boot_ns()).expect("a block");
         // The slot of a change by hand is a high one, which fewer slots no longer have.

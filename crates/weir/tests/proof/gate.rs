@@ -7,7 +7,7 @@ use std::{
 
 use datapath::ServiceLimit;
 use flows_common::{
-    Direction, FlowCounters, FlowKey, ServiceEntry, ServiceKey, TcpFlag,
+    Direction, FlowCounters, FlowKey, Held, ServiceEntry, ServiceKey, TcpFlag,
     account::{self, News},
     guard::{Clock, Lease, Rate, Ruling},
     parse::{Address, Packet},
@@ -40,7 +40,11 @@ impl Gate {
         let flow = self.flows.entry(key).or_default();
         if account::update(flow, packet, direction, now_ns).has(News::PROVEN) {
             self.now_ns.set(now_ns);
-            self.exempt(&packet.destination, now_ns + VERIFIED_NS);
+            let remote = match direction {
+                Direction::Ingress => &packet.source,
+                Direction::Egress => &packet.destination,
+            };
+            self.exempt(remote, now_ns + VERIFIED_NS);
         }
     }
 
@@ -115,8 +119,9 @@ impl Services for Gate {
         false
     }
 
-    fn is_connected(&self, contact: &Contact) -> bool {
-        self.connected.contains(&(contact.remote, contact.remote_port, contact.local_port))
+    fn held(&self, contact: &Contact) -> Held {
+        let tuple = (contact.remote, contact.remote_port, contact.local_port);
+        if self.connected.contains(&tuple) { Held::Accepted } else { Held::Nothing }
     }
 }
 

@@ -5,7 +5,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use events::{Action, ActionTaken, DecisionRecord, Evidence, Reason, Refusal, Service, Subject};
+use events::{
+    Action, ActionTaken, DecisionRecord, Evidence, Reason, Refusal, Service, Standing, Subject,
+};
 use jiff::Timestamp;
 use ledger::{
     Act, Actor, Block, Decision, Difference, Ending, How, Ledger, Moment, Options, Origin,
@@ -118,13 +120,14 @@ pub(crate) fn decision(id: u64, window: u64) -> Decision {
             surprise: 4.1,
             packets: 420 + id,
             bytes: 25_000 + id,
-            verified: true,
-            initiated: false,
+            standing: Standing::Proven,
+            flows: 3,
             service: Some(Service { protocol: 6, port: 443 }),
         },
         claim: None,
         outcome: ActionTaken::Refused,
         action: None,
+        scope: None,
         refusal: Some(Refusal::TooFewWindows),
         ttl_s: 0,
         offence: 0,

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, net::IpAddr, ops::Range, path::PathBuf};
 
+use ::model::PeerFacts;
 use dataset::{Columns, DataFile, Dataset, LabelFilter, Selection, TableKind};
 
 use super::{
@@ -52,7 +53,8 @@ fn pair_of(
     read: &mut Read,
     visit: &mut dyn FnMut(&Piece) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let of_peers = Selection { block_rows: BLOCK_ROWS, ..selection.clone() };
+    // All of them: of a remote with several rows, the facts tell which flows are whose.
+    let of_peers = Selection { block_rows: BLOCK_ROWS, columns: Columns::All, ..selection.clone() };
     // A peer bears one label, its flows may bear others: which rows count is the peer's matter.
     let of_flows =
         Selection { labels: LabelFilter::Any, columns: Columns::Features, ..of_peers.clone() };
@@ -103,10 +105,37 @@ fn attach(peers: &mut Piece, flows: &Piece) -> u64 {
         ranges.entry(flows.remote[flow]).or_insert(place..place).end = place + 1;
         peers.flow_rows.extend(&flows.rows[flow * width..(flow + 1) * width]);
     }
-    peers.flows_of =
-        peers.remote.iter().map(|peer| ranges.get(peer).cloned().unwrap_or(0..0)).collect();
+    peers.flows_of.clear();
+    let mut rows = (0..peers.remote.len()).peekable();
+    while let Some(first) = rows.next() {
+        let remote = peers.remote[first];
+        let its_rows = std::iter::once(first)
+            .chain(std::iter::from_fn(|| rows.next_if(|&row| peers.remote[row] == remote)));
+        let its_rows: Vec<usize> = its_rows.collect();
+        let range = ranges.get(&remote).cloned().unwrap_or(0..0);
+        peers.flows_of.extend(apart(range, &its_rows, &peers.facts));
+    }
     let matched: usize = peers.flows_of.iter().map(ExactSizeIterator::len).sum();
     flows.len().saturating_sub(matched) as u64
+}
+
+/// A remote's flows, apart by its rows: one for each standing, whose flows are written in the rows'
+/// order. None for any where their numbers do not fit.
+fn apart(flows: Range<usize>, rows: &[usize], facts: &[PeerFacts]) -> Vec<Range<usize>> {
+    if rows.len() == 1 {
+        return vec![flows];
+    }
+    let mut next = flows.start;
+    let ranges: Vec<Range<usize>> = rows
+        .iter()
+        .map(|&row| {
+            let from = next;
+            let count = facts.get(row).map_or(0, |facts| facts.flows);
+            next = from.saturating_add(usize::try_from(count).unwrap_or(usize::MAX));
+            from..next
+        })
+        .collect();
+    if next == flows.end { ranges } else { vec![0..0; rows.len()] }
 }
 
 #[cfg(test)]
@@ -129,6 +158,18 @@ mod tests {
         assert_eq!(peers.flows_of, [0..1, 0..0, 1..3]);
         assert_eq!(peers.flow_rows, [1.0, 1.0, 3.0, 3.0, 3.0, 3.0, 9.0, 9.0]);
         assert_eq!(orphans, 1);
+    }
+
+    #[test]
+    fn flows_of_a_remote_in_two_standings_go_to_the_row_of_theirs() {
+        let facts = |flows| PeerFacts { flows, ..PeerFacts::default() };
+        let mut peers = rows(&[1, 1, 2], 4);
+        peers.facts = vec![facts(2), facts(1), facts(1)];
+        assert_eq!(attach(&mut peers, &rows(&[2, 1, 1, 1], 2)), 0);
+        assert_eq!(peers.flows_of, [0..2, 2..3, 3..4]);
+        let mut other = rows(&[1, 1], 4);
+        other.facts = vec![facts(2), facts(2)];
+        assert_eq!(attach(&mut other, &rows(&[1, 1, 1], 2)), 3, "their numbers do not fit");
     }
 
     #[test]

@@ -26,11 +26,10 @@ impl fmt::Display for Difference {
     }
 }
 
-/// All that is no time: a time that was noted is 1.
+/// All that is no time.
 pub(crate) fn timeless(counters: &FlowCounters) -> FlowCounters {
     let mut counters = *counters;
-    counters.syn_ns = u64::from(counters.syn_ns > 0);
-    counters.syn_ack_ns = u64::from(counters.syn_ack_ns > 0);
+    (counters.syn_ns, counters.syn_ack_ns) = ([0; 2], [0; 2]);
     for way in &mut counters.directions {
         (way.first_ns, way.last_ns) = (0, 0);
         (way.iat_min_us, way.iat_max_us) = (0, 0);

@@ -1,6 +1,7 @@
 //! Overlays over the panes: help, details, questions.
 
 use control::wire::{Alert, Block};
+use policy::Standing;
 use ratatui::{
     Frame,
     layout::{Constraint, Flex, Layout},
@@ -131,9 +132,14 @@ fn alert(alert: &Alert) -> Vec<String> {
             number(seen.tail_score.into())
         ),
         format!(
-            "{} packets; its address is {}",
+            "{} packets in {} flows, {}",
             count(seen.packets),
-            if seen.verified { "verified" } else { "not verified: it may be forged" }
+            count(seen.flows),
+            match seen.standing {
+                Standing::Proven => "proven to be its own",
+                Standing::Initiated => "which this host asked for",
+                Standing::Unproven => "unproven: they may be forged",
+            }
         ),
         String::new(),
     ];
