@@ -148,7 +148,7 @@ fn replays_without_loss(synthetic: &Synthetic, snap_length: u32) {
 
 #[test]
 fn a_network_with_failures_shows_them() {
-    let synthetic = (0..)
+    let synthetic = (0..100)
         .map(|seed| synthetic(None, seed))
         .find(|one| one.conversations()[1] >= 20)
         .expect("one of many networks");
