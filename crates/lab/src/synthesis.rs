@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Nothing here opens a socket, reads a clock or waits. A seed gives the same network with and
-//! without an attack; what differs between seeds is what a detector must not lean on.
+//! without an attack; what differs between seeds is what a detector must not lean on. A seed gives the same bytes
+//! wherever one build runs.
 //!
 //! What it is not: a model of any real network. Hosts do not congest each other, servers do not
 //! fail under a flood, clients do not come back because they failed, there is no multicast and no
@@ -80,7 +81,7 @@ impl Synthesis {
     pub const DURATIONS: RangeInclusive<Duration> =
         Duration::from_secs(10)..=Duration::from_hours(1);
 
-    /// Makes it up, in memory: about 200 bytes a frame.
+    /// Makes it up, in memory: some 100 bytes a frame, and half as much to sort them.
     ///
     /// # Errors
     /// The duration or the bound of frames is out of bounds, or the latter ends the capture before
@@ -123,6 +124,11 @@ impl Synthesis {
                 "the duration of a synthetic capture must be 10s to 1h, got {}",
                 humantime::format_duration(self.duration)
             )));
+        }
+        if self.frames == 0 {
+            return Err(LabError::Invalid(
+                "a synthetic capture must be allowed at least 1 frame, got 0".to_owned(),
+            ));
         }
         let mut network = Network::draw(&mut Draw::new(self.seed, 0));
         let mut benign = Timeline::new(Draw::new(self.seed, 1), self.duration);

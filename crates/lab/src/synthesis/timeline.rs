@@ -29,6 +29,9 @@ pub(crate) struct Event {
     pub(crate) packet: Packet,
 }
 
+// A capture of a million frames is held whole; see `Synthesis::make`.
+const _: () = assert!(size_of::<Event>() <= 104);
+
 /// Packets between a capture's beginning and its end, with the draws that make them up.
 ///
 /// Times are seconds since the beginning. What lies outside was not captured: conversations may

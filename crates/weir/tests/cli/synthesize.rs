@@ -61,13 +61,13 @@ fn a_synthetic_attack_is_found_in_its_rows_by_its_truth() {
 #[test]
 fn many_captures_are_of_many_networks_and_take_turns_in_their_attacks() {
     let desk = Desk::new();
-    let words = "--attack udp_scan,beaconing --count 3 --duration 30s --frames 2000 --out made";
+    let words = "--attack udp_scan,beaconing --count 3 --duration 30s --frames 50000 --out made";
     let told = desk.told(&format!("lab synthesize {words}"));
     assert!(told.starts_with("3 captures in made: "), "{told}");
     let [first, second, third] = ["udp_scan-42", "beaconing-43", "udp_scan-44"]
         .map(|name| desk.bytes(&format!("made/{name}.pcap.zst")));
     assert!(first != second && first != third);
-    let alone = "--attack udp_scan --seed 44 --duration 30s --frames 2000 --out alone.pcap.zst";
+    let alone = "--attack udp_scan --seed 44 --duration 30s --frames 50000 --out alone.pcap.zst";
     desk.told(&format!("lab synthesize {alone}"));
     assert_eq!(desk.bytes("alone.pcap.zst"), third);
     assert_eq!(fs::read_dir(desk.0.path().join("made")).unwrap().count(), 6);
