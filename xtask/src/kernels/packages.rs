@@ -28,7 +28,7 @@ pub(crate) const KERNELS: [Kernel; 4] = [
     },
     Kernel {
         name: "6.12",
-        about: "Debian 13's, for clouds",
+        about: "Debian 13's for clouds",
         suite: "bookworm-backports",
         package: "linux-image-cloud-amd64",
     },
