@@ -316,7 +316,7 @@ mod tests {
     #[test]
     fn the_keys_that_differ_are_named_with_their_section() {
         let other =
-            parsed("[policy]\nttl = \"1m\"\nexpert.act_surprise = 6.0\n[tables]\nflows = 128")
+            parsed("[policy]\nttl = \"1m\"\nexpert.act_surprise = 4.0\n[tables]\nflows = 128")
                 .unwrap();
         let differing = parsed("").unwrap().differing_keys(&other);
         assert_eq!(differing, ["policy.expert.act_surprise", "policy.ttl", "tables.flows"]);

@@ -227,11 +227,8 @@ impl Policy {
             let by_name = (a.address, a.standing).cmp(&(b.address, b.standing));
             a.p_value.total_cmp(&b.p_value).then(by_name)
         });
-        let least = self.config.expert.act_surprise;
-        let unproven = anomalous
-            .iter()
-            .filter(|(peer, _)| peer.standing == Standing::Unproven && peer.surprise >= least)
-            .count();
+        let unproven =
+            anomalous.iter().filter(|(peer, _)| peer.standing == Standing::Unproven).count();
         let forged = unproven > self.config.expert.max_unverified_sources as usize;
         let decisions = anomalous
             .into_iter()
@@ -261,6 +258,9 @@ impl Policy {
         notices: &mut Vec<Notice>,
     ) -> Outcome {
         let now_ns = window.end_ns;
+        if forged && peer.standing == Standing::Unproven {
+            self.history.forged(peer.address, now_ns);
+        }
         if peer.surprise < self.config.expert.act_surprise {
             return Outcome::Refused(Refusal::BelowMargin);
         }
@@ -274,9 +274,6 @@ impl Policy {
             self.config.expert.of_windows,
             peer.packets,
         );
-        if forged && peer.standing == Standing::Unproven {
-            self.history.forged(peer.address, now_ns);
-        }
         let counts = Counts {
             windows,
             lasting,

@@ -118,8 +118,8 @@ impl EvalArgs {
         mut candidates: Vec<Candidate>,
     ) -> anyhow::Result<Report> {
         let mut digest = RowsDigest::new();
-        let first = candidates.first().filter(|_| self.compare);
-        let mut shortcuts = first.and_then(|one| one.of_table(level).cloned()).map(Shortcuts::new);
+        let tails = candidates.iter().find(|one| one.always == Some(By::Tail));
+        let mut shortcuts = tails.and_then(|one| one.of_table(level).cloned()).map(Shortcuts::new);
         let read = read(dataset, level, selection, &mut |rows| {
             digest.update(&rows.rows);
             digest.update(&rows.flow_rows);

@@ -113,10 +113,10 @@ fn an_hour() {
         println!("from minute {minute} on\n{}", of_fates(&fates));
         fates
     });
-    // 18 and 12 of 19.
+    // 16 and 13 of 19: not the beacons, nor guessing at two connections a second.
     for fates in &early {
-        assert!(count(fates, |fate| fate.reported_s.is_some()) >= 17, "{fates:?}");
-        assert!(count(fates, |fate| fate.blocked_s.is_some()) >= 11, "{fates:?}");
+        assert!(count(fates, |fate| fate.reported_s.is_some()) >= 16, "{fates:?}");
+        assert!(count(fates, |fate| fate.blocked_s.is_some()) >= 12, "{fates:?}");
         assert!(fates.iter().all(|fate| fate.blocked_s.is_none_or(|s| s < 3.0)), "{fates:?}");
     }
     // Suspended by then: what only reports drift blocks 10, the others none, and say why.

@@ -38,7 +38,7 @@ pub(super) struct Candidate {
     flow: Option<DetectorModel>,
     peer: Option<DetectorModel>,
     /// By what it ranks rows, whatever is asked for.
-    always: Option<By>,
+    pub(super) always: Option<By>,
     pub(super) observations: Observations,
     pub(super) drift: Vec<DriftCounter>,
 }
