@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -45,6 +46,78 @@ pub enum DatasetError {
         /// Difference, with the remedy.
         reason: String,
     },
+    /// A file that is whole holds a value that its column cannot have.
+    #[error(
+        "`{}`: the column `{column}` {reason}: leave out such rows, or give the value it had",
+        path.display()
+    )]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// The value, and where it stands.
+        reason: String,
+    },
+    /// A file is written in a way that this build does not read.
+    #[error(
+        "`{}` cannot be read by this build ({reason}): write it again compressed by zstd, snappy, \
+         gzip or lz4, or not at all",
+        path.display()
+    )]
+    Codec {
+        /// The file.
+        path: PathBuf,
+        /// The decoder's word for it.
+        reason: String,
+    },
+    /// Tables of windows of several lengths.
+    #[error(
+        "windows of {} in `{}` and of {} in `{}`: a feature means something else in each, so give \
+         tables of one length, or replay the captures anew with one --window",
+        length(lengths[0]), paths[0].display(), length(lengths[1]), paths[1].display()
+    )]
+    WindowLengths {
+        /// Two of the lengths, in ns.
+        lengths: [u64; 2],
+        /// A file of each.
+        paths: [PathBuf; 2],
+    },
+    /// Rows of one capture twice.
+    #[error(
+        "`{}` and `{}` both hold rows of the capture `{capture}` at the same time: give one of them",
+        paths[0].display(), paths[1].display()
+    )]
+    Doubled {
+        /// The capture.
+        capture: String,
+        /// The files.
+        paths: [PathBuf; 2],
+    },
+    /// Another writer is writing rows of the same capture.
+    #[error(
+        "rows of `{capture}`, or of a capture of the same frames, are being written to `{}`: wait \
+         for that to end, or give another folder",
+        root.display()
+    )]
+    Claimed {
+        /// The data set's folder.
+        root: PathBuf,
+        /// The capture.
+        capture: String,
+    },
+    /// Rows of a capture are there, made together with other captures.
+    #[error(
+        "`{}` holds rows of `{capture}` that were replayed together with other captures: replay \
+         the same captures together, or give another folder",
+        root.display()
+    )]
+    Together {
+        /// The data set's folder.
+        root: PathBuf,
+        /// The capture.
+        capture: String,
+    },
     /// There is no table in the given places.
     #[error(
         "no {what} in {}: give a folder that `weir capture` or `weir replay --out` wrote, or its files",
@@ -82,6 +155,16 @@ impl DatasetError {
 
     pub(crate) fn corrupt(path: &Path, reason: impl Into<String>) -> Self {
         Self::Corrupt { path: path.to_owned(), reason: reason.into() }
+    }
+}
+
+/// A window's length as flags have it.
+fn length(ns: u64) -> String {
+    let length = Duration::from_nanos(ns);
+    if ns.is_multiple_of(1_000_000_000) {
+        format!("{}s", length.as_secs())
+    } else {
+        format!("{}ms", length.as_secs_f64() * 1e3)
     }
 }
 

@@ -7,15 +7,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::types::{UInt8Type, UInt16Type};
-use arrow_array::{ArrayRef, RecordBatch, StringArray};
+use arrow_array::{ArrayRef, RecordBatch, StringArray, new_null_array};
+use arrow_schema::DataType;
 use parquet::file::metadata::KeyValue;
 
-use crate::reader::{Decode, ParquetFile, guarded};
-use crate::schema::{ATTACK, LABEL, labelled_schema};
+use crate::reader::{Decode, ParquetFile};
+use crate::schema::{ATTACK, LABEL, SOURCE, labelled_schema};
 use crate::truth::{Active, FlowEnds};
 use crate::writer::TableWriter;
 use crate::{
-    BENIGN, DataFile, Dataset, DatasetError, Rest, TableKind, Truth, WriterOptions, layout,
+    BENIGN, DataFile, Dataset, DatasetError, Provenance, Rest, TableKind, Truth, WriterOptions,
+    layout,
 };
 
 /// Rows that are labelled at once.
@@ -148,21 +150,26 @@ impl Work<'_> {
         };
         let columns = 0..source.schema().fields().len();
         let groups = (0..source.footer().num_row_groups()).collect();
-        let mut reader = source.read(columns, groups, BATCH_ROWS)?;
-        while let Some(batch) = guarded(path, || reader.next().transpose())? {
+        let mut batches = source.read(file.table, columns, groups, BATCH_ROWS)?;
+        while let Some(batch) = batches.next()? {
             let decode = Decode { path, batch: &batch };
             let intervals = intervals_of(decode)?;
             let [classes, names] = self.texts(file.table, &intervals);
             let columns = schema.fields().iter().map(|field| match field.name().as_str() {
                 LABEL => Ok(Arc::clone(&classes)),
                 ATTACK => Ok(Arc::clone(&names)),
+                SOURCE => Ok(batch
+                    .column_by_name(SOURCE)
+                    .cloned()
+                    .unwrap_or_else(|| new_null_array(&DataType::Utf8, batch.num_rows()))),
                 name => batch
                     .column_by_name(name)
                     .cloned()
                     .ok_or_else(|| decode.corrupt(name, "is missing")),
             });
             let columns = columns.collect::<Result<Vec<ArrayRef>, _>>()?;
-            let labelled = guarded(path, || RecordBatch::try_new(schema.clone(), columns))?;
+            let labelled = RecordBatch::try_new(schema.clone(), columns)
+                .map_err(|error| DatasetError::corrupt(path, error.to_string()))?;
             writer.write(&labelled)?;
         }
         writer.close(Vec::new())?.commit()?;
@@ -285,6 +292,7 @@ fn metadata_of(file: &ParquetFile) -> Vec<KeyValue> {
         ["weir.file.", "weir.window.", "weir.ledger."]
             .iter()
             .any(|prefix| pair.key.starts_with(prefix))
+            || Provenance::is_own(&pair.key)
     };
     let pairs = file.footer().file_metadata().key_value_metadata();
     pairs.into_iter().flatten().filter(own).cloned().collect()

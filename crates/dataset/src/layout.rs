@@ -11,6 +11,9 @@ const FINISHED: &str = ".parquet";
 /// End of an unfinished file's name, which begins with a dot.
 const UNFINISHED: &str = ".parquet.part";
 
+/// Files that may begin at the same nanosecond in one folder, by as many runs.
+pub(crate) const NAMESAKES: u32 = 10_000;
+
 const HOUR_NS: i64 = 3_600_000_000_000;
 
 /// The hour of unix time that an instant lies in.
@@ -57,6 +60,14 @@ pub(crate) fn to_be(unfinished: &Path) -> Option<PathBuf> {
 pub(crate) fn is_table(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     name.ends_with(FINISHED) && !name.starts_with('.')
+}
+
+/// The folder of tables of whole flows.
+pub(crate) const CONNECTION: &str = "connection";
+
+/// True of a file in a folder of tables of whole flows.
+pub(crate) fn is_connection(path: &Path) -> bool {
+    path.parent().and_then(Path::file_name).is_some_and(|name| name == CONNECTION)
 }
 
 /// The path of the file in another table that was written together with this one: the innermost

@@ -14,6 +14,9 @@
 //! | `peer` | a remote address in a window | `weir.peer.v3` |
 //! | `window` | a window, with what was seen, lost and evicted | `weir.window.v1` |
 //!
+//! What came from captures has also the whole flows, which no other table needs, in
+//! `<root>/connection/<first flow's time>-<n>.parquet`; see [`connection`].
+//!
 //! Files of one name in the three folders were written together and hold the same windows; see
 //! [`schema`] for the columns, [`DatasetWriter`] for how files come about, [`truth`] for labels.
 //!
@@ -30,10 +33,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod connection;
 mod errors;
 mod label;
 mod labelling;
 mod layout;
+mod origin;
 mod reader;
 pub mod schema;
 mod sums;
@@ -44,6 +49,7 @@ mod writer;
 pub use errors::DatasetError;
 pub use label::{BENIGN, Label};
 pub use labelling::{ClassCount, LabelOptions, Labelled, label};
+pub use origin::{Origin, Provenance};
 pub use reader::{
     BLOCK_ROWS, Block, Blocks, Columns, DataFile, Dataset, LabelFilter, ReadCounts, Selection,
     StoredWindow,

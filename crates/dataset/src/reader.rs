@@ -2,6 +2,7 @@
 
 mod block;
 mod blocks;
+mod conform;
 mod decode;
 mod facts;
 mod parquet_file;
@@ -15,6 +16,6 @@ pub use selection::{Columns, LabelFilter, ReadCounts, Selection};
 pub use set::{DataFile, Dataset};
 
 pub(crate) use decode::Decode;
-pub(crate) use facts::facts;
-pub(crate) use parquet_file::{ParquetFile, guarded};
+pub(crate) use facts::{facts, provenance};
+pub(crate) use parquet_file::ParquetFile;
 pub(crate) use walk::walk;

@@ -2,7 +2,7 @@
 //!
 //! A flow or peer table is `features::schema`'s, with these differences: the first column is
 //! `time`, addresses are text (`192.0.2.1`, `2001:db8::1`; an IPv4 address is never written as mapped),
-//! and a labelled table has two more columns at its end. The features, their order, their
+//! a table made of captures has a column more at its end, and a labelled one two more. The features, their order, their
 //! metadata and the hash over them are the same, so that a model's check of the schema holds here
 //! too.
 //!
@@ -17,6 +17,7 @@
 //! | `service_protocol`, `service_port` | u8, u16, peers | the service that most packets of its own flows went to; null where it opened none |
 //! | `first_packet_ns` | u64, peers | its first packet of the window, on the clock of `window_start` |
 //! | … | f32 | the features |
+//! | `source` | text, optional | the captures that the row came from, where it came from captures |
 //! | `label` | text, optional | `benign`, or the class of an attack; null where nothing is known |
 //! | `attack` | text, optional | the attack's own name; null where there is none |
 //!
@@ -35,14 +36,15 @@ use std::sync::{Arc, LazyLock};
 use arrow_array::builder::StringBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampNanosecondArray,
+    ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampNanosecondArray,
     UInt64Array,
 };
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use features::schema::{
-    DOC_KEY, HASH_KEY, ROLE_IDENTITY, ROLE_KEY, SCHEMA_KEY, UNIT_KEY, VERSION_KEY, ledger_counts,
+    DOC_KEY, HASH_KEY, ROLE_IDENTITY, ROLE_KEY, SCHEMA_KEY, UNIT_KEY, VERSION_KEY, ledger_names,
+    ledger_values,
 };
-use features::{Observed, SchemaId, Window, schema as tables};
+use features::{FlowRecord, Observed, PeerRecord, SchemaId, Window, schema as tables};
 use sha2::{Digest, Sha256};
 
 use crate::TableKind;
@@ -51,6 +53,8 @@ use crate::TableKind;
 pub const WINDOW_SCHEMA: &str = "weir.window.v1";
 /// The column of the window's start in unix time.
 pub const TIME: &str = "time";
+/// The column of the captures that a row came from.
+pub const SOURCE: &str = "source";
 /// The column of a row's class.
 pub const LABEL: &str = "label";
 /// The column of the name of a row's attack.
@@ -65,8 +69,7 @@ const ADDRESSES: [&str; 2] = ["local_address", "remote_address"];
 static FLOW: LazyLock<SchemaRef> = LazyLock::new(|| stored(&tables::flow_schema()));
 static PEER: LazyLock<SchemaRef> = LazyLock::new(|| stored(&tables::peer_schema()));
 static WINDOW: LazyLock<SchemaRef> = LazyLock::new(|| {
-    let columns = window_columns(&Window::default(), 0, 0, [0, 0]);
-    let fields: Vec<Field> = columns.into_iter().map(|column| column.field).collect();
+    let fields = window_fields();
     let id = window_schema_id(&fields);
     let metadata = [(SCHEMA_KEY, id.name), (VERSION_KEY, "1".to_owned()), (HASH_KEY, id.hash)];
     Arc::new(Schema::new_with_metadata(
@@ -85,11 +88,19 @@ pub fn stored_schema(table: TableKind) -> SchemaRef {
     })
 }
 
-/// The schema of a stored table with the columns [`LABEL`] and [`ATTACK`]; the window table has
-/// none.
+/// The schema of a stored table with the column [`SOURCE`].
+#[must_use]
+pub fn sourced_schema(table: TableKind) -> SchemaRef {
+    let doc = "The captures that it came from; null where it came from none.";
+    let source = Field::new(SOURCE, DataType::Utf8, true);
+    extended(&stored_schema(table), [described(source, ROLE_IDENTITY, "name", doc)])
+}
+
+/// The schema of a stored table with the columns [`SOURCE`], [`LABEL`] and [`ATTACK`]; the window
+/// table has no labels.
 #[must_use]
 pub fn labelled_schema(table: TableKind) -> SchemaRef {
-    let plain = stored_schema(table);
+    let plain = sourced_schema(table);
     if !table.has_labels() {
         return plain;
     }
@@ -98,8 +109,12 @@ pub fn labelled_schema(table: TableKind) -> SchemaRef {
     };
     let label = text(LABEL, "benign, or the attack's class; null where nothing is known.");
     let attack = text(ATTACK, "The attack's own name; null where there is none.");
-    let fields = plain.fields().iter().cloned().chain([Arc::new(label), Arc::new(attack)]);
-    Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), plain.metadata().clone()))
+    extended(&plain, [label, attack])
+}
+
+fn extended(schema: &Schema, more: impl IntoIterator<Item = Field>) -> SchemaRef {
+    let fields = schema.fields().iter().cloned().chain(more.into_iter().map(Arc::new));
+    Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), schema.metadata().clone()))
 }
 
 /// The identity of a stored table's schema; for flows and peers it is `model`'s.
@@ -116,30 +131,16 @@ pub fn schema_id(table: TableKind) -> SchemaId {
     }
 }
 
-/// The stored flow table of a window that began at `time_ns` of unix time.
+/// Flows as rows of the stored table; their windows began at these times of unix time.
 #[must_use]
-pub fn flow_batch(observed: &Observed, window: &Window, time_ns: i64) -> RecordBatch {
-    stored_batch(TableKind::Flow, &tables::flow_batch(&observed.flows, window), time_ns)
+pub fn flow_batch(flows: &[FlowRecord], times_ns: Vec<i64>) -> RecordBatch {
+    stored_batch(TableKind::Flow, tables::flow_columns(flows), times_ns)
 }
 
-/// The stored peer table of a window that began at `time_ns` of unix time.
+/// Peers as rows of the stored table, likewise.
 #[must_use]
-pub fn peer_batch(observed: &Observed, window: &Window, time_ns: i64) -> RecordBatch {
-    stored_batch(TableKind::Peer, &tables::peer_batch(&observed.peers, window), time_ns)
-}
-
-/// The one row of a window in the window table.
-///
-/// # Panics
-///
-/// Never: the schema is made of the same columns.
-#[must_use]
-pub fn window_batch(observed: &Observed, window: &Window, time_ns: i64, index: u64) -> RecordBatch {
-    let counts = [observed.flows.len() as u64, observed.peers.len() as u64];
-    let columns = window_columns(window, time_ns, index, counts);
-    let arrays = columns.into_iter().map(|column| column.values).collect();
-    RecordBatch::try_new(stored_schema(TableKind::Window), arrays)
-        .expect("the schema was made of these columns")
+pub fn peer_batch(peers: &[PeerRecord], times_ns: Vec<i64>) -> RecordBatch {
+    stored_batch(TableKind::Peer, tables::peer_columns(peers), times_ns)
 }
 
 /// A 16-byte address as a person writes it.
@@ -173,12 +174,12 @@ fn described(field: Field, role: &str, unit: &str, doc: &str) -> Field {
     field.with_metadata(pairs.map(|(key, text)| (key.to_owned(), text.to_owned())).into())
 }
 
-fn stored_batch(table: TableKind, batch: &RecordBatch, time_ns: i64) -> RecordBatch {
-    let time = TimestampNanosecondArray::from_value(time_ns, batch.num_rows());
+fn stored_batch(table: TableKind, columns: Vec<ArrayRef>, times_ns: Vec<i64>) -> RecordBatch {
+    let time = TimestampNanosecondArray::from(times_ns);
     let time: ArrayRef = Arc::new(time.with_timezone("UTC"));
-    let rest = batch.columns().iter().map(|column| match column.as_fixed_size_binary_opt() {
+    let rest = columns.into_iter().map(|column| match column.as_fixed_size_binary_opt() {
         Some(bytes) => Arc::new(address_text(bytes.iter().flatten())) as ArrayRef,
-        None => Arc::clone(column),
+        None => column,
     });
     let arrays = std::iter::once(time).chain(rest).collect();
     RecordBatch::try_new(stored_schema(table), arrays)
@@ -201,64 +202,109 @@ fn address_text<'a>(addresses: impl Iterator<Item = &'a [u8]>) -> StringArray {
     texts.finish()
 }
 
-/// A column of the window table.
-struct Column {
-    field: Field,
-    values: ArrayRef,
+/// Rows of the window table, column by column.
+#[derive(Debug)]
+pub(crate) struct WindowRows {
+    times_ns: Vec<i64>,
+    /// The columns between the time and the imbalance, each of [`WINDOW_COUNTS`].
+    counts: [Vec<u64>; WINDOW_COUNTS.len()],
+    imbalances: Vec<i64>,
+    lossy: Vec<bool>,
+    ledger: Vec<Vec<u64>>,
 }
 
-fn window_columns(window: &Window, time_ns: i64, index: u64, counts: [u64; 2]) -> Vec<Column> {
-    let column = |name: &str, unit: &str, doc: &str, values: ArrayRef| Column {
-        field: described(
-            Field::new(name, values.data_type().clone(), false),
-            ROLE_IDENTITY,
-            unit,
-            doc,
-        ),
-        values,
-    };
-    let count = |name: &str, unit: &str, doc: &str, value: u64| {
-        column(name, unit, doc, Arc::new(UInt64Array::from(vec![value])))
-    };
-    let time = TimestampNanosecondArray::from(vec![time_ns]).with_timezone("UTC");
-    let imbalance = crate::sums::clamped(window.imbalance());
-    let mut columns = vec![
-        column(TIME, "ns", "The window's start, UTC.", Arc::new(time)),
-        count(
-            "window_start",
-            "ns",
-            "The window's first nanosecond, of the boot clock live and of the capture in replay.",
+/// Counts of the window table: name, unit, doc.
+const WINDOW_COUNTS: [[&str; 3]; 7] = [
+    [
+        "window_start",
+        "ns",
+        "The window's first nanosecond, of the boot clock live and of the capture in replay.",
+    ],
+    ["window_end", "ns", "The first nanosecond after the window."],
+    ["window_index", "windows", "Windows written before it, since the start."],
+    ["flows", "flows", "Rows of the window in the flow table."],
+    ["peers", "peers", "Rows of the window in the peer table."],
+    ["evicted_flows", "flows", "Flows the tables evicted before the drain."],
+    ["evicted_packets", "packets", "Packets in evicted flows."],
+];
+
+impl Default for WindowRows {
+    fn default() -> Self {
+        Self {
+            times_ns: Vec::new(),
+            counts: [const { Vec::new() }; WINDOW_COUNTS.len()],
+            imbalances: Vec::new(),
+            lossy: Vec::new(),
+            ledger: vec![Vec::new(); ledger_names().len()],
+        }
+    }
+}
+
+impl WindowRows {
+    pub(crate) const fn len(&self) -> usize {
+        self.times_ns.len()
+    }
+
+    /// Adds the row of a window that began at `time_ns` of unix time and was the `index`th.
+    pub(crate) fn add(&mut self, observed: &Observed, window: &Window, time_ns: i64, index: u64) {
+        self.times_ns.push(time_ns);
+        let counts = [
             window.start_ns,
-        ),
-        count("window_end", "ns", "The first nanosecond after the window.", window.end_ns),
-        count("window_index", "windows", "Windows written before it, since the start.", index),
-        count("flows", "flows", "Rows of the window in the flow table.", counts[0]),
-        count("peers", "peers", "Rows of the window in the peer table.", counts[1]),
-        count(
-            "evicted_flows",
-            "flows",
-            "Flows the tables evicted before the drain.",
+            window.end_ns,
+            index,
+            observed.flows.len() as u64,
+            observed.peers.len() as u64,
             window.evicted_flows,
-        ),
-        count("evicted_packets", "packets", "Packets in evicted flows.", window.evicted_packets),
-        column(
-            "imbalance",
-            "packets",
-            "Packets seen that are neither in flows, nor lost with a cause, nor evicted: 0.",
-            Arc::new(Int64Array::from(vec![imbalance])),
-        ),
-        column(
-            "lossy",
-            "1",
-            "Whether flows, peers or packets were lost that a decision would have wanted.",
-            Arc::new(BooleanArray::from(vec![window.is_lossy()])),
-        ),
-    ];
-    columns.extend(ledger_counts(&window.packet_counters).map(|(name, value)| {
-        let (column, unit, doc) = ledger_column(&name);
-        count(&column, unit, &doc, value)
+            window.evicted_packets,
+        ];
+        for (column, count) in self.counts.iter_mut().zip(counts) {
+            column.push(count);
+        }
+        self.imbalances.push(crate::sums::clamped(window.imbalance()));
+        self.lossy.push(window.is_lossy());
+        for (column, count) in self.ledger.iter_mut().zip(ledger_values(&window.packet_counters)) {
+            column.push(count);
+        }
+    }
+
+    /// The rows as a batch, which leaves none.
+    pub(crate) fn take(&mut self) -> RecordBatch {
+        let Self { times_ns, counts, imbalances, lossy, ledger } = std::mem::take(self);
+        let count = |values: Vec<u64>| Arc::new(UInt64Array::from(values)) as ArrayRef;
+        let time = TimestampNanosecondArray::from(times_ns).with_timezone("UTC");
+        let mut columns: Vec<ArrayRef> = vec![Arc::new(time)];
+        columns.extend(counts.map(count));
+        columns.push(Arc::new(Int64Array::from(imbalances)));
+        columns.push(Arc::new(BooleanArray::from(lossy)));
+        columns.extend(ledger.into_iter().map(count));
+        RecordBatch::try_new(stored_schema(TableKind::Window), columns)
+            .expect("the schema has the same columns in the same order")
+    }
+}
+
+fn window_fields() -> Vec<Field> {
+    let field = |name: &str, kind, unit: &str, doc: &str| {
+        described(Field::new(name, kind, false), ROLE_IDENTITY, unit, doc)
+    };
+    let mut fields = vec![field(TIME, time_type(), "ns", "The window's start, UTC.")];
+    fields.extend(WINDOW_COUNTS.map(|[name, unit, doc]| field(name, DataType::UInt64, unit, doc)));
+    fields.push(field(
+        "imbalance",
+        DataType::Int64,
+        "packets",
+        "Packets seen that are neither in flows, nor lost with a cause, nor evicted: 0.",
+    ));
+    fields.push(field(
+        "lossy",
+        DataType::Boolean,
+        "1",
+        "Whether flows, peers or packets were lost that a decision would have wanted.",
+    ));
+    fields.extend(ledger_names().iter().map(|name| {
+        let (column, unit, doc) = ledger_column(name);
+        field(&column, DataType::UInt64, unit, &doc)
     }));
-    columns
+    fields
 }
 
 /// The window table's column of a ledger's count: its name, unit and doc.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use features::Window;
-use features::schema::ledger_counts;
+use features::schema::{ledger_names, ledger_values};
 use parquet::file::metadata::KeyValue;
 
 const FILE: &str = "weir.file.";
@@ -27,23 +27,26 @@ pub struct Sums {
     pub evicted_packets: u64,
     /// Packets that nothing accounts for, those counted twice taken off.
     pub imbalance: i64,
-    /// The ledger's counts by their names; see [`ledger_counts`].
+    /// The ledger's counts by their names; see
+    /// [`ledger_counts`](features::schema::ledger_counts).
     pub ledger: BTreeMap<String, u64>,
 }
 
 impl Sums {
     /// Adds a window.
     pub fn add(&mut self, window: &Window) {
-        let mut one = Self {
-            windows: 1,
-            lossy_windows: u64::from(window.is_lossy()),
-            evicted_flows: window.evicted_flows,
-            evicted_packets: window.evicted_packets,
-            imbalance: clamped(window.imbalance()),
-            ledger: BTreeMap::new(),
-        };
-        one.ledger.extend(ledger_counts(&window.packet_counters));
-        self.merge(&one);
+        let counts =
+            [1, u64::from(window.is_lossy()), window.evicted_flows, window.evicted_packets];
+        for (sum, one) in self.counts_mut().into_iter().zip(counts) {
+            *sum = sum.saturating_add(one);
+        }
+        self.imbalance = self.imbalance.saturating_add(clamped(window.imbalance()));
+        for (name, count) in ledger_names().iter().zip(ledger_values(&window.packet_counters)) {
+            match self.ledger.get_mut(name) {
+                Some(sum) => *sum = sum.saturating_add(count),
+                None => drop(self.ledger.insert(name.clone(), count)),
+            }
+        }
     }
 
     /// Adds what other windows add up to.

@@ -1,6 +1,8 @@
 //! Writing: one file at a time that is whole or not there, and a data set of them.
 
+mod claim;
 mod file;
+mod flows;
 mod set;
 mod sweep;
 

@@ -38,8 +38,9 @@ fn a_child_writes_until_it_is_killed() {
     }
 }
 
-/// Starts a child, kills it after a moment, and returns how many files it said to have finished.
-fn write_until_killed(root: &Path, after: Duration) -> usize {
+/// Starts a child, kills it a moment after so many windows, and returns how many files it said to
+/// have finished.
+fn write_until_killed(root: &Path, windows: usize, after: Duration) -> usize {
     let mut child = Command::new(std::env::current_exe().expect("this binary"))
         .args(["--exact", "a_child_writes_until_it_is_killed", "--ignored", "--nocapture"])
         .env(ROOT, root)
@@ -49,8 +50,9 @@ fn write_until_killed(root: &Path, after: Duration) -> usize {
         .expect("this binary starts");
     let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
     let count = |line: String| line.strip_prefix("finished ")?.parse::<usize>().ok();
-    // The moment counts from the first window on: before it there is nothing to lose.
-    let mut finished = lines.by_ref().map_while(Result::ok).find_map(count).unwrap_or_default();
+    // Before the first window there is nothing to lose.
+    let told = lines.by_ref().map_while(Result::ok).filter_map(count);
+    let mut finished = told.take(windows).last().unwrap_or_default();
     thread::sleep(after);
     child.kill().expect("kill -9");
     finished = lines.map_while(Result::ok).filter_map(count).last().unwrap_or(finished);
@@ -83,7 +85,7 @@ fn a_kill_at_any_moment_leaves_only_whole_files_and_loses_none() {
     for kill in 0..KILLS {
         let folder = tempfile::tempdir().expect("a folder");
         let after = Duration::from_micros(random.random_range(0..30_000));
-        let told = write_until_killed(folder.path(), after);
+        let told = write_until_killed(folder.path(), random.random_range(1..5), after);
         let left = rows_of(folder.path());
         assert!(left.len() >= told, "kill {kill}: {told} files were finished, {left:?}");
         assert!(left.values().all(|&rows| rows > 0), "kill {kill}: {left:?}");

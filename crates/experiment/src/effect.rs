@@ -68,8 +68,8 @@ pub struct Refused {
 pub struct AttackEffect {
     /// Time of the first block of one of its sources, or limit on its service, in ns.
     pub first_block_ns: Option<u64>,
-    /// A limit on the service that it aims at met it.
-    pub by_service_limit: bool,
+    /// Time of the first limit on the service that it aims at, in ns.
+    pub first_limit_ns: Option<u64>,
     /// Its sources that were blocked.
     pub blocked: BTreeSet<IpAddr>,
     /// Traffic of the attack that was stopped.
@@ -317,7 +317,7 @@ impl Run {
             {
                 let attack = &mut self.effect.attacks[number];
                 attack.first_block_ns.get_or_insert(decided_ns);
-                attack.by_service_limit = true;
+                attack.first_limit_ns.get_or_insert(decided_ns);
             }
         }
     }
@@ -352,7 +352,7 @@ impl Run {
             attack.blocked.insert(address);
         } else if unproven(&row.evidence).is_some_and(|one| self.limited.contains_key(&one)) {
             attack.first_block_ns.get_or_insert(facts.start_ns);
-            attack.by_service_limit = true;
+            attack.first_limit_ns.get_or_insert(facts.start_ns);
         }
         if attack.first_block_ns.is_some_and(|first_ns| first_ns <= facts.start_ns) {
             attack.sent_after.add(row.amount());

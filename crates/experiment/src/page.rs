@@ -72,8 +72,16 @@ impl Report {
             );
         };
         let false_blocks = setting.false_blocks.unwrap_or(0);
+        let known = self.traffic.benign.map_or(0, |benign| benign.peers);
         let price = if benign.peers_blocked == 0 && false_blocks == 0 {
-            "blocks nobody else".to_owned()
+            // Of nobody, nobody is blocked.
+            match known {
+                0 => "says nothing of whom it would hurt, for no peer here is known to be benign"
+                    .to_owned(),
+                known => {
+                    format!("blocks none of {} and nobody else", counted(known, "benign peer"))
+                }
+            }
         } else {
             format!(
                 "takes {} from {}, with {}",

@@ -125,6 +125,10 @@ pub(crate) fn report(sets: &[&str]) -> Report {
         0..10,
         3.5,
     );
+    report_on(&sample, sets)
+}
+
+pub(crate) fn report_on(sample: &Sample, sets: &[&str]) -> Report {
     let stream = sample.stream();
     let mut configured = PolicyConfig::default();
     configured.expert.early_release = 0.0;

@@ -324,8 +324,9 @@ impl Known<'_> {
                 let first_ns = own().map(|block| block.told.at_ns).min();
                 let peers: std::collections::BTreeSet<IpAddr> =
                     own().map(|block| block.told.peer()).collect();
+                let is_forged = name.is_forged();
                 AttackOutcome {
-                    forged: name.is_forged(),
+                    forged: is_forged,
                     name: name.name,
                     class: name.class,
                     began_after_s: seconds(from_ns - self.start_ns),
@@ -333,7 +334,10 @@ impl Known<'_> {
                     sources: None,
                     by_service_limit: false,
                     sources_blocked: peers.len() as u64,
-                    time_to_block_s: first_ns.map(|at| seconds(at.saturating_sub(from_ns))),
+                    // A block of a forged source is a third party's, and stops nobody.
+                    time_to_block_s: first_ns
+                        .filter(|_| !is_forged)
+                        .map(|at| seconds(at.saturating_sub(from_ns))),
                     packets: None,
                     bytes: None,
                     stopped_packets: stopped.packets,
@@ -407,13 +411,16 @@ fn totals(attacks: &[AttackOutcome]) -> AttackTotals {
     for attack in attacks {
         stopped.add(Amount { packets: attack.stopped_packets, bytes: attack.stopped_bytes });
     }
-    let forged = attacks.iter().filter(|attack| attack.forged);
+    let sources = |forged: bool| {
+        let counted = attacks.iter().filter(|attack| attack.forged == forged);
+        counted.map(|attack| attack.sources_blocked).sum()
+    };
     AttackTotals {
         attacks: attacks.len() as u64,
         attacks_blocked: delays.len() as u64,
         attacks_never_blocked: (attacks.len() - delays.len()) as u64,
-        sources_blocked: attacks.iter().map(|attack| attack.sources_blocked).sum(),
-        forged_sources_blocked: forged.map(|attack| attack.sources_blocked).sum(),
+        sources_blocked: sources(false),
+        forged_sources_blocked: sources(true),
         median_time_to_block_s: median(&delays).map(seconds),
         max_time_to_block_s: delays.last().copied().map(seconds),
         stopped,

@@ -44,6 +44,7 @@ pub mod account;
 mod block;
 pub mod clock;
 mod counters;
+pub mod group;
 pub mod guard;
 mod key;
 mod merge;

@@ -179,7 +179,7 @@ pub fn parse<B: Bytes + ?Sized>(bytes: &B, frame: &Frame) -> Result<Packet, Reje
     let untagged = (internet.payload_offset + transport.header) as u32;
     let headers = if frame.tag.is_some() { untagged + VLAN_TAG } else { untagged };
     let above_headers = frame.wire_length().saturating_sub(headers);
-    let cut = Segments::of(frame, headers, above_headers);
+    let cut = Segments::of(frame, headers - internet.unsegmented, above_headers);
     let payload = if cut.count > 1 {
         above_headers
     } else {

@@ -17,6 +17,6 @@ fn main() -> Result<(), CaptureError> {
             (window.start_ns / 1_000_000_000, window.flows.len(), window.peers.len());
         println!("{start_s}: {packets} packets in {flows} flows of {peers} peers");
     }
-    println!("{:?}", replay.report().capture);
+    println!("{:?}", replay.report());
     Ok(())
 }

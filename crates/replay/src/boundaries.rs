@@ -25,14 +25,6 @@ impl Boundaries {
         Self::At(moments.into())
     }
 
-    /// Length of a window in ns, where all are as long; else 0.
-    pub(super) const fn length_ns(&self) -> u64 {
-        match self {
-            Self::Every(length) => length.get(),
-            Self::At(_) => 0,
-        }
-    }
-
     /// The window that holds a moment.
     pub(super) fn around(&self, time_ns: u64) -> Span {
         match self {

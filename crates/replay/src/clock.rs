@@ -1,7 +1,4 @@
-//! The two clocks of a capture: its timestamps in nanoseconds, and the window's time that never
-//! runs backwards.
-
-use super::ClockReport;
+//! A capture's timestamps in nanoseconds.
 
 const NS_PER_S: u64 = 1_000_000_000;
 
@@ -61,81 +58,11 @@ impl Resolution {
     }
 }
 
-/// The replay's clock: a frame's own time as long as it lies in the open window or after it.
-///
-/// A frame that is earlier than the open window, by up to `tolerance_ns`, is *late*: it counts at
-/// the window's start, as live counting would have put it into the window that was open when it
-/// came. One that is earlier still means that the clock was set back, or that captures were
-/// joined: from there on times are moved forward so that the capture goes on where it stood, until
-/// its own time has caught up.
-#[derive(Clone, Debug)]
-pub(super) struct ReplayClock {
-    tolerance_ns: u64,
-    window_start_ns: u64,
-    last_own_ns: u64,
-    last_ns: u64,
-    shift_ns: u64,
-    report: ClockReport,
-}
-
-impl ReplayClock {
-    pub(super) const fn new(tolerance_ns: u64) -> Self {
-        let report = ClockReport { backwards: 0, late: 0, jumps: 0 };
-        Self { tolerance_ns, window_start_ns: 0, last_own_ns: 0, last_ns: 0, shift_ns: 0, report }
-    }
-
-    /// The time that a frame counts at, never before the open window.
-    pub(super) fn place(&mut self, own_ns: u64) -> u64 {
-        if own_ns < self.last_own_ns {
-            self.report.backwards += 1;
-        }
-        self.last_own_ns = own_ns;
-        let time_ns = self.forward(own_ns);
-        self.last_ns = self.last_ns.max(time_ns);
-        time_ns
-    }
-
-    fn forward(&mut self, own_ns: u64) -> u64 {
-        if own_ns >= self.window_start_ns {
-            self.shift_ns = 0;
-            return own_ns;
-        }
-        let shifted_ns = own_ns.saturating_add(self.shift_ns);
-        if shifted_ns >= self.window_start_ns {
-            return shifted_ns;
-        }
-        if self.window_start_ns - shifted_ns <= self.tolerance_ns {
-            self.report.late += 1;
-            return self.window_start_ns;
-        }
-        self.report.jumps += 1;
-        self.shift_ns = self.last_ns - own_ns;
-        self.last_ns
-    }
-
-    /// Report on the capture's clock so far.
-    pub(super) const fn report(&self) -> ClockReport {
-        self.report
-    }
-
-    /// Says that the open window starts at `start_ns`, later than the one before.
-    pub(super) fn open_window(&mut self, start_ns: u64) {
-        self.window_start_ns = start_ns;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const SECOND: u64 = NS_PER_S;
-
-    fn clock_in_window_100() -> ReplayClock {
-        let mut clock = ReplayClock::new(10 * SECOND);
-        clock.place(100 * SECOND + 7);
-        clock.open_window(100 * SECOND);
-        clock
-    }
 
     #[test]
     fn each_resolution_gives_nanoseconds() {
@@ -154,39 +81,6 @@ mod tests {
             for offset in [i64::MIN, -1, 0, i64::MAX] {
                 let _ = Resolution::of_interface(resolution, offset).time_ns(u64::MAX);
             }
-        }
-    }
-
-    #[test]
-    fn a_frame_out_of_order_within_its_window_keeps_its_time() {
-        let mut clock = clock_in_window_100();
-        assert_eq!(clock.place(100 * SECOND + 3), 100 * SECOND + 3);
-        assert_eq!(clock.report(), ClockReport { backwards: 1, late: 0, jumps: 0 });
-    }
-
-    #[test]
-    fn a_late_frame_counts_at_the_start_of_the_open_window() {
-        let mut clock = clock_in_window_100();
-        assert_eq!(clock.place(99 * SECOND), 100 * SECOND);
-        assert_eq!(clock.report(), ClockReport { backwards: 1, late: 1, jumps: 0 });
-    }
-
-    #[test]
-    fn a_clock_set_back_goes_on_from_where_it_stood() {
-        let mut clock = clock_in_window_100();
-        assert_eq!(clock.place(20 * SECOND), 100 * SECOND + 7);
-        assert_eq!(clock.place(21 * SECOND), 101 * SECOND + 7);
-        assert_eq!(clock.report(), ClockReport { backwards: 1, late: 0, jumps: 1 });
-    }
-
-    #[test]
-    fn frames_of_two_clocks_that_alternate_do_not_drift() {
-        let mut clock = clock_in_window_100();
-        for second in 0..50 {
-            let ahead = clock.place((100 + second) * SECOND);
-            clock.open_window(ahead);
-            let behind = clock.place((20 + second) * SECOND);
-            assert!(behind < ahead + SECOND, "at {second} s: {behind} against {ahead}");
         }
     }
 }

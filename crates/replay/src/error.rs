@@ -74,6 +74,29 @@ pub enum CaptureError {
     /// Standard input was named twice.
     #[error("standard input (`-`) is named twice and can be read once: name it once")]
     StandardInputTwice,
+    /// Frames of a file are farther out of order than they can be sorted while it is read.
+    #[error(
+        "`{}` is out of order, and more than {limit} bytes of headers would have to wait for it \
+         to be sorted: sort it first with `reordercap`, or cut it where its clock was set back",
+        path.display()
+    )]
+    Disorder {
+        /// The file.
+        path: PathBuf,
+        /// Bytes that may wait.
+        limit: u64,
+    },
+    /// A frame of a stream is earlier than a window that was handed out.
+    #[error(
+        "a frame at {time_ns} ns came after its window, which began at most at {window_ns} ns, \
+         was over: save the stream to a file, which is sorted as it is read"
+    )]
+    Late {
+        /// The frame's time, in ns since 1970.
+        time_ns: u64,
+        /// Start of the window that was open when it came, in ns since 1970.
+        window_ns: u64,
+    },
     /// A record or block contradicts itself, and what follows it cannot be found.
     #[error(
         "`{}` is damaged at byte {offset}: {what}; save what lies before with `editcap`",

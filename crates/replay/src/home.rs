@@ -1,6 +1,12 @@
 //! Local addresses, from which a capture's frames get their direction.
 
-use flows_common::{Direction, map_v4, parse::Packet};
+use flows_common::{
+    Direction,
+    group::{broadcast_of, is_group},
+    map_v4,
+    parse::{Address, Packet},
+    unmap_v4,
+};
 use ipnet::IpNet;
 
 /// The prefixes whose addresses are local.
@@ -8,16 +14,21 @@ use ipnet::IpNet;
 /// A live interface tells ingress from egress; a capture does not. The way of a frame is decided
 /// by the first of these that applies:
 ///
-/// 1. exactly one of its two addresses is in a home prefix: that side is local;
+/// 1. exactly one of its two addresses is in a home prefix, whose broadcast address is in none:
+///    that side is local;
 /// 2. the capture marks it as sent or received (Linux cooked headers, pcapng packet flags);
-/// 3. the side with the smaller port is local, and where the ports are equal the side with the
+/// 3. it goes to a group, by its address: its sender is remote, as it is to
+///    every other host on the link;
+/// 4. the side with the smaller port is local, and where the ports are equal the side with the
 ///    smaller address: both directions of a flow agree, and of most flows the server is local, so
 ///    that the client is the one that could be blocked.
 ///
-/// Rules 2 and 3 are for flows within the home prefixes and for flows that pass by.
+/// Rules 2 to 4 are for flows within the home prefixes and for flows that pass by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HomeNet {
     prefixes: Vec<Prefix>,
+    /// Broadcast addresses of the prefixes.
+    broadcasts: Vec<[u8; 16]>,
 }
 
 /// A prefix of the 16-byte form.
@@ -51,34 +62,55 @@ impl HomeNet {
     /// Makes the addresses of these prefixes local, and no other.
     #[must_use]
     pub fn new(prefixes: impl IntoIterator<Item = IpNet>) -> Self {
-        Self { prefixes: prefixes.into_iter().map(Prefix::of).collect() }
+        let mut home = Self { prefixes: Vec::new(), broadcasts: Vec::new() };
+        for net in prefixes {
+            home.prefixes.push(Prefix::of(net));
+            if let IpNet::V4(v4) = net {
+                home.broadcasts
+                    .extend(broadcast_of(&map_v4(v4.network().octets()), v4.prefix_len()));
+            }
+        }
+        home
     }
 
     /// True for a local address, in the 16-byte form.
     #[must_use]
     pub fn contains(&self, address: &[u8; 16]) -> bool {
-        let address = u128::from_be_bytes(*address);
-        self.prefixes.iter().any(|prefix| address & prefix.mask == prefix.address)
+        let bits = u128::from_be_bytes(*address);
+        self.prefixes.iter().any(|prefix| bits & prefix.mask == prefix.address)
+            && !self.broadcasts.contains(address)
     }
 
     /// The way a packet went; `marked` is what the capture says of it.
     #[must_use]
     pub fn direction(&self, packet: &Packet, marked: Option<Direction>) -> Direction {
-        let source = Endpoint { address: packet.source.to_16(), port: packet.source_port };
-        let destination =
-            Endpoint { address: packet.destination.to_16(), port: packet.destination_port };
+        let [source, destination] = endpoints(packet);
         self.between(source, destination, marked)
+    }
+
+    /// What tells the way of a packet.
+    #[must_use]
+    pub fn told_by(&self, packet: &Packet, marked: Option<Direction>) -> ToldBy {
+        let [source, destination] = endpoints(packet);
+        if self.is_group(&source.address) || self.is_group(&destination.address) {
+            ToldBy::Group
+        } else if self.contains(&source.address) != self.contains(&destination.address) {
+            ToldBy::Prefix
+        } else if marked.is_some() {
+            ToldBy::Mark
+        } else {
+            ToldBy::Ports
+        }
     }
 
     /// The way of a frame of which only the addresses could be read.
     pub(super) fn direction_of_addresses(
         &self,
-        source: [u8; 16],
-        destination: [u8; 16],
+        [source, destination]: [Address; 2],
         marked: Option<Direction>,
     ) -> Direction {
-        let source = Endpoint { address: source, port: 0 };
-        self.between(source, Endpoint { address: destination, port: 0 }, marked)
+        let end = |address: Address| Endpoint { address: address.to_16(), port: 0 };
+        self.between(end(source), end(destination), marked)
     }
 
     fn between(
@@ -91,7 +123,7 @@ impl HomeNet {
             (true, false) => Direction::Egress,
             (false, true) => Direction::Ingress,
             _ => marked.unwrap_or({
-                if source.rank() < destination.rank() {
+                if self.rank(source) < self.rank(destination) {
                     Direction::Egress
                 } else {
                     Direction::Ingress
@@ -99,18 +131,43 @@ impl HomeNet {
             }),
         }
     }
+
+    /// The local one of two endpoints ranks first: a group, then the smaller port and address.
+    fn rank(&self, end: Endpoint) -> (bool, u16, u128) {
+        (!self.is_group(&end.address), end.port, u128::from_be_bytes(end.address))
+    }
+
+    /// True for a group, and for the broadcast address of a home prefix or, as it seems, of
+    /// somebody else's: the last of 256 addresses.
+    fn is_group(&self, address: &[u8; 16]) -> bool {
+        is_group(address)
+            || self.broadcasts.contains(address)
+            || unmap_v4(address).is_some_and(|v4| v4[3] == 255)
+    }
+}
+
+/// What tells the way of a packet, by the rules of [`HomeNet`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ToldBy {
+    /// One side is in a home prefix.
+    Prefix,
+    /// The capture marks it.
+    Mark,
+    /// One side is a group, whose other side is the one that acts.
+    Group,
+    /// Its ports alone, which is a guess.
+    Ports,
+}
+
+fn endpoints(packet: &Packet) -> [Endpoint; 2] {
+    [(packet.source, packet.source_port), (packet.destination, packet.destination_port)]
+        .map(|(address, port)| Endpoint { address: address.to_16(), port })
 }
 
 #[derive(Clone, Copy)]
 struct Endpoint {
     address: [u8; 16],
     port: u16,
-}
-
-impl Endpoint {
-    const fn rank(self) -> (u16, u128) {
-        (self.port, u128::from_be_bytes(self.address))
-    }
 }
 
 impl Prefix {
@@ -163,15 +220,26 @@ mod tests {
     }
 
     #[test]
+    fn whoever_sends_to_a_group_is_remote_unless_it_is_at_home() {
+        let port = 5_353;
+        for group in [[224, 0, 0, 251], [255; 4], [192, 0, 2, 255], [203, 0, 113, 255]] {
+            assert_eq!(way((ELSEWHERE, port), (group, port)), Direction::Ingress, "{group:?}");
+            // Both directions of what passes by still agree.
+            assert_eq!(way((group, port), (ELSEWHERE, port)), Direction::Egress, "{group:?}");
+        }
+        assert_eq!(way((HOME, port), ([224, 0, 0, 251], port)), Direction::Egress);
+        assert_eq!(way((HOME, port), ([192, 0, 2, 255], port)), Direction::Egress);
+    }
+
+    #[test]
     fn a_mark_in_the_capture_counts_where_the_addresses_do_not_tell() {
         let net = home();
-        let [one, other] = [ELSEWHERE, THIRD].map(map_v4);
+        let [local, one, other] = [HOME, ELSEWHERE, THIRD].map(Address::of_v4);
         for marked in Direction::ALL {
-            assert_eq!(net.direction_of_addresses(one, other, Some(marked)), marked);
+            assert_eq!(net.direction_of_addresses([one, other], Some(marked)), marked);
         }
-        let local = map_v4(HOME);
         let marked = Some(Direction::Ingress);
-        assert_eq!(net.direction_of_addresses(local, other, marked), Direction::Egress);
+        assert_eq!(net.direction_of_addresses([local, other], marked), Direction::Egress);
     }
 
     #[test]

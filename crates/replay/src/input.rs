@@ -46,6 +46,11 @@ pub(super) fn is_standard_input(path: &Path) -> bool {
     path == Path::new(STANDARD_INPUT)
 }
 
+/// True for what can be read only once: standard input, a pipe, a device.
+pub(super) fn is_stream(path: &Path) -> bool {
+    is_standard_input(path) || path.metadata().is_ok_and(|what| !what.is_file() && !what.is_dir())
+}
+
 /// The bytes of a capture, from the first on, unpacked.
 pub(super) struct Input {
     pub(super) bytes: Box<dyn Read + Send>,

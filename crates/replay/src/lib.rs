@@ -1,11 +1,14 @@
 //! Windows from capture files: the same counters as live, by the capture's own clock.
 //!
 //! ```text
-//! file ─► unpack ─► CaptureReader ─┐
-//! file ─► unpack ─► CaptureReader ─┴► Captures ─► parse ─► HomeNet ─► Tables ─► Window
-//!                   (pcap-parser)     by time            which side   ReplayClock
-//!                                                        is local     which window
+//! file ─► unpack ─► CaptureReader ─► sorted ─┐
+//! file ─► unpack ─► CaptureReader ─► sorted ─┴► Captures ─► parse ─► HomeNet ─► Tables ─► Window
+//!                   (pcap-parser)               by time             which side
+//!                                                                   is local
 //! ```
+//!
+//! A file is looked through before ([`Survey`]): what is out of order in it is sorted as far as a
+//! bounded buffer reaches, and [`HomeSide`] says whether the local side is told or guessed.
 //!
 //! [`CaptureReader`] gives one file's frames and [`Captures`] those of several, [`Replay`] gives
 //! windows; [`Tables`] stands for the kernel's maps, and a packet goes through
@@ -26,6 +29,7 @@ mod captures;
 mod clock;
 mod error;
 mod home;
+mod home_side;
 mod input;
 mod link;
 mod reader;
@@ -34,8 +38,10 @@ mod report;
 #[cfg(test)]
 mod sample;
 mod section;
+mod sorted;
 mod stream;
 mod super_packet;
+mod survey;
 mod table;
 mod tables;
 mod threaded;
@@ -43,10 +49,12 @@ pub mod unpacked;
 
 pub use captures::Captures;
 pub use error::CaptureError;
-pub use home::HomeNet;
+pub use home::{HomeNet, ToldBy};
+pub use home_side::{HomeSide, Proposal};
 pub use reader::{CaptureReader, Frame};
 pub use replay::{Replay, ReplayOptions};
-pub use report::{CaptureLoss, CaptureReport, ClockReport, ReplayReport};
+pub use report::{CaptureLoss, CaptureReport};
 pub use stream::{Compression, ReadProgress};
+pub use survey::Survey;
 pub use tables::Tables;
 pub use threaded::ThreadedReplay;

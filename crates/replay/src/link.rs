@@ -29,6 +29,8 @@ pub(super) struct Ethernet<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) wire_length: u32,
     pub(super) direction: Option<Direction>,
+    /// The interface, where each frame tells its own (Linux cooked v2).
+    pub(super) interface: Option<u32>,
 }
 
 impl Link {
@@ -67,7 +69,7 @@ impl Link {
         let (header, above) = bytes.split_at(usize::from(self.header()));
         let ether_type = match self {
             Self::Ethernet => {
-                return Ethernet { bytes, wire_length, direction: None };
+                return Ethernet { bytes, wire_length, direction: None, interface: None };
             }
             Self::CookedV1 => [header[14], header[15]],
             Self::CookedV2 => [header[0], header[1]],
@@ -81,7 +83,20 @@ impl Link {
         let wire_length = wire_length
             .saturating_add(u32::from(ETHERNET_HEADER))
             .saturating_sub(u32::from(self.header()));
-        Ethernet { bytes: scratch, wire_length, direction: self.sent_or_received(header) }
+        Ethernet {
+            bytes: scratch,
+            wire_length,
+            direction: self.sent_or_received(header),
+            interface: self.interface(header),
+        }
+    }
+
+    /// The index of the interface, where the link's header tells.
+    fn interface(self, header: &[u8]) -> Option<u32> {
+        match self {
+            Self::CookedV2 => header.get(4..)?.first_chunk().copied().map(u32::from_be_bytes),
+            Self::Ethernet | Self::CookedV1 | Self::RawIp | Self::Loopback => None,
+        }
     }
 
     /// The way the frame went, where the link's header tells.
@@ -135,7 +150,10 @@ pub(super) const fn name(number: i32) -> &'static str {
         189 | 220 => "USB",
         192 => "PPI",
         195 | 230 => "802.15.4",
+        197 => "ERF",
         227 => "CAN",
+        242 => "InfiniBand",
+        271 => "Linux vsock",
         253 => "Netlink",
         _ => "unknown",
     }
@@ -182,6 +200,15 @@ mod tests {
         assert_eq!(direction, Some(Direction::Egress));
         let (_, _, direction) = as_ethernet(Link::CookedV1, &[0; 16]);
         assert_eq!(direction, Some(Direction::Ingress));
+    }
+
+    #[test]
+    fn a_frame_of_cooked_v2_tells_its_interface() {
+        let mut header = [0; 20];
+        header[4..8].copy_from_slice(&7_u32.to_be_bytes());
+        let mut scratch = Vec::new();
+        assert_eq!(Link::CookedV2.to_ethernet(&header, 20, &mut scratch).interface, Some(7));
+        assert_eq!(Link::CookedV1.to_ethernet(&header, 20, &mut scratch).interface, None);
     }
 
     #[test]

@@ -25,9 +25,10 @@ pub struct Frame<'a> {
     /// Capture time, in ns since 1970 by the capture's clock.
     pub time_ns: u64,
     /// Its length on the wire in bytes, at least that of `bytes`; Ethernet header included, FCS
-    /// not.
+    /// not, where the capture says that its frames have one.
     pub wire_length: u32,
-    /// The interface it was captured on: 1 for the first (or only) one of the file.
+    /// The interface it was captured on: its index where the frame tells it (Linux cooked v2), else
+    /// 1 for the first (or only) one of the file.
     pub interface: u32,
     /// The way it went, where the capture says so.
     pub direction: Option<Direction>,
@@ -64,6 +65,8 @@ pub struct CaptureReader {
     /// That record, until its frame is handed out.
     found: Option<Record>,
     last_time_ns: u64,
+    /// The record that was found has a time of its own.
+    is_dated: bool,
     scratch: Vec<u8>,
     report: CaptureReport,
     ended: bool,
@@ -120,6 +123,7 @@ impl CaptureReader {
             pending: 0,
             found: None,
             last_time_ns: 0,
+            is_dated: false,
             scratch: Vec::new(),
             report: CaptureReport::default(),
             ended: false,
@@ -145,12 +149,24 @@ impl CaptureReader {
         let record = self.next_record().inspect_err(|_| self.ended = true)?;
         self.found = record;
         let Some(record) = &self.found else { return Ok(None) };
+        self.is_dated = record.time_ns.is_some();
         let time_ns = record.time_ns.unwrap_or_else(|| {
             self.report.undated += 1;
             self.last_time_ns
         });
+        self.report.backwards += u64::from(time_ns < self.last_time_ns);
         self.last_time_ns = time_ns;
         Ok(Some(time_ns))
+    }
+
+    /// True where the record that was found has a time of its own.
+    pub(super) const fn is_dated(&self) -> bool {
+        self.is_dated
+    }
+
+    /// Gives frames that come before any time the time of the first one that has one.
+    pub(super) fn begin_at(&mut self, time_ns: Option<u64>) {
+        self.last_time_ns = time_ns.unwrap_or(self.last_time_ns);
     }
 
     /// The frame that was found, once.
@@ -166,7 +182,7 @@ impl CaptureReader {
         Some(Frame {
             time_ns: self.last_time_ns,
             wire_length: frame.wire_length,
-            interface: record.interface,
+            interface: frame.interface.filter(|index| *index > 0).unwrap_or(record.interface),
             direction: record.direction.or(frame.direction),
             bytes: frame.bytes,
         })

@@ -8,14 +8,9 @@ use std::{
 use flows_common::{Direction, Span, Window, parse};
 
 use super::{
-    CaptureError, CaptureReader, Captures, Frame, HomeNet, ReplayReport, Tables,
-    boundaries::Boundaries, clock::ReplayClock, super_packet,
+    CaptureError, CaptureReport, Captures, Frame, HomeNet, Tables, boundaries::Boundaries,
+    super_packet,
 };
-
-/// Distance before the open window within which a frame counts as late, in windows, and at least
-/// [`LATE_AT_LEAST_NS`]; an earlier frame means that the clock was set back.
-const LATE_WINDOWS: u64 = 10;
-const LATE_AT_LEAST_NS: u64 = 60_000_000_000;
 
 /// Ethernet's usual largest packet, in bytes.
 const MTU: u32 = 1_500;
@@ -87,15 +82,9 @@ impl ReplayOptions {
 /// The windows of a capture, or of several merged by time, in order of time.
 ///
 /// A window starts at a multiple of its length since 1970, and one in which nothing was captured
-/// is left out. Windows never overlap and never go back in time, whatever the capture's clock
-/// does:
-///
-/// - a frame out of order within its window keeps its time;
-/// - one that is earlier than the open window, by up to ten windows or a minute (whichever is
-///   longer), counts at that window's start and as [`super::ClockReport::late`];
-/// - one that is earlier still means that the clock was set back, or that captures were joined: the
-///   rest moves forward in time to go on from there, until its own time has caught up
-///   ([`super::ClockReport::jumps`]).
+/// is left out. Windows never overlap and never go back in time, and each frame counts at its own
+/// time: what is out of order is sorted before ([`Captures`]), and what comes too late for that is
+/// an error.
 ///
 /// The identity of the ledger holds for each window with no rest ([`Window::imbalance`] is 0).
 /// Flows and peers are sorted by key.
@@ -105,21 +94,21 @@ pub struct Replay {
     home: HomeNet,
     mtu: u32,
     boundaries: Boundaries,
-    clock: ReplayClock,
     tables: Tables,
     /// The open window.
     open: Span,
     /// Error that ended the reading, reported after the last window.
     failed: Option<CaptureError>,
+    ended: bool,
 }
 
 impl Replay {
     /// Opens a capture file.
     ///
     /// # Errors
-    /// As [`CaptureReader::open`].
+    /// As [`Captures::open`].
     pub fn open(path: impl AsRef<Path>, options: ReplayOptions) -> Result<Self, CaptureError> {
-        Ok(Self::new(CaptureReader::open(path)?, options))
+        Self::open_all(&[path.as_ref().to_owned()], options)
     }
 
     /// Opens several capture files, merged by time; see [`Captures`].
@@ -133,17 +122,15 @@ impl Replay {
     /// Replays what is read.
     #[must_use]
     pub fn new(captures: impl Into<Captures>, options: ReplayOptions) -> Self {
-        let window_ns = options.boundaries.length_ns();
-        let tolerance_ns = window_ns.saturating_mul(LATE_WINDOWS).max(LATE_AT_LEAST_NS);
         Self {
             captures: captures.into(),
             home: options.home,
             mtu: options.mtu,
             open: options.boundaries.around(0),
             boundaries: options.boundaries,
-            clock: ReplayClock::new(tolerance_ns),
             tables: Tables::new(options.capacity),
             failed: None,
+            ended: false,
         }
     }
 
@@ -155,19 +142,25 @@ impl Replay {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
+        if self.ended {
+            return Ok(None);
+        }
         loop {
             let frame = match self.captures.next_frame() {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return Ok(self.close()),
                 Err(error) => return self.close_before(error),
             };
-            let time_ns = self.clock.place(frame.time_ns);
+            let time_ns = frame.time_ns;
+            if time_ns < self.open.start_ns {
+                let error = CaptureError::Late { time_ns, window_ns: self.open.start_ns };
+                return self.close_before(error);
+            }
             let mut closed = None;
             // At the end of representable time the last window has no end either.
             if time_ns >= self.open.end_ns && self.open.end_ns < u64::MAX {
                 closed = take(&mut self.tables, self.open);
                 self.open = self.boundaries.around(time_ns);
-                self.clock.open_window(self.open.start_ns);
             }
             count(&mut self.tables, &self.home, &frame, time_ns, self.mtu);
             if closed.is_some() {
@@ -176,10 +169,10 @@ impl Replay {
         }
     }
 
-    /// Report on the captures and their clock so far.
+    /// Report on the captures so far.
     #[must_use]
-    pub fn report(&self) -> ReplayReport {
-        ReplayReport { capture: self.captures.report(), clock: self.clock.report() }
+    pub fn report(&self) -> CaptureReport {
+        self.captures.report()
     }
 
     /// The files that are replayed, and how far.
@@ -194,6 +187,7 @@ impl Replay {
 
     /// Hands out the open window, if any, and the error after it.
     fn close_before(&mut self, error: CaptureError) -> Result<Option<Window>, CaptureError> {
+        self.ended = true;
         match self.close() {
             None => Err(error),
             window => {
@@ -235,12 +229,11 @@ fn count(tables: &mut Tables, home: &HomeNet, frame: &Frame<'_>, time_ns: u64, m
 /// The way of a frame that has no flow: by its addresses where they can be read, else as the
 /// capture marks it, else inwards.
 fn direction_of_rejected(home: &HomeNet, frame: &Frame<'_>) -> Direction {
-    let [source, destination] = Direction::ALL.map(|direction| {
-        parse::remote_address(frame.bytes, None, direction).map(parse::Address::to_16)
-    });
+    let [source, destination] =
+        Direction::ALL.map(|direction| parse::remote_address(frame.bytes, None, direction));
     match (source, destination) {
         (Ok(source), Ok(destination)) => {
-            home.direction_of_addresses(source, destination, frame.direction)
+            home.direction_of_addresses([source, destination], frame.direction)
         }
         _ => frame.direction.unwrap_or(Direction::Ingress),
     }
@@ -338,20 +331,48 @@ mod tests {
     }
 
     #[test]
-    fn windows_go_forward_whatever_the_clock_does() {
-        let mut frames = flows(200, 20);
-        frames.extend(flows(200, 20));
-        frames.extend(frames.clone().into_iter().rev());
+    fn a_capture_out_of_order_gives_the_windows_of_the_one_in_order() {
+        let frames = flows(400, 20);
+        let expected = windows(&frames, ReplayOptions::default());
+        let mut shuffled = frames.clone();
+        shuffled.rotate_left(150);
+        shuffled[..100].reverse();
+        let mut replay = replay(&shuffled, ReplayOptions::default());
+        let got: Vec<Window> = replay.by_ref().collect::<Result<_, _>>().expect("whole");
+        assert!(got == expected);
+        assert_eq!(replay.report().backwards, 100);
+    }
+
+    #[test]
+    fn a_capture_that_starts_at_zero_gives_the_windows_of_any_other() {
+        let at = |start: u64| {
+            let frames: Vec<Sample> = flows(70, 7)
+                .into_iter()
+                .map(|(time, frame)| (time - START * SECOND + start * SECOND, frame))
+                .collect();
+            windows(&frames, ReplayOptions::default())
+                .iter()
+                .map(|window| (window.start_ns - start * SECOND, window.flows.len()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(at(0), at(1_000));
+        assert_eq!(at(0).len(), 7);
+    }
+
+    #[test]
+    fn what_comes_too_late_of_a_stream_is_told_after_the_window_that_was_open() {
+        let mut frames = flows(20_000, 20);
         frames.push((0, udp(1, 2, 53)));
-        frames.push((u64::from(u32::MAX) * SECOND, udp(1, 2, 53)));
-        frames.extend(flows(10, 2));
         let mut replay = replay(&frames, ReplayOptions::default());
-        let windows: Vec<Window> = replay.by_ref().collect::<Result<_, _>>().expect("whole");
-        assert!(windows.is_sorted_by(|one, next| one.end_ns <= next.start_ns));
-        assert_eq!(windows.iter().map(frames_of).sum::<u64>(), frames.len() as u64);
-        assert!(windows.iter().all(|window| window.imbalance() == 0));
-        let clock = replay.report().clock;
-        assert!(clock.late > 0 && clock.jumps > 0 && clock.backwards > 0, "{clock:?}");
+        let error = loop {
+            match replay.next_window() {
+                Ok(window) => assert!(window.is_some(), "the late frame is lost"),
+                Err(error) => break error.to_string(),
+            }
+        };
+        assert!(error.starts_with("a frame at 0 ns came after its window"), "{error}");
+        assert!(error.contains("save the stream to a file"), "{error}");
+        assert!(replay.next_window().expect("then nothing").is_none());
     }
 
     #[test]

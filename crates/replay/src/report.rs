@@ -58,6 +58,8 @@ pub struct CaptureReport {
     /// Frames without a time of their own (pcapng simple packet blocks): they take the time of
     /// the frame before.
     pub undated: u64,
+    /// Frames earlier than the one before them in their file.
+    pub backwards: u64,
 }
 
 impl CaptureReport {
@@ -73,6 +75,7 @@ impl CaptureReport {
         self.wire_bytes += other.wire_bytes;
         self.snapped += other.snapped;
         self.undated += other.undated;
+        self.backwards += other.backwards;
         for (sum, one) in self.losses.iter_mut().zip(other.losses) {
             *sum += one;
         }
@@ -81,26 +84,6 @@ impl CaptureReport {
     pub(super) fn lose(&mut self, loss: CaptureLoss) {
         self.losses[loss.index()] += 1;
     }
-}
-
-/// Irregularities of a capture's clock, as far as it was replayed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ClockReport {
-    /// Frames earlier than the frame before them.
-    pub backwards: u64,
-    /// Frames too early for the window that was open, counted at its start.
-    pub late: u64,
-    /// Times the clock was set back for good; the replay then goes on from where it was.
-    pub jumps: u64,
-}
-
-/// Report on a replay so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ReplayReport {
-    /// Records read and lost.
-    pub capture: CaptureReport,
-    /// Irregularities of the clock.
-    pub clock: ClockReport,
 }
 
 #[cfg(test)]

@@ -112,11 +112,15 @@ impl Format {
 
 /// A UDP packet between two hosts of 192.0.2.0/24.
 pub(super) fn udp(source: u8, destination: u8, port: u16) -> Vec<u8> {
+    udp_between(([192, 0, 2, source], 5_000), ([192, 0, 2, destination], port))
+}
+
+/// A UDP packet from an address and port to another.
+pub(super) fn udp_between(source: ([u8; 4], u16), destination: ([u8; 4], u16)) -> Vec<u8> {
     let mut frame = vec![0; 12];
     frame.extend([0x08, 0x00, 0x45, 0, 0, 32, 0, 0, 0, 0, 64, 17, 0, 0]);
-    frame.extend([192, 0, 2, source, 192, 0, 2, destination]);
-    frame.extend([0x13, 0x88]);
-    frame.extend(port.to_be_bytes());
+    frame.extend([source.0, destination.0].concat());
+    frame.extend([source.1, destination.1].map(u16::to_be_bytes).concat());
     frame.extend([0, 12, 0, 0, 1, 2, 3, 4]);
     frame
 }

@@ -24,10 +24,12 @@ pub(super) fn shape(bytes: &[u8], length: u32, packet: &Packet, mtu: u32) -> Opt
         return None;
     }
     // The IP length may be 0 in a frame that is yet to be cut up. As a super-packet the parser
-    // goes by the frame's own length, so that what remains is its headers.
+    // goes by the frame's own length, and a segment of one byte tells the headers of each.
     let probe = Frame { gso_segs: 2, gso_size: 1, ..Frame::of_length(length) };
-    let payload = parse(bytes, &probe).ok()?.payload;
-    let gso_size = largest.checked_sub(length - payload).filter(|size| *size > 0)?;
+    let probed = parse(bytes, &probe).ok()?;
+    let payload = probed.payload;
+    let headers = probed.segment_length.saturating_sub(1);
+    let gso_size = largest.checked_sub(headers).filter(|size| *size > 0)?;
     Some(Frame { gso_segs: payload.div_ceil(gso_size), gso_size, ..Frame::of_length(length) })
 }
 
@@ -71,6 +73,22 @@ mod tests {
         let mut frame = tcp(3_000);
         frame[16..18].fill(0);
         assert_eq!(packets(&frame, 1_500), (3, 3_000 + 3 * 54, 3_000));
+    }
+
+    #[test]
+    fn the_hop_by_hop_header_of_a_jumbogram_is_on_no_wire() {
+        // Ethernet, IPv6 of length 0, hop-by-hop with the jumbo payload, TCP: 14 + 40 + 8 + 20.
+        let mut frame = [[2; 6], [4; 6]].concat();
+        frame.extend([0x86, 0xdd, 0x60, 0, 0, 0, 0, 0, 0, 64]);
+        frame.extend([0x20; 16].iter().chain(&[0x21; 16]));
+        frame.extend([6, 0, 0xc2, 4, 0, 1, 0x86, 0xa0]);
+        frame.extend([1, 187, 195, 80, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x10, 4, 0, 0, 0, 0, 0]);
+        frame.resize(82 + 70_000, 7);
+        let segments = 70_000_u32.div_ceil(1_440);
+        let bytes = 70_000 + u64::from(segments) * 74;
+        assert_eq!(packets(&frame, 1_500), (segments, bytes, 70_000));
+        // A link that carries it whole has it as it is.
+        assert_eq!(packets(&frame, u32::MAX), (1, 70_082, 70_000));
     }
 
     #[test]

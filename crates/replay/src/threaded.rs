@@ -70,9 +70,11 @@ mod tests {
         sample::{ETHERNET, Format, SECOND, Sample, reader, udp},
     };
 
+    const FRAMES: u64 = 10_000;
+
     fn replay(damaged: bool) -> Replay {
-        let frames: Vec<Sample> =
-            (0..50).map(|at| (u64::from(at) * SECOND, udp(1, at, 53))).collect();
+        // More than a stream's frames wait to be sorted.
+        let frames: Vec<Sample> = (0..FRAMES).map(|at| (at * SECOND, udp(1, 2, 53))).collect();
         let mut file = Format::PCAP.write(ETHERNET, &frames);
         if damaged {
             file.extend([0xff; 16]);
@@ -89,13 +91,13 @@ mod tests {
         }
         let alone: Vec<Window> = replay(false).collect::<Result<_, _>>().expect("whole");
         assert_eq!(windows, alone);
-        assert_eq!(threaded.finish().report().capture.frames, 50);
+        assert_eq!(threaded.finish().report().frames, FRAMES);
     }
 
     #[test]
     fn damage_comes_behind_the_windows_before_it() {
         let mut threaded = ThreadedReplay::start(replay(true)).expect("a thread");
-        let mut windows = 0;
+        let mut windows = 0_u64;
         let error = loop {
             match threaded.next_window() {
                 Ok(Some(_)) => windows += 1,
@@ -103,7 +105,7 @@ mod tests {
                 Err(error) => break error,
             }
         };
-        assert_eq!(windows, 50);
+        assert_eq!(windows, FRAMES);
         assert!(matches!(error, CaptureError::Damaged { .. }), "{error}");
         assert!(threaded.next_window().expect("then nothing").is_none());
     }
@@ -112,6 +114,6 @@ mod tests {
     fn who_stops_taking_windows_ends_the_replay() {
         let mut threaded = ThreadedReplay::start(replay(false)).expect("a thread");
         threaded.next_window().expect("whole").expect("a window");
-        assert!(threaded.finish().report().capture.frames < 50);
+        assert!(threaded.finish().report().frames < FRAMES);
     }
 }

@@ -1,5 +1,7 @@
 //! Learner: gathers benign windows and fits both models on them.
 
+use std::time::Duration;
+
 use model::{
     Context, DetectorModel, Feature, FlowFeature, IsolationForestValidParams, ModelFile,
     ModelFormatError, Observed, PeerFeature, SchemaId, WARM_UP, Window, schema,
@@ -33,6 +35,7 @@ pub struct Learner {
     peers: SampledRows,
     windows: u64,
     lossy: u64,
+    window_ns: Option<u64>,
 }
 
 impl std::fmt::Debug for Learner {
@@ -62,11 +65,18 @@ impl Default for Learner {
             peers: SampledRows::new(PeerFeature::ALL.len()),
             windows: 0,
             lossy: 0,
+            window_ns: None,
         }
     }
 }
 
 impl Learner {
+    /// A learner of windows of a configured length, which the model file will state.
+    #[must_use]
+    pub fn of_windows(length: Duration) -> Self {
+        Self { window_ns: u64::try_from(length.as_nanos()).ok(), ..Self::default() }
+    }
+
     /// Takes one window of benign traffic.
     pub fn take(&mut self, window: &Window) {
         self.windows += 1;
@@ -103,7 +113,8 @@ impl Learner {
         params: &IsolationForestValidParams,
         created: &str,
     ) -> Result<(ModelFile, Context), LearnError> {
-        let plan = Plan::new(Method::Forest(params.clone()));
+        let window_ns = self.window_ns;
+        let plan = Plan { window_ns, ..Plan::new(Method::Forest(params.clone())) };
         let fit = |table, id: SchemaId, rows: &SampledRows| -> Result<DetectorModel, LearnError> {
             let rows_gathered = rows.len();
             let trained = train(rows, &id, &plan).map_err(|source| LearnError::Fit {

@@ -30,6 +30,9 @@ pub struct Plan {
     pub keep_attacks: bool,
     /// Rows that the source itself left out, in words; goes into the model file as it is.
     pub notes: Vec<String>,
+    /// Length of the windows that the rows are of, in ns; goes into the model file, by which rows
+    /// of other windows are refused.
+    pub window_ns: Option<u64>,
     /// The seed of everything but a forest, whose parameters have their own.
     pub seed: u64,
 }
@@ -86,6 +89,7 @@ impl Plan {
             contamination: None,
             keep_attacks: false,
             notes: Vec::new(),
+            window_ns: None,
             seed,
         }
     }

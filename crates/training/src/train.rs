@@ -262,6 +262,7 @@ fn facts(
         excluded_labels: attacks_left_out.then(|| "every attack".to_owned()).into_iter().collect(),
         trimmed: plan.contamination.map(|contamination: Contamination| contamination.fraction),
         windows: Some(time.windows),
+        window_ns: plan.window_ns,
         from: time.from.clone(),
         to: time.to.clone(),
         method,

@@ -1,7 +1,8 @@
 //! The command line: arguments as typed, then one module a command.
 //!
 //! Exit codes: 0 done, [`FAILED`] it did not work (or, for `demo`, the loop did not close), 2 the
-//! command line is wrong.
+//! command line is wrong, [`IN_PART`] done with what could be read, [`NOTHING`] there was nothing to
+//! do it with.
 
 #[cfg(not(all(feature = "research", feature = "top")))]
 mod absent;
@@ -11,6 +12,7 @@ mod bar;
 mod blocks;
 #[cfg(feature = "research")]
 mod capture;
+mod captures;
 mod config;
 #[cfg(feature = "lab")]
 mod demo;
@@ -49,6 +51,7 @@ use std::{
     io::{IsTerminal, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use ::model::{ModelFile, schema};
@@ -68,7 +71,7 @@ use tracing_subscriber::EnvFilter;
 
 pub(crate) use report::text::columns as table;
 
-use ::replay::{HomeNet, ReplayOptions};
+use ::replay::ReplayOptions;
 use collector::event_text::{describe_anomaly, describe_closed, describe_limit, describe_notice};
 use collector::{
     config::{Config, Mode, RawConfig, XdpChoice},
@@ -77,6 +80,17 @@ use collector::{
 
 /// The exit code of a command that failed.
 pub(crate) const FAILED: u8 = 1;
+/// The exit code of a command that did what it could with a part of its input: a capture that is
+/// cut, one of many that is none, a truth of which a part matches nothing.
+pub(crate) const IN_PART: u8 = 3;
+/// The exit code of a command that found nothing: no frame, no row, no match.
+pub(crate) const NOTHING: u8 = 4;
+
+/// Says on standard error why a command ends with an exit code of its own.
+pub(crate) fn end_with(code: u8, why: &str) -> ExitCode {
+    eprintln!("weir: {}: {why}", if code == NOTHING { "nothing found" } else { "done in part" });
+    ExitCode::from(code)
+}
 
 /// Measure a host's network flows in the kernel, score them, and block what is anomalous.
 #[derive(Debug, Parser)]
@@ -285,6 +299,27 @@ impl Overrides {
     }
 }
 
+/// Loads a model, and makes sure that it was trained on windows of this length, as far as it tells.
+fn load_model_of(path: &Path, window_ns: Option<u64>) -> anyhow::Result<ModelFile> {
+    let model = load_model(path)?;
+    let manifest = model.manifest();
+    for (table, trained) in [("flows", &manifest.flow), ("peers", &manifest.peer)] {
+        if let (Some(trained), Some(own)) = (trained.training.window_ns, window_ns)
+            && trained.abs_diff(own) > trained.max(own) / 5
+        {
+            let [trained, own] =
+                [trained, own].map(|ns| humantime::format_duration(Duration::from_nanos(ns)));
+            anyhow::bail!(
+                "model `{}` was trained on {table} of windows of {trained}, and these windows are \
+                 of {own}: a feature means something else in each, so take windows of {trained} \
+                 (--window), or train on windows of {own}",
+                path.display()
+            );
+        }
+    }
+    Ok(model)
+}
+
 /// Loads a model and makes sure that it is of this build's features.
 fn load_model(path: &Path) -> anyhow::Result<ModelFile> {
     let model = ModelFile::load(path)?;
@@ -295,43 +330,54 @@ fn load_model(path: &Path) -> anyhow::Result<ModelFile> {
 }
 
 /// Replay options under this configuration.
-fn capture_options(config: &Config, home_net: &[ipnet::IpNet]) -> ReplayOptions {
-    let options =
-        ReplayOptions::default().window(config.window).capacity(config.tables.flows as usize);
-    if home_net.is_empty() { options } else { options.home(HomeNet::new(home_net.iter().copied())) }
+fn capture_options(config: &Config) -> ReplayOptions {
+    ReplayOptions::default().window(config.window).capacity(config.tables.flows as usize)
 }
 
 /// Prints an event: as JSON, or as text, where only events of interest to a person appear.
 fn show(event: &Event, json: bool) {
+    match event {
+        Event::Failure(failure) if !json => {
+            eprintln!("weir: {}: {}", failure.what, failure.error);
+        }
+        event => {
+            if let Some(line) = line_of(event, json) {
+                println!("{line}");
+            }
+        }
+    }
+}
+
+/// An event as a line: as JSON, or as text, where it is of interest to a person.
+fn line_of(event: &Event, json: bool) -> Option<String> {
     if json {
         // The events hold nothing that JSON could not.
-        println!("{}", serde_json::to_string(event).unwrap_or_default());
-        return;
+        return Some(serde_json::to_string(event).unwrap_or_default());
     }
-    match event {
-        Event::Window(_) | Event::Other => {}
-        Event::Anomaly(anomaly) if !anomaly.is_news() => {}
-        Event::Service(limit) if !limit.is_news() => {}
-        Event::Anomaly(anomaly) => println!("{}", describe_anomaly(anomaly)),
-        Event::Closed(closed) => println!("{}", describe_closed(closed)),
-        Event::Expired(expired) => println!(
+    Some(match event {
+        Event::Window(_) | Event::Other => return None,
+        Event::Anomaly(anomaly) if !anomaly.is_news() => return None,
+        Event::Service(limit) if !limit.is_news() => return None,
+        Event::Anomaly(anomaly) => describe_anomaly(anomaly),
+        Event::Closed(closed) => describe_closed(closed),
+        Event::Expired(expired) => format!(
             "{} expired: {} packets dropped, {} passed",
             expired.peer, expired.dropped_packets, expired.passed_packets
         ),
-        Event::Service(limit) => println!("{}", describe_limit(limit)),
-        Event::Drift(change) => println!("window {}: {}", change.window, change.drift.to_text()),
-        Event::Notice(change) => println!("{}", describe_notice(&change.notice)),
+        Event::Service(limit) => describe_limit(limit),
+        Event::Drift(change) => format!("window {}: {}", change.window, change.drift.to_text()),
+        Event::Notice(change) => describe_notice(&change.notice),
         Event::Act(act) => {
-            println!("{} by {}: {} {}", act.what, act.who, act.arguments, act.outcome);
+            format!("{} by {}: {} {}", act.what, act.who, act.arguments, act.outcome)
         }
-        Event::Difference(one) => println!(
+        Event::Difference(one) => format!(
             "at start{}: {}; {}",
             one.target.map(|target| format!(", {target}")).unwrap_or_default(),
             one.detail,
             one.done
         ),
-        Event::Failure(failure) => eprintln!("weir: {}: {}", failure.what, failure.error),
-    }
+        Event::Failure(failure) => format!("{}: {}", failure.what, failure.error),
+    })
 }
 
 /// Writes to standard output; a reader that has seen enough is no error.

@@ -37,6 +37,9 @@ pub struct TrainingFacts {
     /// Windows that the rows come from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub windows: Option<u64>,
+    /// Length of these windows, in ns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window_ns: Option<u64>,
     /// Start of the first window, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,

@@ -1,17 +1,15 @@
 //! Streaming a table's wanted rows.
 
 use std::collections::{HashMap, VecDeque};
-use std::path::PathBuf;
 
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_select::filter::filter_record_batch;
 use features::schema::{ROLE_FEATURE, ROLE_KEY};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use super::block::{Block, StoredWindow};
 use super::decode::Decode;
 use super::facts::describe;
-use super::parquet_file::{ParquetFile, guarded};
+use super::parquet_file::{Batches, ParquetFile, guarded};
 use super::selection::{Columns, ReadCounts, Selection};
 use super::set::DataFile;
 use crate::schema::{ATTACK, LABEL, TIME, schema_id};
@@ -29,8 +27,7 @@ pub struct Blocks {
 
 /// The file that is being read.
 struct Current {
-    path: PathBuf,
-    reader: ParquetRecordBatchReader,
+    batches: Batches,
     /// Windows by their start, where the selection depends on what they were.
     windows: Option<HashMap<u64, StoredWindow>>,
 }
@@ -67,8 +64,7 @@ impl Blocks {
     fn advance(&mut self) -> Result<Option<Block>, DatasetError> {
         loop {
             if let Some(current) = &mut self.current {
-                let Current { path, reader, .. } = current;
-                match guarded(path, || reader.next().transpose())? {
+                match current.batches.next()? {
                     Some(batch) => {
                         if let Some(block) = self.select(batch)? {
                             self.read_counts.selected += block.len() as u64;
@@ -99,7 +95,7 @@ impl Blocks {
         let schema = parquet.schema();
         let mut wanted = Vec::new();
         for (number, group) in parquet.footer().row_groups().iter().enumerate() {
-            let bounds = ParquetFile::times(group);
+            let bounds = parquet.times(group);
             if bounds.is_some_and(|bounds| !self.selection.admits_any(bounds)) {
                 self.read_counts.skipped_row_groups += 1;
                 self.read_counts.outside_time +=
@@ -123,8 +119,9 @@ impl Blocks {
             .map(|(index, _)| index)
             .collect();
         let windows = self.windows_of(file)?;
-        let reader = parquet.read(columns, wanted, self.selection.block_rows.max(1))?;
-        Ok(Some(Current { path: file.path.clone(), reader, windows }))
+        let batches =
+            parquet.read(self.table, columns, wanted, self.selection.block_rows.max(1))?;
+        Ok(Some(Current { batches, windows }))
     }
 
     fn wants(&self, name: &str, is_feature: bool) -> bool {
@@ -165,9 +162,10 @@ impl Blocks {
         let columns: Vec<usize> =
             names.iter().filter_map(|name| parquet.schema().index_of(name).ok()).collect();
         let groups = (0..parquet.footer().num_row_groups()).collect();
-        let mut reader = parquet.read(columns, groups, self.selection.block_rows.max(1))?;
+        let rows = self.selection.block_rows.max(1);
+        let mut batches = parquet.read(TableKind::Window, columns, groups, rows)?;
         let mut windows = HashMap::new();
-        while let Some(batch) = guarded(&path, || reader.next().transpose())? {
+        while let Some(batch) = batches.next()? {
             let decode = Decode { path: &path, batch: &batch };
             let starts = decode.unsigned("window_start")?;
             windows.extend(starts.iter().copied().zip(decode.windows()?));
@@ -178,7 +176,7 @@ impl Blocks {
     /// The wanted rows of a batch; none where none is.
     fn select(&mut self, batch: RecordBatch) -> Result<Option<Block>, DatasetError> {
         let Some(current) = &self.current else { return Ok(None) };
-        let path = current.path.as_path();
+        let path = current.batches.path();
         let wanted = self.selection.mask(
             Decode { path, batch: &batch },
             self.table,

@@ -1,5 +1,6 @@
 //! From a batch's columns to a block's vectors.
 
+use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -51,7 +52,7 @@ impl<'a> Decode<'a> {
                 Some((known, address)) if known == text => address,
                 _ => text
                     .parse()
-                    .map_err(|_| self.corrupt(name, &format!("holds `{text}`, no address")))?,
+                    .map_err(|_| self.refuse(name, &format!("holds `{text}`, no address")))?,
             };
             last = Some((text, address));
             addresses.push(address);
@@ -102,8 +103,11 @@ impl<'a> Decode<'a> {
         let mut columns = Vec::with_capacity(features.len());
         for name in features {
             let values = self.primitive::<Float32Type>(name)?.values();
-            if let Some(value) = values.iter().find(|value| !value.is_finite()) {
-                return Err(self.corrupt(name, &format!("holds {value}, features are finite")));
+            if let Some(row) = values.iter().position(|value| !value.is_finite()) {
+                return Err(self.refuse(
+                    name,
+                    &format!("is {}{}, and features are finite", values[row], self.of_row(row)),
+                ));
             }
             columns.push(&values[..]);
         }
@@ -120,6 +124,32 @@ impl<'a> Decode<'a> {
         Ok(rows)
     }
 
+    /// Who a row is, in words: its window, and its remote where it has one.
+    fn of_row(self, row: usize) -> String {
+        let start = self.batch.column_by_name("window_start");
+        let start = start.and_then(|column| column.as_primitive_opt::<UInt64Type>());
+        let remote = self.batch.column_by_name("remote_address");
+        let remote = remote.and_then(|column| column.as_string_opt::<i32>());
+        let mut text = String::new();
+        // A string takes what is written.
+        if let Some(remote) = remote {
+            let _ = write!(text, " in the row of {}", remote.value(row));
+        }
+        if let Some(start) = start {
+            let _ = write!(text, " in the window that starts at {} ns", start.value(row));
+        }
+        text
+    }
+
+    /// Refusal of a value in a file that is whole.
+    fn refuse(self, column: &str, reason: &str) -> DatasetError {
+        DatasetError::Value {
+            path: self.path.to_owned(),
+            column: column.to_owned(),
+            reason: reason.to_owned(),
+        }
+    }
+
     pub(crate) fn corrupt(self, column: &str, what: &str) -> DatasetError {
         DatasetError::corrupt(self.path, format!("the column `{column}` {what}"))
     }
@@ -133,8 +163,10 @@ impl<'a> Decode<'a> {
         let Some(array) = self.batch.column_by_name(name) else {
             return Err(self.corrupt(name, "is missing"));
         };
-        if array.null_count() > 0 {
-            return Err(self.corrupt(name, "has nulls"));
+        if let Some(row) =
+            (0..array.len()).find(|&row| array.null_count() > 0 && array.is_null(row))
+        {
+            return Err(self.refuse(name, &format!("is null{}", self.of_row(row))));
         }
         Ok(array)
     }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use arrow_array::RecordBatch;
 use arrow_schema::Schema;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -14,8 +15,9 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
 
-use crate::DatasetError;
+use super::conform::{Conform, time_unit_ns};
 use crate::schema::TIME;
+use crate::{DatasetError, TableKind};
 
 /// Rows that a row group may claim: four times what a writer may be told to make.
 const MAX_ROW_GROUP_ROWS: i64 = 1 << 22;
@@ -58,31 +60,59 @@ impl ParquetFile {
         self.metadata.metadata()
     }
 
-    /// The first and the last time in a row group, where the footer tells.
-    pub(crate) fn times(group: &RowGroupMetaData) -> Option<(i64, i64)> {
+    /// The first and the last time in a row group, in ns, where the footer tells.
+    pub(crate) fn times(&self, group: &RowGroupMetaData) -> Option<(i64, i64)> {
         let is_time = |column: &&ColumnChunkMetaData| column.column_path().parts() == [TIME];
+        let unit = time_unit_ns(self.schema())?;
         match group.columns().iter().find(is_time)?.statistics()? {
-            Statistics::Int64(statistics) => Some((*statistics.min_opt()?, *statistics.max_opt()?)),
+            Statistics::Int64(statistics) => {
+                let ns = |time: Option<&i64>| time?.checked_mul(unit);
+                Some((ns(statistics.min_opt())?, ns(statistics.max_opt())?))
+            }
             _ => None,
         }
     }
 
-    /// Batches of some columns of some row groups.
+    /// Batches of some columns of some row groups, as this build's table has them.
     pub(crate) fn read(
         self,
+        table: TableKind,
         columns: impl IntoIterator<Item = usize>,
         row_groups: Vec<usize>,
         batch_rows: usize,
-    ) -> Result<ParquetRecordBatchReader, DatasetError> {
+    ) -> Result<Batches, DatasetError> {
         let Self { path, file, metadata, .. } = self;
+        let has_rows = |group: &usize| metadata.metadata().row_group(*group).num_rows() > 0;
+        let row_groups: Vec<usize> = row_groups.into_iter().filter(has_rows).collect();
         let mask = ProjectionMask::roots(metadata.parquet_schema(), columns);
-        guarded(&path, || {
+        let reader = guarded(&path, || {
             ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
                 .with_projection(mask)
                 .with_row_groups(row_groups)
                 .with_batch_size(batch_rows)
                 .build()
-        })
+        })?;
+        Ok(Batches { path, reader, conform: Conform::to(table) })
+    }
+}
+
+/// Batches of a file.
+pub(crate) struct Batches {
+    path: PathBuf,
+    reader: ParquetRecordBatchReader,
+    conform: Conform,
+}
+
+impl Batches {
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The next batch, or none after the last one.
+    pub(crate) fn next(&mut self) -> Result<Option<RecordBatch>, DatasetError> {
+        let next = guarded(&self.path, || self.reader.next().transpose())?;
+        next.map(|batch| self.conform.batch(&self.path, &batch)).transpose()
     }
 }
 
@@ -94,8 +124,20 @@ pub(crate) fn guarded<T, E: Into<ParquetError>>(
 ) -> Result<T, DatasetError> {
     match catch_unwind(AssertUnwindSafe(decode)) {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(DatasetError::corrupt(path, error.into().to_string())),
+        Ok(Err(error)) => Err(unread(path, &error.into())),
         Err(_) => Err(DatasetError::corrupt(path, "its pages contradict each other")),
+    }
+}
+
+/// Error for what the decoder refuses: a file may be whole and of a codec that this build has not.
+fn unread(path: &Path, error: &ParquetError) -> DatasetError {
+    let reason = error.to_string();
+    match error {
+        ParquetError::NYI(_) => DatasetError::Codec { path: path.to_owned(), reason },
+        _ if reason.contains("Disabled feature at compile time") => {
+            DatasetError::Codec { path: path.to_owned(), reason }
+        }
+        _ => DatasetError::corrupt(path, reason),
     }
 }
 
@@ -107,6 +149,10 @@ fn check_claims(footer: &ParquetMetaData, bytes: u64) -> Result<(), String> {
                 "row group {number} claims {} rows, at most {MAX_ROW_GROUP_ROWS} are read",
                 group.num_rows()
             ));
+        }
+        // Some write a group of no rows where there are none, without pages.
+        if group.num_rows() == 0 {
+            continue;
         }
         rows = rows.saturating_add(group.num_rows());
         for column in group.columns() {

@@ -1,13 +1,13 @@
 //! The files of a data set.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::blocks::Blocks;
 use super::facts::facts;
-use super::selection::Selection;
+use super::selection::{Columns, Selection};
 use super::walk::walk;
-use crate::{DatasetError, Sums, TableKind, layout};
+use crate::{DatasetError, Provenance, Sums, TableKind, layout};
 
 /// A file, as its footer describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct DataFile {
     pub is_labelled: bool,
     /// Sums over its windows.
     pub sums: Sums,
+    /// How its rows came about, as far as it tells.
+    pub provenance: Provenance,
 }
 
 impl DataFile {
@@ -51,8 +53,9 @@ impl Dataset {
     /// Reads the footers of the files, and of all `*.parquet` files below the folders.
     ///
     /// Labelled and unlabelled files may be mixed. A file that is named twice is taken once;
-    /// hidden files, among them those that are still being written, are left out. Fails where a
-    /// file is damaged or foreign, and where there is none at all.
+    /// hidden files, among them those that are still being written, and tables of whole flows are
+    /// left out. Fails where a file is damaged or foreign, where rows of one capture are there
+    /// twice or windows are of several lengths, and where there is no file at all.
     pub fn open(paths: &[impl AsRef<Path>]) -> Result<Self, DatasetError> {
         let mut found = BTreeSet::new();
         for path in paths {
@@ -60,7 +63,7 @@ impl Dataset {
             let path = path.canonicalize().map_err(DatasetError::io("read", path))?;
             if path.is_dir() {
                 walk(&path, &mut |file| {
-                    if layout::is_table(file) {
+                    if layout::is_table(file) && !layout::is_connection(file) {
                         found.insert(file.to_owned());
                     }
                 })?;
@@ -75,7 +78,63 @@ impl Dataset {
         });
         let paths = paths.iter().map(|path| path.as_ref().to_owned()).collect();
         let dataset = Self { files, paths };
-        if dataset.files.is_empty() { Err(dataset.nothing("Parquet file")) } else { Ok(dataset) }
+        if dataset.files.is_empty() {
+            return Err(dataset.nothing("Parquet file"));
+        }
+        dataset.check_origins()?;
+        dataset.window_ns()?;
+        Ok(dataset)
+    }
+
+    /// Length of the windows in ns: as their writer had it configured, else as most of a file's
+    /// first rows show; none where there are no rows.
+    ///
+    /// # Errors
+    /// [`DatasetError::WindowLengths`]
+    pub fn window_ns(&self) -> Result<Option<u64>, DatasetError> {
+        let mut known: Option<(u64, &DataFile)> = None;
+        for file in self.files.iter().filter(|file| file.rows > 0) {
+            let own = match file.provenance.window_ns {
+                Some(length) => Some(length),
+                // One table tells for those that were written together with it.
+                None if file.table == TableKind::Flow => continue,
+                None => usual_length(file)?,
+            };
+            match (own, known) {
+                (Some(own), None) => known = Some((own, file)),
+                (Some(own), Some((length, other))) if !are_alike(own, length) => {
+                    return Err(DatasetError::WindowLengths {
+                        lengths: [length, own],
+                        paths: [other.path.clone(), file.path.clone()],
+                    });
+                }
+                _ => {}
+            }
+        }
+        Ok(known.map(|(length, _)| length))
+    }
+
+    /// Refuses rows of a capture that are there twice.
+    fn check_origins(&self) -> Result<(), DatasetError> {
+        let mut seen: BTreeMap<(TableKind, [u8; 32]), Vec<&DataFile>> = BTreeMap::new();
+        for file in &self.files {
+            for origin in &file.provenance.origins {
+                let others = seen.entry((file.table, origin.digest)).or_default();
+                // Files of one table are in the order of time, so that the last is the nearest.
+                let overlaps = |other: &&DataFile| match (other.time_ns, file.time_ns) {
+                    (Some((_, last)), Some((first, _))) => first <= last,
+                    _ => false,
+                };
+                if let Some(other) = others.last().copied().filter(overlaps) {
+                    return Err(DatasetError::Doubled {
+                        capture: origin.name.clone(),
+                        paths: [other.path.clone(), file.path.clone()],
+                    });
+                }
+                others.push(file);
+            }
+        }
+        Ok(())
     }
 
     /// A table's files, in the order of their first windows.
@@ -134,4 +193,25 @@ impl Dataset {
     fn nothing(&self, what: &'static str) -> DatasetError {
         DatasetError::Empty { what, paths: self.paths.clone() }
     }
+}
+
+/// Rows that are looked at for the usual length of a file's windows.
+const LENGTH_ROWS: usize = 4_096;
+
+/// The middle of the lengths of a file's first windows.
+fn usual_length(file: &DataFile) -> Result<Option<u64>, DatasetError> {
+    let selection =
+        Selection { columns: Columns::Identity, block_rows: LENGTH_ROWS, ..Selection::default() };
+    let mut blocks = Blocks::new(file.table, [file.clone()].into(), selection);
+    let Some(block) = blocks.next().transpose()? else { return Ok(None) };
+    let bounds = block.window_start_ns.iter().zip(&block.window_end_ns);
+    let mut lengths: Vec<u64> = bounds.map(|(start, end)| end.saturating_sub(*start)).collect();
+    lengths.sort_unstable();
+    Ok(lengths.get(lengths.len() / 2).copied())
+}
+
+/// True of lengths that differ as live windows do, which end when the drain comes to it.
+pub(crate) const fn are_alike(one: u64, other: u64) -> bool {
+    let (short, long) = if one < other { (one, other) } else { (other, one) };
+    long - short <= long / 5
 }

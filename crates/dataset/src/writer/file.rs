@@ -4,9 +4,11 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
+use arrow_select::concat::concat_batches;
 use features::schema::{HASH_KEY, SCHEMA_KEY, VERSION_KEY};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
@@ -17,11 +19,17 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use super::WriterOptions;
-use crate::schema::{ATTACK, LABEL};
+use crate::schema::{ATTACK, LABEL, SOURCE, TIME};
 use crate::{DatasetError, Sums, layout};
 
 /// Text columns, in which few values recur: they are written as dictionaries.
-const DICTIONARIES: [&str; 4] = ["local_address", "remote_address", LABEL, ATTACK];
+const DICTIONARIES: [&str; 5] = ["local_address", "remote_address", SOURCE, LABEL, ATTACK];
+/// Columns whose least and greatest value a row group tells: by these rows are looked for.
+const STATISTICS: [&str; 4] = [TIME, "window_start", "window_end", "remote_address"];
+
+/// Rows that are encoded at once. A window has often a handful, and a call of the encoder costs as
+/// much as hundreds of rows.
+const BATCH_ROWS: usize = 8_192;
 
 /// A file that is finished.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +50,12 @@ pub struct FinishedFile {
 pub struct TableWriter {
     part: Part,
     writer: ArrowWriter<File>,
+    schema: SchemaRef,
     rows: u64,
+    /// Rows that wait to be encoded together.
+    waiting: Vec<RecordBatch>,
+    waiting_rows: usize,
+    waiting_bytes: usize,
 }
 
 impl TableWriter {
@@ -91,14 +104,43 @@ impl TableWriter {
             ArrowWriterOptions::new().with_properties(properties(schema, options, metadata)?);
         let writer = ArrowWriter::try_new_with_options(file, schema.clone(), options)
             .map_err(|error| write_error(&part.unfinished, error))?;
-        Ok(Self { part, writer, rows: 0 })
+        Ok(Self {
+            part,
+            writer,
+            schema: Arc::clone(schema),
+            rows: 0,
+            waiting: Vec::new(),
+            waiting_rows: 0,
+            waiting_bytes: 0,
+        })
     }
 
     /// Appends rows; their schema must have the columns that the file was started with.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), DatasetError> {
-        self.writer.write(batch).map_err(|error| write_error(&self.part.unfinished, error))?;
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
         self.rows += batch.num_rows() as u64;
-        Ok(())
+        self.waiting_rows += batch.num_rows();
+        self.waiting_bytes += batch.get_array_memory_size();
+        self.waiting.push(batch.clone());
+        if self.waiting_rows >= BATCH_ROWS { self.encode() } else { Ok(()) }
+    }
+
+    /// Encodes the rows that wait.
+    fn encode(&mut self) -> Result<(), DatasetError> {
+        let path = &self.part.unfinished;
+        let together = concat_batches(&self.schema, &self.waiting).map_err(|error| {
+            DatasetError::Encode { path: path.clone(), reason: error.to_string() }
+        })?;
+        self.waiting.clear();
+        (self.waiting_rows, self.waiting_bytes) = (0, 0);
+        self.writer.write(&together).map_err(|error| write_error(path, error))
+    }
+
+    /// The columns that it was started with.
+    pub(crate) const fn schema(&self) -> &SchemaRef {
+        &self.schema
     }
 
     /// Rows written.
@@ -110,7 +152,7 @@ impl TableWriter {
     /// About how long the file would be if it were finished now, in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
-        (self.writer.bytes_written() + self.writer.in_progress_size()) as u64
+        (self.writer.bytes_written() + self.writer.in_progress_size() + self.waiting_bytes) as u64
     }
 
     /// Ends the file with the sums in its footer, makes sure that it is on the disk, and gives it
@@ -121,6 +163,9 @@ impl TableWriter {
 
     /// Ends the file with more metadata; it has not its name yet.
     pub(crate) fn close(mut self, metadata: Vec<KeyValue>) -> Result<Closed, DatasetError> {
+        if self.waiting_rows > 0 {
+            self.encode()?;
+        }
         for pair in metadata {
             self.writer.append_key_value_metadata(pair);
         }
@@ -144,6 +189,11 @@ pub(crate) struct Closed {
 impl Closed {
     pub(crate) const fn rows(&self) -> u64 {
         self.rows
+    }
+
+    /// Name that the file will have.
+    pub(crate) fn path(&self) -> &Path {
+        &self.part.finished
     }
 
     /// Gives the file its name, and makes sure that the name is on the disk.
@@ -240,11 +290,16 @@ fn properties(
     options: &WriterOptions,
     metadata: &[KeyValue],
 ) -> Result<WriterProperties, DatasetError> {
-    let level = ZstdLevel::try_new(options.zstd_level).map_err(|_| DatasetError::Option {
-        option: "zstd_level",
-        bound: "1 to 22",
-        value: options.zstd_level.to_string(),
-    })?;
+    let compression = match options.zstd_level {
+        None => Compression::SNAPPY,
+        Some(level) => {
+            ZstdLevel::try_new(level).map(Compression::ZSTD).map_err(|_| DatasetError::Option {
+                option: "zstd_level",
+                bound: "1 to 22",
+                value: level.to_string(),
+            })?
+        }
+    };
     // Also as plain metadata, for readers that do not know Arrow's.
     let named = [SCHEMA_KEY, VERSION_KEY, HASH_KEY].into_iter().filter_map(|key| {
         let text = schema.metadata().get(key)?;
@@ -252,13 +307,17 @@ fn properties(
     });
     let mut properties = WriterProperties::builder()
         .set_created_by(concat!("weir ", env!("CARGO_PKG_VERSION")).to_owned())
-        .set_compression(Compression::ZSTD(level))
+        .set_compression(compression)
         .set_max_row_group_row_count(Some(options.row_group_rows))
-        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_statistics_enabled(EnabledStatistics::None)
         .set_dictionary_enabled(false)
         .set_key_value_metadata(Some(named.chain(metadata.iter().cloned()).collect()));
     for column in DICTIONARIES {
         properties = properties.set_column_dictionary_enabled(ColumnPath::from(column), true);
+    }
+    for column in STATISTICS {
+        let column = ColumnPath::from(column);
+        properties = properties.set_column_statistics_enabled(column, EnabledStatistics::Chunk);
     }
     Ok(properties.build())
 }

@@ -3,17 +3,24 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use features::{Observed, Window};
+use arrow_array::{RecordBatch, StringArray};
+use arrow_schema::SchemaRef;
+use features::{FlowRecord, Observed, PeerRecord, Window};
 
+use super::claim::Claims;
 use super::file::{Closed, FinishedFile, TableWriter};
+use super::flows::FlowFiles;
 use super::sweep::{Sweep, sweep};
-use crate::schema::{flow_batch, peer_batch, stored_schema, window_batch};
-use crate::{DatasetError, Sums, TableKind, layout};
+use crate::schema::{WindowRows, flow_batch, peer_batch, sourced_schema, stored_schema};
+use crate::{DatasetError, Provenance, Sums, TableKind, layout};
 
-/// Files that may begin at the same nanosecond in one folder, by as many runs.
-const NAMESAKES: u32 = 10_000;
+/// Rows that are made into columns at once: of a window by itself that costs more than counting it.
+const WAITING_ROWS: usize = 2_048;
+/// Bytes that a waiting row takes as columns.
+const ROW_BYTES: usize = 200;
 
 /// Options of cutting and compressing files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +32,9 @@ pub struct WriterOptions {
     pub rotate_bytes: u64,
     /// Rows of a row group, which is what a reader holds in memory: 1 to 1,048,576.
     pub row_group_rows: usize,
-    /// Effort of zstd, 1 to 22.
-    pub zstd_level: i32,
+    /// Effort of zstd, 1 to 22; none for snappy, which takes a third to three quarters more room
+    /// and is done before zstd has its memory in order.
+    pub zstd_level: Option<i32>,
 }
 
 impl Default for WriterOptions {
@@ -37,7 +45,7 @@ impl Default for WriterOptions {
             // Twice as many take as many bytes a row (46.2 and 46.3 in `examples/throughput.rs`), and
             // twice the reader's memory.
             row_group_rows: 65_536,
-            zstd_level: 3,
+            zstd_level: Some(3),
         }
     }
 }
@@ -65,8 +73,10 @@ pub struct Written {
     pub files: Vec<FinishedFile>,
     /// Rows handed over, by [`TableKind::ALL`]'s order: flows, peers, windows.
     pub rows: [u64; 3],
-    /// Sums over the windows.
+    /// Sums over the windows of finished files.
     pub sums: Sums,
+    /// Files of an earlier run of the same captures, which were removed.
+    pub replaced: Vec<PathBuf>,
 }
 
 /// Writes windows as a data set; see the [crate] for its layout.
@@ -85,17 +95,26 @@ pub struct DatasetWriter {
     root: PathBuf,
     options: WriterOptions,
     open: Option<Open>,
+    /// Whole flows, of what comes from captures.
+    flows: Option<FlowFiles>,
     swept: Sweep,
     written: Written,
+    provenance: Provenance,
+    claims: Claims,
     has_failed: bool,
 }
 
-/// The three files that are being written.
+/// The three files that are being written, and the rows that wait for them.
 #[derive(Debug)]
 struct Open {
     flow: TableWriter,
     peer: TableWriter,
     window: TableWriter,
+    flows: Waiting<FlowRecord>,
+    peers: Waiting<PeerRecord>,
+    windows: WindowRows,
+    /// What the column of sources says.
+    source: Option<String>,
     first_ns: i64,
     last_ns: i64,
     sums: Sums,
@@ -104,11 +123,33 @@ struct Open {
 impl DatasetWriter {
     /// Makes the folder, and sweeps up what killed writers left in it.
     pub fn create(root: &Path, options: WriterOptions) -> Result<Self, DatasetError> {
+        Self::create_from(root, options, Provenance::default())
+    }
+
+    /// As [`Self::create`], for rows that came about like this.
+    ///
+    /// Where it names captures, rows that an earlier run made of the same captures are replaced
+    /// when this one is finished, and the rows have the column of sources.
+    ///
+    /// # Errors
+    /// [`DatasetError::Claimed`], [`DatasetError::Together`]
+    pub fn create_from(
+        root: &Path,
+        options: WriterOptions,
+        provenance: Provenance,
+    ) -> Result<Self, DatasetError> {
         options.check()?;
         fs::create_dir_all(root).map_err(DatasetError::io("make the folder", root))?;
+        let claims = Claims::take(root, &provenance.origins)?;
         let swept = sweep(root)?;
+        let flows = provenance
+            .source()
+            .map(|source| FlowFiles::new(root, options, source, provenance.to_metadata()));
         Ok(Self {
+            provenance,
+            claims,
             root: root.to_owned(),
+            flows,
             options,
             open: None,
             swept,
@@ -140,22 +181,33 @@ impl DatasetWriter {
             if writer.must_rotate(unix_start_ns) {
                 writer.rotate()?;
             }
-            writer.append(window, unix_start_ns, observed)
+            writer.append(window, unix_start_ns, observed)?;
+            writer.flows.as_mut().map_or(Ok(()), |flows| flows.take(window))
         })
     }
 
     /// Finishes the files that are being written; the next window begins new ones.
     pub fn rotate(&mut self) -> Result<(), DatasetError> {
         self.guarded(|writer| match writer.open.take() {
-            Some(open) => open.finish(&mut writer.written.files),
+            Some(open) => open.finish(&mut writer.written, &mut writer.claims),
             None => Ok(()),
         })
     }
 
-    /// Finishes everything.
+    /// Finishes everything, and removes what an earlier run wrote of the same captures.
     pub fn finish(mut self) -> Result<Written, DatasetError> {
         self.rotate()?;
-        Ok(std::mem::take(&mut self.written))
+        self.guarded(|writer| {
+            let Some(flows) = writer.flows.take() else { return Ok(()) };
+            if let Some(closed) = flows.finish()? {
+                writer.claims.record(closed.path())?;
+                writer.written.files.push(closed.commit()?);
+            }
+            Ok(())
+        })?;
+        let mut written = std::mem::take(&mut self.written);
+        written.replaced = std::mem::take(&mut self.claims).replace()?;
+        Ok(written)
     }
 
     fn guarded(
@@ -170,6 +222,7 @@ impl DatasetWriter {
             self.has_failed = true;
             // Dropped, the unfinished files are removed.
             self.open = None;
+            self.flows = None;
         }
         outcome
     }
@@ -180,7 +233,7 @@ impl DatasetWriter {
             time_ns < open.last_ns
                 || layout::hour_of(time_ns) != layout::hour_of(open.first_ns)
                 || time_ns.saturating_sub(open.first_ns) >= every
-                || open.flow.size().max(open.peer.size()) >= self.options.rotate_bytes
+                || open.size() >= self.options.rotate_bytes
         })
     }
 
@@ -191,20 +244,22 @@ impl DatasetWriter {
         observed: &Observed,
     ) -> Result<(), DatasetError> {
         if self.open.is_none() {
-            self.open = Some(Open::start(&self.root, time_ns, &self.options)?);
+            self.open = Some(Open::start(&self.root, time_ns, &self.options, &self.provenance)?);
         }
         let open = self.open.as_mut().expect("opened above");
-        open.flow.write(&flow_batch(observed, window, time_ns))?;
-        open.peer.write(&peer_batch(observed, window, time_ns))?;
-        let index = self.written.rows[2];
-        open.window.write(&window_batch(observed, window, time_ns, index))?;
+        open.flows.add(&observed.flows, time_ns);
+        open.peers.add(&observed.peers, time_ns);
+        open.windows.add(observed, window, time_ns, self.written.rows[2]);
+        let waiting = [open.flows.rows.len(), open.peers.rows.len(), open.windows.len()];
+        if waiting.into_iter().any(|rows| rows >= WAITING_ROWS) {
+            open.hand_over()?;
+        }
         open.last_ns = time_ns;
         open.sums.add(window);
         let written = [observed.flows.len() as u64, observed.peers.len() as u64, 1];
         for (sum, rows) in self.written.rows.iter_mut().zip(written) {
             *sum += rows;
         }
-        self.written.sums.add(window);
         Ok(())
     }
 }
@@ -212,17 +267,23 @@ impl DatasetWriter {
 impl Open {
     /// Begins three files under the first name that is free. The window table's file is the one
     /// that takes the name, for it is the one that always has rows.
-    fn start(root: &Path, time_ns: i64, options: &WriterOptions) -> Result<Self, DatasetError> {
+    fn start(
+        root: &Path,
+        time_ns: i64,
+        options: &WriterOptions,
+        provenance: &Provenance,
+    ) -> Result<Self, DatasetError> {
         for table in TableKind::ALL {
             let folder = layout::folder(root, table, time_ns);
             fs::create_dir_all(&folder).map_err(DatasetError::io("make the folder", &folder))?;
         }
         let mut number = 0;
         loop {
-            let begun = Self::start_as(root, time_ns, number, options);
+            let begun = Self::start_as(root, time_ns, number, options, provenance);
             match begun {
                 Err(DatasetError::Io { source, .. })
-                    if source.kind() == io::ErrorKind::AlreadyExists && number < NAMESAKES =>
+                    if source.kind() == io::ErrorKind::AlreadyExists
+                        && number < layout::NAMESAKES =>
                 {
                     number += 1;
                 }
@@ -236,16 +297,24 @@ impl Open {
         time_ns: i64,
         number: u32,
         options: &WriterOptions,
+        provenance: &Provenance,
     ) -> Result<Self, DatasetError> {
         let stem = layout::stem(time_ns, number);
+        let metadata = provenance.to_metadata();
         let begin = |table| {
             let path = layout::finished(&layout::folder(root, table, time_ns), &stem);
-            TableWriter::create(&path, &stored_schema(table), options)
+            let has_source = !provenance.origins.is_empty();
+            let schema = if has_source { sourced_schema(table) } else { stored_schema(table) };
+            TableWriter::create_with(&path, &schema, options, &metadata)
         };
         Ok(Self {
             window: begin(TableKind::Window)?,
             flow: begin(TableKind::Flow)?,
             peer: begin(TableKind::Peer)?,
+            flows: Waiting::new(),
+            peers: Waiting::new(),
+            windows: WindowRows::default(),
+            source: provenance.source(),
             first_ns: time_ns,
             last_ns: time_ns,
             sums: Sums::default(),
@@ -254,14 +323,69 @@ impl Open {
 
     /// Ends all files before any gets its name, the window table's last: where that one is whole,
     /// the others are, and a sweep can finish what a kill cut short.
-    fn finish(self, files: &mut Vec<FinishedFile>) -> Result<(), DatasetError> {
+    fn finish(mut self, written: &mut Written, claims: &mut Claims) -> Result<(), DatasetError> {
+        self.hand_over()?;
+        written.sums.merge(&self.sums);
         let metadata = self.sums.to_metadata();
         let flow = self.flow.close(metadata.clone())?;
         let peer = self.peer.close(metadata.clone())?;
         let window = self.window.close(metadata)?;
         for closed in [flow, peer, window].into_iter().filter(|closed| closed.rows() > 0) {
-            files.push(Closed::commit(closed)?);
+            claims.record(closed.path())?;
+            written.files.push(Closed::commit(closed)?);
         }
         Ok(())
     }
+
+    /// Hands the rows that wait to their files.
+    fn hand_over(&mut self) -> Result<(), DatasetError> {
+        for (writer, batch) in [
+            (&mut self.flow, self.flows.take(flow_batch)),
+            (&mut self.peer, self.peers.take(peer_batch)),
+            (&mut self.window, self.windows.take()),
+        ] {
+            writer.write(&sourced(batch, self.source.as_deref(), writer.schema()))?;
+        }
+        Ok(())
+    }
+
+    /// About how long the longest file would be if it were finished now, in bytes.
+    fn size(&self) -> u64 {
+        let waiting = |rows: usize| (rows * ROW_BYTES) as u64;
+        let flow = self.flow.size() + waiting(self.flows.rows.len());
+        flow.max(self.peer.size() + waiting(self.peers.rows.len()))
+    }
+}
+
+/// Records that wait to be made into columns, with the times of their windows.
+#[derive(Debug)]
+struct Waiting<R> {
+    rows: Vec<R>,
+    times_ns: Vec<i64>,
+}
+
+impl<R: Clone> Waiting<R> {
+    const fn new() -> Self {
+        Self { rows: Vec::new(), times_ns: Vec::new() }
+    }
+
+    fn add(&mut self, rows: &[R], time_ns: i64) {
+        self.rows.extend_from_slice(rows);
+        self.times_ns.resize(self.rows.len(), time_ns);
+    }
+
+    fn take(&mut self, batch: impl Fn(&[R], Vec<i64>) -> RecordBatch) -> RecordBatch {
+        let batch = batch(&self.rows, std::mem::take(&mut self.times_ns));
+        self.rows.clear();
+        batch
+    }
+}
+
+/// The rows with the column of sources, where there are any.
+fn sourced(batch: RecordBatch, source: Option<&str>, schema: &SchemaRef) -> RecordBatch {
+    let Some(source) = source else { return batch };
+    let sources = StringArray::from_iter_values(std::iter::repeat_n(source, batch.num_rows()));
+    let mut columns = batch.columns().to_vec();
+    columns.push(Arc::new(sources));
+    RecordBatch::try_new(Arc::clone(schema), columns).expect("the schema has this column more")
 }

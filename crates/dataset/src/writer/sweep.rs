@@ -28,8 +28,14 @@ pub(super) fn sweep(root: &Path) -> Result<Sweep, DatasetError> {
             }
         })?;
     }
-    let whole: Vec<bool> = dead.iter().map(|file| file.is_whole(&dead)).collect();
     let mut done = Sweep::default();
+    reader::walk(&root.join(layout::CONNECTION), &mut |path| {
+        // It is ended with the whole run, and would come again with it.
+        if layout::to_be(path).is_some() && lock(path).is_some() && fs::remove_file(path).is_ok() {
+            done.removed.push(path.to_owned());
+        }
+    })?;
+    let whole: Vec<bool> = dead.iter().map(|file| file.is_whole(&dead)).collect();
     for (file, is_whole) in dead.iter().zip(whole) {
         if is_whole {
             fs::rename(&file.unfinished, &file.finished)

@@ -138,7 +138,7 @@ fn a_flood_from_forged_sources_keeps_what_its_service_is_limited_to() {
     assert!((above - 500..=above).contains(&service.stopped.packets), "{service:?}");
     assert_eq!(effect.stopped.attack, service.stopped);
     assert_eq!(effect.attacks[0].first_block_ns, Some(SECOND));
-    assert!(effect.attacks[0].by_service_limit && effect.attacks[0].blocked.is_empty());
+    assert!(effect.attacks[0].first_limit_ns.is_some() && effect.attacks[0].blocked.is_empty());
 }
 
 fn samples() -> impl Strategy<Value = Sample> {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{BLOCKS_LISTED, RefusalCount, SettingReport, seconds};
 use crate::{
     effect::{AttackEffect, BlockEffect, Effect},
-    stream::{Amount, Extent, RowLabel, SentByAttack, Stream},
+    stream::{Amount, AttackName, Extent, RowLabel, SentByAttack, Stream},
 };
 
 /// A block, and what it stopped.
@@ -130,13 +130,13 @@ impl StoppedShares {
 pub struct AttackTotals {
     /// Attacks.
     pub attacks: u64,
-    /// Attacks of which a source was blocked, or whose service was limited.
+    /// Attacks of which a source was blocked that is its own, or whose service was limited.
     pub attacks_blocked: u64,
     /// The others.
     pub attacks_never_blocked: u64,
-    /// Sources that were blocked.
+    /// Sources that were blocked, and are the attackers' own.
     pub sources_blocked: u64,
-    /// Of these, addresses that were forged: third parties.
+    /// Addresses that were blocked, and were forged: third parties.
     pub forged_sources_blocked: u64,
     /// The middle time to block, over attacks that were blocked.
     pub median_time_to_block_s: Option<f64>,
@@ -179,7 +179,11 @@ impl SettingReport {
             .map(|number| attack(stream, extent, effect, number))
             .collect();
         let enforced = || effect.blocks.iter().filter(|block| block.action != Action::Shadow);
-        let is_false = |block: &&BlockEffect| !matches!(block.label, RowLabel::Attack(_));
+        // A forged source is somebody else's address.
+        let is_false = |block: &&BlockEffect| match block.label {
+            RowLabel::Attack(number) => stream.attacks()[number].is_forged(),
+            RowLabel::Benign | RowLabel::Unlabelled => true,
+        };
         let class = |label| {
             let (lost, sent) = (effect.stopped.get(label), extent.amounts.get(label));
             let own = || enforced().filter(move |block| block.label == label);
@@ -221,7 +225,7 @@ impl SettingReport {
             peak_blocks_per_minute: effect.peak_per_minute(),
             stopped: effect.stopped.all(),
             false_blocks: has_truth.then(|| enforced().filter(is_false).count() as u64),
-            attack: has_truth.then(|| totals(extent, effect, &attacks)),
+            attack: has_truth.then(|| totals(stream, extent, effect, &attacks)),
             benign: has_truth.then(|| class(RowLabel::Benign)),
             unlabelled: has_truth.then(|| class(RowLabel::Unlabelled)),
             attacks,
@@ -272,8 +276,8 @@ fn attack(stream: &Stream, extent: &Extent, effect: &Effect, number: usize) -> A
         ended_after_s: after(sent.last_ns),
         sources: Some(sent.sources.len() as u64),
         sources_blocked: met.blocked.len() as u64,
-        by_service_limit: met.by_service_limit,
-        time_to_block_s: delay_ns(sent, met).map(seconds),
+        by_service_limit: met.first_limit_ns.is_some(),
+        time_to_block_s: delay_ns(name, sent, met).map(seconds),
         packets: Some(sent.amount.packets),
         bytes: Some(sent.amount.bytes),
         stopped_packets: met.stopped.packets,
@@ -282,20 +286,30 @@ fn attack(stream: &Stream, extent: &Extent, effect: &Effect, number: usize) -> A
     }
 }
 
-fn delay_ns(sent: &SentByAttack, met: &AttackEffect) -> Option<u64> {
-    met.first_block_ns.map(|first_ns| first_ns.saturating_sub(sent.first_ns))
+/// A block of a forged source is a third party's and stops nobody: such an attack is met by a limit
+/// on its service alone.
+fn delay_ns(name: &AttackName, sent: &SentByAttack, met: &AttackEffect) -> Option<u64> {
+    let first_ns = if name.is_forged() { met.first_limit_ns } else { met.first_block_ns };
+    first_ns.map(|first_ns| first_ns.saturating_sub(sent.first_ns))
 }
 
-fn totals(extent: &Extent, effect: &Effect, attacks: &[AttackOutcome]) -> AttackTotals {
-    let delays = extent.attacks.iter().zip(&effect.attacks);
-    let mut delays: Vec<u64> = delays.filter_map(|(sent, met)| delay_ns(sent, met)).collect();
+fn totals(
+    stream: &Stream,
+    extent: &Extent,
+    effect: &Effect,
+    attacks: &[AttackOutcome],
+) -> AttackTotals {
+    let names = stream.attacks().iter();
+    let delays = names.zip(extent.attacks.iter().zip(&effect.attacks));
+    let mut delays: Vec<u64> =
+        delays.filter_map(|(name, (sent, met))| delay_ns(name, sent, met)).collect();
     delays.sort_unstable();
     let mut after = Amount::default();
     effect.attacks.iter().for_each(|attack| after.add(attack.sent_after));
     let stopped = effect.stopped.attack;
     let blocked = delays.len() as u64;
-    let sources = |forged_only: bool| {
-        let counted = attacks.iter().filter(|attack| attack.forged || !forged_only);
+    let sources = |forged: bool| {
+        let counted = attacks.iter().filter(|attack| attack.forged == forged);
         counted.map(|attack| attack.sources_blocked).sum()
     };
     AttackTotals {
@@ -324,4 +338,31 @@ pub(crate) fn median(sorted: &[u64]) -> Option<u64> {
 /// A share, where there is anything to share.
 fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::sample::{Sample, report_on};
+
+    #[test]
+    fn a_block_of_a_forged_source_stops_no_attacker_and_is_a_false_one() {
+        let forged = Sample::new().unverified(1, 0..6).unverified(2, 0..6);
+        let report = report_on(&forged, &["expert.windows=1"]);
+        let setting = &report.settings[0];
+        let attack = setting.attack.as_ref().expect("a truth");
+        assert!(setting.blocks > 0 && setting.service_limits.is_empty());
+        assert_eq!((attack.attacks_blocked, attack.attacks_never_blocked), (0, 1));
+        assert_eq!((attack.sources_blocked, attack.forged_sources_blocked), (0, setting.blocks));
+        assert_eq!(setting.false_blocks, Some(setting.blocks));
+        assert!(!report.to_html().contains("nobody else"));
+    }
+
+    #[test]
+    fn where_nobody_is_known_to_be_benign_nothing_is_said_of_whom_a_setting_hurts() {
+        let attack = Sample::new().attack(1, 0..10, 0.9);
+        let page = report_on(&attack, &["expert.windows=1"]).to_html();
+        assert!(page.contains("says nothing of whom it would hurt"));
+        let page = report_on(&attack.benign(9, 0..10, -0.5), &["expert.windows=1"]).to_html();
+        assert!(page.contains("blocks none of 1 benign peer and nobody else"));
+    }
 }

@@ -3,7 +3,7 @@
 #[cfg(feature = "arrow")]
 mod tables;
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, sync::LazyLock};
 
 use flows_common::{EtherClass, Loss, PacketCounters};
 use sha2::{Digest, Sha256};
@@ -67,25 +67,31 @@ fn schema_id<F: Feature>(name: &str) -> SchemaId {
 /// Each count of a ledger with its name: `frames.ingress`, `lost.table_full`, `not_ip.arp`, …;
 /// always the same names in the same order.
 pub fn ledger_counts(packet_counters: &PacketCounters) -> impl Iterator<Item = (String, u64)> {
-    let pairs = [
-        ("frames", packet_counters.frames),
-        ("frame_bytes", packet_counters.frame_bytes),
-        ("segments", packet_counters.segments),
-    ];
-    let by_direction = pairs.into_iter().flat_map(|(name, [ingress, egress])| {
-        [(format!("{name}.ingress"), ingress), (format!("{name}.egress"), egress)]
+    ledger_names().iter().cloned().zip(ledger_values(packet_counters))
+}
+
+/// The names of [`ledger_counts`].
+#[must_use]
+pub fn ledger_names() -> &'static [String] {
+    static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| {
+        let by_direction = ["frames", "frame_bytes", "segments"]
+            .into_iter()
+            .flat_map(|name| ["ingress", "egress"].map(|way| format!("{name}.{way}")));
+        let losses = Loss::ALL.into_iter().map(|loss| format!("lost.{}", loss.name()));
+        let not_ip = EtherClass::ALL.into_iter().map(|class| format!("not_ip.{}", class.name()));
+        let tables = ["flow_inserts", "peer_inserts", "peer_full"].map(str::to_owned);
+        by_direction.chain(losses).chain(not_ip).chain(tables).collect()
     });
-    let losses = Loss::ALL
-        .into_iter()
-        .map(|loss| (format!("lost.{}", loss.name()), packet_counters.losses[loss.index()]));
-    let not_ip = EtherClass::ALL
-        .into_iter()
-        .map(|class| (format!("not_ip.{}", class.name()), packet_counters.not_ip[class.index()]));
-    let tables = [
-        ("flow_inserts", packet_counters.flow_inserts),
-        ("peer_inserts", packet_counters.peer_inserts),
-        ("peer_full", packet_counters.peer_full),
-    ]
-    .map(|(name, count)| (name.to_owned(), count));
+    &NAMES
+}
+
+/// The counts of [`ledger_counts`].
+pub fn ledger_values(packet_counters: &PacketCounters) -> impl Iterator<Item = u64> {
+    let &PacketCounters { frames, frame_bytes, segments, .. } = packet_counters;
+    let by_direction = [frames, frame_bytes, segments].into_iter().flatten();
+    let losses = Loss::ALL.into_iter().map(|loss| packet_counters.losses[loss.index()]);
+    let not_ip = EtherClass::ALL.into_iter().map(|class| packet_counters.not_ip[class.index()]);
+    let tables =
+        [packet_counters.flow_inserts, packet_counters.peer_inserts, packet_counters.peer_full];
     by_direction.chain(losses).chain(not_ip).chain(tables)
 }

@@ -84,6 +84,18 @@ pub fn peer_batch(records: &[PeerRecord], window: &Window) -> RecordBatch {
     batch::<PeerFeature>(PEER_SCHEMA, peer_facts(records), records, window)
 }
 
+/// The columns of [`flow_batch`], for who writes windows by the thousand and has the schema.
+#[must_use]
+pub fn flow_columns(records: &[FlowRecord]) -> Vec<ArrayRef> {
+    columns::<FlowFeature>(flow_facts(records), records)
+}
+
+/// The columns of [`peer_batch`], likewise.
+#[must_use]
+pub fn peer_columns(records: &[PeerRecord]) -> Vec<ArrayRef> {
+    columns::<PeerFeature>(peer_facts(records), records)
+}
+
 /// The features of a table as model input: row-major, in the columns' order.
 ///
 /// The table must name one of this build's schemas, and have its hash and its columns.
@@ -419,6 +431,11 @@ fn batch<F: Feature>(
     window: &Window,
 ) -> RecordBatch {
     let schema = schema::<F>(name, &facts, window_metadata(window));
+    RecordBatch::try_new(schema, columns::<F>(facts, records))
+        .expect("the schema was made of these columns")
+}
+
+fn columns<F: Feature>(facts: Vec<Fact>, records: &[F::Record]) -> Vec<ArrayRef> {
     let mut columns = vec![Vec::with_capacity(records.len()); F::ALL.len()];
     let mut row = vec![0.0; F::ALL.len()];
     for record in records {
@@ -430,8 +447,7 @@ fn batch<F: Feature>(
     let features = columns
         .into_iter()
         .map(|column| Arc::new(Float32Array::new(column.into(), None)) as ArrayRef);
-    let arrays = facts.into_iter().map(|column| column.values).chain(features).collect();
-    RecordBatch::try_new(schema, arrays).expect("the schema was made of these columns")
+    facts.into_iter().map(|column| column.values).chain(features).collect()
 }
 
 fn window_metadata(window: &Window) -> HashMap<String, String> {

@@ -13,6 +13,9 @@ const IPV6: u16 = 0x86dd;
 const IPV4_HEADER: usize = 20;
 const IPV6_HEADER: usize = 40;
 
+/// The hop-by-hop header with the one option of a jumbogram, in bytes.
+const JUMBO_HEADER: u32 = 8;
+
 /// IPv6 extension headers followed at most; a chain RFC 8200 recommends has six.
 const EXTENSIONS_LIMIT: usize = 8;
 
@@ -98,8 +101,12 @@ pub(super) struct Internet {
     pub(super) fragment: bool,
     pub(super) later_fragment: bool,
     pub(super) payload_offset: usize,
-    /// Bytes above the IP header and its extensions, as the header declares.
+    /// Bytes above the IP header and its extensions, as the header declares; as many as there are
+    /// where it declares none, as a super-packet above 64 KiB does (BIG TCP).
     pub(super) payload_length: u32,
+    /// Bytes of headers that the segments of a super-packet do not have: the hop-by-hop header of
+    /// a jumbogram (RFC 2675), which the stack takes off when it cuts it up.
+    pub(super) unsegmented: u32,
 }
 
 /// Reads the Ethernet header and up to two VLAN tags, one of which may be in `tag`.
@@ -210,7 +217,12 @@ fn ipv4<B: Bytes + ?Sized>(bytes: &B, offset: usize) -> Result<Internet, Loss> {
         fragment: fragment_offset != 0 || more_fragments,
         later_fragment: fragment_offset != 0,
         payload_offset: offset + header,
-        payload_length: total_length.saturating_sub(header as u32),
+        payload_length: if total_length == 0 {
+            u32::MAX
+        } else {
+            total_length.saturating_sub(header as u32)
+        },
+        unsegmented: 0,
     })
 }
 
@@ -226,7 +238,11 @@ fn ipv6<B: Bytes + ?Sized>(bytes: &B, offset: usize) -> Result<Internet, Loss> {
     }
     let chain = extensions(bytes, next_header, offset + IPV6_HEADER)?;
     let extension_bytes = (chain.end - (offset + IPV6_HEADER)) as u32;
-    let payload_length = u32::from(u16::from_be_bytes(part(&fixed, 4)));
+    let payload_length = match u32::from(u16::from_be_bytes(part(&fixed, 4))) {
+        0 if next_header != NO_NEXT_HEADER => u32::MAX,
+        length => length.saturating_sub(extension_bytes),
+    };
+    let is_jumbo = payload_length == u32::MAX && next_header == HOP_BY_HOP;
     Ok(Internet {
         source: Address::of_halves(part(&fixed, 8), part(&fixed, 16)),
         destination: Address::of_halves(part(&fixed, 24), part(&fixed, 32)),
@@ -235,7 +251,8 @@ fn ipv6<B: Bytes + ?Sized>(bytes: &B, offset: usize) -> Result<Internet, Loss> {
         fragment: chain.fragment,
         later_fragment: chain.later_fragment,
         payload_offset: chain.end,
-        payload_length: payload_length.saturating_sub(extension_bytes),
+        payload_length,
+        unsegmented: if is_jumbo { JUMBO_HEADER } else { 0 },
     })
 }
 
@@ -287,6 +304,7 @@ const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
 const AUTHENTICATION: u8 = 51;
+const NO_NEXT_HEADER: u8 = 59;
 const DESTINATION_OPTIONS: u8 = 60;
 const MOBILITY: u8 = 135;
 const HOST_IDENTITY: u8 = 139;

@@ -142,8 +142,8 @@ fn replays_without_loss(synthetic: &Synthetic, snap_length: u32) {
         assert!(losses.iter().all(|&lost| lost == 0), "{losses:?}");
     }
     let report = replay.report();
-    assert_eq!(report.capture.frames, written.frames);
-    assert_eq!((report.capture.lost(), report.clock.backwards), (0, 0));
+    assert_eq!(report.frames, written.frames);
+    assert_eq!((report.lost(), report.backwards), (0, 0));
 }
 
 #[test]

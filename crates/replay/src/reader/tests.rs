@@ -36,6 +36,7 @@ fn every_link_type_gives_the_same_packets_in_every_format() {
     // Number, and the header in front of an IPv4 packet.
     let mut cooked_v2 = vec![0; 20];
     cooked_v2[..2].copy_from_slice(&[0x08, 0x00]);
+    cooked_v2[7] = 1;
     let links = [
         (ETHERNET, [vec![0; 12], vec![0x08, 0x00]].concat()),
         (113, [vec![0; 14], vec![0x08, 0x00]].concat()),
@@ -169,6 +170,110 @@ fn a_simple_packet_takes_the_time_of_the_frame_before() {
     let frames = read_all(&mut reader).expect("whole");
     assert_eq!(frames[1], (samples()[0].0, udp(1, 9, 53)));
     assert_eq!(reader.report().undated, 1);
+}
+
+/// A Packet Block, which later drafts call obsolete; its flags say received.
+fn packet_block(format: Format, interface: u16, (time_ns, bytes): &Sample) -> Vec<u8> {
+    let word = |word: u32| if format.big_endian { word.to_be_bytes() } else { word.to_le_bytes() };
+    let half = |half: u16| if format.big_endian { half.to_be_bytes() } else { half.to_le_bytes() };
+    let length = u32::try_from(bytes.len()).expect("short");
+    let ticks = time_ns / if format.nanoseconds { 1 } else { 1_000 };
+    let [high, low] =
+        [ticks >> 32, ticks & 0xffff_ffff].map(|part| u32::try_from(part).expect("half"));
+    let mut body = [half(interface), half(0xffff)].concat();
+    body.extend([high, low, length, length].map(word).concat());
+    body.extend(bytes);
+    body.resize(body.len().next_multiple_of(4), 0);
+    // pack_flags, and the end of options.
+    body.extend([half(2), half(4)].concat());
+    body.extend([word(1), [0; 4]].concat());
+    format.block(2, &body)
+}
+
+#[test]
+fn a_packet_block_of_the_first_drafts_gives_its_frame() {
+    for format in Format::all().into_iter().filter(|format| format.pcapng) {
+        let mut file = format.write(ETHERNET, &samples()[..1]);
+        for sample in &samples()[1..] {
+            file.extend(packet_block(format, 0, sample));
+        }
+        file.extend(packet_block(format, 7, &samples()[0]));
+        let mut reader = reader(file);
+        let mut frames = Vec::new();
+        while let Some(frame) = reader.next_frame().expect("whole") {
+            let received = (!frames.is_empty()).then_some(flows_common::Direction::Ingress);
+            assert_eq!((frame.interface, frame.direction), (1, received), "{format:?}");
+            frames.push((frame.time_ns, frame.bytes.to_vec()));
+        }
+        assert_eq!(frames, samples(), "{format:?}");
+        assert_eq!(reader.report().losses[CaptureLoss::UnknownInterface.index()], 1);
+    }
+}
+
+#[test]
+fn a_packet_block_that_contradicts_itself_is_damage() {
+    let head = Format::PCAPNG.write(ETHERNET, &[]);
+    let mut lies = packet_block(Format::PCAPNG, 0, &samples()[0]);
+    lies[20..24].copy_from_slice(&5_000_u32.to_le_bytes());
+    for (block, what) in [
+        (lies, "does not fit its own length"),
+        (Format::PCAPNG.block(2, &[0; 8]), "shorter than its own header"),
+    ] {
+        let message =
+            reader([head.clone(), block].concat()).next_frame().expect_err("damage").to_string();
+        assert!(message.contains(what), "{message}");
+    }
+}
+
+#[test]
+fn the_check_sequence_at_a_frames_end_belongs_to_no_packet() {
+    let with_fcs: Vec<Sample> =
+        samples().iter().map(|(time, frame)| (*time, [&frame[..], &[0xfc; 4]].concat())).collect();
+    let expect = |file: Vec<u8>, what: &str| {
+        let mut reader = reader(file);
+        assert_eq!(read_all(&mut reader).expect("whole"), samples(), "{what}");
+        let bytes: usize = samples().iter().map(|(_, frame)| frame.len()).sum();
+        assert_eq!(reader.report().wire_bytes, bytes as u64, "{what}");
+        assert_eq!(reader.report().snapped, 0, "{what}");
+    };
+    // In pcap beside the link type: present, and two units of two bytes.
+    let mut pcap = Format::PCAP.write(ETHERNET, &with_fcs);
+    pcap[23] = 0x24;
+    expect(pcap, "pcap");
+    // In pcapng in bits or bytes, by interface.
+    for length in [4, 32] {
+        let mut body = [&1_u16.to_le_bytes()[..], &[0; 6], &13_u16.to_le_bytes()].concat();
+        body.extend([1, 0, length, 0, 0, 0, 0, 0, 0, 0]);
+        let interface = Format::PCAPNG.block(1, &body);
+        let whole = Format::PCAPNG.write(ETHERNET, &[]);
+        let head = &whole[..whole.len() - Format::PCAPNG.interface(ETHERNET).len()];
+        let packets = with_fcs.iter().flat_map(|(time, frame)| Format::PCAPNG.record(*time, frame));
+        expect([head, &interface, &packets.collect::<Vec<u8>>()].concat(), "pcapng");
+    }
+    // Cut by the capture's snap length, a frame has lost it before.
+    let mut cut = Format::PCAP.write(ETHERNET, &samples()[..1]);
+    cut[23] = 0x24;
+    let wire_length = 24 + 12;
+    cut[wire_length..wire_length + 4].copy_from_slice(&104_u32.to_le_bytes());
+    let mut reader = reader(cut);
+    let frame = reader.next_frame().expect("whole").expect("a frame");
+    assert_eq!((frame.wire_length, frame.bytes.len()), (100, 46));
+}
+
+#[test]
+fn frames_before_any_time_take_the_first_one() {
+    let packet = [&46_u32.to_le_bytes(), &udp(1, 9, 53)[..], &[0; 2]].concat();
+    let mut file = Format::PCAPNG.write(ETHERNET, &[]);
+    file.extend(Format::PCAPNG.block(3, &packet));
+    file.extend(Format::PCAPNG.record(samples()[0].0, &samples()[0].1));
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("undated.pcapng");
+    std::fs::write(&path, file).expect("a file");
+    let mut captures = crate::Captures::open(&[path]).expect("a capture");
+    for _ in 0..2 {
+        let frame = captures.next_frame().expect("whole").expect("a frame");
+        assert_eq!(frame.time_ns, samples()[0].0);
+    }
 }
 
 #[test]

@@ -42,6 +42,11 @@ impl Bar {
         Self { drawn: Some(Drawn { bar, files, began: now, last: now }) }
     }
 
+    /// No bar.
+    pub(super) const fn none() -> Self {
+        Self { drawn: None }
+    }
+
     /// Draws what was read by now, if it is time to; `message` gets the seconds since the start.
     pub(super) fn advance(&mut self, message: impl FnOnce(f64) -> String) {
         let Some(drawn) = &mut self.drawn else { return };

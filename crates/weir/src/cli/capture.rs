@@ -10,7 +10,7 @@ use std::{
 use ::model::Context;
 use anyhow::Context as _;
 use clap::Args;
-use dataset::{DatasetWriter, Sums, WriterOptions, Written};
+use dataset::{DatasetWriter, Provenance, Sums, WriterOptions, Written};
 use nix::time::{ClockId, clock_gettime};
 
 use super::{Layers, Overrides, emit};
@@ -63,7 +63,9 @@ impl CaptureArgs {
             rotate_bytes: self.rotate_bytes,
             ..WriterOptions::default()
         };
-        let writer = DatasetWriter::create(&self.out, options)?;
+        let window_ns = Some(flows_common::clock::nanos(config.window));
+        let provenance = Provenance { window_ns, ..Provenance::default() };
+        let writer = DatasetWriter::create_from(&self.out, options, provenance)?;
         for path in &writer.swept().finished {
             eprintln!("weir: finished what a killed capture had left: {}", path.display());
         }
@@ -125,7 +127,7 @@ impl Capture {
 
     fn finish(self) -> anyhow::Result<Summary> {
         let forgotten = self.context.evictions();
-        let Written { files, rows, sums } = self.writer.finish()?;
+        let Written { files, rows, sums, .. } = self.writer.finish()?;
         let Sums { windows, lossy_windows, evicted_flows, evicted_packets, imbalance, .. } = sums;
         let [packets_in, packets_out] = sums.packets();
         Ok(Summary {

@@ -76,12 +76,12 @@ impl EvalArgs {
         let mut candidates: Vec<Candidate> = self
             .model
             .iter()
-            .map(|path| Candidate::load(path, level))
+            .map(|path| Candidate::load(path, level, dataset.window_ns()?))
             .collect::<anyhow::Result<_>>()?;
         if self.compare {
             candidates.extend(fit_all(&self.train, level, self.seed, &dataset)?);
         } else if !self.train.is_empty() {
-            count_training(&self.train, level, &mut candidates)?;
+            count_training(&self.train, level, &mut candidates, &dataset)?;
         }
         tell_apart(&mut candidates);
         let report = self.evaluate(&dataset, level, by, &selection, candidates)?;
@@ -202,8 +202,9 @@ fn count_training(
     paths: &[PathBuf],
     level: Level,
     candidates: &mut [Candidate],
+    data: &Dataset,
 ) -> anyhow::Result<()> {
-    let dataset = Dataset::open(paths)?;
+    let dataset = candidate::training_like(paths, data)?;
     let selection = Selection {
         labels: LabelFilter::NotAttack,
         skip_lossy: true,

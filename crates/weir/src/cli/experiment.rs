@@ -6,6 +6,7 @@ mod tables;
 mod truth;
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::BufReader,
     num::NonZero,
@@ -15,10 +16,16 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
-use dataset::Truth;
+use dataset::{Dataset, Truth};
+use flows_common::clock::nanos;
 use policy::ProtectedHosts;
 
-use super::{Layers, emit, label::RestChoice};
+use super::{
+    IN_PART, Layers, NOTHING,
+    captures::{Looked, expand},
+    emit, end_with,
+    label::RestChoice,
+};
 use collector::protected::read_allow_files;
 use experiment::{
     Report,
@@ -90,8 +97,8 @@ pub(super) struct ExperimentArgs {
 
 impl ExperimentArgs {
     pub(super) fn run(self, layers: &Layers) -> anyhow::Result<ExitCode> {
-        let report = match &self.shadow {
-            Some(events) => self.of_record(events)?,
+        let (report, end) = match &self.shadow {
+            Some(events) => (self.of_record(events)?, End::default()),
             None => self.of_data(layers)?,
         };
         if let Some(path) = &self.html {
@@ -99,10 +106,10 @@ impl ExperimentArgs {
                 .with_context(|| format!("cannot write `{}`", path.display()))?;
         }
         emit(&if self.json { report.to_json() } else { report.to_text() })?;
-        Ok(ExitCode::SUCCESS)
+        Ok(end.code())
     }
 
-    fn of_data(&self, layers: &Layers) -> anyhow::Result<Report> {
+    fn of_data(&self, layers: &Layers) -> anyhow::Result<(Report, End)> {
         let mut raw = layers.raw()?;
         if let Some(window) = self.window {
             raw.capture.window = window.into();
@@ -118,29 +125,30 @@ impl ExperimentArgs {
         let settings = grid.settings(blocks)?;
         let truth = TruthFiles::read(&self.truth, self.rest, self.offset)?;
         let model_path = config.require_model()?;
-        let model = super::load_model(model_path)?;
+        let dataset =
+            if tables::are_tables(&self.data)? { Some(Dataset::open(&self.data)?) } else { None };
+        let window_ns = match &dataset {
+            Some(dataset) => dataset.window_ns()?,
+            None => Some(nanos(config.window)),
+        };
+        let model = super::load_model_of(model_path, window_ns)?;
         let (digest, basis) = (model.digest().to_owned(), engine::basis(&model));
         let protected: Vec<ProtectedHosts> =
             settings.iter().map(protected).collect::<Result<_, _>>()?;
 
         let mut inputs = vec![input("model", model_path)?];
         let mut stream = Stream::default();
-        let mut notes = Vec::new();
-        let (source, labelled) = if tables::are_tables(&self.data)? {
-            let labelled = tables::read(&self.data, model, &truth, &mut stream, &mut inputs)?;
+        let mut end = End::default();
+        let (source, labelled) = if let Some(dataset) = &dataset {
+            let stream = &mut stream;
+            let labelled = tables::read(dataset, &self.data, model, &truth, stream, &mut inputs)?;
             (Source::Tables, labelled)
         } else {
-            let options = super::capture_options(&config, &self.home_net);
+            let looked = Looked::at(expand(&self.data)?, &self.home_net, false)?;
+            let options = super::capture_options(&config);
             let window = config.window;
-            notes = captures::read(
-                &self.data,
-                options,
-                window,
-                model,
-                &truth,
-                &mut stream,
-                &mut inputs,
-            )?;
+            end.lost =
+                captures::read(&looked, options, window, model, &truth, &mut stream, &mut inputs)?;
             (Source::Captures, false)
         };
         stream.require_rows()?;
@@ -158,8 +166,12 @@ impl ExperimentArgs {
             has_truth: truth.is_given() || labelled,
         };
         let mut report = Report::of(origin, &stream, &grid, &settings, &effects);
-        report.caveats.extend(notes);
-        Ok(report)
+        let seen: BTreeSet<&str> = stream.attacks().iter().map(|one| one.name.as_str()).collect();
+        let unmatched = truth.attacks().into_iter().filter(|name| !seen.contains(name));
+        end.unmatched = unmatched.map(str::to_owned).collect();
+        end.matched = seen.len();
+        report.caveats.extend(end.notes());
+        Ok((report, end))
     }
 
     fn read_grid(&self, grid: &mut Grid) -> anyhow::Result<()> {
@@ -212,6 +224,41 @@ impl ExperimentArgs {
             has_truth: truth.is_some(),
         };
         Ok(record.report(origin, truth.as_ref(), self.offset))
+    }
+}
+
+/// What was wrong with the input of an experiment that was done all the same.
+#[derive(Debug, Default)]
+struct End {
+    /// Records of captures that could not be read.
+    lost: u64,
+    /// Attacks of the truth that match no peer of the data.
+    unmatched: Vec<String>,
+    matched: usize,
+}
+
+impl End {
+    fn notes(&self) -> Vec<String> {
+        let lost = (self.lost > 0).then(|| {
+            format!("{} records of the captures could not be read and are in no window.", self.lost)
+        });
+        let unmatched = (!self.unmatched.is_empty()).then(|| {
+            format!(
+                "{} of the truth match no peer of the data: check their times (--offset) and \
+                 addresses, and --home-net.",
+                self.unmatched.join(", ")
+            )
+        });
+        lost.into_iter().chain(unmatched).collect()
+    }
+
+    fn code(&self) -> ExitCode {
+        let why = self.notes().join(" ");
+        match (self.unmatched.is_empty(), self.matched) {
+            (false, 0) => end_with(NOTHING, &why),
+            (true, _) if self.lost == 0 => ExitCode::SUCCESS,
+            _ => end_with(IN_PART, &why),
+        }
     }
 }
 

@@ -48,8 +48,8 @@ pub(super) struct ExplainArgs {
 impl ExplainArgs {
     pub(super) fn run(self, _layers: &Layers) -> anyhow::Result<ExitCode> {
         let selection = self.selection.resolve()?;
-        let model = super::load_model(&self.model)?;
         let dataset = Dataset::open(&self.data)?;
+        let model = super::load_model_of(&self.model, dataset.window_ns()?)?;
         if self.global {
             let told = global::explain(&dataset, &model, &selection, self.sample)?;
             emit(&if self.json { global::to_json(&told)? } else { global::to_text(&told) })?;

@@ -13,7 +13,7 @@ use dataset::{BENIGN, Dataset, Interval, LabelOptions, Labelled, Rest, Truth};
 use ipnet::IpNet;
 use lab::{AttackTruth, GroundTruth, Moment, Sources, Transport};
 
-use super::{Layers, emit, table};
+use super::{IN_PART, Layers, NOTHING, emit, end_with, table};
 
 #[derive(Debug, Args)]
 pub(super) struct LabelArgs {
@@ -71,7 +71,12 @@ impl LabelArgs {
         } else {
             summary.text()
         })?;
-        Ok(ExitCode::SUCCESS)
+        let why = || format!("{} matched no row", summary.unmatched.join(", "));
+        Ok(match (summary.unmatched.is_empty(), summary.matched) {
+            (true, _) => ExitCode::SUCCESS,
+            (false, 0) => end_with(NOTHING, &why()),
+            (false, _) => end_with(IN_PART, &why()),
+        })
     }
 }
 
@@ -82,6 +87,9 @@ struct Summary {
     rows: Vec<ClassRows>,
     /// Truths that match no row: their times or addresses are wrong, or the data lacks them.
     unmatched: Vec<String>,
+    /// Truths that match some row.
+    #[serde(skip)]
+    matched: usize,
 }
 
 #[derive(Debug, serde::Serialize)]
@@ -102,6 +110,7 @@ impl Summary {
                 None => titles.push((interval.title(), rows)),
             }
         }
+        let matched = titles.iter().filter(|(_, rows)| *rows > 0).count();
         let unmatched = titles.into_iter().filter(|(_, rows)| *rows == 0);
         Self {
             files: labelled.files,
@@ -115,6 +124,7 @@ impl Summary {
                 })
                 .collect(),
             unmatched: unmatched.map(|(title, _)| title.to_owned()).collect(),
+            matched,
         }
     }
 

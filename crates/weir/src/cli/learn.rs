@@ -6,9 +6,12 @@ use anyhow::Context as _;
 use clap::Args;
 use linfa::ParamGuard as _;
 
-use super::{Layers, Overrides, capture_options};
+use super::{
+    IN_PART, Layers, Overrides, capture_options,
+    captures::{Looked, expand},
+    end_with,
+};
 use collector::{live::Live, pipeline::Pipeline, signals::Signals};
-use replay::Replay;
 use training::{BEYOND, Learner, Learnt};
 
 #[derive(Debug, Args)]
@@ -41,17 +44,21 @@ pub(super) struct LearnArgs {
 impl LearnArgs {
     pub(super) fn run(self, layers: &Layers) -> anyhow::Result<ExitCode> {
         let config = layers.resolve(&self.overrides)?;
+        let mut lost = 0;
         let learner = if self.pcap.is_empty() {
             let live = Live::open(&config)?;
             let signals = Signals::listen()?;
             learn_live(&live, config.window, self.length.into(), &signals)?
         } else {
-            let mut learner = Learner::default();
-            for path in &self.pcap {
-                let mut replay = Replay::open(path, capture_options(&config, &self.home_net))?;
+            let mut learner = Learner::of_windows(config.window);
+            for path in expand(&self.pcap)? {
+                let looked = Looked::at(vec![path], &self.home_net, false)?;
+                looked.require_home()?;
+                let mut replay = looked.open(capture_options(&config))?;
                 while let Some(window) = replay.next_window()? {
                     learner.take(&window);
                 }
+                lost += replay.report().lost();
             }
             learner
         };
@@ -73,6 +80,10 @@ impl LearnArgs {
             "wrote {}; `weir run --model {0}` scores with it\n",
             self.out.display()
         ))?;
+        if lost > 0 {
+            let why = format!("{lost} records of the captures could not be read");
+            return Ok(end_with(IN_PART, &why));
+        }
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -86,7 +97,7 @@ fn learn_live(
 ) -> anyhow::Result<Learner> {
     let (done, learner) = mpsc::channel();
     // Sent when the last window was taken and the feed drops it.
-    let mut gathered = Gathered { learner: Learner::default(), done };
+    let mut gathered = Gathered { learner: Learner::of_windows(window), done };
     let pipeline = Pipeline::feed(live.drain(), window, move |next| {
         gathered.learner.take(&next.window);
         Ok(())

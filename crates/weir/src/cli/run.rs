@@ -4,7 +4,7 @@ use std::{fmt::Write as _, process::ExitCode, sync::Arc};
 
 use clap::Args;
 use control::Server;
-use flows_common::Direction;
+use flows_common::{Direction, clock::nanos};
 use ipnet::IpNet;
 use policy::Policy;
 
@@ -56,7 +56,7 @@ impl RunArgs {
     pub(super) fn run(self, layers: &Layers) -> anyhow::Result<ExitCode> {
         let config = layers.resolve(&self.overrides)?;
         let path = config.require_model()?;
-        let model = super::load_model(path)?;
+        let model = super::load_model_of(path, Some(nanos(config.window)))?;
         let facts = ModelFacts::of(path, &model);
         let allow_files = read_allow_files(&config.policy.allow_files)?;
         let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(Terminal { json: self.json })];

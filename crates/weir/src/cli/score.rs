@@ -9,7 +9,7 @@ use clap::Args;
 use dataset::Dataset;
 
 use super::{
-    Layers,
+    Layers, NOTHING, end_with,
     reading::{Level, read, with_all_columns},
     selection::SelectionArgs,
 };
@@ -47,8 +47,8 @@ impl ScoreArgs {
         let format = if self.json { Some(Format::Jsonl) } else { self.format };
         let target = Target::of(&self.out, format, level.name())?;
         let selection = with_all_columns(&self.selection.resolve()?);
-        let model = super::load_model(&self.model)?;
         let dataset = Dataset::open(&self.data)?;
+        let model = super::load_model_of(&self.model, dataset.window_ns()?)?;
         let scored = Scored::new(level);
         let mut sink = Sink::open(&target, scored.schema())?;
         let read = read(&dataset, level, &selection, &mut |rows| {
@@ -72,6 +72,10 @@ impl ScoreArgs {
                  the tables do not belong together",
                 read.orphan_flows
             );
+        }
+        if read.rows == 0 {
+            let why = "no row of the tables is of those asked for";
+            return Ok(end_with(NOTHING, why));
         }
         Ok(ExitCode::SUCCESS)
     }

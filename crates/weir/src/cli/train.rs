@@ -182,6 +182,7 @@ impl TrainArgs {
             }),
             keep_attacks: self.keep_attacks,
             notes: self.notes(),
+            window_ns: dataset.window_ns()?,
             seed: self.seed,
             ..Plan::new(detector.method(&self.forest, self.seed)?)
         };

@@ -245,19 +245,21 @@ fn what_cannot_be_tried_is_refused_by_name() {
     std::fs::write(desk.0.path().join("truth.txt"), "noon: a scan").unwrap();
     refused(&[&capture, model, "--truth=truth.txt"], &["truth.txt", ".csv or .toml"]);
     refused(&[&capture, "tables", model], &["cannot be mixed"]);
-    refused(&["absent.pcap", model], &["absent.pcap"]);
+    let window = "--window=500ms";
+    refused(&["absent.pcap", model, window], &["absent.pcap"]);
+    refused(&[&capture, model], &["trained on flows of windows of 500ms", "windows are of 1s"]);
     refused(&["tables/peer", "tables/flow", model], &["no window table", "weir replay --out"]);
     refused(&["tables/peer", "tables/window", model], &["no flow table", "the whole folder"]);
     let again = ["replay", &capture, "--out=twice", "--window=500ms"];
     desk.done(&[&again[..], &HOME].concat());
-    refused(&["tables", "twice", model], &["two captures at one time", "merged by time"]);
-    refused(&["-", model], &["standard input", "give a file"]);
+    refused(&["tables", "twice", model], &["both hold rows of the capture", "demo.pcap.zst"]);
+    refused(&["-", model, window], &["standard input", "give a file"]);
     let write = |name: &str, bytes: &[u8]| std::fs::write(desk.0.path().join(name), bytes).unwrap();
     // A capture of no frame: the header alone.
     let header =
         [0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0];
     write("empty.pcap", &header);
-    refused(&["empty.pcap", model], &["no peer in any window", "--home-net"]);
+    refused(&["empty.pcap", model, window], &["no peer in any window", "--home-net"]);
     write("foreign.parquet", b"PAR1 and no table");
     refused(&["foreign.parquet", model], &["foreign.parquet"]);
     write("events.jsonl", b"no event\n");

@@ -277,7 +277,9 @@ fn scores_come_in_the_form_that_the_name_says() {
     let score = ["score", "--model", "model.weir", "test"];
     let csv = desk.done(&score);
     let rows = csv.lines().count() - 1;
-    assert!(csv.starts_with("time,window_start,window_end,remote_address,label,attack,flows,"));
+    assert!(
+        csv.starts_with("time,window_start,window_end,remote_address,source,label,attack,flows,")
+    );
     assert!(csv.lines().next().unwrap().ends_with(",tail_score,p_value,surprise"));
 
     desk.done(&[&score[..], &["--out", "scores.parquet"]].concat());

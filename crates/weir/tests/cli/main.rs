@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod by_hand;
+mod captures;
 mod closed_pipe;
 mod exchange;
 mod experiment;

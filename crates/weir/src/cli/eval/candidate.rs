@@ -1,6 +1,7 @@
 //! The detectors that are evaluated.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ::model::{DetectorModel, IsolationForest, schema};
 use clap::ValueEnum;
@@ -63,8 +64,8 @@ impl Candidate {
     }
 
     /// A model file's detectors, as far as they are needed.
-    pub(super) fn load(path: &Path, level: Level) -> anyhow::Result<Self> {
-        let model = crate::cli::load_model(path)?;
+    pub(super) fn load(path: &Path, level: Level, window_ns: Option<u64>) -> anyhow::Result<Self> {
+        let model = crate::cli::load_model_of(path, window_ns)?;
         let of = |table: TableKind, detector: &DetectorModel| {
             let needed = level.table() == table || level.second_table() == Some(table);
             needed.then(|| detector.clone())
@@ -175,6 +176,22 @@ pub(super) fn truth(label: &dataset::Label) -> Truth<'_> {
     }
 }
 
+/// Opens the tables of the training, whose windows must be as long as those that are evaluated.
+pub(super) fn training_like(paths: &[PathBuf], data: &Dataset) -> anyhow::Result<Dataset> {
+    let training = Dataset::open(paths)?;
+    if let (Some(one), Some(other)) = (training.window_ns()?, data.window_ns()?)
+        && one.abs_diff(other) > one.max(other) / 5
+    {
+        let [one, other] =
+            [one, other].map(|ns| humantime::format_duration(Duration::from_nanos(ns)));
+        anyhow::bail!(
+            "the windows of --train are of {one}, those that are evaluated of {other}: a feature \
+             means something else in each, so give tables of one length"
+        );
+    }
+    Ok(training)
+}
+
 /// Fits every kind of detector to the same rows with the same split.
 pub(super) fn fit_all(
     train_paths: &[PathBuf],
@@ -182,7 +199,8 @@ pub(super) fn fit_all(
     seed: u64,
     data: &Dataset,
 ) -> anyhow::Result<Vec<Candidate>> {
-    let dataset = Dataset::open(train_paths)?;
+    let dataset = training_like(train_paths, data)?;
+    let window_ns = dataset.window_ns()?;
     let same_source = TableKind::ALL.into_iter().any(|table| {
         dataset.files(table).any(|one| data.files(table).any(|other| one.path == other.path))
     });
@@ -199,7 +217,7 @@ pub(super) fn fit_all(
         };
         let rows = TableRows::new(&dataset, table, &selection);
         let method = methods(seed)?.swap_remove(which);
-        Ok(Some(train(&rows, &schema, &Plan { seed, ..Plan::new(method) })?.detector))
+        Ok(Some(train(&rows, &schema, &Plan { seed, window_ns, ..Plan::new(method) })?.detector))
     };
     let names: Vec<&str> = methods(seed)?.iter().map(Method::name).collect();
     let mut candidates = Vec::with_capacity(names.len());

@@ -1,30 +1,37 @@
 //! Captures as a stream of evidence.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use dataset::Label;
 use model::{Context, ModelFile};
 
 use super::{inputs::input, truth::TruthFiles};
+use crate::cli::captures::Looked;
 use engine::{Arrival, Detector, detector::address};
 use experiment::{report::Input, stream::Stream};
-use replay::{Replay, ReplayOptions, ThreadedReplay};
+use replay::{ReplayOptions, ThreadedReplay};
 
-/// Replays and scores captures, each window once; returns what is to be kept in mind of them.
+/// What to do with captures that are of no one time.
+const APART: &str = "experiment on those of one time";
+
+/// Replays and scores captures, each window once; returns the number of records that could not be
+/// read.
 pub(super) fn read(
-    paths: &[PathBuf],
+    looked: &Looked,
     options: ReplayOptions,
     window: Duration,
     model: ModelFile,
     truth: &TruthFiles,
     stream: &mut Stream,
     inputs: &mut Vec<Input>,
-) -> anyhow::Result<Vec<String>> {
-    for path in paths {
+) -> anyhow::Result<u64> {
+    for path in looked.paths() {
         inputs.push(input("capture", path)?);
     }
+    looked.require_one_time(APART)?;
+    looked.require_home()?;
     let mut detector = Detector::new(model, Context::default(), window);
-    let mut replay = ThreadedReplay::start(Replay::open_all(paths, options)?)?;
+    let mut replay = ThreadedReplay::start(looked.open(options)?)?;
     while let Some(window) = replay.next_window()? {
         let found = detector.assess(&window, Arrival::default());
         let facts = found.facts;
@@ -37,7 +44,5 @@ pub(super) fn read(
             .collect();
         stream.push_assessed(found, peers)?;
     }
-    let lost = replay.finish().report().capture.lost();
-    let note = format!("{lost} records of the captures could not be read and are in no window.");
-    Ok(if lost > 0 { vec![note] } else { Vec::new() })
+    Ok(replay.finish().report().lost())
 }

@@ -31,13 +31,13 @@ pub(super) fn are_tables(paths: &[PathBuf]) -> anyhow::Result<bool> {
 
 /// Assesses tables window by window; tells whether their own labels were taken.
 pub(super) fn read(
+    dataset: &Dataset,
     paths: &[PathBuf],
     model: ModelFile,
     truth: &TruthFiles,
     stream: &mut Stream,
     inputs: &mut Vec<Input>,
 ) -> anyhow::Result<bool> {
-    let dataset = Dataset::open(paths)?;
     dataset.require(TableKind::Window)?;
     for table in [TableKind::Peer, TableKind::Flow, TableKind::Window] {
         for file in dataset.files(table) {
@@ -45,12 +45,12 @@ pub(super) fn read(
         }
     }
     let labelled = !truth.is_given() && dataset.is_labelled(TableKind::Peer);
-    let windows = windows(&dataset)?;
+    let windows = windows(dataset)?;
     let assessor = Assessor::new(model, usual_length(&windows), WARM_UP);
     let windows = windows.into_iter().peekable();
     let mut tables = Tables { windows, before: None, assessor, labelled, truth, stream };
     let selection = Selection { columns: Columns::All, ..Selection::default() };
-    reading::read(&dataset, Level::Decision, &selection, &mut |piece| tables.take(piece))?;
+    reading::read(dataset, Level::Decision, &selection, &mut |piece| tables.take(piece))?;
     tables.skip_to(i64::MAX)?;
     Ok(labelled)
 }

@@ -1,8 +1,8 @@
 //! Ground truth of peers, from files.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{collections::BTreeSet, net::IpAddr, path::PathBuf};
 
-use dataset::{Active, Label, Rest, Truth};
+use dataset::{Active, Interval, Label, Rest, Truth};
 
 use crate::cli::label::{Clock, RestChoice, read_truths};
 
@@ -28,6 +28,12 @@ impl TruthFiles {
 
     pub(super) const fn is_given(&self) -> bool {
         self.truth.is_some()
+    }
+
+    /// Names of the attacks that it tells of.
+    pub(super) fn attacks(&self) -> BTreeSet<&str> {
+        let intervals = self.truth.iter().flat_map(|truth| &truth.intervals);
+        intervals.filter(|interval| interval.is_attack()).map(Interval::title).collect()
     }
 
     /// Ground truth of a window, of unix time.

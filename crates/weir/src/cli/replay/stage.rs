@@ -1,6 +1,7 @@
 //! Processing of each window of a replay.
 
-use model::{Context, Observed, Window};
+use flows_common::clock::nanos;
+use model::{Context, ModelFile, Observed, Window};
 use policy::{Policy, ProtectedHosts};
 
 use collector::dry_run::DryRun;
@@ -22,27 +23,46 @@ pub(super) struct Past {
     observed: Observed,
 }
 
-impl Stage {
+/// Stages of replays, each of which begins with an empty past.
+pub(super) struct Stages<'a> {
+    config: &'a Config,
+    /// The model to score with, and who is protected.
+    scoring: Option<(ModelFile, ProtectedHosts)>,
+}
+
+impl<'a> Stages<'a> {
     /// Scores where the configuration, or a flag, names a model.
-    pub(super) fn open(config: &Config) -> anyhow::Result<Self> {
-        Ok(match &config.model {
-            None => Self::Observe(Box::default()),
+    pub(super) fn open(config: &'a Config) -> anyhow::Result<Self> {
+        let scoring = match &config.model {
+            None => None,
             Some(path) => {
-                let model = super::super::load_model(path)?;
+                let model = crate::cli::load_model_of(path, Some(nanos(config.window)))?;
                 // A capture does not tell whose gateway or name server an address was.
                 let allowed = read_allow_files(&config.policy.allow_files)?;
-                let hosts = ProtectedHosts::default().allowing(&allowed);
-                let policy = Policy::new(config.policy.clone(), hosts).calibrated(&basis(&model));
-                let detector = Detector::new(model, Context::default(), config.window);
-                Self::Score(Box::new(DryRun::new(Engine::new(detector, policy))))
+                Some((model, ProtectedHosts::default().allowing(&allowed)))
             }
-        })
+        };
+        Ok(Self { config, scoring })
     }
 
-    pub(super) const fn scores(&self) -> bool {
-        matches!(self, Self::Score(_))
+    pub(super) const fn score(&self) -> bool {
+        self.scoring.is_some()
     }
 
+    pub(super) fn begin(&self) -> Stage {
+        match &self.scoring {
+            None => Stage::Observe(Box::default()),
+            Some((model, hosts)) => {
+                let policy = Policy::new(self.config.policy.clone(), hosts.clone());
+                let policy = policy.calibrated(&basis(model));
+                let detector = Detector::new(model.clone(), Context::default(), self.config.window);
+                Stage::Score(Box::new(DryRun::new(Engine::new(detector, policy))))
+            }
+        }
+    }
+}
+
+impl Stage {
     /// Takes the next window; `tell` gets what is found in it.
     pub(super) fn take(
         &mut self,

@@ -8,7 +8,7 @@ use model::{Observed, Window};
 use serde::Serialize;
 
 use crate::cli::bar::rounded;
-use replay::{CaptureLoss, CaptureReport, ClockReport, Replay};
+use replay::{CaptureLoss, CaptureReport, Replay};
 
 /// Summary of a replay: input, contents, losses by cause.
 #[derive(Debug, Default, Serialize)]
@@ -36,13 +36,18 @@ pub(super) struct Summary {
     packets_without_flow: Vec<(&'static str, u64)>,
     evicted_flows: u64,
     evicted_packets: u64,
-    clock: Clock,
     /// Peer windows that were anomalous.
     anomalies: u64,
     /// Blocks that the policy would have made.
     blocks: u64,
     /// Files of the data set, where one was written.
     written: Vec<PathBuf>,
+    /// Files of an earlier replay of the same frames, which were removed.
+    replaced: Vec<PathBuf>,
+    state: State,
+    /// What is wrong with the home side, with a proposal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    home: Option<String>,
     /// Packets in no flow, by [`Loss::index`].
     #[serde(skip)]
     losses: [u64; Loss::COUNT],
@@ -59,15 +64,33 @@ struct File {
     snapped: u64,
     /// Frames without a time of their own.
     undated: u64,
+    /// Frames earlier than the one before them, which were sorted.
+    backwards: u64,
     /// Records that gave no frame, by cause.
     lost: Vec<(&'static str, u64)>,
 }
 
-#[derive(Debug, Default, Serialize)]
-struct Clock {
-    backwards: u64,
-    late: u64,
-    jumps: u64,
+/// How far a replay came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum State {
+    /// Every record was read.
+    Done,
+    /// Records could not be read: the capture is cut, or has frames of unknown interfaces.
+    InPart,
+    /// No frame.
+    #[default]
+    Nothing,
+}
+
+impl State {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::InPart => "in part",
+            Self::Nothing => "nothing",
+        }
+    }
 }
 
 impl Summary {
@@ -94,8 +117,17 @@ impl Summary {
         self.blocks += u64::from(would_block);
     }
 
-    pub(super) fn note_written(&mut self, files: &[PathBuf]) {
-        files.clone_into(&mut self.written);
+    pub(super) fn note_written(&mut self, [written, replaced]: &[Vec<PathBuf>; 2]) {
+        written.clone_into(&mut self.written);
+        replaced.clone_into(&mut self.replaced);
+    }
+
+    pub(super) fn note_home(&mut self, guessed: Option<String>) {
+        self.home = guessed;
+    }
+
+    pub(super) const fn state(&self) -> State {
+        self.state
     }
 
     pub(super) const fn frames(&self) -> u64 {
@@ -106,8 +138,11 @@ impl Summary {
     pub(super) fn finish(&mut self, replay: &Replay, took: Duration) {
         self.files =
             replay.captures().files().map(|(path, report)| File::of(path, report)).collect();
-        let ClockReport { backwards, late, jumps } = replay.report().clock;
-        self.clock = Clock { backwards, late, jumps };
+        self.state = match (self.frames, replay.report().lost()) {
+            (0, _) => State::Nothing,
+            (_, 0) => State::Done,
+            _ => State::InPart,
+        };
         self.packets_without_flow = Loss::ALL
             .into_iter()
             .map(|loss| (loss.name(), self.losses[loss.index()]))
@@ -170,17 +205,30 @@ impl Summary {
                 format!("{} files, the first of them {}", self.written.len(), first.display()),
             );
         }
+        if !self.replaced.is_empty() {
+            let files = self.replaced.len();
+            line("replaced", format!("{files} files of an earlier replay of the same frames"));
+        }
         text
+    }
+
+    /// Records that could not be read, by file and cause.
+    pub(super) fn lost_records(&self) -> String {
+        self.records().collect::<Vec<_>>().join(", ")
+    }
+
+    fn records(&self) -> impl Iterator<Item = String> {
+        self.files.iter().flat_map(|file| {
+            let path = file.path.display();
+            file.lost
+                .iter()
+                .map(move |(cause, records)| format!("{records} records of {path} ({cause})"))
+        })
     }
 
     /// Packets in no flow, by cause, as text.
     fn losses(&self) -> Vec<String> {
-        let mut losses = Vec::new();
-        for file in &self.files {
-            for (cause, records) in &file.lost {
-                losses.push(format!("{records} records of {} ({cause})", file.path.display()));
-            }
-        }
+        let mut losses: Vec<String> = self.records().collect();
         for (cause, packets) in &self.packets_without_flow {
             losses.push(format!("{} packets in no flow ({cause})", HumanCount(*packets)));
         }
@@ -206,22 +254,14 @@ impl Summary {
             for (frames, what) in [
                 (file.snapped, "frames are shorter than on the wire"),
                 (file.undated, "frames have no time and take that of the one before"),
+                (file.backwards, "frames came out of order, and were sorted"),
             ] {
                 if frames > 0 {
                     remarks.push(format!("{} {what}, in {path}", HumanCount(frames)));
                 }
             }
         }
-        let Clock { backwards, late, jumps } = self.clock;
-        for (times, what) in [
-            (backwards, "frames are earlier than the one before"),
-            (late, "frames came after their window, and count in the next"),
-            (jumps, "times the clock was set back, and the replay went on from where it was"),
-        ] {
-            if times > 0 {
-                remarks.push(format!("{} {what}", HumanCount(times)));
-            }
-        }
+        remarks.extend(self.home.clone());
         remarks
     }
 }
@@ -239,6 +279,7 @@ impl File {
             wire_bytes: report.wire_bytes,
             snapped: report.snapped,
             undated: report.undated,
+            backwards: report.backwards,
             lost,
         }
     }
