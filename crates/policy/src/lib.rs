@@ -238,9 +238,6 @@ impl Policy {
         notices: &mut Vec<Notice>,
     ) -> Outcome {
         let now_ns = window.end_ns;
-        if forged && !peer.verified {
-            self.history.forged(peer.address, now_ns);
-        }
         if peer.surprise < self.config.expert.act_surprise {
             return Outcome::Refused(Refusal::BelowMargin);
         }
@@ -254,6 +251,9 @@ impl Policy {
             self.config.expert.of_windows,
             peer.packets,
         );
+        if forged && !peer.verified {
+            self.history.forged(peer.address, now_ns);
+        }
         let counts = Counts {
             windows,
             packets,
