@@ -258,9 +258,6 @@ impl Policy {
         notices: &mut Vec<Notice>,
     ) -> Outcome {
         let now_ns = window.end_ns;
-        if forged && peer.standing == Standing::Unproven {
-            self.history.forged(peer.address, now_ns);
-        }
         if peer.surprise < self.config.expert.act_surprise {
             return Outcome::Refused(Refusal::BelowMargin);
         }
@@ -274,6 +271,9 @@ impl Policy {
             self.config.expert.of_windows,
             peer.packets,
         );
+        if forged && peer.standing == Standing::Unproven {
+            self.history.forged(peer.address, now_ns);
+        }
         let counts = Counts {
             windows,
             lasting,
