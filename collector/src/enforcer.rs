@@ -104,12 +104,17 @@ pub trait Enforcer: Send {
     /// The table cannot be written.
     fn exempt(&mut self, remotes: &[IpAddr], now_ns: u64) -> anyhow::Result<()>;
 
-    /// Turns the entry of a peer to shadow, its lease as it is; tells whether there was one that
-    /// dropped.
+    /// Turns an entry to shadow, its lease as it is; tells whether there was one that did more.
     ///
     /// # Errors
     /// The entry could not be changed.
-    fn demote(&mut self, peer: IpAddr, now_ns: u64) -> anyhow::Result<bool>;
+    fn demote(&mut self, target: Target, now_ns: u64) -> anyhow::Result<bool>;
+
+    /// Turns the limits of all services to shadow, their leases as they are.
+    ///
+    /// # Errors
+    /// The table cannot be read or written.
+    fn demote_limits(&mut self) -> anyhow::Result<()>;
 
     /// Lets the entry of a peer end later; tells whether there was one.
     ///
@@ -172,8 +177,12 @@ impl Enforcer for Observe {
         Ok(())
     }
 
-    fn demote(&mut self, _: IpAddr, _: u64) -> anyhow::Result<bool> {
+    fn demote(&mut self, _: Target, _: u64) -> anyhow::Result<bool> {
         Ok(false)
+    }
+
+    fn demote_limits(&mut self) -> anyhow::Result<()> {
+        Ok(())
     }
 
     fn prolong(&mut self, _: IpAddr, _: u64, _: u64) -> anyhow::Result<bool> {
@@ -376,15 +385,18 @@ impl Enforcer for KernelEnforcer {
         Ok(())
     }
 
-    fn demote(&mut self, peer: IpAddr, now_ns: u64) -> anyhow::Result<bool> {
-        let target = Target::address(peer);
+    fn demote(&mut self, target: Target, now_ns: u64) -> anyhow::Result<bool> {
         let Some(entry) = self.blocklist.get(&target)? else { return Ok(false) };
-        if entry.action == Action::Shadow.code() {
+        if entry.action == Action::Shadow.code() || entry.expires_ns <= now_ns {
             return Ok(false);
         }
         let shadow = Block { action: BlockAction::Shadow, ..self.block_of(&entry) };
         self.write(target, &shadow, now_ns)?;
         Ok(true)
+    }
+
+    fn demote_limits(&mut self) -> anyhow::Result<()> {
+        Ok(self.blocklist.shadow_services()?)
     }
 
     fn prolong(&mut self, peer: IpAddr, until_ns: u64, now_ns: u64) -> anyhow::Result<bool> {

@@ -15,7 +15,7 @@ use super::{
     Inner, Node,
     journal::moment,
     known::KnownBlock,
-    people::{Done, LONGEST_S, internal},
+    acts::{Done, LONGEST_S, internal},
     status::{boot_timestamp, seconds_until, timestamp},
 };
 use crate::{
@@ -100,11 +100,12 @@ impl Node {
         let block = datapath::Block { action, expires_ns, reason: BY_HAND };
         let entry = inner.enforcer.block(target, &block, now.boot_ns).map_err(internal)?;
         if let Target::Address(address) = target {
-            inner.policy.remember(address, 0, expires_ns);
+            inner.policy.take_over(address, None, expires_ns);
         }
         let known = KnownBlock {
             id: self.journal.next_block(),
             origin: Origin::Person,
+            action: request.action,
             who: Some(who.to_string()),
             reason: request.reason.clone(),
             decision: None,
@@ -114,7 +115,7 @@ impl Node {
             made: now,
             expires: Moment { wall_ns: now.wall_ns_at(expires_ns), boot_ns: expires_ns },
         };
-        let mut records = vec![self.journal.block(target, request.action, &known)];
+        let mut records = vec![self.journal.block(target, &known)];
         if let Some(before) = inner.known.insert(target, known) {
             let hits = ExpiredEvent { at_ns: now.boot_ns, ..ExpiredEvent::nothing(target) };
             records.push(self.journal.ending(before.id, target, How::Replaced, &hits));

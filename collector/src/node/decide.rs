@@ -4,14 +4,14 @@ use std::{convert::Infallible, net::IpAddr};
 
 use control::wire::{self, DriftState};
 use engine::{CarryOut, WindowEnd, judge};
-use events::{Action, Stamp};
+use events::Stamp;
 use flows_common::service::VERIFIED_NS;
 use ledger::{How, Moment, Origin, Record};
-use policy::{Decision, Evidence, Notice, Outcome, Reason, ServiceLimit, statistics::Drift};
-use report::text::one_line;
+use policy::{Decision, Evidence, Outcome, Reason, ServiceLimit, statistics::Drift};
 
 use super::{
     AssessedWindow, Inner, Node,
+    effects::Effects,
     journal::{DECISIONS_RECORDED, moment},
     known::KnownBlock,
     status::timestamp,
@@ -20,8 +20,8 @@ use crate::{
     clock::boot_ns,
     enforcer::BY_IMPORT,
     event::{
-        ActionTaken, DecisionRecord, DriftEvent, Event, ExpiredEvent, FailureEvent, NoticeEvent,
-        ServiceEvent, WindowEvent,
+        ActionTaken, DecisionRecord, DriftEvent, Event, ExpiredEvent, NoticeEvent, ServiceEvent,
+        WindowEvent,
     },
 };
 use datapath::Target;
@@ -50,6 +50,7 @@ impl Node {
         inner.note_drift(&judged.drift, facts.end_ns);
         let writer = &mut Writer { node: self, inner: &mut inner, effects: &mut effects };
         let Ok(()) = judged.carry_out(writer);
+        self.align(&mut inner, &mut effects);
         summary.decided_after_us = boot_ns().saturating_sub(summary.end_ns) / 1_000;
         inner.note_window(&summary, facts.lossy);
         let mode = inner.policy.mode().name();
@@ -107,6 +108,7 @@ impl Node {
         let known = KnownBlock {
             id: block,
             origin: Origin::Model,
+            action,
             who: None,
             reason: None,
             decision: Some(id),
@@ -117,32 +119,13 @@ impl Node {
             expires: Moment { wall_ns: made.wall_ns_at(expires_ns), boot_ns: expires_ns },
         };
         let target = Target::address(address);
-        let record = self.journal.block(target, action, &known);
-        inner.known.insert(target, known);
-        (taken, Some(record))
-    }
-
-    /// Turns the entries of these peers to shadow, and records that their blocks ended by it.
-    pub(super) fn demote(&self, inner: &mut Inner, peers: &[IpAddr], effects: &mut Effects) {
-        let now_ns = boot_ns();
-        for &peer in peers {
-            match inner.enforcer.demote(peer, now_ns) {
-                Ok(true) => {}
-                Ok(false) => continue,
-                Err(error) => {
-                    effects.failed("demote", &error);
-                    continue;
-                }
-            }
-            let target = Target::address(peer);
-            let Some(mut known) = inner.known.remove(&target) else { continue };
-            let hits = ExpiredEvent { at_ns: now_ns, ..ExpiredEvent::nothing(target) };
-            effects.records.push(self.journal.ending(known.id, target, How::FellBack, &hits));
-            known.id = self.journal.next_block();
-            known.made = moment();
-            effects.records.push(self.journal.block(target, Action::Shadow, &known));
-            inner.known.insert(target, known);
+        let record = self.journal.block(target, &known);
+        if let Some(before) = inner.known.insert(target, known) {
+            let hits = ExpiredEvent { at_ns: made.boot_ns, ..ExpiredEvent::nothing(target) };
+            let ending = self.journal.ending(before.id, target, How::Replaced, &hits);
+            effects.records.push(ending);
         }
+        (taken, Some(record))
     }
 }
 
@@ -162,11 +145,6 @@ impl CarryOut for Writer<'_> {
     }
 
     fn notice(&mut self, event: NoticeEvent) -> Result<(), Infallible> {
-        let demoted: &[IpAddr] = match &event.notice {
-            Notice::BreakerOpened { demoted, .. } | Notice::FellBack { demoted, .. } => demoted,
-            Notice::BreakerClosed => &[],
-        };
-        self.node.demote(self.inner, demoted, self.effects);
         tracing::warn!(notice = ?event.notice, "the policy changed");
         self.effects.events.push(Event::Notice(event));
         Ok(())
@@ -268,20 +246,6 @@ impl Inner {
             packets_per_second: packets as f64 * 1e9 / span_ns as f64,
             lossy,
         });
-    }
-}
-
-/// Events and records of a step, not yet emitted.
-#[derive(Default)]
-pub(super) struct Effects {
-    pub(super) events: Vec<Event>,
-    pub(super) records: Vec<Record>,
-}
-
-impl Effects {
-    fn failed(&mut self, what: &'static str, error: &anyhow::Error) {
-        let error = one_line(error.chain());
-        self.events.push(Event::Failure(FailureEvent { what: what.into(), error }));
     }
 }
 

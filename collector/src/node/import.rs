@@ -9,7 +9,7 @@ use control::{
 
 use super::{
     Node,
-    people::{Done, LONGEST_S, internal},
+    acts::{Done, LONGEST_S, internal},
 };
 use crate::{
     clock::boot_ns,

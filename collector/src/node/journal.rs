@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use events::{Action, DecisionRecord};
+use events::DecisionRecord;
 use ipnet::IpNet;
 use jiff::Timestamp;
 use ledger::{
@@ -261,12 +261,12 @@ impl Journal {
         Decision { run: self.run, model: self.model.clone().into(), record }.into()
     }
 
-    pub(super) fn block(&self, target: Target, action: Action, known: &KnownBlock) -> Record {
+    pub(super) fn block(&self, target: Target, known: &KnownBlock) -> Record {
         Block {
             id: known.id,
             run: self.run,
             target: IpNet::from(target).into(),
-            action,
+            action: known.action,
             made: known.made,
             expires: known.expires,
             origin: known.origin,

@@ -5,6 +5,7 @@ use std::{
     net::IpAddr,
 };
 
+use events::Action;
 use ipnet::IpNet;
 use ledger::{Moment, Origin};
 use policy::ProtectedHosts;
@@ -18,6 +19,8 @@ pub(super) struct KnownBlock {
     /// Its number; the entry's `reason` is its lower half.
     pub(super) id: u64,
     pub(super) origin: Origin,
+    /// As the kernel's entry has it.
+    pub(super) action: Action,
     pub(super) who: Option<String>,
     pub(super) reason: Option<String>,
     pub(super) decision: Option<u64>,

@@ -11,13 +11,16 @@
 //!             └─► Upkeep              protected hosts, ended permissions, retention
 //! ```
 
+mod acts;
 mod alerts;
 mod blocks;
 mod decide;
+mod effects;
 mod import;
 mod journal;
 mod known;
 mod metrics;
+mod mode;
 mod people;
 mod reconcile;
 mod status;
@@ -34,7 +37,7 @@ use std::{
 use anyhow::Context as _;
 use control::wire;
 use ipnet::IpNet;
-use policy::{Policy, PrefixSet, ProtectedHosts};
+use policy::{Mode, Policy, PrefixSet, ProtectedHosts};
 
 pub use journal::{Before, Journal, RunFacts};
 pub use upkeep::Upkeep;
@@ -149,6 +152,8 @@ struct Inner {
     enforcer: Box<dyn Enforcer>,
     config: Option<Config>,
     known: KnownBlocks,
+    /// The mode that the kernel's entries are in line with.
+    aligned: Mode,
     protected: ProtectedBy,
     /// Lists that are being loaded.
     loads: Loads,
@@ -195,6 +200,7 @@ impl Node {
             enforcer,
             config,
             known: KnownBlocks::new(),
+            aligned: Mode::Enforce,
             alerts: VecDeque::new(),
             proven: BTreeMap::new(),
             window: None,

@@ -6,7 +6,7 @@
 //! that nobody forced and that must not be blocked ([`policy::ProtectedHosts`]) is removed. Each
 //! difference is an event and a record.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::collections::BTreeMap;
 
 use flows_common::Action;
 use ipnet::IpNet;
@@ -15,7 +15,8 @@ use policy::{Mode, Protection, Refusal};
 
 use super::{
     Before, Inner, Node,
-    decide::{Effects, entry_number},
+    decide::entry_number,
+    effects::Effects,
     journal::moment,
     known::KnownBlock,
 };
@@ -78,8 +79,8 @@ impl Node {
         let lost = start.take_entries(&mut inner, &before.active)?;
         let rebooted = before.ended == Some(PreviousEnd::Rebooted);
         start.settle_lost(&mut inner, lost, rebooted)?;
+        start.settle_mode(&mut inner);
         start.remember(&mut inner, before);
-        start.settle_mode(&mut inner)?;
         start.settle_allowed(&mut inner)?;
         for limited in guard.services()? {
             let datapath::Service { protocol, port } = limited.service;
@@ -141,16 +142,16 @@ impl Start<'_> {
                 continue;
             }
             self.reconciled.found += 1;
+            let known = self.found(&one);
             if self.reconciled.found > TOLD_ONE_BY_ONE {
                 untold += 1;
+                // A list is too much to keep, and the kernel says whose it is.
+                if known.origin == Origin::Found {
+                    inner.known.insert(one.target, known);
+                }
                 continue;
             }
-            let known = self.found(&one);
-            self.effects.records.push(self.node.journal.block(
-                one.target,
-                entry_action(&one.entry),
-                &known,
-            ));
+            self.effects.records.push(self.node.journal.block(one.target, &known));
             inner.known.insert(one.target, known);
             let detail = "in the kernel, not in the ledger".to_owned();
             let done = "kept, and recorded as found";
@@ -177,7 +178,7 @@ impl Start<'_> {
             self.differ("other_expiry", Some(one.target), detail, "the kernel's counts");
         }
         let expires = Moment { wall_ns: self.now.wall_ns_at(boot_ns), boot_ns };
-        KnownBlock { expires, ..of_ledger(block) }
+        KnownBlock { expires, action: entry_action(&one.entry), ..of_ledger(block) }
     }
 
     fn found(&self, one: &Blocked) -> KnownBlock {
@@ -190,6 +191,7 @@ impl Start<'_> {
         KnownBlock {
             id: self.node.journal.next_block(),
             origin,
+            action: entry_action(&one.entry),
             who: None,
             reason: None,
             decision: None,
@@ -275,9 +277,9 @@ impl Start<'_> {
             Origin::Model | Origin::Found => entry_number(block.id),
         };
         let made = Block { action, expires_ns, reason };
-        inner.enforcer.block(target, &made, self.now.boot_ns)?;
+        let entry = inner.enforcer.block(target, &made, self.now.boot_ns)?;
         let expires = Moment { wall_ns: block.expires.wall_ns, boot_ns: expires_ns };
-        Ok(KnownBlock { expires, ..of_ledger(block) })
+        Ok(KnownBlock { expires, action: entry_action(&entry), ..of_ledger(block) })
     }
 
     /// Restores earlier offences and standing blocks in the policy.
@@ -287,42 +289,27 @@ impl Start<'_> {
             let until_ns = self.now.boot_ns_at(offences.last_expires_ns).min(self.now.boot_ns);
             inner.policy.remember(*address, counted, until_ns);
         }
+        let enforcing = inner.policy.mode() == Mode::Enforce;
         for (target, known) in &inner.known {
-            if let Target::Address(address) = target {
-                inner.policy.remember(*address, 0, known.expires.boot_ns);
+            let own = matches!(known.origin, Origin::Model | Origin::Found).then_some(known.action);
+            // What only shadows is decided anew where the mode enforces.
+            if let Target::Address(address) = target
+                && !(enforcing && own == Some(Action::Shadow))
+            {
+                inner.policy.take_over(*address, own, known.expires.boot_ns);
             }
         }
     }
 
     /// Turns what the model blocked to shadow, where the mode no longer enforces.
-    fn settle_mode(&mut self, inner: &mut Inner) -> anyhow::Result<()> {
-        let mode = inner.policy.mode();
-        if mode == Mode::Enforce {
-            return Ok(());
-        }
-        let by_model = |target: &Target| {
-            inner.known.get(target).is_some_and(|known| known.origin == Origin::Model)
-        };
-        let dropping: Vec<IpAddr> = self
-            .guard
-            .list()?
-            .iter()
-            .filter(|one| one.entry.expires_ns > self.now.boot_ns)
-            .filter(|one| one.entry.action != Action::Shadow.code() && by_model(&one.target))
-            .filter_map(|one| match one.target {
-                Target::Address(address) => Some(address),
-                Target::Prefix(_) => None,
-            })
-            .collect();
-        self.reconciled.demoted = dropping.len();
-        if !dropping.is_empty() {
-            let count = dropping.len();
-            let detail =
-                format!("{count} blocks of the model's drop, and the mode is {}", mode.name());
+    fn settle_mode(&mut self, inner: &mut Inner) {
+        let count = self.node.align(inner, &mut self.effects);
+        self.reconciled.demoted = count;
+        if count > 0 {
+            let mode = inner.policy.mode().name();
+            let detail = format!("{count} blocks of the model's drop, and the mode is {mode}");
             self.differ("mode", None, detail, "turned to shadow");
-            self.node.demote(inner, &dropping, &mut self.effects);
         }
-        Ok(())
     }
 
     /// Removes from the kernel's allowlist the prefixes that no source allows any more.
@@ -365,6 +352,7 @@ fn of_ledger(block: &ledger::Block) -> KnownBlock {
     KnownBlock {
         id: block.id,
         origin: block.origin,
+        action: block.action,
         who: block.who.as_deref().map(ToOwned::to_owned),
         reason: block.reason.as_deref().map(ToOwned::to_owned),
         decision: block.decision,

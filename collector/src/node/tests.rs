@@ -7,7 +7,7 @@ use control::{
         Mode, ModeRequest, UnblockRequest,
     },
 };
-use flows_common::{BlockEntry, BlockStats};
+use flows_common::{Action, BlockEntry, BlockStats};
 use ledger::{ActQuery, Ledger};
 use policy::{Decision, Evidence, ProtectedHosts, ServiceLimit, WindowFacts};
 use serde_json::json;
@@ -23,14 +23,15 @@ use datapath::{Block, BlockCount, Target};
 
 const SECOND: u64 = 1_000_000_000;
 
-/// An enforcer that only notes what it is told; nothing of the kernel's.
+/// An enforcer that notes what it is told, with a table in the place of the kernel's.
 #[derive(Clone, Default)]
 struct Noted(Arc<Mutex<Notes>>);
 
 #[derive(Debug, Default)]
 struct Notes {
     acted: Vec<(IpAddr, u32)>,
-    demoted: Vec<IpAddr>,
+    table: BTreeMap<Target, BlockEntry>,
+    limit: Option<Action>,
     prolonged: Vec<(IpAddr, u64)>,
     known: Vec<IpAddr>,
     ends: Vec<ExpiredEvent>,
@@ -44,6 +45,11 @@ impl Noted {
     fn notes(&self) -> MutexGuard<'_, Notes> {
         self.0.lock().unwrap()
     }
+
+    /// What the table has of a peer.
+    fn in_table(&self, peer: IpAddr) -> Option<Action> {
+        Action::from_code(self.notes().table.get(&Target::address(peer))?.action)
+    }
 }
 
 impl Enforcer for Noted {
@@ -52,12 +58,17 @@ impl Enforcer for Noted {
     }
 
     fn block(&mut self, target: Target, block: &Block, _: u64) -> anyhow::Result<BlockEntry> {
-        self.notes().blocked.push(target);
-        Ok(BlockEntry { expires_ns: block.expires_ns, ..BlockEntry::default() })
+        let mut notes = self.notes();
+        notes.blocked.push(target);
+        let action = block.action.action();
+        let expires_ns = block.expires_ns;
+        let entry = BlockEntry { action: action.code(), expires_ns, ..BlockEntry::default() };
+        notes.table.insert(target, entry);
+        Ok(entry)
     }
 
-    fn unblock(&mut self, _: Target) -> anyhow::Result<Option<(BlockEntry, BlockStats)>> {
-        Ok(None)
+    fn unblock(&mut self, target: Target) -> anyhow::Result<Option<(BlockEntry, BlockStats)>> {
+        Ok(self.notes().table.remove(&target).map(|entry| (entry, BlockStats::default())))
     }
 
     fn clear(&mut self, _: Target, _: u64) -> anyhow::Result<bool> {
@@ -81,15 +92,20 @@ impl Enforcer for Noted {
     }
 
     fn enforce(&mut self, decision: &Decision, number: u32, _: u64) -> anyhow::Result<ActionTaken> {
-        let policy::Outcome::Block { action, .. } = decision.outcome else {
+        let policy::Outcome::Block { action, expires_ns, .. } = decision.outcome else {
             return Ok(ActionTaken::Refused);
         };
-        anyhow::ensure!(!self.notes().fails, "no room");
-        self.notes().acted.push((decision.evidence.address, number));
+        let mut notes = self.notes();
+        anyhow::ensure!(!notes.fails, "no room");
+        let address = decision.evidence.address;
+        notes.acted.push((address, number));
+        let entry = BlockEntry { action: action.code(), expires_ns, ..BlockEntry::default() };
+        notes.table.insert(Target::address(address), entry);
         Ok(ActionTaken::of(action))
     }
 
-    fn limit(&mut self, _: &ServiceLimit, _: u64) -> anyhow::Result<ActionTaken> {
+    fn limit(&mut self, limit: &ServiceLimit, _: u64) -> anyhow::Result<ActionTaken> {
+        self.notes().limit = Some(limit.action);
         Ok(ActionTaken::RateLimited)
     }
 
@@ -98,9 +114,18 @@ impl Enforcer for Noted {
         Ok(())
     }
 
-    fn demote(&mut self, peer: IpAddr, _: u64) -> anyhow::Result<bool> {
-        self.notes().demoted.push(peer);
-        Ok(true)
+    fn demote(&mut self, target: Target, _: u64) -> anyhow::Result<bool> {
+        let mut notes = self.notes();
+        anyhow::ensure!(!notes.fails, "no room");
+        let Some(entry) = notes.table.get_mut(&target) else { return Ok(false) };
+        let shadow = Action::Shadow.code();
+        Ok(std::mem::replace(&mut entry.action, shadow) != shadow)
+    }
+
+    fn demote_limits(&mut self) -> anyhow::Result<()> {
+        let mut notes = self.notes();
+        notes.limit = notes.limit.map(|_| Action::Shadow);
+        Ok(())
     }
 
     fn prolong(&mut self, peer: IpAddr, until_ns: u64, _: u64) -> anyhow::Result<bool> {
@@ -347,7 +372,7 @@ fn a_trial_that_nobody_confirms_turns_its_blocks_to_shadow() {
         )),
         "{events:?}"
     );
-    assert_eq!(noted.notes().demoted, [peer(1)]);
+    assert_eq!(noted.in_table(peer(1)), Some(Action::Shadow));
     assert_eq!(node.status().unwrap().mode, Mode::Shadow);
 }
 
@@ -571,3 +596,5 @@ fn a_load_that_nobody_goes_on_with_makes_room_for_another() {
     node.end_idle_loads();
     assert!(begin().is_ok());
 }
+
+mod mode;
