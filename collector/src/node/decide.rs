@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     clock::boot_ns,
-    enforcer::BY_IMPORT,
+    enforcer::FIRST_OF_PEOPLE,
     event::{
         ActionTaken, DecisionRecord, DriftEvent, Event, ExpiredEvent, NoticeEvent, ServiceEvent,
         WindowEvent,
@@ -65,6 +65,9 @@ impl Node {
     fn sweep(&self, inner: &mut Inner, effects: &mut Effects) {
         match inner.enforcer.sweep(boot_ns()) {
             Ok(ended) => {
+                if !ended.is_empty() {
+                    self.forget_listing();
+                }
                 for event in ended {
                     self.note_ended(inner, &event, effects);
                     effects.events.push(Event::Expired(event));
@@ -104,6 +107,7 @@ impl Node {
             }
         };
         let Some(action) = taken.entry() else { return (taken, None) };
+        self.forget_listing();
         let made = moment();
         let known = KnownBlock {
             id: block,
@@ -252,7 +256,7 @@ impl Inner {
 /// Part of a block's number that a kernel entry carries: its lower half, never a value reserved for
 /// blocks by hand or of a list.
 pub(super) const fn entry_number(block: u64) -> u32 {
-    let lower = block % (BY_IMPORT as u64);
+    let lower = block % (FIRST_OF_PEOPLE as u64);
     #[expect(clippy::cast_possible_truncation, reason = "below a u32")]
     let number = lower as u32;
     number

@@ -5,11 +5,11 @@ use control::{
     wire::{
         Alert, AlertQuery, AllowQuery, AllowRequest, AllowSource, Allowed, Block, BlockQuery,
         BlockRequest, DisallowRequest, ImportRequest, Imported, ModeRequest, ModeState, Page,
-        Prefix, Refused, Reloaded, Status, UnblockRequest,
+        Prefix, Refused, Reloaded, Status, UnblockAllRequest, UnblockRequest, Unblocked,
     },
 };
 use ipnet::IpNet;
-use std::{collections::BTreeMap, io::Write as _, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr};
 
 use super::{
     Inner, Node,
@@ -18,22 +18,13 @@ use super::{
     known::{PersonAllowed, ProtectedBy},
     status::timestamp,
 };
-use crate::{clock::boot_ns, config::Config, protected::read_allow_files};
+use crate::{clock::boot_ns, config::Config, kept, protected::read_allow_files};
 
 impl Node {
     fn write_allowed(&self, inner: &Inner) -> Result<(), Refused> {
         let Some(path) = self.allowed_file() else { return Ok(()) };
-        let write = || -> anyhow::Result<()> {
-            let folder = path.parent().unwrap_or_else(|| std::path::Path::new("."));
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            file.write_all(serde_json::to_string_pretty(&inner.protected.people)?.as_bytes())?;
-            file.as_file().sync_all()?;
-            file.persist(&path)?;
-            Ok(())
-        };
-        write().map_err(|error| {
-            Refused::internal(format!("cannot write `{}`: {error:#}", path.display()))
-        })
+        kept::write(&path, &inner.protected.people)
+            .map_err(|error| Refused::internal(format!("{error:#}")))
     }
 
     /// Takes back what a person allowed, here and in the kernel.
@@ -106,6 +97,10 @@ impl control::Node for Node {
 
     fn unblock(&self, who: &Who, request: &UnblockRequest) -> Result<Block, Refused> {
         self.end_block(who, request)
+    }
+
+    fn unblock_all(&self, who: &Who, request: &UnblockAllRequest) -> Result<Unblocked, Refused> {
+        self.end_blocks(who, request)
     }
 
     fn allowed(&self, query: &AllowQuery) -> Result<Page<Allowed>, Refused> {

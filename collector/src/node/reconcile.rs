@@ -14,14 +14,10 @@ use ledger::{How, Moment, Origin, PreviousEnd};
 use policy::{Mode, Protection, Refusal};
 
 use super::{
-    Before, Inner, Node,
-    decide::entry_number,
-    effects::Effects,
-    journal::moment,
-    known::KnownBlock,
+    Before, Inner, Node, decide::entry_number, effects::Effects, journal::moment, known::KnownBlock,
 };
 use crate::{
-    enforcer::{BY_HAND, BY_IMPORT, GuardView, entry_action, hits, source_rate},
+    enforcer::{BY_HAND, BY_IMPORT, GuardView, entry_action, hits, origin_of, source_rate},
     event::{DifferenceEvent, Event, ExpiredEvent},
 };
 use datapath::{Block, BlockAction, Blocked, Target};
@@ -131,6 +127,7 @@ impl Start<'_> {
             if one.entry.expires_ns <= self.now.boot_ns {
                 continue;
             }
+            self.node.lists().cover(one.entry.reason);
             let by_ledger_is = by_ledger.get(&one.target).copied();
             if let Some(protection) = must_end(inner, &one, by_ledger_is) {
                 self.end_protected(inner, &one, by_ledger.remove(&one.target), protection)?;
@@ -182,11 +179,7 @@ impl Start<'_> {
     }
 
     fn found(&self, one: &Blocked) -> KnownBlock {
-        let origin = match one.entry.reason {
-            BY_HAND => Origin::Person,
-            BY_IMPORT => Origin::Import,
-            _ => Origin::Found,
-        };
+        let origin = origin_of(one.entry.reason);
         let at = |boot_ns| Moment { wall_ns: self.now.wall_ns_at(boot_ns), boot_ns };
         KnownBlock {
             id: self.node.journal.next_block(),
@@ -211,7 +204,7 @@ impl Start<'_> {
         block: Option<&ledger::Block>,
         protection: Protection,
     ) -> anyhow::Result<()> {
-        let ended = inner.enforcer.unblock(one.target)?;
+        let ended = inner.enforcer.unblock(one.target, None)?;
         if let (Some(block), Some((_, stats))) = (block, ended) {
             let hits = hits(one.target, &stats, self.now.boot_ns);
             let ending = self.node.journal.ending(block.id, one.target, How::Unblocked, &hits);
@@ -338,14 +331,12 @@ impl Start<'_> {
 }
 
 /// Why an entry must not stand. What a person made was forced or came before its target was
-/// protected, and is a person's to end; what is allowed passes as it is; and whoever is connected
-/// to an administration port at the start may be the very attacker that was blocked.
+/// protected, and is a person's to end; what is allowed passes as it is.
 fn must_end(inner: &Inner, one: &Blocked, block: Option<&ledger::Block>) -> Option<Protection> {
     let by_person =
         one.entry.reason == BY_HAND || block.is_some_and(|block| block.origin == Origin::Person);
     let protection = inner.policy.protected().protection(one.target.into())?;
-    let passes = matches!(protection.refusal, Refusal::Allowed | Refusal::Administrator);
-    (!by_person && !passes).then_some(protection)
+    (!by_person && protection.refusal != Refusal::Allowed).then_some(protection)
 }
 
 fn of_ledger(block: &ledger::Block) -> KnownBlock {

@@ -67,7 +67,11 @@ impl Enforcer for Noted {
         Ok(entry)
     }
 
-    fn unblock(&mut self, target: Target) -> anyhow::Result<Option<(BlockEntry, BlockStats)>> {
+    fn unblock(
+        &mut self,
+        target: Target,
+        _: Option<u32>,
+    ) -> anyhow::Result<Option<(BlockEntry, BlockStats)>> {
         Ok(self.notes().table.remove(&target).map(|entry| (entry, BlockStats::default())))
     }
 
@@ -75,9 +79,9 @@ impl Enforcer for Noted {
         Ok(false)
     }
 
-    fn load_list(&mut self, now_ns: u64) -> anyhow::Result<ListLoad> {
+    fn load_list(&mut self, now_ns: u64, _: u32, _: u32) -> anyhow::Result<ListLoad> {
         let capacity = BlockCount { v4: 3, v6: 3, prefixes: 3 };
-        Ok(ListLoad::dry_run(None, capacity, now_ns)?)
+        Ok(ListLoad::dry_run(None, capacity, 0, now_ns)?)
     }
 
     fn allow(&mut self, prefix: IpNet) -> anyhow::Result<()> {
@@ -200,7 +204,7 @@ fn node_with(folder: &Path, noted: Noted) -> (Node, Noted) {
         ..NodeParts::new(policy, Box::new(noted.clone()))
     };
     let node = Node::new(parts);
-    node.take_over_allowed().unwrap();
+    node.take_over_people().unwrap();
     (node, noted)
 }
 
@@ -402,6 +406,7 @@ fn a_node_without_a_guard_says_how_to_get_one() {
         pps: None,
         for_s: None,
         reason: None,
+        list: None,
         force: false,
     };
     let unblock = UnblockRequest { target: peer(1).into(), reason: None };
@@ -496,6 +501,28 @@ fn protected_hosts_are_not_forgotten_for_one_bad_look() {
 }
 
 #[test]
+fn a_node_is_ready_while_it_decides_watches_and_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut node, _) = node(folder.path());
+    assert!(node.ready().unwrap_err().text.contains("no window"));
+    node.decide(window(1, Vec::new()));
+    node.ready().unwrap();
+    for (patterns, why) in
+        [(&["eth0"][..], "`eth0` is not watched"), (&["eth*"], "no interface matches `eth*`")]
+    {
+        let names = patterns.iter().map(ToString::to_string).collect();
+        node.inner().config.as_mut().unwrap().interfaces = names;
+        assert!(node.ready().unwrap_err().text.contains(why), "{patterns:?}");
+    }
+    node.interfaces = Box::new(|| {
+        let interface = datapath::InterfaceName::new("eth0").unwrap();
+        let (tc, guard) = (datapath::TcHook::Tcx, datapath::GuardHook::Off);
+        vec![Attached { interface, ifindex: 2, tc, guard }]
+    });
+    node.ready().unwrap();
+}
+
+#[test]
 fn remotes_that_proved_their_address_are_told_to_the_kernel_once_in_a_while() {
     let folder = tempfile::tempdir().unwrap();
     let (node, noted) = node(folder.path());
@@ -514,8 +541,17 @@ fn the_metrics_have_one_prefix_and_no_address() {
     let text = node.metrics();
     assert!(text.contains("weir_refusals_total{reason=\"own_address\"} 1\n"), "{text}");
     assert!(text.contains("weir_mode{mode=\"enforce\"} 1.0\n"), "{text}");
+    // What `promtool check metrics` asks of names and declarations.
+    let declared: BTreeMap<&str, &str> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
+    for (name, kind) in &declared {
+        assert_eq!(*kind == "counter", name.ends_with("_total"), "{name} is a {kind}");
+        assert!(text.contains(&format!("# HELP {name} ")), "{name}");
+    }
     let samples = text.lines().filter(|line| !line.starts_with('#'));
     for line in samples {
+        let name = line.split(['{', ' ']).next().unwrap();
+        assert!(declared.contains_key(name), "{line}");
         assert!(line.starts_with("weir_") && !line.contains("198.51.100"), "{line}");
     }
 }

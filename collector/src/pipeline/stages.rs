@@ -1,11 +1,15 @@
 //! The stages behind the drain.
 
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::{
+    atomic::Ordering,
+    mpsc::{Receiver, SyncSender},
+};
 
 use super::{DrainedWindow, Outlet};
 use crate::{
     clock::Clocks,
     event::{Event, WindowEvent, window_event},
+    losses::Losses,
     node::{AssessedWindow, Node},
     sink::Sink,
 };
@@ -46,17 +50,26 @@ pub(super) fn decide(node: &Node, assessed: &Receiver<AssessedWindow>, outlet: &
     }
 }
 
-/// Hands each event to every sink. A sink that fails is reported once and left out from then on:
-/// a full disk stops no block.
-pub(super) fn deliver(mut sinks: Vec<Box<dyn Sink>>, events: &Receiver<Event>) {
+/// Hands each event to every sink. A sink that fails is reported once and tried again with the next
+/// event: a full disk stops no block, and space on it brings the sink back.
+pub(super) fn deliver(mut sinks: Vec<Box<dyn Sink>>, events: &Receiver<Event>, losses: &Losses) {
+    let mut lost = vec![0_u64; sinks.len()];
     for event in events {
-        sinks.retain_mut(|sink| match sink.take(&event) {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::error!(%error, "sink left out from here on");
-                false
+        for (sink, lost) in sinks.iter_mut().zip(&mut lost) {
+            match sink.take(&event) {
+                Ok(()) if *lost > 0 => {
+                    tracing::warn!(lost = std::mem::take(lost), "the sink takes events again");
+                }
+                Ok(()) => {}
+                Err(error) => {
+                    if *lost == 0 {
+                        tracing::error!(%error, "the sink takes no events");
+                    }
+                    *lost += 1;
+                    losses.sinks.fetch_add(1, Ordering::Relaxed);
+                }
             }
-        });
+        }
     }
     for sink in &mut sinks {
         if let Err(error) = sink.flush() {

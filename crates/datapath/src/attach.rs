@@ -228,6 +228,13 @@ fn is_exists(error: &TcError) -> bool {
         || error.to_string().contains("File exists")
 }
 
+/// Removes weir's filters from both ends of an interface.
+pub(super) fn clear_own_filters(interface: &InterfaceName) {
+    for end in [TcAttachType::Ingress, TcAttachType::Egress] {
+        clear_own_filter(interface, end);
+    }
+}
+
 /// Removes a filter at weir's own place, left by a weir that was killed: filters, unlike links,
 /// outlive their process.
 fn clear_own_filter(interface: &InterfaceName, end: TcAttachType) {

@@ -187,7 +187,9 @@ impl Policy {
         let mut peers = self.decide_peers(evidence, window, &mut notices);
         if self.mode() != Mode::Enforce {
             // The breaker may have opened behind some of them.
-            services.iter_mut().for_each(|limit| limit.action = Action::Shadow);
+            for limit in &mut services {
+                limit.action = Action::Shadow;
+            }
         }
         for decision in &mut peers {
             match &mut decision.outcome {

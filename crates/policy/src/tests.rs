@@ -192,9 +192,8 @@ fn a_model_that_turns_on_its_own_clients_opens_the_breaker() {
     let mut policy = with_baseline(1..=10, |_| ());
     let window = WindowFacts::ending_at(6 * SECOND);
     let verdicts = policy.decide((1..=10).map(attacker).collect(), &window);
-    let shadowed = |one: &&Decision| {
-        matches!(one.outcome, Outcome::Block { action: Action::Shadow, .. })
-    };
+    let shadowed =
+        |one: &&Decision| matches!(one.outcome, Outcome::Block { action: Action::Shadow, .. });
     let blocks = verdicts.peers.iter().filter(shadowed);
     assert_eq!(blocks.count(), 2, "a quarter of ten, and those of this window drop nothing");
     let refused = Outcome::Refused(Refusal::ShareOfPeers);

@@ -24,6 +24,7 @@ fn dropping(folder: &Path) -> (Node, Noted) {
         pps: None,
         for_s: None,
         reason: None,
+        list: None,
         force: false,
     };
     node.block(&somebody(), &by_hand).unwrap();
@@ -68,8 +69,10 @@ fn an_open_breaker_drops_nothing_of_the_models_whenever_it_was_decided() {
     let reader = Ledger::read(&folder.path().join("ledger.db")).unwrap();
     let of_peer = ledger::BlockQuery { target: Some(peer(100).into()), ..Default::default() };
     let blocks = reader.blocks(&of_peer).unwrap().rows;
-    let story: Vec<_> =
-        blocks.iter().map(|one| (one.block.action, one.ending.as_ref().map(|end| end.how))).collect();
+    let story: Vec<_> = blocks
+        .iter()
+        .map(|one| (one.block.action, one.ending.as_ref().map(|end| end.how)))
+        .collect();
     let expect = [
         (Action::Drop, None),
         (Action::Shadow, Some(ledger::How::Replaced)),

@@ -14,6 +14,7 @@ use aya::{
 use super::{GuardHook, TcHook, XdpPreference};
 use crate::{
     error::KernelError,
+    hooks::settle_strays,
     interfaces::InterfaceName,
     object::{TC_GUARD, XDP_GUARD, classifier, xdp},
     pin::{GuardPin, Pins, mode_name},
@@ -73,6 +74,9 @@ pub(super) fn attach(
         XdpPreference::Generic => &[XdpMode::Skb],
         XdpPreference::Auto => &[XdpMode::Driver, XdpMode::Skb],
     };
+    if preference != XdpPreference::Off {
+        settle_strays(interface, ifindex, pins)?;
+    }
     let (guard, place) = match take_over_xdp(object, ifindex, modes, pins)? {
         Some((guard, mode)) => (guard, Some(GuardPin::Xdp(mode))),
         None => attach_anew(object, interface, ifindex, preference, modes, tc, pins)?,

@@ -184,7 +184,7 @@ fn without_a_bpf_filesystem_blocks_cannot_persist_and_observing_works() {
         command
     };
     let output = bench.run(run(&["--mode", "enforce"]));
-    let remedies = [&format!("mount -t bpf bpf {plain}"), "`guard.persist = false`"];
+    let remedies = [&format!("mount -t bpf bpf -o mode=0700 {plain}"), "`guard.persist = false`"];
     bench.assert_refuses(&output, &remedies);
     assert!(leftovers(plain.as_ref()).unwrap().pins.is_empty());
 

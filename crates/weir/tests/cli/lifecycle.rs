@@ -50,6 +50,33 @@ fn blocks_stay_after_the_end_until_they_are_detached() {
 }
 
 #[test]
+fn panic_takes_everything_off_whether_or_not_a_node_runs() {
+    let Some(bench) = Bench::new() else { return };
+    let mut weir = bench.enforcing(&[]);
+    told(&bench.output(&["block", "203.0.113.9", "--for", "10m"]));
+    let said = told(&bench.output(&["panic"]));
+    for word in
+        ["eth0 xdp_guard", "eth0 tc_ingress", "eth0 tc_egress", "pins removed", "still runs"]
+    {
+        assert!(said.contains(word), "`{word}` is not in: {said}");
+    }
+    bench.assert_nothing_is_left();
+    assert_eq!(weir.terminate(), Some(0));
+
+    let mut weir = bench.enforcing(&[]);
+    weir.kill();
+    assert!(!bench.attached().is_empty(), "the guard outlives its process");
+    // What is wrong with the configuration is told and stops nothing.
+    let mut panic = bench.weir(&["panic"]);
+    panic.env("WEIR__POLICY__MODE", "nonsense");
+    let output = bench.run(panic);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("nonsense"), "{output:?}");
+    assert!(told(&output).contains("eth0 xdp_guard"), "{output:?}");
+    let said = told(&bench.output(&["panic"]));
+    assert!(said.starts_with("no hook was there; 0 pins removed"), "{said}");
+}
+
+#[test]
 fn interfaces_that_match_are_followed_as_they_come_and_go() {
     let Some(bench) = Bench::new() else { return };
     let model = bench.model();
