@@ -75,18 +75,18 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Starts scoring.
+    /// Starts scoring; without a detector windows are only counted.
     ///
     /// # Errors
     /// A thread cannot be started.
     pub fn score(
         drain: impl Drain + 'static,
         window: Duration,
-        detector: Detector,
+        detector: impl Into<Option<Detector>>,
         node: Arc<Node>,
         sinks: Vec<Box<dyn Sink>>,
     ) -> std::io::Result<Self> {
-        let losses = node.losses();
+        let (losses, detector) = (node.losses(), detector.into());
         let (stop, stopped) = mpsc::channel();
         let (drained, to_assess) = mpsc::sync_channel(DRAINED_QUEUE);
         let (assessed, to_decide) = mpsc::sync_channel(ASSESSED_QUEUE);

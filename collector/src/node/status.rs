@@ -68,11 +68,7 @@ impl Node {
             mode: inner.policy.mode(),
             confirm: inner.confirm(now),
             breaker: inner.breaker(now),
-            drift: inner.drift.clone().unwrap_or(Drift {
-                state: DriftState::Gathering,
-                since: None,
-                moved: Vec::new(),
-            }),
+            drift: self.drift(&inner),
             model: (!self.model.hash.is_empty()).then(|| ModelInfo {
                 path: self.model.path.display().to_string(),
                 hash: self.model.hash.clone(),
@@ -140,6 +136,14 @@ impl Node {
             )));
         }
         Ok(())
+    }
+
+    fn drift(&self, inner: &Inner) -> Drift {
+        let of = |state| Drift { state, since: None, moved: Vec::new() };
+        if self.model.hash.is_empty() {
+            return of(DriftState::Off);
+        }
+        inner.drift.clone().unwrap_or_else(|| of(DriftState::Gathering))
     }
 
     fn check_watched(&self) -> Result<(), Refused> {

@@ -13,16 +13,22 @@ use crate::{
     node::{AssessedWindow, Node},
     sink::Sink,
 };
-use engine::{Arrival, Detector};
+use engine::{Arrival, Assessed, Detector};
+use model::Window;
+use policy::WindowFacts;
 
 pub(super) fn assess(
-    mut detector: Detector,
+    mut detector: Option<Detector>,
     drained: &Receiver<DrainedWindow>,
     assessed: &SyncSender<AssessedWindow>,
 ) {
     let mut clocks = Clocks::now();
-    for DrainedWindow { window, late } in drained {
-        let found = detector.assess(&window, Arrival { slept: clocks.slept() });
+    for (number, DrainedWindow { window, late }) in (1..).zip(drained) {
+        let slept = clocks.slept();
+        let found = match &mut detector {
+            Some(detector) => detector.assess(&window, Arrival { slept }),
+            None => unscored(number, &window),
+        };
         for one in found.evidence.iter().filter(|one| one.excess > 0.0) {
             tracing::debug!(
                 window = found.number,
@@ -42,6 +48,13 @@ pub(super) fn assess(
             break;
         }
     }
+}
+
+/// A window that no model scores: it is counted, and nothing is decided on it.
+fn unscored(number: u64, window: &Window) -> Assessed {
+    let (start_ns, end_ns, lossy) = (window.start_ns, window.end_ns, window.is_lossy());
+    let facts = WindowFacts { start_ns, end_ns, lossy, ..WindowFacts::default() };
+    Assessed { number, facts, ..Assessed::default() }
 }
 
 pub(super) fn decide(node: &Node, assessed: &Receiver<AssessedWindow>, outlet: &Outlet) {
@@ -71,7 +84,10 @@ pub(super) fn deliver(mut sinks: Vec<Box<dyn Sink>>, events: &Receiver<Event>, l
             }
         }
     }
-    for sink in &mut sinks {
+    for (sink, lost) in sinks.iter_mut().zip(lost) {
+        if lost > 0 {
+            tracing::error!(lost, "the sink took no events to the end");
+        }
         if let Err(error) = sink.flush() {
             tracing::error!(%error, "sink not flushed");
         }

@@ -81,7 +81,12 @@ impl Sink for JsonLines {
     }
 
     fn flush(&mut self) -> Result<(), SinkError> {
-        self.file.sync_data().map_err(|source| SinkError { path: self.path.clone(), source })
+        match self.file.sync_data() {
+            // A pipe or a device has nothing to make durable.
+            Err(error) if error.raw_os_error() == Some(nix::libc::EINVAL) => Ok(()),
+            synced => synced,
+        }
+        .map_err(|source| SinkError { path: self.path.clone(), source })
     }
 }
 

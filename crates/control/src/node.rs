@@ -53,7 +53,7 @@ pub trait Node: Send + Sync + 'static {
     /// The node as it is now.
     fn status(&self) -> Result<Status, Refused>;
 
-    /// True while the node decides windows: attached, with a model, not stuck.
+    /// True while the node decides windows, watches what it is to watch, and records.
     ///
     /// # Errors
     /// [`Refused::unavailable`] with what is missing.

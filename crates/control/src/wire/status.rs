@@ -29,7 +29,7 @@ pub struct Status {
     pub breaker: Breaker,
     /// Drift of the traffic away from the training.
     pub drift: Drift,
-    /// The scoring model; none while the node only counts.
+    /// The scoring model; none where the node only counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelInfo>,
     /// The last window that was decided; none before the first.

@@ -150,7 +150,7 @@ fn ask_for_everything() {
 fn a_page_that_rebinds_its_name_is_not_answered() {
     use std::io::Write as _;
     let bench = Bench::new();
-    for host in ["Host: evil.example\r\n", "Host: 192.0.2.1\r\n", ""] {
+    for host in ["Host: evil.example\r\n", "Host: 192.0.2.1\r\n"] {
         let mut stream = bench.tcp();
         let text = format!("GET /v1/status HTTP/1.1\r\n{host}Connection: close\r\n\r\n");
         stream.write_all(text.as_bytes()).unwrap();

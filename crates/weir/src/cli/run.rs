@@ -55,9 +55,11 @@ impl Sink for Terminal {
 impl RunArgs {
     pub(super) fn run(self, layers: &Layers) -> anyhow::Result<ExitCode> {
         let config = layers.resolve(&self.overrides)?;
-        let path = config.require_model()?;
-        let model = super::load_model(path)?;
-        let facts = ModelFacts::of(path, &model);
+        let model = config.model.as_deref().map(super::load_model).transpose()?;
+        let facts = match (&config.model, &model) {
+            (Some(path), Some(model)) => ModelFacts::of(path, model),
+            _ => ModelFacts::default(),
+        };
         let allow_files = read_allow_files(&config.policy.allow_files)?;
         let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(Terminal { json: self.json })];
         if let Some(path) = &config.events.path {
@@ -69,17 +71,25 @@ impl RunArgs {
         if !json {
             println!("{}", live.describe());
         }
-        let hotplug =
-            live.follow(
-                move |line| {
-                    if json { eprintln!("weir: {line}") } else { println!("{line}") }
-                },
-            )?;
+        let tell =
+            move |line: &str| if json { eprintln!("weir: {line}") } else { println!("{line}") };
+        let hotplug = live.follow(tell)?;
 
-        let basis = basis(&model);
-        let detector = Detector::new(model, ::model::Context::default(), config.window);
-        let hosts = read_hosts();
-        let policy = Policy::new(config.policy.clone(), hosts).calibrated(&basis);
+        let policy = Policy::new(config.policy.clone(), read_hosts());
+        let (policy, detector) = match model {
+            Some(model) => {
+                let policy = policy.calibrated(&basis(&model));
+                let context = ::model::Context::default();
+                (policy, Some(Detector::new(model, context, config.window)))
+            }
+            None => (policy, None),
+        };
+        if detector.is_none() {
+            tell(
+                "no model: flows are counted, blocks of people and lists hold, and nothing else is \
+                 decided; `weir learn` makes one, --model names it",
+            );
+        }
         let reread = reread(layers.clone(), self.overrides);
         let node = start_node(&config, reread, policy, allow_files, facts, &live)?;
         let upkeep = Upkeep::start(Arc::clone(&node))?;

@@ -103,7 +103,8 @@ fn flood_through(xdp: &str, link: &str) {
 
             stop.store(true, Ordering::Relaxed);
             flood.join().expect("the flood");
-            let ledgers = ledgers.into_iter().chain([Site::ledger(&site.own())]).collect::<Vec<_>>();
+            let ledgers =
+                ledgers.into_iter().chain([Site::ledger(&site.own())]).collect::<Vec<_>>();
             let sum = |of: fn(&GuardCounters) -> u64| -> u64 {
                 ledgers.iter().map(|ledger| of(&ledger.read())).sum()
             };
