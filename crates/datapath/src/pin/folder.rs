@@ -146,13 +146,13 @@ mod tests {
     fn a_folder_is_its_owners_alone_or_refused() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("weir");
-        let mode = || fs::metadata(&path).expect("it is there").mode() & 0o777;
+        let bits = || fs::metadata(&path).expect("it is there").mode() & 0o777;
         make(&path).expect("made");
-        assert_eq!(mode(), MODE);
+        assert_eq!(bits(), MODE);
         for (left, then) in [(0o755, Some(MODE)), (0o770, None), (0o702, None)] {
             fs::set_permissions(&path, fs::Permissions::from_mode(left)).expect("ours");
             let made = make(&path);
-            assert_eq!(made.is_ok().then(mode), then, "{left:o}");
+            assert_eq!(made.is_ok().then(bits), then, "{left:o}");
             if let Err(error) = made {
                 assert!(error.to_string().contains(&format!("mode {left:o}")), "{error}");
             }
