@@ -52,7 +52,7 @@ use crate::{
     losses::Losses,
 };
 use datapath::Attached;
-use engine::Assessed;
+use engine::{Assessed, Incidents};
 use held::Held;
 use import::Loads;
 use known::{KnownBlocks, ProtectedBy};
@@ -167,7 +167,9 @@ struct Inner {
     protected: ProtectedBy,
     /// Lists that are being loaded.
     loads: Loads,
+    /// Changes of incidents, the newest last.
     alerts: VecDeque<wire::Alert>,
+    incidents: Incidents,
     /// Remotes that the kernel was told are proven, and when, in ns of the boot clock.
     proven: BTreeMap<IpAddr, u64>,
     window: Option<wire::WindowInfo>,
@@ -212,6 +214,7 @@ impl Node {
             known: KnownBlocks::new(),
             aligned: Mode::Enforce,
             alerts: VecDeque::new(),
+            incidents: Incidents::default(),
             proven: BTreeMap::new(),
             window: None,
             drift: None,

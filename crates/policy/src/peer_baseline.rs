@@ -84,6 +84,11 @@ impl PeerBaseline {
         })
     }
 
+    /// True of a peer that is seen behaving regularly.
+    pub(crate) fn is_ordinary(&self, peer: IpAddr, now_ns: u64) -> bool {
+        self.peers.get(&peer).is_some_and(|known| known.is_ordinary(now_ns))
+    }
+
     /// All ordinary peers together.
     pub(crate) fn ordinary(&self, now_ns: u64) -> Weight {
         self.peers

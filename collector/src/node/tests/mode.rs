@@ -5,8 +5,13 @@ use super::*;
 /// Windows in which ten peers behave, so that they are ordinary.
 const CALM: u64 = 5;
 
-fn calm(last: u8) -> Evidence {
-    Evidence { p_value: 0.5, excess: -0.5, ..attacker(last) }
+/// A client in a network of its own, anomalous beyond doubt.
+fn turned(number: u8) -> Evidence {
+    Evidence { address: IpAddr::from([100, 64, number, 1]), ..attacker(number) }
+}
+
+fn calm(number: u8) -> Evidence {
+    Evidence { p_value: 0.5, excess: -0.5, ..turned(number) }
 }
 
 /// A node that guards, with ten ordinary peers, a stranger that it drops and a person's block.
@@ -49,7 +54,7 @@ fn an_open_breaker_drops_nothing_of_the_models_whenever_it_was_decided() {
     let folder = tempfile::tempdir().unwrap();
     let (node, noted) = dropping(folder.path());
     noted.notes().limit = Some(Action::RateLimit);
-    let events = node.decide(window(CALM + 2, (1..=10).map(attacker).collect()));
+    let events = node.decide(window(CALM + 2, (1..=10).map(turned).collect()));
     assert!(node.status().unwrap().breaker.open);
     assert_eq!(entries(&noted), ONLY_PEOPLE);
     assert_eq!(noted.notes().limit, Some(Action::Shadow), "services are no longer limited");

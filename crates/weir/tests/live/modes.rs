@@ -30,6 +30,11 @@ fn peer(last: u8) -> IpAddr {
     IpAddr::from([203, 0, 113, last])
 }
 
+/// A client in a network of its own.
+fn client(number: u8) -> IpAddr {
+    IpAddr::from([100, 64, number, 1])
+}
+
 fn evidence(address: IpAddr, is_attack: bool) -> Evidence {
     Evidence {
         address,
@@ -168,7 +173,7 @@ fn the_kernel_does_what_the_mode_says_after_each_change_of_it() {
 
     let mut stage = Stage::new(&live, &config, &ledger);
     for _ in 0..5 {
-        stage.decide((1..=10).map(|last| evidence(peer(last), false)).collect());
+        stage.decide((1..=10).map(|number| evidence(client(number), false)).collect());
     }
     stage.decide(attackers([STRANGER]));
     stage.block_by_hand();
@@ -179,7 +184,7 @@ fn the_kernel_does_what_the_mode_says_after_each_change_of_it() {
     assert_eq!(stage.held(), [of(Origin::Model, 1, 0), of(Origin::Person, 1, 0)]);
 
     // Ten ordinary peers at once: the breaker opens behind the first of them.
-    stage.decide(attackers(1..=10));
+    stage.decide((1..=10).map(|number| evidence(client(number), true)).collect());
     stage.holds(shadow, drop_it, Some(shadow));
     let held = stage.held();
     assert_eq!(held, [of(Origin::Model, 0, 3), of(Origin::Person, 1, 0)]);
