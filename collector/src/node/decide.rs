@@ -4,27 +4,25 @@ use std::{convert::Infallible, net::IpAddr};
 
 use control::wire::{self, DriftState};
 use engine::{CarryOut, WindowEnd, judge};
-use events::{Action, Stamp};
+use events::Stamp;
 use flows_common::service::VERIFIED_NS;
 use jiff::Timestamp;
 use ledger::{How, Moment, Origin, Record};
-use policy::{
-    Decision, Evidence, Notice, Outcome, Reason, ServiceLimit, Standing, statistics::Drift,
-};
-use report::text::one_line;
+use policy::{Decision, Evidence, Outcome, Reason, ServiceLimit, Standing, statistics::Drift};
 
 use super::{
     AssessedWindow, Inner, Node,
+    effects::Effects,
     journal::{DECISIONS_RECORDED, moment},
     known::KnownBlock,
     status::timestamp,
 };
 use crate::{
     clock::boot_ns,
-    enforcer::BY_IMPORT,
+    enforcer::FIRST_OF_PEOPLE,
     event::{
-        ActionTaken, ClosedEvent, DecisionRecord, DriftEvent, Event, ExpiredEvent, FailureEvent,
-        NoticeEvent, ServiceEvent, WindowEvent,
+        ActionTaken, ClosedEvent, DecisionRecord, DriftEvent, Event, ExpiredEvent, NoticeEvent,
+        ServiceEvent, WindowEvent,
     },
 };
 use datapath::Target;
@@ -60,6 +58,7 @@ impl Node {
         };
         let Ok(()) = judged.carry_out(&mut incidents, writer);
         inner.incidents = incidents;
+        self.align(&mut inner, &mut effects);
         summary.decided_after_us = boot_ns().saturating_sub(summary.end_ns) / 1_000;
         inner.note_window(&summary, facts.lossy);
         let mode = inner.policy.mode().name();
@@ -74,6 +73,9 @@ impl Node {
     fn sweep(&self, inner: &mut Inner, effects: &mut Effects) {
         match inner.enforcer.sweep(boot_ns()) {
             Ok(ended) => {
+                if !ended.is_empty() {
+                    self.forget_listing();
+                }
                 for event in ended {
                     self.note_ended(inner, &event, effects);
                     effects.events.push(Event::Expired(event));
@@ -114,11 +116,13 @@ impl Node {
             }
         };
         let Some(action) = taken.entry() else { return (taken, Vec::new()) };
+        self.forget_listing();
         let made = moment();
         let known = KnownBlock {
             id: block,
             origin: Origin::Model,
             scope,
+            action,
             who: None,
             reason: None,
             decision: Some(id),
@@ -129,35 +133,12 @@ impl Node {
             expires: Moment { wall_ns: made.wall_ns_at(expires_ns), boot_ns: expires_ns },
         };
         let target = Target::address(address);
-        let mut records = vec![self.journal.block(target, action, &known)];
+        let mut records = vec![self.journal.block(target, &known)];
         if let Some(before) = inner.known.insert(target, known) {
             let hits = ExpiredEvent { at_ns: made.boot_ns, ..ExpiredEvent::nothing(target) };
             records.push(self.journal.ending(before.id, target, How::Replaced, &hits));
         }
         (taken, records)
-    }
-
-    /// Turns the entries of these peers to shadow, and records that their blocks ended by it.
-    pub(super) fn demote(&self, inner: &mut Inner, peers: &[IpAddr], effects: &mut Effects) {
-        let now_ns = boot_ns();
-        for &peer in peers {
-            match inner.enforcer.demote(peer, now_ns) {
-                Ok(true) => {}
-                Ok(false) => continue,
-                Err(error) => {
-                    effects.failed("demote", &error);
-                    continue;
-                }
-            }
-            let target = Target::address(peer);
-            let Some(mut known) = inner.known.remove(&target) else { continue };
-            let hits = ExpiredEvent { at_ns: now_ns, ..ExpiredEvent::nothing(target) };
-            effects.records.push(self.journal.ending(known.id, target, How::FellBack, &hits));
-            known.id = self.journal.next_block();
-            known.made = moment();
-            effects.records.push(self.journal.block(target, Action::Shadow, &known));
-            inner.known.insert(target, known);
-        }
     }
 }
 
@@ -179,11 +160,6 @@ impl CarryOut for Writer<'_> {
     }
 
     fn notice(&mut self, event: NoticeEvent) -> Result<(), Infallible> {
-        let demoted: &[IpAddr] = match &event.notice {
-            Notice::BreakerOpened { demoted, .. } | Notice::FellBack { demoted, .. } => demoted,
-            Notice::BreakerClosed => &[],
-        };
-        self.node.demote(self.inner, demoted, self.effects);
         tracing::warn!(notice = ?event.notice, "the policy changed");
         self.effects.events.push(Event::Notice(event));
         Ok(())
@@ -307,24 +283,10 @@ impl Inner {
     }
 }
 
-/// Events and records of a step, not yet emitted.
-#[derive(Default)]
-pub(super) struct Effects {
-    pub(super) events: Vec<Event>,
-    pub(super) records: Vec<Record>,
-}
-
-impl Effects {
-    fn failed(&mut self, what: &'static str, error: &anyhow::Error) {
-        let error = one_line(error.chain());
-        self.events.push(Event::Failure(FailureEvent { what: what.into(), error }));
-    }
-}
-
 /// Part of a block's number that a kernel entry carries: its lower half, never a value reserved for
 /// blocks by hand or of a list.
 pub(super) const fn entry_number(block: u64) -> u32 {
-    let lower = block % (BY_IMPORT as u64);
+    let lower = block % (FIRST_OF_PEOPLE as u64);
     #[expect(clippy::cast_possible_truncation, reason = "below a u32")]
     let number = lower as u32;
     number

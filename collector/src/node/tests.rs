@@ -7,7 +7,7 @@ use control::{
         Mode, ModeRequest, UnblockRequest,
     },
 };
-use flows_common::{BlockEntry, BlockStats};
+use flows_common::{Action, BlockEntry, BlockStats};
 use ledger::{ActQuery, Ledger};
 use policy::{Decision, Evidence, ProtectedHosts, ServiceLimit, Standing, WindowFacts};
 use serde_json::json;
@@ -23,14 +23,15 @@ use datapath::{Block, BlockCount, Target};
 
 const SECOND: u64 = 1_000_000_000;
 
-/// An enforcer that only notes what it is told; nothing of the kernel's.
+/// An enforcer that notes what it is told, with a table in the place of the kernel's.
 #[derive(Clone, Default)]
 struct Noted(Arc<Mutex<Notes>>);
 
 #[derive(Debug, Default)]
 struct Notes {
     acted: Vec<(IpAddr, u32)>,
-    demoted: Vec<IpAddr>,
+    table: BTreeMap<Target, BlockEntry>,
+    limit: Option<Action>,
     prolonged: Vec<(IpAddr, u64)>,
     known: Vec<IpAddr>,
     ends: Vec<ExpiredEvent>,
@@ -44,6 +45,11 @@ impl Noted {
     fn notes(&self) -> MutexGuard<'_, Notes> {
         self.0.lock().unwrap()
     }
+
+    /// What the table has of a peer.
+    fn in_table(&self, peer: IpAddr) -> Option<Action> {
+        Action::from_code(self.notes().table.get(&Target::address(peer))?.action)
+    }
 }
 
 impl Enforcer for Noted {
@@ -52,21 +58,30 @@ impl Enforcer for Noted {
     }
 
     fn block(&mut self, target: Target, block: &Block, _: u64) -> anyhow::Result<BlockEntry> {
-        self.notes().blocked.push(target);
-        Ok(BlockEntry { expires_ns: block.expires_ns, ..BlockEntry::default() })
+        let mut notes = self.notes();
+        notes.blocked.push(target);
+        let action = block.action.action();
+        let expires_ns = block.expires_ns;
+        let entry = BlockEntry { action: action.code(), expires_ns, ..BlockEntry::default() };
+        notes.table.insert(target, entry);
+        Ok(entry)
     }
 
-    fn unblock(&mut self, _: Target) -> anyhow::Result<Option<(BlockEntry, BlockStats)>> {
-        Ok(None)
+    fn unblock(
+        &mut self,
+        target: Target,
+        _: Option<u32>,
+    ) -> anyhow::Result<Option<(BlockEntry, BlockStats)>> {
+        Ok(self.notes().table.remove(&target).map(|entry| (entry, BlockStats::default())))
     }
 
     fn clear(&mut self, _: Target, _: u64) -> anyhow::Result<bool> {
         Ok(false)
     }
 
-    fn load_list(&mut self, now_ns: u64) -> anyhow::Result<ListLoad> {
+    fn load_list(&mut self, now_ns: u64, _: u32, _: u32) -> anyhow::Result<ListLoad> {
         let capacity = BlockCount { v4: 3, v6: 3, prefixes: 3 };
-        Ok(ListLoad::dry_run(None, capacity, now_ns)?)
+        Ok(ListLoad::dry_run(None, capacity, 0, now_ns)?)
     }
 
     fn allow(&mut self, prefix: IpNet) -> anyhow::Result<()> {
@@ -81,15 +96,20 @@ impl Enforcer for Noted {
     }
 
     fn enforce(&mut self, decision: &Decision, number: u32, _: u64) -> anyhow::Result<ActionTaken> {
-        let policy::Outcome::Block { action, .. } = decision.outcome else {
+        let policy::Outcome::Block { action, expires_ns, .. } = decision.outcome else {
             return Ok(ActionTaken::Refused);
         };
-        anyhow::ensure!(!self.notes().fails, "no room");
-        self.notes().acted.push((decision.evidence.address, number));
+        let mut notes = self.notes();
+        anyhow::ensure!(!notes.fails, "no room");
+        let address = decision.evidence.address;
+        notes.acted.push((address, number));
+        let entry = BlockEntry { action: action.code(), expires_ns, ..BlockEntry::default() };
+        notes.table.insert(Target::address(address), entry);
         Ok(ActionTaken::of(action))
     }
 
-    fn limit(&mut self, _: &ServiceLimit, _: u64) -> anyhow::Result<ActionTaken> {
+    fn limit(&mut self, limit: &ServiceLimit, _: u64) -> anyhow::Result<ActionTaken> {
+        self.notes().limit = Some(limit.action);
         Ok(ActionTaken::RateLimited)
     }
 
@@ -98,9 +118,18 @@ impl Enforcer for Noted {
         Ok(())
     }
 
-    fn demote(&mut self, peer: IpAddr, _: u64) -> anyhow::Result<bool> {
-        self.notes().demoted.push(peer);
-        Ok(true)
+    fn demote(&mut self, target: Target, _: u64) -> anyhow::Result<bool> {
+        let mut notes = self.notes();
+        anyhow::ensure!(!notes.fails, "no room");
+        let Some(entry) = notes.table.get_mut(&target) else { return Ok(false) };
+        let shadow = Action::Shadow.code();
+        Ok(std::mem::replace(&mut entry.action, shadow) != shadow)
+    }
+
+    fn demote_limits(&mut self) -> anyhow::Result<()> {
+        let mut notes = self.notes();
+        notes.limit = notes.limit.map(|_| Action::Shadow);
+        Ok(())
     }
 
     fn prolong(&mut self, peer: IpAddr, until_ns: u64, _: u64) -> anyhow::Result<bool> {
@@ -175,7 +204,7 @@ fn node_with(folder: &Path, noted: Noted) -> (Node, Noted) {
         ..NodeParts::new(policy, Box::new(noted.clone()))
     };
     let node = Node::new(parts);
-    node.take_over_allowed().unwrap();
+    node.take_over_people().unwrap();
     (node, noted)
 }
 
@@ -373,7 +402,7 @@ fn a_trial_that_nobody_confirms_turns_its_blocks_to_shadow() {
         )),
         "{events:?}"
     );
-    assert_eq!(noted.notes().demoted, [peer(1)]);
+    assert_eq!(noted.in_table(peer(1)), Some(Action::Shadow));
     assert_eq!(node.status().unwrap().mode, Mode::Shadow);
 }
 
@@ -403,6 +432,7 @@ fn a_node_without_a_guard_says_how_to_get_one() {
         pps: None,
         for_s: None,
         reason: None,
+        list: None,
         force: false,
     };
     let unblock = UnblockRequest { target: peer(1).into(), reason: None };
@@ -497,6 +527,28 @@ fn protected_hosts_are_not_forgotten_for_one_bad_look() {
 }
 
 #[test]
+fn a_node_is_ready_while_it_decides_watches_and_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut node, _) = node(folder.path());
+    assert!(node.ready().unwrap_err().text.contains("no window"));
+    node.decide(window(1, Vec::new()));
+    node.ready().unwrap();
+    for (patterns, why) in
+        [(&["eth0"][..], "`eth0` is not watched"), (&["eth*"], "no interface matches `eth*`")]
+    {
+        let names = patterns.iter().map(ToString::to_string).collect();
+        node.inner().config.as_mut().unwrap().interfaces = names;
+        assert!(node.ready().unwrap_err().text.contains(why), "{patterns:?}");
+    }
+    node.interfaces = Box::new(|| {
+        let interface = datapath::InterfaceName::new("eth0").unwrap();
+        let (tc, guard) = (datapath::TcHook::Tcx, datapath::GuardHook::Off);
+        vec![Attached { interface, ifindex: 2, tc, guard }]
+    });
+    node.ready().unwrap();
+}
+
+#[test]
 fn remotes_that_proved_their_address_are_told_to_the_kernel_once_in_a_while() {
     let folder = tempfile::tempdir().unwrap();
     let (node, noted) = node(folder.path());
@@ -516,8 +568,17 @@ fn the_metrics_have_one_prefix_and_no_address() {
     let text = node.metrics();
     assert!(text.contains("weir_refusals_total{reason=\"own_address\"} 1\n"), "{text}");
     assert!(text.contains("weir_mode{mode=\"enforce\"} 1.0\n"), "{text}");
+    // What `promtool check metrics` asks of names and declarations.
+    let declared: BTreeMap<&str, &str> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
+    for (name, kind) in &declared {
+        assert_eq!(*kind == "counter", name.ends_with("_total"), "{name} is a {kind}");
+        assert!(text.contains(&format!("# HELP {name} ")), "{name}");
+    }
     let samples = text.lines().filter(|line| !line.starts_with('#'));
     for line in samples {
+        let name = line.split(['{', ' ']).next().unwrap();
+        assert!(declared.contains_key(name), "{line}");
         assert!(line.starts_with("weir_") && !line.contains("198.51.100"), "{line}");
     }
 }
@@ -598,3 +659,5 @@ fn a_load_that_nobody_goes_on_with_makes_room_for_another() {
     node.end_idle_loads();
     assert!(begin().is_ok());
 }
+
+mod mode;

@@ -241,6 +241,15 @@ fn is_exists(error: &TcError) -> bool {
         || error.to_string().contains("File exists")
 }
 
+/// Removes weir's filters from both ends of an interface.
+pub(super) fn clear_own_filters(interface: &InterfaceName) {
+    for end in [TcAttachType::Ingress, TcAttachType::Egress] {
+        for priority in [priority::FIRST, priority::SECOND] {
+            clear_own_filter(interface, end, priority);
+        }
+    }
+}
+
 /// Removes a filter at one of weir's own places, left by a weir that was killed: filters, unlike
 /// links, outlive their process.
 fn clear_own_filter(interface: &InterfaceName, end: TcAttachType, priority: u16) {

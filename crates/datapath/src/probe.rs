@@ -208,7 +208,7 @@ fn bpf_filesystem(bpffs: &Path) -> Finding {
     limited(
         subject,
         format!("`{}` is none: blocks would end with the process", bpffs.display()),
-        format!("mount -t bpf bpf {}", bpffs.display()),
+        format!("mount -t bpf bpf -o mode=0700 {}", bpffs.display()),
     )
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use flows_common::{Scope, Standing};
+use flows_common::{Action, Scope, Standing};
 
 /// Peers remembered at most; beyond that those noted longest ago are forgotten.
 const PEERS_LIMIT: usize = 65_536;
@@ -61,10 +61,19 @@ struct Past {
     blocked_until_ns: u64,
     /// What that block acts on.
     scope: Scope,
+    /// Action of that block where the policy made it; a person's or a list's has none.
+    own: Option<Action>,
     /// Boot-clock ns until which it counts as forged while it is unverified.
     forged_until_ns: u64,
     /// Boot-clock ns until which a person's pardon holds.
     pardoned_until_ns: u64,
+}
+
+impl Past {
+    fn forget_block(&mut self) {
+        self.blocked_until_ns = 0;
+        self.blocks = self.blocks.saturating_sub(u32::from(self.own.take().is_some()));
+    }
 }
 
 /// The recent windows of every peer that was anomalous lately.
@@ -134,14 +143,6 @@ impl History {
             .map_or(0, |past| past.blocks)
     }
 
-    /// Peers with active blocks, in the order of address.
-    pub(super) fn blocked_now(&self, now_ns: u64) -> impl Iterator<Item = IpAddr> {
-        self.peers
-            .iter()
-            .filter(move |(_, past)| past.blocked_until_ns > now_ns)
-            .map(|(&peer, _)| peer)
-    }
-
     /// True while a person's pardon of this peer holds.
     pub(super) fn is_pardoned(&self, peer: IpAddr, now_ns: u64) -> bool {
         self.peers.get(&peer).is_some_and(|past| past.pardoned_until_ns > now_ns)
@@ -153,14 +154,30 @@ impl History {
         self.peers.entry(peer).or_default().pardoned_until_ns = until_ns;
     }
 
-    /// Takes over the knowledge of an earlier process.
-    pub(super) fn remember(&mut self, peer: IpAddr, blocks: u32, scope: Scope, until_ns: u64) {
+    /// Takes over earlier blocks, the last of which ended then.
+    pub(super) fn remember(&mut self, peer: IpAddr, blocks: u32, until_ns: u64) {
+        let past = self.stand(peer, until_ns);
+        past.blocks = past.blocks.max(blocks);
+    }
+
+    /// Takes over a block that the policy did not decide now.
+    pub(super) fn take_over(
+        &mut self,
+        peer: IpAddr,
+        scope: Scope,
+        own: Option<Action>,
+        until_ns: u64,
+    ) {
+        let past = self.stand(peer, until_ns);
+        (past.scope, past.own) = (scope, own);
+    }
+
+    fn stand(&mut self, peer: IpAddr, until_ns: u64) -> &mut Past {
         self.make_room(peer);
         self.active = None;
         let past = self.peers.entry(peer).or_default();
-        past.blocks = past.blocks.max(blocks);
         past.blocked_until_ns = past.blocked_until_ns.max(until_ns);
-        past.scope = scope;
+        past
     }
 
     /// Lets an active block end later.
@@ -171,8 +188,8 @@ impl History {
         }
     }
 
-    /// Remembers a block.
-    pub(super) fn blocked(&mut self, peer: IpAddr, scope: Scope, until_ns: u64) {
+    /// Remembers a block of the policy's own.
+    pub(super) fn blocked(&mut self, peer: IpAddr, scope: Scope, action: Action, until_ns: u64) {
         let past = self.peers.entry(peer).or_default();
         self.active = self
             .active
@@ -181,17 +198,51 @@ impl History {
         past.blocks = past.blocks.saturating_add(1);
         past.blocked_until_ns = until_ns;
         past.scope = scope;
+        past.own = Some(action);
         for recent in &mut past.recent {
             recent.anomalous = 0;
         }
     }
 
-    /// Forgets an active block, as after its removal or a failure to make it.
+    /// Forgets an active block that somebody ended; it stays an offence.
     pub(super) fn unblocked(&mut self, peer: IpAddr) {
         self.active = None;
         if let Some(past) = self.peers.get_mut(&peer) {
+            past.own = None;
             past.blocked_until_ns = 0;
         }
+    }
+
+    /// Forgets a block that was not made, or does not stand as it was decided: one of the policy's
+    /// own was no offence then.
+    pub(super) fn not_blocked(&mut self, peer: IpAddr) {
+        self.active = None;
+        if let Some(past) = self.peers.get_mut(&peer) {
+            past.forget_block();
+        }
+    }
+
+    /// Turns the policy's own active blocks to shadow; returns the peers of those that did more.
+    pub(super) fn demote(&mut self, now_ns: u64) -> Vec<IpAddr> {
+        let does_more = |past: &Past| {
+            past.blocked_until_ns > now_ns && past.own.is_some_and(|own| own > Action::Shadow)
+        };
+        self.peers
+            .iter_mut()
+            .filter(|(_, past)| does_more(past))
+            .map(|(&peer, past)| {
+                past.own = Some(Action::Shadow);
+                peer
+            })
+            .collect()
+    }
+
+    /// Forgets the policy's own active blocks that only shadow, so that they are decided anew.
+    pub(super) fn forget_shadowed(&mut self, now_ns: u64) {
+        self.active = None;
+        let shadowed =
+            |past: &Past| past.blocked_until_ns > now_ns && past.own == Some(Action::Shadow);
+        self.peers.values_mut().filter(|past| shadowed(past)).for_each(Past::forget_block);
     }
 
     /// Number of active blocks.
@@ -272,7 +323,7 @@ mod tests {
     fn a_peer_that_is_blocked_is_forgotten_last() {
         let mut history = History::default();
         history.note((PEER, Standing::Proven), (0, 0), 3, 1);
-        history.blocked(PEER, Scope::All, u64::MAX);
+        history.blocked(PEER, Scope::All, Action::Drop, u64::MAX);
         for number in 0..=u32::try_from(PEERS_LIMIT).unwrap() {
             let address = IpAddr::from(number.to_be_bytes());
             history.note((address, Standing::Proven), (1 + u64::from(number), 0), 3, 1);
@@ -285,12 +336,31 @@ mod tests {
         let other = IpAddr::from([192, 0, 2, 2]);
         let mut history = History::default();
         assert_eq!(history.active(10), 0);
-        history.blocked(PEER, Scope::All, 20);
-        history.blocked(other, Scope::All, 30);
+        history.blocked(PEER, Scope::All, Action::Drop, 20);
+        history.blocked(other, Scope::All, Action::Drop, 30);
         assert_eq!(history.active(10), 2);
-        history.blocked(other, Scope::All, 40);
+        history.blocked(other, Scope::All, Action::Drop, 40);
         assert_eq!((history.active(10), history.active(25)), (2, 1));
         history.unblocked(other);
         assert_eq!((history.active(25), history.active(10)), (0, 1));
+    }
+
+    #[test]
+    fn what_is_taken_back_was_no_offence_and_what_others_made_is_not_the_policys() {
+        let other = IpAddr::from([192, 0, 2, 2]);
+        let mut history = History::default();
+        history.blocked(PEER, Scope::All, Action::Drop, 20);
+        history.take_over(other, Scope::All, None, 30);
+        assert_eq!(history.demote(10), [PEER]);
+        assert!(history.demote(10).is_empty(), "they only shadow now");
+        history.forget_shadowed(10);
+        assert_eq!(
+            (history.is_blocked(PEER, Scope::All, 10), history.is_blocked(other, Scope::All, 10)),
+            (false, true)
+        );
+        assert_eq!(history.blocks(PEER, 10), 0);
+        history.remember(other, 2, 30);
+        history.not_blocked(other);
+        assert_eq!(history.blocks(other, 40), 2, "a person's block is no offence of the peer");
     }
 }

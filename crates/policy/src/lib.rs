@@ -100,6 +100,8 @@ pub struct Policy {
     refusals: BTreeMap<Refusal, u64>,
     lot: Lot,
     window: u64,
+    /// End of the last window, in ns of the boot clock.
+    now_ns: u64,
 }
 
 impl std::fmt::Debug for Policy {
@@ -125,6 +127,7 @@ impl Policy {
             refusals: BTreeMap::new(),
             lot: Lot::new(config.expert.seed),
             window: 0,
+            now_ns: 0,
             protected: protected.clone().allowing(&config.allow),
             told: protected,
             config,
@@ -183,18 +186,29 @@ impl Policy {
     /// Decisions come in the order of p-value, then address.
     pub fn decide(&mut self, evidence: Vec<Evidence>, window: &WindowFacts) -> Verdicts {
         let mut notices = Vec::new();
+        self.now_ns = window.end_ns;
         self.keep_time(window.end_ns, &mut notices);
-        let services = if window.interrupted {
+        let mut services = if window.interrupted {
             Vec::new()
         } else {
             let look = Look { span_s: window.span_s(), now_ns: window.end_ns, mode: self.mode() };
             let least = self.config.expert.act_surprise;
             self.floods.look(&evidence, |peer| peer.surprise >= least, &self.config, look)
         };
-        let peers = self.decide_peers(evidence, window, &mut notices);
-        for decision in &peers {
-            if let Outcome::Refused(refusal) = decision.outcome {
-                *self.refusals.entry(refusal).or_default() += 1;
+        let mut peers = self.decide_peers(evidence, window, &mut notices);
+        if self.mode() != Mode::Enforce {
+            // The breaker may have opened behind some of them.
+            for limit in &mut services {
+                limit.action = Action::Shadow;
+            }
+        }
+        for decision in &mut peers {
+            match &mut decision.outcome {
+                Outcome::Refused(refusal) => *self.refusals.entry(*refusal).or_default() += 1,
+                Outcome::Block { action, .. } if self.mode() != Mode::Enforce => {
+                    *action = Action::Shadow;
+                }
+                Outcome::Block { .. } => {}
             }
         }
         Verdicts { peers, services, notices }
@@ -331,12 +345,7 @@ impl Policy {
         let after = self.config.expert.rearm_after;
         let rearms_ns = (!after.is_zero()).then(|| now_ns.saturating_add(nanos(after)));
         self.breaker.trip(trip, now_ns, rearms_ns);
-        let demoted = self
-            .history
-            .blocked_now(now_ns)
-            .filter(|&peer| self.baseline.is_ordinary(peer, now_ns))
-            .collect();
-        Notice::BreakerOpened { trip, rearms_ns, demoted }
+        Notice::BreakerOpened { trip, rearms_ns, demoted: self.history.demote(now_ns) }
     }
 
     fn block(&mut self, peer: &Evidence, now_ns: u64) -> Outcome {
@@ -352,18 +361,18 @@ impl Policy {
             None => meant_ns,
         };
         let scope = self.config.scope(peer.standing);
-        self.history.blocked(peer.address, scope, expires_ns);
+        let action = match (self.mode(), scope, self.config.unverified) {
+            (Mode::Observe | Mode::Shadow, ..) => Action::Shadow,
+            (Mode::Enforce, Scope::Unproven, Unverified::RateLimit) => Action::RateLimit,
+            (Mode::Enforce, ..) => Action::Drop,
+        };
+        self.history.blocked(peer.address, scope, action, expires_ns);
         if let Some(shares) = &mut self.shares
             && scope > Scope::Unproven
         {
             shares.blocked += self.baseline.weigh([peer.address], now_ns);
         }
         self.rate.note(now_ns);
-        let action = match (self.mode(), scope, self.config.unverified) {
-            (Mode::Observe | Mode::Shadow, ..) => Action::Shadow,
-            (Mode::Enforce, Scope::Unproven, Unverified::RateLimit) => Action::RateLimit,
-            (Mode::Enforce, ..) => Action::Drop,
-        };
         let ttl = Duration::from_nanos(expires_ns.saturating_sub(now_ns));
         Outcome::Block { action, scope, ttl, expires_ns, offence: before + 1, early }
     }
@@ -373,14 +382,23 @@ impl Policy {
         if let Some(unconfirmed) = self.commit_confirm.take_if(|one| one.until_ns <= now_ns) {
             let from = self.mode;
             self.mode = unconfirmed.fall_back;
-            let demoted: Vec<IpAddr> = unconfirmed.into_blocks().into_keys().collect();
-            for &peer in &demoted {
-                self.history.unblocked(peer);
+            let mut demoted: BTreeSet<IpAddr> = self.history.demote(now_ns).into_iter().collect();
+            for peer in unconfirmed.into_blocks().into_keys() {
+                self.history.not_blocked(peer);
+                demoted.insert(peer);
             }
-            notices.push(Notice::FellBack { from, demoted });
+            notices.push(Notice::FellBack { from, demoted: demoted.into_iter().collect() });
         }
         if self.breaker.rearm_when_due(now_ns) {
+            self.decide_anew();
             notices.push(Notice::BreakerClosed);
+        }
+    }
+
+    /// Has what only shadows decided anew, where the mode enforces.
+    fn decide_anew(&mut self) {
+        if self.mode() == Mode::Enforce {
+            self.history.forget_shadowed(self.now_ns);
         }
     }
 }

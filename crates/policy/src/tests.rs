@@ -274,8 +274,10 @@ fn a_model_that_turns_on_its_own_clients_opens_the_breaker() {
     let mut policy = with_baseline(1..=10, |_| ());
     let window = WindowFacts::ending_at(6 * SECOND);
     let verdicts = policy.decide((1..=10).map(turned).collect(), &window);
-    let blocks = verdicts.peers.iter().filter(|one| matches!(one.outcome, Outcome::Block { .. }));
-    assert_eq!(blocks.count(), 2, "a quarter of ten, and not more");
+    let shadowed =
+        |one: &&Decision| matches!(one.outcome, Outcome::Block { action: Action::Shadow, .. });
+    let blocks = verdicts.peers.iter().filter(shadowed);
+    assert_eq!(blocks.count(), 2, "a quarter of ten, and those of this window drop nothing");
     let refused = Outcome::Refused(Refusal::ShareOfPeers);
     assert_eq!(verdicts.peers.iter().filter(|one| one.outcome == refused).count(), 8);
     let rearms_ns = Some(906 * SECOND);
@@ -365,6 +367,46 @@ fn a_breaker_closes_when_its_time_is_over_or_a_person_says_so() {
     assert_eq!(manual.mode(), Mode::Shadow, "it waits for a person");
     assert!(manual.rearm() && !manual.rearm());
     assert_eq!(manual.mode(), Mode::Enforce);
+}
+
+#[test]
+fn what_a_lower_mode_turned_to_shadow_is_decided_anew_once_it_enforces_again() {
+    let blocked = |policy: &mut Policy, now_ns| {
+        let decisions = decide(policy, vec![attacker(100)], now_ns);
+        match decisions.first()?.outcome {
+            Outcome::Block { action, offence, .. } => Some((action, offence)),
+            Outcome::Refused(refusal) => panic!("{refusal:?}"),
+        }
+    };
+    type Lower = fn(&mut Policy);
+    type Raise = fn(&mut Policy);
+    let open = |policy: &mut Policy| {
+        let verdicts = decide(policy, (1..=10).map(turned).collect(), 7 * SECOND);
+        assert!(policy.breaker().open().is_some(), "{verdicts:?}");
+    };
+    let by_hand: Raise = |policy| assert!(policy.rearm());
+    let by_time: Raise = |policy| drop(decide(policy, Vec::new(), 907 * SECOND));
+    let to_shadow: Lower = |policy| policy.set_mode(Mode::Shadow, None);
+    let to_enforce: Raise = |policy| policy.set_mode(Mode::Enforce, None);
+    for (lower, raise) in [(open as Lower, by_hand), (open, by_time), (to_shadow, to_enforce)] {
+        let mut policy = with_baseline(1..=10, |config| config.ttl = Duration::from_hours(1));
+        assert_eq!(blocked(&mut policy, 6 * SECOND), Some((Action::Drop, 1)));
+        lower(&mut policy);
+        assert_eq!(blocked(&mut policy, 8 * SECOND), None, "its block stands, as shadow");
+        raise(&mut policy);
+        let anew = blocked(&mut policy, 908 * SECOND);
+        assert_eq!(anew, Some((Action::Drop, 1)), "the same offence as before");
+    }
+}
+
+#[test]
+fn a_block_that_could_not_be_made_is_no_offence() {
+    let mut policy = policy(|_| ());
+    for _ in 0..3 {
+        let decisions = decide(&mut policy, vec![attacker(1)], SECOND);
+        assert!(matches!(decisions[0].outcome, Outcome::Block { offence: 1, .. }), "{decisions:?}");
+        policy.forget_block(peer(1));
+    }
 }
 
 #[test]
@@ -460,7 +502,7 @@ fn offences_are_remembered_over_a_restart_and_forgotten_after_a_week() {
     let day = 86_400 * SECOND;
     let ttl = |now_ns| {
         let mut policy = policy(|_| ());
-        policy.remember(peer(1), 2, Scope::Inbound, day);
+        policy.remember(peer(1), 2, day);
         match decide(&mut policy, vec![attacker(1)], now_ns)[0].outcome {
             Outcome::Block { ttl, .. } => ttl,
             Outcome::Refused(refusal) => panic!("{refusal:?}"),

@@ -32,6 +32,7 @@ mod learn;
 mod mode;
 mod model;
 mod node;
+mod panic;
 #[cfg(feature = "research")]
 mod reading;
 mod replay;
@@ -182,6 +183,8 @@ commands! {
     Import(import::ImportArgs),
     /// Take a block back.
     Unblock(blocks::UnblockArgs),
+    /// Take everything of weir's out of the kernel at once, whether or not a node runs.
+    Panic(panic::PanicArgs),
     /// Remove the pinned guard and every block from the kernel.
     Detach(blocks::DetachArgs),
     /// Check what this machine can do and what was left behind.
