@@ -55,16 +55,16 @@ impl PeerSums {
         for (sums, one) in self.record.directions.iter_mut().zip(&flow.counters.directions) {
             add_direction(sums, one, protocol);
         }
-        let opened = u64::from(news.openings).max(u64::from(flow.is_new));
-        self.record.active_flows += opened.max(1);
-        self.record.tcp_flows += if protocol == TCP { opened.max(1) } else { 0 };
-        self.record.opened[opener] += opened;
+        let attempts = u64::from(news.openings).max(u64::from(flow.is_new));
+        self.record.active_flows += attempts.max(1);
+        self.record.tcp_flows += if protocol == TCP { attempts.max(1) } else { 0 };
+        self.record.opened[opener] += attempts;
         self.record.flow_age_sum_s += flow.age_s();
         self.flows_with_ingress += u64::from(flow.ingress().packets > 0);
         if protocol == TCP {
             self.add_tcp(flow, news);
         }
-        self.news.opened[opener] += opened as f64;
+        self.news.opened[opener] += attempts as f64;
         self.starts_ns.extend(news.start_ns);
         self.answered_after
             .extend(news.answered_after.filter(|_| flow.initiator == Direction::Ingress));
