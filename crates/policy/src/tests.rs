@@ -371,6 +371,7 @@ fn a_breaker_closes_when_its_time_is_over_or_a_person_says_so() {
 
 #[test]
 fn what_a_lower_mode_turned_to_shadow_is_decided_anew_once_it_enforces_again() {
+    type Change = fn(&mut Policy);
     let blocked = |policy: &mut Policy, now_ns| {
         let decisions = decide(policy, vec![attacker(100)], now_ns);
         match decisions.first()?.outcome {
@@ -378,17 +379,15 @@ fn what_a_lower_mode_turned_to_shadow_is_decided_anew_once_it_enforces_again() {
             Outcome::Refused(refusal) => panic!("{refusal:?}"),
         }
     };
-    type Lower = fn(&mut Policy);
-    type Raise = fn(&mut Policy);
     let open = |policy: &mut Policy| {
         let verdicts = decide(policy, (1..=10).map(turned).collect(), 7 * SECOND);
         assert!(policy.breaker().open().is_some(), "{verdicts:?}");
     };
-    let by_hand: Raise = |policy| assert!(policy.rearm());
-    let by_time: Raise = |policy| drop(decide(policy, Vec::new(), 907 * SECOND));
-    let to_shadow: Lower = |policy| policy.set_mode(Mode::Shadow, None);
-    let to_enforce: Raise = |policy| policy.set_mode(Mode::Enforce, None);
-    for (lower, raise) in [(open as Lower, by_hand), (open, by_time), (to_shadow, to_enforce)] {
+    let by_hand: Change = |policy| assert!(policy.rearm());
+    let by_time: Change = |policy| drop(decide(policy, Vec::new(), 907 * SECOND));
+    let to_shadow: Change = |policy| policy.set_mode(Mode::Shadow, None);
+    let to_enforce: Change = |policy| policy.set_mode(Mode::Enforce, None);
+    for (lower, raise) in [(open as Change, by_hand), (open, by_time), (to_shadow, to_enforce)] {
         let mut policy = with_baseline(1..=10, |config| config.ttl = Duration::from_hours(1));
         assert_eq!(blocked(&mut policy, 6 * SECOND), Some((Action::Drop, 1)));
         lower(&mut policy);

@@ -64,9 +64,6 @@ fn sum_up(title: &str, told: &RunOutcome) {
         breaker.count(),
         told.drifts.len(),
     );
-    for one in told.anomalies.iter().filter(|one| is_attacker(one.peer()) && one.outcome == collector::event::ActionTaken::WouldBlock) {
-        println!("DBG {} w{} {:?} {:?} flows {} packets {} {:?}", one.peer(), one.window, one.evidence.standing, one.scope, one.evidence.flows, one.evidence.packets, one.evidence.service);
-    }
     for notice in &told.notices {
         println!("  {notice:?}");
     }

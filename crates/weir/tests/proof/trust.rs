@@ -89,7 +89,7 @@ fn decided(mut crafted: Vec<Crafted>) -> RunOutcome {
     act
 }
 
-fn of<'a>(told: &'a RunOutcome, peer: [u8; 4]) -> impl Iterator<Item = &'a DecisionRecord> {
+fn of(told: &RunOutcome, peer: [u8; 4]) -> impl Iterator<Item = &DecisionRecord> {
     told.anomalies.iter().filter(move |anomaly| anomaly.peer() == IpAddr::from(peer))
 }
 
