@@ -17,7 +17,7 @@ Commands:
                           --quick: unit and documentation tests only, no end-to-end tests
   oracle                  compare the counts of every capture of ../shared/data with tshark's,
                           four minutes; `test` says when it last ran
-  kernels [names] [--write]
+  kernels [names | --write]
                           boot the kernels that Debian offers (6.1, 6.12, 6.12-rt, newest) under
                           qemu, and check weir on each, on the host and on a baseline CPU; --write
                           keeps the matrix in docs/kernels.md
@@ -112,7 +112,12 @@ pub(crate) fn parse(typed: impl IntoIterator<Item = String>) -> Result<Command, 
         "kernels" => {
             let (write, given) = options.into_iter().partition::<Vec<_>, _>(|one| one == "--write");
             let names = names("kernel", &crate::kernels::names(), given)?;
-            Ok(Command::Kernels { names, write: !write.is_empty() })
+            match (&names[..], write.is_empty()) {
+                ([first, ..], false) => {
+                    Err(format!("`--write` keeps the whole matrix, and not `{first}` alone"))
+                }
+                (_, absent) => Ok(Command::Kernels { names, write: !absent }),
+            }
         }
         "training-data" => {
             Ok(Command::TrainingData { names: names("capture", &CAPTURES, options)? })
@@ -198,7 +203,8 @@ mod tests {
             ("demo -- --json", Command::Demo { passed_on: strings(&["--json"]) }),
             ("demo -- --help", Command::Demo { passed_on: strings(&["--help"]) }),
             ("kernels", Command::Kernels { names: vec![], write: false }),
-            ("kernels 6.1 --write", Command::Kernels { names: strings(&["6.1"]), write: true }),
+            ("kernels 6.1", Command::Kernels { names: strings(&["6.1"]), write: false }),
+            ("kernels --write", Command::Kernels { names: vec![], write: true }),
             ("training-data", Command::TrainingData { names: vec![] }),
             ("training-data mixed", Command::TrainingData { names: strings(&["mixed"]) }),
             ("build-cost demo", Command::BuildCost { names: strings(&["demo"]) }),
@@ -220,6 +226,7 @@ mod tests {
                 "training-data all",
                 "no capture is called `all`; there are benign-train, benign-test, mixed, demo",
             ),
+            ("kernels 6.1 --write", "`--write` keeps the whole matrix, and not `6.1` alone"),
             (
                 "kernels 5.15",
                 "no kernel is called `5.15`; there are 6.1, 6.12, 6.12-rt, newest, host, baseline",

@@ -217,7 +217,7 @@ fn tc_hook(interface: &InterfaceName, ifindex: u32) -> TcHook {
     match syscall::query_tcx(ifindex) {
         Ok(()) => TcHook::Tcx,
         Err(error) => {
-            tracing::info!(%interface, %error, "no TCX on this kernel: clsact filters are used");
+            tracing::info!(%interface, %error, "no TCX to be had: clsact filters are used");
             TcHook::Clsact
         }
     }
