@@ -45,12 +45,14 @@ for check in $CHECKS; do
         step learn 300 "$WEIR" learn --pcap "$capture" $home -o "$OUT/learnt.weir"
         step config 60 "$WEIR" config check --model "$OUT/learnt.weir"
         step replay 300 "$WEIR" replay --json --score "$model" $home "$capture"
-        step tables 300 "$WEIR" replay --out "$OUT/tables" $home "$capture"
-        step score 300 "$WEIR" score --model "$model" "$OUT/tables"
-        step explain 300 "$WEIR" explain --json --model "$model" "$OUT/tables"
-        step train 300 "$WEIR" train -o "$OUT/trained.weir" "$OUT/tables"
-        for output in replay score explain; do digest "$output" "$OUT/$output"; done
-        find "$OUT/tables" -name '*.parquet' | sort | xargs cat >"$OUT/parquet"
+        step tables 300 "$WEIR" replay --out "$OUT/rows" $home "$capture"
+        step score 300 "$WEIR" score --model "$model" "$OUT/rows"
+        step explain 300 "$WEIR" explain --json --model "$model" "$OUT/rows"
+        step train 300 "$WEIR" train -o "$OUT/trained.weir" "$OUT/rows"
+        # The last event names the capture's path and the time it took.
+        grep -v '"event":"replay"' "$OUT/replay" >"$OUT/events"
+        for output in events score explain; do digest "$output" "$OUT/$output"; done
+        find "$OUT/rows" -name '*.parquet' | sort | xargs cat >"$OUT/parquet"
         digest tables "$OUT/parquet"
         ;;
     esac
