@@ -21,9 +21,9 @@ step() {
     timeout "$limit" "$@" >"$OUT/$name" 2>"$OUT/$name.err"
     code=$?
     echo "@@ step $name $code $(($(centiseconds) - begun))"
-    # Events are for the digest.
-    [ "$name" = replay ] && [ $code = 0 ] || head -c 20000 "$OUT/$name"
-    [ $code = 0 ] || tail -n 20 "$OUT/$name.err"
+    tail -n 20 "$OUT/$name.err"
+    tail -c 20000 "$OUT/$name"
+    echo
 }
 
 digest() {
@@ -37,7 +37,7 @@ for check in $CHECKS; do
     counts) step conformance 300 "$TESTS" --test-threads 1 the_written_frames_count_the_same ;;
     hooks) step hooks 300 "$TESTS" --test-threads 1 a_blocked_source_is_dropped_wherever ;;
     restart) step restart 300 "$TESTS" --test-threads 1 a_restart_takes_the_pins_over ;;
-    loop) step loop 400 "$WEIR" demo --scenario "$DATA/loop.toml" --learn 30s ;;
+    loop) step loop 400 "$WEIR" demo ;;
     commands)
         capture=$DATA/demo.pcap.zst model=$DATA/model.weir
         step version 60 "$WEIR" --version
@@ -45,12 +45,14 @@ for check in $CHECKS; do
         step learn 300 "$WEIR" learn --pcap "$capture" $home -o "$OUT/learnt.weir"
         step config 60 "$WEIR" config check --model "$OUT/learnt.weir"
         step replay 300 "$WEIR" replay --json --score "$model" $home "$capture"
-        step tables 300 "$WEIR" replay --out "$OUT/tables" $home "$capture"
-        step score 300 "$WEIR" score --model "$model" "$OUT/tables"
-        step explain 300 "$WEIR" explain --json --model "$model" "$OUT/tables"
-        step train 300 "$WEIR" train -o "$OUT/trained.weir" "$OUT/tables"
-        for output in replay score explain; do digest "$output" "$OUT/$output"; done
-        find "$OUT/tables" -name '*.parquet' | sort | xargs cat >"$OUT/parquet"
+        step tables 300 "$WEIR" replay --out "$OUT/rows" $home "$capture"
+        step score 300 "$WEIR" score --model "$model" "$OUT/rows"
+        step explain 300 "$WEIR" explain --json --model "$model" "$OUT/rows"
+        step train 300 "$WEIR" train -o "$OUT/trained.weir" "$OUT/rows"
+        # The last event names the capture's path and the time it took.
+        grep -v '"event":"replay"' "$OUT/replay" >"$OUT/events"
+        for output in events score explain; do digest "$output" "$OUT/$output"; done
+        find "$OUT/rows" -name '*.parquet' | sort | xargs cat >"$OUT/parquet"
         digest tables "$OUT/parquet"
         ;;
     esac

@@ -17,5 +17,5 @@ for word in $(cat /proc/cmdline); do
 done
 export CHECKS
 sh /check.sh
-echo "@@ warnings $(dmesg | grep -cE 'WARNING:|BUG: |Oops|rcu_.*stall')"
+echo "@@ warnings $(dmesg | grep -cE 'WARNING: (CPU|[a-z])|BUG: |Oops|rcu_.*stall')"
 poweroff -f

@@ -16,7 +16,6 @@ use crate::workspace::Workspace;
 
 const INIT: &str = include_str!("init.sh");
 const CHECK: &str = include_str!("check.sh");
-const LOOP: &str = include_str!("loop.toml");
 
 /// Time in which a guest must have come to its end, in seconds; the oldest takes a third of it on two busy cores.
 const LIMIT: &str = "900";
@@ -60,7 +59,6 @@ impl Payload {
         image.add_program(workspace, "ip", &ip)?;
         image.add("data/model.weir", &read(&self.model)?);
         image.add("data/demo.pcap.zst", &read(&self.capture)?);
-        image.add("data/loop.toml", LOOP.as_bytes());
         image.add("init", INIT.as_bytes());
         image.add("check.sh", CHECK.as_bytes());
         let path = self.folder.join("base.cpio");
@@ -116,7 +114,6 @@ impl Payload {
         create(&data)?;
         write(&data.join("model.weir"), &read(&self.model)?)?;
         write(&data.join("demo.pcap.zst"), &read(&self.capture)?)?;
-        write(&data.join("loop.toml"), LOOP.as_bytes())?;
         let variables = [
             ("OUT", out.as_os_str()),
             ("WEIR", self.weir.as_os_str()),
