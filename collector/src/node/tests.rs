@@ -158,6 +158,7 @@ fn attacker(last: u8) -> Evidence {
         packets: 100,
         bytes: 6_000,
         standing: Standing::Proven,
+        new_or_large: false,
         flows: 3,
         service: None,
     }
@@ -269,7 +270,7 @@ fn every_field_of_a_record_survives_ledger_api_and_event() {
         },
         "peer": "2001:db8::7", "p_value": 0.000_8, "conditional_p_value": 0.001_234_567_890_123_4,
         "peer_score": 0.75, "flow_score": 0.5, "tail_score": 12.5, "surprise": 0.3, "packets": 310,
-        "bytes": 41_000, "standing": "proven", "flows": 12,
+        "bytes": 41_000, "standing": "proven", "flows": 12, "new_or_large": true,
         "service": { "protocol": 6, "port": 443 },
         "claim": {
             "rate": "1 in 10", "procedure": "online", "p_values": "marginal", "p_value": 0.000_8,

@@ -136,8 +136,8 @@ fn what_a_program_changed_is_named_and_no_whole_file_is_called_damaged() {
         ("text", text, vec!["the column `packets` is Utf8, expected UInt64", "turn it back"]),
         (
             "missing",
-            without(&["bytes", "verified"]),
-            vec!["a peer table `bytes`, `verified` are missing"],
+            without(&["bytes", "standing"]),
+            vec!["a peer table `bytes`, `standing` are missing"],
         ),
         ("one missing", without(&["bytes"]), vec!["a peer table `bytes` is missing"]),
     ] {

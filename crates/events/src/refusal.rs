@@ -75,6 +75,9 @@ refusals! {
     /// The window lost flows, and the evidence is not decisive without them.
     LossyWindow = "lossy_window":
         "the window lost flows",
+    /// The leading features tell only that it is new or that it moves much, and not decisively.
+    NewOrLarge = "new_or_large":
+        "new here, or a large transfer, and not odd by anything else",
     /// Not enough anomalous windows yet.
     TooFewWindows = "too_few_windows":
         "not anomalous in enough windows yet",

@@ -90,6 +90,8 @@ impl Policy {
             Some(Refusal::RateUnsupported)
         } else if window.lossy && !decisive {
             Some(Refusal::LossyWindow)
+        } else if peer.new_or_large && !decisive {
+            Some(Refusal::NewOrLarge)
         } else if counts.windows < config.expert.windows && !decisive {
             Some(Refusal::TooFewWindows)
         } else if counts.packets < config.expert.min_packets {

@@ -22,6 +22,7 @@ pub(crate) fn attacker(last: u8) -> Evidence {
         packets: 100,
         bytes: 6_000,
         standing: Standing::Proven,
+        new_or_large: false,
         flows: 3,
         service: None,
     }
@@ -156,6 +157,8 @@ fn evidence_that_does_not_carry_a_block_is_refused_with_its_reason() {
     let few = Evidence { packets: 3, ..attacker(1) };
     let weak = Evidence { surprise: 4.5, ..attacker(1) };
     refused(policy(|_| ()), vec![few], |_| (), Refusal::TooFewPackets);
+    let newcomer = Evidence { new_or_large: true, ..weak.clone() };
+    refused(policy(|_| ()), vec![newcomer], |_| (), Refusal::NewOrLarge);
     let crowd = (1..=9).map(unproven).collect();
     refused(policy(|_| ()), crowd, |_| (), Refusal::ForgedSources);
     let refuse = policy(|config| config.unverified = Unverified::Refuse);

@@ -47,6 +47,7 @@ fn evidence(address: IpAddr, is_attack: bool) -> Evidence {
         packets: 100,
         bytes: 6_000,
         standing: Standing::Proven,
+        new_or_large: false,
         flows: 3,
         service: None,
     }
