@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use events::Change;
 use model::Window;
 use policy::{Notice, Refusal, Service};
 
@@ -100,7 +101,9 @@ fn an_hour() {
     for (setting, told) in SETTINGS.into_iter().zip(&told) {
         check(setting, told);
         // The forged flood has 126 sources, fewer than a crowd of strangers, and each of them odd.
-        let begins = told.services.iter().filter(|event| event.is_news());
+        let begins = told.services.iter().filter(|event| {
+            event.incident.is_some_and(|incident| incident.change == Some(Change::Opened))
+        });
         let limited: Vec<_> = begins.map(|event| event.limit.service).collect();
         assert_eq!(limited, [Service { protocol: 6, port: 80 }; 2], "{}", setting.name);
     }
