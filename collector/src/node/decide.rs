@@ -6,6 +6,7 @@ use control::wire::{self, DriftState};
 use engine::{CarryOut, WindowEnd, judge};
 use events::{Action, Stamp};
 use flows_common::service::VERIFIED_NS;
+use jiff::Timestamp;
 use ledger::{How, Moment, Origin, Record};
 use policy::{Decision, Evidence, Notice, Outcome, Reason, ServiceLimit, statistics::Drift};
 use report::text::one_line;
@@ -20,8 +21,8 @@ use crate::{
     clock::boot_ns,
     enforcer::BY_IMPORT,
     event::{
-        ActionTaken, DecisionRecord, DriftEvent, Event, ExpiredEvent, FailureEvent, NoticeEvent,
-        ServiceEvent, WindowEvent,
+        ActionTaken, ClosedEvent, DecisionRecord, DriftEvent, Event, ExpiredEvent, FailureEvent,
+        NoticeEvent, ServiceEvent, WindowEvent,
     },
 };
 use datapath::Target;
@@ -48,8 +49,11 @@ impl Node {
         let judged = judge(&mut inner.policy, assessed);
         let facts = judged.facts;
         inner.note_drift(&judged.drift, facts.end_ns);
-        let writer = &mut Writer { node: self, inner: &mut inner, effects: &mut effects };
-        let Ok(()) = judged.carry_out(writer);
+        let mut incidents = std::mem::take(&mut inner.incidents);
+        let writer =
+            &mut Writer { node: self, inner: &mut inner, effects: &mut effects, block: None };
+        let Ok(()) = judged.carry_out(&mut incidents, writer);
+        inner.incidents = incidents;
         summary.decided_after_us = boot_ns().saturating_sub(summary.end_ns) / 1_000;
         inner.note_window(&summary, facts.lossy);
         let mode = inner.policy.mode().name();
@@ -151,6 +155,8 @@ struct Writer<'a> {
     node: &'a Node,
     inner: &'a mut Inner,
     effects: &'a mut Effects,
+    /// Record of the block that the decision in hand made.
+    block: Option<Record>,
 }
 
 impl CarryOut for Writer<'_> {
@@ -172,34 +178,53 @@ impl CarryOut for Writer<'_> {
         Ok(())
     }
 
-    fn limit(&mut self, at: WindowEnd, limit: ServiceLimit) -> Result<(), Infallible> {
-        let event = self.inner.limit(limit, at.number, self.effects);
+    fn limit(&mut self, at: WindowEnd, limit: ServiceLimit) -> Result<ServiceEvent, Infallible> {
+        Ok(self.inner.limit(limit, at.number, self.effects))
+    }
+
+    fn stamp(&mut self, _: WindowEnd) -> (u64, Timestamp) {
+        (self.node.journal.next_decision(), timestamp(moment().wall_ns))
+    }
+
+    fn decide(
+        &mut self,
+        at: WindowEnd,
+        decision: Decision,
+        reasons: Vec<Reason>,
+    ) -> Result<DecisionRecord, Infallible> {
+        let Self { node, inner, effects, block } = self;
+        let id = node.journal.next_decision();
+        let (taken, made) = node.carry_out(inner, &decision, id, effects);
+        *block = made;
+        let now = moment();
+        let time = timestamp(now.wall_ns);
+        let stamp = Stamp { id, window: at.number, at_ns: now.boot_ns, time };
+        Ok(DecisionRecord::of(stamp, decision, taken, reasons))
+    }
+
+    fn limited(&mut self, event: ServiceEvent) -> Result<(), Infallible> {
         self.effects.events.push(Event::Service(event));
         Ok(())
     }
 
-    fn decision(
-        &mut self,
-        at: WindowEnd,
-        rank: usize,
-        decision: Decision,
-        reasons: Vec<Reason>,
-    ) -> Result<(), Infallible> {
-        let Self { node, inner, effects } = self;
-        let id = node.journal.next_decision();
-        let (taken, block) = node.carry_out(inner, &decision, id, effects);
-        let now = moment();
-        let time = timestamp(now.wall_ns);
-        let stamp = Stamp { id, window: at.number, at_ns: now.boot_ns, time };
-        let record = DecisionRecord::of(stamp, decision, taken, reasons);
-        if rank < DECISIONS_RECORDED || block.is_some() {
-            effects.records.push(node.journal.decision(record.clone()));
-        } else {
-            inner.unrecorded += 1;
+    fn decided(&mut self, rank: usize, record: DecisionRecord) -> Result<(), Infallible> {
+        let Self { node, inner, effects, block } = self;
+        let block = block.take();
+        if record.is_news() {
+            if rank < DECISIONS_RECORDED || block.is_some() {
+                effects.records.push(node.journal.decision(record.clone()));
+            } else {
+                inner.unrecorded += 1;
+            }
+            inner.remember_alert(record.clone());
         }
         effects.records.extend(block);
-        inner.remember_alert(record.clone());
         effects.events.push(Event::Anomaly(record));
+        Ok(())
+    }
+
+    fn closed(&mut self, event: ClosedEvent) -> Result<(), Infallible> {
+        self.effects.events.push(Event::Closed(event));
         Ok(())
     }
 }
@@ -233,7 +258,7 @@ impl Inner {
             effects.failed("limit a service", &error);
             ActionTaken::Failed
         });
-        ServiceEvent { window, at_ns: boot_ns(), limit, outcome }
+        ServiceEvent { window, at_ns: boot_ns(), limit, outcome, incident: None }
     }
 
     fn note_drift(&mut self, drift: &Drift, now_ns: u64) {

@@ -45,7 +45,7 @@ use crate::{
     event::{Event, WindowEvent},
 };
 use datapath::{Attached, Blocked};
-use engine::Assessed;
+use engine::{Assessed, Incidents};
 use import::Loads;
 use known::{KnownBlocks, ProtectedBy};
 
@@ -152,7 +152,9 @@ struct Inner {
     protected: ProtectedBy,
     /// Lists that are being loaded.
     loads: Loads,
+    /// Changes of incidents, the newest last.
     alerts: VecDeque<wire::Alert>,
+    incidents: Incidents,
     /// Remotes that the kernel was told are proven, and when, in ns of the boot clock.
     proven: BTreeMap<IpAddr, u64>,
     window: Option<wire::WindowInfo>,
@@ -196,6 +198,7 @@ impl Node {
             config,
             known: KnownBlocks::new(),
             alerts: VecDeque::new(),
+            incidents: Incidents::default(),
             proven: BTreeMap::new(),
             window: None,
             drift: None,

@@ -234,6 +234,10 @@ fn a_decision_is_done_told_and_recorded_under_one_number() {
 fn every_field_of_a_record_survives_ledger_api_and_event() {
     let whole = json!({
         "id": 41, "time": "2026-11-28T19:00:00.000000123Z", "at_ns": 5_000_000_123_u64, "window": 7,
+        "incident": {
+            "id": 40, "change": "escalated", "opened": "2026-11-28T18:59:00Z", "windows": 3,
+            "packets": 900, "bytes": 70_000, "blocks": 1
+        },
         "peer": "2001:db8::7", "p_value": 0.000_8, "conditional_p_value": 0.001_234_567_890_123_4,
         "peer_score": 0.75, "flow_score": 0.5, "novelty": 0.625, "excess": -0.3, "packets": 310,
         "bytes": 41_000, "verified": true, "initiated": true,
@@ -280,7 +284,9 @@ fn alerts_go_on_in_the_ledger_where_memory_ends() {
     let (node, _) = node(folder.path());
     let windows = ALERTS_KEPT as u64 + 5;
     for number in 1..=windows {
-        node.decide(window(number, vec![attacker(200)]));
+        let [.., high, low] = number.to_be_bytes();
+        let address = IpAddr::from([198, 18, high, low]);
+        node.decide(window(number, vec![Evidence { address, excess: 0.3, ..attacker(1) }]));
     }
     node.stop("test");
     let mut seen = Vec::new();
@@ -296,6 +302,26 @@ fn alerts_go_on_in_the_ledger_where_memory_ends() {
     let newest: Vec<u64> =
         node.alerts(&after).unwrap().items.iter().map(|alert| alert.id).collect();
     assert_eq!(newest, [windows - 1, windows]);
+}
+
+#[test]
+fn a_host_that_goes_on_is_one_incident_with_few_alerts_and_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let (node, _) = node(folder.path());
+    let events: Vec<Event> =
+        (1..=500).flat_map(|number| node.decide(window(number, vec![attacker(200)]))).collect();
+    let told = events.iter().filter(|event| matches!(event, Event::Anomaly(_))).count();
+    assert_eq!(told, 500, "for machines each window is an event");
+    node.stop("test");
+    let alerts = node.alerts(&AlertQuery::default()).unwrap().items;
+    let incidents: Vec<(u64, u64)> = alerts
+        .iter()
+        .map(|alert| alert.incident.map(|incident| (incident.id, incident.windows)).unwrap())
+        .collect();
+    assert_eq!(incidents, [(1, 100), (1, 10), (1, 1)]);
+    let reader = Ledger::read(&folder.path().join("ledger.db")).unwrap();
+    let recorded = reader.alerts(&ledger::AlertQuery::default()).unwrap().rows;
+    assert_eq!(recorded.len(), 3);
 }
 
 #[test]

@@ -20,10 +20,12 @@
 mod assessor;
 pub mod detector;
 pub mod drift;
+mod incidents;
 mod judge;
 
 pub use assessor::{Arrival, Assessed, Assessor, WindowRows, basis};
 pub use detector::Detector;
+pub use incidents::Incidents;
 pub use judge::{CarryOut, Judged, WindowEnd, judge};
 
 use model::{Observed, Window};

@@ -87,12 +87,12 @@ refusals! {
     /// The limit of blocks in a minute.
     BlocksPerMinute = "blocks_per_minute":
         "policy.expert.max_blocks_per_minute blocks were made in the last minute",
-    /// Blocks would hit too large a share of the ordinary peers; the breaker opened.
+    /// Blocks would hit too large a share of the ordinary peers.
     ShareOfPeers = "share_of_peers":
-        "blocks would hit too many ordinary peers; the breaker is open",
-    /// Blocks would hit too large a share of the ordinary bytes; the breaker opened.
+        "blocks would hit too many ordinary peers",
+    /// Blocks would hit too large a share of the ordinary bytes.
     ShareOfBytes = "share_of_bytes":
-        "blocks would hit too much ordinary traffic; the breaker is open",
+        "blocks would hit too much ordinary traffic",
     /// A guard that this version has no name for: the record is another version's.
     #[serde(other)]
     Unknown = "unknown":

@@ -60,14 +60,13 @@ fn run(does: AttackPlan, family: Family, time: Duration) -> Option<Outcome> {
     let truth = &outcome.truth;
     assert_eq!(truth.began, told);
     assert!(truth.ended >= truth.began);
-    assert!(truth.ended.since(truth.began) <= time + Duration::from_millis(200), "{truth:?}");
+    assert!(truth.ended.since(truth.began) <= time + Duration::from_secs(1), "{truth:?}");
     assert_eq!(truth.victim, lab.host().address(family));
     assert_eq!(truth.sent.refused_frames, 0);
     let first = outcome.inbound().chain(outcome.outbound()).map(|packet| packet.unix_ns).min();
     let first = first.unwrap();
     assert!(first >= truth.began.unix_ns, "the moment is told before the first frame");
-    // Less than the second after which a lost ARP request would be repeated.
-    assert!(first < truth.began.unix_ns + 900_000_000, "and not long before it");
+    assert!(first < truth.ended.unix_ns, "frames come while it is said to go on");
     Some(outcome)
 }
 

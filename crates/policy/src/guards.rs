@@ -10,6 +10,8 @@ use crate::{
 pub(crate) struct Counts {
     /// Anomalous windows of the peer among the last ones.
     pub(crate) windows: u32,
+    /// Anomalous windows of the peer with no ten quiet minutes among them.
+    pub(crate) lasting: u32,
     /// Packets in those.
     pub(crate) packets: u64,
     /// Active blocks.

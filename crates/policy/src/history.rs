@@ -19,6 +19,21 @@ const FORGED_FOR_NS: u64 = 120_000_000_000;
 /// Time after its last block at which a peer is no repeat offender any more, in ns: a week.
 const OFFENCES_FOR_NS: u64 = 7 * 86_400_000_000_000;
 
+/// Time without an anomalous window after which a peer's packets and windows are counted anew, in
+/// ns: a scan that asks for a port now and then sends few packets in any window.
+const EVIDENCE_FOR_NS: u64 = 600_000_000_000;
+
+/// Anomalous windows of one peer, with the one just noted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Noted {
+    /// Among the last few windows.
+    pub(super) windows: u32,
+    /// With no ten quiet minutes among them.
+    pub(super) lasting: u32,
+    /// Packets in the latter.
+    pub(super) packets: u64,
+}
+
 /// The recent windows of one peer.
 #[derive(Clone, Copy, Debug, Default)]
 struct Past {
@@ -26,8 +41,11 @@ struct Past {
     window: u64,
     /// Bit `i`: anomalous `i` windows before the one last noted.
     anomalous: u64,
-    /// Packets in those windows, as a running sum that starts over after a quiet stretch.
+    /// Anomalous windows, and packets in them: running sums that start over after a quiet stretch.
+    lasting: u32,
     packets: u64,
+    /// Boot-clock ns of the window last noted.
+    noted_ns: u64,
     /// Times it was blocked.
     blocks: u32,
     /// Boot-clock ns at which its latest block ends.
@@ -48,17 +66,27 @@ pub(super) struct History {
 }
 
 impl History {
-    /// Notes an anomalous window and returns the number of anomalous ones among the last `of`,
-    /// this one included, and the packets in them.
-    pub(super) fn note(&mut self, peer: IpAddr, window: u64, of: u32, packets: u64) -> (u32, u64) {
+    /// Notes an anomalous window and returns the counts with it, those of the last `of` windows
+    /// among them.
+    pub(super) fn note(
+        &mut self,
+        peer: IpAddr,
+        (window, now_ns): (u64, u64),
+        of: u32,
+        packets: u64,
+    ) -> Noted {
         self.make_room(peer);
         let past = self.peers.entry(peer).or_default();
         let apart = u32::try_from(window.saturating_sub(past.window)).unwrap_or(u32::MAX);
         past.anomalous = past.anomalous.checked_shl(apart).unwrap_or(0) | 1;
-        past.packets = if apart >= of { packets } else { past.packets.saturating_add(packets) };
-        past.window = window;
+        if now_ns.saturating_sub(past.noted_ns) > EVIDENCE_FOR_NS {
+            (past.lasting, past.packets) = (0, 0);
+        }
+        past.lasting = past.lasting.saturating_add(1);
+        past.packets = past.packets.saturating_add(packets);
+        (past.window, past.noted_ns) = (window, now_ns);
         let recent = past.anomalous & (u64::MAX >> (64 - of.clamp(1, 64)));
-        (recent.count_ones(), past.packets)
+        Noted { windows: recent.count_ones(), lasting: past.lasting, packets: past.packets }
     }
 
     /// True while a block of this peer is active.
@@ -182,17 +210,28 @@ mod tests {
     #[test]
     fn anomalous_windows_count_only_within_the_last_n() {
         let mut history = History::default();
-        assert_eq!(history.note(PEER, 10, 3, 5), (1, 5));
-        assert_eq!(history.note(PEER, 12, 3, 5), (2, 10));
-        assert_eq!(history.note(PEER, 13, 3, 5), (2, 15));
-        assert_eq!(history.note(PEER, 100, 3, 5), (1, 5));
+        let mut windows = |window| history.note(PEER, (window, 0), 3, 5).windows;
+        assert_eq!([10, 12, 13, 100].map(&mut windows), [1, 2, 2, 1]);
+    }
+
+    #[test]
+    fn packets_add_up_until_there_was_none_for_ten_minutes() {
+        let mut history = History::default();
+        let mut counts = |second: u64| {
+            let noted = history.note(PEER, (second, second * 1_000_000_000), 3, 2);
+            (noted.lasting, noted.packets)
+        };
+        assert_eq!(
+            [1, 5, 9, 609, 1_210].map(&mut counts),
+            [(1, 2), (2, 4), (3, 6), (4, 8), (1, 2)]
+        );
     }
 
     #[test]
     fn memory_stays_bounded_however_many_peers_come() {
         let mut history = History::default();
         for number in 0..=u32::try_from(PEERS_LIMIT).unwrap() {
-            history.note(IpAddr::from(number.to_be_bytes()), u64::from(number), 3, 1);
+            history.note(IpAddr::from(number.to_be_bytes()), (u64::from(number), 0), 3, 1);
         }
         assert_eq!(history.peers.len(), PEERS_LIMIT - FORGOTTEN_AT_ONCE + 1);
         let newest = IpAddr::from(u32::try_from(PEERS_LIMIT).unwrap().to_be_bytes());
@@ -203,10 +242,10 @@ mod tests {
     #[test]
     fn a_peer_that_is_blocked_is_forgotten_last() {
         let mut history = History::default();
-        history.note(PEER, 0, 3, 1);
+        history.note(PEER, (0, 0), 3, 1);
         history.blocked(PEER, u64::MAX);
         for number in 0..=u32::try_from(PEERS_LIMIT).unwrap() {
-            history.note(IpAddr::from(number.to_be_bytes()), 1 + u64::from(number), 3, 1);
+            history.note(IpAddr::from(number.to_be_bytes()), (1 + u64::from(number), 0), 3, 1);
         }
         assert!(history.is_blocked(PEER, 1));
     }

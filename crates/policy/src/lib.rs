@@ -33,9 +33,14 @@ mod protected;
 pub mod statistics;
 mod window;
 
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::Duration,
+};
 
 use flows_common::{Action, clock::nanos};
+use ipnet::IpNet;
 
 pub use breaker::{Breaker, Open};
 pub use commit_confirm::CommitConfirm;
@@ -52,12 +57,20 @@ pub use statistics::{Basis, Claim, benjamini_hochberg};
 pub use window::WindowFacts;
 
 use block_rate::BlockRate;
-use flood::FloodWatch;
+use flood::{FloodWatch, Look};
 use guards::Counts;
-use history::History;
+use history::{History, Noted};
 use lot::Lot;
 use peer_baseline::{PeerBaseline, Weight};
 use statistics::Selector;
+
+/// Networks whose ordinary peers have to be hit before the breaker opens: what a client or two do,
+/// or one that holds many addresses of its network, is no sign of a model that runs away.
+const BREAKER_NETWORKS: usize = 3;
+
+/// Anomalous windows, with no ten quiet minutes among them, after which a peer is blocked however
+/// much of the ordinary traffic it carried before: none buys itself out for good.
+const LASTING_WINDOWS: u32 = 30;
 
 /// Ordinary traffic, and the part of it that is blocked.
 #[derive(Clone, Copy, Debug)]
@@ -173,8 +186,9 @@ impl Policy {
         let services = if window.interrupted {
             Vec::new()
         } else {
-            let mode = self.mode();
-            self.floods.look(&evidence, &self.config, window.span_s(), window.end_ns, mode)
+            let look = Look { span_s: window.span_s(), now_ns: window.end_ns, mode: self.mode() };
+            let margin = self.config.expert.margin;
+            self.floods.look(&evidence, |peer| peer.excess >= margin, &self.config, look)
         };
         let peers = self.decide_peers(evidence, window, &mut notices);
         for decision in &peers {
@@ -246,9 +260,9 @@ impl Policy {
         if window.warming_up {
             return Outcome::Refused(Refusal::WarmingUp);
         }
-        let (windows, packets) = self.history.note(
+        let Noted { windows, lasting, packets } = self.history.note(
             peer.address,
-            self.window,
+            (self.window, now_ns),
             self.config.expert.of_windows,
             peer.packets,
         );
@@ -257,6 +271,7 @@ impl Policy {
         }
         let counts = Counts {
             windows,
+            lasting,
             packets,
             blocks: self.history.active(now_ns),
             last_minute: self.rate.last_minute(now_ns),
@@ -264,9 +279,11 @@ impl Policy {
         if let Some(refusal) = self.refusal(peer, claim, window, &counts) {
             return Outcome::Refused(refusal);
         }
-        if let Some(trip) = self.would_trip(peer.address, now_ns) {
+        if let Some((trip, networks)) = self.beyond_share(peer.address, now_ns)
+            && counts.lasting < LASTING_WINDOWS
+        {
             // Open already: nothing is enforced, and what would be is still of interest.
-            if self.breaker.open().is_none() {
+            if networks >= BREAKER_NETWORKS && self.breaker.open().is_none() {
                 notices.push(self.open_breaker(trip, now_ns));
             }
             return Outcome::Refused(match trip {
@@ -277,9 +294,10 @@ impl Policy {
         self.block(peer, now_ns)
     }
 
-    /// Trip of the breaker by a block of this peer, if the active blocks and this one hit too much
-    /// ordinary traffic. One ordinary peer may always be blocked: half of two is no runaway model.
-    fn would_trip(&mut self, peer: IpAddr, now_ns: u64) -> Option<Trip> {
+    /// The share that a block of this peer would exceed, if the active blocks and this one hit too
+    /// much ordinary traffic, and the number of networks that those hit belong to. One ordinary
+    /// peer may always be blocked: half of two is no runaway model.
+    fn beyond_share(&mut self, peer: IpAddr, now_ns: u64) -> Option<(Trip, usize)> {
         let weight = self.baseline.weigh([peer], now_ns);
         if weight.peers == 0 {
             return None;
@@ -290,13 +308,18 @@ impl Policy {
             blocked: baseline.weigh(history.blocked_now(now_ns), now_ns),
         });
         let (all, hit) = (shares.all, shares.blocked + weight);
-        if hit.peers > 1
-            && hit.peers as f64 > self.config.expert.max_share_of_peers * all.peers as f64
-        {
-            return Some(Trip::ShareOfPeers);
-        }
-        (all.peers > 1 && hit.bytes > self.config.expert.max_share_of_bytes * all.bytes)
-            .then_some(Trip::ShareOfBytes)
+        let expert = &self.config.expert;
+        let trip =
+            if hit.peers > 1 && hit.peers as f64 > expert.max_share_of_peers * all.peers as f64 {
+                Trip::ShareOfPeers
+            } else if all.peers > 1 && hit.bytes > expert.max_share_of_bytes * all.bytes {
+                Trip::ShareOfBytes
+            } else {
+                return None;
+            };
+        let hit = history.blocked_now(now_ns).filter(|&peer| baseline.is_ordinary(peer, now_ns));
+        let networks: BTreeSet<IpNet> = hit.chain([peer]).map(network).collect();
+        Some((trip, networks.len()))
     }
 
     fn open_breaker(&mut self, trip: Trip, now_ns: u64) -> Notice {
@@ -352,6 +375,12 @@ impl Policy {
             notices.push(Notice::BreakerClosed);
         }
     }
+}
+
+/// The network that an address is taken to belong to: its /24, or its /64 in IPv6.
+fn network(address: IpAddr) -> IpNet {
+    let length = if address.is_ipv4() { 24 } else { 64 };
+    IpNet::new_assert(address, length).trunc()
 }
 
 #[cfg(test)]

@@ -177,11 +177,21 @@ fn no_more_blocks_stand_or_are_made_in_a_minute_than_may() {
     assert!(matches!(a_minute_later[0].outcome, Outcome::Block { .. }), "{a_minute_later:?}");
 }
 
-/// A policy that has seen these peers behave for five windows.
+/// A client in a network of its own.
+fn client(number: u8) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(198, 18, number, 7))
+}
+
+/// That client, anomalous beyond doubt.
+fn turned(number: u8) -> Evidence {
+    Evidence { address: client(number), ..attacker(number) }
+}
+
+/// A policy that has seen these clients behave for five windows.
 fn with_baseline(peers: std::ops::RangeInclusive<u8>, config: fn(&mut PolicyConfig)) -> Policy {
     let mut policy = policy(config);
     for window in 1..=5 {
-        let calm = |last| Evidence { p_value: 0.5, excess: -0.5, ..attacker(last) };
+        let calm = |last| Evidence { p_value: 0.5, excess: -0.5, ..turned(last) };
         assert_eq!(decide(&mut policy, peers.clone().map(calm).collect(), window * SECOND), []);
     }
     policy
@@ -191,13 +201,13 @@ fn with_baseline(peers: std::ops::RangeInclusive<u8>, config: fn(&mut PolicyConf
 fn a_model_that_turns_on_its_own_clients_opens_the_breaker() {
     let mut policy = with_baseline(1..=10, |_| ());
     let window = WindowFacts::ending_at(6 * SECOND);
-    let verdicts = policy.decide((1..=10).map(attacker).collect(), &window);
+    let verdicts = policy.decide((1..=10).map(turned).collect(), &window);
     let blocks = verdicts.peers.iter().filter(|one| matches!(one.outcome, Outcome::Block { .. }));
     assert_eq!(blocks.count(), 2, "a quarter of ten, and not more");
     let refused = Outcome::Refused(Refusal::ShareOfPeers);
     assert_eq!(verdicts.peers.iter().filter(|one| one.outcome == refused).count(), 8);
     let rearms_ns = Some(906 * SECOND);
-    let demoted = vec![peer(1), peer(2)];
+    let demoted = vec![client(1), client(2)];
     let trip = Trip::ShareOfPeers;
     assert_eq!(verdicts.notices, [Notice::BreakerOpened { trip, rearms_ns, demoted }]);
     assert_eq!(policy.mode(), Mode::Shadow);
@@ -214,27 +224,52 @@ fn strangers_are_blocked_however_many_they_are() {
 }
 
 #[test]
-fn whoever_carries_the_ordinary_traffic_is_not_blocked() {
+fn many_addresses_of_one_network_open_no_breaker() {
+    let mut policy = policy(|_| ());
+    for window in 1..=5 {
+        let calm = |last| Evidence { p_value: 0.5, excess: -0.5, ..attacker(last) };
+        decide(&mut policy, (1..=10).map(calm).collect(), window * SECOND);
+    }
+    let verdicts =
+        policy.decide((1..=10).map(attacker).collect(), &WindowFacts::ending_at(6 * SECOND));
+    assert_eq!(verdicts.notices, []);
+    let refused = Outcome::Refused(Refusal::ShareOfPeers);
+    assert_eq!(outcomes(&verdicts.peers)[2..], [refused; 8], "a quarter of ten, and not more");
+    assert_eq!(policy.mode(), Mode::Enforce);
+}
+
+#[test]
+fn one_that_carries_the_ordinary_traffic_is_spared_for_some_windows_and_never_for_good() {
     let mut policy = policy(|_| ());
     for window in 1..=5 {
         let calm = |last, bytes| Evidence { p_value: 0.5, excess: -0.5, bytes, ..attacker(last) };
         let everyone = (1..=20).map(|last| calm(last, if last == 7 { 1 << 20 } else { 1_000 }));
         decide(&mut policy, everyone.collect(), window * SECOND);
     }
-    let verdicts = policy.decide(vec![attacker(7)], &WindowFacts::ending_at(6 * SECOND));
-    assert_eq!(outcomes(&verdicts.peers), [Outcome::Refused(Refusal::ShareOfBytes)]);
-    assert!(policy.breaker().open().is_some());
+    let mut outcome = |window: u32| {
+        let decisions = decide(&mut policy, vec![attacker(7)], u64::from(window) * SECOND);
+        decisions[0].outcome
+    };
+    for window in 6..5 + LASTING_WINDOWS {
+        assert_eq!(outcome(window), Outcome::Refused(Refusal::ShareOfBytes), "window {window}");
+    }
+    let blocked = outcome(5 + LASTING_WINDOWS);
+    assert!(matches!(blocked, Outcome::Block { action: Action::Drop, .. }), "{blocked:?}");
+    assert_eq!(policy.breaker().open(), None);
+}
+
+#[test]
+fn an_open_breaker_shadows() {
+    let mut policy = with_baseline(1..=10, |_| ());
+    decide(&mut policy, (1..=10).map(turned).collect(), 6 * SECOND);
     let other = decide(&mut policy, vec![attacker(8)], 7 * SECOND);
-    assert!(
-        matches!(other[0].outcome, Outcome::Block { action: Action::Shadow, .. }),
-        "an open breaker shadows: {other:?}"
-    );
+    assert!(matches!(other[0].outcome, Outcome::Block { action: Action::Shadow, .. }), "{other:?}");
 }
 
 #[test]
 fn a_breaker_closes_when_its_time_is_over_or_a_person_says_so() {
     let mut policy = with_baseline(1..=10, |_| ());
-    decide(&mut policy, (1..=10).map(attacker).collect(), 6 * SECOND);
+    decide(&mut policy, (1..=10).map(turned).collect(), 6 * SECOND);
     let early = policy.decide(Vec::new(), &WindowFacts::ending_at(905 * SECOND));
     assert!(early.notices.is_empty() && policy.mode() == Mode::Shadow);
     let due = policy.decide(Vec::new(), &WindowFacts::ending_at(906 * SECOND));
@@ -242,7 +277,7 @@ fn a_breaker_closes_when_its_time_is_over_or_a_person_says_so() {
     assert_eq!(policy.mode(), Mode::Enforce);
 
     let mut manual = with_baseline(1..=10, |config| config.expert.rearm_after = Duration::ZERO);
-    decide(&mut manual, (1..=10).map(attacker).collect(), 6 * SECOND);
+    decide(&mut manual, (1..=10).map(turned).collect(), 6 * SECOND);
     decide(&mut manual, Vec::new(), 1_000_000 * SECOND);
     assert_eq!(manual.mode(), Mode::Shadow, "it waits for a person");
     assert!(manual.rearm() && !manual.rearm());

@@ -69,7 +69,7 @@ use tracing_subscriber::EnvFilter;
 pub(crate) use report::text::columns as table;
 
 use ::replay::{HomeNet, ReplayOptions};
-use collector::event_text::{describe_anomaly, describe_limit, describe_notice};
+use collector::event_text::{describe_anomaly, describe_closed, describe_limit, describe_notice};
 use collector::{
     config::{Config, Mode, RawConfig, XdpChoice},
     event::Event,
@@ -310,7 +310,10 @@ fn show(event: &Event, json: bool) {
     }
     match event {
         Event::Window(_) | Event::Other => {}
+        Event::Anomaly(anomaly) if !anomaly.is_news() => {}
+        Event::Service(limit) if !limit.is_news() => {}
         Event::Anomaly(anomaly) => println!("{}", describe_anomaly(anomaly)),
+        Event::Closed(closed) => println!("{}", describe_closed(closed)),
         Event::Expired(expired) => println!(
             "{} expired: {} packets dropped, {} passed",
             expired.peer, expired.dropped_packets, expired.passed_packets

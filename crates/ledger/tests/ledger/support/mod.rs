@@ -103,6 +103,7 @@ pub(crate) fn time(wall_ns: i64) -> Timestamp {
 
 pub(crate) fn decision(id: u64, window: u64) -> Decision {
     let record = DecisionRecord {
+        incident: None,
         id,
         time: time(wall(window)),
         at_ns: at(window).boot_ns,
