@@ -49,7 +49,7 @@ pub use attach::{AttachOptions, Attached, GuardHook, TcHook, TcPreference, XdpPr
 pub use block::{Block, BlockAction, BlockCount, Blocked, RateLimit};
 pub use blocklist::{Blocklist, Bulk, Loaded};
 pub use error::KernelError;
-pub use flows_common::clock::boot_ns;
+pub use flows_common::{Scope, clock::boot_ns};
 pub use hooks::{TakenOff, stray_guards, take_everything_off};
 pub use interfaces::{InterfaceChange, InterfaceName, InterfaceSelection, InterfaceWatch};
 pub use object::{OBJECT, Verified, verify};
