@@ -29,7 +29,7 @@ pub use policy::{Mode, PolicyConfig, Unverified};
 
 use policy::{BoundError, MovedKey, ValidPolicy};
 
-use datapath::{BLOCK_CAPACITY, STATS_SLOTS, TABLE_CAPACITY};
+use datapath::{BLOCK_CAPACITY, PREFIX_CAPACITY, STATS_SLOTS, TABLE_CAPACITY};
 
 /// The shortest window.
 pub const WINDOW_MIN: Duration = Duration::from_millis(100);
@@ -158,6 +158,7 @@ impl RawConfig {
             ("tables.flows", self.tables.flows, TABLE_CAPACITY),
             ("tables.peers", self.tables.peers, TABLE_CAPACITY),
             ("tables.blocks", self.tables.blocks, BLOCK_CAPACITY),
+            ("tables.prefixes", self.tables.prefixes, PREFIX_CAPACITY),
             ("tables.stats_slots", self.tables.stats_slots, STATS_SLOTS),
         ] {
             if !bounds.contains(&value) {
@@ -192,10 +193,24 @@ impl RawConfig {
         format!("{:x}", Sha256::digest(self.to_toml()))
     }
 
-    /// The configuration as a TOML file.
+    /// The configuration as a TOML file; keys that are not set are remarks.
     #[must_use]
     pub fn to_toml(&self) -> String {
-        toml::to_string_pretty(self).unwrap_or_else(|error| format!("# {error}\n"))
+        let text = toml::to_string_pretty(self).unwrap_or_else(|error| format!("# {error}\n"));
+        let all = serde_json::to_value(self).unwrap_or_default();
+        let mut lines: Vec<String> = Vec::new();
+        for line in text.lines() {
+            lines.push(line.to_owned());
+            let section = line.strip_prefix('[').and_then(|line| line.strip_suffix(']'));
+            let Some(section) = section else { continue };
+            let table = all.pointer(&format!("/{}", section.replace('.', "/")));
+            for (key, value) in table.and_then(Value::as_object).into_iter().flatten() {
+                if value.is_null() {
+                    lines.push(format!("# {key} is not set"));
+                }
+            }
+        }
+        lines.join("\n") + "\n"
     }
 }
 
@@ -279,6 +294,23 @@ mod tests {
         let config = parsed("").expect("defaults hold");
         assert_eq!(config.policy.mode, Mode::Observe);
         assert_eq!(config.window, Duration::from_secs(1));
+    }
+
+    #[test]
+    fn what_is_not_set_is_shown_too() {
+        let shown = RawConfig::default().to_toml();
+        for (section, key) in [("model", "path"), ("api", "listen"), ("api", "tokens")] {
+            let (_, behind) = shown.split_once(&format!("[{section}]\n")).expect(section);
+            let own = behind.split("\n[").next().unwrap_or_default();
+            assert!(own.contains(&format!("# {key} is not set\n")), "{section}.{key}: {shown}");
+        }
+        let table = serde_json::to_value(RawConfig::default()).unwrap();
+        for (section, keys) in table.as_object().unwrap() {
+            assert!(shown.contains(&format!("[{section}]")), "{section}");
+            for key in keys.as_object().unwrap().keys() {
+                assert!(shown.contains(key.as_str()), "{section}.{key}");
+            }
+        }
     }
 
     #[test]

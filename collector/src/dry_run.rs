@@ -1,10 +1,10 @@
 //! Dry run: the engine over a capture's windows, where nothing can be blocked; its decisions are
 //! events.
 
-use engine::{Arrival, CarryOut, Engine, Judged, WindowEnd};
+use engine::{Arrival, CarryOut, Engine, Incidents, Judged, WindowEnd};
 use events::{
-    ActionTaken, Decision, DecisionRecord, DriftEvent, Event, NoticeEvent, Outcome, Reason,
-    ServiceEvent, ServiceLimit, Stamp, WindowEvent,
+    ActionTaken, ClosedEvent, Decision, DecisionRecord, DriftEvent, Event, NoticeEvent, Outcome,
+    Reason, ServiceEvent, ServiceLimit, Stamp, WindowEvent,
 };
 use jiff::Timestamp;
 use model::{Observed, Window};
@@ -15,14 +15,14 @@ use crate::event::window_event;
 #[derive(Debug)]
 pub struct DryRun {
     engine: Engine,
-    decisions: u64,
+    told: Told,
 }
 
 impl DryRun {
     /// Starts where the engine is.
     #[must_use]
-    pub const fn new(engine: Engine) -> Self {
-        Self { engine, decisions: 0 }
+    pub fn new(engine: Engine) -> Self {
+        Self { engine, told: Told::default() }
     }
 
     /// Decides on a window, which may be the last one; `tell` gets what is decided, then the window.
@@ -38,7 +38,7 @@ impl DryRun {
         let judged = self.engine.step(window, Arrival { last, ..Arrival::default() });
         let peers = judged.peers;
         let summary = WindowEvent { peers, ..window_event(judged.number, window) };
-        self.decisions += told(judged, self.decisions, &mut tell)?;
+        self.told.take(judged, &mut tell)?;
         tell(Event::Window(summary))
     }
 
@@ -49,26 +49,34 @@ impl DryRun {
     }
 }
 
-/// Emits a window's decisions to `tell` as events, numbered on from `before`; returns their number.
-///
-/// # Errors
-/// Whatever `tell` returns.
-pub fn told(
-    judged: Judged,
-    before: u64,
-    tell: impl FnMut(Event) -> anyhow::Result<()>,
-) -> anyhow::Result<u64> {
-    let mut teller = Teller { decisions: before, tell };
-    judged.carry_out(&mut teller)?;
-    Ok(teller.decisions - before)
+/// Decisions so far, and the incidents that they belong to.
+#[derive(Debug, Default)]
+pub struct Told {
+    decisions: u64,
+    incidents: Incidents,
 }
 
-struct Teller<F> {
-    decisions: u64,
+impl Told {
+    /// Emits a window's decisions to `tell` as events.
+    ///
+    /// # Errors
+    /// Whatever `tell` returns.
+    pub fn take(
+        &mut self,
+        judged: Judged,
+        tell: impl FnMut(Event) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let Self { decisions, incidents } = self;
+        judged.carry_out(incidents, &mut Teller { decisions, tell })
+    }
+}
+
+struct Teller<'a, F> {
+    decisions: &'a mut u64,
     tell: F,
 }
 
-impl<F: FnMut(Event) -> anyhow::Result<()>> CarryOut for Teller<F> {
+impl<F: FnMut(Event) -> anyhow::Result<()>> CarryOut for Teller<'_, F> {
     type Error = anyhow::Error;
 
     fn drift(&mut self, event: DriftEvent) -> anyhow::Result<()> {
@@ -79,30 +87,41 @@ impl<F: FnMut(Event) -> anyhow::Result<()>> CarryOut for Teller<F> {
         (self.tell)(Event::Notice(event))
     }
 
-    fn limit(&mut self, at: WindowEnd, limit: ServiceLimit) -> anyhow::Result<()> {
+    fn limit(&mut self, at: WindowEnd, limit: ServiceLimit) -> anyhow::Result<ServiceEvent> {
         let (window, at_ns) = (at.number, at.end_ns);
         let outcome = ActionTaken::WouldBlock;
-        (self.tell)(Event::Service(ServiceEvent { window, at_ns, limit, outcome }))
+        Ok(ServiceEvent { window, at_ns, limit, outcome, incident: None })
     }
 
-    fn decision(
+    fn stamp(&mut self, at: WindowEnd) -> (u64, Timestamp) {
+        *self.decisions += 1;
+        (*self.decisions, Timestamp::from_nanosecond(at.end_ns.into()).unwrap_or_default())
+    }
+
+    fn decide(
         &mut self,
         at: WindowEnd,
-        _: usize,
         decision: Decision,
         reasons: Vec<Reason>,
-    ) -> anyhow::Result<()> {
-        self.decisions += 1;
-        let stamp = Stamp {
-            id: self.decisions,
-            window: at.number,
-            at_ns: at.end_ns,
-            time: Timestamp::from_nanosecond(at.end_ns.into()).unwrap_or_default(),
-        };
+    ) -> anyhow::Result<DecisionRecord> {
+        let (id, time) = self.stamp(at);
+        let stamp = Stamp { id, window: at.number, at_ns: at.end_ns, time };
         let outcome = match decision.outcome {
             Outcome::Refused(_) => ActionTaken::Refused,
             Outcome::Block { .. } => ActionTaken::WouldBlock,
         };
-        (self.tell)(Event::Anomaly(DecisionRecord::of(stamp, decision, outcome, reasons)))
+        Ok(DecisionRecord::of(stamp, decision, outcome, reasons))
+    }
+
+    fn limited(&mut self, event: ServiceEvent) -> anyhow::Result<()> {
+        (self.tell)(Event::Service(event))
+    }
+
+    fn decided(&mut self, _: usize, record: DecisionRecord) -> anyhow::Result<()> {
+        (self.tell)(Event::Anomaly(record))
+    }
+
+    fn closed(&mut self, event: ClosedEvent) -> anyhow::Result<()> {
+        (self.tell)(Event::Closed(event))
     }
 }

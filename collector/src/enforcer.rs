@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::bail;
+use events::Origin;
 use flows_common::{
     Action, BlockEntry, BlockStats, Direction, GuardCounters, Scope, service::VERIFIED_NS,
 };
@@ -29,8 +30,14 @@ use datapath::{
 /// The reason that an entry made by hand carries: no block has this number.
 pub const BY_HAND: u32 = u32::MAX;
 
-/// The reason that an entry of an imported list carries: no block has this number either.
+/// The reason that an entry of an imported list without a name carries.
 pub const BY_IMPORT: u32 = u32::MAX - 1;
+
+/// Lists with a name: the reasons below [`BY_IMPORT`], as many, are theirs.
+pub const LISTS_LIMIT: u32 = 1_024;
+
+/// The least reason that is no block's number: of lists, and by hand.
+pub const FIRST_OF_PEOPLE: u32 = BY_IMPORT - LISTS_LIMIT;
 
 /// The statistics slot that entries without one of their own share.
 pub const SHARED_SLOT: u32 = 0;
@@ -62,11 +69,16 @@ pub trait Enforcer: Send {
     /// The entry could not be made; nothing was changed.
     fn block(&mut self, target: Target, block: &Block, now_ns: u64) -> anyhow::Result<BlockEntry>;
 
-    /// Ends a block; returns the entry and what it met, where there was one.
+    /// Ends a block, with a reason only one that carries it; returns the entry and what it met,
+    /// where there was one.
     ///
     /// # Errors
     /// The table cannot be read or written.
-    fn unblock(&mut self, target: Target) -> anyhow::Result<Option<(BlockEntry, BlockStats)>>;
+    fn unblock(
+        &mut self,
+        target: Target,
+        reason: Option<u32>,
+    ) -> anyhow::Result<Option<(BlockEntry, BlockStats)>>;
 
     /// Removes an entry that is past its lease; tells whether there was one.
     ///
@@ -74,11 +86,12 @@ pub trait Enforcer: Send {
     /// The table cannot be read or written.
     fn clear(&mut self, target: Target, now_ns: u64) -> anyhow::Result<bool>;
 
-    /// Begins to load a list of blocks.
+    /// Begins to load a list of blocks: its entries carry the reason, and leave this many addresses
+    /// of each family free for others.
     ///
     /// # Errors
     /// There is no guard.
-    fn load_list(&mut self, now_ns: u64) -> anyhow::Result<ListLoad>;
+    fn load_list(&mut self, now_ns: u64, reason: u32, reserve: u32) -> anyhow::Result<ListLoad>;
 
     /// Passes what lies in this prefix, whatever is blocked.
     ///
@@ -104,12 +117,17 @@ pub trait Enforcer: Send {
     /// The table cannot be written.
     fn exempt(&mut self, remotes: &[IpAddr], now_ns: u64) -> anyhow::Result<()>;
 
-    /// Turns the entry of a peer to shadow, its lease as it is; tells whether there was one that
-    /// dropped.
+    /// Turns an entry to shadow, its lease as it is; tells whether there was one that did more.
     ///
     /// # Errors
     /// The entry could not be changed.
-    fn demote(&mut self, peer: IpAddr, now_ns: u64) -> anyhow::Result<bool>;
+    fn demote(&mut self, target: Target, now_ns: u64) -> anyhow::Result<bool>;
+
+    /// Turns the limits of all services to shadow, their leases as they are.
+    ///
+    /// # Errors
+    /// The table cannot be read or written.
+    fn demote_limits(&mut self) -> anyhow::Result<()>;
 
     /// Lets the entry of a peer end later; tells whether there was one.
     ///
@@ -144,7 +162,11 @@ impl Enforcer for Observe {
         bail!(NOTHING_GUARDED)
     }
 
-    fn unblock(&mut self, _: Target) -> anyhow::Result<Option<(BlockEntry, BlockStats)>> {
+    fn unblock(
+        &mut self,
+        _: Target,
+        _: Option<u32>,
+    ) -> anyhow::Result<Option<(BlockEntry, BlockStats)>> {
         Ok(None)
     }
 
@@ -152,7 +174,7 @@ impl Enforcer for Observe {
         Ok(false)
     }
 
-    fn load_list(&mut self, _: u64) -> anyhow::Result<ListLoad> {
+    fn load_list(&mut self, _: u64, _: u32, _: u32) -> anyhow::Result<ListLoad> {
         bail!(NOTHING_GUARDED)
     }
 
@@ -172,8 +194,12 @@ impl Enforcer for Observe {
         Ok(())
     }
 
-    fn demote(&mut self, _: IpAddr, _: u64) -> anyhow::Result<bool> {
+    fn demote(&mut self, _: Target, _: u64) -> anyhow::Result<bool> {
         Ok(false)
+    }
+
+    fn demote_limits(&mut self) -> anyhow::Result<()> {
+        Ok(())
     }
 
     fn prolong(&mut self, _: IpAddr, _: u64, _: u64) -> anyhow::Result<bool> {
@@ -183,6 +209,13 @@ impl Enforcer for Observe {
     fn sweep(&mut self, _: u64) -> anyhow::Result<Vec<ExpiredEvent>> {
         Ok(Vec::new())
     }
+}
+
+/// Addresses of each family that lists leave free, of so many: for the model's blocks, and at most
+/// a quarter.
+#[must_use]
+pub fn list_reserve(max_blocks: u32, capacity: u32) -> u32 {
+    max_blocks.min(capacity / 4)
 }
 
 /// Counts of an entry so far.
@@ -216,6 +249,15 @@ pub const fn source_rate(packets_per_second: u32) -> RateLimit {
     RateLimit { packets_per_second, burst_packets }
 }
 
+/// Who made an entry of this reason that nothing else is known of.
+pub(crate) const fn origin_of(reason: u32) -> Origin {
+    match reason {
+        BY_HAND => Origin::Person,
+        FIRST_OF_PEOPLE.. => Origin::Import,
+        _ => Origin::Found,
+    }
+}
+
 /// The action of an entry; the kernel takes one that it does not know for shadow.
 pub(crate) fn entry_action(entry: &BlockEntry) -> Action {
     Action::from_code(entry.action).unwrap_or(Action::Shadow)
@@ -235,6 +277,11 @@ impl GuardView {
     /// See [`Blocklist::get`].
     pub fn get(&self, target: &Target) -> Result<Option<BlockEntry>, KernelError> {
         self.0.get(target)
+    }
+
+    /// See [`Blocklist::visit`].
+    pub fn visit(&self, show: impl FnMut(Blocked)) -> Result<(), KernelError> {
+        self.0.visit(show)
     }
 
     /// See [`Blocklist::list`].
@@ -318,8 +365,16 @@ impl Enforcer for KernelEnforcer {
         self.write(target, block, now_ns)
     }
 
-    fn unblock(&mut self, target: Target) -> anyhow::Result<Option<(BlockEntry, BlockStats)>> {
-        let Some(entry) = self.blocklist.get(&target)? else { return Ok(None) };
+    fn unblock(
+        &mut self,
+        target: Target,
+        reason: Option<u32>,
+    ) -> anyhow::Result<Option<(BlockEntry, BlockStats)>> {
+        let entry = self.blocklist.get(&target)?;
+        let Some(entry) = entry.filter(|one| reason.is_none_or(|reason| one.reason == reason))
+        else {
+            return Ok(None);
+        };
         let stats = own_stats(&self.blocklist, entry.slot)?;
         Ok(self.blocklist.remove(&target)?.then_some((entry, stats)))
     }
@@ -330,8 +385,8 @@ impl Enforcer for KernelEnforcer {
         Ok(over && self.blocklist.remove(&target)?)
     }
 
-    fn load_list(&mut self, now_ns: u64) -> anyhow::Result<ListLoad> {
-        Ok(ListLoad::kernel(self.blocklist.clone(), now_ns))
+    fn load_list(&mut self, now_ns: u64, reason: u32, reserve: u32) -> anyhow::Result<ListLoad> {
+        Ok(ListLoad::kernel(self.blocklist.clone(), now_ns, reason, reserve))
     }
 
     fn allow(&mut self, prefix: IpNet) -> anyhow::Result<()> {
@@ -377,15 +432,18 @@ impl Enforcer for KernelEnforcer {
         Ok(())
     }
 
-    fn demote(&mut self, peer: IpAddr, now_ns: u64) -> anyhow::Result<bool> {
-        let target = Target::address(peer);
+    fn demote(&mut self, target: Target, now_ns: u64) -> anyhow::Result<bool> {
         let Some(entry) = self.blocklist.get(&target)? else { return Ok(false) };
-        if entry.action == Action::Shadow.code() {
+        if entry.action == Action::Shadow.code() || entry.expires_ns <= now_ns {
             return Ok(false);
         }
         let shadow = Block { action: BlockAction::Shadow, ..self.block_of(&entry) };
         self.write(target, &shadow, now_ns)?;
         Ok(true)
+    }
+
+    fn demote_limits(&mut self) -> anyhow::Result<()> {
+        Ok(self.blocklist.shadow_services()?)
     }
 
     fn prolong(&mut self, peer: IpAddr, until_ns: u64, now_ns: u64) -> anyhow::Result<bool> {
@@ -413,7 +471,7 @@ impl Enforcer for KernelEnforcer {
             let Some(entry) = self.blocklist.get(&target)? else { continue };
             if entry.expires_ns > now_ns {
                 // Its own renewals are due already; a person's are not.
-                if matches!(entry.reason, BY_HAND | BY_IMPORT) {
+                if entry.reason >= FIRST_OF_PEOPLE {
                     self.due.push(Reverse((entry.expires_ns, target)));
                 }
                 continue;

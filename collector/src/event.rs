@@ -1,8 +1,8 @@
 //! Events: [`events`], and how a window of this process becomes one.
 
 pub use events::{
-    ActEvent, ActionTaken, DecisionRecord, DifferenceEvent, DriftEvent, Event, ExpiredEvent,
-    FailureEvent, NoticeEvent, ServiceEvent, WindowEvent,
+    ActEvent, ActionTaken, ClosedEvent, DecisionRecord, DifferenceEvent, DriftEvent, Event,
+    ExpiredEvent, FailureEvent, NoticeEvent, ServiceEvent, WindowEvent,
 };
 use flows_common::{EtherClass, Loss};
 use model::Window;

@@ -1,10 +1,10 @@
 //! Events as a person reads them.
 
-use datapath::Service;
+use events::{Entity, Incident, Service};
 use policy::{Notice, Reason, ServiceLimit};
 use report::text::short_number;
 
-use crate::event::{DecisionRecord, ServiceEvent};
+use crate::event::{ClosedEvent, DecisionRecord, ServiceEvent};
 
 /// An anomaly as a person reads it.
 #[must_use]
@@ -15,8 +15,9 @@ pub fn describe_anomaly(anomaly: &DecisionRecord) -> String {
     let lasts = if anomaly.ttl_s > 0 { format!(" for {} s", anomaly.ttl_s) } else { String::new() };
     let claim = anomaly.claim.map(|claim| format!("p {:.4} ({claim}), ", claim.p_value));
     format!(
-        "window {} {} {}{lasts}{why}: {}surprise {:.1}, score {:.3}, tail score {:.1}; {}",
+        "window {}{} {} {}{lasts}{why}: {}surprise {:.1}, score {:.3}, tail score {:.1}; {}",
         anomaly.window,
+        incident(anomaly.incident),
         seen.address,
         anomaly.outcome.text(),
         claim.unwrap_or_default(),
@@ -33,12 +34,39 @@ pub fn describe_limit(event: &ServiceEvent) -> String {
     let ServiceEvent { window, limit, .. } = event;
     let ServiceLimit { service, sources, packets, packets_per_second, .. } = limit;
     let what = if limit.renewed { "still under" } else { "under" };
-    let service = Service { protocol: service.protocol, port: service.port };
+    let service = datapath::Service { protocol: service.protocol, port: service.port };
     format!(
-        "window {window} {service} {what} a flood of {sources} unproven sources ({packets} \
+        "window {window}{} {service} {what} a flood of {sources} unproven sources ({packets} \
          packets): {}, {packets_per_second} packets a second left to them together",
+        incident(event.incident),
         event.outcome.text()
     )
+}
+
+/// The end of an incident as a person reads it.
+#[must_use]
+pub fn describe_closed(event: &ClosedEvent) -> String {
+    let Incident { id, opened, windows, packets, blocks, .. } = event.incident;
+    let entity = match event.entity {
+        Entity::Remote { host, standing } => format!("{host} ({})", standing.name()),
+        Entity::Service(Service { protocol, port }) => {
+            datapath::Service { protocol, port }.to_string()
+        }
+    };
+    format!(
+        "window {} incident {id} closed {entity}: opened {}, {windows} anomalous windows, {packets} \
+         packets, {blocks} blocks",
+        event.window,
+        opened.strftime("%Y-%m-%d %H:%M:%S"),
+    )
+}
+
+/// The incident and its change, where there is one.
+fn incident(incident: Option<Incident>) -> String {
+    let Some(Incident { id, change, windows, .. }) = incident else { return String::new() };
+    let change = change.map(|change| format!(" {}", change.name())).unwrap_or_default();
+    let windows = if windows > 1 { format!(" after {windows} windows") } else { String::new() };
+    format!(" incident {id}{change}{windows}")
 }
 
 /// A change of the policy as a person reads it.

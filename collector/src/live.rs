@@ -202,6 +202,7 @@ fn kernel_options(config: &Config) -> KernelOptions {
         flow_capacity: config.tables.flows,
         peer_capacity: config.tables.peers,
         block_capacity: config.tables.blocks,
+        prefix_capacity: config.tables.prefixes,
         stats_slots: config.tables.stats_slots,
         guard_at_egress: config.guard.egress && config.policy.mode != Mode::Observe,
         pin: persists.then(|| config.guard.bpffs.clone()),

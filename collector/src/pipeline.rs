@@ -8,7 +8,7 @@
 //!   off, so that the window grows, and counts it ([`Late`](DrainedWindow::late)); it never
 //!   waits, and the kernel's tables go on counting.
 //! - Sinks never hold up a decision: an event that finds [`EVENT_QUEUE`] full is dropped and
-//!   counted.
+//!   counted, and so is one that a sink could not take; the sink is tried again with the next.
 //! - [`Pipeline::stop`] drains the last window, lets every stage finish what it has, flushes the
 //!   sinks and joins every thread.
 
@@ -18,7 +18,7 @@ mod ticker;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::Ordering,
         mpsc::{self, SyncSender},
     },
     thread::{self, JoinHandle},
@@ -27,7 +27,7 @@ use std::{
 
 use model::Window;
 
-use crate::{event::Event, node::Node, sink::Sink};
+use crate::{event::Event, losses::Losses, node::Node, sink::Sink};
 use engine::Detector;
 use stages::{assess, decide, deliver};
 
@@ -66,15 +66,6 @@ pub struct DrainedWindow {
     pub late: u64,
 }
 
-/// Losses of the pipeline.
-#[derive(Debug, Default)]
-pub struct Losses {
-    /// Events that found [`EVENT_QUEUE`] full.
-    pub events: AtomicU64,
-    /// Drains that were put off.
-    pub late: AtomicU64,
-}
-
 /// A running pipeline.
 #[derive(Debug)]
 pub struct Pipeline {
@@ -84,24 +75,24 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Starts scoring.
+    /// Starts scoring; without a detector windows are only counted.
     ///
     /// # Errors
     /// A thread cannot be started.
     pub fn score(
         drain: impl Drain + 'static,
         window: Duration,
-        detector: Detector,
+        detector: impl Into<Option<Detector>>,
         node: Arc<Node>,
         sinks: Vec<Box<dyn Sink>>,
     ) -> std::io::Result<Self> {
-        let losses = Arc::new(Losses::default());
+        let (losses, detector) = (node.losses(), detector.into());
         let (stop, stopped) = mpsc::channel();
         let (drained, to_assess) = mpsc::sync_channel(DRAINED_QUEUE);
         let (assessed, to_decide) = mpsc::sync_channel(ASSESSED_QUEUE);
         let (events, to_deliver) = mpsc::sync_channel(EVENT_QUEUE);
         let outlet = Outlet { events, losses: Arc::clone(&losses) };
-        let put_off = Arc::clone(&losses);
+        let (put_off, lost) = (Arc::clone(&losses), Arc::clone(&losses));
         let threads = vec![
             spawn("weir-drain", move || ticker::run(drain, window, &stopped, &drained, &put_off))?,
             spawn("weir-score", move || {
@@ -113,7 +104,7 @@ impl Pipeline {
                 Ok(())
             })?,
             spawn("weir-sink", move || {
-                deliver(sinks, &to_deliver);
+                deliver(sinks, &to_deliver, &lost);
                 Ok(())
             })?,
         ];

@@ -1,7 +1,8 @@
 //! The one reader of protected hosts: own addresses, gateways, name servers, administrators, and
 //! files of allowed prefixes.
 //!
-//! The first four are read in the calling thread's network namespace. One that cannot be read is
+//! The first three are read in the calling thread's network namespace; administrators are those who
+//! are logged in from elsewhere, by the system's own records. One that cannot be read is
 //! logged and left out: weir then protects less, and says so.
 
 use std::{
@@ -16,10 +17,6 @@ use anyhow::Context as _;
 use futures_util::TryStreamExt as _;
 use ipnet::IpNet;
 use policy::ProtectedHosts;
-use procfs_core::{
-    ExplicitSystemInfo, FromBufReadSI as _,
-    net::{TcpNetEntries, TcpState},
-};
 use rtnetlink::{
     RouteMessageBuilder,
     packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteVia},
@@ -27,10 +24,8 @@ use rtnetlink::{
 
 /// Where name servers stand: glibc's, and those behind systemd-resolved's stub.
 const RESOLVER_FILES: [&str; 2] = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"];
-/// TCP tables of the calling thread's network namespace.
-const TCP_TABLES: [&str; 2] = ["/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"];
-/// Connections looked at in one table: a host with more of them is no place to wait in.
-const CONNECTIONS_LIMIT: u64 = 4 << 20;
+
+use crate::sessions::remote_log_ins;
 
 /// Why a file of allowed prefixes cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -64,14 +59,13 @@ pub enum AllowFileError {
 }
 
 /// Reads the hosts that must not be blocked as they are now; the allowlist is empty.
-/// `admin_ports` are the local TCP ports that people administer the host by.
 #[must_use]
-pub fn read_hosts(admin_ports: &[u16]) -> ProtectedHosts {
+pub fn read_hosts() -> ProtectedHosts {
     ProtectedHosts {
         own: told("own addresses", own_addresses()).into_iter().collect(),
         gateways: told("gateways", gateways()),
         resolvers: told("name servers", resolvers(RESOLVER_FILES.map(Path::new))),
-        administrators: told("administrators", administrators(admin_ports)),
+        administrators: told("administrators", remote_log_ins().map_err(Into::into)),
         ..ProtectedHosts::default()
     }
 }
@@ -198,48 +192,8 @@ fn name_server(line: &str) -> Option<IpAddr> {
     words.next()?.split('%').next()?.parse::<IpAddr>().ok().map(|address| address.to_canonical())
 }
 
-/// The remotes of established connections to these local ports.
-fn administrators(ports: &[u16]) -> anyhow::Result<BTreeSet<IpAddr>> {
-    let mut found = BTreeSet::new();
-    if ports.is_empty() {
-        return Ok(found);
-    }
-    for path in TCP_TABLES {
-        let file = match fs::File::open(path) {
-            Ok(file) => file,
-            // A kernel without IPv6.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(error).with_context(|| format!("cannot read `{path}`")),
-        };
-        let lines = io::BufReader::new(io::Read::take(file, CONNECTIONS_LIMIT * 150));
-        let connections = TcpNetEntries::from_buf_read(lines, &system())
-            .with_context(|| format!("cannot read `{path}`"))?;
-        found.extend(
-            connections
-                .0
-                .iter()
-                .filter(|one| one.state == TcpState::Established)
-                .filter(|one| ports.contains(&one.local_address.port()))
-                .map(|one| one.remote_address.ip().to_canonical()),
-        );
-    }
-    Ok(found)
-}
-
-/// System properties that the TCP tables' parser asks for; only the byte order is used.
-const fn system() -> ExplicitSystemInfo {
-    ExplicitSystemInfo {
-        boot_time_secs: 0,
-        ticks_per_second: 100,
-        page_size: 4_096,
-        is_little_endian: cfg!(target_endian = "little"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::net::{TcpListener, TcpStream};
-
     use super::*;
 
     #[test]
@@ -283,16 +237,5 @@ mod tests {
     fn a_file_that_is_not_there_names_no_server() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(resolvers([folder.path().join("none").as_path()]).unwrap(), BTreeSet::new());
-    }
-
-    #[test]
-    fn who_is_connected_to_an_administration_port_administers() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let _client = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        let _served = listener.accept().unwrap();
-        let local = BTreeSet::from([IpAddr::from([127, 0, 0, 1])]);
-        assert_eq!(administrators(&[port]).unwrap(), local);
-        assert_eq!(administrators(&[]).unwrap(), BTreeSet::new());
     }
 }

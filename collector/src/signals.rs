@@ -1,15 +1,27 @@
-//! Waiting for SIGINT and SIGTERM.
+//! Waiting for SIGINT and SIGTERM, and for SIGHUP where it means something.
 
 use std::{
+    future::pending,
     sync::mpsc::{self, Receiver, RecvTimeoutError},
     thread,
     time::{Duration, Instant},
 };
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Interval at which a wait checks for the end of its work.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Name of the signal that asks for a reload.
+pub const SIGHUP: &str = "SIGHUP";
+
+/// Waits for a signal that may not be caught at all.
+async fn hung_up(signal: Option<&mut Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => pending().await,
+    }
+}
 
 /// The signals that ask the process to end.
 #[derive(Debug)]
@@ -23,10 +35,23 @@ impl Signals {
     /// # Errors
     /// The handlers cannot be installed.
     pub fn listen() -> std::io::Result<Self> {
+        Self::start(false)
+    }
+
+    /// Catches SIGHUP as well, by which a service manager asks for a reload.
+    ///
+    /// # Errors
+    /// The handlers cannot be installed.
+    pub fn listen_for_reload() -> std::io::Result<Self> {
+        Self::start(true)
+    }
+
+    fn start(reloads: bool) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-        let (mut interrupt, mut terminate) = {
+        let (mut interrupt, mut terminate, mut hangup) = {
             let _context = runtime.enter();
-            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+            let hangup = reloads.then(|| signal(SignalKind::hangup())).transpose()?;
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, hangup)
         };
         let (tell, caught) = mpsc::channel();
         // It lives as long as the process: there is always somebody to ask it to end.
@@ -36,6 +61,7 @@ impl Signals {
                     let name = tokio::select! {
                         _ = interrupt.recv() => "SIGINT",
                         _ = terminate.recv() => "SIGTERM",
+                        () = hung_up(hangup.as_mut()) => SIGHUP,
                     };
                     if tell.send(name).is_err() {
                         return;

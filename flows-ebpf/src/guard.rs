@@ -175,14 +175,9 @@ impl<H: Hook> Tables for Kernel<'_, H> {
 
     #[inline(always)]
     fn spares(&self, scope: Scope) -> bool {
-        match self.direction {
-            Direction::Ingress => {
-                let context = self.hook.context();
-                socket::contact::<H>(context)
-                    .is_some_and(|contact| scope.spares(socket::held(context, contact)))
-            }
-            Direction::Egress => true,
-        }
+        let context = self.hook.context();
+        socket::contact::<H>(context, self.direction)
+            .is_some_and(|contact| scope.spares(socket::held(context, contact)))
     }
 
     #[inline(always)]

@@ -58,7 +58,7 @@ fn hold<H: Hook>(context: *mut c_void) -> u32 {
 
 #[inline(always)]
 fn ruling<H: Hook>(hook: &H) -> Option<Ruling> {
-    let contact = socket::contact::<H>(hook.context())?;
+    let contact = socket::contact::<H>(hook.context(), Direction::Ingress)?;
     rule_service(&Limits { hook }, contact)
 }
 

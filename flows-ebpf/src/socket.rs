@@ -7,7 +7,7 @@ use aya_ebpf::{
     helpers::{bpf_sk_lookup_tcp, bpf_sk_lookup_udp, bpf_sk_release},
 };
 use flows_common::{
-    Held,
+    Direction, Held,
     parse::{Frame, UDP, parse},
     service::Contact,
 };
@@ -26,10 +26,13 @@ mod answer {
     pub(super) const OPENED: u32 = 2;
 }
 
-/// Parses an incoming packet; its contact is then this CPU's element of `CONTACT`.
+/// Parses a packet that goes this way; its contact is then this CPU's element of `CONTACT`.
 #[inline(always)]
-pub(crate) fn contact<H: Hook>(context: *mut c_void) -> Option<&'static Contact> {
-    if note_contact::<H>(context) == answer::NO {
+pub(crate) fn contact<H: Hook>(
+    context: *mut c_void,
+    direction: Direction,
+) -> Option<&'static Contact> {
+    if note_contact::<H>(context, direction.index() as u32) == answer::NO {
         return None;
     }
     let place = CONTACT.get_ptr_mut(0)?;
@@ -41,13 +44,19 @@ pub(crate) fn contact<H: Hook>(context: *mut c_void) -> Option<&'static Contact>
 #[cold]
 #[inline(never)]
 #[unsafe(link_section = ".text")]
-fn note_contact<H: Hook>(context: *mut c_void) -> u32 {
+fn note_contact<H: Hook>(context: *mut c_void, direction: u32) -> u32 {
     let hook = H::of(context);
     let Some(place) = CONTACT.get_ptr_mut(0) else { return answer::NO };
     let frame = Frame { tag: hook.tag(), ..Frame::of_length(0) };
     let Ok(packet) = parse(&hook.bytes(), &frame) else { return answer::NO };
     // SAFETY: as in `contact`.
-    unsafe { place.write(Contact::of(&packet)) };
+    unsafe {
+        place.write(if direction == Direction::Ingress.index() as u32 {
+            Contact::of(&packet)
+        } else {
+            Contact::of_way(&packet, Direction::Egress)
+        });
+    };
     answer::YES
 }
 

@@ -41,7 +41,7 @@ def test_what_it_has_not_is_an_attribute_error():
         weir.nothing
 
 
-@pytest.mark.parametrize(("kind", "version"), [("flow", 1), ("peer", 2)])
+@pytest.mark.parametrize(("kind", "version"), [("flow", 1), ("peer", 3)])
 def test_a_schema_describes_each_feature(kind, version):
     schema = weir.schema(kind)
     assert schema["name"] == f"weir.{kind}.v{version}"

@@ -17,6 +17,10 @@ Commands:
                           --quick: unit and documentation tests only, no end-to-end tests
   oracle                  compare the counts of every capture of ../shared/data with tshark's,
                           four minutes; `test` says when it last ran
+  kernels [names | --write]
+                          boot the kernels that Debian offers (6.1, 6.12, 6.12-rt, newest) under
+                          qemu, and check weir on each, on the host and on a baseline CPU; --write
+                          keeps the matrix in docs/kernels.md
   bench [bench options]   run the benches and compare them with scikit-learn
   notebooks [--write]     run the notebooks with weir and its Python package; --write keeps
                           the outputs
@@ -53,6 +57,13 @@ pub(crate) enum Command {
     },
     /// The comparison with tshark that is too long for every test run.
     Oracle,
+    /// weir on other kernels.
+    Kernels {
+        /// Names; all of them where none is given.
+        names: Vec<String>,
+        /// Keep the matrix in the documentation.
+        write: bool,
+    },
     /// Run the benches with these arguments.
     Bench {
         /// Arguments of `weir-bench`.
@@ -98,6 +109,16 @@ pub(crate) fn parse(typed: impl IntoIterator<Item = String>) -> Result<Command, 
         "test" => Ok(Command::Test { quick: flag("test", "--quick", &options)? }),
         "oracle" => without_options(&options, Command::Oracle),
         "bench" => Ok(Command::Bench { passed_on: after_separator(options) }),
+        "kernels" => {
+            let (write, given) = options.into_iter().partition::<Vec<_>, _>(|one| one == "--write");
+            let names = names("kernel", &crate::kernels::names(), given)?;
+            match (&names[..], write.is_empty()) {
+                ([first, ..], false) => {
+                    Err(format!("`--write` keeps the whole matrix, and not `{first}` alone"))
+                }
+                (_, absent) => Ok(Command::Kernels { names, write: !absent }),
+            }
+        }
         "training-data" => {
             Ok(Command::TrainingData { names: names("capture", &CAPTURES, options)? })
         }
@@ -181,6 +202,9 @@ mod tests {
             ("demo --json", Command::Demo { passed_on: strings(&["--json"]) }),
             ("demo -- --json", Command::Demo { passed_on: strings(&["--json"]) }),
             ("demo -- --help", Command::Demo { passed_on: strings(&["--help"]) }),
+            ("kernels", Command::Kernels { names: vec![], write: false }),
+            ("kernels 6.1", Command::Kernels { names: strings(&["6.1"]), write: false }),
+            ("kernels --write", Command::Kernels { names: vec![], write: true }),
             ("training-data", Command::TrainingData { names: vec![] }),
             ("training-data mixed", Command::TrainingData { names: strings(&["mixed"]) }),
             ("build-cost demo", Command::BuildCost { names: strings(&["demo"]) }),
@@ -201,6 +225,11 @@ mod tests {
             (
                 "training-data all",
                 "no capture is called `all`; there are benign-train, benign-test, mixed, demo",
+            ),
+            ("kernels 6.1 --write", "`--write` keeps the whole matrix, and not `6.1` alone"),
+            (
+                "kernels 5.15",
+                "no kernel is called `5.15`; there are 6.1, 6.12, 6.12-rt, newest, host, baseline",
             ),
             ("build-cost all", "no build is called `all`; there are node, demo, everything"),
             ("test --fast", "`test` takes only `--quick`, got `--fast`"),

@@ -1,5 +1,5 @@
 //! The commands of weir's repository: `cargo xtask setup | demo | test | oracle | bench |
-//! notebooks | training-data | build-cost | package | lint | docs`.
+//! kernels | notebooks | training-data | build-cost | package | lint | docs`.
 //!
 //! Here: finding out what a machine lacks and installing it, the one way to build and
 //! run the demo, the tests and the benches, and the tests' summary. What is never here: a
@@ -20,6 +20,7 @@ mod demo;
 mod failure;
 mod invoke;
 mod junit;
+mod kernels;
 mod oracle;
 mod package;
 mod privilege;
@@ -73,6 +74,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             return Ok(report::run_and_sum_up(check::all(&workspace, quick), Some(&oracle)));
         }
         Command::Oracle => return oracle::run(&workspace),
+        Command::Kernels { names, write } => return kernels::run(&workspace, &names, write),
         Command::Bench { passed_on } => return bench::run(&workspace, &passed_on),
         Command::TrainingData { names } => training_data::run(&workspace, &names)?,
         Command::BuildCost { names } => build_cost::run(&workspace, &names)?,
@@ -96,6 +98,7 @@ const fn purpose(command: &Command) -> Option<Purpose> {
         Command::Bench { .. } => Purpose::Bench,
         Command::Notebooks { .. } => Purpose::Notebooks,
         Command::Demo { .. }
+        | Command::Kernels { .. }
         | Command::TrainingData { .. }
         | Command::BuildCost { .. }
         | Command::Package => Purpose::Demo,

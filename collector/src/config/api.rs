@@ -17,8 +17,11 @@ section! {
         group: Option<String> = None,
         /// A TCP address to listen on too, as `127.0.0.1:9187`.
         listen: Option<SocketAddr> = None,
-        /// The file of tokens for it; without one it is read-only, and a loopback address.
+        /// The file of tokens for it; without one nothing is changed by it, and it is a loopback
+        /// address.
         tokens: Option<PathBuf> = None,
+        /// Answer reads without a token on a loopback address: to every user of the machine.
+        reads_open: bool = false,
         /// Answer `/metrics`, `/livez` and `/readyz` without a token on any address.
         metrics_open: bool = false,
         /// Requests a second from one client, in the long run.
@@ -48,6 +51,20 @@ impl RawApi {
             let needed = "a loopback address unless `api.tokens` names a file of tokens";
             return Err(bound("api.listen", needed.into(), listen));
         }
+        if let (Some(listen), true) = (self.listen, self.reads_open)
+            && !listen.ip().to_canonical().is_loopback()
+        {
+            let needed = "false, for others reach `api.listen`";
+            return Err(bound("api.reads_open", needed.into(), listen));
+        }
+        if self.listen.is_some() && self.tokens.is_none() && !(self.reads_open || self.metrics_open)
+        {
+            return Err(ConfigError::Missing {
+                key: "api.tokens",
+                remedy: "`weir token new NAME` makes one; or let every user of this machine read: \
+                         `api.reads_open = true`, or `api.metrics_open = true` for metrics alone",
+            });
+        }
         if self.listen.is_none() && self.tokens.is_some() {
             return Err(ConfigError::Missing {
                 key: "api.listen",
@@ -61,6 +78,7 @@ impl RawApi {
             listen: self.listen.map(|address| Listen {
                 address,
                 tokens: self.tokens,
+                reads_open: self.reads_open,
                 metrics_open: self.metrics_open,
             }),
             limits: Limits { rate, ..Limits::default() },
@@ -93,7 +111,14 @@ mod tests {
             assert!(RawApi { tokens, ..raw }.check().is_ok(), "{address}");
         }
         let listen = Some("[::1]:80".parse().unwrap());
-        assert!(RawApi { listen, ..RawApi::default() }.check().is_ok());
+        let local = RawApi { listen, ..RawApi::default() };
+        assert!(error(local.clone()).contains("`api.reads_open = true`"), "nobody could ask");
+        assert!(RawApi { reads_open: true, ..local.clone() }.check().is_ok());
+        assert!(RawApi { metrics_open: true, ..local.clone() }.check().is_ok());
+        let listen = Some("192.0.2.1:80".parse().unwrap());
+        let tokens = Some(PathBuf::from("/etc/weir/tokens.toml"));
+        let told = error(RawApi { listen, tokens, reads_open: true, ..local });
+        assert!(told.contains("`api.reads_open` must be false"), "{told}");
     }
 
     #[test]

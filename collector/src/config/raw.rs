@@ -50,6 +50,8 @@ section! {
         peers: u32 = KernelOptions::default().peer_capacity,
         /// Blocked addresses of each family.
         blocks: u32 = KernelOptions::default().block_capacity,
+        /// Blocked prefixes of both families.
+        prefixes: u32 = KernelOptions::default().prefix_capacity,
         /// Blocks with hit counters of their own.
         stats_slots: u32 = KernelOptions::default().stats_slots,
     }
@@ -90,9 +92,6 @@ section! {
         persist: bool = true,
         /// The BPF file system that holds them.
         bpffs: PathBuf = PathBuf::from("/sys/fs/bpf"),
-        /// Local TCP ports that people administer this host by: whoever is connected to one is not
-        /// blocked.
-        admin_ports: Vec<u16> = vec![22],
     }
 }
 

@@ -31,6 +31,8 @@ pub struct ListDefaults {
 pub struct ListLoad {
     table: Table,
     now_ns: u64,
+    /// Reason that its entries carry.
+    reason: u32,
 }
 
 #[derive(Debug)]
@@ -46,30 +48,34 @@ struct DryRun {
     seen: HashSet<Target>,
     held: BlockCount,
     capacity: BlockCount,
+    reserve: u32,
 }
 
 impl ListLoad {
-    pub(super) fn kernel(blocklist: Blocklist, now_ns: u64) -> Self {
-        let bulk = Box::new(blocklist.bulk(now_ns));
-        Self { table: Table::Kernel { blocklist, bulk, made_room: false }, now_ns }
+    pub(super) fn kernel(blocklist: Blocklist, now_ns: u64, reason: u32, reserve: u32) -> Self {
+        let bulk = Box::new(blocklist.bulk(now_ns, reserve));
+        Self { table: Table::Kernel { blocklist, bulk, made_room: false }, now_ns, reason }
     }
 
-    /// Changes nothing. Without a guard that is pinned, tables of this capacity are empty.
+    /// Changes nothing. Without a guard that is pinned, tables of this capacity are empty; this many
+    /// addresses of each family are left free.
     ///
     /// # Errors
     /// The kernel's tables cannot be read.
     pub fn dry_run(
         active: Option<&Blocklist>,
         capacity: BlockCount,
+        reserve: u32,
         now_ns: u64,
     ) -> Result<Self, KernelError> {
         let dry_run = DryRun {
             held: active.map(|list| list.count_live(now_ns)).transpose()?.unwrap_or_default(),
             capacity: active.map_or(capacity, Blocklist::capacity),
-            active: active.map(|list| list.bulk(now_ns)),
+            active: active.map(|list| list.bulk(now_ns, 0)),
+            reserve,
             seen: HashSet::new(),
         };
-        Ok(Self { table: Table::DryRun(dry_run), now_ns })
+        Ok(Self { table: Table::DryRun(dry_run), now_ns, reason: BY_IMPORT })
     }
 
     /// When the load began, in ns of the boot clock: its number.
@@ -137,7 +143,7 @@ impl ListLoad {
             action: BlockAction::of(entry.action.unwrap_or(defaults.action), rate),
             scope: Scope::All,
             expires_ns: self.now_ns.saturating_add(nanos(lease)),
-            reason: BY_IMPORT,
+            reason: self.reason,
         }
     }
 
@@ -146,7 +152,9 @@ impl ListLoad {
         match &mut self.table {
             Table::DryRun(dry_run) => dry_run.put(target, block),
             Table::Kernel { blocklist, bulk, made_room } => match bulk.put(target, block) {
-                Err(KernelError::BlocklistFull { .. }) if !*made_room => {
+                Err(KernelError::BlocklistFull { .. } | KernelError::Reserved { .. })
+                    if !*made_room =>
+                {
                     *made_room = true;
                     bulk.forget(&blocklist.expire(self.now_ns)?);
                     bulk.put(target, block)
@@ -167,8 +175,16 @@ impl DryRun {
             None => Loaded::New,
         };
         if loaded == Loaded::New {
-            if self.held.of(target) >= self.capacity.of(target) {
-                return Err(KernelError::full(target, &self.capacity));
+            let reserve = match target {
+                Target::Address(_) => self.reserve,
+                Target::Prefix(_) => 0,
+            };
+            let room = self.capacity.of(target).saturating_sub(reserve as usize);
+            if self.held.of(target) >= room {
+                return Err(match reserve {
+                    0 => KernelError::full(target, &self.capacity),
+                    reserve => KernelError::reserved(target, room, reserve),
+                });
             }
             self.held.add(target);
         }

@@ -1,11 +1,14 @@
 //! Blocks as people list, make and end them.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use address_list::check_width;
 use control::{
     Who,
-    wire::{Action, Block, BlockQuery, BlockRequest, Origin, Page, Refused, UnblockRequest},
+    wire::{
+        Action, Block, BlockQuery, BlockRequest, Origin, Page, Refused, UnblockAllRequest,
+        UnblockRequest, Unblocked,
+    },
 };
 use flows_common::{BlockStats, Scope};
 use ipnet::IpNet;
@@ -13,20 +16,22 @@ use ledger::{How, Moment};
 
 use super::{
     Inner, Node,
+    acts::{Done, LONGEST_S, internal},
     journal::moment,
     known::KnownBlock,
-    people::{Done, LONGEST_S, internal},
     status::{boot_timestamp, seconds_until, timestamp},
 };
 use crate::{
     clock::nanos,
-    enforcer::{BY_HAND, BY_IMPORT, NOTHING_GUARDED, SHARED_SLOT, entry_action, hits, source_rate},
+    enforcer::{BY_HAND, NOTHING_GUARDED, SHARED_SLOT, entry_action, hits, origin_of, source_rate},
     event::ExpiredEvent,
 };
 use datapath::{BlockAction, Blocked, Target};
 
-/// Lifetime of a listing, for the pages that follow: with a million entries it takes a second.
-const LISTING_FOR: Duration = Duration::from_secs(2);
+/// Entries of a listing that are looked at under the lock at a time.
+const LOOK_AT_ONCE: usize = 4_096;
+/// Blocks that are ended under the lock at a time.
+const END_AT_ONCE: usize = 512;
 /// Blocks by hand whose origin the node keeps; beyond it `weir import` is the way.
 const BY_HAND_LIMIT: usize = 10_000;
 
@@ -41,36 +46,51 @@ impl Node {
         let Some(guard) = &self.guard else {
             return Ok(Page { items: Vec::new(), next: None });
         };
+        let reason = query.list.as_deref().map(|name| self.reason_of(name)).transpose()?;
         let limit = query.limit.unwrap_or(control::wire::LIMIT_DEFAULT);
         let now = moment();
-        let inner = self.inner();
-        let mut cache = self.listing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let fresh = cache.as_ref().is_some_and(|(read, _)| read.elapsed() < LISTING_FOR);
-        if !fresh {
-            let mut listed = guard.list().map_err(internal)?;
-            listed.sort_unstable_by_key(|one| one.target);
-            *cache = Some((Instant::now(), listed));
-        }
-        let listed = cache.as_ref().map_or(&[][..], |(_, listed)| listed);
         let after = query.after.map(|prefix| Target::from(prefix.net()));
+        let listed = self.listing.entries(guard, after.is_none()).map_err(internal)?;
         let from = after.map_or(0, |after| listed.partition_point(|one| one.target <= after));
-        let wanted = listed[from..]
-            .iter()
-            .filter(|one| one.entry.expires_ns > now.boot_ns)
-            .filter(|one| query.origin.is_none_or(|origin| inner.origin(one) == origin))
-            .take(limit as usize + 1)
-            .map(|one| {
-                let stats = guard.stats(one.entry.slot).map_err(internal)?;
-                Ok::<_, Refused>(inner.describe(one, &stats, now))
-            })
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut wanted = Vec::new();
+        // The lock is let go of in between: no decision waits for a reader.
+        for some in listed[from..].chunks(LOOK_AT_ONCE) {
+            let inner = self.inner();
+            for one in some {
+                let is_wanted = one.entry.expires_ns > now.boot_ns
+                    && reason.is_none_or(|reason| one.entry.reason == reason)
+                    && query.origin.is_none_or(|origin| inner.origin(one) == origin);
+                if is_wanted {
+                    let stats = self.stats(one.entry.slot)?;
+                    wanted.push(self.describe(&inner, one, &stats, now));
+                }
+                if wanted.len() > limit as usize {
+                    return Ok(Page::cut(wanted, limit, |block| block.target.to_string()));
+                }
+            }
+        }
         Ok(Page::cut(wanted, limit, |block| block.target.to_string()))
+    }
+
+    /// The reason that entries of a list carry.
+    fn reason_of(&self, list: &str) -> Result<u32, Refused> {
+        self.lists().reason(list).ok_or_else(|| {
+            let text = format!("there is no list `{list}`; `weir status` names those in force");
+            Refused::not_found(text)
+        })
+    }
+
+    /// The same for a list that may be new; by hand or without a name without one.
+    pub(super) fn reason_for(&self, list: Option<&str>, without: u32) -> Result<u32, Refused> {
+        let Some(list) = list else { return Ok(without) };
+        self.lists().reason_or_new(list).map_err(|error| Refused::conflict(format!("{error:#}")))
     }
 
     pub(super) fn make_block(&self, who: &Who, request: &BlockRequest) -> Result<Block, Refused> {
         self.guarded()?;
         let net = request.target.net();
         check_width(net).map_err(|error| Refused::invalid(error.to_string()))?;
+        let reason = self.reason_for(request.list.as_deref(), BY_HAND)?;
         let mut inner = self.inner();
         self.protect_heard(&mut inner);
         let config = inner.policy.config().clone();
@@ -97,15 +117,16 @@ impl Node {
         let expires_ns = now.boot_ns.saturating_add(nanos(Duration::from_secs(length_s)));
         let rate = source_rate(request.pps.unwrap_or(config.expert.rate_limit_pps));
         let action = BlockAction::of(request.action, rate);
-        let block = datapath::Block { action, scope: Scope::All, expires_ns, reason: BY_HAND };
+        let block = datapath::Block { action, scope: Scope::All, expires_ns, reason };
         let entry = inner.enforcer.block(target, &block, now.boot_ns).map_err(internal)?;
         if let Target::Address(address) = target {
-            inner.policy.remember(address, 0, Scope::All, expires_ns);
+            inner.policy.take_over(address, Scope::All, None, expires_ns);
         }
         let known = KnownBlock {
             id: self.journal.next_block(),
             origin: Origin::Person,
             scope: Scope::All,
+            action: request.action,
             who: Some(who.to_string()),
             reason: request.reason.clone(),
             decision: None,
@@ -115,13 +136,13 @@ impl Node {
             made: now,
             expires: Moment { wall_ns: now.wall_ns_at(expires_ns), boot_ns: expires_ns },
         };
-        let mut records = vec![self.journal.block(target, request.action, &known)];
+        let mut records = vec![self.journal.block(target, &known)];
         if let Some(before) = inner.known.insert(target, known) {
             let hits = ExpiredEvent { at_ns: now.boot_ns, ..ExpiredEvent::nothing(target) };
             records.push(self.journal.ending(before.id, target, How::Replaced, &hits));
         }
         let stats = self.stats(entry.slot)?;
-        let mut described = inner.describe(&Blocked { target, entry }, &stats, now);
+        let mut described = self.describe(&inner, &Blocked { target, entry }, &stats, now);
         described.allowed = inner.protected.overlap_in_kernel(net).map(Into::into);
         self.forget_listing();
         let done = Done { what: "block", arguments: serde_json::to_value(request), records };
@@ -134,23 +155,70 @@ impl Node {
         let target = Target::from(request.target.net());
         let now = moment();
         let mut inner = self.inner();
-        let ended = inner.enforcer.unblock(target).map_err(internal)?;
+        let ended = inner.enforcer.unblock(target, None).map_err(internal)?;
         let (entry, stats) = ended.ok_or_else(|| {
             Refused::not_found(format!("`{target}` is not blocked; `weir blocks` lists what is"))
         })?;
-        let described = inner.describe(&Blocked { target, entry }, &stats, now);
-        let hits = hits(target, &stats, now.boot_ns);
-        if let Target::Address(address) = target {
-            inner.policy.pardon(address, now.boot_ns);
-        }
-        let mut records = Vec::new();
-        if let Some(known) = inner.known.remove(&target) {
-            records.push(self.journal.ending(known.id, target, How::Unblocked, &hits));
-        }
+        let described = self.describe(&inner, &Blocked { target, entry }, &stats, now);
+        let records = self.note_unblocked(&mut inner, target, &stats, now).into_iter().collect();
         self.forget_listing();
         let done = Done { what: "unblock", arguments: serde_json::to_value(request), records };
         self.record(inner, who, done)?;
         Ok(described)
+    }
+
+    /// Ends every block of a list, or every block there is, a part of them at a time.
+    pub(super) fn end_blocks(
+        &self,
+        who: &Who,
+        request: &UnblockAllRequest,
+    ) -> Result<Unblocked, Refused> {
+        self.guarded()?;
+        let reason = request.list.as_deref().map(|name| self.reason_of(name)).transpose()?;
+        let mut targets = Vec::new();
+        let read = self.guard.as_ref().map_or(Ok(()), |guard| {
+            guard.visit(|one| {
+                if reason.is_none_or(|reason| one.entry.reason == reason) {
+                    targets.push(one.target);
+                }
+            })
+        });
+        read.map_err(internal)?;
+        let mut unblocked = Unblocked::default();
+        for some in targets.chunks(END_AT_ONCE) {
+            let mut inner = self.inner();
+            let (mut records, now) = (Vec::new(), moment());
+            for &target in some {
+                if let Some((_, stats)) =
+                    inner.enforcer.unblock(target, reason).map_err(internal)?
+                {
+                    unblocked.ended += 1;
+                    records.extend(self.note_unblocked(&mut inner, target, &stats, now));
+                }
+            }
+            self.journal.put(records);
+        }
+        self.forget_listing();
+        let arguments = serde_json::to_value((request, unblocked));
+        let done = Done { what: "unblock", arguments, records: Vec::new() };
+        self.record(self.inner(), who, done)?;
+        Ok(unblocked)
+    }
+
+    /// Lets the policy and the ledger know of a block that a person ended.
+    fn note_unblocked(
+        &self,
+        inner: &mut Inner,
+        target: Target,
+        stats: &BlockStats,
+        now: Moment,
+    ) -> Option<ledger::Record> {
+        let known = inner.known.remove(&target)?;
+        if let Target::Address(address) = target {
+            inner.policy.pardon(address, now.boot_ns);
+        }
+        let hits = hits(target, stats, now.boot_ns);
+        Some(self.journal.ending(known.id, target, How::Unblocked, &hits))
     }
 
     /// Hits of an entry so far.
@@ -162,7 +230,12 @@ impl Node {
     }
 
     pub(super) fn forget_listing(&self) {
-        *self.listing.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+        self.listing.forget();
+    }
+
+    fn describe(&self, inner: &Inner, one: &Blocked, stats: &BlockStats, now: Moment) -> Block {
+        let list = self.lists().name(one.entry.reason).map(str::to_owned);
+        Block { list, ..inner.describe(one, stats, now) }
     }
 }
 
@@ -170,9 +243,7 @@ impl Inner {
     fn origin(&self, blocked: &Blocked) -> Origin {
         match (self.known.get(&blocked.target), blocked.entry.reason) {
             (Some(known), _) => known.origin,
-            (None, BY_HAND) => Origin::Person,
-            (None, BY_IMPORT) => Origin::Import,
-            (None, _) => Origin::Found,
+            (None, reason) => origin_of(reason),
         }
     }
 
@@ -199,6 +270,7 @@ impl Inner {
             expires: boot_timestamp(now, entry.expires_ns),
             left_s: seconds_until(now.boot_ns, entry.expires_ns),
             origin: self.origin(blocked),
+            list: None,
             who: known.and_then(|known| known.who.clone()),
             reason: known.and_then(|known| known.reason.clone()).or(why),
             allowed: None,

@@ -4,25 +4,24 @@ use std::{convert::Infallible, net::IpAddr};
 
 use control::wire::{self, DriftState};
 use engine::{CarryOut, WindowEnd, judge};
-use events::{Action, Stamp};
+use events::Stamp;
 use flows_common::service::VERIFIED_NS;
+use jiff::Timestamp;
 use ledger::{How, Moment, Origin, Record};
-use policy::{
-    Decision, Evidence, Notice, Outcome, Reason, ServiceLimit, Standing, statistics::Drift,
-};
-use report::text::one_line;
+use policy::{Decision, Evidence, Outcome, Reason, ServiceLimit, Standing, statistics::Drift};
 
 use super::{
     AssessedWindow, Inner, Node,
+    effects::Effects,
     journal::{DECISIONS_RECORDED, moment},
     known::KnownBlock,
     status::timestamp,
 };
 use crate::{
     clock::boot_ns,
-    enforcer::BY_IMPORT,
+    enforcer::FIRST_OF_PEOPLE,
     event::{
-        ActionTaken, DecisionRecord, DriftEvent, Event, ExpiredEvent, FailureEvent, NoticeEvent,
+        ActionTaken, ClosedEvent, DecisionRecord, DriftEvent, Event, ExpiredEvent, NoticeEvent,
         ServiceEvent, WindowEvent,
     },
 };
@@ -50,8 +49,16 @@ impl Node {
         let judged = judge(&mut inner.policy, assessed);
         let facts = judged.facts;
         inner.note_drift(&judged.drift, facts.end_ns);
-        let writer = &mut Writer { node: self, inner: &mut inner, effects: &mut effects };
-        let Ok(()) = judged.carry_out(writer);
+        let mut incidents = std::mem::take(&mut inner.incidents);
+        let writer = &mut Writer {
+            node: self,
+            inner: &mut inner,
+            effects: &mut effects,
+            blocks: Vec::new(),
+        };
+        let Ok(()) = judged.carry_out(&mut incidents, writer);
+        inner.incidents = incidents;
+        self.align(&mut inner, &mut effects);
         summary.decided_after_us = boot_ns().saturating_sub(summary.end_ns) / 1_000;
         inner.note_window(&summary, facts.lossy);
         let mode = inner.policy.mode().name();
@@ -66,6 +73,9 @@ impl Node {
     fn sweep(&self, inner: &mut Inner, effects: &mut Effects) {
         match inner.enforcer.sweep(boot_ns()) {
             Ok(ended) => {
+                if !ended.is_empty() {
+                    self.forget_listing();
+                }
                 for event in ended {
                     self.note_ended(inner, &event, effects);
                     effects.events.push(Event::Expired(event));
@@ -106,11 +116,13 @@ impl Node {
             }
         };
         let Some(action) = taken.entry() else { return (taken, Vec::new()) };
+        self.forget_listing();
         let made = moment();
         let known = KnownBlock {
             id: block,
             origin: Origin::Model,
             scope,
+            action,
             who: None,
             reason: None,
             decision: Some(id),
@@ -121,35 +133,12 @@ impl Node {
             expires: Moment { wall_ns: made.wall_ns_at(expires_ns), boot_ns: expires_ns },
         };
         let target = Target::address(address);
-        let mut records = vec![self.journal.block(target, action, &known)];
+        let mut records = vec![self.journal.block(target, &known)];
         if let Some(before) = inner.known.insert(target, known) {
             let hits = ExpiredEvent { at_ns: made.boot_ns, ..ExpiredEvent::nothing(target) };
             records.push(self.journal.ending(before.id, target, How::Replaced, &hits));
         }
         (taken, records)
-    }
-
-    /// Turns the entries of these peers to shadow, and records that their blocks ended by it.
-    pub(super) fn demote(&self, inner: &mut Inner, peers: &[IpAddr], effects: &mut Effects) {
-        let now_ns = boot_ns();
-        for &peer in peers {
-            match inner.enforcer.demote(peer, now_ns) {
-                Ok(true) => {}
-                Ok(false) => continue,
-                Err(error) => {
-                    effects.failed("demote", &error);
-                    continue;
-                }
-            }
-            let target = Target::address(peer);
-            let Some(mut known) = inner.known.remove(&target) else { continue };
-            let hits = ExpiredEvent { at_ns: now_ns, ..ExpiredEvent::nothing(target) };
-            effects.records.push(self.journal.ending(known.id, target, How::FellBack, &hits));
-            known.id = self.journal.next_block();
-            known.made = moment();
-            effects.records.push(self.journal.block(target, Action::Shadow, &known));
-            inner.known.insert(target, known);
-        }
     }
 }
 
@@ -158,6 +147,8 @@ struct Writer<'a> {
     node: &'a Node,
     inner: &'a mut Inner,
     effects: &'a mut Effects,
+    /// Records of the blocks that the decision in hand made or replaced.
+    blocks: Vec<Record>,
 }
 
 impl CarryOut for Writer<'_> {
@@ -169,44 +160,58 @@ impl CarryOut for Writer<'_> {
     }
 
     fn notice(&mut self, event: NoticeEvent) -> Result<(), Infallible> {
-        let demoted: &[IpAddr] = match &event.notice {
-            Notice::BreakerOpened { demoted, .. } | Notice::FellBack { demoted, .. } => demoted,
-            Notice::BreakerClosed => &[],
-        };
-        self.node.demote(self.inner, demoted, self.effects);
         tracing::warn!(notice = ?event.notice, "the policy changed");
         self.effects.events.push(Event::Notice(event));
         Ok(())
     }
 
-    fn limit(&mut self, at: WindowEnd, limit: ServiceLimit) -> Result<(), Infallible> {
-        let event = self.inner.limit(limit, at.number, self.effects);
+    fn limit(&mut self, at: WindowEnd, limit: ServiceLimit) -> Result<ServiceEvent, Infallible> {
+        Ok(self.inner.limit(limit, at.number, self.effects))
+    }
+
+    fn stamp(&mut self, _: WindowEnd) -> (u64, Timestamp) {
+        (self.node.journal.next_decision(), timestamp(moment().wall_ns))
+    }
+
+    fn decide(
+        &mut self,
+        at: WindowEnd,
+        decision: Decision,
+        reasons: Vec<Reason>,
+    ) -> Result<DecisionRecord, Infallible> {
+        let Self { node, inner, effects, blocks } = self;
+        let id = node.journal.next_decision();
+        let (taken, made) = node.carry_out(inner, &decision, id, effects);
+        *blocks = made;
+        let now = moment();
+        let time = timestamp(now.wall_ns);
+        let stamp = Stamp { id, window: at.number, at_ns: now.boot_ns, time };
+        Ok(DecisionRecord::of(stamp, decision, taken, reasons))
+    }
+
+    fn limited(&mut self, event: ServiceEvent) -> Result<(), Infallible> {
         self.effects.events.push(Event::Service(event));
         Ok(())
     }
 
-    fn decision(
-        &mut self,
-        at: WindowEnd,
-        rank: usize,
-        decision: Decision,
-        reasons: Vec<Reason>,
-    ) -> Result<(), Infallible> {
-        let Self { node, inner, effects } = self;
-        let id = node.journal.next_decision();
-        let (taken, blocks) = node.carry_out(inner, &decision, id, effects);
-        let now = moment();
-        let time = timestamp(now.wall_ns);
-        let stamp = Stamp { id, window: at.number, at_ns: now.boot_ns, time };
-        let record = DecisionRecord::of(stamp, decision, taken, reasons);
-        if rank < DECISIONS_RECORDED || !blocks.is_empty() {
-            effects.records.push(node.journal.decision(record.clone()));
-        } else {
-            inner.unrecorded += 1;
+    fn decided(&mut self, rank: usize, record: DecisionRecord) -> Result<(), Infallible> {
+        let Self { node, inner, effects, blocks } = self;
+        let blocks = std::mem::take(blocks);
+        if record.is_news() {
+            if rank < DECISIONS_RECORDED || !blocks.is_empty() {
+                effects.records.push(node.journal.decision(record.clone()));
+            } else {
+                inner.unrecorded += 1;
+            }
+            inner.remember_alert(record.clone());
         }
         effects.records.extend(blocks);
-        inner.remember_alert(record.clone());
         effects.events.push(Event::Anomaly(record));
+        Ok(())
+    }
+
+    fn closed(&mut self, event: ClosedEvent) -> Result<(), Infallible> {
+        self.effects.events.push(Event::Closed(event));
         Ok(())
     }
 }
@@ -240,7 +245,7 @@ impl Inner {
             effects.failed("limit a service", &error);
             ActionTaken::Failed
         });
-        ServiceEvent { window, at_ns: boot_ns(), limit, outcome }
+        ServiceEvent { window, at_ns: boot_ns(), limit, outcome, incident: None }
     }
 
     fn note_drift(&mut self, drift: &Drift, now_ns: u64) {
@@ -278,24 +283,10 @@ impl Inner {
     }
 }
 
-/// Events and records of a step, not yet emitted.
-#[derive(Default)]
-pub(super) struct Effects {
-    pub(super) events: Vec<Event>,
-    pub(super) records: Vec<Record>,
-}
-
-impl Effects {
-    fn failed(&mut self, what: &'static str, error: &anyhow::Error) {
-        let error = one_line(error.chain());
-        self.events.push(Event::Failure(FailureEvent { what: what.into(), error }));
-    }
-}
-
 /// Part of a block's number that a kernel entry carries: its lower half, never a value reserved for
 /// blocks by hand or of a list.
 pub(super) const fn entry_number(block: u64) -> u32 {
-    let lower = block % (BY_IMPORT as u64);
+    let lower = block % (FIRST_OF_PEOPLE as u64);
     #[expect(clippy::cast_possible_truncation, reason = "below a u32")]
     let number = lower as u32;
     number

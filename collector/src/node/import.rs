@@ -9,11 +9,11 @@ use control::{
 
 use super::{
     Node,
-    people::{Done, LONGEST_S, internal},
+    acts::{Done, LONGEST_S, internal},
 };
 use crate::{
     clock::boot_ns,
-    enforcer::{ListDefaults, ListLoad},
+    enforcer::{BY_IMPORT, ListDefaults, ListLoad, list_reserve},
 };
 
 /// Lists that are loaded at once.
@@ -34,8 +34,10 @@ pub(super) struct Load {
 }
 
 /// Counts of a load, as recorded.
-#[derive(Clone, Copy, Debug, Default, serde::Serialize)]
+#[derive(Clone, Debug, Default, serde::Serialize)]
 struct Sums {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    list: Option<String>,
     entries: u64,
     new: u64,
     replaced: u64,
@@ -61,8 +63,12 @@ impl Node {
                 "`for_s` must be at most {LONGEST_S} (a year), got {longest}"
             )));
         }
+        let reason = self.reason_for(request.list.as_deref(), BY_IMPORT)?;
         let mut inner = self.inner();
         self.protect_heard(&mut inner);
+        let max_blocks = inner.policy.config().max_blocks;
+        let capacity = inner.config.as_ref().map_or(max_blocks, |config| config.tables.blocks);
+        let reserve = list_reserve(max_blocks, capacity);
         let mut load = match request.load {
             Some(number) => inner.loads.remove(&number).ok_or_else(|| {
                 Refused::not_found(format!(
@@ -76,10 +82,10 @@ impl Node {
                 )));
             }
             None => Load {
-                list: inner.enforcer.load_list(boot_ns()).map_err(internal)?,
+                list: inner.enforcer.load_list(boot_ns(), reason, reserve).map_err(internal)?,
                 who: who.clone(),
                 heard_ns: 0,
-                sums: Sums::default(),
+                sums: Sums { list: request.list.clone(), ..Sums::default() },
             },
         };
         let config = inner.policy.config();
@@ -127,7 +133,7 @@ impl Node {
     }
 
     fn record_load(&self, load: &Load) -> Result<(), Refused> {
-        let arguments = serde_json::to_value(load.sums);
+        let arguments = serde_json::to_value(&load.sums);
         let done = Done { what: "import", arguments, records: Vec::new() };
         self.record(self.inner(), &load.who, done)
     }

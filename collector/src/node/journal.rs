@@ -6,16 +6,17 @@
 use std::{
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::Context as _;
-use events::{Action, DecisionRecord};
+use events::DecisionRecord;
 use ipnet::IpNet;
 use jiff::Timestamp;
 use ledger::{
     Act, Actor, Block, Decision, Difference, Ending, Health, How, Ids, Ledger, Moment, News,
-    Options, PreviousEnd, Reader, Record, Run, Stop, Window, Writer, WriterHandle, WriterOptions,
+    NotDurable, Options, PreviousEnd, Reader, Record, Run, Stop, Window, Writer, WriterHandle,
+    WriterOptions,
 };
 
 use super::known::KnownBlock;
@@ -29,6 +30,8 @@ use datapath::Target;
 /// Decisions of one window that are recorded at most, those of the smallest p-values: a flood is
 /// no reason to fill a disk. The rest are counted.
 pub(super) const DECISIONS_RECORDED: usize = 256;
+/// Interval at which the state of the writer is looked at meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Longest wait for the record of a person's act to become durable.
 const DURABLE_WITHIN: Duration = Duration::from_secs(5);
 
@@ -198,12 +201,20 @@ impl Journal {
     /// Puts the record of a person's act, with what it led to, and waits until it is durable.
     ///
     /// # Errors
-    /// It is not within five seconds; what was done is done all the same.
+    /// It is not within five seconds, or sooner where the ledger cannot be written: a full disk
+    /// makes nobody wait. What was done is done all the same.
     pub(super) fn put_durably(&self, records: Vec<Record>) -> anyhow::Result<()> {
         let Some(handle) = &self.handle else { return Ok(()) };
         let ticket = handle.put(records)?;
-        handle.wait(ticket, DURABLE_WITHIN)?;
-        Ok(())
+        let start = Instant::now();
+        loop {
+            match handle.wait(ticket, LOOK_EVERY) {
+                Ok(()) => return Ok(()),
+                Err(NotDurable::Late { failing: None, .. }) if start.elapsed() < DURABLE_WITHIN => {
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// Asks for what is too old, or too much, to be removed.
@@ -261,12 +272,12 @@ impl Journal {
         Decision { run: self.run, model: self.model.clone().into(), record }.into()
     }
 
-    pub(super) fn block(&self, target: Target, action: Action, known: &KnownBlock) -> Record {
+    pub(super) fn block(&self, target: Target, known: &KnownBlock) -> Record {
         Block {
             id: known.id,
             run: self.run,
             target: IpNet::from(target).into(),
-            action,
+            action: known.action,
             made: known.made,
             expires: known.expires,
             origin: known.origin,

@@ -5,6 +5,7 @@ use std::{
     net::IpAddr,
 };
 
+use events::Action;
 use flows_common::Scope;
 use ipnet::IpNet;
 use ledger::{Moment, Origin};
@@ -21,6 +22,8 @@ pub(super) struct KnownBlock {
     pub(super) origin: Origin,
     /// The part of the target's packets that it is on.
     pub(super) scope: Scope,
+    /// As the kernel's entry has it.
+    pub(super) action: Action,
     pub(super) who: Option<String>,
     pub(super) reason: Option<String>,
     pub(super) decision: Option<u64>,

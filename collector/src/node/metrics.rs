@@ -1,8 +1,8 @@
 //! The node's metrics, as Prometheus scrapes them: one prefix, base units, never an address.
 
-use std::{cell::RefCell, sync::atomic::AtomicU64};
+use std::{cell::RefCell, collections::BTreeSet, fmt::Write as _, sync::atomic::AtomicU64};
 
-use control::wire::{Health, Mode, Status};
+use control::wire::{Action, Health, HeldBlocks, Mode, Status};
 use prometheus_client::{
     encoding::text::encode,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -18,11 +18,11 @@ type Labels = Vec<(&'static str, String)>;
 type Number = Gauge<f64, AtomicU64>;
 
 impl Node {
-    /// All metrics in `OpenMetrics` text, which Prometheus' older format reads as well.
+    /// All metrics in Prometheus' text format.
     pub(super) fn encode_metrics(&self) -> String {
         let mut text = String::new();
         // A counter that cannot be read leaves out what follows from it, and says so in the log.
-        let status = match self.read_status() {
+        let status = match self.status_with(self.held_lately()) {
             Ok(status) => status,
             Err(error) => {
                 tracing::warn!(%error, "metrics are incomplete");
@@ -31,12 +31,36 @@ impl Node {
         };
         let exposition = Exposition::default();
         exposition.describe(&status);
+        exposition.describe_held(&status.held);
         exposition.describe_drop_totals(&status, self.inner().failed);
         let registry = exposition.registry.into_inner();
         // Writing to a string does not fail.
         let _ = encode(&mut text, &registry);
-        text
+        prometheus(&text)
     }
+}
+
+/// `OpenMetrics` as Prometheus' text format 0.0.4 has it: a counter is named as its samples are, and
+/// nothing marks the end.
+fn prometheus(open: &str) -> String {
+    let counters: BTreeSet<&str> = open
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
+        .collect();
+    let mut text = String::with_capacity(open.len());
+    for line in open.lines().filter(|line| *line != "# EOF") {
+        let words: Vec<&str> = line.splitn(4, ' ').collect();
+        match words[..] {
+            ["#", kind, name, rest] if counters.contains(name) => {
+                let _ = writeln!(text, "# {kind} {name}_total {rest}");
+            }
+            _ => {
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+    }
+    text
 }
 
 /// Metrics made anew for each scrape from what the node knows anyway.
@@ -121,10 +145,34 @@ impl Exposition {
         );
         self.counter("lost_packets", "Packets in no flow", by(&status.losses, "cause"));
         self.counter("late_windows", "Windows put off", [(none(), status.late_windows)]);
+        self.counter(
+            "lost_events",
+            "Events that found no room, or that a sink could not take",
+            [(none(), status.lost_events)],
+        );
         let ledger = &status.ledger;
         self.gauge("ledger_up", "The ledger takes records", flag(ledger.health == Health::Ok));
         self.gauge("ledger_bytes", "Size of the ledger's file", [(none(), ledger.bytes as f64)]);
         self.counter("ledger_lost_records", "Records lost to the ledger", [(none(), ledger.lost)]);
+    }
+
+    fn describe_held(&self, held: &[HeldBlocks]) {
+        let values = held.iter().flat_map(|one| {
+            let of = |action: Action, count: u64| {
+                let labels = vec![
+                    ("origin", one.origin.name().to_owned()),
+                    ("list", one.list.clone().unwrap_or_default()),
+                    ("action", action.name().to_owned()),
+                ];
+                (labels, count as f64)
+            };
+            [
+                of(Action::Drop, one.drop),
+                of(Action::RateLimit, one.rate_limit),
+                of(Action::Shadow, one.shadow),
+            ]
+        });
+        self.gauge("held_blocks", "Blocks in force in the kernel, whoever made them", values);
     }
 
     fn describe_drop_totals(&self, status: &Status, failed: u64) {

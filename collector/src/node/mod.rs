@@ -11,13 +11,18 @@
 //!             └─► Upkeep              protected hosts, ended permissions, retention
 //! ```
 
+mod acts;
 mod alerts;
 mod blocks;
 mod decide;
+mod effects;
+mod held;
 mod import;
 mod journal;
 mod known;
+mod listing;
 mod metrics;
+mod mode;
 mod people;
 mod reconcile;
 mod status;
@@ -27,14 +32,13 @@ use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     net::IpAddr,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
-use anyhow::Context as _;
 use control::wire;
 use ipnet::IpNet;
-use policy::{Policy, PrefixSet, ProtectedHosts};
+use policy::{Mode, Policy, PrefixSet, ProtectedHosts};
 
 pub use journal::{Before, Journal, RunFacts};
 pub use upkeep::Upkeep;
@@ -43,11 +47,16 @@ use crate::{
     config::Config,
     enforcer::{Enforcer, GuardView},
     event::{Event, WindowEvent},
+    kept,
+    lists::Lists,
+    losses::Losses,
 };
-use datapath::{Attached, Blocked};
-use engine::Assessed;
+use datapath::Attached;
+use engine::{Assessed, Incidents};
+use held::Held;
 use import::Loads;
 use known::{KnownBlocks, ProtectedBy};
+use listing::Listing;
 
 /// Alerts kept in memory, the newest: those that `weir top` and `weir alerts --follow` read.
 const ALERTS_KEPT: usize = 1_000;
@@ -139,8 +148,12 @@ pub struct Node {
     started: Instant,
     /// Clients of the API heard of since the last window, and when, in ns of the boot clock.
     heard: Mutex<BTreeMap<IpAddr, u64>>,
-    /// The listing that was read last, for the pages that follow.
-    listing: Mutex<Option<(Instant, Vec<Blocked>)>>,
+    /// Names of lists of blocks.
+    lists: Mutex<Lists>,
+    /// What was read of the kernel's table last.
+    listing: Listing,
+    held: Held,
+    losses: Arc<Losses>,
 }
 
 /// State that changes while the node runs.
@@ -149,10 +162,14 @@ struct Inner {
     enforcer: Box<dyn Enforcer>,
     config: Option<Config>,
     known: KnownBlocks,
+    /// The mode that the kernel's entries are in line with.
+    aligned: Mode,
     protected: ProtectedBy,
     /// Lists that are being loaded.
     loads: Loads,
+    /// Changes of incidents, the newest last.
     alerts: VecDeque<wire::Alert>,
+    incidents: Incidents,
     /// Remotes that the kernel was told are proven, and when, in ns of the boot clock.
     proven: BTreeMap<IpAddr, u64>,
     window: Option<wire::WindowInfo>,
@@ -195,7 +212,9 @@ impl Node {
             enforcer,
             config,
             known: KnownBlocks::new(),
+            aligned: Mode::Enforce,
             alerts: VecDeque::new(),
+            incidents: Incidents::default(),
             proven: BTreeMap::new(),
             window: None,
             drift: None,
@@ -215,8 +234,17 @@ impl Node {
             interfaces,
             started: Instant::now(),
             heard: Mutex::new(BTreeMap::new()),
-            listing: Mutex::new(None),
+            lists: Mutex::new(Lists::default()),
+            listing: Listing::default(),
+            held: Held::default(),
+            losses: Arc::default(),
         }
+    }
+
+    /// Losses of the pipeline that feeds it.
+    #[must_use]
+    pub fn losses(&self) -> Arc<Losses> {
+        Arc::clone(&self.losses)
     }
 
     /// Records that the node stops, and waits until the ledger is written.
@@ -233,6 +261,10 @@ impl Node {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn lists(&self) -> MutexGuard<'_, Lists> {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Protects the clients of the API that were heard of.
     fn protect_heard(&self, inner: &mut Inner) {
         let heard = std::mem::take(&mut *self.heard());
@@ -247,30 +279,18 @@ impl Node {
         self.journal.path().map(|path| path.with_file_name("allowed.json"))
     }
 
-    /// Takes over what people allowed in earlier runs, and has the kernel pass what is allowed and
+    /// Takes over what people allowed in earlier runs and the names of their lists, and has the kernel pass what is allowed and
     /// the host's own addresses.
     ///
     /// # Errors
     /// The file cannot be read, or the kernel's allowlist not written.
-    pub fn take_over_allowed(&self) -> anyhow::Result<()> {
-        let people = self.allowed_file().map(|path| read_people(&path)).transpose()?;
+    pub fn take_over_people(&self) -> anyhow::Result<()> {
+        let people = self.allowed_file().map(|path| kept::read(&path)).transpose()?;
+        *self.lists() = Lists::beside(self.journal.path())?;
         let mut inner = self.inner();
         inner.protected.people = people.unwrap_or_default();
         inner.protect()
     }
-}
-
-fn read_people(path: &Path) -> anyhow::Result<BTreeMap<IpNet, known::PersonAllowed>> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
-        Err(error) => {
-            return Err(error).with_context(|| format!("cannot read `{}`", path.display()));
-        }
-    };
-    serde_json::from_str(&text).with_context(|| {
-        format!("`{}` is not what weir wrote; move it away to start without", path.display())
-    })
 }
 
 impl Inner {

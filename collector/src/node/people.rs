@@ -4,87 +4,27 @@ use control::{
     Who,
     wire::{
         Alert, AlertQuery, AllowQuery, AllowRequest, AllowSource, Allowed, Block, BlockQuery,
-        BlockRequest, DisallowRequest, ImportRequest, Imported, Mode, ModeRequest, ModeState, Page,
-        Prefix, Refused, Reloaded, Status, UnblockRequest,
+        BlockRequest, DisallowRequest, ImportRequest, Imported, ModeRequest, ModeState, Page,
+        Prefix, Refused, Reloaded, Status, UnblockAllRequest, UnblockRequest, Unblocked,
     },
 };
 use ipnet::IpNet;
-use ledger::{Actor, Record};
-use std::{collections::BTreeMap, io::Write as _, net::IpAddr, sync::MutexGuard, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr};
 
 use super::{
     Inner, Node,
-    decide::Effects,
+    acts::{Done, internal},
     journal::moment,
     known::{PersonAllowed, ProtectedBy},
     status::timestamp,
 };
-use crate::{
-    clock::{boot_ns, nanos},
-    config::Config,
-    event::{ActEvent, Event},
-    protected::read_allow_files,
-};
-use datapath::Target;
-
-/// The longest that a mode may wait to be confirmed, in seconds: a day.
-const CONFIRM_MAX_S: u64 = 86_400;
-
-/// The longest block that a person may ask for, in seconds: a year.
-pub(super) const LONGEST_S: u64 = 365 * 86_400;
-
-/// An act of a person, to be recorded.
-pub(super) struct Done {
-    pub(super) what: &'static str,
-    pub(super) arguments: serde_json::Result<serde_json::Value>,
-    /// Records of its consequences.
-    pub(super) records: Vec<Record>,
-}
-
-pub(super) fn internal(error: impl std::fmt::Display) -> Refused {
-    Refused::internal(error.to_string())
-}
+use crate::{clock::boot_ns, config::Config, kept, protected::read_allow_files};
 
 impl Node {
-    /// Records an act: as an event with the next window, and durably in the ledger.
-    pub(super) fn record(
-        &self,
-        mut inner: MutexGuard<'_, Inner>,
-        who: &Who,
-        done: Done,
-    ) -> Result<(), Refused> {
-        let event = ActEvent {
-            at_ns: boot_ns(),
-            who: who.to_string(),
-            what: done.what.into(),
-            arguments: done.arguments.unwrap_or_default(),
-            outcome: "done".to_owned(),
-        };
-        tracing::info!(who = event.who, what = done.what, arguments = %event.arguments, "done");
-        // The block before its act, so that one who finds the act finds what it did.
-        let mut records = done.records;
-        records.push(self.journal.act(&event, actor(who)));
-        inner.outbox.push(Event::Act(event));
-        // The disk may take its time; windows must not wait for it.
-        drop(inner);
-        self.journal.put_durably(records).map_err(|error| {
-            Refused::internal(format!("it is done, but its record is not durable: {error:#}"))
-        })
-    }
-
     fn write_allowed(&self, inner: &Inner) -> Result<(), Refused> {
         let Some(path) = self.allowed_file() else { return Ok(()) };
-        let write = || -> anyhow::Result<()> {
-            let folder = path.parent().unwrap_or_else(|| std::path::Path::new("."));
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            file.write_all(serde_json::to_string_pretty(&inner.protected.people)?.as_bytes())?;
-            file.as_file().sync_all()?;
-            file.persist(&path)?;
-            Ok(())
-        };
-        write().map_err(|error| {
-            Refused::internal(format!("cannot write `{}`: {error:#}", path.display()))
-        })
+        kept::write(&path, &inner.protected.people)
+            .map_err(|error| Refused::internal(format!("{error:#}")))
     }
 
     /// Takes back what a person allowed, here and in the kernel.
@@ -92,17 +32,6 @@ impl Node {
         inner.protected.people.remove(&prefix);
         inner.protect().map_err(internal)?;
         self.write_allowed(inner)
-    }
-}
-
-fn actor(who: &Who) -> Actor {
-    match who {
-        Who::Local { uid, pid, user, .. } => Actor {
-            uid: Some(*uid),
-            pid: pid.and_then(|pid| u32::try_from(pid).ok()),
-            name: user.clone().unwrap_or_else(|| format!("uid {uid}")).into(),
-        },
-        Who::Token { name, .. } => Actor { uid: None, pid: None, name: name.clone().into() },
     }
 }
 
@@ -168,6 +97,10 @@ impl control::Node for Node {
 
     fn unblock(&self, who: &Who, request: &UnblockRequest) -> Result<Block, Refused> {
         self.end_block(who, request)
+    }
+
+    fn unblock_all(&self, who: &Who, request: &UnblockAllRequest) -> Result<Unblocked, Refused> {
+        self.end_blocks(who, request)
     }
 
     fn allowed(&self, query: &AllowQuery) -> Result<Page<Allowed>, Refused> {
@@ -243,65 +176,15 @@ impl control::Node for Node {
     }
 
     fn set_mode(&self, who: &Who, request: &ModeRequest) -> Result<ModeState, Refused> {
-        let mode = request.mode;
-        if mode != Mode::Observe {
-            self.guarded()?;
-        }
-        let confirm_by_ns = match request.confirm_within_s {
-            Some(seconds) if seconds > CONFIRM_MAX_S => {
-                return Err(Refused::invalid(format!(
-                    "`confirm_within_s` must be at most {CONFIRM_MAX_S} (a day), got {seconds}"
-                )));
-            }
-            seconds => {
-                seconds.map(|seconds| boot_ns().saturating_add(nanos(Duration::from_secs(seconds))))
-            }
-        };
-        let mut inner = self.inner();
-        let before = inner.policy.mode();
-        inner.policy.set_mode(mode, confirm_by_ns);
-        let mut effects = Effects::default();
-        if mode < before {
-            let blocked = inner.blocked_by_model();
-            self.demote(&mut inner, &blocked, &mut effects);
-        } else if mode == Mode::Enforce && before != mode {
-            // What is only shadowed is decided anew, this time to be dropped.
-            for peer in inner.blocked_by_model() {
-                inner.policy.forget_block(peer);
-            }
-        }
-        inner.outbox.append(&mut effects.events);
-        let arguments = serde_json::to_value(request);
-        self.record(inner, who, Done { what: "mode", arguments, records: effects.records })?;
-        Ok(self.mode_state())
+        self.go_to(who, request)
     }
 
     fn confirm(&self, who: &Who) -> Result<ModeState, Refused> {
-        let mut inner = self.inner();
-        let Some(blocks) = inner.policy.confirm() else {
-            return Err(Refused::conflict("no mode waits to be confirmed"));
-        };
-        let now_ns = boot_ns();
-        for (peer, until_ns) in blocks {
-            inner.enforcer.prolong(peer, until_ns, now_ns).map_err(internal)?;
-            if let Some(known) = inner.known.get_mut(&Target::address(peer)) {
-                known.expires.wall_ns = moment().wall_ns_at(until_ns);
-                known.expires.boot_ns = until_ns;
-            }
-        }
-        let arguments = Ok(serde_json::Value::Null);
-        self.record(inner, who, Done { what: "confirm", arguments, records: Vec::new() })?;
-        Ok(self.mode_state())
+        self.confirm_mode(who)
     }
 
     fn rearm(&self, who: &Who) -> Result<Status, Refused> {
-        let mut inner = self.inner();
-        if !inner.policy.rearm() {
-            return Err(Refused::conflict("the breaker is not open"));
-        }
-        let arguments = Ok(serde_json::Value::Null);
-        self.record(inner, who, Done { what: "rearm", arguments, records: Vec::new() })?;
-        self.read_status()
+        self.close_breaker(who)
     }
 
     fn reload(&self, who: &Who) -> Result<Reloaded, Refused> {
@@ -353,19 +236,5 @@ impl Inner {
         self.config = Some(config);
         let allowed = self.sources(&self.protected.people).count() as u64;
         Ok(Reloaded { allowed, changed, needs_restart })
-    }
-}
-
-impl Inner {
-    /// The peers that blocks of the model's own stand of.
-    fn blocked_by_model(&self) -> Vec<IpAddr> {
-        self.known
-            .iter()
-            .filter(|(_, known)| known.origin == ledger::Origin::Model)
-            .filter_map(|(target, _)| match target {
-                Target::Address(address) => Some(*address),
-                Target::Prefix(_) => None,
-            })
-            .collect()
     }
 }

@@ -6,7 +6,7 @@
 //! that nobody forced and that must not be blocked ([`policy::ProtectedHosts`]) is removed. Each
 //! difference is an event and a record.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::collections::BTreeMap;
 
 use flows_common::{Action, Scope};
 use ipnet::IpNet;
@@ -14,13 +14,10 @@ use ledger::{How, Moment, Origin, PreviousEnd};
 use policy::{Mode, Protection, Refusal, Unverified};
 
 use super::{
-    Before, Inner, Node,
-    decide::{Effects, entry_number},
-    journal::moment,
-    known::KnownBlock,
+    Before, Inner, Node, decide::entry_number, effects::Effects, journal::moment, known::KnownBlock,
 };
 use crate::{
-    enforcer::{BY_HAND, BY_IMPORT, GuardView, entry_action, hits, source_rate},
+    enforcer::{BY_HAND, BY_IMPORT, GuardView, entry_action, hits, origin_of, source_rate},
     event::{DifferenceEvent, Event, ExpiredEvent},
 };
 use datapath::{Block, BlockAction, Blocked, Target};
@@ -78,8 +75,8 @@ impl Node {
         let lost = start.take_entries(&mut inner, &before.active)?;
         let rebooted = before.ended == Some(PreviousEnd::Rebooted);
         start.settle_lost(&mut inner, lost, rebooted)?;
+        start.settle_mode(&mut inner);
         start.remember(&mut inner, before);
-        start.settle_mode(&mut inner)?;
         start.settle_allowed(&mut inner)?;
         for limited in guard.services()? {
             let datapath::Service { protocol, port } = limited.service;
@@ -130,6 +127,7 @@ impl Start<'_> {
             if one.entry.expires_ns <= self.now.boot_ns {
                 continue;
             }
+            self.node.lists().cover(one.entry.reason);
             let by_ledger_is = by_ledger.get(&one.target).copied();
             if let Some(protection) = must_end(inner, &one, by_ledger_is) {
                 self.end_protected(inner, &one, by_ledger.remove(&one.target), protection)?;
@@ -141,16 +139,16 @@ impl Start<'_> {
                 continue;
             }
             self.reconciled.found += 1;
+            let known = self.found(&one);
             if self.reconciled.found > TOLD_ONE_BY_ONE {
                 untold += 1;
+                // A list is too much to keep, and the kernel says whose it is.
+                if known.origin == Origin::Found {
+                    inner.known.insert(one.target, known);
+                }
                 continue;
             }
-            let known = self.found(&one);
-            self.effects.records.push(self.node.journal.block(
-                one.target,
-                entry_action(&one.entry),
-                &known,
-            ));
+            self.effects.records.push(self.node.journal.block(one.target, &known));
             inner.known.insert(one.target, known);
             let detail = "in the kernel, not in the ledger".to_owned();
             let done = "kept, and recorded as found";
@@ -178,20 +176,17 @@ impl Start<'_> {
         }
         let expires = Moment { wall_ns: self.now.wall_ns_at(boot_ns), boot_ns };
         let scope = Scope::from_code(one.entry.scope);
-        KnownBlock { scope, expires, ..of_ledger(block) }
+        KnownBlock { scope, expires, action: entry_action(&one.entry), ..of_ledger(block) }
     }
 
     fn found(&self, one: &Blocked) -> KnownBlock {
-        let origin = match one.entry.reason {
-            BY_HAND => Origin::Person,
-            BY_IMPORT => Origin::Import,
-            _ => Origin::Found,
-        };
+        let origin = origin_of(one.entry.reason);
         let at = |boot_ns| Moment { wall_ns: self.now.wall_ns_at(boot_ns), boot_ns };
         KnownBlock {
             id: self.node.journal.next_block(),
             origin,
             scope: Scope::from_code(one.entry.scope),
+            action: entry_action(&one.entry),
             who: None,
             reason: None,
             decision: None,
@@ -211,7 +206,7 @@ impl Start<'_> {
         block: Option<&ledger::Block>,
         protection: Protection,
     ) -> anyhow::Result<()> {
-        let ended = inner.enforcer.unblock(one.target)?;
+        let ended = inner.enforcer.unblock(one.target, None)?;
         if let (Some(block), Some((_, stats))) = (block, ended) {
             let hits = hits(one.target, &stats, self.now.boot_ns);
             let ending = self.node.journal.ending(block.id, one.target, How::Unblocked, &hits);
@@ -278,9 +273,9 @@ impl Start<'_> {
         };
         let scope = scope_of(block, inner.policy.config().unverified);
         let made = Block { action, scope, expires_ns, reason };
-        inner.enforcer.block(target, &made, self.now.boot_ns)?;
+        let entry = inner.enforcer.block(target, &made, self.now.boot_ns)?;
         let expires = Moment { wall_ns: block.expires.wall_ns, boot_ns: expires_ns };
-        Ok(KnownBlock { scope, expires, ..of_ledger(block) })
+        Ok(KnownBlock { scope, expires, action: entry_action(&entry), ..of_ledger(block) })
     }
 
     /// Restores earlier offences and standing blocks in the policy.
@@ -288,44 +283,29 @@ impl Start<'_> {
         for (address, offences) in &before.offenders {
             let counted = offences.blocks.saturating_sub(offences.pardoned);
             let until_ns = self.now.boot_ns_at(offences.last_expires_ns).min(self.now.boot_ns);
-            inner.policy.remember(*address, counted, Scope::Unproven, until_ns);
+            inner.policy.remember(*address, counted, until_ns);
         }
+        let enforcing = inner.policy.mode() == Mode::Enforce;
         for (target, known) in &inner.known {
-            if let Target::Address(address) = target {
-                inner.policy.remember(*address, 0, known.scope, known.expires.boot_ns);
+            let own = matches!(known.origin, Origin::Model | Origin::Found).then_some(known.action);
+            // What only shadows is decided anew where the mode enforces.
+            if let Target::Address(address) = target
+                && !(enforcing && own == Some(Action::Shadow))
+            {
+                inner.policy.take_over(*address, known.scope, own, known.expires.boot_ns);
             }
         }
     }
 
     /// Turns what the model blocked to shadow, where the mode no longer enforces.
-    fn settle_mode(&mut self, inner: &mut Inner) -> anyhow::Result<()> {
-        let mode = inner.policy.mode();
-        if mode == Mode::Enforce {
-            return Ok(());
-        }
-        let by_model = |target: &Target| {
-            inner.known.get(target).is_some_and(|known| known.origin == Origin::Model)
-        };
-        let dropping: Vec<IpAddr> = self
-            .guard
-            .list()?
-            .iter()
-            .filter(|one| one.entry.expires_ns > self.now.boot_ns)
-            .filter(|one| one.entry.action != Action::Shadow.code() && by_model(&one.target))
-            .filter_map(|one| match one.target {
-                Target::Address(address) => Some(address),
-                Target::Prefix(_) => None,
-            })
-            .collect();
-        self.reconciled.demoted = dropping.len();
-        if !dropping.is_empty() {
-            let count = dropping.len();
-            let detail =
-                format!("{count} blocks of the model's drop, and the mode is {}", mode.name());
+    fn settle_mode(&mut self, inner: &mut Inner) {
+        let count = self.node.align(inner, &mut self.effects);
+        self.reconciled.demoted = count;
+        if count > 0 {
+            let mode = inner.policy.mode().name();
+            let detail = format!("{count} blocks of the model's drop, and the mode is {mode}");
             self.differ("mode", None, detail, "turned to shadow");
-            self.node.demote(inner, &dropping, &mut self.effects);
         }
-        Ok(())
     }
 
     /// Removes from the kernel's allowlist the prefixes that no source allows any more.
@@ -354,14 +334,12 @@ impl Start<'_> {
 }
 
 /// Why an entry must not stand. What a person made was forced or came before its target was
-/// protected, and is a person's to end; what is allowed passes as it is; and whoever is connected
-/// to an administration port at the start may be the very attacker that was blocked.
+/// protected, and is a person's to end; what is allowed passes as it is.
 fn must_end(inner: &Inner, one: &Blocked, block: Option<&ledger::Block>) -> Option<Protection> {
     let by_person =
         one.entry.reason == BY_HAND || block.is_some_and(|block| block.origin == Origin::Person);
     let protection = inner.policy.protected().protection(one.target.into())?;
-    let passes = matches!(protection.refusal, Refusal::Allowed | Refusal::Administrator);
-    (!by_person && !passes).then_some(protection)
+    (!by_person && protection.refusal != Refusal::Allowed).then_some(protection)
 }
 
 fn of_ledger(block: &ledger::Block) -> KnownBlock {
@@ -369,6 +347,7 @@ fn of_ledger(block: &ledger::Block) -> KnownBlock {
         id: block.id,
         origin: block.origin,
         scope: Scope::All,
+        action: block.action,
         who: block.who.as_deref().map(ToOwned::to_owned),
         reason: block.reason.as_deref().map(ToOwned::to_owned),
         decision: block.decision,

@@ -1,10 +1,10 @@
 //! The node as people see it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 
 use control::wire::{
-    BlockTotals, Breaker, Confirm, Drift, DriftState, Health, Interface, LedgerHealth, ModeState,
-    ModelInfo, Refused, Status,
+    BlockTotals, Breaker, Confirm, Drift, DriftState, Health, HeldBlocks, Interface, LedgerHealth,
+    ModeState, ModelInfo, Refused, Status,
 };
 use flows_common::Direction;
 use jiff::Timestamp;
@@ -16,6 +16,11 @@ use datapath::TcHook;
 
 /// Under this name stand those whose entry the kernel refused, for want of room for example.
 const ENTRY_FAILED: &str = "entry_failed";
+
+/// Age of the counts of the kernel's blocks that a status may have.
+const HELD_FOR: Duration = Duration::from_secs(1);
+/// The same as a multiple of the time that counting takes.
+const HELD_TIMES: u32 = 3;
 
 /// A wall-clock time in ns as RFC 3339 has it.
 pub(super) fn timestamp(wall_ns: i64) -> Timestamp {
@@ -35,6 +40,11 @@ pub(super) fn seconds_until(now_ns: u64, then_ns: u64) -> u64 {
 impl Node {
     /// The node as it is now.
     pub(super) fn read_status(&self) -> Result<Status, Refused> {
+        self.status_with(self.held(HELD_FOR, HELD_TIMES)?)
+    }
+
+    /// The node as it is now, with these counts of the kernel's blocks.
+    pub(super) fn status_with(&self, held: Vec<HeldBlocks>) -> Result<Status, Refused> {
         let now = moment();
         let guard = self.guard_totals()?;
         let health = self.journal.health();
@@ -58,11 +68,7 @@ impl Node {
             mode: inner.policy.mode(),
             confirm: inner.confirm(now),
             breaker: inner.breaker(now),
-            drift: inner.drift.clone().unwrap_or(Drift {
-                state: DriftState::Gathering,
-                since: None,
-                moved: Vec::new(),
-            }),
+            drift: self.drift(&inner),
             model: (!self.model.hash.is_empty()).then(|| ModelInfo {
                 path: self.model.path.display().to_string(),
                 hash: self.model.hash.clone(),
@@ -70,9 +76,14 @@ impl Node {
             }),
             window: inner.window.clone(),
             blocks: inner.block_totals(now.boot_ns, guard),
+            held,
             refusals,
             losses,
             late_windows: inner.late,
+            lost_events: [&self.losses.events, &self.losses.sinks]
+                .map(|count| count.load(Ordering::Relaxed))
+                .iter()
+                .sum(),
             ledger: ledger_health(health.as_ref(), self.journal.path(), inner.unrecorded),
             interfaces: (self.interfaces)()
                 .iter()
@@ -103,8 +114,13 @@ impl Node {
         Ok(totals)
     }
 
-    /// Readiness: a window was decided recently.
+    /// Readiness: a window was decided recently, each interface that is named is watched, and the
+    /// ledger can be written.
     pub(super) fn check_ready(&self) -> Result<(), Refused> {
+        self.check_watched()?;
+        if let Some(error) = self.journal.health().and_then(|health| health.failing) {
+            return Err(Refused::unavailable(format!("the ledger cannot be written: {error}")));
+        }
         let Some(window) = self.inner().window.clone() else {
             return Err(Refused::unavailable("no window has been decided yet"));
         };
@@ -118,6 +134,29 @@ impl Node {
                 "the last window was decided {} s ago",
                 age / 1_000_000_000
             )));
+        }
+        Ok(())
+    }
+
+    fn drift(&self, inner: &Inner) -> Drift {
+        let of = |state| Drift { state, since: None, moved: Vec::new() };
+        if self.model.hash.is_empty() {
+            return of(DriftState::Off);
+        }
+        inner.drift.clone().unwrap_or_else(|| of(DriftState::Gathering))
+    }
+
+    fn check_watched(&self) -> Result<(), Refused> {
+        let Some(config) = self.inner().config.clone() else { return Ok(()) };
+        let watched = (self.interfaces)();
+        let is_watched = |name: &str| watched.iter().any(|one| one.interface.as_str() == name);
+        let mut named = config.interfaces.iter().filter(|one| !one.contains(['*', '?']));
+        if let Some(gone) = named.find(|name| !is_watched(name)) {
+            return Err(Refused::unavailable(format!("`{gone}` is not watched: it is gone")));
+        }
+        if watched.is_empty() && !config.interfaces.is_empty() {
+            let patterns = config.interfaces.join("`, `");
+            return Err(Refused::unavailable(format!("no interface matches `{patterns}` now")));
         }
         Ok(())
     }

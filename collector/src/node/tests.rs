@@ -7,7 +7,7 @@ use control::{
         Mode, ModeRequest, UnblockRequest,
     },
 };
-use flows_common::{BlockEntry, BlockStats};
+use flows_common::{Action, BlockEntry, BlockStats};
 use ledger::{ActQuery, Ledger};
 use policy::{Decision, Evidence, ProtectedHosts, ServiceLimit, Standing, WindowFacts};
 use serde_json::json;
@@ -23,14 +23,15 @@ use datapath::{Block, BlockCount, Target};
 
 const SECOND: u64 = 1_000_000_000;
 
-/// An enforcer that only notes what it is told; nothing of the kernel's.
+/// An enforcer that notes what it is told, with a table in the place of the kernel's.
 #[derive(Clone, Default)]
 struct Noted(Arc<Mutex<Notes>>);
 
 #[derive(Debug, Default)]
 struct Notes {
     acted: Vec<(IpAddr, u32)>,
-    demoted: Vec<IpAddr>,
+    table: BTreeMap<Target, BlockEntry>,
+    limit: Option<Action>,
     prolonged: Vec<(IpAddr, u64)>,
     known: Vec<IpAddr>,
     ends: Vec<ExpiredEvent>,
@@ -44,6 +45,11 @@ impl Noted {
     fn notes(&self) -> MutexGuard<'_, Notes> {
         self.0.lock().unwrap()
     }
+
+    /// What the table has of a peer.
+    fn in_table(&self, peer: IpAddr) -> Option<Action> {
+        Action::from_code(self.notes().table.get(&Target::address(peer))?.action)
+    }
 }
 
 impl Enforcer for Noted {
@@ -52,21 +58,30 @@ impl Enforcer for Noted {
     }
 
     fn block(&mut self, target: Target, block: &Block, _: u64) -> anyhow::Result<BlockEntry> {
-        self.notes().blocked.push(target);
-        Ok(BlockEntry { expires_ns: block.expires_ns, ..BlockEntry::default() })
+        let mut notes = self.notes();
+        notes.blocked.push(target);
+        let action = block.action.action();
+        let expires_ns = block.expires_ns;
+        let entry = BlockEntry { action: action.code(), expires_ns, ..BlockEntry::default() };
+        notes.table.insert(target, entry);
+        Ok(entry)
     }
 
-    fn unblock(&mut self, _: Target) -> anyhow::Result<Option<(BlockEntry, BlockStats)>> {
-        Ok(None)
+    fn unblock(
+        &mut self,
+        target: Target,
+        _: Option<u32>,
+    ) -> anyhow::Result<Option<(BlockEntry, BlockStats)>> {
+        Ok(self.notes().table.remove(&target).map(|entry| (entry, BlockStats::default())))
     }
 
     fn clear(&mut self, _: Target, _: u64) -> anyhow::Result<bool> {
         Ok(false)
     }
 
-    fn load_list(&mut self, now_ns: u64) -> anyhow::Result<ListLoad> {
+    fn load_list(&mut self, now_ns: u64, _: u32, _: u32) -> anyhow::Result<ListLoad> {
         let capacity = BlockCount { v4: 3, v6: 3, prefixes: 3 };
-        Ok(ListLoad::dry_run(None, capacity, now_ns)?)
+        Ok(ListLoad::dry_run(None, capacity, 0, now_ns)?)
     }
 
     fn allow(&mut self, prefix: IpNet) -> anyhow::Result<()> {
@@ -81,15 +96,20 @@ impl Enforcer for Noted {
     }
 
     fn enforce(&mut self, decision: &Decision, number: u32, _: u64) -> anyhow::Result<ActionTaken> {
-        let policy::Outcome::Block { action, .. } = decision.outcome else {
+        let policy::Outcome::Block { action, expires_ns, .. } = decision.outcome else {
             return Ok(ActionTaken::Refused);
         };
-        anyhow::ensure!(!self.notes().fails, "no room");
-        self.notes().acted.push((decision.evidence.address, number));
+        let mut notes = self.notes();
+        anyhow::ensure!(!notes.fails, "no room");
+        let address = decision.evidence.address;
+        notes.acted.push((address, number));
+        let entry = BlockEntry { action: action.code(), expires_ns, ..BlockEntry::default() };
+        notes.table.insert(Target::address(address), entry);
         Ok(ActionTaken::of(action))
     }
 
-    fn limit(&mut self, _: &ServiceLimit, _: u64) -> anyhow::Result<ActionTaken> {
+    fn limit(&mut self, limit: &ServiceLimit, _: u64) -> anyhow::Result<ActionTaken> {
+        self.notes().limit = Some(limit.action);
         Ok(ActionTaken::RateLimited)
     }
 
@@ -98,9 +118,18 @@ impl Enforcer for Noted {
         Ok(())
     }
 
-    fn demote(&mut self, peer: IpAddr, _: u64) -> anyhow::Result<bool> {
-        self.notes().demoted.push(peer);
-        Ok(true)
+    fn demote(&mut self, target: Target, _: u64) -> anyhow::Result<bool> {
+        let mut notes = self.notes();
+        anyhow::ensure!(!notes.fails, "no room");
+        let Some(entry) = notes.table.get_mut(&target) else { return Ok(false) };
+        let shadow = Action::Shadow.code();
+        Ok(std::mem::replace(&mut entry.action, shadow) != shadow)
+    }
+
+    fn demote_limits(&mut self) -> anyhow::Result<()> {
+        let mut notes = self.notes();
+        notes.limit = notes.limit.map(|_| Action::Shadow);
+        Ok(())
     }
 
     fn prolong(&mut self, peer: IpAddr, until_ns: u64, _: u64) -> anyhow::Result<bool> {
@@ -129,6 +158,7 @@ fn attacker(last: u8) -> Evidence {
         packets: 100,
         bytes: 6_000,
         standing: Standing::Proven,
+        new_or_large: false,
         flows: 3,
         service: None,
     }
@@ -175,7 +205,7 @@ fn node_with(folder: &Path, noted: Noted) -> (Node, Noted) {
         ..NodeParts::new(policy, Box::new(noted.clone()))
     };
     let node = Node::new(parts);
-    node.take_over_allowed().unwrap();
+    node.take_over_people().unwrap();
     (node, noted)
 }
 
@@ -234,9 +264,13 @@ fn a_decision_is_done_told_and_recorded_under_one_number() {
 fn every_field_of_a_record_survives_ledger_api_and_event() {
     let whole = json!({
         "id": 41, "time": "2026-11-28T19:00:00.000000123Z", "at_ns": 5_000_000_123_u64, "window": 7,
+        "incident": {
+            "id": 40, "change": "escalated", "opened": "2026-11-28T18:59:00Z", "windows": 3,
+            "packets": 900, "bytes": 70_000, "blocks": 1
+        },
         "peer": "2001:db8::7", "p_value": 0.000_8, "conditional_p_value": 0.001_234_567_890_123_4,
         "peer_score": 0.75, "horizon_ms": 1000, "tail_score": 12.5, "surprise": 0.3, "packets": 310,
-        "bytes": 41_000, "standing": "proven", "flows": 12,
+        "bytes": 41_000, "standing": "proven", "flows": 12, "new_or_large": true,
         "service": { "protocol": 6, "port": 443 },
         "claim": {
             "rate": "1 in 10", "procedure": "online", "p_values": "marginal", "p_value": 0.000_8,
@@ -280,7 +314,9 @@ fn alerts_go_on_in_the_ledger_where_memory_ends() {
     let (node, _) = node(folder.path());
     let windows = ALERTS_KEPT as u64 + 5;
     for number in 1..=windows {
-        node.decide(window(number, vec![attacker(200)]));
+        let [.., high, low] = number.to_be_bytes();
+        let address = IpAddr::from([198, 18, high, low]);
+        node.decide(window(number, vec![Evidence { address, surprise: 3.1, ..attacker(1) }]));
     }
     node.stop("test");
     let mut seen = Vec::new();
@@ -296,6 +332,26 @@ fn alerts_go_on_in_the_ledger_where_memory_ends() {
     let newest: Vec<u64> =
         node.alerts(&after).unwrap().items.iter().map(|alert| alert.id).collect();
     assert_eq!(newest, [windows - 1, windows]);
+}
+
+#[test]
+fn a_host_that_goes_on_is_one_incident_with_few_alerts_and_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let (node, _) = node(folder.path());
+    let events: Vec<Event> =
+        (1..=500).flat_map(|number| node.decide(window(number, vec![attacker(200)]))).collect();
+    let told = events.iter().filter(|event| matches!(event, Event::Anomaly(_))).count();
+    assert_eq!(told, 500, "for machines each window is an event");
+    node.stop("test");
+    let alerts = node.alerts(&AlertQuery::default()).unwrap().items;
+    let incidents: Vec<(u64, u64)> = alerts
+        .iter()
+        .map(|alert| alert.incident.map(|incident| (incident.id, incident.windows)).unwrap())
+        .collect();
+    assert_eq!(incidents, [(1, 100), (1, 10), (1, 1)]);
+    let reader = Ledger::read(&folder.path().join("ledger.db")).unwrap();
+    let recorded = reader.alerts(&ledger::AlertQuery::default()).unwrap().rows;
+    assert_eq!(recorded.len(), 3);
 }
 
 #[test]
@@ -347,7 +403,7 @@ fn a_trial_that_nobody_confirms_turns_its_blocks_to_shadow() {
         )),
         "{events:?}"
     );
-    assert_eq!(noted.notes().demoted, [peer(1)]);
+    assert_eq!(noted.in_table(peer(1)), Some(Action::Shadow));
     assert_eq!(node.status().unwrap().mode, Mode::Shadow);
 }
 
@@ -377,6 +433,7 @@ fn a_node_without_a_guard_says_how_to_get_one() {
         pps: None,
         for_s: None,
         reason: None,
+        list: None,
         force: false,
     };
     let unblock = UnblockRequest { target: peer(1).into(), reason: None };
@@ -471,6 +528,28 @@ fn protected_hosts_are_not_forgotten_for_one_bad_look() {
 }
 
 #[test]
+fn a_node_is_ready_while_it_decides_watches_and_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut node, _) = node(folder.path());
+    assert!(node.ready().unwrap_err().text.contains("no window"));
+    node.decide(window(1, Vec::new()));
+    node.ready().unwrap();
+    for (patterns, why) in
+        [(&["eth0"][..], "`eth0` is not watched"), (&["eth*"], "no interface matches `eth*`")]
+    {
+        let names = patterns.iter().map(ToString::to_string).collect();
+        node.inner().config.as_mut().unwrap().interfaces = names;
+        assert!(node.ready().unwrap_err().text.contains(why), "{patterns:?}");
+    }
+    node.interfaces = Box::new(|| {
+        let interface = datapath::InterfaceName::new("eth0").unwrap();
+        let (tc, guard) = (datapath::TcHook::Tcx, datapath::GuardHook::Off);
+        vec![Attached { interface, ifindex: 2, tc, guard }]
+    });
+    node.ready().unwrap();
+}
+
+#[test]
 fn remotes_that_proved_their_address_are_told_to_the_kernel_once_in_a_while() {
     let folder = tempfile::tempdir().unwrap();
     let (node, noted) = node(folder.path());
@@ -490,8 +569,17 @@ fn the_metrics_have_one_prefix_and_no_address() {
     let text = node.metrics();
     assert!(text.contains("weir_refusals_total{reason=\"own_address\"} 1\n"), "{text}");
     assert!(text.contains("weir_mode{mode=\"enforce\"} 1.0\n"), "{text}");
+    // What `promtool check metrics` asks of names and declarations.
+    let declared: BTreeMap<&str, &str> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
+    for (name, kind) in &declared {
+        assert_eq!(*kind == "counter", name.ends_with("_total"), "{name} is a {kind}");
+        assert!(text.contains(&format!("# HELP {name} ")), "{name}");
+    }
     let samples = text.lines().filter(|line| !line.starts_with('#'));
     for line in samples {
+        let name = line.split(['{', ' ']).next().unwrap();
+        assert!(declared.contains_key(name), "{line}");
         assert!(line.starts_with("weir_") && !line.contains("198.51.100"), "{line}");
     }
 }
@@ -572,3 +660,5 @@ fn a_load_that_nobody_goes_on_with_makes_room_for_another() {
     node.end_idle_loads();
     assert!(begin().is_ok());
 }
+
+mod mode;

@@ -22,6 +22,8 @@ const RETAIN_EVERY: Duration = Duration::from_mins(10);
 /// Interval at which expired entries that nobody waits for (those of imported lists) are cleared.
 /// The kernel ignores them anyway.
 const CLEAR_EVERY: Duration = Duration::from_mins(10);
+/// Multiple of the time it takes after which the kernel's blocks are counted anew.
+const COUNT_TIMES: u32 = 50;
 /// Time for which a client of the API is protected after its last request, in ns.
 const CLIENT_FOR_NS: u64 = 3_600_000_000_000;
 
@@ -37,14 +39,18 @@ impl Upkeep {
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub fn start(node: Arc<Node>, admin_ports: Vec<u16>) -> io::Result<Self> {
+    pub fn start(node: Arc<Node>) -> io::Result<Self> {
         let (stop, stopped) = mpsc::channel();
         let thread = thread::Builder::new().name("weir-upkeep".to_owned()).spawn(move || {
             let (mut retained, mut cleared) = (Instant::now(), Instant::now());
             while stopped.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
-                node.take_hosts(read_hosts(&admin_ports));
+                node.take_hosts(read_hosts());
                 node.end_permissions();
                 node.end_idle_loads();
+                node.listing.give_back();
+                if let Err(error) = node.held(LOOK_EVERY, COUNT_TIMES) {
+                    tracing::warn!(%error, "the kernel's blocks are not counted");
+                }
                 if retained.elapsed() >= RETAIN_EVERY {
                     retained = Instant::now();
                     node.journal.retain();
@@ -115,14 +121,18 @@ impl Node {
     fn clear_expired(&self) {
         let Some(guard) = &self.guard else { return };
         let clear = || -> anyhow::Result<usize> {
-            let (listed, now_ns) = (guard.list()?, boot_ns());
-            let over = listed.iter().filter(|one| one.entry.expires_ns <= now_ns);
+            let (mut over, now_ns) = (Vec::new(), boot_ns());
+            guard.visit(|one| {
+                if one.entry.expires_ns <= now_ns {
+                    over.push(one.target);
+                }
+            })?;
             let mut cleared = 0;
-            for one in over {
+            for target in over {
                 let mut inner = self.inner();
                 // Those that the node knows are swept with a word on what they met.
-                if !inner.known.contains_key(&one.target) {
-                    cleared += usize::from(inner.enforcer.clear(one.target, now_ns)?);
+                if !inner.known.contains_key(&target) {
+                    cleared += usize::from(inner.enforcer.clear(target, now_ns)?);
                 }
             }
             Ok(cleared)

@@ -1,25 +1,34 @@
 //! The stages behind the drain.
 
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::{
+    atomic::Ordering,
+    mpsc::{Receiver, SyncSender},
+};
 
 use super::{DrainedWindow, Outlet};
 use crate::{
     clock::Clocks,
     event::{Event, WindowEvent, window_event},
+    losses::Losses,
     node::{AssessedWindow, Node},
     sink::Sink,
 };
-use engine::{Arrival, Detector};
-use model::assess::UNUSUAL;
+use engine::{Arrival, Assessed, Detector};
+use model::{Window, assess::UNUSUAL};
+use policy::WindowFacts;
 
 pub(super) fn assess(
-    mut detector: Detector,
+    mut detector: Option<Detector>,
     drained: &Receiver<DrainedWindow>,
     assessed: &SyncSender<AssessedWindow>,
 ) {
     let mut clocks = Clocks::now();
-    for DrainedWindow { window, late } in drained {
-        let found = detector.assess(&window, Arrival { slept: clocks.slept(), last: false });
+    for (number, DrainedWindow { window, late }) in (1..).zip(drained) {
+        let arrival = Arrival { slept: clocks.slept(), last: false };
+        let found = match &mut detector {
+            Some(detector) => detector.assess(&window, arrival),
+            None => unscored(number, &window),
+        };
         for one in found.evidence.iter().filter(|one| one.surprise >= UNUSUAL) {
             tracing::debug!(
                 window = found.number,
@@ -41,25 +50,44 @@ pub(super) fn assess(
     }
 }
 
+/// A window that no model scores: it is counted, and nothing is decided on it.
+fn unscored(number: u64, window: &Window) -> Assessed {
+    let (start_ns, end_ns, lossy) = (window.start_ns, window.end_ns, window.is_lossy());
+    let facts = WindowFacts { start_ns, end_ns, lossy, ..WindowFacts::default() };
+    Assessed { number, facts, ..Assessed::default() }
+}
+
 pub(super) fn decide(node: &Node, assessed: &Receiver<AssessedWindow>, outlet: &Outlet) {
     for window in assessed {
         node.decide(window).into_iter().for_each(|event| outlet.put(event));
     }
 }
 
-/// Hands each event to every sink. A sink that fails is reported once and left out from then on:
-/// a full disk stops no block.
-pub(super) fn deliver(mut sinks: Vec<Box<dyn Sink>>, events: &Receiver<Event>) {
+/// Hands each event to every sink. A sink that fails is reported once and tried again with the next
+/// event: a full disk stops no block, and space on it brings the sink back.
+pub(super) fn deliver(mut sinks: Vec<Box<dyn Sink>>, events: &Receiver<Event>, losses: &Losses) {
+    let mut lost = vec![0_u64; sinks.len()];
     for event in events {
-        sinks.retain_mut(|sink| match sink.take(&event) {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::error!(%error, "sink left out from here on");
-                false
+        for (sink, lost) in sinks.iter_mut().zip(&mut lost) {
+            match sink.take(&event) {
+                Ok(()) if *lost > 0 => {
+                    tracing::warn!(lost = std::mem::take(lost), "the sink takes events again");
+                }
+                Ok(()) => {}
+                Err(error) => {
+                    if *lost == 0 {
+                        tracing::error!(%error, "the sink takes no events");
+                    }
+                    *lost += 1;
+                    losses.sinks.fetch_add(1, Ordering::Relaxed);
+                }
             }
-        });
+        }
     }
-    for sink in &mut sinks {
+    for (sink, lost) in sinks.iter_mut().zip(lost) {
+        if lost > 0 {
+            tracing::error!(lost, "the sink took no events to the end");
+        }
         if let Err(error) = sink.flush() {
             tracing::error!(%error, "sink not flushed");
         }

@@ -49,6 +49,36 @@ fn a_slow_stage_makes_windows_late_and_loses_none() {
 }
 
 #[test]
+fn a_sink_comes_back_after_its_errors_and_what_it_missed_is_counted() {
+    struct Failing(Arc<Mutex<Vec<String>>>);
+    impl Sink for Failing {
+        fn take(&mut self, event: &Event) -> Result<(), crate::sink::SinkError> {
+            let Event::Failure(failure) = event else { panic!("{event:?}") };
+            if failure.what == "full" {
+                let full = std::path::Path::new("/dev/full");
+                return crate::sink::JsonLines::open(full).and_then(|mut sink| sink.take(event));
+            }
+            self.0.lock().unwrap().push(failure.what.to_string());
+            Ok(())
+        }
+
+        fn flush(&mut self) -> Result<(), crate::sink::SinkError> {
+            Ok(())
+        }
+    }
+    let (taken, losses) = (Arc::new(Mutex::new(Vec::new())), Losses::default());
+    let (events, to_deliver) = mpsc::channel();
+    for what in ["one", "full", "full", "two"] {
+        let failure = crate::event::FailureEvent { what: what.into(), error: String::new() };
+        events.send(Event::Failure(failure)).unwrap();
+    }
+    drop(events);
+    deliver(vec![Box::new(Failing(Arc::clone(&taken)))], &to_deliver, &losses);
+    assert_eq!(*taken.lock().unwrap(), ["one", "two"]);
+    assert_eq!(losses.sinks.load(Ordering::Relaxed), 2);
+}
+
+#[test]
 fn a_drain_that_fails_ends_the_pipeline_with_its_error() {
     let drain = || anyhow::bail!("the table is gone");
     let pipeline = Pipeline::feed(drain, Duration::from_millis(1), |_| Ok(())).unwrap();

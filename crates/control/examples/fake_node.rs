@@ -10,9 +10,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut words = std::env::args().skip(1);
     let socket = words.next().map(PathBuf::from).ok_or("give the path of a socket")?;
     let listen = match words.next() {
-        Some(address) => {
-            Some(Listen { address: address.parse()?, tokens: None, metrics_open: false })
-        }
+        Some(address) => Some(Listen {
+            address: address.parse()?,
+            tokens: None,
+            reads_open: true,
+            metrics_open: false,
+        }),
         None => None,
     };
     let node = Arc::new(FakeNode::busy());

@@ -31,7 +31,8 @@ use tokio::{
 use crate::wire::{
     Alert, AlertQuery, AllowQuery, AllowRequest, Allowed, Block, BlockQuery, BlockRequest,
     ConfirmRequest, DisallowRequest, ImportRequest, Imported, Kind, ModeRequest, ModeState, Page,
-    Problem, RearmRequest, Refused, ReloadRequest, Reloaded, Status, UnblockRequest,
+    Problem, RearmRequest, Refused, ReloadRequest, Reloaded, Status, UnblockAllRequest,
+    UnblockRequest, Unblocked,
 };
 
 /// Time that an answer is waited for by default; more than the server's own patience.
@@ -142,6 +143,11 @@ impl Client {
     /// Ends a block.
     pub fn unblock(&self, request: &UnblockRequest) -> Result<Block, ClientError> {
         self.ask(&Method::DELETE, "/v1/blocks", request, None)
+    }
+
+    /// Ends all blocks of a list, or all.
+    pub fn unblock_all(&self, request: &UnblockAllRequest) -> Result<Unblocked, ClientError> {
+        self.ask(&Method::DELETE, "/v1/blocks/all", request, None)
     }
 
     /// Sends a batch of a list of blocks.

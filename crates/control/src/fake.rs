@@ -17,7 +17,8 @@ use crate::{
     wire::{
         Alert, AlertQuery, AllowQuery, AllowRequest, AllowSource, Allowed, Block, BlockQuery,
         BlockRequest, Breaker, Confirm, DisallowRequest, ImportRefused, ImportRequest, Imported,
-        LIMIT_DEFAULT, ModeRequest, ModeState, Page, Refused, Reloaded, Status, UnblockRequest,
+        LIMIT_DEFAULT, ModeRequest, ModeState, Page, Refused, Reloaded, Status, UnblockAllRequest,
+        UnblockRequest, Unblocked,
     },
 };
 
@@ -234,6 +235,7 @@ impl Node for FakeNode {
             .values()
             .filter(|block| query.after.is_none_or(|after| block.target > after))
             .filter(|block| query.origin.is_none_or(|origin| block.origin == origin))
+            .filter(|block| query.list.is_none() || block.list == query.list)
             .cloned();
         Ok(Page::cut(wanted, limit(query.limit), |block| block.target.to_string()))
     }
@@ -248,6 +250,7 @@ impl Node for FakeNode {
             let made = state.put(request.target, request.action, Origin::Person, ttl_s);
             made.who = Some(who.to_string());
             made.reason.clone_from(&request.reason);
+            made.list.clone_from(&request.list);
             made.pps = request.pps.map(u64::from).or(made.pps);
             Ok(made.clone())
         })
@@ -263,6 +266,15 @@ impl Node for FakeNode {
         })
     }
 
+    fn unblock_all(&self, who: &Who, request: &UnblockAllRequest) -> Result<Unblocked, Refused> {
+        let what = request.list.as_deref().map_or("all".to_owned(), |list| format!("list {list}"));
+        self.act(who, format!("unblock {what}"), |state| {
+            let before = state.blocks.len();
+            state.blocks.retain(|_, block| request.list.is_some() && block.list != request.list);
+            Ok(Unblocked { ended: (before - state.blocks.len()) as u64 })
+        })
+    }
+
     fn import(&self, who: &Who, request: &ImportRequest) -> Result<Imported, Refused> {
         self.act(who, format!("import {}", request.all().count()), |state| {
             let for_s = request.for_s.unwrap_or(TTL_S);
@@ -274,7 +286,9 @@ impl Node for FakeNode {
                     continue;
                 }
                 let action = one.action.or(request.action).unwrap_or(Action::Drop);
-                state.put(one.target, action, Origin::Import, one.for_s.unwrap_or(for_s));
+                let made =
+                    state.put(one.target, action, Origin::Import, one.for_s.unwrap_or(for_s));
+                made.list.clone_from(&request.list);
                 imported.new += 1;
             }
             Ok(imported)

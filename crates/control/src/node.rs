@@ -8,7 +8,7 @@ use std::{
 use crate::wire::{
     Alert, AlertQuery, AllowQuery, AllowRequest, Allowed, Block, BlockQuery, BlockRequest,
     DisallowRequest, ImportRequest, Imported, ModeRequest, ModeState, Page, Refused, Reloaded,
-    Status, UnblockRequest,
+    Status, UnblockAllRequest, UnblockRequest, Unblocked,
 };
 
 /// Whoever asks for a change.
@@ -53,7 +53,7 @@ pub trait Node: Send + Sync + 'static {
     /// The node as it is now.
     fn status(&self) -> Result<Status, Refused>;
 
-    /// True while the node decides windows: attached, with a model, not stuck.
+    /// True while the node decides windows, watches what it is to watch, and records.
     ///
     /// # Errors
     /// [`Refused::unavailable`] with what is missing.
@@ -67,6 +67,9 @@ pub trait Node: Send + Sync + 'static {
 
     /// Ends a block and returns it as it was.
     fn unblock(&self, who: &Who, request: &UnblockRequest) -> Result<Block, Refused>;
+
+    /// Ends all blocks of a list, or all.
+    fn unblock_all(&self, who: &Who, request: &UnblockAllRequest) -> Result<Unblocked, Refused>;
 
     /// Takes a batch of a list of blocks; what it made is in force when this returns.
     fn import(&self, who: &Who, request: &ImportRequest) -> Result<Imported, Refused>;

@@ -217,7 +217,7 @@ fn tc_hook(interface: &InterfaceName, ifindex: u32) -> TcHook {
     match syscall::query_tcx(ifindex) {
         Ok(()) => TcHook::Tcx,
         Err(error) => {
-            tracing::info!(%interface, %error, "no TCX on this kernel: clsact filters are used");
+            tracing::info!(%interface, %error, "no TCX to be had: clsact filters are used");
             TcHook::Clsact
         }
     }
@@ -239,6 +239,15 @@ fn is_exists(error: &TcError) -> bool {
         .and_then(|source| source.downcast_ref::<std::io::Error>())
         .is_some_and(|error| error.raw_os_error() == Some(libc::EEXIST))
         || error.to_string().contains("File exists")
+}
+
+/// Removes weir's filters from both ends of an interface.
+pub(super) fn clear_own_filters(interface: &InterfaceName) {
+    for end in [TcAttachType::Ingress, TcAttachType::Egress] {
+        for priority in [priority::FIRST, priority::SECOND] {
+            clear_own_filter(interface, end, priority);
+        }
+    }
 }
 
 /// Removes a filter at one of weir's own places, left by a weir that was killed: filters, unlike

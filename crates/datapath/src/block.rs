@@ -129,4 +129,13 @@ impl BlockCount {
             Target::Prefix(_) => self.prefixes += 1,
         }
     }
+
+    /// Counts one less in the table that holds the target.
+    pub(super) const fn remove(&mut self, target: &Target) {
+        match target {
+            Target::Address(IpAddr::V4(_)) => self.v4 = self.v4.saturating_sub(1),
+            Target::Address(IpAddr::V6(_)) => self.v6 = self.v6.saturating_sub(1),
+            Target::Prefix(_) => self.prefixes = self.prefixes.saturating_sub(1),
+        }
+    }
 }

@@ -39,7 +39,8 @@ pub struct Blocklist {
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) slots: Slots,
-    prefixes: u32,
+    /// Entries of the tables, those past their lease included.
+    held: BlockCount,
     /// Held by a handle that changes a pinned blocklist by hand.
     _turn: Option<OwnedFd>,
 }
@@ -49,14 +50,14 @@ impl State {
     fn of(maps: &GuardMaps, mut slots: Slots, turn: Option<OwnedFd>) -> Result<Self, KernelError> {
         // A million entries share one slot: what is held of them is no more than the slots.
         let mut held = HashSet::new();
-        let mut prefixes = 0_u32;
+        let mut count = BlockCount::default();
         maps.visit(|blocked| {
             held.insert(blocked.entry.slot);
-            prefixes += u32::from(matches!(blocked.target, Target::Prefix(_)));
+            count.add(&blocked.target);
         })?;
         slots.take(held);
         slots.take(maps.limits()?.iter().map(|(_, entry)| entry.slot));
-        Ok(Self { slots, prefixes, _turn: turn })
+        Ok(Self { slots, held: count, _turn: turn })
     }
 }
 
@@ -64,7 +65,7 @@ impl Blocklist {
     /// Takes the maps over, with whatever an earlier process left in them.
     pub(super) fn new(maps: GuardMaps) -> Result<Self, KernelError> {
         let state = State::of(&maps, Slots::new(maps.stats_slots), None)?;
-        maps.tell_prefixes(state.prefixes)?;
+        maps.tell_prefixes(state.held.prefixes)?;
         Ok(Self { maps: Arc::new(maps), state: Arc::new(Mutex::new(state)) })
     }
 
@@ -105,9 +106,9 @@ impl Blocklist {
             }
             return Err(error);
         }
-        if before.is_none() && matches!(target, Target::Prefix(_)) {
-            state.prefixes += 1;
-            self.maps.tell_prefixes(state.prefixes)?;
+        if before.is_none() {
+            state.held.add(&target);
+            self.tell_prefixes(&state, &target)?;
         }
         let kept = self.maps.get(&target)?;
         match kept {
@@ -130,7 +131,7 @@ impl Blocklist {
         block: &Block,
         now_ns: u64,
     ) -> Result<usize, KernelError> {
-        let mut bulk = self.bulk(now_ns);
+        let mut bulk = self.bulk(now_ns, 0);
         for &address in addresses {
             bulk.put(&Target::address(address), block)?;
         }
@@ -138,10 +139,11 @@ impl Blocklist {
         Ok(addresses.len())
     }
 
-    /// Begins to load a list of blocks.
+    /// Begins to load a list of blocks, which leaves this many addresses of each family free for
+    /// others.
     #[must_use]
-    pub fn bulk(&self, now_ns: u64) -> Bulk {
-        Bulk::new(self.clone(), now_ns)
+    pub fn bulk(&self, now_ns: u64, reserve: u32) -> Bulk {
+        Bulk::new(self.clone(), now_ns, reserve)
     }
 
     /// Removes a block; tells whether there was one.
@@ -152,6 +154,12 @@ impl Blocklist {
     /// The entry of exactly this address or prefix.
     pub fn get(&self, target: &Target) -> Result<Option<BlockEntry>, KernelError> {
         self.maps.get(target)
+    }
+
+    /// Shows every entry, those past their lease included, in no order; a batch of them takes memory
+    /// at a time, and no writer waits.
+    pub fn visit(&self, show: impl FnMut(Blocked)) -> Result<(), KernelError> {
+        self.maps.visit(show)
     }
 
     /// All entries, those past their lease included, in no order.
@@ -238,12 +246,18 @@ impl Blocklist {
                 self.maps.clear_stats(entry.slot)?;
             }
             state.slots.give_back(entry.slot);
-            if matches!(target, Target::Prefix(_)) {
-                state.prefixes = state.prefixes.saturating_sub(1);
-                self.maps.tell_prefixes(state.prefixes)?;
-            }
+            state.held.remove(target);
+            self.tell_prefixes(state, target)?;
         }
         Ok(removed)
+    }
+
+    /// Tells the programs of a change to this target's table.
+    fn tell_prefixes(&self, state: &State, target: &Target) -> Result<(), KernelError> {
+        match target {
+            Target::Prefix(_) => self.maps.tell_prefixes(state.held.prefixes),
+            Target::Address(_) => Ok(()),
+        }
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {

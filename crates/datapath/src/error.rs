@@ -43,7 +43,7 @@ pub enum KernelError {
         remedy: String,
     },
     /// Pins need a BPF filesystem.
-    #[error("`{0}` is not on a BPF filesystem; mount one with `mount -t bpf bpf {0}`, or go without pins (`guard.persist = false`)", path.display())]
+    #[error("`{0}` is not on a BPF filesystem; mount one with `mount -t bpf bpf -o mode=0700 {0}`, or go without pins (`guard.persist = false`)", path.display())]
     NoBpfFs {
         /// Path that was tried.
         path: PathBuf,
@@ -65,10 +65,45 @@ pub enum KernelError {
         expected: String,
     },
     /// Something else of weir's holds the pins.
-    #[error("another weir holds the pins at `{}`; stop it first, or give this one another BPF filesystem (`guard.bpffs`)", path.display())]
+    #[error("another weir holds the pins at `{}`, {holder}; stop it first, or give this one another BPF filesystem (`guard.bpffs`)", path.display())]
     PinsHeld {
         /// Folder of the pins.
         path: PathBuf,
+        /// The process, as a person reads it.
+        holder: String,
+    },
+    /// Blocks are changed by hand, and do not come to an end.
+    #[error("{holder} has changed blocks by hand at `{}` for {seconds} s; end it, and try again", path.display())]
+    TurnHeld {
+        /// weir's folder.
+        path: PathBuf,
+        /// The process, as a person reads it.
+        holder: String,
+        /// Time waited.
+        seconds: u64,
+    },
+    /// Somebody else could change the pins, or keep others from them.
+    #[error(
+        "`{0}` is owned by uid {owner} and has mode {mode:o}: others could replace the guard's pins; mount \
+         a BPF filesystem that is yours alone (`mount -t bpf bpf -o mode=0700 DIRECTORY`) and name it in \
+         `guard.bpffs`, or remove the folder",
+        path.display()
+    )]
+    PinsOpen {
+        /// The folder.
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// Guards of several other network namespaces are pinned, and none of this one.
+    #[error("{count} guards are pinned under `{}`, none of them in this network namespace; enter the one that is meant (`nsenter --net=`)", path.display())]
+    PinsOfOthers {
+        /// Path that was tried.
+        path: PathBuf,
+        /// Their number.
+        count: usize,
     },
     /// A pinned map that holds more than fits the size asked for.
     #[error("the pinned map `{}` has {found} and holds {live} that are in force, but {expected} are asked for; keep the old size (`tables.blocks`), or remove some (`weir unblock`)", path.display())]
@@ -143,6 +178,20 @@ pub enum KernelError {
         capacity: u32,
         /// Remedy that makes room.
         remedy: &'static str,
+    },
+    /// A list would take room that is kept for others.
+    #[error(
+        "the {table} table has room for {room} entries of lists, which it holds; {reserve} more are \
+         kept free for the model's and people's blocks: raise `tables.blocks` and start weir anew, or \
+         remove a list (`weir unblock --list`)"
+    )]
+    Reserved {
+        /// Name of the table.
+        table: &'static str,
+        /// Entries that lists may fill it to.
+        room: usize,
+        /// Entries kept free.
+        reserve: u32,
     },
     /// Block that reads back other than it was written.
     #[error("the kernel did not keep the block of `{target}`: wrote {wrote}, read {read}")]

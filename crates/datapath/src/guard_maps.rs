@@ -32,6 +32,7 @@ pub(super) struct GuardMaps {
     ledger: OwnedFd,
     control: OwnedFd,
     block_capacity: u32,
+    prefix_capacity: u32,
     pub(super) stats_slots: u32,
     cpus: usize,
 }
@@ -40,8 +41,7 @@ impl GuardMaps {
     /// Takes the maps of a loaded object.
     pub(super) fn of(
         object: &Ebpf,
-        block_capacity: u32,
-        stats_slots: u32,
+        options: &KernelOptions,
         cpus: u32,
     ) -> Result<Self, KernelError> {
         Ok(Self {
@@ -54,8 +54,9 @@ impl GuardMaps {
             stats: object::map(object, "BLOCK_STATS")?,
             ledger: object::map(object, "GUARD")?,
             control: object::map(object, "GUARD_CONTROL")?,
-            block_capacity,
-            stats_slots,
+            block_capacity: options.block_capacity,
+            prefix_capacity: options.prefix_capacity,
+            stats_slots: options.stats_slots,
             cpus: cpus as usize,
         })
     }
@@ -63,8 +64,12 @@ impl GuardMaps {
     /// Takes pinned maps, whatever their sizes, once each is of the kind that this weir knows.
     pub(super) fn pinned(pins: &PinnedMaps, cpus: u32) -> Result<Self, KernelError> {
         let size = |name: &str| pins.map(name).map(|(_, facts)| facts.max_entries);
-        let (block_capacity, stats_slots) = (size("BLOCK_V4")?, size("BLOCK_STATS")?);
-        let options = KernelOptions { block_capacity, stats_slots, ..KernelOptions::default() };
+        let options = KernelOptions {
+            block_capacity: size("BLOCK_V4")?,
+            prefix_capacity: size("BLOCK_PREFIX")?,
+            stats_slots: size("BLOCK_STATS")?,
+            ..KernelOptions::default()
+        };
         let expected = object::guard_facts(&options)?;
         let open = |name: &'static str| {
             let (map, found) = pins.map(name)?;
@@ -88,8 +93,9 @@ impl GuardMaps {
             stats: open("BLOCK_STATS")?,
             ledger: open("GUARD")?,
             control: open("GUARD_CONTROL")?,
-            block_capacity,
-            stats_slots,
+            block_capacity: options.block_capacity,
+            prefix_capacity: options.prefix_capacity,
+            stats_slots: options.stats_slots,
             cpus: cpus as usize,
         })
     }
@@ -202,12 +208,12 @@ impl GuardMaps {
     /// Entries that each table has room for.
     pub(super) fn capacity(&self) -> BlockCount {
         let addresses = self.block_capacity as usize;
-        BlockCount { v4: addresses, v6: addresses, prefixes: PREFIX_CAPACITY as usize }
+        BlockCount { v4: addresses, v6: addresses, prefixes: self.prefix_capacity as usize }
     }
 
     /// Publishes to the programs the number of prefixes to look up.
-    pub(super) fn tell_prefixes(&self, blocked_prefixes: u32) -> Result<(), KernelError> {
-        self.report(|_| blocked_prefixes)
+    pub(super) fn tell_prefixes(&self, blocked_prefixes: usize) -> Result<(), KernelError> {
+        self.report(|_| u32::try_from(blocked_prefixes).unwrap_or(u32::MAX))
     }
 
     /// Publishes to the programs the presence of a limited service to look up.
@@ -302,19 +308,29 @@ impl KernelError {
     /// The table of a target is full.
     #[must_use]
     pub fn full(target: &Target, capacity: &BlockCount) -> Self {
-        const MORE: &str = "raise `tables.blocks` and start weir anew";
-        let (table, remedy) = match target {
-            Target::Address(IpAddr::V4(_)) => ("IPv4 block", MORE),
-            Target::Address(IpAddr::V6(_)) => ("IPv6 block", MORE),
-            Target::Prefix(_) => ("prefix block", "join prefixes"),
+        let remedy = match target {
+            Target::Address(_) => "raise `tables.blocks` and start weir anew",
+            Target::Prefix(_) => "raise `tables.prefixes` and start weir anew, join prefixes",
         };
         let capacity = u32::try_from(capacity.of(target)).unwrap_or(u32::MAX);
-        Self::BlocklistFull { table, capacity, remedy }
+        Self::BlocklistFull { table: table_of(target), capacity, remedy }
+    }
+
+    /// The room that the table of a target has for lists is full.
+    #[must_use]
+    pub const fn reserved(target: &Target, room: usize, reserve: u32) -> Self {
+        Self::Reserved { table: table_of(target), room, reserve }
     }
 }
 
-/// Most blocked prefixes; the size of the map in the object.
-pub const PREFIX_CAPACITY: u32 = 16_384;
+const fn table_of(target: &Target) -> &'static str {
+    match target {
+        Target::Address(IpAddr::V4(_)) => "IPv4 block",
+        Target::Address(IpAddr::V6(_)) => "IPv6 block",
+        Target::Prefix(_) => "prefix block",
+    }
+}
+
 /// Most allowed prefixes; the size of the map in the object.
 const ALLOW_CAPACITY: u32 = 65_536;
 

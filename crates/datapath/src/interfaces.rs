@@ -247,7 +247,7 @@ fn discard(events: BorrowedFd<'_>) {
 }
 
 /// All interfaces of the calling thread's network namespace, with their indices.
-fn list() -> Result<BTreeMap<InterfaceName, u32>, KernelError> {
+pub(super) fn list() -> Result<BTreeMap<InterfaceName, u32>, KernelError> {
     // SAFETY: no preconditions.
     let first = unsafe { libc::if_nameindex() };
     if first.is_null() {

@@ -29,7 +29,9 @@ mod drain;
 mod error;
 mod floor;
 mod guard_maps;
+mod hooks;
 mod interfaces;
+mod netns;
 mod object;
 mod options;
 mod orphan;
@@ -47,11 +49,11 @@ pub use attach::{AttachOptions, Attached, GuardHook, TcHook, TcPreference, XdpPr
 pub use block::{Block, BlockAction, BlockCount, Blocked, RateLimit};
 pub use blocklist::{Blocklist, Bulk, Loaded};
 pub use error::KernelError;
-pub use flows_common::clock::boot_ns;
-pub use guard_maps::PREFIX_CAPACITY;
+pub use flows_common::{Scope, clock::boot_ns};
+pub use hooks::{TakenOff, stray_guards, take_everything_off};
 pub use interfaces::{InterfaceChange, InterfaceName, InterfaceSelection, InterfaceWatch};
 pub use object::{OBJECT, Verified, verify};
-pub use options::{BLOCK_CAPACITY, KernelOptions, STATS_SLOTS, TABLE_CAPACITY};
+pub use options::{BLOCK_CAPACITY, KernelOptions, PREFIX_CAPACITY, STATS_SLOTS, TABLE_CAPACITY};
 pub use orphan::{Orphan, orphans};
 pub use pin::{Leftovers, is_bpffs, leftovers, mount_bpffs, unpin_all, unpin_since};
 pub use probe::{Finding, Severity, missing_capabilities, probe};
@@ -100,8 +102,7 @@ impl Kernel {
         let control = object::map(&object, "CONTROL")?;
         let ledger = object::map(&object, "LEDGER")?;
         let drain = Drain::new(control, ledger, flows, peers, &cpus, boot_ns());
-        let guard =
-            GuardMaps::of(&object, options.block_capacity, options.stats_slots, cpus.possible)?;
+        let guard = GuardMaps::of(&object, options, cpus.possible)?;
         let blocklist = Blocklist::new(guard)?;
         if let Some(pins) = &pins {
             pins.retire_older()?;

@@ -11,6 +11,8 @@ use super::{error::KernelError, shards::VERIFIED_CAPACITY};
 pub const TABLE_CAPACITY: RangeInclusive<u32> = RangeInclusive::new(64, 1 << 24);
 /// Blocked addresses of each family that the guard may be made for.
 pub const BLOCK_CAPACITY: RangeInclusive<u32> = RangeInclusive::new(1, 1 << 24);
+/// Blocked prefixes that the guard may be made for.
+pub const PREFIX_CAPACITY: RangeInclusive<u32> = RangeInclusive::new(1, 1 << 20);
 /// Blocks with statistics of their own that the guard may be made for.
 pub const STATS_SLOTS: RangeInclusive<u32> = RangeInclusive::new(1, 1 << 20);
 
@@ -23,6 +25,8 @@ pub struct KernelOptions {
     pub peer_capacity: u32,
     /// Addresses that can be blocked, of each family.
     pub block_capacity: u32,
+    /// Prefixes that can be blocked, of both families.
+    pub prefix_capacity: u32,
     /// Blocks that have statistics of their own; further ones share slot 0.
     pub stats_slots: u32,
     /// Source of a packet's timestamp.
@@ -44,6 +48,7 @@ impl Default for KernelOptions {
             flow_capacity: 65_536,
             peer_capacity: 16_384,
             block_capacity: 1_000_000,
+            prefix_capacity: 16_384,
             stats_slots: 4_096,
             clock: ClockSource::Boot,
             guard_at_egress: true,
@@ -59,6 +64,7 @@ impl KernelOptions {
             ("flow_capacity", self.flow_capacity, TABLE_CAPACITY),
             ("peer_capacity", self.peer_capacity, TABLE_CAPACITY),
             ("block_capacity", self.block_capacity, BLOCK_CAPACITY),
+            ("prefix_capacity", self.prefix_capacity, PREFIX_CAPACITY),
             ("stats_slots", self.stats_slots, STATS_SLOTS),
         ];
         for (setting, value, bounds) in bounds {
@@ -71,10 +77,11 @@ impl KernelOptions {
     }
 
     /// Sizes of the guard's maps.
-    pub(super) fn guard_sizes(&self) -> [(&'static str, u32); 4] {
+    pub(super) fn guard_sizes(&self) -> [(&'static str, u32); 5] {
         [
             ("BLOCK_V4", self.block_capacity),
             ("BLOCK_V6", self.block_capacity),
+            ("BLOCK_PREFIX", self.prefix_capacity),
             ("KNOWN", VERIFIED_CAPACITY),
             ("BLOCK_STATS", self.stats_slots),
         ]

@@ -2,7 +2,11 @@
 //!
 //! A clsact filter of a killed weir is one, on kernels without TCX.
 
-use std::{collections::HashSet, fs, path::Path};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fs,
+    path::Path,
+};
 
 use aya::{maps::loaded_maps, programs::loaded_programs};
 
@@ -28,6 +32,18 @@ pub struct Orphan {
 /// # Errors
 /// The programs cannot be listed: `CAP_SYS_ADMIN` is missing.
 pub fn orphans(bpffs: &Path) -> Result<Vec<Orphan>, KernelError> {
+    let mut own = own_programs()?;
+    if own.is_empty() {
+        return Ok(Vec::new());
+    }
+    for program in holders().into_keys().chain(leftovers(bpffs)?.programs()) {
+        own.remove(&program);
+    }
+    Ok(own.into_iter().map(|(id, name)| Orphan { id, name }).collect())
+}
+
+/// weir's loaded programs, by the kernel's number, with their names.
+pub(super) fn own_programs() -> Result<BTreeMap<u32, String>, KernelError> {
     let failed = |error: &dyn std::error::Error| KernelError::System {
         action: "list the loaded programs",
         source: std::io::Error::other(error.to_string()),
@@ -37,7 +53,7 @@ pub fn orphans(bpffs: &Path) -> Result<Vec<Orphan>, KernelError> {
         .filter(|map| map.name_as_str().is_some_and(|name| OWN_MAPS.contains(&name)))
         .map(|map| map.id())
         .collect();
-    let mut found = Vec::new();
+    let mut found = BTreeMap::new();
     for program in loaded_programs() {
         let program = program.map_err(|error| failed(&error))?;
         let Some(name) = program.name_as_str().filter(|name| PROGRAMS.contains(name)) else {
@@ -45,31 +61,26 @@ pub fn orphans(bpffs: &Path) -> Result<Vec<Orphan>, KernelError> {
         };
         let maps = program.map_ids().map_err(|error| failed(&error))?.unwrap_or_default();
         if maps.iter().any(|map| own_maps.contains(map)) {
-            found.push(Orphan { id: program.id(), name: name.to_owned() });
+            found.insert(program.id(), name.to_owned());
         }
     }
-    if found.is_empty() {
-        return Ok(found);
-    }
-    let mut held = held_programs();
-    held.extend(leftovers(bpffs)?.programs());
-    found.retain(|orphan| !held.contains(&orphan.id));
     Ok(found)
 }
 
-/// The programs that some process has a descriptor of, or of a link with them.
-fn held_programs() -> HashSet<u32> {
+/// The programs that some process has a descriptor of, or of a link with them, and one such
+/// process each.
+pub(super) fn holders() -> HashMap<u32, u32> {
     let folders = |path: &Path| {
         fs::read_dir(path).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path())
     };
+    let process = |path: &Path| path.file_name()?.to_str()?.parse::<u32>().ok();
     folders(Path::new("/proc"))
-        .filter(|path| {
-            path.file_name().is_some_and(|name| name.as_encoded_bytes()[0].is_ascii_digit())
-        })
-        .flat_map(|process| folders(&process.join("fdinfo")))
+        .filter_map(|path| Some((process(&path)?, path)))
+        .flat_map(|(pid, path)| folders(&path.join("fdinfo")).map(move |fd| (pid, fd)))
         // A descriptor closed meanwhile holds nothing.
-        .filter_map(|descriptor| fs::read_to_string(descriptor).ok())
-        .filter_map(|facts| program_of(&facts))
+        .filter_map(|(pid, descriptor)| {
+            Some((program_of(&fs::read_to_string(descriptor).ok()?)?, pid))
+        })
         .collect()
 }
 

@@ -1,18 +1,21 @@
 //! Pins: what keeps the guard in force while no weir runs.
 //!
-//! `<bpffs>/weir/<layout>/` holds the guard's maps by name and one link per interface,
-//! `xdp_<mode>_<ifindex>` or `tcx_guard_<ifindex>`. The next weir takes both over: its program
-//! replaces the old one in the link, in place, so that enforcement has no gap.
+//! `<bpffs>/weir/<layout>/<namespace>/` holds the guard's maps by name and one link per interface,
+//! `xdp_<mode>_<ifindex>` or `tcx_guard_<ifindex>`; the namespace is the network namespace's own
+//! number, for several of them may share the file system, and an index means an interface in one
+//! of them only. The next weir takes both over: its program replaces the old one in the link, in
+//! place, so that enforcement has no gap.
 //!
 //! A layout's number goes up with a change that an older weir could misread. A start next to an
 //! older layout takes over what it can ([`super::takeover`]), replaces the program in the old
 //! link, and only then removes the older pins.
 
+mod folder;
 mod layout;
 
 use std::{
     fs, io,
-    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
@@ -23,8 +26,11 @@ use aya::programs::{
 
 use super::{
     error::KernelError,
+    interfaces, netns,
     syscall::{self, MapFacts},
 };
+pub(super) use folder::failed;
+use folder::{lock, turn};
 use layout::LAYOUT;
 
 /// Pinned maps that hold blocks: not to be thrown away without being asked.
@@ -75,23 +81,33 @@ impl Pins {
     ///
     /// # Errors
     /// [`KernelError::PinsHeld`] where another weir has one of them, [`KernelError::PinLayout`]
-    /// next to a newer layout, which this weir would enforce against.
+    /// next to a newer layout, which this weir would enforce against,
+    /// [`KernelError::PinsOpen`] where somebody else could change them.
     pub(super) fn open(bpffs: &Path) -> Result<Self, KernelError> {
         if !is_bpffs(bpffs) {
             return Err(KernelError::NoBpfFs { path: bpffs.to_owned() });
         }
+        folder::check_mount(bpffs)?;
         let layouts = layout::Layouts::find(bpffs)?;
         if let Some(newer) = layouts.newer.into_iter().next() {
             let remedy = "start the weir that made it, or remove it with `weir detach`";
             return Err(KernelError::PinLayout { path: newer, remedy });
         }
-        let root = root(bpffs);
-        fs::create_dir_all(&root).map_err(failed("make the folder", &root))?;
-        let mut locks = vec![lock(&root)?];
-        for older in &layouts.older {
-            locks.push(lock(older)?);
+        let root = root(bpffs)?;
+        for path in folders_to(bpffs, &root) {
+            folder::make(&path)?;
         }
-        Ok(Self { root, older: layouts.older, _locks: locks })
+        let mut locks = vec![lock(&root)?];
+        let mut older = Vec::new();
+        for layout in layouts.older {
+            if is_of_this_namespace(&layout)? {
+                locks.push(lock(&layout)?);
+                older.push(layout);
+            } else {
+                tracing::info!(layout = %layout.display(), "another namespace's guard is left alone");
+            }
+        }
+        Ok(Self { root, older, _locks: locks })
     }
 
     /// Path of a map's pin.
@@ -128,7 +144,24 @@ impl Pins {
 
     /// Lock against changes of blocks by hand, held until the result is dropped.
     pub(super) fn turn(&self) -> Result<OwnedFd, KernelError> {
-        turn(self.root.parent().unwrap_or(&self.root))
+        turn(folder_of_turns(&self.root))
+    }
+
+    /// The kernel's numbers of the links that are pinned for the interface.
+    pub(super) fn links(&self, ifindex: u32) -> Vec<u32> {
+        let pinned = GuardPin::ALL.iter().filter_map(|&place| self.link(ifindex, place));
+        pinned.filter_map(|link| Some(link.info().ok()?.id())).collect()
+    }
+
+    /// Pins a link in this layout.
+    pub(super) fn put_link(
+        &self,
+        link: BorrowedFd<'_>,
+        ifindex: u32,
+        place: GuardPin,
+    ) -> Result<(), KernelError> {
+        let path = self.root.join(place.name(ifindex));
+        syscall::pin(link, &path).map_err(failed("pin", &path))
     }
 
     /// The link that an earlier weir left on the interface, of this layout or an older one.
@@ -175,7 +208,7 @@ impl Pins {
                 .filter(|pin| !pin.file_name().is_some_and(|name| self.root.join(name).exists()))
                 .filter_map(|pin| open(pin).ok().flatten())
                 // That of an interface which is gone has none.
-                .any(|link| syscall::link_ifindex(link.as_fd()).is_ok_and(|ifindex| ifindex != 0));
+                .any(|link| syscall::link_facts(link.as_fd()).is_ok_and(|one| one.ifindex != 0));
             if !in_force {
                 remove_all(older)?;
                 fs::remove_dir(older).map_err(failed("remove", older))?;
@@ -202,9 +235,22 @@ impl PinnedMaps {
         if !is_bpffs(bpffs) {
             return Err(none());
         }
-        let root = root(bpffs);
-        let is_pinned = || root.join(BLOCK_MAPS[0]).exists();
-        if !is_pinned() {
+        let mut root = root(bpffs)?;
+        let is_pinned = |root: &Path| root.join(BLOCK_MAPS[0]).exists();
+        if !is_pinned(&root) {
+            // From elsewhere the only one there is can be meant.
+            let others: Vec<PathBuf> =
+                layout::namespaces(bpffs)?.into_iter().filter(|one| is_pinned(one)).collect();
+            match <[PathBuf; 1]>::try_from(others) {
+                Ok([other]) => root = other,
+                Err(others) if others.is_empty() => {}
+                Err(others) => {
+                    let (path, count) = (bpffs.to_owned(), others.len());
+                    return Err(KernelError::PinsOfOthers { path, count });
+                }
+            }
+        }
+        if !is_pinned(&root) {
             let layouts = layout::Layouts::find(bpffs)?;
             let other = layouts.newer.into_iter().next().map_or_else(
                 || layouts.older.into_iter().next().map(|path| (path, "`weir run` takes it over")),
@@ -214,7 +260,7 @@ impl PinnedMaps {
                 other.map_or_else(none, |(path, remedy)| KernelError::PinLayout { path, remedy })
             );
         }
-        let turn = turn(&bpffs.join("weir"))?;
+        let turn = turn(folder_of_turns(&root))?;
         Ok(Self { root, turn })
     }
 
@@ -275,29 +321,51 @@ impl Leftovers {
 /// Lists the pins of all layouts, for `weir doctor`.
 pub fn leftovers(bpffs: &Path) -> Result<Leftovers, KernelError> {
     let mut left = Leftovers { pins: Vec::new(), held: false };
-    for folder in layout::Layouts::find(bpffs)?.all(bpffs) {
+    for folder in layout::Layouts::find(bpffs)?.all(bpffs)? {
         left.pins.extend(list(&folder)?);
         left.held |= matches!(lock(&folder), Err(KernelError::PinsHeld { .. }));
     }
     Ok(left)
 }
 
-/// Removes every pin, of all layouts: the guard goes off all interfaces, and all blocks with it.
-/// Returns what was removed.
+/// Removes every pin, of all layouts and network namespaces: the guard goes off all interfaces, and
+/// all blocks with it. Returns what was removed.
 ///
 /// # Errors
 /// [`KernelError::PinsHeld`] while a weir runs on them.
 pub fn unpin_all(bpffs: &Path) -> Result<Vec<PathBuf>, KernelError> {
-    let folders = layout::Layouts::find(bpffs)?.all(bpffs);
+    let folders = layout::Layouts::find(bpffs)?.all(bpffs)?;
     let _locks = folders.iter().map(|folder| lock(folder)).collect::<Result<Vec<_>, _>>()?;
     let mut removed = Vec::new();
     for folder in &folders {
         removed.extend(remove_all(folder)?);
         fs::remove_dir(folder).map_err(failed("remove", folder))?;
     }
-    // Nothing else of weir's is in it.
-    let _ = fs::remove_dir(bpffs.join("weir"));
+    remove_folders(bpffs);
     Ok(removed)
+}
+
+/// Every pin, of all layouts and network namespaces, whoever holds them.
+pub(super) fn every_pin(bpffs: &Path) -> Result<Vec<PathBuf>, KernelError> {
+    let folders = layout::Layouts::find(bpffs)?.all(bpffs)?;
+    folders.iter().map(|folder| list(folder)).collect::<Result<Vec<_>, _>>().map(|all| all.concat())
+}
+
+/// True of the pin of a link.
+pub(super) fn is_link(pin: &Path) -> bool {
+    interface_of(pin).is_some()
+}
+
+/// Removes the folders that are empty.
+pub(super) fn remove_folders(bpffs: &Path) {
+    // Those of this layout, the layouts, then their parent; one that holds something stays.
+    for folder in
+        layout::Layouts::find(bpffs).and_then(|found| found.all(bpffs)).unwrap_or_default()
+    {
+        let _ = fs::remove_dir(folder);
+    }
+    let _ = fs::remove_dir(bpffs.join("weir").join(LAYOUT));
+    let _ = fs::remove_dir(bpffs.join("weir"));
 }
 
 /// Removes the pins that were not there before: what a start that failed half-way made.
@@ -305,7 +373,7 @@ pub fn unpin_all(bpffs: &Path) -> Result<Vec<PathBuf>, KernelError> {
 /// # Errors
 /// [`KernelError::PinsHeld`] while a weir runs on them.
 pub fn unpin_since(bpffs: &Path, before: &Leftovers) -> Result<(), KernelError> {
-    let root = root(bpffs);
+    let root = root(bpffs)?;
     if !root.is_dir() {
         return Ok(());
     }
@@ -319,7 +387,7 @@ pub fn unpin_since(bpffs: &Path, before: &Leftovers) -> Result<(), KernelError> 
     }
     if list(&root)?.is_empty() {
         fs::remove_dir(&root).map_err(failed("remove", &root))?;
-        let _ = fs::remove_dir(bpffs.join("weir"));
+        remove_folders(bpffs);
     }
     Ok(())
 }
@@ -342,14 +410,52 @@ pub fn is_bpffs(path: &Path) -> bool {
         .is_ok_and(|facts| facts.filesystem_type() == nix::sys::statfs::BPF_FS_MAGIC)
 }
 
-fn root(bpffs: &Path) -> PathBuf {
-    bpffs.join("weir").join(LAYOUT)
+/// This layout's folder of the calling thread's network namespace.
+fn root(bpffs: &Path) -> Result<PathBuf, KernelError> {
+    Ok(bpffs.join("weir").join(LAYOUT).join(netns::cookie()?.to_string()))
+}
+
+/// The folders from weir's own to this one.
+fn folders_to(bpffs: &Path, root: &Path) -> Vec<PathBuf> {
+    let mut folders: Vec<PathBuf> =
+        root.ancestors().take_while(|one| *one != bpffs).map(Path::to_owned).collect();
+    folders.reverse();
+    folders
+}
+
+/// weir's folder, whose lock is that of changes by hand, so that one of an older weir counts.
+fn folder_of_turns(root: &Path) -> &Path {
+    root.ancestors().nth(2).unwrap_or(root)
+}
+
+/// False of an older layout with a link to an interface of another network namespace.
+fn is_of_this_namespace(layout: &Path) -> Result<bool, KernelError> {
+    let interfaces = interfaces::list()?;
+    for pin in list(layout)?.iter().filter(|pin| is_link(pin)) {
+        let Some(link) = open(pin)? else { continue };
+        let facts = syscall::link_facts(link.as_fd()).map_err(failed("ask", pin))?;
+        if facts.ifindex == 0 {
+            continue;
+        }
+        let interface = interfaces.iter().find(|(_, index)| **index == facts.ifindex);
+        let Some((interface, &ifindex)) = interface else { return Ok(false) };
+        if !netns::programs_on(interface, ifindex)?.contains(&facts.program) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn list(root: &Path) -> Result<Vec<PathBuf>, KernelError> {
     let mut pins = Vec::new();
     for entry in fs::read_dir(root).map_err(failed("list", root))? {
-        pins.push(entry.map_err(failed("list", root))?.path());
+        let path = entry.map_err(failed("list", root))?.path();
+        // A newer layout may have folders too.
+        if path.is_dir() {
+            pins.extend(list(&path)?);
+        } else {
+            pins.push(path);
+        }
     }
     pins.sort();
     Ok(pins)
@@ -370,36 +476,6 @@ fn open(path: &Path) -> Result<Option<OwnedFd>, KernelError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(failed("open", path)(source)),
     }
-}
-
-/// Waits for other changes of blocks by hand to end, and excludes them until the result is dropped.
-fn turn(parent: &Path) -> Result<OwnedFd, KernelError> {
-    let folder = fs::File::open(parent).map_err(failed("open", parent))?;
-    // SAFETY: a descriptor of ours.
-    if unsafe { libc::flock(folder.as_raw_fd(), libc::LOCK_EX) } != 0 {
-        return Err(failed("lock", parent)(io::Error::last_os_error()));
-    }
-    Ok(folder.into())
-}
-
-/// Takes the folder for this process; the kernel lets go of it however the process ends.
-fn lock(root: &Path) -> Result<OwnedFd, KernelError> {
-    let folder = fs::File::open(root).map_err(failed("open", root))?;
-    // SAFETY: a descriptor of ours.
-    if unsafe { libc::flock(folder.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
-        return Ok(folder.into());
-    }
-    Err(match io::Error::last_os_error() {
-        error if error.raw_os_error() == Some(libc::EWOULDBLOCK) => {
-            KernelError::PinsHeld { path: root.to_owned() }
-        }
-        source => failed("lock", root)(source),
-    })
-}
-
-pub(super) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> KernelError {
-    let path = path.to_owned();
-    move |source| KernelError::Pin { action, path, source }
 }
 
 /// `native` or `generic`, as the documentation says.

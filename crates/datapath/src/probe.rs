@@ -129,7 +129,10 @@ fn tcx(asked: io::Result<()>) -> Finding {
         Ok(()) => good(subject, "the kernel has TCX links".to_owned()),
         Err(error) => limited(
             subject,
-            format!("the kernel has no TCX links (Linux 6.6): {error}"),
+            match error.raw_os_error() {
+                Some(libc::EINVAL) => "the kernel has no TCX links (Linux 6.6)".to_owned(),
+                _ => format!("the kernel does not tell whether it has TCX links: {error}"),
+            },
             "none needed: weir uses clsact filters, which outlive a weir that is killed until the \
              next one starts",
         ),
@@ -208,7 +211,7 @@ fn bpf_filesystem(bpffs: &Path) -> Finding {
     limited(
         subject,
         format!("`{}` is none: blocks would end with the process", bpffs.display()),
-        format!("mount -t bpf bpf {}", bpffs.display()),
+        format!("mount -t bpf bpf -o mode=0700 {}", bpffs.display()),
     )
 }
 
@@ -291,9 +294,12 @@ mod tests {
 
     #[test]
     fn a_kernel_without_tcx_is_told_with_what_stands_in() {
-        let found = tcx(Err(io::Error::from_raw_os_error(libc::EINVAL)));
-        assert_eq!(found.severity, Severity::Limited);
-        assert!(found.remedy.contains("clsact"), "{found:?}");
+        for (code, expected) in [(libc::EINVAL, "has no TCX"), (libc::EPERM, "does not tell")] {
+            let found = tcx(Err(io::Error::from_raw_os_error(code)));
+            assert_eq!(found.severity, Severity::Limited);
+            assert!(found.found.contains(expected), "{found:?}");
+            assert!(found.remedy.contains("clsact"), "{found:?}");
+        }
     }
 
     #[test]

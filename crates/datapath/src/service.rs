@@ -199,6 +199,22 @@ impl Blocklist {
         Ok(limits)
     }
 
+    /// Turns all limits to shadow, rates and leases as they are.
+    ///
+    /// # Errors
+    /// The tables cannot be read or written.
+    pub fn shadow_services(&self) -> Result<(), KernelError> {
+        let _state = self.state();
+        let shadow = Action::Shadow.code();
+        for (key, entry) in self.maps.limits()? {
+            if entry.action != shadow {
+                let service = Service { protocol: key.protocol, port: key.port };
+                self.maps.put_limit(service, &ServiceEntry { action: shadow, ..entry })?;
+            }
+        }
+        Ok(())
+    }
+
     /// Lifts the limits past their lease and returns them. The kernel ignores them anyway: this
     /// makes room, and packets are no longer parsed for them.
     ///

@@ -19,8 +19,8 @@ use std::{
 use aya::Pod;
 
 pub use creation::{create_map, plain_types};
-pub(super) use pinning::link_ifindex;
 pub use pinning::pin;
+pub(super) use pinning::{LinkFacts, detach_link, link_facts, links};
 pub(super) use query::query_tcx;
 
 /// Numbers of `enum bpf_cmd`.
@@ -38,6 +38,9 @@ mod command {
     pub(super) const BTF_LOAD: libc::c_long = 18;
     pub(super) const MAP_LOOKUP_BATCH: libc::c_long = 24;
     pub(super) const MAP_LOOKUP_AND_DELETE_BATCH: libc::c_long = 25;
+    pub(super) const LINK_GET_FD_BY_ID: libc::c_long = 30;
+    pub(super) const LINK_GET_NEXT_ID: libc::c_long = 31;
+    pub(super) const LINK_DETACH: libc::c_long = 34;
 }
 
 /// `BPF_ANY`: make or replace.
@@ -403,6 +406,9 @@ impl Cursor {
                         self.room *= 2;
                         continue;
                     }
+                    // Elements went while a trie was read (`generic_map_lookup_batch`): those that
+                    // were copied lie before the new position.
+                    Some(libc::EINTR) if (1..room).contains(&read) => false,
                     Some(libc::EINTR | libc::EAGAIN) => continue,
                     _ => return Err(error),
                 },

@@ -18,13 +18,13 @@
 //! | `standing` | text, peers | whose packets these are: `proven`, `initiated` or `unproven`; a remote has a row for each |
 //! | `flows` | u64, peers | drained flows, each once a window |
 //! | `service_protocol`, `service_port` | u8, u16, peers | the service that most packets of its own flows went to; null where it opened none |
-//! | `first_packet` | u64, peers | its first packet, on the clock of `window_start` |
+//! | `first_packet_ns` | u64, peers | its first packet, on the clock of `window_start` |
 //! | … | f32 | the features |
 //! | `source` | text, optional | the captures that the row came from, where it came from captures |
 //! | `label` | text, optional | `benign`, or the class of an attack; null where nothing is known |
 //! | `attack` | text, optional | the attack's own name; null where there is none |
 //!
-//! The columns from `packets` to `first_packet` are [`PeerFacts`](features::PeerFacts): what a
+//! The columns from `packets` to `first_packet_ns` are [`PeerFacts`](features::PeerFacts): what a
 //! decision asks for beside the scores, so that one on stored tables is the one on live windows.
 //!
 //! The window table has `time`, `window_start`, `window_end`, `window_index` (the window's place

@@ -3,9 +3,11 @@
 mod claim;
 mod file;
 mod flows;
+mod options;
 mod set;
 mod sweep;
 
 pub use file::{FinishedFile, TableWriter};
-pub use set::{DatasetWriter, WriterOptions, Written};
+pub use options::WriterOptions;
+pub use set::{DatasetWriter, Written};
 pub use sweep::Sweep;

@@ -21,6 +21,13 @@ use crate::peer_rows::PeerRows;
 /// A window of more than so many times its configured length is no measure of a rate.
 const LONGEST_WINDOW: u32 = 3;
 
+/// Features that lead an explanation.
+const LEADING: usize = 3;
+
+/// Parts of the names of features that tell only how new a peer is, or how much it moves.
+const NEW_OR_LARGE: [&str; 8] =
+    ["is_new", "age", "start_rate", "new_target", "rarity", "byte", "payload", "length"];
+
 /// Draws which p-values the drift watch bets on.
 const DRIFT_SEED: u64 = 0;
 
@@ -111,7 +118,7 @@ impl Assessor {
         if !is_lossy {
             drift_changed = self.drift.take(&self.model, &assessment, peers);
         }
-        let evidence: Vec<Evidence> = peers
+        let mut evidence: Vec<Evidence> = peers
             .peers()
             .iter()
             .zip(assessment.entities())
@@ -120,11 +127,12 @@ impl Assessor {
                 evidence(*address, facts, *assessed, assessment.horizon(number))
             })
             .collect();
-        let reasons = assessment
-            .unusual()
-            .into_iter()
-            .map(|index| (evidence[index].subject(), assessment.reasons(index)))
-            .collect();
+        let mut reasons = HashMap::new();
+        for index in assessment.unusual() {
+            let why = assessment.reasons(index);
+            evidence[index].new_or_large = !why.iter().take(LEADING).any(tells_of_more);
+            reasons.insert(evidence[index].subject(), why);
+        }
         let drift = self.drift.drift().clone();
         let length = Duration::from_nanos(span.end_ns.saturating_sub(span.start_ns));
         let facts = WindowFacts {
@@ -155,11 +163,17 @@ fn evidence(
         tail_score: assessed.tail_score,
         surprise: assessed.surprise,
         standing: facts.standing,
+        new_or_large: false,
         flows: facts.flows,
         packets: facts.packets,
         bytes: facts.bytes,
         service: facts.service.map(service),
     }
+}
+
+/// True of a feature that tells of more than a newcomer or a large transfer.
+fn tells_of_more(reason: &Reason) -> bool {
+    !NEW_OR_LARGE.iter().any(|part| reason.feature.contains(part))
 }
 
 /// Facts of a model file's calibration that the policy's claims rest on.
@@ -181,6 +195,8 @@ pub fn basis(model: &ModelFile) -> Basis {
 
 #[cfg(test)]
 mod tests {
+    use model::{Feature as _, PeerFeature};
+
     use super::*;
     use crate::drift::tests::model;
     use crate::peer_rows::PeerRow;
@@ -216,6 +232,32 @@ mod tests {
         assert_eq!((one.standing, one.flows, one.packets, one.bytes), (standing, 2, 9, 540));
         assert_eq!(one.service, Some(Service { protocol: 6, port: 443 }));
         assert_eq!((one.address, one.horizon_ms), (IpAddr::from([192, 0, 2, 7]), 1_000));
+    }
+
+    #[test]
+    fn features_of_newness_and_volume_are_told_from_those_of_abuse() {
+        let named = |names: &[&str]| -> usize {
+            let reason = |name: &&str| Reason {
+                subject: policy::Subject::Peer,
+                feature: (*name).to_owned(),
+                unit: String::new(),
+                value: 0.0,
+                benign_low: 0.0,
+                benign_high: 0.0,
+                share: 0.0,
+            };
+            names.iter().map(reason).filter(tells_of_more).count()
+        };
+        let all: Vec<&str> = PeerFeature::ALL.iter().map(|feature| feature.name()).collect();
+        for part in NEW_OR_LARGE {
+            assert!(all.iter().any(|name| name.contains(part)), "no feature is called `{part}`");
+        }
+        assert_eq!(
+            named(&["is_new", "new_targets_10s", "byte_log_ratio_600s", "flow_age_mean"]),
+            0
+        );
+        let abuse = ["unanswered_ratio", "egress_reset_ratio", "distinct_services", "syn_ratio"];
+        assert_eq!(named(&abuse), abuse.len());
     }
 
     #[test]

@@ -2,10 +2,14 @@
 
 use std::{collections::HashMap, net::IpAddr};
 
-use events::{Decision, Drift, DriftEvent, NoticeEvent, Reason, ServiceLimit};
+use events::{
+    ClosedEvent, Decision, DecisionRecord, Drift, DriftEvent, NoticeEvent, Reason, ServiceEvent,
+    ServiceLimit,
+};
+use jiff::Timestamp;
 use policy::{Policy, Standing, Verdicts, WindowFacts};
 
-use crate::Assessed;
+use crate::{Assessed, Incidents};
 
 /// Decisions on one window, and its facts.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +48,9 @@ pub struct WindowEnd {
 }
 
 /// A receiver of decisions: the kernel's writer, or the teller of a dry run.
+///
+/// What is decided is carried out first, which gives its record; the record is joined with its
+/// incident, and then told.
 pub trait CarryOut {
     /// Failure of the receiver, which ends the window.
     type Error;
@@ -54,26 +61,41 @@ pub trait CarryOut {
     /// The policy itself changed.
     fn notice(&mut self, event: NoticeEvent) -> Result<(), Self::Error>;
 
-    /// A service is to be limited.
-    fn limit(&mut self, at: WindowEnd, limit: ServiceLimit) -> Result<(), Self::Error>;
+    /// Limits a service.
+    fn limit(&mut self, at: WindowEnd, limit: ServiceLimit) -> Result<ServiceEvent, Self::Error>;
 
-    /// A peer was anomalous; `rank` is its place among those of the window, from 0.
-    fn decision(
+    /// A number and a time for what is not a decision on a peer.
+    fn stamp(&mut self, at: WindowEnd) -> (u64, Timestamp);
+
+    /// Acts on an anomalous peer.
+    fn decide(
         &mut self,
         at: WindowEnd,
-        rank: usize,
         decision: Decision,
         reasons: Vec<Reason>,
-    ) -> Result<(), Self::Error>;
+    ) -> Result<DecisionRecord, Self::Error>;
+
+    /// A service is limited.
+    fn limited(&mut self, event: ServiceEvent) -> Result<(), Self::Error>;
+
+    /// A peer was anomalous; `rank` is its place among those of the window, from 0.
+    fn decided(&mut self, rank: usize, record: DecisionRecord) -> Result<(), Self::Error>;
+
+    /// An incident came to its end.
+    fn closed(&mut self, event: ClosedEvent) -> Result<(), Self::Error>;
 }
 
 impl Judged {
     /// Hands everything over, in the one order in which it is told: drift, changes of the policy,
-    /// services, then peers by p-value.
+    /// services, then peers by p-value, then incidents that are over.
     ///
     /// # Errors
     /// The first failure of the receiver.
-    pub fn carry_out<C: CarryOut>(self, by: &mut C) -> Result<(), C::Error> {
+    pub fn carry_out<C: CarryOut>(
+        self,
+        incidents: &mut Incidents,
+        by: &mut C,
+    ) -> Result<(), C::Error> {
         let Self { number, facts, drift, drift_changed, verdicts, mut reasons, .. } = self;
         let at = WindowEnd { number, end_ns: facts.end_ns };
         if drift_changed {
@@ -83,11 +105,18 @@ impl Judged {
             by.notice(NoticeEvent { at_ns: at.end_ns, notice })?;
         }
         for limit in verdicts.services {
-            by.limit(at, limit)?;
+            let mut event = by.limit(at, limit)?;
+            incidents.join_limit(&mut event, || by.stamp(at));
+            by.limited(event)?;
         }
         for (rank, decision) in verdicts.peers.into_iter().enumerate() {
             let reasons = reasons.remove(&decision.evidence.subject()).unwrap_or_default();
-            by.decision(at, rank, decision, reasons)?;
+            let mut record = by.decide(at, decision, reasons)?;
+            incidents.join(&mut record, at);
+            by.decided(rank, record)?;
+        }
+        for event in incidents.close(at) {
+            by.closed(event)?;
         }
         Ok(())
     }

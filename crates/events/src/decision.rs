@@ -5,7 +5,7 @@ use std::{net::IpAddr, time::Duration};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{Action, ActionTaken, Claim, Evidence, Reason, Refusal, Scope, Service};
+use crate::{Action, ActionTaken, Claim, Evidence, Incident, Reason, Refusal, Scope, Service};
 
 /// Answer to an anomalous peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +66,9 @@ pub struct DecisionRecord {
     pub at_ns: u64,
     /// Number of the window.
     pub window: u64,
+    /// Incident that it belongs to, where that was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<Incident>,
     /// Measurements of the peer.
     #[serde(flatten)]
     pub evidence: Evidence,
@@ -115,6 +118,7 @@ impl DecisionRecord {
             time,
             at_ns,
             window,
+            incident: None,
             evidence,
             claim: Some(claim),
             outcome,
@@ -137,6 +141,12 @@ impl DecisionRecord {
                 ..record
             },
         }
+    }
+
+    /// True where people are to be told: the incident did not only go on.
+    #[must_use]
+    pub fn is_news(&self) -> bool {
+        self.incident.is_none_or(|incident| incident.change.is_some())
     }
 
     /// The remote address.

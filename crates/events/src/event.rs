@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::{ActionTaken, DecisionRecord, Drift, Notice, Prefix, ServiceLimit};
+use crate::{
+    ActionTaken, ClosedEvent, DecisionRecord, Drift, Incident, Notice, Prefix, ServiceLimit,
+};
 
 /// A short text or code: a constant where it is written, owned where it is read.
 pub type Text = Cow<'static, str>;
@@ -20,6 +22,8 @@ pub enum Event {
     Anomaly(DecisionRecord),
     /// A service is under a flood of unproven sources, and what was done about it.
     Service(ServiceEvent),
+    /// An incident came to its end.
+    Closed(ClosedEvent),
     /// A block's lease ran out and its entry was removed.
     Expired(ExpiredEvent),
     /// The policy itself changed: the breaker, a mode that nobody confirmed.
@@ -132,6 +136,17 @@ pub struct ServiceEvent {
     pub limit: ServiceLimit,
     /// Answer.
     pub outcome: ActionTaken,
+    /// Incident that it belongs to, where that was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<Incident>,
+}
+
+impl ServiceEvent {
+    /// True where people are to be told: the flood did not only go on.
+    #[must_use]
+    pub fn is_news(&self) -> bool {
+        self.incident.is_none_or(|incident| incident.change.is_some())
+    }
 }
 
 /// The policy itself changed.
@@ -190,9 +205,21 @@ mod tests {
 
     use super::*;
     use crate::{
-        Action, Claim, Evidence, Mode, Moved, PValues, ProcedureChoice, Reason, Refusal, Service,
-        Share, Subject, Trip,
+        Action, Change, Claim, Entity, Evidence, Mode, Moved, PValues, ProcedureChoice, Reason,
+        Refusal, Service, Share, Standing, Subject, Trip,
     };
+
+    fn incident() -> Incident {
+        Incident {
+            id: 40,
+            change: Some(Change::Escalated),
+            opened: "2026-11-28T18:59:00Z".parse().expect("a time"),
+            windows: 3,
+            packets: u64::MAX,
+            bytes: 70_000,
+            blocks: 1,
+        }
+    }
 
     fn record() -> DecisionRecord {
         DecisionRecord {
@@ -200,6 +227,7 @@ mod tests {
             time: "2026-11-28T19:00:00.000000123Z".parse().expect("a time"),
             at_ns: 5_000_000_123,
             window: 7,
+            incident: Some(incident()),
             evidence: Evidence {
                 address: "203.0.113.7".parse().expect("an address"),
                 p_value: 0.000_8,
@@ -210,7 +238,8 @@ mod tests {
                 surprise: 0.0,
                 packets: u64::MAX,
                 bytes: 25_000,
-                standing: crate::Standing::Proven,
+                new_or_large: false,
+                standing: Standing::Proven,
                 flows: 3,
                 service: Some(Service { protocol: 6, port: 443 }),
             },
@@ -279,6 +308,19 @@ mod tests {
                     action: Action::Shadow,
                 },
                 outcome: ActionTaken::WouldBlock,
+                incident: None,
+            }),
+            Event::Closed(ClosedEvent {
+                window: 1,
+                at_ns: 2,
+                entity: Entity::Remote { host: peer, standing: Standing::Proven },
+                incident: Incident { change: Some(Change::Closed), ..incident() },
+            }),
+            Event::Closed(ClosedEvent {
+                window: 1,
+                at_ns: 2,
+                entity: Entity::Service(Service { protocol: 6, port: 443 }),
+                incident: Incident { change: None, ..incident() },
             }),
             Event::Expired(ExpiredEvent {
                 dropped_packets: 42,

@@ -45,6 +45,10 @@ pub struct Evidence {
     /// Flows in this window.
     #[serde(default)]
     pub flows: u64,
+    /// The features that lead tell only that the peer is new, or that it moves much: what a
+    /// newcomer and a backup do.
+    #[serde(default)]
+    pub new_or_large: bool,
     /// Packets from and to it in this window.
     pub packets: u64,
     /// Bytes from and to it in this window, on the wire.

@@ -23,6 +23,7 @@ mod decision;
 mod drift;
 mod event;
 mod evidence;
+mod incident;
 mod notice;
 #[cfg(feature = "openapi")]
 pub mod openapi;
@@ -40,6 +41,7 @@ pub use event::{
 };
 pub use evidence::{Evidence, Reason, Service};
 pub use flows_common::{Action, Scope, Standing};
+pub use incident::{Change, ClosedEvent, Entity, Incident};
 pub use notice::Notice;
 pub use prefix::{Prefix, PrefixError};
 pub use refusal::Refusal;

@@ -16,7 +16,7 @@ pub enum Notice {
         trip: Trip,
         /// Time at which it closes by itself, in ns of the boot clock; `None` waits for a person.
         rearms_ns: Option<u64>,
-        /// Blocked peers that are ordinary, whose entries are to be turned to shadow.
+        /// Blocked peers, whose entries are to be turned to shadow.
         demoted: Vec<IpAddr>,
     },
     /// The breaker closed by itself: its time is over.
@@ -25,7 +25,7 @@ pub enum Notice {
     FellBack {
         /// The mode it fell back from.
         from: Mode,
-        /// Peers blocked meanwhile, whose entries are to be turned to shadow.
+        /// Peers blocked meanwhile or before, whose entries are to be turned to shadow.
         demoted: Vec<IpAddr>,
     },
 }

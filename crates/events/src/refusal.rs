@@ -75,6 +75,9 @@ refusals! {
     /// The window lost flows, and the evidence is not decisive without them.
     LossyWindow = "lossy_window":
         "the window lost flows",
+    /// The leading features tell only that it is new or that it moves much, and not decisively.
+    NewOrLarge = "new_or_large":
+        "new here, or a large transfer, and not odd by anything else",
     /// Not enough anomalous windows yet.
     TooFewWindows = "too_few_windows":
         "not anomalous in enough windows yet",
@@ -87,12 +90,12 @@ refusals! {
     /// The limit of blocks in a minute.
     BlocksPerMinute = "blocks_per_minute":
         "policy.expert.max_blocks_per_minute blocks were made in the last minute",
-    /// Blocks would hit too large a share of the ordinary peers; the breaker opened.
+    /// Blocks would hit too large a share of the ordinary peers.
     ShareOfPeers = "share_of_peers":
-        "blocks would hit too many ordinary peers; the breaker is open",
-    /// Blocks would hit too large a share of the ordinary bytes; the breaker opened.
+        "blocks would hit too many ordinary peers",
+    /// Blocks would hit too large a share of the ordinary bytes.
     ShareOfBytes = "share_of_bytes":
-        "blocks would hit too much ordinary traffic; the breaker is open",
+        "blocks would hit too much ordinary traffic",
     /// A guard that this version has no name for: the record is another version's.
     #[serde(other)]
     Unknown = "unknown":

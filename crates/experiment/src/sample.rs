@@ -111,6 +111,7 @@ fn evidence(last: u8, surprise: f64, standing: Standing) -> Evidence {
         surprise,
         packets: 100,
         bytes: 6_000,
+        new_or_large: false,
         standing,
         flows: 3,
         service: None,

@@ -76,7 +76,7 @@ impl PeerFacts {
 /// The service that most packets of a peer went to, among the flows that it opened itself.
 fn attacked_service(flows: &[FlowRecord]) -> Option<LocalService> {
     let mut packets: BTreeMap<LocalService, u64> = BTreeMap::new();
-    for flow in flows.iter().filter(|flow| !flow.is_asked) {
+    for flow in flows.iter().filter(|flow| flow.standing != Standing::Initiated) {
         let service = LocalService { protocol: flow.key.protocol, port: flow.key.local_port };
         let sum = packets.entry(service).or_default();
         *sum = sum.saturating_add(flow.ingress().packets);

@@ -67,8 +67,8 @@ impl Action {
 /// The part of a blocked source's packets that an entry acts on.
 ///
 /// Where it is not all of them, the kernel is asked for its socket of exactly the packet's tuple:
-/// what this host holds open is told by its own state, and by nothing in the packet.
-/// Packets *towards* the source are then left alone.
+/// what this host holds open is told by its own state, and by nothing in the packet. Packets towards
+/// the source, where they are held against the blocklist as well, are ruled alike.
 ///
 /// Crosses the boundary as [`Scope::code`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -265,10 +265,9 @@ impl FlowCounters {
         let [ingress, egress] = Direction::ALL.map(|sender| self.first_syn_ns(sender));
         match (ingress, egress) {
             (Some(ingress), Some(egress)) if egress < ingress => Direction::Egress,
-            (Some(_), _) => Direction::Ingress,
             (None, Some(_)) => Direction::Egress,
             (None, None) if self.has(Fact::Initiated) => Direction::Egress,
-            (None, None) => Direction::Ingress,
+            (Some(_) | None, _) => Direction::Ingress,
         }
     }
 }

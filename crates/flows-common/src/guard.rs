@@ -80,8 +80,8 @@ pub trait Tables: Clock {
     /// The address lies in an allowed prefix. Asked only where an entry would act.
     fn allowed(&self, remote: &Address) -> bool;
 
-    /// The packet is of a connection that this scope spares, or goes towards the source. Asked
-    /// only where an entry of a scope below [`Scope::All`] would act.
+    /// The packet is of a connection that this scope spares. Asked only where an entry of a scope
+    /// below [`Scope::All`] would act.
     fn spares(&self, scope: Scope) -> bool;
 
     /// Reads an entry's lease.

@@ -23,10 +23,10 @@ impl FlowCounters {
         if other_is_earlier {
             self.first_direction = other.first_direction;
         }
-        let completes = |one: &Self, other: &Self| {
+        let ends = |one: &Self, other: &Self| {
             one.awaited().is_some() && one.awaited() == other.first_acknowledged()
         };
-        let completed = completes(self, other) || completes(other, self);
+        let completed = ends(self, other) || ends(other, self);
         let acknowledges_from =
             |one: &Self| one.first_acknowledged().map(|_| one.directions[IN].first_ns);
         let its_ack_is_earlier = match [acknowledges_from(self), acknowledges_from(other)] {

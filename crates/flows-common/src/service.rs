@@ -24,7 +24,7 @@
 //! forger who guesses the address of a known peer passes, as that peer would.
 
 use crate::{
-    Action, FlowKey, Held, Scope, TcpFlag,
+    Action, Direction, FlowKey, Held, Scope, TcpFlag,
     guard::{Cause, Clock, Lease, Rate, Ruling, is_alive, take_turn},
     parse::{Address, Packet, TCP, UDP},
 };
@@ -158,6 +158,23 @@ impl Contact {
             TCP => self.further != 0,
             UDP => true,
             _ => false,
+        }
+    }
+
+    /// The contact that a packet makes which goes this way.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of_way(packet: &Packet, direction: Direction) -> Self {
+        let contact = Self::of(packet);
+        match direction {
+            Direction::Ingress => contact,
+            Direction::Egress => Self {
+                remote: contact.local,
+                local: contact.remote,
+                remote_port: contact.local_port,
+                local_port: contact.remote_port,
+                ..contact
+            },
         }
     }
 

@@ -20,7 +20,7 @@ use crate::{Lab, LabError};
 use receive::Receiver;
 
 /// The longest frame there is; offloads make frames of more than the MTU.
-const LONGEST_FRAME: u32 = 262_144;
+pub(crate) const LONGEST_FRAME: u32 = 262_144;
 
 /// Bounds of a capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,14 +156,18 @@ impl Drop for Capture {
 }
 
 fn open(path: &Path, snaplen: u32) -> io::Result<PcapWriter<BufWriter<File>>> {
-    let header = PcapHeader {
+    let file = BufWriter::with_capacity(1 << 18, File::create(path)?);
+    PcapWriter::with_header(file, header(snaplen)).map_err(as_io)
+}
+
+/// Ethernet frames with times in nanoseconds.
+pub(crate) fn header(snaplen: u32) -> PcapHeader {
+    PcapHeader {
         snaplen,
         datalink: DataLink::ETHERNET,
         ts_resolution: TsResolution::NanoSecond,
         ..PcapHeader::default()
-    };
-    let file = BufWriter::with_capacity(1 << 18, File::create(path)?);
-    PcapWriter::with_header(file, header).map_err(as_io)
+    }
 }
 
 fn write_all(
@@ -201,7 +205,7 @@ fn write_all(
     Ok(report)
 }
 
-fn as_io(error: pcap_file::PcapError) -> io::Error {
+pub(crate) fn as_io(error: pcap_file::PcapError) -> io::Error {
     match error {
         pcap_file::PcapError::IoError(error) => error,
         error => io::Error::other(error),

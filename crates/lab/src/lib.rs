@@ -1,5 +1,5 @@
 //! A lab: network namespaces with a protected host, benign clients and attackers, for weir's
-//! demo and its end-to-end tests.
+//! demo and its end-to-end tests; and captures that are made up.
 //!
 //! ```text
 //!   client0 ... clientN        attacker0 ... attackerM      (a namespace each, eth0)
@@ -50,6 +50,9 @@
 //! # }
 //! ```
 //!
+//! Without any of this, [`Synthesis`] makes up captures in virtual time: a random benign network and
+//! an attack of a class, with their truth, or a [`Strategy`] drawn from a grammar.
+//!
 //! A process that is killed leaves its lab behind; [`Lab::leftovers`] and
 //! [`Lab::remove_leftovers`] find it by its registration under `/run/weir-lab`.
 //!
@@ -57,23 +60,29 @@
 //! `CAP_NET_RAW`; in practice, root.
 
 mod capture;
+mod class;
 mod documentation;
+mod draw;
 mod error;
+mod frame;
 mod lab;
 mod members;
 mod moment;
 mod net;
+mod payload;
 mod plan;
 mod registry;
 mod report;
 mod run;
 mod scenario;
 mod stop;
+mod synthesis;
 mod topology;
 mod traffic;
 mod truth;
 
 pub use capture::{Capture, CaptureBounds, CaptureReport, Tap};
+pub use class::AttackClass;
 pub use documentation::is_documentation;
 pub use error::LabError;
 pub use lab::Lab;
@@ -83,10 +92,12 @@ pub use registry::Registration;
 pub use report::{ClientReport, RequestStats, Sample};
 pub use run::{RunEvent, TrafficReport};
 pub use scenario::{
-    Attack, AttackClass, AttackPlan, BUILTIN, Benign, BenignKind, BenignPlan, Channel, Clients,
-    Scenario,
+    Attack, AttackPlan, BUILTIN, Benign, BenignKind, BenignPlan, Channel, Clients, Scenario,
 };
 pub use stop::Stop;
+pub use synthesis::{
+    Author, Guise, HOME, Move, Pace, Phase, Strategy, Synthesis, Synthetic, SyntheticFrame, Targets,
+};
 pub use topology::{MAX_ATTACKERS, MAX_CLIENTS, Topology};
 pub use traffic::{RunningAttack, RunningBenign};
 pub use truth::{AttackTruth, GroundTruth, Sent, Sources, Transport};

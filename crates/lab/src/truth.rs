@@ -61,9 +61,10 @@ pub struct AttackTruth {
     pub initiated_by_the_victim: bool,
     /// The VLAN id of its frames, if they are tagged.
     pub vlan: Option<u16>,
-    /// Read right before the first frame was handed to the kernel.
+    /// Read right before the first frame was handed to the kernel; of a synthetic attack, the
+    /// first frame's time.
     pub began: Moment,
-    /// Read right after the last one.
+    /// Read right after the last one; of a synthetic attack, the last frame's time.
     pub ended: Moment,
     /// Packets and bytes sent.
     pub sent: Sent,
@@ -84,8 +85,15 @@ pub enum Sources {
         network: IpAddr,
         /// Its prefix length.
         prefix: u8,
-        /// The attacker's own address, which sent nothing.
+        /// The attacker's own address.
         attacker: IpAddr,
+    },
+    /// The addresses of a network that the victim turned to, where it opens the flows.
+    Network {
+        /// The network's first address.
+        network: IpAddr,
+        /// Its prefix length.
+        prefix: u8,
     },
 }
 
@@ -95,7 +103,9 @@ impl Sources {
     pub fn contains(&self, address: IpAddr) -> bool {
         match *self {
             Self::Real { address: own } => own == address,
-            Self::Spoofed { network, prefix, .. } => is_in(address, network, prefix),
+            Self::Spoofed { network, prefix, .. } | Self::Network { network, prefix } => {
+                is_in(address, network, prefix)
+            }
         }
     }
 
@@ -121,13 +131,14 @@ pub enum Transport {
 /// Amount that an attack sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent {
-    /// Frames that were crafted and accepted by the kernel; none by attacks over sockets.
+    /// Frames that were crafted and accepted by the kernel, none by attacks over sockets; of a
+    /// synthetic attack all frames from the side that attacks.
     pub frames: u64,
     /// Frames the kernel refused for want of room, which never left.
     pub refused_frames: u64,
     /// Connections (or, for the DNS channel, queries) that were begun.
     pub connections: u64,
-    /// Payload bytes handed to sockets.
+    /// Payload bytes handed to sockets, or in the frames of a synthetic attack.
     pub bytes: u64,
 }
 

@@ -62,7 +62,7 @@ fn a_scenario_runs_its_attacks_in_time_and_writes_them_down() {
     assert_eq!(GroundTruth::read(&path).unwrap(), report.ground_truth);
     let [first, second] = &report.ground_truth.attacks[..] else { panic!("two attacks") };
     let apart = second.began.since(first.began);
-    assert!((900..1_300).contains(&apart.as_millis()), "{apart:?}");
+    assert!((900..3_000).contains(&apart.as_millis()), "{apart:?}");
 
     for (nth, capture) in captures.into_iter().enumerate() {
         assert_eq!(capture.finish().unwrap().dropped, 0);

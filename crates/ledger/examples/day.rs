@@ -154,6 +154,7 @@ fn decision(id: u64, window: u64, acted: bool) -> Decision {
         packets: 420 + id % 512,
         bytes: 25_000 + id % 65_536,
         standing: Standing::Proven,
+        new_or_large: false,
         flows: 3,
         service: Some(Service { protocol: 6, port: 443 }),
     };

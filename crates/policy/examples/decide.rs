@@ -41,6 +41,7 @@ fn evidence(address: IpAddr, anomalous: bool) -> Evidence {
         packets: 100,
         bytes: 6_000,
         standing: Standing::Proven,
+        new_or_large: false,
         flows: 3,
         service: None,
     }

@@ -1,9 +1,11 @@
 //! Floods from forged sources: many unproven sources at one service, each of which behaves as a
 //! stranger does.
 //!
-//! No single source of such a flood is anomalous, and none of them is to be blocked: the address
-//! belongs to somebody else. The service stands out: by the number of sources without a completed
-//! handshake in one window, against the most that it ordinarily sees.
+//! No single source of such a flood is to be blocked: the address belongs to somebody else. The
+//! service stands out: by its unproven sources in a window against those that it ordinarily sees,
+//! or by more of them than a crowd of strangers ever has that are anomalous one by one.
+
+mod mark;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -13,28 +15,44 @@ use crate::{
     Evidence, Service, ServiceLimit,
     config::{Mode, PolicyConfig},
 };
+use mark::Mark;
 
 /// Services remembered at most; beyond that those with the lowest marks go.
 const SERVICES_LIMIT: usize = 4_096;
 /// Multiple of its ordinary mark that a service must see.
 const TIMES_ORDINARY: f64 = 10.0;
-/// Time in which an ordinary mark halves, in ns.
-const HALF_LIFE_NS: f64 = 3_600e9;
+/// IP protocol number of TCP.
+const TCP: u8 = 6;
 /// Time that a limit outlasts the flood, so that a lull does not lift it.
 const LEASE: Duration = Duration::from_mins(2);
 
-/// The most unproven sources that a service ordinarily sees in a second.
-#[derive(Clone, Copy, Debug, Default)]
-struct Mark {
-    per_second: f64,
-    at_ns: u64,
-    limited_until_ns: u64,
+/// The window that is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Look {
+    /// Length, in seconds.
+    pub(crate) span_s: f64,
+    /// End, in ns of the windows' clock.
+    pub(crate) now_ns: u64,
+    /// Mode in force.
+    pub(crate) mode: Mode,
 }
 
-impl Mark {
-    fn at(&self, now_ns: u64) -> f64 {
-        let apart = now_ns.saturating_sub(self.at_ns) as f64;
-        self.per_second * (-apart / HALF_LIFE_NS).exp2()
+/// Unproven sources of one service in one window.
+#[derive(Clone, Copy, Debug, Default)]
+struct Strangers {
+    sources: u64,
+    packets: u64,
+    /// Those that are anomalous enough to be acted on.
+    anomalous: u64,
+}
+
+impl Strangers {
+    /// True of more anomalous sources than may be innocent at once, decoys of a scan among them.
+    /// Sources of datagrams prove nothing when they are benign either: theirs have to be a flood.
+    fn is_odd(&self, service: Service, span_s: f64, config: &PolicyConfig) -> bool {
+        let flooded = TIMES_ORDINARY * f64::from(config.service_limit_pps) * span_s;
+        self.anomalous > u64::from(config.expert.max_unverified_sources)
+            && (service.protocol == TCP || self.packets as f64 > flooded)
     }
 }
 
@@ -47,22 +65,24 @@ pub(crate) struct FloodWatch {
 }
 
 impl FloodWatch {
-    /// Looks at all peers of a window that took `span_s` seconds and ends at `now_ns`.
+    /// Looks at all peers of a window; `anomalous` tells which of them are odd enough to be acted
+    /// on.
     pub(crate) fn look(
         &mut self,
         evidence: &[Evidence],
+        anomalous: impl Fn(&Evidence) -> bool,
         config: &PolicyConfig,
-        span_s: f64,
-        now_ns: u64,
-        mode: Mode,
+        window: Look,
     ) -> Vec<ServiceLimit> {
-        let action = if mode == Mode::Enforce { Action::RateLimit } else { Action::Shadow };
-        let mut seen: BTreeMap<Service, (u64, u64)> = BTreeMap::new();
+        let Look { span_s, now_ns, mode } = window;
+        let span_s = span_s.max(1e-3);
+        let mut seen: BTreeMap<Service, Strangers> = BTreeMap::new();
         for peer in evidence.iter().filter(|peer| peer.standing == Standing::Unproven) {
             let Some(service) = peer.service else { continue };
-            let (sources, packets) = seen.entry(service).or_default();
-            *sources += 1;
-            *packets = packets.saturating_add(peer.packets);
+            let strangers = seen.entry(service).or_default();
+            strangers.sources += 1;
+            strangers.packets = strangers.packets.saturating_add(peer.packets);
+            strangers.anomalous += u64::from(anomalous(peer));
         }
         // A name server has thousands of unproven sources in its first window already: the
         // ordinary has to be seen before anything can exceed it.
@@ -70,30 +90,25 @@ impl FloodWatch {
         let since_ns = *self.since_ns.get_or_insert(start_ns);
         let is_known = now_ns.saturating_sub(since_ns) > nanos(config.expert.flood_baseline);
         let mut limits = Vec::new();
-        for (service, (sources, packets)) in seen {
-            let per_second = sources as f64 / span_s.max(1e-3);
+        for (service, strangers) in seen {
+            let per_second = strangers.sources as f64 / span_s;
             let mark = self.marks.entry(service).or_default();
-            let ordinary = mark.at(now_ns);
-            let is_flood = config.service_limit_pps > 0
-                && is_known
-                && per_second > f64::from(config.expert.flood_sources)
-                && per_second > TIMES_ORDINARY * ordinary;
-            if is_flood {
+            let many = is_known && per_second > threshold(mark.ordinary(now_ns), config);
+            let odd = is_known && strangers.is_odd(service, span_s, config);
+            if config.service_limit_pps > 0 && (many || odd) {
                 let expires_ns = now_ns.saturating_add(nanos(LEASE));
-                let renewed = mark.limited_until_ns > now_ns;
-                mark.limited_until_ns = expires_ns;
                 limits.push(ServiceLimit {
                     service,
-                    sources,
-                    packets,
+                    sources: strangers.sources,
+                    packets: strangers.packets,
                     packets_per_second: config.service_limit_pps,
                     expires_ns,
-                    renewed,
-                    action,
+                    renewed: mark.is_limited(now_ns),
+                    action: if mode == Mode::Enforce { Action::RateLimit } else { Action::Shadow },
                 });
-            } else if mark.limited_until_ns <= now_ns && per_second > ordinary {
-                // Traffic that a limit lets through is no measure of the ordinary.
-                *mark = Mark { per_second, at_ns: now_ns, ..*mark };
+                mark.limit(expires_ns);
+            } else {
+                mark.note(per_second, is_known, now_ns);
             }
         }
         self.make_room(now_ns);
@@ -103,8 +118,7 @@ impl FloodWatch {
     /// Takes over a limit that holds until then: traffic meanwhile is a flood, and no measure of
     /// the ordinary.
     pub(crate) fn remember(&mut self, service: Service, until_ns: u64) {
-        let mark = self.marks.entry(service).or_default();
-        mark.limited_until_ns = mark.limited_until_ns.max(until_ns);
+        self.marks.entry(service).or_default().limit(until_ns);
     }
 
     fn make_room(&mut self, now_ns: u64) {
@@ -114,13 +128,19 @@ impl FloodWatch {
         let mut by_mark: Vec<_> = self
             .marks
             .iter()
-            .map(|(&service, mark)| (mark.limited_until_ns > now_ns, mark.at(now_ns), service))
+            .map(|(&service, mark)| (mark.is_limited(now_ns), mark.highest(now_ns), service))
             .collect();
         by_mark.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2)));
         for (.., service) in &by_mark[..by_mark.len() - SERVICES_LIMIT / 2] {
             self.marks.remove(service);
         }
     }
+}
+
+/// Unproven sources a second above which a service with such an ordinary mark is under a flood.
+fn threshold(ordinary: f64, config: &PolicyConfig) -> f64 {
+    let least = f64::from(config.expert.flood_sources);
+    (TIMES_ORDINARY * ordinary).min(f64::from(config.expert.flood_ceiling)).max(least)
 }
 
 #[cfg(test)]
@@ -131,6 +151,17 @@ mod tests {
     use crate::tests::{SECOND, attacker};
 
     const WEB: Service = Service { protocol: 6, port: 443 };
+
+    /// Limits after a window of a second in which nobody is odd by himself.
+    fn look(
+        watch: &mut FloodWatch,
+        evidence: &[Evidence],
+        config: &PolicyConfig,
+        now_ns: u64,
+    ) -> Vec<ServiceLimit> {
+        let window = Look { span_s: 1.0, now_ns, mode: Mode::Enforce };
+        watch.look(evidence, |peer| peer.surprise >= 4.0, config, window)
+    }
 
     fn strangers(count: u32) -> Vec<Evidence> {
         (0..count)
@@ -156,8 +187,7 @@ mod tests {
         let config = PolicyConfig::default();
         let mut watch = FloodWatch::default();
         for window in 1..=300 {
-            let limits =
-                watch.look(&strangers(3_000), &config, 1.0, window * SECOND, Mode::Enforce);
+            let limits = look(&mut watch, &strangers(3_000), &config, window * SECOND);
             assert_eq!(limits, [], "window {window}");
         }
     }
@@ -168,7 +198,7 @@ mod tests {
         let mut watch = FloodWatch::default();
         watch.remember(WEB, 120 * SECOND);
         let limited = (1..=90).find(|window| {
-            !watch.look(&strangers(5_000), &config, 1.0, window * SECOND, Mode::Enforce).is_empty()
+            !look(&mut watch, &strangers(5_000), &config, window * SECOND).is_empty()
         });
         assert_eq!(limited, Some(61), "as soon as there is a baseline");
     }
@@ -176,24 +206,66 @@ mod tests {
     #[test]
     fn thousands_of_unproven_sources_at_one_service_limit_that_service() {
         let mut watch = FloodWatch::default();
-        assert_eq!(watch.look(&strangers(20), &config(), 1.0, SECOND, Mode::Enforce), []);
-        let limits = watch.look(&strangers(5_000), &config(), 1.0, 2 * SECOND, Mode::Enforce);
+        assert_eq!(look(&mut watch, &strangers(20), &config(), SECOND), []);
+        let limits = look(&mut watch, &strangers(5_000), &config(), 2 * SECOND);
         assert_eq!(limits.len(), 1);
         assert_eq!((limits[0].service, limits[0].sources, limits[0].renewed), (WEB, 5_000, false));
-        let again = watch.look(&strangers(5_000), &config(), 1.0, 3 * SECOND, Mode::Enforce);
+        let again = look(&mut watch, &strangers(5_000), &config(), 3 * SECOND);
         assert!(again[0].renewed && again[0].expires_ns > limits[0].expires_ns);
     }
 
     #[test]
-    fn a_service_that_always_has_many_strangers_is_not_flooded_by_them() {
+    fn a_service_whose_strangers_grow_over_hours_is_not_flooded_by_them() {
         let mut watch = FloodWatch::default();
-        // It grows from day to day, as popularity does.
-        for (window, sources) in (1..).zip([50, 90, 400, 900, 1_500, 2_000]) {
-            assert_eq!(
-                watch.look(&strangers(sources), &config(), 1.0, window * SECOND, Mode::Enforce),
-                []
-            );
+        for minute in 1..=360_u32 {
+            let sources = 50 + 5 * minute;
+            let now_ns = 60 * SECOND * u64::from(minute);
+            assert_eq!(look(&mut watch, &strangers(sources), &config(), now_ns), [], "{sources}");
         }
+    }
+
+    #[test]
+    fn a_ramp_of_a_few_windows_and_a_start_in_the_middle_of_one_are_floods() {
+        for ramp in [[150, 1_200, 6_000], [30, 190, 40_000], [190, 1_900, 1_900]] {
+            let mut watch = FloodWatch::default();
+            (1..=600).for_each(|window| {
+                assert_eq!(look(&mut watch, &strangers(20), &config(), window * SECOND), []);
+            });
+            let limited = (601..).zip(ramp).position(|(window, sources)| {
+                !look(&mut watch, &strangers(sources), &config(), window * SECOND).is_empty()
+            });
+            assert!(limited.is_some_and(|window| window < 3), "{ramp:?}: {limited:?}");
+        }
+    }
+
+    #[test]
+    fn no_mark_lifts_the_threshold_above_the_ceiling() {
+        let mut watch = FloodWatch::default();
+        let config = PolicyConfig::default();
+        for window in 1..=60 {
+            look(&mut watch, &strangers(10_000), &config, window * SECOND);
+        }
+        let ordinary = look(&mut watch, &strangers(19_999), &config, 62 * SECOND);
+        let above = look(&mut watch, &strangers(20_001), &config, 63 * SECOND);
+        assert_eq!((ordinary.len(), above.len()), (0, 1));
+    }
+
+    #[test]
+    fn few_unproven_sources_are_a_flood_where_each_of_them_is_odd() {
+        let odd = |count: u32, protocol, packets| -> Vec<Evidence> {
+            let service = Some(Service { protocol, port: 443 });
+            let one = |peer| Evidence { surprise: 9.0, packets, service, ..peer };
+            strangers(count).into_iter().map(one).collect()
+        };
+        let limits = |evidence: &[Evidence]| {
+            let mut watch = FloodWatch::default();
+            look(&mut watch, &[], &config(), SECOND);
+            look(&mut watch, evidence, &config(), 2 * SECOND).len()
+        };
+        assert_eq!(limits(&odd(8, 6, 100)), 0, "eight may be innocent");
+        assert_eq!(limits(&odd(9, 6, 100)), 1, "decoys of a scan");
+        assert_eq!(limits(&odd(9, 17, 100)), 0, "datagrams of nine odd clients");
+        assert_eq!(limits(&odd(256, 17, 160)), 1, "40,000 packets a second from 256 sources");
     }
 
     #[test]
@@ -202,7 +274,7 @@ mod tests {
         for peer in &mut crowd {
             peer.standing = Standing::Proven;
         }
-        assert_eq!(FloodWatch::default().look(&crowd, &config(), 1.0, SECOND, Mode::Enforce), []);
+        assert_eq!(look(&mut FloodWatch::default(), &crowd, &config(), SECOND), []);
     }
 
     #[test]
@@ -211,7 +283,7 @@ mod tests {
         for port in 0..=u16::MAX {
             let service = Some(Service { protocol: 17, port });
             let one = [Evidence { service, standing: Standing::Unproven, ..attacker(1) }];
-            watch.look(&one, &config(), 1.0, SECOND, Mode::Enforce);
+            look(&mut watch, &one, &config(), SECOND);
         }
         assert!(watch.marks.len() <= SERVICES_LIMIT + 1, "{}", watch.marks.len());
     }

@@ -12,6 +12,8 @@ use crate::{
 pub(crate) struct Counts {
     /// Anomalous windows of the peer among the last ones.
     pub(crate) windows: u32,
+    /// Anomalous windows of the peer with no ten quiet minutes among them.
+    pub(crate) lasting: u32,
     /// Packets in those.
     pub(crate) packets: u64,
     /// Active blocks.
@@ -88,6 +90,8 @@ impl Policy {
             Some(Refusal::RateUnsupported)
         } else if window.lossy && !decisive {
             Some(Refusal::LossyWindow)
+        } else if peer.new_or_large && !decisive {
+            Some(Refusal::NewOrLarge)
         } else if counts.windows < config.expert.windows && !decisive {
             Some(Refusal::TooFewWindows)
         } else if counts.packets < config.expert.min_packets {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use flows_common::{Scope, Standing};
+use flows_common::{Action, Scope, Standing};
 
 /// Peers remembered at most; beyond that those noted longest ago are forgotten.
 const PEERS_LIMIT: usize = 65_536;
@@ -21,6 +21,21 @@ const FORGED_FOR_NS: u64 = 120_000_000_000;
 /// Time after its last block at which a peer is no repeat offender any more, in ns: a week.
 const OFFENCES_FOR_NS: u64 = 7 * 86_400_000_000_000;
 
+/// Time without an anomalous window after which a peer's packets and windows are counted anew, in
+/// ns: a scan that asks for a port now and then sends few packets in any window.
+const EVIDENCE_FOR_NS: u64 = 600_000_000_000;
+
+/// Anomalous windows of one peer in one standing, with the one just noted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Noted {
+    /// Among the last few windows.
+    pub(super) windows: u32,
+    /// With no ten quiet minutes among them.
+    pub(super) lasting: u32,
+    /// Packets in the latter.
+    pub(super) packets: u64,
+}
+
 /// The recent anomalous windows of one peer in one standing.
 #[derive(Clone, Copy, Debug, Default)]
 struct Recent {
@@ -28,8 +43,11 @@ struct Recent {
     window: u64,
     /// Bit `i`: anomalous `i` windows before the one last noted.
     anomalous: u64,
-    /// Packets in those windows, as a running sum that starts over after a quiet stretch.
+    /// Anomalous windows, and packets in them: running sums that start over after a quiet stretch.
+    lasting: u32,
     packets: u64,
+    /// Boot-clock ns of the window last noted.
+    noted_ns: u64,
 }
 
 /// The past of one peer.
@@ -43,10 +61,19 @@ struct Past {
     blocked_until_ns: u64,
     /// What that block acts on.
     scope: Scope,
+    /// Action of that block where the policy made it; a person's or a list's has none.
+    own: Option<Action>,
     /// Boot-clock ns until which it counts as forged while it is unverified.
     forged_until_ns: u64,
     /// Boot-clock ns until which a person's pardon holds.
     pardoned_until_ns: u64,
+}
+
+impl Past {
+    fn forget_block(&mut self) {
+        self.blocked_until_ns = 0;
+        self.blocks = self.blocks.saturating_sub(u32::from(self.own.take().is_some()));
+    }
 }
 
 /// The recent windows of every peer that was anomalous lately.
@@ -59,23 +86,27 @@ pub(super) struct History {
 }
 
 impl History {
-    /// Notes an anomalous window and returns the number of anomalous ones among the last `of`,
-    /// this one included, and the packets in them.
+    /// Notes an anomalous window and returns the counts with it, those of the last `of` windows
+    /// among them.
     pub(super) fn note(
         &mut self,
         (peer, standing): (IpAddr, Standing),
-        window: u64,
+        (window, now_ns): (u64, u64),
         of: u32,
         packets: u64,
-    ) -> (u32, u64) {
+    ) -> Noted {
         self.make_room(peer);
         let past = &mut self.peers.entry(peer).or_default().recent[standing as usize];
         let apart = u32::try_from(window.saturating_sub(past.window)).unwrap_or(u32::MAX);
         past.anomalous = past.anomalous.checked_shl(apart).unwrap_or(0) | 1;
-        past.packets = if apart >= of { packets } else { past.packets.saturating_add(packets) };
-        past.window = window;
+        if now_ns.saturating_sub(past.noted_ns) > EVIDENCE_FOR_NS {
+            (past.lasting, past.packets) = (0, 0);
+        }
+        past.lasting = past.lasting.saturating_add(1);
+        past.packets = past.packets.saturating_add(packets);
+        (past.window, past.noted_ns) = (window, now_ns);
         let recent = past.anomalous & (u64::MAX >> (64 - of.clamp(1, 64)));
-        (recent.count_ones(), past.packets)
+        Noted { windows: recent.count_ones(), lasting: past.lasting, packets: past.packets }
     }
 
     /// True while a block of this peer is active that acts on as much.
@@ -112,14 +143,6 @@ impl History {
             .map_or(0, |past| past.blocks)
     }
 
-    /// Peers with active blocks, in the order of address.
-    pub(super) fn blocked_now(&self, now_ns: u64) -> impl Iterator<Item = IpAddr> {
-        self.peers
-            .iter()
-            .filter(move |(_, past)| past.blocked_until_ns > now_ns)
-            .map(|(&peer, _)| peer)
-    }
-
     /// True while a person's pardon of this peer holds.
     pub(super) fn is_pardoned(&self, peer: IpAddr, now_ns: u64) -> bool {
         self.peers.get(&peer).is_some_and(|past| past.pardoned_until_ns > now_ns)
@@ -131,14 +154,30 @@ impl History {
         self.peers.entry(peer).or_default().pardoned_until_ns = until_ns;
     }
 
-    /// Takes over the knowledge of an earlier process.
-    pub(super) fn remember(&mut self, peer: IpAddr, blocks: u32, scope: Scope, until_ns: u64) {
+    /// Takes over earlier blocks, the last of which ended then.
+    pub(super) fn remember(&mut self, peer: IpAddr, blocks: u32, until_ns: u64) {
+        let past = self.stand(peer, until_ns);
+        past.blocks = past.blocks.max(blocks);
+    }
+
+    /// Takes over a block that the policy did not decide now.
+    pub(super) fn take_over(
+        &mut self,
+        peer: IpAddr,
+        scope: Scope,
+        own: Option<Action>,
+        until_ns: u64,
+    ) {
+        let past = self.stand(peer, until_ns);
+        (past.scope, past.own) = (scope, own);
+    }
+
+    fn stand(&mut self, peer: IpAddr, until_ns: u64) -> &mut Past {
         self.make_room(peer);
         self.active = None;
         let past = self.peers.entry(peer).or_default();
-        past.blocks = past.blocks.max(blocks);
         past.blocked_until_ns = past.blocked_until_ns.max(until_ns);
-        past.scope = scope;
+        past
     }
 
     /// Lets an active block end later.
@@ -149,8 +188,8 @@ impl History {
         }
     }
 
-    /// Remembers a block.
-    pub(super) fn blocked(&mut self, peer: IpAddr, scope: Scope, until_ns: u64) {
+    /// Remembers a block of the policy's own.
+    pub(super) fn blocked(&mut self, peer: IpAddr, scope: Scope, action: Action, until_ns: u64) {
         let past = self.peers.entry(peer).or_default();
         self.active = self
             .active
@@ -159,17 +198,51 @@ impl History {
         past.blocks = past.blocks.saturating_add(1);
         past.blocked_until_ns = until_ns;
         past.scope = scope;
+        past.own = Some(action);
         for recent in &mut past.recent {
             recent.anomalous = 0;
         }
     }
 
-    /// Forgets an active block, as after its removal or a failure to make it.
+    /// Forgets an active block that somebody ended; it stays an offence.
     pub(super) fn unblocked(&mut self, peer: IpAddr) {
         self.active = None;
         if let Some(past) = self.peers.get_mut(&peer) {
+            past.own = None;
             past.blocked_until_ns = 0;
         }
+    }
+
+    /// Forgets a block that was not made, or does not stand as it was decided: one of the policy's
+    /// own was no offence then.
+    pub(super) fn not_blocked(&mut self, peer: IpAddr) {
+        self.active = None;
+        if let Some(past) = self.peers.get_mut(&peer) {
+            past.forget_block();
+        }
+    }
+
+    /// Turns the policy's own active blocks to shadow; returns the peers of those that did more.
+    pub(super) fn demote(&mut self, now_ns: u64) -> Vec<IpAddr> {
+        let does_more = |past: &Past| {
+            past.blocked_until_ns > now_ns && past.own.is_some_and(|own| own > Action::Shadow)
+        };
+        self.peers
+            .iter_mut()
+            .filter(|(_, past)| does_more(past))
+            .map(|(&peer, past)| {
+                past.own = Some(Action::Shadow);
+                peer
+            })
+            .collect()
+    }
+
+    /// Forgets the policy's own active blocks that only shadow, so that they are decided anew.
+    pub(super) fn forget_shadowed(&mut self, now_ns: u64) {
+        self.active = None;
+        let shadowed =
+            |past: &Past| past.blocked_until_ns > now_ns && past.own == Some(Action::Shadow);
+        self.peers.values_mut().filter(|past| shadowed(past)).for_each(Past::forget_block);
     }
 
     /// Number of active blocks.
@@ -213,24 +286,32 @@ mod tests {
     #[test]
     fn anomalous_windows_count_only_within_the_last_n() {
         let mut history = History::default();
-        let mut note = |standing, window| history.note((PEER, standing), window, 3, 5);
-        assert_eq!(note(Standing::Proven, 10), (1, 5));
-        assert_eq!(note(Standing::Proven, 12), (2, 10));
-        assert_eq!(note(Standing::Unproven, 12), (1, 5), "another's evidence");
-        assert_eq!(note(Standing::Proven, 13), (2, 15));
-        assert_eq!(note(Standing::Proven, 100), (1, 5));
+        let mut note = |standing, window| history.note((PEER, standing), (window, 0), 3, 5).windows;
+        assert_eq!([10, 12, 13].map(|window| note(Standing::Proven, window)), [1, 2, 2]);
+        assert_eq!(note(Standing::Unproven, 13), 1, "another's evidence");
+        assert_eq!(note(Standing::Proven, 100), 1);
+    }
+
+    #[test]
+    fn packets_add_up_until_there_was_none_for_ten_minutes() {
+        let mut history = History::default();
+        let mut counts = |second: u64| {
+            let at = (second, second * 1_000_000_000);
+            let noted = history.note((PEER, Standing::Proven), at, 3, 2);
+            (noted.lasting, noted.packets)
+        };
+        assert_eq!(
+            [1, 5, 9, 609, 1_210].map(&mut counts),
+            [(1, 2), (2, 4), (3, 6), (4, 8), (1, 2)]
+        );
     }
 
     #[test]
     fn memory_stays_bounded_however_many_peers_come() {
         let mut history = History::default();
         for number in 0..=u32::try_from(PEERS_LIMIT).unwrap() {
-            history.note(
-                (IpAddr::from(number.to_be_bytes()), Standing::Proven),
-                u64::from(number),
-                3,
-                1,
-            );
+            let address = IpAddr::from(number.to_be_bytes());
+            history.note((address, Standing::Proven), (u64::from(number), 0), 3, 1);
         }
         assert_eq!(history.peers.len(), PEERS_LIMIT - FORGOTTEN_AT_ONCE + 1);
         let newest = IpAddr::from(u32::try_from(PEERS_LIMIT).unwrap().to_be_bytes());
@@ -241,15 +322,11 @@ mod tests {
     #[test]
     fn a_peer_that_is_blocked_is_forgotten_last() {
         let mut history = History::default();
-        history.note((PEER, Standing::Proven), 0, 3, 1);
-        history.blocked(PEER, Scope::All, u64::MAX);
+        history.note((PEER, Standing::Proven), (0, 0), 3, 1);
+        history.blocked(PEER, Scope::All, Action::Drop, u64::MAX);
         for number in 0..=u32::try_from(PEERS_LIMIT).unwrap() {
-            history.note(
-                (IpAddr::from(number.to_be_bytes()), Standing::Proven),
-                1 + u64::from(number),
-                3,
-                1,
-            );
+            let address = IpAddr::from(number.to_be_bytes());
+            history.note((address, Standing::Proven), (1 + u64::from(number), 0), 3, 1);
         }
         assert!(history.is_blocked(PEER, Scope::All, 1));
     }
@@ -259,12 +336,31 @@ mod tests {
         let other = IpAddr::from([192, 0, 2, 2]);
         let mut history = History::default();
         assert_eq!(history.active(10), 0);
-        history.blocked(PEER, Scope::All, 20);
-        history.blocked(other, Scope::All, 30);
+        history.blocked(PEER, Scope::All, Action::Drop, 20);
+        history.blocked(other, Scope::All, Action::Drop, 30);
         assert_eq!(history.active(10), 2);
-        history.blocked(other, Scope::All, 40);
+        history.blocked(other, Scope::All, Action::Drop, 40);
         assert_eq!((history.active(10), history.active(25)), (2, 1));
         history.unblocked(other);
         assert_eq!((history.active(25), history.active(10)), (0, 1));
+    }
+
+    #[test]
+    fn what_is_taken_back_was_no_offence_and_what_others_made_is_not_the_policys() {
+        let other = IpAddr::from([192, 0, 2, 2]);
+        let mut history = History::default();
+        history.blocked(PEER, Scope::All, Action::Drop, 20);
+        history.take_over(other, Scope::All, None, 30);
+        assert_eq!(history.demote(10), [PEER]);
+        assert!(history.demote(10).is_empty(), "they only shadow now");
+        history.forget_shadowed(10);
+        assert_eq!(
+            (history.is_blocked(PEER, Scope::All, 10), history.is_blocked(other, Scope::All, 10)),
+            (false, true)
+        );
+        assert_eq!(history.blocks(PEER, 10), 0);
+        history.remember(other, 2, 30);
+        history.not_blocked(other);
+        assert_eq!(history.blocks(other, 40), 2, "a person's block is no offence of the peer");
     }
 }

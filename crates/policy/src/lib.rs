@@ -33,9 +33,14 @@ mod protected;
 pub mod statistics;
 mod window;
 
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::Duration,
+};
 
 use flows_common::{Action, clock::nanos};
+use ipnet::IpNet;
 
 pub use breaker::{Breaker, Open};
 pub use commit_confirm::CommitConfirm;
@@ -53,12 +58,20 @@ pub use statistics::{Basis, Claim, benjamini_hochberg};
 pub use window::WindowFacts;
 
 use block_rate::BlockRate;
-use flood::FloodWatch;
+use flood::{FloodWatch, Look};
 use guards::Counts;
-use history::History;
+use history::{History, Noted};
 use lot::Lot;
 use peer_baseline::{PeerBaseline, Weight};
 use statistics::Selector;
+
+/// Networks whose ordinary peers have to be hit before the breaker opens: what a client or two do,
+/// or one that holds many addresses of its network, is no sign of a model that runs away.
+const BREAKER_NETWORKS: usize = 3;
+
+/// Anomalous windows, with no ten quiet minutes among them, after which a peer is blocked however
+/// much of the ordinary traffic it carried before: none buys itself out for good.
+const LASTING_WINDOWS: u32 = 30;
 
 /// Ordinary traffic, and the part of it that is blocked.
 #[derive(Clone, Copy, Debug)]
@@ -87,6 +100,8 @@ pub struct Policy {
     refusals: BTreeMap<Refusal, u64>,
     lot: Lot,
     window: u64,
+    /// End of the last window, in ns of the boot clock.
+    now_ns: u64,
 }
 
 impl std::fmt::Debug for Policy {
@@ -112,6 +127,7 @@ impl Policy {
             refusals: BTreeMap::new(),
             lot: Lot::new(config.expert.seed),
             window: 0,
+            now_ns: 0,
             protected: protected.clone().allowing(&config.allow),
             told: protected,
             config,
@@ -170,17 +186,29 @@ impl Policy {
     /// Decisions come in the order of p-value, then address.
     pub fn decide(&mut self, evidence: Vec<Evidence>, window: &WindowFacts) -> Verdicts {
         let mut notices = Vec::new();
+        self.now_ns = window.end_ns;
         self.keep_time(window.end_ns, &mut notices);
-        let services = if window.interrupted {
+        let mut services = if window.interrupted {
             Vec::new()
         } else {
-            let mode = self.mode();
-            self.floods.look(&evidence, &self.config, window.span_s(), window.end_ns, mode)
+            let look = Look { span_s: window.span_s(), now_ns: window.end_ns, mode: self.mode() };
+            let least = self.config.expert.act_surprise;
+            self.floods.look(&evidence, |peer| peer.surprise >= least, &self.config, look)
         };
-        let peers = self.decide_peers(evidence, window, &mut notices);
-        for decision in &peers {
-            if let Outcome::Refused(refusal) = decision.outcome {
-                *self.refusals.entry(refusal).or_default() += 1;
+        let mut peers = self.decide_peers(evidence, window, &mut notices);
+        if self.mode() != Mode::Enforce {
+            // The breaker may have opened behind some of them.
+            for limit in &mut services {
+                limit.action = Action::Shadow;
+            }
+        }
+        for decision in &mut peers {
+            match &mut decision.outcome {
+                Outcome::Refused(refusal) => *self.refusals.entry(*refusal).or_default() += 1,
+                Outcome::Block { action, .. } if self.mode() != Mode::Enforce => {
+                    *action = Action::Shadow;
+                }
+                Outcome::Block { .. } => {}
             }
         }
         Verdicts { peers, services, notices }
@@ -213,8 +241,8 @@ impl Policy {
             let by_name = (a.address, a.standing).cmp(&(b.address, b.standing));
             a.p_value.total_cmp(&b.p_value).then(by_name)
         });
-        let is_unproven = |(peer, _): &&(Evidence, Claim)| peer.standing == Standing::Unproven;
-        let unproven = anomalous.iter().filter(is_unproven).count();
+        let unproven =
+            anomalous.iter().filter(|(peer, _)| peer.standing == Standing::Unproven).count();
         let forged = unproven > self.config.expert.max_unverified_sources as usize;
         let decisions = anomalous
             .into_iter()
@@ -226,7 +254,10 @@ impl Policy {
             .collect();
         // Behind the decisions: a window does not make its own peers ordinary.
         for peer in &ordinary {
-            self.selector.hear(peer, window);
+            // What anybody may have sent contradicts no claim.
+            if peer.standing != Standing::Unproven {
+                self.selector.hear(peer, window);
+            }
             self.baseline.note(peer, now_ns);
         }
         decisions
@@ -241,9 +272,6 @@ impl Policy {
         notices: &mut Vec<Notice>,
     ) -> Outcome {
         let now_ns = window.end_ns;
-        if forged && peer.standing == Standing::Unproven {
-            self.history.forged(peer.address, now_ns);
-        }
         if peer.surprise < self.config.expert.act_surprise {
             return Outcome::Refused(Refusal::BelowMargin);
         }
@@ -251,14 +279,18 @@ impl Policy {
         if window.warming_up {
             return Outcome::Refused(Refusal::WarmingUp);
         }
-        let (windows, packets) = self.history.note(
+        let Noted { windows, lasting, packets } = self.history.note(
             (peer.address, peer.standing),
-            self.window,
+            (self.window, now_ns),
             self.config.expert.of_windows,
             peer.packets,
         );
+        if forged && peer.standing == Standing::Unproven {
+            self.history.forged(peer.address, now_ns);
+        }
         let counts = Counts {
             windows,
+            lasting,
             packets,
             blocks: self.history.active(now_ns),
             last_minute: self.rate.last_minute(now_ns),
@@ -267,13 +299,10 @@ impl Policy {
             return Outcome::Refused(refusal);
         }
         // What limits unproven packets alone takes no ordinary traffic away.
-        let trip = match peer.standing {
-            Standing::Unproven => None,
-            Standing::Proven | Standing::Initiated => self.would_trip(peer.address, now_ns),
-        };
-        if let Some(trip) = trip {
+        let cuts_off = peer.standing != Standing::Unproven && counts.lasting < LASTING_WINDOWS;
+        if cuts_off && let Some((trip, networks)) = self.beyond_share(peer.address, now_ns) {
             // Open already: nothing is enforced, and what would be is still of interest.
-            if self.breaker.open().is_none() {
+            if networks >= BREAKER_NETWORKS && self.breaker.open().is_none() {
                 notices.push(self.open_breaker(trip, now_ns));
             }
             return Outcome::Refused(match trip {
@@ -284,9 +313,10 @@ impl Policy {
         self.block(peer, now_ns)
     }
 
-    /// Trip of the breaker by a block of this peer, if the active blocks and this one hit too much
-    /// ordinary traffic. One ordinary peer may always be blocked: half of two is no runaway model.
-    fn would_trip(&mut self, peer: IpAddr, now_ns: u64) -> Option<Trip> {
+    /// The share that a block of this peer would exceed, if the active blocks and this one hit too
+    /// much ordinary traffic, and the number of networks that those hit belong to. One ordinary
+    /// peer may always be blocked: half of two is no runaway model.
+    fn beyond_share(&mut self, peer: IpAddr, now_ns: u64) -> Option<(Trip, usize)> {
         let weight = self.baseline.weigh([peer], now_ns);
         if weight.peers == 0 {
             return None;
@@ -297,25 +327,25 @@ impl Policy {
             blocked: baseline.weigh(history.cut_off(now_ns), now_ns),
         });
         let (all, hit) = (shares.all, shares.blocked + weight);
-        if hit.peers > 1
-            && hit.peers as f64 > self.config.expert.max_share_of_peers * all.peers as f64
-        {
-            return Some(Trip::ShareOfPeers);
-        }
-        (all.peers > 1 && hit.bytes > self.config.expert.max_share_of_bytes * all.bytes)
-            .then_some(Trip::ShareOfBytes)
+        let expert = &self.config.expert;
+        let trip =
+            if hit.peers > 1 && hit.peers as f64 > expert.max_share_of_peers * all.peers as f64 {
+                Trip::ShareOfPeers
+            } else if all.peers > 1 && hit.bytes > expert.max_share_of_bytes * all.bytes {
+                Trip::ShareOfBytes
+            } else {
+                return None;
+            };
+        let hit = history.cut_off(now_ns).filter(|&peer| baseline.is_ordinary(peer, now_ns));
+        let networks: BTreeSet<IpNet> = hit.chain([peer]).map(network).collect();
+        Some((trip, networks.len()))
     }
 
     fn open_breaker(&mut self, trip: Trip, now_ns: u64) -> Notice {
         let after = self.config.expert.rearm_after;
         let rearms_ns = (!after.is_zero()).then(|| now_ns.saturating_add(nanos(after)));
         self.breaker.trip(trip, now_ns, rearms_ns);
-        let demoted = self
-            .history
-            .blocked_now(now_ns)
-            .filter(|&peer| self.baseline.is_ordinary(peer, now_ns))
-            .collect();
-        Notice::BreakerOpened { trip, rearms_ns, demoted }
+        Notice::BreakerOpened { trip, rearms_ns, demoted: self.history.demote(now_ns) }
     }
 
     fn block(&mut self, peer: &Evidence, now_ns: u64) -> Outcome {
@@ -331,18 +361,18 @@ impl Policy {
             None => meant_ns,
         };
         let scope = self.config.scope(peer.standing);
-        self.history.blocked(peer.address, scope, expires_ns);
+        let action = match (self.mode(), scope, self.config.unverified) {
+            (Mode::Observe | Mode::Shadow, ..) => Action::Shadow,
+            (Mode::Enforce, Scope::Unproven, Unverified::RateLimit) => Action::RateLimit,
+            (Mode::Enforce, ..) => Action::Drop,
+        };
+        self.history.blocked(peer.address, scope, action, expires_ns);
         if let Some(shares) = &mut self.shares
             && scope > Scope::Unproven
         {
             shares.blocked += self.baseline.weigh([peer.address], now_ns);
         }
         self.rate.note(now_ns);
-        let action = match (self.mode(), scope, self.config.unverified) {
-            (Mode::Observe | Mode::Shadow, ..) => Action::Shadow,
-            (Mode::Enforce, Scope::Unproven, Unverified::RateLimit) => Action::RateLimit,
-            (Mode::Enforce, ..) => Action::Drop,
-        };
         let ttl = Duration::from_nanos(expires_ns.saturating_sub(now_ns));
         Outcome::Block { action, scope, ttl, expires_ns, offence: before + 1, early }
     }
@@ -352,16 +382,31 @@ impl Policy {
         if let Some(unconfirmed) = self.commit_confirm.take_if(|one| one.until_ns <= now_ns) {
             let from = self.mode;
             self.mode = unconfirmed.fall_back;
-            let demoted: Vec<IpAddr> = unconfirmed.into_blocks().into_keys().collect();
-            for &peer in &demoted {
-                self.history.unblocked(peer);
+            let mut demoted: BTreeSet<IpAddr> = self.history.demote(now_ns).into_iter().collect();
+            for peer in unconfirmed.into_blocks().into_keys() {
+                self.history.not_blocked(peer);
+                demoted.insert(peer);
             }
-            notices.push(Notice::FellBack { from, demoted });
+            notices.push(Notice::FellBack { from, demoted: demoted.into_iter().collect() });
         }
         if self.breaker.rearm_when_due(now_ns) {
+            self.decide_anew();
             notices.push(Notice::BreakerClosed);
         }
     }
+
+    /// Has what only shadows decided anew, where the mode enforces.
+    fn decide_anew(&mut self) {
+        if self.mode() == Mode::Enforce {
+            self.history.forget_shadowed(self.now_ns);
+        }
+    }
+}
+
+/// The network that an address is taken to belong to: its /24, or its /64 in IPv6.
+fn network(address: IpAddr) -> IpNet {
+    let length = if address.is_ipv4() { 24 } else { 64 };
+    IpNet::new_assert(address, length).trunc()
 }
 
 #[cfg(test)]

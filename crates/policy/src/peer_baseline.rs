@@ -71,6 +71,7 @@ impl PeerBaseline {
         known.seen_ns = now_ns;
     }
 
+    /// True of a peer that is seen behaving regularly.
     pub(crate) fn is_ordinary(&self, peer: IpAddr, now_ns: u64) -> bool {
         self.peers.get(&peer).is_some_and(|known| known.is_ordinary(now_ns))
     }
@@ -136,12 +137,13 @@ mod tests {
     #[test]
     fn a_peer_is_ordinary_after_three_windows_and_for_an_hour() {
         let mut known = PeerBaseline::default();
+        let is_ordinary = |known: &PeerBaseline, now_ns| known.weigh([peer(1)], now_ns).peers == 1;
         for window in 1..=3 {
-            assert!(!known.is_ordinary(peer(1), window * SECOND));
+            assert!(!is_ordinary(&known, window * SECOND));
             known.note(&attacker(1), window * SECOND);
         }
-        assert!(known.is_ordinary(peer(1), 3 * SECOND + ORDINARY_FOR_NS));
-        assert!(!known.is_ordinary(peer(1), 4 * SECOND + ORDINARY_FOR_NS));
+        assert!(is_ordinary(&known, 3 * SECOND + ORDINARY_FOR_NS));
+        assert!(!is_ordinary(&known, 4 * SECOND + ORDINARY_FOR_NS));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use flows_common::clock::nanos;
+use flows_common::{Action, clock::nanos};
 
 #[cfg(doc)]
 use crate::ExpertConfig;
@@ -11,11 +11,19 @@ use crate::{CommitConfirm, Mode, Policy, ProtectedHosts, Scope, Service, ValidPo
 impl Policy {
     /// Sets the mode: for good, or with `confirm_by_ns` until then unless [`Policy::confirm`] is
     /// called. The policy then falls back to the mode before, and to shadow at most.
+    ///
+    /// Below enforce, its own blocks only shadow from here on; with enforce, what only shadows is
+    /// decided anew.
     pub fn set_mode(&mut self, mode: Mode, confirm_by_ns: Option<u64>) {
         let before = self.commit_confirm.take().map_or(self.mode, |pending| pending.fall_back);
         let fall_back = before.min(Mode::Shadow);
         self.commit_confirm = confirm_by_ns.map(|by_ns| CommitConfirm::new(by_ns, fall_back));
         self.mode = mode;
+        if mode == Mode::Enforce {
+            self.decide_anew();
+        } else {
+            self.history.demote(self.now_ns);
+        }
     }
 
     /// Confirms the mode that waits for it; returns its blocks that were cut short, each with its
@@ -28,14 +36,22 @@ impl Policy {
         Some(blocks)
     }
 
-    /// Closes the breaker by hand; true if it was open.
+    /// Closes the breaker by hand; true if it was open. What it turned to shadow is decided anew.
     pub fn rearm(&mut self) -> bool {
-        self.breaker.rearm()
+        let was_open = self.breaker.rearm();
+        if was_open {
+            self.decide_anew();
+        }
+        was_open
     }
 
-    /// Forgets a block that could not be made, or is gone.
+    /// Forgets a block that could not be made: no offence of its peer.
     pub fn forget_block(&mut self, peer: IpAddr) {
-        self.history.unblocked(peer);
+        self.history.not_blocked(peer);
+        self.forget_trial(peer);
+    }
+
+    fn forget_trial(&mut self, peer: IpAddr) {
         if let Some(pending) = &mut self.commit_confirm {
             pending.forget(peer);
         }
@@ -43,14 +59,21 @@ impl Policy {
 
     /// Takes a block back for a person: the peer is left alone for [`ExpertConfig::grace`].
     pub fn pardon(&mut self, peer: IpAddr, now_ns: u64) {
-        self.forget_block(peer);
+        self.history.unblocked(peer);
+        self.forget_trial(peer);
         self.history.pardoned(peer, now_ns.saturating_add(nanos(self.config.expert.grace)));
     }
 
-    /// Takes over a peer's past from before a restart: the number of its blocks, what the last is
-    /// on, and its end, in ns of the boot clock.
-    pub fn remember(&mut self, peer: IpAddr, blocks: u32, scope: Scope, until_ns: u64) {
-        self.history.remember(peer, blocks, scope, until_ns);
+    /// Takes over a peer's past from before a restart: the number of its blocks, and the end of
+    /// the last, in ns of the boot clock.
+    pub fn remember(&mut self, peer: IpAddr, blocks: u32, until_ns: u64) {
+        self.history.remember(peer, blocks, until_ns);
+    }
+
+    /// Takes over a block that stands: with its action one of the policy's own from before a
+    /// restart, without one that somebody else made.
+    pub fn take_over(&mut self, peer: IpAddr, scope: Scope, own: Option<Action>, until_ns: u64) {
+        self.history.take_over(peer, scope, own, until_ns);
     }
 
     /// Takes over a limit of a service from before a restart, which ends then.

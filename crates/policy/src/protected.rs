@@ -16,14 +16,15 @@ const fn v6(first: u16, last: u16, length: u8) -> IpNet {
 }
 
 /// Addresses that are no host beyond this one's links: this network, loopback, link-local,
-/// multicast, limited broadcast (RFC 6890 §2.2, RFC 5771); unspecified, loopback, link-local and
-/// multicast (RFC 4291 §2.4). Neighbour discovery, DHCP and routing protocols live there. Ascending.
+/// multicast, reserved with limited broadcast (RFC 6890 §2.2, RFC 5771); unspecified, loopback,
+/// link-local and multicast (RFC 4291 §2.4). Neighbour discovery, DHCP and routing protocols live
+/// there. Ascending.
 const NO_HOST: [IpNet; 9] = [
     v4(0, 0, 0, 0, 8),
     v4(127, 0, 0, 0, 8),
     v4(169, 254, 0, 0, 16),
     v4(224, 0, 0, 0, 4),
-    v4(255, 255, 255, 255, 32),
+    v4(240, 0, 0, 0, 4),
     v6(0, 0, 128),
     v6(0, 1, 128),
     v6(0xfe80, 0, 10),
@@ -178,14 +179,14 @@ mod tests {
             (&["198.51.100.9", "198.51.100.128/25", "198.51.0.0/16"], Refusal::Allowed),
             (&["2001:db8:7::9", "2001:db8:6::/47"], Refusal::Allowed),
             (&["0.1.2.3", "127.0.0.1", "169.254.9.9", "224.0.0.251"], Refusal::NoHost),
-            (&["255.255.255.255", "240.0.0.0/4", "169.0.0.0/8", "239.9.9.9"], Refusal::NoHost),
+            (&["255.255.255.255", "240.0.0.1", "169.0.0.0/8", "239.9.9.9"], Refusal::NoHost),
             (&["::", "::1", "fe80::1", "ff02::fb", "fe00::/8"], Refusal::NoHost),
         ] {
             for text in texts {
                 assert_eq!(hosts().refusal(net(text)), Some(expect), "{text}");
             }
         }
-        for text in ["192.0.2.2", "198.51.101.0/24", "2001:db8:8::", "240.0.0.1", "10.0.0.0/8"] {
+        for text in ["192.0.2.2", "198.51.101.0/24", "2001:db8:8::", "10.0.0.0/8"] {
             assert_eq!(hosts().refusal(net(text)), None, "{text}");
         }
     }

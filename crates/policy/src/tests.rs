@@ -22,6 +22,7 @@ pub(crate) fn attacker(last: u8) -> Evidence {
         packets: 100,
         bytes: 6_000,
         standing: Standing::Proven,
+        new_or_large: false,
         flows: 3,
         service: None,
     }
@@ -156,6 +157,8 @@ fn evidence_that_does_not_carry_a_block_is_refused_with_its_reason() {
     let few = Evidence { packets: 3, ..attacker(1) };
     let weak = Evidence { surprise: 4.5, ..attacker(1) };
     refused(policy(|_| ()), vec![few], |_| (), Refusal::TooFewPackets);
+    let newcomer = Evidence { new_or_large: true, ..weak.clone() };
+    refused(policy(|_| ()), vec![newcomer], |_| (), Refusal::NewOrLarge);
     let crowd = (1..=9).map(unproven).collect();
     refused(policy(|_| ()), crowd, |_| (), Refusal::ForgedSources);
     let refuse = policy(|config| config.unverified = Unverified::Refuse);
@@ -244,7 +247,17 @@ fn no_more_blocks_stand_or_are_made_in_a_minute_than_may() {
     assert!(matches!(a_minute_later[0].outcome, Outcome::Block { .. }), "{a_minute_later:?}");
 }
 
-/// A policy that has seen these peers behave for five windows.
+/// A client in a network of its own.
+fn client(number: u8) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(198, 18, number, 7))
+}
+
+/// That client, anomalous beyond doubt.
+fn turned(number: u8) -> Evidence {
+    Evidence { address: client(number), ..attacker(number) }
+}
+
+/// A policy that has seen these clients behave for five windows.
 fn with_baseline(peers: std::ops::RangeInclusive<u8>, config: fn(&mut PolicyConfig)) -> Policy {
     let mut policy = policy(config);
     for window in 1..=5 {
@@ -252,7 +265,7 @@ fn with_baseline(peers: std::ops::RangeInclusive<u8>, config: fn(&mut PolicyConf
             p_value: 0.5,
             conditional_p_value: 0.5,
             surprise: 0.0,
-            ..attacker(last)
+            ..turned(last)
         };
         assert_eq!(decide(&mut policy, peers.clone().map(calm).collect(), window * SECOND), []);
     }
@@ -263,13 +276,15 @@ fn with_baseline(peers: std::ops::RangeInclusive<u8>, config: fn(&mut PolicyConf
 fn a_model_that_turns_on_its_own_clients_opens_the_breaker() {
     let mut policy = with_baseline(1..=10, |_| ());
     let window = WindowFacts::ending_at(6 * SECOND);
-    let verdicts = policy.decide((1..=10).map(attacker).collect(), &window);
-    let blocks = verdicts.peers.iter().filter(|one| matches!(one.outcome, Outcome::Block { .. }));
-    assert_eq!(blocks.count(), 2, "a quarter of ten, and not more");
+    let verdicts = policy.decide((1..=10).map(turned).collect(), &window);
+    let shadowed =
+        |one: &&Decision| matches!(one.outcome, Outcome::Block { action: Action::Shadow, .. });
+    let blocks = verdicts.peers.iter().filter(shadowed);
+    assert_eq!(blocks.count(), 2, "a quarter of ten, and those of this window drop nothing");
     let refused = Outcome::Refused(Refusal::ShareOfPeers);
     assert_eq!(verdicts.peers.iter().filter(|one| one.outcome == refused).count(), 8);
     let rearms_ns = Some(906 * SECOND);
-    let demoted = vec![peer(1), peer(2)];
+    let demoted = vec![client(1), client(2)];
     let trip = Trip::ShareOfPeers;
     assert_eq!(verdicts.notices, [Notice::BreakerOpened { trip, rearms_ns, demoted }]);
     assert_eq!(policy.mode(), Mode::Shadow);
@@ -286,7 +301,27 @@ fn strangers_are_blocked_however_many_they_are() {
 }
 
 #[test]
-fn whoever_carries_the_ordinary_traffic_is_not_blocked() {
+fn many_addresses_of_one_network_open_no_breaker() {
+    let mut policy = policy(|_| ());
+    for window in 1..=5 {
+        let calm = |last| Evidence {
+            p_value: 0.5,
+            conditional_p_value: 0.5,
+            surprise: 0.0,
+            ..attacker(last)
+        };
+        decide(&mut policy, (1..=10).map(calm).collect(), window * SECOND);
+    }
+    let verdicts =
+        policy.decide((1..=10).map(attacker).collect(), &WindowFacts::ending_at(6 * SECOND));
+    assert_eq!(verdicts.notices, []);
+    let refused = Outcome::Refused(Refusal::ShareOfPeers);
+    assert_eq!(outcomes(&verdicts.peers)[2..], [refused; 8], "a quarter of ten, and not more");
+    assert_eq!(policy.mode(), Mode::Enforce);
+}
+
+#[test]
+fn one_that_carries_the_ordinary_traffic_is_spared_for_some_windows_and_never_for_good() {
     let mut policy = policy(|_| ());
     for window in 1..=5 {
         let calm = |last, bytes| Evidence {
@@ -299,20 +334,30 @@ fn whoever_carries_the_ordinary_traffic_is_not_blocked() {
         let everyone = (1..=20).map(|last| calm(last, if last == 7 { 1 << 20 } else { 1_000 }));
         decide(&mut policy, everyone.collect(), window * SECOND);
     }
-    let verdicts = policy.decide(vec![attacker(7)], &WindowFacts::ending_at(6 * SECOND));
-    assert_eq!(outcomes(&verdicts.peers), [Outcome::Refused(Refusal::ShareOfBytes)]);
-    assert!(policy.breaker().open().is_some());
+    let mut outcome = |window: u32| {
+        let decisions = decide(&mut policy, vec![attacker(7)], u64::from(window) * SECOND);
+        decisions[0].outcome
+    };
+    for window in 6..5 + LASTING_WINDOWS {
+        assert_eq!(outcome(window), Outcome::Refused(Refusal::ShareOfBytes), "window {window}");
+    }
+    let blocked = outcome(5 + LASTING_WINDOWS);
+    assert!(matches!(blocked, Outcome::Block { action: Action::Drop, .. }), "{blocked:?}");
+    assert_eq!(policy.breaker().open(), None);
+}
+
+#[test]
+fn an_open_breaker_shadows() {
+    let mut policy = with_baseline(1..=10, |_| ());
+    decide(&mut policy, (1..=10).map(turned).collect(), 6 * SECOND);
     let other = decide(&mut policy, vec![attacker(8)], 7 * SECOND);
-    assert!(
-        matches!(other[0].outcome, Outcome::Block { action: Action::Shadow, .. }),
-        "an open breaker shadows: {other:?}"
-    );
+    assert!(matches!(other[0].outcome, Outcome::Block { action: Action::Shadow, .. }), "{other:?}");
 }
 
 #[test]
 fn a_breaker_closes_when_its_time_is_over_or_a_person_says_so() {
     let mut policy = with_baseline(1..=10, |_| ());
-    decide(&mut policy, (1..=10).map(attacker).collect(), 6 * SECOND);
+    decide(&mut policy, (1..=10).map(turned).collect(), 6 * SECOND);
     let early = policy.decide(Vec::new(), &WindowFacts::ending_at(905 * SECOND));
     assert!(early.notices.is_empty() && policy.mode() == Mode::Shadow);
     let due = policy.decide(Vec::new(), &WindowFacts::ending_at(906 * SECOND));
@@ -320,11 +365,50 @@ fn a_breaker_closes_when_its_time_is_over_or_a_person_says_so() {
     assert_eq!(policy.mode(), Mode::Enforce);
 
     let mut manual = with_baseline(1..=10, |config| config.expert.rearm_after = Duration::ZERO);
-    decide(&mut manual, (1..=10).map(attacker).collect(), 6 * SECOND);
+    decide(&mut manual, (1..=10).map(turned).collect(), 6 * SECOND);
     decide(&mut manual, Vec::new(), 1_000_000 * SECOND);
     assert_eq!(manual.mode(), Mode::Shadow, "it waits for a person");
     assert!(manual.rearm() && !manual.rearm());
     assert_eq!(manual.mode(), Mode::Enforce);
+}
+
+#[test]
+fn what_a_lower_mode_turned_to_shadow_is_decided_anew_once_it_enforces_again() {
+    type Change = fn(&mut Policy);
+    let blocked = |policy: &mut Policy, now_ns| {
+        let decisions = decide(policy, vec![attacker(100)], now_ns);
+        match decisions.first()?.outcome {
+            Outcome::Block { action, offence, .. } => Some((action, offence)),
+            Outcome::Refused(refusal) => panic!("{refusal:?}"),
+        }
+    };
+    let open = |policy: &mut Policy| {
+        let verdicts = decide(policy, (1..=10).map(turned).collect(), 7 * SECOND);
+        assert!(policy.breaker().open().is_some(), "{verdicts:?}");
+    };
+    let by_hand: Change = |policy| assert!(policy.rearm());
+    let by_time: Change = |policy| drop(decide(policy, Vec::new(), 907 * SECOND));
+    let to_shadow: Change = |policy| policy.set_mode(Mode::Shadow, None);
+    let to_enforce: Change = |policy| policy.set_mode(Mode::Enforce, None);
+    for (lower, raise) in [(open as Change, by_hand), (open, by_time), (to_shadow, to_enforce)] {
+        let mut policy = with_baseline(1..=10, |config| config.ttl = Duration::from_hours(1));
+        assert_eq!(blocked(&mut policy, 6 * SECOND), Some((Action::Drop, 1)));
+        lower(&mut policy);
+        assert_eq!(blocked(&mut policy, 8 * SECOND), None, "its block stands, as shadow");
+        raise(&mut policy);
+        let anew = blocked(&mut policy, 908 * SECOND);
+        assert_eq!(anew, Some((Action::Drop, 1)), "the same offence as before");
+    }
+}
+
+#[test]
+fn a_block_that_could_not_be_made_is_no_offence() {
+    let mut policy = policy(|_| ());
+    for _ in 0..3 {
+        let decisions = decide(&mut policy, vec![attacker(1)], SECOND);
+        assert!(matches!(decisions[0].outcome, Outcome::Block { offence: 1, .. }), "{decisions:?}");
+        policy.forget_block(peer(1));
+    }
 }
 
 #[test]
@@ -420,7 +504,7 @@ fn offences_are_remembered_over_a_restart_and_forgotten_after_a_week() {
     let day = 86_400 * SECOND;
     let ttl = |now_ns| {
         let mut policy = policy(|_| ());
-        policy.remember(peer(1), 2, Scope::Inbound, day);
+        policy.remember(peer(1), 2, day);
         match decide(&mut policy, vec![attacker(1)], now_ns)[0].outcome {
             Outcome::Block { ttl, .. } => ttl,
             Outcome::Refused(refusal) => panic!("{refusal:?}"),

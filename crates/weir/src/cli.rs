@@ -32,6 +32,7 @@ mod learn;
 mod mode;
 mod model;
 mod node;
+mod panic;
 #[cfg(feature = "research")]
 mod reading;
 mod replay;
@@ -72,7 +73,7 @@ use tracing_subscriber::EnvFilter;
 pub(crate) use report::text::columns as table;
 
 use ::replay::ReplayOptions;
-use collector::event_text::{describe_anomaly, describe_limit, describe_notice};
+use collector::event_text::{describe_anomaly, describe_closed, describe_limit, describe_notice};
 use collector::{
     config::{Config, Mode, RawConfig, XdpChoice},
     event::Event,
@@ -182,11 +183,13 @@ commands! {
     Import(import::ImportArgs),
     /// Take a block back.
     Unblock(blocks::UnblockArgs),
+    /// Take everything of weir's out of the kernel at once, whether or not a node runs.
+    Panic(panic::PanicArgs),
     /// Remove the pinned guard and every block from the kernel.
     Detach(blocks::DetachArgs),
     /// Check what this machine can do and what was left behind.
     Doctor(doctor::DoctorArgs),
-    /// Build, list and remove labs of network namespaces.
+    /// Build, list and remove labs of network namespaces; make up captures.
     Lab(lab::LabArgs),
     /// Look into a model file.
     Model(model::ModelArgs),
@@ -346,7 +349,10 @@ fn line_of(event: &Event, json: bool) -> Option<String> {
     }
     Some(match event {
         Event::Window(_) | Event::Other => return None,
+        Event::Anomaly(anomaly) if !anomaly.is_news() => return None,
+        Event::Service(limit) if !limit.is_news() => return None,
         Event::Anomaly(anomaly) => describe_anomaly(anomaly),
+        Event::Closed(closed) => describe_closed(closed),
         Event::Expired(expired) => format!(
             "{} expired: {} packets dropped, {} passed",
             expired.peer, expired.dropped_packets, expired.passed_packets

@@ -12,7 +12,7 @@ use std::{path::PathBuf, time::Duration};
 use policy::statistics::{PValues, Unsupported};
 
 pub(crate) use self::report::Report;
-pub(crate) use capture::record;
+pub(crate) use capture::{is_compressed, record, truth_path};
 
 use ::report::text::one_line;
 use collector::config::{Config, Mode, RawConfig};

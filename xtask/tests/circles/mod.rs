@@ -18,7 +18,7 @@ use tree::{Edges, Tree};
 const FILES_LIMIT: usize = 3;
 
 /// Lines of a crate's `src`, unit tests included.
-const LINES_LIMIT: usize = 12_000;
+const LINES_LIMIT: usize = 12_200;
 
 #[test]
 fn no_more_than_three_files_lead_to_each_other() {

@@ -147,7 +147,7 @@ impl Contestant for Weir {
         let bytes = fs::read(file)?;
         let block = Self::block();
         let (seconds, loaded) = timed(|| -> anyhow::Result<u64> {
-            let mut bulk = self.blocklist()?.bulk(boot_ns());
+            let mut bulk = self.blocklist()?.bulk(boot_ns(), 0);
             let mut reader = Reader::new(&bytes[..], Options::default());
             while let Some(line) = reader.next_line()? {
                 bulk.put(&Target::from(line.entry?.net), &block)?;

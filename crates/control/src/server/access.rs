@@ -2,7 +2,7 @@
 //!
 //! At the Unix socket the kernel says who asks: root and the node's own user may change it,
 //! whoever else may open the socket may read. Over TCP a token says so; without one, a loopback
-//! address is read from and nothing more.
+//! address may be read from where that is asked for, and nothing more.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -112,7 +112,7 @@ fn admit_remote(
 ) -> Result<Pass, Refused> {
     let Some(bearer) = bearer else {
         let open = need == Need::Monitor && remote.metrics_open;
-        if open || (remote.loopback && need != Need::Write) {
+        if open || (remote.reads_open && need != Need::Write) {
             return Ok(Pass::Anonymous);
         }
         return Err(Refused::new(
@@ -156,14 +156,15 @@ mod tests {
     use super::*;
     use crate::token::{NewToken, Tokens};
 
-    fn remote(loopback: bool, metrics_open: bool) -> (Remote, [NewToken; 2]) {
+    fn remote(reads_open: bool, metrics_open: bool) -> (Remote, [NewToken; 2]) {
         let made = [1, 2].map(|byte| NewToken::from_bytes([byte; 32]));
         let [reader, writer] = &made;
         let text = reader.entry("reader", &BTreeSet::from([Scope::Read]))
             + &writer.entry("writer", &BTreeSet::from([Scope::Write]));
         let tokens: Tokens = toml::from_str(&text).unwrap();
         let tokens = RwLock::new(Arc::new(tokens));
-        (Remote { loopback, metrics_open, path: None, tokens }, made)
+        let remote = Remote { loopback: true, reads_open, metrics_open, path: None, tokens };
+        (remote, made)
     }
 
     fn verdict(need: Need, bearer: Option<&str>, remote: &Remote) -> Result<Pass, Kind> {
@@ -172,13 +173,13 @@ mod tests {
     }
 
     #[test]
-    fn without_a_token_only_a_loopback_address_is_read_from() {
-        let (loopback, _) = remote(true, false);
-        assert_eq!(verdict(Need::Read, None, &loopback), Ok(Pass::Anonymous));
-        assert_eq!(verdict(Need::Write, None, &loopback), Err(Kind::Unauthorized));
-        let (elsewhere, _) = remote(false, false);
+    fn without_a_token_only_what_is_open_is_read_from() {
+        let (open, _) = remote(true, false);
+        assert_eq!(verdict(Need::Read, None, &open), Ok(Pass::Anonymous));
+        assert_eq!(verdict(Need::Write, None, &open), Err(Kind::Unauthorized));
+        let (closed, _) = remote(false, false);
         for need in [Need::Monitor, Need::Read, Need::Write] {
-            assert_eq!(verdict(need, None, &elsewhere), Err(Kind::Unauthorized), "{need:?}");
+            assert_eq!(verdict(need, None, &closed), Err(Kind::Unauthorized), "{need:?}");
         }
         let (monitored, _) = remote(false, true);
         assert_eq!(verdict(Need::Monitor, None, &monitored), Ok(Pass::Anonymous));

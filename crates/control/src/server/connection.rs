@@ -24,12 +24,19 @@ use super::{
     endpoint::{Admitted, problem, router},
     limits::{ACCEPT_REST, GRACE, HEAD_BYTES, HEADERS},
     shared::{Shared, TurnedAway},
+    shares::Share,
 };
 use crate::wire::{Kind, Refused};
 
 /// Answer to a connection that finds no room; it ends with it.
 const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\n\
     content-length: 0\r\nconnection: close\r\n\r\n";
+
+/// Place of a connection among all, and in the share of its client.
+struct Place {
+    _room: OwnedSemaphorePermit,
+    _share: Option<Share>,
+}
 
 /// The listeners, in the runtime that serves them.
 pub(super) struct Listeners {
@@ -82,11 +89,17 @@ pub(super) async fn serve(
             Caller::Local { .. } => &local_room,
             Caller::Remote(_) => &remote_room,
         };
-        let Ok(place) = Arc::clone(room).try_acquire_owned() else {
+        // At the socket the kernel says who asks, and their number is small.
+        let share = match caller {
+            Caller::Local { .. } => Some(None),
+            Caller::Remote(_) => shared.shares.take(caller.client()).map(Some),
+        };
+        let (Some(share), Ok(place)) = (share, Arc::clone(room).try_acquire_owned()) else {
             shared.counters.turn_away(Turned::Connections);
             stream.say_busy();
             continue;
         };
+        let place = Place { _room: place, _share: share };
         let (router, shared, stop) = (router.clone(), Arc::clone(&shared), stop.clone());
         connections.spawn(async move {
             match stream {
@@ -137,7 +150,7 @@ impl Caller {
 async fn attend<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
     caller: Caller,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
     router: Router,
     shared: Arc<Shared>,
     mut stop: watch::Receiver<bool>,
@@ -188,6 +201,11 @@ fn let_in(
     request: &hyper::Request<Incoming>,
     shared: &Shared,
 ) -> Result<OwnedSemaphorePermit, TurnedAway> {
+    if !request.headers().contains_key(HOST) {
+        shared.counters.turn_away(Turned::Host);
+        let refused = Refused::invalid("the header `Host` is missing (RFC 9112 §3.2)");
+        return Err(TurnedAway { refused, retry_after_s: 0 });
+    }
     let loopback = shared.remote.as_ref().is_some_and(|remote| remote.loopback);
     if loopback && matches!(caller, Caller::Remote(_)) {
         let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());

@@ -4,7 +4,7 @@ use axum::http::Method;
 
 use super::{
     endpoint::Endpoint,
-    limits::{IMPORT_BYTES, IMPORT_TIME},
+    limits::{BODY_BYTES, IMPORT_BYTES, LONG_TIME},
     openapi::document,
     shared::Shared,
 };
@@ -13,7 +13,7 @@ use crate::{
     wire::{
         AlertQuery, AllowQuery, AllowRequest, BlockQuery, BlockRequest, ConfirmRequest,
         DisallowRequest, ImportRequest, ModeRequest, RearmRequest, Refused, ReloadRequest,
-        Reloaded, StatusQuery, UnblockRequest,
+        Reloaded, StatusQuery, UnblockAllRequest, UnblockRequest,
     },
 };
 
@@ -47,13 +47,19 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::delete("/v1/blocks", "End a block.", |shared, who, query: &UnblockRequest| {
             shared.node.unblock(who, query)
         }),
+        Endpoint::delete(
+            "/v1/blocks/all",
+            "End all blocks of a list, or all.",
+            |shared, who, query: &UnblockAllRequest| shared.node.unblock_all(who, query),
+        )
+        .with_needs(BODY_BYTES, LONG_TIME),
         Endpoint::change(
             post(),
             "/v1/import",
             "Block a list of addresses and prefixes, batch after batch.",
             |shared, who, body: &ImportRequest| shared.node.import(who, body),
         )
-        .with_needs(IMPORT_BYTES, IMPORT_TIME),
+        .with_needs(IMPORT_BYTES, LONG_TIME),
         Endpoint::read("/v1/allow", "What is never blocked.", |node, query: &AllowQuery| {
             node.allowed(query)
         }),

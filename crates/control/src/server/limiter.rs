@@ -9,7 +9,7 @@ use std::{
 use super::limits::{RATED_CLIENTS, Rate};
 
 /// Client whose requests are counted together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Client {
     /// A user of the socket.
     User(u32),

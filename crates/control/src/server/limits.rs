@@ -6,15 +6,18 @@ use std::time::Duration;
 pub const NODE_THREADS: usize = 4;
 /// Connections that are open at once, on the socket and on the address each.
 pub(super) const CONNECTIONS: usize = 128;
+/// Part of the connections over TCP that one client may hold, as its inverse: others find a place
+/// however slow it is.
+pub(super) const SHARE_OF_CONNECTIONS: usize = 4;
 /// Requests that are answered or wait for the node at once, likewise.
 pub(super) const REQUESTS: usize = 64;
 /// Bytes of a request's body.
 pub(super) const BODY_BYTES: usize = 64 * 1_024;
 /// Bytes of a batch of a list of blocks: each of its entries says all that one can say.
 pub(super) const IMPORT_BYTES: usize = 4 * 1_024 * 1_024;
-/// Longest time that the node may take for one batch: the last reads a million entries back. The
-/// client of the command line waits longer.
-pub(super) const IMPORT_TIME: Duration = Duration::from_secs(25);
+/// Longest time that the node may take to read a million entries back behind the last batch of a
+/// list, or to end as many. The client of the command line waits longer.
+pub(super) const LONG_TIME: Duration = Duration::from_secs(25);
 /// Bytes of a request's line and headers.
 pub(super) const HEAD_BYTES: usize = 16 * 1_024;
 /// Headers of a request.

@@ -14,6 +14,7 @@ mod limiter;
 mod limits;
 mod openapi;
 mod shared;
+mod shares;
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, thread::JoinHandle};
 
@@ -52,6 +53,8 @@ pub struct Listen {
     /// The file of tokens. Without it nothing can be changed over TCP, and only a loopback
     /// address is listened on.
     pub tokens: Option<PathBuf>,
+    /// Answer reads without a token on a loopback address: to every user of the machine.
+    pub reads_open: bool,
     /// Answer `/metrics`, `/livez` and `/readyz` without a token on any address.
     pub metrics_open: bool,
 }
@@ -171,6 +174,7 @@ fn protect(listen: &Listen) -> Result<Remote, StartError> {
         Some(lack) if !loopback => Err(StartError::Unprotected { address: listen.address, lack }),
         _ => Ok(Remote {
             loopback,
+            reads_open: loopback && listen.reads_open,
             metrics_open: listen.metrics_open,
             path: listen.tokens.clone(),
             tokens: std::sync::RwLock::new(Arc::new(tokens.unwrap_or_default())),

@@ -13,7 +13,8 @@ use super::{
     access::Caller,
     counters::{Counters, Turned},
     limiter::Limiter,
-    limits::Limits,
+    limits::{Limits, SHARE_OF_CONNECTIONS},
+    shares::Shares,
 };
 use crate::{
     node::Node,
@@ -26,6 +27,8 @@ use crate::{
 pub(super) struct Remote {
     /// It is a loopback address.
     pub(super) loopback: bool,
+    /// Reads need no token.
+    pub(super) reads_open: bool,
     /// Monitoring needs no token.
     pub(super) metrics_open: bool,
     /// The file of tokens.
@@ -56,6 +59,7 @@ pub(super) struct Shared {
     pub(super) own_uid: u32,
     pub(super) counters: Counters,
     limiter: Mutex<Limiter>,
+    pub(super) shares: Arc<Shares>,
     /// Apart, so that clients of the network cannot shut those of this machine out.
     local_requests: Arc<Semaphore>,
     remote_requests: Arc<Semaphore>,
@@ -77,6 +81,7 @@ impl Shared {
             own_uid: geteuid().as_raw(),
             counters: Counters::default(),
             limiter: Mutex::new(Limiter::new(limits.rate)),
+            shares: Arc::new(Shares::new(limits.connections / SHARE_OF_CONNECTIONS)),
             local_requests: Arc::new(Semaphore::new(limits.requests)),
             remote_requests: Arc::new(Semaphore::new(limits.requests)),
         }

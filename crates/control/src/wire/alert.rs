@@ -26,7 +26,7 @@ pub struct AlertQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(value_type = Option<String>)]
     pub peer: Option<IpAddr>,
-    /// Limit of the page, 1 to 1000; 100 without it.
+    /// Limit of the page, 1 to 4096; 100 without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Action, Check, Origin, Prefix, Refused, check_text, page::check_limit};
+use super::{Action, Check, Origin, Prefix, Refused, check_list, check_text, page::check_limit};
 
 /// A block that stands in the kernel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -27,6 +27,9 @@ pub struct Block {
     pub left_s: u64,
     /// Origin.
     pub origin: Origin,
+    /// The list that it is of, where that has a name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<String>,
     /// The person, the token or the list; none for a model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub who: Option<String>,
@@ -72,17 +75,21 @@ pub struct BlockQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(value_type = Option<String>)]
     pub after: Option<Prefix>,
-    /// Limit of the page, 1 to 1000; 100 without it.
+    /// Limit of the page, 1 to 4096; 100 without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
     /// Only those that this made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(inline)]
     pub origin: Option<Origin>,
+    /// Only those of this list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<String>,
 }
 
 impl Check for BlockQuery {
     fn check(&self) -> Result<(), Refused> {
+        check_list(self.list.as_deref())?;
         check_limit(self.limit)
     }
 }
@@ -107,6 +114,9 @@ pub struct BlockRequest {
     /// Reason, in one line of at most 500 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The list that it is to be of, by name; a new one begins with its first block.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<String>,
     /// Block a protected host all the same: one of this host's own addresses, a gateway, ...
     #[serde(default)]
     pub force: bool,
@@ -119,6 +129,7 @@ const fn drop_all() -> Action {
 impl Check for BlockRequest {
     fn check(&self) -> Result<(), Refused> {
         check_text("reason", self.reason.as_deref())?;
+        check_list(self.list.as_deref())?;
         if self.for_s == Some(0) {
             return Err(Refused::invalid("`for_s` must be at least 1, got 0"));
         }
@@ -152,6 +163,33 @@ impl Check for UnblockRequest {
     }
 }
 
+/// Blocks to end: all of a list, or all that stand.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct UnblockAllRequest {
+    /// The list; without it all blocks end, whoever made them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<String>,
+    /// Reason, in one line of at most 500 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Check for UnblockAllRequest {
+    fn check(&self) -> Result<(), Refused> {
+        check_list(self.list.as_deref())?;
+        check_text("reason", self.reason.as_deref())
+    }
+}
+
+/// Blocks that were ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Unblocked {
+    /// Their number.
+    pub ended: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,6 +202,7 @@ mod tests {
             pps: None,
             for_s: None,
             reason: None,
+            list: Some("feeds".into()),
             force: false,
         };
         assert_eq!(base.check(), Ok(()));
@@ -173,6 +212,8 @@ mod tests {
             (BlockRequest { for_s: Some(0), ..base.clone() }, "at least 1, got 0"),
             (BlockRequest { reason: Some(long), ..base.clone() }, "at most 500"),
             (BlockRequest { reason: Some("a\nb".into()), ..base.clone() }, "one line"),
+            (BlockRequest { list: Some("a b".into()), ..base.clone() }, "1 to 64 letters"),
+            (BlockRequest { list: Some(String::new()), ..base.clone() }, "got \"\""),
         ] {
             let error = request.check().unwrap_err().text;
             assert!(error.contains(expect), "{error}");

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Action, Check, Prefix, Refused};
+use super::{Action, Check, Prefix, Refused, check_list};
 
 /// Entries of one batch at the most.
 pub const IMPORT_BATCH: usize = 16_384;
@@ -26,6 +26,9 @@ pub struct ImportRequest {
     /// Packets a second that a rate limit leaves; `policy.rate_limit_pps` without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pps: Option<u32>,
+    /// The list that the entries are of, by name, in the batch that begins the load.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<String>,
     /// Lease of entries that name none, in seconds; `policy.max_ttl` without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub for_s: Option<u64>,
@@ -146,6 +149,7 @@ impl ImportRequest {
 
 impl Check for ImportRequest {
     fn check(&self) -> Result<(), Refused> {
+        check_list(self.list.as_deref())?;
         if !self.targets.is_empty() && !self.entries.is_empty() {
             return Err(Refused::invalid("a batch has `targets` or `entries`, got both"));
         }

@@ -15,7 +15,7 @@ mod status;
 
 pub use alert::AlertQuery;
 pub use allow::{AllowQuery, AllowRequest, AllowSource, Allowed, DisallowRequest};
-pub use block::{Block, BlockQuery, BlockRequest, UnblockRequest};
+pub use block::{Block, BlockQuery, BlockRequest, UnblockAllRequest, UnblockRequest, Unblocked};
 pub use events::{Action, DecisionRecord as Alert, Mode, Origin, Prefix, PrefixError};
 pub use import::{
     IMPORT_BATCH, ImportEntry, ImportRefused, ImportRequest, ImportStopped, Imported, ReadBack,
@@ -25,12 +25,15 @@ pub use mode::{ConfirmRequest, ModeRequest, ModeState, RearmRequest, ReloadReque
 pub use page::{LIMIT_DEFAULT, LIMIT_MAX, Page};
 pub use problem::{Kind, Problem, Refused};
 pub use status::{
-    BlockTotals, Breaker, Confirm, Drift, DriftState, Health, Interface, LedgerHealth, ModelInfo,
-    MovedFeature, Status, StatusQuery, WindowInfo,
+    BlockTotals, Breaker, Confirm, Drift, DriftState, Health, HeldBlocks, Interface, LedgerHealth,
+    ModelInfo, MovedFeature, Status, StatusQuery, WindowInfo,
 };
 
 /// The longest text that a person may give as a reason or a note, in characters.
 pub const TEXT_MAX: usize = 500;
+
+/// The longest name of a list of blocks, in characters.
+pub const LIST_NAME_MAX: usize = 64;
 
 /// Conditions of a request beyond its shape.
 pub trait Check {
@@ -41,6 +44,18 @@ pub trait Check {
     fn check(&self) -> Result<(), Refused> {
         Ok(())
     }
+}
+
+/// Checks the name of a list of blocks: it is a label of a metric and a word of the command line.
+fn check_list(name: Option<&str>) -> Result<(), Refused> {
+    let Some(name) = name else { return Ok(()) };
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if (1..=LIST_NAME_MAX).contains(&name.len()) && name.bytes().all(plain) {
+        return Ok(());
+    }
+    Err(Refused::invalid(format!(
+        "`list` must be 1 to {LIST_NAME_MAX} letters, digits, `-`, `_` and `.`, got {name:?}"
+    )))
 }
 
 /// Checks what a person wrote: it ends up in logs, on terminals and in a SIEM.

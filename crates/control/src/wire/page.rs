@@ -13,7 +13,7 @@ use super::Refused;
 /// Items in an answer when the request does not say.
 pub const LIMIT_DEFAULT: u32 = 100;
 /// Items in an answer at the most.
-pub const LIMIT_MAX: u32 = 1_000;
+pub const LIMIT_MAX: u32 = 4_096;
 
 /// A part of a list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Check, Mode};
+use super::{Check, Mode, Origin};
 
 /// The node as it is now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -29,7 +29,7 @@ pub struct Status {
     pub breaker: Breaker,
     /// Drift of the traffic away from the training.
     pub drift: Drift,
-    /// The scoring model; none while the node only counts.
+    /// The scoring model; none where the node only counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelInfo>,
     /// The last window that was decided; none before the first.
@@ -37,12 +37,18 @@ pub struct Status {
     pub window: Option<WindowInfo>,
     /// Blocks, and how many there may be.
     pub blocks: BlockTotals,
+    /// Blocks in force in the kernel, whoever made them, by origin and list.
+    #[serde(default)]
+    pub held: Vec<HeldBlocks>,
     /// Anomalous peers that were not acted on since the start, by the guard's code.
     pub refusals: BTreeMap<String, u64>,
     /// Packets that are in no flow since the start, by cause.
     pub losses: BTreeMap<String, u64>,
     /// Windows that were put off since the start because a stage was slow.
     pub late_windows: u64,
+    /// Events since the start that found no room, or that a sink could not take.
+    #[serde(default)]
+    pub lost_events: u64,
     /// The store of decisions.
     pub ledger: LedgerHealth,
     /// The interfaces that are watched.
@@ -171,6 +177,22 @@ pub struct BlockTotals {
     pub dropped_packets: u64,
     /// Packets that shadow passed and enforcing would have dropped.
     pub would_drop_packets: u64,
+}
+
+/// Blocks in force in the kernel, of one origin or list, by what is done about their packets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HeldBlocks {
+    /// Who made them.
+    pub origin: Origin,
+    /// The list that they are of, where that has a name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<String>,
+    /// Of which all packets are dropped.
+    pub drop: u64,
+    /// Of which what exceeds a rate is dropped.
+    pub rate_limit: u64,
+    /// Of which nothing is dropped.
+    pub shadow: u64,
 }
 
 word_set! {

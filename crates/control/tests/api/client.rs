@@ -4,7 +4,8 @@ use control::{
     ClientError, Who,
     wire::{
         Action, AlertQuery, AllowQuery, AllowRequest, BlockQuery, BlockRequest, DisallowRequest,
-        IMPORT_BATCH, ImportEntry, ImportRequest, Kind, Mode, ModeRequest, Origin, UnblockRequest,
+        IMPORT_BATCH, ImportEntry, ImportRequest, Kind, Mode, ModeRequest, Origin,
+        UnblockAllRequest, UnblockRequest,
     },
 };
 
@@ -19,6 +20,7 @@ fn block(target: &str) -> BlockRequest {
         pps: None,
         for_s: Some(90),
         reason: Some("probes the mail server".into()),
+        list: None,
         force: false,
     }
 }
@@ -98,6 +100,24 @@ fn lists_come_in_pages_that_lose_nothing() {
     assert_eq!(targets, ["192.0.2.7", "198.51.100.0/24", "203.0.113.9", "2001:db8:7::1"]);
     let by_model = BlockQuery { origin: Some(Origin::Model), ..BlockQuery::default() };
     assert_eq!(client.blocks(&by_model).unwrap().items.len(), 2);
+}
+
+#[test]
+fn a_list_is_told_and_ended_by_its_name() {
+    let bench = Bench::new();
+    let client = bench.client();
+    let list = Some("feeds".to_owned());
+    for target in ["192.0.2.101", "192.0.2.102"] {
+        client.block(&BlockRequest { list: list.clone(), ..block(target) }).unwrap();
+    }
+    let query = BlockQuery { list: list.clone(), ..BlockQuery::default() };
+    assert_eq!(client.blocks(&query).unwrap().items.len(), 2);
+    let request = UnblockAllRequest { list, reason: None };
+    assert_eq!(client.unblock_all(&request).unwrap().ended, 2);
+    assert_eq!(client.blocks(&BlockQuery::default()).unwrap().items.len(), 4);
+    assert_eq!(client.unblock_all(&UnblockAllRequest::default()).unwrap().ended, 4);
+    let refused = client.blocks(&BlockQuery { list: Some("a b".into()), ..query }).unwrap_err();
+    assert!(refused.to_string().contains("`list` must be 1 to 64"), "{refused}");
 }
 
 #[test]

@@ -2,12 +2,14 @@
 
 use std::{
     io::{Read as _, Write as _},
+    os::fd::AsRawFd as _,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
 use control::Limits;
+use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, SockaddrIn};
 
 use crate::support::{Bench, ask, generous, reply};
 
@@ -106,6 +108,32 @@ fn connections_beyond_the_bound_are_turned_away_and_counted() {
         assert!(start.elapsed() < Duration::from_secs(20), "no place becomes free");
         thread::yield_now();
     }
+}
+
+#[test]
+fn one_client_over_tcp_does_not_take_all_places() {
+    let bench = Bench::with(Limits { connections: 8, ..generous() });
+    let from = |last: u8| {
+        let kind = (AddressFamily::Inet, SockType::Stream, SockFlag::empty());
+        let socket = socket::socket(kind.0, kind.1, kind.2, None).unwrap();
+        let own = SockaddrIn::new(127, 0, 0, last, 0);
+        socket::bind(socket.as_raw_fd(), &own).unwrap();
+        let std::net::SocketAddr::V4(server) = bench.server.address().unwrap() else { panic!() };
+        socket::connect(socket.as_raw_fd(), &SockaddrIn::from(server)).unwrap();
+        std::net::TcpStream::from(socket)
+    };
+    let slow: Vec<_> = (0..30)
+        .map(|_| {
+            let mut stream = from(2);
+            // A quarter is let in; the others are told to go.
+            let _ = stream.write_all(b"GET /livez HTTP/1.1\r\nHost: l");
+            stream
+        })
+        .collect();
+    for last in 3..=8 {
+        assert_eq!(ask(from(last), "GET /livez", &[], "").status, 200, "from 127.0.0.{last}");
+    }
+    drop(slow);
 }
 
 /// The threads of this process that belong to a server.

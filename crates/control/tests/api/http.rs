@@ -40,6 +40,17 @@ fn a_node_without_a_window_is_alive_but_not_ready() {
 }
 
 #[test]
+fn a_request_without_a_host_is_bad() {
+    let bench = Bench::new();
+    let bare = b"GET /livez HTTP/1.1\r\nConnection: close\r\n\r\n";
+    let (mut tcp, mut unix) = (bench.tcp(), bench.unix());
+    tcp.write_all(bare).unwrap();
+    unix.write_all(bare).unwrap();
+    reply(tcp).assert_problem(400, "`Host` is missing");
+    reply(unix).assert_problem(400, "`Host` is missing");
+}
+
+#[test]
 fn an_unknown_field_is_named() {
     let bench = Bench::new();
     let body = r#"{"target":"192.0.2.1","acton":"drop"}"#;
@@ -63,7 +74,7 @@ fn what_is_no_valid_request_is_refused_with_the_reason() {
         ("PUT /v1/mode", r#"{"mode":"block"}"#, "`block`"),
         ("PUT /v1/mode", r#"{"mode":"shadow","confirm_within_s":5}"#, "`confirm_within_s`"),
         ("DELETE /v1/blocks", "", "target"),
-        ("GET /v1/alerts?limit=0", "", "between 1 and 1000, got 0"),
+        ("GET /v1/alerts?limit=0", "", "between 1 and 4096, got 0"),
         ("GET /v1/alerts?after=1&before=2", "", "exclude"),
     ] {
         ask(bench.unix(), line, JSON, body).assert_problem(400, word);

@@ -39,7 +39,12 @@ pub(crate) fn generous() -> Limits {
 }
 
 pub(crate) fn loopback(tokens: Option<PathBuf>) -> Listen {
-    Listen { address: "127.0.0.1:0".parse().unwrap(), tokens, metrics_open: false }
+    Listen {
+        address: "127.0.0.1:0".parse().unwrap(),
+        tokens,
+        reads_open: true,
+        metrics_open: false,
+    }
 }
 
 impl Bench {

@@ -14,6 +14,7 @@ use aya::{
 use super::{GuardHook, TcHook, XdpPreference};
 use crate::{
     error::KernelError,
+    hooks::settle_strays,
     interfaces::InterfaceName,
     object::{TC_GUARD, XDP_GUARD, classifier, xdp},
     pin::{GuardPin, Pins, mode_name},
@@ -80,6 +81,9 @@ pub(super) fn attach(
         XdpPreference::Native | XdpPreference::Auto => &[XdpMode::Driver],
         XdpPreference::Generic => &[XdpMode::Skb],
     };
+    if preference != XdpPreference::Off {
+        settle_strays(interface, ifindex, pins)?;
+    }
     let (guard, place) = match take_over_xdp(object, ifindex, modes, pins)? {
         Some((guard, mode)) => (guard, Some(GuardPin::Xdp(mode))),
         None => match refusal {

@@ -38,26 +38,40 @@ pub enum Loaded {
 pub struct Bulk {
     list: Blocklist,
     now_ns: u64,
+    /// Addresses of each family that the load leaves free.
+    reserve: u32,
     /// The prefix table, once the list has a prefix: a trie finds no exact prefix by itself.
     prefixes: Option<HashMap<PrefixKey, BlockEntry>>,
     written: Sum,
 }
 
 impl Bulk {
-    pub(super) fn new(list: Blocklist, now_ns: u64) -> Self {
-        Self { list, now_ns, prefixes: None, written: Sum::default() }
+    pub(super) fn new(list: Blocklist, now_ns: u64, reserve: u32) -> Self {
+        Self { list, now_ns, reserve, prefixes: None, written: Sum::default() }
     }
 
     /// Blocks an address or a prefix, unless what stands there does as much for as long. In force
     /// when this returns.
     ///
     /// # Errors
-    /// [`KernelError::BlocklistFull`] where there is no room; what was put before is in force.
+    /// [`KernelError::BlocklistFull`] where there is no room, [`KernelError::Reserved`] where what
+    /// there is, is not for lists; what was put before is in force.
     pub fn put(&mut self, target: &Target, block: &Block) -> Result<Loaded, KernelError> {
         let state = self.list.state.clone();
         let mut state = state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match *target {
-            Target::Address(address) => self.put_address(address, block),
+            Target::Address(address) => {
+                let held = state.held.of(target);
+                let room = self.list.capacity().of(target).saturating_sub(self.reserve as usize);
+                if self.reserve > 0 && held >= room && self.list.maps.get(target)?.is_none() {
+                    return Err(KernelError::reserved(target, room, self.reserve));
+                }
+                let (loaded, is_more) = self.put_address(address, block)?;
+                if is_more {
+                    state.held.add(target);
+                }
+                Ok(loaded)
+            }
             Target::Prefix(prefix) => {
                 let key = Target::prefix_key(prefix);
                 let before = self.prefixes()?.get(&key).copied();
@@ -65,8 +79,8 @@ impl Bulk {
                 let Some(entry) = entry else { return Ok(loaded) };
                 self.list.maps.put(target, &entry)?;
                 if before.is_none() {
-                    state.prefixes += 1;
-                    self.list.maps.tell_prefixes(state.prefixes)?;
+                    state.held.add(target);
+                    self.list.maps.tell_prefixes(state.held.prefixes)?;
                 }
                 self.prefixes()?.insert(key, entry);
                 self.note(target, before, &entry);
@@ -119,21 +133,26 @@ impl Bulk {
         Err(KernelError::LoadNotKept { wrote: self.written.entries, read: read.entries })
     }
 
-    fn put_address(&mut self, address: IpAddr, block: &Block) -> Result<Loaded, KernelError> {
+    /// Outcome for an address, and whether the table has an entry more.
+    fn put_address(
+        &mut self,
+        address: IpAddr,
+        block: &Block,
+    ) -> Result<(Loaded, bool), KernelError> {
         let target = Target::Address(address);
         let new = block.entry(self.now_ns, Slots::SHARED);
         // Each turn after the first is another process's change to this very entry.
         loop {
             if self.list.maps.put_if(address, &new, syscall::NEW)? {
                 self.note(&target, None, &new);
-                return Ok(Loaded::New);
+                return Ok((Loaded::New, true));
             }
             let Some(before) = self.list.maps.get(&target)? else { continue };
             let (loaded, entry) = self.weigh(Some(before), block);
-            let Some(entry) = entry else { return Ok(loaded) };
+            let Some(entry) = entry else { return Ok((loaded, false)) };
             if self.list.maps.put_if(address, &entry, syscall::EXISTING)? {
                 self.note(&target, Some(before), &entry);
-                return Ok(loaded);
+                return Ok((loaded, false));
             }
         }
     }

@@ -10,11 +10,12 @@ use crate::KernelError;
 
 /// The number of this weir's layout. A change that an older weir could misread takes the next.
 ///
-/// 2: limits of services, known peers; the guard's ledger counts both.
-const NUMBER: u32 = 2;
+/// 2: limits of services, known peers; the guard's ledger counts both. 3: a folder for each network
+/// namespace; numbers of named lists among the reasons.
+const NUMBER: u32 = 3;
 
 /// The name of its folder.
-pub(super) const LAYOUT: &str = "v2";
+pub(super) const LAYOUT: &str = "v3";
 
 /// The folders of layouts other than this weir's.
 #[derive(Debug, Default)]
@@ -53,11 +54,29 @@ impl Layouts {
         Ok(layouts)
     }
 
-    /// The folders of all layouts, this weir's first if there is one.
-    pub(super) fn all(self, bpffs: &Path) -> Vec<PathBuf> {
-        let own = Some(super::root(bpffs)).filter(|own| own.is_dir());
-        own.into_iter().chain(self.newer).chain(self.older).collect()
+    /// The folders of all layouts, those of this weir's first.
+    pub(super) fn all(self, bpffs: &Path) -> Result<Vec<PathBuf>, KernelError> {
+        Ok(namespaces(bpffs)?.into_iter().chain(self.newer).chain(self.older).collect())
     }
+}
+
+/// This layout's folders, one for each network namespace.
+pub(super) fn namespaces(bpffs: &Path) -> Result<Vec<PathBuf>, KernelError> {
+    let layout = bpffs.join("weir").join(LAYOUT);
+    let entries = match fs::read_dir(&layout) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(failed("list", &layout)(source)),
+    };
+    let mut folders = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(failed("list", &layout))?.path();
+        if path.is_dir() {
+            folders.push(path);
+        }
+    }
+    folders.sort();
+    Ok(folders)
 }
 
 /// The number in the name of a layout's folder.
@@ -77,7 +96,7 @@ mod tests {
     #[test]
     fn layouts_are_told_apart_by_number_and_not_by_spelling() {
         let folder = tempfile::tempdir().expect("a folder");
-        for name in ["v1", "v2", "v10", "v0", "vx", "other"] {
+        for name in ["v1", "v2", "v3/7", "v3/42", "v10", "v0", "vx", "other"] {
             fs::create_dir_all(folder.path().join("weir").join(name)).expect("a folder");
         }
         let names = |paths: &[PathBuf]| -> Vec<String> {
@@ -87,8 +106,9 @@ mod tests {
         let found = Layouts::find(folder.path()).expect("a list");
         assert_eq!(
             (names(&found.older), names(&found.newer)),
-            (vec!["v1".to_owned(), "v0".to_owned()], vec!["v10".to_owned()])
+            (["v2", "v1", "v0"].map(str::to_owned).to_vec(), vec!["v10".to_owned()])
         );
-        assert_eq!(names(&found.all(folder.path())), ["v2", "v10", "v1", "v0"]);
+        let all = found.all(folder.path()).expect("a list");
+        assert_eq!(names(&all), ["42", "7", "v10", "v2", "v1", "v0"]);
     }
 }

@@ -368,7 +368,7 @@ fn a_list_leaves_a_block_that_stands_its_counters_and_the_longer_lease() {
 
         let list: Vec<IpAddr> = [1, 2, 3, 3].map(|last| IpAddr::from(host(last))).into();
         let block = drop_for(60);
-        let mut bulk = blocklist.bulk(boot_ns());
+        let mut bulk = blocklist.bulk(boot_ns(), 0);
         let loaded: Vec<Loaded> = list
             .iter()
             .map(|&address| bulk.put(&Target::from(address), &block).expect("room"))

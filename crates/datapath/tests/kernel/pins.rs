@@ -12,8 +12,9 @@ use std::{
 use crate::support::{LOCAL, NEAR, Wire, attached, host, near, small, udp_v4};
 use flows_common::{Direction, Scope};
 use weir_datapath::{
-    AttachOptions, Block, BlockAction, GuardHook, Kernel, KernelError, KernelOptions, Target,
-    XdpPreference, boot_ns, leftovers, mount_bpffs, unpin_all,
+    AttachOptions, Block, BlockAction, Blocklist, GuardHook, Kernel, KernelError, KernelOptions,
+    Target, XdpPreference, boot_ns, leftovers, mount_bpffs, stray_guards, take_everything_off,
+    unpin_all,
 };
 
 /// Environment variable that gives the process to be killed its BPF filesystem.
@@ -237,6 +238,116 @@ fn pinned_maps_of_other_sizes_are_carried_over_with_what_is_in_force() {
     let blocklist = Kernel::load(&other).expect("as before").blocklist();
     assert_eq!(blocklist.count().expect("counts").v4, 40);
     drop(blocklist);
+    unpin_all(&bpffs.0).expect("removed");
+}
+
+#[test]
+fn guards_of_two_namespaces_share_a_file_system_and_nothing_else() {
+    if !test_support::root() {
+        return;
+    }
+    let bpffs = BpfFs::mount("namespaces");
+    let (one, two) = (Wire::new(), Wire::new());
+    let near_index = |wire: &Wire| wire.run(|_| near().index().expect("an index"));
+    assert_eq!(near_index(&one), near_index(&two), "an index means an interface in one of them");
+    let start = |wire: &Wire| {
+        wire.run(|_| {
+            let (kernel, attached) =
+                attached(&bpffs.options(), XdpPreference::Auto).expect("attached");
+            assert_eq!(attached.guard, GuardHook::XdpNative);
+            kernel
+        })
+    };
+    // The first ends and leaves its guard; then both run at once.
+    drop(start(&one));
+    let second = start(&two);
+    let first = start(&one);
+    second.blocklist().insert(blocked(1), &block(60 * SECOND), boot_ns()).expect("a block");
+    for (wire, kernel, dropped) in [(&one, &first, 0), (&two, &second, 3)] {
+        wire.network_end().send_times(&from_blocked(), 3);
+        let counters = kernel.blocklist().guard_counters(Direction::Ingress).expect("its ledger");
+        assert_eq!(counters.dropped, dropped);
+    }
+    drop((first, second));
+    // By hand: the one of the calling thread's namespace; elsewhere it has to be said.
+    let held = |wire: &Wire| {
+        wire.run(|_| Blocklist::pinned(&bpffs.0).expect("pinned").count().expect("a count").v4)
+    };
+    assert_eq!((held(&one), held(&two)), (0, 1));
+    let error = Blocklist::pinned(&bpffs.0).map(drop).expect_err("which of them?").to_string();
+    assert!(error.contains("2 guards are pinned") && error.contains("nsenter"), "{error}");
+    unpin_all(&bpffs.0).expect("removed");
+}
+
+#[test]
+fn a_guard_that_another_mount_holds_is_told_and_taken_over() {
+    if !test_support::root() {
+        return;
+    }
+    let (before, after) = (BpfFs::mount("before"), BpfFs::mount("after"));
+    for preference in [XdpPreference::Auto, XdpPreference::TcIngress] {
+        Wire::new().run(|wire| {
+            let (kernel, _) = attached(&before.options(), preference).expect("attached");
+            kernel.blocklist().insert(blocked(1), &block(60 * SECOND), boot_ns()).expect("a block");
+            assert_eq!(stray_guards(&after.0).expect("a list"), [""; 0], "a process holds it");
+            drop(kernel);
+            let program = if preference == XdpPreference::Auto { "xdp_guard" } else { "tc_guard" };
+            let stray = [format!("{NEAR} {program}")];
+            assert_eq!(stray_guards(&after.0).expect("a list"), stray);
+            assert_eq!(stray_guards(&before.0).expect("a list"), [""; 0], "it is pinned there");
+
+            let (kernel, now) = attached(&after.options(), preference).expect("taken over");
+            let at_xdp = now.guard == GuardHook::XdpNative;
+            assert_eq!(at_xdp, preference == XdpPreference::Auto, "{now:?}");
+            let from_flow = udp_v4(host(1), LOCAL, [1000, 53]);
+            wire.network_end().send_times(&from_flow, 3);
+            let counters = kernel.blocklist().guard_counters(Direction::Ingress);
+            assert_eq!(counters.expect("its ledger").dropped, 0, "the old one's block is gone");
+            drop(kernel);
+            assert_eq!(stray_guards(&after.0).expect("a list"), [""; 0]);
+            unpin_all(&after.0).expect("removed");
+            unpin_all(&before.0).expect("removed");
+        });
+    }
+}
+
+#[test]
+fn everything_comes_off_at_once_whoever_holds_it() {
+    if !test_support::root() {
+        return;
+    }
+    let bpffs = BpfFs::mount("off");
+    Wire::new().run(|wire| {
+        let (kernel, _) = attached(&bpffs.options(), XdpPreference::Auto).expect("attached");
+        kernel.blocklist().insert(blocked(1), &block(60 * SECOND), boot_ns()).expect("a block");
+        let taken = take_everything_off(&bpffs.0, false).expect("a list");
+        let hooks = ["tc_egress", "tc_ingress", "xdp_guard"].map(|name| format!("{NEAR} {name}"));
+        let mut off = taken.hooks.clone();
+        off.sort();
+        assert_eq!((off, taken.left), (hooks.to_vec(), Vec::new()));
+        assert!(!taken.pins.is_empty() && !bpffs.0.join("weir").exists(), "{:?}", taken.pins);
+        wire.network_end().send_times(&from_blocked(), 3);
+        let counters = kernel.blocklist().guard_counters(Direction::Ingress).expect("its ledger");
+        assert_eq!(counters.dropped, 0);
+        drop(kernel);
+        let nothing = take_everything_off(&bpffs.0, false).expect("a list");
+        assert_eq!((nothing.hooks, nothing.pins), (Vec::new(), Vec::new()));
+    });
+}
+
+#[test]
+fn a_folder_that_others_could_change_is_refused() {
+    if !test_support::root() {
+        return;
+    }
+    let bpffs = BpfFs::mount("open");
+    let folder = bpffs.0.join("weir");
+    std::fs::create_dir(&folder).expect("a folder");
+    std::os::unix::fs::chown(&folder, Some(65_534), None).expect("root may");
+    let error = Kernel::load(&bpffs.options()).map(drop).expect_err("it is not ours").to_string();
+    assert!(error.contains("owned by uid 65534") && error.contains("mode=0700"), "{error}");
+    std::fs::remove_dir(&folder).expect("it is empty");
+    drop(Kernel::load(&bpffs.options()).expect("loaded"));
     unpin_all(&bpffs.0).expect("removed");
 }
 

@@ -130,20 +130,24 @@ fn a_connected_udp_socket_is_spared_and_one_that_anybody_may_write_to_is_not() {
 }
 
 #[test]
-fn what_goes_out_to_a_source_is_dropped_where_all_of_it_is_blocked() {
+fn what_goes_out_to_a_source_is_ruled_as_what_comes_in() {
     if !test_support::root() {
         return;
     }
-    for (scope, passes) in [(Scope::All, false), (Scope::Inbound, true), (Scope::Unproven, true)] {
-        Wire::new().run(|_| {
-            let options = weir_datapath::KernelOptions { guard_at_egress: true, ..small() };
-            let mut kernel = Kernel::load(&options).expect("loaded");
-            ruled(&mut kernel, CLIENT, scope, &udp_v4(CLIENT, SERVER, [9, 9]));
-            let frame = udp_v4(SERVER, CLIENT, [9, 9]);
-            let run = kernel.test_run_tc(Direction::Egress, &frame, &SkbContext::default(), 1);
-            assert_eq!(run.expect("a run").returned == u32::MAX, passes, "{scope:?}");
-        });
-    }
+    in_namespace(|kernel| {
+        let open = Connection::new();
+        for (scope, passes) in
+            [(Scope::All, false), (Scope::Inbound, true), (Scope::Unproven, true)]
+        {
+            // The client's segments, as they leave the client's host; and a stray one.
+            ruled(kernel, SERVER, scope, &open.to_client(ACK));
+            let stray = tcp_v4(CLIENT, SERVER, [9, 9], ACK, b"");
+            for (frame, passes) in [(open.to_server(ACK), passes), (stray, false)] {
+                let run = kernel.test_run_tc(Direction::Egress, &frame, &SkbContext::default(), 1);
+                assert_eq!(run.expect("a run").returned == u32::MAX, passes, "{scope:?}");
+            }
+        }
+    });
 }
 
 #[test]

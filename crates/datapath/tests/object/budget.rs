@@ -7,7 +7,7 @@ const RECORDED_ON: &str = "6.18.";
 
 /// Instructions of each program as recorded.
 const RECORD: [(&str, u32); 4] =
-    [("tc_ingress", 26_042), ("tc_egress", 27_732), ("tc_guard", 24_121), ("xdp_guard", 33_390)];
+    [("tc_ingress", 38_320), ("tc_egress", 38_542), ("tc_guard", 58_406), ("xdp_guard", 81_338)];
 
 /// Growth beyond which the record is to be written anew, with the reason: 1 in 20.
 const TOLERANCE: u32 = 20;
@@ -22,10 +22,14 @@ fn the_verifier_follows_no_more_instructions_than_recorded() {
         test_support::skip(&format!("recorded on Linux {RECORDED_ON}x, this is {running}"));
         return;
     }
+    let mut beyond = Vec::new();
     for Verified { program, instructions } in verify().expect("the object") {
         let followed = instructions.expect("accepted").expect("Linux 5.16 tells");
         let recorded = RECORD.iter().find(|(name, _)| *name == program).expect("recorded").1;
         let budget = recorded + recorded / TOLERANCE;
-        assert!(followed <= budget, "{program}: {followed} instructions, {recorded} recorded");
+        if followed > budget {
+            beyond.push(format!("{program}: {followed} instructions, {recorded} recorded"));
+        }
     }
+    assert!(beyond.is_empty(), "{beyond:#?}");
 }

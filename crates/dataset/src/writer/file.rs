@@ -18,7 +18,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
-use super::WriterOptions;
+use super::options::WriterOptions;
 use crate::schema::{ATTACK, LABEL, SOURCE, TIME};
 use crate::{DatasetError, Sums, layout};
 

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use features::Window;
 use parquet::file::metadata::KeyValue;
 
-use super::WriterOptions;
 use super::file::{Closed, TableWriter};
+use super::options::WriterOptions;
 use crate::connection::{Connections, batch, connection_schema};
 use crate::{DatasetError, layout};
 

@@ -101,14 +101,6 @@ fn beyond(row: &mut [f32]) {
 }
 
 #[test]
-fn what_anybody_may_have_sent_suspends_nothing() {
-    let mut bench = Bench::new(1);
-    for _ in 0..300 {
-        assert!(!bench.window_of(Standing::Unproven, 2 * PEERS, as_before, larger));
-    }
-}
-
-#[test]
 fn a_shift_suspends_and_names_the_features_that_shifted_and_nothing_else() {
     let mut bench = Bench::new(1);
     for window in 0..100 {

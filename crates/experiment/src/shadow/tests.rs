@@ -38,6 +38,7 @@ fn anomaly(window: u64, at_ns: u64, peer: &str, surprise: f64, refusal: Option<R
         packets: 120,
         bytes: 7_200,
         standing: Standing::Proven,
+        new_or_large: false,
         flows: 3,
         service: None,
     };

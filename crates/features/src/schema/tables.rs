@@ -144,7 +144,7 @@ pub fn facts_of_peers(batch: &RecordBatch) -> Result<Vec<PeerFacts>, SchemaError
     let flows: &UInt64Array = evidence_column(batch, "flows")?;
     let protocols: &UInt8Array = evidence_column(batch, SERVICE[0])?;
     let ports: &UInt16Array = evidence_column(batch, SERVICE[1])?;
-    let first: &UInt64Array = evidence_column(batch, "first_packet")?;
+    let first: &UInt64Array = evidence_column(batch, "first_packet_ns")?;
     let standings = standings
         .iter()
         .map(|name| name.and_then(Standing::from_name))
@@ -401,7 +401,7 @@ fn peer_facts(observed: &[Observed]) -> Vec<Fact> {
             services().map(|service| Some(service?.port)).collect::<UInt16Array>(),
         ),
         evidence(
-            "first_packet",
+            "first_packet_ns",
             "ns",
             "Its first packet of the window, from it or to it, on the clock of window_start; the \
              window's start where its flows were evicted.",

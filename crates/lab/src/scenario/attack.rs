@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::raw::{duration, within};
-use crate::Family;
+use crate::{AttackClass, Family};
 
 /// The most frames, connections or requests an attack may send in a second.
 const MAX_RATE: u32 = 50_000;
@@ -63,71 +63,6 @@ impl Attack {
             ));
         }
         Ok(())
-    }
-}
-
-/// The classes of attacks, as ground truth names them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AttackClass {
-    /// Many ports asked with one SYN each.
-    SynScan,
-    /// Ports asked one by one, seconds apart.
-    LowAndSlowScan,
-    /// Half-open connections from one real address.
-    SynFlood,
-    /// Half-open connections from addresses that are not the sender's.
-    SpoofedSynFlood,
-    /// Datagrams to one port or to random ones.
-    UdpFlood,
-    /// Echo requests.
-    IcmpFlood,
-    /// Many short logins with wrong passwords.
-    SshBruteForce,
-    /// Many requests that never end.
-    SlowHttp,
-    /// The protected host sends much to the attacker.
-    Exfiltration,
-    /// The protected host asks the attacker for orders every few seconds.
-    Beaconing,
-}
-
-impl AttackClass {
-    /// All classes.
-    pub const ALL: [Self; 10] = [
-        Self::SynScan,
-        Self::LowAndSlowScan,
-        Self::SynFlood,
-        Self::SpoofedSynFlood,
-        Self::UdpFlood,
-        Self::IcmpFlood,
-        Self::SshBruteForce,
-        Self::SlowHttp,
-        Self::Exfiltration,
-        Self::Beaconing,
-    ];
-
-    /// The name used in scenarios and ground truth.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::SynScan => "syn_scan",
-            Self::LowAndSlowScan => "low_and_slow_scan",
-            Self::SynFlood => "syn_flood",
-            Self::SpoofedSynFlood => "spoofed_syn_flood",
-            Self::UdpFlood => "udp_flood",
-            Self::IcmpFlood => "icmp_flood",
-            Self::SshBruteForce => "ssh_brute_force",
-            Self::SlowHttp => "slow_http",
-            Self::Exfiltration => "exfiltration",
-            Self::Beaconing => "beaconing",
-        }
-    }
-
-    /// True where the protected host opens the connections.
-    #[must_use]
-    pub const fn is_initiated_by_the_victim(self) -> bool {
-        matches!(self, Self::Exfiltration | Self::Beaconing)
     }
 }
 
@@ -251,6 +186,20 @@ pub enum AttackPlan {
 }
 
 impl AttackPlan {
+    /// The classes that there are plans of.
+    pub const CLASSES: [AttackClass; 10] = [
+        AttackClass::SynScan,
+        AttackClass::LowAndSlowScan,
+        AttackClass::SynFlood,
+        AttackClass::SpoofedSynFlood,
+        AttackClass::UdpFlood,
+        AttackClass::IcmpFlood,
+        AttackClass::SshBruteForce,
+        AttackClass::SlowHttp,
+        AttackClass::Exfiltration,
+        AttackClass::Beaconing,
+    ];
+
     /// The attack's class.
     #[must_use]
     pub const fn class(&self) -> AttackClass {

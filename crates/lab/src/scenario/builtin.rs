@@ -11,7 +11,7 @@ pub const BUILTIN: &[(&str, &str)] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{AttackClass, BenignKind, Scenario};
+    use crate::{AttackPlan, BenignKind, Scenario};
 
     #[test]
     fn every_builtin_is_valid_and_goes_by_its_name() {
@@ -23,14 +23,14 @@ mod tests {
     }
 
     #[test]
-    fn the_builtins_have_every_kind_of_benign_traffic_and_every_class_of_attack() {
+    fn the_builtins_have_every_kind_of_benign_traffic_and_every_plan_of_an_attack() {
         let all: Vec<_> =
             BUILTIN.iter().map(|(name, _)| Scenario::builtin(name).unwrap()).collect();
         for kind in BenignKind::ALL {
             let mut plans = all.iter().flat_map(|scenario| &scenario.benign);
             assert!(plans.any(|benign| benign.does.kind() == kind), "{kind:?}");
         }
-        for class in AttackClass::ALL {
+        for class in AttackPlan::CLASSES {
             let mut plans = all.iter().flat_map(|scenario| &scenario.attacks);
             assert!(plans.any(|attack| attack.does.class() == class), "{class:?}");
         }

@@ -10,7 +10,7 @@ mod raw;
 use std::path::Path;
 use std::time::Duration;
 
-pub use attack::{Attack, AttackClass, AttackPlan, Channel};
+pub use attack::{Attack, AttackPlan, Channel};
 pub use benign::{Benign, BenignKind, BenignPlan, Clients};
 pub use builtin::BUILTIN;
 

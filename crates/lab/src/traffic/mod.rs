@@ -3,8 +3,7 @@
 mod attack;
 mod benign;
 mod crew;
-mod draw;
-mod frame;
+mod injector;
 mod pace;
 mod server;
 mod wire;

@@ -7,6 +7,8 @@ use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use crate::payload::FILLER;
+
 /// Web-like traffic.
 pub(crate) const HTTP: u16 = 80;
 /// Web-like traffic behind a TLS-like exchange.
@@ -28,9 +30,6 @@ pub(crate) const COMMAND: u16 = 8443;
 const MAX_MESSAGE: usize = 16_384;
 /// Longest header of the web-like protocol.
 const MAX_HEADER: usize = 8_192;
-
-/// Bytes to send where only their number matters.
-pub(crate) static FILLER: [u8; 16_384] = [b'w'; 16_384];
 
 /// Sends `count` bytes of filler.
 pub(crate) async fn write_filler(

@@ -82,9 +82,9 @@ fn each_capture_has_the_ground_truth_of_its_scenario() {
 }
 
 #[test]
-fn the_mixed_capture_holds_every_class_of_attack() {
+fn the_mixed_capture_holds_every_class_that_a_lab_plays() {
     let truth = truth("mixed");
-    for class in lab::AttackClass::ALL {
+    for class in lab::AttackPlan::CLASSES {
         assert!(truth.attacks.iter().any(|attack| attack.class == class), "{}", class.name());
     }
 }

@@ -12,7 +12,8 @@ use crate::{LedgerError, Reader};
 pub struct Offences {
     /// Blocks made, in shadow too.
     pub blocks: u32,
-    /// Those of them that a person took back: they may count for less, or for nothing.
+    /// Those of them that were taken back, by a person or for a lower mode, or shadows decided anew before
+    /// their end: they may count for less, or for nothing.
     pub pardoned: u32,
     /// Time of the last block, in wall-clock ns.
     pub last_made_ns: i64,
@@ -33,7 +34,9 @@ impl Reader {
     ) -> Result<Vec<(IpAddr, Offences)>, LedgerError> {
         // A blocked prefix is no offence of an address.
         let sql = "SELECT count(*),
-             sum(EXISTS (SELECT 1 FROM endings WHERE block = blocks.id AND how = 'unblocked')),
+             sum(EXISTS (SELECT 1 FROM endings WHERE block = blocks.id
+                 AND (how IN ('unblocked', 'fell_back')
+                 OR (how = 'replaced' AND blocks.action = 'shadow')))),
              max(at_ns), max(expires_ns), target FROM blocks
              WHERE at_ns >= ?1 AND origin = 'model' AND target NOT LIKE '%/%'
              GROUP BY target ORDER BY max(at_ns) DESC, max(id) DESC LIMIT ?2";

@@ -1,6 +1,6 @@
 use std::net::IpAddr;
 
-use events::{ActionTaken, Refusal, Standing};
+use events::{Action, ActionTaken, Refusal, Standing};
 use ledger::{
     ActQuery, AlertQuery, Block, BlockQuery, Decision, How, LedgerError, Offences, Origin,
     PreviousEnd, Record, Run, Span,
@@ -181,14 +181,29 @@ fn escalation_survives_a_restart() -> Result<(), LedgerError> {
         ending(&of(2, 20), 25, How::Unblocked).into(),
         ending(&of(3, 30), 35, How::Replaced).into(),
     ])?;
+    // What a lower mode turned to shadow, and was decided anew, is one offence.
+    let demoted =
+        |id, second, action| Block { target: peer(8).into(), action, ..block(id, second) };
+    let (first, shadow) = (demoted(7, 1, Action::Drop), demoted(8, 2, Action::Shadow));
+    ledger.append(&[
+        first.clone().into(),
+        ending(&first, 2, How::FellBack).into(),
+        shadow.clone().into(),
+        ending(&shadow, 3, How::Replaced).into(),
+        demoted(9, 3, Action::Drop).into(),
+    ])?;
     drop(ledger);
     let ledger = place.open();
     let reader = ledger.reader();
     let (made, expires) = (wall(30), wall(630));
     let three = Offences { blocks: 3, pardoned: 1, last_made_ns: made, last_expires_ns: expires };
     let all = reader.offenders(i64::MIN, 10)?;
-    assert_eq!(all.iter().map(|(address, _)| *address).collect::<Vec<_>>(), [peer(5), peer(7)]);
+    assert_eq!(
+        all.iter().map(|(address, _)| *address).collect::<Vec<_>>(),
+        [peer(5), peer(7), peer(8)]
+    );
     assert_eq!(all[1].1, three);
+    assert_eq!((all[2].1.blocks, all[2].1.pardoned), (3, 2));
     let lately = reader.offenders(wall(25), 10)?;
     assert_eq!(lately[1], (peer(7), Offences { blocks: 1, pardoned: 0, ..three }));
     assert_eq!(reader.offenders(i64::MIN, 1)?.len(), 1);

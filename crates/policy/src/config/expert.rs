@@ -75,6 +75,9 @@ section! {
         /// Sources a second without a completed handshake at one service, above which, and above ten
         /// times what the service ordinarily sees, it is under a flood from forged sources.
         flood_sources: u32 = 200,
+        /// Such sources a second above which a service is under a flood whatever it ordinarily
+        /// sees, at least `flood_sources`.
+        flood_ceiling: u32 = 20_000,
         /// Time that services are watched for what is ordinary before one can be limited.
         #[serde(with = "humantime_serde")]
         flood_baseline: Duration = Duration::from_mins(1),
@@ -143,6 +146,11 @@ impl ExpertConfig {
         if self.max_blocks_per_minute == 0 {
             let least = "at least 1 (`mode = \"shadow\"` blocks nothing)";
             return Err(BoundError::new("policy.expert.max_blocks_per_minute", least, 0));
+        }
+        if self.flood_ceiling < self.flood_sources {
+            let least = format!("at least `policy.expert.flood_sources` ({})", self.flood_sources);
+            let key = "policy.expert.flood_ceiling";
+            return Err(BoundError::new(key, least, self.flood_ceiling));
         }
         if self.rate_limit_pps == 0 {
             return Err(BoundError::new("policy.expert.rate_limit_pps", "at least 1", 0));

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, net::IpAddr};
 
-use events::Contradiction;
+use events::{Contradiction, Standing};
 
 use crate::{Evidence, Standing, lot::Lot};
 

@@ -91,6 +91,7 @@ impl World {
             packets: 10,
             bytes: 1_000,
             standing: Standing::Proven,
+            new_or_large: false,
             flows: 1,
             service: None,
         }

@@ -1,4 +1,5 @@
-//! `weir alerts`: anomalous peers, and what was done about them.
+//! `weir alerts`: anomalous peers, and what was done about them: a line for each change of an
+//! incident.
 
 use std::{fmt::Write as _, net::IpAddr, process::ExitCode, thread::sleep, time::Duration};
 
@@ -8,7 +9,7 @@ use control::{
     Client, ClientError,
     wire::{Alert, AlertQuery, LIMIT_MAX},
 };
-use events::Reason;
+use events::{Change, Incident, Reason};
 use jiff::Timestamp;
 use report::text::{count, number, plain};
 
@@ -138,8 +139,12 @@ fn latest(client: &Client, query: &AlertQuery, limit: u32) -> anyhow::Result<Vec
 /// An alert in a line.
 pub(super) fn describe(alert: &Alert) -> String {
     let seen = &alert.evidence;
-    let mut line =
-        format!("{} {} {}", alert.time.strftime("%Y-%m-%d %H:%M:%S"), seen.address, outcome(alert));
+    let mut line = alert.time.strftime("%Y-%m-%d %H:%M:%S").to_string();
+    if let Some(Incident { id, change, windows, .. }) = alert.incident {
+        let change = change.map_or("goes on", Change::name);
+        let _ = write!(line, " incident {id} {change}, window {windows}:");
+    }
+    let _ = write!(line, " {} {}", seen.address, outcome(alert));
     if alert.ttl_s > 0 {
         let _ = write!(line, " for {}", lasting(alert.ttl_s));
     }

@@ -6,23 +6,23 @@ mod export;
 mod row;
 mod told;
 
-use std::{process::ExitCode, time::Duration};
+use std::{path::Path, process::ExitCode, time::Duration};
 
 use address_list::{LONGEST_LEASE, SHORTEST_LEASE, check_width};
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use clap::Args;
-use control::wire::{Action, BlockRequest, UnblockRequest};
+use control::wire::{Action, BlockRequest, LIMIT_MAX, UnblockAllRequest, UnblockRequest};
 use ipnet::IpNet;
 
 use export::ListFormat;
-use row::{Row, listing};
+use row::{Printer, Row};
 
 use super::{
     Layers,
-    node::{NodeArgs, if_running, print, seconds},
+    node::{NodeArgs, if_running, seconds},
 };
-use collector::{clock::boot_ns, enforcer::SHARED_SLOT};
-use datapath::{Blocklist, KernelError, Target, leftovers, unpin_all};
+use collector::{clock::boot_ns, config::Config, enforcer::SHARED_SLOT, lists::Lists};
+use datapath::{Blocked, Blocklist, KernelError, Target, leftovers, stray_guards, unpin_all};
 
 #[derive(Debug, Args)]
 pub(super) struct BlocksArgs {
@@ -32,6 +32,9 @@ pub(super) struct BlocksArgs {
     /// Print what is in force as a list that `weir import` reads.
     #[arg(long, value_enum, conflicts_with = "json")]
     format: Option<ListFormat>,
+    /// Only those of this list.
+    #[arg(long, value_name = "NAME")]
+    list: Option<String>,
     #[command(flatten)]
     node: NodeArgs,
 }
@@ -50,6 +53,10 @@ pub(super) struct BlockArgs {
     /// gateway, a name server, whoever administers it, the allowlist.
     #[arg(long)]
     force: bool,
+    /// The list that it is to be of; `weir blocks --list NAME` and `weir unblock --list NAME` mean
+    /// all of it.
+    #[arg(long, value_name = "NAME")]
+    list: Option<String>,
     /// Why, in one line, for the running node's records.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -72,10 +79,16 @@ pub(super) struct ActionArgs {
 #[derive(Debug, Args)]
 pub(super) struct UnblockArgs {
     /// An address or a prefix, as `weir blocks` lists it.
-    #[arg(value_parser = address_list::parse_net, required_unless_present = "expired")]
+    #[arg(value_parser = address_list::parse_net, required_unless_present_any = ["expired", "list", "all"])]
     target: Option<IpNet>,
+    /// All blocks of this list.
+    #[arg(long, value_name = "NAME", conflicts_with = "target")]
+    list: Option<String>,
+    /// All blocks, whoever made them.
+    #[arg(long, conflicts_with_all = ["target", "list"])]
+    all: bool,
     /// Remove the entries whose lease has run out; a running weir does so itself.
-    #[arg(long, conflicts_with = "target")]
+    #[arg(long, conflicts_with_all = ["target", "list", "all"])]
     expired: bool,
     /// Why, in one line, for the running node's records.
     #[arg(long, value_name = "TEXT", conflicts_with = "expired")]
@@ -91,15 +104,18 @@ impl BlocksArgs {
     pub(super) fn run(&self, layers: &Layers) -> anyhow::Result<ExitCode> {
         if let Some(format) = self.format {
             let config = layers.raw()?.check()?;
-            let mut blocked = Blocklist::pinned(&config.guard.bpffs)?.list()?;
-            blocked.sort_by_key(|one| one.target);
+            let reason = self.list.as_deref().map(|name| reason_of(&config, name)).transpose()?;
+            let blocked = sorted(&pinned(&config.guard.bpffs)?, reason)?;
             return export::write(&blocked, format, boot_ns()).map(|()| ExitCode::SUCCESS);
         }
-        let rows = match if_running(told::list(&self.node.client(layers)?))? {
-            Some(rows) => rows,
-            None => pinned_rows(layers)?,
-        };
-        print(&rows, self.json, |rows| listing(rows))?;
+        let mut printer = Printer::new(self.json);
+        let client = self.node.client(layers)?;
+        let list = self.list.as_deref();
+        match if_running(told::each_page(&client, list, |rows| printer.print(rows)))? {
+            Some(shown) => shown?,
+            None => print_pinned(layers, list, &mut printer)?,
+        }
+        printer.end()?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -127,6 +143,7 @@ impl BlockArgs {
             // Its own configuration says how long where nothing else does.
             for_s: length.map(seconds),
             reason: self.reason.clone(),
+            list: self.list.clone(),
             force: self.force,
         }
     }
@@ -172,11 +189,14 @@ impl UnblockArgs {
                 return Ok(ExitCode::SUCCESS);
             }
         }
+        if self.all || self.list.is_some() {
+            return self.end_many(layers, &config);
+        }
         if self.expired {
             let running = if_running(self.node.client(layers)?.status())?;
             ensure!(running.is_none(), "a weir runs, and removes entries past their lease itself");
         }
-        let blocklist = Blocklist::pinned(&config.guard.bpffs)?;
+        let blocklist = pinned(&config.guard.bpffs)?;
         let Some(target) = self.target.map(Target::from) else {
             let expired = blocklist.expire(boot_ns())?;
             println!("{} expired entries removed", expired.len());
@@ -191,6 +211,25 @@ impl UnblockArgs {
             "`{target}` is blocked again already; a running weir decided so"
         );
         println!("{target} is no longer blocked");
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Ends all blocks, or those of a list.
+    fn end_many(&self, layers: &Layers, config: &Config) -> anyhow::Result<ExitCode> {
+        let request = UnblockAllRequest { list: self.list.clone(), reason: self.reason.clone() };
+        let told = if_running(self.node.client(layers)?.unblock_all(&request))?;
+        let ended = if let Some(told) = told {
+            told.ended
+        } else {
+            let reason = self.list.as_deref().map(|name| reason_of(config, name)).transpose()?;
+            let blocklist = pinned(&config.guard.bpffs)?;
+            let mut ended = 0;
+            for one in sorted(&blocklist, reason)? {
+                ended += u64::from(blocklist.remove(&one.target)?);
+            }
+            ended
+        };
+        println!("{ended} blocks ended");
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -221,21 +260,54 @@ impl DetachArgs {
     }
 }
 
-/// The blocks in the pinned guard.
-fn pinned_rows(layers: &Layers) -> anyhow::Result<Vec<Row>> {
+/// Prints the blocks in the pinned guard.
+fn print_pinned(layers: &Layers, list: Option<&str>, printer: &mut Printer) -> anyhow::Result<()> {
     let config = layers.raw()?.check()?;
-    let blocklist = Blocklist::pinned(&config.guard.bpffs)?;
+    let reason = list.map(|name| reason_of(&config, name)).transpose()?;
+    let lists = Lists::beside(Some(&config.ledger.path))?;
+    let blocklist = pinned(&config.guard.bpffs)?;
     let now_ns = boot_ns();
-    let mut blocked = blocklist.list()?;
-    blocked.sort_by_key(|one| one.target);
-    blocked
-        .iter()
-        .map(|one| {
+    for some in sorted(&blocklist, reason)?.chunks(LIMIT_MAX as usize) {
+        let row = |one: &Blocked| {
             let own = one.entry.slot != SHARED_SLOT;
             let stats = own.then(|| blocklist.stats(one.entry.slot)).transpose()?;
-            Ok(Row::of(one, stats.as_ref(), now_ns))
-        })
-        .collect()
+            anyhow::Ok(Row::of(one, stats.as_ref(), &lists, now_ns))
+        };
+        printer.print(&some.iter().map(row).collect::<anyhow::Result<Vec<_>>>()?)?;
+    }
+    Ok(())
+}
+
+/// The pinned guard; a guard of weir's that is pinned elsewhere is told.
+fn pinned(bpffs: &Path) -> anyhow::Result<Blocklist> {
+    match Blocklist::pinned(bpffs) {
+        Err(error @ KernelError::NoPinnedGuard { .. }) => {
+            let stray = stray_guards(bpffs).unwrap_or_default();
+            ensure!(
+                stray.is_empty(),
+                "`{}` drops, a guard that another mount of a BPF filesystem than `{}` holds; `weir \
+                 run --mode enforce` takes it over, `weir panic` takes it off",
+                stray.join("`, `"),
+                bpffs.display()
+            );
+            Err(error.into())
+        }
+        found => Ok(found?),
+    }
+}
+
+/// The entries of the pinned guard, or those of one reason, in the order of their targets.
+fn sorted(blocklist: &Blocklist, reason: Option<u32>) -> anyhow::Result<Vec<Blocked>> {
+    let mut blocked = blocklist.list()?;
+    blocked.retain(|one| reason.is_none_or(|reason| one.entry.reason == reason));
+    blocked.sort_unstable_by_key(|one| one.target);
+    Ok(blocked)
+}
+
+/// The reason that entries of a list carry, by the names beside the ledger.
+fn reason_of(config: &Config, list: &str) -> anyhow::Result<u32> {
+    let lists = Lists::beside(Some(&config.ledger.path))?;
+    lists.reason(list).with_context(|| format!("there is no list `{list}`"))
 }
 
 /// Interfaces by name where this network namespace has them, else by index.

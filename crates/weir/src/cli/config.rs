@@ -3,11 +3,15 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Subcommand};
+use control::token::Tokens;
 use policy::statistics::{Support, Unsupported, support};
 use serde::Serialize;
 
 use super::{Layers, emit};
-use collector::config::{Config, Mode};
+use collector::{
+    config::{Config, Mode},
+    protected::read_allow_files,
+};
 
 /// Peers in a window where neither the model nor a flag tells.
 const PEERS: f64 = 10.0;
@@ -20,9 +24,9 @@ pub(super) struct ConfigArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Print every key with its value, as a TOML file.
+    /// Print every key with its value, as a TOML file; keys that are not set are remarks.
     Show,
-    /// Check the configuration; with a model also whether its calibration supports the error
+    /// Check the configuration and the files that it names; with a model also whether its calibration supports the error
     /// rates. Ends with 1 where it does not and the mode is enforce.
     Check(CheckArgs),
 }
@@ -65,6 +69,9 @@ impl ConfigArgs {
 
 impl CheckArgs {
     fn run(self, config: &Config) -> anyhow::Result<ExitCode> {
+        read_allow_files(&config.policy.allow_files)?;
+        let tokens = config.api.listen.as_ref().and_then(|listen| listen.tokens.as_deref());
+        tokens.map(Tokens::read).transpose()?;
         let Some(path) = self.model.as_ref().or(config.model.as_ref()) else {
             let found = Checked { valid: true, supported: None, rates: None };
             self.report(&found, "the configuration is valid\n")?;

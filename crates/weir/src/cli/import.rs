@@ -52,6 +52,10 @@ pub(super) struct ImportArgs {
     length: Option<humantime::Duration>,
     #[command(flatten)]
     action: ActionArgs,
+    /// The list that the entries are of; `weir blocks --list NAME` and `weir unblock --list NAME`
+    /// mean all of it.
+    #[arg(long, value_name = "NAME")]
+    list: Option<String>,
     /// Format of the lists; detected by their first line without it.
     #[arg(long, value_enum)]
     format: Option<FormatChoice>,
@@ -94,7 +98,7 @@ impl ImportArgs {
         let door = if self.dry_run {
             Door::dry_run(&layers.raw()?.check()?, &self.node.client(layers)?, &self.action, for_s)?
         } else {
-            Door::node(self.node.client(layers)?, &self.action, for_s)?
+            Door::node(self.node.client(layers)?, &self.action, for_s, self.list.clone())?
         };
         let complaints = Complaints::start(self.errors.as_deref())?;
         let lease = door.lease();

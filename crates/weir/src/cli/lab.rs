@@ -1,4 +1,6 @@
-//! `weir lab`: network namespaces to try things in.
+//! `weir lab`: network namespaces to try things in, and captures made up without any.
+
+mod synthesize;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -36,6 +38,9 @@ enum Verb {
         #[arg(long, default_value_t = 128)]
         snap_length: u32,
     },
+    /// Make up captures of random networks, with an attack or without, and their ground truth; no
+    /// packet is sent.
+    Synthesize(synthesize::SynthesizeArgs),
     /// List labs, those that a killed process left behind too.
     List,
     /// Remove what killed processes left behind.
@@ -51,6 +56,7 @@ impl LabArgs {
             Verb::Record { scenario, out, snap_length } => {
                 crate::demo::record(&load(&scenario)?, &out, snap_length)?;
             }
+            Verb::Synthesize(args) => args.run()?,
             Verb::List => list(),
             Verb::Clean => {
                 let removed = Lab::remove_leftovers()?;

@@ -204,7 +204,7 @@ fn of_lab(truth: &GroundTruth, clock: Clock) -> Truth {
 fn exact_interval(attack: &AttackTruth, clock: Clock) -> Interval {
     let source = match attack.sources {
         Sources::Real { address } => IpNet::from(address),
-        Sources::Spoofed { network, prefix, .. } => {
+        Sources::Spoofed { network, prefix, .. } | Sources::Network { network, prefix } => {
             IpNet::new(network, prefix).map_or_else(|_| IpNet::from(network), |net| net.trunc())
         }
     };

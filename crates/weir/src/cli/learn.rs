@@ -1,10 +1,17 @@
 //! `weir learn`: from benign traffic to a model file.
 
-use std::{path::PathBuf, process::ExitCode, sync::mpsc, time::Duration};
+use std::{
+    cell::Cell,
+    path::PathBuf,
+    process::ExitCode,
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use clap::Args;
 use linfa::ParamGuard as _;
+use policy::statistics::support;
 
 use super::{
     IN_PART, Layers, Overrides, capture_options,
@@ -13,6 +20,9 @@ use super::{
 };
 use collector::{live::Live, pipeline::Pipeline, signals::Signals};
 use training::{BEYOND, Learner, Learnt};
+
+/// Parts of the time after each of which progress is told.
+const TENTHS: u32 = 10;
 
 #[derive(Debug, Args)]
 pub(super) struct LearnArgs {
@@ -76,6 +86,18 @@ impl LearnArgs {
         let created = jiff::Timestamp::now().to_string();
         let (model, _) = learner.finish(&params, &created)?;
         model.save(&self.out)?;
+        let basis = engine::basis(&model);
+        if let Some(peers) = basis.peers_per_window {
+            let rates = support(&config.policy, &basis, peers, config.window);
+            if !rates.is_whole() {
+                eprintln!(
+                    "{}weir: the model's held-out rows do not support the configured rates: until \
+                     it learns for longer, what it finds is told and, with `policy.unsupported` at \
+                     \"refuse\", not blocked",
+                    rates.to_text()
+                );
+            }
+        }
         super::emit(&format!(
             "wrote {}; `weir run --model {0}` scores with it\n",
             self.out.display()
@@ -98,13 +120,48 @@ fn learn_live(
     let (done, learner) = mpsc::channel();
     // Sent when the last window was taken and the feed drops it.
     let mut gathered = Gathered { learner: Learner::of_windows(window), done };
+    let learnt = Arc::new(Mutex::new(gathered.learner.learnt()));
+    let so_far = Arc::clone(&learnt);
     let pipeline = Pipeline::feed(live.drain(), window, move |next| {
         gathered.learner.take(&next.window);
+        *so_far.lock().unwrap_or_else(PoisonError::into_inner) = gathered.learner.learnt();
         Ok(())
     })?;
-    signals.wait(Some(length), || pipeline.has_failed());
+    let progress = Progress { length, began: Instant::now(), learnt: &learnt };
+    let told = Cell::new(0);
+    signals.wait(Some(length), || {
+        progress.tell(&told);
+        pipeline.has_failed()
+    });
     pipeline.stop()?;
     learner.recv().context("the learner ended without a result; this is a bug")
+}
+
+/// Progress of learning, for a person who waits.
+struct Progress<'a> {
+    length: Duration,
+    began: Instant,
+    learnt: &'a Mutex<Learnt>,
+}
+
+impl Progress<'_> {
+    /// Tells of each tenth of the time once; `told` are those that were.
+    fn tell(&self, told: &Cell<u32>) {
+        let tenth = (self.length / TENTHS).max(Duration::from_millis(1));
+        let passed = self.began.elapsed();
+        let now = u32::try_from(passed.as_millis() / tenth.as_millis()).unwrap_or(TENTHS);
+        if now <= told.get() || now >= TENTHS {
+            return;
+        }
+        told.set(now);
+        let Learnt { windows, flow_rows, peer_rows, .. } =
+            *self.learnt.lock().unwrap_or_else(PoisonError::into_inner);
+        eprintln!(
+            "weir: {} of {}: {windows} windows, {flow_rows} flow rows, {peer_rows} peer rows",
+            humantime::format_duration(Duration::from_secs(passed.as_secs())),
+            humantime::format_duration(self.length)
+        );
+    }
 }
 
 /// Hands the learner over when the feed that owns it ends.

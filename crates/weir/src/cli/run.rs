@@ -1,9 +1,9 @@
 //! `weir run`: score live, and block as far as the mode allows.
 
-use std::{fmt::Write as _, process::ExitCode, sync::Arc};
+use std::{fmt::Write as _, path::Path, process::ExitCode, sync::Arc, time::Instant};
 
 use clap::Args;
-use control::Server;
+use control::{Client, Server};
 use flows_common::{Direction, clock::nanos};
 use ipnet::IpNet;
 use policy::Policy;
@@ -12,13 +12,13 @@ use super::{Layers, Overrides, show};
 use collector::{
     clock::boot_ns,
     config::{Config, Mode},
-    enforcer::{BY_IMPORT, GuardView},
+    enforcer::{FIRST_OF_PEOPLE, GuardView},
     event::Event,
     live::Live,
     node::{Journal, ModelFacts, Node, NodeParts, Reread, RunFacts, Upkeep},
     pipeline::Pipeline,
     protected::{read_allow_files, read_hosts},
-    signals::Signals,
+    signals::{SIGHUP, Signals},
     sink::{JsonLines, Sink, SinkError},
 };
 use datapath::{Attached, GuardHook, TcHook};
@@ -55,39 +55,56 @@ impl Sink for Terminal {
 impl RunArgs {
     pub(super) fn run(self, layers: &Layers) -> anyhow::Result<ExitCode> {
         let config = layers.resolve(&self.overrides)?;
-        let path = config.require_model()?;
-        let model = super::load_model_of(path, Some(nanos(config.window)))?;
-        let facts = ModelFacts::of(path, &model);
+        let load = |path: &Path| super::load_model_of(path, Some(nanos(config.window)));
+        let model = config.model.as_deref().map(load).transpose()?;
+        let facts = match (&config.model, &model) {
+            (Some(path), Some(model)) => ModelFacts::of(path, model),
+            _ => ModelFacts::default(),
+        };
         let allow_files = read_allow_files(&config.policy.allow_files)?;
         let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(Terminal { json: self.json })];
         if let Some(path) = &config.events.path {
             sinks.push(Box::new(JsonLines::open(path)?));
         }
-        let signals = Signals::listen()?;
+        let signals = Signals::listen_for_reload()?;
         let mut live = Live::open(&config)?;
         let json = self.json;
         if !json {
             println!("{}", live.describe());
         }
-        let hotplug =
-            live.follow(
-                move |line| {
-                    if json { eprintln!("weir: {line}") } else { println!("{line}") }
-                },
-            )?;
+        let tell =
+            move |line: &str| if json { eprintln!("weir: {line}") } else { println!("{line}") };
+        let hotplug = live.follow(tell)?;
 
-        let basis = basis(&model);
-        let detector =
-            Detector::new(model, ::model::Context::of_windows(config.window), config.window);
-        let hosts = read_hosts(&config.guard.admin_ports);
-        let policy = Policy::new(config.policy.clone(), hosts).calibrated(&basis);
+        let policy = Policy::new(config.policy.clone(), read_hosts());
+        let (policy, detector) = match model {
+            Some(model) => {
+                let policy = policy.calibrated(&basis(&model));
+                let context = ::model::Context::of_windows(config.window);
+                (policy, Some(Detector::new(model, context, config.window)))
+            }
+            None => (policy, None),
+        };
+        if detector.is_none() {
+            tell(
+                "no model: flows are counted, blocks of people and lists hold, and nothing else is \
+                 decided; `weir learn` makes one, --model names it",
+            );
+        }
         let reread = reread(layers.clone(), self.overrides);
         let node = start_node(&config, reread, policy, allow_files, facts, &live)?;
-        let upkeep = Upkeep::start(Arc::clone(&node), config.guard.admin_ports.clone())?;
+        let upkeep = Upkeep::start(Arc::clone(&node))?;
         let api = Server::start(&config.api, Arc::clone(&node) as Arc<dyn control::Node>)?;
         let pipeline =
             Pipeline::score(live.drain(), config.window, detector, Arc::clone(&node), sinks)?;
-        let signal = signals.wait(self.length.map(Into::into), || pipeline.has_failed());
+        let until = self.length.map(|length| Instant::now() + length.into());
+        let signal = loop {
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            match signals.wait(left, || pipeline.has_failed()) {
+                Some(SIGHUP) => reload(&config.api.socket),
+                ended => break ended,
+            }
+        };
         api.stop();
         let drained = pipeline.stop();
         upkeep.stop()?;
@@ -100,6 +117,14 @@ impl RunArgs {
             println!("{}", closing_words(&live, &config)?);
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Does what `weir reload` does, by the same way.
+fn reload(socket: &Path) {
+    match Client::unix(socket).and_then(|client| client.reload()) {
+        Ok(reloaded) => tracing::info!(?reloaded, "reloaded on SIGHUP"),
+        Err(error) => tracing::error!(%error, "not reloaded on SIGHUP: all is as it was"),
     }
 }
 
@@ -120,7 +145,8 @@ fn start_node(
     let guarded = config.policy.mode != Mode::Observe;
     let guard = guarded.then(|| GuardView::new(live.blocklist().clone()));
     let entries = guard.as_ref().map(GuardView::list).transpose()?.unwrap_or_default();
-    let taken = entries.iter().map(|one| one.entry.reason).filter(|&number| number < BY_IMPORT);
+    let numbers = entries.iter().map(|one| one.entry.reason);
+    let taken = numbers.filter(|&number| number < FIRST_OF_PEOPLE);
     let facts = RunFacts {
         config: config.raw.digest(),
         model: model.hash.clone(),
@@ -138,7 +164,7 @@ fn start_node(
         interfaces: live.interfaces(),
     };
     let node = Arc::new(Node::new(parts));
-    node.take_over_allowed()?;
+    node.take_over_people()?;
     node.reconcile(&before)?;
     Ok(node)
 }

@@ -24,8 +24,8 @@ struct NewArgs {
     /// Whose it is; every change is recorded under this name.
     #[arg(value_parser = name)]
     name: String,
-    /// Scopes of the token.
-    #[arg(long, value_enum, value_delimiter = ',', required = true, num_args = 1..)]
+    /// Scopes of the token, joined by commas.
+    #[arg(long, value_enum, value_delimiter = ',', required = true, num_args = 1)]
     scope: Vec<ScopeChoice>,
     /// Print a JSON object.
     #[arg(long)]

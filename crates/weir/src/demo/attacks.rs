@@ -103,5 +103,6 @@ fn source_text(sources: &Sources) -> String {
     match sources {
         Sources::Real { address } => address.to_string(),
         Sources::Spoofed { network, prefix, .. } => format!("{network}/{prefix} (forged)"),
+        Sources::Network { network, prefix } => format!("{network}/{prefix}"),
     }
 }

@@ -19,7 +19,7 @@ const LEVEL: i32 = 19;
 
 /// Where the ground truth of a capture lies: beside it, `.truth.json` for its extensions.
 #[must_use]
-pub(super) fn truth_path(capture: &Path) -> PathBuf {
+pub(crate) fn truth_path(capture: &Path) -> PathBuf {
     bare(capture).with_extension("truth.json")
 }
 
@@ -30,6 +30,21 @@ fn bare(capture: &Path) -> PathBuf {
     if is_compressed { capture.with_extension("") } else { capture.to_owned() }
 }
 
+/// True where a capture of this name is to be compressed by zstd.
+///
+/// # Errors
+/// The name ends in `.gz`.
+pub(crate) fn is_compressed(out: &Path) -> anyhow::Result<bool> {
+    let raw = bare(out);
+    ensure!(
+        raw == out || out.extension().is_none_or(|extension| extension != "gz"),
+        "cannot write {}: captures are compressed by zstd; name it {}.zst",
+        out.display(),
+        raw.display()
+    );
+    Ok(raw != out)
+}
+
 /// Runs a scenario as a whole and writes what the switch sent to the protected host; compressed
 /// by zstd where `out` ends in `.zst`.
 ///
@@ -37,13 +52,7 @@ fn bare(capture: &Path) -> PathBuf {
 /// The lab cannot be built, or a file cannot be written.
 pub(crate) fn record(scenario: &Scenario, out: &Path, snap_length: u32) -> anyhow::Result<()> {
     // Compressed behind the run: level 19 would not keep up with a flood.
-    let raw = bare(out);
-    ensure!(
-        raw == out || out.extension().is_none_or(|extension| extension != "gz"),
-        "cannot record to {}: captures are compressed by zstd; name it {}.zst",
-        out.display(),
-        raw.display()
-    );
+    let raw = if is_compressed(out)? { bare(out) } else { out.to_owned() };
     let mut topology = scenario.topology.clone();
     // With offloads a capture holds super-packets, which a reader cannot tell from packets.
     topology.offloads = false;

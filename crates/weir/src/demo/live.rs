@@ -84,7 +84,7 @@ pub(super) fn run(options: &DemoOptions, tell: &mut dyn FnMut(&str)) -> anyhow::
     }
     let policy = Policy::new(config.policy.clone(), ProtectedHosts::own(own)).calibrated(&basis);
     let node = Arc::new(Node::new(NodeParts::new(policy, live.enforcer(&config)?)));
-    node.take_over_allowed()?;
+    node.take_over_people()?;
     let pipeline = Pipeline::score(live.drain(), config.window, detector, node, sinks)?;
     signals.pause(QUIET)?;
     let first_attack_ns = boot_ns();

@@ -143,7 +143,7 @@ fn a_truth_that_matches_nothing_is_told_by_the_exit_code() {
     assert_eq!(output.status.code(), Some(4));
     assert!(error_of(&output).starts_with("weir: nothing found: x matched no row"));
     let experiment = |name: &str| {
-        let set = "expert.margin=0.5";
+        let set = "expert.act_surprise=4";
         let words = ["experiment", "a.pcap", HOME, "-m=m.weir", "--set", set, "--truth", name];
         desk.weir(&words)
     };

@@ -17,13 +17,13 @@ use crate::{
     support::{Bench, assert_one_line, told},
 };
 
-/// Reserved addresses (RFC 1112 §4), which are nobody's and never sent to.
-const RESERVED: u32 = 0xf000_0000;
+/// Addresses that providers share (RFC 6598), which are never sent to.
+const SHARED: u32 = 0x6440_0000;
 const MANY: u32 = 200_000;
 
 /// Addresses in no order.
-fn reserved(numbers: std::ops::Range<u32>) -> impl Iterator<Item = Ipv4Addr> {
-    numbers.map(|number| (RESERVED | (number.wrapping_mul(0x9e37_79b1) & 0x0fff_ffff)).into())
+fn shared(numbers: std::ops::Range<u32>) -> impl Iterator<Item = Ipv4Addr> {
+    numbers.map(|number| (SHARED | (number.wrapping_mul(0x9e37_79b1) & 0x003f_ffff)).into())
 }
 
 fn list<T: ToString>(targets: impl IntoIterator<Item = T>) -> String {
@@ -70,7 +70,7 @@ fn a_list_of_200_000_is_in_force_and_each_bad_line_is_told_by_its_number() {
     let mut node = bench.enforcing(&[]);
     let client = bench.lab.clients()[0].addresses()[0];
     let own = bench.lab.host().addresses()[0];
-    let mut wanted: BTreeSet<String> = reserved(0..MANY).map(|one| one.to_string()).collect();
+    let mut wanted: BTreeSet<String> = shared(0..MANY).map(|one| one.to_string()).collect();
     wanted.extend((0..1_000).map(|number| format!("2001:db8:{number:x}::/48")));
     wanted.extend((1..=1_000).map(|number| format!("2001:db8:ffff::{number:x}")));
     // The lab's own network is in 2001:db8:0::/48, and its host in that.
@@ -179,7 +179,7 @@ fn what_stands_longer_or_is_stricter_stays_and_counters_go_on() {
 fn a_full_table_stops_the_load_and_says_how_far_it_came() {
     let Some(bench) = Bench::new() else { return };
     let _node = bench.enforcing(&[("WEIR__TABLES__BLOCKS", "1000")]);
-    let path = write(&bench, "first.txt", &list(reserved(0..600)));
+    let path = write(&bench, "first.txt", &list(shared(0..600)));
     assert_eq!(import(&bench, &["--for", "1s", &path])["new"], 600);
     let until = Instant::now() + Duration::from_secs(20);
     while !exported(&bench).is_empty() {
@@ -187,13 +187,16 @@ fn a_full_table_stops_the_load_and_says_how_far_it_came() {
         std::thread::sleep(Duration::from_millis(50));
     }
     // What has run out makes room.
-    let path = write(&bench, "next.txt", &list(reserved(1_000..3_000)));
+    let path = write(&bench, "next.txt", &list(shared(1_000..3_000)));
     let output = bench.output(&["import", "--json", "--for", "10m", &path]);
     let stopped = summary(&String::from_utf8_lossy(&output.stdout));
-    assert_one_line(&output, &["next.txt", "line 1001: ", "is not blocked", "tables.blocks"]);
-    assert_eq!([&stopped["new"], &stopped["read_back"]], [1_000, 1_000]);
-    assert!(stopped["stopped"].as_str().is_some_and(|why| why.contains("line 1001")));
-    let wanted = reserved(1_000..2_000).map(|one| one.to_string()).collect();
+    assert_one_line(
+        &output,
+        &["next.txt", "line 751: ", "250 more are kept free", "tables.blocks"],
+    );
+    assert_eq!([&stopped["new"], &stopped["read_back"]], [750, 750]);
+    assert!(stopped["stopped"].as_str().is_some_and(|why| why.contains("line 751")));
+    let wanted = shared(1_000..1_750).map(|one| one.to_string()).collect();
     assert_same(&exported(&bench), &wanted);
 
     // A prefix is never cut to an address to make it fit.
@@ -201,10 +204,60 @@ fn a_full_table_stops_the_load_and_says_how_far_it_came() {
         .map(|number| format!("2001:db8:{:x}:{:x}::/64", 1 + number / 65_536, number % 65_536));
     let path = write(&bench, "prefixes.txt", &list(prefixes));
     let output = bench.output(&["import", "--json", "--for", "10m", &path]);
-    assert_one_line(&output, &["line 16385: ", "16384 entries", "join prefixes"]);
+    assert_one_line(
+        &output,
+        &["line 16385: ", "16384 entries", "tables.prefixes", "join prefixes"],
+    );
     let stopped = summary(&String::from_utf8_lossy(&output.stdout));
     assert_eq!(stopped["blocked"]["prefixes"], 16_384);
-    assert_eq!(exported(&bench).len(), 1_000 + 16_384);
+    assert_eq!(exported(&bench).len(), 750 + 16_384);
+}
+
+#[test]
+fn a_list_has_a_name_by_which_it_is_counted_listed_and_ended() {
+    let Some(bench) = Bench::new() else { return };
+    let mut node = bench.enforcing(&[("WEIR__TABLES__PREFIXES", "2")]);
+    let feeds = write(&bench, "feeds.txt", &list(shared(0..5_000)));
+    let tor = write(&bench, "tor.txt", &list(shared(4_000..4_010)));
+    import(&bench, &["--for", "10m", "--list", "feeds", &feeds]);
+    let kept = import(&bench, &["--for", "5m", "--list", "tor", &tor]);
+    assert_eq!(kept["kept"], 10, "they stand already, on the other list");
+    told(&bench.output(&["block", "192.0.2.77", "--list", "tor", "--action", "shadow"]));
+    told(&bench.output(&["block", "192.0.2.78"]));
+    let status: Value =
+        serde_json::from_str(&told(&bench.output(&["status", "--json"]))).expect("JSON");
+    let held = |origin: &str, list: &str| {
+        let held = status["held"].as_array().expect("counts").iter();
+        let one = held.clone().find(|one| {
+            one["origin"] == origin && one["list"].as_str().unwrap_or_default() == list
+        });
+        one.map(|one| [&one["drop"], &one["shadow"]].map(|count| count.as_u64().unwrap()))
+    };
+    assert_eq!(held("import", "feeds"), Some([5_000, 0]), "{status}");
+    assert_eq!(held("import", "tor"), Some([0, 1]), "{status}");
+    assert_eq!(held("person", ""), Some([1, 0]), "{status}");
+    let text = told(&bench.output(&["status"]));
+    assert!(text.contains("list feeds 5,000 drop"), "{text}");
+
+    let count = |words: &[&str]| {
+        let text = told(&bench.output(&[&["blocks", "--json"], words].concat()));
+        serde_json::from_str::<Vec<Value>>(&text).expect("an array").len()
+    };
+    assert_eq!((count(&["--list", "feeds"]), count(&["--list", "tor"])), (5_000, 1));
+    assert_eq!(count(&[]), 5_002, "every page of them");
+    assert_one_line(&bench.output(&["blocks", "--list", "none"]), &["no list `none`"]);
+    let two = write(&bench, "two.txt", "203.0.113.0/25\n203.0.113.128/26\n203.0.113.192/26\n");
+    let full = bench.output(&["import", "--list", "feeds", &two]);
+    assert_one_line(&full, &["line 3: ", "2 entries", "tables.prefixes"]);
+
+    // By the node, and by the names beside the ledger where none runs.
+    assert_eq!(told(&bench.output(&["unblock", "--list", "feeds"])), "5002 blocks ended\n");
+    assert_eq!((count(&["--list", "feeds"]), count(&[])), (0, 2));
+    assert_eq!(node.terminate(), Some(0));
+    assert_eq!((count(&["--list", "tor"]), count(&[])), (1, 2));
+    assert_eq!(told(&bench.output(&["unblock", "--list", "tor"])), "1 blocks ended\n");
+    assert_eq!(told(&bench.output(&["unblock", "--all"])), "1 blocks ended\n");
+    assert_eq!(told(&bench.output(&["blocks"])), "nothing is blocked\n");
 }
 
 #[test]

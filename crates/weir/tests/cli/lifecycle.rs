@@ -1,6 +1,9 @@
 //! `weir run` from its start to its end, and what it says on the way.
 
-use std::fs;
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 
@@ -47,6 +50,88 @@ fn blocks_stay_after_the_end_until_they_are_detached() {
     let detached = told(&bench.output(&["detach"]));
     assert!(detached.contains("the guard is off eth0 and 1 blocks are gone"), "{detached}");
     bench.assert_nothing_is_left();
+}
+
+#[test]
+fn panic_takes_everything_off_whether_or_not_a_node_runs() {
+    let Some(bench) = Bench::new() else { return };
+    let mut weir = bench.enforcing(&[]);
+    told(&bench.output(&["block", "203.0.113.9", "--for", "10m"]));
+    let said = told(&bench.output(&["panic"]));
+    for word in
+        ["eth0 xdp_guard", "eth0 tc_ingress", "eth0 tc_egress", "pins removed", "still runs"]
+    {
+        assert!(said.contains(word), "`{word}` is not in: {said}");
+    }
+    bench.assert_nothing_is_left();
+    assert_eq!(weir.terminate(), Some(0));
+
+    let mut weir = bench.enforcing(&[]);
+    weir.kill();
+    assert!(!bench.attached().is_empty(), "the guard outlives its process");
+    // What is wrong with the configuration is told and stops nothing.
+    let mut panic = bench.weir(&["panic"]);
+    panic.env("WEIR__POLICY__MODE", "nonsense");
+    let output = bench.run(panic);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("nonsense"), "{output:?}");
+    assert!(told(&output).contains("eth0 xdp_guard"), "{output:?}");
+    let said = told(&bench.output(&["panic"]));
+    assert!(said.starts_with("no hook was there; 0 pins removed"), "{said}");
+}
+
+#[test]
+fn without_a_model_flows_are_counted_and_blocks_by_hand_hold() {
+    let Some(bench) = Bench::new() else { return };
+    let mut weir = bench.start(&["run", "-i", "eth0", "--mode", "enforce"]);
+    weir.line("no model: flows are counted");
+    bench.wait_for_answers();
+    told(&bench.output(&["block", "203.0.113.9", "--for", "10m"]));
+    let status = || -> Value {
+        serde_json::from_str(&told(&bench.output(&["status", "--json"]))).expect("JSON")
+    };
+    wait_for("a window", || status()["window"]["number"].as_u64() > Some(0));
+    let status = status();
+    assert_eq!((&status["drift"]["state"], &status["model"]), (&"off".into(), &Value::Null));
+    assert_eq!(status["held"][0]["drop"], 1, "{status}");
+    assert_eq!(weir.terminate(), Some(0));
+}
+
+#[test]
+fn a_rotated_events_file_goes_on_and_sighup_reloads() {
+    let Some(bench) = Bench::new() else { return };
+    let (events, allow) = (bench.path("events.jsonl"), bench.path("allow.txt"));
+    fs::write(&allow, "").unwrap();
+    let mut weir = bench.enforcing(&[
+        ("WEIR__EVENTS__PATH", &events),
+        ("WEIR__POLICY__ALLOW_FILES", &format!("[\"{allow}\"]")),
+    ]);
+    let written = || fs::read_to_string(&events).unwrap_or_default();
+    wait_for("the first window", || written().contains("\"window\""));
+    fs::rename(&events, bench.path("events.jsonl.1")).unwrap();
+    wait_for("a window in the new file", || written().contains("\"window\""));
+
+    fs::write(&allow, "203.0.113.0/24\n").unwrap();
+    weir.hang_up();
+    wait_for("the allowed prefix", || {
+        told(&bench.output(&["allow", "list"])).contains("203.0.113.0/24")
+    });
+    fs::write(&allow, "nonsense\n").unwrap();
+    weir.hang_up();
+    told(&bench.output(&["status"]));
+    assert!(
+        told(&bench.output(&["allow", "list"])).contains("203.0.113.0/24"),
+        "the old one holds"
+    );
+    assert_eq!(weir.terminate(), Some(0));
+}
+
+#[track_caller]
+fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(20);
+    while !holds() {
+        assert!(Instant::now() < until, "no {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 #[test]

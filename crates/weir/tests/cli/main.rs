@@ -14,6 +14,7 @@ mod people;
 mod rates;
 mod running;
 mod support;
+mod synthesize;
 #[path = "../../../dataset/tests/support/mod.rs"]
 mod traffic;
 mod train;

@@ -236,6 +236,11 @@ impl Running {
         self.child.wait().expect("it ends");
     }
 
+    /// Asks it to read its configuration again, as a service manager does.
+    pub(crate) fn hang_up(&self) {
+        kill(self.pid(), Signal::SIGHUP).expect("it runs");
+    }
+
     fn pid(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.child.id()).expect("a process id"))
     }

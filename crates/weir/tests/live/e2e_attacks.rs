@@ -179,7 +179,7 @@ fn finish(running: Vec<RunningAttack>) -> impl Iterator<Item = AttackTruth> {
 fn real_source(truth: &AttackTruth) -> Option<IpAddr> {
     match truth.sources {
         Sources::Real { address } => Some(address),
-        Sources::Spoofed { .. } => None,
+        Sources::Spoofed { .. } | Sources::Network { .. } => None,
     }
 }
 
@@ -194,7 +194,7 @@ fn dropped(address: IpAddr, blocklist: &Blocklist) -> Option<u64> {
 fn is_answered(attack: &RunningAttack, blocklist: &Blocklist) -> Option<bool> {
     match attack.sources() {
         Sources::Real { address } => Some(dropped(*address, blocklist) > Some(0)),
-        Sources::Spoofed { .. } => None,
+        Sources::Spoofed { .. } | Sources::Network { .. } => None,
     }
 }
 

@@ -73,7 +73,7 @@ fn flood_through(xdp: &str, link: &str) {
                 wait_for("more of the flood", || sent.load(Ordering::Relaxed) >= goal);
             };
             let before = received();
-            let ledgers = [site.ledger("v2")];
+            let ledgers = [Site::ledger(&site.own())];
             let attached = site.link(link);
             stretch();
             // Asked to end, and started anew.
@@ -99,11 +99,12 @@ fn flood_through(xdp: &str, link: &str) {
             let upgraded = site.link(link);
             assert_eq!(upgraded.id, attached.id, "the link was not the same");
             assert_eq!(site.entry(), Some(entry));
-            assert!(!site.layout("v1").exists(), "the older layout is still there");
+            assert!(!site.older().exists(), "the older layout is still there");
 
             stop.store(true, Ordering::Relaxed);
             flood.join().expect("the flood");
-            let ledgers = ledgers.into_iter().chain([site.ledger("v2")]).collect::<Vec<_>>();
+            let ledgers =
+                ledgers.into_iter().chain([Site::ledger(&site.own())]).collect::<Vec<_>>();
             let sum = |of: fn(&GuardCounters) -> u64| -> u64 {
                 ledgers.iter().map(|ledger| of(&ledger.read())).sum()
             };
@@ -251,12 +252,18 @@ impl Site {
         Blocklist::pinned(&self.bpffs).expect("pinned").get(&Self::blocked()).expect("a look")
     }
 
-    fn layout(&self, name: &str) -> PathBuf {
-        self.bpffs.join("weir").join(name)
+    /// The pins of the present layout, which has a folder for each network namespace.
+    fn own(&self) -> PathBuf {
+        let mut folders = fs::read_dir(self.bpffs.join("weir/v3")).expect("the layout");
+        folders.next().expect("a namespace").expect("a folder").path()
     }
 
-    fn ledger(&self, layout: &str) -> GuardCountersMap {
-        let map = MapData::from_pin(self.layout(layout).join("GUARD")).expect("a pinned ledger");
+    fn older(&self) -> PathBuf {
+        self.bpffs.join("weir/v1")
+    }
+
+    fn ledger(folder: &Path) -> GuardCountersMap {
+        let map = MapData::from_pin(folder.join("GUARD")).expect("a pinned ledger");
         GuardCountersMap(PerCpuArray::try_from(Map::PerCpuArray(map)).expect("a ledger"))
     }
 
@@ -277,8 +284,8 @@ impl Site {
     /// Makes what is pinned look as an earlier version left it: a smaller ledger, no limits of
     /// services, no known peers. The program in the link is the present one.
     fn make_older(&self) {
-        let older = self.layout("v1");
-        fs::rename(self.layout("v2"), &older).expect("another name");
+        let older = self.older();
+        fs::rename(self.own(), &older).expect("another name");
         for newer in ["GUARD", "SERVICE_LIMIT", "KNOWN"] {
             fs::remove_file(older.join(newer)).expect("a pin");
         }

@@ -15,4 +15,5 @@ mod e2e_shadow;
 mod kernel_restart;
 #[path = "../../../datapath/tests/kernel/support.rs"]
 mod kernel_support;
+mod modes;
 mod support;

@@ -185,7 +185,11 @@ impl Sink for Record {
             Event::Failure(failure) => told.failures.push(failure),
             Event::Service(limit) => told.services.push(limit),
             Event::Notice(notice) => told.notices.push(notice),
-            Event::Drift(_) | Event::Act(_) | Event::Difference(_) | Event::Other => {}
+            Event::Closed(_)
+            | Event::Drift(_)
+            | Event::Act(_)
+            | Event::Difference(_)
+            | Event::Other => {}
         }
         Ok(())
     }

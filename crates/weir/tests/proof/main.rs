@@ -15,3 +15,4 @@ mod protection;
 mod scene;
 mod table;
 mod traffic;
+mod trust;

@@ -58,7 +58,11 @@ impl Enforcer for Noted {
         Ok(BlockEntry::default())
     }
 
-    fn unblock(&mut self, _: Target) -> anyhow::Result<Option<(BlockEntry, BlockStats)>> {
+    fn unblock(
+        &mut self,
+        _: Target,
+        _: Option<u32>,
+    ) -> anyhow::Result<Option<(BlockEntry, BlockStats)>> {
         Ok(None)
     }
 
@@ -66,8 +70,8 @@ impl Enforcer for Noted {
         Ok(false)
     }
 
-    fn load_list(&mut self, now_ns: u64) -> anyhow::Result<ListLoad> {
-        Ok(ListLoad::dry_run(None, CAPACITY, now_ns)?)
+    fn load_list(&mut self, now_ns: u64, _: u32, _: u32) -> anyhow::Result<ListLoad> {
+        Ok(ListLoad::dry_run(None, CAPACITY, 0, now_ns)?)
     }
 
     fn allow(&mut self, _: IpNet) -> anyhow::Result<()> {
@@ -86,8 +90,12 @@ impl Enforcer for Noted {
         Ok(())
     }
 
-    fn demote(&mut self, _: IpAddr, _: u64) -> anyhow::Result<bool> {
+    fn demote(&mut self, _: Target, _: u64) -> anyhow::Result<bool> {
         Ok(false)
+    }
+
+    fn demote_limits(&mut self) -> anyhow::Result<()> {
+        Ok(())
     }
 
     fn prolong(&mut self, _: IpAddr, _: u64, _: u64) -> anyhow::Result<bool> {
@@ -175,6 +183,7 @@ fn of_api(evidence: &Evidence, hosts: &ProtectedHosts) -> Option<Refusal> {
             pps: None,
             for_s: None,
             reason: None,
+            list: None,
             force: false,
         };
         let refused = Node::new(parts).block(&somebody(), &request).err()?;
@@ -195,7 +204,7 @@ fn of_import(evidence: &Evidence, hosts: &ProtectedHosts) -> Option<Refusal> {
     let live = Node::new(parts).import(&somebody(), &request).expect("it guards");
     let defaults =
         ListDefaults { for_s: 60, action: flows_common::Action::Drop, packets_per_second: 1 };
-    let mut dry_run = ListLoad::dry_run(None, CAPACITY, 1).expect("nothing to read");
+    let mut dry_run = ListLoad::dry_run(None, CAPACITY, 0, 1).expect("nothing to read");
     let dry = dry_run.take(request.all(), &defaults, hosts);
     assert_eq!((&live.refused, live.new), (&dry.refused, dry.new), "--dry-run says the same");
     let code = &live.refused.first()?.code;

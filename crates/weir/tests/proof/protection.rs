@@ -163,6 +163,8 @@ fn segment(remote: ([u8; 4], u16), inwards: bool, flags: u8, payload: usize) -> 
     bytes[30..34].copy_from_slice(&destination.0);
     bytes[34..36].copy_from_slice(&source.1.to_be_bytes());
     bytes[36..38].copy_from_slice(&destination.1.to_be_bytes());
+    // The host's initial sequence number is 0.
+    bytes[42..46].copy_from_slice(&1_u32.to_be_bytes());
     bytes[46..48].copy_from_slice(&[0x50, flags]);
     bytes[48..50].copy_from_slice(&[0xff, 0xff]);
     bytes

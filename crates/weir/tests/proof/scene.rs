@@ -10,7 +10,7 @@ use std::{
 
 use collector::{
     config::RawConfig,
-    dry_run,
+    dry_run::Told,
     event::{ActionTaken, DecisionRecord, DriftEvent, Event, ServiceEvent},
 };
 use engine::{Arrival, Detector, basis, judge};
@@ -117,18 +117,19 @@ pub(crate) fn policy(mode: Mode, setting: Setting) -> Policy {
     Policy::new(config, ProtectedHosts::own(own_addresses())).calibrated(&basis(model()))
 }
 
-/// Events of each setting for the windows in observe mode, as a [`dry_run::DryRun`] emits them; the
+/// Events of each setting for the windows in observe mode, as a replay emits them; the
 /// windows are scored once for all.
 pub(crate) fn dry_run(windows: &[Window]) -> [RunOutcome; 3] {
     let mut detector = Detector::new(model().clone(), Context::default(), Duration::from_secs(1));
-    let mut each = SETTINGS.map(|setting| (policy(Mode::Observe, setting), RunOutcome::default()));
+    let mut each = SETTINGS
+        .map(|setting| (policy(Mode::Observe, setting), Told::default(), RunOutcome::default()));
     for window in windows {
         let found = detector.assess(window, Arrival::default());
-        for (policy, told) in &mut each {
+        for (policy, all, told) in &mut each {
             let judged = judge(policy, found.clone());
-            let before = told.anomalies.len() as u64;
-            dry_run::told(judged, before, |event| {
+            all.take(judged, |event| {
                 match event {
+                    Event::Closed(_) => {}
                     Event::Drift(event) => told.drifts.push(event),
                     Event::Notice(event) => told.notices.push(event.notice),
                     Event::Service(event) => told.services.push(event),
@@ -140,5 +141,5 @@ pub(crate) fn dry_run(windows: &[Window]) -> [RunOutcome; 3] {
             .expect("nothing here fails");
         }
     }
-    each.map(|(_, told)| told)
+    each.map(|(.., told)| told)
 }

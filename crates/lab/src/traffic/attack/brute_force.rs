@@ -9,9 +9,9 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::Engagement;
 use super::trigger::Trigger;
+use crate::draw::Draw;
 use crate::traffic::benign::interactive::{greet, try_password};
 use crate::traffic::crew::Crew;
-use crate::traffic::draw::Draw;
 use crate::traffic::server::ssh::TRIES;
 use crate::{Lab, LabError};
 
@@ -59,7 +59,7 @@ async fn log_in_wrongly(
     trigger.connection();
     let mut stream = greet(victim).await?;
     for _ in 0..TRIES {
-        let guess = vec![b'?'; draw.borrow_mut().size(40, 80)];
+        let guess = vec![b'?'; draw.borrow_mut().between(40, 80)];
         trigger.bytes(guess.len() as u64);
         try_password(&mut stream, &guess).await?;
     }

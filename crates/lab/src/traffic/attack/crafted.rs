@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use super::trigger::Trigger;
 use super::{Engagement, Family};
+use crate::draw::Draw;
+use crate::frame::{Content, Envelope, Packet, Sealer, Segment};
+use crate::payload::Payload;
 use crate::plan::spoofed_network;
 use crate::scenario::AttackPlan;
-use crate::traffic::draw::Draw;
-use crate::traffic::frame::{Content, Envelope, Injector};
+use crate::traffic::injector::Injector;
 use crate::traffic::pace::Pace;
-use crate::traffic::wire::FILLER;
 use crate::{LabError, Stop};
 
 /// The ports of a flood that names none, clear of the host's own servers.
@@ -35,12 +36,14 @@ pub(super) fn send(
     let injector = Injector::open(&link.name).map_err(failed)?;
     let mut author = Author::new(engagement);
     let mut rhythm = Rhythm::of(&engagement.attack.does);
+    let mut sealer = Sealer::default();
     let mut frame = Vec::with_capacity(1_600);
     let end = Instant::now() + engagement.attack.duration;
     while Instant::now() < end {
         for _ in 0..rhythm.take() {
             let (source, content) = author.next(engagement);
-            envelope.seal(source, engagement.victim, content, &mut frame).map_err(failed)?;
+            let packet = Packet::new(source, engagement.victim, content);
+            sealer.seal(&envelope, &packet, &mut frame).map_err(failed)?;
             trigger.pull();
             if injector.send(&frame).map_err(failed)? {
                 trigger.frames(1);
@@ -119,41 +122,36 @@ impl Author {
         Self { draw, ports, sent: 0 }
     }
 
-    fn next(&mut self, engagement: &Engagement) -> (IpAddr, Content<'static>) {
+    fn next(&mut self, engagement: &Engagement) -> (IpAddr, Content) {
         let nth = self.sent;
         self.sent += 1;
         let source = engagement.source;
-        let source_port = self.draw.between_u16(SOURCE_PORTS[0], SOURCE_PORTS[1]);
-        let sequence = sequence_number(&mut self.draw);
+        let source_port = self.draw.between(SOURCE_PORTS[0], SOURCE_PORTS[1]);
+        let sequence = self.draw.between(0, u32::MAX);
+        let syn = |port| Content::Segment(Segment::syn(source_port, port, sequence));
         match engagement.attack.does {
-            AttackPlan::SynFlood { port, .. } => {
-                (source, Content::Syn { source_port, target_port: port, sequence })
-            }
+            AttackPlan::SynFlood { port, .. } => (source, syn(port)),
             AttackPlan::SpoofedSynFlood { port, .. } => {
                 let source = spoofed(engagement, &mut self.draw);
-                (source, Content::Syn { source_port, target_port: port, sequence })
+                (source, syn(port))
             }
             AttackPlan::UdpFlood { port, payload, .. } => {
                 let target_port =
-                    port.unwrap_or_else(|| self.draw.between_u16(ANY_PORT[0], ANY_PORT[1]));
-                let payload = &FILLER[..usize::from(payload)];
+                    port.unwrap_or_else(|| self.draw.between(ANY_PORT[0], ANY_PORT[1]));
+                let payload = Payload::Filler(payload);
                 (source, Content::Datagram { source_port, target_port, payload })
             }
             AttackPlan::IcmpFlood { payload, .. } => {
                 let sequence = u16::try_from(nth % 0x1_0000).unwrap_or(0);
-                let payload = &FILLER[..usize::from(payload)];
-                (source, Content::Echo { id: 0x6c61, sequence, payload })
+                let payload = Payload::Filler(payload);
+                (source, Content::Echo { id: 0x6c61, sequence, is_reply: false, payload })
             }
             _ => {
                 let target_port = self.ports[nth % self.ports.len()];
-                (source, Content::Syn { source_port, target_port, sequence })
+                (source, syn(target_port))
             }
         }
     }
-}
-
-fn sequence_number(draw: &mut Draw) -> u32 {
-    u32::try_from(draw.between(0, u64::from(u32::MAX))).unwrap_or(0)
 }
 
 /// An address of the network kept for spoofed sources, never its first or last.
@@ -161,7 +159,7 @@ fn spoofed(engagement: &Engagement, draw: &mut Draw) -> IpAddr {
     let (v4, v6) = spoofed_network(engagement.attacker.segment());
     match engagement.attack.family {
         Family::V4 => {
-            let host = u32::from(draw.between_u16(1, 126));
+            let host = draw.between(1_u32, 126);
             Ipv4Addr::from_bits(v4.to_bits() | host).into()
         }
         Family::V6 => Ipv6Addr::from_bits(v6.to_bits() | u128::from(draw.bits().max(1))).into(),

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::crew::Crew;
-use super::draw::Draw;
 use super::wire::{COMMAND, DNS, DROP_SITE, HTTP, SSH};
+use crate::draw::Draw;
 use crate::plan::{V4_PREFIX, V6_PREFIX, spoofed_network};
 use crate::scenario::{Attack, AttackPlan, Channel};
 use crate::truth::{AttackTruth, Sources, Transport};

@@ -12,11 +12,12 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::Engagement;
 use super::trigger::Trigger;
+use crate::payload::{FILLER, query};
 use crate::scenario::Channel;
-use crate::traffic::benign::dns::{fresh_socket, query};
+use crate::traffic::benign::dns::fresh_socket;
 use crate::traffic::crew::Crew;
 use crate::traffic::server::{listener, sink};
-use crate::traffic::wire::{COMMAND, DNS, DROP_SITE, FILLER};
+use crate::traffic::wire::{COMMAND, DNS, DROP_SITE};
 use crate::{Lab, LabError};
 
 /// Bytes of secrets in one query's name.
@@ -50,7 +51,7 @@ pub(super) fn exfiltrate(
                 loop {
                     ticks.tick().await;
                     let socket = fresh_socket(to).await?;
-                    let query = query(own.between_u16(0, u16::MAX), NAME);
+                    let query = query(own.between(0, u16::MAX), NAME);
                     trigger.pull();
                     trigger.connection();
                     // A refusal is an ICMP message about an earlier query.
@@ -123,7 +124,7 @@ fn from_the_host<F>(
     crew: &mut Crew,
     lab: &Lab,
     engagement: &Engagement,
-    work: impl FnOnce(IpAddr, crate::traffic::draw::Draw) -> F + Send + 'static,
+    work: impl FnOnce(IpAddr, crate::draw::Draw) -> F + Send + 'static,
 ) -> Result<(), LabError>
 where
     F: Future<Output = io::Result<()>>,

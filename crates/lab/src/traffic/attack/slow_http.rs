@@ -10,8 +10,8 @@ use tokio::time::{sleep, timeout};
 
 use super::Engagement;
 use super::trigger::Trigger;
+use crate::draw::Draw;
 use crate::traffic::crew::Crew;
-use crate::traffic::draw::Draw;
 use crate::traffic::wire::HTTP;
 use crate::{Lab, LabError};
 

@@ -9,8 +9,9 @@ use tokio::net::TcpStream;
 use tokio::time::sleep;
 
 use super::Actor;
+use crate::payload::FILLER;
 use crate::traffic::server::ssh::{BANNER, KEY_EXCHANGE, PASSWORD, WELCOME};
-use crate::traffic::wire::{FILLER, SSH, expect, read_message, write_message};
+use crate::traffic::wire::{SSH, expect, read_message, write_message};
 
 /// Bytes of a keystroke's message, as SSH pads it.
 const KEYSTROKE: usize = 36;
@@ -26,7 +27,7 @@ pub(super) async fn type_on(actor: &mut Actor, pause: Duration) {
             let wait = actor.draw.pause(pause);
             sleep(wait).await;
             let echo = if actor.draw.between(1, LINE) == LINE {
-                actor.draw.between_u16(100, 3_000)
+                actor.draw.between(100, 3_000)
             } else {
                 u16::try_from(KEYSTROKE).unwrap_or(u16::MAX)
             };

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::crew::Crew;
-use super::draw::Draw;
+use crate::draw::Draw;
 use crate::report::Notebook;
 use crate::scenario::{Benign, BenignPlan, Clients};
 use crate::{BenignKind, ClientReport, Lab, LabError, Node, Scenario, Stop};

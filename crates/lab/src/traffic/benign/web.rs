@@ -24,7 +24,7 @@ pub(super) async fn browse(actor: &mut Actor, port: u16, pause: Duration) {
         let mut connection = None;
         for _ in 0..requests {
             let bytes = actor.draw.heavy(ANSWER.0, ANSWER.1);
-            let cookie = actor.draw.size(40, 500);
+            let cookie = actor.draw.between(40, 500);
             let host = actor.host;
             let ask = async {
                 let mut stream = match connection.take() {

@@ -8,7 +8,8 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use super::IDLE;
-use crate::traffic::wire::{FILLER, expect, read_message, write_message};
+use crate::payload::FILLER;
+use crate::traffic::wire::{expect, read_message, write_message};
 
 /// First message of both sides.
 pub(in crate::traffic) const BANNER: &[u8] = b"SSH-2.0-lab_1.0\r\n";

@@ -9,7 +9,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::IDLE;
-use crate::traffic::wire::{FILLER, expect, read_header, skip, write_filler};
+use crate::payload::FILLER;
+use crate::traffic::wire::{expect, read_header, skip, write_filler};
 
 /// The largest answer.
 const MAX_BYTES: u64 = 1_000_000_000;

@@ -105,6 +105,7 @@ pub(crate) fn time(wall_ns: i64) -> Timestamp {
 
 pub(crate) fn decision(id: u64, window: u64) -> Decision {
     let record = DecisionRecord {
+        incident: None,
         id,
         time: time(wall(window)),
         at_ns: at(window).boot_ns,
@@ -120,6 +121,7 @@ pub(crate) fn decision(id: u64, window: u64) -> Decision {
             packets: 420 + id,
             bytes: 25_000 + id,
             standing: Standing::Proven,
+            new_or_large: false,
             flows: 3,
             service: Some(Service { protocol: 6, port: 443 }),
         },

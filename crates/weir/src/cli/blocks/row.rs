@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use report::text::{number, plain};
 use serde::Serialize;
 
-use crate::cli::table;
-use collector::enforcer::{BY_HAND, BY_IMPORT};
+use crate::cli::{emit, table};
+use collector::{enforcer::FIRST_OF_PEOPLE, lists::Lists};
 use datapath::Blocked;
 
 /// A block as it is listed.
@@ -24,6 +24,8 @@ pub(super) struct Row {
     remaining_ms: u64,
     expired: bool,
     by_hand: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    list: Option<String>,
     /// Facts from the running node.
     #[serde(flatten)]
     told: Option<NodeFacts>,
@@ -61,7 +63,12 @@ struct Hits {
 }
 
 impl Row {
-    pub(super) fn of(blocked: &Blocked, stats: Option<&BlockStats>, now_ns: u64) -> Self {
+    pub(super) fn of(
+        blocked: &Blocked,
+        stats: Option<&BlockStats>,
+        lists: &Lists,
+        now_ns: u64,
+    ) -> Self {
         let entry = &blocked.entry;
         let ago = |at_ns: u64| (at_ns > 0).then(|| now_ns.saturating_sub(at_ns) / 1_000_000);
         Self {
@@ -70,7 +77,8 @@ impl Row {
             packets_per_second: packets_per_second(entry),
             remaining_ms: entry.expires_ns.saturating_sub(now_ns) / 1_000_000,
             expired: entry.expires_ns <= now_ns,
-            by_hand: matches!(entry.reason, BY_HAND | BY_IMPORT),
+            by_hand: entry.reason >= FIRST_OF_PEOPLE,
+            list: lists.name(entry.reason).map(str::to_owned),
             told: None,
             hits: stats.map(|stats| Hits {
                 dropped_packets: stats.dropped_packets,
@@ -95,6 +103,7 @@ impl Row {
             remaining_ms: block.left_s.saturating_mul(1_000),
             expired: block.left_s == 0,
             by_hand: block.origin == wire::Origin::Person,
+            list: block.list.clone(),
             told: Some(NodeFacts {
                 origin: block.origin.name(),
                 who: block.who.clone(),
@@ -141,7 +150,7 @@ impl Row {
             ago(hits.and_then(|hits| hits.last_drop_ago_ms)),
         ];
         if let Some(told) = &self.told {
-            cells.push(told.why());
+            cells.push(told.why(self.list.as_deref()));
         }
         cells
     }
@@ -149,8 +158,11 @@ impl Row {
 
 impl NodeFacts {
     /// Origin and reason: `model (p 0.0008)`, `ada: seen in the mail log`.
-    fn why(&self) -> String {
+    fn why(&self, list: Option<&str>) -> String {
         let mut text = self.who.as_deref().map_or_else(|| self.origin.to_owned(), plain);
+        if let Some(list) = list {
+            let _ = write!(text, " (list {list})");
+        }
         if let Some(p_value) = self.p_value {
             let _ = write!(text, " (p {})", number(p_value));
         }
@@ -161,24 +173,69 @@ impl NodeFacts {
     }
 }
 
-/// The blocks for a person.
-pub(super) fn listing(rows: &[Row]) -> String {
-    if rows.is_empty() {
-        return "nothing is blocked\n".to_owned();
+/// Prints blocks, a page at a time as they come.
+pub(super) struct Printer {
+    json: bool,
+    rows: usize,
+    expired: bool,
+}
+
+impl Printer {
+    pub(super) const fn new(json: bool) -> Self {
+        Self { json, rows: 0, expired: false }
     }
+
+    pub(super) fn print(&mut self, rows: &[Row]) -> anyhow::Result<()> {
+        let text = self.page(rows)?;
+        emit(&text)
+    }
+
+    pub(super) fn end(self) -> anyhow::Result<()> {
+        emit(&self.last())
+    }
+
+    fn page(&mut self, rows: &[Row]) -> anyhow::Result<String> {
+        if rows.is_empty() {
+            return Ok(String::new());
+        }
+        let text = if self.json {
+            let array = serde_json::to_string(rows)?;
+            let lead = if self.rows == 0 { '[' } else { ',' };
+            format!("{lead}{}", &array[1..array.len() - 1])
+        } else {
+            let text = columns(rows);
+            let behind_head = text.find('\n').map_or(0, |end| end + 1);
+            // The head stands once.
+            text[if self.rows == 0 { 0 } else { behind_head }..].to_owned()
+        };
+        self.rows += rows.len();
+        self.expired |= rows.iter().any(|row| row.expired);
+        Ok(text)
+    }
+
+    fn last(&self) -> String {
+        match (self.json, self.rows, self.expired) {
+            (true, 0, _) => "[]\n",
+            (true, ..) => "]\n",
+            (false, 0, _) => "nothing is blocked\n",
+            (false, _, true) => {
+                "the kernel ignores expired entries; `weir unblock --expired` removes them\n"
+            }
+            (false, ..) => "",
+        }
+        .to_owned()
+    }
+}
+
+/// The blocks for a person.
+fn columns(rows: &[Row]) -> String {
     let head = ["target", "action", "lease", "dropped", "passed", "first drop", "last drop"];
     let mut cells = vec![head.map(str::to_owned).to_vec()];
     if rows.iter().any(|row| row.told.is_some()) {
         cells[0].push("why".to_owned());
     }
     cells.extend(rows.iter().map(Row::cells));
-    let mut text = table(&cells);
-    if rows.iter().any(|row| row.expired) {
-        text.push_str(
-            "the kernel ignores expired entries; `weir unblock --expired` removes them\n",
-        );
-    }
-    text
+    table(&cells)
 }
 
 pub(super) fn packets_per_second(entry: &BlockEntry) -> Option<u64> {
@@ -207,12 +264,36 @@ mod tests {
 
     #[test]
     fn an_entry_past_its_lease_is_listed_as_expired() {
-        let live = Row::of(&blocked(Action::Drop, 70 * SECOND), None, 9 * SECOND);
-        let dead = Row::of(&blocked(Action::Drop, 9 * SECOND), None, 9 * SECOND);
+        let of = |one| Row::of(&one, None, &Lists::default(), 9 * SECOND);
+        let live = of(blocked(Action::Drop, 70 * SECOND));
+        let dead = of(blocked(Action::Drop, 9 * SECOND));
         assert_eq!((live.remaining_ms, live.expired), (61_000, false));
         assert_eq!((dead.remaining_ms, dead.expired), (0, true));
-        assert!(listing(&[live]).contains("1m 1s"));
-        assert!(listing(&[dead]).contains("weir unblock --expired"));
+        let mut printer = Printer::new(false);
+        assert!(printer.page(&[live]).unwrap().contains("1m 1s"));
+        let second = printer.page(&[dead]).unwrap();
+        assert!(second.starts_with("192.0.2.7") && second.lines().count() == 1, "{second}");
+        assert!(printer.last().contains("weir unblock --expired"));
+    }
+
+    #[test]
+    fn pages_of_json_are_one_array() {
+        for pages in 0..3 {
+            let mut printer = Printer::new(true);
+            let mut text = String::new();
+            for _ in 0..pages {
+                let rows: Vec<Row> = (1..=2)
+                    .map(|ends| {
+                        let one = blocked(Action::Drop, ends * SECOND);
+                        Row::of(&one, None, &Lists::default(), 0)
+                    })
+                    .collect();
+                text += &printer.page(&rows).unwrap();
+            }
+            text += &printer.last();
+            let array: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+            assert_eq!(array.len(), 2 * pages, "{text}");
+        }
     }
 
     #[test]
@@ -224,7 +305,8 @@ mod tests {
             last_ns: 5 * SECOND,
             ..BlockStats::default()
         };
-        let row = Row::of(&blocked(Action::RateLimit, 70 * SECOND), Some(&stats), 9 * SECOND);
+        let limited = blocked(Action::RateLimit, 70 * SECOND);
+        let row = Row::of(&limited, Some(&stats), &Lists::default(), 9 * SECOND);
         assert_eq!(
             row.cells(),
             ["192.0.2.7", "rate-limit", "1m 1s", "12", "3", "8s ago", "4s ago"]

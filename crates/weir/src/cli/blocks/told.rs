@@ -9,15 +9,20 @@ use jiff::Timestamp;
 use super::row::Row;
 use crate::cli::node::lasting;
 
-/// Every block that stands.
-pub(super) fn list(client: &Client) -> Result<Vec<Row>, ClientError> {
-    let mut query = BlockQuery { limit: Some(LIMIT_MAX), ..BlockQuery::default() };
-    let mut rows = Vec::new();
+/// Shows every block that stands, or those of a list, page by page.
+pub(super) fn each_page(
+    client: &Client,
+    list: Option<&str>,
+    mut show: impl FnMut(&[Row]) -> anyhow::Result<()>,
+) -> Result<anyhow::Result<()>, ClientError> {
+    let list = list.map(str::to_owned);
+    let mut query = BlockQuery { limit: Some(LIMIT_MAX), list, ..BlockQuery::default() };
     loop {
         let page = client.blocks(&query)?;
         let now = Timestamp::now();
-        rows.extend(page.items.iter().map(|block| Row::told(block, now)));
-        let Some(next) = page.next else { return Ok(rows) };
+        let rows: Vec<Row> = page.items.iter().map(|block| Row::told(block, now)).collect();
+        let shown = show(&rows);
+        let (Some(next), Ok(())) = (page.next, &shown) else { return Ok(shown) };
         let next = next.parse().map_err(|error| {
             Refused::internal(format!("the node's cursor for the next page does not hold: {error}"))
         })?;

@@ -19,10 +19,10 @@ use crate::cli::blocks::ActionArgs;
 use collector::{
     clock::boot_ns,
     config::Config,
-    enforcer::{ListDefaults, ListLoad},
+    enforcer::{ListDefaults, ListLoad, list_reserve},
     protected::{read_allow_files, read_hosts},
 };
-use datapath::{BlockCount, Blocklist, KernelError, PREFIX_CAPACITY};
+use datapath::{BlockCount, Blocklist, KernelError};
 
 /// Batches under way to the node: the next one is read while it takes this one.
 const SENT_QUEUE: usize = 1;
@@ -78,9 +78,10 @@ impl Door {
         client: Client,
         action: &ActionArgs,
         for_s: Option<u64>,
+        list: Option<String>,
     ) -> anyhow::Result<Self> {
         let (action, pps) = (Some(action.action()), action.pps());
-        let mut next = ImportRequest { action, pps, for_s, ..ImportRequest::default() };
+        let mut next = ImportRequest { action, pps, for_s, list, ..ImportRequest::default() };
         // With no entries: where no node runs, that is told before a list is read.
         let begun = client.import(&next)?;
         next.load = Some(begun.load);
@@ -104,7 +105,7 @@ impl Door {
             Ok(hosts) => hosts,
             Err(ClientError::NoNode { .. } | ClientError::Denied { .. }) => {
                 let allowed = active.as_ref().map(Blocklist::allowed).transpose()?;
-                read_hosts(&config.guard.admin_ports)
+                read_hosts()
                     .allowing(config.allow())
                     .allowing(&read_allow_files(&config.policy.allow_files)?)
                     .allowing(&allowed.unwrap_or_default())
@@ -112,13 +113,15 @@ impl Door {
             Err(error) => return Err(error.into()),
         };
         let blocks = config.tables.blocks as usize;
-        let capacity = BlockCount { v4: blocks, v6: blocks, prefixes: PREFIX_CAPACITY as usize };
+        let capacity =
+            BlockCount { v4: blocks, v6: blocks, prefixes: config.tables.prefixes as usize };
+        let reserve = list_reserve(config.policy.max_blocks, config.tables.blocks);
         let defaults = ListDefaults {
             for_s: for_s.unwrap_or(config.policy.max_ttl.as_secs()),
             action: action.action(),
             packets_per_second: action.pps().unwrap_or(config.policy.expert.rate_limit_pps),
         };
-        let list = ListLoad::dry_run(active.as_ref(), capacity, boot_ns())?;
+        let list = ListLoad::dry_run(active.as_ref(), capacity, reserve, boot_ns())?;
         let (list, taken) = (Box::new(list), Box::default());
         Ok(Self::DryRun { list, defaults, hosts: Box::new(hosts), taken })
     }

@@ -9,13 +9,15 @@ use std::{
 
 use control::{
     Client, ClientError,
-    wire::{Alert, AlertQuery, Block, BlockQuery, LIMIT_MAX, Prefix, Status, UnblockRequest},
+    wire::{Alert, AlertQuery, Block, BlockQuery, Prefix, Status, UnblockRequest},
 };
 
 /// Requests of a person's that wait for the node.
 const REQUESTS: usize = 4;
 /// News that wait to be drawn.
 const NEWS: usize = 4;
+/// Blocks that are fetched.
+const BLOCKS: u32 = 1_000;
 /// Alerts that are fetched.
 const ALERTS: u32 = 100;
 
@@ -48,7 +50,7 @@ pub(super) enum News {
 
 /// The node at this moment.
 pub(super) fn snapshot(client: &Client) -> Result<Snapshot, ClientError> {
-    let blocks = BlockQuery { limit: Some(LIMIT_MAX), ..BlockQuery::default() };
+    let blocks = BlockQuery { limit: Some(BLOCKS), ..BlockQuery::default() };
     let alerts = AlertQuery { limit: Some(ALERTS), ..AlertQuery::default() };
     Ok(Snapshot {
         status: client.status()?,

@@ -26,6 +26,14 @@ fn what_is_printed_for_the_file_makes_the_token_known() {
 }
 
 #[test]
+fn a_name_behind_the_scope_is_a_name() {
+    let words = ["token", "new", "--scope", "read", "prom"];
+    let output = weir(Path::new("/nowhere"), &words).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("name = \"prom\"") && text.contains("[\"read\"]"), "{text}");
+}
+
+#[test]
 fn a_token_without_scope_or_with_a_bad_name_is_a_wrong_command_line() {
     for words in [&["token", "new", "pager"][..], &["token", "new", "a b", "--scope", "read"]] {
         let output = weir(Path::new("/nowhere"), words).output().unwrap();

@@ -182,7 +182,7 @@ fn what_cannot_be_replayed_is_named_and_makes_no_folder() {
     let absent = folder.path().join("absent.pcap");
     let refusals: [(&[&str], i32, &str); 4] = [
         (&["replay", text(&absent)], 1, "cannot open the capture"),
-        (&["replay", "-", "-"], 1, "named twice"),
+        (&["replay", "-", "-"], 1, "can be read only once"),
         (&["replay"], 2, "CAPTURE"),
         (&["replay", "x.pcap", "--score", "a", "--model", "b"], 2, "cannot be used with"),
     ];

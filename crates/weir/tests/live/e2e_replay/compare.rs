@@ -5,7 +5,7 @@ use std::{
     fmt::{self, Debug},
 };
 
-use flows_common::{EtherClass, FlowCounters, FlowKey, Loss, PeerCounters, PeerKey};
+use flows_common::{EtherClass, Fact, FlowCounters, FlowKey, Loss, PeerCounters, PeerKey};
 use model::{Feature, Window};
 
 use super::watched::Captured;
@@ -26,10 +26,12 @@ impl fmt::Display for Difference {
     }
 }
 
-/// All that is no time.
+/// All that is no time, no socket of the host and no memory of accounting.
 pub(crate) fn timeless(counters: &FlowCounters) -> FlowCounters {
     let mut counters = *counters;
     (counters.syn_ns, counters.syn_ack_ns) = ([0; 2], [0; 2]);
+    counters.facts &= !Fact::Socket.bit();
+    counters.memory = 0;
     for way in &mut counters.directions {
         (way.first_ns, way.last_ns) = (0, 0);
         (way.iat_min_us, way.iat_max_us) = (0, 0);

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use rand::distr::uniform::SampleUniform;
 use rand::{RngExt, SeedableRng};
-use rand_distr::{Distribution, Exp1, Pareto};
+use rand_distr::{Distribution, Exp1, Pareto, StandardNormal};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 /// A seeded source of sizes and times.
@@ -21,8 +22,7 @@ impl Draw {
 
     /// An exponential time with this mean, cut off at ten times the mean.
     pub(crate) fn pause(&mut self, mean: Duration) -> Duration {
-        let times: f64 = Exp1.sample(&mut self.0);
-        mean.mul_f64(times.min(10.0))
+        mean.mul_f64(self.exponential(1.0))
     }
 
     /// A time that differs from `middle` by at most this share, uniformly.
@@ -45,18 +45,53 @@ impl Draw {
     }
 
     /// A whole number from `least` to `most`.
-    pub(crate) fn between(&mut self, least: u64, most: u64) -> u64 {
+    pub(crate) fn between<T: SampleUniform + PartialOrd>(&mut self, least: T, most: T) -> T {
         self.0.random_range(least..=most)
     }
 
-    /// The same for a small one.
-    pub(crate) fn between_u16(&mut self, least: u16, most: u16) -> u16 {
-        self.0.random_range(least..=most)
+    /// A number from `least` to `most`, each order of magnitude as likely as another.
+    pub(crate) fn magnitude(&mut self, least: f64, most: f64) -> f64 {
+        self.0.random_range(least.ln()..=most.ln()).exp()
     }
 
-    /// The same for the size of something in memory.
-    pub(crate) fn size(&mut self, least: usize, most: usize) -> usize {
-        self.0.random_range(least..=most)
+    /// The same for a whole number, of at least 1.
+    pub(crate) fn about(&mut self, least: u32, most: u32) -> u32 {
+        let drawn = self.magnitude(f64::from(least.max(1)), f64::from(most.max(1)));
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a positive number between two of u32"
+        )]
+        let whole = drawn.round() as u32;
+        whole.clamp(least, most)
+    }
+
+    /// An exponential number with this mean, cut off at ten times the mean.
+    pub(crate) fn exponential(&mut self, mean: f64) -> f64 {
+        let times: f64 = Exp1.sample(&mut self.0);
+        mean * times.min(10.0)
+    }
+
+    /// A whole number around `middle`, log-normally, with about this relative deviation.
+    pub(crate) fn spread(&mut self, middle: u32, deviation: f64) -> u32 {
+        let normal: f64 = StandardNormal.sample(&mut self.0);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "positive, and a cast from f64 saturates"
+        )]
+        let number = (f64::from(middle) * (deviation * normal).exp()).round() as u32;
+        number
+    }
+
+    /// True in this share of cases.
+    pub(crate) fn chance(&mut self, share: f64) -> bool {
+        self.0.random::<f64>() < share
+    }
+
+    /// One of a list, which must not be empty.
+    pub(crate) fn pick<T: Copy>(&mut self, list: &[T]) -> T {
+        list[self.0.random_range(0..list.len())]
     }
 
     /// Random bits.

@@ -1,0 +1,243 @@
+//! A strategy's packets, and what hosts and clients answer to them.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use super::{Guise, Move, Phase, Strategy, Targets};
+use crate::Family;
+use crate::draw::Draw;
+use crate::frame::{Content, Packet, Piece, Segment, flag};
+use crate::payload::Payload;
+use crate::synthesis::line::{Line, Side};
+use crate::synthesis::network::{Host, Network, Remote, far_address};
+use crate::synthesis::tcp::{Ending, Tcp};
+use crate::synthesis::timeline::{Author, Timeline};
+
+/// Bytes of a datagram's first fragment, its header included, and of the last one.
+const FRAGMENTS: [u16; 2] = [32, 24];
+
+/// Who plays, and against whom, for a whole strategy.
+struct Player<'a> {
+    network: &'a Network,
+    timeline: &'a mut Timeline,
+    family: Family,
+    host: &'a Host,
+    attacker: Remote,
+    /// The client whose address is forged, and whether it resets what it did not begin.
+    client: Remote,
+    client_resets: bool,
+}
+
+/// Source, destination and the ports of a move.
+#[derive(Clone, Copy)]
+struct Course {
+    source: IpAddr,
+    author: Author,
+    own_port: u16,
+    port: u16,
+}
+
+/// Adds a strategy's packets to a timeline.
+pub(crate) fn play(strategy: &Strategy, network: &Network, timeline: &mut Timeline) {
+    let draw = &mut timeline.draw;
+    let (family, attacker) = (network.family(draw), draw.pick(&network.attackers));
+    let (client, client_resets) = (draw.pick(&network.remotes), draw.chance(0.5));
+    let host = &network.hosts[draw.between(0, network.hosts.len() - 1)];
+    let mut player = Player { network, timeline, family, host, attacker, client, client_resets };
+    for phase in &strategy.phases {
+        player.play(phase);
+    }
+}
+
+impl Player<'_> {
+    fn draw(&mut self) -> &mut Draw {
+        &mut self.timeline.draw
+    }
+
+    fn play(&mut self, phase: &Phase) {
+        let ports = self.ports(phase.targets);
+        let decoys: Vec<IpAddr> = match phase.guise {
+            Guise::Decoys { count } => {
+                let family = self.family;
+                (0..count).map(|_| far_address(family, self.draw())).collect()
+            }
+            _ => Vec::new(),
+        };
+        let kept_port = self.draw().between(1_024, 65_535);
+        for (nth, at) in phase.times(self.draw()).into_iter().enumerate() {
+            let own_port =
+                if phase.keeps_port { kept_port } else { self.draw().between(1_024, 65_535) };
+            let port = ports[nth % ports.len()];
+            let (source, author) = self.source(phase.guise, nth);
+            let play = phase.moves[nth % phase.moves.len()];
+            let course = Course { source, author, own_port, port };
+            for (place, &decoy) in decoys.iter().enumerate() {
+                let course = Course { source: decoy, author: Author::Forged, ..course };
+                self.act(play, at + 2e-5 * (place + 1) as f64, course);
+            }
+            self.act(play, at, course);
+        }
+    }
+
+    fn ports(&mut self, targets: Targets) -> Vec<u16> {
+        let open = self.host.open.clone();
+        match targets {
+            Targets::Listening => vec![self.draw().pick(&open)],
+            Targets::Closed => {
+                let mut port = self.draw().between(1, 65_000);
+                while open.contains(&port) {
+                    port += 1;
+                }
+                vec![port]
+            }
+            Targets::Many { count } => {
+                let count = count.clamp(1, 60_000);
+                let first = self.draw().between(1, 65_535 - count);
+                (first..first + count).collect()
+            }
+        }
+    }
+
+    fn source(&mut self, guise: Guise, nth: usize) -> (IpAddr, Author) {
+        match guise {
+            Guise::Own { addresses } => {
+                let nth = nth % usize::from(addresses.max(1));
+                (self.own_address(nth), Author::Attacker)
+            }
+            Guise::Decoys { .. } => (self.own_address(0), Author::Attacker),
+            Guise::Forged => (far_address(self.family, self.draw()), Author::Forged),
+            Guise::Client => (self.client.addresses.of(self.family), Author::Forged),
+        }
+    }
+
+    /// The `nth` address of the attacker's own network.
+    fn own_address(&self, nth: usize) -> IpAddr {
+        match self.attacker.addresses.of(self.family) {
+            IpAddr::V4(v4) => {
+                let [a, b, c, first] = v4.octets();
+                let step = u8::try_from(nth % 60).unwrap_or(0);
+                IpAddr::from([a, b, c, 1 + (first - 1 + step) % 60])
+            }
+            IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() + ((nth as u128) << 16)).into(),
+        }
+    }
+
+    /// A move, and what comes of it.
+    fn act(&mut self, play: Move, at: f64, course: Course) {
+        match play {
+            Move::Connect | Move::Login | Move::Hold => self.connect(play, at, course),
+            _ => {
+                let (content, piece) = self.content(play, course);
+                self.send(at, course, content, piece);
+            }
+        }
+    }
+
+    /// A packet to the host, its answer, and what the owner of a forged address says to that.
+    fn send(&mut self, at: f64, course: Course, content: Content, piece: Option<Piece>) {
+        let target = self.host.addresses.of(self.family);
+        let packet = Packet {
+            hops: self.attacker.hops,
+            piece,
+            ..Packet::new(course.source, target, content)
+        };
+        let answer = self.network.receive(self.timeline, at, course.author, packet);
+        let Some((later, Content::Segment(answer))) = answer else { return };
+        let is_of_the_client = course.source == self.client.addresses.of(self.family);
+        let is_asked = answer.flags & flag::RST == 0;
+        if is_of_the_client && is_asked && self.client_resets {
+            let reset = Segment {
+                flags: flag::RST,
+                window: 0,
+                largest: None,
+                ..Segment::syn(answer.target_port, answer.source_port, answer.acknowledgment)
+            };
+            let packet = Packet {
+                hops: self.client.hops,
+                ..Packet::new(course.source, target, Content::Segment(reset))
+            };
+            self.timeline.put(later + self.client.way.rtt, Author::Answer, packet);
+        }
+    }
+
+    fn content(&mut self, play: Move, course: Course) -> (Content, Option<Piece>) {
+        let Course { own_port, port, .. } = course;
+        let (sequence, acknowledgment) =
+            (self.draw().between(0, u32::MAX), self.draw().between(0, u32::MAX));
+        let segment = |flags, payload| {
+            let acknowledgment = if flags & flag::ACK == 0 { 0 } else { acknowledgment };
+            let largest = (flags & flag::SYN != 0).then_some(1_460);
+            let syn = Segment::syn(own_port, port, sequence);
+            Content::Segment(Segment { flags, acknowledgment, largest, payload, ..syn })
+        };
+        let datagram = |source_port, bytes| Content::Datagram {
+            source_port,
+            target_port: port,
+            payload: Payload::Filler(bytes),
+        };
+        let id = self.draw().between(0, u16::MAX);
+        let bytes = self.draw().between(1, 600);
+        let [first, last] = FRAGMENTS;
+        let piece = |from, length| Some(Piece { id: sequence, from, length, more: from == 0 });
+        let content = match play {
+            Move::Syn => segment(flag::SYN, Payload::NONE),
+            Move::SynAck => segment(flag::SYN | flag::ACK, Payload::NONE),
+            Move::Reset => segment(flag::RST, Payload::NONE),
+            Move::Finish => segment(flag::FIN, Payload::NONE),
+            Move::Null => segment(0, Payload::NONE),
+            Move::Xmas => segment(flag::FIN | flag::PSH | flag::URG, Payload::NONE),
+            Move::Data => segment(flag::ACK | flag::PSH, Payload::Filler(bytes)),
+            Move::Datagram => datagram(own_port, bytes),
+            Move::FromDns => datagram(53, bytes),
+            Move::Echo | Move::EchoReply => Content::Echo {
+                id,
+                sequence: own_port,
+                is_reply: play == Move::EchoReply,
+                payload: Payload::Filler(bytes),
+            },
+            Move::Unreachable => {
+                Content::Unreachable { protocol: 17, source_port: port, target_port: own_port }
+            }
+            Move::FirstFragment => {
+                return (datagram(own_port, first + last - 8), piece(0, first));
+            }
+            Move::LastFragment => {
+                return (datagram(own_port, first + last - 8), piece(first, last));
+            }
+            // The others are whole connections, which begin in another way.
+            Move::Ack | Move::Connect | Move::Login | Move::Hold => {
+                segment(flag::ACK, Payload::NONE)
+            }
+        };
+        (content, None)
+    }
+
+    /// A connection: a real one of an own address to an open port, else as much of it as there is.
+    fn connect(&mut self, play: Move, at: f64, course: Course) {
+        let is_real = course.author == Author::Attacker && self.host.open.contains(&course.port);
+        if !is_real {
+            let (syn, _) = self.content(Move::Syn, course);
+            self.send(at, course, syn, None);
+            if course.author == Author::Forged {
+                // Nobody off the path sees the SYN-ACK's number.
+                let (blind, _) = self.content(Move::Ack, course);
+                self.send(at + self.attacker.way.rtt, course, blind, None);
+            }
+            return;
+        }
+        let line = Line {
+            client: self.attacker.end_at(course.source, course.own_port),
+            server: self.host.end(self.family, course.port),
+            way: self.attacker.way,
+            asks: Author::Attacker,
+            answers: Author::Answer,
+        };
+        let mut tcp = Tcp::open(self.timeline, line, at);
+        if play == Move::Login {
+            for _ in 0..3 {
+                tcp.say(Side::Client, 60);
+                tcp.say(Side::Server, 40);
+            }
+        }
+        tcp.close(if play == Move::Hold { Ending::Held } else { Ending::Finished(Side::Client) });
+    }
+}
