@@ -7,7 +7,8 @@
 use std::{collections::HashMap, net::IpAddr, time::Duration};
 
 use model::{
-    CALIBRATION_ROWS, Horizon, Kind, LocalService, ModelFile, PeerFacts, Span,
+    CALIBRATION_ROWS, Feature, Horizon, Kind, LocalService, ModelFile, PeerFacts, PeerFeature,
+    Span,
     assess::{EntityAssessment, assess},
 };
 use policy::{
@@ -23,10 +24,6 @@ const LONGEST_WINDOW: u32 = 3;
 
 /// Features that lead an explanation.
 const LEADING: usize = 3;
-
-/// Parts of the names of features that tell only how new a peer is, or how much it moves.
-const NEW_OR_LARGE: [&str; 8] =
-    ["is_new", "age", "start_rate", "new_target", "rarity", "byte", "payload", "length"];
 
 /// Draws which p-values the drift watch bets on.
 const DRIFT_SEED: u64 = 0;
@@ -171,9 +168,10 @@ fn evidence(
     }
 }
 
-/// True of a feature that tells of more than a newcomer or a large transfer.
+/// True of a feature that tells of more than a newcomer or a large transfer: of a kind that is
+/// abuse.
 fn tells_of_more(reason: &Reason) -> bool {
-    !NEW_OR_LARGE.iter().any(|part| reason.feature.contains(part))
+    PeerFeature::from_name(&reason.feature).is_some_and(Feature::may_act)
 }
 
 /// Facts of a model file's calibration that the policy's claims rest on.
@@ -195,8 +193,6 @@ pub fn basis(model: &ModelFile) -> Basis {
 
 #[cfg(test)]
 mod tests {
-    use model::{Feature as _, PeerFeature};
-
     use super::*;
     use crate::drift::tests::model;
     use crate::peer_rows::PeerRow;
@@ -232,32 +228,6 @@ mod tests {
         assert_eq!((one.standing, one.flows, one.packets, one.bytes), (standing, 2, 9, 540));
         assert_eq!(one.service, Some(Service { protocol: 6, port: 443 }));
         assert_eq!((one.address, one.horizon_ms), (IpAddr::from([192, 0, 2, 7]), 1_000));
-    }
-
-    #[test]
-    fn features_of_newness_and_volume_are_told_from_those_of_abuse() {
-        let named = |names: &[&str]| -> usize {
-            let reason = |name: &&str| Reason {
-                subject: policy::Subject::Peer,
-                feature: (*name).to_owned(),
-                unit: String::new(),
-                value: 0.0,
-                benign_low: 0.0,
-                benign_high: 0.0,
-                share: 0.0,
-            };
-            names.iter().map(reason).filter(tells_of_more).count()
-        };
-        let all: Vec<&str> = PeerFeature::ALL.iter().map(|feature| feature.name()).collect();
-        for part in NEW_OR_LARGE {
-            assert!(all.iter().any(|name| name.contains(part)), "no feature is called `{part}`");
-        }
-        assert_eq!(
-            named(&["is_new", "new_targets_10s", "byte_log_ratio_600s", "flow_age_mean"]),
-            0
-        );
-        let abuse = ["unanswered_ratio", "egress_reset_ratio", "distinct_services", "syn_ratio"];
-        assert_eq!(named(&abuse), abuse.len());
     }
 
     #[test]
