@@ -44,7 +44,7 @@ fn described<'py, F: Feature>(py: Python<'py>, id: &SchemaId) -> PyResult<Bound<
             Scale::Log => "log",
         };
         dict.set_item("scale", scale)?;
-        dict.set_item("scored", feature.used().is_scored())?;
+        dict.set_item("scored", feature.is_scored())?;
         dict.set_item("doc", feature.doc())?;
         features.append(dict)?;
     }

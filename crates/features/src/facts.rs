@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flows_common::{Direction, FlowCounters, Span, Standing};
+use flows_common::{FlowCounters, Span, Standing};
 
 use crate::record::FlowRecord;
 
@@ -96,7 +96,7 @@ fn first_packet_ns(flows: &[FlowRecord], window: Span) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use flows_common::FlowKey;
+    use flows_common::{Direction, FlowKey};
 
     use crate::record::{Handshake, TCP};
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use flows_common::{
-    Direction, Fact, FlowCounters, FlowKey, Loss, PeerCounters, PeerKey, Span, TcpFlag, map_v4,
+    Direction, Fact, FlowCounters, FlowKey, Loss, PeerCounters, PeerKey, Span, Standing, TcpFlag,
+    map_v4,
 };
 use weir_features::record::{ICMP, TCP, UDP};
 use weir_features::{
@@ -374,7 +375,7 @@ fn who_sends_the_first_datagram_between_high_ports_opened_the_flow_and_earns_no_
         flow.first_direction = first;
         let seen = play(vec![vec![(udp(1, 13_749, 11_694), flow)]], 1);
         assert_eq!(seen[0].flows[0].initiator, expected);
-        assert!(!seen[0].peers[0].counts.facts.initiated);
+        assert_eq!(seen[0].peers[0].counts.facts.standing, Standing::Unproven);
     }
 }
 
@@ -384,7 +385,8 @@ fn a_remote_that_sends_from_a_low_port_earns_no_trust_by_it() {
     let seen = play(vec![vec![(udp(1, 53, 11_694), flow)]], 1);
     assert_eq!(seen[0].flows[0].initiator, Direction::Egress, "for features");
     let facts = &seen[0].peers[0].counts.facts;
-    assert!(!facts.initiated && facts.service.is_some());
+    assert_eq!(facts.standing, Standing::Unproven);
+    assert!(facts.service.is_some());
 }
 
 #[test]

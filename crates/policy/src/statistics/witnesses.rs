@@ -4,7 +4,7 @@ use std::{collections::HashMap, net::IpAddr};
 
 use events::{Contradiction, Standing};
 
-use crate::{Evidence, Standing, lot::Lot};
+use crate::{Evidence, lot::Lot};
 
 use super::PValues;
 

@@ -154,10 +154,11 @@ impl Progress<'_> {
             return;
         }
         told.set(now);
-        let Learnt { windows, flow_rows, peer_rows, .. } =
+        let Learnt { windows, peer_rows, site_rows, .. } =
             *self.learnt.lock().unwrap_or_else(PoisonError::into_inner);
         eprintln!(
-            "weir: {} of {}: {windows} windows, {flow_rows} flow rows, {peer_rows} peer rows",
+            "weir: {} of {}: {windows} windows, {peer_rows} rows of peers and {site_rows} of the host's \
+             side",
             humantime::format_duration(Duration::from_secs(passed.as_secs())),
             humantime::format_duration(self.length)
         );
