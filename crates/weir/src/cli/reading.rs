@@ -169,6 +169,14 @@ impl Piece {
         entities.into_values().collect()
     }
 
+    /// An entity's label in the window: that of the row that stands for it, but for an attack that
+    /// only a longer row tells of, and that may be over.
+    pub(super) fn label_in_window(&self, entity: &Entity) -> Label {
+        let label = &self.labels[entity.row];
+        let is_over = label.is_attack() && self.covers[entity.row] != self.window;
+        if is_over { Label::Unlabelled } else { label.clone() }
+    }
+
     /// The rows by horizon, each its own entity.
     pub(super) fn each(&self) -> Vec<HorizonRows> {
         let mut blocks: Vec<HorizonRows> = Vec::new();

@@ -247,7 +247,6 @@ fn what_cannot_be_tried_is_refused_by_name() {
     refused(&["absent.pcap", model, window], &["absent.pcap"]);
     refused(&[&capture, model], &["trained on windows of 500ms", "these are of 1s"]);
     refused(&["tables/peer", "tables/flow", model], &["no window table", "weir replay --out"]);
-    refused(&["tables/peer", "tables/window", model], &["no flow table", "the whole folder"]);
     let again = ["replay", &capture, "--out=twice", "--window=500ms"];
     desk.done(&[&again[..], &HOME].concat());
     refused(&["tables", "twice", model], &["both hold rows of the capture", "demo.pcap.zst"]);

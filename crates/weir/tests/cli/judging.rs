@@ -36,7 +36,7 @@ impl Desk {
         Self::learnt_over(60)
     }
 
-    fn learnt_over(windows: u64) -> Self {
+    fn learnt_over(windows: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let benign = traffic::Traffic::windows(3, 80, windows);
         let options = WriterOptions { row_group_rows: 500, ..WriterOptions::default() };
