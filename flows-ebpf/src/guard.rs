@@ -14,7 +14,7 @@ use aya_ebpf::{
 use flows_common::{
     BlockEntry, Direction, GuardControl, Scope, Verdict,
     guard::{Clock, Lease, Rate, Ruling, Sources, Tables, rule},
-    parse::{Address, remote_address},
+    parse::{Address, LinkLayer, remote_address},
 };
 
 use crate::{
@@ -28,6 +28,9 @@ const ADDRESS_BITS: u32 = 128;
 
 /// Interface of the guard to the hook that it sits in.
 pub(crate) trait Hook {
+    /// Header that its frames begin with.
+    const LINK: LinkLayer;
+
     /// The hook of a context that the kernel called the program with.
     fn of(context: *mut c_void) -> Self;
 
@@ -45,6 +48,8 @@ pub(crate) trait Hook {
 }
 
 impl Hook for XdpContext {
+    const LINK: LinkLayer = LinkLayer::Ethernet;
+
     #[inline(always)]
     fn of(context: *mut c_void) -> Self {
         Self::new(context.cast())
@@ -86,7 +91,7 @@ pub(crate) fn at_xdp(ctx: &XdpContext) -> u32 {
 /// limits of services; and counts what becomes of it.
 #[inline(always)]
 pub(crate) fn decide<H: Hook>(hook: &H, direction: Direction) -> Verdict {
-    let sources = match remote_address(&hook.bytes(), hook.tag(), direction) {
+    let sources = match remote_address(&hook.bytes(), H::LINK, hook.tag(), direction) {
         Ok(remote) => rule(&Kernel { hook, direction }, &remote),
         Err(_) => Sources::Decided(Ruling::NO_ENTRY),
     };

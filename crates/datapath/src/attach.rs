@@ -15,7 +15,8 @@ use aya::{
 use super::{
     error::KernelError,
     interfaces::InterfaceName,
-    object::{TC_EGRESS, TC_GUARD, TC_INGRESS, classifier},
+    netns::link_layer,
+    object::{TcPrograms, classifier},
     pin::Pins,
     syscall,
 };
@@ -40,9 +41,8 @@ pub enum XdpPreference {
     Auto,
     /// In the driver, or fail.
     Native,
-    /// In the stack before TC, or fail. The stack copies a frame without room before it, as most
-    /// drivers deliver them, and Linux 6.18 then shows TC the copy without its Ethernet header: the
-    /// flow programs count it as no IP.
+    /// In the stack before TC, or fail. The stack copies a packet without room before it, as most
+    /// drivers deliver them.
     Generic,
     /// At TC ingress.
     TcIngress,
@@ -85,7 +85,7 @@ pub enum GuardHook {
     XdpNative,
     /// XDP in the stack.
     XdpGeneric,
-    /// TC ingress, and why not XDP.
+    /// TC ingress, and why not XDP. The only one for frames without an Ethernet header.
     TcIngress {
         /// Reason for not using XDP; empty where it was not asked for.
         reason: String,
@@ -126,15 +126,17 @@ impl Attachment {
         pins: Option<&Pins>,
     ) -> Result<Self, KernelError> {
         let ifindex = interface.index()?;
+        let link = link_layer(interface, ifindex)?;
+        let programs = TcPrograms::of(link);
         // The last one to be attached is loaded first: verifying it takes some 100 ms, in which
         // ingress alone would be counted.
-        classifier(object, TC_EGRESS)?;
+        classifier(object, programs.egress)?;
         let tc = match options.tc {
             TcPreference::Auto => tc_hook(interface, ifindex),
             TcPreference::Clsact => TcHook::Clsact,
         };
-        let guard = guard::attach(object, interface, ifindex, options.xdp, tc, pins)?;
-        match attach_flows(object, interface, tc, &guard.hook) {
+        let guard = guard::attach(object, interface, (ifindex, link), options.xdp, tc, pins)?;
+        match attach_flows(object, interface, programs, tc, &guard.hook) {
             Ok((ingress, egress)) => Ok(Self {
                 attached: Attached {
                     interface: interface.clone(),
@@ -163,15 +165,16 @@ impl Attachment {
 fn attach_flows(
     object: &mut Ebpf,
     interface: &InterfaceName,
+    programs: TcPrograms,
     tc: TcHook,
     guard: &GuardHook,
 ) -> Result<(SchedClassifierLink, SchedClassifierLink), KernelError> {
     let guarded = matches!(guard, GuardHook::TcIngress { .. });
     let (ingress, egress) = match tc {
         TcHook::Tcx => {
-            let failed = |source| KernelError::Program { program: TC_GUARD, source };
+            let failed = |source| KernelError::Program { program: programs.guard, source };
             let order = if guarded {
-                LinkOrder::after_program(classifier(object, TC_GUARD)?).map_err(failed)?
+                LinkOrder::after_program(classifier(object, programs.guard)?).map_err(failed)?
             } else {
                 LinkOrder::first()
             };
@@ -184,8 +187,8 @@ fn attach_flows(
             (filter(priority::SECOND), filter(priority::FIRST))
         }
     };
-    let ingress = attach_tc(object, interface, TC_INGRESS, TcAttachType::Ingress, ingress)?;
-    let egress = attach_tc(object, interface, TC_EGRESS, TcAttachType::Egress, egress)?;
+    let ingress = attach_tc(object, interface, programs.ingress, TcAttachType::Ingress, ingress)?;
+    let egress = attach_tc(object, interface, programs.egress, TcAttachType::Egress, egress)?;
     Ok((ingress, egress))
 }
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use aya::programs::{SchedClassifier, TcAttachType, XdpMode};
+use flows_common::parse::LinkLayer;
 
 use super::{error::KernelError, interfaces::InterfaceName};
 
@@ -79,6 +80,51 @@ pub(super) fn xdp_on(ifindex: u32) -> Result<Option<(u32, XdpMode)>, KernelError
     Ok(program.map(|program| (u32::from_ne_bytes(program), mode)))
 }
 
+/// Header that the frames of an interface begin with.
+///
+/// # Errors
+/// [`KernelError::LinkType`] where it is none that weir reads.
+pub(super) fn link_layer(
+    interface: &InterfaceName,
+    ifindex: u32,
+) -> Result<LinkLayer, KernelError> {
+    let answer =
+        ask_link(ifindex).map_err(KernelError::system("ask for the type of an interface"))?;
+    // `ifi_type` of `struct ifinfomsg`.
+    let hardware = answer.get(NLMSG_HEADER + 2..).and_then(|rest| rest.first_chunk().copied());
+    let hardware = hardware.map_or(0, u16::from_ne_bytes);
+    LinkLayer::of_hardware(hardware).ok_or_else(|| KernelError::LinkType {
+        interface: interface.to_string(),
+        hardware,
+        name: hardware_name(hardware),
+    })
+}
+
+/// Frames of a hardware type that weir does not read (`ARPHRD_*` of `linux/if_arp.h`).
+const fn hardware_name(hardware: u16) -> &'static str {
+    match hardware {
+        24 => "IEEE 1394",
+        27 => "EUI-64",
+        32 => "InfiniBand",
+        280 => "CAN",
+        290 => "MCTP",
+        513 => "Cisco HDLC",
+        518 => "HDLC",
+        770 | 15 => "frame relay",
+        774 => "FDDI",
+        779 => "multicast routing register",
+        784..=787 => "Fibre Channel",
+        801..=803 => "802.11 monitor",
+        804 | 805 => "802.15.4",
+        820 | 821 => "Phonet",
+        822 => "CAIF",
+        824 => "Netlink monitor",
+        825 => "6LoWPAN",
+        826 => "vsock monitor",
+        _ => "unknown",
+    }
+}
+
 /// Bytes of `struct nlmsghdr` and of `struct ifinfomsg`.
 const NLMSG_HEADER: usize = 16;
 const LINK_HEADER: usize = 16;
@@ -147,5 +193,6 @@ mod tests {
         let Ok(ifindex) = lo.index() else { return };
         assert_eq!(xdp_on(ifindex).ok(), Some(None));
         assert!(xdp_on(u32::MAX >> 1).is_err());
+        assert_eq!(link_layer(&lo, ifindex).ok(), Some(LinkLayer::Ethernet));
     }
 }

@@ -4,6 +4,7 @@
 mod attach;
 mod conformance;
 mod guard;
+mod links;
 mod pins;
 mod scope;
 mod service;
