@@ -12,6 +12,7 @@ use flows_common::{
     ClockSource, Direction, Fact, FlowCounters, FlowKey, Held, Loss, PeerCounters, PeerKey,
     Settings, Verdict,
     account::News,
+    guard::Size,
     metering::{Entry, FlowTables, Observation, meter},
     parse::{Frame, HEADERS_LIMIT, LinkLayer, Rejected, parse},
     service::{Contact, VERIFIED_NS},
@@ -121,8 +122,9 @@ impl<const BARE: bool> Hook for Skb<BARE> {
     }
 
     #[inline(always)]
-    fn length(&self) -> u64 {
-        u64::from(frame(self).wire_length())
+    fn size(&self) -> Size {
+        let frame = frame(self);
+        Size { packets: frame.segments(), bytes: frame.wire_length().into() }
     }
 }
 

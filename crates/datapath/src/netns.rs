@@ -6,14 +6,13 @@ use std::{
 };
 
 use aya::programs::{SchedClassifier, TcAttachType, XdpMode};
-use flows_common::parse::LinkLayer;
 
 use super::{error::KernelError, interfaces::InterfaceName};
 
 /// `NETLINK_ROUTE` messages (rtnetlink(7)).
 const RTM_NEWLINK: u16 = 16;
 const RTM_GETLINK: u16 = 18;
-const NLM_F_REQUEST: u16 = 1;
+pub(super) const NLM_F_REQUEST: u16 = 1;
 /// Nested attributes that tell of XDP (`linux/if_link.h`).
 const IFLA_XDP: u16 = 43;
 const IFLA_XDP_ATTACHED: u16 = 2;
@@ -80,57 +79,12 @@ pub(super) fn xdp_on(ifindex: u32) -> Result<Option<(u32, XdpMode)>, KernelError
     Ok(program.map(|program| (u32::from_ne_bytes(program), mode)))
 }
 
-/// Header that the frames of an interface begin with.
-///
-/// # Errors
-/// [`KernelError::LinkType`] where it is none that weir reads.
-pub(super) fn link_layer(
-    interface: &InterfaceName,
-    ifindex: u32,
-) -> Result<LinkLayer, KernelError> {
-    let answer =
-        ask_link(ifindex).map_err(KernelError::system("ask for the type of an interface"))?;
-    // `ifi_type` of `struct ifinfomsg`.
-    let hardware = answer.get(NLMSG_HEADER + 2..).and_then(|rest| rest.first_chunk().copied());
-    let hardware = hardware.map_or(0, u16::from_ne_bytes);
-    LinkLayer::of_hardware(hardware).ok_or_else(|| KernelError::LinkType {
-        interface: interface.to_string(),
-        hardware,
-        name: hardware_name(hardware),
-    })
-}
-
-/// Frames of a hardware type that weir does not read (`ARPHRD_*` of `linux/if_arp.h`).
-const fn hardware_name(hardware: u16) -> &'static str {
-    match hardware {
-        24 => "IEEE 1394",
-        27 => "EUI-64",
-        32 => "InfiniBand",
-        280 => "CAN",
-        290 => "MCTP",
-        513 => "Cisco HDLC",
-        518 => "HDLC",
-        770 | 15 => "frame relay",
-        774 => "FDDI",
-        779 => "multicast routing register",
-        784..=787 => "Fibre Channel",
-        801..=803 => "802.11 monitor",
-        804 | 805 => "802.15.4",
-        820 | 821 => "Phonet",
-        822 => "CAIF",
-        824 => "Netlink monitor",
-        825 => "6LoWPAN",
-        826 => "vsock monitor",
-        _ => "unknown",
-    }
-}
-
 /// Bytes of `struct nlmsghdr` and of `struct ifinfomsg`.
-const NLMSG_HEADER: usize = 16;
+pub(super) const NLMSG_HEADER: usize = 16;
 const LINK_HEADER: usize = 16;
 
-/// The kernel's message on an interface.
-fn ask_link(ifindex: u32) -> io::Result<Vec<u8>> {
+/// A socket for `NETLINK_ROUTE`.
+pub(super) fn route_socket() -> io::Result<OwnedFd> {
     let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
     // SAFETY: no pointers.
     let socket = unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE) };
@@ -138,7 +92,12 @@ fn ask_link(ifindex: u32) -> io::Result<Vec<u8>> {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: a descriptor just made.
-    let socket = unsafe { OwnedFd::from_raw_fd(socket) };
+    Ok(unsafe { OwnedFd::from_raw_fd(socket) })
+}
+
+/// The kernel's message on an interface.
+pub(super) fn ask_link(ifindex: u32) -> io::Result<Vec<u8>> {
+    let socket = route_socket()?;
     let mut request = [0_u8; NLMSG_HEADER + LINK_HEADER];
     request[..4].copy_from_slice(&32_u32.to_ne_bytes());
     request[4..6].copy_from_slice(&RTM_GETLINK.to_ne_bytes());
@@ -160,7 +119,7 @@ fn ask_link(ifindex: u32) -> io::Result<Vec<u8>> {
 }
 
 /// Attributes of a message, each with its type and its value.
-fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub(super) fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let length = usize::from(u16::from_ne_bytes(rest.get(..2)?.try_into().ok()?));
         let kind = u16::from_ne_bytes(rest.get(2..4)?.try_into().ok()?);
@@ -193,6 +152,5 @@ mod tests {
         let Ok(ifindex) = lo.index() else { return };
         assert_eq!(xdp_on(ifindex).ok(), Some(None));
         assert!(xdp_on(u32::MAX >> 1).is_err());
-        assert_eq!(link_layer(&lo, ifindex).ok(), Some(LinkLayer::Ethernet));
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{fs, io, path::Path};
 
+use flows_common::Direction;
+
 use super::{
     error::KernelError,
     floor::{FLOOR, is_below_floor, release, remedy},
@@ -52,7 +54,7 @@ pub fn probe(bpffs: &Path) -> Vec<Finding> {
     let mut findings = vec![kernel(), capabilities];
     findings.extend(programs(may_load.then(verify)));
     findings.extend([
-        tcx(syscall::query_tcx(LOOPBACK)),
+        tcx(syscall::query_tcx(LOOPBACK, Direction::Ingress).map(drop)),
         jit(),
         btf(),
         bpf_filesystem(bpffs),

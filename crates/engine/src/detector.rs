@@ -62,7 +62,7 @@ impl Detector {
         let flows_of: Vec<_> = peers.iter().map(|peer| peer.flows.clone()).collect();
         let facts: Vec<_> =
             peers.iter().map(|peer| (address(peer.key.address), peer.facts)).collect();
-        self.assessor.assess(
+        let mut assessed = self.assessor.assess(
             WindowRows {
                 span: window.span(),
                 is_lossy: window.is_lossy(),
@@ -72,7 +72,9 @@ impl Detector {
                 facts: &facts,
             },
             arrival,
-        )
+        );
+        assessed.facts.blind = window.unseen_packets > 0;
+        assessed
     }
 }
 

@@ -9,3 +9,4 @@ mod pins;
 mod scope;
 mod service;
 mod support;
+mod unseen;
