@@ -267,6 +267,10 @@ impl Inner {
             let sum = self.losses.entry(cause.clone()).or_default();
             *sum = sum.saturating_add(*packets);
         }
+        if window.unseen > 0 {
+            let sum = self.losses.entry("unseen".into()).or_default();
+            *sum = sum.saturating_add(window.unseen);
+        }
         self.late = self.late.saturating_add(window.late);
         let span_ns = window.end_ns.saturating_sub(window.start_ns).max(1);
         let packets = window.packets.iter().fold(0, |sum: u64, one| sum.saturating_add(*one));

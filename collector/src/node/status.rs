@@ -95,6 +95,8 @@ impl Node {
                     }
                     .to_owned(),
                     guard: guard_name(&attached.guard),
+                    unseen_packets: attached.unseen[0].saturating_add(attached.unseen[1]),
+                    others: attached.neighbours.iter().map(ToString::to_string).collect(),
                 })
                 .collect(),
         })

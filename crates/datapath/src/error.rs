@@ -155,6 +155,19 @@ pub enum KernelError {
         /// Error from the kernel.
         source: ProgramError,
     },
+    /// Frames of an interface that weir does not read.
+    #[error(
+        "`{interface}` carries {name} frames (hardware type {hardware}), in which weir finds no IP header: \
+         name another interface, one of Ethernet or an IP tunnel (tun, WireGuard, PPP, ipip, sit, gre)"
+    )]
+    LinkType {
+        /// The interface.
+        interface: String,
+        /// `ARPHRD_*`.
+        hardware: u16,
+        /// What it is called.
+        name: &'static str,
+    },
     /// The interface is attached already.
     #[error("`{interface}` is attached already")]
     AlreadyAttached {

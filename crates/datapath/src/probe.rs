@@ -2,10 +2,12 @@
 
 use std::{fs, io, path::Path};
 
+use flows_common::Direction;
+
 use super::{
     error::KernelError,
     floor::{FLOOR, is_below_floor, release, remedy},
-    object::{TC_GUARD, Verified, XDP_GUARD, verify},
+    object::{PROGRAMS, Verified, is_guard, verify},
     pin::{is_bpffs, leftovers},
     syscall,
 };
@@ -52,7 +54,7 @@ pub fn probe(bpffs: &Path) -> Vec<Finding> {
     let mut findings = vec![kernel(), capabilities];
     findings.extend(programs(may_load.then(verify)));
     findings.extend([
-        tcx(syscall::query_tcx(LOOPBACK)),
+        tcx(syscall::query_tcx(LOOPBACK, Direction::Ingress).map(drop)),
         jit(),
         btf(),
         bpf_filesystem(bpffs),
@@ -86,7 +88,7 @@ fn kernel() -> Finding {
 
 /// One finding where all programs load, else one for each that does not; `None` where it was not
 /// tried.
-fn programs(verified: Option<Result<[Verified; 4], KernelError>>) -> Vec<Finding> {
+fn programs(verified: Option<Result<[Verified; PROGRAMS.len()], KernelError>>) -> Vec<Finding> {
     let subject = "programs";
     let verified = match verified {
         None => {
@@ -101,11 +103,15 @@ fn programs(verified: Option<Result<[Verified; 4], KernelError>>) -> Vec<Finding
         match instructions {
             Ok(Some(followed)) => taken.push(format!("{program} ({followed} instructions)")),
             Ok(None) => taken.push(program.to_owned()),
-            Err(error) if program == XDP_GUARD => {
+            Err(error) if program.starts_with("xdp") => {
                 let remedy = "none needed: the guard sits at TC ingress (`guard.xdp = \"auto\"`)";
                 refused.push(limited(subject, format!("no XDP: {error}"), remedy));
             }
-            Err(error) if program == TC_GUARD => {
+            Err(error) if program.ends_with("_l3") => {
+                let remedy = "none needed where every interface has an Ethernet header";
+                refused.push(limited(subject, format!("no tun, no tunnels: {error}"), remedy));
+            }
+            Err(error) if is_guard(program) => {
                 let remedy = "none needed where the guard sits at XDP";
                 refused.push(limited(subject, format!("no guard at TC: {error}"), remedy));
             }
@@ -251,7 +257,7 @@ fn good(subject: &'static str, found: String) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object::PROGRAMS;
+    use crate::object::{TC_GUARD, XDP_GUARD};
 
     #[test]
     fn the_administrator_has_what_it_includes() {
@@ -286,6 +292,7 @@ mod tests {
         };
         assert_eq!(worst(XDP_GUARD), Some(Severity::Limited));
         assert_eq!(worst(TC_GUARD), Some(Severity::Limited));
+        assert_eq!(worst("tc_ingress_l3"), Some(Severity::Limited));
         assert_eq!(worst("tc_ingress"), Some(Severity::Missing));
         assert_eq!(worst(""), Some(Severity::Good));
         let untried: Vec<_> = programs(None).iter().map(|one| one.severity).collect();

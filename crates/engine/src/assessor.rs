@@ -136,6 +136,7 @@ impl Assessor {
             start_ns: span.start_ns,
             end_ns: span.end_ns,
             lossy: is_lossy,
+            blind: false,
             interrupted: arrival.slept || length > self.longest,
             drifting: drift.suspended,
             warming_up: self.number <= self.warm_up,

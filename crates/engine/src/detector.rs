@@ -70,7 +70,9 @@ impl Detector {
         let span = window.span();
         self.peers = peer_rows(&self.observed);
         let rows = WindowRows { span, is_lossy: window.is_lossy(), peers: &self.peers };
-        self.assessor.assess(rows, arrival)
+        let mut assessed = self.assessor.assess(rows, arrival);
+        assessed.facts.blind = window.unseen_packets > 0;
+        assessed
     }
 }
 

@@ -78,12 +78,21 @@ pub struct WindowEvent {
     pub not_ip: Vec<(Text, u64)>,
     /// Flows that the tables evicted, and the packets in them.
     pub evicted: [u64; 2],
+    /// Packets that interfaces carried past the programs, beyond the tolerance: in none of the counts
+    /// here.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unseen: u64,
     /// Packets seen less packets accounted for: 0, or something is wrong.
     pub imbalance: i64,
     /// From the window's end to the last decision on it, in µs; 0 in replay.
     pub decided_after_us: u64,
     /// Drains that were put off because a later stage was slow, before this window.
     pub late: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes the field")]
+const fn is_zero(packets: &u64) -> bool {
+    *packets == 0
 }
 
 /// A block that ended by itself.
@@ -290,6 +299,7 @@ mod tests {
                 losses: vec![("not_ip".into(), 10)],
                 not_ip: vec![("arp".into(), 10)],
                 evicted: [11, 12],
+                unseen: 13,
                 imbalance: -13,
                 decided_after_us: 14,
                 late: 15,

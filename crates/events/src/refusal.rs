@@ -72,7 +72,8 @@ refusals! {
     /// The calibration has too few rows to support the configured rates.
     RateUnsupported = "rate_unsupported":
         "too few held-out rows for the configured error rate",
-    /// The window lost flows, and the evidence is not decisive without them.
+    /// The window lost flows, and the evidence is not decisive without them; or packets crossed an
+    /// interface unseen.
     LossyWindow = "lossy_window":
         "the window lost flows",
     /// The leading features tell only that it is new or that it moves much, and not decisively.

@@ -84,6 +84,8 @@ impl Policy {
         let decisive = peer.surprise >= config.expert.decisive_surprise;
         if window.interrupted {
             Some(Refusal::Interrupted)
+        } else if window.blind {
+            Some(Refusal::LossyWindow)
         } else if window.drifting && config.drift == OnDrift::Suspend {
             Some(Refusal::Drifting)
         } else if !claim.supported && config.unsupported == Unsupported::Refuse {

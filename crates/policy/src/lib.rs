@@ -188,7 +188,7 @@ impl Policy {
         let mut notices = Vec::new();
         self.now_ns = window.end_ns;
         self.keep_time(window.end_ns, &mut notices);
-        let mut services = if window.interrupted {
+        let mut services = if window.interrupted || window.blind {
             Vec::new()
         } else {
             let look = Look { span_s: window.span_s(), now_ns: window.end_ns, mode: self.mode() };

@@ -164,6 +164,8 @@ fn evidence_that_does_not_carry_a_block_is_refused_with_its_reason() {
     let refuse = policy(|config| config.unverified = Unverified::Refuse);
     refused(refuse, vec![unproven(1)], |_| (), Refusal::Unverified);
     refused(policy(|_| ()), vec![weak], |window| window.lossy = true, Refusal::LossyWindow);
+    let blind = |window: &mut WindowFacts| window.blind = true;
+    refused(policy(|_| ()), vec![attacker(1)], blind, Refusal::LossyWindow);
     let slept = |window: &mut WindowFacts| window.interrupted = true;
     refused(policy(|_| ()), vec![attacker(1)], slept, Refusal::Interrupted);
     let begins = |window: &mut WindowFacts| window.warming_up = true;

@@ -88,6 +88,7 @@ impl Tables {
             packet_counters: std::mem::take(&mut self.packet_counters),
             evicted_flows: std::mem::take(&mut self.entries.evicted_flows),
             evicted_packets: std::mem::take(&mut self.entries.evicted_packets),
+            unseen_packets: 0,
         }
     }
 }

@@ -236,4 +236,12 @@ pub struct Interface {
     pub flows: String,
     /// Hook of the guard, as a person reads it: `XDP (native)`.
     pub guard: String,
+    /// Packets that crossed it unseen since it is watched: another program ended their way before
+    /// weir's.
+    #[serde(default)]
+    pub unseen_packets: u64,
+    /// Programs of others on it, in the order in which a packet meets them: `TCX egress name (program
+    /// 7), before weir's`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<String>,
 }

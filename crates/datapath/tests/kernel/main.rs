@@ -4,7 +4,9 @@
 mod attach;
 mod conformance;
 mod guard;
+mod links;
 mod pins;
 mod scope;
 mod service;
 mod support;
+mod unseen;

@@ -49,6 +49,14 @@ pub(super) fn text(status: &Status) -> String {
         let (name, flows, guard) =
             (plain(&interface.name), plain(&interface.flows), plain(&interface.guard));
         lines.push(("watches", format!("{name}: flows at {flows}, guard at {guard}")));
+        if interface.unseen_packets > 0 {
+            let unseen = count(interface.unseen_packets);
+            lines
+                .push(("UNSEEN", format!("{name}: {unseen} packets, for a program before weir's")));
+        }
+        for other in &interface.others {
+            lines.push(("beside", format!("{name}: {}", plain(other))));
+        }
     }
     lines.into_iter().fold(String::new(), |mut text, (name, value)| {
         let _ = writeln!(text, "{name:<11}{value}");
