@@ -78,6 +78,9 @@ pub struct WindowEvent {
     pub not_ip: Vec<(Text, u64)>,
     /// Flows that the tables evicted, and the packets in them.
     pub evicted: [u64; 2],
+    /// Peers that the tables evicted.
+    #[serde(default)]
+    pub evicted_peers: u64,
     /// Packets seen less packets accounted for: 0, or something is wrong.
     pub imbalance: i64,
     /// From the window's end to the last decision on it, in µs; 0 in replay.

@@ -49,6 +49,8 @@ pub struct Window {
     pub evicted_flows: u64,
     /// Packets counted in those entries.
     pub evicted_packets: u64,
+    /// Peer entries that the tables evicted before the drain.
+    pub evicted_peers: u64,
 }
 
 impl Window {
@@ -100,7 +102,9 @@ impl Window {
     /// malformed) do not count: else anyone could blind a decision with one bad frame.
     #[must_use]
     pub fn is_lossy(&self) -> bool {
-        !self.holds_every_flow() || self.packet_counters.peer_full > 0 || self.imbalance() != 0
+        !self.holds_every_flow()
+            || self.evicted_peers + self.packet_counters.peer_full > 0
+            || self.imbalance() != 0
     }
 }
 
@@ -144,6 +148,12 @@ mod tests {
         window.packet_counters.segments[1] += 3;
         window.evicted_flows = 1;
         window.evicted_packets = 3;
+        assert_eq!((window.imbalance(), window.is_lossy()), (0, true));
+    }
+
+    #[test]
+    fn an_evicted_peer_is_a_loss_though_every_packet_is_in_a_flow() {
+        let window = Window { evicted_peers: 1, ..window_of(7) };
         assert_eq!((window.imbalance(), window.is_lossy()), (0, true));
     }
 
