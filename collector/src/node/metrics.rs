@@ -144,6 +144,11 @@ impl Exposition {
             by(&status.refusals, "reason"),
         );
         self.counter("lost_packets", "Packets in no flow", by(&status.losses, "cause"));
+        self.counter(
+            "evicted_peers",
+            "Peers that the kernel's tables had no room for",
+            [(none(), status.evicted_peers)],
+        );
         self.counter("late_windows", "Windows put off", [(none(), status.late_windows)]);
         self.counter(
             "lost_events",

@@ -79,6 +79,7 @@ impl Node {
             held,
             refusals,
             losses,
+            evicted_peers: inner.evicted_peers,
             late_windows: inner.late,
             lost_events: [&self.losses.events, &self.losses.sinks]
                 .map(|count| count.load(Ordering::Relaxed))

@@ -62,7 +62,7 @@ impl Detector {
         let flows_of: Vec<_> = peers.iter().map(|peer| peer.flows.clone()).collect();
         let facts: Vec<_> =
             peers.iter().map(|peer| (address(peer.key.address), peer.facts)).collect();
-        self.assessor.assess(
+        let assessed = self.assessor.assess(
             WindowRows {
                 span: window.span(),
                 is_lossy: window.is_lossy(),
@@ -72,7 +72,12 @@ impl Detector {
                 facts: &facts,
             },
             arrival,
-        )
+        );
+        // Half of the room that this window did not need, so that a peak is forgotten.
+        let Observed { flows, peers } = &mut self.observed;
+        flows.shrink_to(flows.capacity() / 2);
+        peers.shrink_to(peers.capacity() / 2);
+        assessed
     }
 }
 

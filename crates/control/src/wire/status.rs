@@ -44,6 +44,9 @@ pub struct Status {
     pub refusals: BTreeMap<String, u64>,
     /// Packets that are in no flow since the start, by cause.
     pub losses: BTreeMap<String, u64>,
+    /// Peers that the kernel's tables had no room for since the start.
+    #[serde(default)]
+    pub evicted_peers: u64,
     /// Windows that were put off since the start because a stage was slow.
     pub late_windows: u64,
     /// Events since the start that found no room, or that a sink could not take.
