@@ -45,6 +45,7 @@ impl Node {
         // First, so that a peer blocked anew is not taken for one whose lease goes on.
         self.sweep(&mut inner, &mut effects);
         self.protect_heard(&mut inner);
+        self.watch_guard(&mut inner, &summary, &mut effects);
         inner.exempt_proven(&assessed.evidence, &mut effects);
         let judged = judge(&mut inner.policy, assessed);
         let facts = judged.facts;

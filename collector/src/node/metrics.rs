@@ -120,6 +120,8 @@ impl Exposition {
             "The breaker holds the node to shadow",
             flag(status.breaker.open),
         );
+        let passed_by = flag(status.guard_passed_by);
+        self.gauge("guard_passed_by", "Frames come in past the guard", passed_by);
         let drifting = status.drift.state == control::wire::DriftState::Drifting;
         self.gauge("drifting", "The traffic is no longer what the model learnt", flag(drifting));
         if let Some(window) = &status.window {

@@ -14,6 +14,7 @@
 mod acts;
 mod alerts;
 mod blocks;
+mod bypass;
 mod decide;
 mod effects;
 mod held;
@@ -51,6 +52,7 @@ use crate::{
     lists::Lists,
     losses::Losses,
 };
+use bypass::Bypass;
 use datapath::Attached;
 use engine::{Assessed, Incidents};
 use held::Held;
@@ -179,6 +181,8 @@ struct Inner {
     losses: BTreeMap<events::Text, u64>,
     evicted_peers: u64,
     late: u64,
+    /// Whether frames reach the host past the guard.
+    bypass: Bypass,
     /// Blocks that could not be made.
     failed: u64,
     /// Decisions that are not in the ledger, for there were too many in a window.
@@ -224,6 +228,7 @@ impl Node {
             losses: BTreeMap::new(),
             evicted_peers: 0,
             late: 0,
+            bypass: Bypass::default(),
             failed: 0,
             unrecorded: 0,
             outbox: Vec::new(),

@@ -40,6 +40,9 @@ pub struct Status {
     /// Blocks in force in the kernel, whoever made them, by origin and list.
     #[serde(default)]
     pub held: Vec<HeldBlocks>,
+    /// Frames come in past the guard, whose hook was taken.
+    #[serde(default)]
+    pub guard_passed_by: bool,
     /// Anomalous peers that were not acted on since the start, by the guard's code.
     pub refusals: BTreeMap<String, u64>,
     /// Packets that are in no flow since the start, by cause.

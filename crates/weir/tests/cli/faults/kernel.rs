@@ -1,8 +1,9 @@
 //! A map that takes no writes, a hook that is taken away, an interface that goes.
 
-use std::path::PathBuf;
+use std::{net::UdpSocket, path::PathBuf};
 
 use datapath::leftovers;
+use lab::Family;
 
 use super::{blocked, json, ready, wait_for, window};
 use crate::support::{Bench, assert_one_line, told};
@@ -41,6 +42,49 @@ fn a_map_that_takes_no_writes_is_told_and_what_stands_in_it_goes_on() {
     assert_eq!(weir.terminate(), Some(0));
     told(&bench.output(&["panic"]));
     bench.assert_nothing_is_left();
+}
+
+#[test]
+fn a_guard_whose_hook_is_taken_is_told_as_soon_as_a_frame_comes_in() {
+    let Some(bench) = Bench::new() else { return };
+    let events = bench.path("events.jsonl");
+    let mut weir =
+        bench.enforcing(&[("WEIR__EVENTS__PATH", &events), ("WEIR__CAPTURE__WINDOW", "200ms")]);
+    let host = bench.lab.host().address(Family::V4);
+    let send = || {
+        let sent = bench.lab.enter(&bench.lab.clients()[0], || {
+            UdpSocket::bind("0.0.0.0:0")?.send_to(b"x", (host, 9))
+        });
+        sent.expect("the client's namespace").expect("a frame");
+    };
+    wait_for("readiness", || ready(&bench).0 == 200);
+    let before = window(&bench);
+    wait_for("windows", || {
+        send();
+        window(&bench) > before + 5
+    });
+    assert_eq!(ready(&bench).0, 200);
+    let link = pin(&bench, "xdp_native");
+    told(&bench.run(bench.command("bpftool", &["link", "detach", "pinned", &link])));
+    wait_for("word of it", || {
+        send();
+        ready(&bench).0 == 503
+    });
+    let (_, text) = ready(&bench);
+    assert!(text.contains("past the guard") && text.contains("start weir anew"), "{text}");
+    assert_eq!(json(&bench, &["status"])["guard_passed_by"], true);
+    assert!(std::fs::read_to_string(&events).expect("events").contains("past the guard"));
+    assert_eq!(weir.terminate(), Some(0));
+    // As it says: the next start puts the guard back.
+    let mut weir = bench.enforcing(&[("WEIR__CAPTURE__WINDOW", "200ms")]);
+    wait_for("readiness", || ready(&bench).0 == 200);
+    let before = window(&bench);
+    wait_for("windows", || {
+        send();
+        window(&bench) > before + 5
+    });
+    assert_eq!(ready(&bench).0, 200);
+    assert_eq!(weir.terminate(), Some(0));
 }
 
 #[test]
