@@ -27,6 +27,7 @@ pub fn window_event(number: u64, window: &Window) -> WindowEvent {
         not_ip: not_ip.filter(|&(_, packets)| packets > 0).collect(),
         evicted: [window.evicted_flows, window.evicted_packets],
         unseen: window.unseen_packets,
+        evicted_peers: window.evicted_peers,
         imbalance: i64::try_from(window.imbalance()).unwrap_or(i64::MAX),
         decided_after_us: 0,
         late: 0,

@@ -5,7 +5,7 @@ use std::{convert::Infallible, net::IpAddr};
 use control::wire::{self, DriftState};
 use engine::{CarryOut, WindowEnd, judge};
 use events::Stamp;
-use flows_common::service::VERIFIED_NS;
+use flows_common::{Loss, service::VERIFIED_NS};
 use jiff::Timestamp;
 use ledger::{How, Moment, Origin, Record};
 use policy::{Decision, Evidence, Outcome, Reason, ServiceLimit, Standing, statistics::Drift};
@@ -45,6 +45,7 @@ impl Node {
         // First, so that a peer blocked anew is not taken for one whose lease goes on.
         self.sweep(&mut inner, &mut effects);
         self.protect_heard(&mut inner);
+        self.watch_guard(&mut inner, &summary, &mut effects);
         inner.exempt_proven(&assessed.evidence, &mut effects);
         let judged = judge(&mut inner.policy, assessed);
         let facts = judged.facts;
@@ -263,14 +264,24 @@ impl Inner {
     }
 
     fn note_window(&mut self, window: &WindowEvent, lossy: bool) {
-        for (cause, packets) in &window.losses {
-            let sum = self.losses.entry(cause.clone()).or_default();
-            *sum = sum.saturating_add(*packets);
+        // What is not IP is told by what it carries instead.
+        let losses = window.losses.iter().filter(|(cause, _)| cause != Loss::NotIp.name());
+        let not_ip = window
+            .not_ip
+            .iter()
+            .map(|(class, packets)| (format!("{}_{class}", Loss::NotIp.name()).into(), *packets));
+        let other = [
+            ("evicted", window.evicted[1]),
+            ("unaccounted", window.imbalance.unsigned_abs()),
+            ("unseen", window.unseen),
+        ];
+        let other = other.into_iter().filter(|&(_, packets)| packets > 0);
+        let other = other.map(|(cause, packets)| (events::Text::from(cause), packets));
+        for (cause, packets) in losses.cloned().chain(not_ip).chain(other) {
+            let sum = self.losses.entry(cause).or_default();
+            *sum = sum.saturating_add(packets);
         }
-        if window.unseen > 0 {
-            let sum = self.losses.entry("unseen".into()).or_default();
-            *sum = sum.saturating_add(window.unseen);
-        }
+        self.evicted_peers = self.evicted_peers.saturating_add(window.evicted_peers);
         self.late = self.late.saturating_add(window.late);
         let span_ns = window.end_ns.saturating_sub(window.start_ns).max(1);
         let packets = window.packets.iter().fold(0, |sum: u64, one| sum.saturating_add(*one));

@@ -120,6 +120,8 @@ impl Exposition {
             "The breaker holds the node to shadow",
             flag(status.breaker.open),
         );
+        let passed_by = flag(status.guard_passed_by);
+        self.gauge("guard_passed_by", "Frames come in past the guard", passed_by);
         let drifting = status.drift.state == control::wire::DriftState::Drifting;
         self.gauge("drifting", "The traffic is no longer what the model learnt", flag(drifting));
         if let Some(window) = &status.window {
@@ -144,6 +146,11 @@ impl Exposition {
             by(&status.refusals, "reason"),
         );
         self.counter("lost_packets", "Packets in no flow", by(&status.losses, "cause"));
+        self.counter(
+            "evicted_peers",
+            "Peers that the kernel's tables had no room for",
+            [(none(), status.evicted_peers)],
+        );
         self.counter("late_windows", "Windows put off", [(none(), status.late_windows)]);
         self.counter(
             "lost_events",

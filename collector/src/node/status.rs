@@ -10,7 +10,7 @@ use flows_common::Direction;
 use jiff::Timestamp;
 use ledger::Moment;
 
-use super::{Inner, Node, journal::moment};
+use super::{Inner, Node, bypass::PASSED_BY, journal::moment};
 use crate::live::guard_name;
 use datapath::TcHook;
 
@@ -77,8 +77,10 @@ impl Node {
             window: inner.window.clone(),
             blocks: inner.block_totals(now.boot_ns, guard),
             held,
+            guard_passed_by: inner.bypass.passed_by,
             refusals,
             losses,
+            evicted_peers: inner.evicted_peers,
             late_windows: inner.late,
             lost_events: [&self.losses.events, &self.losses.sinks]
                 .map(|count| count.load(Ordering::Relaxed))
@@ -116,10 +118,13 @@ impl Node {
         Ok(totals)
     }
 
-    /// Readiness: a window was decided recently, each interface that is named is watched, and the
-    /// ledger can be written.
+    /// Readiness: a window was decided recently, each interface that is named is watched, the guard
+    /// sees what comes in, and the ledger can be written.
     pub(super) fn check_ready(&self) -> Result<(), Refused> {
         self.check_watched()?;
+        if self.inner().bypass.passed_by {
+            return Err(Refused::unavailable(PASSED_BY));
+        }
         if let Some(error) = self.journal.health().and_then(|health| health.failing) {
             return Err(Refused::unavailable(format!("the ledger cannot be written: {error}")));
         }

@@ -30,6 +30,14 @@ pub enum KernelError {
         /// Their names, joined by commas.
         capabilities: String,
     },
+    /// The process is in a time namespace of another boot clock than the kernel's programs have.
+    #[error(
+        "this process's boot clock is {offset_s} s off the kernel's, on which leases end (a time namespace); start weir outside of it"
+    )]
+    OtherBootClock {
+        /// How far it is ahead, in seconds.
+        offset_s: f64,
+    },
     /// The kernel's verifier refuses a program.
     #[error("the kernel refuses program `{program}` ({source}): {said}; {remedy}")]
     Rejected {

@@ -65,12 +65,21 @@ pub fn probe(bpffs: &Path) -> Vec<Finding> {
 
 /// Refuses to go on where weir cannot run.
 pub(super) fn require() -> Result<(), KernelError> {
-    match missing_capabilities() {
-        Some(missing) if !missing.is_empty() => {
-            Err(KernelError::MissingCapability { capabilities: missing.join(", ") })
-        }
+    if let Some(missing) = missing_capabilities().filter(|missing| !missing.is_empty()) {
+        return Err(KernelError::MissingCapability { capabilities: missing.join(", ") });
+    }
+    let offsets = fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
+    match boot_offset_s(&offsets) {
+        Some(offset_s) if offset_s != 0.0 => Err(KernelError::OtherBootClock { offset_s }),
         _ => Ok(()),
     }
+}
+
+/// Seconds that a time namespace puts on the boot clock; `None` where the kernel has none.
+fn boot_offset_s(offsets: &str) -> Option<f64> {
+    let line = offsets.lines().find_map(|line| line.strip_prefix("boottime"))?;
+    let mut numbers = line.split_whitespace().map(str::parse::<f64>);
+    Some(numbers.next()?.ok()? + numbers.next()?.ok()? / 1e9)
 }
 
 fn kernel() -> Finding {
@@ -258,6 +267,13 @@ fn good(subject: &'static str, found: String) -> Finding {
 mod tests {
     use super::*;
     use crate::object::{TC_GUARD, XDP_GUARD};
+
+    #[test]
+    fn the_offset_of_a_time_namespace_is_read_to_the_nanosecond() {
+        let offsets = "monotonic           0         0\nboottime      -86400 500000000\n";
+        assert_eq!(boot_offset_s(offsets), Some(-86_399.5));
+        assert_eq!(boot_offset_s(""), None);
+    }
 
     #[test]
     fn the_administrator_has_what_it_includes() {

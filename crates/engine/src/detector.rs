@@ -72,6 +72,10 @@ impl Detector {
         let rows = WindowRows { span, is_lossy: window.is_lossy(), peers: &self.peers };
         let mut assessed = self.assessor.assess(rows, arrival);
         assessed.facts.blind = window.unseen_packets > 0;
+        // Half of the room that this window did not need, so that a peak is forgotten.
+        let Observed { flows, peers, .. } = &mut self.observed;
+        flows.shrink_to(flows.capacity() / 2);
+        peers.shrink_to(peers.capacity() / 2);
         assessed
     }
 }

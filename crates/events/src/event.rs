@@ -82,6 +82,9 @@ pub struct WindowEvent {
     /// here.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unseen: u64,
+    /// Peers that the tables evicted.
+    #[serde(default)]
+    pub evicted_peers: u64,
     /// Packets seen less packets accounted for: 0, or something is wrong.
     pub imbalance: i64,
     /// From the window's end to the last decision on it, in µs; 0 in replay.

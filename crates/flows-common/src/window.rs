@@ -52,6 +52,8 @@ pub struct Window {
     /// Packets that interfaces carried and the programs did not see, for another program ended their
     /// way before; 0 within the tolerance of the comparison, and in replay.
     pub unseen_packets: u64,
+    /// Peer entries that the tables evicted before the drain.
+    pub evicted_peers: u64,
 }
 
 impl Window {
@@ -104,7 +106,7 @@ impl Window {
     #[must_use]
     pub fn is_lossy(&self) -> bool {
         !self.holds_every_flow()
-            || self.packet_counters.peer_full > 0
+            || self.evicted_peers + self.packet_counters.peer_full > 0
             || self.imbalance() != 0
             || self.unseen_packets > 0
     }
@@ -156,6 +158,12 @@ mod tests {
     #[test]
     fn packets_that_no_program_saw_make_a_window_lossy() {
         let window = Window { unseen_packets: 1, ..window_of(7) };
+        assert_eq!((window.imbalance(), window.is_lossy()), (0, true));
+    }
+
+    #[test]
+    fn an_evicted_peer_is_a_loss_though_every_packet_is_in_a_flow() {
+        let window = Window { evicted_peers: 1, ..window_of(7) };
         assert_eq!((window.imbalance(), window.is_lossy()), (0, true));
     }
 

@@ -40,10 +40,16 @@ pub struct Status {
     /// Blocks in force in the kernel, whoever made them, by origin and list.
     #[serde(default)]
     pub held: Vec<HeldBlocks>,
+    /// Frames come in past the guard, whose hook was taken.
+    #[serde(default)]
+    pub guard_passed_by: bool,
     /// Anomalous peers that were not acted on since the start, by the guard's code.
     pub refusals: BTreeMap<String, u64>,
     /// Packets that are in no flow since the start, by cause.
     pub losses: BTreeMap<String, u64>,
+    /// Peers that the kernel's tables had no room for since the start.
+    #[serde(default)]
+    pub evicted_peers: u64,
     /// Windows that were put off since the start because a stage was slow.
     pub late_windows: u64,
     /// Events since the start that found no room, or that a sink could not take.

@@ -3,6 +3,7 @@
 
 mod attach;
 mod conformance;
+mod faults;
 mod guard;
 mod links;
 mod pins;

@@ -35,6 +35,9 @@ pub(super) fn text(status: &Status) -> String {
         ("window", window(status)),
         ("blocks", blocks(status)),
     ];
+    if status.guard_passed_by {
+        lines.push(("guard", "frames come in past it: its hook was taken; start weir anew".into()));
+    }
     if !status.held.is_empty() {
         lines.push(("in kernel", held(&status.held)));
     }
