@@ -1,10 +1,10 @@
 //! Events as a person reads them.
 
-use events::{Entity, Incident, Service};
+use events::{Entity, Incident, Outage, Service};
 use policy::{Notice, Reason, ServiceLimit};
 use report::text::short_number;
 
-use crate::event::{ClosedEvent, DecisionRecord, ServiceEvent};
+use crate::event::{ClosedEvent, DecisionRecord, OutageEvent, ServiceEvent};
 
 /// An anomaly as a person reads it.
 #[must_use]
@@ -34,7 +34,7 @@ pub fn describe_limit(event: &ServiceEvent) -> String {
     let ServiceEvent { window, limit, .. } = event;
     let ServiceLimit { service, sources, packets, packets_per_second, .. } = limit;
     let what = if limit.renewed { "still under" } else { "under" };
-    let service = datapath::Service { protocol: service.protocol, port: service.port };
+    let service = service_name(*service);
     format!(
         "window {window}{} {service} {what} a flood of {sources} unproven sources ({packets} \
          packets): {}, {packets_per_second} packets a second left to them together",
@@ -43,15 +43,38 @@ pub fn describe_limit(event: &ServiceEvent) -> String {
     )
 }
 
+/// A service that fails its clients, as a person reads it.
+#[must_use]
+pub fn describe_outage(event: &OutageEvent) -> String {
+    let Outage { service, clients, flows, told } = event.outage;
+    let met = if flows > 0 {
+        format!("fails {clients} clients ({flows} flows)")
+    } else {
+        format!("has {clients} of its ordinary clients stand out at once")
+    };
+    let said = if told { ", as was said (`weir maintenance`)" } else { "" };
+    format!(
+        "window {}{} {} {met}{said}: the service's own trouble, and nobody is blocked for it",
+        event.window,
+        incident(event.incident),
+        service_name(service)
+    )
+}
+
+/// A service as configurations spell it: `tcp/443`.
+#[must_use]
+pub fn service_name(Service { protocol, port }: Service) -> String {
+    datapath::Service { protocol, port }.to_string()
+}
+
 /// The end of an incident as a person reads it.
 #[must_use]
 pub fn describe_closed(event: &ClosedEvent) -> String {
     let Incident { id, opened, windows, packets, blocks, .. } = event.incident;
     let entity = match event.entity {
         Entity::Remote { host, standing } => format!("{host} ({})", standing.name()),
-        Entity::Service(Service { protocol, port }) => {
-            datapath::Service { protocol, port }.to_string()
-        }
+        Entity::Service(service) => service_name(service),
+        Entity::Outage(service) => format!("{} (outage)", service_name(service)),
     };
     format!(
         "window {} incident {id} closed {entity}: opened {}, {windows} anomalous windows, {packets} \

@@ -53,8 +53,8 @@ pub mod scorer;
 
 pub use features::{
     Context, ContextCount, ContextError, ContextLimits, Feature, FlowFeature, FlowRecord,
-    Handshake, LocalService, Observed, PeerFacts, PeerFeature, PeerRecord, SchemaId, Span, WARM_UP,
-    Window, record, schema,
+    Handshake, LocalService, Maintained, Observed, Outage, Outages, PeerFacts, PeerFeature,
+    PeerRecord, SchemaId, Span, WARM_UP, Window, record, schema,
 };
 pub use forest::{IsolationForest, IsolationForestError, IsolationForestValidParams};
 

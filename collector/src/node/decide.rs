@@ -22,8 +22,9 @@ use crate::{
     enforcer::FIRST_OF_PEOPLE,
     event::{
         ActionTaken, ClosedEvent, DecisionRecord, DriftEvent, Event, ExpiredEvent, NoticeEvent,
-        ServiceEvent, WindowEvent,
+        OutageEvent, ServiceEvent, WindowEvent,
     },
+    event_text::describe_outage,
 };
 use datapath::Target;
 
@@ -190,7 +191,17 @@ impl CarryOut for Writer<'_> {
     }
 
     fn limited(&mut self, event: ServiceEvent) -> Result<(), Infallible> {
+        self.inner.note_limit(&event);
         self.effects.events.push(Event::Service(event));
+        Ok(())
+    }
+
+    fn outage(&mut self, event: OutageEvent) -> Result<(), Infallible> {
+        self.inner.note_outage(&event);
+        if event.is_news() {
+            tracing::warn!("{}", describe_outage(&event));
+        }
+        self.effects.events.push(Event::Outage(event));
         Ok(())
     }
 

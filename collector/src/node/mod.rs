@@ -25,6 +25,7 @@ mod metrics;
 mod mode;
 mod people;
 mod reconcile;
+mod services;
 mod status;
 mod upkeep;
 
@@ -57,6 +58,7 @@ use held::Held;
 use import::Loads;
 use known::{KnownBlocks, ProtectedBy};
 use listing::Listing;
+use services::Services;
 
 /// Alerts kept in memory, the newest: those that `weir top` and `weir alerts --follow` read.
 const ALERTS_KEPT: usize = 1_000;
@@ -170,6 +172,8 @@ struct Inner {
     /// Changes of incidents, the newest last.
     alerts: VecDeque<wire::Alert>,
     incidents: Incidents,
+    /// Services that something is the matter with.
+    services: Services,
     /// Remotes that the kernel was told are proven, and when, in ns of the boot clock.
     proven: BTreeMap<IpAddr, u64>,
     window: Option<wire::WindowInfo>,
@@ -215,6 +219,7 @@ impl Node {
             aligned: Mode::Enforce,
             alerts: VecDeque::new(),
             incidents: Incidents::default(),
+            services: Services::new(),
             proven: BTreeMap::new(),
             window: None,
             drift: None,

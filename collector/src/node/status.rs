@@ -77,6 +77,7 @@ impl Node {
             window: inner.window.clone(),
             blocks: inner.block_totals(now.boot_ns, guard),
             held,
+            services: inner.service_states(now),
             refusals,
             losses,
             late_windows: inner.late,

@@ -7,7 +7,7 @@
 use std::{collections::HashMap, net::IpAddr, ops::Range, time::Duration};
 
 use model::{
-    CALIBRATION_ROWS, Calibration, LocalService, ModelFile, PeerFacts, Span,
+    CALIBRATION_ROWS, Calibration, LocalService, ModelFile, Outage, PeerFacts, Span,
     assess::{PeerAssessment, assess},
 };
 use policy::{
@@ -48,6 +48,8 @@ pub struct Assessed {
     pub evidence: Vec<Evidence>,
     /// Why, for those of at least [`model::assess::UNUSUAL`] surprise.
     pub reasons: HashMap<(IpAddr, Standing), Vec<Reason>>,
+    /// Services of this host that failed their clients; what those met is in no row.
+    pub outages: Vec<Outage>,
     /// Drift of benign traffic against training.
     pub drift: Drift,
     /// Blocking is suspended from this window on, or not any more.
@@ -144,7 +146,15 @@ impl Assessor {
             drifting: drift.suspended,
             warming_up: self.number <= self.warm_up,
         };
-        Assessed { number: self.number, facts, evidence, reasons, drift, drift_changed }
+        Assessed {
+            number: self.number,
+            facts,
+            evidence,
+            reasons,
+            outages: Vec::new(),
+            drift,
+            drift_changed,
+        }
     }
 }
 

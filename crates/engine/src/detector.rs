@@ -9,8 +9,8 @@ use std::{
 };
 
 use model::{
-    Context, ContextCount, Feature as _, FlowFeature, ModelFile, Observed, PeerFeature, WARM_UP,
-    Window,
+    Context, ContextCount, Feature as _, FlowFeature, Maintained, ModelFile, Observed, Outages,
+    PeerFeature, WARM_UP, Window,
 };
 
 use crate::assessor::{Arrival, Assessed, Assessor, WindowRows};
@@ -18,6 +18,9 @@ use crate::assessor::{Arrival, Assessed, Assessor, WindowRows};
 /// Scores windows in their order; the past is part of the features.
 pub struct Detector {
     context: Context,
+    outages: Outages,
+    /// Services that people said may fail.
+    maintained: Vec<Maintained>,
     /// Kept between windows for its room only.
     observed: Observed,
     assessor: Assessor,
@@ -37,7 +40,13 @@ impl Detector {
     pub fn new(model: ModelFile, context: Context, window: Duration) -> Self {
         let warm_up = if context.size() == ContextCount::default() { WARM_UP } else { 0 };
         let assessor = Assessor::new(model, window, warm_up);
-        Self { context, observed: Observed::default(), assessor }
+        Self {
+            context,
+            outages: Outages::default(),
+            maintained: Vec::new(),
+            observed: Observed::default(),
+            assessor,
+        }
     }
 
     /// The model it scores with.
@@ -52,17 +61,23 @@ impl Detector {
         &self.observed
     }
 
+    /// Takes over which services people said may fail: for the windows from here on.
+    pub fn maintain(&mut self, services: Vec<Maintained>) {
+        self.maintained = services;
+    }
+
     /// Joins a window with the past and scores its flows and peers.
     ///
     /// The rows are filled by [`Feature::fill`](model::Feature::fill), as the columns of a captured
     /// table are: one definition of a feature, with no table in between.
     pub fn assess(&mut self, window: &Window, arrival: Arrival) -> Assessed {
-        self.context.observe_into(window, &mut self.observed);
+        let (window, outages) = self.outages.look(window, &self.maintained);
+        self.context.observe_into(&window, &mut self.observed);
         let Observed { flows, peers } = &self.observed;
         let flows_of: Vec<_> = peers.iter().map(|peer| peer.flows.clone()).collect();
         let facts: Vec<_> =
             peers.iter().map(|peer| (address(peer.key.address), peer.facts)).collect();
-        self.assessor.assess(
+        let assessed = self.assessor.assess(
             WindowRows {
                 span: window.span(),
                 is_lossy: window.is_lossy(),
@@ -72,7 +87,8 @@ impl Detector {
                 facts: &facts,
             },
             arrival,
-        )
+        );
+        Assessed { outages, ..assessed }
     }
 }
 

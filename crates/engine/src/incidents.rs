@@ -7,7 +7,8 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use events::{
-    ActionTaken, Change, ClosedEvent, DecisionRecord, Entity, Incident, Prefix, ServiceEvent,
+    ActionTaken, Change, ClosedEvent, DecisionRecord, Entity, Incident, OutageEvent, Prefix,
+    ServiceEvent,
 };
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -88,6 +89,22 @@ impl Incidents {
             until_ns: event.limit.expires_ns,
         };
         event.incident = Some(self.note(Entity::Service(event.limit.service), &seen, stamp));
+    }
+
+    /// Joins an outage of a service with its incident; `stamp` gives number and time of a new one.
+    pub fn join_outage(
+        &mut self,
+        event: &mut OutageEvent,
+        stamp: impl FnOnce() -> (u64, Timestamp),
+    ) {
+        let seen = Seen {
+            packets: 0,
+            bytes: 0,
+            outcome: ActionTaken::Refused,
+            answered: false,
+            until_ns: event.at_ns,
+        };
+        event.incident = Some(self.note(Entity::Outage(event.outage.service), &seen, stamp));
     }
 
     /// Closes what was quiet for long enough.

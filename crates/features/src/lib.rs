@@ -32,6 +32,7 @@ pub mod context;
 mod damped;
 mod facts;
 pub mod feature;
+mod outages;
 pub mod record;
 pub mod schema;
 
@@ -42,5 +43,6 @@ pub use damped::{Damped, HalfLife, SHORT_FLOW_NS, Starts};
 pub use facts::{LocalService, PeerFacts};
 pub use feature::{Feature, FlowFeature, PeerFeature, Scale};
 pub use flows_common::{Span, Window};
+pub use outages::{Maintained, Outage, Outages};
 pub use record::{FlowRecord, Handshake, PeerRecord};
 pub use schema::SchemaId;

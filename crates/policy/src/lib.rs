@@ -27,6 +27,7 @@ mod flood;
 mod guards;
 mod history;
 mod lot;
+mod outage;
 mod peer_baseline;
 mod people;
 mod protected;
@@ -50,8 +51,8 @@ pub use config::{
 };
 pub use decision::{BURST_S, Verdicts};
 pub use events::{
-    Decision, Evidence, Notice, Outcome, Reason, Refusal, Scope, Service, ServiceLimit, Standing,
-    Subject, Trip,
+    Decision, Evidence, Notice, Outage, Outcome, Reason, Refusal, Scope, Service, ServiceLimit,
+    Standing, Subject, Trip,
 };
 pub use protected::{PrefixSet, ProtectedHosts, Protection};
 pub use statistics::{Basis, Claim, benjamini_hochberg};
@@ -62,6 +63,7 @@ use flood::{FloodWatch, Look};
 use guards::Counts;
 use history::{History, Noted};
 use lot::Lot;
+use outage::OutageWatch;
 use peer_baseline::{PeerBaseline, Weight};
 use statistics::Selector;
 
@@ -94,6 +96,7 @@ pub struct Policy {
     history: History,
     baseline: PeerBaseline,
     floods: FloodWatch,
+    outages: OutageWatch,
     /// Shares as of the window in hand, once asked for: they take a pass over all peers.
     shares: Option<Shares>,
     rate: BlockRate,
@@ -122,6 +125,7 @@ impl Policy {
             history: History::default(),
             baseline: PeerBaseline::default(),
             floods: FloodWatch::default(),
+            outages: OutageWatch::default(),
             shares: None,
             rate: BlockRate::default(),
             refusals: BTreeMap::new(),
@@ -193,8 +197,22 @@ impl Policy {
         } else {
             let look = Look { span_s: window.span_s(), now_ns: window.end_ns, mode: self.mode() };
             let least = self.config.expert.act_surprise;
-            self.floods.look(&evidence, |peer| peer.surprise >= least, &self.config, look)
+            let Self { floods, baseline, config, .. } = &mut *self;
+            floods.look(
+                &evidence,
+                |peer| peer.surprise >= least,
+                |peer| baseline.is_ordinary(peer, window.end_ns),
+                config,
+                look,
+            )
         };
+        let Self { outages, baseline, config, .. } = &mut *self;
+        let outages = outages.look(
+            &evidence,
+            |peer| peer.surprise >= config.expert.act_surprise,
+            |peer| baseline.is_ordinary(peer, window.end_ns),
+            (window.end_ns.saturating_sub(window.start_ns), window.end_ns),
+        );
         let mut peers = self.decide_peers(evidence, window, &mut notices);
         if self.mode() != Mode::Enforce {
             // The breaker may have opened behind some of them.
@@ -211,7 +229,7 @@ impl Policy {
                 Outcome::Block { .. } => {}
             }
         }
-        Verdicts { peers, services, notices }
+        Verdicts { peers, services, outages, notices }
     }
 
     fn decide_peers(
@@ -278,6 +296,11 @@ impl Policy {
         // Before it is noted: it must not count towards a later block either.
         if window.warming_up {
             return Outcome::Refused(Refusal::WarmingUp);
+        }
+        if self.baseline.is_ordinary(peer.address, now_ns)
+            && let Some(refusal) = self.outages.refusal(peer)
+        {
+            return Outcome::Refused(refusal);
         }
         let Noted { windows, lasting, packets } = self.history.note(
             (peer.address, peer.standing),

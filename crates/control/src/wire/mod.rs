@@ -8,6 +8,7 @@ mod alert;
 mod allow;
 mod block;
 mod import;
+mod maintenance;
 mod mode;
 mod page;
 mod problem;
@@ -21,6 +22,7 @@ pub use import::{
     IMPORT_BATCH, ImportEntry, ImportRefused, ImportRequest, ImportStopped, Imported, ReadBack,
     TableCount,
 };
+pub use maintenance::{Condition, Maintenance, MaintenanceRequest, ServiceState};
 pub use mode::{ConfirmRequest, ModeRequest, ModeState, RearmRequest, ReloadRequest, Reloaded};
 pub use page::{LIMIT_DEFAULT, LIMIT_MAX, Page};
 pub use problem::{Kind, Problem, Refused};

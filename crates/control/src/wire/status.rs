@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Check, Mode, Origin};
+use super::{Check, Mode, Origin, ServiceState};
 
 /// The node as it is now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -40,6 +40,9 @@ pub struct Status {
     /// Blocks in force in the kernel, whoever made them, by origin and list.
     #[serde(default)]
     pub held: Vec<HeldBlocks>,
+    /// Services that something is the matter with: floods, outages, maintenance.
+    #[serde(default)]
+    pub services: Vec<ServiceState>,
     /// Anomalous peers that were not acted on since the start, by the guard's code.
     pub refusals: BTreeMap<String, u64>,
     /// Packets that are in no flow since the start, by cause.

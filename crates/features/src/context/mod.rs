@@ -20,7 +20,7 @@ mod flow;
 mod limits;
 mod peer;
 mod peer_sums;
-mod recent;
+pub(crate) mod recent;
 mod service;
 mod targets;
 

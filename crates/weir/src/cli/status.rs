@@ -9,6 +9,7 @@ use report::text::{count, number, plain};
 
 use super::{
     Layers,
+    maintenance::describe,
     node::{AskArgs, lasting, roughly},
 };
 
@@ -37,6 +38,9 @@ pub(super) fn text(status: &Status) -> String {
     ];
     if !status.held.is_empty() {
         lines.push(("in kernel", held(&status.held)));
+    }
+    for service in &status.services {
+        lines.push(("service", describe(service, status.time)));
     }
     if !status.refusals.is_empty() {
         lines.push(("refused", counts(&status.refusals)));

@@ -10,6 +10,7 @@
 mod floods;
 mod gate;
 mod hour;
+mod outages;
 mod protected;
 mod protection;
 mod scene;
