@@ -13,9 +13,13 @@ pub fn describe_anomaly(anomaly: &DecisionRecord) -> String {
     let reasons: Vec<String> = anomaly.reasons.iter().map(explain_reason).collect();
     let why = anomaly.refusal.map(|refusal| format!(" ({})", refusal.text())).unwrap_or_default();
     let lasts = if anomaly.ttl_s > 0 { format!(" for {} s", anomaly.ttl_s) } else { String::new() };
+    let guessed = match seen.failed_log_ins {
+        0 => String::new(),
+        count => format!("{count} failed log-ins by this host's own log, "),
+    };
     let claim = anomaly.claim.map(|claim| format!("p {:.4} ({claim}), ", claim.p_value));
     format!(
-        "window {}{} {} {}{lasts}{why}: {}surprise {:.1}, score {:.3}, tail score {:.1}; {}",
+        "window {}{} {} {}{lasts}{why}: {guessed}{}surprise {:.1}, score {:.3}, tail score {:.1}; {}",
         anomaly.window,
         incident(anomaly.incident),
         seen.address,

@@ -112,6 +112,11 @@ impl Node {
         .collect()
     }
 
+    /// A remote failed to log in, by what nobody but this host's own services can write.
+    pub fn failed_log_in(&self, peer: std::net::IpAddr) {
+        self.inner().policy.failed_log_in(peer, boot_ns());
+    }
+
     pub(super) fn take_maintenance(
         &self,
         who: &Who,

@@ -170,6 +170,7 @@ fn evidence(address: IpAddr, facts: &PeerFacts, assessed: PeerAssessment) -> Evi
         surprise: assessed.surprise,
         standing: facts.standing,
         new_or_large: false,
+        failed_log_ins: 0,
         flows: facts.flows,
         packets: facts.packets,
         bytes: facts.bytes,

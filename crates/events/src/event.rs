@@ -264,6 +264,7 @@ mod tests {
                 packets: u64::MAX,
                 bytes: 25_000,
                 new_or_large: false,
+                failed_log_ins: 0,
                 standing: Standing::Proven,
                 flows: 3,
                 service: Some(Service { protocol: 6, port: 443 }),

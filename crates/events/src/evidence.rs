@@ -47,6 +47,10 @@ pub struct Evidence {
     /// newcomer and a backup do.
     #[serde(default)]
     pub new_or_large: bool,
+    /// Log-ins that it failed lately, as this host's own log tells: evidence of its own, whatever
+    /// the scores are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failed_log_ins: u64,
     /// Packets from and to it in this window.
     pub packets: u64,
     /// Bytes from and to it in this window, on the wire.
@@ -71,6 +75,11 @@ impl Evidence {
             PValues::Marginal => self.p_value,
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// An IPv4 address mapped into IPv6 is the IPv4 address, so that a peer has one name.

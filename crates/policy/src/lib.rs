@@ -26,6 +26,7 @@ mod decision;
 mod flood;
 mod guards;
 mod history;
+mod log_ins;
 mod lot;
 mod outage;
 mod peer_baseline;
@@ -62,6 +63,7 @@ use block_rate::BlockRate;
 use flood::{FloodWatch, Look};
 use guards::Counts;
 use history::{History, Noted};
+use log_ins::{HANDFUL, LogIns};
 use lot::Lot;
 use outage::OutageWatch;
 use peer_baseline::{PeerBaseline, Weight};
@@ -97,6 +99,7 @@ pub struct Policy {
     baseline: PeerBaseline,
     floods: FloodWatch,
     outages: OutageWatch,
+    log_ins: LogIns,
     /// Shares as of the window in hand, once asked for: they take a pass over all peers.
     shares: Option<Shares>,
     rate: BlockRate,
@@ -126,6 +129,7 @@ impl Policy {
             baseline: PeerBaseline::default(),
             floods: FloodWatch::default(),
             outages: OutageWatch::default(),
+            log_ins: LogIns::default(),
             shares: None,
             rate: BlockRate::default(),
             refusals: BTreeMap::new(),
@@ -188,7 +192,7 @@ impl Policy {
     /// Decides on all peers of one window.
     ///
     /// Decisions come in the order of p-value, then address.
-    pub fn decide(&mut self, evidence: Vec<Evidence>, window: &WindowFacts) -> Verdicts {
+    pub fn decide(&mut self, mut evidence: Vec<Evidence>, window: &WindowFacts) -> Verdicts {
         let mut notices = Vec::new();
         self.now_ns = window.end_ns;
         self.keep_time(window.end_ns, &mut notices);
@@ -206,10 +210,13 @@ impl Policy {
                 look,
             )
         };
+        for peer in evidence.iter_mut().filter(|peer| peer.standing == Standing::Proven) {
+            peer.failed_log_ins = self.log_ins.failed(peer.address, window.end_ns);
+        }
         let Self { outages, baseline, config, .. } = &mut *self;
         let outages = outages.look(
             &evidence,
-            |peer| peer.surprise >= config.expert.act_surprise,
+            |peer| peer.surprise >= config.expert.act_surprise || guesses(peer),
             |peer| baseline.is_ordinary(peer, window.end_ns),
             (window.end_ns.saturating_sub(window.start_ns), window.end_ns),
         );
@@ -244,6 +251,11 @@ impl Policy {
         let selection = self.selector.look(&evidence, window);
         let (mut anomalous, mut ordinary) = (Vec::new(), Vec::new());
         for peer in evidence {
+            if guesses(&peer) {
+                let claim = selection.claim_anyway(&peer);
+                anomalous.push((peer, claim));
+                continue;
+            }
             match selection.claim(&peer) {
                 Some(claim) if peer.surprise >= self.config.expert.alert_surprise => {
                     anomalous.push((peer, claim));
@@ -252,7 +264,7 @@ impl Policy {
             }
         }
         anomalous.retain(|(peer, _)| {
-            let scope = self.config.scope(peer.standing);
+            let scope = self.scope(peer);
             !self.history.is_blocked(peer.address, scope, now_ns)
         });
         anomalous.sort_unstable_by(|(a, _), (b, _)| {
@@ -290,11 +302,11 @@ impl Policy {
         notices: &mut Vec<Notice>,
     ) -> Outcome {
         let now_ns = window.end_ns;
-        if peer.surprise < self.config.expert.act_surprise {
+        if peer.surprise < self.config.expert.act_surprise && !guesses(peer) {
             return Outcome::Refused(Refusal::BelowMargin);
         }
         // Before it is noted: it must not count towards a later block either.
-        if window.warming_up {
+        if window.warming_up && !guesses(peer) {
             return Outcome::Refused(Refusal::WarmingUp);
         }
         if self.baseline.is_ordinary(peer.address, now_ns)
@@ -383,10 +395,10 @@ impl Policy {
             Some(pending) => pending.cap(peer.address, meant_ns),
             None => meant_ns,
         };
-        let scope = self.config.scope(peer.standing);
-        let action = match (self.mode(), scope, self.config.unverified) {
+        let scope = self.scope(peer);
+        let action = match (self.mode(), peer.standing, self.config.unverified) {
             (Mode::Observe | Mode::Shadow, ..) => Action::Shadow,
-            (Mode::Enforce, Scope::Unproven, Unverified::RateLimit) => Action::RateLimit,
+            (Mode::Enforce, Standing::Unproven, Unverified::RateLimit) => Action::RateLimit,
             (Mode::Enforce, ..) => Action::Drop,
         };
         self.history.blocked(peer.address, scope, action, expires_ns);
@@ -424,6 +436,11 @@ impl Policy {
             self.history.forget_shadowed(self.now_ns);
         }
     }
+}
+
+/// True of a remote that failed a handful of log-ins, by this host's own log.
+const fn guesses(peer: &Evidence) -> bool {
+    peer.failed_log_ins >= HANDFUL
 }
 
 /// The network that an address is taken to belong to: its /24, or its /64 in IPv6.

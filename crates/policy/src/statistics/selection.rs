@@ -123,8 +123,15 @@ impl Selection {
     /// carries a claim that is not supported.
     #[must_use]
     pub fn claim(&self, peer: &Evidence) -> Option<Claim> {
+        let is_anomalous = self.is_anomalous(peer.p(self.rates.p_values));
+        is_anomalous.then(|| self.claim_anyway(peer))
+    }
+
+    /// What may be claimed of a peer that is acted on for another reason than its p-value.
+    #[must_use]
+    pub fn claim_anyway(&self, peer: &Evidence) -> Claim {
         let p_value = peer.p(self.rates.p_values);
-        self.is_anomalous(p_value).then(|| Claim {
+        Claim {
             rate: self.rates.rate,
             procedure: self.rates.choice,
             p_values: self.rates.p_values,
@@ -134,7 +141,7 @@ impl Selection {
             needed: rows_for(self.level, self.rates.p_values),
             supported: p_value <= self.level && self.contradicted.is_none(),
             contradicted: self.contradicted,
-        })
+        }
     }
 
     fn is_anomalous(&self, p_value: f64) -> bool {

@@ -1,13 +1,11 @@
 //! The host's own trouble: a service that is stopped, or cut off, in the midst of the lab's benign traffic.
 
 use std::{
-    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     path::PathBuf,
 };
 
-use collector::event::ActionTaken;
 use flows_common::parse::{Address, Frame, TCP, parse};
 use replay::CaptureReader;
 
