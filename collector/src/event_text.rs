@@ -1,6 +1,6 @@
 //! Events as a person reads them.
 
-use events::{Entity, Incident, Outage, Service};
+use events::{Entity, Incident, Outage, Prefix, Service};
 use policy::{Notice, Reason, ServiceLimit};
 use report::text::short_number;
 
@@ -22,11 +22,11 @@ pub fn describe_anomaly(anomaly: &DecisionRecord) -> String {
         "window {}{} {} {}{lasts}{why}: {guessed}{}surprise {:.1}, score {:.3}, tail score {:.1}; {}",
         anomaly.window,
         incident(anomaly.incident),
-        seen.address,
+        Prefix::of_host(seen.address),
         anomaly.outcome.text(),
         claim.unwrap_or_default(),
         seen.surprise,
-        seen.peer_score.max(seen.flow_score),
+        seen.peer_score,
         seen.tail_score,
         reasons.join("; ")
     )

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     clock::boot_ns,
-    enforcer::FIRST_OF_PEOPLE,
+    enforcer::{FIRST_OF_PEOPLE, host},
     event::{
         ActionTaken, ClosedEvent, DecisionRecord, DriftEvent, Event, ExpiredEvent, NoticeEvent,
         OutageEvent, ServiceEvent, WindowEvent,
@@ -133,7 +133,7 @@ impl Node {
             made,
             expires: Moment { wall_ns: made.wall_ns_at(expires_ns), boot_ns: expires_ns },
         };
-        let target = Target::address(address);
+        let target = host(address);
         let mut records = vec![self.journal.block(target, &known)];
         if let Some(before) = inner.known.insert(target, known) {
             let hits = ExpiredEvent { at_ns: made.boot_ns, ..ExpiredEvent::nothing(target) };
@@ -239,6 +239,8 @@ impl Inner {
             .iter()
             .filter(|peer| peer.standing == Standing::Proven)
             .map(|peer| peer.address)
+            // A /64 is no address; the kernel notes who proves one by itself.
+            .filter(|peer| matches!(host(*peer), Target::Address(_)))
             .filter(|peer| self.proven.get(peer).is_none_or(is_due))
             .take(PROVEN_AT_ONCE)
             .collect();

@@ -25,11 +25,11 @@ pub(super) fn assess(
 ) {
     let mut clocks = Clocks::now();
     for (number, DrainedWindow { window, late }) in (1..).zip(drained) {
-        let slept = clocks.slept();
+        let arrival = Arrival { slept: clocks.slept(), last: false };
         let found = match &mut detector {
             Some(detector) => {
                 detector.maintain(node.maintained());
-                detector.assess(&window, Arrival { slept })
+                detector.assess(&window, arrival)
             }
             None => unscored(number, &window),
         };
@@ -39,7 +39,7 @@ pub(super) fn assess(
                 peer = %one.address,
                 p = one.p_value,
                 score = one.peer_score,
-                flow_score = one.flow_score,
+                horizon_ms = one.horizon_ms,
                 tail_score = one.tail_score,
                 surprise = one.surprise,
                 "unusual"

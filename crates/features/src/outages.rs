@@ -406,7 +406,7 @@ fn without(window: &Window, excused: &BTreeMap<usize, Failure>) -> Window {
             taken.inserts += u32::from(counters.directions[IN].packets > 0);
         }
     }
-    let mut index = 0;
+    let (mut index, mut packets) = (0, 0_u64);
     rest.flows.retain(|(key, counters)| {
         let failure = excused.get(&index);
         index += 1;
@@ -415,8 +415,12 @@ fn without(window: &Window, excused: &BTreeMap<usize, Failure>) -> Window {
             && counters.directions[IN].packets == 0
             && counters.directions[OUT].icmp_errors > 0
             && remotes.contains_key(&key.remote);
-        !complaint && matches!(failure, None | Some(Failure::Reset))
+        let stays = !complaint && matches!(failure, None | Some(Failure::Reset));
+        packets += if stays { 0 } else { counters.packets() };
+        stays
     });
+    // So that what is left balances: it lost nothing.
+    rest.evicted_packets = rest.evicted_packets.saturating_add(packets);
     let left: BTreeSet<[u8; 16]> = rest.flows.iter().map(|(key, _)| key.remote).collect();
     rest.peers.retain_mut(|(key, counters)| {
         let Some(taken) = remotes.get(&key.address) else { return true };

@@ -1,5 +1,6 @@
 //! The guards: they keep an anomalous peer from being blocked.
 
+use events::Prefix;
 use flows_common::{Scope, Standing};
 
 use crate::{
@@ -49,7 +50,7 @@ impl Policy {
     /// The part of a peer's packets that a block on this evidence acts on: of an administrator's
     /// address all but the connections that stand.
     pub(crate) fn scope(&self, peer: &Evidence) -> Scope {
-        let address = peer.address.into();
+        let address = Prefix::of_host(peer.address).net();
         if is_at_door(peer) && self.protected.refusal(address) == Some(Refusal::Administrator) {
             Scope::Unproven
         } else {
@@ -73,7 +74,7 @@ impl Policy {
 
     fn by_identity(&self, peer: &Evidence, now_ns: u64) -> Option<Refusal> {
         let (config, address) = (&self.config, peer.address);
-        match self.protected.refusal(address.into()) {
+        match self.protected.refusal(Prefix::of_host(address).net()) {
             // Whoever is logged in keeps the connection; what guesses beside it is no administrator.
             Some(Refusal::Administrator) if is_at_door(peer) => {}
             Some(refusal) => return Some(refusal),

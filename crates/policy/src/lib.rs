@@ -67,7 +67,7 @@ use log_ins::{HANDFUL, LogIns};
 use lot::Lot;
 use outage::OutageWatch;
 use peer_baseline::{PeerBaseline, Weight};
-use statistics::Selector;
+use statistics::{Selector, Support, support};
 
 /// Networks whose ordinary peers have to be hit before the breaker opens: what a client or two do,
 /// or one that holds many addresses of its network, is no sign of a model that runs away.
@@ -92,6 +92,8 @@ pub struct Policy {
     /// The same, with `policy.allow`.
     protected: ProtectedHosts,
     selector: Selector,
+    /// The calibration, once known.
+    basis: Option<Basis>,
     mode: Mode,
     commit_confirm: Option<CommitConfirm>,
     breaker: Breaker,
@@ -123,6 +125,7 @@ impl Policy {
         Self {
             mode: config.mode,
             selector: Selector::new(&config),
+            basis: None,
             commit_confirm: None,
             breaker: Breaker::default(),
             history: History::default(),
@@ -146,7 +149,16 @@ impl Policy {
     #[must_use]
     pub fn calibrated(mut self, basis: &Basis) -> Self {
         self.selector.calibrate(basis);
+        self.basis = Some(*basis);
         self
+    }
+
+    /// Support of the configured rates at the traffic of late, in windows of this length; none
+    /// without a calibration.
+    #[must_use]
+    pub fn support(&self, window: Duration) -> Option<Support> {
+        let peers = self.selector.expected_peers();
+        self.basis.as_ref().map(|basis| support(&self.config, basis, peers, window))
     }
 
     /// The configuration in force.

@@ -48,7 +48,7 @@ fn what_a_person_says_beforehand_blocks_no_ordinary_client_and_is_recorded() {
     assert_eq!(noted.notes().acted.len(), 1);
     node.stop("test");
     let reader = Ledger::read(&folder.path().join("ledger.db")).unwrap();
-    let acts = reader.acts(&ActQuery::default()).unwrap();
+    let acts = reader.acts(&ActQuery::default()).unwrap().rows;
     assert_eq!(acts.iter().filter(|act| act.what == "maintenance").count(), 2);
 }
 

@@ -28,7 +28,7 @@ pub use page::{LIMIT_DEFAULT, LIMIT_MAX, Page};
 pub use problem::{Kind, Problem, Refused};
 pub use status::{
     BlockTotals, Breaker, Confirm, Drift, DriftState, Health, HeldBlocks, Interface, LedgerHealth,
-    ModelInfo, MovedFeature, Status, StatusQuery, WindowInfo,
+    LiveClaim, ModelInfo, MovedFeature, Status, StatusQuery, WindowInfo,
 };
 
 /// The longest text that a person may give as a reason or a note, in characters.

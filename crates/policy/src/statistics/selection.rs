@@ -81,6 +81,12 @@ impl Selector {
         self.traffic = Traffic::expecting(basis.peers_per_window);
     }
 
+    /// Ordinary peers that the next window lets expect, by the traffic of late.
+    #[must_use]
+    pub fn expected_peers(&self) -> f64 {
+        self.traffic.expected(0)
+    }
+
     /// Hears a peer that did not stand out in a window.
     pub fn hear(&mut self, peer: &Evidence, window: &WindowFacts) {
         if !(window.lossy || window.interrupted || window.warming_up) {

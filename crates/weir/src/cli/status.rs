@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _, process::ExitCode};
 
 use clap::Args;
-use control::wire::{Confirm, DriftState, Health, HeldBlocks, Status};
+use control::wire::{Confirm, DriftState, Health, HeldBlocks, LiveClaim, Status};
 use jiff::Timestamp;
 use report::text::{count, number, plain};
 
@@ -36,6 +36,9 @@ pub(super) fn text(status: &Status) -> String {
         ("window", window(status)),
         ("blocks", blocks(status)),
     ];
+    if let Some(live) = &status.claim {
+        lines.push(("claim", claim(live)));
+    }
     if !status.held.is_empty() {
         lines.push(("in kernel", held(&status.held)));
     }
@@ -123,6 +126,19 @@ fn model(status: &Status) -> String {
             let (path, created) = (plain(&model.path), plain(&model.created));
             format!("{path}, {}, made {created}", plain(&hash))
         },
+    )
+}
+
+/// Support of the error rate at the traffic of late, and what to do.
+fn claim(claim: &LiveClaim) -> String {
+    let trained = claim
+        .trained_at
+        .map(|peers| format!(" ({} in training)", number(peers)))
+        .unwrap_or_default();
+    let (peers, held_out) = (number(claim.peers_per_window), count(claim.held_out));
+    format!(
+        "at {peers} ordinary peers a window{trained}, {held_out} held-out rows: {}",
+        plain(&claim.advice)
     )
 }
 

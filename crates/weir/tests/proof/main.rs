@@ -9,6 +9,7 @@
 
 mod floods;
 mod gate;
+mod hosts;
 mod hour;
 mod outages;
 mod protected;

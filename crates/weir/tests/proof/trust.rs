@@ -74,7 +74,7 @@ impl Ends {
 }
 
 /// What is decided with these frames among the benign ones, where blocks need no support.
-fn decided(mut crafted: Vec<Crafted>) -> RunOutcome {
+pub(crate) fn decided(mut crafted: Vec<Crafted>) -> RunOutcome {
     let folder = tempfile::tempdir().expect("a folder");
     let mut benign = Composed::create(folder.path().join("benign.pcap"));
     benign.append_benign(START, START + ALL);
