@@ -1,8 +1,12 @@
 //! Events as a person reads them.
 
-use events::{Entity, Incident, Outage, Prefix, Service};
+use std::time::Duration;
+
+use control::wire::{Condition, ServiceState};
+use events::{Entity, Incident, Outage, Prefix};
+use jiff::Timestamp;
 use policy::{Notice, Reason, ServiceLimit};
-use report::text::short_number;
+use report::text::{count, plain, short_number};
 
 use crate::event::{ClosedEvent, DecisionRecord, OutageEvent, ServiceEvent};
 
@@ -38,7 +42,6 @@ pub fn describe_limit(event: &ServiceEvent) -> String {
     let ServiceEvent { window, limit, .. } = event;
     let ServiceLimit { service, sources, packets, packets_per_second, .. } = limit;
     let what = if limit.renewed { "still under" } else { "under" };
-    let service = service_name(*service);
     format!(
         "window {window}{} {service} {what} a flood of {sources} unproven sources ({packets} \
          packets): {}, {packets_per_second} packets a second left to them together",
@@ -61,14 +64,33 @@ pub fn describe_outage(event: &OutageEvent) -> String {
         "window {}{} {} {met}{said}: the service's own trouble, and nobody is blocked for it",
         event.window,
         incident(event.incident),
-        service_name(service)
+        service
     )
 }
 
-/// A service as configurations spell it: `tcp/443`.
+/// What is the matter with a service at this time, as a person reads it.
 #[must_use]
-pub fn service_name(Service { protocol, port }: Service) -> String {
-    datapath::Service { protocol, port }.to_string()
+pub fn describe_service(state: &ServiceState, now: Timestamp) -> String {
+    let service = state.service.map_or_else(|| "all services".to_owned(), |it| it.to_string());
+    let note = state.note.as_deref().map(plain).unwrap_or_default();
+    let incident = state.incident.map(|id| format!(" (incident {id})")).unwrap_or_default();
+    let (remotes, number) = (count(state.remotes), count(state.count));
+    let left = u64::try_from(state.until.duration_since(now).as_secs()).unwrap_or(0);
+    let left = humantime::format_duration(Duration::from_secs(left));
+    match state.condition {
+        Condition::Limited => format!(
+            "{service} under a flood of {remotes} unproven sources ({number} packets){incident}: \
+             {note}, {} packets/s left to them together, for {left} more",
+            count(state.pps.unwrap_or(0))
+        ),
+        Condition::Outage if state.count > 0 => {
+            format!("{service} FAILS {remotes} clients ({number} flows){incident}")
+        }
+        Condition::Outage => {
+            format!("{service} has {remotes} of its ordinary clients stand out{incident}")
+        }
+        Condition::Maintenance => format!("{service} under maintenance for {left} more, by {note}"),
+    }
 }
 
 /// The end of an incident as a person reads it.
@@ -77,8 +99,8 @@ pub fn describe_closed(event: &ClosedEvent) -> String {
     let Incident { id, opened, windows, packets, blocks, .. } = event.incident;
     let entity = match event.entity {
         Entity::Remote { host, standing } => format!("{host} ({})", standing.name()),
-        Entity::Service(service) => service_name(service),
-        Entity::Outage(service) => format!("{} (outage)", service_name(service)),
+        Entity::Service(service) => service.to_string(),
+        Entity::Outage(service) => format!("{service} (outage)"),
     };
     format!(
         "window {} incident {id} closed {entity}: opened {}, {windows} anomalous windows, {packets} \

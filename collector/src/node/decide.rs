@@ -4,7 +4,7 @@ use std::{convert::Infallible, net::IpAddr};
 
 use control::wire::{self, DriftState};
 use engine::{CarryOut, WindowEnd, judge};
-use events::Stamp;
+use events::{Entity, Stamp};
 use flows_common::service::VERIFIED_NS;
 use jiff::Timestamp;
 use ledger::{How, Moment, Origin, Record};
@@ -192,6 +192,9 @@ impl CarryOut for Writer<'_> {
 
     fn limited(&mut self, event: ServiceEvent) -> Result<(), Infallible> {
         self.inner.note_limit(&event);
+        if event.is_news() {
+            self.effects.records.push(self.node.told_of_service("limit", &event));
+        }
         self.effects.events.push(Event::Service(event));
         Ok(())
     }
@@ -200,6 +203,7 @@ impl CarryOut for Writer<'_> {
         self.inner.note_outage(&event);
         if event.is_news() {
             tracing::warn!("{}", describe_outage(&event));
+            self.effects.records.push(self.node.told_of_service("outage", &event));
         }
         self.effects.events.push(Event::Outage(event));
         Ok(())
@@ -222,6 +226,9 @@ impl CarryOut for Writer<'_> {
     }
 
     fn closed(&mut self, event: ClosedEvent) -> Result<(), Infallible> {
+        if matches!(event.entity, Entity::Service(_) | Entity::Outage(_)) {
+            self.effects.records.push(self.node.told_of_service("closed", &event));
+        }
         self.effects.events.push(Event::Closed(event));
         Ok(())
     }

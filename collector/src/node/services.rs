@@ -6,8 +6,9 @@ use control::{
     Who,
     wire::{Condition, Maintenance, MaintenanceRequest, Refused, ServiceState},
 };
-use events::{OutageEvent, Service, ServiceEvent};
-use ledger::Moment;
+use events::{ActEvent, OutageEvent, Service, ServiceEvent};
+use ledger::{Actor, Moment, Record};
+use serde::Serialize;
 
 use super::{Inner, Node, acts::Done, journal::moment, status::boot_timestamp};
 use crate::clock::{boot_ns, nanos};
@@ -99,6 +100,19 @@ impl Inner {
 }
 
 impl Node {
+    /// The record of what became of a service: an act of weir's own, with the event as its
+    /// arguments.
+    pub(super) fn told_of_service(&self, what: &'static str, event: &impl Serialize) -> Record {
+        let act = ActEvent {
+            at_ns: boot_ns(),
+            who: "weir".to_owned(),
+            what: what.into(),
+            arguments: serde_json::to_value(event).unwrap_or_default(),
+            outcome: "done".to_owned(),
+        };
+        self.journal.act(&act, Actor { name: "weir".into(), ..Actor::default() })
+    }
+
     /// Services that people said may fail, for the detector.
     #[must_use]
     pub fn maintained(&self) -> Vec<model::Maintained> {

@@ -1,6 +1,6 @@
 //! Evidence: what is known of one peer in one window when it is decided on.
 
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr, str::FromStr};
 
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -99,6 +99,34 @@ pub struct Service {
     pub port: u16,
 }
 
+/// Protocols that a service is named with, and their IP protocol numbers.
+const PROTOCOLS: [(&str, u8); 4] = [("tcp", 6), ("udp", 17), ("icmp", 1), ("icmpv6", 58)];
+
+/// `tcp/443`; a port alone reads as one of TCP.
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match PROTOCOLS.iter().find(|(_, number)| *number == self.protocol) {
+            Some((name, _)) => f.write_str(name)?,
+            None => write!(f, "protocol {}", self.protocol)?,
+        }
+        if self.port == 0 { Ok(()) } else { write!(f, "/{}", self.port) }
+    }
+}
+
+impl FromStr for Service {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, port) = text.split_once('/').unwrap_or(("tcp", text));
+        let known = PROTOCOLS[..2].iter().find(|(one, _)| *one == name);
+        let &(_, protocol) = known.ok_or(format!("`{name}` is neither `tcp` nor `udp`"))?;
+        match port.parse() {
+            Ok(port) if port > 0 => Ok(Self { protocol, port }),
+            _ => Err(format!("`{text}` has no port between 1 and 65535")),
+        }
+    }
+}
+
 /// A feature's part in an anomaly.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -117,4 +145,19 @@ pub struct Reason {
     pub benign_high: f32,
     /// Its share of the score's explanation, in [0, 1].
     pub share: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_is_a_port_or_a_protocol_and_a_port() {
+        let read = |text: &str| text.parse::<Service>().map(|service| service.to_string());
+        assert_eq!(read("443"), Ok("tcp/443".to_owned()));
+        assert_eq!(read("udp/53"), Ok("udp/53".to_owned()));
+        assert_eq!(read("https"), Err("`https` has no port between 1 and 65535".to_owned()));
+        assert_eq!(read("icmp/1"), Err("`icmp` is neither `tcp` nor `udp`".to_owned()));
+        assert_eq!(Service { protocol: 58, port: 0 }.to_string(), "icmpv6");
+    }
 }

@@ -124,24 +124,22 @@ fn joined(window: &Window, one: &BTreeSet<Net>) -> Window {
     let mut flows: Vec<(FlowKey, FlowCounters)> = Vec::with_capacity(window.flows.len());
     for (key, counters) in &window.flows {
         let key = FlowKey { remote: remote(key.remote), ..*key };
-        match places.get(&key) {
-            Some(&place) => flows[place].1.merge(counters),
-            None => {
-                places.insert(key, flows.len());
-                flows.push((key, *counters));
-            }
+        if let Some(&place) = places.get(&key) {
+            flows[place].1.merge(counters);
+        } else {
+            places.insert(key, flows.len());
+            flows.push((key, *counters));
         }
     }
     let mut peers: Vec<(PeerKey, PeerCounters)> = Vec::with_capacity(window.peers.len());
     let mut places: HashMap<[u8; 16], usize> = HashMap::new();
     for (key, counters) in &window.peers {
         let address = remote(key.address);
-        match places.get(&address) {
-            Some(&place) => peers[place].1.merge(counters),
-            None => {
-                places.insert(address, peers.len());
-                peers.push((PeerKey { address }, *counters));
-            }
+        if let Some(&place) = places.get(&address) {
+            peers[place].1.merge(counters);
+        } else {
+            places.insert(address, peers.len());
+            peers.push((PeerKey { address }, *counters));
         }
     }
     Window { flows, peers, ..window.clone() }

@@ -86,11 +86,8 @@ impl CheckArgs {
         let rates = support(&config.policy, &basis, peers, config.window);
         let whole = rates.is_whole();
         let mut text = format!("the configuration is valid\n{}", rates.to_text());
-        if let Some(peers) = live {
-            let trained = basis.peers_per_window.map_or_else(String::new, |trained| {
-                format!(", {trained:.1} in the model's training")
-            });
-            let _ = writeln!(text, "the running node sees {peers:.1} of them of late{trained}");
+        if live.is_some() {
+            let _ = writeln!(text, "so the running node sees it of late: {}", rates.advice());
         }
         if told.is_none() {
             text.push_str("the model does not tell its traffic; --peers says how many to expect\n");

@@ -3,13 +3,13 @@
 use std::{collections::BTreeMap, fmt::Write as _, process::ExitCode};
 
 use clap::Args;
-use control::wire::{Confirm, DriftState, Health, HeldBlocks, LiveClaim, Status};
+use collector::event_text::describe_service;
+use control::wire::{Confirm, DriftState, Health, HeldBlocks, Status};
 use jiff::Timestamp;
 use report::text::{count, number, plain};
 
 use super::{
     Layers,
-    maintenance::describe,
     node::{AskArgs, lasting, roughly},
 };
 
@@ -37,13 +37,13 @@ pub(super) fn text(status: &Status) -> String {
         ("blocks", blocks(status)),
     ];
     if let Some(live) = &status.claim {
-        lines.push(("claim", claim(live)));
+        lines.push(("claim", plain(&live.advice)));
     }
     if !status.held.is_empty() {
         lines.push(("in kernel", held(&status.held)));
     }
     for service in &status.services {
-        lines.push(("service", describe(service, status.time)));
+        lines.push(("service", describe_service(service, status.time)));
     }
     if !status.refusals.is_empty() {
         lines.push(("refused", counts(&status.refusals)));
@@ -126,19 +126,6 @@ fn model(status: &Status) -> String {
             let (path, created) = (plain(&model.path), plain(&model.created));
             format!("{path}, {}, made {created}", plain(&hash))
         },
-    )
-}
-
-/// Support of the error rate at the traffic of late, and what to do.
-fn claim(claim: &LiveClaim) -> String {
-    let trained = claim
-        .trained_at
-        .map(|peers| format!(" ({} in training)", number(peers)))
-        .unwrap_or_default();
-    let (peers, held_out) = (number(claim.peers_per_window), count(claim.held_out));
-    format!(
-        "at {peers} ordinary peers a window{trained}, {held_out} held-out rows: {}",
-        plain(&claim.advice)
     )
 }
 
