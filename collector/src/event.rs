@@ -2,7 +2,7 @@
 
 pub use events::{
     ActEvent, ActionTaken, ClosedEvent, DecisionRecord, DifferenceEvent, DriftEvent, Event,
-    ExpiredEvent, FailureEvent, NoticeEvent, ServiceEvent, WindowEvent,
+    ExpiredEvent, FailureEvent, NoticeEvent, OutageEvent, ServiceEvent, WindowEvent,
 };
 use flows_common::{EtherClass, Loss};
 use model::Window;

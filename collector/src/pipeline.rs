@@ -96,12 +96,13 @@ impl Pipeline {
         let (assessed, to_decide) = mpsc::sync_channel(ASSESSED_QUEUE);
         let (events, to_deliver) = mpsc::sync_channel(EVENT_QUEUE);
         let outlet = Outlet { events, losses: Arc::clone(&losses) };
+        let assessing = Arc::clone(&node);
         let (put_off, lost) = (Arc::clone(&losses), Arc::clone(&losses));
         let (delivering, delivered) = mpsc::channel();
         let threads = vec![
             spawn("weir-drain", move || ticker::run(drain, window, &stopped, &drained, &put_off))?,
             spawn("weir-score", move || {
-                assess(detector, &to_assess, &assessed);
+                assess(&assessing, detector, &to_assess, &assessed);
                 Ok(())
             })?,
             spawn("weir-decide", move || {

@@ -4,7 +4,7 @@ use std::{convert::Infallible, net::IpAddr};
 
 use control::wire::{self, DriftState};
 use engine::{CarryOut, WindowEnd, judge};
-use events::Stamp;
+use events::{Entity, Stamp};
 use flows_common::{Loss, service::VERIFIED_NS};
 use jiff::Timestamp;
 use ledger::{How, Moment, Origin, Record};
@@ -19,11 +19,12 @@ use super::{
 };
 use crate::{
     clock::boot_ns,
-    enforcer::FIRST_OF_PEOPLE,
+    enforcer::{FIRST_OF_PEOPLE, host},
     event::{
         ActionTaken, ClosedEvent, DecisionRecord, DriftEvent, Event, ExpiredEvent, NoticeEvent,
-        ServiceEvent, WindowEvent,
+        OutageEvent, ServiceEvent, WindowEvent,
     },
+    event_text::describe_outage,
 };
 use datapath::Target;
 
@@ -133,7 +134,7 @@ impl Node {
             made,
             expires: Moment { wall_ns: made.wall_ns_at(expires_ns), boot_ns: expires_ns },
         };
-        let target = Target::address(address);
+        let target = host(address);
         let mut records = vec![self.journal.block(target, &known)];
         if let Some(before) = inner.known.insert(target, known) {
             let hits = ExpiredEvent { at_ns: made.boot_ns, ..ExpiredEvent::nothing(target) };
@@ -191,7 +192,21 @@ impl CarryOut for Writer<'_> {
     }
 
     fn limited(&mut self, event: ServiceEvent) -> Result<(), Infallible> {
+        self.inner.note_limit(&event);
+        if event.is_news() {
+            self.effects.records.push(self.node.told_of_service("limit", &event));
+        }
         self.effects.events.push(Event::Service(event));
+        Ok(())
+    }
+
+    fn outage(&mut self, event: OutageEvent) -> Result<(), Infallible> {
+        self.inner.note_outage(&event);
+        if event.is_news() {
+            tracing::warn!("{}", describe_outage(&event));
+            self.effects.records.push(self.node.told_of_service("outage", &event));
+        }
+        self.effects.events.push(Event::Outage(event));
         Ok(())
     }
 
@@ -212,6 +227,9 @@ impl CarryOut for Writer<'_> {
     }
 
     fn closed(&mut self, event: ClosedEvent) -> Result<(), Infallible> {
+        if matches!(event.entity, Entity::Service(_) | Entity::Outage(_)) {
+            self.effects.records.push(self.node.told_of_service("closed", &event));
+        }
         self.effects.events.push(Event::Closed(event));
         Ok(())
     }
@@ -229,6 +247,8 @@ impl Inner {
             .iter()
             .filter(|peer| peer.standing == Standing::Proven)
             .map(|peer| peer.address)
+            // A /64 is no address; the kernel notes who proves one by itself.
+            .filter(|peer| matches!(host(*peer), Target::Address(_)))
             .filter(|peer| self.proven.get(peer).is_none_or(is_due))
             .take(PROVEN_AT_ONCE)
             .collect();

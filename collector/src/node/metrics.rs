@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::BTreeSet, fmt::Write as _, sync::atomic::AtomicU64};
 
-use control::wire::{Action, Health, HeldBlocks, Mode, Status};
+use control::wire::{Action, Condition, Health, HeldBlocks, Mode, Status};
 use prometheus_client::{
     encoding::text::encode,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -140,6 +140,14 @@ impl Exposition {
                 number(window.decided_after_ms / 1e3),
             );
         }
+        self.gauge(
+            "services",
+            "Services that something is the matter with: under a flood, failing their clients, maintained",
+            Condition::ALL.map(|condition| {
+                let of = status.services.iter().filter(|one| one.condition == condition).count();
+                (vec![("condition", condition.name().to_owned())], of as f64)
+            }),
+        );
         self.counter(
             "refusals",
             "Anomalous peers that a guard kept from being blocked",

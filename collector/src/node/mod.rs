@@ -26,6 +26,7 @@ mod metrics;
 mod mode;
 mod people;
 mod reconcile;
+mod services;
 mod status;
 mod upkeep;
 
@@ -60,6 +61,7 @@ use import::Loads;
 use journal::{moment, wall_ns};
 use known::{KnownBlocks, PersonAllowed, ProtectedBy};
 use listing::Listing;
+use services::Services;
 
 /// Alerts kept in memory, the newest: those that `weir top` and `weir alerts --follow` read.
 const ALERTS_KEPT: usize = 1_000;
@@ -173,6 +175,8 @@ struct Inner {
     /// Changes of incidents, the newest last.
     alerts: VecDeque<wire::Alert>,
     incidents: Incidents,
+    /// Services that something is the matter with.
+    services: Services,
     /// Remotes that the kernel was told are proven, and when, in ns of the boot clock.
     proven: BTreeMap<IpAddr, u64>,
     window: Option<wire::WindowInfo>,
@@ -222,6 +226,7 @@ impl Node {
             aligned: Mode::Enforce,
             alerts: VecDeque::new(),
             incidents: Incidents::default(),
+            services: Services::new(),
             proven: BTreeMap::new(),
             window: None,
             drift: None,

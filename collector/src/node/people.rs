@@ -4,8 +4,9 @@ use control::{
     Who,
     wire::{
         Alert, AlertQuery, AllowQuery, AllowRequest, AllowSource, Allowed, Block, BlockQuery,
-        BlockRequest, DisallowRequest, ImportRequest, Imported, ModeRequest, ModeState, Page,
-        Prefix, Refused, Reloaded, Status, UnblockAllRequest, UnblockRequest, Unblocked,
+        BlockRequest, DisallowRequest, ImportRequest, Imported, Maintenance, MaintenanceRequest,
+        ModeRequest, ModeState, Page, Prefix, Refused, Reloaded, Status, UnblockAllRequest,
+        UnblockRequest, Unblocked,
     },
 };
 use ipnet::IpNet;
@@ -187,6 +188,10 @@ impl control::Node for Node {
 
     fn set_mode(&self, who: &Who, request: &ModeRequest) -> Result<ModeState, Refused> {
         self.go_to(who, request)
+    }
+
+    fn maintain(&self, who: &Who, request: &MaintenanceRequest) -> Result<Maintenance, Refused> {
+        self.take_maintenance(who, request)
     }
 
     fn confirm(&self, who: &Who) -> Result<ModeState, Refused> {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 
 use control::wire::{
     BlockTotals, Breaker, Confirm, Drift, DriftState, Health, HeldBlocks, Interface, LedgerHealth,
-    ModeState, ModelInfo, Refused, Status,
+    LiveClaim, ModeState, ModelInfo, Refused, Status,
 };
 use flows_common::Direction;
 use jiff::Timestamp;
@@ -74,10 +74,12 @@ impl Node {
                 hash: self.model.hash.clone(),
                 created: self.model.created.clone(),
             }),
+            claim: inner.claim(),
             window: inner.window.clone(),
             blocks: inner.block_totals(now.boot_ns, guard),
             held,
             guard_passed_by: inner.bypass.passed_by,
+            services: inner.service_states(now),
             refusals,
             losses,
             evicted_peers: inner.evicted_peers,
@@ -180,6 +182,19 @@ impl Inner {
             until: boot_timestamp(now, pending.until_ns),
             left_s: seconds_until(now.boot_ns, pending.until_ns),
             falls_back_to: pending.fall_back,
+        })
+    }
+
+    fn claim(&self) -> Option<LiveClaim> {
+        let window = self.config.as_ref()?.window;
+        let support = self.policy.support(window)?;
+        Some(LiveClaim {
+            peers_per_window: support.peers_per_window,
+            trained_at: support.basis.peers_per_window,
+            needed: support.wrong_blocks.needed,
+            held_out: support.basis.held_out.fewest(),
+            supported: support.wrong_blocks.supported,
+            advice: support.advice(),
         })
     }
 

@@ -159,6 +159,7 @@ fn attacker(last: u8) -> Evidence {
         bytes: 6_000,
         standing: Standing::Proven,
         new_or_large: false,
+        failed_log_ins: 0,
         flows: 3,
         service: None,
     }
@@ -270,7 +271,7 @@ fn every_field_of_a_record_survives_ledger_api_and_event() {
         },
         "peer": "2001:db8::7", "p_value": 0.000_8, "conditional_p_value": 0.001_234_567_890_123_4,
         "peer_score": 0.75, "horizon_ms": 1000, "tail_score": 12.5, "surprise": 0.3, "packets": 310,
-        "bytes": 41_000, "standing": "proven", "flows": 12, "new_or_large": true,
+        "bytes": 41_000, "standing": "proven", "flows": 12, "new_or_large": true, "failed_log_ins": 5,
         "service": { "protocol": 6, "port": 443 },
         "claim": {
             "rate": "1 in 10", "procedure": "online", "p_values": "marginal", "p_value": 0.000_8,
@@ -719,3 +720,4 @@ fn a_wall_clock_that_jumped_ahead_makes_no_record_old() {
     let reader = Ledger::read(&folder.path().join("ledger.db")).unwrap();
     assert_eq!(reader.acts(&ActQuery::default()).unwrap().rows.len(), 1);
 }
+mod services;

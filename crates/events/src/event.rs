@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ActionTaken, ClosedEvent, DecisionRecord, Drift, Incident, Notice, Prefix, ServiceLimit,
+    ActionTaken, ClosedEvent, DecisionRecord, Drift, Incident, Notice, Outage, Prefix, ServiceLimit,
 };
 
 /// A short text or code: a constant where it is written, owned where it is read.
@@ -22,6 +22,8 @@ pub enum Event {
     Anomaly(DecisionRecord),
     /// A service is under a flood of unproven sources, and what was done about it.
     Service(ServiceEvent),
+    /// A service of this host failed its clients.
+    Outage(OutageEvent),
     /// An incident came to its end.
     Closed(ClosedEvent),
     /// A block's lease ran out and its entry was removed.
@@ -161,6 +163,29 @@ impl ServiceEvent {
     }
 }
 
+/// A service of this host failed its clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutageEvent {
+    /// Number of the window.
+    pub window: u64,
+    /// End of the window, in ns of the boot clock.
+    pub at_ns: u64,
+    /// The failure.
+    #[serde(flatten)]
+    pub outage: Outage,
+    /// Incident that it belongs to, where that was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<Incident>,
+}
+
+impl OutageEvent {
+    /// True where people are to be told: it did not only go on.
+    #[must_use]
+    pub fn is_news(&self) -> bool {
+        self.incident.is_none_or(|incident| incident.change.is_some())
+    }
+}
+
 /// The policy itself changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NoticeEvent {
@@ -251,6 +276,7 @@ mod tests {
                 packets: u64::MAX,
                 bytes: 25_000,
                 new_or_large: false,
+                failed_log_ins: 0,
                 standing: Standing::Proven,
                 flows: 3,
                 service: Some(Service { protocol: 6, port: 443 }),
@@ -322,6 +348,17 @@ mod tests {
                 },
                 outcome: ActionTaken::WouldBlock,
                 incident: None,
+            }),
+            Event::Outage(OutageEvent {
+                window: 1,
+                at_ns: 2,
+                outage: Outage {
+                    service: Service { protocol: 6, port: 443 },
+                    clients: 5,
+                    flows: 9,
+                    told: true,
+                },
+                incident: Some(incident()),
             }),
             Event::Closed(ClosedEvent {
                 window: 1,

@@ -39,6 +39,7 @@ fn anomaly(window: u64, at_ns: u64, peer: &str, surprise: f64, refusal: Option<R
         bytes: 7_200,
         standing: Standing::Proven,
         new_or_large: false,
+        failed_log_ins: 0,
         flows: 3,
         service: None,
     };

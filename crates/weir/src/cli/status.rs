@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _, process::ExitCode};
 
 use clap::Args;
+use collector::event_text::describe_service;
 use control::wire::{Confirm, DriftState, Health, HeldBlocks, Status};
 use jiff::Timestamp;
 use report::text::{count, number, plain};
@@ -38,8 +39,14 @@ pub(super) fn text(status: &Status) -> String {
     if status.guard_passed_by {
         lines.push(("guard", "frames come in past it: its hook was taken; start weir anew".into()));
     }
+    if let Some(live) = &status.claim {
+        lines.push(("claim", plain(&live.advice)));
+    }
     if !status.held.is_empty() {
         lines.push(("in kernel", held(&status.held)));
+    }
+    for service in &status.services {
+        lines.push(("service", describe_service(service, status.time)));
     }
     if !status.refusals.is_empty() {
         lines.push(("refused", counts(&status.refusals)));
