@@ -29,6 +29,10 @@ fn read(path: impl AsRef<Path>) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+fn is_source(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|extension| extension == "rs")
+}
+
 /// Text and target of each link whose text is code.
 fn links(text: &str) -> impl Iterator<Item = (&str, &str)> {
     text.split("[`").skip(1).filter_map(|rest| {
@@ -47,7 +51,7 @@ fn code(text: &str) -> impl Iterator<Item = &str> {
 fn every_test_that_the_specification_names_is_there() {
     let specification = read("SPECIFICATION.md");
     let mut named = 0;
-    for (name, path) in links(&specification).filter(|(_, path)| path.ends_with(".rs")) {
+    for (name, path) in links(&specification).filter(|(_, path)| is_source(path)) {
         let source = read(path);
         let before = source.split(&format!("fn {name}()")).next().expect("a first part");
         assert!(before.len() < source.len(), "{path} has no `{name}`");
@@ -67,7 +71,7 @@ fn every_file_that_a_document_names_is_there() {
         docs.chain(DOCUMENTS.iter().map(|name| root().join(name))).collect();
     for document in documents {
         let text = read(&document);
-        let sources = code(&text).filter(|word| word.contains('/') && word.ends_with(".rs"));
+        let sources = code(&text).filter(|word| word.contains('/') && is_source(word));
         for path in sources {
             assert!(root().join(path).is_file(), "{}: {path}", document.display());
         }

@@ -68,8 +68,8 @@ pub(super) fn require() -> Result<(), KernelError> {
     if let Some(missing) = missing_capabilities().filter(|missing| !missing.is_empty()) {
         return Err(KernelError::MissingCapability { capabilities: missing.join(", ") });
     }
-    let offsets = fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
-    match boot_offset_s(&offsets) {
+    let namespace = fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
+    match boot_offset_s(&namespace) {
         Some(offset_s) if offset_s != 0.0 => Err(KernelError::OtherBootClock { offset_s }),
         _ => Ok(()),
     }

@@ -328,6 +328,7 @@ mod tests {
                 losses: vec![("not_ip".into(), 10)],
                 not_ip: vec![("arp".into(), 10)],
                 evicted: [11, 12],
+                evicted_peers: 16,
                 unseen: 13,
                 imbalance: -13,
                 decided_after_us: 14,

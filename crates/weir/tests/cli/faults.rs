@@ -9,6 +9,7 @@ mod memory;
 
 use std::{
     io::{Read as _, Write as _},
+    net::Ipv4Addr,
     os::unix::net::UnixStream,
     time::{Duration, Instant},
 };
@@ -41,6 +42,12 @@ fn ready(bench: &Bench) -> (u16, String) {
     socket.read_to_string(&mut answer).expect("text");
     let status = answer.split(' ').nth(1).and_then(|word| word.parse().ok());
     (status.unwrap_or_else(|| panic!("{answer}")), answer)
+}
+
+/// So many addresses that are never sent to (RFC 6598), one a line.
+fn shared_addresses(count: u32) -> String {
+    let first = u32::from(Ipv4Addr::new(100, 64, 0, 0));
+    (0..count).map(|number| Ipv4Addr::from(first + number).to_string() + "\n").collect()
 }
 
 #[track_caller]

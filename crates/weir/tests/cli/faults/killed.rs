@@ -2,17 +2,18 @@
 
 use std::{
     fs,
-    net::Ipv4Addr,
     time::{Duration, Instant},
 };
 
 use ledger::{BlockQuery, Ledger};
 
-use super::{blocked, json};
+use super::{blocked, json, shared_addresses};
 use crate::support::{Bench, told};
 
 /// Moments of a start at which it is killed.
 const KILLS: u32 = 12;
+/// Entries of the list that is being loaded.
+const MANY: u32 = 100_000;
 
 #[test]
 fn a_start_that_is_killed_at_any_moment_loses_no_block_and_the_next_one_succeeds() {
@@ -54,12 +55,8 @@ fn a_start_that_is_killed_at_any_moment_loses_no_block_and_the_next_one_succeeds
 #[test]
 fn a_list_whose_node_is_killed_is_in_force_as_far_as_it_came_and_whole_when_loaded_again() {
     let Some(bench) = Bench::new() else { return };
-    const MANY: u32 = 100_000;
-    let first = u32::from(Ipv4Addr::new(100, 64, 0, 0));
-    let list: String =
-        (0..MANY).map(|number| format!("{}\n", Ipv4Addr::from(first + number))).collect();
     let path = bench.path("list.txt");
-    fs::write(&path, list).expect("room");
+    fs::write(&path, shared_addresses(MANY)).expect("room");
     let mut weir = bench.enforcing(&[]);
     let held = || {
         let status = json(&bench, &["status"]);

@@ -2,13 +2,12 @@
 
 use std::{
     fs,
-    net::Ipv4Addr,
     time::{Duration, Instant},
 };
 
 use lab::Scenario;
 
-use super::{wait_for, window};
+use super::{shared_addresses, wait_for, window};
 use crate::support::{Bench, Running, told};
 
 /// What a flood leaves behind at most: the past of flows and peers at its limits
@@ -57,11 +56,8 @@ fn what_a_flood_and_a_list_took_is_given_back() {
     wait_for("memory given back", || resident(&node) < before + OF_THE_PAST_KB + SLACK_KB);
     let after = resident(&node);
 
-    let first = u32::from(Ipv4Addr::new(100, 64, 0, 0));
-    let list: String =
-        (0..200_000).map(|number| format!("{}\n", Ipv4Addr::from(first + number))).collect();
     let path = bench.path("list.txt");
-    fs::write(&path, list).expect("room");
+    fs::write(&path, shared_addresses(200_000)).expect("room");
     told(&bench.output(&["import", "--for", "10m", &path]));
     told(&bench.output(&["blocks", "--format", "text"]));
     let listed = resident(&node);
