@@ -11,6 +11,7 @@ mod floods;
 mod gate;
 mod hosts;
 mod hour;
+mod learning;
 mod outages;
 mod protected;
 mod protection;
