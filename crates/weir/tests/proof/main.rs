@@ -15,6 +15,7 @@ mod outages;
 mod protected;
 mod protection;
 mod scene;
+mod sites;
 mod table;
 mod traffic;
 mod trust;
