@@ -217,6 +217,15 @@ impl Synthetic {
         own.map(|event| event.packet.source).collect()
     }
 
+    /// The same without what came earlier than so long after the beginning.
+    #[must_use]
+    pub fn since(mut self, begin: Duration) -> Self {
+        let begin_ns = u64::try_from(begin.as_nanos()).unwrap_or(u64::MAX);
+        let earlier = self.events.partition_point(|event| event.at_ns < begin_ns);
+        self.events.drain(..earlier);
+        self
+    }
+
     /// Number of frames.
     #[must_use]
     pub fn frames(&self) -> usize {

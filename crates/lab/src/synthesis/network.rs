@@ -201,6 +201,11 @@ impl Network {
         self.hosts.iter().find(|host| host.addresses.v4 == address || host.addresses.v6 == address)
     }
 
+    /// True where a host of this address listens on the port.
+    pub(crate) fn is_open(&self, address: IpAddr, port: u16) -> bool {
+        self.host(address).is_some_and(|host| host.open.contains(&port))
+    }
+
     /// A packet from outside, and when and what the host that it is for answers to it.
     pub(crate) fn receive(
         &self,

@@ -69,6 +69,11 @@ impl Timeline {
         }
     }
 
+    /// What was put so far, in no order.
+    pub(crate) fn events(&self) -> &[Event] {
+        &self.events
+    }
+
     /// The events in order of time; of the same time in the order in which they were made.
     pub(crate) fn into_events(self) -> Vec<Event> {
         let mut events = self.events;

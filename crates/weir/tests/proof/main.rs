@@ -13,6 +13,7 @@ mod hour;
 mod protected;
 mod protection;
 mod scene;
+mod search;
 mod table;
 mod traffic;
 mod trust;

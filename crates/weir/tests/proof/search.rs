@@ -1,0 +1,210 @@
+//! An adversary that searches: strategies of an attacker who has read weir's source, drawn from the
+//! grammar of [`lab::Strategy`], against what weir promises whatever anybody sends.
+//!
+//! Each strategy is played in a made-up network from where a model of that network was learnt, and
+//! held against a run of the same network without it:
+//!
+//! 1. *No forged packet gets a proven peer's packets dropped*: no benign address is blocked by more
+//!    than [`Scope::Unproven`] that is not in the run without it.
+//! 2. *No packets of an attacker's own make him unblockable while he goes on*: a loud scan that is
+//!    answered by itself is answered within [`ANSWERED_S`] seconds whatever else was sent.
+//! 3. *No unproven traffic opens the breaker, suspends blocking or exempts anybody*: with forged
+//!    packets alone, breaker and drift are as without them, and the loud scan of somebody else is
+//!    answered.
+//!
+//! A strategy that breaks one is made smaller as long as it does, and printed with its seed and its
+//! JSON, which is what [`findings`] keeps. `WEIR_SEARCH` is a range of seeds for the long search:
+//!
+//! ```sh
+//! WEIR_SEARCH=0..10000 cargo test --release -p weir --test proof -- \
+//!     search::a_range_of_strategies --ignored --nocapture
+//! ```
+
+mod shrink;
+mod world;
+
+use std::{collections::BTreeSet, net::IpAddr, time::Instant};
+
+use lab::{Author, Guise, Move, Pace, Phase, Strategy, Targets};
+use policy::Scope;
+
+use shrink::smallest;
+use world::{Blocked, STAGE, Setting, Told, World};
+
+/// Seconds from a loud scan's first packet within which it is answered.
+const ANSWERED_S: i64 = 6;
+/// When the loud scan begins, in s.
+const SCAN_FROM: f64 = 40.3;
+/// Networks that the strategies are dealt to.
+const NETWORKS: usize = 4;
+
+/// A promise that did not hold, in words.
+type Broken = String;
+
+/// A world with what is told of it without an attacker, and which scans it answers by themselves.
+struct Arena {
+    world: World,
+    calm: Vec<Told>,
+    scans: Vec<Scan>,
+}
+
+/// A loud scan and the settings in which it is answered when nothing else is sent.
+struct Scan {
+    phase: Phase,
+    answered: Vec<bool>,
+}
+
+/// A scan of 200 closed ports a second.
+fn scan(play: Move) -> Phase {
+    Phase {
+        start: SCAN_FROM,
+        length: 12.0,
+        pace: Pace::Even { rate: 160.0 },
+        guise: Guise::Own { addresses: 1 },
+        targets: Targets::Many { count: 2_000 },
+        moves: vec![play],
+        keeps_port: false,
+    }
+}
+
+impl Arena {
+    fn of(seed: u64) -> Option<Self> {
+        let world = World::of(seed)?;
+        let calm = world.told(None, &Setting::ALL);
+        let mut arena = Self { world, calm, scans: Vec::new() };
+        for play in [Move::Syn, Move::SynAck, Move::Datagram, Move::Connect] {
+            let phase = scan(play);
+            let alone = Strategy { seed, phases: vec![phase.clone()] };
+            let staged = arena.world.stage(&alone);
+            let attacker: BTreeSet<IpAddr> = staged.senders(Author::Attacker);
+            let told = arena.world.told(Some(staged), &Setting::ALL);
+            let answered: Vec<bool> =
+                told.iter().map(|told| is_answered(told, &attacker)).collect();
+            if answered.contains(&true) {
+                arena.scans.push(Scan { phase, answered });
+            }
+        }
+        (!arena.scans.is_empty()).then_some(arena)
+    }
+
+    /// The networks of the first seeds that are lively enough.
+    fn several(from: u64, count: usize) -> Vec<Self> {
+        (from..).filter_map(Self::of).take(count).collect()
+    }
+
+    /// The promises that a strategy breaks.
+    fn broken(&self, strategy: &Strategy) -> Vec<Broken> {
+        let mut broken = Vec::new();
+        let staged = self.world.stage(strategy);
+        let is_forged = staged.senders(Author::Attacker).is_empty();
+        let told = self.world.told(Some(staged), &Setting::ALL);
+        for ((setting, told), calm) in Setting::ALL.iter().zip(&told).zip(&self.calm) {
+            let mut tell = |what: String| broken.push(format!("{setting:?}: {what}"));
+            for block in self.benign_blocked(told, calm) {
+                tell(format!("{} is blocked, {:?}", block.peer, block.scope));
+            }
+            if is_forged {
+                if told.notices != calm.notices {
+                    tell(format!("notices {:?}", told.notices));
+                }
+                let begun = |told: &Told| told.suspended.first().copied();
+                if begun(told) != begun(calm) {
+                    tell(format!("suspended for drift at {:?}", begun(told)));
+                }
+            }
+        }
+        let scan = &self.scans[strategy.seed as usize % self.scans.len()];
+        let mut scanned = strategy.clone();
+        scanned.phases.push(scan.phase.clone());
+        let staged = self.world.stage(&scanned);
+        let attacker: BTreeSet<IpAddr> =
+            std::iter::once(self.scanner(strategy.seed, scan)).collect();
+        let told = self.world.told(Some(staged), &Setting::ALL);
+        for ((setting, told), answered) in Setting::ALL.iter().zip(&told).zip(&scan.answered) {
+            if *answered && !is_answered(told, &attacker) {
+                let refused = attacker.iter().filter_map(|peer| told.refused.get(peer));
+                broken.push(format!(
+                    "{setting:?}: a loud scan by {:?} is not answered; refused {:?}; limits {:?}",
+                    scan.phase.moves,
+                    refused.collect::<Vec<_>>(),
+                    told.limits
+                ));
+            }
+        }
+        broken
+    }
+
+    /// The address that a loud scan of this seed comes from.
+    fn scanner(&self, seed: u64, scan: &Scan) -> IpAddr {
+        let alone = Strategy { seed, phases: vec![scan.phase.clone()] };
+        let senders = self.world.stage(&alone).senders(Author::Attacker);
+        senders.into_iter().next().expect("a scan has a source")
+    }
+
+    /// Blocks of benign addresses that act on more than unproven packets, and are not made without
+    /// an attacker.
+    fn benign_blocked(&self, told: &Told, calm: &Told) -> Vec<Blocked> {
+        let beyond = |block: &&Blocked| {
+            block.scope > Scope::Unproven
+                && self.world.benign.contains(&block.peer)
+                && !calm.blocks.iter().any(|one| one.peer == block.peer && one.scope == block.scope)
+        };
+        told.blocks.iter().filter(beyond).copied().collect()
+    }
+}
+
+/// True where a scanner is blocked, or the service that his unproven packets share is limited, soon
+/// enough.
+fn is_answered(told: &Told, attacker: &BTreeSet<IpAddr>) -> bool {
+    let until = SCAN_FROM as i64 + ANSWERED_S;
+    let blocked = told.blocks.iter().any(|one| attacker.contains(&one.peer) && one.at_s <= until);
+    let limited = told.limits.iter().any(|(at_s, _)| (SCAN_FROM as i64..=until).contains(at_s));
+    blocked || limited
+}
+
+/// Tries the strategies of these seeds.
+///
+/// # Panics
+/// Where one breaks a promise: with all of those that do, each made as small as may be.
+fn search(seeds: std::ops::Range<u64>, first_network: u64, networks: usize) {
+    let began = Instant::now();
+    let arenas = Arena::several(first_network, networks);
+    let duration = std::time::Duration::from_secs(STAGE);
+    let mut findings = Vec::new();
+    for seed in seeds.clone() {
+        let strategy = Strategy::draw(seed, duration);
+        let arena = &arenas[seed as usize % arenas.len()];
+        let broken = arena.broken(&strategy);
+        if !broken.is_empty() {
+            println!("seed {seed}: {broken:#?}");
+            let small = smallest(&strategy, |one| !arena.broken(one).is_empty());
+            let text = serde_json::to_string(&small).expect("plain data");
+            let network = arena.world.seed();
+            let still = arena.broken(&small);
+            println!("network {network}, smaller: {text}\n  {still:#?}");
+            findings.push(seed);
+        }
+    }
+    println!(
+        "{} strategies in {} networks, {} findings; {:.0} s",
+        seeds.end - seeds.start,
+        arenas.len(),
+        findings.len(),
+        began.elapsed().as_secs_f64()
+    );
+    assert!(findings.is_empty(), "promises were broken by the seeds {findings:?}");
+}
+
+#[test]
+fn no_strategy_breaks_a_promise() {
+    search(0..60, 0, NETWORKS);
+}
+
+#[test]
+#[ignore = "takes as long as it is told to: `WEIR_SEARCH=0..10000`, in release"]
+fn a_range_of_strategies() {
+    let text = std::env::var("WEIR_SEARCH").unwrap_or_else(|_| "0..1000".to_owned());
+    let (from, to) = text.split_once("..").expect("`WEIR_SEARCH` is a range like `0..1000`");
+    let number = |text: &str| text.parse().expect("`WEIR_SEARCH` is a range like `0..1000`");
+    search(number(from)..number(to), number(from), 12);
+}
