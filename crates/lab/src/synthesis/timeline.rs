@@ -45,7 +45,12 @@ pub(crate) struct Timeline {
 
 impl Timeline {
     pub(crate) fn new(draw: Draw, duration: Duration) -> Self {
-        Self { draw, end: duration.as_secs_f64(), events: Vec::new() }
+        Self::of(draw, duration, Vec::new())
+    }
+
+    /// One that these packets are put to already.
+    pub(crate) fn of(draw: Draw, duration: Duration, events: Vec<Event>) -> Self {
+        Self { draw, end: duration.as_secs_f64(), events }
     }
 
     /// The same packets, with draws of its own for what is added.

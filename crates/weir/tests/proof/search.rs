@@ -179,7 +179,7 @@ fn search(seeds: std::ops::Range<u64>, first_network: u64, networks: usize) {
             println!("seed {seed}: {broken:#?}");
             let small = smallest(&strategy, |one| !arena.broken(one).is_empty());
             let text = serde_json::to_string(&small).expect("plain data");
-            let network = arena.world.seed();
+            let network = arena.world.seed;
             let still = arena.broken(&small);
             println!("network {network}, smaller: {text}\n  {still:#?}");
             findings.push(seed);

@@ -36,7 +36,7 @@ fn steps(strategy: &Strategy) -> Vec<Strategy> {
         };
         if phase.moves.len() > 1 {
             for place in 0..phase.moves.len() {
-                push(&|phase| drop(phase.moves.remove(place)));
+                push(&|phase| _ = phase.moves.remove(place));
             }
         }
         if phase.length > 0.5 {

@@ -9,7 +9,7 @@ use std::{
 
 use collector::config::RawConfig;
 use engine::{Arrival, Detector, Judged, basis};
-use lab::{Author, Strategy, Synthesis, Synthetic};
+use lab::{Author, Stage, Strategy, Synthesis, Synthetic};
 use linfa::ParamGuard as _;
 use model::{Context, IsolationForest, ModelFile, Window};
 use policy::{
@@ -75,19 +75,17 @@ pub(super) struct Told {
     pub(super) notices: Vec<Notice>,
     /// Windows in which blocking was suspended for drift.
     pub(super) suspended: Vec<i64>,
-    /// Evidence of drift after each window, to the bit.
-    pub(super) martingale: Vec<(i64, f64)>,
     pub(super) refused: BTreeMap<IpAddr, BTreeMap<Refusal, Vec<i64>>>,
 }
 
 /// A network that strategies are played in.
 pub(super) struct World {
-    amid: Synthesis,
+    pub(super) seed: u64,
+    stage: Stage,
     model: ModelFile,
     own: BTreeSet<IpAddr>,
     pub(super) benign: BTreeSet<IpAddr>,
     calm: Vec<Window>,
-    began_ns: u64,
 }
 
 impl World {
@@ -101,26 +99,15 @@ impl World {
         let mut benign = capture.senders(Author::Benign);
         benign.extend(clients);
         benign.retain(|address| !own.contains(address));
-        let mut first_ns = None;
-        capture
-            .for_each(|frame| {
-                first_ns.get_or_insert(frame.unix_ns);
-                Ok::<(), std::io::Error>(())
-            })
-            .expect("frames");
-        let began_ns = first_ns? / SECOND * SECOND;
         let calm = windows(capture);
         let mut learner = Learner::default();
         calm.iter()
-            .filter(|window| window.start_ns < began_ns + LEARNT * SECOND)
+            .filter(|window| window.start_ns < at(LEARNT))
             .for_each(|window| learner.take(window));
         let params = IsolationForest::params().beyond(BEYOND).check().expect("the defaults hold");
         let (model, _) = learner.finish(&params, "2026-01-01T00:00:00Z").ok()?;
-        Some(Self { amid, model, own, benign, calm, began_ns })
-    }
-
-    pub(super) const fn seed(&self) -> u64 {
-        self.amid.seed
+        let stage = amid.set().expect("a stage").since(Duration::from_secs(BEGIN - EARLIER));
+        Some(Self { seed, stage, model, own, benign, calm })
     }
 
     /// Frames of a strategy, whose times are since the stage's beginning.
@@ -129,19 +116,17 @@ impl World {
         for phase in &mut strategy.phases {
             phase.start = phase.start.max(-(EARLIER as f64)) + BEGIN as f64;
         }
-        let staged = self.amid.stage(&strategy).expect("a sound strategy");
-        staged.since(Duration::from_secs(BEGIN - EARLIER))
+        self.stage.play(&strategy).expect("a sound strategy")
     }
 
     /// What is decided with these frames from [`EARLIER`] before the stage on.
     pub(super) fn told(&self, staged: Option<Synthetic>, settings: &[Setting]) -> Vec<Told> {
-        let from_ns = self.began_ns + (BEGIN - EARLIER) * SECOND;
+        let from_ns = at(BEGIN - EARLIER);
         let staged = staged.map(windows);
         let (before, calm) =
             self.calm.split_at(self.calm.partition_point(|window| window.start_ns < from_ns));
         let played = staged.as_deref().unwrap_or(calm);
-        let ahead_ns = self.began_ns + LEARNT * SECOND;
-        let ahead = before.iter().filter(|window| window.start_ns >= ahead_ns);
+        let ahead = before.iter().filter(|window| window.start_ns >= at(LEARNT));
         let mut detector =
             Detector::new(self.model.clone(), Context::default(), Duration::from_secs(1));
         let mut each: Vec<(Policy, Told)> = settings
@@ -150,8 +135,7 @@ impl World {
             .collect();
         for window in ahead.chain(played) {
             let found = detector.assess(window, Arrival::default());
-            let at_s = (window.end_ns as i64 - (self.began_ns + BEGIN * SECOND) as i64)
-                / SECOND as i64;
+            let at_s = (window.end_ns as i64 - at(BEGIN) as i64) / SECOND as i64;
             for (policy, told) in &mut each {
                 told.take(at_s, engine::judge(policy, found.clone()));
             }
@@ -165,7 +149,6 @@ impl Told {
         if judged.facts.drifting {
             self.suspended.push(at_s);
         }
-        self.martingale.push((at_s, judged.drift.martingale));
         self.notices.extend(judged.verdicts.notices);
         self.limits.extend(judged.verdicts.services.iter().map(|limit| (at_s, limit.service)));
         for decision in judged.verdicts.peers {
@@ -179,6 +162,11 @@ impl Told {
             }
         }
     }
+}
+
+/// So many seconds after the beginning of a synthetic capture, in ns since 1970.
+const fn at(seconds: u64) -> u64 {
+    (Synthesis::EPOCH.as_secs() + seconds) * SECOND
 }
 
 /// The windows of a synthetic capture.
