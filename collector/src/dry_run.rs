@@ -25,16 +25,17 @@ impl DryRun {
         Self { engine, told: Told::default() }
     }
 
-    /// Decides on a window; `tell` gets what is decided, then the window.
+    /// Decides on a window, which may be the last one; `tell` gets what is decided, then the window.
     ///
     /// # Errors
     /// Whatever `tell` returns.
     pub fn take(
         &mut self,
         window: &Window,
+        last: bool,
         mut tell: impl FnMut(Event) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let judged = self.engine.step(window, Arrival::default());
+        let judged = self.engine.step(window, Arrival { last, ..Arrival::default() });
         let peers = judged.peers;
         let summary = WindowEvent { peers, ..window_event(judged.number, window) };
         self.told.take(judged, &mut tell)?;

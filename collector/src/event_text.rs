@@ -22,7 +22,7 @@ pub fn describe_anomaly(anomaly: &DecisionRecord) -> String {
         anomaly.outcome.text(),
         claim.unwrap_or_default(),
         seen.surprise,
-        seen.peer_score.max(seen.flow_score),
+        seen.peer_score,
         seen.tail_score,
         reasons.join("; ")
     )

@@ -1,8 +1,8 @@
 """weir's isolation forest, model files and scoring of network flow tables.
 
 - `IsolationForest`: a scikit-learn estimator; needs scikit-learn when it is first used.
-- `Model.load(path)`: a `.weir` file and its two detectors, `model.flow` and `model.peer`.
-- `schema(kind)`: the features of flow and peer tables, with units and docs.
+- `Model.load(path)`: a `.weir` file and its detectors, `model.detectors` and `model.peer`.
+- `schema(kind)`: the features of a table, with units and docs.
 
 Tables are what `weir replay --out` and `weir capture` write, read by any library that speaks
 Arrow. A model or a table that cannot be used is a `ModelError`, whose text names the remedy.

@@ -43,6 +43,7 @@ class FeatureDescription(TypedDict):
     unit: str
     natural_unit: str
     scale: Literal["linear", "log"]
+    scored: bool
     doc: str
 
 class Schema(TypedDict):
@@ -52,7 +53,7 @@ class Schema(TypedDict):
 
 class ModelError(ValueError): ...
 
-def schema(kind: Literal["flow", "peer"]) -> Schema: ...
+def schema(kind: Literal["flow", "peer", "host", "service", "net"]) -> Schema: ...
 @final
 class Model:
     @staticmethod
@@ -62,13 +63,15 @@ class Model:
     @property
     def digest(self) -> str: ...
     @property
-    def flow(self) -> Detector: ...
+    def detectors(self) -> dict[str, Detector]: ...
     @property
     def peer(self) -> Detector: ...
     def score(self, table: Table, *, n_jobs: int | None = None) -> Scores: ...
 
 @final
 class Detector:
+    @property
+    def rows(self) -> str: ...
     @property
     def schema(self) -> str: ...
     @property

@@ -1,11 +1,11 @@
 //! Learning from the benign captures that are for it.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
-use features::{Context, Feature as _, FlowFeature, PeerFeature, schema};
+use features::{Context, Feature as _, Horizon, Kind, PeerFeature, schema};
 use forest::IsolationForest;
 use linfa::ParamGuard as _;
-use model::{DetectorModel, ModelFile};
+use model::{Channel, DetectorModel, ModelFile};
 use replay::HomeNet;
 use serde::Serialize;
 use training::BEYOND;
@@ -16,26 +16,21 @@ use super::{
 };
 
 /// Rows learnt from: training first, calibration second.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Learnt {
     /// Captures.
     pub captures: [usize; 2],
     /// Windows.
     pub windows: [usize; 2],
-    /// Rows of flows.
-    pub flows: [usize; 2],
-    /// Rows of peers.
-    pub peers: [usize; 2],
+    /// Rows of peers, by horizon.
+    pub peers: BTreeMap<String, [usize; 2]>,
 }
 
-/// Rows of training and of calibration, by kind.
+/// Rows of training and of calibration, by horizon.
 #[derive(Default)]
-struct Rows {
-    flows: [Vec<f32>; 2],
-    peers: [Vec<f32>; 2],
-}
+struct Rows(BTreeMap<Horizon, [Vec<f32>; 2]>);
 
-/// Fits and calibrates both detectors, the rotating groups' roles turned `turns` times.
+/// Fits and calibrates a detector of peers over each horizon, the rotating groups' roles turned `turns` times.
 ///
 /// # Errors
 /// A capture cannot be read, or there are too few rows to learn from.
@@ -60,13 +55,16 @@ pub fn learn(
             rows.gather(&path, &home, source, place, &mut learnt)?;
         }
     }
-    let (flow_id, peer_id) = (schema::flow_schema_id(), schema::peer_schema_id());
-    learnt.flows = rows.flows.each_ref().map(|rows| rows.len() / FlowFeature::ALL.len());
-    learnt.peers = rows.peers.each_ref().map(|rows| rows.len() / PeerFeature::ALL.len());
     let params = IsolationForest::params().beyond(BEYOND).check()?;
-    let flow = DetectorModel::fit(flow_id, &rows.flows[0], &rows.flows[1], &params)?;
-    let peer = DetectorModel::fit(peer_id, &rows.peers[0], &rows.peers[1], &params)?;
-    Ok((ModelFile::new(flow, peer, "1970-01-01T00:00:00Z")?, learnt))
+    let mut detectors = Vec::new();
+    for (horizon, rows) in rows.0 {
+        let (id, width) = (schema::schema_id(Kind::Peer), PeerFeature::scored().count());
+        let [train, held_out] = rows.each_ref().map(|rows| rows.len() / width);
+        let channel = Channel::new(Kind::Peer, horizon);
+        learnt.peers.insert(channel.to_string(), [train, held_out]);
+        detectors.push((channel, DetectorModel::fit(id, &rows[0], &rows[1], &params)?));
+    }
+    Ok((ModelFile::new(detectors, "1970-01-01T00:00:00Z")?, learnt))
 }
 
 impl Rows {
@@ -87,8 +85,10 @@ impl Rows {
         for (number, window) in windows.iter().enumerate() {
             let place = if number < boundary { place } else { 1 };
             let observed = context.observe(window);
-            self.flows[place].extend(FlowFeature::rows(&observed.flows));
-            self.peers[place].extend(PeerFeature::rows(&observed.peers));
+            for row in &observed.peers {
+                let rows = self.0.entry(row.horizon).or_default();
+                rows[place].extend(PeerFeature::rows(std::iter::once(row)));
+            }
             learnt.windows[place] += 1;
         }
         Ok(())

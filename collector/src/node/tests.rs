@@ -152,7 +152,7 @@ fn attacker(last: u8) -> Evidence {
         p_value: 0.001,
         conditional_p_value: 0.001,
         peer_score: 0.8,
-        flow_score: 0.7,
+        horizon_ms: 1_000,
         tail_score: 12.5,
         surprise: 9.0,
         packets: 100,
@@ -269,7 +269,7 @@ fn every_field_of_a_record_survives_ledger_api_and_event() {
             "packets": 900, "bytes": 70_000, "blocks": 1
         },
         "peer": "2001:db8::7", "p_value": 0.000_8, "conditional_p_value": 0.001_234_567_890_123_4,
-        "peer_score": 0.75, "flow_score": 0.5, "tail_score": 12.5, "surprise": 0.3, "packets": 310,
+        "peer_score": 0.75, "horizon_ms": 1000, "tail_score": 12.5, "surprise": 0.3, "packets": 310,
         "bytes": 41_000, "standing": "proven", "flows": 12, "new_or_large": true,
         "service": { "protocol": 6, "port": 443 },
         "claim": {

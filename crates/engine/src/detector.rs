@@ -8,18 +8,17 @@ use std::{
     time::Duration,
 };
 
-use model::{
-    Context, ContextCount, Feature as _, FlowFeature, ModelFile, Observed, PeerFeature, WARM_UP,
-    Window,
-};
+use model::{Context, Feature as _, ModelFile, Observed, PeerFacts, PeerFeature, WARM_UP, Window};
 
 use crate::assessor::{Arrival, Assessed, Assessor, WindowRows};
+use crate::peer_rows::{PeerRow, PeerRows};
 
 /// Scores windows in their order; the past is part of the features.
 pub struct Detector {
     context: Context,
     /// Kept between windows for its room only.
     observed: Observed,
+    peers: PeerRows,
     assessor: Assessor,
 }
 
@@ -35,9 +34,9 @@ impl Detector {
     /// [`WARM_UP`] windows are told as warming up.
     #[must_use]
     pub fn new(model: ModelFile, context: Context, window: Duration) -> Self {
-        let warm_up = if context.size() == ContextCount::default() { WARM_UP } else { 0 };
+        let warm_up = if context.is_empty() { WARM_UP } else { 0 };
         let assessor = Assessor::new(model, window, warm_up);
-        Self { context, observed: Observed::default(), assessor }
+        Self { context, observed: Observed::default(), peers: PeerRows::default(), assessor }
     }
 
     /// The model it scores with.
@@ -52,28 +51,41 @@ impl Detector {
         &self.observed
     }
 
-    /// Joins a window with the past and scores its flows and peers.
+    /// The peers of the last window that was assessed, in the order of its evidence, with their
+    /// facts.
+    #[must_use]
+    pub fn peers(&self) -> &[(IpAddr, PeerFacts)] {
+        self.peers.peers()
+    }
+
+    /// Joins a window with the past and scores the rows of peers that come with it.
     ///
     /// The rows are filled by [`Feature::fill`](model::Feature::fill), as the columns of a captured
     /// table are: one definition of a feature, with no table in between.
     pub fn assess(&mut self, window: &Window, arrival: Arrival) -> Assessed {
         self.context.observe_into(window, &mut self.observed);
-        let Observed { flows, peers } = &self.observed;
-        let flows_of: Vec<_> = peers.iter().map(|peer| peer.flows.clone()).collect();
-        let facts: Vec<_> =
-            peers.iter().map(|peer| (address(peer.key.address), peer.facts)).collect();
-        self.assessor.assess(
-            WindowRows {
-                span: window.span(),
-                is_lossy: window.is_lossy(),
-                flows: &FlowFeature::rows(flows),
-                peers: &PeerFeature::rows(peers),
-                flows_of: &flows_of,
-                facts: &facts,
-            },
-            arrival,
-        )
+        if arrival.last {
+            self.context.finish_into(&mut self.observed);
+        }
+        let span = window.span();
+        self.peers = peer_rows(&self.observed);
+        let rows = WindowRows { span, is_lossy: window.is_lossy(), peers: &self.peers };
+        self.assessor.assess(rows, arrival)
     }
+}
+
+fn peer_rows(observed: &Observed) -> PeerRows {
+    let rows = PeerFeature::rows(&observed.peers);
+    let width = PeerFeature::scored().count();
+    let rows = observed.peers.iter().zip(rows.chunks_exact(width)).map(|(peer, row)| PeerRow {
+        address: address(peer.key.address),
+        horizon: peer.horizon,
+        covers: peer.span,
+        is_lossy: peer.is_lossy,
+        facts: peer.counts.facts,
+        row,
+    });
+    PeerRows::of(observed.window, rows)
 }
 
 /// The address of a 16-byte form.

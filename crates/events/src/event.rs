@@ -233,7 +233,7 @@ mod tests {
                 p_value: 0.000_8,
                 conditional_p_value: 0.001_234_567_890_123_456_7,
                 peer_score: 0.71,
-                flow_score: 0.55,
+                horizon_ms: 1_000,
                 tail_score: 12.5,
                 surprise: 0.0,
                 packets: u64::MAX,
@@ -275,7 +275,7 @@ mod tests {
 
     fn events() -> Vec<Event> {
         let peer: Prefix = "2001:db8::/32".parse().expect("a prefix");
-        let moved = Moved { subject: Subject::Flow, feature: "bytes".into(), index: 0.4 };
+        let moved = Moved { subject: Subject::Net, feature: "bytes".into(), index: 0.4 };
         let demoted = vec![record().peer()];
         vec![
             Event::Window(WindowEvent {

@@ -17,17 +17,19 @@ pub struct Evidence {
     #[serde(rename = "peer", serialize_with = "canonical")]
     #[cfg_attr(feature = "openapi", schema(value_type = String, example = "192.0.2.7"))]
     pub address: IpAddr,
-    /// The p-value of the peer and its flows together: the chance of a score as high in a
+    /// The p-value of its rows of all horizons together: the chance of measures as high in a
     /// benign window.
     pub p_value: f64,
     /// The same from calibration-conditional p-values: what an error rate may be claimed by. 1
     /// where it was not recorded.
     pub conditional_p_value: f64,
-    /// The peer model's score, in (0, 1].
+    /// The highest score of its rows, in (0, 1].
     pub peer_score: f32,
-    /// The highest score among its flows, 0 with none.
-    pub flow_score: f32,
-    /// The highest tail score of the peer and its flows: the sum of the three largest surprises of
+    /// Horizon of the row that the surprise is of, in ms: the time that was unusual. 0 where it was
+    /// not recorded.
+    #[serde(default)]
+    pub horizon_ms: u32,
+    /// The highest tail score of its rows: the sum of the three largest surprises of
     /// features, in [0, 36]. 0 where it was not recorded.
     #[serde(default)]
     pub tail_score: f32,

@@ -106,7 +106,7 @@ fn evidence(last: u8, surprise: f64, standing: Standing) -> Evidence {
         p_value,
         conditional_p_value: p_value,
         peer_score: 0.8,
-        flow_score: 0.7,
+        horizon_ms: 1_000,
         tail_score: 12.5,
         surprise,
         packets: 100,

@@ -148,7 +148,7 @@ fn decision(id: u64, window: u64, acted: bool) -> Decision {
         p_value: 0.000_512,
         conditional_p_value: 0.002_1,
         peer_score: 0.71,
-        flow_score: 0.63,
+        horizon_ms: 1_000,
         tail_score: 12.5,
         surprise: 4.1,
         packets: 420 + id % 512,

@@ -35,7 +35,7 @@ fn evidence(address: IpAddr, anomalous: bool) -> Evidence {
         p_value,
         conditional_p_value: p_value,
         peer_score: if anomalous { 0.8 } else { 0.45 },
-        flow_score: 0.4,
+        horizon_ms: 1_000,
         tail_score: if anomalous { 15.0 } else { 1.0 },
         surprise: if anomalous { 9.0 } else { 0.2 },
         packets: 100,

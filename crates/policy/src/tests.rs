@@ -15,7 +15,7 @@ pub(crate) fn attacker(last: u8) -> Evidence {
         address: peer(last),
         p_value: 0.001,
         peer_score: 0.8,
-        flow_score: 0.7,
+        horizon_ms: 1_000,
         tail_score: 12.5,
         surprise: 9.0,
         conditional_p_value: 0.001,
@@ -208,7 +208,7 @@ fn what_anybody_may_have_sent_limits_unproven_packets_and_nothing_else() {
 #[test]
 fn forged_packets_neither_shield_nor_convict_the_peer_whose_address_they_have() {
     let mut policy = policy(|_| ());
-    let calm = Evidence { p_value: 0.5, conditional_p_value: 0.5, surprise: 0.0, ..attacker(1) };
+    let calm = Evidence { p_value: 0.5, surprise: 0.0, ..attacker(1) };
     for window in 1..=20 {
         for decision in decide(&mut policy, vec![calm.clone(), unproven(1)], window * SECOND) {
             let Outcome::Block { scope, .. } = decision.outcome else { panic!("{decision:?}") };
@@ -597,9 +597,9 @@ fn basis(rows: u64) -> Basis {
 
 #[test]
 fn beyond_a_calibration_too_small_for_the_rate_a_peer_is_reported_and_acted_on_only_if_asked_to() {
-    // Of 330 rows the smallest conditional p-value is 0.014, four times that by Simes' rule; one
+    // Of 330 rows the smallest conditional p-value is 0.014, twice that by Simes' rule; one
     // anomalous peer among twenty has to reach 0.005.
-    let far_out = Evidence { p_value: 4.0 / 331.0, conditional_p_value: 0.0554, ..attacker(1) };
+    let far_out = Evidence { p_value: 2.0 / 331.0, conditional_p_value: 0.0277, ..attacker(1) };
     let calm =
         |last| Evidence { p_value: 0.5, conditional_p_value: 0.6, surprise: 0.0, ..attacker(last) };
     let window: Vec<Evidence> = (2..=20).map(calm).chain([far_out.clone()]).collect();
@@ -610,13 +610,13 @@ fn beyond_a_calibration_too_small_for_the_rate_a_peer_is_reported_and_acted_on_o
         let refusal = Outcome::Refused(Refusal::RateUnsupported);
         assert_eq!(decisions[0].outcome == refusal, refused, "{decisions:?}");
         let claim = decisions[0].claim.to_string();
-        assert_eq!(claim, "1 in 10 not supported: needs 3682 held-out rows, has 330");
+        assert_eq!(claim, "1 in 10 not supported: needs 1840 held-out rows, has 330");
     }
-    let mut policy = policy(|_| ()).calibrated(&basis(3_682));
+    let mut policy = policy(|_| ()).calibrated(&basis(1_840));
     let supported = Evidence { conditional_p_value: 0.004_999, ..far_out };
     let decisions = decide(&mut policy, vec![calm(2), calm(3), supported], SECOND);
     assert!(matches!(decisions[0].outcome, Outcome::Block { .. }), "{decisions:?}");
-    assert_eq!(decisions[0].claim.to_string(), "1 in 10 wrong at most, by 3682 held-out rows");
+    assert_eq!(decisions[0].claim.to_string(), "1 in 10 wrong at most, by 1840 held-out rows");
 }
 
 #[test]

@@ -302,23 +302,13 @@ impl Overrides {
     }
 }
 
-/// Loads a model, and makes sure that it was trained on windows of this length, as far as it tells.
+/// Loads a model, and makes sure that it was trained on windows of this length.
 fn load_model_of(path: &Path, window_ns: Option<u64>) -> anyhow::Result<ModelFile> {
     let model = load_model(path)?;
-    let manifest = model.manifest();
-    for (table, trained) in [("flows", &manifest.flow), ("peers", &manifest.peer)] {
-        if let (Some(trained), Some(own)) = (trained.training.window_ns, window_ns)
-            && trained.abs_diff(own) > trained.max(own) / 5
-        {
-            let [trained, own] =
-                [trained, own].map(|ns| humantime::format_duration(Duration::from_nanos(ns)));
-            anyhow::bail!(
-                "model `{}` was trained on {table} of windows of {trained}, and these windows are \
-                 of {own}: a feature means something else in each, so take windows of {trained} \
-                 (--window), or train on windows of {own}",
-                path.display()
-            );
-        }
+    if let Some(window_ns) = window_ns {
+        model
+            .check_window(Duration::from_nanos(window_ns))
+            .with_context(|| format!("cannot use model `{}`", path.display()))?;
     }
     Ok(model)
 }
@@ -327,8 +317,8 @@ fn load_model_of(path: &Path, window_ns: Option<u64>) -> anyhow::Result<ModelFil
 fn load_model(path: &Path) -> anyhow::Result<ModelFile> {
     let model = ModelFile::load(path)?;
     model
-        .check_schemas(&schema::flow_schema_id(), &schema::peer_schema_id())
-        .with_context(|| format!("model `{}`", path.display()))?;
+        .check_schemas(schema::schema_id)
+        .with_context(|| format!("cannot use model `{}`", path.display()))?;
     Ok(model)
 }
 

@@ -32,7 +32,7 @@ fn anomaly(window: u64, at_ns: u64, peer: &str, surprise: f64, refusal: Option<R
         p_value: 0.001,
         conditional_p_value: 0.001,
         peer_score: 0.7,
-        flow_score: 0.6,
+        horizon_ms: 1_000,
         tail_score: 12.5,
         surprise,
         packets: 120,

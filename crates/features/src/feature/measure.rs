@@ -31,6 +31,12 @@ pub(super) fn ratio(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
 }
 
+/// `part / (whole + 2)`, within [0, 1): one of one is not yet all.
+#[inline]
+pub(super) fn of_two_more(part: f64, whole: f64) -> f64 {
+    (part / (whole + 2.0)).min(1.0)
+}
+
 /// `part / whole` of counts, within [0, 1].
 #[inline]
 pub(super) fn share(part: u64, whole: u64) -> f64 {

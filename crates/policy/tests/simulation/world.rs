@@ -85,7 +85,7 @@ impl World {
             p_value: together(of_peer.marginal, flows.map(|one| one.marginal)),
             conditional_p_value: together(of_peer.conditional, flows.map(|one| one.conditional)),
             peer_score: 0.5,
-            flow_score: 0.5,
+            horizon_ms: 1_000,
             tail_score: 12.5,
             surprise: 9.0,
             packets: 10,

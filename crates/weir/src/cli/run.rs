@@ -80,7 +80,7 @@ impl RunArgs {
         let (policy, detector) = match model {
             Some(model) => {
                 let policy = policy.calibrated(&basis(&model));
-                let context = ::model::Context::default();
+                let context = ::model::Context::of_windows(config.window);
                 (policy, Some(Detector::new(model, context, config.window)))
             }
             None => (policy, None),

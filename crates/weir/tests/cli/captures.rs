@@ -173,10 +173,10 @@ fn a_second_replay_of_the_same_frames_replaces_the_first() {
     let packed = zstd::encode_all(&fs::read(desk.path("a.pcap")).expect("there")[..], 1);
     fs::write(desk.path("b.pcap.zst"), packed.expect("in memory")).expect("room");
     let second = replay("b.pcap.zst");
-    assert_eq!(second["replaced"].as_array().map(Vec::len), Some(4), "{second}");
+    assert_eq!(second["replaced"].as_array().map(Vec::len), Some(6), "{second}");
     assert_eq!(desk.rows("tables", TableKind::Flow), rows, "not doubled");
-    // Flows, peers, windows and whole flows, and nothing else.
-    assert_eq!(second["written"].as_array().map(Vec::len), Some(4), "{second}");
+    // Flows, peers, hosts, nets, windows and whole flows, and nothing else.
+    assert_eq!(second["written"].as_array().map(Vec::len), Some(6), "{second}");
     let output = desk.weir(&["replay", "-", HOME, "--out=tables"]);
     assert_one_line(&output, &["`-` can be read only once", "save it to a file"]);
 }

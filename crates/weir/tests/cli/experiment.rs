@@ -200,8 +200,8 @@ fn a_nodes_record_gives_the_same_report() {
         \"peers\":2,{counts}}}\n\
         {{\"event\":\"anomaly\",\"id\":1,\"time\":\"2026-11-28T19:00:00Z\",\"at_ns\":7443010000000,\
         \"window\":1,\"peer\":\"198.51.100.11\",\"p_value\":0.001,\"conditional_p_value\":0.001,\
-        \"peer_score\":0.7,\"flow_score\":0.6,\"tail_score\":12.5,\"surprise\":8.0,\"packets\":9,\
-        \"bytes\":540,\"standing\":\"unproven\",\"flows\":9,\"outcome\":\"shadowed\",\
+        \"peer_score\":0.7,\"horizon_ms\":1000,\"tail_score\":12.5,\"surprise\":8.0,\
+        \"standing\":\"unproven\",\"flows\":9,\"packets\":9,\"bytes\":540,\"outcome\":\"shadowed\",\
         \"action\":\"shadow\",\"ttl_s\":3,\"offence\":1,\"reasons\":[]}}\n\
         {{\"event\":\"window\",\"number\":2,\"start_ns\":7443000000000,\"end_ns\":7447000000000,\
         \"peers\":1,{counts}}}\n\

@@ -12,7 +12,7 @@ use crate::support::{Bench, assert_one_line, told};
 #[test]
 fn blocks_stay_after_the_end_until_they_are_detached() {
     let Some(bench) = Bench::new() else { return };
-    let model = bench.model();
+    let model = bench.model_over("10s");
     let events = bench.path("events.jsonl");
     let words = [
         "run", "-i", "eth0", "--model", &model, "--mode", "enforce", "--window", "10s", "--events",

@@ -13,7 +13,7 @@ use aya::programs::{SchedClassifier, TcAttachType};
 use datapath::{Block, BlockAction, Blocklist, Target, boot_ns, leftovers, mount_bpffs, unpin_all};
 use lab::{Lab, Topology};
 use linfa::ParamGuard as _;
-use model::{DetectorModel, IsolationForest, ModelFile, SchemaId, schema};
+use model::{DetectorModel, IsolationForest, Kind, ModelFile, SchemaId, schema};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -125,20 +125,22 @@ impl Bench {
         self.folder.path().join(name).into_os_string().into_string().expect("a path in UTF-8")
     }
 
-    /// A model of this build's features.
+    /// A model of this build's features, over windows of a second.
     pub(crate) fn model(&self) -> String {
-        self.save_model("model.weir", schema::flow_schema_id())
+        self.model_over("1s")
     }
 
-    /// A model whose flow features are these.
-    pub(crate) fn save_model(&self, name: &str, flow: SchemaId) -> String {
+    /// The same over windows of another length.
+    pub(crate) fn model_over(&self, window: &str) -> String {
+        let path = self.path("model.weir");
+        model_over(window, schema::schema_id(Kind::Peer)).save(&path).unwrap();
+        path
+    }
+
+    /// A model whose peers have these features.
+    pub(crate) fn save_model(&self, name: &str, peers: SchemaId) -> String {
         let path = self.path(name);
-        let model = ModelFile::new(
-            detector(flow),
-            detector(schema::peer_schema_id()),
-            "2026-01-31T12:00:00Z",
-        );
-        model.unwrap().save(&path).unwrap();
+        model_of(peers).save(&path).unwrap();
         path
     }
 
@@ -264,6 +266,16 @@ fn tcx() -> Vec<String> {
         }
     }
     attached
+}
+
+/// A model of peers over windows of a second, which have these features.
+pub(crate) fn model_of(peers: SchemaId) -> ModelFile {
+    model_over("1s", peers)
+}
+
+fn model_over(window: &str, peers: SchemaId) -> ModelFile {
+    let channel = format!("peer-{window}").parse().expect("rows of peers");
+    ModelFile::new([(channel, detector(peers))], "2026-01-31T12:00:00Z").expect("a model")
 }
 
 pub(crate) fn detector(schema: SchemaId) -> DetectorModel {

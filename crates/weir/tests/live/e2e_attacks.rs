@@ -233,7 +233,7 @@ fn describe(truth: &AttackTruth, anomalies: &[DecisionRecord], blocklist: &Block
         real_source(truth).and_then(|address| dropped(address, blocklist)),
         shown.evidence.p_value,
         shown.evidence.peer_score,
-        shown.evidence.flow_score,
+        shown.evidence.horizon_ms,
         shown.evidence.tail_score,
         shown.evidence.surprise,
         shown.evidence.standing.name(),

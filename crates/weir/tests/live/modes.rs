@@ -41,7 +41,7 @@ fn evidence(address: IpAddr, is_attack: bool) -> Evidence {
         p_value: if is_attack { 0.001 } else { 0.5 },
         conditional_p_value: if is_attack { 0.001 } else { 0.5 },
         peer_score: 0.8,
-        flow_score: 0.7,
+        horizon_ms: 1_000,
         tail_score: 12.5,
         surprise: if is_attack { 9.0 } else { 0.0 },
         packets: 100,

@@ -115,7 +115,7 @@ pub(crate) fn decision(id: u64, window: u64) -> Decision {
             p_value: 0.000_5,
             conditional_p_value: 0.002,
             peer_score: 0.75,
-            flow_score: 0.625,
+            horizon_ms: 10_000,
             tail_score: 12.5,
             surprise: 4.1,
             packets: 420 + id,

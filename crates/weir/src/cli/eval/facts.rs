@@ -20,8 +20,7 @@ pub(super) fn of_data(
     level: Level,
     digest: String,
 ) -> Vec<Fact> {
-    let tables = [Some(level.table()), level.second_table()].into_iter().flatten();
-    let files: Vec<&dataset::DataFile> = tables.flat_map(|table| dataset.files(table)).collect();
+    let files: Vec<&dataset::DataFile> = dataset.files(level.table()).collect();
     let bytes: u64 = files.iter().map(|file| file.bytes).sum();
     vec![
         Fact::new("data", paths(data)),
@@ -54,13 +53,6 @@ pub(super) fn notes(dataset: &Dataset, read: &Read, skips_lossy: bool) -> Vec<St
             "{} of {} windows lost flows, {consequence}.",
             count(sums.lossy_windows),
             count(sums.windows)
-        ));
-    }
-    if read.orphan_flows > 0 {
-        notes.push(format!(
-            "{} flows have no row of their peer in the same window and were left out: the tables \
-             do not belong together.",
-            count(read.orphan_flows)
         ));
     }
     if read.files_without_windows > 0 {
