@@ -5,6 +5,7 @@ use flows_common::{Scope, Standing};
 use crate::{
     Evidence, Policy, PolicyConfig, Refusal, WindowFacts,
     config::{LocallyInitiated, Unverified},
+    flood::TCP,
     statistics::{Claim, OnDrift, Unsupported},
 };
 
@@ -17,9 +18,24 @@ pub(crate) struct Counts {
     /// Packets in those.
     pub(crate) packets: u64,
     /// Active blocks.
-    pub(crate) blocks: usize,
+    pub(crate) blocks: Made,
     /// Blocks made in the last minute.
-    pub(crate) last_minute: usize,
+    pub(crate) last_minute: Made,
+}
+
+/// A number of blocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Made {
+    pub(crate) all: usize,
+    /// Those of them that act on unproven packets alone.
+    pub(crate) unproven: usize,
+}
+
+impl Made {
+    pub(crate) fn add(&mut self, scope: Scope) {
+        self.all += 1;
+        self.unproven += usize::from(scope == Scope::Unproven);
+    }
 }
 
 impl PolicyConfig {
@@ -48,7 +64,7 @@ impl Policy {
     ) -> Option<Refusal> {
         self.by_identity(peer, window.end_ns)
             .or_else(|| self.by_evidence(peer, claim, window, counts))
-            .or_else(|| self.by_number(counts))
+            .or_else(|| self.by_number(peer, counts))
     }
 
     fn by_identity(&self, peer: &Evidence, now_ns: u64) -> Option<Refusal> {
@@ -63,13 +79,25 @@ impl Policy {
             Standing::Initiated if config.locally_initiated == LocallyInitiated::Refuse => {
                 Some(Refusal::LocallyInitiated)
             }
-            Standing::Unproven if self.history.is_forged(address, now_ns) => {
-                Some(Refusal::ForgedSources)
-            }
+            Standing::Unproven if self.is_forged(peer, now_ns) => Some(Refusal::ForgedSources),
             Standing::Unproven if config.unverified == Unverified::Refuse => {
                 Some(Refusal::Unverified)
             }
             _ => None,
+        }
+    }
+
+    /// True of one of many unproven sources whose packets another answer meets.
+    ///
+    /// Openings share their service's limit, for as long as that stands: without one the many are
+    /// decoys, and each is limited by itself, which costs whoever has its address no connection.
+    /// Datagrams are no service's fault before they flood it: of those the many of one window are
+    /// spared in that window, and no packet buys more.
+    fn is_forged(&self, peer: &Evidence, now_ns: u64) -> bool {
+        let openings = peer.service.filter(|service| service.protocol == TCP);
+        match openings.and_then(|service| self.floods.is_limited(service, &self.config, now_ns)) {
+            Some(limited) => limited && self.history.is_forged(peer.address, now_ns),
+            None => self.history.is_forged_in(peer.address, now_ns),
         }
     }
 
@@ -101,10 +129,17 @@ impl Policy {
         }
     }
 
-    fn by_number(&self, counts: &Counts) -> Option<Refusal> {
-        if counts.blocks >= self.config.max_blocks as usize {
+    /// What anybody may have sent takes up half of either bound at most.
+    fn by_number(&self, peer: &Evidence, counts: &Counts) -> Option<Refusal> {
+        let config = &self.config;
+        let is_beyond = |made: Made, bound: u32| {
+            let bound = bound as usize;
+            let forged = peer.standing == Standing::Unproven && made.unproven >= bound.div_ceil(2);
+            made.all >= bound || forged
+        };
+        if is_beyond(counts.blocks, config.max_blocks) {
             Some(Refusal::MaxBlocks)
-        } else if counts.last_minute >= self.config.expert.max_blocks_per_minute as usize {
+        } else if is_beyond(counts.last_minute, config.expert.max_blocks_per_minute) {
             Some(Refusal::BlocksPerMinute)
         } else {
             None
