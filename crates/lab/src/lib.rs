@@ -96,8 +96,8 @@ pub use scenario::{
 };
 pub use stop::Stop;
 pub use synthesis::{
-    Author, Guise, HOME, Move, Pace, Phase, Stage, Strategy, Synthesis, Synthetic, SyntheticFrame,
-    Targets,
+    Author, Episode, Guise, HOME, Move, Pace, Phase, Stage, Strategy, Synthesis, Synthetic,
+    SyntheticFrame, Targets,
 };
 pub use topology::{MAX_ATTACKERS, MAX_CLIENTS, Topology};
 pub use traffic::{RunningAttack, RunningBenign};

@@ -19,6 +19,7 @@
 
 mod attack;
 mod benign;
+mod episode;
 mod line;
 mod network;
 mod strategy;
@@ -44,6 +45,7 @@ use benign::Conversations;
 use network::Network;
 use timeline::{Event, Timeline};
 
+pub use episode::Episode;
 pub use strategy::{Guise, Move, Pace, Phase, Strategy, Targets};
 pub use timeline::Author;
 
@@ -199,6 +201,26 @@ impl Stage {
         let begin_ns = u64::try_from(begin.as_nanos()).unwrap_or(u64::MAX);
         self.benign.retain(|event| event.at_ns >= begin_ns);
         self
+    }
+
+    /// The same with something that happens so long after the beginning, though nobody attacks.
+    #[must_use]
+    pub fn with(mut self, at: Duration, episode: Episode) -> Self {
+        let draw = self.synthesis.hostile(u64::try_from(at.as_nanos()).unwrap_or(u64::MAX));
+        let mut timeline = Timeline::of(draw, self.synthesis.duration, self.benign);
+        episode.happen(&mut self.network, &mut timeline, at.as_secs_f64());
+        self.benign = timeline.into_events();
+        self
+    }
+
+    /// The stage without anybody on it.
+    ///
+    /// # Errors
+    /// None for a stage that was set.
+    pub fn calm(&self) -> Result<Synthetic, LabError> {
+        let Self { synthesis, network, conversations, benign } = self;
+        let timeline = Timeline::of(synthesis.hostile(0), synthesis.duration, benign.clone());
+        synthesis.finish(network, *conversations, timeline, None)
     }
 
     /// Plays a strategy, as [`Synthesis::stage`] does.

@@ -44,6 +44,11 @@ impl Addresses {
         Self::numbered([192, 0, 2], 0, nth)
     }
 
+    /// The `nth` of the network of benign remotes, from 1.
+    pub(crate) fn remote(nth: u8) -> Self {
+        Self::numbered([198, 51, 100], 1, nth)
+    }
+
     fn numbered([a, b, c]: [u8; 3], group: u16, nth: u8) -> Self {
         Self {
             v4: Ipv4Addr::new(a, b, c, nth),
@@ -232,6 +237,16 @@ impl Network {
 }
 
 impl Remote {
+    /// The same of other addresses.
+    pub(crate) const fn at(self, addresses: Addresses) -> Self {
+        Self { addresses, ..self }
+    }
+
+    /// True where this address is one of its own.
+    pub(crate) fn has(&self, address: IpAddr) -> bool {
+        self.addresses.v4 == address || self.addresses.v6 == address
+    }
+
     pub(crate) fn end(&self, family: Family, port: u16) -> End {
         End {
             address: self.addresses.of(family),

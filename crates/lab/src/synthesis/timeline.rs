@@ -79,6 +79,15 @@ impl Timeline {
         &self.events
     }
 
+    pub(crate) fn events_mut(&mut self) -> &mut [Event] {
+        &mut self.events
+    }
+
+    /// Keeps those that are to stay.
+    pub(crate) fn retain(&mut self, stays: impl FnMut(&Event) -> bool) {
+        self.events.retain(stays);
+    }
+
     /// The events in order of time; of the same time in the order in which they were made.
     pub(crate) fn into_events(self) -> Vec<Event> {
         let mut events = self.events;

@@ -14,6 +14,7 @@ mod protected;
 mod protection;
 mod scene;
 mod search;
+mod soak;
 mod table;
 mod traffic;
 mod trust;

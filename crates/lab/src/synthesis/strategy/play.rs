@@ -1,7 +1,7 @@
 //! A strategy's packets, and what hosts and clients answer to them.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Guise, Move, Phase, Strategy, Targets};
 use crate::Family;
@@ -9,7 +9,7 @@ use crate::draw::Draw;
 use crate::frame::{Content, Packet, Piece, Segment, flag};
 use crate::payload::Payload;
 use crate::synthesis::line::{Line, Side};
-use crate::synthesis::network::{Host, Network, Remote, far_address};
+use crate::synthesis::network::{Host, Network, Remote, far_address, far_network};
 use crate::synthesis::tcp::{Ending, Tcp};
 use crate::synthesis::timeline::{Author, Timeline};
 
@@ -89,6 +89,16 @@ fn busiest_connection(timeline: &Timeline, network: &Network) -> Option<Tuple> {
     packets.into_iter().max_by_key(|&(_, count)| count).map(|(tuple, _)| tuple)
 }
 
+/// The `nth` of the forged addresses that come in turn.
+fn few_address(family: Family, nth: usize) -> IpAddr {
+    match far_network(family).0 {
+        IpAddr::V4(v4) => {
+            Ipv4Addr::from_bits(v4.to_bits() + 1 + u32::try_from(nth % 126).unwrap_or(0)).into()
+        }
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() + 1 + nth as u128).into(),
+    }
+}
+
 impl Player<'_> {
     fn draw(&mut self) -> &mut Draw {
         &mut self.timeline.draw
@@ -147,6 +157,9 @@ impl Player<'_> {
             }
             Guise::Decoys { .. } => (self.own_address(0), Author::Attacker),
             Guise::Forged => (far_address(self.family, self.draw()), Author::Forged),
+            Guise::Few { addresses } => {
+                (few_address(self.family, nth % usize::from(addresses.max(1))), Author::Forged)
+            }
             Guise::Client | Guise::Connection => {
                 (self.client.addresses.of(self.family), Author::Forged)
             }
@@ -176,7 +189,9 @@ impl Player<'_> {
     /// A move, and what comes of it.
     fn act(&mut self, play: Move, at: f64, course: Course) {
         match play {
-            Move::Connect | Move::Login | Move::Hold => self.connect(play, at, course),
+            Move::Connect | Move::Login | Move::Hold | Move::Doubled => {
+                self.connect(play, at, course)
+            }
             Move::Summons if course.author == Author::Attacker => self.summon(at, course.source),
             _ => {
                 let (content, piece) = self.content(play, course);
@@ -275,7 +290,7 @@ impl Player<'_> {
                 return (datagram(own_port, first + last - 8), piece(first, last));
             }
             // The others are whole connections, which begin in another way.
-            Move::Ack | Move::Connect | Move::Login | Move::Hold => {
+            Move::Ack | Move::Connect | Move::Login | Move::Hold | Move::Doubled => {
                 segment(flag::ACK, Payload::NONE)
             }
         };
@@ -303,13 +318,22 @@ impl Player<'_> {
             answers: Author::Answer,
         };
         let mut tcp = Tcp::open(self.timeline, line, at);
-        if play == Move::Login {
+        if matches!(play, Move::Login | Move::Doubled) {
             for _ in 0..3 {
                 tcp.say(Side::Client, 60);
                 tcp.say(Side::Server, 40);
             }
         }
-        tcp.close(if play == Move::Hold { Ending::Held } else { Ending::Finished(Side::Client) });
+        let over = tcp.close(if play == Move::Hold {
+            Ending::Held
+        } else {
+            Ending::Finished(Side::Client)
+        });
+        if play == Move::Doubled {
+            let (syn, _) = self.content(Move::Syn, course);
+            let packet = Packet::new(course.source, course.target, syn);
+            self.challenge(at + 0.9 * (over - at), course, packet);
+        }
     }
 
     /// A connection of the host to an own address, with a question and its answer.

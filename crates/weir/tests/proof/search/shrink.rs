@@ -66,6 +66,7 @@ fn slower(pace: Pace) -> Pace {
 fn plainer(guise: Guise) -> Guise {
     match guise {
         Guise::Own { addresses } if addresses > 1 => Guise::Own { addresses: addresses / 2 },
+        Guise::Few { addresses } if addresses > 1 => Guise::Few { addresses: addresses / 2 },
         Guise::Decoys { count, apart } if count > 1 => Guise::Decoys { count: count / 2, apart },
         other => other,
     }

@@ -99,13 +99,9 @@ impl World {
         let mut benign = capture.senders(Author::Benign);
         benign.extend(clients);
         benign.retain(|address| !own.contains(address));
-        let calm = windows(capture);
-        let mut learner = Learner::default();
-        calm.iter()
-            .filter(|window| window.start_ns < at(LEARNT))
-            .for_each(|window| learner.take(window));
-        let params = IsolationForest::params().beyond(BEYOND).check().expect("the defaults hold");
-        let (model, _) = learner.finish(&params, "2026-01-01T00:00:00Z").ok()?;
+        let calm = windows(&capture);
+        let learnt = calm.partition_point(|window| window.start_ns < at(LEARNT));
+        let model = learn(&calm[..learnt])?;
         let stage = amid.set().expect("a stage").since(Duration::from_secs(BEGIN - EARLIER));
         Some(Self { seed, stage, model, own, benign, calm })
     }
@@ -122,7 +118,7 @@ impl World {
     /// What is decided with these frames from [`EARLIER`] before the stage on.
     pub(super) fn told(&self, staged: Option<Synthetic>, settings: &[Setting]) -> Vec<Told> {
         let from_ns = at(BEGIN - EARLIER);
-        let staged = staged.map(windows);
+        let staged = staged.as_ref().map(windows);
         let (before, calm) =
             self.calm.split_at(self.calm.partition_point(|window| window.start_ns < from_ns));
         let played = staged.as_deref().unwrap_or(calm);
@@ -169,8 +165,16 @@ const fn at(seconds: u64) -> u64 {
     (Synthesis::EPOCH.as_secs() + seconds) * SECOND
 }
 
+/// A model of these windows, if they hold enough.
+pub(crate) fn learn(windows: &[Window]) -> Option<ModelFile> {
+    let mut learner = Learner::default();
+    windows.iter().for_each(|window| learner.take(window));
+    let params = IsolationForest::params().beyond(BEYOND).check().expect("the defaults hold");
+    learner.finish(&params, "2026-01-01T00:00:00Z").ok().map(|(model, _)| model)
+}
+
 /// The windows of a synthetic capture.
-fn windows(synthetic: Synthetic) -> Vec<Window> {
+pub(crate) fn windows(synthetic: &Synthetic) -> Vec<Window> {
     let mut capture = Vec::new();
     synthetic.write(&mut capture, 262_144).expect("memory");
     let reader = CaptureReader::new(Cursor::new(capture), "synthetic").expect("a capture");
