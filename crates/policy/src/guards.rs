@@ -64,7 +64,7 @@ impl Policy {
     ) -> Option<Refusal> {
         self.by_identity(peer, window.end_ns)
             .or_else(|| self.by_evidence(peer, claim, window, counts))
-            .or_else(|| self.by_number(peer, counts))
+            .or_else(|| self.by_number(peer, counts, window.end_ns))
     }
 
     fn by_identity(&self, peer: &Evidence, now_ns: u64) -> Option<Refusal> {
@@ -91,9 +91,13 @@ impl Policy {
     ///
     /// Openings share their service's limit, for as long as that stands: without one the many are
     /// decoys, and each is limited by itself, which costs whoever has its address no connection.
-    /// Datagrams are no service's fault before they flood it: of those the many of one window are
-    /// spared in that window, and no packet buys more.
+    /// So is who proved its address before, whom no limit of a service holds. Datagrams are no
+    /// service's fault before they flood it: of those the many of one window are spared in that
+    /// window, and no packet buys more.
     fn is_forged(&self, peer: &Evidence, now_ns: u64) -> bool {
+        if self.baseline.is_known(peer.address, now_ns) {
+            return false;
+        }
         let openings = peer.service.filter(|service| service.protocol == TCP);
         match openings.and_then(|service| self.floods.is_limited(service, &self.config, now_ns)) {
             Some(limited) => limited && self.history.is_forged(peer.address, now_ns),
@@ -110,6 +114,8 @@ impl Policy {
     ) -> Option<Refusal> {
         let config = &self.config;
         let decisive = peer.surprise >= config.expert.decisive_surprise;
+        // A backup is as large as it is; what floods by volume proves nothing.
+        let is_business = peer.standing == Standing::Proven || !decisive;
         if window.interrupted {
             Some(Refusal::Interrupted)
         } else if window.drifting && config.drift == OnDrift::Suspend {
@@ -118,7 +124,7 @@ impl Policy {
             Some(Refusal::RateUnsupported)
         } else if window.lossy && !decisive {
             Some(Refusal::LossyWindow)
-        } else if peer.new_or_large && !decisive {
+        } else if peer.new_or_large && is_business {
             Some(Refusal::NewOrLarge)
         } else if counts.windows < config.expert.windows && !decisive {
             Some(Refusal::TooFewWindows)
@@ -129,13 +135,14 @@ impl Policy {
         }
     }
 
-    /// What anybody may have sent takes up half of either bound at most.
-    fn by_number(&self, peer: &Evidence, counts: &Counts) -> Option<Refusal> {
+    /// Sources that never proved to be somebody take up half of either bound at most.
+    fn by_number(&self, peer: &Evidence, counts: &Counts, now_ns: u64) -> Option<Refusal> {
         let config = &self.config;
+        let is_anybody =
+            peer.standing == Standing::Unproven && !self.baseline.is_known(peer.address, now_ns);
         let is_beyond = |made: Made, bound: u32| {
             let bound = bound as usize;
-            let forged = peer.standing == Standing::Unproven && made.unproven >= bound.div_ceil(2);
-            made.all >= bound || forged
+            made.all >= bound || (is_anybody && made.unproven >= bound.div_ceil(2))
         };
         if is_beyond(counts.blocks, config.max_blocks) {
             Some(Refusal::MaxBlocks)

@@ -223,6 +223,9 @@ impl Policy {
         self.window += 1;
         self.shares = None;
         let now_ns = window.end_ns;
+        for peer in evidence.iter().filter(|peer| peer.standing == Standing::Proven) {
+            self.baseline.prove(peer.address, now_ns);
+        }
         let selection = self.selector.look(&evidence, window);
         let (mut anomalous, mut ordinary) = (Vec::new(), Vec::new());
         for peer in evidence {

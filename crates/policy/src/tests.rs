@@ -159,6 +159,11 @@ fn evidence_that_does_not_carry_a_block_is_refused_with_its_reason() {
     refused(policy(|_| ()), vec![few], |_| (), Refusal::TooFewPackets);
     let newcomer = Evidence { new_or_large: true, ..weak.clone() };
     refused(policy(|_| ()), vec![newcomer], |_| (), Refusal::NewOrLarge);
+    let backup = Evidence { new_or_large: true, ..attacker(1) };
+    refused(policy(|_| ()), vec![backup.clone()], |_| (), Refusal::NewOrLarge);
+    let flood = Evidence { standing: Standing::Unproven, ..backup };
+    let [flood] = &decide(&mut policy(|_| ()), vec![flood], SECOND)[..] else { panic!() };
+    assert!(matches!(flood.outcome, Outcome::Block { scope: Scope::Unproven, .. }), "{flood:?}");
     let crowd = (1..=9).map(unproven).collect();
     refused(policy(|_| ()), crowd, |_| (), Refusal::ForgedSources);
     let refuse = policy(|config| config.unverified = Unverified::Refuse);
@@ -587,6 +592,14 @@ fn decoys_shield_nobody() {
     // All ask for one, which is limited; who then asks for another is one source.
     let (first, alone) = decided(6, (1..=20).map(|last| asking(6, 80, last)).collect());
     assert!(first.iter().all(refused) && is_block(&alone[0]), "{first:?} {alone:?}");
+    // Whom the limit does not hold, for he proved to be somebody, is limited by himself.
+    let mut known = policy(|config| config.expert.flood_baseline = Duration::ZERO);
+    let calm = Evidence { p_value: 0.5, surprise: 0.0, ..attacker(7) };
+    decide(&mut known, vec![calm], SECOND);
+    let all = decide(&mut known, (1..=20).map(|last| asking(6, 80, last)).collect(), 2 * SECOND);
+    let limited: Vec<_> =
+        all.iter().filter(|one| is_block(one)).map(|one| one.evidence.address).collect();
+    assert_eq!(limited, [peer(7)]);
     let (first, alone) = decided(17, (1..=20).map(|last| asking(17, 80, last)).collect());
     assert!(first.iter().all(refused) && is_block(&alone[0]), "{first:?} {alone:?}");
 }

@@ -7,7 +7,7 @@ use engine::{Arrival, Detector, basis, judge};
 use lab::{Author, Episode, Stage, Synthesis};
 use model::Context;
 use policy::{
-    Mode, Outcome, Policy, ProtectedHosts, Refusal,
+    Evidence, Mode, Outcome, Policy, ProtectedHosts, Refusal,
     statistics::{OnDrift, Unsupported},
 };
 
@@ -66,10 +66,12 @@ fn soak(seed: u64, episodes: &[Episode]) -> Hit {
             let (peer, standing) = one.evidence.subject();
             match one.outcome {
                 Outcome::Block { scope, .. } => {
-                    let why = judged.reasons.get(&(peer, standing));
-                    let why = why.and_then(|all| all.first()).map(|one| one.feature.clone());
-                    let how =
-                        format!("{standing:?} {scope:?} {:.1} {why:?}", one.evidence.surprise);
+                    let why = judged.reasons.get(&(peer, standing)).into_iter().flatten().take(3);
+                    let why: Vec<String> = why.map(|one| one.feature.clone()).collect();
+                    let Evidence { surprise, horizon_ms, new_or_large, .. } = one.evidence;
+                    let how = format!(
+                        "{standing:?} {scope:?} {surprise:.1} {horizon_ms} {new_or_large} {why:?}"
+                    );
                     hit.blocks.entry(peer).or_default().push((at_s, how));
                 }
                 Outcome::Refused(Refusal::Allowed) => hit.refused_audit += 1,

@@ -13,7 +13,7 @@ use lab::{Author, Stage, Strategy, Synthesis, Synthetic};
 use linfa::ParamGuard as _;
 use model::{Context, IsolationForest, ModelFile, Window};
 use policy::{
-    Mode, Notice, Outcome, Policy, ProtectedHosts, Refusal, Scope, Service,
+    Mode, Notice, Outcome, Policy, ProtectedHosts, Refusal, Scope, Service, Standing,
     statistics::{PValues, Unsupported},
 };
 use replay::{CaptureReader, HomeNet, Replay, ReplayOptions};
@@ -76,6 +76,8 @@ pub(super) struct Told {
     /// Windows in which blocking was suspended for drift.
     pub(super) suspended: Vec<i64>,
     pub(super) refused: BTreeMap<IpAddr, BTreeMap<Refusal, Vec<i64>>>,
+    /// Who proved to be somebody: no limit of a service holds them.
+    pub(super) proven: BTreeSet<IpAddr>,
 }
 
 /// A network that strategies are played in.
@@ -132,7 +134,10 @@ impl World {
         for window in ahead.chain(played) {
             let found = detector.assess(window, Arrival::default());
             let at_s = (window.end_ns as i64 - at(BEGIN) as i64) / SECOND as i64;
+            let proven = found.evidence.iter().filter(|one| one.standing == Standing::Proven);
+            let proven: BTreeSet<IpAddr> = proven.map(|one| one.address).collect();
             for (policy, told) in &mut each {
+                told.proven.extend(&proven);
                 told.take(at_s, engine::judge(policy, found.clone()));
             }
         }
