@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use flows_common::{FlowCounters, Span, Standing};
 
-use crate::record::FlowRecord;
+use crate::flow_record::FlowRecord;
 
 /// A service of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -98,7 +98,7 @@ fn first_packet_ns(flows: &[FlowRecord], window: Span) -> u64 {
 mod tests {
     use flows_common::{Direction, FlowKey};
 
-    use crate::record::{Handshake, TCP};
+    use crate::flow_record::{Handshake, TCP};
 
     use super::*;
 
@@ -121,7 +121,7 @@ mod tests {
             standing: Standing::Proven,
             handshake: Handshake::Answered,
             handshake_ns: None,
-            past: crate::record::FlowPast::default(),
+            past: crate::flow_record::FlowPast::default(),
         }
     }
 

@@ -33,6 +33,7 @@ pub mod context;
 pub mod counts;
 mod facts;
 pub mod feature;
+mod flow_record;
 mod kind;
 pub mod record;
 pub mod schema;

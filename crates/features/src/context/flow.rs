@@ -3,7 +3,7 @@
 use flows_common::{Direction, Fact, FlowCounters, FlowKey, Span, Standing, TcpFlag};
 
 use crate::counts::{NewOfFlow, Outcomes};
-use crate::record::{FlowPast, Handshake, TCP, UDP};
+use crate::flow_record::{FlowPast, Handshake, TCP, UDP};
 
 /// A flow that was silent for longer than this starts anew when it speaks again, in ns.
 ///

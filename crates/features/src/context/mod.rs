@@ -53,8 +53,9 @@ pub use limits::{ContextError, ContextLimits};
 
 use crate::counts::{NewOfFlow, PeerCounts, SiteCounts};
 use crate::facts::LocalService;
+use crate::flow_record::FlowRecord;
 use crate::kind::{Horizons, Kind};
-use crate::record::{FlowRecord, PeerPart, PeerRecord, Row, SiteKey, SiteRecord};
+use crate::record::{PeerPart, PeerRecord, Row, SiteKey, SiteRecord};
 use entities::{HostState, Parts, PeerState};
 use flow::{FlowNews, FlowState};
 use late::Late;

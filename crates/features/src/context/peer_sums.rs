@@ -8,8 +8,8 @@ use crate::context::tally::At;
 use crate::counts::sketch::{hash, of_bitmap, words};
 use crate::counts::{NewOfFlow, Outcomes, Part as _, PeerCounts, ServiceUse, narrow};
 use crate::facts::PeerFacts;
+use crate::flow_record::{FlowRecord, TCP};
 use crate::kind::Horizons;
-use crate::record::{FlowRecord, TCP};
 
 const IN: usize = Direction::Ingress.index();
 const OUT: usize = Direction::Egress.index();

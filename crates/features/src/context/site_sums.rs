@@ -10,8 +10,9 @@ use crate::context::tally::At;
 use crate::counts::sketch::{Distinct, hash, words};
 use crate::counts::{FanOut, NewOfFlow, Pair, SiteCounts, Sources, Traffic};
 use crate::facts::LocalService;
+use crate::flow_record::{FlowRecord, Handshake, ICMP, ICMP_V6, TCP};
 use crate::kind::Horizons;
-use crate::record::{FlowRecord, Handshake, ICMP, ICMP_V6, SiteKey, TCP};
+use crate::record::SiteKey;
 
 /// The counts of the host's side in one window.
 #[derive(Default)]

@@ -2,7 +2,7 @@
 
 use flows_common::{Direction, DirectionCounters, FlowKey, TcpFlag};
 
-use crate::record::{FlowRecord, ICMP, ICMP_V6, TCP, UDP};
+use crate::flow_record::{FlowRecord, ICMP, ICMP_V6, TCP, UDP};
 
 /// The port of DNS.
 const DNS_PORT: u16 = 53;

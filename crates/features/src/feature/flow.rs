@@ -6,7 +6,7 @@ use super::measure::{
     AGE_LIMIT_S, DirectionMeasures, FlowMeasures, flag, log_ratio, ratio, share, share_of_both,
 };
 use super::table::feature_table;
-use crate::record::{FlowRecord, ICMP, ICMP_V6, TCP, UDP};
+use crate::flow_record::{FlowRecord, ICMP, ICMP_V6, TCP, UDP};
 
 feature_table! {
     /// The features of a flow in a window: columns for study, none of which enters a score.

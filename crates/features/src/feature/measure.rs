@@ -2,7 +2,7 @@
 
 use flows_common::{DirectionCounters, TcpFlag};
 
-use crate::record::FlowRecord;
+use crate::flow_record::FlowRecord;
 
 /// Ages are held to this, in s: beyond it an age says how long the traffic was watched, which
 /// always exceeds what training saw.

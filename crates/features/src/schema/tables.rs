@@ -31,8 +31,9 @@ use super::{SchemaId, kind_of, ledger_counts, schema_id, schema_name};
 use crate::context::Observed;
 use crate::facts::{LocalService, PeerFacts};
 use crate::feature::{Feature, FlowFeature, HostFeature, PeerFeature, ServiceFeature};
+use crate::flow_record::FlowRecord;
 use crate::kind::Kind;
-use crate::record::{FlowRecord, PeerRecord, Row, SiteKey, SiteRecord};
+use crate::record::{PeerRecord, Row, SiteKey, SiteRecord};
 
 /// The metadata key of a schema's name.
 pub const SCHEMA_KEY: &str = "weir.schema";

@@ -11,6 +11,7 @@ use clap::ValueEnum;
 use dataset::{Block, Columns, Dataset, Label, ReadCounts, Selection, TableKind};
 use engine::{PeerRow, PeerRows};
 use indicatif::{ProgressBar, ProgressStyle};
+use policy::Standing;
 
 use windows::Windows;
 
@@ -46,7 +47,8 @@ pub(super) struct Piece {
     pub(super) rows: Vec<f32>,
     /// The time that each is meant to cover.
     pub(super) horizons: Vec<Horizon>,
-    /// Facts of the peers that a decision uses beside the scores, where every column was selected.
+    /// Facts of the peers that a decision uses beside the scores, at [`Level::Decision`] or where
+    /// every column was selected.
     pub(super) facts: Vec<PeerFacts>,
     /// The rows' columns as they lie in the file, piece by piece.
     pub(super) batches: Vec<RecordBatch>,
@@ -142,7 +144,7 @@ impl Piece {
             horizon: self.horizons[index],
             covers: self.covers[index],
             is_lossy: self.is_lossy[index],
-            facts: self.facts.get(index).copied().unwrap_or_default(),
+            facts: self.facts[index],
             row: self.row(index),
         };
         PeerRows::of(self.window, (0..self.len()).map(row))
@@ -150,12 +152,12 @@ impl Piece {
 
     /// The peers of [`Self::peers`], in their order.
     pub(super) fn entities(&self) -> Vec<Entity> {
-        let mut entities = BTreeMap::<IpAddr, Entity>::new();
+        let mut entities = BTreeMap::<(IpAddr, Standing), Entity>::new();
         let is_own = |row: usize| self.covers[row] == self.window;
         for row in (0..self.len()).filter(|&row| is_own(row) || !self.is_lossy[row]) {
             let label = &self.labels[row];
             let entity = entities
-                .entry(self.remote[row])
+                .entry((self.remote[row], self.facts[row].standing))
                 .or_insert_with(|| Entity { row, label: label.clone() });
             if is_own(row) && !is_own(entity.row) {
                 entity.row = row;
@@ -165,6 +167,14 @@ impl Piece {
             }
         }
         entities.into_values().collect()
+    }
+
+    /// An entity's label in the window: that of the row that stands for it, but for an attack that
+    /// only a longer row tells of, and that may be over.
+    pub(super) fn label_in_window(&self, entity: &Entity) -> Label {
+        let label = &self.labels[entity.row];
+        let is_over = label.is_attack() && self.covers[entity.row] != self.window;
+        if is_over { Label::Unlabelled } else { label.clone() }
     }
 
     /// The rows by horizon, each its own entity.
@@ -261,9 +271,10 @@ fn by_window(
     visit: &mut dyn FnMut(&Piece) -> anyhow::Result<()>,
 ) -> anyhow::Result<Read> {
     let mut read = Read::default();
+    let selection = with_all_columns(selection);
     for file in dataset.files(TableKind::Peer) {
         let file = Dataset::open(&[&file.path])?;
-        let mut windows = Windows::new(file.blocks(TableKind::Peer, selection));
+        let mut windows = Windows::new(file.blocks(TableKind::Peer, &selection));
         let mut before = None;
         while let Some(key) = windows.peek()? {
             if before.is_some_and(|before| before >= key) {
@@ -314,6 +325,8 @@ pub(super) fn with_all_columns(selection: &Selection) -> Selection {
 
 #[cfg(test)]
 mod tests {
+    use Standing::{Proven, Unproven};
+
     use super::*;
 
     #[test]
@@ -321,18 +334,22 @@ mod tests {
         let window = Span { start_ns: 9, end_ns: 10 };
         let longer = Span { start_ns: 0, end_ns: 10 };
         let attack = Label::of(Some("scan"), None);
+        let facts = |standing| PeerFacts { standing, ..PeerFacts::default() };
         let address = |last: u8| IpAddr::from([192, 0, 2, last]);
         let piece = Piece {
-            starts_ns: vec![0; 4],
-            remote: [2, 1, 2, 3].map(address).to_vec(),
-            labels: vec![attack.clone(), Label::Benign, Label::Benign, attack.clone()],
-            covers: vec![longer, window, window, longer],
-            is_lossy: vec![false, true, false, true],
+            starts_ns: vec![0; 5],
+            remote: [2, 1, 2, 3, 1].map(address).to_vec(),
+            labels: [&attack, &Label::Benign, &Label::Benign, &attack, &attack]
+                .map(Clone::clone)
+                .to_vec(),
+            covers: vec![longer, window, window, longer, window],
+            is_lossy: vec![false, true, false, true, false],
+            facts: [Proven, Proven, Proven, Proven, Unproven].map(facts).to_vec(),
             window,
             ..Piece::default()
         };
         let found: Vec<(usize, Label)> =
             piece.entities().into_iter().map(|one| (one.row, one.label)).collect();
-        assert_eq!(found, [(1, Label::Benign), (2, attack)]);
+        assert_eq!(found, [(1, Label::Benign), (4, attack.clone()), (2, attack)]);
     }
 }

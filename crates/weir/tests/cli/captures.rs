@@ -231,7 +231,7 @@ fn a_capture_out_of_order_gives_the_rows_of_the_one_in_order() {
         let summary = lines(&output).remove(0);
         let dataset = Dataset::open(&[desk.path(folder)]).expect("tables");
         let rows: Vec<f32> = dataset
-            .blocks(TableKind::Flow, &Selection::default())
+            .blocks(TableKind::Peer, &Selection::default())
             .flat_map(|block| block.expect("whole").rows)
             .collect();
         (summary["files"][0]["backwards"].as_u64(), rows)
@@ -349,7 +349,7 @@ fn windows_of_another_length_are_refused_by_name_wherever_a_model_or_a_table_mee
     )
     .expect("room");
     told(&desk.weir(&["label", "fours", "--truth=truth.csv", "--rest=benign"]));
-    let words = ["trained on", "windows of 1s", "windows are of 4s"];
+    let words = ["trained on windows of 1s", "of 4s"];
     for command in [
         &["score", "fours", "-m=m.weir"][..],
         &["eval", "fours", "--model=m.weir"],

@@ -149,7 +149,10 @@ fn a_ledger_that_cannot_be_written_keeps_weir_from_starting_with_the_remedy() {
     let model = bench.model_over("200ms");
     fs::write(bench.path("ledger.db"), "not a database, and longer than any header of one")
         .unwrap();
-    let words = ["run", "-i", "eth0", "--model", &model, "--mode", "enforce", "--for", "300ms"];
+    let words = [
+        "run", "-i", "eth0", "--window", "200ms", "--model", &model, "--mode", "enforce", "--for",
+        "300ms",
+    ];
     let output = bench.output(&words);
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{error}");

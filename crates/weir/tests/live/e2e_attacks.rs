@@ -224,7 +224,7 @@ fn describe(truth: &AttackTruth, anomalies: &[DecisionRecord], blocklist: &Block
         })
         .collect();
     format!(
-        "{:<21} {} after {} ms, {} anomalous, dropped {:?}: p {:.4} peer {:.3} flow {:.3} tail \
+        "{:<21} {} after {} ms, {} anomalous, dropped {:?}: p {:.4} peer {:.3} over {} ms tail \
          {:.1} surprise {:.1} {} refusals {refusals:?}\n    {}",
         truth.name,
         shown.outcome.text(),

@@ -171,7 +171,8 @@ impl Tables<'_> {
             .iter()
             .zip(piece.entities())
             .map(|((address, facts), entity)| {
-                let label = if self.labelled { entity.label } else { known.of(*address) };
+                let own = || piece.label_in_window(&entity);
+                let label = if self.labelled { own() } else { known.of(*address) };
                 (row.unix(facts.first_packet_ns), label)
             })
             .collect();
