@@ -13,7 +13,7 @@
 //!    answered.
 //!
 //! A strategy that breaks one is made smaller as long as it does, and printed with its seed and its
-//! JSON, which is what [`findings`] keeps. `WEIR_SEARCH` is a range of seeds for the long search:
+//! JSON, which is what [`FOUND`] keeps. `WEIR_SEARCH` is a range of seeds for the long search:
 //!
 //! ```sh
 //! WEIR_SEARCH=0..10000 cargo test --release -p weir --test proof -- \
@@ -35,8 +35,9 @@ use world::{Blocked, STAGE, Setting, Told, World};
 const ANSWERED_S: i64 = 6;
 /// When the loud scan begins, in s.
 const SCAN_FROM: f64 = 40.3;
-/// Networks that the strategies are dealt to.
+/// Networks that the strategies are dealt to, and how many there are of these.
 const NETWORKS: usize = 4;
+const SEEDS: u64 = 80;
 
 /// A promise that did not hold, in words.
 type Broken = String;
@@ -230,13 +231,57 @@ fn search(seeds: std::ops::Range<u64>, first_network: u64, networks: usize) {
     assert!(findings.is_empty(), "promises were broken by the seeds {findings:?}");
 }
 
+/// Strategies that broke a promise once, and the seeds of their networks.
+const FOUND: [(u64, &str); 4] = [
+    // Nine odd forged sources made everybody's openings forged for two minutes, the scan after them
+    // too, whatever they came as: amid decoys, ...
+    (
+        4,
+        r#"{"seed":4,"phases":[{"start":10.0,"length":0.37,"pace":{"kind":"even","rate":27.0},
+        "guise":{"kind":"decoys","count":10},"targets":{"kind":"listening"},"moves":["xmas"],
+        "keeps_port":false}]}"#,
+    ),
+    // ... decoys for ports of their own, ...
+    (
+        8,
+        r#"{"seed":8,"phases":[{"start":12.0,"length":0.42,"pace":{"kind":"bursts","size":1,
+        "every":7.7},"guise":{"kind":"decoys","count":9,"apart":true},"targets":{"kind":"many",
+        "count":2},"moves":["reset"],"keeps_port":false}]}"#,
+    ),
+    // ... or as echo requests.
+    (
+        5,
+        r#"{"seed":5,"phases":[{"start":1.0,"length":8.16,"pace":{"kind":"ramp","from":0.2,
+        "to":765.0},"guise":{"kind":"forged"},"targets":{"kind":"listening"},"moves":["echo"],
+        "keeps_port":false},{"start":7.0,"length":0.41,"pace":{"kind":"even","rate":1.0},
+        "guise":{"kind":"own","addresses":1},"targets":{"kind":"listening"},"moves":["echo"],
+        "keeps_port":false}]}"#,
+    ),
+    // A blind login on a client's open connection was that client's.
+    (
+        1,
+        r#"{"seed":29,"phases":[{"start":14.0,"length":0.41,"pace":{"kind":"even","rate":1.0},
+        "guise":{"kind":"connection"},"targets":{"kind":"listening"},"moves":["login"],
+        "keeps_port":false}]}"#,
+    ),
+];
+
 #[test]
-fn no_strategy_breaks_a_promise() {
-    search(0..60, 0, NETWORKS);
+fn what_was_found_stays_mended() {
+    for (network, text) in FOUND {
+        let strategy: Strategy = serde_json::from_str(text).expect("a strategy");
+        let arena = Arena::of(network).expect("a lively network");
+        assert_eq!(arena.broken(&strategy), [] as [Broken; 0], "network {network}: {text}");
+    }
 }
 
 #[test]
-#[ignore = "takes as long as it is told to: `WEIR_SEARCH=0..10000`, in release"]
+fn no_strategy_breaks_a_promise() {
+    search(0..SEEDS, 0, NETWORKS);
+}
+
+#[test]
+#[ignore = "as long as it is told to: `WEIR_SEARCH=0..10000`"]
 fn a_range_of_strategies() {
     let text = std::env::var("WEIR_SEARCH").unwrap_or_else(|_| "0..1000".to_owned());
     let (from, to) = text.split_once("..").expect("`WEIR_SEARCH` is a range like `0..1000`");
