@@ -92,7 +92,8 @@ pub use registry::Registration;
 pub use report::{ClientReport, RequestStats, Sample};
 pub use run::{RunEvent, TrafficReport};
 pub use scenario::{
-    Attack, AttackPlan, BUILTIN, Benign, BenignKind, BenignPlan, Channel, Clients, Scenario,
+    Attack, AttackPlan, BUILTIN, Benign, BenignKind, BenignPlan, Channel, Clients, ScanGuise,
+    Scenario,
 };
 pub use stop::Stop;
 pub use synthesis::{
