@@ -35,6 +35,8 @@ use world::{Blocked, STAGE, Setting, Told, World};
 const ANSWERED_S: i64 = 6;
 /// When the loud scan begins, in s.
 const SCAN_FROM: f64 = 40.3;
+/// The most odd sources that may be innocent at once: `policy.expert.max_unverified_sources`.
+const INNOCENT: usize = 8;
 /// Networks that the strategies are dealt to, and how many there are of these.
 const NETWORKS: usize = 4;
 const SEEDS: u64 = 80;
@@ -133,14 +135,15 @@ impl Arena {
         // Clients in number, if only to look at, are more than some calibrations speak for.
         let is_one = staged.senders(Author::Attacker).len() == 1;
         let attacker = self.scanner(strategy.seed, scan);
-        let is_forging = !staged.senders(Author::Forged).is_empty();
+        let senders = |author| staged.senders(author).len();
+        let are_many = senders(Author::Forged) + senders(Author::Attacker) > INNOCENT;
         let told = self.world.told(Some(staged), &Setting::ALL);
         for ((setting, told), answered) in Setting::ALL.iter().zip(&told).zip(&scan.answered) {
             let is_asked = *answered && (is_one || *setting == Setting::Act);
             if !is_asked || is_answered(told, attacker) {
                 continue;
             }
-            if is_forging && is_spent(told, attacker) {
+            if are_many && is_spent(told, attacker) {
                 self.spent.set(self.spent.get() + 1);
                 continue;
             }
@@ -190,8 +193,8 @@ fn is_spent(told: &Told, attacker: IpAddr) -> bool {
         let of = told.refused.get(&attacker).and_then(|of| of.get(&refusal));
         of.is_some_and(|at| at.iter().any(|at_s| seconds.contains(at_s)))
     };
-    // Forged sources took up what may be blocked of sources that are nobody in particular; or they
-    // come with the attacker's own datagrams, window by window.
+    // Sources that never proved to be somebody took up what may be blocked of such; or they come
+    // with the attacker's own datagrams, window by window.
     let is_anybody = !told.proven.contains(&attacker);
     is_anybody && (refused(Refusal::BlocksPerMinute) || refused(Refusal::ForgedSources))
 }
