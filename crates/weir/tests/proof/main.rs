@@ -9,6 +9,7 @@
 
 mod floods;
 mod gate;
+mod guesses;
 mod hosts;
 mod hour;
 mod outages;
