@@ -55,7 +55,6 @@ use crate::{
     losses::Losses,
 };
 use bypass::Bypass;
-use datapath::Attached;
 use engine::{Assessed, Incidents};
 use held::Held;
 use import::Loads;
