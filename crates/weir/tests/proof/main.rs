@@ -9,6 +9,7 @@
 
 mod floods;
 mod gate;
+mod guesses;
 mod hosts;
 mod hour;
 mod learning;
@@ -16,6 +17,9 @@ mod outages;
 mod protected;
 mod protection;
 mod scene;
+mod search;
+mod sites;
+mod soak;
 mod table;
 mod traffic;
 mod trust;

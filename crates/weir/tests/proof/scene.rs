@@ -11,7 +11,7 @@ use std::{
 use collector::{
     config::RawConfig,
     dry_run::Told,
-    event::{ActionTaken, DecisionRecord, DriftEvent, Event, OutageEvent, ServiceEvent},
+    event::{ActionTaken, DecisionRecord, DriftEvent, Event, OutageEvent, ServiceEvent, SiteEvent},
 };
 use engine::{Arrival, Detector, basis, judge};
 use lab::GroundTruth;
@@ -73,6 +73,7 @@ pub(crate) struct RunOutcome {
     pub(crate) anomalies: Vec<DecisionRecord>,
     pub(crate) services: Vec<ServiceEvent>,
     pub(crate) outages: Vec<OutageEvent>,
+    pub(crate) sites: Vec<SiteEvent>,
     pub(crate) notices: Vec<Notice>,
     pub(crate) drifts: Vec<DriftEvent>,
 }
@@ -143,6 +144,7 @@ pub(crate) fn dry_run_by(model: &ModelFile, windows: &[Window]) -> [RunOutcome; 
                 match event {
                     Event::Closed(_) => {}
                     Event::Outage(event) => told.outages.push(event),
+                    Event::Site(event) => told.sites.push(event),
                     Event::Drift(event) => told.drifts.push(event),
                     Event::Notice(event) => told.notices.push(event.notice),
                     Event::Service(event) => told.services.push(event),
