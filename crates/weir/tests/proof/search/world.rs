@@ -133,7 +133,7 @@ impl World {
             .collect();
         for window in ahead.chain(played) {
             let found = detector.assess(window, Arrival::default());
-            let at_s = (window.end_ns as i64 - at(BEGIN) as i64) / SECOND as i64;
+            let at_s = (window.end_ns / SECOND).cast_signed() - (at(BEGIN) / SECOND).cast_signed();
             let proven = found.evidence.iter().filter(|one| one.standing == Standing::Proven);
             let proven: BTreeSet<IpAddr> = proven.map(|one| one.address).collect();
             for (policy, told) in &mut each {
