@@ -29,7 +29,7 @@ use lab::{Author, Guise, Move, Pace, Phase, Strategy, Targets};
 use policy::{Refusal, Scope};
 
 use shrink::smallest;
-use world::{Blocked, STAGE, Setting, Told, World};
+use world::{Blocked, STAGE, Setting, Told, World, host};
 
 /// Seconds from a loud scan's first packet within which it is answered.
 const ANSWERED_S: i64 = 6;
@@ -91,7 +91,7 @@ impl Arena {
             let alone = Strategy { seed, phases: vec![phase.clone()] };
             let staged = arena.world.stage(&alone);
             let scanner = staged.senders(Author::Attacker).into_iter().next();
-            let scanner = scanner.expect("a scan has a source");
+            let scanner = host(scanner.expect("a scan has a source"));
             let told = arena.world.told(Some(staged), &Setting::ALL);
             let answered: Vec<bool> = told.iter().map(|told| is_answered(told, scanner)).collect();
             arena.scans.push(Scan { phase, answered });
@@ -162,7 +162,7 @@ impl Arena {
     fn scanner(&self, seed: u64, scan: &Scan) -> IpAddr {
         let alone = Strategy { seed, phases: vec![scan.phase.clone()] };
         let senders = self.world.stage(&alone).senders(Author::Attacker);
-        senders.into_iter().next().expect("a scan has a source")
+        host(senders.into_iter().next().expect("a scan has a source"))
     }
 
     /// Blocks of benign addresses that act on more than unproven packets, and are not made without

@@ -9,6 +9,7 @@ use std::{
 
 use collector::config::RawConfig;
 use engine::{Arrival, Detector, Judged, basis};
+use events::Prefix;
 use lab::{Author, Stage, Strategy, Synthesis, Synthetic};
 use linfa::ParamGuard as _;
 use model::{Context, IsolationForest, ModelFile, Window};
@@ -100,7 +101,8 @@ impl World {
         let clients = &capture.truth().clients;
         let mut benign = capture.senders(Author::Benign);
         benign.extend(clients);
-        benign.retain(|address| !own.contains(address));
+        let benign: BTreeSet<IpAddr> =
+            benign.into_iter().filter(|address| !own.contains(address)).map(host).collect();
         let calm = windows(&capture);
         let learnt = calm.partition_point(|window| window.start_ns < at(LEARNT));
         let model = learn(&calm[..learnt])?;
@@ -135,7 +137,7 @@ impl World {
             let found = detector.assess(window, Arrival::default());
             let at_s = (window.end_ns / SECOND).cast_signed() - (at(BEGIN) / SECOND).cast_signed();
             let proven = found.evidence.iter().filter(|one| one.standing == Standing::Proven);
-            let proven: BTreeSet<IpAddr> = proven.map(|one| one.address).collect();
+            let proven: BTreeSet<IpAddr> = proven.map(|one| host(one.address)).collect();
             for (policy, told) in &mut each {
                 told.proven.extend(&proven);
                 told.take(at_s, engine::judge(policy, found.clone()));
@@ -153,7 +155,7 @@ impl Told {
         self.notices.extend(judged.verdicts.notices);
         self.limits.extend(judged.verdicts.services.iter().map(|limit| (at_s, limit.service)));
         for decision in judged.verdicts.peers {
-            let peer = decision.evidence.address;
+            let peer = host(decision.evidence.address);
             match decision.outcome {
                 Outcome::Block { scope, .. } => self.blocks.push(Blocked { peer, scope, at_s }),
                 Outcome::Refused(refusal) => {
@@ -163,6 +165,11 @@ impl Told {
             }
         }
     }
+}
+
+/// The first address of the host that an address is taken for: itself, or its /64.
+pub(super) fn host(address: IpAddr) -> IpAddr {
+    Prefix::of_host(address).net().network()
 }
 
 /// So many seconds after the beginning of a synthetic capture, in ns since 1970.
