@@ -3,13 +3,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::Cursor,
-    net::IpAddr,
+    net::{IpAddr, Ipv6Addr},
     time::Duration,
 };
 
 use collector::config::RawConfig;
 use engine::{Arrival, Detector, Judged, basis};
-use events::Prefix;
 use lab::{Author, Stage, Strategy, Synthesis, Synthetic};
 use linfa::ParamGuard as _;
 use model::{Context, IsolationForest, ModelFile, Window};
@@ -169,7 +168,10 @@ impl Told {
 
 /// The first address of the host that an address is taken for: itself, or its /64.
 pub(super) fn host(address: IpAddr) -> IpAddr {
-    Prefix::of_host(address).net().network()
+    match address {
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
+        v4 @ IpAddr::V4(_) => v4,
+    }
 }
 
 /// So many seconds after the beginning of a synthetic capture, in ns since 1970.
