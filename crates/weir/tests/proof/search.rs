@@ -29,12 +29,13 @@ use lab::{Author, Guise, Move, Pace, Phase, Strategy, Targets};
 use policy::{Refusal, Scope};
 
 use shrink::smallest;
-use world::{Blocked, STAGE, Setting, Told, World};
+use world::{Blocked, STAGE, Setting, Told, World, host};
 
 /// Seconds from a loud scan's first packet within which it is answered.
 const ANSWERED_S: i64 = 6;
-/// When the loud scan begins, in s.
+/// When the loud scan begins, in s: amid the window that begins then.
 const SCAN_FROM: f64 = 40.3;
+const SCAN_AT: i64 = 40;
 /// The most odd sources that may be innocent at once: `policy.expert.max_unverified_sources`.
 const INNOCENT: usize = 8;
 /// Networks that the strategies are dealt to, and how many there are of these.
@@ -90,7 +91,7 @@ impl Arena {
             let alone = Strategy { seed, phases: vec![phase.clone()] };
             let staged = arena.world.stage(&alone);
             let scanner = staged.senders(Author::Attacker).into_iter().next();
-            let scanner = scanner.expect("a scan has a source");
+            let scanner = host(scanner.expect("a scan has a source"));
             let told = arena.world.told(Some(staged), &Setting::ALL);
             let answered: Vec<bool> = told.iter().map(|told| is_answered(told, scanner)).collect();
             arena.scans.push(Scan { phase, answered });
@@ -128,7 +129,7 @@ impl Arena {
                 }
             }
         }
-        let scan = &self.scans[strategy.seed as usize / 7 % self.scans.len()];
+        let scan = &self.scans[place(strategy.seed / 7, self.scans.len())];
         let mut scanned = strategy.clone();
         scanned.phases.push(scan.phase.clone());
         let staged = self.world.stage(&scanned);
@@ -161,7 +162,7 @@ impl Arena {
     fn scanner(&self, seed: u64, scan: &Scan) -> IpAddr {
         let alone = Strategy { seed, phases: vec![scan.phase.clone()] };
         let senders = self.world.stage(&alone).senders(Author::Attacker);
-        senders.into_iter().next().expect("a scan has a source")
+        host(senders.into_iter().next().expect("a scan has a source"))
     }
 
     /// Blocks of benign addresses that act on more than unproven packets, and are not made without
@@ -179,16 +180,16 @@ impl Arena {
 /// True where an attacker is blocked, or the service whose unproven packets he shares is limited,
 /// soon enough.
 fn is_answered(told: &Told, attacker: IpAddr) -> bool {
-    let until = SCAN_FROM as i64 + ANSWERED_S;
+    let until = SCAN_AT + ANSWERED_S;
     let blocked = told.blocks.iter().any(|one| one.peer == attacker && one.at_s <= until);
-    let limited = told.limits.iter().any(|(at_s, _)| (SCAN_FROM as i64..=until).contains(at_s));
+    let limited = told.limits.iter().any(|(at_s, _)| (SCAN_AT..=until).contains(at_s));
     blocked || (limited && !told.proven.contains(&attacker))
 }
 
 /// True where only what is not promised kept the attacker from being answered: see
 /// `docs/threat-model.md`.
 fn is_spent(told: &Told, attacker: IpAddr) -> bool {
-    let seconds = SCAN_FROM as i64..=SCAN_FROM as i64 + ANSWERED_S;
+    let seconds = SCAN_AT..=SCAN_AT + ANSWERED_S;
     let refused = |refusal| {
         let of = told.refused.get(&attacker).and_then(|of| of.get(&refusal));
         of.is_some_and(|at| at.iter().any(|at_s| seconds.contains(at_s)))
@@ -197,6 +198,11 @@ fn is_spent(told: &Told, attacker: IpAddr) -> bool {
     // with the attacker's own datagrams, window by window.
     let is_anybody = !told.proven.contains(&attacker);
     is_anybody && (refused(Refusal::BlocksPerMinute) || refused(Refusal::ForgedSources))
+}
+
+/// The place of a seed among so many.
+fn place(seed: u64, count: usize) -> usize {
+    usize::try_from(seed % count as u64).unwrap_or(0)
 }
 
 /// Tries the strategies of these seeds.
@@ -211,7 +217,7 @@ fn search(seeds: std::ops::Range<u64>, first_network: u64, networks: usize) {
     let mut findings = Vec::new();
     for seed in seeds.clone() {
         let strategy = Strategy::draw(seed, duration);
-        let arena = &arenas[seed as usize % arenas.len()];
+        let arena = &arenas[place(seed, arenas.len())];
         let broken = arena.broken(&strategy);
         if !broken.is_empty() {
             println!("seed {seed}: {broken:#?}");

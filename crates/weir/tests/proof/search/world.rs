@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::Cursor,
-    net::IpAddr,
+    net::{IpAddr, Ipv6Addr},
     time::Duration,
 };
 
@@ -100,7 +100,8 @@ impl World {
         let clients = &capture.truth().clients;
         let mut benign = capture.senders(Author::Benign);
         benign.extend(clients);
-        benign.retain(|address| !own.contains(address));
+        let benign: BTreeSet<IpAddr> =
+            benign.into_iter().filter(|address| !own.contains(address)).map(host).collect();
         let calm = windows(&capture);
         let learnt = calm.partition_point(|window| window.start_ns < at(LEARNT));
         let model = learn(&calm[..learnt])?;
@@ -133,9 +134,9 @@ impl World {
             .collect();
         for window in ahead.chain(played) {
             let found = detector.assess(window, Arrival::default());
-            let at_s = (window.end_ns as i64 - at(BEGIN) as i64) / SECOND as i64;
+            let at_s = (window.end_ns / SECOND).cast_signed() - (at(BEGIN) / SECOND).cast_signed();
             let proven = found.evidence.iter().filter(|one| one.standing == Standing::Proven);
-            let proven: BTreeSet<IpAddr> = proven.map(|one| one.address).collect();
+            let proven: BTreeSet<IpAddr> = proven.map(|one| host(one.address)).collect();
             for (policy, told) in &mut each {
                 told.proven.extend(&proven);
                 told.take(at_s, engine::judge(policy, found.clone()));
@@ -153,7 +154,7 @@ impl Told {
         self.notices.extend(judged.verdicts.notices);
         self.limits.extend(judged.verdicts.services.iter().map(|limit| (at_s, limit.service)));
         for decision in judged.verdicts.peers {
-            let peer = decision.evidence.address;
+            let peer = host(decision.evidence.address);
             match decision.outcome {
                 Outcome::Block { scope, .. } => self.blocks.push(Blocked { peer, scope, at_s }),
                 Outcome::Refused(refusal) => {
@@ -162,6 +163,14 @@ impl Told {
                 }
             }
         }
+    }
+}
+
+/// The first address of the host that an address is taken for: itself, or its /64.
+pub(super) fn host(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
+        v4 @ IpAddr::V4(_) => v4,
     }
 }
 
