@@ -42,7 +42,7 @@ pub struct Status {
     pub held: Vec<HeldBlocks>,
     /// Anomalous peers that were not acted on since the start, by the guard's code.
     pub refusals: BTreeMap<String, u64>,
-    /// Packets that are in no flow since the start, by cause.
+    /// Packets that are in no flow since the start, by cause; those that were not seen (`unseen`), too.
     pub losses: BTreeMap<String, u64>,
     /// Windows that were put off since the start because a stage was slow.
     pub late_windows: u64,
@@ -53,6 +53,9 @@ pub struct Status {
     pub ledger: LedgerHealth,
     /// The interfaces that are watched.
     pub interfaces: Vec<Interface>,
+    /// Interfaces that were selected, are there and are not watched, each with the reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub not_watched: BTreeMap<String, String>,
 }
 
 /// Asks for the status. It has no fields.

@@ -5,6 +5,7 @@ mod attach;
 mod conformance;
 mod guard;
 mod links;
+mod offloads;
 mod pins;
 mod scope;
 mod service;
