@@ -97,6 +97,11 @@ impl Live {
                 Err(error) => return Err(error.into()),
             }
         }
+        if let Some(refused) = kernel.refused().values().next()
+            && kernel.attached().next().is_none()
+        {
+            anyhow::bail!("{}", refused.why);
+        }
         // The hooks went in one after the other, so that what was counted meanwhile is half a
         // picture, in which handshakes look unanswered: the watch begins here.
         kernel.drain(boot_ns())?;

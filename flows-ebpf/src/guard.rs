@@ -115,7 +115,7 @@ pub(crate) fn decide<H: Hook>(hook: &H, direction: Direction) -> Verdict {
 /// Counts what becomes of a frame.
 #[inline(always)]
 pub(crate) fn count<H: Hook>(hook: &H, mut ruling: Ruling, direction: Direction) {
-    let mut size = Size::default();
+    let mut size = Size { packets: 1, bytes: 0 };
     if ruling.acted() {
         size = hook.size();
         if let Some(stats) = BLOCK_STATS.get_ptr_mut(ruling.slot) {
