@@ -59,6 +59,19 @@ pub struct HorizonRows {
     pub of: Vec<usize>,
 }
 
+impl HorizonRows {
+    /// Adds an entity's row to the block of its horizon, which is made where there is none.
+    pub fn add(blocks: &mut Vec<Self>, horizon: Horizon, row: &[f32], entity: usize) {
+        let known = blocks.iter().position(|block| block.horizon == horizon);
+        let at = known.unwrap_or_else(|| {
+            blocks.push(Self { horizon, rows: Vec::new(), of: Vec::new() });
+            blocks.len() - 1
+        });
+        blocks[at].rows.extend_from_slice(row);
+        blocks[at].of.push(entity);
+    }
+}
+
 /// Assessment of an entity by the rows that came with a window.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EntityAssessment {

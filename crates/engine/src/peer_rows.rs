@@ -58,20 +58,9 @@ impl PeerRows {
                 };
                 found.peers.push((address, facts));
             }
-            let block = found.block(horizon);
-            found.rows[block].rows.extend_from_slice(row);
-            let number = found.peers.len() - 1;
-            found.rows[block].of.push(number);
+            HorizonRows::add(&mut found.rows, horizon, row, found.peers.len() - 1);
         }
         found
-    }
-
-    fn block(&mut self, horizon: Horizon) -> usize {
-        let known = self.rows.iter().position(|block| block.horizon == horizon);
-        known.unwrap_or_else(|| {
-            self.rows.push(HorizonRows { horizon, rows: Vec::new(), of: Vec::new() });
-            self.rows.len() - 1
-        })
     }
 
     /// The peers with their facts, by number: one for each standing of an address.

@@ -51,18 +51,14 @@ fn unusual_of(model: &ModelFile, kind: Kind, sites: &[SiteRecord]) -> Vec<SiteEv
         let next = numbers.len();
         numbers.entry(row.key).or_insert(next);
     }
-    let mut blocks: BTreeMap<Horizon, HorizonRows> = BTreeMap::new();
+    let mut blocks = Vec::new();
     for row in its() {
-        let horizon = row.horizon;
-        let none = HorizonRows { horizon, rows: Vec::new(), of: Vec::new() };
-        let block = blocks.entry(horizon).or_insert(none);
-        block.rows.extend(match kind {
+        let values = match kind {
             Kind::Service => ServiceFeature::rows([row]),
             _ => HostFeature::rows([row]),
-        });
-        block.of.push(numbers[&row.key]);
+        };
+        HorizonRows::add(&mut blocks, row.horizon, &values, numbers[&row.key]);
     }
-    let blocks: Vec<HorizonRows> = blocks.into_values().collect();
     let assessment = assess(model.detectors(), kind, &blocks, numbers.len());
     let count = numbers.len() as f64;
     let found = numbers.iter().filter_map(|(key, &number)| {

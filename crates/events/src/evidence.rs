@@ -52,7 +52,7 @@ pub struct Evidence {
     /// Log-ins that it failed lately, as this host's own log tells: evidence of its own, whatever
     /// the scores are.
     #[serde(default, skip_serializing_if = "is_zero")]
-    pub failed_log_ins: u64,
+    pub failed_log_ins: u32,
     /// Packets from and to it in this window.
     pub packets: u64,
     /// Bytes from and to it in this window, on the wire.
@@ -80,7 +80,7 @@ impl Evidence {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
-const fn is_zero(count: &u64) -> bool {
+const fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 

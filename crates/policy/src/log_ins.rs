@@ -8,7 +8,7 @@ use std::{
 use crate::network;
 
 /// Failed log-ins after which a remote is acted on: a person who mistypes gets three at a prompt.
-pub(crate) const HANDFUL: u64 = 5;
+pub(crate) const HANDFUL: u32 = 5;
 /// Time for which a failed log-in counts, in ns.
 const COUNTS_FOR_NS: u64 = 600_000_000_000;
 /// Failed log-ins remembered of one remote.
@@ -44,9 +44,10 @@ impl LogIns {
     }
 
     /// Log-ins that a remote failed lately.
-    pub(crate) fn failed(&self, peer: IpAddr, now_ns: u64) -> u64 {
+    pub(crate) fn failed(&self, peer: IpAddr, now_ns: u64) -> u32 {
         let Some(times) = self.failed.get(&host(peer)) else { return 0 };
-        times.iter().filter(|&&at_ns| counts(at_ns, now_ns)).count() as u64
+        let count = times.iter().filter(|&&at_ns| counts(at_ns, now_ns)).count();
+        u32::try_from(count).unwrap_or(u32::MAX)
     }
 }
 

@@ -155,7 +155,7 @@ impl EvalArgs {
         Ok(Report {
             format: REPORT_FORMAT,
             title: format!("{} on {}", names.join(", "), facts::paths(&self.data)),
-            row: level.row().to_owned(),
+            row: level.row(),
             command: facts::command(),
             facts: facts::of_data(&self.data, dataset, level, digest.finish()),
             notes: facts::notes(dataset, &read, selection.skip_lossy),

@@ -70,17 +70,6 @@ pub(super) struct Entity {
     pub(super) label: Label,
 }
 
-/// Counts of rows read and left out.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Read {
-    /// Rows handed out.
-    pub(super) rows: u64,
-    /// Rows of windows that lost something.
-    pub(super) lossy: u64,
-    /// Files without a window table, where the selection asked for one.
-    pub(super) files_without_windows: u64,
-}
-
 impl Level {
     /// What its rows are about.
     pub(super) const fn kind(self) -> Kind {
@@ -98,13 +87,10 @@ impl Level {
     }
 
     /// Name of a row in text.
-    pub(super) const fn row(self) -> &'static str {
+    pub(super) fn row(self) -> String {
         match self {
-            Self::Decision => "peer-window",
-            Self::Peer => "peer-row",
-            Self::Host => "host-row",
-            Self::Service => "service-row",
-            Self::Net => "net-row",
+            Self::Decision => "peer-window".to_owned(),
+            _ => format!("{}-row", self.kind().name()),
         }
     }
 
@@ -179,15 +165,9 @@ impl Piece {
 
     /// The rows by horizon, each its own entity.
     pub(super) fn each(&self) -> Vec<HorizonRows> {
-        let mut blocks: Vec<HorizonRows> = Vec::new();
+        let mut blocks = Vec::new();
         for (index, &horizon) in self.horizons.iter().enumerate() {
-            let known = blocks.iter().position(|block| block.horizon == horizon);
-            let at = known.unwrap_or_else(|| {
-                blocks.push(HorizonRows { horizon, rows: Vec::new(), of: Vec::new() });
-                blocks.len() - 1
-            });
-            blocks[at].rows.extend_from_slice(self.row(index));
-            blocks[at].of.push(index);
+            HorizonRows::add(&mut blocks, horizon, self.row(index), index);
         }
         blocks
     }
@@ -230,7 +210,7 @@ pub(super) fn read(
     level: Level,
     selection: &Selection,
     visit: &mut dyn FnMut(&Piece) -> anyhow::Result<()>,
-) -> anyhow::Result<Read> {
+) -> anyhow::Result<ReadCounts> {
     dataset.require(level.table())?;
     let bar = progress(dataset.rows(level.table()));
     let mut seen = |rows: &Piece| {
@@ -253,7 +233,7 @@ fn table(
     table: TableKind,
     selection: &Selection,
     visit: &mut dyn FnMut(&Piece) -> anyhow::Result<()>,
-) -> anyhow::Result<Read> {
+) -> anyhow::Result<ReadCounts> {
     let mut blocks = dataset.blocks(table, selection);
     for block in &mut blocks {
         let block = block?;
@@ -261,7 +241,7 @@ fn table(
         rows.extend(&block, 0, block.len());
         visit(&rows)?;
     }
-    Ok(Read::of(blocks.read_counts()))
+    Ok(blocks.read_counts())
 }
 
 /// Streams the windows of each peer file.
@@ -269,8 +249,8 @@ fn by_window(
     dataset: &Dataset,
     selection: &Selection,
     visit: &mut dyn FnMut(&Piece) -> anyhow::Result<()>,
-) -> anyhow::Result<Read> {
-    let mut read = Read::default();
+) -> anyhow::Result<ReadCounts> {
+    let mut read = ReadCounts::default();
     let selection = with_all_columns(selection);
     for file in dataset.files(TableKind::Peer) {
         let file = Dataset::open(&[&file.path])?;
@@ -287,22 +267,12 @@ fn by_window(
             before = Some(key);
             visit(&windows.take()?)?;
         }
-        let own = Read::of(windows.blocks().read_counts());
-        read.rows += own.rows;
+        let own = windows.blocks().read_counts();
+        read.selected += own.selected;
         read.lossy += own.lossy;
         read.files_without_windows += own.files_without_windows;
     }
     Ok(read)
-}
-
-impl Read {
-    const fn of(counts: ReadCounts) -> Self {
-        Self {
-            rows: counts.selected,
-            lossy: counts.lossy,
-            files_without_windows: counts.files_without_windows,
-        }
-    }
 }
 
 /// A bar on a terminal, nothing else.

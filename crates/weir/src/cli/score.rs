@@ -72,9 +72,9 @@ impl ScoreArgs {
         })?;
         sink.finish()?;
         if let Target::File { path, .. } = &target {
-            eprintln!("weir: scored {} rows into {}", read.rows, path.display());
+            eprintln!("weir: scored {} rows into {}", read.selected, path.display());
         }
-        if read.rows == 0 {
+        if read.selected == 0 {
             let why = "no row of the tables is of those asked for";
             return Ok(end_with(NOTHING, why));
         }

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use dataset::{Dataset, TableKind};
+use dataset::{Dataset, ReadCounts, TableKind};
 use evaluation::Fact;
 use report::text::count;
 
-use crate::cli::reading::{Level, Read};
+use crate::cli::reading::Level;
 
 /// Paths in one line.
 pub(super) fn paths(paths: &[PathBuf]) -> String {
@@ -40,7 +40,7 @@ pub(super) fn of_data(
 }
 
 /// Caveats about the data.
-pub(super) fn notes(dataset: &Dataset, read: &Read, skips_lossy: bool) -> Vec<String> {
+pub(super) fn notes(dataset: &Dataset, read: &ReadCounts, skips_lossy: bool) -> Vec<String> {
     let sums = dataset.sums();
     let mut notes = Vec::new();
     if dataset.files(TableKind::Window).next().is_none() {
