@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from os import PathLike
 from typing import Any, Literal, Protocol, TypeAlias, TypedDict, final
 
@@ -51,7 +52,32 @@ class Schema(TypedDict):
     hash: str
     features: list[FeatureDescription]
 
+class CaptureReport(TypedDict):
+    windows: int
+    rows: int
+    frames: int
+    lost: dict[str, int]
+
 class ModelError(ValueError): ...
+class CaptureError(ValueError): ...
+
+@final
+class Capture:
+    @property
+    def kind(self) -> str: ...
+    @property
+    def columns(self) -> list[str]: ...
+    @property
+    def report(self) -> CaptureReport: ...
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+def open_capture(
+    paths: list[str],
+    home_net: list[str] | None,
+    kind: str,
+    window: str,
+    progress: Callable[[int, int | None], object] | None,
+) -> Capture: ...
 
 def schema(kind: Literal["flow", "peer", "host", "service", "net"]) -> Schema: ...
 @final

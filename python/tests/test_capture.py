@@ -1,0 +1,101 @@
+"""Captures as Arrow streams."""
+
+from __future__ import annotations
+
+import gzip
+import subprocess
+
+import polars as pl
+import pyarrow as pa
+import pytest
+from conftest import CAPTURES, HOST
+
+import weir
+
+HOME = HOST[1::2]
+DEMO = CAPTURES / "demo.pcap.zst"
+
+
+@pytest.fixture(scope="module")
+def demo() -> pl.DataFrame:
+    return pl.DataFrame(weir.read_capture(DEMO, home_net=HOME))
+
+
+@pytest.mark.parametrize("kind", ["flow", "peer", "host", "service", "net"])
+def test_the_rows_are_those_that_weir_replay_writes(kind, features):
+    read = pl.DataFrame(weir.read_capture(DEMO, home_net=HOME, kind=kind))
+    written = pl.read_parquet(features / kind, hive_partitioning=False)
+    key = [name for name in read.columns if read.schema[name] not in (pl.Float32, pl.Float64)]
+    assert len(read) == len(written) > 0
+    assert read.sort(key).equals(written.select(read.columns).sort(key))
+
+
+def test_every_library_takes_the_stream():
+    capture = weir.read_capture(DEMO, home_net=HOME)
+    assert "not read yet" in repr(capture)
+    table = pa.table(capture)
+    assert table.column_names == capture.columns
+    assert capture.report["rows"] == table.num_rows > 0
+    assert capture.report["frames"] > 0
+    assert set(capture.report["lost"].values()) == {0}
+    assert table.schema.metadata[b"weir.schema"].startswith(b"weir.peer.v")
+    with pytest.raises(RuntimeError, match="call weir.read_capture again"):
+        pa.table(capture)
+
+
+def test_several_captures_are_merged_by_time(demo):
+    twice = pl.DataFrame(weir.read_capture([DEMO, DEMO], home_net=HOME))
+    assert len(twice) == len(demo)
+
+
+def test_a_home_side_that_is_a_guess_is_refused_with_a_proposal():
+    with pytest.raises(weir.CaptureError, match=r'pass home_net=\["192.0.2.1/32"\]|your own'):
+        weir.read_capture(DEMO)
+
+
+def test_a_window_of_another_length_gives_other_rows(demo):
+    minute = pl.DataFrame(weir.read_capture(DEMO, home_net=HOME, window="60s"))
+    assert 0 < len(minute) < len(demo)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"kind": "window"}, '`kind` must be one of "flow", "peer"'),
+        ({"window": "1h"}, "`window`: must be between 100ms and 60s, got 1h"),
+        ({"window": "soon"}, "`window`: .* a length is like"),
+        ({"home_net": ["192.0.2.300"]}, "`home_net`: .*192.0.2.300"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, text):
+    with pytest.raises(ValueError, match=text):
+        weir.read_capture(DEMO, **{"home_net": HOME} | arguments)
+
+
+def test_a_file_that_is_no_capture_is_named(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("nothing of the kind")
+    with pytest.raises(weir.CaptureError, match="notes.txt"):
+        weir.read_capture(path)
+    with pytest.raises(weir.CaptureError, match="absent.pcap"):
+        weir.read_capture(tmp_path / "absent.pcap")
+
+
+def test_a_cut_file_is_warned_of_behind_its_rows(tmp_path):
+    plain = subprocess.run(["zstd", "-dc", DEMO], check=True, capture_output=True).stdout
+    path = tmp_path / "cut.pcap.gz"
+    path.write_bytes(gzip.compress(plain[: len(plain) // 2 - 7]))
+    capture = weir.read_capture(path, home_net=HOME)
+    with pytest.warns(UserWarning, match="1 cut_file"):
+        table = pa.table(capture)
+    assert table.num_rows > 0
+    assert capture.report["lost"]["cut_file"] == 1
+
+
+def test_progress_is_told_in_bytes():
+    told = []
+    weir_rows = weir.read_capture(
+        DEMO, home_net=HOME, progress=lambda read, size: told.append((read, size))
+    )
+    pa.table(weir_rows)
+    assert told[-1] == (DEMO.stat().st_size,) * 2
