@@ -9,9 +9,11 @@ use std::{
 
 use arrow_array::{ArrayRef, RecordBatch, StructArray};
 use arrow_schema::{ArrowError, Field, SchemaRef};
-use arrow_select::concat::concat_batches;
-use dataset::{TableKind, schema};
-use features::{Context, Kind, Observed};
+use dataset::{
+    TableKind,
+    schema::{self, WindowRows},
+};
+use features::{Context, Observed, Window};
 use pyo3::{
     exceptions::{PyRuntimeError, PyUserWarning, PyValueError},
     prelude::*,
@@ -25,8 +27,11 @@ use replay::{
 
 use crate::error::{CaptureError, text};
 
-/// Rows from which on a batch is handed over.
-const BATCH_ROWS: usize = 65_536;
+/// Records, of whatever kind, from which on the rows of the windows so far are a batch.
+const BATCH_RECORDS: usize = 65_536;
+
+/// Windows that are a batch however few records they have.
+const BATCH_WINDOWS: usize = 4_096;
 
 /// The rows of one or more captures: an Arrow stream, which is read once.
 ///
@@ -37,7 +42,7 @@ const BATCH_ROWS: usize = 65_536;
 /// skipped are warned of at the end.
 #[pyclass(frozen, module = "weir")]
 pub(crate) struct Capture {
-    kind: Kind,
+    table: TableKind,
     schema: SchemaRef,
     rows: Mutex<Option<Rows>>,
     report: Arc<Mutex<Report>>,
@@ -56,20 +61,33 @@ struct Report {
 struct Rows {
     /// Taken when it is over.
     replay: Option<ThreadedReplay>,
+    /// What ended it before its time, until that is told.
+    failure: Option<ReadError>,
     read: Vec<ReadProgress>,
     context: Context,
-    kind: Kind,
-    schema: SchemaRef,
+    /// The window that comes next: the last one takes what is open of the longer horizons.
+    ahead: Option<Window>,
+    waiting: Waiting,
     report: Arc<Mutex<Report>>,
     progress: Option<Py<PyAny>>,
 }
 
+/// Windows whose rows wait to be a batch.
+struct Waiting {
+    table: TableKind,
+    /// As many of these wait as there are times; the others are room.
+    observed: Vec<Observed>,
+    times_ns: Vec<i64>,
+    records: usize,
+    counts: WindowRows,
+}
+
 #[pymethods]
 impl Capture {
-    /// The kind of rows: `"flow"`, `"peer"`, `"host"`, `"service"` or `"net"`.
+    /// The kind of rows: `"flow"`, `"peer"`, `"host"`, `"service"`, `"net"` or `"window"`.
     #[getter]
     fn kind(&self) -> &'static str {
-        self.kind.name()
+        self.table.name()
     }
 
     /// The columns' names, in their order.
@@ -115,7 +133,7 @@ impl Capture {
     fn __repr__(&self) -> String {
         let unread = self.rows.lock().unwrap_or_else(PoisonError::into_inner).is_some();
         let state = if unread { "not read yet" } else { "read" };
-        let (kind, columns) = (self.kind, self.schema.fields().len());
+        let (kind, columns) = (self.table, self.schema.fields().len());
         format!("<weir.Capture of {}: {kind} rows of {columns} columns, {state}>", self.title)
     }
 }
@@ -131,52 +149,85 @@ pub(crate) fn open_capture(
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Capture> {
     let unknown = || {
-        let names = Kind::ALL.map(|kind| format!("\"{kind}\"")).join(", ");
+        let names = TableKind::ALL.map(|table| format!("\"{table}\"")).join(", ");
         PyValueError::new_err(format!("`kind` must be one of {names}, got \"{kind}\""))
     };
-    let kind = Kind::from_name(kind).ok_or_else(unknown)?;
+    let table = TableKind::ALL.into_iter().find(|table| table.name() == kind);
+    let table = table.ok_or_else(unknown)?;
     let window = length(window)?;
     let home = home_net.as_deref().map(home).transpose()?;
-    let is_told = home.is_some();
-    let replay = py.detach(|| open(&paths, home.unwrap_or_default(), window, is_told))?;
-    let schema = schema::stored_schema(TableKind::from(kind));
+    let replay = py.detach(|| open(&paths, home, window))?;
     let report = Arc::new(Mutex::new(Report::default()));
     let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
     let rows = Rows {
         read: replay.captures().progress(),
         replay: Some(ThreadedReplay::start(replay)?),
+        failure: None,
         context: Context::of_windows(window),
-        kind,
-        schema: Arc::clone(&schema),
+        ahead: None,
+        waiting: Waiting {
+            table,
+            observed: Vec::new(),
+            times_ns: Vec::new(),
+            records: 0,
+            counts: WindowRows::default(),
+        },
         report: Arc::clone(&report),
         progress,
     };
-    Ok(Capture { kind, schema, rows: Mutex::new(Some(rows)), report, title: names.join(", ") })
+    let schema = schema::stored_schema(table);
+    Ok(Capture { table, schema, rows: Mutex::new(Some(rows)), report, title: names.join(", ") })
 }
 
-/// Looks through the captures and opens them; refuses a home side that is mostly guessed.
-fn open(paths: &[PathBuf], home: HomeNet, window: Duration, is_told: bool) -> PyResult<Replay> {
+/// Looks through the captures and opens them; refuses a home side that is a guess, or that none of
+/// the packets has.
+fn open(paths: &[PathBuf], told: Option<HomeNet>, window: Duration) -> PyResult<Replay> {
     let refused = |error: ReadError| CaptureError::new_err(text(&error));
+    let is_told = told.is_some();
+    let home = told.unwrap_or_default();
     let mut surveys = Vec::with_capacity(paths.len());
     let mut side = HomeSide::default();
     for path in paths {
         let survey = Survey::of(path, &home, false).map_err(refused)?;
-        survey.iter().for_each(|survey| side.merge(&survey.home));
+        match &survey {
+            Some(survey) => side.merge(&survey.home),
+            None if is_told => {}
+            None => {
+                return Err(CaptureError::new_err(format!(
+                    "`{}` cannot be looked through before it is replayed: pass your own prefixes \
+                     as `home_net`, or a file",
+                    path.display()
+                )));
+            }
+        }
         surveys.push(survey);
     }
-    if !is_told && side.is_guessed() {
+    if let Some(problem) = side_problem(&side, is_told) {
         let proposal = side.proposal().map_or_else(String::new, |one| {
-            let share = 100.0 * one.share;
-            format!("home_net=[\"{}\"] (at one end of {share:.0} % of them), or ", one.net)
+            format!("\"{}\" (at one end of {:.0} % of them), or ", one.net, 100.0 * one.share)
         });
         return Err(CaptureError::new_err(format!(
-            "which side is local is a guess for {:.0} % of the packets: pass {proposal}your own \
-             prefixes as `home_net`",
-            100.0 * side.guessed_share()
+            "{problem}: pass {proposal}your own prefixes as `home_net`"
         )));
     }
     let captures = Captures::surveyed(paths, &surveys).map_err(refused)?;
     Ok(Replay::new(captures, ReplayOptions::default().window(window).home(home)))
+}
+
+/// What is wrong with the home side; none where it is told by prefixes or by the capture.
+fn side_problem(side: &HomeSide, is_told: bool) -> Option<String> {
+    if is_told {
+        let has_none = side.packets > 0 && side.by_prefix == 0;
+        return has_none.then(|| {
+            format!("no address of `home_net` is at one end of the {} packets", side.packets)
+        });
+    }
+    side.is_guessed().then(|| {
+        format!(
+            "which side is local is a guess for {:.0} % of the packets",
+            100.0 * side.guessed_share()
+        )
+    })
 }
 
 fn home(prefixes: &[String]) -> PyResult<HomeNet> {
@@ -199,47 +250,49 @@ fn length(text: &str) -> PyResult<Duration> {
 }
 
 impl Rows {
-    /// The next windows' rows, until they make a batch; none after the last.
+    /// The next windows' rows; none after the last.
     fn next_batch(&mut self) -> Result<Option<RecordBatch>, ArrowError> {
-        let (mut batches, mut rows) = (Vec::new(), 0);
-        let mut observed = Observed::default();
-        while let Some(replay) = &mut self.replay {
-            let window = match replay.next_window() {
-                Ok(window) => window,
-                Err(error) => {
-                    self.replay = None;
-                    return Err(ArrowError::ExternalError(Box::new(error)));
-                }
-            };
-            let begun = window.as_ref().map(|window| window.start_ns);
-            match &window {
-                Some(window) => self.context.observe_into(window, &mut observed),
-                // What is open of the longer horizons ends with the capture.
-                None => {
-                    observed.flows.clear();
-                    observed.peers.clear();
-                    observed.sites.clear();
-                    self.context.finish_into(&mut observed);
-                    self.end()?;
-                }
+        loop {
+            self.fill()?;
+            let batch = self.waiting.take();
+            locked(&self.report).rows += batch.num_rows() as u64;
+            self.tell_progress()?;
+            if batch.num_rows() > 0 {
+                return Ok(Some(batch));
             }
-            let start_ns = begun.unwrap_or(observed.window.start_ns);
-            let time_ns = i64::try_from(start_ns).unwrap_or(i64::MAX);
-            let batch = schema::batch(self.kind, &observed, time_ns);
-            rows += batch.num_rows();
-            batches.push(batch);
-            let mut report = locked(&self.report);
-            report.windows += u64::from(begun.is_some());
-            if rows >= BATCH_ROWS {
-                break;
+            if self.replay.is_none() {
+                let failure = self.failure.take();
+                return failure
+                    .map_or(Ok(None), |error| Err(ArrowError::ExternalError(text(&error).into())));
             }
         }
-        if rows == 0 {
-            return Ok(None);
+    }
+
+    /// Joins windows with their past until they make a batch, or there are no more.
+    fn fill(&mut self) -> Result<(), ArrowError> {
+        while !self.waiting.is_full()
+            && let Some(replay) = &mut self.replay
+        {
+            let next = replay.next_window().unwrap_or_else(|error| {
+                self.failure = Some(error);
+                None
+            });
+            let is_over = next.is_none();
+            if let Some(window) = std::mem::replace(&mut self.ahead, next) {
+                let observed = self.waiting.room();
+                self.context.observe_into(&window, observed);
+                if is_over && self.failure.is_none() {
+                    self.context.finish_into(observed);
+                }
+                let mut report = locked(&self.report);
+                self.waiting.add(&window, report.windows);
+                report.windows += 1;
+            }
+            if is_over {
+                self.end()?;
+            }
         }
-        locked(&self.report).rows += rows as u64;
-        self.tell_progress()?;
-        concat_batches(&self.schema, &batches).map(Some)
+        Ok(())
     }
 
     /// Notes what was read, and warns of records that were skipped.
@@ -279,6 +332,42 @@ impl Iterator for Rows {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.next_batch().transpose()
+    }
+}
+
+impl Waiting {
+    /// Where the records of the next window go.
+    fn room(&mut self) -> &mut Observed {
+        let at = self.times_ns.len();
+        if at == self.observed.len() {
+            self.observed.push(Observed::default());
+        }
+        &mut self.observed[at]
+    }
+
+    /// Adds the window whose records are in that room, the `index`th of all.
+    fn add(&mut self, window: &Window, index: u64) {
+        let observed = &self.observed[self.times_ns.len()];
+        let time_ns = i64::try_from(window.start_ns).unwrap_or(i64::MAX);
+        self.times_ns.push(time_ns);
+        self.records += observed.flows.len() + observed.peers.len() + observed.sites.len();
+        if self.table == TableKind::Window {
+            self.counts.add(observed, window, time_ns, index);
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.records >= BATCH_RECORDS || self.times_ns.len() >= BATCH_WINDOWS
+    }
+
+    /// The rows as a batch, which leaves none.
+    fn take(&mut self) -> RecordBatch {
+        self.records = 0;
+        let times_ns = std::mem::take(&mut self.times_ns);
+        match self.table.kind() {
+            Some(kind) => schema::batch(kind, &self.observed[..times_ns.len()], &times_ns),
+            None => self.counts.take(),
+        }
     }
 }
 

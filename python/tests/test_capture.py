@@ -21,7 +21,7 @@ def demo() -> pl.DataFrame:
     return pl.DataFrame(weir.read_capture(DEMO, home_net=HOME))
 
 
-@pytest.mark.parametrize("kind", ["flow", "peer", "host", "service", "net"])
+@pytest.mark.parametrize("kind", ["flow", "peer", "host", "service", "net", "window"])
 def test_the_rows_are_those_that_weir_replay_writes(kind, features):
     read = pl.DataFrame(weir.read_capture(DEMO, home_net=HOME, kind=kind))
     written = pl.read_parquet(features / kind, hive_partitioning=False)
@@ -61,7 +61,7 @@ def test_a_window_of_another_length_gives_other_rows(demo):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"kind": "window"}, '`kind` must be one of "flow", "peer"'),
+        ({"kind": "packet"}, '`kind` must be one of "flow", "peer", .*"window", got "packet"'),
         ({"window": "1h"}, "`window`: must be between 100ms and 60s, got 1h"),
         ({"window": "soon"}, "`window`: .* a length is like"),
         ({"home_net": ["192.0.2.300"]}, "`home_net`: .*192.0.2.300"),
