@@ -3,8 +3,8 @@
 
 use engine::{Arrival, CarryOut, Engine, Incidents, Judged, WindowEnd};
 use events::{
-    ActionTaken, ClosedEvent, Decision, DecisionRecord, DriftEvent, Event, NoticeEvent, Outcome,
-    Reason, ServiceEvent, ServiceLimit, Stamp, WindowEvent,
+    ActionTaken, ClosedEvent, Decision, DecisionRecord, DriftEvent, Event, NoticeEvent,
+    OutageEvent, Outcome, Reason, ServiceEvent, ServiceLimit, Stamp, WindowEvent,
 };
 use jiff::Timestamp;
 use model::{Observed, Window};
@@ -115,6 +115,10 @@ impl<F: FnMut(Event) -> anyhow::Result<()>> CarryOut for Teller<'_, F> {
 
     fn limited(&mut self, event: ServiceEvent) -> anyhow::Result<()> {
         (self.tell)(Event::Service(event))
+    }
+
+    fn outage(&mut self, event: OutageEvent) -> anyhow::Result<()> {
+        (self.tell)(Event::Outage(event))
     }
 
     fn decided(&mut self, _: usize, record: DecisionRecord) -> anyhow::Result<()> {

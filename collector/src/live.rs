@@ -151,7 +151,11 @@ impl Live {
     #[must_use]
     pub fn interfaces(&self) -> Box<dyn Fn() -> Vec<Attached> + Send + Sync> {
         let kernel = Arc::clone(&self.kernel);
-        Box::new(move || lock(&kernel).attached().cloned().collect())
+        Box::new(move || {
+            let mut kernel = lock(&kernel);
+            kernel.look_around();
+            kernel.attached().cloned().collect()
+        })
     }
 
     /// Text for a person: the interfaces watched, the tables' sizes and their memory.

@@ -55,9 +55,9 @@ pub mod scorer;
 pub use channel::{Channel, ChannelError};
 pub use features::{
     Context, ContextCount, ContextError, ContextLimits, Feature, FlowFeature, FlowRecord,
-    Handshake, Horizon, Horizons, HostFeature, Kind, LocalService, Observed, PeerFacts,
-    PeerFeature, PeerRecord, SchemaId, ServiceFeature, SiteKey, SiteRecord, Span, WARM_UP, Window,
-    record, schema,
+    Handshake, Horizon, Horizons, HostFeature, Hosts, Kind, LocalService, Maintained, Observed,
+    Outage, Outages, PeerFacts, PeerFeature, PeerRecord, SchemaId, ServiceFeature, SiteKey,
+    SiteRecord, Span, WARM_UP, Window, record, schema,
 };
 pub use forest::{IsolationForest, IsolationForestError, IsolationForestValidParams};
 

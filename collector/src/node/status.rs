@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 
 use control::wire::{
     BlockTotals, Breaker, Confirm, Drift, DriftState, Health, HeldBlocks, Interface, LedgerHealth,
-    ModeState, ModelInfo, Refused, Status,
+    LiveClaim, ModeState, ModelInfo, Refused, Status,
 };
 use flows_common::Direction;
 use jiff::Timestamp;
 use ledger::Moment;
 
-use super::{Inner, Node, journal::moment};
+use super::{Inner, Node, bypass::PASSED_BY, journal::moment};
 use crate::live::guard_name;
 use datapath::TcHook;
 
@@ -74,11 +74,15 @@ impl Node {
                 hash: self.model.hash.clone(),
                 created: self.model.created.clone(),
             }),
+            claim: inner.claim(),
             window: inner.window.clone(),
             blocks: inner.block_totals(now.boot_ns, guard),
             held,
+            guard_passed_by: inner.bypass.passed_by,
+            services: inner.service_states(now),
             refusals,
             losses,
+            evicted_peers: inner.evicted_peers,
             late_windows: inner.late,
             lost_events: [&self.losses.events, &self.losses.sinks]
                 .map(|count| count.load(Ordering::Relaxed))
@@ -95,6 +99,8 @@ impl Node {
                     }
                     .to_owned(),
                     guard: guard_name(&attached.guard),
+                    unseen_packets: attached.unseen[0].saturating_add(attached.unseen[1]),
+                    others: attached.neighbours.iter().map(ToString::to_string).collect(),
                 })
                 .collect(),
         })
@@ -114,10 +120,13 @@ impl Node {
         Ok(totals)
     }
 
-    /// Readiness: a window was decided recently, each interface that is named is watched, and the
-    /// ledger can be written.
+    /// Readiness: a window was decided recently, each interface that is named is watched, the guard
+    /// sees what comes in, and the ledger can be written.
     pub(super) fn check_ready(&self) -> Result<(), Refused> {
         self.check_watched()?;
+        if self.inner().bypass.passed_by {
+            return Err(Refused::unavailable(PASSED_BY));
+        }
         if let Some(error) = self.journal.health().and_then(|health| health.failing) {
             return Err(Refused::unavailable(format!("the ledger cannot be written: {error}")));
         }
@@ -173,6 +182,19 @@ impl Inner {
             until: boot_timestamp(now, pending.until_ns),
             left_s: seconds_until(now.boot_ns, pending.until_ns),
             falls_back_to: pending.fall_back,
+        })
+    }
+
+    fn claim(&self) -> Option<LiveClaim> {
+        let window = self.config.as_ref()?.window;
+        let support = self.policy.support(window)?;
+        Some(LiveClaim {
+            peers_per_window: support.peers_per_window,
+            trained_at: support.basis.peers_per_window,
+            needed: support.wrong_blocks.needed,
+            held_out: support.basis.held_out.fewest(),
+            supported: support.wrong_blocks.supported,
+            advice: support.advice(),
         })
     }
 

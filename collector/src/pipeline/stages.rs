@@ -18,6 +18,7 @@ use model::{Window, assess::UNUSUAL};
 use policy::WindowFacts;
 
 pub(super) fn assess(
+    node: &Node,
     mut detector: Option<Detector>,
     drained: &Receiver<DrainedWindow>,
     assessed: &SyncSender<AssessedWindow>,
@@ -26,7 +27,10 @@ pub(super) fn assess(
     for (number, DrainedWindow { window, late }) in (1..).zip(drained) {
         let arrival = Arrival { slept: clocks.slept(), last: false };
         let found = match &mut detector {
-            Some(detector) => detector.assess(&window, arrival),
+            Some(detector) => {
+                detector.maintain(node.maintained());
+                detector.assess(&window, arrival)
+            }
             None => unscored(number, &window),
         };
         for one in found.evidence.iter().filter(|one| one.surprise >= UNUSUAL) {

@@ -7,8 +7,8 @@
 use std::{collections::HashMap, net::IpAddr, time::Duration};
 
 use model::{
-    CALIBRATION_ROWS, Feature, Horizon, Kind, LocalService, ModelFile, PeerFacts, PeerFeature,
-    Span,
+    CALIBRATION_ROWS, Feature, Horizon, Kind, LocalService, ModelFile, Outage, PeerFacts,
+    PeerFeature, Span,
     assess::{EntityAssessment, assess},
 };
 use policy::{
@@ -48,6 +48,8 @@ pub struct Assessed {
     pub evidence: Vec<Evidence>,
     /// Why, for those of at least [`model::assess::UNUSUAL`] surprise.
     pub reasons: HashMap<(IpAddr, Standing), Vec<Reason>>,
+    /// Services of this host that failed their clients; what those met is in no row.
+    pub outages: Vec<Outage>,
     /// Drift of benign traffic against training.
     pub drift: Drift,
     /// Blocking is suspended from this window on, or not any more.
@@ -136,11 +138,20 @@ impl Assessor {
             start_ns: span.start_ns,
             end_ns: span.end_ns,
             lossy: is_lossy,
+            blind: false,
             interrupted: arrival.slept || length > self.longest,
             drifting: drift.suspended,
             warming_up: self.number <= self.warm_up,
         };
-        Assessed { number: self.number, facts, evidence, reasons, drift, drift_changed }
+        Assessed {
+            number: self.number,
+            facts,
+            evidence,
+            reasons,
+            outages: Vec::new(),
+            drift,
+            drift_changed,
+        }
     }
 }
 
@@ -161,6 +172,7 @@ fn evidence(
         surprise: assessed.surprise,
         standing: facts.standing,
         new_or_large: false,
+        failed_log_ins: 0,
         flows: facts.flows,
         packets: facts.packets,
         bytes: facts.bytes,

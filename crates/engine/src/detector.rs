@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use model::{Context, Feature as _, ModelFile, Observed, PeerFacts, PeerFeature, WARM_UP, Window};
+use model::{
+    Context, Feature as _, Hosts, Maintained, ModelFile, Observed, Outages, PeerFacts, PeerFeature,
+    WARM_UP, Window,
+};
 
 use crate::assessor::{Arrival, Assessed, Assessor, WindowRows};
 use crate::peer_rows::{PeerRow, PeerRows};
@@ -16,6 +19,10 @@ use crate::peer_rows::{PeerRow, PeerRows};
 /// Scores windows in their order; the past is part of the features.
 pub struct Detector {
     context: Context,
+    outages: Outages,
+    hosts: Hosts,
+    /// Services that people said may fail.
+    maintained: Vec<Maintained>,
     /// Kept between windows for its room only.
     observed: Observed,
     peers: PeerRows,
@@ -36,7 +43,15 @@ impl Detector {
     pub fn new(model: ModelFile, context: Context, window: Duration) -> Self {
         let warm_up = if context.is_empty() { WARM_UP } else { 0 };
         let assessor = Assessor::new(model, window, warm_up);
-        Self { context, observed: Observed::default(), peers: PeerRows::default(), assessor }
+        Self {
+            context,
+            outages: Outages::default(),
+            hosts: Hosts::default(),
+            maintained: Vec::new(),
+            observed: Observed::default(),
+            peers: PeerRows::default(),
+            assessor,
+        }
     }
 
     /// The model it scores with.
@@ -51,6 +66,11 @@ impl Detector {
         &self.observed
     }
 
+    /// Takes over which services people said may fail: for the windows from here on.
+    pub fn maintain(&mut self, services: Vec<Maintained>) {
+        self.maintained = services;
+    }
+
     /// The peers of the last window that was assessed, in the order of its evidence, with their
     /// facts.
     #[must_use]
@@ -63,14 +83,22 @@ impl Detector {
     /// The rows are filled by [`Feature::fill`](model::Feature::fill), as the columns of a captured
     /// table are: one definition of a feature, with no table in between.
     pub fn assess(&mut self, window: &Window, arrival: Arrival) -> Assessed {
-        self.context.observe_into(window, &mut self.observed);
+        let (window, outages) = self.outages.look(window, &self.maintained);
+        let window = self.hosts.look(window);
+        self.context.observe_into(&window, &mut self.observed);
         if arrival.last {
             self.context.finish_into(&mut self.observed);
         }
         let span = window.span();
         self.peers = peer_rows(&self.observed);
         let rows = WindowRows { span, is_lossy: window.is_lossy(), peers: &self.peers };
-        self.assessor.assess(rows, arrival)
+        let mut assessed = Assessed { outages, ..self.assessor.assess(rows, arrival) };
+        assessed.facts.blind = window.unseen_packets > 0;
+        // Half of the room that this window did not need, so that a peak is forgotten.
+        let Observed { flows, peers, .. } = &mut self.observed;
+        flows.shrink_to(flows.capacity() / 2);
+        peers.shrink_to(peers.capacity() / 2);
+        assessed
     }
 }
 

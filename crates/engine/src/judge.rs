@@ -3,8 +3,8 @@
 use std::{collections::HashMap, net::IpAddr};
 
 use events::{
-    ClosedEvent, Decision, DecisionRecord, Drift, DriftEvent, NoticeEvent, Reason, ServiceEvent,
-    ServiceLimit,
+    ClosedEvent, Decision, DecisionRecord, Drift, DriftEvent, NoticeEvent, Outage, OutageEvent,
+    Reason, Service, ServiceEvent, ServiceLimit,
 };
 use jiff::Timestamp;
 use policy::{Policy, Standing, Verdicts, WindowFacts};
@@ -32,9 +32,15 @@ pub struct Judged {
 
 /// Decides on a window.
 pub fn judge(policy: &mut Policy, assessed: Assessed) -> Judged {
-    let Assessed { number, facts, evidence, reasons, drift, drift_changed } = assessed;
+    let Assessed { number, facts, evidence, reasons, outages, drift, drift_changed } = assessed;
     let peers = evidence.len();
-    let verdicts = policy.decide(evidence, &facts);
+    let mut verdicts = policy.decide(evidence, &facts);
+    for model::Outage { service, clients, flows, told } in outages {
+        let service = Service { protocol: service.protocol, port: service.port };
+        verdicts.outages.retain(|outage| outage.service != service);
+        verdicts.outages.push(Outage { service, clients, flows, told });
+    }
+    verdicts.outages.sort_unstable_by_key(|outage| outage.service);
     Judged { number, facts, peers, drift, drift_changed, verdicts, reasons }
 }
 
@@ -78,6 +84,9 @@ pub trait CarryOut {
     /// A service is limited.
     fn limited(&mut self, event: ServiceEvent) -> Result<(), Self::Error>;
 
+    /// A service of this host failed its clients.
+    fn outage(&mut self, event: OutageEvent) -> Result<(), Self::Error>;
+
     /// A peer was anomalous; `rank` is its place among those of the window, from 0.
     fn decided(&mut self, rank: usize, record: DecisionRecord) -> Result<(), Self::Error>;
 
@@ -108,6 +117,12 @@ impl Judged {
             let mut event = by.limit(at, limit)?;
             incidents.join_limit(&mut event, || by.stamp(at));
             by.limited(event)?;
+        }
+        for outage in verdicts.outages {
+            let (window, at_ns) = (at.number, at.end_ns);
+            let mut event = OutageEvent { window, at_ns, outage, incident: None };
+            incidents.join_outage(&mut event, || by.stamp(at));
+            by.outage(event)?;
         }
         for (rank, decision) in verdicts.peers.into_iter().enumerate() {
             let reasons = reasons.remove(&decision.evidence.subject()).unwrap_or_default();

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ActionTaken, ClosedEvent, DecisionRecord, Drift, Incident, Notice, Prefix, ServiceLimit,
+    ActionTaken, ClosedEvent, DecisionRecord, Drift, Incident, Notice, Outage, Prefix, ServiceLimit,
 };
 
 /// A short text or code: a constant where it is written, owned where it is read.
@@ -22,6 +22,8 @@ pub enum Event {
     Anomaly(DecisionRecord),
     /// A service is under a flood of unproven sources, and what was done about it.
     Service(ServiceEvent),
+    /// A service of this host failed its clients.
+    Outage(OutageEvent),
     /// An incident came to its end.
     Closed(ClosedEvent),
     /// A block's lease ran out and its entry was removed.
@@ -78,12 +80,24 @@ pub struct WindowEvent {
     pub not_ip: Vec<(Text, u64)>,
     /// Flows that the tables evicted, and the packets in them.
     pub evicted: [u64; 2],
+    /// Packets that interfaces carried past the programs, beyond the tolerance: in none of the counts
+    /// here.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unseen: u64,
+    /// Peers that the tables evicted.
+    #[serde(default)]
+    pub evicted_peers: u64,
     /// Packets seen less packets accounted for: 0, or something is wrong.
     pub imbalance: i64,
     /// From the window's end to the last decision on it, in µs; 0 in replay.
     pub decided_after_us: u64,
     /// Drains that were put off because a later stage was slow, before this window.
     pub late: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes the field")]
+const fn is_zero(packets: &u64) -> bool {
+    *packets == 0
 }
 
 /// A block that ended by itself.
@@ -143,6 +157,29 @@ pub struct ServiceEvent {
 
 impl ServiceEvent {
     /// True where people are to be told: the flood did not only go on.
+    #[must_use]
+    pub fn is_news(&self) -> bool {
+        self.incident.is_none_or(|incident| incident.change.is_some())
+    }
+}
+
+/// A service of this host failed its clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutageEvent {
+    /// Number of the window.
+    pub window: u64,
+    /// End of the window, in ns of the boot clock.
+    pub at_ns: u64,
+    /// The failure.
+    #[serde(flatten)]
+    pub outage: Outage,
+    /// Incident that it belongs to, where that was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<Incident>,
+}
+
+impl OutageEvent {
+    /// True where people are to be told: it did not only go on.
     #[must_use]
     pub fn is_news(&self) -> bool {
         self.incident.is_none_or(|incident| incident.change.is_some())
@@ -239,6 +276,7 @@ mod tests {
                 packets: u64::MAX,
                 bytes: 25_000,
                 new_or_large: false,
+                failed_log_ins: 0,
                 standing: Standing::Proven,
                 flows: 3,
                 service: Some(Service { protocol: 6, port: 443 }),
@@ -290,6 +328,8 @@ mod tests {
                 losses: vec![("not_ip".into(), 10)],
                 not_ip: vec![("arp".into(), 10)],
                 evicted: [11, 12],
+                evicted_peers: 16,
+                unseen: 13,
                 imbalance: -13,
                 decided_after_us: 14,
                 late: 15,
@@ -309,6 +349,17 @@ mod tests {
                 },
                 outcome: ActionTaken::WouldBlock,
                 incident: None,
+            }),
+            Event::Outage(OutageEvent {
+                window: 1,
+                at_ns: 2,
+                outage: Outage {
+                    service: Service { protocol: 6, port: 443 },
+                    clients: 5,
+                    flows: 9,
+                    told: true,
+                },
+                incident: Some(incident()),
             }),
             Event::Closed(ClosedEvent {
                 window: 1,

@@ -32,6 +32,8 @@ pub enum Entity {
     },
     /// A service of this host, under a flood of unproven sources.
     Service(Service),
+    /// A service of this host that fails its clients.
+    Outage(Service),
 }
 
 /// State of an incident as of a window.

@@ -33,11 +33,11 @@ mod share;
 mod words;
 
 pub use claim::{Claim, Contradiction, PValues, ProcedureChoice};
-pub use decision::{Decision, DecisionRecord, Outcome, ServiceLimit, Stamp};
+pub use decision::{Decision, DecisionRecord, Outage, Outcome, ServiceLimit, Stamp};
 pub use drift::{Drift, Moved};
 pub use event::{
     ActEvent, DifferenceEvent, DriftEvent, Event, ExpiredEvent, FailureEvent, NoticeEvent,
-    ServiceEvent, Text, WindowEvent,
+    OutageEvent, ServiceEvent, Text, WindowEvent,
 };
 pub use evidence::{Evidence, Reason, Service};
 pub use flows_common::{Action, Scope, Standing};

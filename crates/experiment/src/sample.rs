@@ -112,6 +112,7 @@ fn evidence(last: u8, surprise: f64, standing: Standing) -> Evidence {
         packets: 100,
         bytes: 6_000,
         new_or_large: false,
+        failed_log_ins: 0,
         standing,
         flows: 3,
         service: None,

@@ -34,7 +34,9 @@ pub mod counts;
 mod facts;
 pub mod feature;
 mod flow_record;
+mod hosts;
 mod kind;
+mod outages;
 pub mod record;
 pub mod schema;
 
@@ -44,6 +46,8 @@ pub use context::{Context, ContextCount, ContextError, ContextLimits, Observed, 
 pub use facts::{LocalService, PeerFacts};
 pub use feature::{Feature, FlowFeature, HostFeature, PeerFeature, Scale, ServiceFeature, Use};
 pub use flows_common::{Span, Window};
+pub use hosts::Hosts;
 pub use kind::{Horizon, HorizonError, Horizons, Kind};
+pub use outages::{Maintained, Outage, Outages};
 pub use record::{FlowRecord, Handshake, PeerPart, PeerRecord, SiteKey, SiteRecord};
 pub use schema::SchemaId;

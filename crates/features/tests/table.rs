@@ -168,7 +168,7 @@ prop_compose! {
         flows in prop::collection::btree_map(key(), flow(), 0..8),
         peers in prop::collection::btree_map(0_u8..5, peer(), 0..4),
         segments in [number(), number()],
-        evicted in [number(), number()],
+        evicted in [number(), number(), number()],
     ) -> Window {
         let peers = peers.into_iter();
         Window {
@@ -179,6 +179,8 @@ prop_compose! {
             packet_counters: PacketCounters { segments, ..PacketCounters::default() },
             evicted_flows: evicted[0],
             evicted_packets: evicted[1],
+            ..Window::default()
+            evicted_peers: evicted[2],
         }
     }
 }

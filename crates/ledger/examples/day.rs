@@ -155,6 +155,7 @@ fn decision(id: u64, window: u64, acted: bool) -> Decision {
         bytes: 25_000 + id % 65_536,
         standing: Standing::Proven,
         new_or_large: false,
+        failed_log_ins: 0,
         flows: 3,
         service: Some(Service { protocol: 6, port: 443 }),
     };

@@ -42,6 +42,7 @@ fn evidence(address: IpAddr, anomalous: bool) -> Evidence {
         bytes: 6_000,
         standing: Standing::Proven,
         new_or_large: false,
+        failed_log_ins: 0,
         flows: 3,
         service: None,
     }

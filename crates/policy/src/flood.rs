@@ -7,7 +7,7 @@
 
 mod mark;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use flows_common::{Action, Standing, clock::nanos};
 
@@ -66,11 +66,13 @@ pub(crate) struct FloodWatch {
 
 impl FloodWatch {
     /// Looks at all peers of a window; `anomalous` tells which of them are odd enough to be acted
-    /// on.
+    /// on. Those whose addresses `is_exempt` of a limit are no reason for one: when a busy service
+    /// starts anew, all its clients open at once.
     pub(crate) fn look(
         &mut self,
         evidence: &[Evidence],
         anomalous: impl Fn(&Evidence) -> bool,
+        is_exempt: impl Fn(IpAddr) -> bool,
         config: &PolicyConfig,
         window: Look,
     ) -> Vec<ServiceLimit> {
@@ -78,7 +80,7 @@ impl FloodWatch {
         let span_s = span_s.max(1e-3);
         let mut seen: BTreeMap<Service, Strangers> = BTreeMap::new();
         for peer in evidence.iter().filter(|peer| peer.standing == Standing::Unproven) {
-            let Some(service) = peer.service else { continue };
+            let Some(service) = peer.service.filter(|_| !is_exempt(peer.address)) else { continue };
             let strangers = seen.entry(service).or_default();
             strangers.sources += 1;
             strangers.packets = strangers.packets.saturating_add(peer.packets);
@@ -145,8 +147,6 @@ fn threshold(ordinary: f64, config: &PolicyConfig) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
-
     use super::*;
     use crate::tests::{SECOND, attacker};
 
@@ -160,7 +160,21 @@ mod tests {
         now_ns: u64,
     ) -> Vec<ServiceLimit> {
         let window = Look { span_s: 1.0, now_ns, mode: Mode::Enforce };
-        watch.look(evidence, |peer| peer.surprise >= 4.0, config, window)
+        watch.look(evidence, |peer| peer.surprise >= 4.0, |_| false, config, window)
+    }
+
+    #[test]
+    fn a_service_whose_own_clients_all_come_back_at_once_is_not_flooded() {
+        let mut watch = FloodWatch::default();
+        let window = |now_ns| Look { span_s: 1.0, now_ns, mode: Mode::Enforce };
+        let mut back = |is_client: bool, now_ns| {
+            let clients = strangers(5_000);
+            watch.look(&clients, |_| false, |_| is_client, &config(), window(now_ns)).len()
+        };
+        assert_eq!(
+            (back(true, SECOND), back(true, 2 * SECOND), back(false, 3 * SECOND)),
+            (0, 0, 1)
+        );
     }
 
     fn strangers(count: u32) -> Vec<Evidence> {

@@ -1,12 +1,17 @@
 //! The guards: they keep an anomalous peer from being blocked.
 
+use events::Prefix;
 use flows_common::{Scope, Standing};
 
 use crate::{
-    Evidence, Policy, PolicyConfig, Refusal, WindowFacts,
+    Evidence, Policy, PolicyConfig, Refusal, Service, WindowFacts,
     config::{LocallyInitiated, Unverified},
+    guesses,
     statistics::{Claim, OnDrift, Unsupported},
 };
+
+/// Where administrators come in.
+const SSH: Service = Service { protocol: 6, port: 22 };
 
 /// Counts of a peer, and of all blocks, that the guards ask for.
 pub(crate) struct Counts {
@@ -36,7 +41,23 @@ impl PolicyConfig {
     }
 }
 
+/// True of evidence that was gathered where administrators come in.
+fn is_at_door(peer: &Evidence) -> bool {
+    peer.standing == Standing::Proven && (guesses(peer) || peer.service == Some(SSH))
+}
+
 impl Policy {
+    /// The part of a peer's packets that a block on this evidence acts on: of an administrator's
+    /// address all but the connections that stand.
+    pub(crate) fn scope(&self, peer: &Evidence) -> Scope {
+        let address = Prefix::of_host(peer.address).net();
+        if is_at_door(peer) && self.protected.refusal(address) == Some(Refusal::Administrator) {
+            Scope::Unproven
+        } else {
+            self.config.scope(peer.standing)
+        }
+    }
+
     /// The first guard that refuses a block of this peer. The guards ask for the peer's identity,
     /// then for the evidence, then for the number of blocks.
     pub(crate) fn refusal(
@@ -53,8 +74,11 @@ impl Policy {
 
     fn by_identity(&self, peer: &Evidence, now_ns: u64) -> Option<Refusal> {
         let (config, address) = (&self.config, peer.address);
-        if let Some(refusal) = self.protected.refusal(address.into()) {
-            return Some(refusal);
+        match self.protected.refusal(Prefix::of_host(address).net()) {
+            // Whoever is logged in keeps the connection; what guesses beside it is no administrator.
+            Some(Refusal::Administrator) if is_at_door(peer) => {}
+            Some(refusal) => return Some(refusal),
+            None => {}
         }
         if self.history.is_pardoned(address, now_ns) {
             return Some(Refusal::Grace);
@@ -81,9 +105,15 @@ impl Policy {
         counts: &Counts,
     ) -> Option<Refusal> {
         let config = &self.config;
+        // The host's own log says so, whatever the scores, the window and the traffic are.
+        if guesses(peer) {
+            return None;
+        }
         let decisive = peer.surprise >= config.expert.decisive_surprise;
         if window.interrupted {
             Some(Refusal::Interrupted)
+        } else if window.blind {
+            Some(Refusal::LossyWindow)
         } else if window.drifting && config.drift == OnDrift::Suspend {
             Some(Refusal::Drifting)
         } else if !claim.supported && config.unsupported == Unsupported::Refuse {

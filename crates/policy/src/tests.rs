@@ -23,6 +23,7 @@ pub(crate) fn attacker(last: u8) -> Evidence {
         bytes: 6_000,
         standing: Standing::Proven,
         new_or_large: false,
+        failed_log_ins: 0,
         flows: 3,
         service: None,
     }
@@ -164,6 +165,8 @@ fn evidence_that_does_not_carry_a_block_is_refused_with_its_reason() {
     let refuse = policy(|config| config.unverified = Unverified::Refuse);
     refused(refuse, vec![unproven(1)], |_| (), Refusal::Unverified);
     refused(policy(|_| ()), vec![weak], |window| window.lossy = true, Refusal::LossyWindow);
+    let blind = |window: &mut WindowFacts| window.blind = true;
+    refused(policy(|_| ()), vec![attacker(1)], blind, Refusal::LossyWindow);
     let slept = |window: &mut WindowFacts| window.interrupted = true;
     refused(policy(|_| ()), vec![attacker(1)], slept, Refusal::Interrupted);
     let begins = |window: &mut WindowFacts| window.warming_up = true;
@@ -640,4 +643,90 @@ fn drift_refuses_a_block_unless_it_is_only_to_be_reported() {
         let blocked = matches!(decided[0].outcome, Outcome::Block { .. });
         assert_eq!(blocked, blocks, "{decided:?}");
     }
+}
+
+#[test]
+fn a_handful_of_failed_log_ins_has_a_guesser_acted_on_whatever_its_scores_are() {
+    let mut policy = policy(|_| ());
+    let calm = Evidence { surprise: 0.4, p_value: 0.6, conditional_p_value: 0.6, ..attacker(1) };
+    for second in 1..5 {
+        policy.failed_log_in(peer(1), second * 100 * SECOND);
+    }
+    assert_eq!(decide(&mut policy, vec![calm.clone()], 450 * SECOND), []);
+    policy.failed_log_in(peer(1), 460 * SECOND);
+    let decisions = decide(&mut policy, vec![calm.clone(), attacker(2)], 461 * SECOND);
+    let guesser = decisions.iter().find(|one| one.evidence.address == peer(1)).expect("named");
+    assert_eq!(guesser.evidence.failed_log_ins, 5);
+    let Outcome::Block { action, scope, .. } = guesser.outcome else { panic!("{guesser:?}") };
+    assert_eq!((action, scope), (Action::Drop, Scope::Inbound));
+    let unproven = Evidence { standing: Standing::Unproven, ..calm };
+    policy.forget_block(peer(1));
+    assert_eq!(decide(&mut policy, vec![unproven], 462 * SECOND), [], "others may have sent it");
+}
+
+#[test]
+fn who_is_logged_in_keeps_the_connection_and_no_guesser_beside_it() {
+    let mut policy = policy(|_| ());
+    let administrators = [peer(1)].into();
+    policy.protect(ProtectedHosts { administrators, ..ProtectedHosts::default() });
+    let at = |port| Evidence { service: Some(Service { protocol: 6, port }), ..attacker(1) };
+    let elsewhere = decide(&mut policy, vec![at(443)], SECOND);
+    assert_eq!(outcomes(&elsewhere), [Outcome::Refused(Refusal::Administrator)]);
+    let decisions = decide(&mut policy, vec![at(22)], 2 * SECOND);
+    let Outcome::Block { action, scope, .. } = decisions[0].outcome else {
+        panic!("{decisions:?}")
+    };
+    assert_eq!((action, scope), (Action::Drop, Scope::Unproven));
+}
+
+#[test]
+fn a_log_in_service_that_fails_everybody_blocks_none_of_its_ordinary_users() {
+    let mut policy = policy(|_| ());
+    let user = |network: u8, surprise| Evidence {
+        address: IpAddr::from([198, 51, network, 7]),
+        service: Some(Service { protocol: 6, port: 22 }),
+        surprise,
+        p_value: 0.6,
+        conditional_p_value: 0.6,
+        ..attacker(1)
+    };
+    let users = || (1..=4).map(|network| user(network, 0.4)).collect::<Vec<_>>();
+    (1..=5).for_each(|second| assert_eq!(decide(&mut policy, users(), second * SECOND), []));
+    let stranger = IpAddr::from([203, 0, 113, 9]);
+    for second in 1..=5 {
+        for user in users() {
+            policy.failed_log_in(user.address, second * SECOND);
+        }
+        policy.failed_log_in(stranger, second * SECOND);
+    }
+    let mut all = users();
+    all.push(Evidence { address: stranger, ..user(9, 0.4) });
+    let decisions = decide(&mut policy, all, 6 * SECOND);
+    for one in &decisions {
+        let refused = one.outcome == Outcome::Refused(Refusal::ServiceOutage);
+        assert_eq!(refused, one.evidence.address != stranger, "{one:?}");
+    }
+    assert_eq!(decisions.len(), 5);
+}
+
+#[test]
+fn a_claim_is_about_the_traffic_of_late() {
+    let basis = Basis {
+        held_out: HeldOut::each(400),
+        peers_per_window: Some(4.0),
+        most_rows: 1 << 20,
+        ..Basis::default()
+    };
+    let mut policy = policy(|_| ()).calibrated(&basis);
+    let window = Duration::from_secs(1);
+    assert!(policy.support(window).expect("calibrated").wrong_blocks.supported);
+    let calm =
+        |last| Evidence { surprise: 0.2, p_value: 0.5, conditional_p_value: 0.5, ..attacker(last) };
+    for second in 1..=600 {
+        decide(&mut policy, (1..=13).map(calm).collect(), second * SECOND);
+    }
+    let support = policy.support(window).expect("calibrated");
+    assert!((11.0..=13.0).contains(&support.peers_per_window), "{}", support.peers_per_window);
+    assert!(!support.wrong_blocks.supported);
+    assert!(support.advice().contains("learn for"), "{}", support.advice());
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use model::{
-    Channel, Context, Feature, HostFeature, IsolationForestValidParams, Kind, ModelFile,
-    ModelFormatError, Observed, PeerFeature, ServiceFeature, WARM_UP, Window, schema,
+    Channel, Context, Feature, HostFeature, Hosts, IsolationForestValidParams, Kind, ModelFile,
+    ModelFormatError, Observed, Outages, PeerFeature, ServiceFeature, WARM_UP, Window, schema,
 };
 use thiserror::Error;
 
@@ -32,6 +32,8 @@ pub enum LearnError {
 /// Gathers windows; see [`Learner::finish`].
 pub struct Learner {
     context: Context,
+    outages: Outages,
+    hosts: Hosts,
     /// Kept between windows for its room only.
     observed: Observed,
     window: Duration,
@@ -72,6 +74,8 @@ impl Learner {
     pub fn of_windows(length: Duration) -> Self {
         Self {
             context: Context::of_windows(length),
+            outages: Outages::default(),
+            hosts: Hosts::default(),
             observed: Observed::default(),
             window: length,
             rows: BTreeMap::new(),
@@ -80,10 +84,13 @@ impl Learner {
         }
     }
 
-    /// Takes one window of benign traffic.
+    /// Takes one window of benign traffic. What a service of this host did to its clients in it is not
+    /// learnt: an attacker's probes would look like it.
     pub fn take(&mut self, window: &Window) {
         self.windows += 1;
-        self.context.observe_into(window, &mut self.observed);
+        let (window, _) = self.outages.look(window, &[]);
+        let window = self.hosts.look(window);
+        self.context.observe_into(&window, &mut self.observed);
         self.lossy += u64::from(window.is_lossy());
         if self.windows <= WARM_UP {
             return;

@@ -29,6 +29,7 @@ mod lab;
 #[cfg(feature = "research")]
 mod label;
 mod learn;
+mod maintenance;
 mod mode;
 mod model;
 mod node;
@@ -73,7 +74,9 @@ use tracing_subscriber::EnvFilter;
 pub(crate) use report::text::columns as table;
 
 use ::replay::ReplayOptions;
-use collector::event_text::{describe_anomaly, describe_closed, describe_limit, describe_notice};
+use collector::event_text::{
+    describe_anomaly, describe_closed, describe_limit, describe_notice, describe_outage,
+};
 use collector::{
     config::{Config, Mode, RawConfig, XdpChoice},
     event::Event,
@@ -169,6 +172,8 @@ commands! {
     Confirm(mode::ConfirmArgs),
     /// Close the breaker: let blocks drop again.
     Rearm(mode::RearmArgs),
+    /// Say that services will fail for a while, so that nobody is blocked for it.
+    Maintenance(maintenance::MaintenanceArgs),
     /// Have the running node read allow files, tokens and configuration again.
     Reload(mode::ReloadArgs),
     /// Add, remove and list what is never blocked.
@@ -351,6 +356,7 @@ fn line_of(event: &Event, json: bool) -> Option<String> {
         Event::Window(_) | Event::Other => return None,
         Event::Anomaly(anomaly) if !anomaly.is_news() => return None,
         Event::Service(limit) if !limit.is_news() => return None,
+        Event::Outage(outage) if !outage.is_news() => return None,
         Event::Anomaly(anomaly) => describe_anomaly(anomaly),
         Event::Closed(closed) => describe_closed(closed),
         Event::Expired(expired) => format!(
@@ -358,6 +364,7 @@ fn line_of(event: &Event, json: bool) -> Option<String> {
             expired.peer, expired.dropped_packets, expired.passed_packets
         ),
         Event::Service(limit) => describe_limit(limit),
+        Event::Outage(outage) => describe_outage(outage),
         Event::Drift(change) => format!("window {}: {}", change.window, change.drift.to_text()),
         Event::Notice(change) => describe_notice(&change.notice),
         Event::Act(act) => {

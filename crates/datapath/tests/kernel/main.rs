@@ -3,8 +3,11 @@
 
 mod attach;
 mod conformance;
+mod faults;
 mod guard;
+mod links;
 mod pins;
 mod scope;
 mod service;
 mod support;
+mod unseen;

@@ -20,6 +20,8 @@ fn window(number: u64, [start_ns, end_ns]: [u64; 2], peers: usize, evicted: [u64
         losses: Vec::new(),
         not_ip: Vec::new(),
         evicted,
+        evicted_peers: 0,
+        unseen: 0,
         imbalance: 0,
         decided_after_us: 0,
         late: 0,
@@ -39,6 +41,7 @@ fn anomaly(window: u64, at_ns: u64, peer: &str, surprise: f64, refusal: Option<R
         bytes: 7_200,
         standing: Standing::Proven,
         new_or_large: false,
+        failed_log_ins: 0,
         flows: 3,
         service: None,
     };

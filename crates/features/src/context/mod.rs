@@ -37,7 +37,7 @@ mod flow;
 mod late;
 mod limits;
 mod peer_sums;
-mod recent;
+pub(crate) mod recent;
 mod site_sums;
 mod tally;
 

@@ -85,6 +85,20 @@ impl Support {
         )
     }
 
+    /// The answer about `policy.wrong_blocks` at this traffic, with what to do where it is no.
+    #[must_use]
+    pub fn advice(&self) -> String {
+        let trained = self.basis.peers_per_window;
+        let trained = trained.map(|peers| format!(" ({peers:.1} in training)")).unwrap_or_default();
+        let (peers, answer) = (self.peers_per_window, self.wrong_blocks_text());
+        let or = if self.wrong_blocks.supported {
+            ""
+        } else {
+            "; or a larger `policy.wrong_blocks`, or `policy.unsupported = \"act\"`"
+        };
+        format!("at {peers:.1} ordinary peers a window{trained}: {answer}{or}")
+    }
+
     fn window_text(&self) -> String {
         humantime::format_duration(Duration::from_secs_f64(self.window_s)).to_string()
     }

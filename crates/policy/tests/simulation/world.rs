@@ -92,6 +92,7 @@ impl World {
             bytes: 1_000,
             standing: Standing::Proven,
             new_or_large: false,
+            failed_log_ins: 0,
             flows: 1,
             service: None,
         }

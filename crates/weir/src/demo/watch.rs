@@ -87,6 +87,7 @@ impl Sink for Watch {
             Event::Expired(expired) => log.expired.push(expired.clone()),
             Event::Failure(failure) => log.failures.push(failure.clone()),
             Event::Service(_)
+            | Event::Outage(_)
             | Event::Closed(_)
             | Event::Notice(_)
             | Event::Drift(_)

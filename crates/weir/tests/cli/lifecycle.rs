@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::support::{Bench, assert_one_line, told};
@@ -111,12 +112,12 @@ fn a_rotated_events_file_goes_on_and_sighup_reloads() {
     wait_for("a window in the new file", || written().contains("\"window\""));
 
     fs::write(&allow, "203.0.113.0/24\n").unwrap();
-    weir.hang_up();
+    weir.signal(Signal::SIGHUP);
     wait_for("the allowed prefix", || {
         told(&bench.output(&["allow", "list"])).contains("203.0.113.0/24")
     });
     fs::write(&allow, "nonsense\n").unwrap();
-    weir.hang_up();
+    weir.signal(Signal::SIGHUP);
     told(&bench.output(&["status"]));
     assert!(
         told(&bench.output(&["allow", "list"])).contains("203.0.113.0/24"),

@@ -33,6 +33,12 @@ impl Bench {
     /// None where the machine cannot hold one; the test is then counted as skipped.
     #[track_caller]
     pub(crate) fn new() -> Option<Self> {
+        Self::with_attackers(0)
+    }
+
+    /// The same with attackers in the lab.
+    #[track_caller]
+    pub(crate) fn with_attackers(attackers: usize) -> Option<Self> {
         if !test_support::root() {
             return None;
         }
@@ -41,7 +47,7 @@ impl Bench {
         let bpffs = folder.path().join("bpf");
         fs::create_dir(&bpffs).expect("a folder");
         assert!(mount_bpffs(&bpffs).expect("a BPF filesystem"));
-        let topology = Topology { clients: 1, attackers: 0, ..Topology::default() };
+        let topology = Topology { clients: 1, attackers, ..Topology::default() };
         let lab = Lab::build(&topology).expect("a lab");
         Some(Self { lab, folder, bpffs })
     }
@@ -219,7 +225,7 @@ impl Running {
     /// Asks it to end as a service manager does, and returns its exit code.
     #[track_caller]
     pub(crate) fn terminate(&mut self) -> Option<i32> {
-        kill(self.pid(), Signal::SIGTERM).expect("it runs");
+        self.signal(Signal::SIGTERM);
         let until = Instant::now() + PATIENCE;
         while Instant::now() < until {
             if let Some(status) = self.child.try_wait().expect("a child") {
@@ -236,12 +242,13 @@ impl Running {
         self.child.wait().expect("it ends");
     }
 
-    /// Asks it to read its configuration again, as a service manager does.
-    pub(crate) fn hang_up(&self) {
-        kill(self.pid(), Signal::SIGHUP).expect("it runs");
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).expect("it runs");
     }
 
-    fn pid(&self) -> Pid {
+    /// Its process.
+    pub(crate) fn pid(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.child.id()).expect("a process id"))
     }
 }

@@ -185,7 +185,8 @@ impl Sink for Record {
             Event::Failure(failure) => told.failures.push(failure),
             Event::Service(limit) => told.services.push(limit),
             Event::Notice(notice) => told.notices.push(notice),
-            Event::Closed(_)
+            Event::Outage(_)
+            | Event::Closed(_)
             | Event::Drift(_)
             | Event::Act(_)
             | Event::Difference(_)

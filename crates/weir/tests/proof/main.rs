@@ -9,7 +9,9 @@
 
 mod floods;
 mod gate;
+mod hosts;
 mod hour;
+mod outages;
 mod protected;
 mod protection;
 mod scene;

@@ -11,7 +11,7 @@ use std::{
 use collector::{
     config::RawConfig,
     dry_run::Told,
-    event::{ActionTaken, DecisionRecord, DriftEvent, Event, ServiceEvent},
+    event::{ActionTaken, DecisionRecord, DriftEvent, Event, OutageEvent, ServiceEvent},
 };
 use engine::{Arrival, Detector, basis, judge};
 use lab::GroundTruth;
@@ -71,6 +71,7 @@ pub(crate) fn model() -> &'static ModelFile {
 pub(crate) struct RunOutcome {
     pub(crate) anomalies: Vec<DecisionRecord>,
     pub(crate) services: Vec<ServiceEvent>,
+    pub(crate) outages: Vec<OutageEvent>,
     pub(crate) notices: Vec<Notice>,
     pub(crate) drifts: Vec<DriftEvent>,
 }
@@ -130,6 +131,7 @@ pub(crate) fn dry_run(windows: &[Window]) -> [RunOutcome; 3] {
             all.take(judged, |event| {
                 match event {
                     Event::Closed(_) => {}
+                    Event::Outage(event) => told.outages.push(event),
                     Event::Drift(event) => told.drifts.push(event),
                     Event::Notice(event) => told.notices.push(event.notice),
                     Event::Service(event) => told.services.push(event),
