@@ -113,6 +113,7 @@ impl Capture {
         Ok(dict)
     }
 
+    #[pyo3(signature = (requested_schema=None))]
     fn __arrow_c_stream__<'py>(
         &self,
         py: Python<'py>,
@@ -156,7 +157,10 @@ pub(crate) fn open_capture(
     let table = table.ok_or_else(unknown)?;
     let window = length(window)?;
     let home = home_net.as_deref().map(home).transpose()?;
-    let replay = py.detach(|| open(&paths, home, window))?;
+    let (replay, doubt) = py.detach(|| open(&paths, home, window))?;
+    if let Some(doubt) = doubt {
+        warn(py, doubt)?;
+    }
     let report = Arc::new(Mutex::new(Report::default()));
     let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
     let rows = Rows {
@@ -179,9 +183,13 @@ pub(crate) fn open_capture(
     Ok(Capture { table, schema, rows: Mutex::new(Some(rows)), report, title: names.join(", ") })
 }
 
-/// Looks through the captures and opens them; refuses a home side that is a guess, or that none of
-/// the packets has.
-fn open(paths: &[PathBuf], told: Option<HomeNet>, window: Duration) -> PyResult<Replay> {
+/// Looks through the captures and opens them. Refuses a home side that is a guess, or that none of
+/// the packets has; doubts one that many of them do not have.
+fn open(
+    paths: &[PathBuf],
+    told: Option<HomeNet>,
+    window: Duration,
+) -> PyResult<(Replay, Option<String>)> {
     let refused = |error: ReadError| CaptureError::new_err(text(&error));
     let is_told = told.is_some();
     let home = told.unwrap_or_default();
@@ -202,32 +210,30 @@ fn open(paths: &[PathBuf], told: Option<HomeNet>, window: Duration) -> PyResult<
         }
         surveys.push(survey);
     }
-    if let Some(problem) = side_problem(&side, is_told) {
-        let proposal = side.proposal().map_or_else(String::new, |one| {
-            format!("\"{}\" (at one end of {:.0} % of them), or ", one.net, 100.0 * one.share)
-        });
-        return Err(CaptureError::new_err(format!(
-            "{problem}: pass {proposal}your own prefixes as `home_net`"
-        )));
+    let doubt = side_doubt(&side, is_told);
+    if let Some(doubt) = &doubt
+        && (!is_told || side.by_prefix == 0)
+    {
+        return Err(CaptureError::new_err(doubt.clone()));
     }
     let captures = Captures::surveyed(paths, &surveys).map_err(refused)?;
-    Ok(Replay::new(captures, ReplayOptions::default().window(window).home(home)))
+    Ok((Replay::new(captures, ReplayOptions::default().window(window).home(home)), doubt))
 }
 
-/// What is wrong with the home side; none where it is told by prefixes or by the capture.
-fn side_problem(side: &HomeSide, is_told: bool) -> Option<String> {
-    if is_told {
-        let has_none = side.packets > 0 && side.by_prefix == 0;
-        return has_none.then(|| {
-            format!("no address of `home_net` is at one end of the {} packets", side.packets)
-        });
-    }
-    side.is_guessed().then(|| {
-        format!(
-            "which side is local is a guess for {:.0} % of the packets",
-            100.0 * side.guessed_share()
-        )
-    })
+/// What is wrong with the home side; none where prefixes or the capture tell it.
+fn side_doubt(side: &HomeSide, is_told: bool) -> Option<String> {
+    let problem = if is_told && side.packets > 0 && side.by_prefix == 0 {
+        format!("no address of `home_net` is at one end of the {} packets", side.packets)
+    } else if side.is_guessed() {
+        let guessed = 100.0 * side.guessed_share();
+        format!("which side is local is a guess for {guessed:.0} % of the packets")
+    } else {
+        return None;
+    };
+    let proposal = side.proposal().map_or_else(String::new, |one| {
+        format!("\"{}\" (at one end of {:.0} % of them), or ", one.net, 100.0 * one.share)
+    });
+    Some(format!("{problem}: pass {proposal}all your own prefixes as `home_net`"))
 }
 
 fn home(prefixes: &[String]) -> PyResult<HomeNet> {
@@ -310,11 +316,8 @@ impl Rows {
             return Ok(());
         }
         let text = format!("records of the capture gave no frame: {}", causes.join(", "));
-        Python::attach(|py| {
-            let category = py.get_type::<PyUserWarning>();
-            PyErr::warn(py, &category, &CString::new(text).unwrap_or_default(), 1)
-        })
-        .map_err(|error| ArrowError::ExternalError(Box::new(error)))
+        Python::attach(|py| warn(py, text))
+            .map_err(|error| ArrowError::ExternalError(Box::new(error)))
     }
 
     /// Calls `progress` with the bytes read and all bytes, where these are known.
@@ -369,6 +372,11 @@ impl Waiting {
             None => self.counts.take(),
         }
     }
+}
+
+fn warn(py: Python<'_>, text: String) -> PyResult<()> {
+    let category = py.get_type::<PyUserWarning>();
+    PyErr::warn(py, &category, &CString::new(text).unwrap_or_default(), 2)
 }
 
 fn locked(report: &Mutex<Report>) -> MutexGuard<'_, Report> {

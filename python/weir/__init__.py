@@ -6,8 +6,8 @@
 - `schema(kind)`: the features of a table, with units and docs.
 
 Tables are what `weir replay --out` and `weir capture` write, read by any library that speaks
-Arrow. A model or a table that cannot be used is a `ModelError`, a capture a `CaptureError`; the text names
-the remedy.
+Arrow. A model or a table that cannot be used is a `ModelError`, a capture a `CaptureError`; the
+text names the remedy.
 """
 
 from __future__ import annotations

@@ -20,6 +20,8 @@ class _ArrowArray(Protocol):
     ) -> tuple[object, object]: ...
 
 Table: TypeAlias = _ArrowStream | _ArrowArray
+FeatureTable: TypeAlias = Literal["flow", "peer", "host", "service", "net"]
+TableName: TypeAlias = FeatureTable | Literal["window"]
 PValueKind: TypeAlias = Literal["conditional", "marginal"]
 
 class Contribution(TypedDict):
@@ -64,7 +66,7 @@ class CaptureError(ValueError): ...
 @final
 class Capture:
     @property
-    def kind(self) -> str: ...
+    def kind(self) -> TableName: ...
     @property
     def columns(self) -> list[str]: ...
     @property
@@ -74,12 +76,13 @@ class Capture:
 def open_capture(
     paths: list[str],
     home_net: list[str] | None,
-    kind: str,
+    kind: TableName,
     window: str,
     progress: Callable[[int, int | None], object] | None,
 ) -> Capture: ...
 
-def schema(kind: Literal["flow", "peer", "host", "service", "net"]) -> Schema: ...
+def schema(kind: FeatureTable) -> Schema: ...
+
 @final
 class Model:
     @staticmethod
