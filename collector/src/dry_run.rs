@@ -4,7 +4,7 @@
 use engine::{Arrival, CarryOut, Engine, Incidents, Judged, WindowEnd};
 use events::{
     ActionTaken, ClosedEvent, Decision, DecisionRecord, DriftEvent, Event, NoticeEvent,
-    OutageEvent, Outcome, Reason, ServiceEvent, ServiceLimit, Stamp, WindowEvent,
+    OutageEvent, Outcome, Reason, ServiceEvent, ServiceLimit, SiteEvent, Stamp, WindowEvent,
 };
 use jiff::Timestamp;
 use model::{Observed, Window};
@@ -119,6 +119,10 @@ impl<F: FnMut(Event) -> anyhow::Result<()>> CarryOut for Teller<'_, F> {
 
     fn outage(&mut self, event: OutageEvent) -> anyhow::Result<()> {
         (self.tell)(Event::Outage(event))
+    }
+
+    fn site(&mut self, event: SiteEvent) -> anyhow::Result<()> {
+        (self.tell)(Event::Site(event))
     }
 
     fn decided(&mut self, _: usize, record: DecisionRecord) -> anyhow::Result<()> {

@@ -2,7 +2,7 @@
 
 pub use events::{
     ActEvent, ActionTaken, ClosedEvent, DecisionRecord, DifferenceEvent, DriftEvent, Event,
-    ExpiredEvent, FailureEvent, NoticeEvent, OutageEvent, ServiceEvent, WindowEvent,
+    ExpiredEvent, FailureEvent, NoticeEvent, OutageEvent, ServiceEvent, SiteEvent, WindowEvent,
 };
 use flows_common::{EtherClass, Loss};
 use model::Window;

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use policy::{Notice, Reason, ServiceLimit};
 use report::text::{count, plain, short_number};
 
-use crate::event::{ClosedEvent, DecisionRecord, OutageEvent, ServiceEvent};
+use crate::event::{ClosedEvent, DecisionRecord, OutageEvent, ServiceEvent, SiteEvent};
 
 /// An anomaly as a person reads it.
 #[must_use]
@@ -68,6 +68,22 @@ pub fn describe_outage(event: &OutageEvent) -> String {
     )
 }
 
+/// An alarm on this host's own side, as a person reads it.
+#[must_use]
+pub fn describe_site(event: &SiteEvent) -> String {
+    let reasons: Vec<String> = event.reasons.iter().map(explain_reason).collect();
+    let over = humantime::format_duration(Duration::from_millis(event.horizon_ms.into()));
+    format!(
+        "window {}{} {} is unusual over {over} (surprise {:.1}): {}; nobody is blocked for it: {}",
+        event.window,
+        incident(event.incident),
+        event.site,
+        event.surprise,
+        reasons.join("; "),
+        event.site.advice()
+    )
+}
+
 /// What is the matter with a service at this time, as a person reads it.
 #[must_use]
 pub fn describe_service(state: &ServiceState, now: Timestamp) -> String {
@@ -101,6 +117,7 @@ pub fn describe_closed(event: &ClosedEvent) -> String {
         Entity::Remote { host, standing } => format!("{host} ({})", standing.name()),
         Entity::Service(service) => service.to_string(),
         Entity::Outage(service) => format!("{service} (outage)"),
+        Entity::Site(site) => site.to_string(),
     };
     format!(
         "window {} incident {id} closed {entity}: opened {}, {windows} anomalous windows, {packets} \

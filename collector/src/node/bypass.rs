@@ -50,8 +50,7 @@ impl Node {
 }
 
 /// What is told while it is so.
-pub(super) const PASSED_BY: &str = "frames come in past the guard, which drops nothing: its hook was \
-                                    taken from it; start weir anew, and see who took it (`weir doctor`)";
+pub(super) const PASSED_BY: &str = "frames come in past the guard, which drops nothing: its hook was taken from it; start weir anew";
 
 #[cfg(test)]
 mod tests {

@@ -22,9 +22,9 @@ use crate::{
     enforcer::{FIRST_OF_PEOPLE, host},
     event::{
         ActionTaken, ClosedEvent, DecisionRecord, DriftEvent, Event, ExpiredEvent, NoticeEvent,
-        OutageEvent, ServiceEvent, WindowEvent,
+        OutageEvent, ServiceEvent, SiteEvent, WindowEvent,
     },
-    event_text::describe_outage,
+    event_text::{describe_outage, describe_site},
 };
 use datapath::Target;
 
@@ -210,6 +210,15 @@ impl CarryOut for Writer<'_> {
         Ok(())
     }
 
+    fn site(&mut self, event: SiteEvent) -> Result<(), Infallible> {
+        if event.is_news() {
+            tracing::warn!("{}", describe_site(&event));
+            self.effects.records.push(self.node.told_of_service("alarm", &event));
+        }
+        self.effects.events.push(Event::Site(event));
+        Ok(())
+    }
+
     fn decided(&mut self, rank: usize, record: DecisionRecord) -> Result<(), Infallible> {
         let Self { node, inner, effects, blocks } = self;
         let blocks = std::mem::take(blocks);
@@ -227,7 +236,7 @@ impl CarryOut for Writer<'_> {
     }
 
     fn closed(&mut self, event: ClosedEvent) -> Result<(), Infallible> {
-        if matches!(event.entity, Entity::Service(_) | Entity::Outage(_)) {
+        if !matches!(event.entity, Entity::Remote { .. }) {
             self.effects.records.push(self.node.told_of_service("closed", &event));
         }
         self.effects.events.push(Event::Closed(event));

@@ -51,10 +51,10 @@ use crate::{
     event::{Event, WindowEvent},
     kept,
     lists::Lists,
+    live::Watched,
     losses::Losses,
 };
 use bypass::Bypass;
-use datapath::Attached;
 use engine::{Assessed, Incidents};
 use held::Held;
 use import::Loads;
@@ -100,8 +100,8 @@ impl ModelFacts {
 
 /// Reader of the configuration, for a reload.
 pub type Reread = Box<dyn Fn() -> anyhow::Result<Config> + Send + Sync>;
-/// Source of the interfaces that are watched now.
-pub type Interfaces = Box<dyn Fn() -> Vec<Attached> + Send + Sync>;
+/// Source of the interfaces that are watched now, and of those that are not.
+pub type Interfaces = Box<dyn Fn() -> Watched + Send + Sync>;
 
 /// Parts of a node; [`NodeParts::new`] has those that a test or a demo needs.
 pub struct NodeParts {
@@ -135,7 +135,7 @@ impl NodeParts {
             allow_files: Vec::new(),
             model: ModelFacts::default(),
             config: None,
-            interfaces: Box::new(Vec::new),
+            interfaces: Box::new(Watched::default),
         }
     }
 }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use ledger::Moment;
 
 use super::{Inner, Node, bypass::PASSED_BY, journal::moment};
-use crate::live::guard_name;
+use crate::live::{Watched, guard_name};
 use datapath::TcHook;
 
 /// Under this name stand those whose entry the kernel refused, for want of room for example.
@@ -48,6 +48,7 @@ impl Node {
         let now = moment();
         let guard = self.guard_totals()?;
         let health = self.journal.health();
+        let watched = (self.interfaces)();
         let mut inner = self.inner();
         let losses: BTreeMap<String, u64> =
             inner.losses.iter().map(|(cause, &lost)| (cause.to_string(), lost)).collect();
@@ -89,7 +90,13 @@ impl Node {
                 .iter()
                 .sum(),
             ledger: ledger_health(health.as_ref(), self.journal.path(), inner.unrecorded),
-            interfaces: (self.interfaces)()
+            not_watched: watched
+                .refused
+                .iter()
+                .map(|(name, refused)| (name.to_string(), refused.why.clone()))
+                .collect(),
+            interfaces: watched
+                .attached
                 .iter()
                 .map(|attached| Interface {
                     name: attached.interface.to_string(),
@@ -157,7 +164,11 @@ impl Node {
 
     fn check_watched(&self) -> Result<(), Refused> {
         let Some(config) = self.inner().config.clone() else { return Ok(()) };
-        let watched = (self.interfaces)();
+        let Watched { attached: watched, refused } = (self.interfaces)();
+        // One that no weir reads is told by the status alone: a pattern means it, and will.
+        if let Some((name, refused)) = refused.iter().find(|(_, refused)| !refused.by_type) {
+            return Err(Refused::unavailable(format!("`{name}` is not watched: {}", refused.why)));
+        }
         let is_watched = |name: &str| watched.iter().any(|one| one.interface.as_str() == name);
         let mut named = config.interfaces.iter().filter(|one| !one.contains(['*', '?']));
         if let Some(gone) = named.find(|name| !is_watched(name)) {

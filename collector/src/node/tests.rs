@@ -19,7 +19,7 @@ use crate::{
     enforcer::ListLoad,
     event::{ActionTaken, ExpiredEvent, window_event},
 };
-use datapath::{Block, BlockCount, Target};
+use datapath::{Attached, Block, BlockCount, Target};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -546,9 +546,22 @@ fn a_node_is_ready_while_it_decides_watches_and_records() {
         let interface = datapath::InterfaceName::new("eth0").unwrap();
         let (tc, guard) = (datapath::TcHook::Tcx, datapath::GuardHook::Off);
         let (unseen, neighbours) = ([0, 7], Vec::new());
-        vec![Attached { interface, ifindex: 2, tc, guard, unseen, neighbours }]
+        let attached = vec![Attached { interface, ifindex: 2, tc, guard, unseen, neighbours }];
+        Watched { attached, ..Watched::default() }
     });
     node.ready().unwrap();
+    assert_eq!(node.status().unwrap().interfaces[0].unseen_packets, 7);
+
+    // One that came and could not be watched; of one that no weir reads the status tells alone.
+    for (by_type, is_ready) in [(true, true), (false, false)] {
+        let watched = (node.interfaces)();
+        let refused = datapath::Refused { why: "no room".to_owned(), by_type };
+        let name = datapath::InterfaceName::new("eth1").unwrap();
+        let watched = Watched { refused: [(name, refused)].into(), ..watched };
+        node.interfaces = Box::new(move || watched.clone());
+        assert_eq!(node.ready().is_ok(), is_ready);
+        assert_eq!(node.status().unwrap().not_watched["eth1"], "no room");
+    }
 }
 
 #[test]

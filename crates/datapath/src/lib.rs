@@ -73,10 +73,20 @@ use guard_maps::GuardMaps;
 use pin::Pins;
 use shards::{Cpus, Shards};
 
+/// Why an interface is not watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The reason.
+    pub why: String,
+    /// Its frames are none that weir reads: it never will be.
+    pub by_type: bool,
+}
+
 /// The programs and their tables, loaded.
 #[derive(Debug)]
 pub struct Kernel {
     attachments: BTreeMap<InterfaceName, Attachment>,
+    refused: BTreeMap<InterfaceName, Refused>,
     object: Ebpf,
     drain: Drain,
     blocklist: Blocklist,
@@ -114,7 +124,8 @@ impl Kernel {
             pins.retire_older()?;
         }
         let dropped = blocklist.guard_counters(Direction::Ingress)?.dropped;
-        Ok(Self { attachments: BTreeMap::new(), object, drain, blocklist, dropped, pins })
+        let (attachments, refused) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Self { attachments, refused, object, drain, blocklist, dropped, pins })
     }
 
     /// Attaches the programs to an interface of the calling thread's network namespace.
@@ -129,7 +140,13 @@ impl Kernel {
         if self.attachments.contains_key(interface) {
             return Err(KernelError::AlreadyAttached { interface: interface.to_string() });
         }
-        let attachment = Attachment::new(&mut self.object, interface, options, self.pins.as_ref())?;
+        let attachment = Attachment::new(&mut self.object, interface, options, self.pins.as_ref())
+            .inspect_err(|error| {
+                let by_type = matches!(error, KernelError::LinkType { .. });
+                let refused = Refused { why: error.to_string(), by_type };
+                self.refused.insert(interface.clone(), refused);
+            })?;
+        self.refused.remove(interface);
         if let Some(pins) = &self.pins {
             pins.retire_older()?;
         }
@@ -140,6 +157,7 @@ impl Kernel {
 
     /// Takes the programs off an interface, a pinned guard included.
     pub fn detach(&mut self, interface: &InterfaceName) -> Result<(), KernelError> {
+        self.refused.remove(interface);
         match self.attachments.remove(interface) {
             Some(attachment) => {
                 attachment.detach();
@@ -152,6 +170,13 @@ impl Kernel {
     /// The interfaces that weir is attached to.
     pub fn attached(&self) -> impl Iterator<Item = &Attached> {
         self.attachments.values().map(|attachment| &attachment.attached)
+    }
+
+    /// The interfaces that it was to be attached to and is not, with the reason; one that is detached
+    /// or gone is none of them.
+    #[must_use]
+    pub const fn refused(&self) -> &BTreeMap<InterfaceName, Refused> {
+        &self.refused
     }
 
     /// Ends the running window and hands it over, keys ascending; the next one begins.

@@ -18,6 +18,7 @@ use policy::{
 
 use crate::drift::DriftSensor;
 use crate::peer_rows::PeerRows;
+use crate::sites::SiteEvidence;
 
 /// A window of more than so many times its configured length is no measure of a rate.
 const LONGEST_WINDOW: u32 = 3;
@@ -50,6 +51,8 @@ pub struct Assessed {
     pub reasons: HashMap<(IpAddr, Standing), Vec<Reason>>,
     /// Services of this host that failed their clients; what those met is in no row.
     pub outages: Vec<Outage>,
+    /// Parts of the host's own side that are far out; none from tables, which a study is on.
+    pub sites: Vec<SiteEvidence>,
     /// Drift of benign traffic against training.
     pub drift: Drift,
     /// Blocking is suspended from this window on, or not any more.

@@ -15,6 +15,7 @@ use model::{
 
 use crate::assessor::{Arrival, Assessed, Assessor, WindowRows};
 use crate::peer_rows::{PeerRow, PeerRows};
+use crate::sites;
 
 /// Scores windows in their order; the past is part of the features.
 pub struct Detector {
@@ -92,7 +93,8 @@ impl Detector {
         let span = window.span();
         self.peers = peer_rows(&self.observed);
         let rows = WindowRows { span, is_lossy: window.is_lossy(), peers: &self.peers };
-        let mut assessed = Assessed { outages, ..self.assessor.assess(rows, arrival) };
+        let sites = sites::unusual(self.model(), &self.observed.sites);
+        let mut assessed = Assessed { outages, sites, ..self.assessor.assess(rows, arrival) };
         assessed.facts.blind = window.unseen_packets > 0;
         // Half of the room that this window did not need, so that a peak is forgotten.
         let Observed { flows, peers, .. } = &mut self.observed;

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use events::{
     ActionTaken, Change, ClosedEvent, DecisionRecord, Entity, Incident, OutageEvent, Prefix,
-    Refusal, ServiceEvent,
+    Refusal, ServiceEvent, SiteEvent,
 };
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -124,6 +124,19 @@ impl Incidents {
             until_ns: event.at_ns,
         };
         event.incident = Some(self.note(Entity::Outage(event.outage.service), &seen, stamp));
+    }
+
+    /// Joins an alarm on the host's own side with its incident; `stamp` gives number and time of a
+    /// new one.
+    pub fn join_site(&mut self, event: &mut SiteEvent, stamp: impl FnOnce() -> (u64, Timestamp)) {
+        let seen = Seen {
+            packets: 0,
+            bytes: 0,
+            outcome: ActionTaken::Refused,
+            answered: false,
+            until_ns: event.at_ns,
+        };
+        event.incident = Some(self.note(Entity::Site(event.site), &seen, stamp));
     }
 
     /// Closes what was quiet for long enough.

@@ -6,7 +6,8 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ActionTaken, ClosedEvent, DecisionRecord, Drift, Incident, Notice, Outage, Prefix, ServiceLimit,
+    ActionTaken, ClosedEvent, DecisionRecord, Drift, Incident, Notice, Outage, Prefix,
+    ServiceLimit, SiteEvent,
 };
 
 /// A short text or code: a constant where it is written, owned where it is read.
@@ -24,6 +25,8 @@ pub enum Event {
     Service(ServiceEvent),
     /// A service of this host failed its clients.
     Outage(OutageEvent),
+    /// A part of this host's own side was unusual.
+    Site(SiteEvent),
     /// An incident came to its end.
     Closed(ClosedEvent),
     /// A block's lease ran out and its entry was removed.
@@ -243,7 +246,7 @@ mod tests {
     use super::*;
     use crate::{
         Action, Change, Claim, Entity, Evidence, Mode, Moved, PValues, ProcedureChoice, Reason,
-        Refusal, Service, Share, Standing, Subject, Trip,
+        Refusal, Service, Share, Site, Standing, Subject, Trip,
     };
 
     fn incident() -> Incident {
@@ -349,6 +352,15 @@ mod tests {
                 },
                 outcome: ActionTaken::WouldBlock,
                 incident: None,
+            }),
+            Event::Site(SiteEvent {
+                window: 1,
+                at_ns: 2,
+                site: Site::Host("192.0.2.1".parse().expect("an address")),
+                surprise: 7.5,
+                horizon_ms: 60_000,
+                reasons: record().reasons,
+                incident: Some(incident()),
             }),
             Event::Outage(OutageEvent {
                 window: 1,

@@ -30,6 +30,7 @@ pub mod openapi;
 mod prefix;
 mod refusal;
 mod share;
+mod site;
 mod words;
 
 pub use claim::{Claim, Contradiction, PValues, ProcedureChoice};
@@ -46,4 +47,5 @@ pub use notice::Notice;
 pub use prefix::{Prefix, PrefixError};
 pub use refusal::Refusal;
 pub use share::{Share, ShareError};
+pub use site::{Site, SiteEvent};
 pub use words::{ActionTaken, How, Mode, Origin, PreviousEnd, Subject, Trip};

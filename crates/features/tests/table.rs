@@ -179,8 +179,8 @@ prop_compose! {
             packet_counters: PacketCounters { segments, ..PacketCounters::default() },
             evicted_flows: evicted[0],
             evicted_packets: evicted[1],
-            ..Window::default()
             evicted_peers: evicted[2],
+            unseen_packets: 0,
         }
     }
 }

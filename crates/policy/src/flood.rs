@@ -22,7 +22,7 @@ const SERVICES_LIMIT: usize = 4_096;
 /// Multiple of its ordinary mark that a service must see.
 const TIMES_ORDINARY: f64 = 10.0;
 /// IP protocol number of TCP.
-const TCP: u8 = 6;
+pub(crate) const TCP: u8 = 6;
 /// Time that a limit outlasts the flood, so that a lull does not lift it.
 const LEASE: Duration = Duration::from_mins(2);
 
@@ -90,7 +90,7 @@ impl FloodWatch {
         // ordinary has to be seen before anything can exceed it.
         let start_ns = now_ns.saturating_sub(nanos(Duration::from_secs_f64(span_s)));
         let since_ns = *self.since_ns.get_or_insert(start_ns);
-        let is_known = now_ns.saturating_sub(since_ns) > nanos(config.expert.flood_baseline);
+        let is_known = is_known(since_ns, now_ns, config);
         let mut limits = Vec::new();
         for (service, strangers) in seen {
             let per_second = strangers.sources as f64 / span_s;
@@ -123,6 +123,19 @@ impl FloodWatch {
         self.marks.entry(service).or_default().limit(until_ns);
     }
 
+    /// True where the unproven sources of a service share a limit now; `None` while none can be
+    /// limited.
+    pub(crate) fn is_limited(
+        &self,
+        service: Service,
+        config: &PolicyConfig,
+        now_ns: u64,
+    ) -> Option<bool> {
+        let watches = self.since_ns.is_some_and(|since_ns| is_known(since_ns, now_ns, config));
+        (watches && config.service_limit_pps > 0)
+            .then(|| self.marks.get(&service).is_some_and(|mark| mark.is_limited(now_ns)))
+    }
+
     fn make_room(&mut self, now_ns: u64) {
         if self.marks.len() <= SERVICES_LIMIT {
             return;
@@ -137,6 +150,11 @@ impl FloodWatch {
             self.marks.remove(service);
         }
     }
+}
+
+/// True where services were watched for long enough.
+fn is_known(since_ns: u64, now_ns: u64, config: &PolicyConfig) -> bool {
+    now_ns.saturating_sub(since_ns) > nanos(config.expert.flood_baseline)
 }
 
 /// Unproven sources a second above which a service with such an ordinary mark is under a flood.

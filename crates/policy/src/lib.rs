@@ -193,12 +193,12 @@ impl Policy {
 
     /// Number of the policy's own blocks that are active.
     pub fn active_blocks(&mut self, now_ns: u64) -> usize {
-        self.history.active(now_ns)
+        self.history.active(now_ns).all
     }
 
     /// Number of blocks made in the last minute.
     pub fn made_last_minute(&mut self, now_ns: u64) -> usize {
-        self.rate.last_minute(now_ns)
+        self.rate.last_minute(now_ns).all
     }
 
     /// Decides on all peers of one window.
@@ -260,6 +260,9 @@ impl Policy {
         self.window += 1;
         self.shares = None;
         let now_ns = window.end_ns;
+        for peer in evidence.iter().filter(|peer| peer.standing == Standing::Proven) {
+            self.baseline.prove(peer.address, now_ns);
+        }
         let selection = self.selector.look(&evidence, window);
         let (mut anomalous, mut ordinary) = (Vec::new(), Vec::new());
         for peer in evidence {
@@ -419,7 +422,7 @@ impl Policy {
         {
             shares.blocked += self.baseline.weigh([peer.address], now_ns);
         }
-        self.rate.note(now_ns);
+        self.rate.note(now_ns, scope);
         let ttl = Duration::from_nanos(expires_ns.saturating_sub(now_ns));
         Outcome::Block { action, scope, ttl, expires_ns, offence: before + 1, early }
     }

@@ -160,6 +160,11 @@ fn evidence_that_does_not_carry_a_block_is_refused_with_its_reason() {
     refused(policy(|_| ()), vec![few], |_| (), Refusal::TooFewPackets);
     let newcomer = Evidence { new_or_large: true, ..weak.clone() };
     refused(policy(|_| ()), vec![newcomer], |_| (), Refusal::NewOrLarge);
+    let backup = Evidence { new_or_large: true, ..attacker(1) };
+    refused(policy(|_| ()), vec![backup.clone()], |_| (), Refusal::NewOrLarge);
+    let flood = Evidence { standing: Standing::Unproven, ..backup };
+    let [flood] = &decide(&mut policy(|_| ()), vec![flood], SECOND)[..] else { panic!() };
+    assert!(matches!(flood.outcome, Outcome::Block { scope: Scope::Unproven, .. }), "{flood:?}");
     let crowd = (1..=9).map(unproven).collect();
     refused(policy(|_| ()), crowd, |_| (), Refusal::ForgedSources);
     let refuse = policy(|config| config.unverified = Unverified::Refuse);
@@ -554,17 +559,69 @@ fn a_verified_attacker_is_blocked_amid_forged_sources() {
 }
 
 #[test]
-fn a_forged_source_stays_one_while_the_hosts_answers_to_it_are_repeated() {
-    let mut policy = policy(|_| ());
-    decide(&mut policy, (1..=20).map(unproven).collect(), SECOND);
-    let straggler = decide(&mut policy, vec![unproven(1)], 33 * SECOND);
+fn a_forged_source_stays_one_while_its_service_is_limited() {
+    let mut policy = policy(|config| config.expert.flood_baseline = Duration::ZERO);
+    let web =
+        |last| Evidence { service: Some(Service { protocol: 6, port: 80 }), ..unproven(last) };
+    decide(&mut policy, (1..=20).map(web).collect(), SECOND);
+    let straggler = decide(&mut policy, vec![web(1)], 33 * SECOND);
     assert_eq!(outcomes(&straggler), [Outcome::Refused(Refusal::ForgedSources)]);
-    let stranger = decide(&mut policy, vec![unproven(100)], 34 * SECOND);
+    let stranger = decide(&mut policy, vec![web(100)], 34 * SECOND);
     assert!(matches!(stranger[0].outcome, Outcome::Block { .. }), "{stranger:?}");
     let once_verified = decide(&mut policy, vec![attacker(2)], 35 * SECOND);
     assert!(matches!(once_verified[0].outcome, Outcome::Block { .. }), "{once_verified:?}");
-    let much_later = decide(&mut policy, vec![unproven(3)], 122 * SECOND);
+    let much_later = decide(&mut policy, vec![web(3)], 122 * SECOND);
     assert!(matches!(much_later[0].outcome, Outcome::Block { .. }), "{much_later:?}");
+}
+
+#[test]
+fn decoys_shield_nobody() {
+    let asking = |protocol, port: u16, last| Evidence {
+        service: Some(Service { protocol, port }),
+        ..unproven(last)
+    };
+    let decided = |protocol, decoys: Vec<Evidence>| {
+        let mut policy = policy(|config| config.expert.flood_baseline = Duration::ZERO);
+        decide(&mut policy, vec![asking(6, 1, 200)], SECOND);
+        let first = decide(&mut policy, decoys, 2 * SECOND);
+        let alone = decide(&mut policy, vec![asking(protocol, 99, 1)], 3 * SECOND);
+        (first, alone)
+    };
+    let is_block = |one: &Decision| matches!(one.outcome, Outcome::Block { .. });
+    let refused = |one: &Decision| one.outcome == Outcome::Refused(Refusal::ForgedSources);
+    // Each asks for a port of its own, so that no service is flooded: each is limited.
+    let apart = (1..=20).map(|last| asking(6, u16::from(last), last)).collect();
+    assert!(decided(6, apart).0.iter().all(is_block));
+    // All ask for one, which is limited; who then asks for another is one source.
+    let (first, alone) = decided(6, (1..=20).map(|last| asking(6, 80, last)).collect());
+    assert!(first.iter().all(refused) && is_block(&alone[0]), "{first:?} {alone:?}");
+    // Whom the limit does not hold, for he proved to be somebody, is limited by himself.
+    let mut known = policy(|config| config.expert.flood_baseline = Duration::ZERO);
+    let calm = Evidence { p_value: 0.5, surprise: 0.0, ..attacker(7) };
+    decide(&mut known, vec![calm], SECOND);
+    let all = decide(&mut known, (1..=20).map(|last| asking(6, 80, last)).collect(), 2 * SECOND);
+    let limited: Vec<_> =
+        all.iter().filter(|one| is_block(one)).map(|one| one.evidence.address).collect();
+    assert_eq!(limited, [peer(7)]);
+    let (first, alone) = decided(17, (1..=20).map(|last| asking(17, 80, last)).collect());
+    assert!(first.iter().all(refused) && is_block(&alone[0]), "{first:?} {alone:?}");
+}
+
+#[test]
+fn what_anybody_may_have_sent_takes_up_half_of_the_blocks_at_most() {
+    for bound in
+        [(|config: &mut PolicyConfig| config.max_blocks = 7) as fn(&mut PolicyConfig), |config| {
+            config.expert.max_blocks_per_minute = 7
+        }]
+    {
+        let mut policy = policy(bound);
+        let forged = decide(&mut policy, (1..=8).map(unproven).collect(), SECOND);
+        let own = decide(&mut policy, (101..=108).map(attacker).collect(), 2 * SECOND);
+        let blocks = |all: &[Decision]| {
+            all.iter().filter(|one| matches!(one.outcome, Outcome::Block { .. })).count()
+        };
+        assert_eq!((blocks(&forged), blocks(&own)), (4, 3));
+    }
 }
 
 #[test]

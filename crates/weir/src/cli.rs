@@ -76,6 +76,7 @@ pub(crate) use report::text::columns as table;
 use ::replay::ReplayOptions;
 use collector::event_text::{
     describe_anomaly, describe_closed, describe_limit, describe_notice, describe_outage,
+    describe_site,
 };
 use collector::{
     config::{Config, Mode, RawConfig, XdpChoice},
@@ -357,6 +358,7 @@ fn line_of(event: &Event, json: bool) -> Option<String> {
         Event::Anomaly(anomaly) if !anomaly.is_news() => return None,
         Event::Service(limit) if !limit.is_news() => return None,
         Event::Outage(outage) if !outage.is_news() => return None,
+        Event::Site(site) if !site.is_news() => return None,
         Event::Anomaly(anomaly) => describe_anomaly(anomaly),
         Event::Closed(closed) => describe_closed(closed),
         Event::Expired(expired) => format!(
@@ -365,6 +367,7 @@ fn line_of(event: &Event, json: bool) -> Option<String> {
         ),
         Event::Service(limit) => describe_limit(limit),
         Event::Outage(outage) => describe_outage(outage),
+        Event::Site(site) => describe_site(site),
         Event::Drift(change) => format!("window {}: {}", change.window, change.drift.to_text()),
         Event::Notice(change) => describe_notice(&change.notice),
         Event::Act(act) => {

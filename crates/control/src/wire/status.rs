@@ -51,7 +51,7 @@ pub struct Status {
     pub services: Vec<ServiceState>,
     /// Anomalous peers that were not acted on since the start, by the guard's code.
     pub refusals: BTreeMap<String, u64>,
-    /// Packets that are in no flow since the start, by cause.
+    /// Packets that are in no flow since the start, by cause; those that were not seen (`unseen`), too.
     pub losses: BTreeMap<String, u64>,
     /// Peers that the kernel's tables had no room for since the start.
     #[serde(default)]
@@ -65,6 +65,9 @@ pub struct Status {
     pub ledger: LedgerHealth,
     /// The interfaces that are watched.
     pub interfaces: Vec<Interface>,
+    /// Interfaces that were selected, are there and are not watched, each with the reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub not_watched: BTreeMap<String, String>,
 }
 
 /// Asks for the status. It has no fields.

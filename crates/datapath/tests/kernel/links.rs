@@ -368,5 +368,7 @@ fn an_interface_of_other_frames_is_refused_by_name_and_so_is_xdp_without_etherne
         let told = error.to_string();
         assert!(told.contains("carries CAN frames") && told.contains("WireGuard"), "{told}");
         assert!(kernel.attached().next().is_none());
+        let refused = kernel.refused()[&up].clone();
+        assert_eq!((refused.why, refused.by_type), (told, true));
     });
 }

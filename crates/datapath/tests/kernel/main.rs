@@ -6,6 +6,7 @@ mod conformance;
 mod faults;
 mod guard;
 mod links;
+mod offloads;
 mod pins;
 mod scope;
 mod service;

@@ -167,6 +167,33 @@ feature_table! {
     }
 }
 
+impl HostFeature {
+    /// True where it tells what the host's side does to others, not what is done to it.
+    #[must_use]
+    pub const fn is_outbound(self) -> bool {
+        matches!(
+            self,
+            Self::LocalFlows
+                | Self::LocalFailed
+                | Self::LocalEmpty
+                | Self::LocalFailedRatio
+                | Self::Remotes
+                | Self::Services
+                | Self::RemoteServices
+                | Self::NewRemotes
+                | Self::NewRemotesFailed
+                | Self::NewRemotesFailedRatio
+                | Self::NewServicesFailed
+                | Self::NewServices
+                | Self::FanOut
+                | Self::NewFanOut
+                | Self::BusiestPair
+                | Self::EgressSyns
+                | Self::DnsQueries
+        )
+    }
+}
+
 feature_table! {
     /// The features of a service of the host's side over a horizon: of the flows that remotes opened
     /// to it, once it has answered any.

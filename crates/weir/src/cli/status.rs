@@ -68,6 +68,9 @@ pub(super) fn text(status: &Status) -> String {
             lines.push(("beside", format!("{name}: {}", plain(other))));
         }
     }
+    for (name, why) in &status.not_watched {
+        lines.push(("NOT WATCHED", format!(" {}: {}", plain(name), plain(why))));
+    }
     lines.into_iter().fold(String::new(), |mut text, (name, value)| {
         let _ = writeln!(text, "{name:<11}{value}");
         text

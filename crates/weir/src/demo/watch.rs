@@ -88,6 +88,7 @@ impl Sink for Watch {
             Event::Failure(failure) => log.failures.push(failure.clone()),
             Event::Service(_)
             | Event::Outage(_)
+            | Event::Site(_)
             | Event::Closed(_)
             | Event::Notice(_)
             | Event::Drift(_)

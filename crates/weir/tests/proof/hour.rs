@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use collector::event_text::describe_site;
 use events::Change;
 use model::Window;
 use policy::{Notice, Service};
@@ -58,12 +59,13 @@ fn sum_up(title: &str, told: &RunOutcome) {
     let breaker = told.notices.iter().filter(|told| matches!(told, Notice::BreakerOpened { .. }));
     println!(
         "{title}: benign peers reported {:?}, blocked {:?}; limits of services {}; \
-         breaker opened {} times; suspended for drift {} times",
+         breaker opened {} times; suspended for drift {} times; of the host's own side {:?}",
         benign(told.reported()),
         benign(told.blocked()),
         told.services.len(),
         breaker.count(),
         told.drifts.len(),
+        told.sites.iter().filter(|event| event.is_news()).map(describe_site).collect::<Vec<_>>(),
     );
     for notice in &told.notices {
         println!("  {notice:?}");

@@ -13,7 +13,7 @@ use crate::{
     gate::is_syn,
     scene::{RunOutcome, dry_run, own_addresses, windows},
     traffic::{Composed, SECOND, START, own},
-    trust::{ACK, ATTACKER, Crafted, Ends, RST, is_acted_on, scan, summary},
+    trust::{ACK, ATTACKER, Crafted, Ends, RST, SYN, is_acted_on, scan, summary},
 };
 
 /// Benign traffic in all; when the service goes away, and for how long.
@@ -88,17 +88,37 @@ fn benign(path: PathBuf, away: Away, until_ns: u64) -> (PathBuf, BTreeSet<IpAddr
     (capture.finish().0, met)
 }
 
+/// Attempts of these clients, ten a second each, while the service is away until then.
+fn attempts(clients: &BTreeSet<IpAddr>, away: Away, until_ns: u64) -> Vec<Crafted> {
+    let mut frames = Vec::new();
+    for client in clients {
+        let IpAddr::V4(v4) = client else { continue };
+        for number in 0..(until_ns - STOPPED) / (SECOND / 10) {
+            let low = u16::try_from(number).expect("few");
+            let ends = Ends::to_host(v4.octets(), [61_000 + low, PORT]);
+            let at_ns = number * SECOND / 10 + u64::from(v4.octets()[3]) * 1_000_000;
+            let sequence = u32::from(low) * 7_001;
+            frames.push((at_ns, ends.tcp(SYN, sequence, 0)));
+            if away == Away::Refuses {
+                frames.push((at_ns + 50_000, ends.back().tcp(RST | ACK, 0, sequence + 1)));
+            }
+        }
+    }
+    frames
+}
+
 /// What is decided with the service away until then, and with these frames after it went.
 fn decided(away: Away, until_ns: u64, crafted: &[Crafted]) -> (RunOutcome, BTreeSet<IpAddr>) {
     let folder = tempfile::tempdir().expect("a folder");
     let (benign, met) = benign(folder.path().join("benign.pcap"), away, until_ns);
     let mut more = Composed::create(folder.path().join("crafted.pcap"));
-    for (at_ns, frame) in crafted {
+    let mut crafted = [crafted, &attempts(&met, away, until_ns)].concat();
+    crafted.sort_by_key(|(at_ns, _)| *at_ns);
+    for (at_ns, frame) in &crafted {
         let length = u32::try_from(frame.len()).expect("a short frame");
         more.put(START + STOPPED + at_ns, length, frame);
     }
-    let captures = if crafted.is_empty() { vec![benign] } else { vec![benign, more.finish().0] };
-    let [_, _, act] = dry_run(&windows(&captures));
+    let [_, _, act] = dry_run(&windows(&[benign, more.finish().0]));
     (act, met)
 }
 
