@@ -222,15 +222,16 @@ def test_an_explanation_names_each_input_once_with_its_natural_value(detector, k
 
 
 def test_attacks_stand_out(model, features):
-    """Each of the demo's attackers has a row that benign traffic hardly ever has; rows of the others
-    over a window are ordinary, whatever their standing."""
+    """Each of the demo's attackers has a row that benign traffic hardly ever has; rows of the
+    others over a window are ordinary, whatever their standing."""
     paths = sorted((features / "peer").rglob("*.parquet"))
     peers = pl.concat([pl.read_parquet(path) for path in paths])
     scored = pl.DataFrame(model.score(peers)).with_columns(
         peers.select("remote_address", "standing", "horizon"),
         p=pl.min_horizontal("p_value", "tail_p_value"),
     )
-    is_attacker = pl.col("remote_address").str.contains(r"^198\.51\.100\.|^203\.0\.113\.|^2001:db8:1:")
+    attacks = r"^198\.51\.100\.|^203\.0\.113\.|^2001:db8:1:"
+    is_attacker = pl.col("remote_address").str.contains(attacks)
     attackers = scored.filter(is_attacker).group_by("remote_address").agg(pl.col("p").min())
     assert attackers.height > 100
     assert attackers["p"].max() < 0.002

@@ -28,8 +28,8 @@ def read_capture(
         are merged by time.
     home_net : the prefixes whose addresses are local, such as ``"192.0.2.0/24"``; private
         addresses if not given. Refused, with a proposal: prefixes that no packet has, and, without
-        any, a capture of which more than a tenth of the packets do not tell their local side. Warned
-        of: prefixes that as many packets do not have.
+        any, a capture of which more than a tenth of the packets do not tell their local side.
+        Warned of: prefixes that as many packets do not have.
     kind : ``"flow"`` (a row for each flow in each window), ``"peer"`` (each remote address),
         ``"host"`` (each local address), ``"service"`` (each local service), ``"net"`` (all local
         addresses), these four over horizons of a window, 10, 60 and 600 s; or ``"window"`` (each
