@@ -152,6 +152,7 @@ impl Assessor {
             evidence,
             reasons,
             outages: Vec::new(),
+            sites: Vec::new(),
             drift,
             drift_changed,
         }

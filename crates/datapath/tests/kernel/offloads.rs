@@ -45,7 +45,7 @@ fn tcp_in_super_packets_counts_as_on_the_wire_to_the_byte() {
                 let (sent, frames) = send(wire, &mut kernel, far);
                 // What was sent again is on the wire, too.
                 let again = sent.payload_bytes.checked_sub(SENT as u64).expect(&what);
-                let most_again = sent.retransmissions * u64::from(sent.length_max);
+                let most_again = u64::from(sent.retransmissions) * u64::from(sent.length_max);
                 assert!(again <= most_again, "{what}: {again} bytes again, at most {most_again}");
                 assert_eq!(sent.flags[TcpFlag::Syn.index()], 1, "{what}");
                 assert_eq!(

@@ -186,6 +186,7 @@ impl Sink for Record {
             Event::Service(limit) => told.services.push(limit),
             Event::Notice(notice) => told.notices.push(notice),
             Event::Outage(_)
+            | Event::Site(_)
             | Event::Closed(_)
             | Event::Drift(_)
             | Event::Act(_)

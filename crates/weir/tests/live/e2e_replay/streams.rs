@@ -208,6 +208,7 @@ fn told_by_experiment(model: &ModelFile, windows: &[Window]) -> Vec<Event> {
             drift: Drift::default(),
             drift_changed: false,
             verdicts: verdicts.clone(),
+            sites: Vec::new(),
             reasons: HashMap::new(),
         };
         let tell = |event| {
