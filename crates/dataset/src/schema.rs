@@ -278,9 +278,13 @@ impl WindowRows {
         columns.push(Arc::new(Int64Array::from(imbalances)));
         columns.push(Arc::new(BooleanArray::from(lossy)));
         columns.extend(ledger.into_iter().map(count));
-        RecordBatch::try_new(stored_schema(TableKind::Window), columns)
-            .expect("the schema has the same columns in the same order")
+        window_batch(columns)
     }
+}
+
+fn window_batch(columns: Vec<ArrayRef>) -> RecordBatch {
+    RecordBatch::try_new(stored_schema(TableKind::Window), columns)
+        .expect("the schema has the same columns in the same order")
 }
 
 fn window_fields() -> Vec<Field> {
