@@ -198,7 +198,7 @@ fn address_text<'a>(addresses: impl Iterator<Item = &'a [u8]>) -> StringArray {
 
 /// Rows of the window table, column by column.
 #[derive(Debug)]
-pub(crate) struct WindowRows {
+pub struct WindowRows {
     times_ns: Vec<i64>,
     /// The columns between the time and the imbalance, each of [`WINDOW_COUNTS`].
     counts: [Vec<u64>; WINDOW_COUNTS.len()],
@@ -243,7 +243,7 @@ impl WindowRows {
     }
 
     /// Adds the row of a window that began at `time_ns` of unix time and was the `index`th.
-    pub(crate) fn add(&mut self, observed: &Observed, window: &Window, time_ns: i64, index: u64) {
+    pub fn add(&mut self, observed: &Observed, window: &Window, time_ns: i64, index: u64) {
         self.times_ns.push(time_ns);
         let counts = [
             window.start_ns,
@@ -268,7 +268,8 @@ impl WindowRows {
     }
 
     /// The rows as a batch, which leaves none.
-    pub(crate) fn take(&mut self) -> RecordBatch {
+    #[must_use]
+    pub fn take(&mut self) -> RecordBatch {
         let Self { times_ns, counts, imbalances, lossy, ledger } = std::mem::take(self);
         let count = |values: Vec<u64>| Arc::new(UInt64Array::from(values)) as ArrayRef;
         let time = TimestampNanosecondArray::from(times_ns).with_timezone("UTC");
@@ -277,9 +278,13 @@ impl WindowRows {
         columns.push(Arc::new(Int64Array::from(imbalances)));
         columns.push(Arc::new(BooleanArray::from(lossy)));
         columns.extend(ledger.into_iter().map(count));
-        RecordBatch::try_new(stored_schema(TableKind::Window), columns)
-            .expect("the schema has the same columns in the same order")
+        window_batch(columns)
     }
+}
+
+fn window_batch(columns: Vec<ArrayRef>) -> RecordBatch {
+    RecordBatch::try_new(stored_schema(TableKind::Window), columns)
+        .expect("the schema has the same columns in the same order")
 }
 
 fn window_fields() -> Vec<Field> {

@@ -108,6 +108,13 @@ impl Piece {
         self.starts_ns.len()
     }
 
+    /// The window that the rows came with, in unix time.
+    pub(super) fn window_span_ns(&self) -> (i64, i64) {
+        let length = self.window.end_ns.saturating_sub(self.window.start_ns);
+        let length = i64::try_from(length).unwrap_or(i64::MAX);
+        (self.window_start_ns, self.window_start_ns.saturating_add(length))
+    }
+
     /// A row's features.
     pub(super) fn row(&self, index: usize) -> &[f32] {
         &self.rows[index * self.width..][..self.width]

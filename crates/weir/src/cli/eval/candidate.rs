@@ -1,5 +1,6 @@
 //! The detectors that are evaluated.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -145,7 +146,9 @@ impl Candidate {
                 if assessment.horizon(number).is_some() {
                     let assessed = assessment.entities()[number];
                     let found = (assessed.surprise, assessed.p_value);
-                    Self::note(&mut self.observations, rows, entity.row, &entity.label, found)?;
+                    let span = rows.window_span_ns();
+                    let peer = rows.address(entity.row);
+                    Self::note(&mut self.observations, span, peer, &entity.label, found)?;
                 }
             }
             return Ok(());
@@ -166,22 +169,24 @@ impl Candidate {
                 }
                 By::Combined => (assessed.surprise, assessed.p_value),
             };
-            Self::note(&mut self.observations, rows, index, &rows.labels[index], found)?;
+            let span = (rows.starts_ns[index], rows.ends_ns[index]);
+            let peer = rows.address(index);
+            Self::note(&mut self.observations, span, peer, &rows.labels[index], found)?;
         }
         Ok(())
     }
 
     fn note(
         observations: &mut Observations,
-        rows: &Piece,
-        row: usize,
+        (start_ns, end_ns): (i64, i64),
+        peer: IpAddr,
         label: &Label,
         (score, p_value): (f64, f64),
     ) -> anyhow::Result<()> {
         observations.push(Observation {
-            start_ns: rows.starts_ns[row],
-            end_ns: rows.ends_ns[row],
-            peer: rows.address(row),
+            start_ns,
+            end_ns,
+            peer,
             score,
             p_value: Some(p_value),
             truth: truth(label),
