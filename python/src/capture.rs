@@ -35,7 +35,7 @@ const BATCH_WINDOWS: usize = 4_096;
 
 /// The rows of one or more captures: an Arrow stream, which is read once.
 ///
-/// polars, pandas, DuckDB and pyarrow take it as it is: `pl.DataFrame(capture)`,
+/// polars, pandas, `DuckDB` and pyarrow take it as it is: `pl.DataFrame(capture)`,
 /// `pa.table(capture)`. Windows are replayed as rows are asked for, a few ahead on a thread of
 /// their own; memory is that of some windows and a batch of rows. A capture that turns out to be
 /// damaged ends the stream with an error behind the rows before the damage; records that were
@@ -156,13 +156,13 @@ pub(crate) fn open_capture(
     let table = TableKind::ALL.into_iter().find(|table| table.name() == kind);
     let table = table.ok_or_else(unknown)?;
     let window = length(window)?;
-    let home = home_net.as_deref().map(home).transpose()?;
+    let home = home_net.map(|prefixes| home(&prefixes)).transpose()?;
     let (replay, doubt) = py.detach(|| open(&paths, home, window))?;
     if let Some(doubt) = doubt {
         warn(py, doubt)?;
     }
     let report = Arc::new(Mutex::new(Report::default()));
-    let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+    let names: Vec<String> = paths.into_iter().map(|path| path.display().to_string()).collect();
     let rows = Rows {
         read: replay.captures().progress(),
         replay: Some(ThreadedReplay::start(replay)?),
