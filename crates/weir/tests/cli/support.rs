@@ -84,7 +84,8 @@ impl Bench {
 
     /// Starts a node that enforces, with an environment, and waits until it answers.
     pub(crate) fn enforcing(&self, environment: &[(&str, &str)]) -> Running {
-        let model = self.model();
+        let window = environment.iter().find(|(name, _)| *name == "WEIR__CAPTURE__WINDOW");
+        let model = self.model_over(window.map_or("1s", |(_, length)| length));
         let mut command = self.weir(&["run", "-i", "eth0", "--model", &model, "--mode", "enforce"]);
         command.envs(environment.iter().copied());
         let running = self.spawn(command);
