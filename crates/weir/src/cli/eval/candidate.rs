@@ -1,6 +1,5 @@
 //! The detectors that are evaluated.
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -138,26 +137,28 @@ impl Candidate {
     /// Scores rows and takes down what they were. A row of a horizon without a detector is no
     /// observation.
     pub(super) fn take(&mut self, level: Level, by: By, rows: &Piece) -> anyhow::Result<()> {
+        let Self { detectors, observations, always, .. } = self;
+        let mut note = |(start_ns, end_ns), peer, label: &Label, (score, p_value)| {
+            let (p_value, truth) = (Some(p_value), truth(label));
+            observations.push(Observation { start_ns, end_ns, peer, score, p_value, truth })
+        };
         if level == Level::Decision {
             let peers = rows.peers();
-            let count = peers.peers().len();
-            let assessment = assess(&self.detectors, level.kind(), peers.rows(), count);
+            let assessment = assess(detectors, level.kind(), peers.rows(), peers.peers().len());
             for (number, entity) in rows.entities().iter().enumerate() {
                 if assessment.horizon(number).is_some() {
                     let assessed = assessment.entities()[number];
                     let found = (assessed.surprise, assessed.p_value);
-                    let span = rows.window_span_ns();
-                    let peer = rows.address(entity.row);
-                    Self::note(&mut self.observations, span, peer, &entity.label, found)?;
+                    note(rows.window_span_ns(), rows.address(entity.row), &entity.label, found)?;
                 }
             }
             return Ok(());
         }
-        let by = self.always.unwrap_or(by);
+        let by = always.unwrap_or(by);
         let each = rows.each();
-        let assessment = assess(&self.detectors, level.kind(), &each, rows.len());
+        let assessment = assess(detectors, level.kind(), &each, rows.len());
         for (index, assessed) in assessment.entities().iter().enumerate() {
-            let Some(own) = self.detectors.get(&rows.channel(level, index)) else { continue };
+            let Some(own) = detectors.get(&rows.channel(level, index)) else { continue };
             let found = match by {
                 By::Score => {
                     let p = own.calibration().p_value(assessed.score).marginal;
@@ -170,27 +171,8 @@ impl Candidate {
                 By::Combined => (assessed.surprise, assessed.p_value),
             };
             let span = (rows.starts_ns[index], rows.ends_ns[index]);
-            let peer = rows.address(index);
-            Self::note(&mut self.observations, span, peer, &rows.labels[index], found)?;
+            note(span, rows.address(index), &rows.labels[index], found)?;
         }
-        Ok(())
-    }
-
-    fn note(
-        observations: &mut Observations,
-        (start_ns, end_ns): (i64, i64),
-        peer: IpAddr,
-        label: &Label,
-        (score, p_value): (f64, f64),
-    ) -> anyhow::Result<()> {
-        observations.push(Observation {
-            start_ns,
-            end_ns,
-            peer,
-            score,
-            p_value: Some(p_value),
-            truth: truth(label),
-        })?;
         Ok(())
     }
 }
