@@ -181,8 +181,7 @@ fn unanswered(frames: &[Seen]) -> usize {
         let questions = asked.entry(tuple).or_default();
         match questions.last_mut() {
             Some((_, answered)) if is_answer => *answered = true,
-            // Asked again.
-            Some((of, false)) if *of == sequence => {}
+            Some((of, false)) if *of == sequence && sequence != 0 => {}
             _ if is_answer || is_at_an_edge => {}
             _ => questions.push((sequence, false)),
         }
