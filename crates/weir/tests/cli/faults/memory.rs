@@ -10,9 +10,9 @@ use lab::Scenario;
 use super::{shared_addresses, wait_for, window};
 use crate::support::{Bench, Running, told};
 
-/// What a flood leaves behind at most: the past of flows and peers at its limits
-/// (`features::ContextLimits`).
-const OF_THE_PAST_KB: u64 = 50_000;
+/// What a flood leaves behind at most, for ten minutes: the past of flows and peers at its limits, and
+/// what the longer horizons gather (`features::ContextLimits`).
+const OF_THE_PAST_KB: u64 = 110_000;
 const SLACK_KB: u64 = 16_000;
 
 /// Resident memory of a node, in kB.
