@@ -42,7 +42,7 @@ def truth(name: str) -> Path:
 
 
 def table(folder: Path, kind: str) -> pl.DataFrame:
-    """All rows of a folder's `flow`, `peer` or `window` table, in time order."""
+    """All rows of a table of a folder, such as `peer`, in time order."""
     files = sorted((folder / kind).rglob("*.parquet"))
     return pl.concat([pl.read_parquet(file) for file in files]).sort("time", maintain_order=True)
 

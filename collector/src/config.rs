@@ -22,7 +22,8 @@ use sha2::{Digest as _, Sha256};
 
 pub use api::RawApi;
 pub use raw::{
-    RawCapture, RawConfig, RawEvents, RawGuard, RawLedger, RawModel, RawTables, XdpChoice,
+    RawCapture, RawConfig, RawEvents, RawGuard, RawLedger, RawLogIns, RawModel, RawTables,
+    XdpChoice,
 };
 
 pub use policy::{Mode, PolicyConfig, Unverified};
@@ -99,6 +100,8 @@ pub struct Config {
     pub guard: RawGuard,
     /// Destination of events.
     pub events: RawEvents,
+    /// Failed log-ins as evidence.
+    pub log_ins: RawLogIns,
     /// The record of what was decided.
     pub ledger: RawLedger,
     /// Addresses and limits of the API.
@@ -182,6 +185,7 @@ impl RawConfig {
             policy,
             guard: self.guard,
             events: self.events,
+            log_ins: self.log_ins,
             ledger: self.ledger,
             api: self.api.check()?,
         })

@@ -3,8 +3,8 @@
 
 use engine::{Arrival, CarryOut, Engine, Incidents, Judged, WindowEnd};
 use events::{
-    ActionTaken, ClosedEvent, Decision, DecisionRecord, DriftEvent, Event, NoticeEvent, Outcome,
-    Reason, ServiceEvent, ServiceLimit, Stamp, WindowEvent,
+    ActionTaken, ClosedEvent, Decision, DecisionRecord, DriftEvent, Event, NoticeEvent,
+    OutageEvent, Outcome, Reason, ServiceEvent, ServiceLimit, SiteEvent, Stamp, WindowEvent,
 };
 use jiff::Timestamp;
 use model::{Observed, Window};
@@ -25,16 +25,17 @@ impl DryRun {
         Self { engine, told: Told::default() }
     }
 
-    /// Decides on a window; `tell` gets what is decided, then the window.
+    /// Decides on a window, which may be the last one; `tell` gets what is decided, then the window.
     ///
     /// # Errors
     /// Whatever `tell` returns.
     pub fn take(
         &mut self,
         window: &Window,
+        last: bool,
         mut tell: impl FnMut(Event) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let judged = self.engine.step(window, Arrival::default());
+        let judged = self.engine.step(window, Arrival { last, ..Arrival::default() });
         let peers = judged.peers;
         let summary = WindowEvent { peers, ..window_event(judged.number, window) };
         self.told.take(judged, &mut tell)?;
@@ -114,6 +115,14 @@ impl<F: FnMut(Event) -> anyhow::Result<()>> CarryOut for Teller<'_, F> {
 
     fn limited(&mut self, event: ServiceEvent) -> anyhow::Result<()> {
         (self.tell)(Event::Service(event))
+    }
+
+    fn outage(&mut self, event: OutageEvent) -> anyhow::Result<()> {
+        (self.tell)(Event::Outage(event))
+    }
+
+    fn site(&mut self, event: SiteEvent) -> anyhow::Result<()> {
+        (self.tell)(Event::Site(event))
     }
 
     fn decided(&mut self, _: usize, record: DecisionRecord) -> anyhow::Result<()> {

@@ -409,7 +409,7 @@ impl Enforcer for KernelEnforcer {
         };
         let action_in_kernel = BlockAction::of(action, self.rate);
         let block = Block { action: action_in_kernel, scope, expires_ns, reason: number };
-        self.write(Target::address(decision.evidence.address), &block, now_ns)?;
+        self.write(host(decision.evidence.address), &block, now_ns)?;
         Ok(ActionTaken::of(action))
     }
 
@@ -447,7 +447,7 @@ impl Enforcer for KernelEnforcer {
     }
 
     fn prolong(&mut self, peer: IpAddr, until_ns: u64, now_ns: u64) -> anyhow::Result<bool> {
-        let target = Target::address(peer);
+        let target = host(peer);
         let Some(entry) = self.blocklist.get(&target)? else { return Ok(false) };
         let longer = Block { expires_ns: until_ns, ..self.block_of(&entry) };
         self.write(target, &longer, now_ns)?;
@@ -482,4 +482,8 @@ impl Enforcer for KernelEnforcer {
         }
         Ok(ended.into_values().collect())
     }
+}
+/// What a block of this remote of evidence is on.
+pub(crate) fn host(peer: IpAddr) -> Target {
+    Target::from(events::Prefix::of_host(peer).net())
 }

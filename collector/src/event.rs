@@ -2,7 +2,7 @@
 
 pub use events::{
     ActEvent, ActionTaken, ClosedEvent, DecisionRecord, DifferenceEvent, DriftEvent, Event,
-    ExpiredEvent, FailureEvent, NoticeEvent, ServiceEvent, WindowEvent,
+    ExpiredEvent, FailureEvent, NoticeEvent, OutageEvent, ServiceEvent, SiteEvent, WindowEvent,
 };
 use flows_common::{EtherClass, Loss};
 use model::Window;
@@ -26,6 +26,8 @@ pub fn window_event(number: u64, window: &Window) -> WindowEvent {
         losses: losses.filter(|&(_, packets)| packets > 0).collect(),
         not_ip: not_ip.filter(|&(_, packets)| packets > 0).collect(),
         evicted: [window.evicted_flows, window.evicted_packets],
+        unseen: window.unseen_packets,
+        evicted_peers: window.evicted_peers,
         imbalance: i64::try_from(window.imbalance()).unwrap_or(i64::MAX),
         decided_after_us: 0,
         late: 0,

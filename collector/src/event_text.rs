@@ -1,10 +1,14 @@
 //! Events as a person reads them.
 
-use events::{Entity, Incident, Service};
-use policy::{Notice, Reason, ServiceLimit};
-use report::text::short_number;
+use std::time::Duration;
 
-use crate::event::{ClosedEvent, DecisionRecord, ServiceEvent};
+use control::wire::{Condition, ServiceState};
+use events::{Entity, Incident, Outage, Prefix};
+use jiff::Timestamp;
+use policy::{Notice, Reason, ServiceLimit};
+use report::text::{count, plain, short_number};
+
+use crate::event::{ClosedEvent, DecisionRecord, OutageEvent, ServiceEvent, SiteEvent};
 
 /// An anomaly as a person reads it.
 #[must_use]
@@ -13,16 +17,20 @@ pub fn describe_anomaly(anomaly: &DecisionRecord) -> String {
     let reasons: Vec<String> = anomaly.reasons.iter().map(explain_reason).collect();
     let why = anomaly.refusal.map(|refusal| format!(" ({})", refusal.text())).unwrap_or_default();
     let lasts = if anomaly.ttl_s > 0 { format!(" for {} s", anomaly.ttl_s) } else { String::new() };
+    let guessed = match seen.failed_log_ins {
+        0 => String::new(),
+        count => format!("{count} failed log-ins by this host's own log, "),
+    };
     let claim = anomaly.claim.map(|claim| format!("p {:.4} ({claim}), ", claim.p_value));
     format!(
-        "window {}{} {} {}{lasts}{why}: {}surprise {:.1}, score {:.3}, tail score {:.1}; {}",
+        "window {}{} {} {}{lasts}{why}: {guessed}{}surprise {:.1}, score {:.3}, tail score {:.1}; {}",
         anomaly.window,
         incident(anomaly.incident),
-        seen.address,
+        Prefix::of_host(seen.address),
         anomaly.outcome.text(),
         claim.unwrap_or_default(),
         seen.surprise,
-        seen.peer_score.max(seen.flow_score),
+        seen.peer_score,
         seen.tail_score,
         reasons.join("; ")
     )
@@ -34,7 +42,6 @@ pub fn describe_limit(event: &ServiceEvent) -> String {
     let ServiceEvent { window, limit, .. } = event;
     let ServiceLimit { service, sources, packets, packets_per_second, .. } = limit;
     let what = if limit.renewed { "still under" } else { "under" };
-    let service = datapath::Service { protocol: service.protocol, port: service.port };
     format!(
         "window {window}{} {service} {what} a flood of {sources} unproven sources ({packets} \
          packets): {}, {packets_per_second} packets a second left to them together",
@@ -43,15 +50,74 @@ pub fn describe_limit(event: &ServiceEvent) -> String {
     )
 }
 
+/// A service that fails its clients, as a person reads it.
+#[must_use]
+pub fn describe_outage(event: &OutageEvent) -> String {
+    let Outage { service, clients, flows, told } = event.outage;
+    let met = if flows > 0 {
+        format!("fails {clients} clients ({flows} flows)")
+    } else {
+        format!("has {clients} of its ordinary clients stand out at once")
+    };
+    let said = if told { ", as was said (`weir maintenance`)" } else { "" };
+    format!(
+        "window {}{} {} {met}{said}: the service's own trouble, and nobody is blocked for it",
+        event.window,
+        incident(event.incident),
+        service
+    )
+}
+
+/// An alarm on this host's own side, as a person reads it.
+#[must_use]
+pub fn describe_site(event: &SiteEvent) -> String {
+    let reasons: Vec<String> = event.reasons.iter().map(explain_reason).collect();
+    let over = humantime::format_duration(Duration::from_millis(event.horizon_ms.into()));
+    format!(
+        "window {}{} {} is unusual over {over} (surprise {:.1}): {}; nobody is blocked for it: {}",
+        event.window,
+        incident(event.incident),
+        event.site,
+        event.surprise,
+        reasons.join("; "),
+        event.site.advice()
+    )
+}
+
+/// What is the matter with a service at this time, as a person reads it.
+#[must_use]
+pub fn describe_service(state: &ServiceState, now: Timestamp) -> String {
+    let service = state.service.map_or_else(|| "all services".to_owned(), |it| it.to_string());
+    let note = state.note.as_deref().map(plain).unwrap_or_default();
+    let incident = state.incident.map(|id| format!(" (incident {id})")).unwrap_or_default();
+    let (remotes, number) = (count(state.remotes), count(state.count));
+    let left = u64::try_from(state.until.duration_since(now).as_secs()).unwrap_or(0);
+    let left = humantime::format_duration(Duration::from_secs(left));
+    match state.condition {
+        Condition::Limited => format!(
+            "{service} under a flood of {remotes} unproven sources ({number} packets){incident}: \
+             {note}, {} packets/s left to them together, for {left} more",
+            count(state.pps.unwrap_or(0))
+        ),
+        Condition::Outage if state.count > 0 => {
+            format!("{service} FAILS {remotes} clients ({number} flows){incident}")
+        }
+        Condition::Outage => {
+            format!("{service} has {remotes} of its ordinary clients stand out{incident}")
+        }
+        Condition::Maintenance => format!("{service} under maintenance for {left} more, by {note}"),
+    }
+}
+
 /// The end of an incident as a person reads it.
 #[must_use]
 pub fn describe_closed(event: &ClosedEvent) -> String {
     let Incident { id, opened, windows, packets, blocks, .. } = event.incident;
     let entity = match event.entity {
         Entity::Remote { host, standing } => format!("{host} ({})", standing.name()),
-        Entity::Service(Service { protocol, port }) => {
-            datapath::Service { protocol, port }.to_string()
-        }
+        Entity::Service(service) => service.to_string(),
+        Entity::Outage(service) => format!("{service} (outage)"),
+        Entity::Site(site) => site.to_string(),
     };
     format!(
         "window {} incident {id} closed {entity}: opened {}, {windows} anomalous windows, {packets} \

@@ -21,6 +21,7 @@ pub mod event_text;
 mod kept;
 pub mod lists;
 pub mod live;
+pub mod log_ins;
 pub mod losses;
 pub mod node;
 pub mod pipeline;

@@ -1,6 +1,7 @@
 //! Live: the kernel side as configured, attached and ready to drain.
 
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -17,10 +18,20 @@ use crate::{
     enforcer::{Enforcer, KernelEnforcer, Observe},
 };
 use datapath::{
-    AttachOptions, Attached, Blocklist, GuardHook, InterfaceSelection, InterfaceWatch, Kernel,
-    KernelOptions, TcHook, XdpPreference, leftovers, memory_bytes, unpin_since,
+    AttachOptions, Attached, Blocklist, GuardHook, InterfaceName, InterfaceSelection,
+    InterfaceWatch, Kernel, KernelError, KernelOptions, Refused, TcHook, XdpPreference, leftovers,
+    memory_bytes, unpin_since,
 };
 use hotplug::Follower;
+
+/// The interfaces that were selected.
+#[derive(Clone, Debug, Default)]
+pub struct Watched {
+    /// Those that are watched.
+    pub attached: Vec<Attached>,
+    /// Those that are there and are not.
+    pub refused: BTreeMap<InterfaceName, Refused>,
+}
 
 /// A loaded kernel side, shared between the drain and its readers.
 #[derive(Debug)]
@@ -68,12 +79,28 @@ impl Live {
         options: KernelOptions,
         watch: InterfaceWatch,
     ) -> anyhow::Result<Self> {
+        let patterns = &config.interfaces;
         let mut kernel = Kernel::load(&options)?;
         let attach = AttachOptions { xdp: xdp_preference(config), ..AttachOptions::default() };
         let blocklist = kernel.blocklist();
         for interface in watch.known().keys() {
-            let attached = kernel.attach(interface, attach)?;
-            tracing::info!(interface = %attached.interface, guard = ?attached.guard, "attached");
+            match kernel.attach(interface, attach) {
+                Ok(attached) => {
+                    tracing::info!(interface = %attached.interface, guard = ?attached.guard, "attached");
+                }
+                // A pattern may mean it; its name does.
+                Err(error @ KernelError::LinkType { .. })
+                    if !patterns.iter().any(|one| one == interface.as_str()) =>
+                {
+                    tracing::warn!(%error, "not watched");
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if let Some(refused) = kernel.refused().values().next()
+            && kernel.attached().next().is_none()
+        {
+            anyhow::bail!("{}", refused.why);
         }
         // The hooks went in one after the other, so that what was counted meanwhile is half a
         // picture, in which handshakes look unanswered: the watch begins here.
@@ -147,11 +174,16 @@ impl Live {
         lock(&self.kernel).attached().cloned().collect()
     }
 
-    /// Source of the interfaces that are watched, for later queries.
+    /// Source of the interfaces that are watched and that are not, for later queries.
     #[must_use]
-    pub fn interfaces(&self) -> Box<dyn Fn() -> Vec<Attached> + Send + Sync> {
+    pub fn interfaces(&self) -> Box<dyn Fn() -> Watched + Send + Sync> {
         let kernel = Arc::clone(&self.kernel);
-        Box::new(move || lock(&kernel).attached().cloned().collect())
+        Box::new(move || {
+            let mut kernel = lock(&kernel);
+            kernel.look_around();
+            let attached = kernel.attached().cloned().collect();
+            Watched { attached, refused: kernel.refused().clone() }
+        })
     }
 
     /// Text for a person: the interfaces watched, the tables' sizes and their memory.

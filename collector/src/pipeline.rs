@@ -10,7 +10,7 @@
 //! - Sinks never hold up a decision: an event that finds [`EVENT_QUEUE`] full is dropped and
 //!   counted, and so is one that a sink could not take; the sink is tried again with the next.
 //! - [`Pipeline::stop`] drains the last window, lets every stage finish what it has, flushes the
-//!   sinks and joins every thread.
+//!   sinks and joins every thread. A sink that hangs then is left behind after [`SINKS_WITHIN`].
 
 mod stages;
 mod ticker;
@@ -19,7 +19,7 @@ use std::{
     sync::{
         Arc,
         atomic::Ordering,
-        mpsc::{self, SyncSender},
+        mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
     },
     thread::{self, JoinHandle},
     time::Duration,
@@ -37,6 +37,8 @@ pub const DRAINED_QUEUE: usize = 4;
 pub const ASSESSED_QUEUE: usize = 4;
 /// Events that wait to be written.
 pub const EVENT_QUEUE: usize = 4_096;
+/// Longest wait at the end for sinks to take what is queued.
+pub const SINKS_WITHIN: Duration = Duration::from_secs(5);
 
 // A window must be able to wait while the one before it is worked on, and memory is bounded by
 // these times the flow table.
@@ -71,6 +73,8 @@ pub struct DrainedWindow {
 pub struct Pipeline {
     stop: mpsc::Sender<()>,
     threads: Vec<JoinHandle<anyhow::Result<()>>>,
+    /// Ends with the thread of the sinks, the last one.
+    sinks: Option<Receiver<()>>,
     losses: Arc<Losses>,
 }
 
@@ -92,11 +96,13 @@ impl Pipeline {
         let (assessed, to_decide) = mpsc::sync_channel(ASSESSED_QUEUE);
         let (events, to_deliver) = mpsc::sync_channel(EVENT_QUEUE);
         let outlet = Outlet { events, losses: Arc::clone(&losses) };
+        let assessing = Arc::clone(&node);
         let (put_off, lost) = (Arc::clone(&losses), Arc::clone(&losses));
+        let (delivering, delivered) = mpsc::channel();
         let threads = vec![
             spawn("weir-drain", move || ticker::run(drain, window, &stopped, &drained, &put_off))?,
             spawn("weir-score", move || {
-                assess(detector, &to_assess, &assessed);
+                assess(&assessing, detector, &to_assess, &assessed);
                 Ok(())
             })?,
             spawn("weir-decide", move || {
@@ -105,10 +111,11 @@ impl Pipeline {
             })?,
             spawn("weir-sink", move || {
                 deliver(sinks, &to_deliver, &lost);
+                drop(delivering);
                 Ok(())
             })?,
         ];
-        Ok(Self { stop, threads, losses })
+        Ok(Self { stop, threads, sinks: Some(delivered), losses })
     }
 
     /// Starts feeding windows to a consumer instead, such as a learner.
@@ -128,7 +135,7 @@ impl Pipeline {
             spawn("weir-drain", move || ticker::run(drain, window, &stopped, &drained, &put_off))?,
             spawn("weir-feed", move || to_consume.iter().try_for_each(&mut consumer))?,
         ];
-        Ok(Self { stop, threads, losses })
+        Ok(Self { stop, threads, sinks: None, losses })
     }
 
     /// Losses so far.
@@ -146,20 +153,27 @@ impl Pipeline {
     /// Drains the last window, lets every stage finish, and joins all threads.
     ///
     /// # Errors
-    /// The first error of any stage.
-    pub fn stop(self) -> anyhow::Result<()> {
+    /// The first error of any stage, or a sink that hangs.
+    pub fn stop(mut self) -> anyhow::Result<()> {
         // A drain that has ended already has dropped the receiver; its error comes from the join.
         let _ = self.stop.send(());
-        let mut outcome = Ok(());
-        for thread in self.threads {
-            let name = thread.thread().name().unwrap_or("weir").to_owned();
-            let result = thread
-                .join()
-                .unwrap_or_else(|_| Err(anyhow::anyhow!("stage `{name}` panicked; this is a bug")));
-            outcome = outcome.and(result);
+        let sinks = self.sinks.and_then(|delivered| Some((delivered, self.threads.pop()?)));
+        let outcome = self.threads.into_iter().map(join).fold(Ok(()), anyhow::Result::and);
+        let Some((delivered, thread)) = sinks else { return outcome };
+        if delivered.recv_timeout(SINKS_WITHIN) == Err(RecvTimeoutError::Timeout) {
+            return outcome.and(Err(anyhow::anyhow!(
+                "a sink took no event for {} s at the end: what was queued is lost; see who reads \
+                 standard output or the events file",
+                SINKS_WITHIN.as_secs()
+            )));
         }
-        outcome
+        outcome.and(join(thread))
     }
+}
+
+fn join(thread: JoinHandle<anyhow::Result<()>>) -> anyhow::Result<()> {
+    let name = thread.thread().name().unwrap_or("weir").to_owned();
+    thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("stage `{name}` panicked; this is a bug")))
 }
 
 fn spawn(

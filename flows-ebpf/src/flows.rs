@@ -12,8 +12,9 @@ use flows_common::{
     ClockSource, Direction, Fact, FlowCounters, FlowKey, Held, Loss, PeerCounters, PeerKey,
     Settings, Verdict,
     account::News,
+    guard::Size,
     metering::{Entry, FlowTables, Observation, meter},
-    parse::{Frame, HEADERS_LIMIT, Rejected, parse},
+    parse::{Frame, HEADERS_LIMIT, LinkLayer, Rejected, parse},
     service::{Contact, VERIFIED_NS},
 };
 
@@ -37,9 +38,40 @@ static NOTHING: [u64; size_of::<FlowCounters>() / 8] = [0; size_of::<FlowCounter
 
 const _: () = assert!(size_of::<PeerCounters>() <= size_of::<FlowCounters>());
 
+/// A packet at TC, of an interface whose frames are `BARE` or Ethernet's.
+pub(crate) struct Skb<const BARE: bool>(TcContext);
+
+impl<const BARE: bool> Skb<BARE> {
+    #[inline(always)]
+    pub(crate) const fn new(ctx: TcContext) -> Self {
+        Self(ctx)
+    }
+
+    /// The kernel's own view of it.
+    #[inline(always)]
+    const fn facts(&self) -> *const __sk_buff {
+        self.0.skb.skb
+    }
+
+    /// Bytes before its IP header.
+    ///
+    /// Where the kernel takes the header of a tunnel off, it goes on to show it to TC at ingress as if
+    /// it were the link's. What it leaves out of the packet's length there (`qdisc_pkt_len`) is that
+    /// header; at egress the packet is no longer than that.
+    #[inline(always)]
+    fn before_ip(&self) -> u32 {
+        if !BARE {
+            return 0;
+        }
+        // SAFETY: the context is the one the kernel called the program with.
+        let (length, without) = unsafe { ((*self.facts()).len, (*self.facts()).wire_len) };
+        length.saturating_sub(without)
+    }
+}
+
 /// Counts an incoming packet and passes it on.
 #[inline(always)]
-pub(crate) fn ingress(ctx: &TcContext) -> i32 {
+pub(crate) fn ingress<const BARE: bool>(ctx: &Skb<BARE>) -> i32 {
     account(ctx, &maps::settings(), Direction::Ingress);
     NEXT
 }
@@ -47,7 +79,7 @@ pub(crate) fn ingress(ctx: &TcContext) -> i32 {
 /// Holds an incoming packet against the blocklist and passes it on: for an interface without
 /// XDP. As there, what is dropped is in the guard's ledger and in no flow.
 #[inline(always)]
-pub(crate) fn ingress_guard(ctx: &TcContext) -> i32 {
+pub(crate) fn ingress_guard<const BARE: bool>(ctx: &Skb<BARE>) -> i32 {
     match guard::decide(ctx, Direction::Ingress) {
         Verdict::Drop => TC_ACT_SHOT,
         Verdict::Pass => NEXT,
@@ -57,7 +89,7 @@ pub(crate) fn ingress_guard(ctx: &TcContext) -> i32 {
 /// Counts an outgoing packet and passes it on, unless it goes to a blocked remote and the
 /// settings ask for the guard here.
 #[inline(always)]
-pub(crate) fn egress(ctx: &TcContext) -> i32 {
+pub(crate) fn egress<const BARE: bool>(ctx: &Skb<BARE>) -> i32 {
     let settings = maps::settings();
     if settings.guard_at_tc_egress != 0 && guard::decide(ctx, Direction::Egress) == Verdict::Drop {
         return TC_ACT_SHOT;
@@ -66,15 +98,17 @@ pub(crate) fn egress(ctx: &TcContext) -> i32 {
     NEXT
 }
 
-impl Hook for TcContext {
+impl<const BARE: bool> Hook for Skb<BARE> {
+    const LINK: LinkLayer = if BARE { LinkLayer::Bare } else { LinkLayer::Ethernet };
+
     #[inline(always)]
     fn of(context: *mut c_void) -> Self {
-        Self::new(context.cast())
+        Self(TcContext::new(context.cast()))
     }
 
     #[inline(always)]
     fn context(&self) -> *mut c_void {
-        self.skb.skb.cast()
+        self.0.skb.skb.cast()
     }
 
     #[inline(always)]
@@ -88,14 +122,15 @@ impl Hook for TcContext {
     }
 
     #[inline(always)]
-    fn length(&self) -> u64 {
-        u64::from(frame(self).wire_length())
+    fn size(&self) -> Size {
+        let frame = frame(self);
+        Size { packets: frame.segments(), bytes: frame.wire_length().into() }
     }
 }
 
 /// Parses a packet and counts it in the active buffer.
 #[inline(always)]
-fn account(ctx: &TcContext, settings: &Settings, direction: Direction) {
+fn account<const BARE: bool>(ctx: &Skb<BARE>, settings: &Settings, direction: Direction) {
     let frame = frame(ctx);
     // The buffer is chosen once per packet: whatever this packet adds lands in one window.
     let Some(control) = CONTROL.get(0) else { return };
@@ -109,7 +144,7 @@ fn account(ctx: &TcContext, settings: &Settings, direction: Direction) {
     // SAFETY: this CPU's own element, and the packet was just written where there is one.
     let parsed = parsed.map(|()| unsafe { &(*scratch).packet });
     // SAFETY: the context is the one the kernel called the program with.
-    let ifindex = unsafe { (*ctx.skb.skb).ifindex };
+    let ifindex = unsafe { (*ctx.facts()).ifindex };
     let observed = Observation { frame: &frame, parsed, direction, ifindex };
     let mut tables = Maps { buffer, cpus: settings.cpus, scratch, context: ctx.context() };
     meter(&mut tables, ledger, &observed, || now_ns(ctx, settings));
@@ -193,10 +228,14 @@ fn entry<'a, K, V, const SIZE: usize>(
 
 /// Parses the packet into `scratch`.
 #[inline(always)]
-fn parse_skb(ctx: &TcContext, frame: &Frame, scratch: *mut Scratch) -> Result<(), Rejected> {
+fn parse_skb<const BARE: bool>(
+    ctx: &Skb<BARE>,
+    frame: &Frame,
+    scratch: *mut Scratch,
+) -> Result<(), Rejected> {
     let mut bytes = linear(ctx);
     if bytes.len() < frame.length as usize {
-        reach(ctx.context());
+        reach::<BARE>(ctx.context());
         bytes = linear(ctx);
     }
     let packet = parse(&bytes, frame)?;
@@ -214,39 +253,45 @@ fn parse_skb(ctx: &TcContext, frame: &Frame, scratch: *mut Scratch) -> Result<()
 #[cold]
 #[inline(never)]
 #[unsafe(link_section = ".text")]
-fn reach(context: *mut c_void) {
-    let ctx = <TcContext as Hook>::of(context);
+fn reach<const BARE: bool>(context: *mut c_void) {
+    let ctx = Skb::<BARE>::of(context);
     let parsed = parse(&linear(&ctx), &frame(&ctx));
     if matches!(parsed, Err(rejected) if rejected.loss.is_truncation()) {
-        let _ = ctx.pull_data(ctx.len().min(HEADERS_REACH));
+        let _ = ctx.0.pull_data(ctx.0.len().min(HEADERS_REACH));
     }
 }
 
 #[inline(always)]
-fn linear(ctx: &TcContext) -> Linear {
-    Linear::new(ctx.data(), ctx.data_end())
+fn linear<const BARE: bool>(ctx: &Skb<BARE>) -> Linear {
+    if !BARE {
+        return Linear::new(ctx.0.data(), ctx.0.data_end());
+    }
+    // The verifier wants a bound; no header of a tunnel is as long.
+    let start = ctx.0.data() + (ctx.before_ip() & 0xfff) as usize;
+    Linear::new(reread(start as *mut u8) as usize, ctx.0.data_end())
 }
 
 /// Metadata of the packet that the kernel keeps beside its bytes.
 #[inline(always)]
-fn frame(ctx: &TcContext) -> Frame {
-    let skb: *const __sk_buff = ctx.skb.skb;
+fn frame<const BARE: bool>(ctx: &Skb<BARE>) -> Frame {
+    let skb = ctx.facts();
     // SAFETY: the context is the one the kernel called the program with.
     unsafe {
         Frame {
-            length: (*skb).len,
+            length: (*skb).len - ctx.before_ip(),
             gso_segs: (*skb).gso_segs,
             gso_size: (*skb).gso_size,
             tag: if (*skb).vlan_present == 0 { None } else { Some((*skb).vlan_tci as u16) },
+            link: Skb::<BARE>::LINK,
         }
     }
 }
 
 #[inline(always)]
-fn now_ns(ctx: &TcContext, settings: &Settings) -> u64 {
+fn now_ns<const BARE: bool>(ctx: &Skb<BARE>, settings: &Settings) -> u64 {
     if settings.clock == ClockSource::SkbTimestamp.code() {
         // SAFETY: the context is the one the kernel called the program with.
-        return unsafe { (*ctx.skb.skb).tstamp };
+        return unsafe { (*ctx.facts()).tstamp };
     }
     // SAFETY: the helper has no preconditions.
     unsafe { bpf_ktime_get_boot_ns() }

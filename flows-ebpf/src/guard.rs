@@ -13,8 +13,8 @@ use aya_ebpf::{
 };
 use flows_common::{
     BlockEntry, Direction, GuardControl, Scope, Verdict,
-    guard::{Clock, Lease, Rate, Ruling, Sources, Tables, rule},
-    parse::{Address, remote_address},
+    guard::{Clock, Lease, Rate, Ruling, Size, Sources, Tables, rule},
+    parse::{Address, LinkLayer, remote_address},
 };
 
 use crate::{
@@ -28,6 +28,9 @@ const ADDRESS_BITS: u32 = 128;
 
 /// Interface of the guard to the hook that it sits in.
 pub(crate) trait Hook {
+    /// Header that its frames begin with.
+    const LINK: LinkLayer;
+
     /// The hook of a context that the kernel called the program with.
     fn of(context: *mut c_void) -> Self;
 
@@ -40,11 +43,13 @@ pub(crate) trait Hook {
     /// A VLAN tag that is not among the bytes.
     fn tag(&self) -> Option<u16>;
 
-    /// Bytes on the wire.
-    fn length(&self) -> u64;
+    /// Size on the wire.
+    fn size(&self) -> Size;
 }
 
 impl Hook for XdpContext {
+    const LINK: LinkLayer = LinkLayer::Ethernet;
+
     #[inline(always)]
     fn of(context: *mut c_void) -> Self {
         Self::new(context.cast())
@@ -66,10 +71,10 @@ impl Hook for XdpContext {
     }
 
     #[inline(always)]
-    fn length(&self) -> u64 {
+    fn size(&self) -> Size {
         // SAFETY: the context is the one the kernel called the program with. The helper counts
         // the fragments of a multi-buffer frame, which `data_end` leaves out.
-        unsafe { bpf_xdp_get_buff_len(self.ctx) }
+        Size { packets: 1, bytes: unsafe { bpf_xdp_get_buff_len(self.ctx) } }
     }
 }
 
@@ -86,7 +91,7 @@ pub(crate) fn at_xdp(ctx: &XdpContext) -> u32 {
 /// limits of services; and counts what becomes of it.
 #[inline(always)]
 pub(crate) fn decide<H: Hook>(hook: &H, direction: Direction) -> Verdict {
-    let sources = match remote_address(&hook.bytes(), hook.tag(), direction) {
+    let sources = match remote_address(&hook.bytes(), H::LINK, hook.tag(), direction) {
         Ok(remote) => rule(&Kernel { hook, direction }, &remote),
         Err(_) => Sources::Decided(Ruling::NO_ENTRY),
     };
@@ -110,21 +115,21 @@ pub(crate) fn decide<H: Hook>(hook: &H, direction: Direction) -> Verdict {
 /// Counts what becomes of a frame.
 #[inline(always)]
 pub(crate) fn count<H: Hook>(hook: &H, mut ruling: Ruling, direction: Direction) {
-    let mut bytes = 0;
+    let mut size = Size { packets: 1, bytes: 0 };
     if ruling.acted() {
-        bytes = hook.length();
+        size = hook.size();
         if let Some(stats) = BLOCK_STATS.get_ptr_mut(ruling.slot) {
             // SAFETY: this CPU's own element, and programs are not preempted by one another.
             let stats = unsafe { &mut *stats };
             if stats.first_ns == 0 {
                 ruling.now_ns = now_ns();
             }
-            stats.count(&ruling, bytes);
+            stats.count(&ruling, size);
         }
     }
     if let Some(ledger) = GUARD.get_ptr_mut(direction.index() as u32) {
         // SAFETY: as above.
-        unsafe { &mut *ledger }.count(&ruling, bytes);
+        unsafe { &mut *ledger }.count(&ruling, size);
     }
 }
 

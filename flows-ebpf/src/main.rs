@@ -4,7 +4,9 @@
 //!   handles it, and pass it on;
 //! - `xdp_guard` holds each packet against the blocklist and the limits of services;
 //! - `tc_guard` does the same, before `tc_ingress`, for an interface whose XDP hook is not to be
-//!   had.
+//!   had;
+//! - `tc_ingress_l3`, `tc_egress_l3` and `tc_guard_l3` are these for an interface whose frames have
+//!   no Ethernet header; `xdp_guard_skb` is `xdp_guard` for generic XDP.
 //!
 //! A reachable panic is an endless loop, which the verifier refuses: a loaded program has none.
 
@@ -37,29 +39,60 @@ mod programs {
         programs::{TcContext, XdpContext},
     };
 
-    use crate::{flows, guard};
+    use crate::{flows, flows::Skb, guard};
+
+    const BARE: bool = true;
+    const ETHERNET: bool = !BARE;
 
     /// Counts what comes in.
     #[classifier]
     fn tc_ingress(ctx: TcContext) -> i32 {
-        flows::ingress(&ctx)
+        flows::ingress(&Skb::<ETHERNET>::new(ctx))
     }
 
     /// Drops what the blocklist says: for an interface without XDP.
     #[classifier]
     fn tc_guard(ctx: TcContext) -> i32 {
-        flows::ingress_guard(&ctx)
+        flows::ingress_guard(&Skb::<ETHERNET>::new(ctx))
     }
 
     /// Counts what goes out.
     #[classifier]
     fn tc_egress(ctx: TcContext) -> i32 {
-        flows::egress(&ctx)
+        flows::egress(&Skb::<ETHERNET>::new(ctx))
+    }
+
+    /// `tc_ingress` of frames that begin with their IP header.
+    #[classifier]
+    fn tc_ingress_l3(ctx: TcContext) -> i32 {
+        flows::ingress(&Skb::<BARE>::new(ctx))
+    }
+
+    /// `tc_guard` of frames that begin with their IP header.
+    #[classifier]
+    fn tc_guard_l3(ctx: TcContext) -> i32 {
+        flows::ingress_guard(&Skb::<BARE>::new(ctx))
+    }
+
+    /// `tc_egress` of frames that begin with their IP header.
+    #[classifier]
+    fn tc_egress_l3(ctx: TcContext) -> i32 {
+        flows::egress(&Skb::<BARE>::new(ctx))
     }
 
     /// Drops what the blocklist says.
     #[xdp(frags)]
     fn xdp_guard(ctx: XdpContext) -> u32 {
+        guard::at_xdp(&ctx)
+    }
+
+    /// Drops what the blocklist says, at generic XDP.
+    ///
+    /// Without fragments: for a program that takes them, the stack (from Linux 6.9 on) copies the
+    /// packet to another buffer (`skb_pp_cow_data`) and loses the length of its Ethernet header, and
+    /// TC sees it without one.
+    #[xdp]
+    fn xdp_guard_skb(ctx: XdpContext) -> u32 {
         guard::at_xdp(&ctx)
     }
 

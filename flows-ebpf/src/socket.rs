@@ -47,7 +47,7 @@ pub(crate) fn contact<H: Hook>(
 fn note_contact<H: Hook>(context: *mut c_void, direction: u32) -> u32 {
     let hook = H::of(context);
     let Some(place) = CONTACT.get_ptr_mut(0) else { return answer::NO };
-    let frame = Frame { tag: hook.tag(), ..Frame::of_length(0) };
+    let frame = Frame { tag: hook.tag(), link: H::LINK, ..Frame::of_length(0) };
     let Ok(packet) = parse(&hook.bytes(), &frame) else { return answer::NO };
     // SAFETY: as in `contact`.
     unsafe {

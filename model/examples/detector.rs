@@ -4,11 +4,11 @@ use linfa::ParamGuard as _;
 use weir_model::{DetectorModel, IsolationForest, ModelFile, SchemaId};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let model = ModelFile::new(
-        detector("weir.flow.v1", ["rate", "size"])?,
-        detector("weir.peer.v1", ["flows", "ports"])?,
-        "2026-01-31T12:00:00Z",
-    )?;
+    let detectors = [
+        ("peer-1s".parse()?, detector("weir.peer.v1", ["rate", "size"])?),
+        ("host-10s".parse()?, detector("weir.host.v1", ["flows", "ports"])?),
+    ];
+    let model = ModelFile::new(detectors, "2026-01-31T12:00:00Z")?;
     let folder = std::env::temp_dir().join(format!("weir-model-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let path = folder.join("example.weir");
@@ -18,11 +18,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("model {}", loaded.digest());
 
     let row = [5_000.0, 50.0];
-    let flow = loaded.flow();
-    let score = flow.score_row(&row);
-    let p = flow.p_value(score);
+    let peer = loaded.peer();
+    let score = peer.score_row(&row);
+    let p = peer.p_value(score);
     println!("score {score:.3}, p-values {:.4} and {:.4}", p.marginal, p.conditional);
-    for part in flow.explain(&row).leading(2) {
+    for part in peer.explain(&row).leading(2) {
         println!("  {:<6} {:>6.1} %", part.name, part.share * 100.0);
     }
     Ok(())

@@ -1,27 +1,24 @@
-//! Assessment: the rows of a window, measured by both detectors, as what they say of each peer.
+//! Assessment: the rows that came with a window, measured by the detectors of their channels, as
+//! what they say of each entity: a peer, or a part of the host's side.
 //!
-//! Each of the two detectors measures a row twice: by its scorer, which knows unusual
-//! combinations, and by its tails ([`tail::Tails`]), which know how far out the three oddest
-//! features lie. Each of the four measures has a p-value from its own held-out benign rows, and a
-//! surprise from their tail; those of a peer's flows are combined by Simes' rule, which holds under
-//! positive dependence.
+//! Each detector measures a row twice: by its scorer, which knows unusual combinations, and by its
+//! tails ([`tail::Tails`]), which know how far out the three oddest features lie. Each measure has
+//! a p-value from its own held-out benign rows, and a surprise from their tail.
 //!
-//! - **The p-value** of a peer is that of the four by the same rule: what an error rate may be
-//!   claimed by, and never below 1 in so many held-out rows.
-//! - **The surprise** of a peer is −log10 of a chance too, and what a decision goes by. It tells
-//!   apart what lies beyond every held-out row, and no single one of these decides over it.
+//! - **The p-value** of an entity is Simes' combination of those of all its rows, of each horizon
+//!   that came, which holds under positive dependence: what an error rate may be claimed by, and
+//!   never below 1 in so many held-out rows.
+//! - **The surprise** of an entity is the greatest of its rows': −log10 of a chance too, and what a
+//!   decision goes by. It tells apart what lies beyond every held-out row, and no single one of
+//!   these decides over it.
 //!
-//! # Joint surprise
+//! # Joint surprise of a row
 //!
-//! Most of the budget of false alarms goes to the measures together: to e times the geometric mean
+//! Most of the budget of false alarms goes to both measures together: to e times the geometric mean
 //! of their chances, weighted by [`WEIGHTS`], which is a chance whatever their dependence (Vovk and
 //! Wang 2020, *Combining p-values via averaging*). Each measure by itself has [`ALONE`] of it, so
 //! that what only one of them sees is seen: a combination by the forest, say. The surprise is the
-//! greatest of the five.
-//!
-//! Found at 1 % and at 0.3 % of the benign remotes of three splits of captures, of 60 attacks
-//! (`docs/detection.md`): the peers' tails alone 24 and 19, the greatest of four equal shares 24 and
-//! 16, these 25 and 19, at thresholds that lie nearer to each other.
+//! greatest of the three.
 //!
 //! Live scoring, `weir score`, `weir eval` and Python share this one definition.
 
@@ -29,186 +26,219 @@ mod measure;
 mod reason;
 
 use std::f64::consts::LOG10_E;
-use std::ops::Range;
 
-use crate::detector::DetectorModel;
+use features::{Horizon, Kind};
+
+use crate::channel::Channel;
+use crate::file::Detectors;
 use measure::{Measure, Rated};
 
 pub use reason::{REASONS_LIMIT, Reason, Subject};
 
-/// Peers of one window that are explained at most, the most anomalous first: a spoofed flood
+/// Entities of one window that are explained at most, the most anomalous first: a spoofed flood
 /// must not buy time with explanations.
 pub const EXPLAINED_LIMIT: usize = 32;
 
-/// Weights of the measures in the joint surprise: the peer's tails and scorer, its flows' tails and
-/// scorer. Of a peer without flows its own two share all.
-pub const WEIGHTS: [f64; 4] = [0.6, 0.2, 0.15, 0.05];
+/// Weights of the measures in the joint surprise of a row: the tails, the scorer.
+pub const WEIGHTS: [f64; 2] = [0.75, 0.25];
 
 /// Share of the budget of false alarms that each measure has by itself.
 pub const ALONE: f64 = 0.004;
 
-/// Surprise from which on a peer's features are named: one benign peer in a hundred.
+/// Surprise from which on an entity's features are named: one benign one in a hundred.
 pub const UNUSUAL: f64 = 2.0;
 
-/// Assessment of a peer in a window by both detectors.
+/// Rows of one horizon, with whose they are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HorizonRows {
+    /// The time that each covers.
+    pub horizon: Horizon,
+    /// Whole rows of the detector's schema, side by side.
+    pub rows: Vec<f32>,
+    /// The entity of each, by its number.
+    pub of: Vec<usize>,
+}
+
+impl HorizonRows {
+    /// Adds an entity's row to the block of its horizon, which is made where there is none.
+    pub fn add(blocks: &mut Vec<Self>, horizon: Horizon, row: &[f32], entity: usize) {
+        let known = blocks.iter().position(|block| block.horizon == horizon);
+        let at = known.unwrap_or_else(|| {
+            blocks.push(Self { horizon, rows: Vec::new(), of: Vec::new() });
+            blocks.len() - 1
+        });
+        blocks[at].rows.extend_from_slice(row);
+        blocks[at].of.push(entity);
+    }
+}
+
+/// Assessment of an entity by the rows that came with a window.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct PeerAssessment {
-    /// The p-value of the peer and its flows together: the chance of a score as high in a
-    /// benign window.
+pub struct EntityAssessment {
+    /// The p-value of all its rows together: the chance of measures as high in a benign window; 1
+    /// without a row that a detector knows.
     pub p_value: f64,
     /// The same from calibration-conditional p-values, which hold for this calibration set
     /// ([`crate::PValue::conditional`]); never below `p_value`.
     pub conditional_p_value: f64,
-    /// The peer detector's score, in [0, 1].
-    pub peer_score: f32,
-    /// The highest score among its flows, 0 with none.
-    pub flow_score: f32,
-    /// The highest tail score of the peer and its flows, in [0, 36].
+    /// The highest score of its rows, in [0, 1].
+    pub score: f32,
+    /// The highest tail score of its rows, in [0, 36].
     pub tail_score: f32,
-    /// −log10 of the chance of all of these in a benign window, by the tails of their calibrations;
-    /// at least 0. It claims no rate.
+    /// −log10 of the chance of its most surprising row, by the tails of the calibrations; at least
+    /// 0. It claims no rate.
     pub surprise: f64,
-    strongest: Measure,
+    strongest: Option<Measure>,
 }
 
-/// A window's rows under both detectors; made by [`assess`].
+/// Rows of one kind under their detectors; made by [`assess`].
 #[derive(Debug)]
 pub struct Assessment<'a> {
-    flow: Rated<'a>,
-    peer: Rated<'a>,
-    peers: Vec<PeerAssessment>,
+    kind: Kind,
+    rated: Vec<Rated<'a>>,
+    entities: Vec<EntityAssessment>,
 }
 
-/// Scores the rows of one window and combines them by peer.
+/// Scores rows of one kind and combines them by entity, of which there are so many.
 ///
-/// `flow_rows` and `peer_rows` are whole rows of the detectors' schemas, side by side;
-/// `flows_of` tells for each peer row which flow rows are its own, possibly none.
+/// Rows of a horizon that has no detector are left out.
 ///
 /// # Panics
 ///
-/// If the rows are not whole, or `flows_of` does not have one range for each peer row, each
-/// within the flow rows.
+/// If the rows are not whole, or not one of an entity below that number each.
 #[must_use]
 pub fn assess<'a>(
-    flow: &'a DetectorModel,
-    peer: &'a DetectorModel,
-    flow_rows: &'a [f32],
-    peer_rows: &'a [f32],
-    flows_of: impl IntoIterator<Item = Range<usize>>,
+    detectors: &'a Detectors,
+    kind: Kind,
+    rows: &'a [HorizonRows],
+    entities: usize,
 ) -> Assessment<'a> {
-    let (flow, peer) = (Rated::new(flow, flow_rows), Rated::new(peer, peer_rows));
-    let peers: Vec<PeerAssessment> = flows_of
-        .into_iter()
-        .enumerate()
-        .map(|(index, flows)| {
-            let own = peer
-                .measures(Subject::Peer, index..index + 1)
-                .map(|measure| measure.expect("a peer has a row of its own"));
-            PeerAssessment::of(own, flow.measures(Subject::Flow, flows))
-        })
-        .collect();
-    assert_eq!(peers.len(), peer.len(), "there must be one range of flows for each peer row");
-    Assessment { flow, peer, peers }
+    let known = rows.iter().filter_map(|block| {
+        Some(Rated::new(detectors.get(&Channel::new(kind, block.horizon))?, block))
+    });
+    let rated: Vec<Rated<'a>> = known.collect();
+    let mut rows_of: Vec<Vec<(usize, usize)>> = vec![Vec::new(); entities];
+    for (block, rated) in rated.iter().enumerate() {
+        for (row, &entity) in rated.of().iter().enumerate() {
+            rows_of[entity].push((block, row));
+        }
+    }
+    let entities = rows_of.into_iter().map(|rows| EntityAssessment::of(&rated, &rows)).collect();
+    Assessment { kind, rated, entities }
 }
 
-impl PeerAssessment {
-    fn of(peer: [Measure; 2], flows: [Option<Measure>; 2]) -> Self {
-        let [score, tail] = peer;
-        let [flow_score, flow_tail] = flows.map(|measure| measure.map_or(0.0, |one| one.score));
-        let measures = [Some(score), Some(tail), flows[0], flows[1]];
-        let there = || measures.iter().flatten();
-        let together = |of: fn(&Measure) -> f64| {
-            let (mut p_values, mut count) = ([0.0; 4], 0);
-            for measure in there() {
-                p_values[count] = of(measure);
-                count += 1;
-            }
-            simes(&mut p_values[..count])
+impl EntityAssessment {
+    fn of(rated: &[Rated<'_>], rows: &[(usize, usize)]) -> Self {
+        let mut found = Self {
+            p_value: 1.0,
+            conditional_p_value: 1.0,
+            score: 0.0,
+            tail_score: 0.0,
+            surprise: 0.0,
+            strongest: None,
         };
-        let (surprise, strongest) = surprise(&measures);
-        Self {
-            p_value: together(|measure| measure.p_value.marginal),
-            conditional_p_value: together(|measure| measure.p_value.conditional),
-            peer_score: score.score,
-            flow_score,
-            tail_score: tail.score.max(flow_tail),
-            surprise,
-            strongest,
+        // One row of two measures is what most entities have: no list for it.
+        let (mut few, mut many) = ([[0.0; 2]; 2], [Vec::new(), Vec::new()]);
+        for (place, &(block, row)) in rows.iter().enumerate() {
+            let measures = rated[block].measures(block, row);
+            let [tails, scorer] = measures;
+            found.tail_score = found.tail_score.max(tails.score);
+            found.score = found.score.max(scorer.score);
+            let (surprise, strongest) = surprise(&measures);
+            if found.strongest.is_none() || surprise > found.surprise {
+                (found.surprise, found.strongest) = (surprise, Some(strongest));
+            }
+            let marginal = measures.map(|one| one.p_value.marginal);
+            let conditional = measures.map(|one| one.p_value.conditional);
+            if place == 0 {
+                few = [marginal, conditional];
+            } else {
+                many[0].extend(marginal);
+                many[1].extend(conditional);
+            }
         }
+        if !rows.is_empty() {
+            let together = |few: [f64; 2], many: &mut Vec<f64>| {
+                if many.is_empty() {
+                    return simes(&mut few.clone());
+                }
+                many.extend(few);
+                simes(many)
+            };
+            found.p_value = together(few[0], &mut many[0]);
+            found.conditional_p_value = together(few[1], &mut many[1]);
+        }
+        found
     }
 }
 
 impl Assessment<'_> {
-    /// An assessment per peer row, in the rows' order.
+    /// An assessment per entity, in the order of their numbers.
     #[must_use]
-    pub fn peers(&self) -> &[PeerAssessment] {
-        &self.peers
+    pub fn entities(&self) -> &[EntityAssessment] {
+        &self.entities
     }
 
-    /// The score of each flow row.
-    #[must_use]
-    pub fn flow_scores(&self) -> &[f32] {
-        &self.flow.scores
-    }
-
-    /// The tail score of each flow row.
-    #[must_use]
-    pub fn flow_tail_scores(&self) -> &[f32] {
-        &self.flow.tails
-    }
-
-    /// The peers of at least [`UNUSUAL`] surprise, by index, the most anomalous first; at most
+    /// The entities of at least [`UNUSUAL`] surprise, by number, the most anomalous first; at most
     /// [`EXPLAINED_LIMIT`].
     #[must_use]
     pub fn unusual(&self) -> Vec<usize> {
+        let surprise = |index: usize| self.entities[index].surprise;
         let mut unusual: Vec<usize> =
-            (0..self.peers.len()).filter(|&index| self.peers[index].surprise >= UNUSUAL).collect();
-        unusual.sort_by(|&a, &b| self.peers[b].surprise.total_cmp(&self.peers[a].surprise));
+            (0..self.entities.len()).filter(|&index| surprise(index) >= UNUSUAL).collect();
+        unusual.sort_by(|&a, &b| surprise(b).total_cmp(&surprise(a)));
         unusual.truncate(EXPLAINED_LIMIT);
         unusual
     }
 
-    /// The features behind a peer's strongest measure, in their natural units; at most
+    /// The horizon of an entity's most surprising row; none without a row that a detector knows.
+    ///
+    /// # Panics
+    ///
+    /// If there is no entity of that number.
+    #[must_use]
+    pub fn horizon(&self, entity: usize) -> Option<Horizon> {
+        let strongest = self.entities[entity].strongest?;
+        Some(self.rated[strongest.block].horizon())
+    }
+
+    /// The features behind an entity's strongest measure, in their natural units; at most
     /// [`REASONS_LIMIT`].
     ///
     /// # Panics
     ///
-    /// If there is no peer of that index.
+    /// If there is no entity of that number.
     #[must_use]
-    pub fn reasons(&self, peer: usize) -> Vec<Reason> {
-        let strongest = self.peers[peer].strongest;
-        let rated = match strongest.subject {
-            Subject::Peer => &self.peer,
-            Subject::Flow => &self.flow,
-        };
-        reason::reasons(strongest, rated.detector, rated.row(strongest.row))
+    pub fn reasons(&self, entity: usize) -> Vec<Reason> {
+        let Some(strongest) = self.entities[entity].strongest else { return Vec::new() };
+        let rated = &self.rated[strongest.block];
+        reason::reasons(self.kind, strongest, rated.detector(), rated.row(strongest.row))
     }
 }
 
-/// The greatest of the joint surprise and of each measure's own, and the measure that it owes most
-/// to.
-fn surprise(measures: &[Option<Measure>]) -> (f64, Measure) {
-    let there = || measures.iter().flatten();
-    let sum = |of: fn(&Measure) -> f64| -> f64 { there().map(of).sum() };
-    let mean = sum(|one| one.weight() * one.surprise) / sum(Measure::weight);
-    let together = mean - LOG10_E + (1.0 - 4.0 * ALONE).log10();
-    let most = |of: fn(&Measure) -> f64| {
-        let one = there().max_by(|a, b| of(a).total_cmp(&of(b)));
-        *one.expect("the peer's own measures are always there")
+/// The greatest of a row's joint surprise and of each measure's own, and the measure that it owes
+/// most to.
+fn surprise(measures: &[Measure; 2]) -> (f64, Measure) {
+    let weighted = |one: &Measure| one.weight() * one.surprise;
+    let mean: f64 = measures.iter().map(weighted).sum();
+    let together = mean - LOG10_E + (1.0 - 2.0 * ALONE).log10();
+    let most = |of: &dyn Fn(&Measure) -> f64| {
+        let [one, other] = measures;
+        if of(other) > of(one) { *other } else { *one }
     };
-    let alone = most(|one| one.surprise);
+    let alone = most(&|one| one.surprise);
     let by_itself = alone.surprise + ALONE.log10();
     if by_itself > together {
         (by_itself.max(0.0), alone)
     } else {
-        (together.max(0.0), most(|one| one.weight() * one.surprise))
+        (together.max(0.0), most(&weighted))
     }
 }
 
 /// Simes' combination of p-values: `min over k of n p₍ₖ₎ / k` (Simes 1986).
 ///
 /// It is a p-value for "none of them is anomalous" where they are independent or positively
-/// dependent, as those of one peer's flows are. 1 for none; sorts `p_values`.
+/// dependent, as those of one entity's rows are. 1 for none; sorts `p_values`.
 #[must_use]
 pub fn simes(p_values: &mut [f64]) -> f64 {
     p_values.sort_unstable_by(f64::total_cmp);
@@ -218,24 +248,34 @@ pub fn simes(p_values: &mut [f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use features::schema::schema_id;
+    use features::{Feature, HostFeature, PeerFeature};
+    use forest::IsolationForest;
     use linfa::ParamGuard;
 
     use super::*;
-    use features::schema::{SchemaId, flow_schema_id, peer_schema_id};
-    use features::{Feature, FlowFeature, PeerFeature};
-    use forest::IsolationForest;
+    use crate::detector::DetectorModel;
+
+    const SECOND: Horizon = Horizon::from_ms(1_000);
+    const TEN: Horizon = Horizon::from_ms(10_000);
 
     /// Rows of a pattern that comes back after 101 of them.
     fn rows(count: usize, width: usize) -> Vec<f32> {
         (0..count * width).map(|i| (i * 7 % 101) as f32 / 101.0).collect()
     }
 
-    fn detector(schema: SchemaId) -> DetectorModel {
-        let width = schema.features.len();
-        let rows = rows(400, width);
-        let params = IsolationForest::params().n_trees(20).check().unwrap();
-        let (train, held_out) = rows.split_at(200 * width);
-        DetectorModel::fit(schema, train, held_out, &params).unwrap()
+    fn detectors() -> Detectors {
+        let detector = |(kind, horizon)| {
+            let schema = schema_id(kind);
+            let width = schema.features.len();
+            let rows = rows(400, width);
+            let params = IsolationForest::params().n_trees(20).check().unwrap();
+            let (train, held_out) = rows.split_at(200 * width);
+            let detector = DetectorModel::fit(schema, train, held_out, &params).unwrap();
+            (Channel::new(kind, horizon), detector)
+        };
+        let channels = [(Kind::Peer, SECOND), (Kind::Peer, TEN), (Kind::Host, SECOND)];
+        channels.map(detector).into()
     }
 
     #[test]
@@ -251,25 +291,49 @@ mod tests {
     }
 
     #[test]
-    fn the_peer_whose_flow_is_odd_is_unusual_and_its_feature_the_reason() {
-        let (flow, peer) = (detector(flow_schema_id()), detector(peer_schema_id()));
-        let (flows, peers) = (FlowFeature::ALL.len(), PeerFeature::ALL.len());
-        let (mut flow_rows, peer_rows) = (rows(3, flows), rows(3, peers));
-        flow_rows[2 * flows + 4] = 50.0;
-        let assessment = assess(&flow, &peer, &flow_rows, &peer_rows, [0..1, 1..1, 1..3]);
+    fn the_entity_whose_longer_row_is_odd_is_unusual_and_its_feature_the_reason() {
+        let detectors = detectors();
+        let width = PeerFeature::scored().count();
+        let mut longer = rows(2, width);
+        longer[width + 4] = 50.0;
+        let rows = [
+            HorizonRows { horizon: SECOND, rows: rows(3, width), of: vec![0, 1, 2] },
+            HorizonRows { horizon: TEN, rows: longer, of: vec![0, 2] },
+            HorizonRows { horizon: Horizon::from_ms(60_000), rows: vec![9e9; width], of: vec![1] },
+        ];
+        let assessment = assess(&detectors, Kind::Peer, &rows, 4);
         assert_eq!(assessment.unusual(), [2]);
-        let odd = assessment.peers()[2];
-        assert!(odd.p_value < assessment.peers()[0].p_value && odd.surprise > 4.0, "{odd:?}");
-        assert!(assessment.peers()[1].flow_score.abs() < f32::EPSILON, "it has no flow");
+        assert_eq!([2, 3].map(|entity| assessment.horizon(entity)), [Some(TEN), None]);
+        let [first, _, odd, nobody] = assessment.entities() else { panic!("four entities") };
+        assert!(odd.p_value < first.p_value && odd.surprise > 4.0, "{odd:?}");
+        assert!((nobody.p_value - 1.0).abs() < f64::EPSILON && nobody.surprise.abs() < 1e-9);
         let reason = &assessment.reasons(2)[0];
-        assert_eq!((reason.subject, &*reason.feature), (Subject::Flow, FlowFeature::ALL[4].name()));
-        assert_eq!(reason.unit, FlowFeature::ALL[4].natural_unit());
+        assert_eq!((reason.subject, &*reason.feature), (Subject::Peer, PeerFeature::ALL[4].name()));
+        assert_eq!(reason.unit, PeerFeature::ALL[4].natural_unit());
+        assert!(assessment.reasons(3).is_empty());
+    }
+
+    #[test]
+    fn a_host_is_assessed_by_its_own_detector_and_a_kind_without_one_by_none() {
+        let detectors = detectors();
+        let width = HostFeature::scored().count();
+        let mut odd = rows(1, width);
+        odd[11] = 60.0;
+        let rows = [HorizonRows { horizon: SECOND, rows: odd, of: vec![0] }];
+        let assessment = assess(&detectors, Kind::Host, &rows, 1);
+        let reason = &assessment.reasons(0)[0];
+        assert_eq!(
+            (reason.subject, &*reason.feature),
+            (Subject::Host, HostFeature::ALL[11].name())
+        );
+        let nobody = assess(&detectors, Kind::Net, &rows, 1).entities()[0];
+        assert!((nobody.p_value - 1.0).abs() < f64::EPSILON);
     }
 
     #[test]
     fn a_window_without_peers_says_nothing() {
-        let (flow, peer) = (detector(flow_schema_id()), detector(peer_schema_id()));
-        let assessment = assess(&flow, &peer, &[], &[], []);
-        assert!(assessment.peers().is_empty() && assessment.unusual().is_empty());
+        let detectors = detectors();
+        let assessment = assess(&detectors, Kind::Peer, &[], 0);
+        assert!(assessment.entities().is_empty() && assessment.unusual().is_empty());
     }
 }

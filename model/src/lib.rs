@@ -6,13 +6,13 @@
 //! the same code in the collector, in replay, in training and in scoring.
 //!
 //! ```text
-//! Window ─► Context::observe ─► FlowRecord, PeerRecord ─► features ─► DetectorModel
-//!                                                                      │ Inputs: the features
+//! Window ─► Context::observe ─► PeerRecord, SiteRecord ─► features ─► DetectorModel of a Channel
+//!                               over 1, 10, 60, 600 s                  │ Inputs: the features
 //!                                                                      │   its Scorer reads
 //!                                                                      │ score_rows, tail_scores
 //!                                                                      │ p_value
 //!                                                                      ▼
-//!                                          assess: flows and peer together, per peer ─► reasons
+//!                                           assess: rows of all horizons, per entity ─► reasons
 //! ```
 //!
 //! # What it never does
@@ -26,11 +26,11 @@
 //! 1. [`Context::observe`] each [`Window`], in order; the records' features are rows of `f32`.
 //! 2. Train: [`IsolationForest::params`], then [`DetectorModel::fit`] over rows in memory; or, of
 //!    any [`Scorer`] and over rows that stream by, [`ProfileBuilder`], [`DetectorModel::assemble`],
-//!    [`Uncalibrated::take`] the held-out rows, [`Uncalibrated::calibrate`]. Once for flows and
-//!    once for peers; then [`ModelFile::new`] and [`ModelFile::save`].
-//! 3. Score: [`ModelFile::load`], [`ModelFile::check_schemas`] once; per window
-//!    [`assess::assess`], which scores its rows, combines them by peer, and gives reasons for what
-//!    becomes an alert. Before deciding at an error rate, ask [`Calibration::supports`] whether
+//!    [`Uncalibrated::take`] the held-out rows, [`Uncalibrated::calibrate`]. Once for each
+//!    [`Channel`], a kind of rows over a horizon; then [`ModelFile::new`] and [`ModelFile::save`].
+//! 3. Score: [`ModelFile::load`], [`ModelFile::check_schemas`] and [`ModelFile::check_window`] once;
+//!    per window [`assess::assess`], which scores its rows, combines them by entity, and gives
+//!    reasons for what becomes an alert. Before deciding at an error rate, ask [`Calibration::supports`] whether
 //!    the model can claim it.
 //! 4. Exchange: [`OnnxScorer::from_bytes`] in, [`DetectorModel::to_onnx`] out.
 
@@ -41,6 +41,7 @@
 struct Readme;
 
 pub mod assess;
+mod channel;
 mod columns;
 pub mod detector;
 mod digest;
@@ -51,10 +52,12 @@ mod inputs;
 mod profile;
 pub mod scorer;
 
+pub use channel::{Channel, ChannelError};
 pub use features::{
     Context, ContextCount, ContextError, ContextLimits, Feature, FlowFeature, FlowRecord,
-    Handshake, LocalService, Observed, PeerFacts, PeerFeature, PeerRecord, SchemaId, Span, WARM_UP,
-    Window, record, schema,
+    Handshake, Horizon, Horizons, HostFeature, Hosts, Kind, LocalService, Maintained, Observed,
+    Outage, Outages, PeerFacts, PeerFeature, PeerRecord, SchemaId, ServiceFeature, SiteKey,
+    SiteRecord, Span, WARM_UP, Window, record, schema,
 };
 pub use forest::{IsolationForest, IsolationForestError, IsolationForestValidParams};
 
@@ -70,8 +73,8 @@ pub use detector::{
 };
 pub use explain::{Contribution, Explanation};
 pub use file::{
-    DetectorManifest, ForestManifest, Manifest, ModelFile, ModelFileError, ModelFormatError,
-    OnnxManifest,
+    DetectorManifest, Detectors, ForestManifest, Manifest, ModelFile, ModelFileError,
+    ModelFormatError, OnnxManifest, WindowMismatch,
 };
 pub use importance::{FeatureImportance, Importance};
 pub use inputs::{Inputs, InputsError};

@@ -151,7 +151,7 @@ impl Forger {
 
 /// Uses a loaded model as a node does, on rows that are ordinary and rows that are not.
 fn make_use_of(model: &ModelFile) {
-    for detector in [model.flow(), model.peer()] {
+    for detector in model.detectors().values() {
         let width = detector.schema().features.len();
         for value in [0.5, -1e30, f32::MAX, f32::NAN, f32::INFINITY] {
             let row = vec![value; width];
@@ -164,7 +164,7 @@ fn make_use_of(model: &ModelFile) {
         }
     }
     let again = ModelFile::from_bytes(&model.to_bytes().unwrap()).unwrap();
-    assert_eq!((again.flow(), again.peer()), (model.flow(), model.peer()));
+    assert_eq!(again.detectors(), model.detectors());
 }
 
 /// Forges a model so many times.
@@ -208,7 +208,7 @@ fn check(model: &ModelFile, cases: u64, seed: u64) {
 #[test]
 fn a_forged_file_is_refused_or_works_and_never_takes_much_memory() {
     check(&support::forests(), 3_000, 1);
-    let [flow, peer] =
-        ["torch_autoencoder.onnx", "lgbm_regressor.onnx"].map(|name| exchange::packed(name, 50));
-    check(&ModelFile::new(flow, peer, support::CREATED).unwrap(), 500, 2);
+    let packed = [("peer-1s", "torch_autoencoder.onnx"), ("net-60s", "lgbm_regressor.onnx")]
+        .map(|(channel, name)| (channel.parse().unwrap(), exchange::packed(name, 50)));
+    check(&ModelFile::new(packed, support::CREATED).unwrap(), 500, 2);
 }

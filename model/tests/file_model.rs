@@ -3,11 +3,12 @@
 mod support;
 
 use std::fs;
+use std::time::Duration;
 
-use features::SchemaId;
+use features::{Kind, SchemaId};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
-use support::{CREATED, forests};
+use support::{CREATED, forests, over_a_second};
 use weir_model::{ModelFile, ModelFileError, ModelFormatError};
 
 fn model() -> ModelFile {
@@ -28,14 +29,14 @@ fn what_is_saved_is_loaded_to_the_bit() {
     let saved = model();
     saved.save(&path).unwrap();
     let loaded = ModelFile::load(&path).unwrap();
-    assert_eq!(loaded.flow(), saved.flow());
-    assert_eq!(loaded.peer(), saved.peer());
+    assert_eq!((loaded.detectors(), loaded.detectors().len()), (saved.detectors(), 2));
     assert_eq!(loaded.manifest(), saved.manifest());
     assert_eq!(loaded.digest(), saved.digest());
     assert_eq!(loaded.manifest().created, CREATED);
     let row = [1e3, 5.0, -4.0];
-    assert_eq!(loaded.flow().score_row(&row).to_bits(), saved.flow().score_row(&row).to_bits());
-    assert_eq!(loaded.flow().explain(&row), saved.flow().explain(&row));
+    assert_eq!(loaded.peer().score_row(&row).to_bits(), saved.peer().score_row(&row).to_bits());
+    assert_eq!(loaded.peer().explain(&row), saved.peer().explain(&row));
+    assert_eq!(loaded.peers(), over_a_second());
 }
 
 #[test]
@@ -97,7 +98,7 @@ fn a_file_with_one_bit_flipped_anywhere_is_refused() {
 #[test]
 fn a_time_that_is_none_is_refused() {
     let model = model();
-    let error = ModelFile::new(model.flow().clone(), model.peer().clone(), "today").unwrap_err();
+    let error = ModelFile::new(model.detectors().clone(), "today").unwrap_err();
     assert_eq!(
         error.to_string(),
         "`created` must be a time such as 2026-01-31T12:00:00Z, got \"today\""
@@ -107,11 +108,33 @@ fn a_time_that_is_none_is_refused() {
 #[test]
 fn a_build_with_other_features_is_refused_by_schema() {
     let model = model();
-    let (flow, peer) = (model.flow().schema().clone(), model.peer().schema().clone());
-    assert!(model.check_schemas(&flow, &peer).is_ok());
-    let other = SchemaId { hash: "ffff".to_owned(), ..peer };
-    let error = model.check_schemas(&flow, &other).unwrap_err().to_string();
+    let own = |kind: Kind| {
+        let mut detectors = model.detectors().iter();
+        detectors.find(|(channel, _)| channel.kind == kind).unwrap().1.schema().clone()
+    };
+    assert!(model.check_schemas(own).is_ok());
+    let other = |kind| SchemaId { hash: "ffff".to_owned(), ..own(kind) };
+    let error = model.check_schemas(other).unwrap_err().to_string();
     assert!(error.starts_with("model expects weir.peer.v1 hash 0123456789ab, "), "{error}");
+}
+
+#[test]
+fn windows_of_another_length_are_refused_by_both() {
+    let model = model();
+    assert_eq!(model.check_window(Duration::from_secs(1)), Ok(()));
+    let error = model.check_window(Duration::from_mins(1)).unwrap_err().to_string();
+    assert!(
+        error.starts_with("the model was trained on windows of 1s, these are of 60s"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_model_without_a_detector_of_peers_is_none() {
+    let model = model();
+    let mut hosts = model.detectors().clone();
+    hosts.retain(|channel, _| channel.kind == Kind::Host);
+    assert_eq!(ModelFile::new(hosts, CREATED).unwrap_err(), ModelFormatError::NoPeers);
 }
 
 proptest! {
@@ -128,7 +151,7 @@ proptest! {
         }
         reseal(&mut bytes);
         if let Ok(model) = ModelFile::from_bytes(&bytes) {
-            let score = model.flow().score_row(&[1.0, 2.0, 3.0]);
+            let score = model.peer().score_row(&[1.0, 2.0, 3.0]);
             prop_assert!(score > 0.0 && score <= 1.0);
         }
     }

@@ -3,7 +3,8 @@
 use features::SchemaId;
 use forest::{Draws, IsolationForest};
 use linfa::ParamGuard;
-use weir_model::{DetectorModel, assess};
+use weir_model::assess::{self, HorizonRows};
+use weir_model::{Channel, DetectorModel, Detectors};
 
 const FEATURES: usize = 8;
 
@@ -57,11 +58,13 @@ fn one_feature_far_out_is_found_by_the_tails_which_name_it_and_by_a_forest_grown
 
 #[test]
 fn what_either_finds_surprises_and_is_explained() {
-    let (flow, peer) = (detector("flow.v1"), detector("peer.v1"));
+    let channel: Channel = "peer-1s".parse().unwrap();
+    let detectors = Detectors::from([(channel, detector("peer.v1"))]);
     let rows = [&combination()[..], &outlier(), &benign(200, 3)].concat();
     let peers = rows.len() / FEATURES;
-    let assessment = assess::assess(&flow, &peer, &[], &rows, vec![0..0; peers]);
-    let surprises: Vec<f64> = assessment.peers().iter().map(|one| one.surprise).collect();
+    let rows = [HorizonRows { horizon: channel.horizon, rows, of: (0..peers).collect() }];
+    let assessment = assess::assess(&detectors, channel.kind, &rows, peers);
+    let surprises: Vec<f64> = assessment.entities().iter().map(|one| one.surprise).collect();
     let mut benign = surprises[2..].to_vec();
     benign.sort_by(f64::total_cmp);
     assert!(surprises[0] > benign[197] && surprises[1] > benign[199], "{surprises:?}");

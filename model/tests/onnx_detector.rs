@@ -8,7 +8,7 @@ use exchange::{FEATURES, READ, onnx, packed, rows};
 use features::SchemaId;
 use support::{CREATED, forests};
 use weir_model::{
-    Attribution, DetectorModel, Inputs, ModelFile, Place, ProfileBuilder, Scale, Scorer,
+    Attribution, Channel, DetectorModel, Inputs, ModelFile, Place, ProfileBuilder, Scale, Scorer,
 };
 
 const FIXTURES: [&str; 8] = [
@@ -108,21 +108,24 @@ fn any_row_has_a_score_and_an_explanation() {
 fn a_packed_model_is_loaded_to_the_bit_and_says_what_it_came_from() {
     let probe = rows(50, 6);
     for name in FIXTURES {
-        let flow = packed(name, 3_000);
-        let peer = forests().peer().clone();
-        let saved = ModelFile::new(flow, peer, CREATED).unwrap();
+        let host: Channel = "host-10s".parse().unwrap();
+        let detectors = [
+            (support::over_a_second(), packed(name, 3_000)),
+            (host, forests().detector(host).unwrap().clone()),
+        ];
+        let saved = ModelFile::new(detectors, CREATED).unwrap();
         let bytes = saved.to_bytes().unwrap();
         assert!(bytes == saved.to_bytes().unwrap(), "{name}: the same bytes each time");
         let loaded = ModelFile::from_bytes(&bytes).unwrap();
-        assert_eq!((loaded.flow(), loaded.peer()), (saved.flow(), saved.peer()), "{name}");
-        let manifest = &loaded.manifest().flow;
+        assert_eq!(loaded.detectors(), saved.detectors(), "{name}");
+        let manifest = loaded.manifest().detector(loaded.peers()).unwrap();
         assert_eq!(manifest.inputs, READ);
-        assert_eq!(manifest.kind, saved.flow().scorer().kind());
+        assert_eq!(manifest.kind, saved.peer().scorer().kind());
         let source = manifest.training.source.as_ref().unwrap();
         assert_eq!(source.file, name);
         assert_eq!(Some(&source.sha256), manifest.onnx.as_ref().map(|onnx| &onnx.sha256));
         for row in probe.chunks(7) {
-            let (before, after) = (saved.flow().score_row(row), loaded.flow().score_row(row));
+            let (before, after) = (saved.peer().score_row(row), loaded.peer().score_row(row));
             assert_eq!(before.to_bits(), after.to_bits(), "{name}");
         }
     }

@@ -2,8 +2,9 @@
 
 use std::{num::NonZeroUsize, sync::Arc};
 
-use features::{Feature, FlowFeature, PeerFeature};
-use model::{Calibration, DetectorModel, FeatureRange, ModelFile, PValue, Place};
+use arrow_array::RecordBatch;
+use features::{Feature, HostFeature, PeerFeature, ServiceFeature};
+use model::{Calibration, Channel, DetectorModel, FeatureRange, Kind, ModelFile, PValue, Place};
 use numpy::{IntoPyArray as _, PyArray1};
 use pyo3::{
     exceptions::PyValueError,
@@ -12,29 +13,21 @@ use pyo3::{
 };
 
 use crate::{
-    error::{refused, unfit},
+    error::{ModelError, refused, unfit},
     rows::{self, Input},
     threads,
 };
 
-/// Subject of a detector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Subject {
-    /// Over flows.
-    Flow,
-    /// Over peers.
-    Peer,
-}
-
-/// A detector: what a model learnt of flows or of peers.
+/// A detector: what a model learnt of rows of one kind over one horizon.
 ///
 /// Rows have a value for each of `features`, in that order, as weir's tables have them (scaled:
-/// see `weir.schema`). Where an Arrow table is taken, its columns are found by name.
+/// see `weir.schema`). Where an Arrow table is taken, its columns are found by name, and rows over
+/// another horizon are refused.
 #[pyclass(frozen, module = "weir._weir")]
 #[derive(Debug)]
 pub(crate) struct Detector {
     model: Arc<ModelFile>,
-    subject: Subject,
+    channel: Channel,
 }
 
 /// Scores and tail scores of rows, one each.
@@ -45,15 +38,13 @@ pub(crate) struct Scored {
 }
 
 impl Detector {
-    pub(crate) fn new(model: Arc<ModelFile>, subject: Subject) -> Self {
-        Self { model, subject }
+    /// Of a channel that the model has.
+    pub(crate) const fn new(model: Arc<ModelFile>, channel: Channel) -> Self {
+        Self { model, channel }
     }
 
     pub(crate) fn model(&self) -> &DetectorModel {
-        match self.subject {
-            Subject::Flow => self.model.flow(),
-            Subject::Peer => self.model.peer(),
-        }
+        self.model.detector(self.channel).expect("made of a channel that the model has")
     }
 
     /// Goes over the rows once, a block at a time, without the interpreter's lock.
@@ -78,6 +69,7 @@ impl Detector {
                 py.detach(|| {
                     for batch in batches {
                         let batch = batch.map_err(|error| refused(&error))?;
+                        self.check_horizons(&batch)?;
                         let rows = rows::of_batch(&batch, model.schema())
                             .map_err(|error| refused(&error))?;
                         scored.add(model, &rows, wanted, threads);
@@ -86,6 +78,18 @@ impl Detector {
                 })
             }
         }
+    }
+
+    /// Refuses rows over another horizon, where the table says what its rows cover.
+    fn check_horizons(&self, batch: &RecordBatch) -> PyResult<()> {
+        let Some(horizons) = rows::horizons(batch)? else { return Ok(()) };
+        let own = self.channel.horizon;
+        let Some(other) = horizons.into_iter().find(|&one| one != own) else { return Ok(()) };
+        let text = format!(
+            "the table has rows over {other}, this detector measures rows over {own}: leave them \
+             out, or call `Model.score`, which measures each row by its own detector"
+        );
+        Err(ModelError::new_err(text))
     }
 }
 
@@ -97,7 +101,13 @@ pub(crate) struct Wanted {
 }
 
 impl Scored {
-    fn add(&mut self, model: &DetectorModel, rows: &[f32], wanted: Wanted, threads: NonZeroUsize) {
+    pub(crate) fn add(
+        &mut self,
+        model: &DetectorModel,
+        rows: &[f32],
+        wanted: Wanted,
+        threads: NonZeroUsize,
+    ) {
         let width = model.schema().features.len();
         let more = rows.len() / width;
         if wanted.scores {
@@ -118,7 +128,13 @@ impl Scored {
 
 #[pymethods]
 impl Detector {
-    /// The name of the schema of its rows, as `weir.flow.v1`.
+    /// The rows that it measures, as `peer-10s`.
+    #[getter]
+    fn rows(&self) -> String {
+        self.channel.to_string()
+    }
+
+    /// The name of the schema of its rows, as `weir.peer.v4`.
     #[getter]
     fn schema(&self) -> &str {
         &self.model().schema().name
@@ -234,15 +250,17 @@ impl Detector {
         top: Option<usize>,
     ) -> PyResult<Bound<'py, PyList>> {
         let row = rows::one(row, self.model().schema())?;
-        match self.subject {
-            Subject::Flow => explained::<FlowFeature>(py, self.model(), &row, top),
-            Subject::Peer => explained::<PeerFeature>(py, self.model(), &row, top),
+        match self.channel.kind {
+            Kind::Peer => explained::<PeerFeature>(py, self.model(), &row, top),
+            Kind::Service => explained::<ServiceFeature>(py, self.model(), &row, top),
+            Kind::Flow | Kind::Host | Kind::Net => {
+                explained::<HostFeature>(py, self.model(), &row, top)
+            }
         }
     }
 
     fn __repr__(&self) -> String {
-        let schema = self.model().schema();
-        format!("Detector({}, {} features)", schema.name, schema.features.len())
+        format!("Detector({}, {} features)", self.channel, self.model().schema().features.len())
     }
 }
 

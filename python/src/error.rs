@@ -11,6 +11,13 @@ create_exception!(
     "A model file or a table that cannot be used; the text names what is wrong and the remedy."
 );
 
+create_exception!(
+    weir,
+    CaptureError,
+    PyValueError,
+    "A capture that cannot be used; the text names what is wrong and the remedy."
+);
+
 /// A model or a table that is refused.
 pub(crate) fn refused(error: &dyn Error) -> PyErr {
     ModelError::new_err(text(error))
@@ -22,7 +29,7 @@ pub(crate) fn unfit(error: &dyn Error) -> PyErr {
 }
 
 /// The error with its causes, each said once: some errors' text has their cause in it.
-fn text(error: &dyn Error) -> String {
+pub(crate) fn text(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -1,4 +1,4 @@
-//! weir's forest, model files and scoring, for Python: the extension module `weir._weir`.
+//! weir's captures, forest, model files and scoring, for Python: the extension module `weir._weir`.
 //!
 //! # What it is
 //!
@@ -10,6 +10,7 @@
 //! numpy array ──────────────┐ no copy                       ┌─► numpy arrays
 //!                           ├─► rows of f32 ─► model, onnx ─┤
 //! Arrow table, any library ─┘ one block at a time           └─► dicts, bytes
+//! capture ─► replay, features ─► Arrow stream, any library
 //! ```
 //!
 //! # What it never does
@@ -25,6 +26,7 @@
 
 #![forbid(unsafe_code)]
 
+mod capture;
 mod detector;
 mod error;
 mod forest;
@@ -38,9 +40,11 @@ use pyo3::prelude::pymodule;
 #[pymodule]
 mod _weir {
     #[pymodule_export]
+    use crate::capture::{Capture, open_capture};
+    #[pymodule_export]
     use crate::detector::Detector;
     #[pymodule_export]
-    use crate::error::ModelError;
+    use crate::error::{CaptureError, ModelError};
     #[pymodule_export]
     use crate::forest::Forest;
     #[pymodule_export]

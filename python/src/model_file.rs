@@ -1,20 +1,25 @@
 //! Model files.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf, sync::Arc};
 
-use features::schema::{FLOW_SCHEMA, PEER_SCHEMA, SCHEMA_KEY};
-use model::ModelFile;
+use arrow_array::RecordBatch;
+use arrow_schema::Schema;
+use features::{
+    Horizon, SchemaId,
+    schema::{SCHEMA_KEY, kind_of, schema_name},
+};
+use model::{Channel, Kind, ModelFile};
 use numpy::IntoPyArray as _;
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyDict};
 
 use crate::{
-    detector::{Detector, Subject, Wanted},
+    detector::{Detector, Scored, Wanted},
     error::{ModelError, refused},
     rows::{self, Input},
     threads,
 };
 
-/// A model file: what is benign of flows and of peers, and how far a score lies from it.
+/// A model file: what is benign of peers and of the host's side, and how far a score lies from it.
 ///
 /// `Model.load` checks the whole file; what it refuses is a `weir.ModelError`.
 #[pyclass(frozen, module = "weir._weir")]
@@ -44,22 +49,28 @@ impl Model {
         self.0.digest()
     }
 
-    /// The detector over flows.
+    /// The detectors by the rows that they measure, as `peer-10s`: a dict. A horizon that training
+    /// had too few rows of has none.
     #[getter]
-    fn flow(&self) -> Detector {
-        Detector::new(Arc::clone(&self.0), Subject::Flow)
+    fn detectors(&self) -> BTreeMap<String, Detector> {
+        let channels = self.0.detectors().keys();
+        channels
+            .map(|&channel| (channel.to_string(), Detector::new(Arc::clone(&self.0), channel)))
+            .collect()
     }
 
-    /// The detector over peers.
+    /// The detector of peers over the window, which every model has.
     #[getter]
     fn peer(&self) -> Detector {
-        Detector::new(Arc::clone(&self.0), Subject::Peer)
+        Detector::new(Arc::clone(&self.0), self.0.peers())
     }
 
-    /// Measures each row of a flow or a peer table with the detector it belongs to.
+    /// Measures each row of a table of peers, hosts, services or nets with the detector of its
+    /// horizon.
     ///
     /// Returns a dict of arrays, ready for `polars.DataFrame` or `pandas.DataFrame`: `score`,
-    /// `p_value` (conditional), `tail_score`, `tail_p_value`.
+    /// `p_value` (conditional), `tail_score`, `tail_p_value`; NaN where the model has no detector
+    /// of a row's horizon.
     ///
     /// The table is an Arrow table of any library. Which table it is, is read from its metadata
     /// (`weir.schema`, and its hash must fit), or where it has none from its columns.
@@ -72,24 +83,26 @@ impl Model {
     ) -> PyResult<Bound<'py, PyDict>> {
         let threads = threads::of_jobs(n_jobs).map_err(PyValueError::new_err)?;
         if !rows::is_arrow(table)? {
-            let text = "expected an Arrow table; arrays are scored by `model.flow` or `model.peer`";
+            let text =
+                "expected an Arrow table; arrays are scored by a detector such as `model.peer`";
             return Err(PyValueError::new_err(text));
         }
-        let data = Input::of(table)?;
-        let detector = self.detector_for(&data)?;
-        let wanted = Wanted { scores: true, tail_scores: true };
-        let scored = detector.measure(py, data, wanted, threads)?;
-        let model = detector.model();
-        let p_values: Vec<f64> =
-            scored.scores.iter().map(|score| model.p_value(*score).conditional).collect();
-        let tail = model.tail_calibration();
-        let tail_p_values: Vec<f64> =
-            scored.tail_scores.iter().map(|score| tail.p_value(*score).conditional).collect();
+        let Input::Table(batches) = Input::of(table)? else { unreachable!("it is an Arrow table") };
+        let kind = self.kind_of(&batches.schema())?;
+        rows::check_table(&batches.schema(), self.schema_of(kind)?)?;
+        let mut measured = Measured::default();
+        py.detach(|| {
+            for batch in batches {
+                let batch = batch.map_err(|error| refused(&error))?;
+                measured.add(&self.0, kind, self.schema_of(kind)?, &batch, threads)?;
+            }
+            PyResult::Ok(())
+        })?;
         let columns = PyDict::new(py);
-        columns.set_item("score", scored.scores.into_pyarray(py))?;
-        columns.set_item("p_value", p_values.into_pyarray(py))?;
-        columns.set_item("tail_score", scored.tail_scores.into_pyarray(py))?;
-        columns.set_item("tail_p_value", tail_p_values.into_pyarray(py))?;
+        columns.set_item("score", measured.scores.into_pyarray(py))?;
+        columns.set_item("p_value", measured.p_values.into_pyarray(py))?;
+        columns.set_item("tail_score", measured.tail_scores.into_pyarray(py))?;
+        columns.set_item("tail_p_value", measured.tail_p_values.into_pyarray(py))?;
         Ok(columns)
     }
 
@@ -100,34 +113,97 @@ impl Model {
 }
 
 impl Model {
-    /// The detector that a table is for.
-    fn detector_for(&self, data: &Input<'_>) -> PyResult<Detector> {
-        let Input::Table(table) = data else { unreachable!("only tables come here") };
-        let schema = table.schema();
-        match schema.metadata().get(SCHEMA_KEY).map(String::as_str) {
-            Some(FLOW_SCHEMA) => return Ok(self.flow()),
-            Some(PEER_SCHEMA) => return Ok(self.peer()),
-            Some(other) => {
+    /// The schema of a kind's rows, as the model was trained on it.
+    fn schema_of(&self, kind: Kind) -> PyResult<&SchemaId> {
+        let mut detectors = self.0.detectors().iter();
+        let (_, detector) =
+            detectors.find(|(channel, _)| channel.kind == kind).ok_or_else(|| {
+                let text = format!("the model has no detector of {kind} rows: train again on more");
+                ModelError::new_err(text)
+            })?;
+        Ok(detector.schema())
+    }
+
+    /// The kind of a table's rows.
+    fn kind_of(&self, table: &Schema) -> PyResult<Kind> {
+        let expected = || Kind::SCORED.map(schema_name).join("`, `");
+        if let Some(name) = table.metadata().get(SCHEMA_KEY) {
+            return kind_of(name).filter(|kind| kind.is_scored()).ok_or_else(|| {
                 let text = format!(
-                    "the table's schema is `{other}`, expected `{FLOW_SCHEMA}` or `{PEER_SCHEMA}`: \
-                     make it with weir's own replay or capture"
+                    "the table's schema is `{name}`, expected one of `{}`: make it with weir's own \
+                     replay or capture",
+                    expected()
                 );
-                return Err(ModelError::new_err(text));
-            }
-            None => {}
+                ModelError::new_err(text)
+            });
         }
-        let lacks = |detector: &Detector| {
-            let features = &detector.model().schema().features;
-            features.iter().find(|name| schema.column_with_name(name).is_none()).cloned()
+        let has = |name: &str| table.column_with_name(name).is_some();
+        let lacks = |kind: Kind| {
+            let own = self.schema_of(kind).ok();
+            own.is_none_or(|id| id.features.iter().any(|name| !has(name)))
         };
-        let (flow, peer) = (self.flow(), self.peer());
-        match (lacks(&flow), lacks(&peer)) {
-            (None, _) => Ok(flow),
-            (_, None) => Ok(peer),
-            (Some(for_flow), Some(for_peer)) => Err(ModelError::new_err(format!(
-                "the table is neither of flows, for it has no column `{for_flow}`, nor of peers, \
-                 for it has no column `{for_peer}`: make it with weir's own replay or capture"
-            ))),
+        let mut fitting = Kind::SCORED.into_iter().filter(|&kind| !lacks(kind));
+        match fitting.next() {
+            // These two have the same features.
+            Some(Kind::Host) if !has("local_address") => Ok(Kind::Net),
+            Some(kind) => Ok(kind),
+            None => Err(ModelError::new_err(
+                "the table has the features of none of the model's detectors: make it with weir's \
+                 own replay or capture",
+            )),
         }
+    }
+}
+
+/// What a table's rows were measured to be, in their order.
+#[derive(Default)]
+struct Measured {
+    scores: Vec<f32>,
+    p_values: Vec<f64>,
+    tail_scores: Vec<f32>,
+    tail_p_values: Vec<f64>,
+}
+
+impl Measured {
+    /// Adds a block of rows, those of each horizon by its detector.
+    fn add(
+        &mut self,
+        model: &ModelFile,
+        kind: Kind,
+        schema: &SchemaId,
+        batch: &RecordBatch,
+        threads: NonZeroUsize,
+    ) -> PyResult<()> {
+        let before = self.scores.len();
+        let all = before + batch.num_rows();
+        self.scores.resize(all, f32::NAN);
+        self.tail_scores.resize(all, f32::NAN);
+        self.p_values.resize(all, f64::NAN);
+        self.tail_p_values.resize(all, f64::NAN);
+        let values = rows::of_batch(batch, schema).map_err(|error| refused(&error))?;
+        let horizons = rows::horizons(batch)?.ok_or_else(|| {
+            let text = format!("the table has no UInt32 column `{}`", rows::HORIZON);
+            ModelError::new_err(text)
+        })?;
+        let mut by_horizon: BTreeMap<Horizon, Vec<usize>> = BTreeMap::new();
+        for (row, horizon) in horizons.into_iter().enumerate() {
+            by_horizon.entry(horizon).or_default().push(row);
+        }
+        let width = schema.features.len();
+        for (horizon, of_it) in by_horizon {
+            let Some(detector) = model.detector(Channel::new(kind, horizon)) else { continue };
+            let own: Vec<f32> =
+                of_it.iter().flat_map(|row| &values[row * width..][..width]).copied().collect();
+            let mut scored = Scored::default();
+            let wanted = Wanted { scores: true, tail_scores: true };
+            scored.add(detector, &own, wanted, threads);
+            for ((row, score), tail) in of_it.iter().zip(scored.scores).zip(scored.tail_scores) {
+                let at = before + row;
+                (self.scores[at], self.tail_scores[at]) = (score, tail);
+                self.p_values[at] = detector.p_value(score).conditional;
+                self.tail_p_values[at] = detector.tail_calibration().p_value(tail).conditional;
+            }
+        }
+        Ok(())
     }
 }

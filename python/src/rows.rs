@@ -3,11 +3,11 @@
 use arrow_array::{
     Array, RecordBatch, RecordBatchReader,
     cast::AsArray as _,
-    types::{Float32Type, Float64Type},
+    types::{Float32Type, Float64Type, UInt32Type},
 };
 use arrow_schema::{DataType, Schema};
 use features::{
-    SchemaId,
+    Horizon, SchemaId,
     schema::{HASH_KEY, SCHEMA_KEY, SchemaError},
 };
 use numpy::{PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods as _};
@@ -15,6 +15,9 @@ use pyo3::{exceptions::PyValueError, prelude::*, types::PyDict};
 use pyo3_arrow::input::AnyRecordBatch;
 
 use crate::error::{ModelError, refused};
+
+/// The column of the time that a row covers, in ms.
+pub(crate) const HORIZON: &str = "horizon";
 
 /// The values of an array and the width of its rows.
 pub(crate) fn of_array<'a>(array: &'a PyReadonlyArray2<'_, f32>) -> PyResult<(&'a [f32], usize)> {
@@ -108,6 +111,17 @@ pub(crate) fn of_batch(batch: &RecordBatch, schema: &SchemaId) -> Result<Vec<f32
         }
     }
     Ok(rows)
+}
+
+/// The horizons of a table's rows; none where it has no such column.
+pub(crate) fn horizons(batch: &RecordBatch) -> PyResult<Option<Vec<Horizon>>> {
+    let Some(column) = batch.column_by_name(HORIZON) else { return Ok(None) };
+    let ms = column.as_primitive_opt::<UInt32Type>().filter(|column| column.null_count() == 0);
+    let ms = ms.ok_or_else(|| {
+        let text = format!("the table has no UInt32 column `{HORIZON}` without nulls");
+        ModelError::new_err(text)
+    })?;
+    Ok(Some(ms.values().iter().map(|&ms| Horizon::from_ms(ms)).collect()))
 }
 
 /// Refuses a table that says of itself that it is another; one that says nothing passes, and is

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -20,14 +21,19 @@ def model(model_path) -> weir.Model:
     return weir.Model.load(model_path)
 
 
-@pytest.fixture(scope="module", params=["flow", "peer"])
-def kind(request) -> str:
+@pytest.fixture(scope="module", params=["peer-1s", "peer-10s", "host-1s", "service-1s"])
+def channel(request) -> str:
     return request.param
 
 
 @pytest.fixture(scope="module")
-def detector(model, kind) -> weir.Detector:
-    return getattr(model, kind)
+def kind(channel) -> str:
+    return channel.split("-")[0]
+
+
+@pytest.fixture(scope="module")
+def detector(model, channel) -> weir.Detector:
+    return model.detectors[channel]
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +42,20 @@ def files(features, kind) -> list:
 
 
 @pytest.fixture(scope="module")
-def frame(files) -> pl.DataFrame:
-    return pl.concat([pl.read_parquet(file) for file in files])
+def whole(files) -> pa.Table:
+    return pa.concat_tables([pq.read_table(file) for file in files])
+
+
+@pytest.fixture(scope="module")
+def table(whole, channel) -> pa.Table:
+    """The rows that the detector measures."""
+    ms = int(channel.split("-")[1].removesuffix("s")) * 1_000
+    return whole.filter(pc.equal(whole["horizon"], ms))
+
+
+@pytest.fixture(scope="module")
+def frame(table) -> pl.DataFrame:
+    return pl.DataFrame(table)
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +63,14 @@ def array(frame, detector) -> np.ndarray:
     return np.ascontiguousarray(frame.select(detector.features).to_numpy())
 
 
-def test_a_model_says_what_it_is(model, model_path, kind, detector):
+def test_a_model_says_what_it_is(model, model_path, channel, kind, detector):
     assert model.digest == hashlib.sha256(model_path.read_bytes()).hexdigest()
-    assert model.manifest[kind]["schema"] == detector.schema == weir.schema(kind)["name"]
-    assert model.manifest[kind]["schema_hash"] == detector.schema_hash
-    assert detector.features == [feature["name"] for feature in weir.schema(kind)["features"]]
+    manifest = model.manifest["detectors"][channel]
+    assert manifest["schema"] == detector.schema == weir.schema(kind)["name"]
+    assert manifest["schema_hash"] == detector.schema_hash
+    scored = [feature["name"] for feature in weir.schema(kind)["features"] if feature["scored"]]
+    assert detector.features == scored and detector.rows == channel
+    assert model.peer.rows == "peer-1s"
     assert set(detector.inputs) <= set(detector.features)
     assert detector.kind == "isolation forest"
     assert model.digest[:12] in repr(model)
@@ -79,33 +100,33 @@ def test_a_missing_file_is_refused_with_its_name(tmp_path):
         weir.Model.load(tmp_path / "no-such.weir")
 
 
-def test_every_library_gives_the_same_scores(detector, files, frame, array):
+def test_every_library_gives_the_same_scores(detector, table, frame, array):
     expected = detector.score(array)
-    assert expected.dtype == np.float32 and len(expected) == len(frame) > 100
+    assert expected.dtype == np.float32 and len(expected) == len(frame) > 5
     assert expected.min() >= 0 and expected.max() <= 1
-    paths = ", ".join(f"'{file}'" for file in files)
-    whole = pa.concat_tables([pq.read_table(file) for file in files])
     tables = {
         "polars": frame,
         "polars, other column order": frame.select(sorted(frame.columns)),
-        "pyarrow": whole,
-        "pyarrow, a batch": whole.combine_chunks().to_batches()[0],
-        "pyarrow, a stream": whole.to_reader(max_chunksize=100),
-        "pandas": pd.read_parquet(files[0].parent) if len(files) == 1 else frame.to_pandas(),
-        "duckdb": duckdb.sql(f"select * from read_parquet([{paths}], hive_partitioning = false)"),
+        "pyarrow": table,
+        "pyarrow, a batch": table.combine_chunks().to_batches()[0],
+        "pyarrow, a stream": table.to_reader(max_chunksize=100),
+        "pandas": frame.to_pandas(),
+        "duckdb": duckdb.sql("select * from frame"),
     }
-    for library, table in tables.items():
-        assert np.array_equal(detector.score(table), expected), library
+    for library, one in tables.items():
+        assert np.array_equal(detector.score(one), expected), library
     assert np.array_equal(detector.score(array, n_jobs=2), expected)
     assert np.array_equal(detector.score(array.astype(np.float64)), expected)
     doubles = frame.with_columns(pl.col(detector.features).cast(pl.Float64))
     assert np.array_equal(detector.score(doubles), expected)
 
 
-def test_a_table_is_scored_by_the_detector_it_belongs_to(model, detector, files, frame, array):
-    for table in (frame, pa.concat_tables([pq.read_table(file) for file in files])):
-        scored = model.score(table, n_jobs=-1)
+def test_each_row_is_scored_by_the_detector_of_its_horizon(model, detector, table, frame, whole, array):
+    mine = pl.DataFrame(whole)["horizon"].to_numpy() == frame["horizon"][0]
+    for of_all, mine in ((frame, slice(None)), (table, slice(None)), (whole, mine)):
+        scored = model.score(of_all, n_jobs=-1)
         assert list(scored) == ["score", "p_value", "tail_score", "tail_p_value"]
+        scored = {name: column[mine] for name, column in scored.items()}
         assert np.array_equal(scored["score"], detector.score(array))
         assert np.array_equal(scored["p_value"], detector.p_value(scored["score"]))
         assert np.array_equal(scored["tail_score"], detector.tail_score(array))
@@ -114,17 +135,28 @@ def test_a_table_is_scored_by_the_detector_it_belongs_to(model, detector, files,
     assert pl.DataFrame(scored).height == frame.height
 
 
-def test_a_table_of_other_features_is_refused(model, detector, kind, files):
-    table = pq.read_table(files[0])
+def test_rows_over_a_horizon_without_a_detector_have_no_score(model, frame):
+    unknown = frame.with_columns(horizon=pl.lit(7_000, pl.UInt32))
+    assert np.isnan(model.score(unknown)["score"]).all()
+
+
+def test_rows_over_another_horizon_are_refused(detector, channel, frame):
+    own = channel.split("-")[1]
+    unknown = frame.with_columns(horizon=pl.lit(7_000, pl.UInt32))
+    with pytest.raises(weir.ModelError, match=f"rows over 7s, this detector measures rows over {own}"):
+        detector.score(unknown)
+
+
+def test_a_table_of_other_features_is_refused(model, detector, kind, table):
     assert table.schema.metadata[b"weir.schema.hash"].decode() == detector.schema_hash
     metadata = {**table.schema.metadata, b"weir.schema.hash": b"0123456789abcdef"}
     with pytest.raises(weir.ModelError, match="hash 0123456789abcdef.*make it again"):
         detector.score(table.replace_schema_metadata(metadata))
-    other = {"flow": model.peer, "peer": model.flow}[kind]
+    other = model.detectors["host-1s" if kind == "peer" else "peer-1s"]
     with pytest.raises(weir.ModelError, match=f"`{weir.schema(kind)['name']}`, this detector reads"):
         other.score(table)
     metadata[b"weir.schema"] = b"weir.other.v1"
-    with pytest.raises(weir.ModelError, match="`weir.other.v1`, expected"):
+    with pytest.raises(weir.ModelError, match="`weir.other.v1`, expected one of"):
         model.score(table.replace_schema_metadata(metadata))
 
 
@@ -136,7 +168,7 @@ def test_a_column_that_is_missing_null_or_no_number_is_named(model, detector, fr
         detector.score(frame.with_columns(pl.lit("x").alias(name)))
     with pytest.raises(weir.ModelError, match=f"column `{name}` has nulls"):
         detector.score(frame.with_columns(pl.lit(None, pl.Float32).alias(name)))
-    with pytest.raises(weir.ModelError, match="neither of flows.*nor of peers"):
+    with pytest.raises(weir.ModelError, match="the features of none of the model's detectors"):
         model.score(frame.select("window_start"))
 
 
@@ -190,18 +222,21 @@ def test_an_explanation_names_each_input_once_with_its_natural_value(detector, k
 
 
 def test_attacks_stand_out(model, features):
-    """Each of the demo's attackers has a row that benign traffic hardly ever has; most rows of
-    proven peers are ordinary."""
+    """Each of the demo's attackers has a row that benign traffic hardly ever has; rows of the
+    others over a window are ordinary, whatever their standing."""
     paths = sorted((features / "peer").rglob("*.parquet"))
     peers = pl.concat([pl.read_parquet(path) for path in paths])
     scored = pl.DataFrame(model.score(peers)).with_columns(
-        peers["remote_address"],
-        peers["standing"],
+        peers.select("remote_address", "standing", "horizon"),
         p=pl.min_horizontal("p_value", "tail_p_value"),
     )
-    is_attacker = pl.col("remote_address").str.contains(r"^198\.51\.100\.|^203\.0\.113\.")
+    attacks = r"^198\.51\.100\.|^203\.0\.113\.|^2001:db8:1:"
+    is_attacker = pl.col("remote_address").str.contains(attacks)
     attackers = scored.filter(is_attacker).group_by("remote_address").agg(pl.col("p").min())
-    assert attackers.height > 3
-    assert attackers["p"].max() <= 0.01
-    is_proven = pl.col("standing") == "proven"
-    assert scored.filter(~is_attacker & is_proven)["p"].median() > 0.1
+    assert attackers.height > 100
+    assert attackers["p"].max() < 0.002
+    others = scored.filter(~is_attacker & (pl.col("horizon") == 1_000))
+    assert (others["p"] <= 0.01).mean() < 0.1
+    medians = others.group_by("standing").agg(pl.col("p").median())
+    assert set(medians["standing"]) == {"proven", "initiated", "unproven"}
+    assert medians["p"].min() > 0.25

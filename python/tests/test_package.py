@@ -41,7 +41,9 @@ def test_what_it_has_not_is_an_attribute_error():
         weir.nothing
 
 
-@pytest.mark.parametrize(("kind", "version"), [("flow", 1), ("peer", 3)])
+@pytest.mark.parametrize(
+    ("kind", "version"), [("flow", 2), ("peer", 4), ("host", 1), ("service", 1), ("net", 1)]
+)
 def test_a_schema_describes_each_feature(kind, version):
     schema = weir.schema(kind)
     assert schema["name"] == f"weir.{kind}.v{version}"
@@ -56,5 +58,5 @@ def test_a_schema_describes_each_feature(kind, version):
 
 
 def test_another_kind_of_schema_is_refused_by_name():
-    with pytest.raises(ValueError, match='`kind` must be "flow" or "peer", got "window"'):
+    with pytest.raises(ValueError, match='`kind` must be one of "flow", .*"net", got "window"'):
         weir.schema("window")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from os import PathLike
 from typing import Any, Literal, Protocol, TypeAlias, TypedDict, final
 
@@ -19,6 +20,8 @@ class _ArrowArray(Protocol):
     ) -> tuple[object, object]: ...
 
 Table: TypeAlias = _ArrowStream | _ArrowArray
+FeatureTable: TypeAlias = Literal["flow", "peer", "host", "service", "net"]
+TableName: TypeAlias = FeatureTable | Literal["window"]
 PValueKind: TypeAlias = Literal["conditional", "marginal"]
 
 class Contribution(TypedDict):
@@ -43,6 +46,7 @@ class FeatureDescription(TypedDict):
     unit: str
     natural_unit: str
     scale: Literal["linear", "log"]
+    scored: bool
     doc: str
 
 class Schema(TypedDict):
@@ -50,9 +54,35 @@ class Schema(TypedDict):
     hash: str
     features: list[FeatureDescription]
 
-class ModelError(ValueError): ...
+class CaptureReport(TypedDict):
+    windows: int
+    rows: int
+    frames: int
+    lost: dict[str, int]
 
-def schema(kind: Literal["flow", "peer"]) -> Schema: ...
+class ModelError(ValueError): ...
+class CaptureError(ValueError): ...
+
+@final
+class Capture:
+    @property
+    def kind(self) -> TableName: ...
+    @property
+    def columns(self) -> list[str]: ...
+    @property
+    def report(self) -> CaptureReport: ...
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+def open_capture(
+    paths: list[str],
+    home_net: list[str] | None,
+    kind: TableName,
+    window: str,
+    progress: Callable[[int, int | None], object] | None,
+) -> Capture: ...
+
+def schema(kind: FeatureTable) -> Schema: ...
+
 @final
 class Model:
     @staticmethod
@@ -62,13 +92,15 @@ class Model:
     @property
     def digest(self) -> str: ...
     @property
-    def flow(self) -> Detector: ...
+    def detectors(self) -> dict[str, Detector]: ...
     @property
     def peer(self) -> Detector: ...
     def score(self, table: Table, *, n_jobs: int | None = None) -> Scores: ...
 
 @final
 class Detector:
+    @property
+    def rows(self) -> str: ...
     @property
     def schema(self) -> str: ...
     @property

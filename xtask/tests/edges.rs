@@ -72,7 +72,7 @@ const ALLOWED: [(&str, &[&str]); 28] = [
             "training",
         ],
     ),
-    ("python", &["features", "forest", "model", "onnx"]),
+    ("python", &["address-list", "dataset", "features", "forest", "model", "onnx", "replay"]),
     (
         "benches",
         &[

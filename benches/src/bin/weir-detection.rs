@@ -6,7 +6,15 @@ use std::{
 };
 
 use anyhow::Context as _;
-use benches::detection::{corpus::Corpus, learn::learn, own, replay::Roots, report, score::score};
+use benches::detection::{
+    corpus::Corpus,
+    curve::{curve, table},
+    learn::learn,
+    own,
+    replay::Roots,
+    report,
+    score::score,
+};
 use clap::Parser;
 
 /// The variable that names the folder of captures, where it is not `../shared/data`.
@@ -23,6 +31,9 @@ struct Arguments {
     /// Every remote in every window, with its score and reasons, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Learn from ever more captures, and print what is found each time.
+    #[arg(long, conflicts_with = "json")]
+    curve: bool,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -44,6 +55,11 @@ fn main() -> anyhow::Result<()> {
     let corpus = Corpus::builtin()?;
     let turns = usize::from(arguments.turns);
     let tell = |what: &str| eprintln!("{what}");
+    if arguments.curve {
+        let points = curve(&corpus, &roots, turns, tell)?;
+        println!("## As more is learnt\n\n{}", table(&points));
+        return Ok(());
+    }
     let (model, learnt) = learn(&corpus, &roots, turns, tell)?;
     let scored = score(&model, &corpus, &roots, turns, tell)?;
     println!("## On the captures of others\n\n{}", report::others(&learnt, &scored));

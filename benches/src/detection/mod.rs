@@ -7,6 +7,7 @@
 //! binary `weir-detection` runs it all.
 
 pub mod corpus;
+pub mod curve;
 pub mod learn;
 pub mod own;
 pub mod replay;

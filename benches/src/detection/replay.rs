@@ -106,7 +106,8 @@ impl Survey {
             let (first, last) = survey.span_ns.unwrap_or((frame.time_ns, frame.time_ns));
             survey.span_ns = Some((first.min(frame.time_ns), last.max(frame.time_ns)));
             for direction in Direction::ALL {
-                if let Ok(address) = parse::remote_address(frame.bytes, None, direction) {
+                if let Ok(address) = parse::remote_address(frame.bytes, frame.link, None, direction)
+                {
                     *survey.frames_by_address.entry(address.to_16()).or_default() += 1;
                 }
             }

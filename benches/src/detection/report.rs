@@ -35,9 +35,10 @@ pub fn threshold(benign: &[f64], budget: f64) -> f64 {
 pub fn others(learnt: &Learnt, scored: &[Scored]) -> String {
     let mut text = String::new();
     let [train, calibrate] = [0, 1].map(|place| {
+        let peers: usize = learnt.peers.values().map(|rows| rows[place]).sum();
         format!(
-            "{} captures, {} windows, {} flow rows, {} peer rows",
-            learnt.captures[place], learnt.windows[place], learnt.flows[place], learnt.peers[place]
+            "{} captures, {} windows, {peers} rows of peers",
+            learnt.captures[place], learnt.windows[place]
         )
     });
     let _ = writeln!(text, "Learnt from {train}; calibrated with {calibrate}.\n");

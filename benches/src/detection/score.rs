@@ -1,7 +1,7 @@
 //! Captures through detector and policy, with what is known of them beside it.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     net::IpAddr,
 };
 
@@ -73,6 +73,14 @@ pub struct Scored {
     pub observations: Vec<Observation>,
     /// Acts of the policy.
     pub acted: Acted,
+}
+
+impl Scored {
+    /// Number of remotes.
+    #[must_use]
+    pub fn remotes(&self) -> usize {
+        self.observations.iter().map(|one| one.peer).collect::<HashSet<_>>().len()
+    }
 }
 
 /// Scores every capture of the corpus that is for testing.

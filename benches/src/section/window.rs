@@ -23,8 +23,8 @@ const FLOWS: u32 = 100_000;
 const TAUGHT: Crowd = Crowd { flows: 3_000, peers: 300 };
 const REACH: Reach = Reach::AtMost(0.25);
 const WITH_DRAIN: &str = "the first with its drain from the kernel";
-const NOTE: &str = "100,000 flows of three packets; context, features, two forests of 100 trees, \
-                    p-values, policy; CPU time of the one thread that does it";
+const NOTE: &str = "100,000 flows of three packets; context, features, a forest of 100 trees and \
+                    tails, p-values, policy; CPU time of the one thread that does it";
 
 pub(super) fn measure(effort: Effort) -> anyhow::Result<Vec<Measurement>> {
     cpu::on_one(|| {
@@ -69,7 +69,7 @@ impl Judge {
         let start = cpu::thread_seconds()?;
         let assessed = self.detector.assess(window, Arrival::default());
         let scored = cpu::thread_seconds()?;
-        ensure!(assessed.evidence.len() == window.peers.len(), "not every peer was assessed");
+        ensure!(assessed.evidence.len() >= window.peers.len(), "not every peer was assessed");
         black_box(judge(&mut self.policy, assessed));
         Ok([cpu::thread_seconds()? - start, scored - start])
     }

@@ -24,6 +24,8 @@ pub struct RawConfig {
     pub guard: RawGuard,
     /// `[events]`
     pub events: RawEvents,
+    /// `[log_ins]`
+    pub log_ins: RawLogIns,
     /// `[ledger]`
     pub ledger: RawLedger,
     /// `[api]`
@@ -100,6 +102,15 @@ section! {
     RawEvents {
         /// A file that gets one JSON object a line; none for standard output only.
         path: Option<PathBuf> = None,
+    }
+}
+
+section! {
+    /// Failed log-ins as evidence.
+    #[derive(Eq)]
+    RawLogIns {
+        /// Read what sshd says of wrong passwords from the system's journal (`journalctl`).
+        journal: bool = false,
     }
 }
 

@@ -94,7 +94,7 @@ impl Follower {
             Ok(attached) => tell(&describe(&attached, self.mode)),
             // Gone again already: its removal is the next change.
             Err(KernelError::UnknownInterface { .. }) => {}
-            Err(error) => tracing::warn!(interface = %name, %error, "not attached"),
+            Err(error) => tell(&format!("{name}: not watched: {error}")),
         }
     }
 }

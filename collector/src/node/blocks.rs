@@ -214,7 +214,7 @@ impl Node {
         now: Moment,
     ) -> Option<ledger::Record> {
         let known = inner.known.remove(&target)?;
-        if let Target::Address(address) = target {
+        if let Some(address) = events::Prefix::from(ipnet::IpNet::from(target)).as_host() {
             inner.policy.pardon(address, now.boot_ns);
         }
         let hits = hits(target, stats, now.boot_ns);

@@ -4,8 +4,8 @@ use std::{convert::Infallible, net::IpAddr};
 
 use control::wire::{self, DriftState};
 use engine::{CarryOut, WindowEnd, judge};
-use events::Stamp;
-use flows_common::service::VERIFIED_NS;
+use events::{Entity, Stamp};
+use flows_common::{Loss, service::VERIFIED_NS};
 use jiff::Timestamp;
 use ledger::{How, Moment, Origin, Record};
 use policy::{Decision, Evidence, Outcome, Reason, ServiceLimit, Standing, statistics::Drift};
@@ -19,11 +19,12 @@ use super::{
 };
 use crate::{
     clock::boot_ns,
-    enforcer::FIRST_OF_PEOPLE,
+    enforcer::{FIRST_OF_PEOPLE, host},
     event::{
         ActionTaken, ClosedEvent, DecisionRecord, DriftEvent, Event, ExpiredEvent, NoticeEvent,
-        ServiceEvent, WindowEvent,
+        OutageEvent, ServiceEvent, SiteEvent, WindowEvent,
     },
+    event_text::{describe_outage, describe_site},
 };
 use datapath::Target;
 
@@ -45,6 +46,7 @@ impl Node {
         // First, so that a peer blocked anew is not taken for one whose lease goes on.
         self.sweep(&mut inner, &mut effects);
         self.protect_heard(&mut inner);
+        self.watch_guard(&mut inner, &summary, &mut effects);
         inner.exempt_proven(&assessed.evidence, &mut effects);
         let judged = judge(&mut inner.policy, assessed);
         let facts = judged.facts;
@@ -132,7 +134,7 @@ impl Node {
             made,
             expires: Moment { wall_ns: made.wall_ns_at(expires_ns), boot_ns: expires_ns },
         };
-        let target = Target::address(address);
+        let target = host(address);
         let mut records = vec![self.journal.block(target, &known)];
         if let Some(before) = inner.known.insert(target, known) {
             let hits = ExpiredEvent { at_ns: made.boot_ns, ..ExpiredEvent::nothing(target) };
@@ -190,7 +192,30 @@ impl CarryOut for Writer<'_> {
     }
 
     fn limited(&mut self, event: ServiceEvent) -> Result<(), Infallible> {
+        self.inner.note_limit(&event);
+        if event.is_news() {
+            self.effects.records.push(self.node.told_of_service("limit", &event));
+        }
         self.effects.events.push(Event::Service(event));
+        Ok(())
+    }
+
+    fn outage(&mut self, event: OutageEvent) -> Result<(), Infallible> {
+        self.inner.note_outage(&event);
+        if event.is_news() {
+            tracing::warn!("{}", describe_outage(&event));
+            self.effects.records.push(self.node.told_of_service("outage", &event));
+        }
+        self.effects.events.push(Event::Outage(event));
+        Ok(())
+    }
+
+    fn site(&mut self, event: SiteEvent) -> Result<(), Infallible> {
+        if event.is_news() {
+            tracing::warn!("{}", describe_site(&event));
+            self.effects.records.push(self.node.told_of_service("alarm", &event));
+        }
+        self.effects.events.push(Event::Site(event));
         Ok(())
     }
 
@@ -211,6 +236,9 @@ impl CarryOut for Writer<'_> {
     }
 
     fn closed(&mut self, event: ClosedEvent) -> Result<(), Infallible> {
+        if !matches!(event.entity, Entity::Remote { .. }) {
+            self.effects.records.push(self.node.told_of_service("closed", &event));
+        }
         self.effects.events.push(Event::Closed(event));
         Ok(())
     }
@@ -228,6 +256,8 @@ impl Inner {
             .iter()
             .filter(|peer| peer.standing == Standing::Proven)
             .map(|peer| peer.address)
+            // A /64 is no address; the kernel notes who proves one by itself.
+            .filter(|peer| matches!(host(*peer), Target::Address(_)))
             .filter(|peer| self.proven.get(peer).is_none_or(is_due))
             .take(PROVEN_AT_ONCE)
             .collect();
@@ -263,10 +293,24 @@ impl Inner {
     }
 
     fn note_window(&mut self, window: &WindowEvent, lossy: bool) {
-        for (cause, packets) in &window.losses {
-            let sum = self.losses.entry(cause.clone()).or_default();
-            *sum = sum.saturating_add(*packets);
+        // What is not IP is told by what it carries instead.
+        let losses = window.losses.iter().filter(|(cause, _)| cause != Loss::NotIp.name());
+        let not_ip = window
+            .not_ip
+            .iter()
+            .map(|(class, packets)| (format!("{}_{class}", Loss::NotIp.name()).into(), *packets));
+        let other = [
+            ("evicted", window.evicted[1]),
+            ("unaccounted", window.imbalance.unsigned_abs()),
+            ("unseen", window.unseen),
+        ];
+        let other = other.into_iter().filter(|&(_, packets)| packets > 0);
+        let other = other.map(|(cause, packets)| (events::Text::from(cause), packets));
+        for (cause, packets) in losses.cloned().chain(not_ip).chain(other) {
+            let sum = self.losses.entry(cause).or_default();
+            *sum = sum.saturating_add(packets);
         }
+        self.evicted_peers = self.evicted_peers.saturating_add(window.evicted_peers);
         self.late = self.late.saturating_add(window.late);
         let span_ns = window.end_ns.saturating_sub(window.start_ns).max(1);
         let packets = window.packets.iter().fold(0, |sum: u64, one| sum.saturating_add(*one));

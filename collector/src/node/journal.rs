@@ -40,6 +40,8 @@ const DURABLE_WITHIN: Duration = Duration::from_secs(5);
 pub struct Journal {
     numbers: Mutex<Numbers>,
     run: u64,
+    /// When the run began.
+    start: Moment,
     model: String,
     handle: Option<WriterHandle>,
     /// Taken when it is stopped.
@@ -83,6 +85,7 @@ impl Journal {
         Self {
             numbers: Mutex::new(Numbers::Counted { decision: 0, block: 0 }),
             run: 0,
+            start: Moment::default(),
             model: model.to_owned(),
             handle: None,
             writer: Mutex::new(None),
@@ -140,12 +143,19 @@ impl Journal {
         let journal = Self {
             numbers: Mutex::new(Numbers::Ledger(ids)),
             run,
+            start: now,
             model: facts.model.clone(),
             handle: Some(writer.handle()),
             writer: Mutex::new(Some(writer)),
             path: Some(config.path.clone()),
         };
         Ok((journal, before))
+    }
+
+    /// Takes another beginning of the run.
+    #[cfg(test)]
+    pub(super) fn began(&mut self, start: Moment) {
+        self.start = start;
     }
 
     /// The file, where there is one.
@@ -217,10 +227,11 @@ impl Journal {
         }
     }
 
-    /// Asks for what is too old, or too much, to be removed.
+    /// Asks for what is too old, or too much, to be removed. What is too old is told by the wall
+    /// clock as it was when the run began: one that jumps ahead makes nothing old.
     pub(super) fn retain(&self) {
         if let Some(handle) = &self.handle {
-            handle.retain(moment().wall_ns);
+            handle.retain(self.start.wall_ns_at(boot_ns()));
         }
     }
 

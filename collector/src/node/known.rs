@@ -41,6 +41,9 @@ pub(super) struct PersonAllowed {
     pub(super) who: String,
     pub(super) since: jiff::Timestamp,
     pub(super) expires: Option<jiff::Timestamp>,
+    /// The same on the boot clock, which no one sets: what counts while the node runs.
+    #[serde(skip)]
+    pub(super) expires_ns: Option<u64>,
     pub(super) note: Option<String>,
 }
 

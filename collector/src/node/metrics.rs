@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::BTreeSet, fmt::Write as _, sync::atomic::AtomicU64};
 
-use control::wire::{Action, Health, HeldBlocks, Mode, Status};
+use control::wire::{Action, Condition, Health, HeldBlocks, Mode, Status};
 use prometheus_client::{
     encoding::text::encode,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -120,6 +120,8 @@ impl Exposition {
             "The breaker holds the node to shadow",
             flag(status.breaker.open),
         );
+        let passed_by = flag(status.guard_passed_by);
+        self.gauge("guard_passed_by", "Frames come in past the guard", passed_by);
         let drifting = status.drift.state == control::wire::DriftState::Drifting;
         self.gauge("drifting", "The traffic is no longer what the model learnt", flag(drifting));
         if let Some(window) = &status.window {
@@ -138,12 +140,25 @@ impl Exposition {
                 number(window.decided_after_ms / 1e3),
             );
         }
+        self.gauge(
+            "services",
+            "Services that something is the matter with: under a flood, failing their clients, maintained",
+            Condition::ALL.map(|condition| {
+                let of = status.services.iter().filter(|one| one.condition == condition).count();
+                (vec![("condition", condition.name().to_owned())], of as f64)
+            }),
+        );
         self.counter(
             "refusals",
             "Anomalous peers that a guard kept from being blocked",
             by(&status.refusals, "reason"),
         );
         self.counter("lost_packets", "Packets in no flow", by(&status.losses, "cause"));
+        self.counter(
+            "evicted_peers",
+            "Peers that the kernel's tables had no room for",
+            [(none(), status.evicted_peers)],
+        );
         self.counter("late_windows", "Windows put off", [(none(), status.late_windows)]);
         self.counter(
             "lost_events",

@@ -14,6 +14,7 @@
 mod acts;
 mod alerts;
 mod blocks;
+mod bypass;
 mod decide;
 mod effects;
 mod held;
@@ -25,6 +26,7 @@ mod metrics;
 mod mode;
 mod people;
 mod reconcile;
+mod services;
 mod status;
 mod upkeep;
 
@@ -49,14 +51,17 @@ use crate::{
     event::{Event, WindowEvent},
     kept,
     lists::Lists,
+    live::Watched,
     losses::Losses,
 };
-use datapath::Attached;
+use bypass::Bypass;
 use engine::{Assessed, Incidents};
 use held::Held;
 use import::Loads;
-use known::{KnownBlocks, ProtectedBy};
+use journal::{moment, wall_ns};
+use known::{KnownBlocks, PersonAllowed, ProtectedBy};
 use listing::Listing;
+use services::Services;
 
 /// Alerts kept in memory, the newest: those that `weir top` and `weir alerts --follow` read.
 const ALERTS_KEPT: usize = 1_000;
@@ -95,8 +100,8 @@ impl ModelFacts {
 
 /// Reader of the configuration, for a reload.
 pub type Reread = Box<dyn Fn() -> anyhow::Result<Config> + Send + Sync>;
-/// Source of the interfaces that are watched now.
-pub type Interfaces = Box<dyn Fn() -> Vec<Attached> + Send + Sync>;
+/// Source of the interfaces that are watched now, and of those that are not.
+pub type Interfaces = Box<dyn Fn() -> Watched + Send + Sync>;
 
 /// Parts of a node; [`NodeParts::new`] has those that a test or a demo needs.
 pub struct NodeParts {
@@ -130,7 +135,7 @@ impl NodeParts {
             allow_files: Vec::new(),
             model: ModelFacts::default(),
             config: None,
-            interfaces: Box::new(Vec::new),
+            interfaces: Box::new(Watched::default),
         }
     }
 }
@@ -170,12 +175,18 @@ struct Inner {
     /// Changes of incidents, the newest last.
     alerts: VecDeque<wire::Alert>,
     incidents: Incidents,
+    /// Services that something is the matter with.
+    services: Services,
     /// Remotes that the kernel was told are proven, and when, in ns of the boot clock.
     proven: BTreeMap<IpAddr, u64>,
     window: Option<wire::WindowInfo>,
     drift: Option<control::wire::Drift>,
+    /// Packets in no flow, by cause.
     losses: BTreeMap<events::Text, u64>,
+    evicted_peers: u64,
     late: u64,
+    /// Whether frames reach the host past the guard.
+    bypass: Bypass,
     /// Blocks that could not be made.
     failed: u64,
     /// Decisions that are not in the ledger, for there were too many in a window.
@@ -215,11 +226,14 @@ impl Node {
             aligned: Mode::Enforce,
             alerts: VecDeque::new(),
             incidents: Incidents::default(),
+            services: Services::new(),
             proven: BTreeMap::new(),
             window: None,
             drift: None,
             losses: BTreeMap::new(),
+            evicted_peers: 0,
             late: 0,
+            bypass: Bypass::default(),
             failed: 0,
             unrecorded: 0,
             outbox: Vec::new(),
@@ -286,9 +300,14 @@ impl Node {
     /// The file cannot be read, or the kernel's allowlist not written.
     pub fn take_over_people(&self) -> anyhow::Result<()> {
         let people = self.allowed_file().map(|path| kept::read(&path)).transpose()?;
+        let mut people: BTreeMap<_, PersonAllowed> = people.unwrap_or_default();
+        let now = moment();
+        for one in people.values_mut() {
+            one.expires_ns = one.expires.map(|expires| now.boot_ns_at(wall_ns(expires)));
+        }
         *self.lists() = Lists::beside(self.journal.path())?;
         let mut inner = self.inner();
-        inner.protected.people = people.unwrap_or_default();
+        inner.protected.people = people;
         inner.protect()
     }
 }

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     clock::{boot_ns, nanos},
+    enforcer::host,
     event::ExpiredEvent,
 };
 use datapath::Target;
@@ -121,7 +122,7 @@ impl Node {
         let now_ns = boot_ns();
         for (peer, until_ns) in blocks {
             inner.enforcer.prolong(peer, until_ns, now_ns).map_err(internal)?;
-            if let Some(known) = inner.known.get_mut(&Target::address(peer)) {
+            if let Some(known) = inner.known.get_mut(&host(peer)) {
                 known.expires.wall_ns = moment().wall_ns_at(until_ns);
                 known.expires.boot_ns = until_ns;
             }

@@ -4,12 +4,13 @@ use control::{
     Who,
     wire::{
         Alert, AlertQuery, AllowQuery, AllowRequest, AllowSource, Allowed, Block, BlockQuery,
-        BlockRequest, DisallowRequest, ImportRequest, Imported, ModeRequest, ModeState, Page,
-        Prefix, Refused, Reloaded, Status, UnblockAllRequest, UnblockRequest, Unblocked,
+        BlockRequest, DisallowRequest, ImportRequest, Imported, Maintenance, MaintenanceRequest,
+        ModeRequest, ModeState, Page, Prefix, Refused, Reloaded, Status, UnblockAllRequest,
+        UnblockRequest, Unblocked,
     },
 };
 use ipnet::IpNet;
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use super::{
     Inner, Node,
@@ -18,20 +19,25 @@ use super::{
     known::{PersonAllowed, ProtectedBy},
     status::timestamp,
 };
-use crate::{clock::boot_ns, config::Config, kept, protected::read_allow_files};
+use crate::{
+    clock::{boot_ns, nanos},
+    config::Config,
+    kept,
+    protected::read_allow_files,
+};
 
 impl Node {
-    fn write_allowed(&self, inner: &Inner) -> Result<(), Refused> {
+    pub(super) fn write_allowed(&self, inner: &Inner) -> Result<(), Refused> {
         let Some(path) = self.allowed_file() else { return Ok(()) };
-        kept::write(&path, &inner.protected.people)
-            .map_err(|error| Refused::internal(format!("{error:#}")))
+        kept::write(&path, &inner.protected.people).map_err(|error| {
+            Refused::internal(format!("it is done, but a restart forgets it: {error:#}"))
+        })
     }
 
     /// Takes back what a person allowed, here and in the kernel.
-    pub(super) fn take_back(&self, inner: &mut Inner, prefix: IpNet) -> Result<(), Refused> {
+    pub(super) fn take_back(inner: &mut Inner, prefix: IpNet) -> Result<(), Refused> {
         inner.protected.people.remove(&prefix);
-        inner.protect().map_err(internal)?;
-        self.write_allowed(inner)
+        inner.protect().map_err(internal)
     }
 }
 
@@ -125,14 +131,15 @@ impl control::Node for Node {
         let prefix = request.prefix.net();
         let now = moment();
         let mut inner = self.inner();
-        let expires = request.for_s.map(|seconds| {
-            let ns = i64::try_from(u128::from(seconds) * 1_000_000_000).unwrap_or(i64::MAX);
-            timestamp(now.wall_ns.saturating_add(ns))
-        });
+        let expires_ns = request
+            .for_s
+            .map(|seconds| now.boot_ns.saturating_add(nanos(Duration::from_secs(seconds))));
+        let expires = expires_ns.map(|at_ns| timestamp(now.wall_ns_at(at_ns)));
         let person = PersonAllowed {
             who: who.to_string(),
             since: timestamp(now.wall_ns),
             expires,
+            expires_ns,
             note: request.note.clone(),
         };
         let told = allowed(prefix, AllowSource::Person, Some(&person));
@@ -145,10 +152,11 @@ impl control::Node for Node {
             inner.protect_or_warn();
             return Err(internal(error));
         }
-        self.write_allowed(&inner)?;
+        let kept = self.write_allowed(&inner);
         let arguments = serde_json::to_value(request);
-        self.record(inner, who, Done { what: "allow", arguments, records: Vec::new() })?;
-        Ok(told)
+        let done = Done { what: "allow", arguments, records: Vec::new() };
+        let recorded = self.record(inner, who, done);
+        kept.and(recorded).map(|()| told)
     }
 
     fn disallow(&self, who: &Who, request: &DisallowRequest) -> Result<Allowed, Refused> {
@@ -165,10 +173,13 @@ impl control::Node for Node {
                 None => Refused::not_found(format!("`{prefix}` is not allowed")),
             });
         };
-        self.take_back(&mut inner, prefix)?;
+        Self::take_back(&mut inner, prefix)?;
+        let kept = self.write_allowed(&inner);
         let arguments = serde_json::to_value(request);
-        self.record(inner, who, Done { what: "disallow", arguments, records: Vec::new() })?;
-        Ok(allowed(prefix, AllowSource::Person, Some(&person)))
+        let done = Done { what: "disallow", arguments, records: Vec::new() };
+        let recorded = self.record(inner, who, done);
+        let told = allowed(prefix, AllowSource::Person, Some(&person));
+        kept.and(recorded).map(|()| told)
     }
 
     fn alerts(&self, query: &AlertQuery) -> Result<Page<Alert>, Refused> {
@@ -177,6 +188,10 @@ impl control::Node for Node {
 
     fn set_mode(&self, who: &Who, request: &ModeRequest) -> Result<ModeState, Refused> {
         self.go_to(who, request)
+    }
+
+    fn maintain(&self, who: &Who, request: &MaintenanceRequest) -> Result<Maintenance, Refused> {
+        self.take_maintenance(who, request)
     }
 
     fn confirm(&self, who: &Who) -> Result<ModeState, Refused> {

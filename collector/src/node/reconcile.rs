@@ -289,10 +289,10 @@ impl Start<'_> {
         for (target, known) in &inner.known {
             let own = matches!(known.origin, Origin::Model | Origin::Found).then_some(known.action);
             // What only shadows is decided anew where the mode enforces.
-            if let Target::Address(address) = target
+            if let Some(address) = events::Prefix::from(ipnet::IpNet::from(*target)).as_host()
                 && !(enforcing && own == Some(Action::Shadow))
             {
-                inner.policy.take_over(*address, known.scope, own, known.expires.boot_ns);
+                inner.policy.take_over(address, known.scope, own, known.expires.boot_ns);
             }
         }
     }

@@ -4,14 +4,14 @@ use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 
 use control::wire::{
     BlockTotals, Breaker, Confirm, Drift, DriftState, Health, HeldBlocks, Interface, LedgerHealth,
-    ModeState, ModelInfo, Refused, Status,
+    LiveClaim, ModeState, ModelInfo, Refused, Status,
 };
 use flows_common::Direction;
 use jiff::Timestamp;
 use ledger::Moment;
 
-use super::{Inner, Node, journal::moment};
-use crate::live::guard_name;
+use super::{Inner, Node, bypass::PASSED_BY, journal::moment};
+use crate::live::{Watched, guard_name};
 use datapath::TcHook;
 
 /// Under this name stand those whose entry the kernel refused, for want of room for example.
@@ -48,6 +48,7 @@ impl Node {
         let now = moment();
         let guard = self.guard_totals()?;
         let health = self.journal.health();
+        let watched = (self.interfaces)();
         let mut inner = self.inner();
         let losses: BTreeMap<String, u64> =
             inner.losses.iter().map(|(cause, &lost)| (cause.to_string(), lost)).collect();
@@ -74,18 +75,28 @@ impl Node {
                 hash: self.model.hash.clone(),
                 created: self.model.created.clone(),
             }),
+            claim: inner.claim(),
             window: inner.window.clone(),
             blocks: inner.block_totals(now.boot_ns, guard),
             held,
+            guard_passed_by: inner.bypass.passed_by,
+            services: inner.service_states(now),
             refusals,
             losses,
+            evicted_peers: inner.evicted_peers,
             late_windows: inner.late,
             lost_events: [&self.losses.events, &self.losses.sinks]
                 .map(|count| count.load(Ordering::Relaxed))
                 .iter()
                 .sum(),
             ledger: ledger_health(health.as_ref(), self.journal.path(), inner.unrecorded),
-            interfaces: (self.interfaces)()
+            not_watched: watched
+                .refused
+                .iter()
+                .map(|(name, refused)| (name.to_string(), refused.why.clone()))
+                .collect(),
+            interfaces: watched
+                .attached
                 .iter()
                 .map(|attached| Interface {
                     name: attached.interface.to_string(),
@@ -95,6 +106,8 @@ impl Node {
                     }
                     .to_owned(),
                     guard: guard_name(&attached.guard),
+                    unseen_packets: attached.unseen[0].saturating_add(attached.unseen[1]),
+                    others: attached.neighbours.iter().map(ToString::to_string).collect(),
                 })
                 .collect(),
         })
@@ -114,10 +127,13 @@ impl Node {
         Ok(totals)
     }
 
-    /// Readiness: a window was decided recently, each interface that is named is watched, and the
-    /// ledger can be written.
+    /// Readiness: a window was decided recently, each interface that is named is watched, the guard
+    /// sees what comes in, and the ledger can be written.
     pub(super) fn check_ready(&self) -> Result<(), Refused> {
         self.check_watched()?;
+        if self.inner().bypass.passed_by {
+            return Err(Refused::unavailable(PASSED_BY));
+        }
         if let Some(error) = self.journal.health().and_then(|health| health.failing) {
             return Err(Refused::unavailable(format!("the ledger cannot be written: {error}")));
         }
@@ -148,7 +164,11 @@ impl Node {
 
     fn check_watched(&self) -> Result<(), Refused> {
         let Some(config) = self.inner().config.clone() else { return Ok(()) };
-        let watched = (self.interfaces)();
+        let Watched { attached: watched, refused } = (self.interfaces)();
+        // One that no weir reads is told by the status alone: a pattern means it, and will.
+        if let Some((name, refused)) = refused.iter().find(|(_, refused)| !refused.by_type) {
+            return Err(Refused::unavailable(format!("`{name}` is not watched: {}", refused.why)));
+        }
         let is_watched = |name: &str| watched.iter().any(|one| one.interface.as_str() == name);
         let mut named = config.interfaces.iter().filter(|one| !one.contains(['*', '?']));
         if let Some(gone) = named.find(|name| !is_watched(name)) {
@@ -173,6 +193,19 @@ impl Inner {
             until: boot_timestamp(now, pending.until_ns),
             left_s: seconds_until(now.boot_ns, pending.until_ns),
             falls_back_to: pending.fall_back,
+        })
+    }
+
+    fn claim(&self) -> Option<LiveClaim> {
+        let window = self.config.as_ref()?.window;
+        let support = self.policy.support(window)?;
+        Some(LiveClaim {
+            peers_per_window: support.peers_per_window,
+            trained_at: support.basis.peers_per_window,
+            needed: support.wrong_blocks.needed,
+            held_out: support.basis.held_out.fewest(),
+            supported: support.wrong_blocks.supported,
+            advice: support.advice(),
         })
     }
 

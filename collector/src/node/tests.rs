@@ -19,7 +19,7 @@ use crate::{
     enforcer::ListLoad,
     event::{ActionTaken, ExpiredEvent, window_event},
 };
-use datapath::{Block, BlockCount, Target};
+use datapath::{Attached, Block, BlockCount, Target};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -152,13 +152,14 @@ fn attacker(last: u8) -> Evidence {
         p_value: 0.001,
         conditional_p_value: 0.001,
         peer_score: 0.8,
-        flow_score: 0.7,
+        horizon_ms: 1_000,
         tail_score: 12.5,
         surprise: 9.0,
         packets: 100,
         bytes: 6_000,
         standing: Standing::Proven,
         new_or_large: false,
+        failed_log_ins: 0,
         flows: 3,
         service: None,
     }
@@ -269,8 +270,8 @@ fn every_field_of_a_record_survives_ledger_api_and_event() {
             "packets": 900, "bytes": 70_000, "blocks": 1
         },
         "peer": "2001:db8::7", "p_value": 0.000_8, "conditional_p_value": 0.001_234_567_890_123_4,
-        "peer_score": 0.75, "flow_score": 0.5, "tail_score": 12.5, "surprise": 0.3, "packets": 310,
-        "bytes": 41_000, "standing": "proven", "flows": 12, "new_or_large": true,
+        "peer_score": 0.75, "horizon_ms": 1000, "tail_score": 12.5, "surprise": 0.3, "packets": 310,
+        "bytes": 41_000, "standing": "proven", "flows": 12, "new_or_large": true, "failed_log_ins": 5,
         "service": { "protocol": 6, "port": 443 },
         "claim": {
             "rate": "1 in 10", "procedure": "online", "p_values": "marginal", "p_value": 0.000_8,
@@ -544,9 +545,23 @@ fn a_node_is_ready_while_it_decides_watches_and_records() {
     node.interfaces = Box::new(|| {
         let interface = datapath::InterfaceName::new("eth0").unwrap();
         let (tc, guard) = (datapath::TcHook::Tcx, datapath::GuardHook::Off);
-        vec![Attached { interface, ifindex: 2, tc, guard }]
+        let (unseen, neighbours) = ([0, 7], Vec::new());
+        let attached = vec![Attached { interface, ifindex: 2, tc, guard, unseen, neighbours }];
+        Watched { attached, ..Watched::default() }
     });
     node.ready().unwrap();
+    assert_eq!(node.status().unwrap().interfaces[0].unseen_packets, 7);
+
+    // One that came and could not be watched; of one that no weir reads the status tells alone.
+    for (by_type, is_ready) in [(true, true), (false, false)] {
+        let watched = (node.interfaces)();
+        let refused = datapath::Refused { why: "no room".to_owned(), by_type };
+        let name = datapath::InterfaceName::new("eth1").unwrap();
+        let watched = Watched { refused: [(name, refused)].into(), ..watched };
+        node.interfaces = Box::new(move || watched.clone());
+        assert_eq!(node.ready().is_ok(), is_ready);
+        assert_eq!(node.status().unwrap().not_watched["eth1"], "no room");
+    }
 }
 
 #[test]
@@ -662,3 +677,60 @@ fn a_load_that_nobody_goes_on_with_makes_room_for_another() {
 }
 
 mod mode;
+
+#[test]
+fn every_loss_of_a_window_is_in_the_status_and_the_metrics_by_its_cause() {
+    let folder = tempfile::tempdir().unwrap();
+    let (node, _) = node(folder.path());
+    for number in 1..=2 {
+        let mut lossy = window(number, Vec::new());
+        let of = |counts: &[(&'static str, u64)]| {
+            counts.iter().map(|&(cause, packets)| (cause.into(), packets)).collect()
+        };
+        lossy.summary.losses = of(&[("not_ip", 3), ("truncated_ipv4", 2)]);
+        lossy.summary.not_ip = of(&[("arp", 2), ("other", 1)]);
+        lossy.summary.evicted = [4, 9];
+        lossy.summary.evicted_peers = 5;
+        lossy.summary.imbalance = -1;
+        node.decide(lossy);
+    }
+    let status = node.status().unwrap();
+    let losses: Vec<(&str, u64)> =
+        status.losses.iter().map(|(cause, &lost)| (cause.as_str(), lost)).collect();
+    let expected = [
+        ("evicted", 18),
+        ("not_ip_arp", 4),
+        ("not_ip_other", 2),
+        ("truncated_ipv4", 4),
+        ("unaccounted", 2),
+    ];
+    assert_eq!((losses.as_slice(), status.evicted_peers), (&expected[..], 10));
+    let metrics = node.metrics();
+    assert!(metrics.contains("weir_lost_packets_total{cause=\"not_ip_other\"} 2\n"), "{metrics}");
+    assert!(metrics.contains("weir_evicted_peers_total{} 10\n"), "{metrics}");
+}
+
+#[test]
+fn a_wall_clock_that_jumped_ahead_makes_no_record_old() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut node, _) = node(folder.path());
+    let now = journal::moment();
+    // A run that began a year ago by what the clock says now, and a moment ago by the boot clock.
+    node.journal.began(ledger::Moment { wall_ns: now.wall_ns - 365 * 86_400_000_000_000, ..now });
+    node.journal.put(vec![
+        ledger::Act {
+            run: 1,
+            at_ns: now.wall_ns - 364 * 86_400_000_000_000,
+            who: ledger::Actor { uid: None, pid: None, name: "ada".into() },
+            what: "block".into(),
+            arguments: "{}".into(),
+            outcome: "done".into(),
+        }
+        .into(),
+    ]);
+    node.journal.retain();
+    node.stop("test");
+    let reader = Ledger::read(&folder.path().join("ledger.db")).unwrap();
+    assert_eq!(reader.acts(&ActQuery::default()).unwrap().rows.len(), 1);
+}
+mod services;

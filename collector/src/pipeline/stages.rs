@@ -18,15 +18,19 @@ use model::{Window, assess::UNUSUAL};
 use policy::WindowFacts;
 
 pub(super) fn assess(
+    node: &Node,
     mut detector: Option<Detector>,
     drained: &Receiver<DrainedWindow>,
     assessed: &SyncSender<AssessedWindow>,
 ) {
     let mut clocks = Clocks::now();
     for (number, DrainedWindow { window, late }) in (1..).zip(drained) {
-        let slept = clocks.slept();
+        let arrival = Arrival { slept: clocks.slept(), last: false };
         let found = match &mut detector {
-            Some(detector) => detector.assess(&window, Arrival { slept }),
+            Some(detector) => {
+                detector.maintain(node.maintained());
+                detector.assess(&window, arrival)
+            }
             None => unscored(number, &window),
         };
         for one in found.evidence.iter().filter(|one| one.surprise >= UNUSUAL) {
@@ -35,7 +39,7 @@ pub(super) fn assess(
                 peer = %one.address,
                 p = one.p_value,
                 score = one.peer_score,
-                flow_score = one.flow_score,
+                horizon_ms = one.horizon_ms,
                 tail_score = one.tail_score,
                 surprise = one.surprise,
                 "unusual"

@@ -87,3 +87,36 @@ fn a_drain_that_fails_ends_the_pipeline_with_its_error() {
     }
     assert_eq!(pipeline.stop().unwrap_err().to_string(), "the table is gone");
 }
+
+#[test]
+fn a_sink_that_hangs_costs_events_and_holds_up_no_decision_nor_the_end() {
+    struct Hanging(mpsc::Receiver<()>);
+    impl Sink for Hanging {
+        fn take(&mut self, _: &Event) -> Result<(), crate::sink::SinkError> {
+            let _ = self.0.recv();
+            Ok(())
+        }
+
+        fn flush(&mut self) -> Result<(), crate::sink::SinkError> {
+            Ok(())
+        }
+    }
+    let (release, held) = mpsc::channel();
+    let config = crate::config::RawConfig::default().check().unwrap().policy;
+    let policy = policy::Policy::new(config, policy::ProtectedHosts::default());
+    let parts = crate::node::NodeParts::new(policy, Box::new(crate::enforcer::Observe));
+    let node = Arc::new(Node::new(parts));
+    let sinks: Vec<Box<dyn Sink>> = vec![Box::new(Hanging(held))];
+    let window = Duration::from_micros(100);
+    let pipeline = Pipeline::score(numbered(), window, None, Arc::clone(&node), sinks).unwrap();
+    while node.losses().events.load(Ordering::Relaxed) < 10 {
+        std::thread::yield_now();
+    }
+    let decided = control::Node::status(&*node).unwrap().window.unwrap().number;
+    assert!(decided > EVENT_QUEUE as u64, "{decided}");
+    let start = std::time::Instant::now();
+    let error = pipeline.stop().unwrap_err().to_string();
+    assert!(error.contains("a sink took no event for 5 s"), "{error}");
+    assert!(start.elapsed() < 2 * SINKS_WITHIN);
+    drop(release);
+}

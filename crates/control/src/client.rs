@@ -30,9 +30,9 @@ use tokio::{
 
 use crate::wire::{
     Alert, AlertQuery, AllowQuery, AllowRequest, Allowed, Block, BlockQuery, BlockRequest,
-    ConfirmRequest, DisallowRequest, ImportRequest, Imported, Kind, ModeRequest, ModeState, Page,
-    Problem, RearmRequest, Refused, ReloadRequest, Reloaded, Status, UnblockAllRequest,
-    UnblockRequest, Unblocked,
+    ConfirmRequest, DisallowRequest, ImportRequest, Imported, Kind, Maintenance,
+    MaintenanceRequest, ModeRequest, ModeState, Page, Problem, RearmRequest, Refused,
+    ReloadRequest, Reloaded, Status, UnblockAllRequest, UnblockRequest, Unblocked,
 };
 
 /// Time that an answer is waited for by default; more than the server's own patience.
@@ -178,6 +178,11 @@ impl Client {
     /// Goes to a mode.
     pub fn set_mode(&self, request: &ModeRequest) -> Result<ModeState, ClientError> {
         self.change(&Method::PUT, "/v1/mode", request)
+    }
+
+    /// Says that services will fail for a while.
+    pub fn maintain(&self, request: &MaintenanceRequest) -> Result<Maintenance, ClientError> {
+        self.change(&Method::PUT, "/v1/maintenance", request)
     }
 
     /// Confirms an enforcement.

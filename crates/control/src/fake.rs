@@ -16,9 +16,9 @@ use crate::{
     node::{Node, Who},
     wire::{
         Alert, AlertQuery, AllowQuery, AllowRequest, AllowSource, Allowed, Block, BlockQuery,
-        BlockRequest, Breaker, Confirm, DisallowRequest, ImportRefused, ImportRequest, Imported,
-        LIMIT_DEFAULT, ModeRequest, ModeState, Page, Refused, Reloaded, Status, UnblockAllRequest,
-        UnblockRequest, Unblocked,
+        BlockRequest, Breaker, Condition, Confirm, DisallowRequest, ImportRefused, ImportRequest,
+        Imported, LIMIT_DEFAULT, Maintenance, MaintenanceRequest, ModeRequest, ModeState, Page,
+        Refused, Reloaded, ServiceState, Status, UnblockAllRequest, UnblockRequest, Unblocked,
     },
 };
 
@@ -353,6 +353,31 @@ impl Node for FakeNode {
                 falls_back_to: Mode::Shadow,
             });
             Ok(state.mode())
+        })
+    }
+
+    fn maintain(&self, who: &Who, request: &MaintenanceRequest) -> Result<Maintenance, Refused> {
+        self.act(who, "maintenance", |state| {
+            let (since, until) = (state.status.time, state.after(request.for_s));
+            let services = &mut state.status.services;
+            services.retain(|one| {
+                one.condition != Condition::Maintenance || one.service != request.service
+            });
+            if request.for_s > 0 {
+                services.push(ServiceState {
+                    service: request.service,
+                    condition: Condition::Maintenance,
+                    since,
+                    until,
+                    incident: None,
+                    remotes: 0,
+                    count: 0,
+                    pps: None,
+                    note: Some(who.to_string()),
+                });
+            }
+            let maintained = |one: &&ServiceState| one.condition == Condition::Maintenance;
+            Ok(Maintenance { services: services.iter().filter(maintained).cloned().collect() })
         })
     }
 

@@ -7,8 +7,8 @@ use std::{
 
 use crate::wire::{
     Alert, AlertQuery, AllowQuery, AllowRequest, Allowed, Block, BlockQuery, BlockRequest,
-    DisallowRequest, ImportRequest, Imported, ModeRequest, ModeState, Page, Refused, Reloaded,
-    Status, UnblockAllRequest, UnblockRequest, Unblocked,
+    DisallowRequest, ImportRequest, Imported, Maintenance, MaintenanceRequest, ModeRequest,
+    ModeState, Page, Refused, Reloaded, Status, UnblockAllRequest, UnblockRequest, Unblocked,
 };
 
 /// Whoever asks for a change.
@@ -88,6 +88,9 @@ pub trait Node: Send + Sync + 'static {
 
     /// Goes to a mode.
     fn set_mode(&self, who: &Who, request: &ModeRequest) -> Result<ModeState, Refused>;
+
+    /// Says that services will fail for a while; returns all that are known to.
+    fn maintain(&self, who: &Who, request: &MaintenanceRequest) -> Result<Maintenance, Refused>;
 
     /// Confirms an enforcement that would fall back.
     fn confirm(&self, who: &Who) -> Result<ModeState, Refused>;

@@ -12,11 +12,18 @@ use aya::{
     },
 };
 
+use flows_common::{Direction, Window};
+
 use super::{
+    balance::Balance,
+    boot_ns,
     error::KernelError,
     interfaces::InterfaceName,
-    object::{TC_EGRESS, TC_GUARD, TC_INGRESS, classifier},
+    neighbours::{Neighbour, neighbours},
+    netns::xdp_on,
+    object::{TcPrograms, classifier},
     pin::Pins,
+    rtnetlink::{LinkCounters, link_counters, link_layer},
     syscall,
 };
 use guard::Guard;
@@ -40,9 +47,8 @@ pub enum XdpPreference {
     Auto,
     /// In the driver, or fail.
     Native,
-    /// In the stack before TC, or fail. The stack copies a frame without room before it, as most
-    /// drivers deliver them, and Linux 6.18 then shows TC the copy without its Ethernet header: the
-    /// flow programs count it as no IP.
+    /// In the stack before TC, or fail. The stack copies a packet without room before it, as most
+    /// drivers deliver them.
     Generic,
     /// At TC ingress.
     TcIngress,
@@ -85,7 +91,7 @@ pub enum GuardHook {
     XdpNative,
     /// XDP in the stack.
     XdpGeneric,
-    /// TC ingress, and why not XDP.
+    /// TC ingress, and why not XDP. The only one for frames without an Ethernet header.
     TcIngress {
         /// Reason for not using XDP; empty where it was not asked for.
         reason: String,
@@ -105,15 +111,24 @@ pub struct Attached {
     pub tc: TcHook,
     /// Hook of the guard.
     pub guard: GuardHook,
+    /// Packets that crossed it unseen since it is watched, by direction.
+    pub unseen: [u64; 2],
+    /// Programs of others on it, as of the last [`crate::Kernel::look_around`].
+    pub neighbours: Vec<Neighbour>,
 }
 
 /// Links of an attached interface; dropping them takes the programs off, except a pinned guard.
 #[derive(Debug)]
 pub(super) struct Attachment {
     pub(super) attached: Attached,
-    _ingress: SchedClassifierLink,
-    _egress: SchedClassifierLink,
+    programs: TcPrograms,
+    /// Links of the flow programs, by direction; none where one could not be attached anew.
+    flows: [Option<SchedClassifierLink>; 2],
     guard: Guard,
+    /// `None` where the interface does not tell its counts.
+    balance: Option<Balance>,
+    /// Packets go by unseen, and it was said.
+    is_blind: bool,
 }
 
 impl Attachment {
@@ -126,25 +141,33 @@ impl Attachment {
         pins: Option<&Pins>,
     ) -> Result<Self, KernelError> {
         let ifindex = interface.index()?;
+        let link = link_layer(interface, ifindex)?;
+        let programs = TcPrograms::of(link);
         // The last one to be attached is loaded first: verifying it takes some 100 ms, in which
         // ingress alone would be counted.
-        classifier(object, TC_EGRESS)?;
+        classifier(object, programs.egress)?;
         let tc = match options.tc {
             TcPreference::Auto => tc_hook(interface, ifindex),
             TcPreference::Clsact => TcHook::Clsact,
         };
-        let guard = guard::attach(object, interface, ifindex, options.xdp, tc, pins)?;
-        match attach_flows(object, interface, tc, &guard.hook) {
-            Ok((ingress, egress)) => Ok(Self {
+        let guard = guard::attach(object, interface, (ifindex, link), options.xdp, tc, pins)?;
+        match attach_flows(object, interface, programs, tc, &guard.hook) {
+            Ok(flows) => Ok(Self {
                 attached: Attached {
                     interface: interface.clone(),
                     ifindex,
                     tc,
                     guard: guard.hook.clone(),
+                    unseen: [0; 2],
+                    neighbours: Vec::new(),
                 },
-                _ingress: ingress,
-                _egress: egress,
+                programs,
+                flows: flows.map(Some),
                 guard,
+                balance: link_counters(ifindex)
+                    .ok()
+                    .map(|counters| Balance::new(boot_ns(), counters)),
+                is_blind: false,
             }),
             Err(error) => {
                 guard.undo();
@@ -157,21 +180,107 @@ impl Attachment {
     pub(super) fn detach(self) {
         self.guard.detach();
     }
+
+    /// Holds a window against the interface's own counts at its end; tells how many packets crossed it
+    /// unseen, and puts a flow program first in its chain where others let packets past it.
+    pub(super) fn settle(
+        &mut self,
+        object: &mut Ebpf,
+        counters: Option<LinkCounters>,
+        window: &Window,
+        dropped: u64,
+    ) -> u64 {
+        let (Some(balance), Some(counters)) = (&mut self.balance, counters) else { return 0 };
+        let ifindex = self.attached.ifindex;
+        let mut missing = balance.settle(counters, ifindex, window, dropped);
+        let own = own_programs(object);
+        if missing[0] > 0 && is_behind_xdp(ifindex, &own) {
+            // What another XDP program keeps never comes to the host.
+            missing[0] = 0;
+        }
+        let sum = missing[0].saturating_add(missing[1]);
+        if sum > 0 && !self.is_blind {
+            self.tell(missing, &own);
+        }
+        self.is_blind = sum > 0;
+        for way in Direction::ALL {
+            let missing = missing[way.index()];
+            let unseen = &mut self.attached.unseen[way.index()];
+            *unseen = unseen.saturating_add(missing);
+            if missing > 0
+                && let Err(error) = self.put_first(object, way, &own)
+            {
+                tracing::error!(interface = %self.attached.interface, %error, "not put first");
+            }
+        }
+        sum
+    }
+
+    fn tell(&self, [received, sent]: [u64; 2], own: &[u32]) {
+        let others = neighbours(&self.attached.interface, Some(own)).unwrap_or_default();
+        let before: Vec<String> =
+            others.iter().filter(|one| one.is_before).map(ToString::to_string).collect();
+        tracing::warn!(
+            interface = %self.attached.interface, received, sent, before = before.join(", "),
+            "packets cross the interface unseen: nothing is acted on in such a window"
+        );
+    }
+
+    /// Puts a flow program before those of others in its TCX chain; the kernel takes a program once,
+    /// so that it is off for a moment in which it would see nothing anyway. Where the guard is a link
+    /// of the same chain, it stays behind the guard.
+    fn put_first(
+        &mut self,
+        object: &mut Ebpf,
+        way: Direction,
+        own: &[u32],
+    ) -> Result<(), KernelError> {
+        let guarded = matches!(self.attached.guard, GuardHook::TcIngress { .. });
+        if self.attached.tc == TcHook::Clsact || (guarded && way == Direction::Ingress) {
+            return Ok(());
+        }
+        let chain = syscall::query_tcx(self.attached.ifindex, way).unwrap_or_default();
+        if chain.first().is_some_and(|first| own.contains(first)) {
+            return Ok(());
+        }
+        let (name, end) = match way {
+            Direction::Ingress => (self.programs.ingress, TcAttachType::Ingress),
+            Direction::Egress => (self.programs.egress, TcAttachType::Egress),
+        };
+        drop(self.flows[way.index()].take());
+        let first = TcAttachOptions::TcxOrder(LinkOrder::first());
+        let link = attach_tc(object, &self.attached.interface, name, end, first)?;
+        self.flows[way.index()] = Some(link);
+        tracing::warn!(interface = %self.attached.interface, program = name, "now first in its chain");
+        Ok(())
+    }
+}
+
+/// The programs of this object that are loaded, by the kernel's number.
+pub(super) fn own_programs(object: &Ebpf) -> Vec<u32> {
+    let loaded = object.programs().filter_map(|(_, program)| program.info().ok());
+    loaded.map(|info| info.id()).collect()
+}
+
+/// True where the interface's XDP program is not weir's own, or not alone.
+fn is_behind_xdp(ifindex: u32, own: &[u32]) -> bool {
+    xdp_on(ifindex).ok().flatten().is_some_and(|(program, _)| !own.contains(&program))
 }
 
 /// Attaches what counts: what the guard drops must not come that far.
 fn attach_flows(
     object: &mut Ebpf,
     interface: &InterfaceName,
+    programs: TcPrograms,
     tc: TcHook,
     guard: &GuardHook,
-) -> Result<(SchedClassifierLink, SchedClassifierLink), KernelError> {
+) -> Result<[SchedClassifierLink; 2], KernelError> {
     let guarded = matches!(guard, GuardHook::TcIngress { .. });
     let (ingress, egress) = match tc {
         TcHook::Tcx => {
-            let failed = |source| KernelError::Program { program: TC_GUARD, source };
+            let failed = |source| KernelError::Program { program: programs.guard, source };
             let order = if guarded {
-                LinkOrder::after_program(classifier(object, TC_GUARD)?).map_err(failed)?
+                LinkOrder::after_program(classifier(object, programs.guard)?).map_err(failed)?
             } else {
                 LinkOrder::first()
             };
@@ -184,9 +293,9 @@ fn attach_flows(
             (filter(priority::SECOND), filter(priority::FIRST))
         }
     };
-    let ingress = attach_tc(object, interface, TC_INGRESS, TcAttachType::Ingress, ingress)?;
-    let egress = attach_tc(object, interface, TC_EGRESS, TcAttachType::Egress, egress)?;
-    Ok((ingress, egress))
+    let ingress = attach_tc(object, interface, programs.ingress, TcAttachType::Ingress, ingress)?;
+    let egress = attach_tc(object, interface, programs.egress, TcAttachType::Egress, egress)?;
+    Ok([ingress, egress])
 }
 
 /// A filter at one of weir's own places.
@@ -214,8 +323,8 @@ fn attach_tc(
 
 /// The hook of the flow programs: TCX where the kernel answers for it.
 fn tc_hook(interface: &InterfaceName, ifindex: u32) -> TcHook {
-    match syscall::query_tcx(ifindex) {
-        Ok(()) => TcHook::Tcx,
+    match syscall::query_tcx(ifindex, Direction::Ingress) {
+        Ok(_) => TcHook::Tcx,
         Err(error) => {
             tracing::info!(%interface, %error, "no TCX to be had: clsact filters are used");
             TcHook::Clsact

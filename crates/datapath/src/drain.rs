@@ -24,7 +24,13 @@ pub(super) struct Drain {
     flow_buffer: Buffer<FlowKey, FlowCounters>,
     peer_buffer: Buffer<PeerKey, PeerCounters>,
     ledgers: Vec<PacketCounters>,
+    /// As long, and all zero.
+    cleared: Vec<PacketCounters>,
 }
+
+/// Entries that the kernel sets free at once in an LRU table that is full, at most
+/// (`LOCAL_FREE_TARGET`): only a table with no more room than this has evicted anything.
+const FREED_AT_ONCE: usize = 128;
 
 impl Drain {
     /// Starts with the buffer that the programs write to now, as empty.
@@ -46,6 +52,7 @@ impl Drain {
             flow_buffer: Buffer::default(),
             peer_buffer: Buffer::default(),
             ledgers: vec![PacketCounters::default(); cpus.possible as usize],
+            cleared: vec![PacketCounters::default(); cpus.possible as usize],
         }
     }
 
@@ -61,16 +68,10 @@ impl Drain {
         self.started_ns = now_ns;
         self.flow_buffer.take(&self.flows, full)?;
         self.peer_buffer.take(&self.peers, full)?;
-        let drained = self.flow_buffer.keys.len() as u64;
-        window.packet_counters = self.take_ledger(full)?;
+        self.take_ledgers(full)?;
+        self.count(&mut window);
         window.flows = self.flow_buffer.merge(FlowCounters::merge);
         window.peers = self.peer_buffer.merge(PeerCounters::merge);
-        // Flows inserted and no longer there were evicted; their packets are those that the ledger
-        // saw and nothing else accounts for.
-        window.evicted_flows = window.packet_counters.flow_inserts.saturating_sub(drained);
-        if window.evicted_flows > 0 {
-            window.evicted_packets = u64::try_from(window.imbalance()).unwrap_or(0);
-        }
         Ok(window)
     }
 
@@ -97,20 +98,40 @@ impl Drain {
         self.peers.cover(&online)
     }
 
-    /// Reads one buffer's ledger, all CPUs together, and sets it to zero.
-    fn take_ledger(&mut self, buffer: u32) -> Result<PacketCounters, KernelError> {
+    /// Reads one buffer's ledgers and sets them to zero.
+    fn take_ledgers(&mut self, buffer: u32) -> Result<(), KernelError> {
         let ledger = self.ledger.as_fd();
         syscall::lookup_per_cpu(ledger, &buffer, &mut self.ledgers)
             .map_err(KernelError::system("read the ledger"))?;
-        let mut sum = PacketCounters::default();
-        for one in &mut self.ledgers {
-            sum.add(one);
-            *one = PacketCounters::default();
-        }
-        syscall::update_per_cpu(ledger, &buffer, &self.ledgers)
-            .map_err(KernelError::system("clear the ledger"))?;
-        Ok(sum)
+        syscall::update_per_cpu(ledger, &buffer, &self.cleared)
+            .map_err(KernelError::system("clear the ledger"))
     }
+
+    /// Sums the ledgers up, and tells what each CPU's tables evicted: the entries it made, and the
+    /// packets it counted in them, that were not drained. What a table lacks that was not full,
+    /// somebody else took out of it, and it stays in the imbalance.
+    fn count(&self, window: &mut Window) {
+        let (flows, peers) = self.capacity_per_cpu();
+        for (cpu, ledger) in self.ledgers.iter().enumerate() {
+            window.packet_counters.add(ledger);
+            let drained = self.flow_buffer.of(cpu);
+            let gone = evicted(ledger.flow_inserts, drained.len(), flows);
+            if gone > 0 {
+                let packets = drained.iter().map(FlowCounters::packets);
+                let drained = packets.fold(0, u64::saturating_add);
+                window.evicted_flows += gone;
+                window.evicted_packets += ledger.counted.saturating_sub(drained);
+            }
+            let drained = self.peer_buffer.of(cpu).len();
+            window.evicted_peers += evicted(ledger.peer_inserts, drained, peers);
+        }
+    }
+}
+
+/// Entries that a table evicted, of those made in it.
+fn evicted(inserts: u64, drained: usize, capacity: u32) -> u64 {
+    let was_full = drained + FREED_AT_ONCE >= capacity as usize;
+    if was_full { inserts.saturating_sub(drained as u64) } else { 0 }
 }
 
 /// Entries as they come from the kernel, keys and values apart.
@@ -118,13 +139,15 @@ impl Drain {
 struct Buffer<K, V> {
     keys: Vec<K>,
     values: Vec<V>,
+    /// The end of each CPU's among them.
+    ends: Vec<usize>,
     /// The rank of each key, and where it stands.
     order: Vec<(Rank, u32)>,
 }
 
 impl<K, V> Default for Buffer<K, V> {
     fn default() -> Self {
-        Self { keys: Vec::new(), values: Vec::new(), order: Vec::new() }
+        Self { keys: Vec::new(), values: Vec::new(), ends: Vec::new(), order: Vec::new() }
     }
 }
 
@@ -133,11 +156,21 @@ impl<K: aya::Pod + Ranked, V: aya::Pod> Buffer<K, V> {
     fn take(&mut self, shards: &Shards, buffer: u32) -> Result<(), KernelError> {
         self.keys.clear();
         self.values.clear();
+        self.ends.clear();
         for table in shards.buffer(buffer) {
-            syscall::read_batches(table, Batch::Take, &mut self.keys, &mut self.values)
-                .map_err(KernelError::system("drain a table"))?;
+            if let Some(table) = table {
+                syscall::read_batches(table, Batch::Take, &mut self.keys, &mut self.values)
+                    .map_err(KernelError::system("drain a table"))?;
+            }
+            self.ends.push(self.keys.len());
         }
         Ok(())
+    }
+
+    /// The values that one CPU's table held.
+    fn of(&self, cpu: usize) -> &[V] {
+        let start = cpu.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.values[start..self.ends[cpu]]
     }
 
     /// Merged entries, one per key, keys ascending.
@@ -145,7 +178,7 @@ impl<K: aya::Pod + Ranked, V: aya::Pod> Buffer<K, V> {
     /// Ranks are sorted, not keys that are compared byte by byte where they lie, nor pairs that
     /// are 424 bytes to move.
     fn merge(&mut self, join: fn(&mut V, &V)) -> Vec<(K, V)> {
-        let Self { keys, values, order } = self;
+        let Self { keys, values, order, .. } = self;
         order.clear();
         order.extend(keys.iter().map(Ranked::rank).zip(0_u32..));
         order.sort_unstable_by(|(rank, one), (other_rank, other)| {
@@ -161,6 +194,10 @@ impl<K: aya::Pod + Ranked, V: aya::Pod> Buffer<K, V> {
                 _ => merged.push((*key, *value)),
             }
         }
+        // Half of the room that this window did not need, so that a peak is forgotten.
+        keys.shrink_to(keys.capacity() / 2);
+        values.shrink_to(values.capacity() / 2);
+        order.shrink_to(order.capacity() / 2);
         merged
     }
 }
@@ -204,9 +241,17 @@ mod tests {
     fn what_two_cpus_counted_of_one_key_is_one_entry() {
         let entries = [peer(1, 10), peer(2, 20), peer(1, 5), peer(3, 30), peer(2, 1)];
         let (keys, values) = entries.into_iter().unzip();
-        let mut buffer = Buffer { keys, values, order: Vec::new() };
+        let mut buffer = Buffer { keys, values, ..Buffer::default() };
         let merged = buffer.merge(PeerCounters::merge);
         assert_eq!(merged, [peer(1, 15), peer(2, 21), peer(3, 30)]);
+    }
+
+    #[test]
+    fn only_what_a_full_table_lacks_was_evicted() {
+        assert_eq!(evicted(5_000, 4_096, 4_096), 904);
+        assert_eq!(evicted(5_000, 4_000, 4_096), 1_000);
+        assert_eq!(evicted(4_000, 3_000, 4_096), 0, "it had room: somebody else took them out");
+        assert_eq!(evicted(3_000, 3_000, 4_096), 0);
     }
 
     #[test]

@@ -30,6 +30,14 @@ pub enum KernelError {
         /// Their names, joined by commas.
         capabilities: String,
     },
+    /// The process is in a time namespace of another boot clock than the kernel's programs have.
+    #[error(
+        "this process's boot clock is {offset_s} s off the kernel's, on which leases end (a time namespace); start weir outside of it"
+    )]
+    OtherBootClock {
+        /// How far it is ahead, in seconds.
+        offset_s: f64,
+    },
     /// The kernel's verifier refuses a program.
     #[error("the kernel refuses program `{program}` ({source}): {said}; {remedy}")]
     Rejected {
@@ -154,6 +162,19 @@ pub enum KernelError {
         mode: &'static str,
         /// Error from the kernel.
         source: ProgramError,
+    },
+    /// Frames of an interface that weir does not read.
+    #[error(
+        "`{interface}` carries {name} frames (hardware type {hardware}), in which weir finds no IP header: \
+         name another interface, one of Ethernet or an IP tunnel (tun, WireGuard, PPP, ipip, sit, gre)"
+    )]
+    LinkType {
+        /// The interface.
+        interface: String,
+        /// `ARPHRD_*`.
+        hardware: u16,
+        /// What it is called.
+        name: &'static str,
     },
     /// The interface is attached already.
     #[error("`{interface}` is attached already")]

@@ -15,7 +15,7 @@ use super::{
     object,
     options::KernelOptions,
     pin::PinnedMaps,
-    syscall::{self, Batch},
+    syscall,
     target::Target,
 };
 
@@ -112,7 +112,7 @@ impl GuardMaps {
 
     /// A trie's lookup finds the longest prefix, which may be a shorter one than asked for.
     fn get_prefix(&self, wanted: &PrefixKey) -> io::Result<Option<BlockEntry>> {
-        Ok(read::<PrefixKey, BlockEntry>(self.prefix.as_fd())?
+        Ok(read::<BlockEntry>(self.prefix.as_fd())?
             .into_iter()
             .find_map(|(key, entry)| (key == *wanted).then_some(entry)))
     }
@@ -177,7 +177,8 @@ impl GuardMaps {
         Ok(entries)
     }
 
-    /// Shows every entry of the three tables, in no order; holds one batch of them at a time.
+    /// Shows every entry of the three tables, in no order; holds one batch of addresses at a time,
+    /// then the prefixes.
     pub(super) fn visit(&self, mut show: impl FnMut(Blocked)) -> Result<(), KernelError> {
         let mut address = |address: IpAddr, entry: &BlockEntry| {
             show(Blocked { target: Target::Address(address), entry: *entry });
@@ -189,15 +190,14 @@ impl GuardMaps {
             syscall::visit_batches(self.v6.as_fd(), |key: &[u8; 16], entry| {
                 address(IpAddr::from(*key), entry);
             })
-        })
-        .and_then(|()| {
-            syscall::visit_batches(self.prefix.as_fd(), |key: &PrefixKey, entry| {
-                if let Some(prefix) = Target::prefix_of(key) {
-                    show(Blocked { target: Target::Prefix(prefix), entry: *entry });
-                }
-            })
         });
-        listed.map_err(KernelError::system("list the blocks"))
+        listed.map_err(KernelError::system("list the blocks"))?;
+        for (key, entry) in self.prefixes()? {
+            if let Some(prefix) = Target::prefix_of(&key) {
+                show(Blocked { target: Target::Prefix(prefix), entry });
+            }
+        }
+        Ok(())
     }
 
     /// Every blocked prefix with its entry.
@@ -252,7 +252,7 @@ impl GuardMaps {
     }
 
     pub(super) fn allowed(&self) -> Result<Vec<PrefixKey>, KernelError> {
-        let listed = read::<PrefixKey, u32>(self.allow.as_fd())
+        let listed = read::<u32>(self.allow.as_fd())
             .map_err(KernelError::system("list the allowed prefixes"))?;
         Ok(listed.into_iter().map(|(key, _)| key).collect())
     }
@@ -342,8 +342,15 @@ fn allow_refused(error: io::Error) -> KernelError {
     KernelError::System { action: "write a prefix", source: error }
 }
 
-fn read<K: Pod, V: Pod>(map: BorrowedFd<'_>) -> io::Result<Vec<(K, V)>> {
-    let (mut keys, mut values) = (Vec::new(), Vec::new());
-    syscall::read_batches(map, Batch::Read, &mut keys, &mut values)?;
-    Ok(keys.into_iter().zip(values).collect())
+/// Every entry of a trie, once.
+///
+/// A trie whose last key was removed between two batches is read from its start again, in all
+/// kernels so far: it is read in one batch where the kernel lets it, and what came twice is told
+/// once.
+fn read<V: Pod>(map: BorrowedFd<'_>) -> io::Result<Vec<(PrefixKey, V)>> {
+    let mut entries = syscall::read_whole(map)?;
+    let rank = |(key, _): &(PrefixKey, V)| (key.length, key.address);
+    entries.sort_unstable_by_key(rank);
+    entries.dedup_by_key(|one| rank(one));
+    Ok(entries)
 }

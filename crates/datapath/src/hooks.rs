@@ -11,7 +11,7 @@ use super::{
     error::KernelError,
     interfaces::{self, InterfaceName},
     netns::{programs_on, xdp_on},
-    object::{TC_GUARD, XDP_GUARD},
+    object::is_guard,
     orphan::{holders, own_programs},
     pin::{self, GuardPin, Pins},
     syscall,
@@ -88,7 +88,7 @@ pub fn stray_guards(bpffs: &Path) -> Result<Vec<String>, KernelError> {
         .collect();
     let held = holders();
     let stray = |hook: &Hook| {
-        [XDP_GUARD, TC_GUARD].contains(&hook.program.as_str())
+        is_guard(&hook.program)
             && !pinned.contains(&hook.facts.id)
             && !held.contains_key(&hook.facts.program)
     };
@@ -111,9 +111,7 @@ pub(super) fn settle_strays(
     }
     // Who may not list the kernel's programs and links finds the interface occupied.
     let Ok(mut own) = own_programs() else { return Ok(()) };
-    own.retain(|program, name| {
-        here.contains(program) && [XDP_GUARD, TC_GUARD].contains(&name.as_str())
-    });
+    own.retain(|program, name| here.contains(program) && is_guard(name));
     if own.is_empty() {
         return Ok(());
     }

@@ -23,6 +23,7 @@ use flows_common::{Direction, FlowCounters, FlowKey, PeerCounters, PeerKey, Wind
 struct Readme;
 
 mod attach;
+mod balance;
 mod block;
 mod blocklist;
 mod drain;
@@ -31,12 +32,14 @@ mod floor;
 mod guard_maps;
 mod hooks;
 mod interfaces;
+mod neighbours;
 mod netns;
 mod object;
 mod options;
 mod orphan;
 mod pin;
 mod probe;
+mod rtnetlink;
 mod service;
 mod shards;
 mod slots;
@@ -52,6 +55,7 @@ pub use error::KernelError;
 pub use flows_common::{Scope, clock::boot_ns};
 pub use hooks::{TakenOff, stray_guards, take_everything_off};
 pub use interfaces::{InterfaceChange, InterfaceName, InterfaceSelection, InterfaceWatch};
+pub use neighbours::{Neighbour, neighbours};
 pub use object::{OBJECT, Verified, verify};
 pub use options::{BLOCK_CAPACITY, KernelOptions, PREFIX_CAPACITY, STATS_SLOTS, TABLE_CAPACITY};
 pub use orphan::{Orphan, orphans};
@@ -69,13 +73,25 @@ use guard_maps::GuardMaps;
 use pin::Pins;
 use shards::{Cpus, Shards};
 
+/// Why an interface is not watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The reason.
+    pub why: String,
+    /// Its frames are none that weir reads: it never will be.
+    pub by_type: bool,
+}
+
 /// The programs and their tables, loaded.
 #[derive(Debug)]
 pub struct Kernel {
     attachments: BTreeMap<InterfaceName, Attachment>,
+    refused: BTreeMap<InterfaceName, Refused>,
     object: Ebpf,
     drain: Drain,
     blocklist: Blocklist,
+    /// Packets that the guard had dropped at the end of the last window.
+    dropped: u64,
     pins: Option<Pins>,
 }
 
@@ -107,7 +123,9 @@ impl Kernel {
         if let Some(pins) = &pins {
             pins.retire_older()?;
         }
-        Ok(Self { attachments: BTreeMap::new(), object, drain, blocklist, pins })
+        let dropped = blocklist.guard_counters(Direction::Ingress)?.dropped;
+        let (attachments, refused) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Self { attachments, refused, object, drain, blocklist, dropped, pins })
     }
 
     /// Attaches the programs to an interface of the calling thread's network namespace.
@@ -122,7 +140,13 @@ impl Kernel {
         if self.attachments.contains_key(interface) {
             return Err(KernelError::AlreadyAttached { interface: interface.to_string() });
         }
-        let attachment = Attachment::new(&mut self.object, interface, options, self.pins.as_ref())?;
+        let attachment = Attachment::new(&mut self.object, interface, options, self.pins.as_ref())
+            .inspect_err(|error| {
+                let by_type = matches!(error, KernelError::LinkType { .. });
+                let refused = Refused { why: error.to_string(), by_type };
+                self.refused.insert(interface.clone(), refused);
+            })?;
+        self.refused.remove(interface);
         if let Some(pins) = &self.pins {
             pins.retire_older()?;
         }
@@ -133,6 +157,7 @@ impl Kernel {
 
     /// Takes the programs off an interface, a pinned guard included.
     pub fn detach(&mut self, interface: &InterfaceName) -> Result<(), KernelError> {
+        self.refused.remove(interface);
         match self.attachments.remove(interface) {
             Some(attachment) => {
                 attachment.detach();
@@ -147,11 +172,41 @@ impl Kernel {
         self.attachments.values().map(|attachment| &attachment.attached)
     }
 
+    /// The interfaces that it was to be attached to and is not, with the reason; one that is detached
+    /// or gone is none of them.
+    #[must_use]
+    pub const fn refused(&self) -> &BTreeMap<InterfaceName, Refused> {
+        &self.refused
+    }
+
     /// Ends the running window and hands it over, keys ascending; the next one begins.
     ///
     /// `now_ns` is [`boot_ns`]. Blocks for an RCU grace period (a few to some tens of ms).
+    ///
+    /// The window is held against the interfaces' own counts
+    /// ([`flows_common::Window::unseen_packets`]); call it in the network namespace of the interfaces.
     pub fn drain(&mut self, now_ns: u64) -> Result<Window, KernelError> {
-        self.drain.drain(now_ns)
+        // Before the buffers change: what comes in between is seen, and not missed.
+        let carried: Vec<_> = self
+            .attachments
+            .values()
+            .map(|one| rtnetlink::link_counters(one.attached.ifindex).ok())
+            .collect();
+        let total = self.blocklist.guard_counters(Direction::Ingress)?.dropped;
+        let dropped = total.saturating_sub(std::mem::replace(&mut self.dropped, total));
+        let mut window = self.drain.drain(now_ns)?;
+        for (attachment, carried) in self.attachments.values_mut().zip(carried) {
+            window.unseen_packets += attachment.settle(&mut self.object, carried, &window, dropped);
+        }
+        Ok(window)
+    }
+
+    /// Looks for programs of others on the watched interfaces ([`Attached::neighbours`]).
+    pub fn look_around(&mut self) {
+        let own = attach::own_programs(&self.object);
+        for Attachment { attached, .. } in self.attachments.values_mut() {
+            attached.neighbours = neighbours(&attached.interface, Some(&own)).unwrap_or_default();
+        }
     }
 
     /// A handle on the blocklist, for another task to use.

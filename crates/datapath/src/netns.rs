@@ -12,7 +12,7 @@ use super::{error::KernelError, interfaces::InterfaceName};
 /// `NETLINK_ROUTE` messages (rtnetlink(7)).
 const RTM_NEWLINK: u16 = 16;
 const RTM_GETLINK: u16 = 18;
-const NLM_F_REQUEST: u16 = 1;
+pub(super) const NLM_F_REQUEST: u16 = 1;
 /// Nested attributes that tell of XDP (`linux/if_link.h`).
 const IFLA_XDP: u16 = 43;
 const IFLA_XDP_ATTACHED: u16 = 2;
@@ -80,11 +80,11 @@ pub(super) fn xdp_on(ifindex: u32) -> Result<Option<(u32, XdpMode)>, KernelError
 }
 
 /// Bytes of `struct nlmsghdr` and of `struct ifinfomsg`.
-const NLMSG_HEADER: usize = 16;
+pub(super) const NLMSG_HEADER: usize = 16;
 const LINK_HEADER: usize = 16;
 
-/// The kernel's message on an interface.
-fn ask_link(ifindex: u32) -> io::Result<Vec<u8>> {
+/// A socket for `NETLINK_ROUTE`.
+pub(super) fn route_socket() -> io::Result<OwnedFd> {
     let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
     // SAFETY: no pointers.
     let socket = unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE) };
@@ -92,7 +92,12 @@ fn ask_link(ifindex: u32) -> io::Result<Vec<u8>> {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: a descriptor just made.
-    let socket = unsafe { OwnedFd::from_raw_fd(socket) };
+    Ok(unsafe { OwnedFd::from_raw_fd(socket) })
+}
+
+/// The kernel's message on an interface.
+pub(super) fn ask_link(ifindex: u32) -> io::Result<Vec<u8>> {
+    let socket = route_socket()?;
     let mut request = [0_u8; NLMSG_HEADER + LINK_HEADER];
     request[..4].copy_from_slice(&32_u32.to_ne_bytes());
     request[4..6].copy_from_slice(&RTM_GETLINK.to_ne_bytes());
@@ -114,7 +119,7 @@ fn ask_link(ifindex: u32) -> io::Result<Vec<u8>> {
 }
 
 /// Attributes of a message, each with its type and its value.
-fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub(super) fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let length = usize::from(u16::from_ne_bytes(rest.get(..2)?.try_into().ok()?));
         let kind = u16::from_ne_bytes(rest.get(2..4)?.try_into().ok()?);

@@ -5,9 +5,9 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use aya::{
     Ebpf, EbpfLoader, VerifierLogLevel,
     maps::Map,
-    programs::{ProgramFd, SchedClassifier, Xdp},
+    programs::{ProgramFd, SchedClassifier, Xdp, XdpMode},
 };
-use flows_common::Settings;
+use flows_common::{Settings, parse::LinkLayer};
 
 use super::{
     error::KernelError, options::KernelOptions, pin::Pins, shards::BUFFERS, syscall::MapFacts,
@@ -17,17 +17,64 @@ use super::{
 /// The object with the programs, as `build.rs` left it.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/flows-ebpf"));
 
-/// Program that counts ingress packets.
-pub(super) const TC_INGRESS: &str = "tc_ingress";
-/// Program that counts egress packets.
-pub(super) const TC_EGRESS: &str = "tc_egress";
-/// Guard program at TC ingress, where XDP is not available.
+/// Programs at TC for the frames of one link layer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TcPrograms {
+    /// Counts ingress packets.
+    pub(super) ingress: &'static str,
+    /// Counts egress packets.
+    pub(super) egress: &'static str,
+    /// Guard at ingress, where XDP is not available.
+    pub(super) guard: &'static str,
+}
+
+impl TcPrograms {
+    pub(super) const fn of(link: LinkLayer) -> Self {
+        match link {
+            LinkLayer::Ethernet => {
+                Self { ingress: "tc_ingress", egress: "tc_egress", guard: TC_GUARD }
+            }
+            LinkLayer::Bare => {
+                Self { ingress: "tc_ingress_l3", egress: "tc_egress_l3", guard: "tc_guard_l3" }
+            }
+        }
+    }
+}
+
+/// Guard program at TC ingress, for Ethernet.
 pub(super) const TC_GUARD: &str = "tc_guard";
-/// Guard program at XDP.
+/// Guard program at XDP in the driver.
 pub(super) const XDP_GUARD: &str = "xdp_guard";
+/// Guard program at XDP in the stack.
+const XDP_GUARD_SKB: &str = "xdp_guard_skb";
 
 /// Every program, by the name that the kernel shows.
-pub(super) const PROGRAMS: [&str; 4] = [TC_INGRESS, TC_EGRESS, TC_GUARD, XDP_GUARD];
+pub(super) const PROGRAMS: [&str; 8] = {
+    let [ethernet, bare] = [TcPrograms::of(LinkLayer::Ethernet), TcPrograms::of(LinkLayer::Bare)];
+    [
+        ethernet.ingress,
+        ethernet.egress,
+        ethernet.guard,
+        XDP_GUARD,
+        bare.ingress,
+        bare.egress,
+        bare.guard,
+        XDP_GUARD_SKB,
+    ]
+};
+
+/// True where a program of this name is a guard.
+pub(super) fn is_guard(name: &str) -> bool {
+    [TC_GUARD, TcPrograms::of(LinkLayer::Bare).guard, XDP_GUARD, XDP_GUARD_SKB].contains(&name)
+}
+
+/// The guard program at XDP in this mode.
+pub(super) const fn xdp_guard(mode: XdpMode) -> &'static str {
+    match mode {
+        XdpMode::Skb => XDP_GUARD_SKB,
+        _ => XDP_GUARD,
+    }
+}
 
 /// Maps that outlive the process where the guard is pinned.
 pub(super) const GUARD_MAPS: [&str; 9] = [
@@ -95,14 +142,14 @@ pub struct Verified {
 ///
 /// # Errors
 /// The object or its tables are not to be had.
-pub fn verify() -> Result<[Verified; 4], KernelError> {
+pub fn verify() -> Result<[Verified; PROGRAMS.len()], KernelError> {
     let mut object = loader().load(OBJECT)?;
     Ok(PROGRAMS.map(|program| Verified { program, instructions: followed(&mut object, program) }))
 }
 
 fn followed(object: &mut Ebpf, program: &'static str) -> Result<Option<u32>, KernelError> {
     let info = match program {
-        XDP_GUARD => xdp(object)?.info(),
+        XDP_GUARD | XDP_GUARD_SKB => xdp_program(object, program)?.info(),
         _ => classifier(object, program)?.info(),
     };
     let info = info.map_err(|source| KernelError::Program { program, source })?;
@@ -163,9 +210,12 @@ pub(super) fn classifier<'a>(
     Ok(program)
 }
 
-/// The XDP program, loaded.
-pub(super) fn xdp(object: &mut Ebpf) -> Result<&mut Xdp, KernelError> {
-    let name = XDP_GUARD;
+/// The XDP program of a mode, loaded.
+pub(super) fn xdp(object: &mut Ebpf, mode: XdpMode) -> Result<&mut Xdp, KernelError> {
+    xdp_program(object, xdp_guard(mode))
+}
+
+fn xdp_program<'a>(object: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Xdp, KernelError> {
     let program: &mut Xdp = object
         .program_mut(name)
         .and_then(|program| program.try_into().ok())
@@ -179,7 +229,7 @@ pub(super) fn xdp(object: &mut Ebpf) -> Result<&mut Xdp, KernelError> {
 /// A loaded program's descriptor.
 pub(super) fn program_fd(object: &mut Ebpf, name: &'static str) -> Result<ProgramFd, KernelError> {
     let fd = if name == XDP_GUARD {
-        xdp(object)?.fd().map(ProgramFd::try_clone)
+        xdp_program(object, name)?.fd().map(ProgramFd::try_clone)
     } else {
         classifier(object, name)?.fd().map(ProgramFd::try_clone)
     };

@@ -2,10 +2,12 @@
 
 use std::{fs, io, path::Path};
 
+use flows_common::Direction;
+
 use super::{
     error::KernelError,
     floor::{FLOOR, is_below_floor, release, remedy},
-    object::{TC_GUARD, Verified, XDP_GUARD, verify},
+    object::{PROGRAMS, Verified, is_guard, verify},
     pin::{is_bpffs, leftovers},
     syscall,
 };
@@ -52,7 +54,7 @@ pub fn probe(bpffs: &Path) -> Vec<Finding> {
     let mut findings = vec![kernel(), capabilities];
     findings.extend(programs(may_load.then(verify)));
     findings.extend([
-        tcx(syscall::query_tcx(LOOPBACK)),
+        tcx(syscall::query_tcx(LOOPBACK, Direction::Ingress).map(drop)),
         jit(),
         btf(),
         bpf_filesystem(bpffs),
@@ -63,12 +65,21 @@ pub fn probe(bpffs: &Path) -> Vec<Finding> {
 
 /// Refuses to go on where weir cannot run.
 pub(super) fn require() -> Result<(), KernelError> {
-    match missing_capabilities() {
-        Some(missing) if !missing.is_empty() => {
-            Err(KernelError::MissingCapability { capabilities: missing.join(", ") })
-        }
+    if let Some(missing) = missing_capabilities().filter(|missing| !missing.is_empty()) {
+        return Err(KernelError::MissingCapability { capabilities: missing.join(", ") });
+    }
+    let namespace = fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
+    match boot_offset_s(&namespace) {
+        Some(offset_s) if offset_s != 0.0 => Err(KernelError::OtherBootClock { offset_s }),
         _ => Ok(()),
     }
+}
+
+/// Seconds that a time namespace puts on the boot clock; `None` where the kernel has none.
+fn boot_offset_s(offsets: &str) -> Option<f64> {
+    let line = offsets.lines().find_map(|line| line.strip_prefix("boottime"))?;
+    let mut numbers = line.split_whitespace().map(str::parse::<f64>);
+    Some(numbers.next()?.ok()? + numbers.next()?.ok()? / 1e9)
 }
 
 fn kernel() -> Finding {
@@ -86,7 +97,7 @@ fn kernel() -> Finding {
 
 /// One finding where all programs load, else one for each that does not; `None` where it was not
 /// tried.
-fn programs(verified: Option<Result<[Verified; 4], KernelError>>) -> Vec<Finding> {
+fn programs(verified: Option<Result<[Verified; PROGRAMS.len()], KernelError>>) -> Vec<Finding> {
     let subject = "programs";
     let verified = match verified {
         None => {
@@ -101,11 +112,15 @@ fn programs(verified: Option<Result<[Verified; 4], KernelError>>) -> Vec<Finding
         match instructions {
             Ok(Some(followed)) => taken.push(format!("{program} ({followed} instructions)")),
             Ok(None) => taken.push(program.to_owned()),
-            Err(error) if program == XDP_GUARD => {
+            Err(error) if program.starts_with("xdp") => {
                 let remedy = "none needed: the guard sits at TC ingress (`guard.xdp = \"auto\"`)";
                 refused.push(limited(subject, format!("no XDP: {error}"), remedy));
             }
-            Err(error) if program == TC_GUARD => {
+            Err(error) if program.ends_with("_l3") => {
+                let remedy = "none needed where every interface has an Ethernet header";
+                refused.push(limited(subject, format!("no tun, no tunnels: {error}"), remedy));
+            }
+            Err(error) if is_guard(program) => {
                 let remedy = "none needed where the guard sits at XDP";
                 refused.push(limited(subject, format!("no guard at TC: {error}"), remedy));
             }
@@ -251,7 +266,14 @@ fn good(subject: &'static str, found: String) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object::PROGRAMS;
+    use crate::object::{TC_GUARD, XDP_GUARD};
+
+    #[test]
+    fn the_offset_of_a_time_namespace_is_read_to_the_nanosecond() {
+        let offsets = "monotonic           0         0\nboottime      -86400 500000000\n";
+        assert_eq!(boot_offset_s(offsets), Some(-86_399.5));
+        assert_eq!(boot_offset_s(""), None);
+    }
 
     #[test]
     fn the_administrator_has_what_it_includes() {
@@ -286,6 +308,7 @@ mod tests {
         };
         assert_eq!(worst(XDP_GUARD), Some(Severity::Limited));
         assert_eq!(worst(TC_GUARD), Some(Severity::Limited));
+        assert_eq!(worst("tc_ingress_l3"), Some(Severity::Limited));
         assert_eq!(worst("tc_ingress"), Some(Severity::Missing));
         assert_eq!(worst(""), Some(Severity::Good));
         let untried: Vec<_> = programs(None).iter().map(|one| one.severity).collect();

@@ -130,10 +130,11 @@ impl Shards {
         Ok(())
     }
 
-    /// The tables of one buffer.
-    pub(super) fn buffer(&self, buffer: u32) -> impl Iterator<Item = BorrowedFd<'_>> {
+    /// The tables of one buffer, at the number of their CPU.
+    pub(super) fn buffer(&self, buffer: u32) -> impl Iterator<Item = Option<BorrowedFd<'_>>> {
         let start = (buffer * self.cpus) as usize;
-        self.inner[start..start + self.cpus as usize].iter().flatten().map(AsFd::as_fd)
+        let tables = self.inner[start..start + self.cpus as usize].iter();
+        tables.map(|table| table.as_ref().map(AsFd::as_fd))
     }
 
     /// Entries that one CPU's table holds.

@@ -331,6 +331,16 @@ pub(super) fn read_batches<K: Pod, V: Pod>(
     Ok(())
 }
 
+/// Reads a whole map in one batch, unless elements that go meanwhile cut it short.
+pub(super) fn read_whole<K: Pod, V: Pod>(map: BorrowedFd<'_>) -> io::Result<Vec<(K, V)>> {
+    let (mut keys, mut values) = (Vec::new(), Vec::new());
+    // One more than there can be: the kernel then tells that it came to the end.
+    let room = map_facts(map)?.max_entries as usize + 1;
+    let mut cursor = Cursor { room, ..Cursor::default() };
+    while cursor.advance(map, Batch::Read, &mut keys, &mut values)? {}
+    Ok(keys.into_iter().zip(values).collect())
+}
+
 /// As [`read_batches`], but holds one batch at a time.
 pub(super) fn visit_batches<K: Pod, V: Pod>(
     map: BorrowedFd<'_>,

@@ -3,11 +3,11 @@
 use std::os::fd::AsFd as _;
 
 use aya::Ebpf;
-use flows_common::Direction;
+use flows_common::{Direction, parse::LinkLayer};
 
 use super::{
     error::KernelError,
-    object::{self, TC_EGRESS, TC_INGRESS, XDP_GUARD},
+    object::{self, TcPrograms, XDP_GUARD},
     syscall::{self, TestRun},
 };
 
@@ -32,6 +32,8 @@ pub struct SkbContext {
     pub gso_segs: u32,
     /// Length on the wire, 0 for that of the frame.
     pub wire_length: u32,
+    /// Header that it begins with, by which the program is chosen.
+    pub link: LinkLayer,
 }
 
 impl SkbContext {
@@ -55,9 +57,10 @@ pub(super) fn tc(
     context: &SkbContext,
     repeat: u32,
 ) -> Result<TestRun, KernelError> {
+    let programs = TcPrograms::of(context.link);
     let name = match direction {
-        Direction::Ingress => TC_INGRESS,
-        Direction::Egress => TC_EGRESS,
+        Direction::Ingress => programs.ingress,
+        Direction::Egress => programs.egress,
     };
     let program = object::program_fd(object, name)?;
     syscall::test_run(program.as_fd(), frame, Some(&context.bytes()), repeat)

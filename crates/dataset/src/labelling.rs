@@ -1,6 +1,6 @@
 //! Joining a truth to a data set's rows.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use arrow_array::types::{UInt8Type, UInt16Type};
 use arrow_array::{ArrayRef, RecordBatch, StringArray, new_null_array};
 use arrow_schema::DataType;
+use features::Span;
 use parquet::file::metadata::KeyValue;
 
 use crate::reader::{Decode, ParquetFile};
@@ -16,8 +17,8 @@ use crate::schema::{ATTACK, LABEL, SOURCE, labelled_schema};
 use crate::truth::{Active, FlowEnds};
 use crate::writer::TableWriter;
 use crate::{
-    BENIGN, DataFile, Dataset, DatasetError, Provenance, Rest, TableKind, Truth, WriterOptions,
-    layout,
+    BENIGN, DataFile, Dataset, DatasetError, Interval, Provenance, Rest, TableKind, Truth,
+    WriterOptions, layout,
 };
 
 /// Rows that are labelled at once.
@@ -57,13 +58,14 @@ pub struct Labelled {
     pub matched: Vec<u64>,
 }
 
-/// Labels every row of a data set's flow and peer tables by a truth; see [`truth`](crate::truth)
+/// Labels every row of a data set's tables of features by a truth; see [`truth`](crate::truth)
 /// for which interval a row is of.
 ///
 /// Labels that were there before are replaced. Each file is written anew and takes the old one's
 /// place when it is whole, so that a kill leaves some files labelled and all of them whole; a
 /// second run labels the rest. With [`LabelOptions::out`], the window table is copied too.
-/// Memory: one batch, and the labelled peers of one file.
+/// Memory: one batch, and the labelled peers of one file: a peer's row of a horizon that began in
+/// the file before has of that one the intervals alone that name its remote.
 pub fn label(
     dataset: &Dataset,
     truth: &Truth,
@@ -87,8 +89,8 @@ pub fn label(
     Ok(Labelled { files: work.files, classes, matched: work.matched })
 }
 
-/// The flow, peer and window file of one name.
-type Tables<'a> = [Option<&'a DataFile>; 3];
+/// The files of one name, by [`TableKind::index`].
+type Tables<'a> = [Option<&'a DataFile>; TableKind::ALL.len()];
 
 /// Files that were written together, by the path of the window table's.
 fn written_together(dataset: &Dataset) -> BTreeMap<PathBuf, Tables<'_>> {
@@ -104,8 +106,11 @@ fn written_together(dataset: &Dataset) -> BTreeMap<PathBuf, Tables<'_>> {
     together
 }
 
-/// The intervals of a file's peers that only their flows tell, by window and address.
-type ByFlow = HashMap<(u64, IpAddr), usize>;
+/// The intervals of a file's peers that only their flows tell, by address and window.
+type ByFlow = BTreeMap<(IpAddr, u64), usize>;
+
+/// The attacks that flows or peers of a file were found to be of, by window.
+type Hits = BTreeSet<(u64, usize)>;
 
 struct Work<'a> {
     truth: &'a Truth,
@@ -116,14 +121,26 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    fn label(&mut self, [flow, peer, window]: Tables<'_>) -> Result<(), DatasetError> {
+    fn label(&mut self, tables: Tables<'_>) -> Result<(), DatasetError> {
+        let [flow, peer, host, service, net, window] = tables;
         let (truth, offset_ns) = (self.truth, self.options.offset_ns);
-        let mut by_flow = ByFlow::new();
+        let (mut by_flow, mut hits) = (ByFlow::new(), Hits::new());
         if let Some(file) = flow {
-            self.rewrite(file, |decode| flow_intervals(decode, truth, offset_ns, &mut by_flow))?;
+            self.rewrite(file, |decode| {
+                let found = flow_intervals(decode, truth, offset_ns, &mut by_flow)?;
+                note_hits(decode, truth, &found, &mut hits)?;
+                Ok(found)
+            })?;
         }
         if let Some(file) = peer {
-            self.rewrite(file, |decode| peer_intervals(decode, truth, offset_ns, &by_flow))?;
+            self.rewrite(file, |decode| {
+                let found = peer_intervals(decode, truth, offset_ns, &by_flow)?;
+                note_hits(decode, truth, &found, &mut hits)?;
+                Ok(found)
+            })?;
+        }
+        for file in [host, service, net].into_iter().flatten() {
+            self.rewrite(file, |decode| site_intervals(decode, truth, &hits))?;
         }
         match window {
             Some(file) if self.options.out.is_some() => self.rewrite(file, |_| Ok(Vec::new())),
@@ -226,7 +243,7 @@ fn flow_intervals(
         let found = active.of_flow(&ends)?;
         let interval = &truth.intervals[found];
         if interval.remote.is_empty() && interval.is_attack() {
-            let first = by_flow.entry((start, ends.remote)).or_insert(found);
+            let first = by_flow.entry((ends.remote, start)).or_insert(found);
             *first = found.min(*first);
         }
         Some(found)
@@ -240,9 +257,11 @@ fn peer_intervals(
     by_flow: &ByFlow,
 ) -> Result<Vec<Option<usize>>, DatasetError> {
     let remotes = decode.addresses("remote_address")?;
-    by_window(decode, truth, offset_ns, |active, start, row| {
+    let covers = decode.covers()?;
+    by_window(decode, truth, offset_ns, |active, _, row| {
         let own = active.of_peer(remotes[row]);
-        let by_flow = by_flow.get(&(start, remotes[row])).copied();
+        let windows = (remotes[row], covers[row].start_ns)..(remotes[row], covers[row].end_ns);
+        let by_flow = by_flow.range(windows).map(|(_, &interval)| interval).min();
         match (own, by_flow) {
             (Some(own), Some(flow)) if truth.intervals[own].is_attack() => Some(own.min(flow)),
             (_, Some(flow)) => Some(flow),
@@ -251,8 +270,55 @@ fn peer_intervals(
     })
 }
 
-/// Finds each row's interval among those that its window overlaps. A window's rows are
-/// neighbours.
+/// Notes the attacks that rows were found to be of; those of horizons, by the window they begin in.
+fn note_hits(
+    decode: Decode<'_>,
+    truth: &Truth,
+    found: &[Option<usize>],
+    hits: &mut Hits,
+) -> Result<(), DatasetError> {
+    let has_horizons = decode.batch.column_by_name("covers_start").is_some();
+    let starts = decode.unsigned(if has_horizons { "covers_start" } else { "window_start" })?;
+    let rows = starts.iter().zip(found).filter_map(|(&start, found)| Some((start, (*found)?)));
+    hits.extend(rows.filter(|(_, found)| truth.intervals[*found].is_attack()));
+    Ok(())
+}
+
+/// A part of the host's side is of the first attack that flows or peers of the time are of and
+/// that is on it: on an address, on a service, or on any.
+fn site_intervals(
+    decode: Decode<'_>,
+    truth: &Truth,
+    hits: &Hits,
+) -> Result<Vec<Option<usize>>, DatasetError> {
+    let is_there = |name: &str| decode.batch.column_by_name(name).is_some();
+    let hosts =
+        if is_there("local_address") { Some(decode.addresses("local_address")?) } else { None };
+    let services = if is_there("local_port") {
+        let ports = decode.primitive::<UInt16Type>("local_port")?.values();
+        Some((decode.primitive::<UInt8Type>("protocol")?.values(), ports))
+    } else {
+        None
+    };
+    let is_of = |row: usize, interval: &Interval| {
+        let on_host = hosts.as_ref().is_none_or(|hosts| {
+            interval.local.is_empty() || interval.local.iter().any(|net| net.contains(&hosts[row]))
+        });
+        let on_service = services.is_none_or(|(protocols, ports)| {
+            interval.local_ports.contains(&ports[row])
+                && interval.protocol.is_none_or(|one| one == protocols[row])
+        });
+        on_host && on_service
+    };
+    let first = |(row, span): (usize, &Span)| {
+        let found = hits.range((span.start_ns, 0)..(span.end_ns, 0)).map(|&(_, found)| found);
+        found.filter(|&found| is_of(row, &truth.intervals[found])).min()
+    };
+    Ok(decode.covers()?.iter().enumerate().map(first).collect())
+}
+
+/// Finds each row's interval among those that the time that it covers overlaps. Rows of one time
+/// are neighbours.
 fn by_window(
     decode: Decode<'_>,
     truth: &Truth,
@@ -261,11 +327,16 @@ fn by_window(
 ) -> Result<Vec<Option<usize>>, DatasetError> {
     let times = decode.time_ns()?;
     let starts = decode.unsigned("window_start")?;
-    let ends = decode.unsigned("window_end")?;
+    let has_horizons = decode.batch.column_by_name("covers_start").is_some();
+    let names =
+        if has_horizons { ["covers_start", "covers_end"] } else { ["window_start", "window_end"] };
+    let [covers, ends] = [decode.unsigned(names[0])?, decode.unsigned(names[1])?];
     let mut active: Option<((i64, u64), Active<'_>)> = None;
     let mut intervals = Vec::with_capacity(times.len());
     for row in 0..times.len() {
-        let (time, length) = (times[row], ends[row].saturating_sub(starts[row]));
+        let length = ends[row].saturating_sub(covers[row]);
+        let before = i128::from(covers[row]) - i128::from(starts[row]);
+        let time = i64::try_from(i128::from(times[row]) + before).unwrap_or(times[row]);
         if active.as_ref().is_none_or(|(window, _)| *window != (time, length)) {
             let end = time.saturating_add_unsigned(length);
             active = Some(((time, length), Active::of(truth, time, end, offset_ns)));

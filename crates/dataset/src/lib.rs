@@ -5,19 +5,22 @@
 //! A data set is a folder of Parquet files that polars, pandas and `DuckDB` open without glue:
 //!
 //! ```text
-//! <root>/{flow,peer,window}/date=YYYY-MM-DD/hour=HH/<first window's time>-<n>.parquet
+//! <root>/{flow,peer,host,service,net,window}/date=YYYY-MM-DD/hour=HH/<first window's time>-<n>.parquet
 //! ```
 //!
 //! | table | a row is | schema |
 //! |---|---|---|
-//! | `flow` | a flow in a window | `weir.flow.v1` |
-//! | `peer` | a remote address in a window | `weir.peer.v3` |
-//! | `window` | a window, with what was seen, lost and evicted | `weir.window.v1` |
+//! | `flow` | a flow in a window | `weir.flow.v2` |
+//! | `peer` | a remote address over a horizon | `weir.peer.v4` |
+//! | `host` | a local address over a horizon | `weir.host.v1` |
+//! | `service` | a local service over a horizon | `weir.service.v1` |
+//! | `net` | all local addresses over a horizon | `weir.net.v1` |
+//! | `window` | a window, with what was seen, lost and evicted | `weir.window.v2` |
 //!
 //! What came from captures has also the whole flows, which no other table needs, in
 //! `<root>/connection/<first flow's time>-<n>.parquet`; see [`connection`].
 //!
-//! Files of one name in the three folders were written together and hold the same windows; see
+//! Files of one name in these folders were written together and hold the same windows; see
 //! [`schema`] for the columns, [`DatasetWriter`] for how files come about, [`truth`] for labels.
 //!
 //! # What it never does
@@ -52,7 +55,7 @@ pub use labelling::{ClassCount, LabelOptions, Labelled, label};
 pub use origin::{Origin, Provenance};
 pub use reader::{
     BLOCK_ROWS, Block, Blocks, Columns, DataFile, Dataset, LabelFilter, ReadCounts, Selection,
-    StoredWindow,
+    StoredWindow, take_rows,
 };
 pub use sums::Sums;
 pub use table::TableKind;

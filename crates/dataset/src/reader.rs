@@ -11,7 +11,7 @@ mod set;
 mod walk;
 
 pub use block::{BLOCK_ROWS, Block, StoredWindow};
-pub use blocks::Blocks;
+pub use blocks::{Blocks, take_rows};
 pub use selection::{Columns, LabelFilter, ReadCounts, Selection};
 pub use set::{DataFile, Dataset};
 

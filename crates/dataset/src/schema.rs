@@ -1,6 +1,6 @@
 //! The columns of stored tables.
 //!
-//! A flow or peer table is `features::schema`'s, with these differences: the first column is
+//! A table of features is `features::schema`'s, with these differences: the first column is
 //! `time`, addresses are text (`192.0.2.1`, `2001:db8::1`; an IPv4 address is never written as mapped),
 //! a table made of captures has a column more at its end, and a labelled one two more. The features, their order, their
 //! metadata and the hash over them are the same, so that a model's check of the schema holds here
@@ -8,14 +8,17 @@
 //!
 //! | column | type | |
 //! |---|---|---|
-//! | `time` | timestamp (ns, UTC) | the window's start |
-//! | `window_start`, `window_end` | u64 | the same on the capturing clock, in ns; the end is exclusive |
+//! | `time` | timestamp (ns, UTC) | start of the window that the row came with |
+//! | `window_start`, `window_end` | u64 | that window on the capturing clock, in ns; the end is exclusive |
+//! | `horizon` | u32, not flows | the time that the row is meant to cover, in ms |
+//! | `covers_start`, `covers_end` | u64, not flows | the time that it covers, on the same clock |
+//! | `lossy` | bool, not flows | whether a window that it covers lost something |
 //! | … | | who: addresses as text, ports, protocol, … |
-//! | `packets`, `bytes` | u64, peers | from and to it, in the window |
-//! | `standing` | text, peers | `proven`, of connections that the remote completed; `initiated`, of flows that the host asked for; `unproven`, anybody's: a row for each |
-//! | `flows` | u64, peers | drained flows |
+//! | `packets`, `bytes` | u64, peers | from and to it |
+//! | `standing` | text, peers | whose packets these are: `proven`, `initiated` or `unproven`; a remote has a row for each |
+//! | `flows` | u64, peers | drained flows, each once a window |
 //! | `service_protocol`, `service_port` | u8, u16, peers | the service that most packets of its own flows went to; null where it opened none |
-//! | `first_packet_ns` | u64, peers | its first packet of the window, on the clock of `window_start` |
+//! | `first_packet_ns` | u64, peers | its first packet, on the clock of `window_start` |
 //! | … | f32 | the features |
 //! | `source` | text, optional | the captures that the row came from, where it came from captures |
 //! | `label` | text, optional | `benign`, or the class of an attack; null where nothing is known |
@@ -25,7 +28,7 @@
 //! decision asks for beside the scores, so that one on stored tables is the one on live windows.
 //!
 //! The window table has `time`, `window_start`, `window_end`, `window_index` (the window's place
-//! since the writer began, from 0), the counts of flows and peers, what was evicted, `imbalance`
+//! since the writer began, from 0), the counts of rows by table, what was evicted, `imbalance`
 //! and `lossy` (see [`Window`]), and each count of the ledger: frames, bytes and packets by
 //! direction, losses by cause, frames that are not IP by class.
 
@@ -44,13 +47,13 @@ use features::schema::{
     DOC_KEY, HASH_KEY, ROLE_IDENTITY, ROLE_KEY, SCHEMA_KEY, UNIT_KEY, VERSION_KEY, ledger_names,
     ledger_values,
 };
-use features::{FlowRecord, Observed, PeerRecord, SchemaId, Window, schema as tables};
+use features::{Kind, Observed, SchemaId, Window, schema as tables};
 use sha2::{Digest, Sha256};
 
 use crate::TableKind;
 
 /// The name of the window table's schema.
-pub const WINDOW_SCHEMA: &str = "weir.window.v1";
+pub const WINDOW_SCHEMA: &str = "weir.window.v2";
 /// The column of the window's start in unix time.
 pub const TIME: &str = "time";
 /// The column of the captures that a row came from.
@@ -66,12 +69,12 @@ pub const ROLE_LABEL: &str = "label";
 /// The columns of model's tables that are text here.
 const ADDRESSES: [&str; 2] = ["local_address", "remote_address"];
 
-static FLOW: LazyLock<SchemaRef> = LazyLock::new(|| stored(&tables::flow_schema()));
-static PEER: LazyLock<SchemaRef> = LazyLock::new(|| stored(&tables::peer_schema()));
+static ROWS: LazyLock<[SchemaRef; 5]> =
+    LazyLock::new(|| Kind::ALL.map(|kind| stored(&tables::table_schema(kind))));
 static WINDOW: LazyLock<SchemaRef> = LazyLock::new(|| {
     let fields = window_fields();
     let id = window_schema_id(&fields);
-    let metadata = [(SCHEMA_KEY, id.name), (VERSION_KEY, "1".to_owned()), (HASH_KEY, id.hash)];
+    let metadata = [(SCHEMA_KEY, id.name), (VERSION_KEY, "2".to_owned()), (HASH_KEY, id.hash)];
     Arc::new(Schema::new_with_metadata(
         fields,
         metadata.map(|(key, text)| (key.to_owned(), text)).into(),
@@ -81,11 +84,7 @@ static WINDOW: LazyLock<SchemaRef> = LazyLock::new(|| {
 /// The schema of a stored table, without labels.
 #[must_use]
 pub fn stored_schema(table: TableKind) -> SchemaRef {
-    Arc::clone(match table {
-        TableKind::Flow => &FLOW,
-        TableKind::Peer => &PEER,
-        TableKind::Window => &WINDOW,
-    })
+    Arc::clone(ROWS.get(table.index()).unwrap_or(&WINDOW))
 }
 
 /// The schema of a stored table with the column [`SOURCE`].
@@ -117,13 +116,12 @@ fn extended(schema: &Schema, more: impl IntoIterator<Item = Field>) -> SchemaRef
     Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), schema.metadata().clone()))
 }
 
-/// The identity of a stored table's schema; for flows and peers it is `model`'s.
+/// The identity of a stored table's schema; for rows of features it is `features`'s.
 #[must_use]
 pub fn schema_id(table: TableKind) -> SchemaId {
-    match table {
-        TableKind::Flow => tables::flow_schema_id(),
-        TableKind::Peer => tables::peer_schema_id(),
-        TableKind::Window => SchemaId {
+    match table.kind() {
+        Some(kind) => tables::schema_id(kind),
+        None => SchemaId {
             name: WINDOW_SCHEMA.to_owned(),
             hash: WINDOW.metadata()[HASH_KEY].clone(),
             features: Vec::new(),
@@ -131,16 +129,12 @@ pub fn schema_id(table: TableKind) -> SchemaId {
     }
 }
 
-/// Flows as rows of the stored table; their windows began at these times of unix time.
+/// The stored table of what came with windows that began at these times of unix time.
 #[must_use]
-pub fn flow_batch(flows: &[FlowRecord], times_ns: Vec<i64>) -> RecordBatch {
-    stored_batch(TableKind::Flow, tables::flow_columns(flows), times_ns)
-}
-
-/// Peers as rows of the stored table, likewise.
-#[must_use]
-pub fn peer_batch(peers: &[PeerRecord], times_ns: Vec<i64>) -> RecordBatch {
-    stored_batch(TableKind::Peer, tables::peer_columns(peers), times_ns)
+pub fn batch(kind: Kind, observed: &[Observed], times_ns: &[i64]) -> RecordBatch {
+    let of = |(one, &time_ns): (&Observed, _)| std::iter::repeat_n(time_ns, one.rows(kind));
+    let times_ns = observed.iter().zip(times_ns).flat_map(of).collect();
+    stored_batch(kind.into(), tables::columns(kind, observed), times_ns)
 }
 
 /// A 16-byte address as a person writes it.
@@ -204,7 +198,7 @@ fn address_text<'a>(addresses: impl Iterator<Item = &'a [u8]>) -> StringArray {
 
 /// Rows of the window table, column by column.
 #[derive(Debug)]
-pub(crate) struct WindowRows {
+pub struct WindowRows {
     times_ns: Vec<i64>,
     /// The columns between the time and the imbalance, each of [`WINDOW_COUNTS`].
     counts: [Vec<u64>; WINDOW_COUNTS.len()],
@@ -214,7 +208,7 @@ pub(crate) struct WindowRows {
 }
 
 /// Counts of the window table: name, unit, doc.
-const WINDOW_COUNTS: [[&str; 3]; 7] = [
+const WINDOW_COUNTS: [[&str; 3]; 10] = [
     [
         "window_start",
         "ns",
@@ -223,7 +217,10 @@ const WINDOW_COUNTS: [[&str; 3]; 7] = [
     ["window_end", "ns", "The first nanosecond after the window."],
     ["window_index", "windows", "Windows written before it, since the start."],
     ["flows", "flows", "Rows of the window in the flow table."],
-    ["peers", "peers", "Rows of the window in the peer table."],
+    ["peers", "rows", "Rows that came with the window in the peer table."],
+    ["hosts", "rows", "Rows that came with the window in the host table."],
+    ["services", "rows", "Rows that came with the window in the service table."],
+    ["nets", "rows", "Rows that came with the window in the net table."],
     ["evicted_flows", "flows", "Flows the tables evicted before the drain."],
     ["evicted_packets", "packets", "Packets in evicted flows."],
 ];
@@ -246,7 +243,7 @@ impl WindowRows {
     }
 
     /// Adds the row of a window that began at `time_ns` of unix time and was the `index`th.
-    pub(crate) fn add(&mut self, observed: &Observed, window: &Window, time_ns: i64, index: u64) {
+    pub fn add(&mut self, observed: &Observed, window: &Window, time_ns: i64, index: u64) {
         self.times_ns.push(time_ns);
         let counts = [
             window.start_ns,
@@ -254,6 +251,9 @@ impl WindowRows {
             index,
             observed.flows.len() as u64,
             observed.peers.len() as u64,
+            observed.sites_of(Kind::Host).count() as u64,
+            observed.sites_of(Kind::Service).count() as u64,
+            observed.sites_of(Kind::Net).count() as u64,
             window.evicted_flows,
             window.evicted_packets,
         ];
@@ -268,7 +268,8 @@ impl WindowRows {
     }
 
     /// The rows as a batch, which leaves none.
-    pub(crate) fn take(&mut self) -> RecordBatch {
+    #[must_use]
+    pub fn take(&mut self) -> RecordBatch {
         let Self { times_ns, counts, imbalances, lossy, ledger } = std::mem::take(self);
         let count = |values: Vec<u64>| Arc::new(UInt64Array::from(values)) as ArrayRef;
         let time = TimestampNanosecondArray::from(times_ns).with_timezone("UTC");
@@ -277,9 +278,13 @@ impl WindowRows {
         columns.push(Arc::new(Int64Array::from(imbalances)));
         columns.push(Arc::new(BooleanArray::from(lossy)));
         columns.extend(ledger.into_iter().map(count));
-        RecordBatch::try_new(stored_schema(TableKind::Window), columns)
-            .expect("the schema has the same columns in the same order")
+        window_batch(columns)
     }
+}
+
+fn window_batch(columns: Vec<ArrayRef>) -> RecordBatch {
+    RecordBatch::try_new(stored_schema(TableKind::Window), columns)
+        .expect("the schema has the same columns in the same order")
 }
 
 fn window_fields() -> Vec<Field> {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use features::schema::{FLOW_SCHEMA, PEER_SCHEMA};
+use features::{Kind, schema::schema_name};
 
 use crate::schema::WINDOW_SCHEMA;
 
@@ -11,33 +11,81 @@ use crate::schema::WINDOW_SCHEMA;
 pub enum TableKind {
     /// A row for each flow in each window.
     Flow,
-    /// A row for each remote address in each window.
+    /// A row for each remote address and horizon.
     Peer,
+    /// A row for each local address and horizon.
+    Host,
+    /// A row for each local service and horizon.
+    Service,
+    /// A row for each horizon, of all local addresses.
+    Net,
     /// A row for each window.
     Window,
 }
 
+impl From<Kind> for TableKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Flow => Self::Flow,
+            Kind::Peer => Self::Peer,
+            Kind::Host => Self::Host,
+            Kind::Service => Self::Service,
+            Kind::Net => Self::Net,
+        }
+    }
+}
+
 impl TableKind {
-    /// All tables.
-    pub const ALL: [Self; 3] = [Self::Flow, Self::Peer, Self::Window];
+    /// All tables; that of the windows is the last.
+    pub const ALL: [Self; 6] =
+        [Self::Flow, Self::Peer, Self::Host, Self::Service, Self::Net, Self::Window];
+
+    /// Place in [`Self::ALL`].
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// What its rows are features of; none for the window table.
+    #[must_use]
+    pub const fn kind(self) -> Option<Kind> {
+        match self {
+            Self::Flow => Some(Kind::Flow),
+            Self::Peer => Some(Kind::Peer),
+            Self::Host => Some(Kind::Host),
+            Self::Service => Some(Kind::Service),
+            Self::Net => Some(Kind::Net),
+            Self::Window => None,
+        }
+    }
+
+    /// True of a table whose rows are of horizons.
+    #[must_use]
+    pub const fn has_horizons(self) -> bool {
+        !matches!(self, Self::Flow | Self::Window)
+    }
+
+    /// True of a table whose rows are about a remote address.
+    #[must_use]
+    pub const fn has_remotes(self) -> bool {
+        matches!(self, Self::Flow | Self::Peer)
+    }
 
     /// The table's name, which is also its folder's.
     #[must_use]
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Flow => "flow",
-            Self::Peer => "peer",
-            Self::Window => "window",
+        match self.kind() {
+            Some(kind) => kind.name(),
+            None => "window",
         }
     }
 
     /// The name of the table's schema.
     #[must_use]
     pub const fn schema_name(self) -> &'static str {
-        match self {
-            Self::Flow => FLOW_SCHEMA,
-            Self::Peer => PEER_SCHEMA,
-            Self::Window => WINDOW_SCHEMA,
+        match self.kind() {
+            Some(kind) => schema_name(kind),
+            None => WINDOW_SCHEMA,
         }
     }
 

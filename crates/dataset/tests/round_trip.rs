@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dataset::{Columns, Dataset, Selection, StoredWindow, TableKind, WriterOptions};
-use features::{Feature as _, FlowFeature, PeerFeature};
+use features::{Feature as _, FlowFeature, Horizon, HostFeature, Kind, PeerFeature};
 use support::{SECOND, Traffic, UNIX_START, blocks, files, open, small_groups, write};
 
 #[test]
@@ -20,8 +20,7 @@ fn every_row_comes_back_with_its_features_times_and_addresses() {
 
     let flows = blocks(&dataset, TableKind::Flow, &Selection::default());
     let expected: Vec<_> = windows.iter().flat_map(|one| &one.observed.flows).cloned().collect();
-    let rows: Vec<f32> = flows.iter().flat_map(|block| block.rows.clone()).collect();
-    assert_eq!(rows, FlowFeature::rows(&expected));
+    assert!(flows.iter().all(|block| block.rows.is_empty()), "no column of flows is scored");
     let remotes = flows.iter().flat_map(|block| block.remote.clone());
     let addresses = expected.iter().map(|flow| dataset::schema::address(flow.key.remote));
     assert!(remotes.eq(addresses));
@@ -42,7 +41,15 @@ fn every_row_comes_back_with_its_features_times_and_addresses() {
 
     let all = Selection { columns: Columns::All, ..Selection::default() };
     let facts = blocks(&dataset, TableKind::Peer, &all).into_iter().flat_map(|block| block.facts);
-    assert!(facts.eq(expected.iter().map(|peer| peer.facts)));
+    assert!(facts.eq(expected.iter().map(|peer| peer.counts.facts)));
+    let covers = peers.iter().flat_map(|block| block.covers.clone());
+    assert!(covers.eq(expected.iter().map(|peer| peer.span)));
+    for kind in [Kind::Host, Kind::Net] {
+        let sites: Vec<_> = windows.iter().flat_map(|one| one.observed.sites_of(kind)).collect();
+        let found = blocks(&dataset, kind.into(), &Selection::default());
+        let rows: Vec<f32> = found.iter().flat_map(|block| block.rows.clone()).collect();
+        assert_eq!(rows, HostFeature::rows(sites), "{kind}");
+    }
     let stored = blocks(&dataset, TableKind::Window, &all).into_iter();
     let stored: Vec<_> = stored.flat_map(|block| block.windows).collect();
     let expected = windows.iter().zip(0..);
@@ -127,7 +134,7 @@ fn the_same_windows_make_the_same_bytes() {
         };
         files(folder.path()).into_iter().map(read).collect()
     };
-    assert_eq!(contents(&one).len(), 6);
+    assert_eq!(contents(&one).len(), 12);
     assert!(contents(&one) == contents(&other));
 }
 
@@ -148,7 +155,7 @@ fn two_writers_that_begin_in_the_same_nanosecond_do_not_collide() {
     }
     write(folder.path(), small_groups(), &windows);
     let dataset = open(folder.path());
-    assert_eq!(TableKind::ALL.map(|table| dataset.files(table).count()), [4; 3]);
+    assert_eq!(TableKind::ALL.map(|table| dataset.files(table).count()), [4; 6]);
     assert_eq!((dataset.rows(TableKind::Flow), dataset.rows(TableKind::Window)), (120, 12));
 }
 
@@ -211,13 +218,38 @@ fn only_the_columns_that_were_asked_for_are_read() {
     let dataset = open(folder.path());
     let columns = |columns| {
         let selection = Selection { columns, ..Selection::default() };
-        let block = blocks(&dataset, TableKind::Flow, &selection).remove(0);
-        (block.batch.num_columns(), block.rows.len() / block.len())
+        let of = |table| {
+            let block = blocks(&dataset, table, &selection).remove(0);
+            (block.batch.num_columns(), block.rows.len() / block.len())
+        };
+        [of(TableKind::Flow), of(TableKind::Peer)]
     };
-    let features = FlowFeature::ALL.len();
-    assert_eq!(columns(Columns::Features), (4 + features, features));
-    assert_eq!(columns(Columns::Identity), (11, 0));
-    assert_eq!(columns(Columns::All), (11 + features, features));
+    let (flow, all, scored) =
+        (FlowFeature::ALL.len(), PeerFeature::ALL.len(), PeerFeature::scored().count());
+    assert_eq!(columns(Columns::Features), [(4, 0), (8 + scored, scored)]);
+    assert_eq!(columns(Columns::Identity), [(11, 0), (15, 0)]);
+    assert_eq!(columns(Columns::All), [(11 + flow, 0), (15 + all, scored)]);
+}
+
+#[test]
+fn rows_of_one_horizon_are_read_alone_and_the_others_counted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write(folder.path(), small_groups(), &Traffic::windows(12, 20, 14));
+    let dataset = open(folder.path());
+    let horizon = Horizon::from_ms(10_000);
+    let selection = Selection { horizon: Some(horizon), ..Selection::default() };
+    let mut reading = dataset.blocks(TableKind::Net, &selection);
+    let rows: Vec<_> = reading.by_ref().map(|block| block.expect("whole")).collect();
+    let [block] = &rows[..] else { panic!("one block") };
+    assert_eq!((block.len(), block.horizon[0]), (1, horizon));
+    assert_eq!(block.covers[0].duration_ns(), 10 * SECOND);
+    let all = dataset.rows(TableKind::Net);
+    assert_eq!(reading.read_counts().other_horizon, all - 1);
+    // The seventh window was lossy, and so is what covers it.
+    let selection = Selection { skip_lossy: true, ..selection };
+    let mut reading = dataset.blocks(TableKind::Net, &selection);
+    assert!(reading.next().is_none());
+    assert_eq!(reading.read_counts().lossy, 1);
 }
 
 #[test]

@@ -4,28 +4,27 @@
 //! questions: the service and facts of each peer, the drift of benign traffic, and the facts of the
 //! window. Rows of live windows and rows of stored tables take the same way.
 
-use std::{collections::HashMap, net::IpAddr, ops::Range, time::Duration};
+use std::{collections::HashMap, net::IpAddr, time::Duration};
 
 use model::{
-    CALIBRATION_ROWS, Calibration, LocalService, ModelFile, PeerFacts, Span,
-    assess::{PeerAssessment, assess},
+    CALIBRATION_ROWS, Feature, Horizon, Kind, LocalService, ModelFile, Outage, PeerFacts,
+    PeerFeature, Span,
+    assess::{EntityAssessment, assess},
 };
 use policy::{
     Evidence, Reason, Service, Standing, WindowFacts,
     statistics::{Basis, Drift, HeldOut},
 };
 
-use crate::drift::{DriftSensor, Rows};
+use crate::drift::DriftSensor;
+use crate::peer_rows::PeerRows;
+use crate::sites::SiteEvidence;
 
 /// A window of more than so many times its configured length is no measure of a rate.
 const LONGEST_WINDOW: u32 = 3;
 
 /// Features that lead an explanation.
 const LEADING: usize = 3;
-
-/// Parts of the names of features that tell only how new a peer is, or how much it moves.
-const NEW_OR_LARGE: [&str; 8] =
-    ["is_new", "age", "start_rate", "new_target", "rarity", "byte", "payload", "length"];
 
 /// Draws which p-values the drift watch bets on.
 const DRIFT_SEED: u64 = 0;
@@ -35,6 +34,8 @@ const DRIFT_SEED: u64 = 0;
 pub struct Arrival {
     /// The machine was suspended while the window ran.
     pub slept: bool,
+    /// It is a capture's last: rows of horizons that are still open come with it.
+    pub last: bool,
 }
 
 /// Evidence of one window.
@@ -44,10 +45,14 @@ pub struct Assessed {
     pub number: u64,
     /// Facts of the window that the policy goes by.
     pub facts: WindowFacts,
-    /// Evidence per peer and standing, in the order of the rows: that of addresses.
+    /// Evidence per peer and standing, in their order.
     pub evidence: Vec<Evidence>,
     /// Why, for those of at least [`model::assess::UNUSUAL`] surprise.
     pub reasons: HashMap<(IpAddr, Standing), Vec<Reason>>,
+    /// Services of this host that failed their clients; what those met is in no row.
+    pub outages: Vec<Outage>,
+    /// Parts of the host's own side that are far out; none from tables, which a study is on.
+    pub sites: Vec<SiteEvidence>,
     /// Drift of benign traffic against training.
     pub drift: Drift,
     /// Blocking is suspended from this window on, or not any more.
@@ -61,14 +66,8 @@ pub struct WindowRows<'a> {
     pub span: Span,
     /// It lost flows, peers or packets; see [`model::Window::is_lossy`].
     pub is_lossy: bool,
-    /// Rows of the flow table.
-    pub flows: &'a [f32],
-    /// Rows of the peer table.
-    pub peers: &'a [f32],
-    /// Which flow rows are each peer's.
-    pub flows_of: &'a [Range<usize>],
-    /// Each peer row's address, and its facts.
-    pub facts: &'a [(IpAddr, PeerFacts)],
+    /// Rows of peers that came with it.
+    pub peers: &'a PeerRows,
 }
 
 /// Scores windows in their order, and watches them for drift.
@@ -108,25 +107,27 @@ impl Assessor {
         &self.model
     }
 
-    /// Scores a window's flows and peers.
+    /// Scores the rows of peers that came with a window.
     ///
     /// # Panics
-    /// As [`model::assess::assess`]; and if `facts` has not one entry for each peer.
+    /// As [`model::assess::assess`].
     pub fn assess(&mut self, window: WindowRows<'_>, arrival: Arrival) -> Assessed {
-        let WindowRows { span, is_lossy, flows, peers, flows_of, facts } = window;
+        let WindowRows { span, is_lossy, peers } = window;
         self.number += 1;
-        let (flow, peer) = (self.model.flow(), self.model.peer());
-        let assessment = assess(flow, peer, flows, peers, flows_of.iter().cloned());
-        assert_eq!(facts.len(), assessment.peers().len(), "facts of each peer");
+        let assessment =
+            assess(self.model.detectors(), Kind::Peer, peers.rows(), peers.peers().len());
         let mut drift_changed = false;
         if !is_lossy {
-            let rows = Rows { assessment: &assessment, flows, peers, flows_of };
-            drift_changed = self.drift.take(&self.model, rows);
+            drift_changed = self.drift.take(&self.model, &assessment, peers);
         }
-        let mut evidence: Vec<Evidence> = facts
+        let mut evidence: Vec<Evidence> = peers
+            .peers()
             .iter()
-            .zip(assessment.peers())
-            .map(|((address, facts), assessed)| evidence(*address, facts, *assessed))
+            .zip(assessment.entities())
+            .enumerate()
+            .map(|(number, ((address, facts), assessed))| {
+                evidence(*address, facts, *assessed, assessment.horizon(number))
+            })
             .collect();
         let mut reasons = HashMap::new();
         for index in assessment.unusual() {
@@ -140,26 +141,42 @@ impl Assessor {
             start_ns: span.start_ns,
             end_ns: span.end_ns,
             lossy: is_lossy,
+            blind: false,
             interrupted: arrival.slept || length > self.longest,
             drifting: drift.suspended,
             warming_up: self.number <= self.warm_up,
         };
-        Assessed { number: self.number, facts, evidence, reasons, drift, drift_changed }
+        Assessed {
+            number: self.number,
+            facts,
+            evidence,
+            reasons,
+            outages: Vec::new(),
+            sites: Vec::new(),
+            drift,
+            drift_changed,
+        }
     }
 }
 
-fn evidence(address: IpAddr, facts: &PeerFacts, assessed: PeerAssessment) -> Evidence {
+fn evidence(
+    address: IpAddr,
+    facts: &PeerFacts,
+    assessed: EntityAssessment,
+    horizon: Option<Horizon>,
+) -> Evidence {
     let service = |LocalService { protocol, port }| Service { protocol, port };
     Evidence {
         address,
         p_value: assessed.p_value,
         conditional_p_value: assessed.conditional_p_value,
-        peer_score: assessed.peer_score,
-        flow_score: assessed.flow_score,
+        peer_score: assessed.score,
+        horizon_ms: horizon.map_or(0, Horizon::ms),
         tail_score: assessed.tail_score,
         surprise: assessed.surprise,
         standing: facts.standing,
         new_or_large: false,
+        failed_log_ins: 0,
         flows: facts.flows,
         packets: facts.packets,
         bytes: facts.bytes,
@@ -167,52 +184,51 @@ fn evidence(address: IpAddr, facts: &PeerFacts, assessed: PeerAssessment) -> Evi
     }
 }
 
-/// True of a feature that tells of more than a newcomer or a large transfer.
+/// True of a feature that tells of more than a newcomer or a large transfer: of a kind that is
+/// abuse.
 fn tells_of_more(reason: &Reason) -> bool {
-    !NEW_OR_LARGE.iter().any(|part| reason.feature.contains(part))
+    PeerFeature::from_name(&reason.feature).is_some_and(Feature::may_act)
 }
 
 /// Facts of a model file's calibration that the policy's claims rest on.
 #[must_use]
 pub fn basis(model: &ModelFile) -> Basis {
-    let held_out = |calibration: &Calibration| calibration.held_out() as u64;
-    let (flow, peer) = (model.flow(), model.peer());
-    let of_peers = &model.manifest().peer;
-    let rows = (of_peers.training_rows + of_peers.held_out_rows) as f64;
-    let windows = of_peers.training.windows.filter(|windows| *windows > 0);
+    let (peer, training) = (model.peer(), model.peer().training());
+    let rows = (training.rows + training.held_out) as f64;
+    let windows = training.facts.windows.filter(|windows| *windows > 0);
     Basis {
         held_out: HeldOut {
-            flow_scores: held_out(flow.calibration()),
-            flow_tails: held_out(flow.tail_calibration()),
-            peer_scores: held_out(peer.calibration()),
-            peer_tails: held_out(peer.tail_calibration()),
+            scores: peer.calibration().held_out() as u64,
+            tails: peer.tail_calibration().held_out() as u64,
         },
         peers_per_window: windows.map(|windows| rows / windows as f64),
-        held_out_share: of_peers.held_out_rows as f64 / rows.max(1.0),
+        held_out_share: training.held_out as f64 / rows.max(1.0),
         most_rows: CALIBRATION_ROWS as u64,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use model::{Feature as _, PeerFeature};
-
     use super::*;
     use crate::drift::tests::model;
+    use crate::peer_rows::PeerRow;
 
     const SECOND: u64 = 1_000_000_000;
 
-    /// A window of one peer without flows, so long.
+    /// A window of one peer, so long.
     fn assess(assessor: &mut Assessor, length_ns: u64, facts: PeerFacts) -> Assessed {
-        let peers = vec![0.5; assessor.model().peer().inputs().width()];
-        let rows = WindowRows {
-            span: Span { start_ns: SECOND, end_ns: SECOND + length_ns },
+        let row = vec![0.5; assessor.model().peer().inputs().width()];
+        let span = Span { start_ns: SECOND, end_ns: SECOND + length_ns };
+        let row = PeerRow {
+            address: IpAddr::from([192, 0, 2, 7]),
+            horizon: assessor.model().window(),
+            covers: span,
             is_lossy: false,
-            flows: &[],
-            peers: &peers,
-            flows_of: std::slice::from_ref(&(0..0)),
-            facts: &[(IpAddr::from([192, 0, 2, 7]), facts)],
+            facts,
+            row: &row,
         };
+        let peers = PeerRows::of(span, std::iter::once(row));
+        let rows = WindowRows { span, is_lossy: false, peers: &peers };
         assessor.assess(rows, Arrival::default())
     }
 
@@ -227,33 +243,7 @@ mod tests {
         let [one] = &found.evidence[..] else { panic!("one peer") };
         assert_eq!((one.standing, one.flows, one.packets, one.bytes), (standing, 2, 9, 540));
         assert_eq!(one.service, Some(Service { protocol: 6, port: 443 }));
-        assert_eq!(one.address, IpAddr::from([192, 0, 2, 7]));
-    }
-
-    #[test]
-    fn features_of_newness_and_volume_are_told_from_those_of_abuse() {
-        let named = |names: &[&str]| -> usize {
-            let reason = |name: &&str| Reason {
-                subject: policy::Subject::Peer,
-                feature: (*name).to_owned(),
-                unit: String::new(),
-                value: 0.0,
-                benign_low: 0.0,
-                benign_high: 0.0,
-                share: 0.0,
-            };
-            names.iter().map(reason).filter(tells_of_more).count()
-        };
-        let all: Vec<&str> = PeerFeature::ALL.iter().map(|feature| feature.name()).collect();
-        for part in NEW_OR_LARGE {
-            assert!(all.iter().any(|name| name.contains(part)), "no feature is called `{part}`");
-        }
-        assert_eq!(
-            named(&["is_new", "new_targets_10s", "byte_log_ratio_600s", "flow_age_mean"]),
-            0
-        );
-        let abuse = ["unanswered_ratio", "egress_reset_ratio", "distinct_services", "syn_ratio"];
-        assert_eq!(named(&abuse), abuse.len());
+        assert_eq!((one.address, one.horizon_ms), (IpAddr::from([192, 0, 2, 7]), 1_000));
     }
 
     #[test]

@@ -9,17 +9,24 @@ use std::{
 };
 
 use model::{
-    Context, ContextCount, Feature as _, FlowFeature, ModelFile, Observed, PeerFeature, WARM_UP,
-    Window,
+    Context, Feature as _, Horizons, Hosts, Maintained, ModelFile, Observed, Outages, PeerFacts,
+    PeerFeature, WARM_UP, Window,
 };
 
 use crate::assessor::{Arrival, Assessed, Assessor, WindowRows};
+use crate::peer_rows::{PeerRow, PeerRows};
+use crate::sites;
 
 /// Scores windows in their order; the past is part of the features.
 pub struct Detector {
     context: Context,
+    outages: Outages,
+    hosts: Hosts,
+    /// Services that people said may fail.
+    maintained: Vec<Maintained>,
     /// Kept between windows for its room only.
     observed: Observed,
+    peers: PeerRows,
     assessor: Assessor,
 }
 
@@ -33,11 +40,27 @@ impl Detector {
     /// A detector of windows of a configured length that starts from a context: an empty one, or
     /// the one that learning ended with. An empty one takes every flow for new, so that its first
     /// [`WARM_UP`] windows are told as warming up.
+    ///
+    /// # Panics
+    /// If the context is of windows of another length.
     #[must_use]
     pub fn new(model: ModelFile, context: Context, window: Duration) -> Self {
-        let warm_up = if context.size() == ContextCount::default() { WARM_UP } else { 0 };
+        assert_eq!(
+            *context.horizons(),
+            Horizons::of(window),
+            "a context of windows of that length"
+        );
+        let warm_up = if context.is_empty() { WARM_UP } else { 0 };
         let assessor = Assessor::new(model, window, warm_up);
-        Self { context, observed: Observed::default(), assessor }
+        Self {
+            context,
+            outages: Outages::default(),
+            hosts: Hosts::default(),
+            maintained: Vec::new(),
+            observed: Observed::default(),
+            peers: PeerRows::default(),
+            assessor,
+        }
     }
 
     /// The model it scores with.
@@ -52,28 +75,55 @@ impl Detector {
         &self.observed
     }
 
-    /// Joins a window with the past and scores its flows and peers.
+    /// Takes over which services people said may fail: for the windows from here on.
+    pub fn maintain(&mut self, services: Vec<Maintained>) {
+        self.maintained = services;
+    }
+
+    /// The peers of the last window that was assessed, in the order of its evidence, with their
+    /// facts.
+    #[must_use]
+    pub fn peers(&self) -> &[(IpAddr, PeerFacts)] {
+        self.peers.peers()
+    }
+
+    /// Joins a window with the past and scores the rows of peers that come with it.
     ///
     /// The rows are filled by [`Feature::fill`](model::Feature::fill), as the columns of a captured
     /// table are: one definition of a feature, with no table in between.
     pub fn assess(&mut self, window: &Window, arrival: Arrival) -> Assessed {
-        self.context.observe_into(window, &mut self.observed);
-        let Observed { flows, peers } = &self.observed;
-        let flows_of: Vec<_> = peers.iter().map(|peer| peer.flows.clone()).collect();
-        let facts: Vec<_> =
-            peers.iter().map(|peer| (address(peer.key.address), peer.facts)).collect();
-        self.assessor.assess(
-            WindowRows {
-                span: window.span(),
-                is_lossy: window.is_lossy(),
-                flows: &FlowFeature::rows(flows),
-                peers: &PeerFeature::rows(peers),
-                flows_of: &flows_of,
-                facts: &facts,
-            },
-            arrival,
-        )
+        let (window, outages) = self.outages.look(window, &self.maintained);
+        let window = self.hosts.look(window);
+        self.context.observe_into(&window, &mut self.observed);
+        if arrival.last {
+            self.context.finish_into(&mut self.observed);
+        }
+        let span = window.span();
+        self.peers = peer_rows(&self.observed);
+        let rows = WindowRows { span, is_lossy: window.is_lossy(), peers: &self.peers };
+        let sites = sites::unusual(self.model(), &self.observed.sites);
+        let mut assessed = Assessed { outages, sites, ..self.assessor.assess(rows, arrival) };
+        assessed.facts.blind = window.unseen_packets > 0;
+        // Half of the room that this window did not need, so that a peak is forgotten.
+        let Observed { flows, peers, .. } = &mut self.observed;
+        flows.shrink_to(flows.capacity() / 2);
+        peers.shrink_to(peers.capacity() / 2);
+        assessed
     }
+}
+
+fn peer_rows(observed: &Observed) -> PeerRows {
+    let rows = PeerFeature::rows(&observed.peers);
+    let width = PeerFeature::scored().count();
+    let rows = observed.peers.iter().zip(rows.chunks_exact(width)).map(|(peer, row)| PeerRow {
+        address: address(peer.key.address),
+        horizon: peer.horizon,
+        covers: peer.span,
+        is_lossy: peer.is_lossy,
+        facts: peer.counts.facts,
+        row,
+    });
+    PeerRows::of(observed.window, rows)
 }
 
 /// The address of a 16-byte form.

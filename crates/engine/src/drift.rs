@@ -2,23 +2,28 @@
 //!
 //! Of each whole window the rows of ordinary peers are counted into the training's bins, and one
 //! p-value of each measure is bet on ([`policy::statistics::DriftWatch`]). Peers that stand out
-//! are left out of both: an attack neither looks like drift nor can suspend its own block. A shift
-//! that lifts every benign peer that far at once is not for this watch, but for the breaker.
+//! are left out of both, and so is what anybody may have sent in a peer's name: an attack neither
+//! looks like drift nor can suspend its own block. A shift that lifts every benign peer that far at
+//! once is not for this watch, but for the breaker.
 
 mod counter;
 
-use std::ops::Range;
-
 use evaluation::Reading;
-use model::{DetectorModel, ModelFile, assess::Assessment, sample::Draws};
+use model::{
+    DetectorModel, ModelFile,
+    assess::{Assessment, HorizonRows},
+    sample::Draws,
+};
 use policy::{
-    ALERT_SURPRISE, Subject,
+    ALERT_SURPRISE, Standing, Subject,
     statistics::{BETS, Drift, DriftWatch, Moved},
 };
 
 pub use counter::{DriftCounter, Side};
 
-/// Rows of each table that one window adds at most, spread over its ordinary peers: a window of
+use crate::peer_rows::PeerRows;
+
+/// Rows that one window adds at most, spread over its ordinary peers: a window of
 /// very many does not outweigh those before it.
 const ROWS_OF_A_WINDOW: usize = 256;
 
@@ -36,19 +41,8 @@ const STREAM: usize = 0;
 #[derive(Debug)]
 pub struct DriftSensor {
     watch: DriftWatch,
-    flows: DriftCounter,
     peers: DriftCounter,
     draws: Draws,
-}
-
-/// The rows of one window, as they were assessed.
-#[derive(Clone, Copy)]
-pub(crate) struct Rows<'a> {
-    pub(crate) assessment: &'a Assessment<'a>,
-    pub(crate) flows: &'a [f32],
-    pub(crate) peers: &'a [f32],
-    /// The flows of each peer.
-    pub(crate) flows_of: &'a [Range<usize>],
 }
 
 impl DriftSensor {
@@ -56,8 +50,7 @@ impl DriftSensor {
     pub(crate) fn new(model: &ModelFile, seed: u64) -> Self {
         Self {
             watch: DriftWatch::default(),
-            flows: DriftCounter::new("flow", model.flow()),
-            peers: DriftCounter::new("peer", model.peer()),
+            peers: DriftCounter::new(model.peer()),
             draws: Draws::new(seed, STREAM),
         }
     }
@@ -67,26 +60,29 @@ impl DriftSensor {
         self.watch.drift()
     }
 
-    /// Takes a window that lost nothing; returns true where it changes whether blocking is
-    /// suspended.
-    pub(crate) fn take(&mut self, model: &ModelFile, rows: Rows<'_>) -> bool {
-        let ordinary: Vec<usize> = rows
-            .assessment
-            .peers()
-            .iter()
-            .enumerate()
-            .filter_map(|(index, peer)| (peer.surprise < ALERT_SURPRISE).then_some(index))
-            .collect();
-        let flows: Vec<usize> =
-            ordinary.iter().flat_map(|&peer| rows.flows_of[peer].clone()).collect();
-        count(&mut self.peers, &ordinary, rows.peers);
-        count(&mut self.flows, &flows, rows.flows);
-        let [peer_score, peer_tail] = self.draw(model.peer(), &ordinary, rows.peers);
-        let [flow_score, flow_tail] = self.draw(model.flow(), &flows, rows.flows);
-        let p_values: [_; BETS] = [peer_score, peer_tail, flow_score, flow_tail];
+    /// Takes the rows of a window that lost nothing; returns true where it changes whether blocking
+    /// is suspended.
+    pub(crate) fn take(
+        &mut self,
+        model: &ModelFile,
+        assessment: &Assessment<'_>,
+        peers: &PeerRows,
+    ) -> bool {
+        let nothing = HorizonRows { horizon: model.window(), rows: Vec::new(), of: Vec::new() };
+        let of_window = peers.rows().iter().find(|block| block.horizon == model.window());
+        let HorizonRows { rows, of, .. } = of_window.unwrap_or(&nothing);
+        let entities = assessment.entities();
+        let is_ordinary = |row: &usize| {
+            let (_, facts) = peers.peers()[of[*row]];
+            let is_its_own = facts.standing != Standing::Unproven;
+            is_its_own && entities[of[*row]].surprise < ALERT_SURPRISE
+        };
+        let ordinary: Vec<usize> = (0..of.len()).filter(is_ordinary).collect();
+        count(&mut self.peers, &ordinary, rows);
+        let p_values: [_; BETS] = self.draw(model.peer(), &ordinary, rows);
         let was_suspended = self.watch.drift().suspended;
-        let moved = moved(Subject::Flow, &self.flows).chain(moved(Subject::Peer, &self.peers));
-        let drift = self.watch.observe(p_values, farthest_first(moved.collect()));
+        let moved = moved(Subject::Peer, &self.peers).collect();
+        let drift = self.watch.observe(p_values, farthest_first(moved));
         drift.suspended != was_suspended
     }
 
@@ -122,7 +118,7 @@ fn count(counter: &mut DriftCounter, indices: &[usize], rows: &[f32]) {
 /// The features that are not spread as in training.
 fn moved(subject: Subject, counter: &DriftCounter) -> impl Iterator<Item = Moved> {
     let enough = counter.counted() >= LEAST_ROWS;
-    let drift = if enough { counter.finish(false) } else { Vec::new() };
+    let drift = if enough { counter.finish(None) } else { Vec::new() };
     drift.into_iter().filter(|drift| drift.reading == Reading::Moved).map(move |drift| Moved {
         subject,
         feature: drift.feature,

@@ -7,7 +7,8 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use events::{
-    ActionTaken, Change, ClosedEvent, DecisionRecord, Entity, Incident, Prefix, ServiceEvent,
+    ActionTaken, Change, ClosedEvent, DecisionRecord, Entity, Incident, OutageEvent, Prefix,
+    Refusal, ServiceEvent, SiteEvent,
 };
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -19,6 +20,8 @@ use crate::WindowEnd;
 const OPEN_LIMIT: usize = 65_536;
 /// Incidents closed at once for room: finding them takes a pass over all.
 const CLOSED_AT_ONCE: usize = OPEN_LIMIT / 4;
+/// Incidents of forged sources open at most: a flood of them is its service's story, and none of theirs.
+const FORGED_LIMIT: usize = 8;
 /// Time without an anomalous window, and without a block in force, after which one is closed, in ns.
 const QUIET_NS: u64 = 600_000_000_000;
 /// Factor of windows from one update to the next.
@@ -28,6 +31,8 @@ const UPDATED_EVERY: u64 = 10;
 #[derive(Debug, Default)]
 pub struct Incidents {
     open: BTreeMap<Entity, Open>,
+    /// Of these, those that were opened by one of many forged sources.
+    forged: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +44,8 @@ struct Open {
     until_ns: u64,
     /// Windows at which people are told next.
     update_at: u64,
+    /// One of many forged sources opened it.
+    forged: bool,
 }
 
 /// One anomalous window of an entity.
@@ -71,7 +78,20 @@ impl Incidents {
             answered,
             until_ns: at.end_ns.saturating_add(record.ttl_s.saturating_mul(1_000_000_000)),
         };
+        let is_new = !self.open.contains_key(&entity);
+        let forged = is_new && record.refusal == Some(Refusal::ForgedSources);
+        if forged && self.forged >= FORGED_LIMIT {
+            let (id, opened) = stamp;
+            let Seen { packets, bytes, .. } = seen;
+            record.incident =
+                Some(Incident { id, change: None, opened, windows: 1, packets, bytes, blocks: 0 });
+            return;
+        }
         record.incident = Some(self.note(entity, &seen, || stamp));
+        if forged && let Some(open) = self.open.get_mut(&entity) {
+            open.forged = true;
+            self.forged += 1;
+        }
     }
 
     /// Joins a limit of a service with its incident; `stamp` gives number and time of a new one.
@@ -90,6 +110,35 @@ impl Incidents {
         event.incident = Some(self.note(Entity::Service(event.limit.service), &seen, stamp));
     }
 
+    /// Joins an outage of a service with its incident; `stamp` gives number and time of a new one.
+    pub fn join_outage(
+        &mut self,
+        event: &mut OutageEvent,
+        stamp: impl FnOnce() -> (u64, Timestamp),
+    ) {
+        let seen = Seen {
+            packets: 0,
+            bytes: 0,
+            outcome: ActionTaken::Refused,
+            answered: false,
+            until_ns: event.at_ns,
+        };
+        event.incident = Some(self.note(Entity::Outage(event.outage.service), &seen, stamp));
+    }
+
+    /// Joins an alarm on the host's own side with its incident; `stamp` gives number and time of a
+    /// new one.
+    pub fn join_site(&mut self, event: &mut SiteEvent, stamp: impl FnOnce() -> (u64, Timestamp)) {
+        let seen = Seen {
+            packets: 0,
+            bytes: 0,
+            outcome: ActionTaken::Refused,
+            answered: false,
+            until_ns: event.at_ns,
+        };
+        event.incident = Some(self.note(Entity::Site(event.site), &seen, stamp));
+    }
+
     /// Closes what was quiet for long enough.
     pub fn close(&mut self, at: WindowEnd) -> Vec<ClosedEvent> {
         let quiet = |open: &Open| at.end_ns.saturating_sub(open.until_ns) > QUIET_NS;
@@ -103,6 +152,7 @@ impl Incidents {
         }
         let end = |entity| {
             let open = self.open.remove(&entity)?;
+            self.forged -= usize::from(open.forged);
             let incident = Incident { change: Some(Change::Closed), ..open.incident };
             Some(ClosedEvent { window: at.number, at_ns: at.end_ns, entity, incident })
         };
@@ -129,7 +179,7 @@ impl Incidents {
                 blocks: 0,
             };
             let (strongest, update_at) = (seen.outcome, UPDATED_EVERY);
-            Open { incident, strongest, until_ns: seen.until_ns, update_at }
+            Open { incident, strongest, until_ns: seen.until_ns, update_at, forged: false }
         });
         let incident = &mut open.incident;
         incident.windows += 1;

@@ -3,13 +3,13 @@
 use std::{collections::HashMap, net::IpAddr};
 
 use events::{
-    ClosedEvent, Decision, DecisionRecord, Drift, DriftEvent, NoticeEvent, Reason, ServiceEvent,
-    ServiceLimit,
+    ClosedEvent, Decision, DecisionRecord, Drift, DriftEvent, NoticeEvent, Outage, OutageEvent,
+    Reason, Service, ServiceEvent, ServiceLimit, Site, SiteEvent,
 };
 use jiff::Timestamp;
 use policy::{Policy, Standing, Verdicts, WindowFacts};
 
-use crate::{Assessed, Incidents};
+use crate::{Assessed, Incidents, SiteEvidence};
 
 /// Decisions on one window, and its facts.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,16 +26,42 @@ pub struct Judged {
     pub drift_changed: bool,
     /// Anomalous peers, limits of services, and changes of the policy itself.
     pub verdicts: Verdicts,
+    /// Parts of the host's own side that are alarmed on.
+    pub sites: Vec<SiteEvidence>,
     /// Features that made the scores, for peers above the calibration's range.
     pub reasons: HashMap<(IpAddr, Standing), Vec<Reason>>,
 }
 
 /// Decides on a window.
 pub fn judge(policy: &mut Policy, assessed: Assessed) -> Judged {
-    let Assessed { number, facts, evidence, reasons, drift, drift_changed } = assessed;
+    let Assessed { number, facts, evidence, reasons, outages, sites, drift, drift_changed } =
+        assessed;
     let peers = evidence.len();
-    let verdicts = policy.decide(evidence, &facts);
-    Judged { number, facts, peers, drift, drift_changed, verdicts, reasons }
+    let mut verdicts = policy.decide(evidence, &facts);
+    for model::Outage { service, clients, flows, told } in outages {
+        let service = Service { protocol: service.protocol, port: service.port };
+        verdicts.outages.retain(|outage| outage.service != service);
+        verdicts.outages.push(Outage { service, clients, flows, told });
+    }
+    verdicts.outages.sort_unstable_by_key(|outage| outage.service);
+    let sites = if facts.warming_up { Vec::new() } else { untold(sites, &verdicts) };
+    Judged { number, facts, peers, drift, drift_changed, verdicts, sites, reasons }
+}
+
+/// Alarms that tell what nothing else does: of a service that neither a remote, nor a limit, nor an
+/// outage is told of; of the whole side where none of its parts is.
+fn untold(sites: Vec<SiteEvidence>, verdicts: &Verdicts) -> Vec<SiteEvidence> {
+    let is_told = |service: Service| {
+        verdicts.peers.iter().any(|one| one.evidence.service == Some(service))
+            || verdicts.services.iter().any(|limit| limit.service == service)
+            || verdicts.outages.iter().any(|outage| outage.service == service)
+    };
+    let mut found: Vec<SiteEvidence> = sites;
+    found.retain(|one| !matches!(one.site, Site::Service(service) if is_told(service)));
+    if found.len() > 1 {
+        found.retain(|one| one.site != Site::Net);
+    }
+    found
 }
 
 /// Number and end of a window, on the clock of the windows.
@@ -78,6 +104,12 @@ pub trait CarryOut {
     /// A service is limited.
     fn limited(&mut self, event: ServiceEvent) -> Result<(), Self::Error>;
 
+    /// A service of this host failed its clients.
+    fn outage(&mut self, event: OutageEvent) -> Result<(), Self::Error>;
+
+    /// A part of the host's own side was unusual.
+    fn site(&mut self, event: SiteEvent) -> Result<(), Self::Error>;
+
     /// A peer was anomalous; `rank` is its place among those of the window, from 0.
     fn decided(&mut self, rank: usize, record: DecisionRecord) -> Result<(), Self::Error>;
 
@@ -87,7 +119,7 @@ pub trait CarryOut {
 
 impl Judged {
     /// Hands everything over, in the one order in which it is told: drift, changes of the policy,
-    /// services, then peers by p-value, then incidents that are over.
+    /// services, then peers by p-value, then parts of the host's own side, then incidents that are over.
     ///
     /// # Errors
     /// The first failure of the receiver.
@@ -96,7 +128,7 @@ impl Judged {
         incidents: &mut Incidents,
         by: &mut C,
     ) -> Result<(), C::Error> {
-        let Self { number, facts, drift, drift_changed, verdicts, mut reasons, .. } = self;
+        let Self { number, facts, drift, drift_changed, verdicts, sites, mut reasons, .. } = self;
         let at = WindowEnd { number, end_ns: facts.end_ns };
         if drift_changed {
             by.drift(DriftEvent { window: number, at_ns: at.end_ns, drift })?;
@@ -109,11 +141,24 @@ impl Judged {
             incidents.join_limit(&mut event, || by.stamp(at));
             by.limited(event)?;
         }
+        for outage in verdicts.outages {
+            let (window, at_ns) = (at.number, at.end_ns);
+            let mut event = OutageEvent { window, at_ns, outage, incident: None };
+            incidents.join_outage(&mut event, || by.stamp(at));
+            by.outage(event)?;
+        }
         for (rank, decision) in verdicts.peers.into_iter().enumerate() {
             let reasons = reasons.remove(&decision.evidence.subject()).unwrap_or_default();
             let mut record = by.decide(at, decision, reasons)?;
             incidents.join(&mut record, at);
             by.decided(rank, record)?;
+        }
+        for SiteEvidence { site, surprise, horizon, reasons } in sites {
+            let (window, at_ns, horizon_ms) = (at.number, at.end_ns, horizon.ms());
+            let mut event =
+                SiteEvent { window, at_ns, site, surprise, horizon_ms, reasons, incident: None };
+            incidents.join_site(&mut event, || by.stamp(at));
+            by.site(event)?;
         }
         for event in incidents.close(at) {
             by.closed(event)?;

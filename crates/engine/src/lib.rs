@@ -22,11 +22,15 @@ pub mod detector;
 pub mod drift;
 mod incidents;
 mod judge;
+mod peer_rows;
+mod sites;
 
 pub use assessor::{Arrival, Assessed, Assessor, WindowRows, basis};
 pub use detector::Detector;
 pub use incidents::Incidents;
 pub use judge::{CarryOut, Judged, WindowEnd, judge};
+pub use peer_rows::{PeerRow, PeerRows};
+pub use sites::SiteEvidence;
 
 use model::{Observed, Window};
 use policy::Policy;

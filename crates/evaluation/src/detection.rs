@@ -77,7 +77,7 @@ pub struct Attack {
     pub class: String,
     /// Its name; its class if it had none.
     pub name: String,
-    /// Start of the window of its first row.
+    /// Start of the window of its first row: of the one that ended first, for rows may overlap.
     pub first: Timestamp,
     /// End of the window of its last row.
     pub last: Timestamp,
@@ -96,8 +96,8 @@ pub struct Attack {
 pub struct Detection {
     /// Its rows that are alarms.
     pub caught: Proportion,
-    /// Seconds from the start of its first row's window to the end of the first window with an
-    /// alarm on one of its rows, for a window is decided when it ends; none if never.
+    /// Seconds from [`Attack::first`] to the end of the first window to end with an alarm on one of
+    /// its rows, for a window is decided when it ends; none if never.
     pub delay_s: Option<f64>,
     /// The number of its windows until then, the one with the alarm included.
     pub delay_windows: Option<u64>,
@@ -143,8 +143,7 @@ pub(crate) fn operating_points(
     rules: &[Rule],
     attacks: &[Attack],
 ) -> Vec<OperatingPoint> {
-    let hours = observations.windows.values.iter().map(|span| seconds(span.0, span.1)).sum::<f64>()
-        / 3_600.0;
+    let hours = hours(&observations.windows.values);
     let mut attacker = vec![false; observations.peers.values.len()];
     for row in observations.rows.iter().filter(|row| row.attack.is_some()) {
         attacker[row.peer as usize] = true;
@@ -185,6 +184,19 @@ pub(crate) fn operating_points(
         .collect()
 }
 
+/// The time that windows cover together, in hours; windows of several lengths overlap.
+fn hours(windows: &[(i64, i64)]) -> f64 {
+    let mut windows = windows.to_vec();
+    windows.sort_unstable();
+    let mut until = i64::MIN;
+    let parts = windows.into_iter().map(|(start, end)| {
+        let from = start.max(until).min(end);
+        until = until.max(end);
+        seconds(from, end)
+    });
+    parts.sum::<f64>() / 3_600.0
+}
+
 /// Each attack's fate under each rule, in the order of time.
 pub(crate) fn attacks(observations: &Observations, rules: &[Rule]) -> Vec<Attack> {
     let benign = benign_falling(observations);
@@ -200,12 +212,14 @@ pub(crate) fn attacks(observations: &Observations, rules: &[Rule]) -> Vec<Attack
         .iter()
         .zip(of_attack)
         .map(|(named, rows)| {
-            let spans: BTreeSet<(i64, i64)> =
-                rows.iter().map(|row| observations.span(row)).collect();
+            let mut ends = BTreeMap::<i64, i64>::new();
+            for (start, end) in rows.iter().map(|row| observations.span(row)) {
+                ends.entry(end).and_modify(|latest| *latest = start.max(*latest)).or_insert(start);
+            }
             let scores: Vec<f64> = rows.iter().map(|row| row.score).collect();
             let peers: BTreeSet<u32> = rows.iter().map(|row| row.peer).collect();
-            let first = spans.first().map_or(0, |span| span.0);
-            let last = spans.iter().map(|span| span.1).max().unwrap_or(first);
+            let first = ends.values().next().copied().unwrap_or_default();
+            let last = ends.keys().next_back().copied().unwrap_or(first);
             Attack {
                 class: named.class.clone(),
                 name: named.name.clone(),
@@ -216,7 +230,7 @@ pub(crate) fn attacks(observations: &Observations, rules: &[Rule]) -> Vec<Attack
                 auroc: Ranking::over_sorted(&scores, &benign).auroc(),
                 detections: rules
                     .iter()
-                    .map(|rule| detection(observations, &rows, &spans, *rule))
+                    .map(|rule| detection(observations, &rows, &ends, *rule))
                     .collect(),
             }
         })
@@ -225,19 +239,20 @@ pub(crate) fn attacks(observations: &Observations, rules: &[Rule]) -> Vec<Attack
     attacks
 }
 
+/// `ends` are those of an attack's windows, each with the latest start of a window that ends then.
 fn detection(
     observations: &Observations,
     rows: &[&Row],
-    spans: &BTreeSet<(i64, i64)>,
+    ends: &BTreeMap<i64, i64>,
     rule: Rule,
 ) -> Detection {
     let alarms = || rows.iter().filter(|row| rule.is_alarm(row));
-    let first_alarm = alarms().map(|row| observations.span(row)).min();
-    let start = spans.first().map_or(0, |span| span.0);
+    let first_alarm = alarms().map(|row| observations.span(row).1).min();
+    let start = ends.values().next().copied().unwrap_or_default();
     Detection {
         caught: Proportion::new(alarms().count() as u64, rows.len() as u64),
-        delay_s: first_alarm.map(|span| seconds(start, span.1)),
-        delay_windows: first_alarm.map(|span| spans.range(..=span).count() as u64),
+        delay_s: first_alarm.map(|end| seconds(start, end)),
+        delay_windows: first_alarm.map(|end| ends.range(..=end).count() as u64),
     }
 }
 
@@ -350,6 +365,38 @@ mod tests {
         assert_eq!((second.delay_s, second.delay_windows), (None, None));
         assert_eq!(points[at_p].attacks_found, Proportion::new(1, 2));
         assert_eq!(points[at_p].median_delay_s, Some(6.0));
+    }
+
+    #[test]
+    fn a_row_of_a_minute_hides_no_earlier_alarm_of_a_second() {
+        let mut observations = Observations::new();
+        let mut push = |from: i64, to: i64, p: f64, truth| {
+            let row = Observation {
+                start_ns: from * 1_000_000_000,
+                end_ns: to * 1_000_000_000,
+                peer: IpAddr::from([198, 51, 100, 7]),
+                score: 1.0 - p,
+                p_value: Some(p),
+                truth,
+            };
+            observations.push(row).unwrap();
+        };
+        push(0, 60, 0.5, Truth::Benign);
+        let scan = Truth::Attack { class: "scan", name: None };
+        // It begins at 70 s, is seen a second later, and colours the minute that began before it.
+        push(70, 71, 0.4, scan);
+        push(71, 72, 0.001, scan);
+        push(60, 120, 0.001, scan);
+        let rules = [Rule::PValue { alpha: 1e-3 }];
+        let attacks = attacks(&observations, &rules);
+        let detection = &attacks[0].detections[0];
+        assert_eq!((detection.delay_s, detection.delay_windows), (Some(2.0), Some(2)));
+        assert_eq!(attacks[0].first, instant(70_000_000_000));
+        assert_eq!(attacks[0].last, instant(120_000_000_000));
+        // Two minutes, however many windows overlap in them.
+        let points = operating_points(&observations, &rules, &attacks);
+        assert_eq!(points[0].false_alarms_per_hour, Some(0.0));
+        assert!((hours(&observations.windows.values) - 120.0 / 3_600.0).abs() < 1e-12);
     }
 
     #[test]

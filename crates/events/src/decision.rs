@@ -161,6 +161,20 @@ fn known_reasons<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Reaso
     Ok(reasons.into_iter().filter_map(|one| serde_json::from_value(one).ok()).collect())
 }
 
+/// A service of this host that failed its clients: what they met there is no evidence against them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Outage {
+    /// Service of the host.
+    pub service: Service,
+    /// Remotes that met it in the window.
+    pub clients: u64,
+    /// Flows that were refused, reset or met silence; none where the clients only stood out.
+    pub flows: u64,
+    /// A person said so beforehand.
+    pub told: bool,
+}
+
 /// A service that is to be limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceLimit {

@@ -6,7 +6,8 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ActionTaken, ClosedEvent, DecisionRecord, Drift, Incident, Notice, Prefix, ServiceLimit,
+    ActionTaken, ClosedEvent, DecisionRecord, Drift, Incident, Notice, Outage, Prefix,
+    ServiceLimit, SiteEvent,
 };
 
 /// A short text or code: a constant where it is written, owned where it is read.
@@ -22,6 +23,10 @@ pub enum Event {
     Anomaly(DecisionRecord),
     /// A service is under a flood of unproven sources, and what was done about it.
     Service(ServiceEvent),
+    /// A service of this host failed its clients.
+    Outage(OutageEvent),
+    /// A part of this host's own side was unusual.
+    Site(SiteEvent),
     /// An incident came to its end.
     Closed(ClosedEvent),
     /// A block's lease ran out and its entry was removed.
@@ -78,12 +83,24 @@ pub struct WindowEvent {
     pub not_ip: Vec<(Text, u64)>,
     /// Flows that the tables evicted, and the packets in them.
     pub evicted: [u64; 2],
+    /// Packets that interfaces carried past the programs, beyond the tolerance: in none of the counts
+    /// here.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unseen: u64,
+    /// Peers that the tables evicted.
+    #[serde(default)]
+    pub evicted_peers: u64,
     /// Packets seen less packets accounted for: 0, or something is wrong.
     pub imbalance: i64,
     /// From the window's end to the last decision on it, in µs; 0 in replay.
     pub decided_after_us: u64,
     /// Drains that were put off because a later stage was slow, before this window.
     pub late: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes the field")]
+const fn is_zero(packets: &u64) -> bool {
+    *packets == 0
 }
 
 /// A block that ended by itself.
@@ -149,6 +166,29 @@ impl ServiceEvent {
     }
 }
 
+/// A service of this host failed its clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutageEvent {
+    /// Number of the window.
+    pub window: u64,
+    /// End of the window, in ns of the boot clock.
+    pub at_ns: u64,
+    /// The failure.
+    #[serde(flatten)]
+    pub outage: Outage,
+    /// Incident that it belongs to, where that was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<Incident>,
+}
+
+impl OutageEvent {
+    /// True where people are to be told: it did not only go on.
+    #[must_use]
+    pub fn is_news(&self) -> bool {
+        self.incident.is_none_or(|incident| incident.change.is_some())
+    }
+}
+
 /// The policy itself changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NoticeEvent {
@@ -206,7 +246,7 @@ mod tests {
     use super::*;
     use crate::{
         Action, Change, Claim, Entity, Evidence, Mode, Moved, PValues, ProcedureChoice, Reason,
-        Refusal, Service, Share, Standing, Subject, Trip,
+        Refusal, Service, Share, Site, Standing, Subject, Trip,
     };
 
     fn incident() -> Incident {
@@ -233,12 +273,13 @@ mod tests {
                 p_value: 0.000_8,
                 conditional_p_value: 0.001_234_567_890_123_456_7,
                 peer_score: 0.71,
-                flow_score: 0.55,
+                horizon_ms: 1_000,
                 tail_score: 12.5,
                 surprise: 0.0,
                 packets: u64::MAX,
                 bytes: 25_000,
                 new_or_large: false,
+                failed_log_ins: 0,
                 standing: Standing::Proven,
                 flows: 3,
                 service: Some(Service { protocol: 6, port: 443 }),
@@ -273,9 +314,10 @@ mod tests {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one event of each kind")]
     fn events() -> Vec<Event> {
         let peer: Prefix = "2001:db8::/32".parse().expect("a prefix");
-        let moved = Moved { subject: Subject::Flow, feature: "bytes".into(), index: 0.4 };
+        let moved = Moved { subject: Subject::Net, feature: "bytes".into(), index: 0.4 };
         let demoted = vec![record().peer()];
         vec![
             Event::Window(WindowEvent {
@@ -290,6 +332,8 @@ mod tests {
                 losses: vec![("not_ip".into(), 10)],
                 not_ip: vec![("arp".into(), 10)],
                 evicted: [11, 12],
+                evicted_peers: 16,
+                unseen: 13,
                 imbalance: -13,
                 decided_after_us: 14,
                 late: 15,
@@ -309,6 +353,26 @@ mod tests {
                 },
                 outcome: ActionTaken::WouldBlock,
                 incident: None,
+            }),
+            Event::Site(SiteEvent {
+                window: 1,
+                at_ns: 2,
+                site: Site::Host("192.0.2.1".parse().expect("an address")),
+                surprise: 7.5,
+                horizon_ms: 60_000,
+                reasons: record().reasons,
+                incident: Some(incident()),
+            }),
+            Event::Outage(OutageEvent {
+                window: 1,
+                at_ns: 2,
+                outage: Outage {
+                    service: Service { protocol: 6, port: 443 },
+                    clients: 5,
+                    flows: 9,
+                    told: true,
+                },
+                incident: Some(incident()),
             }),
             Event::Closed(ClosedEvent {
                 window: 1,

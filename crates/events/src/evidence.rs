@@ -1,6 +1,6 @@
 //! Evidence: what is known of one peer in one window when it is decided on.
 
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr, str::FromStr};
 
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -17,17 +17,19 @@ pub struct Evidence {
     #[serde(rename = "peer", serialize_with = "canonical")]
     #[cfg_attr(feature = "openapi", schema(value_type = String, example = "192.0.2.7"))]
     pub address: IpAddr,
-    /// The p-value of the peer and its flows together: the chance of a score as high in a
+    /// The p-value of its rows of all horizons together: the chance of measures as high in a
     /// benign window.
     pub p_value: f64,
     /// The same from calibration-conditional p-values: what an error rate may be claimed by. 1
     /// where it was not recorded.
     pub conditional_p_value: f64,
-    /// The peer model's score, in (0, 1].
+    /// The highest score of its rows, in (0, 1].
     pub peer_score: f32,
-    /// The highest score among its flows, 0 with none.
-    pub flow_score: f32,
-    /// The highest tail score of the peer and its flows: the sum of the three largest surprises of
+    /// Horizon of the row that the surprise is of, in ms: the time that was unusual. 0 where it was
+    /// not recorded.
+    #[serde(default)]
+    pub horizon_ms: u32,
+    /// The highest tail score of its rows: the sum of the three largest surprises of
     /// features, in [0, 36]. 0 where it was not recorded.
     #[serde(default)]
     pub tail_score: f32,
@@ -47,6 +49,10 @@ pub struct Evidence {
     /// newcomer and a backup do.
     #[serde(default)]
     pub new_or_large: bool,
+    /// Log-ins that it failed lately, as this host's own log tells: evidence of its own, whatever
+    /// the scores are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failed_log_ins: u32,
     /// Packets from and to it in this window.
     pub packets: u64,
     /// Bytes from and to it in this window, on the wire.
@@ -73,6 +79,11 @@ impl Evidence {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
 /// An IPv4 address mapped into IPv6 is the IPv4 address, so that a peer has one name.
 fn canonical<S: Serializer>(address: &IpAddr, serializer: S) -> Result<S::Ok, S::Error> {
     address.to_canonical().serialize(serializer)
@@ -86,6 +97,34 @@ pub struct Service {
     pub protocol: u8,
     /// Local port; 0 where the protocol has none.
     pub port: u16,
+}
+
+/// Protocols that a service is named with, and their IP protocol numbers.
+const PROTOCOLS: [(&str, u8); 4] = [("tcp", 6), ("udp", 17), ("icmp", 1), ("icmpv6", 58)];
+
+/// `tcp/443`; a port alone reads as one of TCP.
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match PROTOCOLS.iter().find(|(_, number)| *number == self.protocol) {
+            Some((name, _)) => f.write_str(name)?,
+            None => write!(f, "protocol {}", self.protocol)?,
+        }
+        if self.port == 0 { Ok(()) } else { write!(f, "/{}", self.port) }
+    }
+}
+
+impl FromStr for Service {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, port) = text.split_once('/').unwrap_or(("tcp", text));
+        let known = PROTOCOLS[..2].iter().find(|(one, _)| *one == name);
+        let &(_, protocol) = known.ok_or(format!("`{name}` is neither `tcp` nor `udp`"))?;
+        match port.parse() {
+            Ok(port) if port > 0 => Ok(Self { protocol, port }),
+            _ => Err(format!("`{text}` has no port between 1 and 65535")),
+        }
+    }
 }
 
 /// A feature's part in an anomaly.
@@ -106,4 +145,19 @@ pub struct Reason {
     pub benign_high: f32,
     /// Its share of the score's explanation, in [0, 1].
     pub share: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_is_a_port_or_a_protocol_and_a_port() {
+        let read = |text: &str| text.parse::<Service>().map(|service| service.to_string());
+        assert_eq!(read("443"), Ok("tcp/443".to_owned()));
+        assert_eq!(read("udp/53"), Ok("udp/53".to_owned()));
+        assert_eq!(read("https"), Err("`https` has no port between 1 and 65535".to_owned()));
+        assert_eq!(read("icmp/1"), Err("`icmp` is neither `tcp` nor `udp`".to_owned()));
+        assert_eq!(Service { protocol: 58, port: 0 }.to_string(), "icmpv6");
+    }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Prefix, Service, Standing, words::words};
+use crate::{Prefix, Service, Site, Standing, words::words};
 
 words! {
     /// Change of an incident that people are told of.
@@ -32,6 +32,10 @@ pub enum Entity {
     },
     /// A service of this host, under a flood of unproven sources.
     Service(Service),
+    /// A service of this host that fails its clients.
+    Outage(Service),
+    /// A part of this host's own side that is unusual.
+    Site(Site),
 }
 
 /// State of an incident as of a window.

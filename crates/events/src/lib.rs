@@ -30,14 +30,15 @@ pub mod openapi;
 mod prefix;
 mod refusal;
 mod share;
+mod site;
 mod words;
 
 pub use claim::{Claim, Contradiction, PValues, ProcedureChoice};
-pub use decision::{Decision, DecisionRecord, Outcome, ServiceLimit, Stamp};
+pub use decision::{Decision, DecisionRecord, Outage, Outcome, ServiceLimit, Stamp};
 pub use drift::{Drift, Moved};
 pub use event::{
     ActEvent, DifferenceEvent, DriftEvent, Event, ExpiredEvent, FailureEvent, NoticeEvent,
-    ServiceEvent, Text, WindowEvent,
+    OutageEvent, ServiceEvent, Text, WindowEvent,
 };
 pub use evidence::{Evidence, Reason, Service};
 pub use flows_common::{Action, Scope, Standing};
@@ -46,4 +47,5 @@ pub use notice::Notice;
 pub use prefix::{Prefix, PrefixError};
 pub use refusal::Refusal;
 pub use share::{Share, ShareError};
+pub use site::{Site, SiteEvent};
 pub use words::{ActionTaken, How, Mode, Origin, PreviousEnd, Subject, Trip};

@@ -24,6 +24,25 @@ impl Prefix {
         self.0
     }
 
+    /// The remote host that an address of evidence stands for: itself, or in IPv6 its /64 where
+    /// the interface identifier is zero, which is no host's (RFC 4291 §2.6.1).
+    #[must_use]
+    pub fn of_host(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V6(v6) if v6.octets()[8..] == [0; 8] && !v6.is_unspecified() => {
+                Self(IpNet::new_assert(v6.into(), 64))
+            }
+            address => Self::from(address),
+        }
+    }
+
+    /// The address that stands for a host in evidence, where the prefix is one.
+    #[must_use]
+    pub fn as_host(self) -> Option<IpAddr> {
+        let is_host = self.address().is_some() || Self::of_host(self.0.addr()) == self;
+        is_host.then(|| self.0.addr())
+    }
+
     /// The address, where it is one alone.
     #[must_use]
     pub fn address(self) -> Option<IpAddr> {
@@ -104,5 +123,23 @@ mod tests {
     fn what_is_neither_is_named() {
         let error = "192.0.2.300".parse::<Prefix>().unwrap_err().to_string();
         assert!(error.contains("`192.0.2.300`"), "{error}");
+    }
+
+    #[test]
+    fn an_address_without_a_host_stands_for_its_64() {
+        for (address, host) in [
+            ("192.0.2.0", "192.0.2.0"),
+            ("2001:db8::7", "2001:db8::7"),
+            ("2001:db8:0:7::", "2001:db8:0:7::/64"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+            ("::", "::"),
+        ] {
+            let of = Prefix::of_host(address.parse().unwrap());
+            assert_eq!(of.to_string(), host);
+            assert_eq!(of.as_host().map(Prefix::of_host), Some(of));
+        }
+        for wide in ["2001:db8::/32", "2001:db8::/65", "192.0.2.0/24"] {
+            assert_eq!(wide.parse::<Prefix>().unwrap().as_host(), None, "{wide}");
+        }
     }
 }

@@ -54,6 +54,12 @@ refusals! {
     /// A person took a block of it back not long ago.
     Grace = "grace":
         "unblocked by a person lately (policy.expert.grace)",
+    /// A person said that its service would fail, and it was ordinary before.
+    Maintenance = "maintenance":
+        "its service is under maintenance (`weir maintenance`)",
+    /// It was ordinary before, and most of its service's ordinary peers stand out with it.
+    ServiceOutage = "service_outage":
+        "most ordinary peers of its service stand out at once: the service's own trouble",
     /// The host opened flows to it: a block would cut off the answers.
     LocallyInitiated = "locally_initiated":
         "this host opened flows to it",
@@ -72,7 +78,8 @@ refusals! {
     /// The calibration has too few rows to support the configured rates.
     RateUnsupported = "rate_unsupported":
         "too few held-out rows for the configured error rate",
-    /// The window lost flows, and the evidence is not decisive without them.
+    /// The window lost flows, and the evidence is not decisive without them; or packets crossed an
+    /// interface unseen.
     LossyWindow = "lossy_window":
         "the window lost flows",
     /// The leading features tell only that it is new or that it moves much, and not decisively.

@@ -165,11 +165,17 @@ words! {
 }
 
 words! {
-    /// Detector that a reason comes from.
+    /// What a reason is about.
     Subject {
-        /// The peer as a whole.
+        /// The peer.
         Peer = "peer",
-        /// The most anomalous of its flows.
+        /// A local address.
+        Host = "host",
+        /// A local service.
+        Service = "service",
+        /// All local addresses together.
+        Net = "net",
+        /// The most anomalous flow of the peer, in records of versions that scored flows.
         Flow = "flow",
     }
 }

@@ -1,4 +1,4 @@
-//! A remote that opens a flow once a second, as the peer features see it over ten windows.
+//! A remote that opens a flow once a second, as the peer features see it over ten seconds.
 
 use flows_common::{FlowCounters, FlowKey, map_v4};
 use weir_features::{Context, Feature as _, PeerFeature, Window};
@@ -6,13 +6,15 @@ use weir_features::{Context, Feature as _, PeerFeature, Window};
 const SECOND: u64 = 1_000_000_000;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let regularity = PeerFeature::from_name("start_regularity").ok_or("no such feature")?;
+    let regularity = PeerFeature::from_name("regularity").ok_or("no such feature")?;
     println!("{}\n", regularity.doc());
     let mut context = Context::default();
-    for second in 0..10 {
+    for second in 0..33 {
         let observed = context.observe(&window(second));
-        let peer = &observed.peers[0];
-        println!("second {second}: {:.2}", regularity.natural(regularity.value(peer)));
+        for row in observed.peers.iter().filter(|row| row.level > 0) {
+            let value = regularity.natural(regularity.value(row));
+            println!("{} from second {}: {value:.2}", row.horizon, row.span.start_ns / SECOND);
+        }
     }
     Ok(())
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use flows_common::{Direction, Span, Standing};
+use flows_common::{FlowCounters, Span, Standing};
 
-use crate::record::{FlowRecord, PeerDirection};
+use crate::flow_record::FlowRecord;
 
 /// A service of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -15,13 +15,13 @@ pub struct LocalService {
     pub port: u16,
 }
 
-/// Facts of a peer in one standing and window that a decision uses beside the scores, from the window's drained
-/// flows.
+/// Facts of a peer in one standing and window that a decision uses beside the scores, from the
+/// window's drained flows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PeerFacts {
     /// Whose packets these are.
     pub standing: Standing,
-    /// Drained flows.
+    /// Drained flows, each once a window.
     pub flows: u64,
     /// Packets from and to it.
     pub packets: u64,
@@ -35,29 +35,48 @@ pub struct PeerFacts {
 }
 
 impl PeerFacts {
-    /// The facts of a peer with these flows of one standing and these sums.
-    pub(crate) fn of(
-        standing: Standing,
-        flows: &[FlowRecord],
-        sums: &[PeerDirection; 2],
-        window: Span,
-    ) -> Self {
-        let both = |of: fn(&PeerDirection) -> u64| sums.iter().map(of).fold(0, u64::saturating_add);
+    /// The facts of a peer with these flows of one standing.
+    pub(crate) fn of(standing: Standing, flows: &[FlowRecord], window: Span) -> Self {
+        let sum = |of: fn(&FlowCounters) -> u64| {
+            flows.iter().map(|flow| of(&flow.counters)).fold(0, u64::saturating_add)
+        };
         Self {
             standing,
             flows: flows.len() as u64,
-            packets: both(|way| way.packets),
-            bytes: both(|way| way.bytes),
+            packets: sum(FlowCounters::packets),
+            bytes: sum(FlowCounters::bytes),
             service: attacked_service(flows),
             first_packet_ns: first_packet_ns(flows, window),
         }
+    }
+
+    /// Adds the facts of a later time in the same standing; the service is that of the part with
+    /// more packets.
+    pub(crate) fn merge(&mut self, later: &Self) {
+        if *later == Self::default() {
+            return;
+        }
+        if self.packets == 0 {
+            *self = *later;
+            return;
+        }
+        let earlier = *self;
+        let busier = if later.packets > earlier.packets { *later } else { earlier };
+        *self = Self {
+            standing: earlier.standing,
+            flows: earlier.flows.saturating_add(later.flows),
+            packets: earlier.packets.saturating_add(later.packets),
+            bytes: earlier.bytes.saturating_add(later.bytes),
+            service: busier.service.or(earlier.service).or(later.service),
+            first_packet_ns: earlier.first_packet_ns,
+        };
     }
 }
 
 /// The service that most packets of a peer went to, among the flows that it opened itself.
 fn attacked_service(flows: &[FlowRecord]) -> Option<LocalService> {
     let mut packets: BTreeMap<LocalService, u64> = BTreeMap::new();
-    for flow in flows.iter().filter(|flow| flow.initiator == Direction::Ingress) {
+    for flow in flows.iter().filter(|flow| flow.standing != Standing::Initiated) {
         let service = LocalService { protocol: flow.key.protocol, port: flow.key.local_port };
         let sum = packets.entry(service).or_default();
         *sum = sum.saturating_add(flow.ingress().packets);
@@ -77,9 +96,9 @@ fn first_packet_ns(flows: &[FlowRecord], window: Span) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use flows_common::{FlowCounters, FlowKey};
+    use flows_common::{Direction, FlowKey};
 
-    use crate::record::{Handshake, TCP};
+    use crate::flow_record::{Handshake, TCP};
 
     use super::*;
 
@@ -99,24 +118,39 @@ mod tests {
             first_seen_ns: 1_500,
             is_new: true,
             initiator: Direction::Ingress,
-            standing: Standing::Unproven,
+            standing: Standing::Proven,
             handshake: Handshake::Answered,
             handshake_ns: None,
-            past: crate::record::FlowPast::default(),
-            service_rarity: 0.0,
+            past: crate::flow_record::FlowPast::default(),
         }
     }
 
     fn facts(flows: &[FlowRecord]) -> PeerFacts {
-        let way = |packets, bytes| PeerDirection { packets, bytes, ..PeerDirection::default() };
-        PeerFacts::of(Standing::Unproven, flows, &[way(3, 180), way(2, 120)], WINDOW)
+        PeerFacts::of(Standing::Proven, flows, WINDOW)
     }
 
     #[test]
     fn a_peer_without_flows_is_nobody_from_the_windows_start() {
-        let expected =
-            PeerFacts { packets: 5, bytes: 300, first_packet_ns: 1_000, ..PeerFacts::default() };
+        let expected = PeerFacts {
+            standing: Standing::Proven,
+            first_packet_ns: 1_000,
+            ..PeerFacts::default()
+        };
         assert_eq!(facts(&[]), expected);
+    }
+
+    #[test]
+    fn facts_of_windows_add_up() {
+        let one = facts(&[flow(80, [3, 3])]);
+        let mut sum = PeerFacts::default();
+        sum.merge(&one);
+        assert_eq!(sum, one);
+        sum.merge(&facts(&[flow(81, [9, 0])]));
+        assert_eq!((sum.flows, sum.packets, sum.first_packet_ns), (2, 15, 1_580));
+        assert_eq!(sum.standing, Standing::Proven);
+        assert_eq!(sum.service.map(|service| service.port), Some(81));
+        sum.merge(&facts(&[]));
+        assert_eq!(sum.packets, 15);
     }
 
     #[test]

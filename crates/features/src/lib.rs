@@ -6,8 +6,9 @@
 //! column of an Arrow table. The same code runs live, in replay, in training and in scoring.
 //!
 //! ```text
-//! Window ─► Context::observe ─► FlowRecord, PeerRecord ─► FlowFeature, PeerFeature ─► rows of f32
-//!                                                                                 └─► RecordBatch
+//! Window ─► Context::observe ─► FlowRecord                 ─► FlowFeature                 ─► RecordBatch
+//!                           └─► PeerRecord, SiteRecord     ─► PeerFeature, HostFeature,   ─► rows of f32
+//!                               over 1, 10, 60 and 600 s      ServiceFeature              └─► RecordBatch
 //! ```
 //!
 //! # What it never does
@@ -17,10 +18,10 @@
 //!
 //! # In what order
 //!
-//! 1. [`Context::observe`] each [`Window`], in order.
+//! 1. [`Context::observe`] each [`Window`], in order; [`Context::finish_into`] at a capture's end.
 //! 2. [`Feature::rows`] of the records for model input. With the feature `arrow`,
-//!    `schema::flow_batch` and `schema::peer_batch` for tables, and `schema::check` and
-//!    `schema::feature_rows` on the way back from a table.
+//!    `schema::batch` for tables, and `schema::check` and `schema::feature_rows` on the way back
+//!    from a table.
 
 #![forbid(unsafe_code)]
 
@@ -29,18 +30,24 @@
 struct Readme;
 
 pub mod context;
-mod damped;
+pub mod counts;
 mod facts;
 pub mod feature;
+mod flow_record;
+mod hosts;
+mod kind;
+mod outages;
 pub mod record;
 pub mod schema;
 
 pub use flows_common;
 
 pub use context::{Context, ContextCount, ContextError, ContextLimits, Observed, WARM_UP};
-pub use damped::{Damped, HalfLife, SHORT_FLOW_NS, Starts};
 pub use facts::{LocalService, PeerFacts};
-pub use feature::{Feature, FlowFeature, PeerFeature, Scale};
+pub use feature::{Feature, FlowFeature, HostFeature, PeerFeature, Scale, ServiceFeature, Use};
 pub use flows_common::{Span, Window};
-pub use record::{FlowRecord, Handshake, PeerRecord};
+pub use hosts::Hosts;
+pub use kind::{Horizon, HorizonError, Horizons, Kind};
+pub use outages::{Maintained, Outage, Outages};
+pub use record::{FlowRecord, Handshake, PeerPart, PeerRecord, SiteKey, SiteRecord};
 pub use schema::SchemaId;

@@ -7,7 +7,8 @@ use arrow_schema::{DataType, Schema};
 use flows_common::{FlowCounters, FlowKey, Loss, Standing};
 use weir_features::schema::{self, HASH_KEY, ROLE_KEY, SchemaError};
 use weir_features::{
-    Context, Feature, FlowFeature, LocalService, Observed, PeerFacts, PeerFeature, Window,
+    Context, Feature, HostFeature, Kind, LocalService, Observed, PeerFacts, PeerFeature,
+    ServiceFeature, SiteRecord, Window,
 };
 
 fn observed() -> (Window, Observed) {
@@ -15,7 +16,13 @@ fn observed() -> (Window, Observed) {
         let mut counters = FlowCounters::default();
         counters.directions[0].packets = u64::from(one);
         counters.directions[0].bytes = u64::from(one) * 60;
-        let key = FlowKey { local_port: one, remote: [7; 16], protocol: 17, ..FlowKey::default() };
+        let key = FlowKey {
+            local: [8; 16],
+            local_port: one,
+            remote: [7; 16],
+            protocol: 17,
+            ..FlowKey::default()
+        };
         (key, counters)
     };
     let mut window = Window {
@@ -33,24 +40,30 @@ fn observed() -> (Window, Observed) {
 #[test]
 fn a_table_gives_back_the_rows_that_its_records_make() {
     let (window, observed) = observed();
-    let flows = schema::flow_batch(&observed.flows, &window);
-    assert_eq!(schema::feature_rows(&flows), Ok(FlowFeature::rows(&observed.flows)));
-    let peers = schema::peer_batch(&observed.peers, &window);
-    assert_eq!(schema::feature_rows(&peers), Ok(PeerFeature::rows(&observed.peers)));
+    let rows = |kind| schema::feature_rows(&schema::batch(kind, &observed, &window));
+    let sites = |kind| observed.sites_of(kind).collect::<Vec<&SiteRecord>>();
+    assert_eq!(rows(Kind::Peer), Ok(PeerFeature::rows(&observed.peers)));
+    assert_eq!(rows(Kind::Host), Ok(HostFeature::rows(sites(Kind::Host))));
+    assert_eq!(rows(Kind::Net), Ok(HostFeature::rows(sites(Kind::Net))));
+    assert_eq!(rows(Kind::Service), Ok(ServiceFeature::rows(sites(Kind::Service))));
+    assert_eq!(rows(Kind::Flow), Ok(vec![]), "no column of flows is scored");
+    assert_eq!(schema::batch(Kind::Flow, &observed, &window).num_rows(), 9);
 }
 
 #[test]
 fn a_peer_table_gives_back_the_facts_that_a_decision_asks_for() {
     let (window, mut observed) = observed();
     let mut other = observed.peers[0].clone();
-    other.facts = PeerFacts { service: None, standing: Standing::Proven, ..PeerFacts::default() };
+    let standing = Standing::Proven;
+    other.key.standing = standing;
+    other.counts.facts = PeerFacts { service: None, standing, flows: 3, ..PeerFacts::default() };
     observed.peers.push(other);
-    let facts: Vec<PeerFacts> = observed.peers.iter().map(|peer| peer.facts).collect();
+    let facts: Vec<PeerFacts> = observed.peers.iter().map(|peer| peer.counts.facts).collect();
     assert_eq!((facts[0].packets, facts[0].bytes, facts[0].first_packet_ns), (45, 2_700, 5));
     assert_eq!(facts[0].service, Some(LocalService { protocol: 17, port: 9 }));
-    let peers = schema::peer_batch(&observed.peers, &window);
+    let peers = schema::batch(Kind::Peer, &observed, &window);
     assert_eq!(schema::facts_of_peers(&peers), Ok(facts));
-    let flows = schema::flow_batch(&observed.flows, &window);
+    let flows = schema::batch(Kind::Flow, &observed, &window);
     let error = schema::facts_of_peers(&flows).unwrap_err();
     assert_eq!(error, SchemaError::Evidence { name: "packets" });
 }
@@ -58,18 +71,16 @@ fn a_peer_table_gives_back_the_facts_that_a_decision_asks_for() {
 #[test]
 fn an_empty_window_makes_empty_tables_of_the_same_columns() {
     let window = Window::default();
-    let flows = schema::flow_batch(&[], &window);
+    let flows = schema::batch(Kind::Flow, &Observed::default(), &window);
     assert_eq!(flows.num_rows(), 0);
-    assert_eq!(flows.schema_ref().fields(), schema::flow_schema().fields());
+    assert_eq!(flows.schema_ref().fields(), schema::table_schema(Kind::Flow).fields());
     assert_eq!(schema::feature_rows(&flows), Ok(vec![]));
 }
 
 #[test]
 fn the_features_are_the_only_columns_that_a_model_sees() {
-    for (schema, id) in [
-        (schema::flow_schema(), schema::flow_schema_id()),
-        (schema::peer_schema(), schema::peer_schema_id()),
-    ] {
+    for kind in Kind::ALL {
+        let (schema, id) = (schema::table_schema(kind), schema::schema_id(kind));
         let features =
             schema.fields().iter().filter(|field| field.metadata()[ROLE_KEY] == "feature");
         let names: Vec<_> = features
@@ -85,16 +96,16 @@ fn the_features_are_the_only_columns_that_a_model_sees() {
 #[test]
 fn a_window_carries_its_ledger() {
     let (window, observed) = observed();
-    let batch = schema::flow_batch(&observed.flows, &window);
+    let batch = schema::batch(Kind::Flow, &observed, &window);
     let metadata = batch.schema_ref().metadata();
     let of = |key: &str| metadata.get(key).map(String::as_str);
-    assert_eq!(of("weir.schema"), Some("weir.flow.v1"));
-    assert_eq!(of("weir.schema.version"), Some("1"));
-    let peers = schema::peer_batch(&observed.peers, &window);
+    assert_eq!(of("weir.schema"), Some("weir.flow.v2"));
+    assert_eq!(of("weir.schema.version"), Some("2"));
+    let peers = schema::batch(Kind::Peer, &observed, &window);
     let version = peers.schema_ref().metadata()["weir.schema.version"].clone();
     assert_eq!(
         (peers.schema_ref().metadata()["weir.schema"].as_str(), &*version),
-        ("weir.peer.v3", "3")
+        ("weir.peer.v4", "4")
     );
     assert_eq!(of("weir.window.end_ns"), Some("1000000005"));
     assert_eq!(of("weir.ledger.segments.ingress"), Some("46"));
@@ -105,7 +116,7 @@ fn a_window_carries_its_ledger() {
 #[test]
 fn a_table_of_other_definitions_is_refused_by_name() {
     let (window, observed) = observed();
-    let batch = schema::flow_batch(&observed.flows, &window);
+    let batch = schema::batch(Kind::Flow, &observed, &window);
     let with = |key: &str, value: &str| {
         let mut metadata = batch.schema_ref().metadata().clone();
         metadata.insert(key.to_owned(), value.to_owned());
@@ -115,14 +126,18 @@ fn a_table_of_other_definitions_is_refused_by_name() {
     let error = schema::feature_rows(&with(HASH_KEY, "0011223344556677")).unwrap_err();
     assert!(matches!(error, SchemaError::Hash { .. }), "{error}");
     assert!(error.to_string().contains("0011223344556677"), "{error}");
-    let error = schema::feature_rows(&with("weir.schema", "weir.flow.v9")).unwrap_err();
-    assert_eq!(error, SchemaError::Name { name: "weir.flow.v9".to_owned() });
+    let error = schema::feature_rows(&with("weir.schema", "weir.flow.v1")).unwrap_err();
+    assert_eq!(error, SchemaError::Name { name: "weir.flow.v1".to_owned() });
+    assert!(error.to_string().contains("`weir replay --out`"), "{error}");
 }
 
 #[test]
 fn a_schemas_hash_is_short_and_its_own() {
-    let (flow, peer) = (schema::flow_schema_id(), schema::peer_schema_id());
-    assert_ne!(flow.hash, peer.hash);
-    assert!(flow.hash.len() == 16 && flow.hash.chars().all(|digit| digit.is_ascii_hexdigit()));
-    assert_eq!(flow, schema::flow_schema_id());
+    let ids = Kind::ALL.map(schema::schema_id);
+    for (at, id) in ids.iter().enumerate() {
+        assert!(ids[..at].iter().all(|other| other.hash != id.hash));
+        assert!(id.hash.len() == 16 && id.hash.chars().all(|digit| digit.is_ascii_hexdigit()));
+        assert_eq!(schema::kind_of(&id.name), Some(Kind::ALL[at]));
+    }
+    assert_eq!(schema::kind_of("weir.peer.v2"), None);
 }

@@ -7,12 +7,15 @@ use flows_common::{
 };
 use proptest::prelude::*;
 use weir_features::context::Context;
-use weir_features::{Feature, FlowFeature, PeerFeature, Window};
+use weir_features::{
+    Feature, FlowFeature, HostFeature, Kind, Observed, PeerFeature, ServiceFeature, Window,
+};
 
 fn table<F: Feature>() -> String {
     let mut table = String::new();
     for feature in F::ALL {
-        writeln!(table, "{} [{}]\n    {}", feature.name(), feature.unit(), feature.doc())
+        let (name, unit, used) = (feature.name(), feature.unit(), feature.used());
+        writeln!(table, "{name} [{unit}] {used:?}\n    {}", feature.doc())
             .expect("a string takes what is written");
     }
     table
@@ -26,6 +29,16 @@ fn the_flow_features_are_these() {
 #[test]
 fn the_peer_features_are_these() {
     insta::assert_snapshot!(table::<PeerFeature>());
+}
+
+#[test]
+fn the_host_features_are_these() {
+    insta::assert_snapshot!(table::<HostFeature>());
+}
+
+#[test]
+fn the_service_features_are_these() {
+    insta::assert_snapshot!(table::<ServiceFeature>());
 }
 
 /// Numbers as they come, and those that arithmetic trips over.
@@ -155,7 +168,7 @@ prop_compose! {
         flows in prop::collection::btree_map(key(), flow(), 0..8),
         peers in prop::collection::btree_map(0_u8..5, peer(), 0..4),
         segments in [number(), number()],
-        evicted in [number(), number()],
+        evicted in [number(), number(), number()],
     ) -> Window {
         let peers = peers.into_iter();
         Window {
@@ -166,23 +179,46 @@ prop_compose! {
             packet_counters: PacketCounters { segments, ..PacketCounters::default() },
             evicted_flows: evicted[0],
             evicted_packets: evicted[1],
+            evicted_peers: evicted[2],
+            unseen_packets: 0,
         }
     }
 }
 
-fn assert_finite<F: Feature>(records: &[F::Record]) -> Result<(), TestCaseError> {
-    let rows = F::rows(records);
-    for (record, row) in records.iter().zip(rows.chunks_exact(F::ALL.len())) {
-        for (&feature, filled) in F::ALL.iter().zip(row) {
+fn assert_finite<'a, F: Feature>(
+    records: impl Iterator<Item = &'a F::Record> + Clone,
+) -> Result<(), TestCaseError>
+where
+    F::Record: 'a,
+{
+    let rows = F::rows(records.clone());
+    let scored: Vec<F> = F::scored().collect();
+    for (at, record) in records.enumerate() {
+        for (place, &feature) in F::ALL.iter().enumerate() {
             let value = feature.value(record);
             prop_assert!(value.is_finite(), "{} is {}", feature.name(), value);
-            prop_assert_eq!(value.to_bits(), filled.to_bits(), "{}", feature.name());
+            if let Some(filled) = scored.get(place) {
+                prop_assert_eq!(*filled, feature);
+                let filled = rows[at * scored.len() + place];
+                prop_assert_eq!(value.to_bits(), filled.to_bits(), "{}", feature.name());
+            }
             let bounded = feature.unit() == "1"
                 && ["_share", "_ratio", "is_"].iter().any(|part| feature.name().contains(part));
             prop_assert!(!bounded || (0.0..=1.0).contains(&value), "{}: {}", feature.name(), value);
         }
     }
     Ok(())
+}
+
+fn assert_all_finite(observed: &Observed) -> Result<(), TestCaseError> {
+    assert_finite::<FlowFeature>(observed.flows.iter())?;
+    assert_finite::<PeerFeature>(observed.peers.iter())?;
+    for kind in [Kind::Host, Kind::Net] {
+        let rows: Vec<_> = observed.sites_of(kind).collect();
+        assert_finite::<HostFeature>(rows.iter().copied())?;
+    }
+    let rows: Vec<_> = observed.sites_of(Kind::Service).collect();
+    assert_finite::<ServiceFeature>(rows.iter().copied())
 }
 
 proptest! {
@@ -193,20 +229,26 @@ proptest! {
         windows in prop::collection::vec(window(), 1..5),
     ) {
         let mut context = Context::default();
+        let mut observed = Observed::default();
         for window in &windows {
-            let observed = context.observe(window);
+            context.observe_into(window, &mut observed);
             prop_assert_eq!(observed.flows.len(), window.flows.len());
-            prop_assert!(observed.peers.is_sorted_by_key(|peer| peer.key));
-            let of_peers: usize = observed.peers.iter().map(|peer| peer.flows.len()).sum();
-            prop_assert_eq!(of_peers, window.flows.len());
-            for peer in &observed.peers {
-                for flow in &observed.flows[peer.flows.clone()] {
-                    prop_assert_eq!(flow.key.remote, peer.key.address);
-                }
+            let of_window: Vec<_> = observed
+                .peers
+                .iter()
+                .take_while(|row| row.level == 0 && row.span == window.span())
+                .map(|row| row.key)
+                .collect();
+            prop_assert!(of_window.is_sorted_by(|one, next| one < next));
+            for (flow, _) in &window.flows {
+                let is_there = of_window.iter().any(|part| part.address == flow.remote);
+                let is_nobody = flow.remote == [0; 16] || flow.local == [0; 16];
+                prop_assert!(is_there || is_nobody, "{:?}", flow);
             }
-            assert_finite::<FlowFeature>(&observed.flows)?;
-            assert_finite::<PeerFeature>(&observed.peers)?;
+            assert_all_finite(&observed)?;
         }
+        context.finish_into(&mut observed);
+        assert_all_finite(&observed)?;
     }
 
     #[test]

@@ -228,7 +228,8 @@ pub struct GuardCounters {
     pub frames: u64,
     /// Frames passed because no entry matched (or none could: not IP, truncated).
     pub passed: u64,
-    /// Frames dropped, by an address, by a prefix or by the limit of a service.
+    /// Packets dropped, by an address, by a prefix or by the limit of a service: of a super-packet all
+    /// segments, as the interface counts them.
     pub dropped: u64,
     /// Bytes dropped.
     pub dropped_bytes: u64,

@@ -280,11 +280,20 @@ pub const fn conform(rate: &Rate, arrival_ns: u64, now_ns: u64) -> Option<u64> {
     Some(due_ns.saturating_add(rate.packet_cost_ns))
 }
 
+/// Size of a frame on the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Packets: the segments of a super-packet.
+    pub packets: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
 impl GuardCounters {
-    /// Counts one frame and what became of it; `bytes` matter where an entry acted
+    /// Counts one frame and what became of it; `size` matters where an entry acted
     /// ([`Ruling::acted`]).
     #[inline(always)]
-    pub fn count(&mut self, ruling: &Ruling, bytes: u64) {
+    pub fn count(&mut self, ruling: &Ruling, size: Size) {
         self.frames += 1;
         match ruling.cause {
             Cause::NoEntry => self.passed += 1,
@@ -297,8 +306,8 @@ impl GuardCounters {
             Cause::ServiceBelowRate => self.service_below_rate += 1,
             Cause::ServiceShadow => self.service_shadowed += 1,
             Cause::Blocked | Cause::AboveRate | Cause::ServiceAboveRate => {
-                self.dropped += 1;
-                self.dropped_bytes += bytes;
+                self.dropped += size.packets;
+                self.dropped_bytes += size.bytes;
                 self.limited += u64::from(matches!(ruling.cause, Cause::AboveRate));
                 self.service_limited += u64::from(matches!(ruling.cause, Cause::ServiceAboveRate));
             }
@@ -353,20 +362,20 @@ impl BlockStats {
 
     /// Counts one frame that an entry acted on ([`Ruling::acted`]).
     #[inline(always)]
-    pub fn count(&mut self, ruling: &Ruling, bytes: u64) {
+    pub fn count(&mut self, ruling: &Ruling, size: Size) {
         match ruling.cause {
             Cause::Blocked | Cause::AboveRate | Cause::ServiceAboveRate => {
-                self.dropped_packets += 1;
-                self.dropped_bytes += bytes;
+                self.dropped_packets += size.packets;
+                self.dropped_bytes += size.bytes;
                 self.note_time(ruling.now_ns);
             }
             Cause::Shadow | Cause::ServiceShadow => {
-                self.passed_packets += 1;
-                self.shadow_packets += 1;
-                self.shadow_bytes += bytes;
+                self.passed_packets += size.packets;
+                self.shadow_packets += size.packets;
+                self.shadow_bytes += size.bytes;
                 self.note_time(ruling.now_ns);
             }
-            Cause::BelowRate | Cause::ServiceBelowRate => self.passed_packets += 1,
+            Cause::BelowRate | Cause::ServiceBelowRate => self.passed_packets += size.packets,
             Cause::NoEntry | Cause::Expired | Cause::Allowed | Cause::Spared | Cause::Known => {}
         }
     }
@@ -614,7 +623,8 @@ mod tests {
             Cause::ServiceBelowRate,
             Cause::ServiceShadow,
         ] {
-            ledger.count(&Ruling { cause, slot: 0, now_ns: NOW }, 60);
+            let size = Size { packets: 1, bytes: 60 };
+            ledger.count(&Ruling { cause, slot: 0, now_ns: NOW }, size);
         }
         let causes = ledger.passed
             + ledger.expired

@@ -122,6 +122,7 @@ fn count<T: FlowTables>(
     if flow.inserted {
         packet_counters.flow_inserts += 1;
     }
+    packet_counters.counted += u64::from(packet.segments);
     Ok(update(flow.counters, packet, direction, now_ns))
 }
 

@@ -184,11 +184,12 @@ impl EtherClass {
 /// Together with the window's flows it makes the accounting identity:
 ///
 /// ```text
-/// segments seen = packets in the drained flows + losses + packets in evicted flows
+/// segments seen = counted + losses
+/// counted       = packets in the drained flows + packets in evicted flows
 /// frames seen   = what the interfaces count (a super-packet is one frame there)
 /// ```
 ///
-/// Evicted flows are `flow_inserts` less the flows drained.
+/// Evicted flows are `flow_inserts` less the flows drained, of a table that was full.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PacketCounters {
@@ -202,6 +203,8 @@ pub struct PacketCounters {
     pub losses: [u64; Loss::SLOTS],
     /// Packets that are not IP, by [`EtherClass`]; they sum to `losses[NotIp]`.
     pub not_ip: [u64; EtherClass::SLOTS],
+    /// Packets counted in flows.
+    pub counted: u64,
     /// Flow entries made in this CPU's table.
     pub flow_inserts: u64,
     /// Peer entries made in this CPU's table.
@@ -210,7 +213,7 @@ pub struct PacketCounters {
     pub peer_full: u64,
 }
 
-const _: () = assert!(size_of::<PacketCounters>() == (6 + 16 + 8 + 3) * 8);
+const _: () = assert!(size_of::<PacketCounters>() == (6 + 16 + 8 + 4) * 8);
 
 impl PacketCounters {
     /// Counts a frame the hook was called for, as `segments` packets on the wire.
@@ -251,6 +254,7 @@ impl PacketCounters {
         for (sum, one) in self.not_ip.iter_mut().zip(other.not_ip) {
             add(sum, one);
         }
+        add(&mut self.counted, other.counted);
         add(&mut self.flow_inserts, other.flow_inserts);
         add(&mut self.peer_inserts, other.peer_inserts);
         add(&mut self.peer_full, other.peer_full);

@@ -1,4 +1,5 @@
-//! Packet parsing: Ethernet, VLAN tags, IPv4 and IPv6 with what follows them, TCP, UDP, ICMP.
+//! Packet parsing: Ethernet and VLAN tags, or neither; IPv4 and IPv6 with what follows them, TCP,
+//! UDP, ICMP.
 //!
 //! The implementation for both worlds: the programs read through direct packet access, the host
 //! through a slice, each behind [`Bytes`]. Nothing here trusts a length found in the packet.
@@ -27,8 +28,10 @@ pub const ICMPV6: u8 = 58;
 
 /// Bytes of one VLAN tag.
 const VLAN_TAG: u32 = 4;
+/// Bytes of an Ethernet header.
+const ETHERNET_HEADER: u32 = 14;
 
-/// A frame's bytes, from its Ethernet header on.
+/// A frame's bytes, from its Ethernet header on, or from its IP header where it has no other.
 pub trait Bytes {
     /// The `N` bytes at `offset`, or `None` where the frame (or what was captured of it) ends
     /// before their end.
@@ -52,11 +55,37 @@ fn part<const N: usize, const M: usize>(header: &[u8; N], at: usize) -> [u8; M] 
     *field
 }
 
+/// Header that a frame begins with: a fact of the interface (`ARPHRD_*`), or a capture's link type.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LinkLayer {
+    /// Ethernet's, with VLAN tags behind it.
+    #[default]
+    Ethernet,
+    /// None: the frame begins with its IP header, whose version tells which one.
+    Bare,
+}
+
+impl LinkLayer {
+    /// The header of frames on an interface of this hardware type (`ARPHRD_*` of `linux/if_arp.h`),
+    /// `None` where it is another one than those here.
+    #[must_use]
+    pub const fn of_hardware(arphrd: u16) -> Option<Self> {
+        match arphrd {
+            // Ethernet, and the loopback.
+            1 | 772 => Some(Self::Ethernet),
+            // SLIP (four kinds); PPP; raw IP (mobile broadband); IP in IP, over IPv4 and over IPv6;
+            // IPv6 in IPv4; GRE over IPv4 and over IPv6; none at all (tun, WireGuard, xfrm).
+            256..=259 | 512 | 519 | 768 | 769 | 776 | 778 | 823 | 65_534 => Some(Self::Bare),
+            _ => None,
+        }
+    }
+}
+
 /// Facts of a frame besides its bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Frame {
     /// Length as the interface counts it: more than the bytes at hand where a capture cut them,
-    /// without a VLAN tag that sits in `tag`.
+    /// without a VLAN tag that sits in `tag`, and without a header that the link does not have.
     pub length: u32,
     /// Segments of a GRO or GSO super-packet, 0 where not told.
     pub gso_segs: u32,
@@ -65,22 +94,32 @@ pub struct Frame {
     /// The tag control information of a VLAN tag that the NIC or the stack took out of the
     /// frame.
     pub tag: Option<u16>,
+    /// Header that it begins with.
+    pub link: LinkLayer,
 }
 
 impl Frame {
-    /// An ordinary frame of this length.
+    /// An ordinary Ethernet frame of this length.
     #[must_use]
     pub const fn of_length(length: u32) -> Self {
-        Self { length, gso_segs: 0, gso_size: 0, tag: None }
+        Self { length, gso_segs: 0, gso_size: 0, tag: None, link: LinkLayer::Ethernet }
     }
 
-    /// Length with the VLAN tag wherever it sits, as it was on the wire.
+    /// Length with the VLAN tag wherever it sits, as it was on the wire; and with an Ethernet header
+    /// where it has none, so that a flow has the same features whatever link it was seen on.
     #[inline(always)]
     #[must_use]
     pub const fn wire_length(&self) -> u32 {
-        match self.tag {
-            Some(_) => self.length.saturating_add(VLAN_TAG),
-            None => self.length,
+        self.length.saturating_add(self.beside())
+    }
+
+    /// Bytes of headers that are not among the frame's own.
+    #[inline(always)]
+    const fn beside(&self) -> u32 {
+        let tag = if self.tag.is_some() { VLAN_TAG } else { 0 };
+        match self.link {
+            LinkLayer::Ethernet => tag,
+            LinkLayer::Bare => ETHERNET_HEADER + tag,
         }
     }
 
@@ -164,7 +203,7 @@ impl Packet {
 /// [`Rejected`] tells why the frame belongs to no flow; each cause has its own counter.
 #[inline(always)]
 pub fn parse<B: Bytes + ?Sized>(bytes: &B, frame: &Frame) -> Result<Packet, Rejected> {
-    let network = network(bytes, frame.tag)?;
+    let network = network(bytes, frame.link, frame.tag)?;
     let reject = |loss| Rejected { loss, ether_type: network.ether_type };
     let internet = network::internet(bytes, &network).map_err(reject)?;
     let transport = if internet.later_fragment {
@@ -176,8 +215,7 @@ pub fn parse<B: Bytes + ?Sized>(bytes: &B, frame: &Frame) -> Result<Packet, Reje
         return Err(reject(Loss::LinkControl));
     }
 
-    let untagged = (internet.payload_offset + transport.header) as u32;
-    let headers = if frame.tag.is_some() { untagged + VLAN_TAG } else { untagged };
+    let headers = (internet.payload_offset + transport.header) as u32 + frame.beside();
     let above_headers = frame.wire_length().saturating_sub(headers);
     let cut = Segments::of(frame, headers - internet.unsegmented, above_headers);
     let payload = if cut.count > 1 {

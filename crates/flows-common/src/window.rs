@@ -49,6 +49,11 @@ pub struct Window {
     pub evicted_flows: u64,
     /// Packets counted in those entries.
     pub evicted_packets: u64,
+    /// Packets that interfaces carried and the programs did not see, for another program ended their
+    /// way before; 0 within the tolerance of the comparison, and in replay.
+    pub unseen_packets: u64,
+    /// Peer entries that the tables evicted before the drain.
+    pub evicted_peers: u64,
 }
 
 impl Window {
@@ -93,14 +98,19 @@ impl Window {
             && self.packet_counters.losses[Loss::NoTable.index()] == 0
     }
 
-    /// True if the window lost data that a decision would use: flows, peers, or packets that
-    /// nothing explains.
+    /// True if the window lost data that a decision would use: flows, peers, packets that nothing
+    /// explains, or packets that were not seen.
     ///
     /// Packets that have no flow by nature (not IP) or by their sender's doing (truncated,
-    /// malformed) do not count: else anyone could blind a decision with one bad frame.
+    /// malformed) do not count: else anyone could blind a decision with one bad frame. Nor do
+    /// evicted peers, which forged sources can make as many as they like: while every flow was
+    /// drained, records are made of flows.
     #[must_use]
     pub fn is_lossy(&self) -> bool {
-        !self.holds_every_flow() || self.packet_counters.peer_full > 0 || self.imbalance() != 0
+        !self.holds_every_flow()
+            || self.packet_counters.peer_full > 0
+            || self.imbalance() != 0
+            || self.unseen_packets > 0
     }
 }
 
@@ -145,6 +155,18 @@ mod tests {
         window.evicted_flows = 1;
         window.evicted_packets = 3;
         assert_eq!((window.imbalance(), window.is_lossy()), (0, true));
+    }
+
+    #[test]
+    fn packets_that_no_program_saw_make_a_window_lossy() {
+        let window = Window { unseen_packets: 1, ..window_of(7) };
+        assert_eq!((window.imbalance(), window.is_lossy()), (0, true));
+    }
+
+    #[test]
+    fn an_evicted_peer_is_no_loss_while_every_packet_is_in_a_flow() {
+        let window = Window { evicted_peers: 1, ..window_of(7) };
+        assert_eq!((window.imbalance(), window.is_lossy()), (0, false));
     }
 
     #[test]

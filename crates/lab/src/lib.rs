@@ -92,11 +92,13 @@ pub use registry::Registration;
 pub use report::{ClientReport, RequestStats, Sample};
 pub use run::{RunEvent, TrafficReport};
 pub use scenario::{
-    Attack, AttackPlan, BUILTIN, Benign, BenignKind, BenignPlan, Channel, Clients, Scenario,
+    Attack, AttackPlan, BUILTIN, Benign, BenignKind, BenignPlan, Channel, Clients, ScanGuise,
+    Scenario,
 };
 pub use stop::Stop;
 pub use synthesis::{
-    Author, Guise, HOME, Move, Pace, Phase, Strategy, Synthesis, Synthetic, SyntheticFrame, Targets,
+    Author, Episode, Guise, HOME, Move, Pace, Phase, Stage, Strategy, Synthesis, Synthetic,
+    SyntheticFrame, Targets,
 };
 pub use topology::{MAX_ATTACKERS, MAX_CLIENTS, Topology};
 pub use traffic::{RunningAttack, RunningBenign};

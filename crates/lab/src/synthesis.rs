@@ -19,6 +19,7 @@
 
 mod attack;
 mod benign;
+mod episode;
 mod line;
 mod network;
 mod strategy;
@@ -44,11 +45,9 @@ use benign::Conversations;
 use network::Network;
 use timeline::{Event, Timeline};
 
+pub use episode::Episode;
 pub use strategy::{Guise, Move, Pace, Phase, Strategy, Targets};
 pub use timeline::Author;
-
-/// The moment of every capture's beginning: 2026-01-01, 00:00 UTC.
-const EPOCH: Duration = Duration::from_hours(490_896);
 
 /// Keeps the draws of attacks apart from those of their network.
 const HOSTILE: u64 = 0x686f_7374_696c_6500;
@@ -77,6 +76,9 @@ impl Default for Synthesis {
 }
 
 impl Synthesis {
+    /// The moment of every capture's beginning since 1970: 2026-01-01, 00:00 UTC.
+    pub const EPOCH: Duration = Duration::from_hours(490_896);
+
     /// Bounds of [`Self::duration`].
     pub const DURATIONS: RangeInclusive<Duration> =
         Duration::from_secs(10)..=Duration::from_hours(1);
@@ -87,10 +89,10 @@ impl Synthesis {
     /// The duration or the bound of frames is out of bounds, or the latter ends the capture before
     /// the attack has begun.
     pub fn make(&self) -> Result<Synthetic, LabError> {
-        let attack = |network: &Network, timeline: &mut Timeline| {
-            self.attack.map(|class| Played::add(class, network, timeline))
-        };
-        self.make_with(2, attack)
+        let (network, benign, conversations) = self.benign()?;
+        let mut timeline = benign.with(self.hostile(2));
+        let attack = self.attack.map(|class| Played::add(class, &network, &mut timeline));
+        self.finish(&network, conversations, timeline, attack)
     }
 
     /// Makes it up with a strategy in the place of an attack of a class. Its ground truth has no
@@ -100,25 +102,26 @@ impl Synthesis {
     /// The duration is out of bounds, both an attack and a strategy are asked for, or a phase has
     /// no moves or a pace, start or length out of bounds.
     pub fn stage(&self, strategy: &Strategy) -> Result<Synthetic, LabError> {
+        self.set()?.play(strategy)
+    }
+
+    /// A stage for one strategy after the other: its network and benign traffic are made up once.
+    ///
+    /// # Errors
+    /// The duration is out of bounds, or an attack is asked for.
+    pub fn set(&self) -> Result<Stage, LabError> {
         if let Some(class) = self.attack {
             return Err(LabError::Invalid(format!(
                 "a strategy takes the place of the attack `{}`; ask for one of them",
                 class.name()
             )));
         }
-        strategy.check()?;
-        self.make_with(strategy.seed, |network, timeline| {
-            strategy::play(strategy, network, timeline);
-            None
-        })
+        let (network, benign, conversations) = self.benign()?;
+        Ok(Stage { synthesis: *self, network, conversations, benign: benign.into_events() })
     }
 
-    /// Benign traffic, and what is added with draws of a stream of their own.
-    fn make_with(
-        &self,
-        stream: u64,
-        add: impl FnOnce(&Network, &mut Timeline) -> Option<Played>,
-    ) -> Result<Synthetic, LabError> {
+    /// A network and its benign traffic.
+    fn benign(&self) -> Result<(Network, Timeline, Conversations), LabError> {
         if !Self::DURATIONS.contains(&self.duration) {
             return Err(LabError::Invalid(format!(
                 "the duration of a synthetic capture must be 10s to 1h, got {}",
@@ -131,10 +134,24 @@ impl Synthesis {
             ));
         }
         let mut network = Network::draw(&mut Draw::new(self.seed, 0));
-        let mut benign = Timeline::new(Draw::new(self.seed, 1), self.duration);
-        let conversations = benign::fill(&mut network, &mut benign);
-        let mut timeline = benign.with(Draw::new(self.seed ^ HOSTILE, stream));
-        let attack = add(&network, &mut timeline);
+        let mut timeline = Timeline::new(Draw::new(self.seed, 1), self.duration);
+        let conversations = benign::fill(&mut network, &mut timeline);
+        Ok((network, timeline, conversations))
+    }
+
+    /// Draws of what is added to benign traffic, of a stream of their own.
+    fn hostile(&self, stream: u64) -> Draw {
+        Draw::new(self.seed ^ HOSTILE, stream)
+    }
+
+    /// What was captured of a timeline's events.
+    fn finish(
+        &self,
+        network: &Network,
+        conversations: Conversations,
+        timeline: Timeline,
+        attack: Option<Played>,
+    ) -> Result<Synthetic, LabError> {
         let mut events = timeline.into_events();
         let beyond_bound = events.len().saturating_sub(self.frames) as u64;
         events.truncate(self.frames);
@@ -146,11 +163,10 @@ impl Synthesis {
                 class.name()
             )));
         }
-        let truth = self.ground_truth(&network, attacks);
         Ok(Synthetic {
             events,
             beyond_bound,
-            truth,
+            truth: self.ground_truth(network, attacks),
             vlan: network.vlan,
             conversations,
             failure_share: network.failure_share,
@@ -166,6 +182,58 @@ impl Synthesis {
             clients: network.addresses(Role::Client),
             attacks,
         }
+    }
+}
+
+/// A network with its benign traffic, in which strategies are played.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    synthesis: Synthesis,
+    network: Network,
+    conversations: Conversations,
+    benign: Vec<Event>,
+}
+
+impl Stage {
+    /// The same without the benign packets of its first time: what is played captures no more of it.
+    #[must_use]
+    pub fn since(mut self, begin: Duration) -> Self {
+        let begin_ns = u64::try_from(begin.as_nanos()).unwrap_or(u64::MAX);
+        self.benign.retain(|event| event.at_ns >= begin_ns);
+        self
+    }
+
+    /// The same with something that happens so long after the beginning, though nobody attacks.
+    #[must_use]
+    pub fn with(mut self, at: Duration, episode: Episode) -> Self {
+        let draw = self.synthesis.hostile(u64::try_from(at.as_nanos()).unwrap_or(u64::MAX));
+        let mut timeline = Timeline::of(draw, self.synthesis.duration, self.benign);
+        episode.happen(&mut self.network, &mut timeline, at.as_secs_f64());
+        self.benign = timeline.into_events();
+        self
+    }
+
+    /// The stage without anybody on it.
+    ///
+    /// # Errors
+    /// None for a stage that was set.
+    pub fn calm(&self) -> Result<Synthetic, LabError> {
+        let Self { synthesis, network, conversations, benign } = self;
+        let timeline = Timeline::of(synthesis.hostile(0), synthesis.duration, benign.clone());
+        synthesis.finish(network, *conversations, timeline, None)
+    }
+
+    /// Plays a strategy, as [`Synthesis::stage`] does.
+    ///
+    /// # Errors
+    /// A phase has no moves or a pace, start or length out of bounds.
+    pub fn play(&self, strategy: &Strategy) -> Result<Synthetic, LabError> {
+        strategy.check()?;
+        let Self { synthesis, network, conversations, benign } = self;
+        let draw = synthesis.hostile(strategy.seed);
+        let mut timeline = Timeline::of(draw, synthesis.duration, benign.clone());
+        strategy::play(strategy, network, &mut timeline);
+        synthesis.finish(network, *conversations, timeline, None)
     }
 }
 
@@ -266,7 +334,7 @@ impl Synthetic {
 
 /// A time since the beginning on both clocks.
 fn moment(at_ns: u64) -> Moment {
-    let epoch = u64::try_from(EPOCH.as_nanos()).unwrap_or(u64::MAX);
+    let epoch = u64::try_from(Synthesis::EPOCH.as_nanos()).unwrap_or(u64::MAX);
     Moment { boot_ns: at_ns, unix_ns: epoch.saturating_add(at_ns) }
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use common::{Carries, Seen, lab_or_skip, read};
 use lab::{
-    Attack, AttackPlan, AttackTruth, CaptureBounds, Channel, Family, Sources, Tap, Topology,
-    Transport,
+    Attack, AttackPlan, AttackTruth, CaptureBounds, Channel, Family, ScanGuise, Sources, Tap,
+    Topology, Transport,
 };
 use serde_json::json;
 
@@ -75,7 +75,7 @@ const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 #[test]
 fn a_scan_asks_many_ports_with_one_syn_each_and_is_answered() {
     for family in FAMILIES {
-        let does = AttackPlan::SynScan { ports: [1, 100], rate: 100, vlan: None };
+        let does = scan([1, 100], 100, ScanGuise::Own);
         let Some(outcome) = run(does, family, Duration::from_secs(1)) else { return };
         assert_eq!(outcome.inbound_where(|packet| packet.is_syn()), outcome.truth.sent.frames);
         let asked: Vec<u16> = outcome
@@ -92,6 +92,70 @@ fn a_scan_asks_many_ports_with_one_syn_each_and_is_answered() {
         assert!(answers(|c| matches!(c, Carries::Tcp { syn: true, ack: true, .. })) >= 1);
         assert!(answers(|c| matches!(c, Carries::Tcp { rst: true, .. })) >= 80);
     }
+}
+
+fn scan(ports: [u16; 2], rate: u32, guise: ScanGuise) -> AttackPlan {
+    AttackPlan::SynScan { ports, rate, vlan: None, guise }
+}
+
+fn flood(source_port: Option<u16>) -> AttackPlan {
+    AttackPlan::SynFlood { port: 80, rate: 1_000, vlan: None, source_port }
+}
+
+#[test]
+fn a_scan_comes_in_the_name_that_it_is_given() {
+    for family in FAMILIES {
+        let run = |guise| run(scan([1, 1_000], 200, guise), family, TIME);
+        let Some(first) = run(ScanGuise::SynAckFirst) else { return };
+        let is_syn_ack =
+            |packet: &&Seen| matches!(packet.carries, Carries::Tcp { syn: true, ack: true, .. });
+        assert!(first.inbound().next().is_some_and(|packet| is_syn_ack(&packet)), "it comes first");
+        assert!((2..=4).contains(&first.inbound_where(is_syn_ack)));
+
+        let decoys = run(ScanGuise::Decoys).expect("a lab");
+        assert_eq!(decoys.truth.class, lab::AttackClass::DecoyScan);
+        let scanned = || {
+            let to_host = decoys.seen.iter().filter(|one| one.target == decoys.truth.victim);
+            to_host.filter(|packet| packet.is_syn())
+        };
+        let sources: HashSet<IpAddr> = scanned().map(|packet| packet.source).collect();
+        assert!((9..=11).contains(&sources.len()), "{sources:?}");
+        assert_eq!(scanned().count() as u64, decoys.truth.sent.frames);
+
+        let network = run(ScanGuise::Network).expect("a lab");
+        let sources: HashSet<IpAddr> = network.inbound().map(|packet| packet.source).collect();
+        assert!(sources.len() > 80 && network.truth.sources.are_spoofed(), "{}", sources.len());
+
+        let client = run(ScanGuise::Client).expect("a lab");
+        let Sources::Spoofed { network: address, attacker, .. } = client.truth.sources else {
+            panic!("{:?}", client.truth.sources)
+        };
+        assert_ne!(address, attacker);
+        assert!(client.inbound_where(|packet| packet.is_syn()) >= client.truth.sent.frames);
+    }
+}
+
+#[test]
+fn a_flood_keeps_its_port_or_ramps_up() {
+    let Some(kept) = run(flood(Some(20)), Family::V4, TIME) else { return };
+    let ports: HashSet<u16> = kept
+        .inbound()
+        .filter_map(|packet| match packet.carries {
+            Carries::Tcp { source_port, .. } => Some(source_port),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(ports, HashSet::from([20]));
+    let ramp = Duration::from_secs(1);
+    let does = AttackPlan::SpoofedSynFlood { port: 80, rate: 1_000, ramp };
+    let ramped = run(does, Family::V4, Duration::from_secs(2)).expect("a lab");
+    let began_ns = ramped.truth.began.unix_ns;
+    let within = |from_ms: u64, to_ms: u64| {
+        let span = began_ns + from_ms * 1_000_000..began_ns + to_ms * 1_000_000;
+        ramped.inbound_where(|packet| span.contains(&packet.unix_ns))
+    };
+    let [early, late] = [within(0, 500), within(1_000, 1_500)];
+    assert!(early * 2 < late && late > 200, "{early} then {late}");
 }
 
 #[test]
@@ -115,7 +179,7 @@ fn a_slow_scan_asks_one_port_at_a_time() {
 #[test]
 fn a_syn_flood_comes_from_one_address_and_many_ports() {
     for family in FAMILIES {
-        let does = AttackPlan::SynFlood { port: 80, rate: 1_000, vlan: None };
+        let does = flood(None);
         let Some(outcome) = run(does, family, TIME) else { return };
         assert_eq!(outcome.inbound_where(|packet| packet.is_syn_to(80)), outcome.truth.sent.frames);
         assert!(outcome.truth.sent.frames > 1_200, "{:?}", outcome.truth.sent);
@@ -126,7 +190,7 @@ fn a_syn_flood_comes_from_one_address_and_many_ports() {
 #[test]
 fn a_spoofed_flood_comes_from_addresses_that_are_not_the_attackers() {
     for family in FAMILIES {
-        let does = AttackPlan::SpoofedSynFlood { port: 80, rate: 1_000 };
+        let does = AttackPlan::SpoofedSynFlood { port: 80, rate: 1_000, ramp: Duration::ZERO };
         let Some(outcome) = run(does, family, TIME) else { return };
         assert_eq!(outcome.inbound_where(|packet| packet.is_syn_to(80)), outcome.truth.sent.frames);
         let sources: HashSet<IpAddr> = outcome.inbound().map(|packet| packet.source).collect();
@@ -170,7 +234,15 @@ fn an_icmp_flood_is_echo_requests() {
 #[test]
 fn frames_on_a_vlan_are_tagged_and_not_answered() {
     for (family, does) in [
-        (Family::V4, AttackPlan::SynScan { ports: [1, 50], rate: 300, vlan: Some(100) }),
+        (
+            Family::V4,
+            AttackPlan::SynScan {
+                ports: [1, 50],
+                rate: 300,
+                vlan: Some(100),
+                guise: ScanGuise::Own,
+            },
+        ),
         (
             Family::V6,
             AttackPlan::UdpFlood { port: Some(53), payload: 64, rate: 300, vlan: Some(100) },

@@ -111,7 +111,7 @@ fn the_same_seed_asks_for_the_same() {
         let path = folder.path().join("t.pcap");
         let capture = lab.capture(&path, Tap::Host, 0, CaptureBounds::default()).unwrap();
         let benign = lab.start_benign(&scenario).unwrap();
-        std::thread::sleep(Duration::from_secs(1));
+        std::thread::sleep(Duration::from_secs(3));
         benign.finish().unwrap();
         capture.finish().unwrap();
         let client = lab.clients()[0].address(lab::Family::V4);

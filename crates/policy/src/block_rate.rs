@@ -2,27 +2,33 @@
 
 use std::collections::VecDeque;
 
+use flows_common::Scope;
+
+use crate::guards::Made;
+
 /// Span that blocks are counted over, in ns.
 const MINUTE_NS: u64 = 60_000_000_000;
 
 /// Times of the last blocks, no more than the limit that asks for them.
 #[derive(Debug, Default)]
 pub(crate) struct BlockRate {
-    times_ns: VecDeque<u64>,
+    times: VecDeque<(u64, Scope)>,
 }
 
 impl BlockRate {
     /// Blocks made within the minute that ends at `now_ns`.
-    pub(crate) fn last_minute(&mut self, now_ns: u64) -> usize {
+    pub(crate) fn last_minute(&mut self, now_ns: u64) -> Made {
         let since_ns = now_ns.saturating_sub(MINUTE_NS);
-        while self.times_ns.front().is_some_and(|&made_ns| made_ns <= since_ns) {
-            self.times_ns.pop_front();
+        while self.times.front().is_some_and(|&(made_ns, _)| made_ns <= since_ns) {
+            self.times.pop_front();
         }
-        self.times_ns.len()
+        let mut made = Made::default();
+        self.times.iter().for_each(|&(_, scope)| made.add(scope));
+        made
     }
 
-    pub(crate) fn note(&mut self, now_ns: u64) {
-        self.times_ns.push_back(now_ns);
+    pub(crate) fn note(&mut self, now_ns: u64, scope: Scope) {
+        self.times.push_back((now_ns, scope));
     }
 }
 
@@ -33,10 +39,11 @@ mod tests {
     #[test]
     fn a_block_counts_for_one_minute() {
         let mut rate = BlockRate::default();
-        rate.note(100);
-        rate.note(200);
-        assert_eq!(rate.last_minute(MINUTE_NS), 2);
-        assert_eq!(rate.last_minute(MINUTE_NS + 100), 1);
-        assert_eq!(rate.last_minute(MINUTE_NS + 200), 0);
+        rate.note(100, Scope::Inbound);
+        rate.note(200, Scope::Unproven);
+        let mut made = |now_ns| rate.last_minute(now_ns);
+        assert_eq!(made(MINUTE_NS), Made { all: 2, unproven: 1 });
+        assert_eq!(made(MINUTE_NS + 100), Made { all: 1, unproven: 1 });
+        assert_eq!(made(MINUTE_NS + 200), Made::default());
     }
 }

@@ -7,7 +7,7 @@
 
 mod mark;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use flows_common::{Action, Standing, clock::nanos};
 
@@ -22,7 +22,7 @@ const SERVICES_LIMIT: usize = 4_096;
 /// Multiple of its ordinary mark that a service must see.
 const TIMES_ORDINARY: f64 = 10.0;
 /// IP protocol number of TCP.
-const TCP: u8 = 6;
+pub(crate) const TCP: u8 = 6;
 /// Time that a limit outlasts the flood, so that a lull does not lift it.
 const LEASE: Duration = Duration::from_mins(2);
 
@@ -66,11 +66,13 @@ pub(crate) struct FloodWatch {
 
 impl FloodWatch {
     /// Looks at all peers of a window; `anomalous` tells which of them are odd enough to be acted
-    /// on.
+    /// on. Those whose addresses `is_exempt` of a limit are no reason for one: when a busy service
+    /// starts anew, all its clients open at once.
     pub(crate) fn look(
         &mut self,
         evidence: &[Evidence],
         anomalous: impl Fn(&Evidence) -> bool,
+        is_exempt: impl Fn(IpAddr) -> bool,
         config: &PolicyConfig,
         window: Look,
     ) -> Vec<ServiceLimit> {
@@ -78,7 +80,7 @@ impl FloodWatch {
         let span_s = span_s.max(1e-3);
         let mut seen: BTreeMap<Service, Strangers> = BTreeMap::new();
         for peer in evidence.iter().filter(|peer| peer.standing == Standing::Unproven) {
-            let Some(service) = peer.service else { continue };
+            let Some(service) = peer.service.filter(|_| !is_exempt(peer.address)) else { continue };
             let strangers = seen.entry(service).or_default();
             strangers.sources += 1;
             strangers.packets = strangers.packets.saturating_add(peer.packets);
@@ -88,7 +90,7 @@ impl FloodWatch {
         // ordinary has to be seen before anything can exceed it.
         let start_ns = now_ns.saturating_sub(nanos(Duration::from_secs_f64(span_s)));
         let since_ns = *self.since_ns.get_or_insert(start_ns);
-        let is_known = now_ns.saturating_sub(since_ns) > nanos(config.expert.flood_baseline);
+        let is_known = is_known(since_ns, now_ns, config);
         let mut limits = Vec::new();
         for (service, strangers) in seen {
             let per_second = strangers.sources as f64 / span_s;
@@ -121,6 +123,19 @@ impl FloodWatch {
         self.marks.entry(service).or_default().limit(until_ns);
     }
 
+    /// True where the unproven sources of a service share a limit now; `None` while none can be
+    /// limited.
+    pub(crate) fn is_limited(
+        &self,
+        service: Service,
+        config: &PolicyConfig,
+        now_ns: u64,
+    ) -> Option<bool> {
+        let watches = self.since_ns.is_some_and(|since_ns| is_known(since_ns, now_ns, config));
+        (watches && config.service_limit_pps > 0)
+            .then(|| self.marks.get(&service).is_some_and(|mark| mark.is_limited(now_ns)))
+    }
+
     fn make_room(&mut self, now_ns: u64) {
         if self.marks.len() <= SERVICES_LIMIT {
             return;
@@ -137,6 +152,11 @@ impl FloodWatch {
     }
 }
 
+/// True where services were watched for long enough.
+fn is_known(since_ns: u64, now_ns: u64, config: &PolicyConfig) -> bool {
+    now_ns.saturating_sub(since_ns) > nanos(config.expert.flood_baseline)
+}
+
 /// Unproven sources a second above which a service with such an ordinary mark is under a flood.
 fn threshold(ordinary: f64, config: &PolicyConfig) -> f64 {
     let least = f64::from(config.expert.flood_sources);
@@ -145,8 +165,6 @@ fn threshold(ordinary: f64, config: &PolicyConfig) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
-
     use super::*;
     use crate::tests::{SECOND, attacker};
 
@@ -160,7 +178,21 @@ mod tests {
         now_ns: u64,
     ) -> Vec<ServiceLimit> {
         let window = Look { span_s: 1.0, now_ns, mode: Mode::Enforce };
-        watch.look(evidence, |peer| peer.surprise >= 4.0, config, window)
+        watch.look(evidence, |peer| peer.surprise >= 4.0, |_| false, config, window)
+    }
+
+    #[test]
+    fn a_service_whose_own_clients_all_come_back_at_once_is_not_flooded() {
+        let mut watch = FloodWatch::default();
+        let window = |now_ns| Look { span_s: 1.0, now_ns, mode: Mode::Enforce };
+        let mut back = |is_client: bool, now_ns| {
+            let clients = strangers(5_000);
+            watch.look(&clients, |_| false, |_| is_client, &config(), window(now_ns)).len()
+        };
+        assert_eq!(
+            (back(true, SECOND), back(true, 2 * SECOND), back(false, 3 * SECOND)),
+            (0, 0, 1)
+        );
     }
 
     fn strangers(count: u32) -> Vec<Evidence> {

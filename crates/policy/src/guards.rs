@@ -1,12 +1,18 @@
 //! The guards: they keep an anomalous peer from being blocked.
 
+use events::Prefix;
 use flows_common::{Scope, Standing};
 
 use crate::{
-    Evidence, Policy, PolicyConfig, Refusal, WindowFacts,
+    Evidence, Policy, PolicyConfig, Refusal, Service, WindowFacts,
     config::{LocallyInitiated, Unverified},
+    flood::TCP,
+    guesses,
     statistics::{Claim, OnDrift, Unsupported},
 };
+
+/// Where administrators come in.
+const SSH: Service = Service { protocol: 6, port: 22 };
 
 /// Counts of a peer, and of all blocks, that the guards ask for.
 pub(crate) struct Counts {
@@ -17,9 +23,24 @@ pub(crate) struct Counts {
     /// Packets in those.
     pub(crate) packets: u64,
     /// Active blocks.
-    pub(crate) blocks: usize,
+    pub(crate) blocks: Made,
     /// Blocks made in the last minute.
-    pub(crate) last_minute: usize,
+    pub(crate) last_minute: Made,
+}
+
+/// A number of blocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Made {
+    pub(crate) all: usize,
+    /// Those of them that act on unproven packets alone.
+    pub(crate) unproven: usize,
+}
+
+impl Made {
+    pub(crate) fn add(&mut self, scope: Scope) {
+        self.all += 1;
+        self.unproven += usize::from(scope == Scope::Unproven);
+    }
 }
 
 impl PolicyConfig {
@@ -36,7 +57,23 @@ impl PolicyConfig {
     }
 }
 
+/// True of evidence that was gathered where administrators come in.
+fn is_at_door(peer: &Evidence) -> bool {
+    peer.standing == Standing::Proven && (guesses(peer) || peer.service == Some(SSH))
+}
+
 impl Policy {
+    /// The part of a peer's packets that a block on this evidence acts on: of an administrator's
+    /// address all but the connections that stand.
+    pub(crate) fn scope(&self, peer: &Evidence) -> Scope {
+        let address = Prefix::of_host(peer.address).net();
+        if is_at_door(peer) && self.protected.refusal(address) == Some(Refusal::Administrator) {
+            Scope::Unproven
+        } else {
+            self.config.scope(peer.standing)
+        }
+    }
+
     /// The first guard that refuses a block of this peer. The guards ask for the peer's identity,
     /// then for the evidence, then for the number of blocks.
     pub(crate) fn refusal(
@@ -48,13 +85,16 @@ impl Policy {
     ) -> Option<Refusal> {
         self.by_identity(peer, window.end_ns)
             .or_else(|| self.by_evidence(peer, claim, window, counts))
-            .or_else(|| self.by_number(counts))
+            .or_else(|| self.by_number(peer, counts, window.end_ns))
     }
 
     fn by_identity(&self, peer: &Evidence, now_ns: u64) -> Option<Refusal> {
         let (config, address) = (&self.config, peer.address);
-        if let Some(refusal) = self.protected.refusal(address.into()) {
-            return Some(refusal);
+        match self.protected.refusal(Prefix::of_host(address).net()) {
+            // Whoever is logged in keeps the connection; what guesses beside it is no administrator.
+            Some(Refusal::Administrator) if is_at_door(peer) => {}
+            Some(refusal) => return Some(refusal),
+            None => {}
         }
         if self.history.is_pardoned(address, now_ns) {
             return Some(Refusal::Grace);
@@ -63,13 +103,29 @@ impl Policy {
             Standing::Initiated if config.locally_initiated == LocallyInitiated::Refuse => {
                 Some(Refusal::LocallyInitiated)
             }
-            Standing::Unproven if self.history.is_forged(address, now_ns) => {
-                Some(Refusal::ForgedSources)
-            }
+            Standing::Unproven if self.is_forged(peer, now_ns) => Some(Refusal::ForgedSources),
             Standing::Unproven if config.unverified == Unverified::Refuse => {
                 Some(Refusal::Unverified)
             }
             _ => None,
+        }
+    }
+
+    /// True of one of many unproven sources whose packets another answer meets.
+    ///
+    /// Openings share their service's limit, for as long as that stands: without one the many are
+    /// decoys, and each is limited by itself, which costs whoever has its address no connection.
+    /// So is who proved its address before, whom no limit of a service holds. Datagrams are no
+    /// service's fault before they flood it: of those the many of one window are spared in that
+    /// window, and no packet buys more.
+    fn is_forged(&self, peer: &Evidence, now_ns: u64) -> bool {
+        if self.baseline.is_known(peer.address, now_ns) {
+            return false;
+        }
+        let openings = peer.service.filter(|service| service.protocol == TCP);
+        match openings.and_then(|service| self.floods.is_limited(service, &self.config, now_ns)) {
+            Some(limited) => limited && self.history.is_forged(peer.address, now_ns),
+            None => self.history.is_forged_in(peer.address, now_ns),
         }
     }
 
@@ -81,16 +137,24 @@ impl Policy {
         counts: &Counts,
     ) -> Option<Refusal> {
         let config = &self.config;
+        // The host's own log says so, whatever the scores, the window and the traffic are.
+        if guesses(peer) {
+            return None;
+        }
         let decisive = peer.surprise >= config.expert.decisive_surprise;
+        // A backup is as large as it is; what floods by volume proves nothing.
+        let is_business = peer.standing == Standing::Proven || !decisive;
         if window.interrupted {
             Some(Refusal::Interrupted)
+        } else if window.blind {
+            Some(Refusal::LossyWindow)
         } else if window.drifting && config.drift == OnDrift::Suspend {
             Some(Refusal::Drifting)
         } else if !claim.supported && config.unsupported == Unsupported::Refuse {
             Some(Refusal::RateUnsupported)
         } else if window.lossy && !decisive {
             Some(Refusal::LossyWindow)
-        } else if peer.new_or_large && !decisive {
+        } else if peer.new_or_large && is_business {
             Some(Refusal::NewOrLarge)
         } else if counts.windows < config.expert.windows && !decisive {
             Some(Refusal::TooFewWindows)
@@ -101,10 +165,18 @@ impl Policy {
         }
     }
 
-    fn by_number(&self, counts: &Counts) -> Option<Refusal> {
-        if counts.blocks >= self.config.max_blocks as usize {
+    /// Sources that never proved to be somebody take up half of either bound at most.
+    fn by_number(&self, peer: &Evidence, counts: &Counts, now_ns: u64) -> Option<Refusal> {
+        let config = &self.config;
+        let is_anybody =
+            peer.standing == Standing::Unproven && !self.baseline.is_known(peer.address, now_ns);
+        let is_beyond = |made: Made, bound: u32| {
+            let bound = bound as usize;
+            made.all >= bound || (is_anybody && made.unproven >= bound.div_ceil(2))
+        };
+        if is_beyond(counts.blocks, config.max_blocks) {
             Some(Refusal::MaxBlocks)
-        } else if counts.last_minute >= self.config.expert.max_blocks_per_minute as usize {
+        } else if is_beyond(counts.last_minute, config.expert.max_blocks_per_minute) {
             Some(Refusal::BlocksPerMinute)
         } else {
             None

@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use flows_common::{Action, Scope, Standing};
 
+use crate::guards::Made;
+
 /// Peers remembered at most; beyond that those noted longest ago are forgotten.
 const PEERS_LIMIT: usize = 65_536;
 
@@ -63,8 +65,8 @@ struct Past {
     scope: Scope,
     /// Action of that block where the policy made it; a person's or a list's has none.
     own: Option<Action>,
-    /// Boot-clock ns until which it counts as forged while it is unverified.
-    forged_until_ns: u64,
+    /// Boot-clock ns at which it was one of many forged ones last, where it ever was.
+    forged_ns: Option<u64>,
     /// Boot-clock ns until which a person's pardon holds.
     pardoned_until_ns: u64,
 }
@@ -82,7 +84,7 @@ pub(super) struct History {
     peers: BTreeMap<IpAddr, Past>,
     /// Last answer of [`History::active`] and its time, while it holds: within a window it is
     /// asked for with each peer, and counting takes a pass over all.
-    active: Option<(u64, usize)>,
+    active: Option<(u64, Made)>,
 }
 
 impl History {
@@ -125,13 +127,22 @@ impl History {
 
     /// True of a peer that was lately one of many unverified sources at once.
     pub(super) fn is_forged(&self, peer: IpAddr, now_ns: u64) -> bool {
-        self.peers.get(&peer).is_some_and(|past| past.forged_until_ns > now_ns)
+        self.forged_ns(peer).is_some_and(|at_ns| now_ns < at_ns.saturating_add(FORGED_FOR_NS))
+    }
+
+    /// True of a peer that is one of many in the window that ends then.
+    pub(super) fn is_forged_in(&self, peer: IpAddr, now_ns: u64) -> bool {
+        self.forged_ns(peer) == Some(now_ns)
+    }
+
+    fn forged_ns(&self, peer: IpAddr) -> Option<u64> {
+        self.peers.get(&peer).and_then(|past| past.forged_ns)
     }
 
     /// Marks a peer as one of many unverified sources, if it was ever noted.
     pub(super) fn forged(&mut self, peer: IpAddr, now_ns: u64) {
         if let Some(past) = self.peers.get_mut(&peer) {
-            past.forged_until_ns = now_ns.saturating_add(FORGED_FOR_NS);
+            past.forged_ns = Some(now_ns);
         }
     }
 
@@ -194,7 +205,10 @@ impl History {
         self.active = self
             .active
             .filter(|&(now_ns, _)| past.blocked_until_ns <= now_ns && now_ns < until_ns)
-            .map(|(now_ns, count)| (now_ns, count + 1));
+            .map(|(now_ns, mut made)| {
+                made.add(scope);
+                (now_ns, made)
+            });
         past.blocks = past.blocks.saturating_add(1);
         past.blocked_until_ns = until_ns;
         past.scope = scope;
@@ -246,15 +260,17 @@ impl History {
     }
 
     /// Number of active blocks.
-    pub(super) fn active(&mut self, now_ns: u64) -> usize {
-        if let Some((then_ns, count)) = self.active
+    pub(super) fn active(&mut self, now_ns: u64) -> Made {
+        if let Some((then_ns, made)) = self.active
             && then_ns == now_ns
         {
-            return count;
+            return made;
         }
-        let count = self.peers.values().filter(|past| past.blocked_until_ns > now_ns).count();
-        self.active = Some((now_ns, count));
-        count
+        let mut made = Made::default();
+        let active = self.peers.values().filter(|past| past.blocked_until_ns > now_ns);
+        active.for_each(|past| made.add(past.scope));
+        self.active = Some((now_ns, made));
+        made
     }
 
     fn make_room(&mut self, peer: IpAddr) {
@@ -335,14 +351,15 @@ mod tests {
     fn active_blocks_are_counted_anew_only_where_they_may_have_changed() {
         let other = IpAddr::from([192, 0, 2, 2]);
         let mut history = History::default();
-        assert_eq!(history.active(10), 0);
+        let active = |history: &mut History, now_ns| history.active(now_ns).all;
+        assert_eq!(active(&mut history, 10), 0);
         history.blocked(PEER, Scope::All, Action::Drop, 20);
         history.blocked(other, Scope::All, Action::Drop, 30);
-        assert_eq!(history.active(10), 2);
+        assert_eq!(active(&mut history, 10), 2);
         history.blocked(other, Scope::All, Action::Drop, 40);
-        assert_eq!((history.active(10), history.active(25)), (2, 1));
+        assert_eq!((active(&mut history, 10), active(&mut history, 25)), (2, 1));
         history.unblocked(other);
-        assert_eq!((history.active(25), history.active(10)), (0, 1));
+        assert_eq!((active(&mut history, 25), active(&mut history, 10)), (0, 1));
     }
 
     #[test]

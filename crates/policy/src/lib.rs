@@ -26,7 +26,9 @@ mod decision;
 mod flood;
 mod guards;
 mod history;
+mod log_ins;
 mod lot;
+mod outage;
 mod peer_baseline;
 mod people;
 mod protected;
@@ -50,8 +52,8 @@ pub use config::{
 };
 pub use decision::{BURST_S, Verdicts};
 pub use events::{
-    Decision, Evidence, Notice, Outcome, Reason, Refusal, Scope, Service, ServiceLimit, Standing,
-    Subject, Trip,
+    Decision, Evidence, Notice, Outage, Outcome, Reason, Refusal, Scope, Service, ServiceLimit,
+    Standing, Subject, Trip,
 };
 pub use protected::{PrefixSet, ProtectedHosts, Protection};
 pub use statistics::{Basis, Claim, benjamini_hochberg};
@@ -61,9 +63,11 @@ use block_rate::BlockRate;
 use flood::{FloodWatch, Look};
 use guards::Counts;
 use history::{History, Noted};
+use log_ins::{HANDFUL, LogIns};
 use lot::Lot;
+use outage::OutageWatch;
 use peer_baseline::{PeerBaseline, Weight};
-use statistics::Selector;
+use statistics::{Selector, Support, support};
 
 /// Networks whose ordinary peers have to be hit before the breaker opens: what a client or two do,
 /// or one that holds many addresses of its network, is no sign of a model that runs away.
@@ -88,12 +92,16 @@ pub struct Policy {
     /// The same, with `policy.allow`.
     protected: ProtectedHosts,
     selector: Selector,
+    /// The calibration, once known.
+    basis: Option<Basis>,
     mode: Mode,
     commit_confirm: Option<CommitConfirm>,
     breaker: Breaker,
     history: History,
     baseline: PeerBaseline,
     floods: FloodWatch,
+    outages: OutageWatch,
+    log_ins: LogIns,
     /// Shares as of the window in hand, once asked for: they take a pass over all peers.
     shares: Option<Shares>,
     rate: BlockRate,
@@ -117,11 +125,14 @@ impl Policy {
         Self {
             mode: config.mode,
             selector: Selector::new(&config),
+            basis: None,
             commit_confirm: None,
             breaker: Breaker::default(),
             history: History::default(),
             baseline: PeerBaseline::default(),
             floods: FloodWatch::default(),
+            outages: OutageWatch::default(),
+            log_ins: LogIns::default(),
             shares: None,
             rate: BlockRate::default(),
             refusals: BTreeMap::new(),
@@ -138,7 +149,16 @@ impl Policy {
     #[must_use]
     pub fn calibrated(mut self, basis: &Basis) -> Self {
         self.selector.calibrate(basis);
+        self.basis = Some(*basis);
         self
+    }
+
+    /// Support of the configured rates at the traffic of late, in windows of this length; none
+    /// without a calibration.
+    #[must_use]
+    pub fn support(&self, window: Duration) -> Option<Support> {
+        let peers = self.selector.expected_peers();
+        self.basis.as_ref().map(|basis| support(&self.config, basis, peers, window))
     }
 
     /// The configuration in force.
@@ -173,28 +193,45 @@ impl Policy {
 
     /// Number of the policy's own blocks that are active.
     pub fn active_blocks(&mut self, now_ns: u64) -> usize {
-        self.history.active(now_ns)
+        self.history.active(now_ns).all
     }
 
     /// Number of blocks made in the last minute.
     pub fn made_last_minute(&mut self, now_ns: u64) -> usize {
-        self.rate.last_minute(now_ns)
+        self.rate.last_minute(now_ns).all
     }
 
     /// Decides on all peers of one window.
     ///
     /// Decisions come in the order of p-value, then address.
-    pub fn decide(&mut self, evidence: Vec<Evidence>, window: &WindowFacts) -> Verdicts {
+    pub fn decide(&mut self, mut evidence: Vec<Evidence>, window: &WindowFacts) -> Verdicts {
         let mut notices = Vec::new();
         self.now_ns = window.end_ns;
         self.keep_time(window.end_ns, &mut notices);
-        let mut services = if window.interrupted {
+        let mut services = if window.interrupted || window.blind {
             Vec::new()
         } else {
             let look = Look { span_s: window.span_s(), now_ns: window.end_ns, mode: self.mode() };
             let least = self.config.expert.act_surprise;
-            self.floods.look(&evidence, |peer| peer.surprise >= least, &self.config, look)
+            let Self { floods, baseline, config, .. } = &mut *self;
+            floods.look(
+                &evidence,
+                |peer| peer.surprise >= least,
+                |peer| baseline.is_ordinary(peer, window.end_ns),
+                config,
+                look,
+            )
         };
+        for peer in evidence.iter_mut().filter(|peer| peer.standing == Standing::Proven) {
+            peer.failed_log_ins = self.log_ins.failed(peer.address, window.end_ns);
+        }
+        let Self { outages, baseline, config, .. } = &mut *self;
+        let outages = outages.look(
+            &evidence,
+            |peer| peer.surprise >= config.expert.act_surprise || guesses(peer),
+            |peer| baseline.is_ordinary(peer, window.end_ns),
+            (window.end_ns.saturating_sub(window.start_ns), window.end_ns),
+        );
         let mut peers = self.decide_peers(evidence, window, &mut notices);
         if self.mode() != Mode::Enforce {
             // The breaker may have opened behind some of them.
@@ -211,7 +248,7 @@ impl Policy {
                 Outcome::Block { .. } => {}
             }
         }
-        Verdicts { peers, services, notices }
+        Verdicts { peers, services, outages, notices }
     }
 
     fn decide_peers(
@@ -223,9 +260,17 @@ impl Policy {
         self.window += 1;
         self.shares = None;
         let now_ns = window.end_ns;
+        for peer in evidence.iter().filter(|peer| peer.standing == Standing::Proven) {
+            self.baseline.prove(peer.address, now_ns);
+        }
         let selection = self.selector.look(&evidence, window);
         let (mut anomalous, mut ordinary) = (Vec::new(), Vec::new());
         for peer in evidence {
+            if guesses(&peer) {
+                let claim = selection.claim_anyway(&peer);
+                anomalous.push((peer, claim));
+                continue;
+            }
             match selection.claim(&peer) {
                 Some(claim) if peer.surprise >= self.config.expert.alert_surprise => {
                     anomalous.push((peer, claim));
@@ -234,7 +279,7 @@ impl Policy {
             }
         }
         anomalous.retain(|(peer, _)| {
-            let scope = self.config.scope(peer.standing);
+            let scope = self.scope(peer);
             !self.history.is_blocked(peer.address, scope, now_ns)
         });
         anomalous.sort_unstable_by(|(a, _), (b, _)| {
@@ -272,12 +317,17 @@ impl Policy {
         notices: &mut Vec<Notice>,
     ) -> Outcome {
         let now_ns = window.end_ns;
-        if peer.surprise < self.config.expert.act_surprise {
+        if peer.surprise < self.config.expert.act_surprise && !guesses(peer) {
             return Outcome::Refused(Refusal::BelowMargin);
         }
         // Before it is noted: it must not count towards a later block either.
-        if window.warming_up {
+        if window.warming_up && !guesses(peer) {
             return Outcome::Refused(Refusal::WarmingUp);
+        }
+        if self.baseline.is_ordinary(peer.address, now_ns)
+            && let Some(refusal) = self.outages.refusal(peer)
+        {
+            return Outcome::Refused(refusal);
         }
         let Noted { windows, lasting, packets } = self.history.note(
             (peer.address, peer.standing),
@@ -360,10 +410,10 @@ impl Policy {
             Some(pending) => pending.cap(peer.address, meant_ns),
             None => meant_ns,
         };
-        let scope = self.config.scope(peer.standing);
-        let action = match (self.mode(), scope, self.config.unverified) {
+        let scope = self.scope(peer);
+        let action = match (self.mode(), peer.standing, self.config.unverified) {
             (Mode::Observe | Mode::Shadow, ..) => Action::Shadow,
-            (Mode::Enforce, Scope::Unproven, Unverified::RateLimit) => Action::RateLimit,
+            (Mode::Enforce, Standing::Unproven, Unverified::RateLimit) => Action::RateLimit,
             (Mode::Enforce, ..) => Action::Drop,
         };
         self.history.blocked(peer.address, scope, action, expires_ns);
@@ -372,7 +422,7 @@ impl Policy {
         {
             shares.blocked += self.baseline.weigh([peer.address], now_ns);
         }
-        self.rate.note(now_ns);
+        self.rate.note(now_ns, scope);
         let ttl = Duration::from_nanos(expires_ns.saturating_sub(now_ns));
         Outcome::Block { action, scope, ttl, expires_ns, offence: before + 1, early }
     }
@@ -401,6 +451,11 @@ impl Policy {
             self.history.forget_shadowed(self.now_ns);
         }
     }
+}
+
+/// True of a remote that failed a handful of log-ins, by this host's own log.
+const fn guesses(peer: &Evidence) -> bool {
+    peer.failed_log_ins >= HANDFUL
 }
 
 /// The network that an address is taken to belong to: its /24, or its /64 in IPv6.

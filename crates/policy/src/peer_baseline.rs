@@ -7,7 +7,7 @@
 
 use std::{collections::HashMap, net::IpAddr};
 
-use flows_common::Standing;
+use flows_common::{Standing, service::VERIFIED_NS};
 
 use crate::Evidence;
 
@@ -30,6 +30,8 @@ struct Baseline {
     seen_ns: u64,
     /// Bytes in them, damped to `seen_ns`.
     bytes: f64,
+    /// The end of the last window in which it proved its address, odd or not.
+    proven_ns: Option<u64>,
 }
 
 impl Baseline {
@@ -71,6 +73,18 @@ impl PeerBaseline {
         known.seen_ns = now_ns;
     }
 
+    /// Notes that a peer proved its address in a window that ends at `now_ns`.
+    pub(crate) fn prove(&mut self, peer: IpAddr, now_ns: u64) {
+        self.make_room(peer);
+        self.peers.entry(peer).or_default().proven_ns = Some(now_ns);
+    }
+
+    /// True of a peer that proved its address not long ago: no limit of a service holds it.
+    pub(crate) fn is_known(&self, peer: IpAddr, now_ns: u64) -> bool {
+        let proven_ns = self.peers.get(&peer).and_then(|known| known.proven_ns);
+        proven_ns.is_some_and(|at_ns| now_ns.saturating_sub(at_ns) <= VERIFIED_NS)
+    }
+
     /// True of a peer that is seen behaving regularly.
     pub(crate) fn is_ordinary(&self, peer: IpAddr, now_ns: u64) -> bool {
         self.peers.get(&peer).is_some_and(|known| known.is_ordinary(now_ns))
@@ -100,7 +114,10 @@ impl PeerBaseline {
         let mut known: Vec<_> = self
             .peers
             .iter()
-            .map(|(&peer, known)| (known.windows.min(ORDINARY_WINDOWS), known.seen_ns, peer))
+            .map(|(&peer, known)| {
+                let last_ns = known.proven_ns.unwrap_or(0).max(known.seen_ns);
+                (known.windows.min(ORDINARY_WINDOWS), last_ns, peer)
+            })
             .collect();
         let (least, ..) = known.select_nth_unstable(FORGOTTEN_AT_ONCE);
         for (.., peer) in least {

@@ -81,6 +81,20 @@ impl Policy {
         self.floods.remember(service, until_ns);
     }
 
+    /// Has a service, or all, be known to fail until then, in ns of the boot clock: remotes that were
+    /// ordinary before are not acted on for what they meet there, also while longer horizons hold
+    /// it. A time that is over ends it.
+    pub fn maintain(&mut self, service: Option<Service>, until_ns: u64) {
+        self.outages.tell(service, until_ns);
+    }
+
+    /// Notes that a remote failed to log in, by what nobody but this host's own services can write,
+    /// at this time in ns of the boot clock. A handful within ten minutes has it acted on while it
+    /// goes on.
+    pub fn failed_log_in(&mut self, peer: IpAddr, now_ns: u64) {
+        self.log_ins.note(peer.to_canonical(), now_ns);
+    }
+
     /// Replaces the hosts that must not be blocked; those of `policy.allow` stay.
     pub fn protect(&mut self, hosts: ProtectedHosts) {
         self.protected = hosts.clone().allowing(&self.config.allow);

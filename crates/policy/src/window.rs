@@ -10,6 +10,9 @@ pub struct WindowFacts {
     pub end_ns: u64,
     /// Flows were lost.
     pub lossy: bool,
+    /// Packets crossed an interface unseen: what looks unanswered may have been answered. Nothing is
+    /// acted on, however decisive.
+    pub blind: bool,
     /// The machine was suspended, or a clock jumped.
     pub interrupted: bool,
     /// The traffic has drifted away from that of the training.
@@ -26,6 +29,7 @@ impl WindowFacts {
             start_ns: end_ns.saturating_sub(1_000_000_000),
             end_ns,
             lossy: false,
+            blind: false,
             interrupted: false,
             drifting: false,
             warming_up: false,

@@ -1,14 +1,12 @@
-//! Link types, each read as the Ethernet frame it stands for.
+//! Link types, each read as the interface's frames that it stands for.
 
-use flows_common::Direction;
+use flows_common::{Direction, parse::LinkLayer};
 
 /// Link types that [`Link::of`] knows, for messages.
 pub(super) const SUPPORTED: &str = "Ethernet, Linux cooked v1 and v2, raw IP and BSD loopback";
 
 /// Bytes of an Ethernet header, of which the last two are the `EtherType`.
 const ETHERNET_HEADER: u8 = 14;
-const IPV4: [u8; 2] = [0x08, 0x00];
-const IPV6: [u8; 2] = [0x86, 0xdd];
 
 /// Linux' packet type of a frame that the host itself sent (`PACKET_OUTGOING`).
 const OUTGOING: u8 = 4;
@@ -23,11 +21,12 @@ pub(super) enum Link {
     Loopback,
 }
 
-/// A frame as Ethernet would have carried it.
+/// A frame as its interface counted it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ethernet<'a> {
+pub(super) struct Carried<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) wire_length: u32,
+    pub(super) link: LinkLayer,
     pub(super) direction: Option<Direction>,
     /// The interface, where each frame tells its own (Linux cooked v2).
     pub(super) interface: Option<u32>,
@@ -58,37 +57,41 @@ impl Link {
         }
     }
 
-    /// The frame as Ethernet would have carried it, with zeros for the addresses that the link
-    /// does not tell. `bytes` are at least [`Link::header`] long.
-    pub(super) fn to_ethernet<'a>(
+    /// The frame as its interface carried it: bare where that has no link-layer header, else as
+    /// Ethernet, with zeros for the addresses that a cooked frame does not tell. `bytes` are at least
+    /// [`Link::header`] long.
+    pub(super) fn carried<'a>(
         self,
         bytes: &'a [u8],
         wire_length: u32,
         scratch: &'a mut Vec<u8>,
-    ) -> Ethernet<'a> {
+    ) -> Carried<'a> {
         let (header, above) = bytes.split_at(usize::from(self.header()));
-        let ether_type = match self {
-            Self::Ethernet => {
-                return Ethernet { bytes, wire_length, direction: None, interface: None };
-            }
-            Self::CookedV1 => [header[14], header[15]],
-            Self::CookedV2 => [header[0], header[1]],
-            Self::RawIp => ether_type_of_version(above),
-            Self::Loopback => ether_type_of_family([header[0], header[1], header[2], header[3]]),
+        let above_length = wire_length.saturating_sub(u32::from(self.header()));
+        let direction = self.sent_or_received(header);
+        let interface = self.interface(header);
+        let bare = Carried {
+            bytes: above,
+            wire_length: above_length,
+            link: LinkLayer::Bare,
+            direction,
+            interface,
         };
+        let (ether_type, hardware) = match self {
+            Self::Ethernet => return Carried { link: LinkLayer::Ethernet, ..bare },
+            Self::RawIp | Self::Loopback => return bare,
+            Self::CookedV1 => ([header[14], header[15]], [header[2], header[3]]),
+            Self::CookedV2 => ([header[0], header[1]], [header[8], header[9]]),
+        };
+        if LinkLayer::of_hardware(u16::from_be_bytes(hardware)) == Some(LinkLayer::Bare) {
+            return bare;
+        }
         scratch.clear();
         scratch.extend_from_slice(&[0; ETHERNET_HEADER as usize - 2]);
         scratch.extend_from_slice(&ether_type);
         scratch.extend_from_slice(above);
-        let wire_length = wire_length
-            .saturating_add(u32::from(ETHERNET_HEADER))
-            .saturating_sub(u32::from(self.header()));
-        Ethernet {
-            bytes: scratch,
-            wire_length,
-            direction: self.sent_or_received(header),
-            interface: self.interface(header),
-        }
+        let wire_length = above_length.saturating_add(u32::from(ETHERNET_HEADER));
+        Carried { bytes: scratch, wire_length, link: LinkLayer::Ethernet, ..bare }
     }
 
     /// The index of the interface, where the link's header tells.
@@ -111,27 +114,6 @@ impl Link {
         } else {
             Some(Direction::Ingress)
         }
-    }
-}
-
-/// By the version in the packet's first byte. What is neither goes for IPv4, whose header is
-/// then found malformed and counted as such.
-fn ether_type_of_version(packet: &[u8]) -> [u8; 2] {
-    match packet.first().map(|byte| byte >> 4) {
-        Some(6) => IPV6,
-        _ => IPV4,
-    }
-}
-
-/// By the address family, in the byte order of the host that captured.
-fn ether_type_of_family(family: [u8; 4]) -> [u8; 2] {
-    let little = u32::from_le_bytes(family);
-    let family = if little > u32::from(u16::MAX) { little.swap_bytes() } else { little };
-    match family {
-        2 => IPV4,
-        // Linux, NetBSD, FreeBSD, macOS: each has its own number for IPv6.
-        10 | 24 | 28 | 30 => IPV6,
-        _ => [0, 0],
     }
 }
 
@@ -164,31 +146,44 @@ mod tests {
     use super::*;
 
     const IP: [u8; 4] = [0x45, 0, 0, 20];
+    /// `ARPHRD_NONE`: a tun.
+    const NONE: [u8; 2] = [0xff, 0xfe];
 
-    fn as_ethernet(link: Link, bytes: &[u8]) -> (Vec<u8>, u32, Option<Direction>) {
+    fn carried(link: Link, bytes: &[u8]) -> (Vec<u8>, u32, LinkLayer, Option<Direction>) {
         let mut scratch = Vec::new();
         let length = u32::try_from(bytes.len()).expect("a test's frame is short");
-        let frame = link.to_ethernet(bytes, length, &mut scratch);
-        (frame.bytes.to_vec(), frame.wire_length, frame.direction)
+        let frame = link.carried(bytes, length, &mut scratch);
+        (frame.bytes.to_vec(), frame.wire_length, frame.link, frame.direction)
+    }
+
+    /// Headers of a cooked frame with IPv4, on an interface of this hardware type.
+    fn cooked(hardware: [u8; 2]) -> [(Link, Vec<u8>); 2] {
+        let (mut v1, mut v2) = (vec![0; 16], vec![0; 20]);
+        v1[2..4].copy_from_slice(&hardware);
+        v1[14..].copy_from_slice(&[0x08, 0x00]);
+        v2[..2].copy_from_slice(&[0x08, 0x00]);
+        v2[8..10].copy_from_slice(&hardware);
+        [(Link::CookedV1, v1), (Link::CookedV2, v2)]
     }
 
     #[test]
-    fn every_link_type_leads_to_the_same_ethernet_payload() {
-        let mut cooked_v1 = vec![0; 16];
-        cooked_v1[14..].copy_from_slice(&IPV4);
-        let mut cooked_v2 = vec![0; 20];
-        cooked_v2[..2].copy_from_slice(&IPV4);
-        for (link, mut bytes) in [
-            (Link::CookedV1, cooked_v1),
-            (Link::CookedV2, cooked_v2),
-            (Link::RawIp, vec![]),
-            (Link::Loopback, vec![2, 0, 0, 0]),
-            (Link::Loopback, vec![0, 0, 0, 2]),
-        ] {
+    fn a_cooked_frame_of_an_ethernet_interface_is_an_ethernet_frame() {
+        for (link, mut bytes) in cooked([0, 1]) {
             bytes.extend_from_slice(&IP);
-            let (frame, length, _) = as_ethernet(link, &bytes);
+            let (frame, length, carrier, _) = carried(link, &bytes);
             assert_eq!(frame[12..], [0x08, 0x00, 0x45, 0, 0, 20], "{link:?}");
-            assert_eq!(length, 18, "{link:?}");
+            assert_eq!((length, carrier), (18, LinkLayer::Ethernet), "{link:?}");
+        }
+    }
+
+    #[test]
+    fn a_frame_of_a_link_without_a_header_is_its_ip_packet() {
+        let [v1, v2] = cooked(NONE);
+        for (link, mut bytes) in [v1, v2, (Link::RawIp, vec![]), (Link::Loopback, vec![2, 0, 0, 0])]
+        {
+            bytes.extend_from_slice(&IP);
+            let (frame, length, carrier, _) = carried(link, &bytes);
+            assert_eq!((&frame[..], length, carrier), (&IP[..], 4, LinkLayer::Bare), "{link:?}");
         }
     }
 
@@ -196,10 +191,8 @@ mod tests {
     fn a_cooked_frame_tells_which_way_it_went() {
         let mut sent = [0; 16];
         sent[1] = OUTGOING;
-        let (_, _, direction) = as_ethernet(Link::CookedV1, &sent);
-        assert_eq!(direction, Some(Direction::Egress));
-        let (_, _, direction) = as_ethernet(Link::CookedV1, &[0; 16]);
-        assert_eq!(direction, Some(Direction::Ingress));
+        assert_eq!(carried(Link::CookedV1, &sent).3, Some(Direction::Egress));
+        assert_eq!(carried(Link::CookedV1, &[0; 16]).3, Some(Direction::Ingress));
     }
 
     #[test]
@@ -207,12 +200,12 @@ mod tests {
         let mut header = [0; 20];
         header[4..8].copy_from_slice(&7_u32.to_be_bytes());
         let mut scratch = Vec::new();
-        assert_eq!(Link::CookedV2.to_ethernet(&header, 20, &mut scratch).interface, Some(7));
-        assert_eq!(Link::CookedV1.to_ethernet(&header, 20, &mut scratch).interface, None);
+        assert_eq!(Link::CookedV2.carried(&header, 20, &mut scratch).interface, Some(7));
+        assert_eq!(Link::CookedV1.carried(&header, 20, &mut scratch).interface, None);
     }
 
     #[test]
     fn an_ethernet_frame_is_handed_on_as_it_is() {
-        assert_eq!(as_ethernet(Link::Ethernet, &[7; 3]), (vec![7; 3], 3, None));
+        assert_eq!(carried(Link::Ethernet, &[7; 3]), (vec![7; 3], 3, LinkLayer::Ethernet, None));
     }
 }

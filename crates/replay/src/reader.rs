@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use flows_common::Direction;
+use flows_common::{Direction, parse::LinkLayer};
 use pcap_parser::{PcapBlockOwned, PcapError, create_reader, traits::PcapReaderIterator};
 
 use super::{
@@ -19,28 +19,29 @@ use super::{
 /// Bytes read ahead; grows for a longer block.
 const READ_AHEAD: usize = 1 << 16;
 
-/// Frame of a capture, as Ethernet would have carried it.
+/// Frame of a capture, as its interface carried it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
     /// Capture time, in ns since 1970 by the capture's clock.
     pub time_ns: u64,
-    /// Its length on the wire in bytes, at least that of `bytes`; Ethernet header included, FCS
-    /// not, where the capture says that its frames have one.
+    /// Its length on the wire in bytes, at least that of `bytes`; Ethernet header included where it
+    /// has one, FCS not, where the capture says that its frames have one.
     pub wire_length: u32,
     /// The interface it was captured on: its index where the frame tells it (Linux cooked v2), else
     /// 1 for the first (or only) one of the file.
     pub interface: u32,
     /// The way it went, where the capture says so.
     pub direction: Option<Direction>,
-    /// The captured bytes, from the Ethernet header on.
+    /// The captured bytes, from the Ethernet header on, or from the IP header where `link` is bare.
     pub bytes: &'a [u8],
+    /// Header that they begin with.
+    pub link: LinkLayer,
 }
 
 /// Reads pcap (micro- and nanosecond, either byte order) and pcapng, also compressed by gzip or
 /// zstd, which the first bytes tell.
 ///
-/// Link types: Ethernet, Linux cooked v1 and v2, raw IP, BSD loopback; what is not Ethernet gets
-/// an Ethernet header for its own. Memory: 64 KiB, and up to 16 MiB for a pcapng file with a block
+/// Link types: Ethernet, Linux cooked v1 and v2, raw IP, BSD loopback. Memory: 64 KiB, and up to 16 MiB for a pcapng file with a block
 /// as long; some 2 MiB more for a compressed file, and its zstd window of up to 128 MiB. A frame
 /// borrows from the reader, so this is no [`Iterator`].
 ///
@@ -175,7 +176,7 @@ impl CaptureReader {
         let captured = &self.reader.data()[record.data];
         let captured_length = u32::try_from(captured.len()).unwrap_or(u32::MAX);
         let wire_length = record.wire_length.max(captured_length);
-        let frame = record.link.to_ethernet(captured, wire_length, &mut self.scratch);
+        let frame = record.link.carried(captured, wire_length, &mut self.scratch);
         self.report.frames += 1;
         self.report.wire_bytes += u64::from(frame.wire_length);
         self.report.snapped += u64::from((frame.bytes.len() as u64) < u64::from(frame.wire_length));
@@ -185,6 +186,7 @@ impl CaptureReader {
             interface: frame.interface.filter(|index| *index > 0).unwrap_or(record.interface),
             direction: record.direction.or(frame.direction),
             bytes: frame.bytes,
+            link: frame.link,
         })
     }
 

@@ -211,10 +211,10 @@ fn take(tables: &mut Tables, window: Span) -> Option<Window> {
 }
 
 fn count(tables: &mut Tables, home: &HomeNet, frame: &Frame<'_>, time_ns: u64, mtu: u32) {
-    let mut shape = parse::Frame::of_length(frame.wire_length);
+    let mut shape = parse::Frame { link: frame.link, ..parse::Frame::of_length(frame.wire_length) };
     let mut parsed = parse::parse(frame.bytes, &shape);
     if let Ok(packet) = &parsed
-        && let Some(cut) = super_packet::shape(frame.bytes, frame.wire_length, packet, mtu)
+        && let Some(cut) = super_packet::shape(frame.bytes, &shape, packet, mtu)
     {
         shape = cut;
         parsed = parse::parse(frame.bytes, &shape);
@@ -229,8 +229,8 @@ fn count(tables: &mut Tables, home: &HomeNet, frame: &Frame<'_>, time_ns: u64, m
 /// The way of a frame that has no flow: by its addresses where they can be read, else as the
 /// capture marks it, else inwards.
 fn direction_of_rejected(home: &HomeNet, frame: &Frame<'_>) -> Direction {
-    let [source, destination] =
-        Direction::ALL.map(|direction| parse::remote_address(frame.bytes, None, direction));
+    let [source, destination] = Direction::ALL
+        .map(|direction| parse::remote_address(frame.bytes, frame.link, None, direction));
     match (source, destination) {
         (Ok(source), Ok(destination)) => {
             home.direction_of_addresses([source, destination], frame.direction)

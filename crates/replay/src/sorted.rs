@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-use flows_common::Direction;
+use flows_common::{Direction, parse::LinkLayer};
 
 use super::{CaptureError, CaptureReader, Frame};
 
@@ -49,6 +49,7 @@ struct Held {
     interface: u32,
     direction: Option<Direction>,
     bytes: Vec<u8>,
+    link: LinkLayer,
 }
 
 impl SortedReader {
@@ -108,6 +109,7 @@ impl SortedReader {
             interface: held.interface,
             direction: held.direction,
             bytes: &held.bytes,
+            link: held.link,
         })
     }
 
@@ -125,6 +127,7 @@ impl SortedReader {
             interface: frame.interface,
             direction: frame.direction,
             bytes,
+            link: frame.link,
         }));
         self.read += 1;
     }

@@ -9,7 +9,7 @@
 
 use flows_common::parse::{Frame, Packet, parse};
 
-/// Ethernet's header without a tag, which every frame has here.
+/// Ethernet's header without a tag, with which every packet is counted.
 const ETHERNET: u32 = 14;
 /// An 802.1Q tag.
 const TAG: u32 = 4;
@@ -17,25 +17,26 @@ const TAG: u32 = 4;
 /// The shape of a frame as the interface's packets; `None` where it is an ordinary one.
 ///
 /// Only TCP: how a UDP super-packet was cut cannot be told.
-pub(super) fn shape(bytes: &[u8], length: u32, packet: &Packet, mtu: u32) -> Option<Frame> {
+pub(super) fn shape(bytes: &[u8], whole: &Frame, packet: &Packet, mtu: u32) -> Option<Frame> {
     let tags = u32::from(packet.outer_vlan != 0) + u32::from(packet.inner_vlan != 0);
     let largest = mtu.saturating_add(ETHERNET + TAG * tags);
-    if length <= largest || !packet.tcp || packet.fragment {
+    if whole.wire_length() <= largest || !packet.tcp || packet.fragment {
         return None;
     }
     // The IP length may be 0 in a frame that is yet to be cut up. As a super-packet the parser
     // goes by the frame's own length, and a segment of one byte tells the headers of each.
-    let probe = Frame { gso_segs: 2, gso_size: 1, ..Frame::of_length(length) };
+    let probe = Frame { gso_segs: 2, gso_size: 1, ..*whole };
     let probed = parse(bytes, &probe).ok()?;
     let payload = probed.payload;
     let headers = probed.segment_length.saturating_sub(1);
     let gso_size = largest.checked_sub(headers).filter(|size| *size > 0)?;
-    Some(Frame { gso_segs: payload.div_ceil(gso_size), gso_size, ..Frame::of_length(length) })
+    Some(Frame { gso_segs: payload.div_ceil(gso_size), gso_size, ..*whole })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flows_common::parse::LinkLayer;
 
     /// Ethernet, IPv4 and TCP without options: 54 bytes of headers.
     fn tcp(payload: u16) -> Vec<u8> {
@@ -50,9 +51,13 @@ mod tests {
 
     fn packets(frame: &[u8], mtu: u32) -> (u32, u64, u32) {
         let length = u32::try_from(frame.len()).unwrap();
-        let whole = parse(frame, &Frame::of_length(length)).unwrap();
+        packets_of(frame, &Frame::of_length(length), mtu)
+    }
+
+    fn packets_of(bytes: &[u8], frame: &Frame, mtu: u32) -> (u32, u64, u32) {
+        let whole = parse(bytes, frame).unwrap();
         let cut =
-            shape(frame, length, &whole, mtu).map_or(whole, |shape| parse(frame, &shape).unwrap());
+            shape(bytes, frame, &whole, mtu).map_or(whole, |shape| parse(bytes, &shape).unwrap());
         (cut.segments, cut.wire_bytes(), cut.payload)
     }
 
@@ -66,6 +71,14 @@ mod tests {
     fn a_longer_one_is_the_packets_that_it_took_on_the_wire() {
         // Two full segments of 1,460 and one of 80, each with 54 bytes of headers.
         assert_eq!(packets(&tcp(3_000), 1_500), (3, 3_000 + 3 * 54, 3_000));
+    }
+
+    #[test]
+    fn without_an_ethernet_header_it_is_the_same_packets() {
+        let bytes = &tcp(3_000)[14..];
+        let frame = Frame { link: LinkLayer::Bare, ..Frame::of_length(3_040) };
+        assert_eq!(packets_of(bytes, &frame, 1_500), packets(&tcp(3_000), 1_500));
+        assert_eq!(packets_of(bytes, &frame, 3_040), packets(&tcp(3_000), 3_040));
     }
 
     #[test]
@@ -95,8 +108,9 @@ mod tests {
     fn a_capture_cut_behind_the_headers_is_counted_the_same() {
         let frame = tcp(3_000);
         let length = u32::try_from(frame.len()).unwrap();
-        let whole = parse(&frame[..96], &Frame::of_length(length)).unwrap();
-        let shape = shape(&frame[..96], length, &whole, 1_500).expect("a super-packet");
+        let as_it_is = Frame::of_length(length);
+        let whole = parse(&frame[..96], &as_it_is).unwrap();
+        let shape = shape(&frame[..96], &as_it_is, &whole, 1_500).expect("a super-packet");
         assert_eq!(parse(&frame[..96], &shape).unwrap().segments, 3);
     }
 }

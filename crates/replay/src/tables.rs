@@ -24,6 +24,7 @@ struct Entries {
     peers: LruTable<PeerKey, PeerCounters>,
     evicted_flows: u64,
     evicted_packets: u64,
+    evicted_peers: u64,
 }
 
 impl FlowTables for Entries {
@@ -37,7 +38,9 @@ impl FlowTables for Entries {
     }
 
     fn peer(&mut self, key: &PeerKey) -> Option<Entry<'_, PeerCounters>> {
-        Some(self.peers.look_up(key).entry)
+        let peer = self.peers.look_up(key);
+        self.evicted_peers += u64::from(peer.evicted.is_some());
+        Some(peer.entry)
     }
 
     /// No service is limited in a replay.
@@ -53,6 +56,7 @@ impl Tables {
             peers: LruTable::new(capacity),
             evicted_flows: 0,
             evicted_packets: 0,
+            evicted_peers: 0,
         };
         Self { entries, packet_counters: PacketCounters::default() }
     }
@@ -88,6 +92,8 @@ impl Tables {
             packet_counters: std::mem::take(&mut self.packet_counters),
             evicted_flows: std::mem::take(&mut self.entries.evicted_flows),
             evicted_packets: std::mem::take(&mut self.entries.evicted_packets),
+            unseen_packets: 0,
+            evicted_peers: std::mem::take(&mut self.entries.evicted_peers),
         }
     }
 }

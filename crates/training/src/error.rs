@@ -103,3 +103,18 @@ pub enum TrainingError {
     #[error("the fitted model cannot be read back: {0}")]
     Read(#[from] onnx::OnnxError),
 }
+
+impl TrainingError {
+    /// True where there were too few rows to fit to or to calibrate on, or none unlike the others.
+    #[must_use]
+    pub const fn is_of_too_few_rows(&self) -> bool {
+        matches!(
+            self,
+            Self::NoTrainingRows { .. }
+                | Self::NoHeldOutRows { .. }
+                | Self::AllConstant { .. }
+                | Self::Forest(forest::IsolationForestError::TooFewRows { .. })
+                | Self::Autoencoder(AutoencoderError::NoRows)
+        )
+    }
+}

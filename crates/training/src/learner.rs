@@ -1,29 +1,30 @@
-//! Learner: gathers benign windows and fits both models on them.
+//! Learner: gathers benign windows and fits a model on them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use model::{
-    Context, DetectorModel, Feature, FlowFeature, IsolationForestValidParams, ModelFile,
-    ModelFormatError, Observed, PeerFeature, SchemaId, WARM_UP, Window, schema,
+    Channel, Context, Feature, HostFeature, Hosts, IsolationForestValidParams, Kind, ModelFile,
+    ModelFormatError, Observed, Outages, PeerFeature, ServiceFeature, WARM_UP, Window, schema,
 };
 use thiserror::Error;
 
-use crate::{Method, Plan, SampledRows, TrainingError, train};
+use crate::{Method, Plan, SampledRows, TrainingError, train, train_beside};
 
 /// Reason for which no model came out of the windows.
 #[derive(Debug, Error)]
 pub enum LearnError {
-    /// A model could not be fitted or calibrated.
-    #[error("{table} model from {rows} rows: {source}; learn for longer")]
+    /// The detector of peers over a window could not be fitted or calibrated.
+    #[error("{channel} model from {rows} rows: {source}; learn for longer")]
     Fit {
-        /// `flow` or `peer`.
-        table: &'static str,
+        /// The rows.
+        channel: Channel,
         /// Rows gathered.
         rows: usize,
         /// The reason.
         source: TrainingError,
     },
-    /// Both models do not fit into one file.
+    /// The detectors do not fit into one file.
     #[error(transparent)]
     File(#[from] ModelFormatError),
 }
@@ -31,11 +32,14 @@ pub enum LearnError {
 /// Gathers windows; see [`Learner::finish`].
 pub struct Learner {
     context: Context,
-    flows: SampledRows,
-    peers: SampledRows,
+    outages: Outages,
+    hosts: Hosts,
+    /// Kept between windows for its room only.
+    observed: Observed,
+    window: Duration,
+    rows: BTreeMap<Channel, SampledRows>,
     windows: u64,
     lossy: u64,
-    window_ns: Option<u64>,
 }
 
 impl std::fmt::Debug for Learner {
@@ -51,22 +55,16 @@ pub struct Learnt {
     pub windows: u64,
     /// Windows left out because they had lost flows.
     pub lossy_windows: u64,
-    /// Flow rows gathered.
-    pub flow_rows: u64,
-    /// Peer rows gathered.
+    /// Rows of peers gathered, of all horizons.
     pub peer_rows: u64,
+    /// Rows of the host's side gathered: of its addresses, its services and all of it.
+    pub site_rows: u64,
 }
 
 impl Default for Learner {
+    /// A learner of windows of 1 s.
     fn default() -> Self {
-        Self {
-            context: Context::default(),
-            flows: SampledRows::new(FlowFeature::ALL.len()),
-            peers: SampledRows::new(PeerFeature::ALL.len()),
-            windows: 0,
-            lossy: 0,
-            window_ns: None,
-        }
+        Self::of_windows(Duration::from_secs(1))
     }
 }
 
@@ -74,58 +72,101 @@ impl Learner {
     /// A learner of windows of a configured length, which the model file will state.
     #[must_use]
     pub fn of_windows(length: Duration) -> Self {
-        Self { window_ns: u64::try_from(length.as_nanos()).ok(), ..Self::default() }
+        Self {
+            context: Context::of_windows(length),
+            outages: Outages::default(),
+            hosts: Hosts::default(),
+            observed: Observed::default(),
+            window: length,
+            rows: BTreeMap::new(),
+            windows: 0,
+            lossy: 0,
+        }
     }
 
-    /// Takes one window of benign traffic.
+    /// Takes one window of benign traffic. What a service of this host did to its clients in it is not
+    /// learnt: an attacker's probes would look like it.
     pub fn take(&mut self, window: &Window) {
         self.windows += 1;
-        let Observed { flows, peers } = self.context.observe(window);
-        if window.is_lossy() {
-            self.lossy += 1;
-        } else if self.windows > WARM_UP {
-            self.flows.extend(self.windows, &FlowFeature::rows(&flows));
-            self.peers.extend(self.windows, &PeerFeature::rows(&peers));
+        let (window, _) = self.outages.look(window, &[]);
+        let window = self.hosts.look(window);
+        self.context.observe_into(&window, &mut self.observed);
+        self.lossy += u64::from(window.is_lossy());
+        if self.windows <= WARM_UP {
+            return;
+        }
+        for row in self.observed.peers.iter().filter(|row| !row.is_lossy) {
+            let channel = Channel::new(Kind::Peer, row.horizon);
+            extend::<PeerFeature>(&mut self.rows, channel, self.windows, row);
+        }
+        for row in self.observed.sites.iter().filter(|row| !row.is_lossy) {
+            let channel = Channel::new(row.key.kind(), row.horizon);
+            if channel.kind == Kind::Service {
+                extend::<ServiceFeature>(&mut self.rows, channel, self.windows, row);
+            } else {
+                extend::<HostFeature>(&mut self.rows, channel, self.windows, row);
+            }
         }
     }
 
     /// Rows gathered so far.
     #[must_use]
-    pub const fn learnt(&self) -> Learnt {
+    pub fn learnt(&self) -> Learnt {
+        let rows = |of_peers: bool| {
+            let own = self.rows.iter().filter(|(one, _)| (one.kind == Kind::Peer) == of_peers);
+            own.map(|(_, rows)| rows.seen()).sum()
+        };
         Learnt {
             windows: self.windows,
             lossy_windows: self.lossy,
-            flow_rows: self.flows.seen(),
-            peer_rows: self.peers.seen(),
+            peer_rows: rows(true),
+            site_rows: rows(false),
         }
     }
 
-    /// Fits both models on the first windows and calibrates them on the later ones, as
-    /// [`train`] does. `created` is the time the model file will state.
+    /// Fits a detector to each kind and horizon on the first windows and calibrates it on the later
+    /// ones, as [`train`] does. `created` is the time the model file will state.
     ///
-    /// The context comes back too: a detector that goes on with it does not take everything for
-    /// new.
+    /// A horizon, or a kind of the host's side, of which there are too few rows has none. The
+    /// context comes back too: a detector that goes on with it does not take everything for new.
     ///
     /// # Errors
-    /// Too few rows to fit or to calibrate; the error says how many there were.
+    /// Too few rows of peers over a window to fit or to calibrate; the error says how many there
+    /// were.
     pub fn finish(
         self,
         params: &IsolationForestValidParams,
         created: &str,
     ) -> Result<(ModelFile, Context), LearnError> {
-        let window_ns = self.window_ns;
+        let base = Channel::new(Kind::Peer, self.context.horizons().window());
+        let window_ns = u64::try_from(self.window.as_nanos()).ok();
         let plan = Plan { window_ns, ..Plan::new(Method::Forest(params.clone())) };
-        let fit = |table, id: SchemaId, rows: &SampledRows| -> Result<DetectorModel, LearnError> {
-            let rows_gathered = rows.len();
-            let trained = train(rows, &id, &plan).map_err(|source| LearnError::Fit {
-                table,
-                rows: rows_gathered,
-                source,
-            })?;
-            Ok(trained.detector)
-        };
-        let flow = fit("flow", schema::flow_schema_id(), &self.flows)?;
-        let peer = fit("peer", schema::peer_schema_id(), &self.peers)?;
-        Ok((ModelFile::new(flow, peer, created)?, self.context))
+        let nothing = SampledRows::new(PeerFeature::scored().count());
+        let mut detectors = Vec::new();
+        let longer = self.rows.iter().filter(|(channel, _)| **channel != base);
+        let first = (&base, self.rows.get(&base).unwrap_or(&nothing));
+        for (&channel, rows) in std::iter::once(first).chain(longer) {
+            let schema = schema::schema_id(channel.kind);
+            let fit = if channel == base { train } else { train_beside };
+            match fit(rows, &schema, &plan) {
+                Ok(trained) => detectors.push((channel, trained.detector)),
+                Err(error) if channel != base && error.is_of_too_few_rows() => {}
+                Err(source) => {
+                    return Err(LearnError::Fit { channel, rows: rows.len(), source });
+                }
+            }
+        }
+        Ok((ModelFile::new(detectors, created)?, self.context))
     }
+}
+
+fn extend<F: Feature>(
+    rows: &mut BTreeMap<Channel, SampledRows>,
+    channel: Channel,
+    window: u64,
+    row: &F::Record,
+) {
+    let width = F::scored().count();
+    let rows = rows.entry(channel).or_insert_with(|| SampledRows::new(width));
+    rows.extend(window, &F::rows(std::iter::once(row)));
 }

@@ -52,4 +52,4 @@ pub use row_filter::Dropped;
 pub use sampled_rows::{SAMPLED_ROWS, SampledRows};
 pub use source::{Blocks, Mark, RowBlock, RowSource, SourceError};
 pub use split::{Part, TimeSplit};
-pub use train::{Trained, train};
+pub use train::{ENOUGH_HELD_OUT, Trained, train, train_beside};

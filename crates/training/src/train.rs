@@ -14,6 +14,11 @@ use crate::source::RowSource;
 use crate::split::Part;
 use crate::trim::Trim;
 
+/// Held-out rows without which rows that a model can do without get no detector: of a hundred five
+/// lie above the quantile from which a tail goes on ([`conformal::Tail`]), and by fewer it is a
+/// guess.
+pub const ENOUGH_HELD_OUT: u64 = 100;
+
 /// Fewest held-out rows that make a calibration.
 const LEAST_HELD_OUT: u64 = conformal::MIN_SCORES as u64;
 
@@ -146,6 +151,26 @@ pub fn train(
         memory_bytes: memory(plan, inputs.len(), rows, held_out),
     };
     Ok(Trained { detector, report })
+}
+
+/// As [`train`], for rows that a model can do without: fewer than [`ENOUGH_HELD_OUT`] to calibrate on
+/// are an error, which [`TrainingError::is_of_too_few_rows`].
+pub fn train_beside(
+    source: &dyn RowSource,
+    schema: &SchemaId,
+    plan: &Plan,
+) -> Result<Trained, TrainingError> {
+    let trained = train(source, schema, plan)?;
+    let Report { rows, dropped, .. } = &trained.report;
+    if rows.held_out >= ENOUGH_HELD_OUT {
+        return Ok(trained);
+    }
+    Err(TrainingError::NoHeldOutRows {
+        got: rows.held_out,
+        min: ENOUGH_HELD_OUT,
+        read: rows.read,
+        why: dropped.to_string(),
+    })
 }
 
 /// A fit, with the numbers it went by.

@@ -29,6 +29,7 @@ mod lab;
 #[cfg(feature = "research")]
 mod label;
 mod learn;
+mod maintenance;
 mod mode;
 mod model;
 mod node;
@@ -73,7 +74,10 @@ use tracing_subscriber::EnvFilter;
 pub(crate) use report::text::columns as table;
 
 use ::replay::ReplayOptions;
-use collector::event_text::{describe_anomaly, describe_closed, describe_limit, describe_notice};
+use collector::event_text::{
+    describe_anomaly, describe_closed, describe_limit, describe_notice, describe_outage,
+    describe_site,
+};
 use collector::{
     config::{Config, Mode, RawConfig, XdpChoice},
     event::Event,
@@ -169,6 +173,8 @@ commands! {
     Confirm(mode::ConfirmArgs),
     /// Close the breaker: let blocks drop again.
     Rearm(mode::RearmArgs),
+    /// Say that services will fail for a while, so that nobody is blocked for it.
+    Maintenance(maintenance::MaintenanceArgs),
     /// Have the running node read allow files, tokens and configuration again.
     Reload(mode::ReloadArgs),
     /// Add, remove and list what is never blocked.
@@ -302,23 +308,13 @@ impl Overrides {
     }
 }
 
-/// Loads a model, and makes sure that it was trained on windows of this length, as far as it tells.
+/// Loads a model, and makes sure that it was trained on windows of this length.
 fn load_model_of(path: &Path, window_ns: Option<u64>) -> anyhow::Result<ModelFile> {
     let model = load_model(path)?;
-    let manifest = model.manifest();
-    for (table, trained) in [("flows", &manifest.flow), ("peers", &manifest.peer)] {
-        if let (Some(trained), Some(own)) = (trained.training.window_ns, window_ns)
-            && trained.abs_diff(own) > trained.max(own) / 5
-        {
-            let [trained, own] =
-                [trained, own].map(|ns| humantime::format_duration(Duration::from_nanos(ns)));
-            anyhow::bail!(
-                "model `{}` was trained on {table} of windows of {trained}, and these windows are \
-                 of {own}: a feature means something else in each, so take windows of {trained} \
-                 (--window), or train on windows of {own}",
-                path.display()
-            );
-        }
+    if let Some(window_ns) = window_ns {
+        model
+            .check_window(Duration::from_nanos(window_ns))
+            .with_context(|| format!("cannot use model `{}`", path.display()))?;
     }
     Ok(model)
 }
@@ -327,8 +323,8 @@ fn load_model_of(path: &Path, window_ns: Option<u64>) -> anyhow::Result<ModelFil
 fn load_model(path: &Path) -> anyhow::Result<ModelFile> {
     let model = ModelFile::load(path)?;
     model
-        .check_schemas(&schema::flow_schema_id(), &schema::peer_schema_id())
-        .with_context(|| format!("model `{}`", path.display()))?;
+        .check_schemas(schema::schema_id)
+        .with_context(|| format!("cannot use model `{}`", path.display()))?;
     Ok(model)
 }
 
@@ -361,6 +357,8 @@ fn line_of(event: &Event, json: bool) -> Option<String> {
         Event::Window(_) | Event::Other => return None,
         Event::Anomaly(anomaly) if !anomaly.is_news() => return None,
         Event::Service(limit) if !limit.is_news() => return None,
+        Event::Outage(outage) if !outage.is_news() => return None,
+        Event::Site(site) if !site.is_news() => return None,
         Event::Anomaly(anomaly) => describe_anomaly(anomaly),
         Event::Closed(closed) => describe_closed(closed),
         Event::Expired(expired) => format!(
@@ -368,6 +366,8 @@ fn line_of(event: &Event, json: bool) -> Option<String> {
             expired.peer, expired.dropped_packets, expired.passed_packets
         ),
         Event::Service(limit) => describe_limit(limit),
+        Event::Outage(outage) => describe_outage(outage),
+        Event::Site(site) => describe_site(site),
         Event::Drift(change) => format!("window {}: {}", change.window, change.drift.to_text()),
         Event::Notice(change) => describe_notice(&change.notice),
         Event::Act(act) => {

@@ -1,25 +1,32 @@
 //! The features behind a measure, as a person reads them.
 
 pub use events::{Reason, Subject};
-use features::{Feature, FlowFeature, PeerFeature};
+use features::{Feature, HostFeature, Kind, PeerFeature, ServiceFeature};
 
 use super::measure::{By, Measure};
 use crate::detector::{DetectorModel, TailPart};
 use crate::profile::FeatureRange;
 
-/// Features named at most for one peer.
+/// Features named at most for one entity.
 pub const REASONS_LIMIT: usize = 4;
 
 /// The features behind a measure of `row`, a whole one, in their natural units.
-pub(super) fn reasons(measure: Measure, detector: &DetectorModel, row: &[f32]) -> Vec<Reason> {
+pub(super) fn reasons(
+    kind: Kind,
+    measure: Measure,
+    detector: &DetectorModel,
+    row: &[f32],
+) -> Vec<Reason> {
+    let subject = subject(kind);
     let reason = |feature: usize, value: f32, range: FeatureRange, share: f64| {
         let name = &detector.schema().features[feature];
-        let natural = match measure.subject {
-            Subject::Peer => Natural::of::<PeerFeature>(name),
-            Subject::Flow => Natural::of::<FlowFeature>(name),
+        let natural = match subject {
+            Subject::Peer | Subject::Flow => Natural::of::<PeerFeature>(name),
+            Subject::Host | Subject::Net => Natural::of::<HostFeature>(name),
+            Subject::Service => Natural::of::<ServiceFeature>(name),
         };
         Reason {
-            subject: measure.subject,
+            subject,
             feature: name.clone(),
             unit: natural.unit.to_owned(),
             value: (natural.value)(value),
@@ -43,6 +50,16 @@ pub(super) fn reasons(measure: Measure, detector: &DetectorModel, row: &[f32]) -
             .leading(REASONS_LIMIT)
             .map(|part| reason(part.feature, part.value, part.range, part.share))
             .collect(),
+    }
+}
+
+/// What rows of a kind are about; flows are not scored, and stand for their peer.
+const fn subject(kind: Kind) -> Subject {
+    match kind {
+        Kind::Flow | Kind::Peer => Subject::Peer,
+        Kind::Host => Subject::Host,
+        Kind::Service => Subject::Service,
+        Kind::Net => Subject::Net,
     }
 }
 

@@ -12,6 +12,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
 
 use super::errors::ModelFormatError;
+use crate::channel::Channel;
 use crate::detector::CALIBRATION_ROWS;
 use crate::digest::sha256;
 
@@ -33,34 +34,33 @@ const CALIBRATION_LIMIT: u64 = (CALIBRATION_ROWS * size_of::<f32>() + size_of::<
 const FEATURES_LIMIT: u64 = 1 << 20;
 const TAILS_LIMIT: u64 = 4 << 20;
 
-/// The names of a table's parts.
-#[derive(Clone, Copy, Debug)]
+/// Bytes that all parts may have together once unpacked.
+const UNPACKED_LIMIT: u64 = 160 << 20;
+
+/// The names of a channel's parts.
+#[derive(Clone, Debug)]
 pub(super) struct Names {
-    pub(super) forest: &'static str,
-    pub(super) onnx: &'static str,
-    pub(super) calibration: &'static str,
-    pub(super) tails: &'static str,
-    pub(super) tail_scores: &'static str,
-    pub(super) features: &'static str,
+    pub(super) forest: String,
+    pub(super) onnx: String,
+    pub(super) calibration: String,
+    pub(super) tails: String,
+    pub(super) tail_scores: String,
+    pub(super) features: String,
 }
 
-pub(super) const FLOW: Names = Names {
-    forest: "flow/forest.bin",
-    onnx: "flow/model.onnx",
-    calibration: "flow/calibration.bin",
-    tails: "flow/tails.json",
-    tail_scores: "flow/tail-scores.bin",
-    features: "flow/features.bin",
-};
-
-pub(super) const PEER: Names = Names {
-    forest: "peer/forest.bin",
-    onnx: "peer/model.onnx",
-    calibration: "peer/calibration.bin",
-    tails: "peer/tails.json",
-    tail_scores: "peer/tail-scores.bin",
-    features: "peer/features.bin",
-};
+impl Names {
+    pub(super) fn of(channel: Channel) -> Self {
+        let part = |name: &str| format!("{channel}/{name}");
+        Self {
+            forest: part("forest.bin"),
+            onnx: part("model.onnx"),
+            calibration: part("calibration.bin"),
+            tails: part("tails.json"),
+            tail_scores: part("tail-scores.bin"),
+            features: part("features.bin"),
+        }
+    }
+}
 
 fn limit_of(name: &str) -> u64 {
     match name.rsplit('/').next() {
@@ -73,7 +73,7 @@ fn limit_of(name: &str) -> u64 {
 }
 
 /// Packs named parts, in their order.
-pub(super) fn pack(parts: &[(&'static str, Vec<u8>)]) -> Result<Vec<u8>, ModelFormatError> {
+pub(super) fn pack(parts: &[(String, Vec<u8>)]) -> Result<Vec<u8>, ModelFormatError> {
     for (name, content) in parts {
         let limit = limit_of(name);
         if content.len() as u64 > limit {
@@ -93,14 +93,14 @@ fn seal(bytes: &mut [u8]) {
     digits.copy_from_slice(sha256(body).as_bytes());
 }
 
-fn write_zip(parts: &[(&'static str, Vec<u8>)]) -> ZipResult<Vec<u8>> {
+fn write_zip(parts: &[(String, Vec<u8>)]) -> ZipResult<Vec<u8>> {
     let options = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Deflated)
         .last_modified_time(DateTime::default())
         .unix_permissions(0o644);
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, content) in parts {
-        writer.start_file(*name, options)?;
+        writer.start_file(name.as_str(), options)?;
         writer.write_all(content)?;
     }
     writer.set_comment(format!("{SEAL}{}", "0".repeat(DIGITS)))?;
@@ -112,6 +112,8 @@ fn write_zip(parts: &[(&'static str, Vec<u8>)]) -> ZipResult<Vec<u8>> {
 pub(super) struct Archive<'a> {
     zip: ZipArchive<Cursor<&'a [u8]>>,
     unread: usize,
+    /// Bytes that may be unpacked yet.
+    left: u64,
 }
 
 impl<'a> Archive<'a> {
@@ -123,7 +125,7 @@ impl<'a> Archive<'a> {
         if listed != Some(zip.len()) {
             return Err(ModelFormatError::malformed("archive", "it has a part twice"));
         }
-        Ok(Self { unread: zip.len(), zip })
+        Ok(Self { unread: zip.len(), zip, left: UNPACKED_LIMIT })
     }
 
     /// Unpacks a part. What it says of its size is checked before anything is unpacked, and
@@ -135,6 +137,10 @@ impl<'a> Archive<'a> {
         if declared > limit {
             return Err(too_large(name, limit));
         }
+        self.left = self
+            .left
+            .checked_sub(declared)
+            .ok_or_else(|| too_large("all parts together", UNPACKED_LIMIT))?;
         let mut content = Vec::new();
         part.take(limit + 1)
             .read_to_end(&mut content)
@@ -195,7 +201,15 @@ fn too_large(what: &str, limit: u64) -> ModelFormatError {
 mod tests {
     use super::*;
 
-    fn sealed(parts: &[(&'static str, Vec<u8>)]) -> Vec<u8> {
+    fn channel() -> Channel {
+        "peer-1s".parse().unwrap()
+    }
+
+    fn calibration() -> String {
+        Names::of(channel()).calibration
+    }
+
+    fn sealed(parts: &[(String, Vec<u8>)]) -> Vec<u8> {
         let mut bytes = write_zip(parts).unwrap();
         seal(&mut bytes);
         bytes
@@ -204,17 +218,17 @@ mod tests {
     #[test]
     fn a_part_that_unpacks_to_more_than_it_may_is_refused() {
         let zeros = vec![0; usize::try_from(CALIBRATION_LIMIT).unwrap() + 1];
-        let parts = [(FLOW.calibration, zeros)];
-        let refusal = too_large(FLOW.calibration, CALIBRATION_LIMIT);
+        let parts = [(calibration(), zeros)];
+        let refusal = too_large(&calibration(), CALIBRATION_LIMIT);
         let bomb = sealed(&parts);
         assert!(bomb.len() < 100_000, "4 MiB of zeros, packed");
-        assert_eq!(Archive::open(&bomb).unwrap().part(FLOW.calibration), Err(refusal.clone()));
+        assert_eq!(Archive::open(&bomb).unwrap().part(&calibration()), Err(refusal.clone()));
         assert_eq!(pack(&parts), Err(refusal));
     }
 
     #[test]
     fn a_part_that_declares_less_than_it_has_is_refused() {
-        let mut bomb = sealed(&[(FLOW.calibration, vec![0; 8 << 20])]);
+        let mut bomb = sealed(&[(calibration(), vec![0; 8 << 20])]);
         // Both headers say how much it unpacks to.
         let real = (8_u32 << 20).to_le_bytes();
         for at in 0..bomb.len() - 4 {
@@ -223,16 +237,19 @@ mod tests {
             }
         }
         seal(&mut bomb);
-        let error = Archive::open(&bomb).unwrap().part(FLOW.calibration).unwrap_err();
-        assert!(error.to_string().starts_with("flow/calibration.bin"), "{error}");
+        let error = Archive::open(&bomb).unwrap().part(&calibration()).unwrap_err();
+        assert!(error.to_string().starts_with("peer-1s/calibration.bin"), "{error}");
     }
 
     #[test]
     fn a_part_that_hides_behind_another_of_its_name_is_refused() {
         // The writer refuses to write a name twice, so the second is renamed afterwards.
-        let mut bytes = sealed(&[("flow/forest.bin", vec![1]), ("flow/forest.bim", vec![2])]);
+        let mut bytes = sealed(&[
+            ("peer/forest.bin".to_owned(), vec![1]),
+            ("peer/forest.bim".to_owned(), vec![2]),
+        ]);
         for at in 0..bytes.len() - 15 {
-            if &bytes[at..at + 15] == b"flow/forest.bim" {
+            if &bytes[at..at + 15] == b"peer/forest.bim" {
                 bytes[at + 14] = b'n';
             }
         }
@@ -243,7 +260,8 @@ mod tests {
 
     #[test]
     fn what_is_packed_is_unpacked_and_nothing_else_may_be_there() {
-        let parts = [(MANIFEST, vec![7; 10]), (PEER.features, vec![8; 300])];
+        let parts =
+            [(MANIFEST.to_owned(), vec![7; 10]), (Names::of(channel()).features, vec![8; 300])];
         let bytes = pack(&parts).unwrap();
         let mut archive = Archive::open(&bytes).unwrap();
         assert_eq!(archive.part(MANIFEST).unwrap(), parts[0].1);
@@ -251,9 +269,9 @@ mod tests {
             archive.end().unwrap_err().to_string(),
             "archive: it has 1 parts that the manifest does not name: train again"
         );
-        assert_eq!(archive.part(PEER.features).unwrap(), parts[1].1);
+        assert_eq!(archive.part(&parts[1].0).unwrap(), parts[1].1);
         assert_eq!(archive.end(), Ok(()));
-        let error = archive.part(PEER.tail_scores).unwrap_err().to_string();
-        assert_eq!(error, "peer/tail-scores.bin: the part is missing: train again");
+        let error = archive.part(&Names::of(channel()).tail_scores).unwrap_err().to_string();
+        assert_eq!(error, "peer-1s/tail-scores.bin: the part is missing: train again");
     }
 }

@@ -13,7 +13,7 @@ use crate::scorer::{OnnxScorer, Scale, Scorer};
 use tail::{CAP, PARTS, Tails};
 
 /// The parts, in the order they are written in.
-pub(super) fn encode(names: Names, detector: &DetectorModel) -> [(&'static str, Vec<u8>); 5] {
+pub(super) fn encode(names: Names, detector: &DetectorModel) -> [(String, Vec<u8>); 5] {
     let scorer = match detector.scorer() {
         Scorer::Forest(forest) => (names.forest, forest.to_bytes()),
         Scorer::Onnx(scorer) => (names.onnx, scorer.bytes().to_vec()),
@@ -29,7 +29,7 @@ pub(super) fn encode(names: Names, detector: &DetectorModel) -> [(&'static str, 
 
 /// Assembles a detector from its parts and checks that they agree with the manifest.
 pub(super) fn decode(
-    names: Names,
+    names: &Names,
     archive: &mut Archive<'_>,
     manifest: &DetectorManifest,
 ) -> Result<DetectorModel, ModelFormatError> {
@@ -45,7 +45,7 @@ pub(super) fn decode(
         let what = "it names more rows of calibration than were held out";
         return Err(ModelFormatError::malformed(MANIFEST, what));
     }
-    let mut calibration = |name: &'static str, most: f32| {
+    let mut calibration = |name: &str, most: f32| {
         let calibration = binary::decode_calibration(&archive.part(name)?, most)
             .map_err(ModelFormatError::in_part(name))?;
         if calibration.held_out() as u64 == manifest.calibration_rows {
@@ -54,12 +54,12 @@ pub(super) fn decode(
         let what = "it has another number of scores than the manifest says";
         Err(ModelFormatError::malformed(name, what))
     };
-    let scores = calibration(names.calibration, 1.0)?.on_scale(|score| made.spread(score));
-    let tail_calibration = calibration(names.tail_scores, CAP * PARTS as f32)?;
-    let features = archive.part(names.features)?;
-    let tails = decode_tails(names.tails, archive, width)?;
+    let scores = calibration(&names.calibration, 1.0)?.on_scale(|score| made.spread(score));
+    let tail_calibration = calibration(&names.tail_scores, CAP * PARTS as f32)?;
+    let features = archive.part(&names.features)?;
+    let tails = decode_tails(&names.tails, archive, width)?;
     let profile = binary::decode_profile(&features, tails, training.rows)
-        .map_err(ModelFormatError::in_part(names.features))?;
+        .map_err(ModelFormatError::in_part(&names.features))?;
     let detector = DetectorModel {
         schema,
         inputs,
@@ -81,7 +81,7 @@ fn encode_tails(tails: &Tails) -> Vec<u8> {
 }
 
 fn decode_tails(
-    part: &'static str,
+    part: &str,
     archive: &mut Archive<'_>,
     width: usize,
 ) -> Result<Tails, ModelFormatError> {
@@ -104,24 +104,24 @@ fn refused(part: &str, error: &OnnxError) -> ModelFormatError {
     }
 }
 
-fn decode_scorer(
-    names: Names,
+fn decode_scorer<'n>(
+    names: &'n Names,
     archive: &mut Archive<'_>,
     manifest: &DetectorManifest,
-) -> Result<(&'static str, Scorer), ModelFormatError> {
+) -> Result<(&'n str, Scorer), ModelFormatError> {
     let Some(onnx) = &manifest.onnx else {
-        let trained = IsolationForest::from_bytes(&archive.part(names.forest)?)
-            .map_err(ModelFormatError::in_part(names.forest))?;
-        return Ok((names.forest, Scorer::Forest(trained)));
+        let trained = IsolationForest::from_bytes(&archive.part(&names.forest)?)
+            .map_err(ModelFormatError::in_part(&names.forest))?;
+        return Ok((&names.forest, Scorer::Forest(trained)));
     };
     let scale = onnx.scale(MANIFEST)?;
-    let scorer = OnnxScorer::with_scale(&archive.part(names.onnx)?, scale)
-        .map_err(|error| refused(names.onnx, &error))?;
+    let scorer = OnnxScorer::with_scale(&archive.part(&names.onnx)?, scale)
+        .map_err(|error| refused(&names.onnx, &error))?;
     if scale == Scale::AsIs && !scorer.is_bounded() {
         let what = "its raw scores are not in [0, 1] by themselves, and it has no scale";
-        return Err(ModelFormatError::malformed(names.onnx, what));
+        return Err(ModelFormatError::malformed(&names.onnx, what));
     }
-    Ok((names.onnx, Scorer::Onnx(scorer)))
+    Ok((&names.onnx, Scorer::Onnx(scorer)))
 }
 
 #[cfg(test)]
@@ -130,8 +130,8 @@ mod tests {
 
     #[test]
     fn a_network_without_its_engine_is_not_called_malformed() {
-        let error = refused("flow.onnx", &OnnxError::NoEngine).to_string();
-        assert!(error.starts_with("flow.onnx: the model is a dense network, and"), "{error}");
+        let error = refused("peer.onnx", &OnnxError::NoEngine).to_string();
+        assert!(error.starts_with("peer.onnx: the model is a dense network, and"), "{error}");
         assert!(error.contains("use the `weir` with everything"), "{error}");
     }
 }

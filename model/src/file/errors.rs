@@ -69,7 +69,7 @@ pub enum ModelFormatError {
     /// The file was written by an earlier version.
     #[error(
         "it has format {found}, this version reads format {supported}: \
-         train again, or use the version of weir that wrote it"
+         train again with `weir learn` or `weir train`, or use the version of weir that wrote it"
     )]
     OlderFormat {
         /// Format of the file.
@@ -96,6 +96,9 @@ pub enum ModelFormatError {
         /// Name of the part that is not built in.
         what: String,
     },
+    /// No detector measures the peers of a window, which decisions are about.
+    #[error("no detector measures peers: learn from traffic of more peers, or for longer")]
+    NoPeers,
     /// The creation time is not in the form of RFC 3339.
     #[error("`created` must be a time such as 2026-01-31T12:00:00Z, got {got:?}")]
     Created {

@@ -1,14 +1,18 @@
+use std::collections::BTreeMap;
+
 use features::SchemaId;
 use forest::MAX_FEATURES;
 use serde::{Deserialize, Serialize};
 
+use super::Detectors;
 use super::errors::ModelFormatError;
+use crate::channel::Channel;
 use crate::detector::{DetectorModel, Training, TrainingFacts};
 use crate::inputs::Inputs;
 use crate::scorer::{Scale, Scorer};
 
 /// The format that this version writes, and the only one it reads.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 /// A model file's description of itself, for a person: `unzip -p model.weir manifest.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,10 +25,8 @@ pub struct Manifest {
     pub software: String,
     /// When it was made, RFC 3339, as its maker said.
     pub created: String,
-    /// The detector over flows.
-    pub flow: DetectorManifest,
-    /// The detector over peers.
-    pub peer: DetectorManifest,
+    /// The detectors, by the rows that they measure: `peer-1s`.
+    pub detectors: BTreeMap<String, DetectorManifest>,
 }
 
 /// A model file's description of a detector.
@@ -102,14 +104,22 @@ struct FormatOnly {
 }
 
 impl Manifest {
-    pub(super) fn new(flow: &DetectorModel, peer: &DetectorModel, created: &str) -> Self {
+    pub(super) fn new(detectors: &Detectors, created: &str) -> Self {
+        let described = |(channel, detector): (&Channel, &DetectorModel)| {
+            (channel.to_string(), DetectorManifest::of(detector))
+        };
         Self {
             format: FORMAT,
             software: concat!("weir ", env!("CARGO_PKG_VERSION")).to_owned(),
             created: created.to_owned(),
-            flow: DetectorManifest::of(flow),
-            peer: DetectorManifest::of(peer),
+            detectors: detectors.iter().map(described).collect(),
         }
+    }
+
+    /// Description of a detector.
+    #[must_use]
+    pub fn detector(&self, channel: Channel) -> Option<&DetectorManifest> {
+        self.detectors.get(&channel.to_string())
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -135,7 +145,7 @@ impl Manifest {
         }
         let mut manifest: Self = serde_json::from_slice(json).map_err(malformed)?;
         check_created(&manifest.created)?;
-        for detector in [&mut manifest.flow, &mut manifest.peer] {
+        for detector in manifest.detectors.values_mut() {
             detector.onnx.iter_mut().for_each(OnnxManifest::round);
         }
         Ok(manifest)
@@ -302,7 +312,7 @@ mod tests {
         let error = Manifest::decode("manifest.json", br#"{"format": 7, "more": []}"#).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "it has format 7, this version reads formats up to 3: upgrade weir"
+            "it has format 7, this version reads formats up to 4: upgrade weir"
         );
     }
 
@@ -311,14 +321,14 @@ mod tests {
         let error = Manifest::decode("manifest.json", br#"{"format": 2}"#).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "it has format 2, this version reads format 3: train again, or use the version of \
-             weir that wrote it"
+            "it has format 2, this version reads format 4: train again with `weir learn` or `weir \
+             train`, or use the version of weir that wrote it"
         );
     }
 
     #[test]
     fn a_text_that_would_steer_a_terminal_is_refused() {
-        let json = br#"{"format": 3, "software": "\u001b[2J"}"#;
+        let json = br#"{"format": 4, "software": "\u001b[2J"}"#;
         let error = Manifest::decode("manifest.json", json).unwrap_err().to_string();
         assert!(error.contains("control characters"), "{error}");
     }

@@ -1,4 +1,4 @@
-//! The model file: both detectors in one sealed `.weir` zip.
+//! The model file: the detectors of all channels in one sealed `.weir` zip.
 
 mod archive;
 mod binary;
@@ -6,68 +6,100 @@ mod detector;
 mod errors;
 mod manifest;
 
+use std::collections::BTreeMap;
 use std::fs::{File, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
-use features::SchemaId;
+use features::{Horizon, Kind, SchemaId};
+use thiserror::Error;
 
+use crate::channel::{Channel, ChannelError};
 use crate::detector::{DetectorModel, SchemaMismatch};
 use crate::digest::sha256;
-use archive::Archive;
+use archive::{Archive, Names};
 
 pub use errors::{ModelFileError, ModelFormatError};
 pub use manifest::{DetectorManifest, FORMAT, ForestManifest, Manifest, OnnxManifest};
 
-/// The two detectors of a network and where they come from.
+/// Detectors by the rows that they measure.
+pub type Detectors = BTreeMap<Channel, DetectorModel>;
+
+/// The detectors of a network and where they come from.
 ///
 /// A model is what its file holds: the same detectors and creation time make the same bytes,
-/// and [`digest`](Self::digest) names them.
+/// and [`digest`](Self::digest) names them. A horizon that training had too few rows of has no
+/// detector, and its rows are not measured; peers over the window always have one.
 ///
 /// # The file
 ///
-/// A zip with `manifest.json`, and for each of `flow` and `peer` a `forest.bin` or a
+/// A zip with `manifest.json`, and for each [channel](Channel), as `peer-10s`, a `forest.bin` or a
 /// `model.onnx`, a `calibration.bin` (the held-out scores), a `tails.json` (the tails of the
 /// inputs), a `tail-scores.bin` (the held-out tail scores) and a `features.bin` (ranges and training
 /// histograms of the inputs). Its last bytes are a SHA-256 over all others.
 ///
 /// Loading checks the seal, sizes, every node, cut and score, and that all parts agree. It never
-/// panics, reads files of up to 128 MiB, and unpacks at most 32 MiB of a forest or network and 10
-/// MiB of the rest for each table; a default model has 0.1 MB.
+/// panics, reads files of up to 128 MiB, and unpacks at most 32 MiB of a forest or network and 160
+/// MiB in all; a default model has 0.1 MB a channel.
 #[derive(Clone, Debug)]
 pub struct ModelFile {
-    flow: DetectorModel,
-    peer: DetectorModel,
+    detectors: Detectors,
+    window: Horizon,
     manifest: Manifest,
     digest: String,
 }
 
 impl ModelFile {
-    /// Joins two detectors. `created` is the time of making, RFC 3339: this crate has no clock.
+    /// Joins detectors. `created` is the time of making, RFC 3339: this crate has no clock.
+    ///
+    /// The shortest horizon of peers is the window's length.
     pub fn new(
-        flow: DetectorModel,
-        peer: DetectorModel,
+        detectors: impl IntoIterator<Item = (Channel, DetectorModel)>,
         created: &str,
     ) -> Result<Self, ModelFormatError> {
         manifest::check_created(created)?;
-        let manifest = Manifest::new(&flow, &peer, created);
-        let digest = String::new();
-        let mut model = Self { flow, peer, manifest, digest };
+        let detectors: Detectors = detectors.into_iter().collect();
+        let manifest = Manifest::new(&detectors, created);
+        let (window, digest) = (window_of(&detectors)?, String::new());
+        let mut model = Self { detectors, window, manifest, digest };
         model.digest = sha256(&model.to_bytes()?);
         Ok(model)
     }
 
-    /// The detector over flows.
+    /// The detectors, by the rows that they measure.
     #[must_use]
-    pub fn flow(&self) -> &DetectorModel {
-        &self.flow
+    pub const fn detectors(&self) -> &Detectors {
+        &self.detectors
     }
 
-    /// The detector over peers.
+    /// The detector of some rows; none where training had too few of them.
+    #[must_use]
+    pub fn detector(&self, channel: Channel) -> Option<&DetectorModel> {
+        self.detectors.get(&channel)
+    }
+
+    /// The length of the windows that it was trained on.
+    #[must_use]
+    pub const fn window(&self) -> Horizon {
+        self.window
+    }
+
+    /// The rows of peers over a window: what every model has a detector for.
+    #[must_use]
+    pub const fn peers(&self) -> Channel {
+        Channel::new(Kind::Peer, self.window)
+    }
+
+    /// The detector of peers over a window.
+    ///
+    /// # Panics
+    ///
+    /// Never: no model is made without it.
     #[must_use]
     pub fn peer(&self) -> &DetectorModel {
-        &self.peer
+        self.detector(self.peers()).expect("no model is made without it")
     }
 
     /// The file's own description.
@@ -82,10 +114,17 @@ impl ModelFile {
         &self.digest
     }
 
-    /// Refuses schemas that are not those the detectors were trained on.
-    pub fn check_schemas(&self, flow: &SchemaId, peer: &SchemaId) -> Result<(), SchemaMismatch> {
-        self.flow.check_schema(flow)?;
-        self.peer.check_schema(peer)
+    /// Refuses detectors that were trained on other schemas than those `made` here.
+    pub fn check_schemas(&self, made: impl Fn(Kind) -> SchemaId) -> Result<(), SchemaMismatch> {
+        self.detectors
+            .iter()
+            .try_for_each(|(channel, detector)| detector.check_schema(&made(channel.kind)))
+    }
+
+    /// Refuses windows of another length than it was trained on.
+    pub fn check_window(&self, window: Duration) -> Result<(), WindowMismatch> {
+        let (trained, made) = (self.window, Horizon::from(window));
+        if trained == made { Ok(()) } else { Err(WindowMismatch { trained, made }) }
     }
 
     /// Writes the file: whole, or not at all. It is written beside `path`, flushed to the disk,
@@ -107,9 +146,9 @@ impl ModelFile {
 
     /// The file's content.
     pub fn to_bytes(&self) -> Result<Vec<u8>, ModelFormatError> {
-        let mut parts = vec![(archive::MANIFEST, self.manifest.encode())];
-        for (names, detector) in [(archive::FLOW, &self.flow), (archive::PEER, &self.peer)] {
-            parts.extend(detector::encode(names, detector));
+        let mut parts = vec![(archive::MANIFEST.to_owned(), self.manifest.encode())];
+        for (channel, detector) in &self.detectors {
+            parts.extend(detector::encode(Names::of(*channel), detector));
         }
         archive::pack(&parts)
     }
@@ -122,11 +161,41 @@ impl ModelFile {
         }
         let mut archive = Archive::open(bytes)?;
         let manifest = Manifest::decode(archive::MANIFEST, &archive.part(archive::MANIFEST)?)?;
-        let flow = detector::decode(archive::FLOW, &mut archive, &manifest.flow)?;
-        let peer = detector::decode(archive::PEER, &mut archive, &manifest.peer)?;
+        let mut detectors = Detectors::new();
+        for (name, described) in &manifest.detectors {
+            let malformed = |what: String| ModelFormatError::malformed(archive::MANIFEST, what);
+            let channel: Channel =
+                name.parse().map_err(|error: ChannelError| malformed(error.to_string()))?;
+            if channel.to_string() != *name {
+                return Err(malformed(format!("`{name}` is spelt `{channel}`")));
+            }
+            detectors
+                .insert(channel, detector::decode(&Names::of(channel), &mut archive, described)?);
+        }
         archive.end()?;
-        Ok(Self { flow, peer, manifest, digest: sha256(bytes) })
+        let window = window_of(&detectors)?;
+        Ok(Self { detectors, window, manifest, digest: sha256(bytes) })
     }
+}
+
+/// Windows of another length than a model was trained on.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error(
+    "the model was trained on windows of {trained}, these are of {made}: a count means something \
+     else in each, so take windows of {trained} (`window` in the configuration), or train on \
+     windows of {made}"
+)]
+pub struct WindowMismatch {
+    /// Length of the windows that it was trained on.
+    pub trained: Horizon,
+    /// Length of these.
+    pub made: Horizon,
+}
+
+/// The shortest horizon of peers.
+fn window_of(detectors: &Detectors) -> Result<Horizon, ModelFormatError> {
+    let of_peers = detectors.keys().filter(|channel| channel.kind == Kind::Peer);
+    of_peers.map(|channel| channel.horizon).min().ok_or(ModelFormatError::NoPeers)
 }
 
 fn refused(path: &Path, source: ModelFormatError) -> ModelFileError {

@@ -3,7 +3,7 @@
 use features::SchemaId;
 use forest::IsolationForest;
 use linfa::ParamGuard;
-use weir_model::{DetectorModel, ModelFile};
+use weir_model::{Channel, DetectorModel, ModelFile};
 
 pub(crate) const CREATED: &str = "2026-01-31T12:00:00Z";
 
@@ -24,9 +24,15 @@ fn detector(name: &str, features: &[&str], extension_level: usize) -> DetectorMo
     DetectorModel::fit(schema(name, features), train, held_out, &params).unwrap()
 }
 
-/// A standard forest over flows and an extended one over peers.
+/// The channel of the standard forest.
+pub(crate) fn over_a_second() -> Channel {
+    "peer-1s".parse().unwrap()
+}
+
+/// A standard forest of peers over a second, and an extended one of hosts over ten.
 pub(crate) fn forests() -> ModelFile {
-    let flow = detector("weir.flow.v1", &["rate", "size", "age"], 0);
-    let peer = detector("weir.peer.v1", &["flows", "ports"], 1);
-    ModelFile::new(flow, peer, CREATED).unwrap()
+    let peer = detector("weir.peer.v1", &["rate", "size", "age"], 0);
+    let host = detector("weir.host.v1", &["flows", "ports"], 1);
+    let detectors = [(over_a_second(), peer), ("host-10s".parse().unwrap(), host)];
+    ModelFile::new(detectors, CREATED).unwrap()
 }

@@ -12,8 +12,8 @@ use crate::{
     node::Who,
     wire::{
         AlertQuery, AllowQuery, AllowRequest, BlockQuery, BlockRequest, ConfirmRequest,
-        DisallowRequest, ImportRequest, ModeRequest, RearmRequest, Refused, ReloadRequest,
-        Reloaded, StatusQuery, UnblockAllRequest, UnblockRequest,
+        DisallowRequest, ImportRequest, MaintenanceRequest, ModeRequest, RearmRequest, Refused,
+        ReloadRequest, Reloaded, StatusQuery, UnblockAllRequest, UnblockRequest,
     },
 };
 
@@ -80,6 +80,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::change(put(), "/v1/mode", "Go to a mode.", |shared, who, body: &ModeRequest| {
             shared.node.set_mode(who, body)
         }),
+        Endpoint::change(
+            put(),
+            "/v1/maintenance",
+            "Say that services will fail for a while.",
+            |shared, who, body: &MaintenanceRequest| shared.node.maintain(who, body),
+        ),
         Endpoint::change(
             post(),
             "/v1/confirm",

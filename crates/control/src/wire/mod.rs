@@ -8,6 +8,7 @@ mod alert;
 mod allow;
 mod block;
 mod import;
+mod maintenance;
 mod mode;
 mod page;
 mod problem;
@@ -21,12 +22,13 @@ pub use import::{
     IMPORT_BATCH, ImportEntry, ImportRefused, ImportRequest, ImportStopped, Imported, ReadBack,
     TableCount,
 };
+pub use maintenance::{Condition, Maintenance, MaintenanceRequest, ServiceState};
 pub use mode::{ConfirmRequest, ModeRequest, ModeState, RearmRequest, ReloadRequest, Reloaded};
 pub use page::{LIMIT_DEFAULT, LIMIT_MAX, Page};
 pub use problem::{Kind, Problem, Refused};
 pub use status::{
     BlockTotals, Breaker, Confirm, Drift, DriftState, Health, HeldBlocks, Interface, LedgerHealth,
-    ModelInfo, MovedFeature, Status, StatusQuery, WindowInfo,
+    LiveClaim, ModelInfo, MovedFeature, Status, StatusQuery, WindowInfo,
 };
 
 /// The longest text that a person may give as a reason or a note, in characters.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Check, Mode, Origin};
+use super::{Check, Mode, Origin, ServiceState};
 
 /// The node as it is now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -32,6 +32,9 @@ pub struct Status {
     /// The scoring model; none where the node only counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelInfo>,
+    /// Support of the configured error rate at the traffic of late; none without a model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<LiveClaim>,
     /// The last window that was decided; none before the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<WindowInfo>,
@@ -40,10 +43,19 @@ pub struct Status {
     /// Blocks in force in the kernel, whoever made them, by origin and list.
     #[serde(default)]
     pub held: Vec<HeldBlocks>,
+    /// Frames come in past the guard, whose hook was taken.
+    #[serde(default)]
+    pub guard_passed_by: bool,
+    /// Services that something is the matter with: floods, outages, maintenance.
+    #[serde(default)]
+    pub services: Vec<ServiceState>,
     /// Anomalous peers that were not acted on since the start, by the guard's code.
     pub refusals: BTreeMap<String, u64>,
-    /// Packets that are in no flow since the start, by cause.
+    /// Packets that are in no flow since the start, by cause; those that were not seen (`unseen`), too.
     pub losses: BTreeMap<String, u64>,
+    /// Peers that the kernel's tables had no room for since the start.
+    #[serde(default)]
+    pub evicted_peers: u64,
     /// Windows that were put off since the start because a stage was slow.
     pub late_windows: u64,
     /// Events since the start that found no room, or that a sink could not take.
@@ -53,6 +65,9 @@ pub struct Status {
     pub ledger: LedgerHealth,
     /// The interfaces that are watched.
     pub interfaces: Vec<Interface>,
+    /// Interfaces that were selected, are there and are not watched, each with the reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub not_watched: BTreeMap<String, String>,
 }
 
 /// Asks for the status. It has no fields.
@@ -126,6 +141,24 @@ pub struct MovedFeature {
     pub feature: String,
     /// Population stability index against the training data; above 0.25 it has moved.
     pub psi: f64,
+}
+
+/// Support of the configured error rate at the traffic of late.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LiveClaim {
+    /// Ordinary peers in a window, of late.
+    pub peers_per_window: f64,
+    /// The same when the model was trained, as far as it tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trained_at: Option<f64>,
+    /// Held-out rows that the rate takes.
+    pub needed: u64,
+    /// Held-out rows that the model has.
+    pub held_out: u64,
+    /// The rate may be claimed.
+    pub supported: bool,
+    /// The answer, and what to do where it is no.
+    pub advice: String,
 }
 
 /// A model file.
@@ -236,4 +269,12 @@ pub struct Interface {
     pub flows: String,
     /// Hook of the guard, as a person reads it: `XDP (native)`.
     pub guard: String,
+    /// Packets that crossed it unseen since it is watched: another program ended their way before
+    /// weir's.
+    #[serde(default)]
+    pub unseen_packets: u64,
+    /// Programs of others on it, in the order in which a packet meets them: `TCX egress name (program
+    /// 7), before weir's`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<String>,
 }

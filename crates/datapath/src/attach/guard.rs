@@ -10,15 +10,20 @@ use aya::{
     },
     sys::SyscallError,
 };
+use flows_common::parse::LinkLayer;
 
 use super::{GuardHook, TcHook, XdpPreference};
 use crate::{
     error::KernelError,
     hooks::settle_strays,
     interfaces::InterfaceName,
-    object::{TC_GUARD, XDP_GUARD, classifier, xdp},
+    object::{TC_GUARD, TcPrograms, classifier, xdp, xdp_guard},
     pin::{GuardPin, Pins, mode_name},
 };
+
+/// Why no XDP program sits on a bare link: none of their drivers has XDP, and generic XDP is no
+/// earlier than TC.
+const NO_ETHERNET: &str = "its frames have no Ethernet header";
 
 /// Link that keeps the guard on an interface.
 #[derive(Debug)]
@@ -63,15 +68,24 @@ impl Guard {
 pub(super) fn attach(
     object: &mut Ebpf,
     interface: &InterfaceName,
-    ifindex: u32,
+    (ifindex, link): (u32, LinkLayer),
     preference: XdpPreference,
     tc: TcHook,
     pins: Option<&Pins>,
 ) -> Result<Guard, KernelError> {
-    // Where the kernel takes no XDP program at all, TC does without one that insists.
-    let refusal = match preference {
-        XdpPreference::Auto => {
-            xdp(object).err().filter(|error| matches!(error, KernelError::Rejected { .. }))
+    // Where the kernel takes no XDP program at all, or none that finds an Ethernet header would do, TC
+    // does without one that insists.
+    let refusal = match (preference, link) {
+        (XdpPreference::Auto, LinkLayer::Ethernet) => xdp(object, XdpMode::Driver)
+            .err()
+            .filter(|error| matches!(error, KernelError::Rejected { .. }))
+            .map(|error| error.to_string()),
+        (XdpPreference::Auto, LinkLayer::Bare) => Some(NO_ETHERNET.to_owned()),
+        (XdpPreference::TcIngress, LinkLayer::Bare) => Some(String::new()),
+        (XdpPreference::Native | XdpPreference::Generic, LinkLayer::Bare) => {
+            let mode = if preference == XdpPreference::Native { "native" } else { "generic" };
+            let source = ProgramError::IOError(std::io::Error::other(NO_ETHERNET));
+            return Err(KernelError::XdpRefused { interface: interface.to_string(), mode, source });
         }
         _ => None,
     };
@@ -87,9 +101,10 @@ pub(super) fn attach(
     let (guard, place) = match take_over_xdp(object, ifindex, modes, pins)? {
         Some((guard, mode)) => (guard, Some(GuardPin::Xdp(mode))),
         None => match refusal {
-            Some(error) => {
-                let hook = GuardHook::TcIngress { reason: error.to_string() };
-                attach_tc(object, interface, ifindex, tc, pins, hook)?
+            Some(reason) => {
+                let hook = GuardHook::TcIngress { reason };
+                let name = TcPrograms::of(link).guard;
+                attach_tc(object, name, interface, ifindex, tc, pins, hook)?
             }
             None => attach_anew(object, interface, ifindex, preference, modes, tc, pins)?,
         },
@@ -113,7 +128,7 @@ fn take_over_xdp(
     for &mode in modes {
         let Some(link) = pins.link(ifindex, GuardPin::Xdp(mode)) else { continue };
         let Ok(link) = XdpLink::try_from(link) else { continue };
-        match xdp(object)?.attach_to_link(link) {
+        match xdp(object, mode)?.attach_to_link(link) {
             Ok(id) => {
                 let hold = hold_xdp(object, id, ifindex, mode, Some(pins))?;
                 let guard = Guard { hook: hook_of(mode), hold: Some(hold), taken_over: true };
@@ -150,7 +165,7 @@ fn attach_anew(
     let mut refusals = Vec::new();
     let mut occupied = false;
     for &mode in modes {
-        match xdp(object)?.attach_to_if_index(ifindex, mode) {
+        match xdp(object, mode)?.attach_to_if_index(ifindex, mode) {
             Ok(id) => {
                 let hold = Some(hold_xdp(object, id, ifindex, mode, pins)?);
                 let guard = Guard { hook: hook_of(mode), hold, taken_over: false };
@@ -180,13 +195,15 @@ fn attach_anew(
             .collect::<Vec<_>>()
             .join("; "),
     };
-    attach_tc(object, interface, ifindex, tc, pins, GuardHook::TcIngress { reason })
+    let hook = GuardHook::TcIngress { reason };
+    attach_tc(object, TC_GUARD, interface, ifindex, tc, pins, hook)
 }
 
 /// The guard at TC ingress: a program of its own, so that its link can be pinned without the flow
 /// tables of a process that is gone. A clsact filter is no link.
 fn attach_tc(
     object: &mut Ebpf,
+    name: &'static str,
     interface: &InterfaceName,
     ifindex: u32,
     tc: TcHook,
@@ -195,11 +212,11 @@ fn attach_tc(
 ) -> Result<(Guard, Option<GuardPin>), KernelError> {
     if tc == TcHook::Clsact {
         let (end, place) = (TcAttachType::Ingress, super::filter(super::priority::FIRST));
-        let link = super::attach_tc(object, interface, TC_GUARD, end, place)?;
+        let link = super::attach_tc(object, interface, name, end, place)?;
         return Ok((Guard { hook, hold: Some(Hold::Tc { _link: link }), taken_over: false }, None));
     }
-    let failed = |source| KernelError::Program { program: TC_GUARD, source };
-    let program = classifier(object, TC_GUARD)?;
+    let failed = |source| KernelError::Program { program: name, source };
+    let program = classifier(object, name)?;
     let left = pins
         .and_then(|pins| pins.link(ifindex, GuardPin::Tcx))
         .and_then(|link| SchedClassifierLink::try_from(link).ok())
@@ -221,7 +238,7 @@ fn attach_tc(
     let Some(pins) = pins else {
         return Ok((Guard { hook, hold: Some(Hold::Tc { _link: link }), taken_over }, None));
     };
-    let link = FdLink::try_from(link).map_err(|error| not_a_link(TC_GUARD, error))?;
+    let link = FdLink::try_from(link).map_err(|error| not_a_link(name, error))?;
     let hold = Hold::Pinned(pins.keep_link(link, ifindex, GuardPin::Tcx)?);
     Ok((Guard { hook, hold: Some(hold), taken_over }, Some(GuardPin::Tcx)))
 }
@@ -234,10 +251,11 @@ fn hold_xdp(
     mode: XdpMode,
     pins: Option<&Pins>,
 ) -> Result<Hold, KernelError> {
-    let failed = |source| KernelError::Program { program: XDP_GUARD, source };
-    let link = xdp(object)?.take_link(id).map_err(failed)?;
+    let name = xdp_guard(mode);
+    let failed = |source| KernelError::Program { program: name, source };
+    let link = xdp(object, mode)?.take_link(id).map_err(failed)?;
     let Some(pins) = pins else { return Ok(Hold::Xdp { _link: link }) };
-    let link = FdLink::try_from(link).map_err(|error| not_a_link(XDP_GUARD, error))?;
+    let link = FdLink::try_from(link).map_err(|error| not_a_link(name, error))?;
     Ok(Hold::Pinned(pins.keep_link(link, ifindex, GuardPin::Xdp(mode))?))
 }
 

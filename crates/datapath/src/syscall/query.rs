@@ -2,6 +2,8 @@
 
 use std::io;
 
+use flows_common::Direction;
+
 use super::{Attribute, bpf, command};
 
 #[repr(C)]
@@ -16,16 +18,26 @@ struct QueryRequest {
     padding: u32,
 }
 
-/// Asks an interface of this network namespace for the number of its TCX programs, which a kernel
-/// without TCX does not know to answer.
+/// Programs in TCX links at one end of an interface of this network namespace, in their order.
 ///
 /// # Errors
 /// `EINVAL` where the kernel has no TCX (before 6.6); others, where asking is not allowed.
-pub(in super::super) fn query_tcx(ifindex: u32) -> io::Result<()> {
-    /// `BPF_TCX_INGRESS`.
-    const TCX_INGRESS: u32 = 46;
-    let request =
-        QueryRequest { target_ifindex: ifindex, attach_type: TCX_INGRESS, ..Default::default() };
-    // SAFETY: no room is offered, and none is written to.
-    unsafe { bpf(command::PROG_QUERY, &mut Attribute::of(&request)) }.map(drop)
+pub(in super::super) fn query_tcx(ifindex: u32, way: Direction) -> io::Result<Vec<u32>> {
+    /// `BPF_TCX_INGRESS`, `BPF_TCX_EGRESS`.
+    const ENDS: [u32; 2] = [46, 47];
+    /// `BPF_MPROG_MAX`: the kernel takes no more there.
+    const MOST: u32 = 64;
+    let mut programs = vec![0_u32; MOST as usize];
+    let request = QueryRequest {
+        target_ifindex: ifindex,
+        attach_type: ENDS[way.index()],
+        program_ids: programs.as_mut_ptr() as u64,
+        program_count: MOST,
+        ..Default::default()
+    };
+    let mut attribute = Attribute::of(&request);
+    // SAFETY: there is room for as many numbers as said.
+    unsafe { bpf(command::PROG_QUERY, &mut attribute) }?;
+    programs.truncate(attribute.read::<QueryRequest>().program_count as usize);
+    Ok(programs)
 }

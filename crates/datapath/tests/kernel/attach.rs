@@ -67,6 +67,33 @@ fn every_packet_is_counted_once_in_its_own_flow() {
     });
 }
 
+/// The stack copies such frames for generic XDP, for they have no room before them.
+#[test]
+fn what_generic_xdp_lets_through_comes_to_the_flows_with_its_ethernet_header() {
+    if !test_support::root() {
+        return;
+    }
+    Wire::new().run(|wire| {
+        let (mut kernel, attached) = attached(&small(), XdpPreference::Generic).expect("attached");
+        assert_eq!(attached.guard, GuardHook::XdpGeneric);
+        let network = wire.network_end();
+        network.send_times(&udp_v4(host(1), LOCAL, [1000, 53]), 30);
+        network.send_times(&udp_v6(7, 1, [1001, 53]), 10);
+        network.send_times(&tagged(&udp_v4(host(2), LOCAL, [1002, 53]), 42), 5);
+        let mut long = udp_v4(host(3), LOCAL, [1003, 53]);
+        long.resize(1_514, 0);
+        network.send_times(&long, 5);
+
+        let window = drain_until(&mut kernel, 50);
+        assert_eq!((window.packet_counters.frames, window.packet_counters.lost()), ([50, 0], 0));
+        assert_eq!(packets_of(&window, |key| key.remote == map_v4(host(1))), [30, 0]);
+        assert_eq!(packets_of(&window, |key| key.remote[0] == 0x20), [10, 0]);
+        assert_eq!(packets_of(&window, |key| key.outer_vlan == 42), [5, 0]);
+        let bytes = window.flows.iter().map(|(_, flow)| flow.directions[0].bytes).sum::<u64>();
+        assert_eq!(bytes, 30 * 60 + 10 * 70 + 5 * 64 + 5 * 1_514);
+    });
+}
+
 #[test]
 fn a_window_that_is_larger_than_the_tables_balances() {
     if !test_support::root() {

@@ -388,3 +388,22 @@ fn a_list_leaves_a_block_that_stands_its_counters_and_the_longer_lease() {
         assert!(matches!(error, KernelError::LoadNotKept { wrote: 2, read: 1 }), "{error}");
     });
 }
+
+#[test]
+fn a_super_packet_that_is_dropped_counts_as_its_packets() {
+    if !test_support::root() {
+        return;
+    }
+    let mut kernel = Kernel::load(&small()).expect("loaded");
+    let blocklist = kernel.blocklist();
+    blocklist.insert(v4(1), &drop_for(60), boot_ns()).expect("a block");
+    let frame = crate::support::tcp_v4(LOCAL, host(1), [80, 1000], 0x10, &[7; 200]);
+    let context = weir_datapath::SkbContext { gso_size: 50, gso_segs: 4, ..Default::default() };
+    let run = kernel.test_run_tc(Direction::Egress, &frame, &context, 1).expect("a run");
+    // `TC_ACT_SHOT`.
+    assert_eq!(run.returned, 2);
+    let ledger = blocklist.guard_counters(Direction::Egress).expect("a ledger");
+    assert_eq!((ledger.frames, ledger.dropped), (1, 4));
+    let slot = blocklist.get(&v4(1)).expect("a look").expect("it stands").slot;
+    assert_eq!(blocklist.stats(slot).expect("statistics").dropped_packets, 4);
+}

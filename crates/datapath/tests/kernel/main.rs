@@ -3,8 +3,12 @@
 
 mod attach;
 mod conformance;
+mod faults;
 mod guard;
+mod links;
+mod offloads;
 mod pins;
 mod scope;
 mod service;
 mod support;
+mod unseen;

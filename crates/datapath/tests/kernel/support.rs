@@ -71,6 +71,11 @@ impl Wire {
         &self.near
     }
 
+    /// The far namespace's name.
+    pub(crate) fn far(&self) -> &str {
+        &self.far
+    }
+
     /// A socket that sends from the far end: what it sends comes in at [`NEAR`].
     pub(crate) fn network_end(&self) -> Sender {
         Sender::open(&self.far, FAR)

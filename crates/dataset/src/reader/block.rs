@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use arrow_array::RecordBatch;
-use features::PeerFacts;
+use features::{Horizon, PeerFacts, Span};
 
 use crate::{Label, TableKind};
 
@@ -23,17 +23,23 @@ pub struct Block {
     pub window_start_ns: Vec<u64>,
     /// The window's end on the capturing clock, in ns.
     pub window_end_ns: Vec<u64>,
-    /// The remote address; empty for the window table.
+    /// The remote address, of the host table the local one; empty for tables without.
     pub remote: Vec<IpAddr>,
+    /// The time that each row is meant to cover; empty for tables without.
+    pub horizon: Vec<Horizon>,
+    /// The time that it covers, on the capturing clock; empty for tables without.
+    pub covers: Vec<Span>,
     /// The features, row-major, [`Self::width`] a row, all finite; empty where they were not asked
     /// for, and for the window table.
     pub rows: Vec<f32>,
+    /// A window that it covers lost something; empty for tables without.
+    pub is_lossy: Vec<bool>,
     /// Facts of a peer that a decision takes beside its scores; empty with
     /// [`Columns::Features`](crate::Columns::Features), and for other tables.
     pub facts: Vec<PeerFacts>,
     /// Windows of the window table; empty for the other tables.
     pub windows: Vec<StoredWindow>,
-    /// Features of a row: all of the table's, in the schema's order.
+    /// Features of a row: all of the table's that are scored, in the schema's order.
     pub width: usize,
     /// The labels; none where the file has no columns for them.
     pub labels: Option<Vec<Label>>,

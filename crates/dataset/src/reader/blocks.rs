@@ -4,7 +4,8 @@ use std::collections::{HashMap, VecDeque};
 
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_select::filter::filter_record_batch;
-use features::schema::{ROLE_FEATURE, ROLE_KEY};
+use arrow_select::interleave::interleave_record_batch;
+use features::schema::{ROLE_FEATURE, ROLE_KEY, ROLE_STUDY};
 
 use super::block::{Block, StoredWindow};
 use super::decode::Decode;
@@ -114,7 +115,8 @@ impl Blocks {
             .enumerate()
             .filter(|(_, field)| {
                 let role = field.metadata().get(ROLE_KEY).map(String::as_str);
-                self.wants(field.name(), role == Some(ROLE_FEATURE))
+                let is_feature = matches!(role, Some(ROLE_FEATURE | ROLE_STUDY));
+                self.wants(field.name(), is_feature)
             })
             .map(|(index, _)| index)
             .collect();
@@ -125,12 +127,23 @@ impl Blocks {
     }
 
     fn wants(&self, name: &str, is_feature: bool) -> bool {
-        const OWN: [&str; 6] =
-            [TIME, "window_start", "window_end", "remote_address", LABEL, ATTACK];
+        const OWN: [&str; 10] = [
+            TIME,
+            "window_start",
+            "window_end",
+            "horizon",
+            "covers_start",
+            "covers_end",
+            "lossy",
+            "remote_address",
+            LABEL,
+            ATTACK,
+        ];
         match self.selection.columns {
             Columns::All => true,
             // The window table has no features, and its counts are what it is read for.
             Columns::Features if self.table == TableKind::Window => true,
+            Columns::Features if name == "local_address" => self.table == TableKind::Host,
             Columns::Features => self.is_feature(name) || OWN.contains(&name),
             Columns::Identity => !self.is_feature(name) && !is_feature,
         }
@@ -193,8 +206,14 @@ impl Blocks {
             return Ok(None);
         }
         let decode = Decode { path, batch: &batch };
-        let has_remotes = self.table != TableKind::Window;
-        let has_rows = has_remotes && self.selection.columns != Columns::Identity;
+        let address = match self.table {
+            TableKind::Flow | TableKind::Peer => Some("remote_address"),
+            TableKind::Host => Some("local_address"),
+            TableKind::Service | TableKind::Net | TableKind::Window => None,
+        };
+        let is_window = self.table == TableKind::Window;
+        let has_rows = !is_window && self.selection.columns != Columns::Identity;
+        let has_horizons = self.table.has_horizons();
         let has_facts =
             self.table == TableKind::Peer && self.selection.columns != Columns::Features;
         Ok(Some(Block {
@@ -202,15 +221,45 @@ impl Blocks {
             time_ns: decode.time_ns()?.to_vec(),
             window_start_ns: decode.unsigned("window_start")?.to_vec(),
             window_end_ns: decode.unsigned("window_end")?.to_vec(),
-            remote: if has_remotes { decode.addresses("remote_address")? } else { Vec::new() },
+            remote: address.map_or(Ok(Vec::new()), |name| decode.addresses(name))?,
             rows: if has_rows { decode.rows(&self.features)? } else { Vec::new() },
             facts: if has_facts { decode.facts()? } else { Vec::new() },
-            windows: if has_remotes { Vec::new() } else { decode.windows()? },
+            horizon: if has_horizons { decode.horizons()? } else { Vec::new() },
+            covers: if has_horizons { decode.covers()? } else { Vec::new() },
+            is_lossy: if has_horizons {
+                decode.flags("lossy")?.values().iter().collect()
+            } else {
+                Vec::new()
+            },
+            windows: if is_window { decode.windows()? } else { Vec::new() },
             width: self.features.len(),
             labels: decode.labels()?,
             batch,
         }))
     }
+}
+
+/// Some rows of batches of one schema, by their places in all of them, in the order asked for.
+///
+/// # Panics
+///
+/// If there are not so many rows, or the batches differ in schema.
+#[must_use]
+pub fn take_rows(batches: &[RecordBatch], rows: &[usize]) -> RecordBatch {
+    let ends: Vec<usize> = batches
+        .iter()
+        .scan(0, |sum, batch| {
+            *sum += batch.num_rows();
+            Some(*sum)
+        })
+        .collect();
+    let place = |&row: &usize| {
+        let batch = ends.partition_point(|end| *end <= row);
+        (batch, row - batch.checked_sub(1).map_or(0, |before| ends[before]))
+    };
+    let places: Vec<(usize, usize)> = rows.iter().map(place).collect();
+    let batches: Vec<&RecordBatch> = batches.iter().collect();
+    interleave_record_batch(&batches, &places).expect("batches of one schema, and rows of theirs")
 }
 
 impl Selection {
@@ -222,11 +271,15 @@ impl Selection {
         windows: Option<&HashMap<u64, StoredWindow>>,
         read_counts: &mut ReadCounts,
     ) -> Result<Option<BooleanArray>, DatasetError> {
-        let asks_for_remotes = self.asks_for_remotes() && table != TableKind::Window;
+        let asks_for_remotes = self.asks_for_remotes() && table.has_remotes();
+        let horizon = self.horizon.filter(|_| table.has_horizons());
+        let asks_for_losses = self.skip_lossy && table.has_horizons();
         let asks_for_labels = self.labels != crate::LabelFilter::Any;
         if self.from_ns.is_none()
             && self.to_ns.is_none()
             && windows.is_none()
+            && horizon.is_none()
+            && !asks_for_losses
             && !asks_for_remotes
             && !asks_for_labels
         {
@@ -237,11 +290,17 @@ impl Selection {
         let remotes =
             if asks_for_remotes { decode.addresses("remote_address")? } else { Vec::new() };
         let labels = if asks_for_labels { decode.labels()? } else { None };
+        let horizons = if horizon.is_some() { decode.horizons()? } else { Vec::new() };
+        let losses = if asks_for_losses { Some(decode.flags("lossy")?) } else { None };
         let admits = |index: usize| {
             let window = windows.and_then(|windows| windows.get(&starts[index]));
+            let is_lossy = losses.is_some_and(|losses| losses.value(index))
+                || self.skip_lossy && window.is_some_and(|window| window.is_lossy);
             let cause = if !self.admits_time(times[index]) {
                 &mut read_counts.outside_time
-            } else if self.skip_lossy && window.is_some_and(|window| window.is_lossy) {
+            } else if horizon.is_some_and(|wanted| horizons[index] != wanted) {
+                &mut read_counts.other_horizon
+            } else if is_lossy {
                 &mut read_counts.lossy
             } else if window.is_some_and(|window| window.index < self.skip_first_windows) {
                 &mut read_counts.warm_up

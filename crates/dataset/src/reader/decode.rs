@@ -5,10 +5,12 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float32Type, TimestampNanosecondType, UInt64Type};
-use arrow_array::{Array, ArrowPrimitiveType, PrimitiveArray, RecordBatch, StringArray};
-use features::PeerFacts;
+use arrow_array::types::{Float32Type, TimestampNanosecondType, UInt32Type, UInt64Type};
+use arrow_array::{
+    Array, ArrowPrimitiveType, BooleanArray, PrimitiveArray, RecordBatch, StringArray,
+};
 use features::schema::{SchemaError, facts_of_peers};
+use features::{Horizon, PeerFacts, Span};
 
 use super::block::StoredWindow;
 use crate::schema::{ATTACK, LABEL, TIME};
@@ -83,12 +85,29 @@ impl<'a> Decode<'a> {
         Ok(Some(labels))
     }
 
+    /// The horizons of rows.
+    pub(crate) fn horizons(self) -> Result<Vec<Horizon>, DatasetError> {
+        let ms = self.primitive::<UInt32Type>("horizon")?.values();
+        Ok(ms.iter().map(|&ms| Horizon::from_ms(ms)).collect())
+    }
+
+    /// The times that rows cover.
+    pub(crate) fn covers(self) -> Result<Vec<Span>, DatasetError> {
+        let starts = self.unsigned("covers_start")?.iter();
+        let spans = starts.zip(self.unsigned("covers_end")?);
+        Ok(spans.map(|(&start_ns, &end_ns)| Span { start_ns, end_ns }).collect())
+    }
+
+    /// A column of flags.
+    pub(crate) fn flags(self, name: &str) -> Result<&'a BooleanArray, DatasetError> {
+        let flags = self.column(name)?.as_boolean_opt();
+        flags.ok_or_else(|| self.corrupt(name, "is of another type"))
+    }
+
     /// Windows of the window table.
     pub(crate) fn windows(self) -> Result<Vec<StoredWindow>, DatasetError> {
         let indices = self.unsigned("window_index")?;
-        let lossy = self.column("lossy")?.as_boolean_opt();
-        let lossy = lossy.ok_or_else(|| self.corrupt("lossy", "is of another type"))?;
-        let flags = indices.iter().zip(lossy.values());
+        let flags = indices.iter().zip(self.flags("lossy")?.values());
         Ok(flags.map(|(&index, is_lossy)| StoredWindow { index, is_lossy }).collect())
     }
 
@@ -116,7 +135,7 @@ impl<'a> Decode<'a> {
         for (number, strip) in rows.chunks_mut(STRIP * width.max(1)).enumerate() {
             for (place, column) in columns.iter().enumerate() {
                 let values = &column[number * STRIP..];
-                for (row, &value) in strip.chunks_exact_mut(width).zip(values) {
+                for (row, &value) in strip.chunks_exact_mut(width.max(1)).zip(values) {
                     row[place] = value;
                 }
             }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use features::Horizon;
 use ipnet::IpNet;
 
 use super::block::BLOCK_ROWS;
@@ -60,14 +61,16 @@ pub struct Selection {
     pub from_ns: Option<i64>,
     /// Windows that begin before this unix time, in ns.
     pub to_ns: Option<i64>,
+    /// Rows of this horizon alone; of flows and windows all are taken.
+    pub horizon: Option<Horizon>,
     /// By label; a row of a file without labels is unlabelled.
     pub labels: LabelFilter,
     /// Remotes in these prefixes are left out; the window table has none.
     pub exclude_prefixes: Vec<IpNet>,
     /// Prefixes of the remotes that are taken, where this is not empty.
     pub only_prefixes: Vec<IpNet>,
-    /// Windows that lost something are left out, as the file's sibling in the window table knows
-    /// them; see [`features::Window::is_lossy`].
+    /// Rows of windows that lost something are left out, and of flows those that the file's sibling
+    /// in the window table knows; see [`features::Window::is_lossy`].
     pub skip_lossy: bool,
     /// So many first windows of each capture are left out, in which everything is new; known as
     /// `skip_lossy` is.
@@ -83,6 +86,7 @@ impl Default for Selection {
         Self {
             from_ns: None,
             to_ns: None,
+            horizon: None,
             labels: LabelFilter::Any,
             exclude_prefixes: Vec::new(),
             only_prefixes: Vec::new(),
@@ -141,6 +145,8 @@ pub struct ReadCounts {
     pub skipped_row_groups: u64,
     /// Rows of skipped files and row groups, and rows outside of the wanted times.
     pub outside_time: u64,
+    /// Rows of other horizons.
+    pub other_horizon: u64,
     /// Rows of windows that lost something.
     pub lossy: u64,
     /// Rows of a capture's first windows.

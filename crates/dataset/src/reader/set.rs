@@ -156,6 +156,9 @@ impl Dataset {
         Err(self.nothing(match table {
             TableKind::Flow => "flow table",
             TableKind::Peer => "peer table",
+            TableKind::Host => "host table",
+            TableKind::Service => "service table",
+            TableKind::Net => "net table",
             TableKind::Window => "window table",
         }))
     }

@@ -23,7 +23,8 @@ use crate::schema::{ATTACK, LABEL, SOURCE, TIME};
 use crate::{DatasetError, Sums, layout};
 
 /// Text columns, in which few values recur: they are written as dictionaries.
-const DICTIONARIES: [&str; 5] = ["local_address", "remote_address", SOURCE, LABEL, ATTACK];
+const DICTIONARIES: [&str; 6] =
+    ["local_address", "remote_address", "standing", SOURCE, LABEL, ATTACK];
 /// Columns whose least and greatest value a row group tells: by these rows are looked for.
 const STATISTICS: [&str; 4] = [TIME, "window_start", "window_end", "remote_address"];
 

@@ -1,4 +1,4 @@
-//! The three tables of a data set, rotated together.
+//! The tables of a data set, rotated together.
 
 use std::fs;
 use std::io;
@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use arrow_array::{RecordBatch, StringArray};
 use arrow_schema::SchemaRef;
-use features::{FlowRecord, Observed, PeerRecord, Window};
+use features::{Kind, Observed, Window};
 
 use super::claim::Claims;
 use super::file::{Closed, FinishedFile, TableWriter};
 use super::flows::FlowFiles;
 use super::options::WriterOptions;
 use super::sweep::{Sweep, sweep};
-use crate::schema::{WindowRows, flow_batch, peer_batch, sourced_schema, stored_schema};
+use crate::schema::{WindowRows, batch, sourced_schema, stored_schema};
 use crate::{DatasetError, Provenance, Sums, TableKind, layout};
 
 /// Rows that are made into columns at once: of a window by itself that costs more than counting it.
@@ -27,8 +27,8 @@ const ROW_BYTES: usize = 200;
 pub struct Written {
     /// The finished files, in the order in which they were finished.
     pub files: Vec<FinishedFile>,
-    /// Rows handed over, by [`TableKind::ALL`]'s order: flows, peers, windows.
-    pub rows: [u64; 3],
+    /// Rows handed over, by [`TableKind::index`].
+    pub rows: [u64; TableKind::ALL.len()],
     /// Sums over the windows of finished files.
     pub sums: Sums,
     /// Files of an earlier run of the same captures, which were removed.
@@ -37,8 +37,8 @@ pub struct Written {
 
 /// Writes windows as a data set; see the [crate] for its layout.
 ///
-/// - A window's rows are never split over files; its flows, peers and its own row go to three
-///   files of one name.
+/// - A window's rows are never split over files; those of each table, and its own row, go to files
+///   of one name.
 /// - Files are cut by time, size and hour of UTC, by the windows' times and not by a clock: the
 ///   same windows make the same files. A window that begins before its predecessor begins a new
 ///   file, so that every file is in order of time.
@@ -60,14 +60,17 @@ pub struct DatasetWriter {
     has_failed: bool,
 }
 
-/// The three files that are being written, and the rows that wait for them.
+/// The files that are being written, and the rows that wait for them.
 #[derive(Debug)]
 struct Open {
-    flow: TableWriter,
-    peer: TableWriter,
+    /// By [`Kind::ALL`].
+    rows: [TableWriter; Kind::ALL.len()],
     window: TableWriter,
-    flows: Waiting<FlowRecord>,
-    peers: Waiting<PeerRecord>,
+    /// What waits, with the times of its windows.
+    observed: Vec<Observed>,
+    times_ns: Vec<i64>,
+    /// Rows of it, by [`TableKind::index`].
+    waiting: [usize; TableKind::ALL.len()],
     windows: WindowRows,
     /// What the column of sources says.
     source: Option<String>,
@@ -203,25 +206,28 @@ impl DatasetWriter {
             self.open = Some(Open::start(&self.root, time_ns, &self.options, &self.provenance)?);
         }
         let open = self.open.as_mut().expect("opened above");
-        open.flows.add(&observed.flows, time_ns);
-        open.peers.add(&observed.peers, time_ns);
-        open.windows.add(observed, window, time_ns, self.written.rows[2]);
-        let waiting = [open.flows.rows.len(), open.peers.rows.len(), open.windows.len()];
-        if waiting.into_iter().any(|rows| rows >= WAITING_ROWS) {
+        for kind in Kind::ALL {
+            let rows = observed.rows(kind);
+            open.waiting[TableKind::from(kind).index()] += rows;
+            self.written.rows[TableKind::from(kind).index()] += rows as u64;
+        }
+        open.observed.push(observed.clone());
+        open.times_ns.push(time_ns);
+        let written = &mut self.written.rows[TableKind::Window.index()];
+        open.windows.add(observed, window, time_ns, *written);
+        *written += 1;
+        let waiting = open.waiting.into_iter().chain([open.windows.len()]);
+        if waiting.max() >= Some(WAITING_ROWS) {
             open.hand_over()?;
         }
         open.last_ns = time_ns;
         open.sums.add(window);
-        let written = [observed.flows.len() as u64, observed.peers.len() as u64, 1];
-        for (sum, rows) in self.written.rows.iter_mut().zip(written) {
-            *sum += rows;
-        }
         Ok(())
     }
 }
 
 impl Open {
-    /// Begins three files under the first name that is free. The window table's file is the one
+    /// Begins the files under the first name that is free. The window table's file is the one
     /// that takes the name, for it is the one that always has rows.
     fn start(
         root: &Path,
@@ -265,10 +271,16 @@ impl Open {
         };
         Ok(Self {
             window: begin(TableKind::Window)?,
-            flow: begin(TableKind::Flow)?,
-            peer: begin(TableKind::Peer)?,
-            flows: Waiting::new(),
-            peers: Waiting::new(),
+            rows: [
+                begin(TableKind::Flow)?,
+                begin(TableKind::Peer)?,
+                begin(TableKind::Host)?,
+                begin(TableKind::Service)?,
+                begin(TableKind::Net)?,
+            ],
+            observed: Vec::new(),
+            times_ns: Vec::new(),
+            waiting: [0; TableKind::ALL.len()],
             windows: WindowRows::default(),
             source: provenance.source(),
             first_ns: time_ns,
@@ -283,10 +295,12 @@ impl Open {
         self.hand_over()?;
         written.sums.merge(&self.sums);
         let metadata = self.sums.to_metadata();
-        let flow = self.flow.close(metadata.clone())?;
-        let peer = self.peer.close(metadata.clone())?;
-        let window = self.window.close(metadata)?;
-        for closed in [flow, peer, window].into_iter().filter(|closed| closed.rows() > 0) {
+        let mut all = Vec::with_capacity(TableKind::ALL.len());
+        for file in self.rows {
+            all.push(file.close(metadata.clone())?);
+        }
+        all.push(self.window.close(metadata)?);
+        for closed in all.into_iter().filter(|closed| closed.rows() > 0) {
             claims.record(closed.path())?;
             written.files.push(Closed::commit(closed)?);
         }
@@ -295,45 +309,25 @@ impl Open {
 
     /// Hands the rows that wait to their files.
     fn hand_over(&mut self) -> Result<(), DatasetError> {
-        for (writer, batch) in [
-            (&mut self.flow, self.flows.take(flow_batch)),
-            (&mut self.peer, self.peers.take(peer_batch)),
-            (&mut self.window, self.windows.take()),
-        ] {
-            writer.write(&sourced(batch, self.source.as_deref(), writer.schema()))?;
+        let source = self.source.as_deref();
+        for (writer, kind) in self.rows.iter_mut().zip(Kind::ALL) {
+            let batch = batch(kind, &self.observed, &self.times_ns);
+            if batch.num_rows() > 0 {
+                writer.write(&sourced(batch, source, writer.schema()))?;
+            }
         }
+        self.window.write(&sourced(self.windows.take(), source, self.window.schema()))?;
+        self.observed.clear();
+        self.times_ns.clear();
+        self.waiting = [0; TableKind::ALL.len()];
         Ok(())
     }
 
     /// About how long the longest file would be if it were finished now, in bytes.
     fn size(&self) -> u64 {
-        let waiting = |rows: usize| (rows * ROW_BYTES) as u64;
-        let flow = self.flow.size() + waiting(self.flows.rows.len());
-        flow.max(self.peer.size() + waiting(self.peers.rows.len()))
-    }
-}
-
-/// Records that wait to be made into columns, with the times of their windows.
-#[derive(Debug)]
-struct Waiting<R> {
-    rows: Vec<R>,
-    times_ns: Vec<i64>,
-}
-
-impl<R: Clone> Waiting<R> {
-    const fn new() -> Self {
-        Self { rows: Vec::new(), times_ns: Vec::new() }
-    }
-
-    fn add(&mut self, rows: &[R], time_ns: i64) {
-        self.rows.extend_from_slice(rows);
-        self.times_ns.resize(self.rows.len(), time_ns);
-    }
-
-    fn take(&mut self, batch: impl Fn(&[R], Vec<i64>) -> RecordBatch) -> RecordBatch {
-        let batch = batch(&self.rows, std::mem::take(&mut self.times_ns));
-        self.rows.clear();
-        batch
+        let waiting = |kind: Kind| (self.waiting[TableKind::from(kind).index()] * ROW_BYTES) as u64;
+        let sizes = self.rows.iter().zip(Kind::ALL).map(|(file, kind)| file.size() + waiting(kind));
+        sizes.max().unwrap_or_default()
     }
 }
 

@@ -1,13 +1,11 @@
 //! Rows counted into a detector's training bins.
 
 use evaluation::{FeatureDrift, bin_of};
-use model::{DetectorModel, FeatureHistogram};
+use model::{DetectorModel, FeatureHistogram, Horizon};
 
 /// Counts of training and test rows over the same bins, feature by feature.
 #[derive(Debug)]
 pub struct DriftCounter {
-    /// `flow` or `peer`.
-    pub table: &'static str,
     /// Values of a whole row.
     pub width: usize,
     features: Vec<FeatureCounts>,
@@ -36,9 +34,9 @@ pub enum Side {
 }
 
 impl DriftCounter {
-    /// Nothing is counted yet; `table` is `flow` or `peer`.
+    /// Nothing is counted yet.
     #[must_use]
-    pub fn new(table: &'static str, detector: &DetectorModel) -> Self {
+    pub fn new(detector: &DetectorModel) -> Self {
         let inputs = detector.inputs();
         let features = inputs
             .names()
@@ -53,7 +51,7 @@ impl DriftCounter {
                 train: None,
             })
             .collect();
-        Self { table, width: inputs.width(), features, counted: 0 }
+        Self { width: inputs.width(), features, counted: 0 }
     }
 
     /// Counts one whole row.
@@ -83,16 +81,16 @@ impl DriftCounter {
         }
     }
 
-    /// The drift of each feature; none without rows on either side.
+    /// The drift of each feature, whose name tells the horizon where one is given; none without rows
+    /// on either side.
     #[must_use]
-    pub fn finish(&self, with_table: bool) -> Vec<FeatureDrift> {
+    pub fn finish(&self, over: Option<Horizon>) -> Vec<FeatureDrift> {
         self.features
             .iter()
             .filter_map(|feature| {
-                let name = if with_table {
-                    format!("{} {}", self.table, feature.name)
-                } else {
-                    feature.name.clone()
+                let name = match over {
+                    Some(horizon) => format!("{} over {horizon}", feature.name),
+                    None => feature.name.clone(),
                 };
                 let train = feature.train.as_ref().unwrap_or(&feature.histogram.counts);
                 FeatureDrift::of(&name, train, &feature.test).ok()

@@ -1,7 +1,10 @@
 use linfa::ParamGuard as _;
-use model::{IsolationForest, SchemaId, assess::assess, schema};
+use model::{
+    Channel, Horizon, IsolationForest, Kind, PeerFacts, SchemaId, Span, assess::assess, schema,
+};
 
 use super::*;
+use crate::peer_rows::PeerRow;
 
 const PEERS: usize = 12;
 
@@ -21,9 +24,9 @@ fn detector(schema: SchemaId, seed: u64) -> DetectorModel {
 
 /// A model of traffic that a test makes.
 pub(crate) fn model(seed: u64) -> ModelFile {
-    let (flow, peer) =
-        (detector(schema::flow_schema_id(), seed), detector(schema::peer_schema_id(), seed));
-    ModelFile::new(flow, peer, "2026-01-31T12:00:00Z").expect("a model")
+    let channel = Channel::new(Kind::Peer, Horizon::from_ms(1_000));
+    let peer = detector(schema::schema_id(Kind::Peer), seed);
+    ModelFile::new([(channel, peer)], "2026-01-31T12:00:00Z").expect("a model")
 }
 
 /// A sensor in traffic that a test makes.
@@ -40,24 +43,45 @@ impl Bench {
         Self { model, sensor, draws: Draws::new(seed, 2) }
     }
 
-    /// A window of benign peers with one flow each, and of others; each kind's rows are changed.
+    /// A window of benign peers and of others; each kind's rows are changed.
     fn window(
         &mut self,
         others: usize,
         benign: impl Fn(&mut [f32]),
         other: impl Fn(&mut [f32]),
     ) -> bool {
-        let (flow, peer) = (self.model.flow(), self.model.peer());
-        let widths = [flow.inputs().width(), peer.inputs().width()];
-        let [flows, mut peers] = widths.map(|width| rows(&mut self.draws, PEERS + others, width));
-        for (index, row) in peers.chunks_exact_mut(widths[1]).enumerate() {
+        self.window_of(Standing::Proven, others, benign, other)
+    }
+
+    /// The same, of others in this standing.
+    fn window_of(
+        &mut self,
+        standing: Standing,
+        others: usize,
+        benign: impl Fn(&mut [f32]),
+        other: impl Fn(&mut [f32]),
+    ) -> bool {
+        let width = self.model.peer().inputs().width();
+        let mut peers = rows(&mut self.draws, PEERS + others, width);
+        for (index, row) in peers.chunks_exact_mut(width).enumerate() {
             if index < PEERS { benign(row) } else { other(row) }
         }
-        let flows_of: Vec<_> = (0..PEERS + others).map(|index| index..index + 1).collect();
-        let assessment = assess(flow, peer, &flows, &peers, flows_of.iter().cloned());
-        let rows =
-            Rows { assessment: &assessment, flows: &flows, peers: &peers, flows_of: &flows_of };
-        self.sensor.take(&self.model, rows);
+        let span = Span { start_ns: 0, end_ns: 1 };
+        let row = |(number, row): (u32, _)| PeerRow {
+            address: std::net::Ipv4Addr::from_bits(number).into(),
+            horizon: self.model.window(),
+            covers: span,
+            is_lossy: false,
+            facts: PeerFacts {
+                standing: if (number as usize) < PEERS { Standing::Proven } else { standing },
+                ..PeerFacts::default()
+            },
+            row,
+        };
+        let peers = PeerRows::of(span, (0..).zip(peers.chunks_exact(width)).map(row));
+        let assessment =
+            assess(self.model.detectors(), Kind::Peer, peers.rows(), peers.peers().len());
+        self.sensor.take(&self.model, &assessment, &peers);
         self.sensor.drift().suspended
     }
 }
@@ -86,7 +110,7 @@ fn a_shift_suspends_and_names_the_features_that_shifted_and_nothing_else() {
     let windows = (1..=150).find(|_| bench.window(0, larger, as_before));
     println!("suspended after {windows:?} windows: {}", bench.sensor.drift().to_text());
     assert!(windows.is_some(), "not within 150 windows: {:?}", bench.sensor.drift());
-    let shifted = schema::peer_schema_id().features[3..15].to_vec();
+    let shifted = schema::schema_id(Kind::Peer).features[3..15].to_vec();
     let named = &bench.sensor.drift().features;
     assert!(!named.is_empty() && named.iter().all(|one| shifted.contains(&one.feature)));
     let back = (1..=2_000).find(|_| !bench.window(0, as_before, as_before));

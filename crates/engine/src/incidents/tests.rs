@@ -21,8 +21,8 @@ fn evidence(address: &str) -> Evidence {
     serde_json::from_value(evidence).expect("evidence")
 }
 
-/// Decides on an address and joins the decision.
-fn join(incidents: &mut Incidents, address: &str, second: u64, outcome: ActionTaken) -> Incident {
+/// The record of a decision on an address.
+fn record(address: &str, second: u64, outcome: ActionTaken) -> DecisionRecord {
     let ttl = Duration::from_mins(5);
     let decided = match outcome.entry() {
         None => Outcome::Refused(Refusal::BelowMargin),
@@ -46,7 +46,12 @@ fn join(incidents: &mut Incidents, address: &str, second: u64, outcome: ActionTa
     let decision = Decision { evidence: evidence(address), claim, outcome: decided };
     let time = Timestamp::from_second(i64::try_from(second).expect("small")).expect("a time");
     let stamp = Stamp { id: second, window: second, at_ns: second * SECOND, time };
-    let mut record = DecisionRecord::of(stamp, decision, outcome, Vec::new());
+    DecisionRecord::of(stamp, decision, outcome, Vec::new())
+}
+
+/// Decides on an address and joins the decision.
+fn join(incidents: &mut Incidents, address: &str, second: u64, outcome: ActionTaken) -> Incident {
+    let mut record = record(address, second, outcome);
     incidents.join(&mut record, at(second));
     assert_eq!(record.is_news(), record.incident.expect("joined").change.is_some());
     record.incident.expect("joined")
@@ -139,4 +144,22 @@ fn open_incidents_are_bounded() {
     }
     assert_eq!(incidents.close(at(70)).len(), CLOSED_AT_ONCE);
     assert_eq!(incidents.open(), OPEN_LIMIT + 1 - CLOSED_AT_ONCE);
+}
+
+#[test]
+fn eighty_thousand_forged_sources_are_no_more_than_a_few_stories() {
+    let mut incidents = Incidents::default();
+    let mut told = 0;
+    for number in 0..80_000_u32 {
+        let address = std::net::Ipv4Addr::from(0xc633_0000 | number).to_string();
+        let second = u64::from(number / 10_000) + 1;
+        let mut one = record(&address, second, ActionTaken::Refused);
+        one.refusal = Some(Refusal::ForgedSources);
+        incidents.join(&mut one, at(second));
+        told += usize::from(one.is_news());
+    }
+    assert_eq!((told, incidents.open()), (8, 8));
+    assert_eq!(incidents.close(at(700)).len(), 8);
+    let later = join(&mut incidents, "203.0.113.7", 701, ActionTaken::Refused);
+    assert_eq!(later.change, Some(Change::Opened), "others are told of all the same");
 }

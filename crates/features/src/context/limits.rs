@@ -2,17 +2,22 @@
 
 use thiserror::Error;
 
-/// Bounds of a context's memory.
+/// Bounds of a context's memory; see the [module](super) for what gives way at each.
 ///
-/// At the defaults, full, about 16 MB of flows, 33 MB of peers and 0.2 MB of services.
+/// Their cost, full, is measured by `weir-bench --only memory`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ContextLimits {
     /// Flows remembered; default 131,072.
     pub flows: usize,
     /// Peers remembered; default 65,536.
     pub peers: usize,
-    /// Services remembered; default 4,096.
+    /// Addresses of the host's side remembered; default 1,024.
+    pub hosts: usize,
+    /// Services of the host's side remembered; default 4,096.
     pub services: usize,
+    /// Entities, of peers and of the host's side each, whose counts a horizon longer than the
+    /// window gathers, and whose rows of a window wait for late outcomes; default 16,384.
+    pub gathered: usize,
     /// Idle time after which a flow is forgotten, in ns; default 600 s.
     ///
     /// The same 5-tuple is a new flow afterwards.
@@ -21,7 +26,14 @@ pub struct ContextLimits {
 
 impl Default for ContextLimits {
     fn default() -> Self {
-        Self { flows: 131_072, peers: 65_536, services: 4_096, flow_idle_ns: 600_000_000_000 }
+        Self {
+            flows: 131_072,
+            peers: 65_536,
+            hosts: 1_024,
+            services: 4_096,
+            gathered: 16_384,
+            flow_idle_ns: 600_000_000_000,
+        }
     }
 }
 
@@ -30,7 +42,13 @@ impl ContextLimits {
     pub const MAX_ENTRIES: usize = 1 << 28;
 
     pub(crate) fn check(&self) -> Result<(), ContextError> {
-        let tables = [("flows", self.flows), ("peers", self.peers), ("services", self.services)];
+        let tables = [
+            ("flows", self.flows),
+            ("peers", self.peers),
+            ("hosts", self.hosts),
+            ("services", self.services),
+            ("gathered", self.gathered),
+        ];
         for (name, entries) in tables {
             if !(1..=Self::MAX_ENTRIES).contains(&entries) {
                 return Err(ContextError::Entries { name, entries });

@@ -113,6 +113,21 @@ impl<K: Copy + Eq + Hash, V: Copy> Recent<K, V> {
         if stale(&oldest.value) { self.pop_oldest() } else { None }
     }
 
+    /// Takes all entries out, sorted by key.
+    pub(crate) fn drain_sorted(&mut self) -> Vec<(K, V)>
+    where
+        K: Ord,
+    {
+        let mut drained = Vec::with_capacity(self.len());
+        while let Some(entry) = self.entries.get(self.oldest as usize) {
+            drained.push((entry.key, entry.value));
+            self.unlink(self.oldest);
+        }
+        (self.places, self.entries, self.free) = (HashTable::new(), Vec::new(), Vec::new());
+        drained.sort_unstable_by_key(|(key, _)| *key);
+        drained
+    }
+
     fn pop_oldest(&mut self) -> Option<(K, V)> {
         let place = self.oldest;
         let Entry { key, value, .. } = self.entries.get(place as usize)?;
@@ -173,6 +188,17 @@ mod tests {
         assert!(map.get(&"b").is_none());
         assert!(map.get(&"a").is_some() && map.get(&"c").is_some());
         assert_eq!((map.len(), map.evicted()), (2, 1));
+    }
+
+    #[test]
+    fn what_is_drained_is_sorted_and_gone() {
+        let mut map = Recent::with_capacity(3);
+        for key in [3, 1, 2, 3] {
+            map.touch(key, || key * 10);
+        }
+        assert_eq!(map.drain_sorted(), [(1, 10), (2, 20), (3, 30)]);
+        assert_eq!((map.len(), map.drain_sorted()), (0, vec![]));
+        assert_eq!(*map.touch(1, || 5).value, 5);
     }
 
     proptest! {

@@ -2,7 +2,7 @@
 
 use flows_common::{DirectionCounters, TcpFlag};
 
-use crate::record::FlowRecord;
+use crate::flow_record::FlowRecord;
 
 /// Ages are held to this, in s: beyond it an age says how long the traffic was watched, which
 /// always exceeds what training saw.
@@ -29,6 +29,12 @@ pub(super) fn flag(yes: bool) -> f64 {
 #[inline]
 pub(super) fn ratio(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
+}
+
+/// `part / (whole + 2)`, within [0, 1): one of one is not yet all.
+#[inline]
+pub(super) fn of_two_more(part: f64, whole: f64) -> f64 {
+    (part / (whole + 2.0)).min(1.0)
 }
 
 /// `part / whole` of counts, within [0, 1].

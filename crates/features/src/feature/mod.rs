@@ -1,7 +1,8 @@
 //! Features: the one definition of each, from which columns, docs and model input are made.
 //!
-//! [`FlowFeature`] and [`PeerFeature`] are tables: one row holds a feature's name, unit, doc and
-//! formula. The same code runs in replay, in training and in scoring.
+//! [`FlowFeature`], [`PeerFeature`], [`HostFeature`] and [`ServiceFeature`] are tables: one row holds
+//! a feature's name, unit, use, doc and formula. The same code runs in replay, in training and in
+//! scoring.
 //!
 //! - **Total.** Any record whatsoever yields finite values; a quotient whose divisor is 0 is 0.
 //! - **No identity.** No address, port or interface enters a value; a model cannot learn who.
@@ -16,12 +17,14 @@ mod flow;
 mod measure;
 mod peer;
 mod scale;
+mod site;
 mod table;
 
 pub use flow::FlowFeature;
 pub use peer::PeerFeature;
 pub use scale::Scale;
-pub use table::{FORMULA_REVISION, Feature};
+pub use site::{HostFeature, ServiceFeature};
+pub use table::{FORMULA_REVISION, Feature, Use};
 
 #[cfg(test)]
 mod tests {
@@ -41,11 +44,38 @@ mod tests {
             let debug = format!("{feature:?}").to_lowercase();
             assert_eq!(debug, feature.name().replace('_', ""), "variant and name agree");
         }
+        let scored = F::ALL.iter().take_while(|feature| feature.is_scored()).count();
+        assert_eq!(scored, F::scored().count(), "columns for study stand last");
+    }
+
+    #[test]
+    fn what_tells_of_the_path_is_in_no_score_and_volume_alone_does_not_act() {
+        use PeerFeature as Peer;
+        for column in [
+            Peer::TtlMin,
+            Peer::TtlSpread,
+            Peer::HandshakeTime,
+            Peer::RetransmissionRatio,
+            Peer::ZeroWindowRatio,
+            Peer::FragmentRatio,
+        ] {
+            assert!(!column.is_scored(), "{column:?}");
+        }
+        for volume in [Peer::IngressBytes, Peer::EgressPackets, Peer::IngressLength] {
+            assert!(volume.is_scored() && !volume.may_act(), "{volume:?}");
+        }
+        for abuse in [Peer::RemoteFailed, Peer::RemoteEmpty, Peer::NewTargets, Peer::Repetition] {
+            assert!(abuse.may_act() && !abuse.is_two_sided(), "{abuse:?}");
+        }
+        assert!(FlowFeature::scored().next().is_none() && Peer::ResponseBytes.is_two_sided());
+        assert!(HostFeature::ALL.iter().all(|feature| !feature.may_act()), "alarms only");
     }
 
     #[test]
     fn each_feature_has_one_name_and_one_place() {
         check::<FlowFeature>();
         check::<PeerFeature>();
+        check::<HostFeature>();
+        check::<ServiceFeature>();
     }
 }

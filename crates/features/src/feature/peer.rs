@@ -1,248 +1,233 @@
-//! The features of a peer in a window.
+//! The features of a peer over a horizon.
 
 use flows_common::Direction;
 
-use super::measure::{AGE_LIMIT_S, flag, log_ratio, ratio, share, share_of_both};
+use super::measure::{log_ratio, of_two_more, ratio, share, share_of_both};
 use super::table::feature_table;
-use crate::damped::{Damped, HalfLife};
-use crate::record::{PeerDirection, PeerRecord};
+use crate::counts::{Outcomes, PeerCounts, ServiceUse};
+use crate::record::PeerRecord;
 
 const IN: usize = Direction::Ingress.index();
 const OUT: usize = Direction::Egress.index();
 
 feature_table! {
-    /// The features of a peer in a window.
+    /// The features of a peer over a horizon.
     ///
-    /// Ingress is what the remote sent, egress what went to it. `_10s`, `_60s` and `_600s` are
-    /// damped with that half-life; as a rate, a damped sum times ln 2 over the half-life, which
-    /// tends to the rate of a steady stream.
+    /// Counts are of the whole horizon. Ingress is what the remote sent, egress what went to it;
+    /// `remote_` are flows that the remote opened, `local_` those that the host's side opened to
+    /// it. What failed, was empty, short or served is told by [`Outcomes`]. Ratios are
+    /// `k / (n + 2)`, so that one of one is not yet all.
     pub enum PeerFeature of PeerRecord {
-        ActiveFlows, "active_flows", Log, "flows",
-            "Flows with a packet in the window.",
-            |peer| peer.active_flows as f64;
-        RemoteOpenRate, "remote_open_rate", Log, "flows/s",
-            "Flows that the remote opened, per second of the window.",
-            |peer| per_second(peer, peer.opened[IN]);
-        LocalOpenRate, "local_open_rate", Log, "flows/s",
-            "Flows opened towards the remote, per second of the window.",
-            |peer| per_second(peer, peer.opened[OUT]);
-        IngressPacketRate, "ingress_packet_rate", Log, "packets/s",
-            "Packets from the remote, per second of the window.",
-            |peer| per_second(peer, peer.ingress().packets);
-        EgressPacketRate, "egress_packet_rate", Log, "packets/s",
-            "Packets to the remote, per second of the window.",
-            |peer| per_second(peer, peer.egress().packets);
-        IngressByteRate, "ingress_byte_rate", Log, "bytes/s",
-            "Bytes on the wire from the remote, per second of the window.",
-            |peer| per_second(peer, peer.ingress().bytes);
-        EgressByteRate, "egress_byte_rate", Log, "bytes/s",
-            "Bytes on the wire to the remote, per second of the window.",
-            |peer| per_second(peer, peer.egress().bytes);
-        IngressPacketShare, "ingress_packet_share", Linear, "1",
-            "Packets from the remote over all its packets: 1 where nothing answers it.",
-            |peer| share_of_both(peer.ingress().packets, peer.egress().packets);
-        ByteLogRatio, "byte_log_ratio", Linear, "log2",
-            "log2((egress bytes + 64) / (ingress bytes + 64)): above 0 where more leaves than comes.",
-            |peer| log_ratio(peer.egress().bytes as f64, peer.ingress().bytes as f64);
-        IngressLengthMean, "ingress_length_mean", Linear, "bytes",
-            "Mean length of packets from the remote.",
-            |peer| ratio(peer.ingress().bytes as f64, peer.ingress().packets as f64);
-        EgressLengthMean, "egress_length_mean", Linear, "bytes",
-            "Mean length of packets to the remote.",
-            |peer| ratio(peer.egress().bytes as f64, peer.egress().packets as f64);
-        SmallPacketShare, "small_packet_share", Linear, "1",
-            "Packets shorter than 128 bytes over all packets, both directions.",
-            |peer| per_packet(peer, |direction| direction.length_histogram[0]);
-        PacketsPerFlow, "packets_per_flow", Log, "packets",
-            "Packets over active flows, both directions.",
-            |peer| ratio(packets(peer), peer.active_flows as f64);
-        PayloadPerFlow, "payload_per_flow", Log, "bytes",
-            "Bytes above the transport header over active flows, both directions.",
-            |peer| ratio(
-                peer.ingress().payload_bytes as f64 + peer.egress().payload_bytes as f64,
-                peer.active_flows as f64,
-            );
-        DistinctLocalPorts, "distinct_local_ports", Log, "ports",
-            "Distinct local ports of the flows that the remote opened.",
-            |peer| peer.distinct_local_ports as f64;
-        DistinctLocalHosts, "distinct_local_hosts", Log, "hosts",
+        RemoteFlows, "remote_flows", Log, Act, "flows",
+            "Flows that the remote opened.",
+            |peer| flows(peer, IN);
+        LocalFlows, "local_flows", Log, Upper, "flows",
+            "Flows opened to the remote.",
+            |peer| flows(peer, OUT);
+        RemoteFailed, "remote_failed", Log, Act, "flows",
+            "Flows that the remote opened and nobody served.",
+            |peer| f64::from(outcomes(peer, IN).failed);
+        LocalFailed, "local_failed", Log, Upper, "flows",
+            "Flows opened to the remote that it did not serve.",
+            |peer| f64::from(outcomes(peer, OUT).failed);
+        RemoteEmpty, "remote_empty", Log, Act, "flows",
+            "TCP flows that the remote opened and that ended without payload of the host's side.",
+            |peer| f64::from(outcomes(peer, IN).empty);
+        LocalEmpty, "local_empty", Log, Upper, "flows",
+            "TCP flows opened to the remote that ended without payload of its.",
+            |peer| f64::from(outcomes(peer, OUT).empty);
+        RemoteShort, "remote_short", Log, Upper, "flows",
+            "TCP flows that the remote opened, that did not fail and ended within 10 s.",
+            |peer| f64::from(outcomes(peer, IN).short);
+        LocalShort, "local_short", Log, Upper, "flows",
+            "TCP flows opened to the remote that did not fail and ended within 10 s.",
+            |peer| f64::from(outcomes(peer, OUT).short);
+        Targets, "targets", Log, Upper, "targets",
+            "Distinct local targets (address, protocol, port) of the flows that the remote opened.",
+            |peer| peer.counts.target_count();
+        TargetHosts, "target_hosts", Log, Upper, "hosts",
             "Distinct local addresses of the flows that the remote opened.",
-            |peer| peer.distinct_local_hosts as f64;
-        DistinctServices, "distinct_services", Log, "services",
-            "Distinct services (protocol, opened side's port, side that opened) of its flows.",
-            |peer| peer.distinct_services as f64;
-        LocalPortEntropy, "local_port_entropy", Linear, "1",
-            "Entropy of the local port over the flows that the remote opened, over log2 of their number: 0 for one port, 1 where each flow has its own.",
-            |peer| peer.local_port_entropy;
-        SameServiceShare, "same_service_share", Linear, "1",
-            "Flows of its most used service over its active flows.",
-            |peer| share(peer.top_service_flows, peer.active_flows);
-        FlowsPerService, "flows_per_service", Log, "flows",
-            "Flows opened in the window, by either side, over distinct services.",
+            |peer| peer.counts.hosts.count();
+        LocalServices, "local_services", Log, Upper, "services",
+            "Distinct services of the remote that flows were opened to.",
+            |peer| peer.counts.services.count();
+        NewTargets, "new_targets", Log, Act, "targets",
+            "Local targets that the remote had not tried in the last hour or two.",
+            |peer| f64::from(peer.counts.new_targets[IN]);
+        NewTargetsFailed, "new_targets_failed", Log, Act, "targets",
+            "Those of the new targets whose flow failed.",
+            |peer| f64::from(peer.counts.new_failed[IN]);
+        NewServicesFailed, "new_services_failed", Log, Upper, "services",
+            "Services of the remote that a local address had not tried in the last hour or two, and whose flow failed.",
+            |peer| f64::from(peer.counts.new_failed[OUT]);
+        RemoteBusiest, "remote_busiest", Log, Act, "flows",
+            "Most flows that the remote opened to one service.",
+            |peer| f64::from(peer.counts.busiest_flows(Direction::Ingress));
+        LocalBusiest, "local_busiest", Log, Upper, "flows",
+            "Most flows opened to one service of the remote.",
+            |peer| f64::from(peer.counts.busiest_flows(Direction::Egress));
+        IngressPackets, "ingress_packets", Log, Upper, "packets",
+            "Packets from the remote.",
+            |peer| peer.counts.traffic.packets[IN] as f64;
+        EgressPackets, "egress_packets", Log, Upper, "packets",
+            "Packets to the remote.",
+            |peer| peer.counts.traffic.packets[OUT] as f64;
+        IngressBytes, "ingress_bytes", Log, Upper, "bytes",
+            "Bytes on the wire from the remote.",
+            |peer| peer.counts.traffic.bytes[IN] as f64;
+        EgressBytes, "egress_bytes", Log, Upper, "bytes",
+            "Bytes on the wire to the remote.",
+            |peer| peer.counts.traffic.bytes[OUT] as f64;
+        IngressIcmp, "ingress_icmp", Log, Upper, "packets",
+            "ICMP and ICMPv6 packets from the remote.",
+            |peer| f64::from(peer.counts.traffic.icmp[IN]);
+        EgressIcmp, "egress_icmp", Log, Upper, "packets",
+            "ICMP and ICMPv6 packets to the remote.",
+            |peer| f64::from(peer.counts.traffic.icmp[OUT]);
+        IngressResets, "ingress_resets", Log, Upper, "packets",
+            "Packets with RST from the remote.",
+            |peer| f64::from(peer.counts.traffic.resets[IN]);
+        EgressResets, "egress_resets", Log, Upper, "packets",
+            "Packets with RST to the remote.",
+            |peer| f64::from(peer.counts.traffic.resets[OUT]);
+        IngressSyns, "ingress_syns", Log, Act, "openings",
+            "TCP openings of the remote, retransmissions not counted.",
+            |peer| f64::from(peer.counts.traffic.openings[IN]);
+        EgressSyns, "egress_syns", Log, Upper, "openings",
+            "TCP openings to the remote, retransmissions not counted.",
+            |peer| f64::from(peer.counts.traffic.openings[OUT]);
+        UdpPackets, "udp_packets", Log, Upper, "packets",
+            "UDP packets, both directions.",
+            |peer| f64::from(peer.counts.traffic.udp);
+        OtherPackets, "other_packets", Log, Upper, "packets",
+            "Packets of other protocols than TCP, UDP, ICMP and ICMPv6, both directions.",
+            |peer| f64::from(peer.counts.traffic.other);
+        NullPackets, "null_packets", Log, Upper, "packets",
+            "TCP packets without any flag, both directions: of a flow's direction in a window its packets less its flags.",
+            |peer| f64::from(peer.counts.traffic.null);
+        XmasPackets, "xmas_packets", Log, Upper, "packets",
+            "TCP packets with FIN, PSH and URG, both directions: of a flow's direction in a window the rarest of the three flags.",
+            |peer| f64::from(peer.counts.traffic.xmas);
+        ActiveFlows, "active_flows", Log, Upper, "flows",
+            "Flows with a packet.",
+            |peer| peer.active(&peer.counts.active);
+        IdleOpenFlows, "idle_open_flows", Log, Act, "flows",
+            "Most of its open TCP flows that had no packet in a window in which it had others: connections that are held and not used.",
+            |peer| f64::from(peer.counts.idle_open_flows);
+        DnsQueries, "dns_queries", Log, Upper, "packets",
+            "Packets to the remote's port 53 over UDP.",
+            |peer| f64::from(peer.counts.traffic.dns.queries);
+        DnsQueryBytes, "dns_query_bytes", Linear, Upper, "255 bytes",
+            "Mean payload of these queries.",
+            |peer| peer.counts.traffic.dns.query_mean() / 255.0;
+        DnsResponseBytes, "dns_response_bytes", Linear, Upper, "512 bytes",
+            "Mean payload of the answers to them.",
+            |peer| peer.counts.traffic.dns.response_mean() / 512.0;
+        RequestBytes, "request_bytes", Log, Both, "bytes",
+            "Mean payload of the remote in the flows that it opened and that were served, until their outcome was known.",
+            |peer| outcomes(peer, IN).request_mean();
+        ResponseBytes, "response_bytes", Log, Both, "bytes",
+            "Mean payload of the host's side in them, until their outcome was known.",
+            |peer| outcomes(peer, IN).response_mean();
+        RemoteFailedRatio, "remote_failed_ratio", Linear, Act, "1",
+            "Failed flows of the remote over its flows and two.",
+            |peer| of_two_more(f64::from(outcomes(peer, IN).failed), flows(peer, IN));
+        LocalFailedRatio, "local_failed_ratio", Linear, Upper, "1",
+            "Failed flows to the remote over flows to it and two.",
+            |peer| of_two_more(f64::from(outcomes(peer, OUT).failed), flows(peer, OUT));
+        RemoteEmptyRatio, "remote_empty_ratio", Linear, Act, "1",
+            "Empty flows of the remote over its flows and two.",
+            |peer| of_two_more(f64::from(outcomes(peer, IN).empty), flows(peer, IN));
+        RemoteShortRatio, "remote_short_ratio", Linear, Upper, "1",
+            "Short flows of the remote over its flows and two.",
+            |peer| of_two_more(f64::from(outcomes(peer, IN).short), flows(peer, IN));
+        NewTargetRatio, "new_target_ratio", Linear, Act, "1",
+            "New local targets of the remote over its flows and two.",
+            |peer| of_two_more(f64::from(peer.counts.new_targets[IN]), flows(peer, IN));
+        ByteLogRatio, "byte_log_ratio", Linear, Both, "log2",
+            "log2((egress bytes + 64) / (ingress bytes + 64)): above 0 where more leaves than comes.",
+            |peer| log_ratio(peer.counts.traffic.bytes[OUT] as f64, peer.counts.traffic.bytes[IN] as f64);
+        IngressLength, "ingress_length", Linear, Both, "1500 bytes",
+            "Mean length of packets from the remote.",
+            |peer| length(peer, IN);
+        EgressLength, "egress_length", Linear, Both, "1500 bytes",
+            "Mean length of packets to the remote.",
+            |peer| length(peer, OUT);
+        IngressShare, "ingress_share", Linear, Both, "1",
+            "Packets from the remote over all its packets: 1 where nothing answers it.",
+            |peer| share_of_both(peer.counts.traffic.packets[IN], peer.counts.traffic.packets[OUT]);
+        PacketsPerFlow, "packets_per_flow", Log, Both, "packets",
+            "Packets over active flows.",
+            |peer| per_flow(peer, peer.counts.traffic.packets);
+        PayloadPerFlow, "payload_per_flow", Log, Both, "bytes",
+            "Bytes above the transport header over active flows.",
+            |peer| per_flow(peer, peer.counts.traffic.payload_bytes);
+        Repetition, "repetition", Log, Act, "flows",
+            "How often the same was asked of one service: the greatest n / (1 + 5 d) of its three busiest services, of n flows, with d the relative deviations of request and of response bytes together.",
+            |peer| greatest(&peer.counts, ServiceUse::repetition);
+        Regularity, "regularity", Log, Upper, "starts",
+            "How often one service was used at equal intervals: the greatest n / (1 + 5 v) of its three busiest services, of n starts (openings, and packets after 2 s of silence), with v the coefficient of variation of the times between them.",
+            |peer| greatest(&peer.counts, ServiceUse::regularity);
+        TtlMin, "ttl_min", Linear, Column, "hops",
+            "Smallest TTL or hop limit of packets from the remote.",
+            |peer| f64::from(peer.counts.unscored.ttl.0);
+        TtlSpread, "ttl_spread", Linear, Column, "hops",
+            "Largest less smallest TTL or hop limit of packets from the remote.",
+            |peer| f64::from(peer.counts.unscored.ttl.1.saturating_sub(peer.counts.unscored.ttl.0));
+        HandshakeTime, "handshake_time", Log, Column, "us",
+            "Mean time from SYN to SYN-ACK, of handshakes whose both are known.",
             |peer| ratio(
-                peer.opened[IN] as f64 + peer.opened[OUT] as f64,
-                (peer.distinct_services as f64).max(1.0),
+                peer.counts.unscored.handshake_us as f64,
+                f64::from(peer.counts.unscored.handshakes),
             );
-        ServiceRarity, "service_rarity", Linear, "1",
-            "Mean over its services of how unusual each was across all peers before this window: ln((1 + all votes) / (1 + its votes)) / ln(1 + all votes), votes damped with a half-life of 600 s.",
-            |peer| peer.service_rarity;
-        UnansweredRatio, "unanswered_ratio", Linear, "1",
-            "SYNs of the remote in this window without SYN-ACK, refused ones included, over its SYNs; one too near the window's end to be answered counts in neither.",
-            |peer| share(peer.unanswered[IN], peer.syns[IN]);
-        UnansweredRate, "unanswered_rate", Log, "flows/s",
-            "SYNs of the remote in this window without SYN-ACK, per second of the window.",
-            |peer| per_second(peer, peer.unanswered[IN]);
-        LocalUnansweredRatio, "local_unanswered_ratio", Linear, "1",
-            "SYNs to the remote in this window without SYN-ACK over SYNs to it.",
-            |peer| share(peer.unanswered[OUT], peer.syns[OUT]);
-        HalfOpenFlows, "half_open_flows", Log, "flows",
-            "TCP flows of the window that the remote opened, has not acknowledged, and nobody closed.",
-            |peer| peer.half_open_flows as f64;
-        IngressResetRatio, "ingress_reset_ratio", Linear, "1",
-            "Flows in which the remote sent an RST over TCP flows of the window.",
-            |peer| share(peer.reset_flows[IN], peer.tcp_flows);
-        EgressResetRatio, "egress_reset_ratio", Linear, "1",
-            "Flows in which the local side sent an RST over TCP flows of the window: closed ports.",
-            |peer| share(peer.reset_flows[OUT], peer.tcp_flows);
-        IcmpErrorRatio, "icmp_error_ratio", Linear, "1",
-            "ICMP and ICMPv6 errors (unreachable, too big, time exceeded, parameter problem) over all packets, both directions.",
-            |peer| per_packet(peer, |direction| direction.icmp_errors);
-        IcmpShare, "icmp_share", Linear, "1",
-            "ICMP and ICMPv6 packets over all packets, both directions.",
-            |peer| per_packet(peer, |direction| direction.icmp_packets);
-        UdpShare, "udp_share", Linear, "1",
-            "UDP packets over all packets, both directions.",
-            |peer| per_packet(peer, |direction| direction.udp_packets);
-        RetransmissionRatio, "retransmission_ratio", Linear, "1",
+        RetransmissionRatio, "retransmission_ratio", Linear, Column, "1",
             "TCP segments that repeat bytes over TCP packets, both directions.",
-            |peer| per_tcp_packet(peer, |direction| direction.retransmissions);
-        ZeroWindowRatio, "zero_window_ratio", Linear, "1",
-            "TCP packets that announce a receive window of zero over TCP packets, both directions.",
-            |peer| per_tcp_packet(peer, |direction| direction.zero_windows);
-        FragmentRatio, "fragment_ratio", Linear, "1",
-            "Fragments over all packets, both directions.",
-            |peer| per_packet(peer, |direction| direction.fragments);
-        FlowAgeMean, "flow_age_mean", Log, "s",
-            "Mean age of its active flows at the window's end, at most 10 s.",
-            |peer| ratio(peer.flow_age_sum_s, peer.active_flows as f64).min(AGE_LIMIT_S);
-        Age, "age", Log, "s",
-            "From the peer's first packet ever seen to the window's end, at most 10 s: told apart are strangers, not how long anything has run.",
-            |peer| peer.age_s().min(AGE_LIMIT_S);
-        IsNew, "is_new", Linear, "1",
-            "1 in the first window of the peer.",
-            |peer| flag(peer.is_new);
-        OpenTcpFlows, "open_tcp_flows", Log, "flows",
-            "Its TCP flows that were established and neither closed nor forgotten, active in this window or not.",
-            |peer| f64::from(peer.past.open_tcp_flows);
-        IdleOpenFlows, "idle_open_flows", Log, "flows",
-            "Its open TCP flows, less the TCP flows with a packet in the window, at least 0: connections that are held and not used.",
-            |peer| (f64::from(peer.past.open_tcp_flows) - peer.tcp_flows as f64).max(0.0);
-        TcpPayloadPerOpenFlow, "tcp_payload_per_open_flow", Log, "bytes/s",
-            "TCP payload from the remote, as a rate damped with 60 s, over its open TCP flows, at least 1: near 0 where many connections are held open with little said.",
-            |peer| ratio(
-                rate(peer, HalfLife::Medium, |damped| damped.tcp_payload_in),
-                f64::from(peer.past.open_tcp_flows).max(1.0),
+            |peer| share(
+                u64::from(peer.counts.unscored.retransmissions),
+                peer.counts.unscored.tcp_packets,
             );
-        RemoteOpenRate10s, "remote_open_rate_10s", Log, "flows/s",
-            "Flows that the remote opened, as a rate damped with 10 s.",
-            |peer| rate(peer, HalfLife::Short, |damped| damped.opened[IN]);
-        RemoteOpenRate60s, "remote_open_rate_60s", Log, "flows/s",
-            "Flows that the remote opened, as a rate damped with 60 s.",
-            |peer| rate(peer, HalfLife::Medium, |damped| damped.opened[IN]);
-        LocalOpenRate60s, "local_open_rate_60s", Log, "flows/s",
-            "Flows opened towards the remote, as a rate damped with 60 s.",
-            |peer| rate(peer, HalfLife::Medium, |damped| damped.opened[OUT]);
-        Unanswered10s, "unanswered_10s", Log, "flows",
-            "SYNs of the remote without SYN-ACK, damped with 10 s; a late answer takes its SYN back.",
-            |peer| peer.damped(HalfLife::Short).unanswered;
-        Unanswered60s, "unanswered_60s", Log, "flows",
-            "SYNs of the remote without SYN-ACK, damped with 60 s; a late answer takes its SYN back.",
-            |peer| peer.damped(HalfLife::Medium).unanswered;
-        Unanswered600s, "unanswered_600s", Log, "flows",
-            "SYNs of the remote without SYN-ACK, damped with 600 s; a late answer takes its SYN back.",
-            |peer| peer.damped(HalfLife::Long).unanswered;
-        UnansweredRatio600s, "unanswered_ratio_600s", Linear, "1",
-            "SYNs of the remote without SYN-ACK over its SYNs, each damped with 600 s.",
-            |peer| damped_ratio(peer, HalfLife::Long, |damped| damped.unanswered, |damped| damped.syns);
-        NewTargets10s, "new_targets_10s", Log, "targets",
-            "Local targets (address, protocol, port) that the remote had not tried in the last hour or two, damped with 10 s.",
-            |peer| peer.damped(HalfLife::Short).new_targets;
-        NewTargets60s, "new_targets_60s", Log, "targets",
-            "Local targets (address, protocol, port) that the remote had not tried in the last hour or two, damped with 60 s.",
-            |peer| peer.damped(HalfLife::Medium).new_targets;
-        NewTargets600s, "new_targets_600s", Log, "targets",
-            "Local targets (address, protocol, port) that the remote had not tried in the last hour or two, damped with 600 s.",
-            |peer| peer.damped(HalfLife::Long).new_targets;
-        NewTargetRatio600s, "new_target_ratio_600s", Linear, "1",
-            "New local targets over flows that the remote opened, each damped with 600 s: 1 for a scan, near 0 for a client.",
-            |peer| damped_ratio(peer, HalfLife::Long, |damped| damped.new_targets, |damped| damped.opened[IN]);
-        ResetRatio600s, "reset_ratio_600s", Linear, "1",
-            "TCP flows ended by an RST over flows opened by either side, each damped with 600 s.",
-            |peer| damped_ratio(peer, HalfLife::Long, |damped| damped.resets, |damped| damped.opened[IN] + damped.opened[OUT]);
-        ShortFlowRate60s, "short_flow_rate_60s", Log, "flows/s",
-            "TCP flows that the remote opened and that closed within 10 s of opening, as a rate damped with 60 s.",
-            |peer| rate(peer, HalfLife::Medium, |damped| damped.short_flows);
-        EgressByteRate60s, "egress_byte_rate_60s", Log, "bytes/s",
-            "Bytes on the wire to the remote, as a rate damped with 60 s.",
-            |peer| rate(peer, HalfLife::Medium, |damped| damped.bytes[OUT]);
-        ByteLogRatio60s, "byte_log_ratio_60s", Linear, "log2",
-            "log2((egress bytes + 64) / (ingress bytes + 64)), each damped with 60 s.",
-            |peer| damped_log_ratio(peer.damped(HalfLife::Medium));
-        ByteLogRatio600s, "byte_log_ratio_600s", Linear, "log2",
-            "log2((egress bytes + 64) / (ingress bytes + 64)), each damped with 600 s.",
-            |peer| damped_log_ratio(peer.damped(HalfLife::Long));
-        StartRate, "start_rate", Log, "starts/s",
-            "One over the mean interval between the starts of its flows (first packets, and first packets after 2 s of silence), the weight of an interval halving with every 8 further ones; 0 until there are two.",
-            |peer| ratio(1.0, peer.past.starts.mean_s());
-        StartRegularity, "start_regularity", Linear, "1",
-            "max(0, 1 - variation) * w / (w + 4), with w the damped number of intervals: towards 1 for a beacon.",
-            |peer| peer.past.starts.regularity();
+        ZeroWindowRatio, "zero_window_ratio", Linear, Column, "1",
+            "TCP packets that announce a receive window of zero over TCP packets, both directions.",
+            |peer| share(
+                u64::from(peer.counts.unscored.zero_windows),
+                peer.counts.unscored.tcp_packets,
+            );
+        FragmentRatio, "fragment_ratio", Linear, Column, "1",
+            "Fragments over all packets, both directions.",
+            |peer| share(
+                u64::from(peer.counts.unscored.fragments),
+                peer.counts.traffic.all_packets(),
+            );
+        IcmpErrorRatio, "icmp_error_ratio", Linear, Column, "1",
+            "ICMP and ICMPv6 errors (unreachable, too big, time exceeded, parameter problem) over all packets, both directions.",
+            |peer| share(
+                u64::from(peer.counts.unscored.icmp_errors),
+                peer.counts.traffic.all_packets(),
+            );
     }
 }
 
 #[inline]
-fn per_second(peer: &PeerRecord, count: u64) -> f64 {
-    ratio(count as f64, peer.window.duration_s())
+fn flows(peer: &PeerRecord, opener: usize) -> f64 {
+    f64::from(peer.counts.flows[opener])
 }
 
 #[inline]
-fn packets(peer: &PeerRecord) -> f64 {
-    peer.ingress().packets as f64 + peer.egress().packets as f64
+fn outcomes(peer: &PeerRecord, opener: usize) -> &Outcomes {
+    &peer.counts.outcomes[opener]
 }
 
 #[inline]
-fn both(peer: &PeerRecord, counter: impl Fn(&PeerDirection) -> u64) -> u64 {
-    counter(peer.ingress()).saturating_add(counter(peer.egress()))
+fn length(peer: &PeerRecord, way: usize) -> f64 {
+    let traffic = &peer.counts.traffic;
+    ratio(traffic.bytes[way] as f64, traffic.packets[way] as f64) / 1500.0
 }
 
 #[inline]
-fn per_packet(peer: &PeerRecord, counter: impl Fn(&PeerDirection) -> u64) -> f64 {
-    share(both(peer, counter), both(peer, |direction| direction.packets))
+fn per_flow(peer: &PeerRecord, counts: [u64; 2]) -> f64 {
+    (counts[IN] as f64 + counts[OUT] as f64) / peer.active(&peer.counts.active).max(1.0)
 }
 
-#[inline]
-fn per_tcp_packet(peer: &PeerRecord, counter: impl Fn(&PeerDirection) -> u64) -> f64 {
-    share(both(peer, counter), both(peer, |direction| direction.tcp_packets))
-}
-
-#[inline]
-fn rate(peer: &PeerRecord, half_life: HalfLife, sum: impl Fn(&Damped) -> f64) -> f64 {
-    let elapsed_s = peer.age_s().max(peer.window.duration_s());
-    half_life.rate(sum(peer.damped(half_life)), elapsed_s)
-}
-
-#[inline]
-fn damped_ratio(
-    peer: &PeerRecord,
-    half_life: HalfLife,
-    part: impl Fn(&Damped) -> f64,
-    whole: impl Fn(&Damped) -> f64,
-) -> f64 {
-    let damped = peer.damped(half_life);
-    ratio(part(damped), whole(damped)).min(1.0)
-}
-
-#[inline]
-fn damped_log_ratio(damped: &Damped) -> f64 {
-    log_ratio(damped.bytes[OUT], damped.bytes[IN])
+fn greatest(counts: &PeerCounts, of: fn(&ServiceUse) -> f64) -> f64 {
+    counts.uses(None).map(of).fold(0.0, f64::max)
 }

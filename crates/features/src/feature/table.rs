@@ -3,16 +3,29 @@
 use crate::feature::measure;
 use crate::feature::scale::Scale;
 
+/// What a score makes of a feature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Use {
+    /// Nothing: it is a column for study.
+    Column,
+    /// More of it is unusual.
+    Upper,
+    /// More of it is unusual, and abuse where much of it stands out.
+    Act,
+    /// Both more and less of it is unusual.
+    Both,
+}
+
 /// Raised whenever a formula changes while its name, unit and doc stay the same; a part of the
 /// schema's hash.
-pub const FORMULA_REVISION: u32 = 4;
+pub const FORMULA_REVISION: u32 = 5;
 
 /// A column of a feature table.
 pub trait Feature: Copy + Eq + std::fmt::Debug + Send + Sync + 'static {
     /// The record that it is computed from.
     type Record;
 
-    /// All features, in the order of columns and of model input.
+    /// All features, in the order of columns; those of [`Use::Column`] stand last.
     const ALL: &'static [Self];
 
     /// The feature's place in [`Self::ALL`].
@@ -32,6 +45,30 @@ pub trait Feature: Copy + Eq + std::fmt::Debug + Send + Sync + 'static {
 
     /// Its description, with its formula.
     fn doc(self) -> &'static str;
+
+    /// What a score makes of it.
+    fn used(self) -> Use;
+
+    /// True where it enters scores.
+    fn is_scored(self) -> bool {
+        self.used() != Use::Column
+    }
+
+    /// True where little of it is as unusual as much.
+    fn is_two_sided(self) -> bool {
+        self.used() == Use::Both
+    }
+
+    /// True where it is of a kind that is abuse (failures, empty handshakes, new targets,
+    /// repetition, rate): volume and shape alone are not.
+    fn may_act(self) -> bool {
+        self.used() == Use::Act
+    }
+
+    /// Those that enter scores, in the order of [`Self::ALL`], which is that of model input.
+    fn scored() -> impl Iterator<Item = Self> {
+        Self::ALL.iter().copied().filter(|feature| feature.is_scored())
+    }
 
     /// Its value, in [`Self::unit`]; finite for any record.
     fn value(self, record: &Self::Record) -> f32;
@@ -54,22 +91,29 @@ pub trait Feature: Copy + Eq + std::fmt::Debug + Send + Sync + 'static {
         Self::ALL.iter().copied().find(|feature| feature.name() == name)
     }
 
-    /// All values of all records, row-major: model input without a detour.
-    fn rows(records: &[Self::Record]) -> Vec<f32> {
-        let mut rows = vec![0.0; records.len() * Self::ALL.len()];
-        for (record, row) in records.iter().zip(rows.chunks_exact_mut(Self::ALL.len())) {
-            Self::fill(record, row);
+    /// The values of the scored features of records, row-major: model input without a detour.
+    fn rows<'a>(records: impl IntoIterator<Item = &'a Self::Record>) -> Vec<f32>
+    where
+        Self::Record: 'a,
+    {
+        let scored = Self::scored().count();
+        let mut whole = vec![0.0; Self::ALL.len()];
+        let mut rows = Vec::new();
+        for record in records {
+            Self::fill(record, &mut whole);
+            rows.extend_from_slice(&whole[..scored]);
         }
         rows
     }
 }
 
-/// Makes a feature enum of a table with the rows `Variant, name, scale, natural unit, doc, formula;`.
+/// Makes a feature enum of a table with the rows
+/// `Variant, name, scale, use, natural unit, doc, formula;`.
 macro_rules! feature_table {
     (
         $(#[$meta:meta])*
         pub enum $table:ident of $record:ty {
-            $($variant:ident, $name:literal, $scale:ident, $unit:literal, $doc:literal, $formula:expr;)+
+            $($variant:ident, $name:literal, $scale:ident, $used:ident, $unit:literal, $doc:literal, $formula:expr;)+
         }
     ) => {
         $(#[$meta])*
@@ -105,6 +149,10 @@ macro_rules! feature_table {
 
             fn doc(self) -> &'static str {
                 match self { $(Self::$variant => $doc,)+ }
+            }
+
+            fn used(self) -> $crate::feature::table::Use {
+                match self { $(Self::$variant => $crate::feature::table::Use::$used,)+ }
             }
 
             fn value(self, record: &$record) -> f32 {

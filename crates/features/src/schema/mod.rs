@@ -10,12 +10,10 @@ use sha2::{Digest, Sha256};
 
 #[cfg(feature = "arrow")]
 pub use self::tables::*;
-use crate::feature::{FORMULA_REVISION, Feature, FlowFeature, PeerFeature};
-
-/// The name of the flow table's schema.
-pub const FLOW_SCHEMA: &str = "weir.flow.v1";
-/// The name of the peer table's schema.
-pub const PEER_SCHEMA: &str = "weir.peer.v3";
+use crate::feature::{
+    FORMULA_REVISION, Feature, FlowFeature, HostFeature, PeerFeature, ServiceFeature,
+};
+use crate::kind::Kind;
 
 /// Identity of a schema: a model fits the tables of the same identity.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,25 +21,43 @@ pub struct SchemaId {
     /// The schema's name, with its version.
     pub name: String,
     /// The first 16 hex digits of the SHA-256 over name, [`FORMULA_REVISION`] and each feature's
-    /// name, unit and doc, in order.
+    /// name, unit, use and doc, in order.
     pub hash: String,
-    /// The features' names, in the order of model input.
+    /// The names of the features that are scored, in the order of model input; none of flows.
     pub features: Vec<String>,
 }
 
-/// The identity of the flow table's schema.
+/// The name of a table's schema.
 #[must_use]
-pub fn flow_schema_id() -> SchemaId {
-    schema_id::<FlowFeature>(FLOW_SCHEMA)
+pub const fn schema_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Flow => "weir.flow.v2",
+        Kind::Peer => "weir.peer.v4",
+        Kind::Host => "weir.host.v1",
+        Kind::Service => "weir.service.v1",
+        Kind::Net => "weir.net.v1",
+    }
 }
 
-/// The identity of the peer table's schema.
+/// The kind of the rows of a schema, by its name; none where this build has no such table.
 #[must_use]
-pub fn peer_schema_id() -> SchemaId {
-    schema_id::<PeerFeature>(PEER_SCHEMA)
+pub fn kind_of(name: &str) -> Option<Kind> {
+    Kind::ALL.into_iter().find(|&kind| schema_name(kind) == name)
 }
 
-fn schema_id<F: Feature>(name: &str) -> SchemaId {
+/// The identity of a table's schema.
+#[must_use]
+pub fn schema_id(kind: Kind) -> SchemaId {
+    let name = schema_name(kind);
+    match kind {
+        Kind::Flow => id_of::<FlowFeature>(name),
+        Kind::Peer => id_of::<PeerFeature>(name),
+        Kind::Host | Kind::Net => id_of::<HostFeature>(name),
+        Kind::Service => id_of::<ServiceFeature>(name),
+    }
+}
+
+fn id_of<F: Feature>(name: &str) -> SchemaId {
     let mut digest = Sha256::new();
     // Each part ends in a byte that no part contains, so that no two lists read alike.
     let mut part = |text: &str| {
@@ -53,6 +69,7 @@ fn schema_id<F: Feature>(name: &str) -> SchemaId {
     for feature in F::ALL {
         part(feature.name());
         part(feature.unit());
+        part(&format!("{:?}", feature.used()));
         part(feature.doc());
     }
     let digest = digest.finalize();
@@ -60,7 +77,7 @@ fn schema_id<F: Feature>(name: &str) -> SchemaId {
     for byte in &digest[..8] {
         write!(hash, "{byte:02x}").expect("a string takes what is written");
     }
-    let features = F::ALL.iter().map(|feature| feature.name().to_owned()).collect();
+    let features = F::scored().map(|feature| feature.name().to_owned()).collect();
     SchemaId { name: name.to_owned(), hash, features }
 }
 

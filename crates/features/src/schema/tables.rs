@@ -2,12 +2,12 @@
 //!
 //! A table has identity columns, the peer table also those of [`PeerFacts`](crate::PeerFacts), and
 //! then one `Float32` column per feature, in the features' order, with its unit and doc in the
-//! field's metadata. A model sees the features alone. Only a peer's service may be null. The
-//! schema's metadata name it, and carry the window's ledger:
+//! field's metadata. A model sees those of the role [`ROLE_FEATURE`] alone. Only a peer's service
+//! may be null. The schema's metadata name it, and carry the window's ledger:
 //!
 //! | key | value |
 //! |---|---|
-//! | `weir.schema` | `weir.flow.v1` or `weir.peer.v3` |
+//! | `weir.schema` | `weir.flow.v2`, `weir.peer.v4`, `weir.host.v1`, `weir.service.v1` or `weir.net.v1` |
 //! | `weir.schema.version` | the number at the name's end |
 //! | `weir.schema.hash` | [`SchemaId::hash`] |
 //! | `weir.window.start_ns`, `.end_ns` | the window's bounds |
@@ -20,19 +20,20 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{
-    Array, ArrayRef, FixedSizeBinaryArray, Float32Array, RecordBatch, StringArray, UInt8Array,
-    UInt16Array, UInt32Array, UInt64Array,
+    Array, ArrayRef, BooleanArray, FixedSizeBinaryArray, Float32Array, RecordBatch, StringArray,
+    UInt8Array, UInt16Array, UInt32Array, UInt64Array,
 };
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use flows_common::{Span, Standing, Window};
 use thiserror::Error;
 
-use super::{
-    FLOW_SCHEMA, PEER_SCHEMA, SchemaId, flow_schema_id, ledger_counts, peer_schema_id, schema_id,
-};
+use super::{SchemaId, kind_of, ledger_counts, schema_id, schema_name};
+use crate::context::Observed;
 use crate::facts::{LocalService, PeerFacts};
-use crate::feature::{Feature, FlowFeature, PeerFeature};
-use crate::record::{FlowRecord, PeerRecord};
+use crate::feature::{Feature, FlowFeature, HostFeature, PeerFeature, ServiceFeature};
+use crate::flow_record::FlowRecord;
+use crate::kind::Kind;
+use crate::record::{PeerRecord, Row, SiteKey, SiteRecord};
 
 /// The metadata key of a schema's name.
 pub const SCHEMA_KEY: &str = "weir.schema";
@@ -40,11 +41,13 @@ pub const SCHEMA_KEY: &str = "weir.schema";
 pub const VERSION_KEY: &str = "weir.schema.version";
 /// The metadata key of a schema's hash.
 pub const HASH_KEY: &str = "weir.schema.hash";
-/// The field metadata key of a column's role: [`ROLE_FEATURE`], [`ROLE_IDENTITY`] or
-/// [`ROLE_EVIDENCE`].
+/// The field metadata key of a column's role: [`ROLE_FEATURE`], [`ROLE_STUDY`], [`ROLE_IDENTITY`]
+/// or [`ROLE_EVIDENCE`].
 pub const ROLE_KEY: &str = "weir.role";
 /// The role of a column that models see.
 pub const ROLE_FEATURE: &str = "feature";
+/// The role of a feature's column that no model sees.
+pub const ROLE_STUDY: &str = "study";
 /// The role of a column that says who or when; models never see it.
 pub const ROLE_IDENTITY: &str = "identity";
 /// The role of a column that a decision asks for; models never see it.
@@ -60,43 +63,57 @@ pub const DOC_KEY: &str = "weir.doc";
 /// The columns of a peer's service: null together, where it opened no flow.
 const SERVICE: [&str; 2] = ["service_protocol", "service_port"];
 
-/// The flow table's schema, without a window's ledger.
+/// A table's schema, without a window's ledger.
 #[must_use]
-pub fn flow_schema() -> SchemaRef {
-    schema::<FlowFeature>(FLOW_SCHEMA, &flow_facts(&[]), HashMap::new())
+pub fn table_schema(kind: Kind) -> SchemaRef {
+    let facts = facts_of(kind, &[]);
+    match kind {
+        Kind::Flow => schema::<FlowFeature>(kind, &facts),
+        Kind::Peer => schema::<PeerFeature>(kind, &facts),
+        Kind::Host | Kind::Net => schema::<HostFeature>(kind, &facts),
+        Kind::Service => schema::<ServiceFeature>(kind, &facts),
+    }
 }
 
-/// The peer table's schema, without a window's ledger.
+/// A table of what a window brought: one row per record, in the records' order.
+///
+/// # Panics
+///
+/// Where the columns are not those of the schema, which is made with them.
 #[must_use]
-pub fn peer_schema() -> SchemaRef {
-    schema::<PeerFeature>(PEER_SCHEMA, &peer_facts(&[]), HashMap::new())
+pub fn batch(kind: Kind, observed: &Observed, window: &Window) -> RecordBatch {
+    let plain = table_schema(kind);
+    let mut metadata = plain.metadata().clone();
+    metadata.extend(window_metadata(window));
+    let schema = Schema::new_with_metadata(plain.fields().clone(), metadata);
+    RecordBatch::try_new(Arc::new(schema), columns(kind, std::slice::from_ref(observed)))
+        .expect("the schema was made of these columns")
 }
 
-/// The flow table of a window: one row per record, in the records' order.
+/// The columns of [`batch`] of several windows, for who writes them by the thousand and has the
+/// schema.
 #[must_use]
-pub fn flow_batch(records: &[FlowRecord], window: &Window) -> RecordBatch {
-    batch::<FlowFeature>(FLOW_SCHEMA, flow_facts(records), records, window)
+pub fn columns(kind: Kind, observed: &[Observed]) -> Vec<ArrayRef> {
+    let facts = facts_of(kind, observed);
+    let sites = || observed.iter().flat_map(|one| one.sites_of(kind));
+    match kind {
+        Kind::Flow => columns_of::<FlowFeature>(facts, flows(observed)),
+        Kind::Peer => columns_of::<PeerFeature>(facts, observed.iter().flat_map(|one| &one.peers)),
+        Kind::Host | Kind::Net => columns_of::<HostFeature>(facts, sites()),
+        Kind::Service => columns_of::<ServiceFeature>(facts, sites()),
+    }
 }
 
-/// The peer table of a window: one row per record, in the records' order.
-#[must_use]
-pub fn peer_batch(records: &[PeerRecord], window: &Window) -> RecordBatch {
-    batch::<PeerFeature>(PEER_SCHEMA, peer_facts(records), records, window)
+fn flows(observed: &[Observed]) -> impl Iterator<Item = &FlowRecord> + Clone {
+    observed.iter().flat_map(|one| &one.flows)
 }
 
-/// The columns of [`flow_batch`], for who writes windows by the thousand and has the schema.
-#[must_use]
-pub fn flow_columns(records: &[FlowRecord]) -> Vec<ArrayRef> {
-    columns::<FlowFeature>(flow_facts(records), records)
+/// Rows of a part of the host's side, with the windows that they came with.
+fn sites(kind: Kind, observed: &[Observed]) -> Vec<(Span, &SiteRecord)> {
+    observed.iter().flat_map(|one| one.sites_of(kind).map(|row| (one.window, row))).collect()
 }
 
-/// The columns of [`peer_batch`], likewise.
-#[must_use]
-pub fn peer_columns(records: &[PeerRecord]) -> Vec<ArrayRef> {
-    columns::<PeerFeature>(peer_facts(records), records)
-}
-
-/// The features of a table as model input: row-major, in the columns' order.
+/// The scored features of a table as model input: row-major, in the columns' order.
 ///
 /// The table must name one of this build's schemas, and have its hash and its columns.
 pub fn feature_rows(batch: &RecordBatch) -> Result<Vec<f32>, SchemaError> {
@@ -113,7 +130,7 @@ pub fn feature_rows(batch: &RecordBatch) -> Result<Vec<f32>, SchemaError> {
         }
         values.push(column.values());
     }
-    for (index, row) in rows.chunks_exact_mut(columns).enumerate() {
+    for (index, row) in rows.chunks_exact_mut(columns.max(1)).enumerate() {
         for (value, column) in row.iter_mut().zip(&values) {
             *value = column[index];
         }
@@ -168,11 +185,8 @@ fn evidence_column<'a, A: Array + 'static>(
 pub fn check(schema: &Schema) -> Result<SchemaId, SchemaError> {
     let text = |key: &str| schema.metadata().get(key).cloned().unwrap_or_default();
     let name = text(SCHEMA_KEY);
-    let expected = match name.as_str() {
-        FLOW_SCHEMA => flow_schema_id(),
-        PEER_SCHEMA => peer_schema_id(),
-        _ => return Err(SchemaError::Name { name }),
-    };
+    let Some(kind) = kind_of(&name) else { return Err(SchemaError::Name { name }) };
+    let expected = schema_id(kind);
     let hash = text(HASH_KEY);
     if hash == expected.hash {
         Ok(expected)
@@ -186,8 +200,9 @@ pub fn check(schema: &Schema) -> Result<SchemaId, SchemaError> {
 pub enum SchemaError {
     /// Another schema, or none.
     #[error(
-        "the table's schema is `{name}`, expected `{FLOW_SCHEMA}` or `{PEER_SCHEMA}`: \
-         make it with weir's own replay or capture"
+        "the table's schema is `{name}`, this build's are {}: make it again with \
+         `weir replay --out` or `weir capture`",
+        Kind::ALL.map(|kind| format!("`{}`", schema_name(kind))).join(", ")
     )]
     Name {
         /// Schema name that the table carries.
@@ -196,7 +211,8 @@ pub enum SchemaError {
     /// The features were defined otherwise when the table was made.
     #[error(
         "the table's `{name}` has the hash {hash}, this build's is {expected}: \
-         its features were defined otherwise, make it again with this build"
+         its features were defined otherwise, make it again with `weir replay --out` or \
+         `weir capture`"
     )]
     Hash {
         /// The schema's name.
@@ -235,9 +251,55 @@ struct Fact {
     values: ArrayRef,
 }
 
-fn flow_facts(records: &[FlowRecord]) -> Vec<Fact> {
-    let [start, end] = window_identity(records.iter().map(|flow| flow.window));
-    let keys = || records.iter().map(|flow| &flow.key);
+fn facts_of(kind: Kind, observed: &[Observed]) -> Vec<Fact> {
+    match kind {
+        Kind::Flow => flow_facts(observed),
+        Kind::Peer => peer_facts(observed),
+        Kind::Host => {
+            let rows = sites(kind, observed);
+            let address = |(_, row): &(Span, &SiteRecord)| match row.key {
+                SiteKey::Host(address) => address,
+                _ => [0; 16],
+            };
+            let local = identity(
+                "local_address",
+                "address",
+                "The address on the host's side, 16 bytes, IPv4 as ::ffff:a.b.c.d.",
+                addresses(rows.iter().map(address)),
+            );
+            row_identity(&rows, [local])
+        }
+        Kind::Service => {
+            let rows = sites(kind, observed);
+            let service = |(_, row): &(Span, &SiteRecord)| match row.key {
+                SiteKey::Service(service) => service,
+                _ => LocalService { protocol: 0, port: 0 },
+            };
+            let protocols = rows.iter().map(|row| service(row).protocol);
+            let ports = rows.iter().map(|row| service(row).port);
+            let key = [
+                identity(
+                    "protocol",
+                    "protocol",
+                    "The IP protocol number.",
+                    UInt8Array::from_iter_values(protocols),
+                ),
+                identity(
+                    "local_port",
+                    "port",
+                    "The local transport port.",
+                    UInt16Array::from_iter_values(ports),
+                ),
+            ];
+            row_identity(&rows, key)
+        }
+        Kind::Net => row_identity(&sites(kind, observed), []),
+    }
+}
+
+fn flow_facts(observed: &[Observed]) -> Vec<Fact> {
+    let [start, end] = window_identity(flows(observed).map(|flow| flow.window));
+    let keys = || flows(observed).map(|flow| &flow.key);
     vec![
         start,
         end,
@@ -292,18 +354,17 @@ fn flow_facts(records: &[FlowRecord]) -> Vec<Fact> {
     ]
 }
 
-fn peer_facts(records: &[PeerRecord]) -> Vec<Fact> {
-    let [start, end] = window_identity(records.iter().map(|peer| peer.window));
-    let facts = || records.iter().map(|peer| &peer.facts);
+fn peer_facts(observed: &[Observed]) -> Vec<Fact> {
+    let rows: Vec<(Span, &PeerRecord)> =
+        observed.iter().flat_map(|one| one.peers.iter().map(|row| (one.window, row))).collect();
+    let facts = || rows.iter().map(|(_, row)| &row.counts.facts);
     let services = || facts().map(|facts| facts.service);
-    vec![
-        start,
-        end,
+    let columns = [
         identity(
             "remote_address",
             "address",
             "The remote address, 16 bytes, IPv4 as ::ffff:a.b.c.d.",
-            addresses(records.iter().map(|peer| peer.key.address)),
+            addresses(rows.iter().map(|(_, row)| row.key.address)),
         ),
         evidence(
             "packets",
@@ -322,13 +383,13 @@ fn peer_facts(records: &[PeerRecord]) -> Vec<Fact> {
             "name",
             "Whose packets the row's are: proven, of connections that the remote completed; \
              initiated, of flows that the host asked for; unproven, anybody's. A remote has a row \
-             for each that it has in the window.",
-            StringArray::from_iter_values(facts().map(|facts| facts.standing.name())),
+             for each that it has.",
+            StringArray::from_iter_values(rows.iter().map(|(_, row)| row.key.standing.name())),
         ),
         evidence(
             "flows",
             "flows",
-            "Drained flows.",
+            "Drained flows, each once a window.",
             UInt64Array::from_iter_values(facts().map(|facts| facts.flows)),
         ),
         evidence(
@@ -351,7 +412,48 @@ fn peer_facts(records: &[PeerRecord]) -> Vec<Fact> {
              window's start where its flows were evicted.",
             UInt64Array::from_iter_values(facts().map(|facts| facts.first_packet_ns)),
         ),
-    ]
+    ];
+    row_identity(&rows, columns)
+}
+
+/// Identity of rows over horizons: the window they came with, the horizon, the time covered, the
+/// entity, and whether something of it was lost.
+fn row_identity<K, C>(
+    rows: &[(Span, &Row<K, C>)],
+    key: impl IntoIterator<Item = Fact>,
+) -> Vec<Fact> {
+    let [start, end] = window_identity(rows.iter().map(|(window, _)| *window));
+    let horizons = rows.iter().map(|(_, row)| row.horizon.ms());
+    let mut facts = vec![
+        start,
+        end,
+        identity(
+            "horizon",
+            "ms",
+            "The time that the row is meant to cover.",
+            UInt32Array::from_iter_values(horizons),
+        ),
+        identity(
+            "covers_start",
+            "ns",
+            "The first nanosecond that the row covers, on the clock of window_start.",
+            UInt64Array::from_iter_values(rows.iter().map(|(_, row)| row.span.start_ns)),
+        ),
+        identity(
+            "covers_end",
+            "ns",
+            "The first nanosecond after that.",
+            UInt64Array::from_iter_values(rows.iter().map(|(_, row)| row.span.end_ns)),
+        ),
+    ];
+    facts.extend(key);
+    facts.push(evidence(
+        "lossy",
+        "1",
+        "Whether a window that it covers lost something.",
+        rows.iter().map(|(_, row)| Some(row.is_lossy)).collect::<BooleanArray>(),
+    ));
+    facts
 }
 
 fn window_identity(spans: impl Iterator<Item = Span> + Clone) -> [Fact; 2] {
@@ -394,11 +496,7 @@ fn addresses(addresses: impl Iterator<Item = [u8; 16]>) -> FixedSizeBinaryArray 
     FixedSizeBinaryArray::try_new(16, bytes.into(), None).expect("16 bytes each")
 }
 
-fn schema<F: Feature>(
-    name: &str,
-    facts: &[Fact],
-    mut metadata: HashMap<String, String>,
-) -> SchemaRef {
+fn schema<F: Feature>(kind: Kind, facts: &[Fact]) -> SchemaRef {
     let described = |field: Field, role: &str, unit: &str, doc: &str| {
         let pairs = [(ROLE_KEY, role), (UNIT_KEY, unit), (DOC_KEY, doc)];
         field.with_metadata(pairs.map(|(key, text)| (key.to_owned(), text.to_owned())).into())
@@ -410,33 +508,30 @@ fn schema<F: Feature>(
     });
     let features = F::ALL.iter().map(|feature| {
         let field = Field::new(feature.name(), DataType::Float32, false);
-        let mut field = described(field, ROLE_FEATURE, feature.unit(), feature.doc());
+        let role = if feature.is_scored() { ROLE_FEATURE } else { ROLE_STUDY };
+        let mut field = described(field, role, feature.unit(), feature.doc());
         let natural = feature.natural_unit().to_owned();
         field.metadata_mut().insert(NATURAL_UNIT_KEY.to_owned(), natural);
         field
     });
-    let id = schema_id::<F>(name);
-    let version = name.rsplit(".v").next().unwrap_or_default();
-    metadata.extend(
+    let id = schema_id(kind);
+    let version = id.name.rsplit(".v").next().unwrap_or_default();
+    let metadata =
         [(SCHEMA_KEY, id.name.as_str()), (VERSION_KEY, version), (HASH_KEY, id.hash.as_str())]
-            .map(|(key, text)| (key.to_owned(), text.to_owned())),
-    );
+            .map(|(key, text)| (key.to_owned(), text.to_owned()))
+            .into();
     Arc::new(Schema::new_with_metadata(facts.chain(features).collect::<Vec<_>>(), metadata))
 }
 
-fn batch<F: Feature>(
-    name: &str,
+fn columns_of<'a, F: Feature>(
     facts: Vec<Fact>,
-    records: &[F::Record],
-    window: &Window,
-) -> RecordBatch {
-    let schema = schema::<F>(name, &facts, window_metadata(window));
-    RecordBatch::try_new(schema, columns::<F>(facts, records))
-        .expect("the schema was made of these columns")
-}
-
-fn columns<F: Feature>(facts: Vec<Fact>, records: &[F::Record]) -> Vec<ArrayRef> {
-    let mut columns = vec![Vec::with_capacity(records.len()); F::ALL.len()];
+    records: impl Iterator<Item = &'a F::Record>,
+) -> Vec<ArrayRef>
+where
+    F::Record: 'a,
+{
+    let rows = facts.first().map_or(0, |column| column.values.len());
+    let mut columns = vec![Vec::with_capacity(rows); F::ALL.len()];
     let mut row = vec![0.0; F::ALL.len()];
     for record in records {
         F::fill(record, &mut row);

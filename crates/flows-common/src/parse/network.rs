@@ -1,6 +1,6 @@
-//! Ethernet with up to two VLAN tags, IPv4 with options, IPv6 with extension headers.
+//! Ethernet with up to two VLAN tags or no link layer, IPv4 with options, IPv6 with extension headers.
 
-use super::{Bytes, HEADERS_LIMIT, Rejected, part};
+use super::{Bytes, HEADERS_LIMIT, LinkLayer, Rejected, part};
 use crate::{Direction, Loss};
 
 const ETHERNET_HEADER: usize = 14;
@@ -10,6 +10,8 @@ const VLAN_ID: u16 = 0x0fff;
 
 const IPV4: u16 = 0x0800;
 const IPV6: u16 = 0x86dd;
+/// EtherType that no protocol has (reserved by RFC 1701).
+const NO_ETHER_TYPE: u16 = 0xffff;
 const IPV4_HEADER: usize = 20;
 const IPV6_HEADER: usize = 40;
 
@@ -109,21 +111,28 @@ pub(super) struct Internet {
     pub(super) unsegmented: u32,
 }
 
-/// Reads the Ethernet header and up to two VLAN tags, one of which may be in `tag`.
+/// Reads the link layer's header, if there is one, and up to two VLAN tags, one of which may be in
+/// `tag`.
 ///
 /// # Errors
-/// A frame that ends before its EtherType, or one with more than two tags.
+/// A frame that ends before its EtherType or IP version, or one with more than two tags.
 #[inline(always)]
-pub fn network<B: Bytes + ?Sized>(bytes: &B, tag: Option<u16>) -> Result<Network, Rejected> {
-    let Some(ether_type) = bytes.load(ETHER_TYPE_OFFSET) else {
-        return Err(Rejected { loss: Loss::TruncatedEthernet, ether_type: 0 });
+pub fn network<B: Bytes + ?Sized>(
+    bytes: &B,
+    link: LinkLayer,
+    tag: Option<u16>,
+) -> Result<Network, Rejected> {
+    let (ether_type, offset) = match link {
+        LinkLayer::Ethernet => match bytes.load(ETHER_TYPE_OFFSET) {
+            Some(ether_type) => (u16::from_be_bytes(ether_type), ETHERNET_HEADER),
+            None => return Err(Rejected { loss: Loss::TruncatedEthernet, ether_type: 0 }),
+        },
+        LinkLayer::Bare => match bytes.load(0) {
+            Some([version]) => (ether_type_of_version(version >> 4), 0),
+            None => return Err(Rejected { loss: Loss::TruncatedIpv4, ether_type: IPV4 }),
+        },
     };
-    let mut network = Network {
-        ether_type: u16::from_be_bytes(ether_type),
-        outer_vlan: 0,
-        inner_vlan: 0,
-        offset: ETHERNET_HEADER,
-    };
+    let mut network = Network { ether_type, outer_vlan: 0, inner_vlan: 0, offset };
     let mut tags = 0;
     if let Some(control) = tag {
         network.outer_vlan = control & VLAN_ID;
@@ -150,6 +159,15 @@ pub fn network<B: Bytes + ?Sized>(bytes: &B, tag: Option<u16>) -> Result<Network
     Ok(network)
 }
 
+#[inline(always)]
+const fn ether_type_of_version(version: u8) -> u16 {
+    match version {
+        4 => IPV4,
+        6 => IPV6,
+        _ => NO_ETHER_TYPE,
+    }
+}
+
 /// The address at the remote end of a frame: its source on ingress, its destination on egress.
 ///
 /// # Errors
@@ -157,10 +175,11 @@ pub fn network<B: Bytes + ?Sized>(bytes: &B, tag: Option<u16>) -> Result<Network
 #[inline(always)]
 pub fn remote_address<B: Bytes + ?Sized>(
     bytes: &B,
+    link: LinkLayer,
     tag: Option<u16>,
     direction: Direction,
 ) -> Result<Address, Rejected> {
-    let network = network(bytes, tag)?;
+    let network = network(bytes, link, tag)?;
     let reject = |loss| Rejected { loss, ether_type: network.ether_type };
     match network.ether_type {
         IPV4 => {

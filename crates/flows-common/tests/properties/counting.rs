@@ -95,7 +95,7 @@ proptest! {
                 length: u32::from(*length),
                 gso_segs: u32::from(*gso_segs),
                 gso_size: u32::from(*gso_size),
-                tag: None,
+                ..Frame::of_length(0)
             };
             tables.count(bytes, &shape, way(*back), 1);
         }
@@ -112,7 +112,7 @@ proptest! {
         let mut tables = Tables::default();
         let bytes = frame.bytes();
         for _ in 0..times {
-            let shape = Frame { length: u32::MAX, gso_segs, gso_size, tag: None };
+            let shape = Frame { gso_segs, gso_size, ..Frame::of_length(u32::MAX) };
             tables.count(&bytes, &shape, Direction::Egress, u64::MAX);
         }
         let (_, flow) = tables.only_flow();
@@ -150,10 +150,10 @@ proptest! {
         let mut whole = Tables::default();
         let count = u32::from(frame.payload.div_ceil(gso_size));
         let shape = Frame {
-            length: frame.length(),
             gso_segs: count,
             gso_size: u32::from(gso_size),
             tag,
+            ..Frame::of_length(frame.length())
         };
         whole.count(&frame.bytes(), &shape, Direction::Egress, 1_000);
 
@@ -178,8 +178,8 @@ proptest! {
         let count = u32::from(frame.payload.div_ceil(gso_size));
         let of = |gso_segs| {
             let mut tables = Tables::default();
-            let shape =
-                Frame { length: frame.length(), gso_segs, gso_size: u32::from(gso_size), tag: None };
+            let gso_size = u32::from(gso_size);
+            let shape = Frame { gso_segs, gso_size, ..Frame::of_length(frame.length()) };
             tables.count(&frame.bytes(), &shape, Direction::Ingress, 1);
             tables.only_flow()
         };

@@ -3,7 +3,7 @@
 use proptest::{collection::vec, option, prelude::*};
 use weir_flows_common::{
     Direction, FlowKey, Loss,
-    parse::{Address, Frame, HEADERS_LIMIT, Packet, parse, remote_address},
+    parse::{Address, Frame, HEADERS_LIMIT, LinkLayer, Packet, parse, remote_address},
 };
 
 use crate::frames::{self, TAG};
@@ -13,8 +13,10 @@ fn parsed(frame: &frames::Frame) -> Packet {
 }
 
 fn any_shape() -> impl Strategy<Value = Frame> {
-    (any::<u32>(), any::<u32>(), any::<u32>(), option::of(any::<u16>()))
-        .prop_map(|(length, gso_segs, gso_size, tag)| Frame { length, gso_segs, gso_size, tag })
+    let link = prop::sample::select(vec![LinkLayer::Ethernet, LinkLayer::Bare]);
+    (any::<u32>(), any::<u32>(), any::<u32>(), option::of(any::<u16>()), link).prop_map(
+        |(length, gso_segs, gso_size, tag, link)| Frame { length, gso_segs, gso_size, tag, link },
+    )
 }
 
 fn holds_together(packet: &Packet, shape: &Frame) -> Result<(), TestCaseError> {
@@ -37,7 +39,7 @@ proptest! {
             holds_together(&packet, &shape)?;
         }
         for direction in Direction::ALL {
-            let _ = remote_address(&bytes[..], shape.tag, direction);
+            let _ = remote_address(&bytes[..], shape.link, shape.tag, direction);
         }
     }
 
@@ -113,6 +115,22 @@ proptest! {
     }
 
     #[test]
+    fn a_bare_packet_is_the_one_that_ethernet_carried(frame in frames::frame()) {
+        let frame = frame.tagged(&[]);
+        let carried = parsed(&frame);
+        let bytes = &frame.bytes()[frames::ETHERNET..];
+        let length = u32::try_from(bytes.len()).expect("short");
+        let shape = Frame { link: LinkLayer::Bare, ..Frame::of_length(length) };
+        let bare = parse(bytes, &shape).expect("a drawn frame parses");
+        prop_assert_eq!(bare, carried);
+        for direction in Direction::ALL {
+            let address = remote_address(bytes, LinkLayer::Bare, None, direction);
+            let key = FlowKey::of(&carried, direction, 1);
+            prop_assert_eq!(address.map(Address::to_16), Ok(key.remote));
+        }
+    }
+
+    #[test]
     fn both_directions_of_a_flow_meet_in_one_key(frame in frames::frame(), ifindex: u32) {
         let there = FlowKey::of(&parsed(&frame), Direction::Ingress, ifindex);
         let back = FlowKey::of(&parsed(&frame.reversed()), Direction::Egress, ifindex);
@@ -124,7 +142,7 @@ proptest! {
     fn the_address_the_guard_reads_is_the_remote_of_the_key(frame in frames::frame()) {
         for direction in Direction::ALL {
             let key = FlowKey::of(&parsed(&frame), direction, 1);
-            let address = remote_address(&frame.bytes()[..], None, direction);
+            let address = remote_address(&frame.bytes()[..], LinkLayer::Ethernet, None, direction);
             prop_assert_eq!(address.map(Address::to_16), Ok(key.remote));
         }
     }
@@ -152,4 +170,15 @@ proptest! {
         let rejected = parse(&frame.bytes()[..], &Frame::of_length(frame.length()));
         prop_assert_eq!(rejected.map_err(|rejected| rejected.loss), Err(Loss::TooManyVlans));
     }
+}
+
+#[test]
+fn a_bare_packet_of_no_ip_version_is_not_ip_and_an_empty_one_is_cut() {
+    let lost = |bytes: &[u8]| {
+        let shape = Frame { link: LinkLayer::Bare, ..Frame::of_length(64) };
+        parse(bytes, &shape).expect_err("no packet").loss
+    };
+    assert_eq!(lost(&[0x82; 64]), Loss::NotIp);
+    assert_eq!(lost(&[]), Loss::TruncatedIpv4);
+    assert_eq!(lost(&[0x60]), Loss::TruncatedIpv6);
 }

@@ -12,6 +12,9 @@ const MAX_RATE: u32 = 50_000;
 /// The most frames one attack may send in all.
 const MAX_FRAMES: u64 = 2_000_000;
 
+/// Addresses that a scan hides among.
+pub(crate) const DECOYS: u8 = 10;
+
 /// An attack by one attacker.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attack {
@@ -76,6 +79,23 @@ pub enum Channel {
     Dns,
 }
 
+/// In whose name a scan is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScanGuise {
+    /// The attacker's own.
+    #[default]
+    Own,
+    /// The attacker's own, with a SYN-ACK that nobody asked for at the beginning and now and then.
+    SynAckFirst,
+    /// The attacker's own, each SYN among ten like it from addresses that are not his.
+    Decoys,
+    /// Ever other addresses of the one network that is kept for spoofed sources: a prober's /64.
+    Network,
+    /// The first benign client's.
+    Client,
+}
+
 /// An attack with its measures; `vlan` sends tagged frames, which the protected host's own stack
 /// does not answer.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -92,6 +112,9 @@ pub enum AttackPlan {
         /// The tag's VLAN id.
         #[serde(default)]
         vlan: Option<u16>,
+        /// In whose name.
+        #[serde(default)]
+        guise: ScanGuise,
     },
     /// Crafted SYNs, one at a time.
     LowAndSlowScan {
@@ -102,7 +125,7 @@ pub enum AttackPlan {
         #[serde(with = "duration", default = "scan_pause")]
         period: Duration,
     },
-    /// Crafted SYNs to one port from random ports of the attacker's own address.
+    /// Crafted SYNs to one port from random ports of the attacker's own address, or from one.
     SynFlood {
         /// The port.
         #[serde(default = "http")]
@@ -113,6 +136,9 @@ pub enum AttackPlan {
         /// The tag's VLAN id.
         #[serde(default)]
         vlan: Option<u16>,
+        /// The port that all of them come from.
+        #[serde(default)]
+        source_port: Option<u16>,
     },
     /// The same, from random addresses of the range kept for spoofed sources.
     SpoofedSynFlood {
@@ -122,6 +148,9 @@ pub enum AttackPlan {
         /// SYNs per second.
         #[serde(default = "flood_rate")]
         rate: u32,
+        /// Time in which that rate is come to, evenly.
+        #[serde(with = "duration", default)]
+        ramp: Duration,
     },
     /// Crafted datagrams from the attacker's own address.
     UdpFlood {
@@ -204,6 +233,7 @@ impl AttackPlan {
     #[must_use]
     pub const fn class(&self) -> AttackClass {
         match self {
+            Self::SynScan { guise: ScanGuise::Decoys, .. } => AttackClass::DecoyScan,
             Self::SynScan { .. } => AttackClass::SynScan,
             Self::LowAndSlowScan { .. } => AttackClass::LowAndSlowScan,
             Self::SynFlood { .. } => AttackClass::SynFlood,
@@ -230,8 +260,11 @@ impl AttackPlan {
     }
 
     /// Crafted frames per second, for attacks that craft frames at a rate.
-    const fn frame_rate(&self) -> Option<u32> {
+    fn frame_rate(&self) -> Option<u32> {
         match *self {
+            Self::SynScan { rate, guise: ScanGuise::Decoys, .. } => {
+                Some(rate.saturating_mul(1 + u32::from(DECOYS)))
+            }
             Self::SynScan { rate, .. }
             | Self::SynFlood { rate, .. }
             | Self::SpoofedSynFlood { rate, .. }

@@ -5,6 +5,7 @@ pub const BUILTIN: &[(&str, &str)] = &[
     ("demo", include_str!("../../scenarios/demo.toml")),
     ("benign", include_str!("../../scenarios/benign.toml")),
     ("attacks", include_str!("../../scenarios/attacks.toml")),
+    ("adversary", include_str!("../../scenarios/adversary.toml")),
     ("stealth", include_str!("../../scenarios/stealth.toml")),
 ];
 
@@ -40,8 +41,8 @@ mod tests {
     fn an_unknown_scenario_is_refused_with_those_there_are() {
         assert_eq!(
             Scenario::builtin("demon").unwrap_err().to_string(),
-            "no scenario `demon` is built in; there are demo, benign, attacks, stealth, or give \
-             a path"
+            "no scenario `demon` is built in; there are demo, benign, attacks, adversary, \
+             stealth, or give a path"
         );
     }
 }

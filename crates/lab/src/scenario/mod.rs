@@ -10,7 +10,8 @@ mod raw;
 use std::path::Path;
 use std::time::Duration;
 
-pub use attack::{Attack, AttackPlan, Channel};
+pub(crate) use attack::DECOYS;
+pub use attack::{Attack, AttackPlan, Channel, ScanGuise};
 pub use benign::{Benign, BenignKind, BenignPlan, Clients};
 pub use builtin::BUILTIN;
 

@@ -62,6 +62,18 @@ pub(crate) fn fill(network: &mut Network, timeline: &mut Timeline) -> Conversati
     conversations
 }
 
+/// Remotes that were never seen ask hosts from a time on, each for what it came for.
+pub(crate) fn arrive(network: &mut Network, remotes: &[Remote], timeline: &mut Timeline, at: f64) {
+    let known = std::mem::take(&mut network.remotes);
+    for &remote in remotes {
+        network.remotes = vec![remote];
+        let mut pair = pair(network, timeline, 1.0);
+        pair.here = [at, timeline.end];
+        pair.talk(network.failure_share, timeline, &mut Conversations::default());
+    }
+    network.remotes = known;
+}
+
 fn pair(network: &mut Network, timeline: &mut Timeline, inward_share: f64) -> Pair {
     let end = timeline.end;
     let draw = &mut timeline.draw;

@@ -44,6 +44,11 @@ impl Addresses {
         Self::numbered([192, 0, 2], 0, nth)
     }
 
+    /// The `nth` of the network of benign remotes, from 1.
+    pub(crate) fn remote(nth: u8) -> Self {
+        Self::numbered([198, 51, 100], 1, nth)
+    }
+
     fn numbered([a, b, c]: [u8; 3], group: u16, nth: u8) -> Self {
         Self {
             v4: Ipv4Addr::new(a, b, c, nth),
@@ -201,6 +206,11 @@ impl Network {
         self.hosts.iter().find(|host| host.addresses.v4 == address || host.addresses.v6 == address)
     }
 
+    /// True where a host of this address listens on the port.
+    pub(crate) fn is_open(&self, address: IpAddr, port: u16) -> bool {
+        self.host(address).is_some_and(|host| host.open.contains(&port))
+    }
+
     /// A packet from outside, and when and what the host that it is for answers to it.
     pub(crate) fn receive(
         &self,
@@ -227,6 +237,16 @@ impl Network {
 }
 
 impl Remote {
+    /// The same of other addresses.
+    pub(crate) const fn at(self, addresses: Addresses) -> Self {
+        Self { addresses, ..self }
+    }
+
+    /// True where this address is one of its own.
+    pub(crate) fn has(&self, address: IpAddr) -> bool {
+        self.addresses.v4 == address || self.addresses.v6 == address
+    }
+
     pub(crate) fn end(&self, family: Family, port: u16) -> End {
         End {
             address: self.addresses.of(family),

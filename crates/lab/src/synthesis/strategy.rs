@@ -7,11 +7,12 @@
 //! cover       = phase: good manners of the attacker's own address while the assault goes on
 //! phase       = start length pace guise targets { move } [ one source port ]
 //! pace        = even | drawn | ramp | bursts
-//! guise       = own addresses | forged addresses | a client's address | own among decoys
+//! guise       = own addresses | ever other or a few forged addresses | a client's address | a client's open connection
+//!             | own among decoys, that ask for the same port at once or each for another
 //! targets     = one listening port | one closed port | many ports
 //! move        = SYN | SYN-ACK | ACK | RST | FIN | nothing | all flags | data | connection | login
 //!             | idle connection | datagram | datagram from port 53 | echo request | echo reply
-//!             | port unreachable | first fragment | last fragment
+//!             | port unreachable | first fragment | last fragment | summons | doubled login
 //! ```
 //!
 //! A start is a whole second in a third of the phases, else it falls amid a window; a tenth begin
@@ -113,12 +114,22 @@ pub enum Guise {
     },
     /// Another forged address for each move.
     Forged,
+    /// So many forged addresses in turn.
+    Few {
+        /// Number of addresses.
+        addresses: u16,
+    },
     /// The address of one benign client.
     Client,
+    /// The same and the ports of a connection that it has open: guessed, its numbers are not.
+    Connection,
     /// Each move under the own address and under so many forged ones at once.
     Decoys {
         /// Number of forged addresses.
         count: u16,
+        /// Each asks for another of the ports, as if they were not of one scan.
+        #[serde(default)]
+        apart: bool,
     },
 }
 
@@ -192,6 +203,12 @@ moves! {
     FirstFragment,
     /// The last fragment of a datagram whose beginning did not come.
     LastFragment,
+    /// A connection that the host opens to an own address, as to fetch what a request names; a SYN
+    /// where the source is forged.
+    Summons,
+    /// A login on whose tuple another SYN comes: whose packets are these? A SYN and a blind ACK where
+    /// the source is forged or the port closed.
+    Doubled,
 }
 
 impl Strategy {
@@ -239,7 +256,7 @@ fn start(draw: &mut Draw, most: f64) -> f64 {
 }
 
 fn preparation(draw: &mut Draw, before: f64) -> Phase {
-    const DISGUISES: [Move; 9] = [
+    const DISGUISES: [Move; 11] = [
         Move::SynAck,
         Move::Ack,
         Move::Reset,
@@ -249,6 +266,8 @@ fn preparation(draw: &mut Draw, before: f64) -> Phase {
         Move::Datagram,
         Move::FromDns,
         Move::EchoReply,
+        Move::Summons,
+        Move::Doubled,
     ];
     let length = draw.magnitude(0.05, 20.0);
     Phase {
@@ -299,12 +318,14 @@ fn pace(draw: &mut Draw) -> Pace {
 }
 
 fn guise(draw: &mut Draw) -> Guise {
-    match draw.between(0, 7) {
+    match draw.between(0, 9) {
         0..=1 => Guise::Own { addresses: 1 },
         2 => Guise::Own { addresses: u16::try_from(draw.about(2, 2_000)).unwrap_or(2) },
         3..=4 => Guise::Forged,
         5..=6 => Guise::Client,
-        _ => Guise::Decoys { count: draw.between(1, 12) },
+        7 => Guise::Connection,
+        8 => Guise::Few { addresses: u16::try_from(draw.about(2, 120)).unwrap_or(2) },
+        _ => Guise::Decoys { count: draw.between(1, 12), apart: draw.chance(0.5) },
     }
 }
 
@@ -414,7 +435,7 @@ mod tests {
             |of: &dyn Fn(&Phase) -> String| phases.iter().map(of).collect::<BTreeSet<String>>();
         let first = |debug: String| debug.split([' ', '(']).next().unwrap_or_default().to_owned();
         assert_eq!(words(&|phase| first(format!("{:?}", phase.pace))).len(), 4);
-        assert_eq!(words(&|phase| first(format!("{:?}", phase.guise))).len(), 4);
+        assert_eq!(words(&|phase| first(format!("{:?}", phase.guise))).len(), 6);
         assert_eq!(words(&|phase| first(format!("{:?}", phase.targets))).len(), 3);
         let moves: BTreeSet<Move> =
             phases.iter().flat_map(|phase| phase.moves.iter().copied()).collect();

@@ -45,7 +45,12 @@ pub(crate) struct Timeline {
 
 impl Timeline {
     pub(crate) fn new(draw: Draw, duration: Duration) -> Self {
-        Self { draw, end: duration.as_secs_f64(), events: Vec::new() }
+        Self::of(draw, duration, Vec::new())
+    }
+
+    /// One that these packets are put to already.
+    pub(crate) fn of(draw: Draw, duration: Duration, events: Vec<Event>) -> Self {
+        Self { draw, end: duration.as_secs_f64(), events }
     }
 
     /// The same packets, with draws of its own for what is added.
@@ -67,6 +72,20 @@ impl Timeline {
         if (0.0..self.end).contains(&at) {
             self.events.push(Event { at_ns: nanoseconds(at), author, begins, packet });
         }
+    }
+
+    /// What was put so far, in no order.
+    pub(crate) fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    pub(crate) fn events_mut(&mut self) -> &mut [Event] {
+        &mut self.events
+    }
+
+    /// Keeps those that are to stay.
+    pub(crate) fn retain(&mut self, stays: impl FnMut(&Event) -> bool) {
+        self.events.retain(stays);
     }
 
     /// The events in order of time; of the same time in the order in which they were made.

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 pub(crate) struct Pace {
     began: Instant,
     per_second: f64,
+    /// Seconds until it is come to.
+    ramp: f64,
     done: u64,
 }
 
@@ -16,7 +18,13 @@ const MOST_AT_ONCE: u64 = 64;
 
 impl Pace {
     pub(crate) fn new(per_second: u32) -> Self {
-        Self { began: Instant::now(), per_second: f64::from(per_second), done: 0 }
+        Self::ramped(per_second, Duration::ZERO)
+    }
+
+    /// A rate that is come to evenly, in so long.
+    pub(crate) fn ramped(per_second: u32, ramp: Duration) -> Self {
+        let (per_second, ramp) = (f64::from(per_second), ramp.as_secs_f64());
+        Self { began: Instant::now(), per_second, ramp, done: 0 }
     }
 
     /// Takes what is due.
@@ -26,10 +34,16 @@ impl Pace {
             clippy::cast_sign_loss,
             reason = "positive, and 2^53 events are out of any attack's reach"
         )]
-        let due = (self.began.elapsed().as_secs_f64() * self.per_second) as u64 + 1;
+        let due = (self.seconds_at_full() * self.per_second) as u64 + 1;
         let missing = due.saturating_sub(self.done);
         self.done = due;
         missing.min(MOST_AT_ONCE)
+    }
+
+    /// Seconds at the full rate in which as much would have come due as has by now.
+    fn seconds_at_full(&self) -> f64 {
+        let gone = self.began.elapsed().as_secs_f64();
+        if gone < self.ramp { gone * gone / (2.0 * self.ramp) } else { gone - self.ramp / 2.0 }
     }
 
     /// Time until something is due, at least a millisecond: finer waits cost more than they

@@ -63,7 +63,7 @@ fn who_sent_what_is_told_apart() {
     let client = staged(&one_phase(Guise::Client, moves.clone())).senders(Author::Forged);
     assert_eq!(client.len(), 1);
     assert!(client.is_subset(&clients), "{client:?}");
-    let decoys = staged(&one_phase(Guise::Decoys { count: 4 }, moves));
+    let decoys = staged(&one_phase(Guise::Decoys { count: 4, apart: false }, moves));
     assert_eq!(decoys.senders(Author::Attacker).len(), 1);
     assert_eq!(decoys.senders(Author::Forged).len(), 4);
 }

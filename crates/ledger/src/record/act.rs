@@ -26,7 +26,8 @@ impl Columns for Actor {
     }
 }
 
-/// Something that a person did, or tried to do.
+/// Something that a person did, or tried to do; by the name of `weir` what became of a service: `limit`,
+/// `outage`, and `closed` for the end of either.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Act {
     /// The run that did it for them.

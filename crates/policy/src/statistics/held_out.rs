@@ -5,39 +5,34 @@ use serde::Serialize;
 
 use super::PValues;
 
-/// Measures of a peer with flows that Simes' rule combines: score and tail score, of the peer and
-/// of its flows.
-pub const MEASURES: u32 = 4;
+/// Measures of a peer that Simes' rule combines in a window that ends no longer horizon: its score
+/// and its tail score. Each horizon that ends brings two more.
+pub const MEASURES: u32 = 2;
 
-/// Held-out rows behind each of a model's calibrations.
+/// Held-out rows behind a model's calibrations of peers over a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct HeldOut {
-    /// Rows of the flows' scores.
-    pub flow_scores: u64,
-    /// Rows of the flows' tail scores.
-    pub flow_tails: u64,
-    /// Rows of the peers' scores.
-    pub peer_scores: u64,
-    /// Rows of the peers' tail scores.
-    pub peer_tails: u64,
+    /// Rows of the scores.
+    pub scores: u64,
+    /// Rows of the tail scores.
+    pub tails: u64,
 }
 
 impl HeldOut {
     /// The same number of rows for each.
     #[must_use]
     pub const fn each(rows: u64) -> Self {
-        Self { flow_scores: rows, flow_tails: rows, peer_scores: rows, peer_tails: rows }
+        Self { scores: rows, tails: rows }
     }
 
     /// Rows of the smallest calibration.
     #[must_use]
     pub fn fewest(&self) -> u64 {
-        let Self { flow_scores, flow_tails, peer_scores, peer_tails } = *self;
-        flow_scores.min(flow_tails).min(peer_scores).min(peer_tails)
+        self.scores.min(self.tails)
     }
 
-    /// The p-value of a peer that lies beyond every held-out row by one of its [`MEASURES`], with
-    /// all its flows: Simes' `p · 4 / 1`. One flow out of k has k times that.
+    /// The p-value of a peer that lies beyond every held-out row by one of its [`MEASURES`]: Simes'
+    /// `p · 2 / 1`.
     #[must_use]
     pub fn finest(&self, p_values: PValues) -> f64 {
         let rows = self.fewest();
@@ -110,10 +105,10 @@ mod tests {
     }
 
     #[test]
-    fn the_smallest_of_four_calibrations_is_what_counts() {
-        let held_out = HeldOut { peer_scores: 330, ..HeldOut::each(7_200) };
-        let expected = 4.0 * -(0.1_f64.ln() / 165.0).exp_m1();
+    fn the_smaller_of_two_calibrations_is_what_counts() {
+        let held_out = HeldOut { scores: 330, tails: 7_200 };
+        let expected = 2.0 * -(0.1_f64.ln() / 165.0).exp_m1();
         assert!((held_out.finest(PValues::Conditional) - expected).abs() < 1e-12);
-        assert!((held_out.finest(PValues::Marginal) - 4.0 / 331.0).abs() < 1e-12);
+        assert!((held_out.finest(PValues::Marginal) - 2.0 / 331.0).abs() < 1e-12);
     }
 }

@@ -81,6 +81,12 @@ impl Selector {
         self.traffic = Traffic::expecting(basis.peers_per_window);
     }
 
+    /// Ordinary peers that the next window lets expect, by the traffic of late.
+    #[must_use]
+    pub fn expected_peers(&self) -> f64 {
+        self.traffic.expected(0)
+    }
+
     /// Hears a peer that did not stand out in a window.
     pub fn hear(&mut self, peer: &Evidence, window: &WindowFacts) {
         if !(window.lossy || window.interrupted || window.warming_up) {
@@ -123,8 +129,15 @@ impl Selection {
     /// carries a claim that is not supported.
     #[must_use]
     pub fn claim(&self, peer: &Evidence) -> Option<Claim> {
+        let is_anomalous = self.is_anomalous(peer.p(self.rates.p_values));
+        is_anomalous.then(|| self.claim_anyway(peer))
+    }
+
+    /// What may be claimed of a peer that is acted on for another reason than its p-value.
+    #[must_use]
+    pub fn claim_anyway(&self, peer: &Evidence) -> Claim {
         let p_value = peer.p(self.rates.p_values);
-        self.is_anomalous(p_value).then(|| Claim {
+        Claim {
             rate: self.rates.rate,
             procedure: self.rates.choice,
             p_values: self.rates.p_values,
@@ -134,7 +147,7 @@ impl Selection {
             needed: rows_for(self.level, self.rates.p_values),
             supported: p_value <= self.level && self.contradicted.is_none(),
             contradicted: self.contradicted,
-        })
+        }
     }
 
     fn is_anomalous(&self, p_value: f64) -> bool {

@@ -10,7 +10,7 @@ use std::{
 use ::model::Context;
 use anyhow::Context as _;
 use clap::Args;
-use dataset::{DatasetWriter, Provenance, Sums, WriterOptions, Written};
+use dataset::{DatasetWriter, Provenance, Sums, TableKind, WriterOptions, Written};
 use nix::time::{ClockId, clock_gettime};
 
 use super::{Layers, Overrides, emit};
@@ -80,7 +80,7 @@ impl CaptureArgs {
         }
         let hotplug = live.follow(|line| eprintln!("weir: {line}"))?;
 
-        let capture = Arc::new(Mutex::new(Some(Capture::new(writer))));
+        let capture = Arc::new(Mutex::new(Some(Capture::new(writer, config.window))));
         let feed = Arc::clone(&capture);
         let pipeline = Pipeline::feed(live.drain(), config.window, move |next| {
             match feed.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
@@ -114,8 +114,8 @@ struct Capture {
 }
 
 impl Capture {
-    fn new(writer: DatasetWriter) -> Self {
-        Self { context: Context::default(), writer, late: 0 }
+    fn new(writer: DatasetWriter, window: Duration) -> Self {
+        Self { context: Context::of_windows(window), writer, late: 0 }
     }
 
     fn take(&mut self, next: &DrainedWindow) -> anyhow::Result<()> {
@@ -134,8 +134,8 @@ impl Capture {
             windows,
             lossy_windows,
             late_windows: self.late,
-            flow_rows: rows[0],
-            peer_rows: rows[1],
+            flow_rows: rows[TableKind::Flow.index()],
+            peer_rows: rows[TableKind::Peer.index()],
             files: files.len(),
             bytes: files.iter().map(|file| file.bytes).sum(),
             packets_in,

@@ -1,9 +1,9 @@
 //! `weir config show` and `weir config check`.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{fmt::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Subcommand};
-use control::token::Tokens;
+use control::{Client, token::Tokens};
 use policy::statistics::{Support, Unsupported, support};
 use serde::Serialize;
 
@@ -36,7 +36,8 @@ struct CheckArgs {
     /// The model whose calibration is asked; the configured one without it.
     #[arg(long, short, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// Ordinary peers expected in a window; as in the model's training without it.
+    /// Ordinary peers expected in a window; without it as the running node sees them, or as in the
+    /// model's training where none runs.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     peers: Option<u32>,
     /// Print the answers as a JSON object.
@@ -78,11 +79,16 @@ impl CheckArgs {
             return Ok(ExitCode::SUCCESS);
         };
         let basis = engine::basis(&super::load_model(path)?);
-        let told = self.peers.map(f64::from).or(basis.peers_per_window);
+        let live = || Client::unix(&config.api.socket).ok()?.status().ok()?.claim;
+        let live = self.peers.is_none().then(live).flatten().map(|claim| claim.peers_per_window);
+        let told = self.peers.map(f64::from).or(live).or(basis.peers_per_window);
         let peers = told.unwrap_or(PEERS);
         let rates = support(&config.policy, &basis, peers, config.window);
         let whole = rates.is_whole();
         let mut text = format!("the configuration is valid\n{}", rates.to_text());
+        if live.is_some() {
+            let _ = writeln!(text, "so the running node sees it of late: {}", rates.advice());
+        }
         if told.is_none() {
             text.push_str("the model does not tell its traffic; --peers says how many to expect\n");
         }

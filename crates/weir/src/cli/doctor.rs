@@ -8,7 +8,8 @@ use serde::Serialize;
 use super::{FAILED, Layers, Overrides, emit};
 use collector::config::{Config, Mode};
 use datapath::{
-    Finding, InterfaceName, InterfaceSelection, Severity, guard_bytes, memory_bytes, orphans, probe,
+    Finding, InterfaceName, InterfaceSelection, Severity, guard_bytes, memory_bytes, neighbours,
+    orphans, probe,
 };
 
 #[derive(Debug, Args)]
@@ -62,6 +63,7 @@ fn examine(config: &Config) -> Vec<Finding> {
         }
     }
     findings.extend([realtime(), memory(config), interfaces(config), model(config)]);
+    findings.extend(others(config));
     findings.push(orphan_programs(bpffs));
     #[cfg(feature = "lab")]
     findings.push(dead_labs());
@@ -143,6 +145,25 @@ fn interfaces(config: &Config) -> Finding {
         }
         Err(error) => missing(error.to_string()),
     }
+}
+
+/// Programs of others on each configured interface that has any.
+fn others(config: &Config) -> Vec<Finding> {
+    let selection = InterfaceSelection::new(config.interfaces.iter().cloned());
+    let on = |interface: &InterfaceName| {
+        let found = neighbours(interface, None).ok().filter(|found| !found.is_empty())?;
+        let subject = "other programs";
+        let told: Vec<String> = found.iter().map(ToString::to_string).collect();
+        let found_text = format!("{interface}: {}", told.join("; "));
+        if !found.iter().any(|one| one.is_before) {
+            return Some(good(subject, found_text));
+        }
+        let remedy = "none needed while they let packets go on (`TCX_NEXT`): weir compares its counts \
+                      with the interface's, and says what crosses it unseen";
+        let remedy = remedy.to_owned();
+        Some(Finding { subject, severity: Severity::Limited, found: found_text, remedy })
+    };
+    selection.resolve().unwrap_or_default().keys().filter_map(on).collect()
 }
 
 fn model(config: &Config) -> Finding {

@@ -9,7 +9,7 @@ use std::{path::PathBuf, process::ExitCode};
 use ::model::{RowsDigest, file::write_atomically};
 use anyhow::Context as _;
 use clap::Args;
-use dataset::{Dataset, Label, LabelFilter, Selection, TableKind};
+use dataset::{Dataset, Label, LabelFilter, Selection};
 use evaluation::{Detector, Evaluation, REPORT_FORMAT, Report};
 
 use super::{
@@ -32,7 +32,7 @@ pub(super) struct EvalArgs {
     model: Vec<PathBuf>,
     /// Fit tails, an isolation forest, an extended one, an autoencoder, HBOS and ECOD to the benign
     /// rows of --train, each on the same split, and show them side by side, with what each feature
-    /// finds alone and what the tails find without it.
+    /// finds alone and what the tails find without it, over the window.
     #[arg(long, requires = "train")]
     compare: bool,
     /// Feature tables of the training: what --compare fits to, and what drift is measured from;
@@ -101,11 +101,12 @@ impl EvalArgs {
     fn by(&self, level: Level) -> anyhow::Result<By> {
         match (level, self.by) {
             (Level::Decision, None | Some(By::Combined)) => Ok(By::Combined),
-            (Level::Decision, Some(_)) => anyhow::bail!(
-                "a decision combines all measures: for one of them add --table peer or \
-                 --table flow"
-            ),
-            (Level::Peer | Level::Flow, by) => Ok(by.unwrap_or(By::Score)),
+            (Level::Decision, Some(_)) => {
+                anyhow::bail!("a decision combines all measures: for one of them add --table peer")
+            }
+            (Level::Peer | Level::Host | Level::Service | Level::Net, by) => {
+                Ok(by.unwrap_or(By::Score))
+            }
         }
     }
 
@@ -118,14 +119,14 @@ impl EvalArgs {
         mut candidates: Vec<Candidate>,
     ) -> anyhow::Result<Report> {
         let mut digest = RowsDigest::new();
-        let tails = candidates.iter().find(|one| one.always == Some(By::Tail));
-        let mut shortcuts = tails.and_then(|one| one.of_table(level).cloned()).map(Shortcuts::new);
+        let mut tails = candidates.iter().filter(|one| one.always == Some(By::Tail));
+        let tails = tails.next().filter(|_| level != Level::Decision);
+        let mut shortcuts = tails.and_then(Candidate::over_the_window).map(Shortcuts::new);
         let read = read(dataset, level, selection, &mut |rows| {
             digest.update(&rows.rows);
-            digest.update(&rows.flow_rows);
             for candidate in &mut candidates {
                 candidate.take(level, by, rows)?;
-                count_drift(candidate, level, Side::Test, rows);
+                count_drift(candidate, Side::Test, rows);
             }
             if let Some(shortcuts) = &mut shortcuts {
                 shortcuts.take(rows);
@@ -135,9 +136,11 @@ impl EvalArgs {
         let evaluations = candidates
             .into_iter()
             .map(|candidate| {
-                let with_table = candidate.drift.len() > 1;
-                let drift =
-                    candidate.drift.iter().flat_map(|counter| counter.finish(with_table)).collect();
+                let with_horizon = candidate.drift.len() > 1;
+                let drift = candidate.drift.iter().flat_map(|(channel, counter)| {
+                    counter.finish(with_horizon.then_some(channel.horizon))
+                });
+                let drift = drift.collect();
                 let detector = Detector {
                     trained: candidate.trained(),
                     name: candidate.name,
@@ -152,7 +155,7 @@ impl EvalArgs {
         Ok(Report {
             format: REPORT_FORMAT,
             title: format!("{} on {}", names.join(", "), facts::paths(&self.data)),
-            row: level.row().to_owned(),
+            row: level.row(),
             command: facts::command(),
             facts: facts::of_data(&self.data, dataset, level, digest.finish()),
             notes: facts::notes(dataset, &read, selection.skip_lossy),
@@ -174,24 +177,16 @@ fn tell_apart(candidates: &mut [Candidate]) {
     }
 }
 
-/// Counts benign rows into the bins of each detector's table.
-fn count_drift(candidate: &mut Candidate, level: Level, side: Side, rows: &Piece) {
+/// Counts benign rows into the bins of each detector of their horizon.
+fn count_drift(candidate: &mut Candidate, side: Side, rows: &Piece) {
     let benign = |label: &Label| match side {
         Side::Test => *label == Label::Benign,
         Side::Train => !label.is_attack(),
     };
-    let own = level.table().name();
-    for counter in &mut candidate.drift {
-        let is_own = counter.table == own;
-        let values = if is_own { &rows.rows } else { &rows.flow_rows };
-        let width = counter.width;
+    for (channel, counter) in &mut candidate.drift {
         for (index, label) in rows.labels.iter().enumerate() {
-            if !benign(label) {
-                continue;
-            }
-            let of = if is_own { index..index + 1 } else { rows.flows_of[index].clone() };
-            for row in of {
-                counter.count(side, &values[row * width..(row + 1) * width]);
+            if benign(label) && rows.horizons[index] == channel.horizon {
+                counter.count(side, rows.row(index));
             }
         }
     }
@@ -211,12 +206,9 @@ fn count_training(
         skip_first_windows: ::model::WARM_UP,
         ..Selection::default()
     };
-    if level.second_table().is_some() {
-        dataset.require(TableKind::Flow)?;
-    }
     read(&dataset, level, &selection, &mut |rows| {
         for candidate in candidates.iter_mut() {
-            count_drift(candidate, level, Side::Train, rows);
+            count_drift(candidate, Side::Train, rows);
         }
         Ok(())
     })?;

@@ -72,10 +72,10 @@ impl LearnArgs {
             }
             learner
         };
-        let Learnt { windows, lossy_windows, flow_rows, peer_rows } = learner.learnt();
+        let Learnt { windows, lossy_windows, peer_rows, site_rows } = learner.learnt();
         super::emit(&format!(
-            "learnt {flow_rows} flow rows and {peer_rows} peer rows from {windows} windows \
-             ({lossy_windows} lossy ones left out)\n"
+            "learnt {peer_rows} rows of peers and {site_rows} of the host's side from {windows} \
+             windows ({lossy_windows} lossy ones left out)\n"
         ))?;
         let params = ::model::IsolationForest::params()
             .n_trees(self.trees)
@@ -154,10 +154,11 @@ impl Progress<'_> {
             return;
         }
         told.set(now);
-        let Learnt { windows, flow_rows, peer_rows, .. } =
+        let Learnt { windows, peer_rows, site_rows, .. } =
             *self.learnt.lock().unwrap_or_else(PoisonError::into_inner);
         eprintln!(
-            "weir: {} of {}: {windows} windows, {flow_rows} flow rows, {peer_rows} peer rows",
+            "weir: {} of {}: {windows} windows, {peer_rows} rows of peers and {site_rows} of the host's \
+             side",
             humantime::format_duration(Duration::from_secs(passed.as_secs())),
             humantime::format_duration(self.length)
         );

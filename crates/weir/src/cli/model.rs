@@ -7,7 +7,7 @@ mod pack;
 
 use std::process::ExitCode;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 
 use super::Layers;
 #[cfg(not(feature = "research"))]
@@ -28,15 +28,6 @@ enum Verb {
     /// Make a model file of ONNX models made elsewhere, calibrated on benign feature tables.
     #[command(visible_alias = "import")]
     Pack(pack::PackArgs),
-}
-
-/// Which of a model's two detectors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Table {
-    /// The one over flows.
-    Flow,
-    /// The one over peers.
-    Peer,
 }
 
 impl ModelArgs {

@@ -2,6 +2,7 @@
 
 use std::{fmt::Write as _, path::Path, process::ExitCode, sync::Arc, time::Instant};
 
+use anyhow::Context as _;
 use clap::Args;
 use control::{Client, Server};
 use flows_common::{Direction, clock::nanos};
@@ -15,6 +16,7 @@ use collector::{
     enforcer::{FIRST_OF_PEOPLE, GuardView},
     event::Event,
     live::Live,
+    log_ins::LogIns,
     node::{Journal, ModelFacts, Node, NodeParts, Reread, RunFacts, Upkeep},
     pipeline::Pipeline,
     protected::{read_allow_files, read_hosts},
@@ -80,7 +82,7 @@ impl RunArgs {
         let (policy, detector) = match model {
             Some(model) => {
                 let policy = policy.calibrated(&basis(&model));
-                let context = ::model::Context::default();
+                let context = ::model::Context::of_windows(config.window);
                 (policy, Some(Detector::new(model, context, config.window)))
             }
             None => (policy, None),
@@ -93,6 +95,10 @@ impl RunArgs {
         }
         let reread = reread(layers.clone(), self.overrides);
         let node = start_node(&config, reread, policy, allow_files, facts, &live)?;
+        let log_ins = config.log_ins.journal.then(|| LogIns::follow(Arc::clone(&node)));
+        let log_ins = log_ins.transpose().context(
+            "cannot follow the journal with `journalctl`; set `log_ins.journal = false` to do without",
+        )?;
         let upkeep = Upkeep::start(Arc::clone(&node))?;
         let api = Server::start(&config.api, Arc::clone(&node) as Arc<dyn control::Node>)?;
         let pipeline =
@@ -105,6 +111,9 @@ impl RunArgs {
                 ended => break ended,
             }
         };
+        if let Some(log_ins) = log_ins {
+            log_ins.stop();
+        }
         api.stop();
         let drained = pipeline.stop();
         upkeep.stop()?;

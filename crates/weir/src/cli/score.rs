@@ -5,8 +5,9 @@ mod sink;
 
 use std::{path::PathBuf, process::ExitCode};
 
+use ::model::assess::assess;
 use clap::Args;
-use dataset::Dataset;
+use dataset::{Dataset, take_rows};
 
 use super::{
     Layers, NOTHING, end_with,
@@ -34,7 +35,7 @@ pub(super) struct ScoreArgs {
     /// Print JSON lines: short for `--format jsonl`.
     #[arg(long, conflicts_with = "format")]
     json: bool,
-    /// Table to score: a decision has one row a peer in a window, its flows included.
+    /// Table to score: a decision has one row a peer in a window, from its rows of all horizons.
     #[arg(long, value_enum, default_value = "decision")]
     table: Level,
     #[command(flatten)]
@@ -52,28 +53,28 @@ impl ScoreArgs {
         let scored = Scored::new(level);
         let mut sink = Sink::open(&target, scored.schema())?;
         let read = read(&dataset, level, &selection, &mut |rows| {
-            let assessment = rows.assess(level, model.flow(), model.peer());
-            let mut from = 0;
-            for batch in &rows.batches {
-                let to = from + batch.num_rows();
-                let flows = rows.flows_of.get(from..to).unwrap_or_default();
-                sink.write(&scored.batch(batch, &assessment.peers()[from..to], flows)?)?;
-                from = to;
+            if level == Level::Decision {
+                let peers = rows.peers();
+                let count = peers.peers().len();
+                let assessment = assess(model.detectors(), level.kind(), peers.rows(), count);
+                let mut came = vec![0; count];
+                let of = peers.rows().iter().flat_map(|block| &block.of);
+                of.for_each(|&entity| came[entity] += 1);
+                let own: Vec<usize> = rows.entities().iter().map(|entity| entity.row).collect();
+                let table = take_rows(&rows.batches, &own);
+                sink.write(&scored.batch(&table, &assessment, &came)?)
+            } else {
+                let each = rows.each();
+                let assessment = assess(model.detectors(), level.kind(), &each, rows.len());
+                let all: Vec<usize> = (0..rows.len()).collect();
+                sink.write(&scored.batch(&take_rows(&rows.batches, &all), &assessment, &[])?)
             }
-            Ok(())
         })?;
         sink.finish()?;
         if let Target::File { path, .. } = &target {
-            eprintln!("weir: scored {} rows into {}", read.rows, path.display());
+            eprintln!("weir: scored {} rows into {}", read.selected, path.display());
         }
-        if read.orphan_flows > 0 {
-            eprintln!(
-                "weir: {} flows have no row of their peer in the same window and were left out: \
-                 the tables do not belong together",
-                read.orphan_flows
-            );
-        }
-        if read.rows == 0 {
+        if read.selected == 0 {
             let why = "no row of the tables is of those asked for";
             return Ok(end_with(NOTHING, why));
         }

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _, process::ExitCode};
 
 use clap::Args;
+use collector::event_text::describe_service;
 use control::wire::{Confirm, DriftState, Health, HeldBlocks, Status};
 use jiff::Timestamp;
 use report::text::{count, number, plain};
@@ -35,8 +36,17 @@ pub(super) fn text(status: &Status) -> String {
         ("window", window(status)),
         ("blocks", blocks(status)),
     ];
+    if status.guard_passed_by {
+        lines.push(("guard", "frames come in past it: its hook was taken; start weir anew".into()));
+    }
+    if let Some(live) = &status.claim {
+        lines.push(("claim", plain(&live.advice)));
+    }
     if !status.held.is_empty() {
         lines.push(("in kernel", held(&status.held)));
+    }
+    for service in &status.services {
+        lines.push(("service", describe_service(service, status.time)));
     }
     if !status.refusals.is_empty() {
         lines.push(("refused", counts(&status.refusals)));
@@ -49,6 +59,17 @@ pub(super) fn text(status: &Status) -> String {
         let (name, flows, guard) =
             (plain(&interface.name), plain(&interface.flows), plain(&interface.guard));
         lines.push(("watches", format!("{name}: flows at {flows}, guard at {guard}")));
+        if interface.unseen_packets > 0 {
+            let unseen = count(interface.unseen_packets);
+            lines
+                .push(("UNSEEN", format!("{name}: {unseen} packets, for a program before weir's")));
+        }
+        for other in &interface.others {
+            lines.push(("beside", format!("{name}: {}", plain(other))));
+        }
+    }
+    for (name, why) in &status.not_watched {
+        lines.push(("NOT WATCHED", format!(" {}: {}", plain(name), plain(why))));
     }
     lines.into_iter().fold(String::new(), |mut text, (name, value)| {
         let _ = writeln!(text, "{name:<11}{value}");

@@ -3,18 +3,22 @@
 mod detector;
 pub(super) mod source;
 
-use std::{fmt::Write as _, path::PathBuf, process::ExitCode, time::Instant};
+use std::{
+    collections::BTreeMap, fmt::Write as _, path::PathBuf, process::ExitCode, time::Instant,
+};
 
-use ::model::{DetectorModel, ModelFile, SchemaId, schema};
+use ::model::{Channel, DetectorModel, Detectors, Kind, ModelFile, schema};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use dataset::{Dataset, ReadCounts, Selection, TableKind};
 use serde::Serialize;
-use training::{Contamination, Plan, Report, TimeSplit, TrimBy, train};
+use training::{
+    Contamination, Plan, Report, TimeSplit, TrainingError, TrimBy, train, train_beside,
+};
 
 use self::{
     detector::{Detector, ForestArgs, check_names, choice},
-    source::TableRows,
+    source::{TableRows, horizons},
 };
 use super::Layers;
 
@@ -27,15 +31,9 @@ pub(super) struct TrainArgs {
     /// Where the model goes.
     #[arg(long, short, value_name = "FILE", default_value = "model.weir")]
     out: PathBuf,
-    /// Detector fitted to both tables.
+    /// Detector fitted to each kind of rows and each horizon.
     #[arg(long, value_enum, default_value = "isolation-forest")]
     detector: Detector,
-    /// Detector fitted to flows, if not the same.
-    #[arg(long, value_enum, value_name = "DETECTOR")]
-    flow_detector: Option<Detector>,
-    /// Detector fitted to peers, if not the same.
-    #[arg(long, value_enum, value_name = "DETECTOR")]
-    peer_detector: Option<Detector>,
     #[command(flatten)]
     forest: ForestArgs,
     /// The seed of all randomness.
@@ -63,7 +61,7 @@ pub(super) struct TrainArgs {
     /// detectors fitted again. p-values are then smaller than they should be by up to as much.
     #[arg(long, value_name = "SHARE")]
     contamination: Option<f64>,
-    /// Unit that `--contamination` leaves out.
+    /// Unit that `--contamination` leaves out of peers; of other rows it is always single ones.
     #[arg(long, value_enum, default_value = "peers")]
     trim_by: Trim,
     /// Only windows that begin at this time (RFC 3339) or later.
@@ -106,12 +104,14 @@ struct TrainedTables {
     seconds: f64,
     /// Most memory that the process had, in bytes.
     peak_memory_bytes: Option<u64>,
-    flow: TableTold,
-    peer: TableTold,
+    /// By kind of rows and horizon.
+    detectors: BTreeMap<Channel, RowsTold>,
+    /// Rows that were too few to fit to, or to calibrate on, and why.
+    without: BTreeMap<Channel, String>,
 }
 
 #[derive(Serialize)]
-struct TableTold {
+struct RowsTold {
     files: u64,
     seconds: f64,
     left_out_by_selection: LeftOut,
@@ -134,17 +134,30 @@ impl TrainArgs {
         let began = Instant::now();
         let created = self.created()?.to_string();
         let dataset = Dataset::open(&self.data)?;
-        let (flow_schema, peer_schema) = (schema::flow_schema_id(), schema::peer_schema_id());
         for names in [&self.features, &self.without] {
-            check_names(names, [&flow_schema, &peer_schema])?;
+            check_names(names)?;
         }
-        let flow_detector = self.flow_detector.unwrap_or(self.detector);
-        let peer_detector = self.peer_detector.unwrap_or(self.detector);
-        let (flow, flow_told) =
-            self.fit(&dataset, TableKind::Flow, &flow_schema, flow_detector).context("flows")?;
-        let (peer, peer_told) =
-            self.fit(&dataset, TableKind::Peer, &peer_schema, peer_detector).context("peers")?;
-        let model = ModelFile::new(flow, peer, &created)?;
+        dataset.require(TableKind::Peer)?;
+        let horizons = horizons(&dataset)?;
+        let base = Channel::new(Kind::Peer, horizons.window());
+        let (mut detectors, mut told) = (Detectors::new(), BTreeMap::new());
+        let mut without = BTreeMap::new();
+        for kind in Kind::SCORED {
+            for &horizon in horizons.all() {
+                let channel = Channel::new(kind, horizon);
+                match self.fit(&dataset, channel, base)? {
+                    Ok((detector, rows)) => {
+                        detectors.insert(channel, detector);
+                        told.insert(channel, rows);
+                    }
+                    Err(error) if channel != base && error.is_of_too_few_rows() => {
+                        without.insert(channel, error.to_string());
+                    }
+                    Err(error) => return Err(error).with_context(|| channel.rows()),
+                }
+            }
+        }
+        let model = ModelFile::new(detectors, &created)?;
         model.save(&self.out)?;
         let told = TrainedTables {
             out: self.out,
@@ -152,8 +165,8 @@ impl TrainArgs {
             created,
             seconds: began.elapsed().as_secs_f64(),
             peak_memory_bytes: peak_memory(),
-            flow: flow_told,
-            peer: peer_told,
+            detectors: told,
+            without,
         };
         let text =
             if self.json { serde_json::to_string_pretty(&told)? + "\n" } else { told.text() };
@@ -164,39 +177,42 @@ impl TrainArgs {
     fn fit(
         &self,
         dataset: &Dataset,
-        table: TableKind,
-        schema: &SchemaId,
-        detector: Detector,
-    ) -> anyhow::Result<(DetectorModel, TableTold)> {
+        channel: Channel,
+        base: Channel,
+    ) -> anyhow::Result<Result<(DetectorModel, RowsTold), TrainingError>> {
         let began = Instant::now();
-        dataset.require(table)?;
+        let schema = schema::schema_id(channel.kind);
+        let trim_by = match (self.trim_by, channel.kind) {
+            (Trim::Peers, Kind::Peer) => TrimBy::Peers,
+            _ => TrimBy::Rows,
+        };
         let plan = Plan {
             split: TimeSplit { share: self.split, gap_windows: self.gap, ..TimeSplit::default() },
-            features: choice(&self.features, &self.without, self.drop_constant, schema),
-            contamination: self.contamination.map(|fraction| Contamination {
-                by: match self.trim_by {
-                    Trim::Rows => TrimBy::Rows,
-                    Trim::Peers => TrimBy::Peers,
-                },
-                ..Contamination::new(fraction)
-            }),
+            features: choice(&self.features, &self.without, self.drop_constant, &schema),
+            contamination: self
+                .contamination
+                .map(|fraction| Contamination { by: trim_by, ..Contamination::new(fraction) }),
             keep_attacks: self.keep_attacks,
             notes: self.notes(),
             window_ns: dataset.window_ns()?,
             seed: self.seed,
-            ..Plan::new(detector.method(&self.forest, self.seed)?)
+            ..Plan::new(self.detector.method(&self.forest, self.seed)?)
         };
-        let selection = self.selection()?;
-        let rows = TableRows::new(dataset, table, &selection);
-        let trained = train(&rows, schema, &plan)?;
+        let selection = Selection { horizon: Some(channel.horizon), ..self.selection()? };
+        let rows = TableRows::new(dataset, channel.kind.into(), &selection);
+        let fit = if channel == base { train } else { train_beside };
+        let trained = match fit(&rows, &schema, &plan) {
+            Ok(trained) => trained,
+            Err(error) => return Ok(Err(error)),
+        };
         let read_counts = rows.read_counts();
-        let told = TableTold {
+        let told = RowsTold {
             files: read_counts.files,
             seconds: began.elapsed().as_secs_f64(),
             left_out_by_selection: LeftOut::of(&read_counts),
             report: trained.report,
         };
-        Ok((trained.detector, told))
+        Ok(Ok((trained.detector, told)))
     }
 
     fn selection(&self) -> anyhow::Result<Selection> {
@@ -273,13 +289,16 @@ impl LeftOut {
 impl TrainedTables {
     fn text(&self) -> String {
         let mut text = String::new();
-        for table in [&self.flow, &self.peer] {
+        for (channel, told) in &self.detectors {
             // A string takes whatever is written.
-            let _ = writeln!(text, "{}", table.report);
-            if let Some(left_out) = table.left_out_by_selection.text() {
+            let _ = writeln!(text, "{}: {}", channel.rows(), told.report);
+            if let Some(left_out) = told.left_out_by_selection.text() {
                 let _ = writeln!(text, "  selection {left_out}");
             }
-            let _ = writeln!(text, "  read      {} files, {:.1} s", table.files, table.seconds);
+            let _ = writeln!(text, "  read      {} files, {:.1} s", told.files, told.seconds);
+        }
+        for (channel, why) in &self.without {
+            let _ = writeln!(text, "{}: none is measured, {why}", channel.rows());
         }
         let memory = self
             .peak_memory_bytes

@@ -69,7 +69,7 @@ pub(super) fn run(options: &DemoOptions, tell: &mut dyn FnMut(&str)) -> anyhow::
     tell(&format!("learning on benign traffic for {} s", options.learn.as_secs()));
     let learner = learn(&live, &config, options.learn, &watch, &signals)?;
     let (learning, model, context) = fit(learner, options)?;
-    tell(&format!("both forests fitted in {:.0} ms; enforcing from here on", learning.fit_ms));
+    tell(&format!("detectors fitted in {:.0} ms; enforcing from here on", learning.fit_ms));
 
     // What was counted during the fit is a window of odd length: known to the past, not scored.
     let basis = basis(&model);
@@ -183,7 +183,7 @@ fn learn(
 ) -> anyhow::Result<Learner> {
     let (done, learnt) = mpsc::channel();
     let watch = watch.clone();
-    let mut learner = Learner::default();
+    let mut learner = Learner::of_windows(config.window);
     let until = Instant::now() + length;
     let mut done = Some(done);
     let pipeline = Pipeline::feed(live.drain(), config.window, move |next| {

@@ -69,9 +69,9 @@ pub(super) fn run(
     let mut dry_run =
         DryRun::new(Engine::new(Detector::new(model, context, config.window), policy));
     let mut next = Some(first_attacked);
-    while let Some(window) = next {
-        dry_run.take(&window, |event| Ok(watch.take(&event)?))?;
+    while let Some(window) = next.take() {
         next = replay.next_window()?;
+        dry_run.take(&window, next.is_none(), |event| Ok(watch.take(&event)?))?;
     }
 
     let log = watch.log();

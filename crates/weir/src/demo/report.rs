@@ -215,10 +215,10 @@ impl Report {
         };
         let learning = &self.learning;
         say(format!(
-            "\nLearnt    {} flow rows and {} peer rows in {:.0} s; both forests fitted and \
+            "\nLearnt    {} rows of peers and {} of the host's side in {:.0} s; detectors fitted and \
              calibrated in {:.0} ms\n          model {}, smallest p-value {:.4}\n          {}",
-            learning.learnt.flow_rows,
             learning.learnt.peer_rows,
+            learning.learnt.site_rows,
             learning.seconds,
             learning.fit_ms,
             &learning.model[..learning.model.len().min(12)],

@@ -87,6 +87,8 @@ impl Sink for Watch {
             Event::Expired(expired) => log.expired.push(expired.clone()),
             Event::Failure(failure) => log.failures.push(failure.clone()),
             Event::Service(_)
+            | Event::Outage(_)
+            | Event::Site(_)
             | Event::Closed(_)
             | Event::Notice(_)
             | Event::Drift(_)

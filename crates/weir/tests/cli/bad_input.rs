@@ -3,7 +3,7 @@
 use std::fs;
 
 use datapath::{AttachOptions, InterfaceName, Kernel, KernelOptions, XdpPreference, leftovers};
-use model::schema;
+use model::{Kind, schema};
 
 use crate::support::{Bench, assert_one_line, told, truncate};
 
@@ -52,7 +52,7 @@ fn a_model_that_is_missing_corrupt_or_cut_is_named() {
 #[test]
 fn a_model_of_another_schema_is_refused() {
     let Some(bench) = Bench::new() else { return };
-    let mut other = schema::flow_schema_id();
+    let mut other = schema::schema_id(Kind::Peer);
     other.hash = "0123456789abcdef".to_owned();
     let path = bench.save_model("other.weir", other);
     let output = bench.output(&["run", "-i", "eth0", "--model", &path]);
@@ -88,8 +88,7 @@ fn a_full_disk_is_told_and_ends_nothing() {
     let model = bench.model();
     let run = |events: &str| {
         bench.output(&[
-            "run", "-i", "eth0", "--model", &model, "--window", "200ms", "--for", "900ms",
-            "--events", events,
+            "run", "-i", "eth0", "--model", &model, "--for", "2500ms", "--events", events,
         ])
     };
     let output = run("/dev/full");

@@ -173,10 +173,10 @@ fn a_second_replay_of_the_same_frames_replaces_the_first() {
     let packed = zstd::encode_all(&fs::read(desk.path("a.pcap")).expect("there")[..], 1);
     fs::write(desk.path("b.pcap.zst"), packed.expect("in memory")).expect("room");
     let second = replay("b.pcap.zst");
-    assert_eq!(second["replaced"].as_array().map(Vec::len), Some(4), "{second}");
+    assert_eq!(second["replaced"].as_array().map(Vec::len), Some(6), "{second}");
     assert_eq!(desk.rows("tables", TableKind::Flow), rows, "not doubled");
-    // Flows, peers, windows and whole flows, and nothing else.
-    assert_eq!(second["written"].as_array().map(Vec::len), Some(4), "{second}");
+    // Flows, peers, hosts, nets, windows and whole flows, and nothing else.
+    assert_eq!(second["written"].as_array().map(Vec::len), Some(6), "{second}");
     let output = desk.weir(&["replay", "-", HOME, "--out=tables"]);
     assert_one_line(&output, &["`-` can be read only once", "save it to a file"]);
 }
@@ -231,7 +231,7 @@ fn a_capture_out_of_order_gives_the_rows_of_the_one_in_order() {
         let summary = lines(&output).remove(0);
         let dataset = Dataset::open(&[desk.path(folder)]).expect("tables");
         let rows: Vec<f32> = dataset
-            .blocks(TableKind::Flow, &Selection::default())
+            .blocks(TableKind::Peer, &Selection::default())
             .flat_map(|block| block.expect("whole").rows)
             .collect();
         (summary["files"][0]["backwards"].as_u64(), rows)
@@ -349,7 +349,7 @@ fn windows_of_another_length_are_refused_by_name_wherever_a_model_or_a_table_mee
     )
     .expect("room");
     told(&desk.weir(&["label", "fours", "--truth=truth.csv", "--rest=benign"]));
-    let words = ["trained on", "windows of 1s", "windows are of 4s"];
+    let words = ["trained on windows of 1s", "of 4s"];
     for command in [
         &["score", "fours", "-m=m.weir"][..],
         &["eval", "fours", "--model=m.weir"],

@@ -5,17 +5,16 @@ use std::{
     process::{Command, Stdio},
 };
 
-use model::{ModelFile, schema};
+use model::{Kind, schema};
 use nix::sys::signal::Signal;
 
-use crate::support::detector;
+use crate::support::model_of;
 
 #[test]
 fn a_command_whose_reader_has_gone_ends_quietly() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.weir");
-    let [flow, peer] = [schema::flow_schema_id(), schema::peer_schema_id()].map(detector);
-    ModelFile::new(flow, peer, "2026-01-31T12:00:00Z").unwrap().save(&path).unwrap();
+    model_of(schema::schema_id(Kind::Peer)).save(&path).unwrap();
     let path = path.to_str().unwrap();
     for words in [&["model", "inspect", path][..], &["model", "inspect", path, "--json"]] {
         let (gone, pipe) = std::io::pipe().unwrap();

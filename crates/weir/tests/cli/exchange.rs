@@ -5,9 +5,9 @@ use std::{
     process::{Command, Output},
 };
 
-use model::{Feature as _, FlowFeature, ModelFile, schema};
+use model::{Feature as _, Kind, ModelFile, PeerFeature, schema};
 
-use crate::{support::detector, traffic};
+use crate::{support::model_of, traffic};
 
 /// A folder with benign tables, a model and room for more.
 struct Desk(tempfile::TempDir);
@@ -17,8 +17,7 @@ impl Desk {
         let folder = tempfile::tempdir().unwrap();
         let windows = traffic::Traffic::windows(3, 80, 60);
         traffic::write(&folder.path().join("benign"), traffic::small_groups(), &windows);
-        let [flow, peer] = [schema::flow_schema_id(), schema::peer_schema_id()].map(detector);
-        let model = ModelFile::new(flow, peer, "2026-01-31T12:00:00Z").unwrap();
+        let model = model_of(schema::schema_id(Kind::Peer));
         model.save(folder.path().join("base.weir")).unwrap();
         Self(folder)
     }
@@ -57,51 +56,46 @@ impl Desk {
 #[test]
 fn a_forest_goes_out_as_onnx_and_comes_back_with_its_scores() {
     let desk = Desk::new();
-    desk.done(&["export", "base.weir", "--table", "flow", "--out", "flow.onnx"]);
-    let told = desk.done(&[
-        "pack",
-        "--flow",
-        "flow.onnx",
-        "--benign",
-        "benign",
-        "--base",
-        "base.weir",
-        "--out",
-        "out.weir",
-    ]);
+    desk.done(&["export", "base.weir", "--out", "peer.onnx"]);
+    let benign = ["--benign", "benign", "--base", "base.weir"];
+    let told =
+        desk.done(&[&["pack", "--onnx", "peer.onnx", "--out", "out.weir"], &benign[..]].concat());
     assert!(told.contains("wrote out.weir"), "{told}");
     let (base, packed) = (desk.load("base.weir"), desk.load("out.weir"));
-    assert_eq!(packed.peer(), base.peer(), "the other table's detector is the base's");
-    assert_eq!(packed.flow().scorer().kind(), "isolation forest");
-    assert_eq!(packed.flow().schema(), base.flow().schema());
-    let source = packed.flow().training().facts.source.as_ref().unwrap();
-    assert_eq!(source.file, "flow.onnx");
-    let width = FlowFeature::ALL.len();
+    assert_eq!(packed.detectors().len(), base.detectors().len(), "the rows that the base has");
+    assert_eq!(packed.peer().scorer().kind(), "isolation forest");
+    assert_eq!(packed.peer().schema(), base.peer().schema());
+    let source = packed.peer().training().facts.source.as_ref().unwrap();
+    assert_eq!(source.file, "peer.onnx");
+    let width = PeerFeature::scored().count();
     for row in 0..50_u16 {
         let row: Vec<f32> = (0..width).map(|at| (at * usize::from(row) % 97) as f32).collect();
-        let (one, other) = (base.flow().score_row(&row), packed.flow().score_row(&row));
+        let (one, other) = (base.peer().score_row(&row), packed.peer().score_row(&row));
         assert!((one - other).abs() <= 1e-6, "{one} {other}");
     }
     let told = desk.done(&["inspect", "out.weir"]);
-    for said in ["isolation forest, run from ONNX", "packed from", "flow.onnx, sha256"] {
+    for said in ["isolation forest, run from ONNX", "packed from", "peer.onnx, sha256"] {
         assert!(told.contains(said), "{said}: {told}");
     }
     let json: serde_json::Value =
         serde_json::from_str(&desk.done(&["inspect", "out.weir", "--json"])).unwrap();
-    assert_eq!(json["flow"]["kind"], "isolation forest");
-    assert_eq!(json["flow"]["ranges"].as_array().unwrap().len(), width);
+    let told = &json["detectors"]["peer-1s"];
+    assert_eq!(told["kind"], "isolation forest");
+    assert_eq!(told["ranges"].as_array().unwrap().len(), width);
 }
 
 #[test]
-fn without_a_base_a_forest_is_fitted_for_the_other_table() {
+fn without_a_base_forests_are_fitted_for_all_other_rows() {
     let desk = Desk::new();
-    desk.done(&["export", "base.weir", "--table", "peer", "--out", "peer.onnx"]);
-    let words = ["import", "--peer", "peer.onnx", "--benign", "benign", "--out"];
+    desk.done(&["export", "base.weir", "--out", "peer.onnx"]);
+    let words = ["import", "--onnx", "peer.onnx", "--benign", "benign", "--out"];
     desk.done(&[&words[..], &["out.weir"]].concat());
     desk.done(&[&words[..], &["again.weir"]].concat());
     let (one, again) = (desk.load("out.weir"), desk.load("again.weir"));
-    assert!(one.flow().forest().is_some(), "a native forest");
-    assert_eq!((one.flow(), one.peer()), (again.flow(), again.peer()), "the same each time");
+    assert!(one.peer().forest().is_none(), "run from ONNX");
+    let services = one.detector("service-1s".parse().unwrap()).expect("rows enough");
+    assert!(services.forest().is_some(), "a native forest");
+    assert_eq!(one.detectors(), again.detectors(), "the same each time");
 }
 
 #[test]
@@ -114,17 +108,14 @@ fn what_cannot_be_packed_is_named_and_nothing_is_written() {
     std::fs::copy(fixture, path.join("six.onnx")).unwrap();
     let rest = ["--benign", "benign", "--out", "out.weir"];
     let pack = |words: &[&'static str]| [&["pack"][..], words, &rest].concat();
-    desk.refused(&pack(&["--flow", "absent.onnx"]), &["absent.onnx", "No such file"]);
-    desk.refused(&pack(&["--flow", "text.onnx"]), &["text.onnx"]);
-    desk.refused(&pack(&["--flow", "six.onnx"]), &["six.onnx", "6 features", "--flow-features"]);
+    desk.refused(&pack(&["--onnx", "absent.onnx"]), &["absent.onnx", "No such file"]);
+    desk.refused(&pack(&["--onnx", "text.onnx"]), &["text.onnx"]);
+    desk.refused(&pack(&["--onnx", "six.onnx"]), &["six.onnx", "6 features", "--features"]);
     desk.refused(
-        &pack(&["--flow", "six.onnx", "--flow-features", "packets"]),
+        &pack(&["--onnx", "six.onnx", "--features", "packets"]),
         &["six.onnx", "reads 6 features, 1 are named"],
     );
-    desk.refused(
-        &pack(&["--flow", "six.onnx", "--flow-features", "a,b,c,d,e,f"]),
-        &["no feature `a`"],
-    );
-    let words = ["pack", "--flow", "six.onnx", "--benign", "absent", "--out", "out.weir"];
+    desk.refused(&pack(&["--onnx", "six.onnx", "--features", "a,b,c,d,e,f"]), &["no feature `a`"]);
+    let words = ["pack", "--onnx", "six.onnx", "--benign", "absent", "--out", "out.weir"];
     desk.refused(&words, &["absent"]);
 }

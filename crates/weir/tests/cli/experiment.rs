@@ -114,9 +114,7 @@ fn a_capture_gives_what_each_setting_stops_and_whom_it_hurts() {
     );
 
     let text = desk.capture(&["--truth", &truth, "--grid=grid.toml", "--threads=2"]);
-    assert!(
-        text.contains("what would be blocked, and when") && text.contains("refused by a guard")
-    );
+    assert!(text.contains("what would be blocked, and when"), "{text}");
     let without =
         json(&desk.capture(&["--set=expert.act_surprise=5", "--set=unsupported=act", "--json"]));
     let setting = &without["settings"][0];
@@ -200,8 +198,8 @@ fn a_nodes_record_gives_the_same_report() {
         \"peers\":2,{counts}}}\n\
         {{\"event\":\"anomaly\",\"id\":1,\"time\":\"2026-11-28T19:00:00Z\",\"at_ns\":7443010000000,\
         \"window\":1,\"peer\":\"198.51.100.11\",\"p_value\":0.001,\"conditional_p_value\":0.001,\
-        \"peer_score\":0.7,\"flow_score\":0.6,\"tail_score\":12.5,\"surprise\":8.0,\"packets\":9,\
-        \"bytes\":540,\"standing\":\"unproven\",\"flows\":9,\"outcome\":\"shadowed\",\
+        \"peer_score\":0.7,\"horizon_ms\":1000,\"tail_score\":12.5,\"surprise\":8.0,\
+        \"standing\":\"unproven\",\"flows\":9,\"packets\":9,\"bytes\":540,\"outcome\":\"shadowed\",\
         \"action\":\"shadow\",\"ttl_s\":3,\"offence\":1,\"reasons\":[]}}\n\
         {{\"event\":\"window\",\"number\":2,\"start_ns\":7443000000000,\"end_ns\":7447000000000,\
         \"peers\":1,{counts}}}\n\
@@ -247,9 +245,8 @@ fn what_cannot_be_tried_is_refused_by_name() {
     refused(&[&capture, "tables", model], &["cannot be mixed"]);
     let window = "--window=500ms";
     refused(&["absent.pcap", model, window], &["absent.pcap"]);
-    refused(&[&capture, model], &["trained on flows of windows of 500ms", "windows are of 1s"]);
+    refused(&[&capture, model], &["trained on windows of 500ms", "these are of 1s"]);
     refused(&["tables/peer", "tables/flow", model], &["no window table", "weir replay --out"]);
-    refused(&["tables/peer", "tables/window", model], &["no flow table", "the whole folder"]);
     let again = ["replay", &capture, "--out=twice", "--window=500ms"];
     desk.done(&[&again[..], &HOME].concat());
     refused(&["tables", "twice", model], &["both hold rows of the capture", "demo.pcap.zst"]);

@@ -12,11 +12,9 @@ use dataset::{Dataset, DatasetWriter, LabelOptions, Rest, Truth, WriterOptions};
 use engine::{Arrival, Detector};
 use flows_common::{FlowCounters, FlowKey, map_v4};
 use linfa::ParamGuard as _;
-use model::{
-    Context, DetectorModel, Feature as _, FlowFeature, IsolationForest, ModelFile, PeerFeature,
-    SchemaId, Window, schema,
-};
+use model::{Context, Feature as _, IsolationForest, ModelFile, PeerFeature, Window};
 use serde_json::Value;
+use training::Learner;
 
 use crate::traffic::{self, SECOND, UNIX_START};
 
@@ -35,20 +33,21 @@ struct Desk {
 
 impl Desk {
     fn new() -> Self {
+        Self::learnt_over(60)
+    }
+
+    fn learnt_over(windows: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let benign = traffic::Traffic::windows(3, 80, 60);
+        let benign = traffic::Traffic::windows(3, 80, windows);
         let options = WriterOptions { row_group_rows: 500, ..WriterOptions::default() };
         traffic::write(&folder.path().join("train"), options, &benign);
-        let flows: Vec<f32> =
-            benign.iter().flat_map(|one| FlowFeature::rows(&one.observed.flows)).collect();
-        let peers: Vec<f32> =
-            benign.iter().flat_map(|one| PeerFeature::rows(&one.observed.peers)).collect();
-        let model = ModelFile::new(
-            detector(schema::flow_schema_id(), &flows),
-            detector(schema::peer_schema_id(), &peers),
-            "2026-01-31T12:00:00Z",
-        );
-        model.unwrap().save(folder.path().join("model.weir")).unwrap();
+        let mut learner = Learner::default();
+        for one in &benign {
+            learner.take(&one.window);
+        }
+        let params = IsolationForest::params().n_trees(30).check().unwrap();
+        let (model, _) = learner.finish(&params, "2026-01-31T12:00:00Z").unwrap();
+        model.save(folder.path().join("model.weir")).unwrap();
 
         let mut windows: Vec<Window> =
             traffic::Traffic::windows(4, 80, 50).into_iter().map(|one| one.window).collect();
@@ -98,13 +97,6 @@ impl Desk {
     }
 }
 
-fn detector(schema: SchemaId, rows: &[f32]) -> DetectorModel {
-    let width = schema.features.len();
-    let (train, held_out) = rows.split_at(rows.len() / width * 6 / 10 * width);
-    let params = IsolationForest::params().n_trees(30).check().unwrap();
-    DetectorModel::fit(schema, train, held_out, &params).unwrap()
-}
-
 /// Adds a scan of forty ports that nobody answers.
 fn scan(window: &mut Window) {
     for port in 0..40 {
@@ -152,10 +144,7 @@ fn an_evaluation_finds_the_attack_and_says_at_what_price() {
     let [attack] = &evaluation["attacks"].as_array().unwrap()[..] else { panic!("one attack") };
     assert_eq!((&attack["class"], &attack["name"]), (&"syn_scan".into(), &"noon".into()));
     assert_eq!(attack["detections"][0]["delay_s"], 1.0, "at the end of its first window");
-    assert_eq!(
-        evaluation["drift"].as_array().unwrap().len(),
-        FlowFeature::ALL.len() + PeerFeature::ALL.len()
-    );
+    assert_eq!(evaluation["drift"].as_array().unwrap().len(), PeerFeature::scored().count());
     let notes = report["notes"].to_string();
     assert!(notes.contains("7 of 50 windows lost flows, they are in"), "{notes}");
     let page = std::fs::read_to_string(desk.path("report.html")).unwrap();
@@ -173,12 +162,11 @@ fn the_same_evaluation_gives_the_same_bytes() {
 
 #[test]
 fn one_table_is_evaluated_by_one_measure() {
-    let desk = Desk::new();
+    let desk = Desk::learnt_over(400);
     desk.label();
     let words = ["eval", "--model", "model.weir", "test", "--json", "--table"];
-    let flows = desk.json(&[&words[..], &["flow"]].concat());
-    assert_eq!(flows["row"], "flow-window");
-    assert_eq!(flows["evaluations"][0]["counts"]["attack"], 240, "forty flows in six windows");
+    let hosts = desk.json(&[&words[..], &["host"]].concat());
+    assert_eq!(hosts["row"], "host-row");
     let tail = desk.json(&[&words[..], &["peer", "--by", "tail"]].concat());
     let score = desk.json(&[&words[..], &["peer"]].concat());
     assert_ne!(tail["evaluations"][0]["histogram"], score["evaluations"][0]["histogram"]);
@@ -221,7 +209,7 @@ fn all_detectors_are_compared_on_the_same_split_beside_each_single_feature() {
     let found = |one: &Value| one["attacks_found"]["count"].clone();
     assert_eq!(found(&evaluations[1]["budgets"][0]), 1);
     let features = report["features"].as_array().unwrap();
-    assert_eq!(features.len(), PeerFeature::ALL.len());
+    assert_eq!(features.len(), PeerFeature::scored().count());
     assert!(features.iter().any(|one| found(&one["alone"][0]) == 1), "one feature tells it");
     assert!(features.iter().all(|one| found(&one["without"][0]) == 1), "no one is needed");
     for one in evaluations {
@@ -277,10 +265,11 @@ fn scores_come_in_the_form_that_the_name_says() {
     let score = ["score", "--model", "model.weir", "test"];
     let csv = desk.done(&score);
     let rows = csv.lines().count() - 1;
-    assert!(
-        csv.starts_with("time,window_start,window_end,remote_address,source,label,attack,flows,")
-    );
-    assert!(csv.lines().next().unwrap().ends_with(",tail_score,p_value,surprise"));
+    assert!(csv.starts_with(
+        "time,window_start,window_end,horizon,covers_start,covers_end,remote_address,source,label,\
+         attack,rows,surprise_horizon,"
+    ));
+    assert!(csv.lines().next().unwrap().ends_with(",score,tail_score,p_value,surprise"));
 
     desk.done(&[&score[..], &["--out", "scores.parquet"]].concat());
     desk.done(&[&score[..], &["--out", "folder/"]].concat());
@@ -291,10 +280,9 @@ fn scores_come_in_the_form_that_the_name_says() {
     let read: usize = reader.unwrap().build().unwrap().map(|batch| batch.unwrap().num_rows()).sum();
     assert_eq!(read, rows);
 
-    desk.done(&[&score[..], &["--table", "flow", "--out", "flows.csv"]].concat());
-    let flows = std::fs::read_to_string(desk.path("flows.csv")).unwrap();
-    assert!(flows.lines().next().unwrap().contains(",local_port,remote_port,protocol,"));
-    assert_eq!(flows.lines().count(), 50 * 80 + 240 + 1);
+    desk.done(&[&score[..], &["--table", "service", "--out", "services.csv"]].concat());
+    let services = std::fs::read_to_string(desk.path("services.csv")).unwrap();
+    assert!(services.lines().next().unwrap().contains(",protocol,local_port,"));
     let left: Vec<_> = std::fs::read_dir(desk.folder.path())
         .unwrap()
         .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with('.'))
@@ -311,7 +299,6 @@ fn an_explanation_names_features_with_units_and_what_is_usual() {
     assert_eq!(alerts.len(), 3);
     for alert in alerts {
         assert_eq!(alert["peer"], "198.51.100.9");
-        assert_eq!(alert["flows"], 40);
         let reasons = alert["reasons"].as_array().unwrap();
         assert!(!reasons.is_empty());
         for reason in reasons {
@@ -350,17 +337,14 @@ fn global_importance_is_a_share_for_each_input() {
     let desk = Desk::new();
     let explain = ["explain", "--model", "model.weir", "test", "--global", "--sample", "200"];
     let told = desk.json(&[&explain[..], &["--json"]].concat());
-    for (table, width) in
-        told.as_array().unwrap().iter().zip([FlowFeature::ALL.len(), PeerFeature::ALL.len()])
-    {
+    for table in told.as_array().unwrap() {
         let features = table["features"].as_array().unwrap();
-        assert_eq!(features.len(), width);
         let sum: f64 = features.iter().map(|one| one["mean_share"].as_f64().unwrap()).sum();
         assert!(sum > 0.9 && sum < 1.0 + 1e-9, "{sum}");
         assert!(table["rows"].as_u64().unwrap() <= 200);
     }
     let text = desk.done(&explain);
-    assert!(text.contains("flow table, isolation forest: mean contribution over"), "{text}");
+    assert!(text.contains("peer-1s, isolation forest: mean contribution over"), "{text}");
 }
 
 #[test]
@@ -377,7 +361,6 @@ fn what_cannot_be_judged_is_refused_by_name() {
     refused(&with("eval", &["absent"]), &["absent", "No such file"]);
     refused(&with("eval", &["test", "--by", "score"]), &["--table peer"]);
     refused(&with("score", &["test", "--out", "scores.txt"]), &["scores.txt", "--format"]);
-    refused(&with("score", &["test/peer"]), &["no flow table", "--table peer"]);
     let never = ["test", "--from", "2030-01-01"];
     refused(&with("eval", &never), &["no rows", "time range"]);
     let backwards = ["test", "--from", "2026-01-02", "--to", "2026-01-01"];

@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::support::{Bench, assert_one_line, told};
@@ -12,7 +13,7 @@ use crate::support::{Bench, assert_one_line, told};
 #[test]
 fn blocks_stay_after_the_end_until_they_are_detached() {
     let Some(bench) = Bench::new() else { return };
-    let model = bench.model();
+    let model = bench.model_over("10s");
     let events = bench.path("events.jsonl");
     let words = [
         "run", "-i", "eth0", "--model", &model, "--mode", "enforce", "--window", "10s", "--events",
@@ -111,12 +112,12 @@ fn a_rotated_events_file_goes_on_and_sighup_reloads() {
     wait_for("a window in the new file", || written().contains("\"window\""));
 
     fs::write(&allow, "203.0.113.0/24\n").unwrap();
-    weir.hang_up();
+    weir.signal(Signal::SIGHUP);
     wait_for("the allowed prefix", || {
         told(&bench.output(&["allow", "list"])).contains("203.0.113.0/24")
     });
     fs::write(&allow, "nonsense\n").unwrap();
-    weir.hang_up();
+    weir.signal(Signal::SIGHUP);
     told(&bench.output(&["status"]));
     assert!(
         told(&bench.output(&["allow", "list"])).contains("203.0.113.0/24"),
@@ -147,9 +148,31 @@ fn interfaces_that_match_are_followed_as_they_come_and_go() {
     assert!(bench.attached().iter().any(|line| line.contains("eth7")));
     ip(&["link", "set", "other7", "name", "eth8"]);
     weir.line("eth8: observe");
-    ip(&["link", "del", "eth7"]);
-    weir.line("gone; waiting for it to come back");
-    weir.line("gone; waiting for it to come back");
+    ip(&["link", "set", "eth7", "mtu", "1400"]);
+    assert!(bench.attached().iter().any(|line| line.contains("eth7")), "another MTU");
+
+    // One that goes to another namespace is let go of, and watched again when it is back.
+    let mut elsewhere = bench.command("unshare", &["--net", "sleep", "60"]);
+    let spawned = bench.lab.enter(bench.lab.host(), move || elsewhere.spawn());
+    let mut elsewhere = spawned.unwrap().expect("it starts");
+    let own = std::fs::read_link("/proc/self/ns/net").unwrap();
+    let pid = elsewhere.id().to_string();
+    let namespace = format!("/proc/{pid}/ns/net");
+    let host = bench.lab.enter(bench.lab.host(), || std::fs::read_link("/proc/thread-self/ns/net"));
+    let host = host.unwrap().unwrap();
+    wait_for("a namespace of its own", || {
+        std::fs::read_link(&namespace).is_ok_and(|one| one != own && one != host)
+    });
+    ip(&["link", "set", "eth8", "netns", &pid]);
+    weir.line("eth8: gone; waiting for it to come back");
+    let left = |line: &String| line.contains("eth8");
+    assert!(!bench.attached().iter().any(left), "{:?}", bench.attached());
+    let watched = || told(&bench.output(&["status"]));
+    assert!(!watched().contains("eth8"), "{}", watched());
+    elsewhere.kill().unwrap();
+    elsewhere.wait().unwrap();
+    // The namespace took it along, and its other end.
+    weir.line("eth7: gone; waiting for it to come back");
     assert_eq!(weir.terminate(), Some(0));
     bench.assert_nothing_is_left();
 }

@@ -6,6 +6,7 @@ mod captures;
 mod closed_pipe;
 mod exchange;
 mod experiment;
+mod faults;
 mod import;
 mod judging;
 mod left_behind;

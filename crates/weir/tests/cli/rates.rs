@@ -2,10 +2,10 @@
 
 use std::process::{Command, Output, Stdio};
 
-use model::{ModelFile, schema};
+use model::{Kind, schema};
 use serde_json::Value;
 
-use crate::support::detector;
+use crate::support::model_of;
 
 /// A folder with a model of a hundred held-out rows.
 struct Shelf(tempfile::TempDir);
@@ -13,8 +13,7 @@ struct Shelf(tempfile::TempDir);
 impl Shelf {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let (flow, peer) = (detector(schema::flow_schema_id()), detector(schema::peer_schema_id()));
-        let model = ModelFile::new(flow, peer, "2026-01-31T12:00:00Z").expect("a model");
+        let model = model_of(schema::schema_id(Kind::Peer));
         model.save(folder.path().join("model.weir")).expect("a file");
         Self(folder)
     }
@@ -44,10 +43,10 @@ fn a_calibration_too_small_for_the_rates_is_told_with_what_it_takes() {
     let text = text(&output);
     for words in [
         "the configuration is valid",
-        "held-out rows: 100 of flows, 100 of peers",
+        "held-out rows: 100 of peers over a window",
         "10.0 ordinary peers in a window of 1s",
         "wrong blocks, 1 in 10: not supported; one anomalous peer has to reach 1.00e-2",
-        "needs 1840 held-out rows: learn for 7m at this traffic",
+        "needs 920 held-out rows: learn for 4m at this traffic",
         "false alarms, 1 a day: not supported; one anomalous peer has to reach 1.16e-6",
         "more than the 1048576 that a model keeps",
     ] {
@@ -75,7 +74,7 @@ fn the_answers_are_there_for_machines_and_no_model_is_needed_to_check_the_file()
     let output = shelf.check(&[], &[&MODEL[..], &["--json"]].concat());
     let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!((&found["valid"], &found["supported"]), (&true.into(), &false.into()));
-    assert_eq!(found["rates"]["wrong_blocks"]["needed"], 1_840);
+    assert_eq!(found["rates"]["wrong_blocks"]["needed"], 920);
     assert_eq!(found["rates"]["p_values"], "conditional");
     let alone = shelf.check(&[], &["--json"]);
     let found: Value = serde_json::from_slice(&alone.stdout).expect("JSON");

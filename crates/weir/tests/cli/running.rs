@@ -26,7 +26,7 @@ fn target(index: usize, listed: &Value) -> &str {
 #[test]
 fn what_a_person_does_to_a_node_is_done_listed_and_recorded() {
     let Some(bench) = Bench::new() else { return };
-    let model = bench.model();
+    let model = bench.model_over("200ms");
     let mut weir = start(&bench, &model, "enforce");
     let status = json(&bench, &["status"]);
     assert_eq!((&status["mode"], &status["ledger"]["health"]), (&"enforce".into(), &"ok".into()));
@@ -68,7 +68,7 @@ fn what_a_person_does_to_a_node_is_done_listed_and_recorded() {
 #[test]
 fn enforcement_that_nobody_confirms_falls_back_to_shadow() {
     let Some(bench) = Bench::new() else { return };
-    let model = bench.model();
+    let model = bench.model_over("200ms");
     let mut weir = start(&bench, &model, "shadow");
     assert_one_line(&bench.output(&["confirm"]), &["no mode waits"]);
     told(&bench.output(&["enforce", "--confirm-within", "10s"]));
@@ -88,7 +88,7 @@ fn enforcement_that_nobody_confirms_falls_back_to_shadow() {
 #[test]
 fn a_node_in_observe_mode_has_no_guard_to_enforce_with() {
     let Some(bench) = Bench::new() else { return };
-    let model = bench.model();
+    let model = bench.model_over("200ms");
     let mut weir = start(&bench, &model, "observe");
     for words in [&["mode", "enforce"][..], &["block", "203.0.113.9"]] {
         assert_one_line(&bench.output(words), &["started in observe mode", "--mode shadow"]);
@@ -99,7 +99,7 @@ fn a_node_in_observe_mode_has_no_guard_to_enforce_with() {
 #[test]
 fn a_start_after_a_kill_takes_over_what_stands_and_tells_what_differs() {
     let Some(bench) = Bench::new() else { return };
-    let model = bench.model();
+    let model = bench.model_over("200ms");
     let mut weir = start(&bench, &model, "enforce");
     told(&bench.output(&["block", "203.0.113.9", "--for", "10m", "--reason", "before"]));
     told(&bench.output(&["block", "203.0.113.10", "--for", "10m"]));
@@ -146,10 +146,13 @@ fn a_start_after_a_kill_takes_over_what_stands_and_tells_what_differs() {
 #[test]
 fn a_ledger_that_cannot_be_written_keeps_weir_from_starting_with_the_remedy() {
     let Some(bench) = Bench::new() else { return };
-    let model = bench.model();
+    let model = bench.model_over("200ms");
     fs::write(bench.path("ledger.db"), "not a database, and longer than any header of one")
         .unwrap();
-    let words = ["run", "-i", "eth0", "--model", &model, "--mode", "enforce", "--for", "300ms"];
+    let words = [
+        "run", "-i", "eth0", "--window", "200ms", "--model", &model, "--mode", "enforce", "--for",
+        "300ms",
+    ];
     let output = bench.output(&words);
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{error}");

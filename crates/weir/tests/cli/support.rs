@@ -13,7 +13,7 @@ use aya::programs::{SchedClassifier, TcAttachType};
 use datapath::{Block, BlockAction, Blocklist, Target, boot_ns, leftovers, mount_bpffs, unpin_all};
 use lab::{Lab, Topology};
 use linfa::ParamGuard as _;
-use model::{DetectorModel, IsolationForest, ModelFile, SchemaId, schema};
+use model::{DetectorModel, IsolationForest, Kind, ModelFile, SchemaId, schema};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -33,6 +33,12 @@ impl Bench {
     /// None where the machine cannot hold one; the test is then counted as skipped.
     #[track_caller]
     pub(crate) fn new() -> Option<Self> {
+        Self::with_attackers(0)
+    }
+
+    /// The same with attackers in the lab.
+    #[track_caller]
+    pub(crate) fn with_attackers(attackers: usize) -> Option<Self> {
         if !test_support::root() {
             return None;
         }
@@ -41,7 +47,7 @@ impl Bench {
         let bpffs = folder.path().join("bpf");
         fs::create_dir(&bpffs).expect("a folder");
         assert!(mount_bpffs(&bpffs).expect("a BPF filesystem"));
-        let topology = Topology { clients: 1, attackers: 0, ..Topology::default() };
+        let topology = Topology { clients: 1, attackers, ..Topology::default() };
         let lab = Lab::build(&topology).expect("a lab");
         Some(Self { lab, folder, bpffs })
     }
@@ -78,7 +84,8 @@ impl Bench {
 
     /// Starts a node that enforces, with an environment, and waits until it answers.
     pub(crate) fn enforcing(&self, environment: &[(&str, &str)]) -> Running {
-        let model = self.model();
+        let window = environment.iter().find(|(name, _)| *name == "WEIR__CAPTURE__WINDOW");
+        let model = self.model_over(window.map_or("1s", |(_, length)| length));
         let mut command = self.weir(&["run", "-i", "eth0", "--model", &model, "--mode", "enforce"]);
         command.envs(environment.iter().copied());
         let running = self.spawn(command);
@@ -125,20 +132,22 @@ impl Bench {
         self.folder.path().join(name).into_os_string().into_string().expect("a path in UTF-8")
     }
 
-    /// A model of this build's features.
+    /// A model of this build's features, over windows of a second.
     pub(crate) fn model(&self) -> String {
-        self.save_model("model.weir", schema::flow_schema_id())
+        self.model_over("1s")
     }
 
-    /// A model whose flow features are these.
-    pub(crate) fn save_model(&self, name: &str, flow: SchemaId) -> String {
+    /// The same over windows of another length.
+    pub(crate) fn model_over(&self, window: &str) -> String {
+        let path = self.path("model.weir");
+        model_over(window, schema::schema_id(Kind::Peer)).save(&path).unwrap();
+        path
+    }
+
+    /// A model whose peers have these features.
+    pub(crate) fn save_model(&self, name: &str, peers: SchemaId) -> String {
         let path = self.path(name);
-        let model = ModelFile::new(
-            detector(flow),
-            detector(schema::peer_schema_id()),
-            "2026-01-31T12:00:00Z",
-        );
-        model.unwrap().save(&path).unwrap();
+        model_of(peers).save(&path).unwrap();
         path
     }
 
@@ -217,7 +226,7 @@ impl Running {
     /// Asks it to end as a service manager does, and returns its exit code.
     #[track_caller]
     pub(crate) fn terminate(&mut self) -> Option<i32> {
-        kill(self.pid(), Signal::SIGTERM).expect("it runs");
+        self.signal(Signal::SIGTERM);
         let until = Instant::now() + PATIENCE;
         while Instant::now() < until {
             if let Some(status) = self.child.try_wait().expect("a child") {
@@ -234,12 +243,13 @@ impl Running {
         self.child.wait().expect("it ends");
     }
 
-    /// Asks it to read its configuration again, as a service manager does.
-    pub(crate) fn hang_up(&self) {
-        kill(self.pid(), Signal::SIGHUP).expect("it runs");
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).expect("it runs");
     }
 
-    fn pid(&self) -> Pid {
+    /// Its process.
+    pub(crate) fn pid(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.child.id()).expect("a process id"))
     }
 }
@@ -264,6 +274,16 @@ fn tcx() -> Vec<String> {
         }
     }
     attached
+}
+
+/// A model of peers over windows of a second, which have these features.
+pub(crate) fn model_of(peers: SchemaId) -> ModelFile {
+    model_over("1s", peers)
+}
+
+fn model_over(window: &str, peers: SchemaId) -> ModelFile {
+    let channel = format!("peer-{window}").parse().expect("rows of peers");
+    ModelFile::new([(channel, detector(peers))], "2026-01-31T12:00:00Z").expect("a model")
 }
 
 pub(crate) fn detector(schema: SchemaId) -> DetectorModel {

@@ -22,6 +22,7 @@ use collector::{
 };
 use datapath::{Blocklist, Target};
 use engine::{Arrival, Detector};
+use events::Prefix;
 use lab::{AttackTruth, Lab, RunningAttack, Scenario, Sources};
 use policy::{LocallyInitiated, Policy, ProtectedHosts};
 
@@ -52,13 +53,12 @@ const ROUNDS: [&[&str]; 9] = [
 /// Attacks that are answered with a rate limit far above their own rate: their source has an
 /// entry, but loses nothing to it.
 const BELOW_THE_LIMIT: [&str; 1] = ["slow-scan"];
-/// Attacks that today's models and policy may leave unblocked, or not even report, and why.
-///
-/// A beacon is one new peer with one small flow in a while: its surprise lay at 2.5 to 3.0 here,
-/// about where `policy.expert.alert_surprise` is, and the policy does not add up what a peer does
-/// over longer than `policy.expert.of_windows`. Guessing at two connections a second is what a
-/// busy client does: 3.4 to 3.5 in its first window, and less in those after it.
-const MAY_BE_MISSED: [&str; 3] = ["beaconing", "beaconing-v6", "ssh-brute-force-v6"];
+/// Attacks that may be left unanswered after forty seconds of learning, in which rows over 10 s are
+/// too few for a detector of theirs: in half a second a beacon and a guesser do what a client does.
+const MAY_BE_MISSED: [&str; 4] =
+    ["beaconing", "beaconing-v6", "ssh-brute-force", "ssh-brute-force-v6"];
+/// Volume alone is reported and not acted on, unless it is decisive.
+const REPORTED: &str = "exfiltration";
 
 #[test]
 fn each_attack_is_answered_and_nobody_else_is() {
@@ -105,7 +105,7 @@ fn each_attack_is_answered_and_nobody_else_is() {
         let until = Instant::now() + PATIENCE;
         while Instant::now() < until
             && round.iter().zip(&running).any(|(name, attack)| {
-                let awaited = !MAY_BE_MISSED.contains(name);
+                let awaited = *name != REPORTED && !MAY_BE_MISSED.contains(name);
                 awaited && is_answered(attack, live.blocklist()) == Some(false)
             })
         {
@@ -129,7 +129,9 @@ fn each_attack_is_answered_and_nobody_else_is() {
     println!("{} windows, {late} drains put off", told.windows.len());
 
     let must_be_answered = |truth: &AttackTruth| {
-        !truth.sources.are_spoofed() && !MAY_BE_MISSED.contains(&truth.name.as_str())
+        !truth.sources.are_spoofed()
+            && truth.name != REPORTED
+            && !MAY_BE_MISSED.contains(&truth.name.as_str())
     };
     let entries: BTreeSet<IpAddr> = told
         .anomalies
@@ -138,7 +140,15 @@ fn each_attack_is_answered_and_nobody_else_is() {
         .map(DecisionRecord::peer)
         .collect();
     let real: BTreeSet<IpAddr> = truths.iter().filter_map(real_source).collect();
-    let others: Vec<&IpAddr> = entries.difference(&real).collect();
+    let forged = truths.iter().filter(|truth| truth.sources.are_spoofed());
+    let forged: Vec<&AttackTruth> = forged.collect();
+    // A forged flood of one /64 may have it limited: what is proven from there passes.
+    let is_meant = |entry: &&IpAddr| {
+        real.contains(*entry)
+            || real.iter().any(|&one| one.is_ipv6() && neighbourhood(one) == **entry)
+            || forged.iter().any(|truth| truth.sources.contains(**entry) && entry.is_ipv6())
+    };
+    let others: Vec<&IpAddr> = entries.iter().filter(|entry| !is_meant(entry)).collect();
     let misses: Vec<&str> = truths
         .iter()
         .filter(|truth| must_be_answered(truth) && !was_answered(truth, live.blocklist()))
@@ -148,6 +158,9 @@ fn each_attack_is_answered_and_nobody_else_is() {
     let attempted: u64 = clients.iter().map(|client| client.total.attempted).sum();
     assert!(others.is_empty(), "entries for forged or benign addresses: {others:?}");
     assert!(misses.is_empty(), "not answered: {misses:?}");
+    let volume = truths.iter().find(|truth| truth.name == REPORTED).expect("it ran");
+    let its = told.anomalies.iter().filter(|one| volume.sources.contains(one.peer()));
+    assert!(its.count() > 0, "{REPORTED} is not reported");
     assert!(attempted > 1_000, "only {attempted} benign requests");
     assert_eq!(failed, 0, "of {attempted} benign requests");
     assert!(told.failures.is_empty(), "{:?}", told.failures);
@@ -183,10 +196,22 @@ fn real_source(truth: &AttackTruth) -> Option<IpAddr> {
     }
 }
 
-/// Packets that the guard dropped of an address, if it has an entry.
+/// Packets that the guard dropped of an address, if it or its /64 has an entry: all attackers of
+/// IPv6 are neighbours, which read as one host.
 fn dropped(address: IpAddr, blocklist: &Blocklist) -> Option<u64> {
-    let entry = blocklist.get(&Target::address(address)).expect("a look")?;
-    Some(blocklist.stats(entry.slot).expect("statistics").dropped_packets)
+    let host = Prefix::of_host(neighbourhood(address)).net();
+    let targets = [Target::address(address), Target::from(host)];
+    let entries = targets.iter().filter_map(|one| blocklist.get(one).expect("a look"));
+    let of = |slot| blocklist.stats(slot).expect("statistics").dropped_packets;
+    entries.map(|entry| of(entry.slot)).reduce(|one, other| one + other)
+}
+
+/// The address that stands for its /64 in IPv6, and itself in IPv4.
+fn neighbourhood(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(v6) => IpAddr::from((v6.to_bits() >> 64 << 64).to_be_bytes()),
+        v4 @ IpAddr::V4(_) => v4,
+    }
 }
 
 /// True where the attack's one source has an entry that dropped packets; none where the source is
@@ -224,7 +249,7 @@ fn describe(truth: &AttackTruth, anomalies: &[DecisionRecord], blocklist: &Block
         })
         .collect();
     format!(
-        "{:<21} {} after {} ms, {} anomalous, dropped {:?}: p {:.4} peer {:.3} flow {:.3} tail \
+        "{:<21} {} after {} ms, {} anomalous, dropped {:?}: p {:.4} peer {:.3} over {} ms tail \
          {:.1} surprise {:.1} {} refusals {refusals:?}\n    {}",
         truth.name,
         shown.outcome.text(),
@@ -233,7 +258,7 @@ fn describe(truth: &AttackTruth, anomalies: &[DecisionRecord], blocklist: &Block
         real_source(truth).and_then(|address| dropped(address, blocklist)),
         shown.evidence.p_value,
         shown.evidence.peer_score,
-        shown.evidence.flow_score,
+        shown.evidence.horizon_ms,
         shown.evidence.tail_score,
         shown.evidence.surprise,
         shown.evidence.standing.name(),

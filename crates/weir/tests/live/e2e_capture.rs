@@ -195,8 +195,9 @@ fn a_capture_holds_what_the_interface_counted_and_the_labs_truth_labels_it() {
     // A port each; a scan's answers are of the same flows.
     assert!(rows("flow", "syn_scan") > sent * 2 / 3, "{sent} sent, {summary}");
     // A window at either edge may overlap the scan and hold none of its frames.
+    // Windows again when the outcomes are told, and the longer horizons, are rows too.
     let peers = rows("peer", "syn_scan");
-    assert!(windows > 0 && windows.abs_diff(peers) <= 2, "{windows} windows of scan, {summary}");
+    assert!(windows > 0 && peers + 2 >= windows, "{windows} windows of scan, {summary}");
     assert!(rows("flow", "benign") > 0 && rows("peer", "benign") > 0, "{summary}");
     lab.remove().expect("the lab is gone");
 }

@@ -61,7 +61,7 @@ fn windows_that_end_at_rest_are_the_same_live_and_replayed() {
     let Some(watched) = Watched::start(SCENARIO) else { return };
     let (mut live, replayed, capture) = watched.live_and_replayed(PHASES, PHASE);
 
-    let (mut live_past, mut replayed_past) = (Context::default(), Context::default());
+    let [mut live_past, mut replayed_past] = [(); 2].map(|()| Context::of_windows(PHASE));
     let mut times = compare::Times::default();
     let mut features = Features::default();
     for (live, replayed) in live.iter_mut().zip(&replayed) {

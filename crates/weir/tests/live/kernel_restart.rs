@@ -23,7 +23,7 @@ use aya::{
 use datapath::{Block, BlockAction, Blocklist, Target, boot_ns, leftovers, mount_bpffs, unpin_all};
 use flows_common::{BlockEntry, GuardCounters, Scope};
 use linfa::ParamGuard as _;
-use model::{DetectorModel, IsolationForest, ModelFile, SchemaId, schema};
+use model::{DetectorModel, IsolationForest, Kind, ModelFile, SchemaId, schema};
 use nix::{sys::signal::Signal, unistd::Pid};
 
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -206,11 +206,9 @@ impl Site {
         let bpffs = folder.path().join("bpf");
         fs::create_dir(&bpffs).expect("a folder");
         assert!(mount_bpffs(&bpffs).expect("a BPF filesystem"));
-        let model = ModelFile::new(
-            detector(schema::flow_schema_id()),
-            detector(schema::peer_schema_id()),
-            "2026-01-31T12:00:00Z",
-        );
+        let channel = "peer-10s".parse().expect("rows of peers");
+        let peers = detector(schema::schema_id(Kind::Peer));
+        let model = ModelFile::new([(channel, peers)], "2026-01-31T12:00:00Z");
         model.expect("a model").save(folder.path().join("model.weir")).expect("a file");
         Self { bpffs, folder }
     }

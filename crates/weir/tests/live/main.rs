@@ -16,4 +16,5 @@ mod kernel_restart;
 #[path = "../../../datapath/tests/kernel/support.rs"]
 mod kernel_support;
 mod modes;
+mod outages;
 mod support;

@@ -41,13 +41,14 @@ fn evidence(address: IpAddr, is_attack: bool) -> Evidence {
         p_value: if is_attack { 0.001 } else { 0.5 },
         conditional_p_value: if is_attack { 0.001 } else { 0.5 },
         peer_score: 0.8,
-        flow_score: 0.7,
+        horizon_ms: 1_000,
         tail_score: 12.5,
         surprise: if is_attack { 9.0 } else { 0.0 },
         packets: 100,
         bytes: 6_000,
         standing: Standing::Proven,
         new_or_large: false,
+        failed_log_ins: 0,
         flows: 3,
         service: None,
     }
@@ -218,4 +219,26 @@ fn the_kernel_does_what_the_mode_says_after_each_change_of_it() {
     let mut stage = Stage::new(&live, &config, &ledger);
     stage.decide(attackers([STRANGER]));
     stage.holds(drop_it, drop_it, Some(shadow));
+}
+
+#[test]
+fn a_host_that_takes_address_after_address_is_blocked_by_its_64() {
+    let scenario = scenario(
+        "name = \"host\"\nduration = \"10s\"\ntopology = { clients = 1, attackers = 0 }\n",
+    );
+    let Some(lab) = lab_or_skip(&scenario) else { return };
+    let mut raw = watching(&["eth0"], Mode::Enforce);
+    raw.tables.blocks = 1_024;
+    let config = raw.check().expect("a valid configuration");
+    let Some(live) = open_or_skip(&lab, &config) else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut stage = Stage::new(&live, &config, &folder.path().join("ledger.db"));
+    let host = IpAddr::from(std::net::Ipv6Addr::new(0x2001, 0xdb8, 1, 7, 0, 0, 0, 0));
+    stage.decide(vec![evidence(host, true)]);
+    let target = Target::from(events::Prefix::of_host(host).net());
+    let entry = live.blocklist().get(&target).expect("a look").expect("a block of the /64");
+    assert_eq!(entry.action, Action::Drop.code());
+    assert_eq!(live.blocklist().get(&Target::address(host)).expect("a look"), None);
+    let blocks = stage.node.blocks(&control::wire::BlockQuery::default()).expect("a list").items;
+    assert_eq!(blocks[0].target.to_string(), "2001:db8:1:7::/64");
 }

@@ -134,7 +134,7 @@ pub(crate) fn frames_at_rest(lab: &Lab, live: &Live, mut take: impl FnMut(&Windo
 #[track_caller]
 pub(crate) fn learn(live: &Live, window: Duration, length: Duration) -> (ModelFile, Context) {
     let (done, learnt) = mpsc::channel();
-    let mut learner = Learner::default();
+    let mut learner = Learner::of_windows(window);
     let wanted = length.as_nanos().div_ceil(window.as_nanos());
     let mut taken = 0;
     let pipeline = Pipeline::feed(live.drain(), window, move |next| {
@@ -185,7 +185,9 @@ impl Sink for Record {
             Event::Failure(failure) => told.failures.push(failure),
             Event::Service(limit) => told.services.push(limit),
             Event::Notice(notice) => told.notices.push(notice),
-            Event::Closed(_)
+            Event::Outage(_)
+            | Event::Site(_)
+            | Event::Closed(_)
             | Event::Drift(_)
             | Event::Act(_)
             | Event::Difference(_)

@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 
+use collector::event_text::describe_site;
 use events::Change;
 use model::Window;
-use policy::{Notice, Refusal, Service};
+use policy::{Notice, Service};
 
 use crate::{
     scene::{MIXED, RunOutcome, SETTINGS, Setting, dry_run, model, windows},
@@ -58,12 +59,13 @@ fn sum_up(title: &str, told: &RunOutcome) {
     let breaker = told.notices.iter().filter(|told| matches!(told, Notice::BreakerOpened { .. }));
     println!(
         "{title}: benign peers reported {:?}, blocked {:?}; limits of services {}; \
-         breaker opened {} times; suspended for drift {} times",
+         breaker opened {} times; suspended for drift {} times; of the host's own side {:?}",
         benign(told.reported()),
         benign(told.blocked()),
         told.services.len(),
         breaker.count(),
         told.drifts.len(),
+        told.sites.iter().filter(|event| event.is_news()).map(describe_site).collect::<Vec<_>>(),
     );
     for notice in &told.notices {
         println!("  {notice:?}");
@@ -79,13 +81,11 @@ fn check(setting: Setting, told: &RunOutcome) {
     sum_up(setting.name, told);
     assert_eq!(benign(told.blocked()), [] as [IpAddr; 0], "{}", setting.name);
     assert_eq!(told.notices, [], "the breaker stays closed: {}", setting.name);
-    // In the first windows in which they are seen, and below the margin: newcomers.
-    assert!(benign(told.reported()).len() <= 9, "{}", setting.name);
+    assert!(benign(told.reported()).len() <= 2, "{}", setting.name);
     // The test day's clients open more connections than those that were learnt from, and the same
-    // five minutes of them come again and again: the watch notices, once, and is right.
-    let [drift] = &told.drifts[..] else { panic!("suspended once: {:?}", told.drifts) };
-    assert!(drift.drift.suspended && !drift.drift.features.is_empty(), "{drift:?}");
-    assert!((300..1_860).contains(&drift.window), "after the first round: {drift:?}");
+    // five minutes of them come again and again: the watch may notice, behind the attacks.
+    let over = ((ATTACKED[1] + ATTACKS - START) / SECOND)..;
+    assert!(told.drifts.iter().all(|drift| over.contains(&drift.window)), "{:?}", told.drifts);
 }
 
 #[test]
@@ -116,22 +116,14 @@ fn an_hour() {
         println!("from minute {minute} on\n{}", of_fates(&fates));
         fates
     });
-    // 16 and 13 of 19: not the beacons, nor guessing at two connections a second.
-    for fates in &early {
-        assert!(count(fates, |fate| fate.reported_s.is_some()) >= 15, "{fates:?}");
-        assert!(count(fates, |fate| fate.blocked_s.is_some()) >= 12, "{fates:?}");
-        assert!(fates.iter().all(|fate| fate.blocked_s.is_none_or(|s| s < 3.0)), "{fates:?}");
-    }
-    // Suspended by then: what only reports drift blocks 11, the others none, and say why.
-    let [defaults, act, report] = &late;
-    assert!(count(report, |fate| fate.blocked_s.is_some()) >= 9, "{report:?}");
-    for fates in [defaults, act] {
-        assert!(count(fates, |fate| fate.reported_s.is_some()) >= 14, "{fates:?}");
-        for (fate, unsuspended) in fates.iter().zip(report) {
-            assert_eq!(fate.blocked_s, None, "{fate:?}");
-            let says_why = fate.refused.contains_key(Refusal::Drifting.text());
-            assert!(unsuspended.blocked_s.is_none() || says_why, "{fate:?}");
-        }
+    // Not blocked are the beacons and the exfiltration, which the host opened, the forged flood,
+    // whose service is limited, and one of the guessers, at two connections a second.
+    for fates in early.iter().chain(&late) {
+        assert_eq!(count(fates, |fate| fate.reported_s.is_some()), fates.len(), "{fates:?}");
+        assert!(count(fates, |fate| fate.blocked_s.is_some()) >= 14, "{fates:?}");
+        assert!(fates.iter().all(|fate| fate.blocked_s.is_none_or(|s| s < 15.0)), "{fates:?}");
+        let soon = |fate: &Fate| fate.blocked_s.is_some_and(|s| s < 2.0);
+        assert!(count(fates, soon) >= 11, "{fates:?}");
     }
 }
 

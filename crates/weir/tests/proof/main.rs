@@ -9,10 +9,17 @@
 
 mod floods;
 mod gate;
+mod guesses;
+mod hosts;
 mod hour;
+mod learning;
+mod outages;
 mod protected;
 mod protection;
 mod scene;
+mod search;
+mod sites;
+mod soak;
 mod table;
 mod traffic;
 mod trust;

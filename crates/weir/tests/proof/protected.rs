@@ -132,7 +132,7 @@ fn attack() -> &'static (Vec<Window>, Evidence) {
                 }
                 Ok(())
             };
-            dry_run.take(&windows[at], tell).expect("nothing fails");
+            dry_run.take(&windows[at], false, tell).expect("nothing fails");
             if let Some(evidence) = found.take() {
                 windows.truncate(at + 1);
                 return (windows, evidence);
@@ -224,7 +224,7 @@ fn of_replay(evidence: &Evidence, hosts: &ProtectedHosts) -> Option<Refusal> {
             }
             Ok(())
         };
-        dry_run.take(window, tell).expect("nothing fails");
+        dry_run.take(window, false, tell).expect("nothing fails");
     }
     said.expect("the peer is anomalous in the last window")
 }

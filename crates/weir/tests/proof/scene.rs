@@ -11,7 +11,7 @@ use std::{
 use collector::{
     config::RawConfig,
     dry_run::Told,
-    event::{ActionTaken, DecisionRecord, DriftEvent, Event, ServiceEvent},
+    event::{ActionTaken, DecisionRecord, DriftEvent, Event, OutageEvent, ServiceEvent, SiteEvent},
 };
 use engine::{Arrival, Detector, basis, judge};
 use lab::GroundTruth;
@@ -56,14 +56,17 @@ pub(crate) fn windows(paths: &[PathBuf]) -> Vec<Window> {
 /// Model learnt from the training capture.
 pub(crate) fn model() -> &'static ModelFile {
     static MODEL: OnceLock<ModelFile> = OnceLock::new();
-    MODEL.get_or_init(|| {
-        let mut learner = Learner::default();
-        for window in windows(&[traffic::own("benign-train")]) {
-            learner.take(&window);
-        }
-        let params = IsolationForest::params().beyond(BEYOND).check().expect("the defaults hold");
-        learner.finish(&params, "2026-01-01T00:00:00Z").expect("enough to learn from").0
-    })
+    MODEL.get_or_init(|| learnt_from(&windows(&[traffic::own("benign-train")])))
+}
+
+/// Model learnt from these windows.
+pub(crate) fn learnt_from(windows: &[Window]) -> ModelFile {
+    let mut learner = Learner::default();
+    for window in windows {
+        learner.take(window);
+    }
+    let params = IsolationForest::params().beyond(BEYOND).check().expect("the defaults hold");
+    learner.finish(&params, "2026-01-01T00:00:00Z").expect("enough to learn from").0
 }
 
 /// Events, by kind.
@@ -71,6 +74,8 @@ pub(crate) fn model() -> &'static ModelFile {
 pub(crate) struct RunOutcome {
     pub(crate) anomalies: Vec<DecisionRecord>,
     pub(crate) services: Vec<ServiceEvent>,
+    pub(crate) outages: Vec<OutageEvent>,
+    pub(crate) sites: Vec<SiteEvent>,
     pub(crate) notices: Vec<Notice>,
     pub(crate) drifts: Vec<DriftEvent>,
 }
@@ -109,20 +114,30 @@ pub(crate) const SETTINGS: [Setting; 3] = [
 
 /// The default policy but for these, calibrated by the model.
 pub(crate) fn policy(mode: Mode, setting: Setting) -> Policy {
+    policy_of(model(), mode, setting)
+}
+
+fn policy_of(model: &ModelFile, mode: Mode, setting: Setting) -> Policy {
     let mut raw = RawConfig::default();
     raw.policy.mode = mode;
     raw.policy.unsupported = setting.unsupported;
     raw.policy.drift = setting.drift;
     let config = raw.check().expect("the defaults hold").policy;
-    Policy::new(config, ProtectedHosts::own(own_addresses())).calibrated(&basis(model()))
+    Policy::new(config, ProtectedHosts::own(own_addresses())).calibrated(&basis(model))
 }
 
 /// Events of each setting for the windows in observe mode, as a replay emits them; the
 /// windows are scored once for all.
 pub(crate) fn dry_run(windows: &[Window]) -> [RunOutcome; 3] {
-    let mut detector = Detector::new(model().clone(), Context::default(), Duration::from_secs(1));
-    let mut each = SETTINGS
-        .map(|setting| (policy(Mode::Observe, setting), Told::default(), RunOutcome::default()));
+    dry_run_by(model(), windows)
+}
+
+/// The same by another model.
+pub(crate) fn dry_run_by(model: &ModelFile, windows: &[Window]) -> [RunOutcome; 3] {
+    let mut detector = Detector::new(model.clone(), Context::default(), Duration::from_secs(1));
+    let policy = |setting| policy_of(model, Mode::Observe, setting);
+    let mut each =
+        SETTINGS.map(|setting| (policy(setting), Told::default(), RunOutcome::default()));
     for window in windows {
         let found = detector.assess(window, Arrival::default());
         for (policy, all, told) in &mut each {
@@ -130,6 +145,8 @@ pub(crate) fn dry_run(windows: &[Window]) -> [RunOutcome; 3] {
             all.take(judged, |event| {
                 match event {
                     Event::Closed(_) => {}
+                    Event::Outage(event) => told.outages.push(event),
+                    Event::Site(event) => told.sites.push(event),
                     Event::Drift(event) => told.drifts.push(event),
                     Event::Notice(event) => told.notices.push(event.notice),
                     Event::Service(event) => told.services.push(event),

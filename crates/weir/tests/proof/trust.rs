@@ -18,14 +18,14 @@ use crate::{
 const ALL: u64 = 70 * SECOND;
 const AHEAD: u64 = 50 * SECOND;
 
-const HOST: [u8; 4] = [192, 0, 2, 1];
-const ATTACKER: [u8; 4] = [198, 51, 100, 66];
-const SYN: u8 = 0x02;
-const RST: u8 = 0x04;
-const ACK: u8 = 0x10;
+pub(crate) const HOST: [u8; 4] = [192, 0, 2, 1];
+pub(crate) const ATTACKER: [u8; 4] = [198, 51, 100, 66];
+pub(crate) const SYN: u8 = 0x02;
+pub(crate) const RST: u8 = 0x04;
+pub(crate) const ACK: u8 = 0x10;
 
 /// A crafted frame, and when it comes, in ns after [`AHEAD`].
-type Crafted = (u64, Vec<u8>);
+pub(crate) type Crafted = (u64, Vec<u8>);
 
 /// An IPv4 frame.
 fn ip(source: [u8; 4], destination: [u8; 4], protocol: u8, above: &[u8]) -> Vec<u8> {
@@ -42,23 +42,23 @@ fn ip(source: [u8; 4], destination: [u8; 4], protocol: u8, above: &[u8]) -> Vec<
 
 /// The ends of a conversation; its other way is [`Self::back`].
 #[derive(Clone, Copy)]
-struct Ends {
+pub(crate) struct Ends {
     source: [u8; 4],
     destination: [u8; 4],
     ports: [u16; 2],
 }
 
 impl Ends {
-    const fn to_host(source: [u8; 4], ports: [u16; 2]) -> Self {
+    pub(crate) const fn to_host(source: [u8; 4], ports: [u16; 2]) -> Self {
         Self { source, destination: HOST, ports }
     }
 
-    const fn back(self) -> Self {
+    pub(crate) const fn back(self) -> Self {
         let [source, destination] = self.ports;
         Self { source: self.destination, destination: self.source, ports: [destination, source] }
     }
 
-    fn tcp(self, flags: u8, sequence: u32, acknowledged: u32) -> Vec<u8> {
+    pub(crate) fn tcp(self, flags: u8, sequence: u32, acknowledged: u32) -> Vec<u8> {
         let mut above: Vec<u8> = self.ports.iter().flat_map(|port| port.to_be_bytes()).collect();
         above.extend([sequence, acknowledged].iter().flat_map(|number| number.to_be_bytes()));
         above.extend([0x50, flags, 0xfa, 0xf0, 0, 0, 0, 0]);
@@ -74,7 +74,7 @@ impl Ends {
 }
 
 /// What is decided with these frames among the benign ones, where blocks need no support.
-fn decided(mut crafted: Vec<Crafted>) -> RunOutcome {
+pub(crate) fn decided(mut crafted: Vec<Crafted>) -> RunOutcome {
     let folder = tempfile::tempdir().expect("a folder");
     let mut benign = Composed::create(folder.path().join("benign.pcap"));
     benign.append_benign(START, START + ALL);
@@ -93,12 +93,12 @@ fn of(told: &RunOutcome, peer: [u8; 4]) -> impl Iterator<Item = &DecisionRecord>
     told.anomalies.iter().filter(move |anomaly| anomaly.peer() == IpAddr::from(peer))
 }
 
-fn is_acted_on(told: &RunOutcome, peer: [u8; 4]) -> bool {
+pub(crate) fn is_acted_on(told: &RunOutcome, peer: [u8; 4]) -> bool {
     of(told, peer).any(|anomaly| anomaly.outcome == ActionTaken::WouldBlock)
 }
 
 /// What a peer's anomalies came to, in words.
-fn summary(told: &RunOutcome, peer: [u8; 4]) -> BTreeMap<String, usize> {
+pub(crate) fn summary(told: &RunOutcome, peer: [u8; 4]) -> BTreeMap<String, usize> {
     let mut sums = BTreeMap::new();
     for one in of(told, peer) {
         let words = (one.evidence.standing, one.outcome, one.refusal, one.scope);
@@ -108,7 +108,7 @@ fn summary(told: &RunOutcome, peer: [u8; 4]) -> BTreeMap<String, usize> {
 }
 
 /// 200 SYNs a second to ever other ports, each answered by an RST.
-fn scan() -> Vec<Crafted> {
+pub(crate) fn scan() -> Vec<Crafted> {
     (0..2_000_u16)
         .flat_map(|number| {
             let at_ns = u64::from(number) * SECOND / 200;

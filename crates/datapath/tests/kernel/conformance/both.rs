@@ -51,6 +51,7 @@ impl Host {
             gso_segs: context.gso_segs,
             gso_size: context.gso_size,
             tag: None,
+            link: context.link,
         };
         let parsed = parse::parse(bytes, &shape);
         let direction = match &parsed {

@@ -4,7 +4,8 @@
 //! same parsing and accounting on the host; then all flow counters, peer counters and the ledger
 //! are compared, key by key.
 
-use flows_common::{Direction, DirectionCounters, EtherClass, Loss, TcpFlag};
+use flows_common::{Direction, DirectionCounters, EtherClass, Loss, TcpFlag, parse::LinkLayer};
+use weir_datapath::SkbContext;
 
 use super::{
     both::{Both, Fed, Host},
@@ -110,6 +111,30 @@ fn frames_put_together_by_chance_count_the_same() {
     }
     println!("{} keys compared", both.compared());
     none_of(&differences);
+}
+
+/// What lies behind the Ethernet headers (a VLAN tag is then no IP version), and none of it cut.
+#[test]
+fn packets_without_an_ethernet_header_count_the_same() {
+    if !test_support::root() {
+        return;
+    }
+    let mut both = Both::load();
+    let mut differences = Vec::new();
+    let mut whole = 0;
+    for group in [corpus::written(), corpus::drawn(SEED, 5_000)] {
+        for frame in &group {
+            let context = SkbContext { link: LinkLayer::Bare, ..frame.context };
+            let packet = frame.bytes.get(14..).unwrap_or_default();
+            whole += u32::from(both.feed_as(packet, &context) == Fed::Whole);
+        }
+        differences.extend(both.differences(group[0].what));
+    }
+    none_of(&differences);
+    let ledger = both.ledger();
+    println!("{whole} packets, {} keys compared", both.compared());
+    assert!(both.compared() > 500 && ledger.losses[Loss::NotIp.index()] > 0);
+    assert_eq!(ledger.losses[Loss::TruncatedEthernet.index()], 0);
 }
 
 #[test]

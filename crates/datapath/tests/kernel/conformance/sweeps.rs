@@ -83,7 +83,7 @@ pub(crate) fn super_packets(frames: &[OwnedFrame]) {
             tstamp_ns: frame.time_ns,
             gso_size: random.random_range(0..=1_500),
             gso_segs: random.random_range(0..=40),
-            wire_length: 0,
+            ..SkbContext::default()
         };
         cut += u32::from(both.feed_as(&frame.bytes, &context) == Fed::Cut);
     }

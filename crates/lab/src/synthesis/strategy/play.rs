@@ -1,6 +1,7 @@
 //! A strategy's packets, and what hosts and clients answer to them.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Guise, Move, Phase, Strategy, Targets};
 use crate::Family;
@@ -8,12 +9,17 @@ use crate::draw::Draw;
 use crate::frame::{Content, Packet, Piece, Segment, flag};
 use crate::payload::Payload;
 use crate::synthesis::line::{Line, Side};
-use crate::synthesis::network::{Host, Network, Remote, far_address};
+use crate::synthesis::network::{Host, Network, Remote, far_address, far_network};
 use crate::synthesis::tcp::{Ending, Tcp};
 use crate::synthesis::timeline::{Author, Timeline};
 
 /// Bytes of a datagram's first fragment, its header included, and of the last one.
 const FRAGMENTS: [u16; 2] = [32, 24];
+/// Ports that a host is made to connect to: to fetch a page, to deliver a message.
+const SUMMONED: [u16; 3] = [25, 80, 443];
+/// Seconds between two answers to segments that are none of their connection's (RFC 5961, and
+/// `tcp_invalid_ratelimit` of Linux).
+const CHALLENGE: f64 = 0.5;
 
 /// Who plays, and against whom, for a whole strategy.
 struct Player<'a> {
@@ -25,15 +31,25 @@ struct Player<'a> {
     /// The client whose address is forged, and whether it resets what it did not begin.
     client: Remote,
     client_resets: bool,
+    /// The benign connection that most packets came on, if a client opened any.
+    connection: Option<Tuple>,
+    /// When the host last answered to what was none of that connection's.
+    challenged: f64,
 }
+
+/// A client's address and a host's, and their ports.
+type Tuple = ([IpAddr; 2], [u16; 2]);
 
 /// Source, destination and the ports of a move.
 #[derive(Clone, Copy)]
 struct Course {
     source: IpAddr,
+    target: IpAddr,
     author: Author,
     own_port: u16,
     port: u16,
+    /// On a connection that is open.
+    amid: bool,
 }
 
 /// Adds a strategy's packets to a timeline.
@@ -42,9 +58,44 @@ pub(crate) fn play(strategy: &Strategy, network: &Network, timeline: &mut Timeli
     let (family, attacker) = (network.family(draw), draw.pick(&network.attackers));
     let (client, client_resets) = (draw.pick(&network.remotes), draw.chance(0.5));
     let host = &network.hosts[draw.between(0, network.hosts.len() - 1)];
-    let mut player = Player { network, timeline, family, host, attacker, client, client_resets };
+    let connection = busiest_connection(timeline, network);
+    let mut player = Player {
+        network,
+        timeline,
+        family,
+        host,
+        attacker,
+        client,
+        client_resets,
+        connection,
+        challenged: f64::NEG_INFINITY,
+    };
     for phase in &strategy.phases {
         player.play(phase);
+    }
+}
+
+/// The tuple of the benign connection into a home that most packets came on.
+fn busiest_connection(timeline: &Timeline, network: &Network) -> Option<Tuple> {
+    let mut packets: BTreeMap<Tuple, u32> = BTreeMap::new();
+    for event in timeline.events() {
+        if let Content::Segment(segment) = event.packet.content
+            && network.is_open(event.packet.target, segment.target_port)
+        {
+            let ends = [event.packet.source, event.packet.target];
+            *packets.entry((ends, [segment.source_port, segment.target_port])).or_default() += 1;
+        }
+    }
+    packets.into_iter().max_by_key(|&(_, count)| count).map(|(tuple, _)| tuple)
+}
+
+/// The `nth` of the forged addresses that come in turn.
+fn few_address(family: Family, nth: usize) -> IpAddr {
+    match far_network(family).0 {
+        IpAddr::V4(v4) => {
+            Ipv4Addr::from_bits(v4.to_bits() + 1 + u32::try_from(nth % 126).unwrap_or(0)).into()
+        }
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() + 1 + nth as u128).into(),
     }
 }
 
@@ -56,7 +107,7 @@ impl Player<'_> {
     fn play(&mut self, phase: &Phase) {
         let ports = self.ports(phase.targets);
         let decoys: Vec<IpAddr> = match phase.guise {
-            Guise::Decoys { count } => {
+            Guise::Decoys { count, .. } => {
                 let family = self.family;
                 (0..count).map(|_| far_address(family, self.draw())).collect()
             }
@@ -67,11 +118,13 @@ impl Player<'_> {
             let own_port =
                 if phase.keeps_port { kept_port } else { self.draw().between(1_024, 65_535) };
             let port = ports[nth % ports.len()];
-            let (source, author) = self.source(phase.guise, nth);
             let play = phase.moves[nth % phase.moves.len()];
-            let course = Course { source, author, own_port, port };
+            let course = self.course(phase.guise, nth, [own_port, port]);
             for (place, &decoy) in decoys.iter().enumerate() {
-                let course = Course { source: decoy, author: Author::Forged, ..course };
+                let apart = matches!(phase.guise, Guise::Decoys { apart: true, .. });
+                let step = if apart { ports.len() / (decoys.len() + 1) * (place + 1) } else { 0 };
+                let port = ports[(nth + step) % ports.len()];
+                let course = Course { source: decoy, author: Author::Forged, port, ..course };
                 self.act(play, at + 2e-5 * (place + 1) as f64, course);
             }
             self.act(play, at, course);
@@ -97,15 +150,27 @@ impl Player<'_> {
         }
     }
 
-    fn source(&mut self, guise: Guise, nth: usize) -> (IpAddr, Author) {
-        match guise {
+    fn course(&mut self, guise: Guise, nth: usize, [own_port, port]: [u16; 2]) -> Course {
+        let (source, author) = match guise {
             Guise::Own { addresses } => {
-                let nth = nth % usize::from(addresses.max(1));
-                (self.own_address(nth), Author::Attacker)
+                (self.own_address(nth % usize::from(addresses.max(1))), Author::Attacker)
             }
             Guise::Decoys { .. } => (self.own_address(0), Author::Attacker),
             Guise::Forged => (far_address(self.family, self.draw()), Author::Forged),
-            Guise::Client => (self.client.addresses.of(self.family), Author::Forged),
+            Guise::Few { addresses } => {
+                (few_address(self.family, nth % usize::from(addresses.max(1))), Author::Forged)
+            }
+            Guise::Client | Guise::Connection => {
+                (self.client.addresses.of(self.family), Author::Forged)
+            }
+        };
+        let target = self.host.addresses.of(self.family);
+        let course = Course { source, target, author, own_port, port, amid: false };
+        match self.connection {
+            Some(([source, target], [own_port, port])) if guise == Guise::Connection => {
+                Course { source, target, own_port, port, amid: true, ..course }
+            }
+            _ => course,
         }
     }
 
@@ -124,7 +189,10 @@ impl Player<'_> {
     /// A move, and what comes of it.
     fn act(&mut self, play: Move, at: f64, course: Course) {
         match play {
-            Move::Connect | Move::Login | Move::Hold => self.connect(play, at, course),
+            Move::Connect | Move::Login | Move::Hold | Move::Doubled => {
+                self.connect(play, at, course);
+            }
+            Move::Summons if course.author == Author::Attacker => self.summon(at, course.source),
             _ => {
                 let (content, piece) = self.content(play, course);
                 self.send(at, course, content, piece);
@@ -134,12 +202,15 @@ impl Player<'_> {
 
     /// A packet to the host, its answer, and what the owner of a forged address says to that.
     fn send(&mut self, at: f64, course: Course, content: Content, piece: Option<Piece>) {
-        let target = self.host.addresses.of(self.family);
+        let target = course.target;
         let packet = Packet {
             hops: self.attacker.hops,
             piece,
             ..Packet::new(course.source, target, content)
         };
+        if course.amid {
+            return self.challenge(at, course, packet);
+        }
         let answer = self.network.receive(self.timeline, at, course.author, packet);
         let Some((later, Content::Segment(answer))) = answer else { return };
         let is_of_the_client = course.source == self.client.addresses.of(self.family);
@@ -156,6 +227,21 @@ impl Player<'_> {
                 ..Packet::new(course.source, target, Content::Segment(reset))
             };
             self.timeline.put(later + self.client.way.rtt, Author::Answer, packet);
+        }
+    }
+
+    /// A packet on a connection that the host holds open, whose numbers are not that one's.
+    fn challenge(&mut self, at: f64, course: Course, packet: Packet) {
+        self.timeline.put(at, course.author, packet);
+        let Content::Segment(Segment { flags, .. }) = packet.content else { return };
+        if flags & flag::RST == 0 && at - self.challenged >= CHALLENGE {
+            self.challenged = at;
+            let number = self.draw().between(0, u32::MAX);
+            let own = Segment::syn(course.port, course.own_port, number);
+            let acknowledgment = self.draw().between(0, u32::MAX);
+            let answer = Segment { flags: flag::ACK, largest: None, acknowledgment, ..own };
+            let answer = Packet::new(course.target, course.source, Content::Segment(answer));
+            self.timeline.put(at + 5e-5, Author::Answer, answer);
         }
     }
 
@@ -179,7 +265,7 @@ impl Player<'_> {
         let [first, last] = FRAGMENTS;
         let piece = |from, length| Some(Piece { id: sequence, from, length, more: from == 0 });
         let content = match play {
-            Move::Syn => segment(flag::SYN, Payload::NONE),
+            Move::Syn | Move::Summons => segment(flag::SYN, Payload::NONE),
             Move::SynAck => segment(flag::SYN | flag::ACK, Payload::NONE),
             Move::Reset => segment(flag::RST, Payload::NONE),
             Move::Finish => segment(flag::FIN, Payload::NONE),
@@ -204,7 +290,7 @@ impl Player<'_> {
                 return (datagram(own_port, first + last - 8), piece(first, last));
             }
             // The others are whole connections, which begin in another way.
-            Move::Ack | Move::Connect | Move::Login | Move::Hold => {
+            Move::Ack | Move::Connect | Move::Login | Move::Hold | Move::Doubled => {
                 segment(flag::ACK, Payload::NONE)
             }
         };
@@ -232,12 +318,37 @@ impl Player<'_> {
             answers: Author::Answer,
         };
         let mut tcp = Tcp::open(self.timeline, line, at);
-        if play == Move::Login {
+        if matches!(play, Move::Login | Move::Doubled) {
             for _ in 0..3 {
                 tcp.say(Side::Client, 60);
                 tcp.say(Side::Server, 40);
             }
         }
-        tcp.close(if play == Move::Hold { Ending::Held } else { Ending::Finished(Side::Client) });
+        let over = tcp.close(if play == Move::Hold {
+            Ending::Held
+        } else {
+            Ending::Finished(Side::Client)
+        });
+        if play == Move::Doubled {
+            let (syn, _) = self.content(Move::Syn, course);
+            let packet = Packet::new(course.source, course.target, syn);
+            self.challenge(at + 0.9 * (over - at), course, packet);
+        }
+    }
+
+    /// A connection of the host to an own address, with a question and its answer.
+    fn summon(&mut self, at: f64, source: IpAddr) {
+        let ports = [self.draw().between(32_768, 60_999), self.draw().pick(&SUMMONED)];
+        let line = Line {
+            client: self.host.end(self.family, ports[0]),
+            server: self.attacker.end_at(source, ports[1]),
+            way: self.attacker.way,
+            asks: Author::Answer,
+            answers: Author::Attacker,
+        };
+        let mut tcp = Tcp::open(self.timeline, line, at);
+        tcp.say(Side::Client, 200);
+        tcp.say(Side::Server, 400);
+        tcp.close(Ending::Finished(Side::Client));
     }
 }

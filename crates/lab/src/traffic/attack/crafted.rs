@@ -6,16 +6,19 @@ use std::time::{Duration, Instant};
 use super::trigger::Trigger;
 use super::{Engagement, Family};
 use crate::draw::Draw;
-use crate::frame::{Content, Envelope, Packet, Sealer, Segment};
+use crate::frame::{Content, Envelope, Packet, Sealer, Segment, flag};
 use crate::payload::Payload;
 use crate::plan::spoofed_network;
-use crate::scenario::AttackPlan;
+use crate::scenario::{AttackPlan, DECOYS, ScanGuise};
 use crate::traffic::injector::Injector;
 use crate::traffic::pace::Pace;
 use crate::{LabError, Stop};
 
 /// The ports of a flood that names none, clear of the host's own servers.
 pub(super) const ANY_PORT: [u16; 2] = [1_024, 65_535];
+/// Frames of a scan from one unsolicited SYN-ACK to the next, and the port that it comes from.
+const SYN_ACK_EVERY: usize = 100;
+const HTTPS: u16 = 443;
 /// The ports a crafted frame comes from.
 const SOURCE_PORTS: [u16; 2] = [1_024, 65_535];
 
@@ -42,13 +45,15 @@ pub(super) fn send(
     while Instant::now() < end {
         for _ in 0..rhythm.take() {
             let (source, content) = author.next(engagement);
-            let packet = Packet::new(source, engagement.victim, content);
-            sealer.seal(&envelope, &packet, &mut frame).map_err(failed)?;
-            trigger.pull();
-            if injector.send(&frame).map_err(failed)? {
-                trigger.frames(1);
-            } else {
-                trigger.refused_frames(1);
+            for source in std::iter::once(source).chain(author.decoys.iter().copied()) {
+                let packet = Packet::new(source, engagement.victim, content);
+                sealer.seal(&envelope, &packet, &mut frame).map_err(failed)?;
+                trigger.pull();
+                if injector.send(&frame).map_err(failed)? {
+                    trigger.frames(1);
+                } else {
+                    trigger.refused_frames(1);
+                }
             }
         }
         let left = end.saturating_duration_since(Instant::now());
@@ -69,9 +74,11 @@ impl Rhythm {
     fn of(plan: &AttackPlan) -> Self {
         match *plan {
             AttackPlan::LowAndSlowScan { period, .. } => Self::Sparse { period, next: None },
+            AttackPlan::SpoofedSynFlood { rate, ramp, .. } => {
+                Self::Steady(Pace::ramped(rate, ramp))
+            }
             AttackPlan::SynScan { rate, .. }
             | AttackPlan::SynFlood { rate, .. }
-            | AttackPlan::SpoofedSynFlood { rate, .. }
             | AttackPlan::UdpFlood { rate, .. }
             | AttackPlan::IcmpFlood { rate, .. } => Self::Steady(Pace::new(rate)),
             // The others are not crafted.
@@ -106,6 +113,8 @@ struct Author {
     draw: Draw,
     /// The ports of a scan in the order in which they are asked.
     ports: Vec<u16>,
+    /// Addresses that send whatever is sent, too.
+    decoys: Vec<IpAddr>,
     sent: usize,
 }
 
@@ -119,7 +128,12 @@ impl Author {
             _ => Vec::new(),
         };
         draw.shuffle(&mut ports);
-        Self { draw, ports, sent: 0 }
+        let count = match engagement.attack.does {
+            AttackPlan::SynScan { guise: ScanGuise::Decoys, .. } => DECOYS,
+            _ => 0,
+        };
+        let decoys = (0..count).map(|_| spoofed(engagement, &mut draw)).collect();
+        Self { draw, ports, decoys, sent: 0 }
     }
 
     fn next(&mut self, engagement: &Engagement) -> (IpAddr, Content) {
@@ -130,6 +144,9 @@ impl Author {
         let sequence = self.draw.between(0, u32::MAX);
         let syn = |port| Content::Segment(Segment::syn(source_port, port, sequence));
         match engagement.attack.does {
+            AttackPlan::SynFlood { port, source_port: Some(source_port), .. } => {
+                (source, Content::Segment(Segment::syn(source_port, port, sequence)))
+            }
             AttackPlan::SynFlood { port, .. } => (source, syn(port)),
             AttackPlan::SpoofedSynFlood { port, .. } => {
                 let source = spoofed(engagement, &mut self.draw);
@@ -146,9 +163,24 @@ impl Author {
                 let payload = Payload::Filler(payload);
                 (source, Content::Echo { id: 0x6c61, sequence, is_reply: false, payload })
             }
-            _ => {
-                let target_port = self.ports[nth % self.ports.len()];
-                (source, syn(target_port))
+            AttackPlan::SynScan { guise: ScanGuise::SynAckFirst, .. }
+                if nth.is_multiple_of(SYN_ACK_EVERY) =>
+            {
+                let flags = flag::SYN | flag::ACK;
+                let syn = Segment::syn(HTTPS, source_port, sequence);
+                (source, Content::Segment(Segment { flags, acknowledgment: sequence, ..syn }))
+            }
+            ref does => {
+                let guise = match *does {
+                    AttackPlan::SynScan { guise, .. } => guise,
+                    _ => ScanGuise::Own,
+                };
+                let source = match guise {
+                    ScanGuise::Network => spoofed(engagement, &mut self.draw),
+                    ScanGuise::Client => engagement.client,
+                    ScanGuise::Own | ScanGuise::SynAckFirst | ScanGuise::Decoys => source,
+                };
+                (source, syn(self.ports[nth % self.ports.len()]))
             }
         }
     }

@@ -14,7 +14,7 @@ use super::crew::Crew;
 use super::wire::{COMMAND, DNS, DROP_SITE, HTTP, SSH};
 use crate::draw::Draw;
 use crate::plan::{V4_PREFIX, V6_PREFIX, spoofed_network};
-use crate::scenario::{Attack, AttackPlan, Channel};
+use crate::scenario::{Attack, AttackPlan, Channel, ScanGuise};
 use crate::truth::{AttackTruth, Sources, Transport};
 use crate::{Family, Lab, LabError, Moment, Node, Stop};
 use trigger::{SentCounters, Trigger};
@@ -43,6 +43,8 @@ struct Engagement {
     victim: IpAddr,
     /// The attacker's address.
     source: IpAddr,
+    /// That of the first benign client, or the attacker's where there is none.
+    client: IpAddr,
 }
 
 impl Engagement {
@@ -63,12 +65,17 @@ impl RunningAttack {
             ))
         })?;
         let victim = lab.host().interfaces[attacker.segment()].address(attack.family);
+        let source = attacker.address(attack.family);
+        let mut clients = lab.clients().iter();
+        let client = clients.find(|client| client.segment() == attacker.segment());
+        let client = client.map_or(source, |client| client.address(attack.family));
         let engagement = Engagement {
             attack: attack.clone(),
             attacker: attacker.clone(),
             host: lab.host().clone(),
             victim,
-            source: attacker.address(attack.family),
+            source,
+            client,
         };
         let mut crew = Crew::new();
         let sent_counters = Arc::new(SentCounters::default());
@@ -84,7 +91,7 @@ impl RunningAttack {
                 reason,
             });
         };
-        let sources = sources_of(attack, attacker);
+        let sources = sources_of(attack, attacker, client);
         Ok(Self { crew, sent_counters, began, attack: attack.clone(), sources, victim })
     }
 
@@ -184,10 +191,15 @@ fn engage(
     }
 }
 
-fn sources_of(attack: &Attack, attacker: &Node) -> Sources {
+fn sources_of(attack: &Attack, attacker: &Node, client: IpAddr) -> Sources {
     let address = attacker.address(attack.family);
     match attack.does {
-        AttackPlan::SpoofedSynFlood { .. } => {
+        AttackPlan::SynScan { guise: ScanGuise::Client, .. } => {
+            let prefix = if client.is_ipv4() { 32 } else { 128 };
+            Sources::Spoofed { network: client, prefix, attacker: address }
+        }
+        AttackPlan::SpoofedSynFlood { .. }
+        | AttackPlan::SynScan { guise: ScanGuise::Network, .. } => {
             let (v4, v6) = spoofed_network(attacker.segment());
             let (network, prefix) = match attack.family {
                 Family::V4 => (v4.into(), V4_PREFIX),

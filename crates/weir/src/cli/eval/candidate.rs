@@ -3,16 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ::model::{DetectorModel, IsolationForest, schema};
+use ::model::{Channel, DetectorModel, Detectors, IsolationForest, assess::assess, schema};
 use clap::ValueEnum;
-use dataset::{Dataset, Selection, TableKind};
+use dataset::{Dataset, Label, Selection, TableKind};
 use evaluation::{Fact, Observation, Observations, TimeSpan, Truth};
 use linfa::ParamGuard as _;
-use training::{AutoencoderParams, BEYOND, Ecod, Hbos, Method, Plan, train};
+use training::{AutoencoderParams, BEYOND, Ecod, Hbos, Method, Plan, train, train_beside};
 
 use crate::cli::{
     reading::{Level, Piece},
-    train::source::TableRows,
+    train::source::{TableRows, horizons},
 };
 use ::model::WARM_UP;
 use engine::drift::DriftCounter;
@@ -35,28 +35,25 @@ pub(super) struct Candidate {
     pub(super) name: String,
     pub(super) facts: Vec<Fact>,
     pub(super) same_source: bool,
-    /// Both are there for decisions, else at least the one of the table.
-    flow: Option<DetectorModel>,
-    peer: Option<DetectorModel>,
+    /// Those of what is evaluated.
+    detectors: Detectors,
     /// By what it ranks rows, whatever is asked for.
     pub(super) always: Option<By>,
     pub(super) observations: Observations,
-    pub(super) drift: Vec<DriftCounter>,
+    pub(super) drift: Vec<(Channel, DriftCounter)>,
 }
 
 impl Candidate {
-    fn new(name: String, flow: Option<DetectorModel>, peer: Option<DetectorModel>) -> Self {
-        let counters = [("flow", &flow), ("peer", &peer)];
-        let drift = counters
-            .into_iter()
-            .filter_map(|(table, detector)| Some(DriftCounter::new(table, detector.as_ref()?)))
-            .collect();
+    fn new(name: String, detectors: Detectors) -> Self {
+        let counter = |(channel, detector): (&Channel, &DetectorModel)| {
+            (*channel, DriftCounter::new(detector))
+        };
+        let drift = detectors.iter().map(counter).collect();
         Self {
             name,
             facts: Vec::new(),
             same_source: false,
-            flow,
-            peer,
+            detectors,
             always: None,
             observations: Observations::new(),
             drift,
@@ -66,14 +63,16 @@ impl Candidate {
     /// A model file's detectors, as far as they are needed.
     pub(super) fn load(path: &Path, level: Level, window_ns: Option<u64>) -> anyhow::Result<Self> {
         let model = crate::cli::load_model_of(path, window_ns)?;
-        let of = |table: TableKind, detector: &DetectorModel| {
-            let needed = level.table() == table || level.second_table() == Some(table);
-            needed.then(|| detector.clone())
-        };
-        let flow = of(TableKind::Flow, model.flow());
-        let peer = of(TableKind::Peer, model.peer());
+        let mut detectors = model.detectors().clone();
+        detectors.retain(|channel, _| channel.kind == level.kind());
+        anyhow::ensure!(
+            !detectors.is_empty(),
+            "model `{}` has no detector of {}s: train it on tables with more of their rows",
+            path.display(),
+            level.kind()
+        );
         let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        let mut candidate = Self::new(name, flow, peer);
+        let mut candidate = Self::new(name, detectors);
         let manifest = model.manifest();
         candidate.facts = vec![
             Fact::new("file", path.display().to_string()),
@@ -84,36 +83,36 @@ impl Candidate {
         Ok(candidate)
     }
 
-    /// The tails that stand beside this one's scorer, as a candidate of their own.
+    /// The tails that stand beside this one's scorers, as a candidate of their own.
     fn tails(&self) -> Self {
-        let mut tails = Self::new("tails".to_owned(), self.flow.clone(), self.peer.clone());
+        let mut tails = Self::new("tails".to_owned(), self.detectors.clone());
         (tails.always, tails.same_source) = (Some(By::Tail), self.same_source);
         tails.facts.clone_from(&self.facts);
         tails
     }
 
-    /// The detector of the table that is evaluated.
-    pub(super) fn of_table(&self, level: Level) -> Option<&DetectorModel> {
-        if level == Level::Flow { self.flow.as_ref() } else { self.peer.as_ref() }
+    /// The detector of rows over the window.
+    pub(super) fn over_the_window(&self) -> Option<(Channel, DetectorModel)> {
+        let (channel, detector) = self.detectors.first_key_value()?;
+        Some((*channel, detector.clone()))
     }
 
     /// Adds what the detectors tell of themselves.
     fn describe(&mut self) {
-        for (table, detector) in [("flow", &self.flow), ("peer", &self.peer)] {
-            let Some(detector) = detector else { continue };
+        for (channel, detector) in &self.detectors {
             let training = detector.training();
             let method = training.facts.method.clone();
             self.facts.extend([
                 Fact::new(
-                    format!("{table} detector"),
+                    format!("{channel} detector"),
                     method.unwrap_or_else(|| detector.scorer().kind()),
                 ),
                 Fact::new(
-                    format!("{table} schema"),
+                    format!("{channel} schema"),
                     format!("{}, hash {}", detector.schema().name, detector.schema().hash),
                 ),
                 Fact::new(
-                    format!("{table} training"),
+                    format!("{channel} training"),
                     format!(
                         "{} rows, {} held out, digest {}",
                         report::text::count(training.rows),
@@ -127,7 +126,7 @@ impl Candidate {
 
     /// When its training rows were seen, if it tells.
     pub(super) fn trained(&self) -> Option<TimeSpan> {
-        let facts = [&self.flow, &self.peer].into_iter().flatten().map(|one| &one.training().facts);
+        let facts = self.detectors.values().map(|one| &one.training().facts);
         let spans = facts.filter_map(|facts| {
             let time = |text: &Option<String>| text.as_ref()?.parse::<jiff::Timestamp>().ok();
             Some(TimeSpan { from: time(&facts.from)?, to: time(&facts.to)? })
@@ -135,18 +134,35 @@ impl Candidate {
         spans.reduce(|all, one| TimeSpan { from: all.from.min(one.from), to: all.to.max(one.to) })
     }
 
-    /// Scores rows and takes down what they were.
+    /// Scores rows and takes down what they were. A row of a horizon without a detector is no
+    /// observation.
     pub(super) fn take(&mut self, level: Level, by: By, rows: &Piece) -> anyhow::Result<()> {
-        let (flow, peer) = (self.flow.as_ref(), self.peer.as_ref());
-        let own = if level == Level::Flow { flow } else { peer };
-        let Some(own) = own else { return Ok(()) };
-        let by = self.always.unwrap_or(by);
-        let assessment = rows.assess(level, flow.unwrap_or(own), peer.unwrap_or(own));
-        for (index, assessed) in assessment.peers().iter().enumerate() {
-            let (score, p_value) = match by {
+        let Self { detectors, observations, always, .. } = self;
+        let mut note = |(start_ns, end_ns), peer, label: &Label, (score, p_value)| {
+            let (p_value, truth) = (Some(p_value), truth(label));
+            observations.push(Observation { start_ns, end_ns, peer, score, p_value, truth })
+        };
+        if level == Level::Decision {
+            let peers = rows.peers();
+            let assessment = assess(detectors, level.kind(), peers.rows(), peers.peers().len());
+            for (number, entity) in rows.entities().iter().enumerate() {
+                if assessment.horizon(number).is_some() {
+                    let assessed = assessment.entities()[number];
+                    let found = (assessed.surprise, assessed.p_value);
+                    note(rows.window_span_ns(), rows.address(entity.row), &entity.label, found)?;
+                }
+            }
+            return Ok(());
+        }
+        let by = always.unwrap_or(by);
+        let each = rows.each();
+        let assessment = assess(detectors, level.kind(), &each, rows.len());
+        for (index, assessed) in assessment.entities().iter().enumerate() {
+            let Some(own) = detectors.get(&rows.channel(level, index)) else { continue };
+            let found = match by {
                 By::Score => {
-                    let p = own.calibration().p_value(assessed.peer_score).marginal;
-                    (f64::from(assessed.peer_score), p)
+                    let p = own.calibration().p_value(assessed.score).marginal;
+                    (f64::from(assessed.score), p)
                 }
                 By::Tail => {
                     let p = own.tail_calibration().p_value(assessed.tail_score).marginal;
@@ -154,25 +170,19 @@ impl Candidate {
                 }
                 By::Combined => (assessed.surprise, assessed.p_value),
             };
-            self.observations.push(Observation {
-                start_ns: rows.starts_ns[index],
-                end_ns: rows.ends_ns[index],
-                peer: rows.remote[index],
-                score,
-                p_value: Some(p_value),
-                truth: truth(&rows.labels[index]),
-            })?;
+            let span = (rows.starts_ns[index], rows.ends_ns[index]);
+            note(span, rows.address(index), &rows.labels[index], found)?;
         }
         Ok(())
     }
 }
 
 /// A label, as an evaluation has it.
-pub(super) fn truth(label: &dataset::Label) -> Truth<'_> {
+pub(super) fn truth(label: &Label) -> Truth<'_> {
     match label {
-        dataset::Label::Unlabelled => Truth::Unlabelled,
-        dataset::Label::Benign => Truth::Benign,
-        dataset::Label::Attack { class, name } => Truth::Attack { class, name: name.as_deref() },
+        Label::Unlabelled => Truth::Unlabelled,
+        Label::Benign => Truth::Benign,
+        Label::Attack { class, name } => Truth::Attack { class, name: name.as_deref() },
     }
 }
 
@@ -206,28 +216,29 @@ pub(super) fn fit_all(
     });
     let selection =
         Selection { skip_lossy: true, skip_first_windows: WARM_UP, ..Selection::default() };
-    let fit = |table: TableKind, which: usize| -> anyhow::Result<Option<DetectorModel>> {
-        if level.table() != table && level.second_table() != Some(table) {
-            return Ok(None);
-        }
-        dataset.require(table)?;
-        let schema = match table {
-            TableKind::Flow => schema::flow_schema_id(),
-            _ => schema::peer_schema_id(),
-        };
-        let rows = TableRows::new(&dataset, table, &selection);
-        let method = methods(seed)?.swap_remove(which);
-        Ok(Some(train(&rows, &schema, &Plan { seed, window_ns, ..Plan::new(method) })?.detector))
-    };
+    let table = level.table();
+    dataset.require(table)?;
+    let schema = schema::schema_id(level.kind());
     let names: Vec<&str> = methods(seed)?.iter().map(Method::name).collect();
     let mut candidates = Vec::with_capacity(names.len());
     for (which, name) in names.into_iter().enumerate() {
         eprintln!("weir: fitting {name}");
-        let mut candidate = Candidate::new(
-            name.to_owned(),
-            fit(TableKind::Flow, which)?,
-            fit(TableKind::Peer, which)?,
-        );
+        let mut detectors = Detectors::new();
+        for (place, &horizon) in horizons(&dataset)?.all().iter().enumerate() {
+            let selection = Selection { horizon: Some(horizon), ..selection.clone() };
+            let rows = TableRows::new(&dataset, table, &selection);
+            let method = methods(seed)?.swap_remove(which);
+            let plan = Plan { seed, window_ns, ..Plan::new(method) };
+            let fit = if place == 0 { train } else { train_beside };
+            match fit(&rows, &schema, &plan) {
+                Ok(trained) => {
+                    detectors.insert(Channel::new(level.kind(), horizon), trained.detector);
+                }
+                Err(error) if place > 0 && error.is_of_too_few_rows() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let mut candidate = Candidate::new(name.to_owned(), detectors);
         candidate.facts = vec![
             Fact::new("trained on", super::facts::paths(train_paths)),
             Fact::new("seed", seed.to_string()),

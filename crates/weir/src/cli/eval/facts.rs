@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use dataset::{Dataset, TableKind};
+use dataset::{Dataset, ReadCounts, TableKind};
 use evaluation::Fact;
 use report::text::count;
 
-use crate::cli::reading::{Level, Read};
+use crate::cli::reading::Level;
 
 /// Paths in one line.
 pub(super) fn paths(paths: &[PathBuf]) -> String {
@@ -20,8 +20,7 @@ pub(super) fn of_data(
     level: Level,
     digest: String,
 ) -> Vec<Fact> {
-    let tables = [Some(level.table()), level.second_table()].into_iter().flatten();
-    let files: Vec<&dataset::DataFile> = tables.flat_map(|table| dataset.files(table)).collect();
+    let files: Vec<&dataset::DataFile> = dataset.files(level.table()).collect();
     let bytes: u64 = files.iter().map(|file| file.bytes).sum();
     vec![
         Fact::new("data", paths(data)),
@@ -41,7 +40,7 @@ pub(super) fn of_data(
 }
 
 /// Caveats about the data.
-pub(super) fn notes(dataset: &Dataset, read: &Read, skips_lossy: bool) -> Vec<String> {
+pub(super) fn notes(dataset: &Dataset, read: &ReadCounts, skips_lossy: bool) -> Vec<String> {
     let sums = dataset.sums();
     let mut notes = Vec::new();
     if dataset.files(TableKind::Window).next().is_none() {
@@ -54,13 +53,6 @@ pub(super) fn notes(dataset: &Dataset, read: &Read, skips_lossy: bool) -> Vec<St
             "{} of {} windows lost flows, {consequence}.",
             count(sums.lossy_windows),
             count(sums.windows)
-        ));
-    }
-    if read.orphan_flows > 0 {
-        notes.push(format!(
-            "{} flows have no row of their peer in the same window and were left out: the tables \
-             do not belong together.",
-            count(read.orphan_flows)
         ));
     }
     if read.files_without_windows > 0 {

@@ -1,6 +1,6 @@
 //! A check for shortcuts: what each feature finds by itself, and the tails without it.
 
-use ::model::DetectorModel;
+use ::model::{Channel, DetectorModel, Horizon};
 use evaluation::{FeatureCheck, Peaks};
 
 use super::candidate::truth;
@@ -9,31 +9,39 @@ use crate::cli::reading::Piece;
 /// Scores of a feature: its value, its negated value, and the tails of all others.
 const SCORES: usize = 3;
 
-/// Goes along with the rows of one table.
+/// Goes along with the rows of one table over one horizon.
 pub(super) struct Shortcuts {
+    horizon: Horizon,
     detector: DetectorModel,
     peaks: Peaks,
     row: Vec<f64>,
 }
 
 impl Shortcuts {
-    pub(super) fn new(detector: DetectorModel) -> Self {
+    pub(super) fn new((channel, detector): (Channel, DetectorModel)) -> Self {
         let scores = SCORES * detector.inputs().len();
-        Self { detector, peaks: Peaks::new(scores), row: vec![0.0; scores] }
+        Self {
+            horizon: channel.horizon,
+            detector,
+            peaks: Peaks::new(scores),
+            row: vec![0.0; scores],
+        }
     }
 
     pub(super) fn take(&mut self, rows: &Piece) {
         let inputs = self.detector.inputs();
-        let width = inputs.width();
         for (index, label) in rows.labels.iter().enumerate() {
-            let values = inputs.project(&rows.rows[index * width..][..width]);
+            if rows.horizons[index] != self.horizon {
+                continue;
+            }
+            let values = inputs.project(rows.row(index));
             let tails = without_each(&self.detector, &values);
             let scores = self.row.chunks_exact_mut(SCORES);
             for ((scores, value), tails) in scores.zip(values.iter()).zip(tails) {
                 let value = f64::from(*value);
                 scores.copy_from_slice(&[value, -value, tails]);
             }
-            self.peaks.push(rows.remote[index], truth(label), &self.row);
+            self.peaks.push(rows.address(index), truth(label), &self.row);
         }
     }
 

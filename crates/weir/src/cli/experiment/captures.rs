@@ -7,7 +7,7 @@ use model::{Context, ModelFile};
 
 use super::{inputs::input, truth::TruthFiles};
 use crate::cli::captures::Looked;
-use engine::{Arrival, Detector, detector::address};
+use engine::{Arrival, Detector};
 use experiment::{report::Input, stream::Stream};
 use replay::{ReplayOptions, ThreadedReplay};
 
@@ -30,18 +30,20 @@ pub(super) fn read(
     }
     looked.require_one_time(APART)?;
     looked.require_home()?;
-    let mut detector = Detector::new(model, Context::default(), window);
+    let mut detector = Detector::new(model, Context::of_windows(window), window);
     let mut replay = ThreadedReplay::start(looked.open(options)?)?;
-    while let Some(window) = replay.next_window()? {
-        let found = detector.assess(&window, Arrival::default());
+    let mut next = replay.next_window()?;
+    while let Some(window) = next.take() {
+        next = replay.next_window()?;
+        let last = next.is_none();
+        let found = detector.assess(&window, Arrival { last, ..Arrival::default() });
         let facts = found.facts;
         let [start_ns, end_ns] =
             [facts.start_ns, facts.end_ns].map(|ns| i64::try_from(ns).unwrap_or(i64::MAX));
         let known = truth.at(start_ns, end_ns);
-        let peers = detector.observed().peers.iter();
-        let peers: Vec<(u64, Label)> = peers
-            .map(|peer| (peer.facts.first_packet_ns, known.of(address(peer.key.address))))
-            .collect();
+        let peers = detector.peers().iter();
+        let peers: Vec<(u64, Label)> =
+            peers.map(|(address, facts)| (facts.first_packet_ns, known.of(*address))).collect();
         stream.push_assessed(found, peers)?;
     }
     Ok(replay.finish().report().lost())

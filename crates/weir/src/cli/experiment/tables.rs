@@ -2,13 +2,12 @@
 
 use std::{
     iter::Peekable,
-    net::IpAddr,
     path::{Path, PathBuf},
     time::Duration,
     vec::IntoIter,
 };
 
-use ::model::{ModelFile, PeerFacts, Span, WARM_UP};
+use ::model::{ModelFile, Span, WARM_UP};
 use anyhow::Context as _;
 use dataset::{Block, Columns, Dataset, Label, Selection, TableKind};
 
@@ -39,7 +38,7 @@ pub(super) fn read(
     inputs: &mut Vec<Input>,
 ) -> anyhow::Result<bool> {
     dataset.require(TableKind::Window)?;
-    for table in [TableKind::Peer, TableKind::Flow, TableKind::Window] {
+    for table in [TableKind::Peer, TableKind::Window] {
         for file in dataset.files(table) {
             inputs.push(input("table", &file.path).map(|one| named(one, paths, &file.path))?);
         }
@@ -134,7 +133,7 @@ struct Tables<'a> {
 impl Tables<'_> {
     /// Takes the next window that has peers, and those before it.
     fn take(&mut self, piece: &Piece) -> anyhow::Result<()> {
-        let Some(&start_ns) = piece.starts_ns.first() else { return Ok(()) };
+        let start_ns = piece.window_start_ns;
         self.skip_to(start_ns)?;
         let row = self.windows.next_if(|row| row.unix_ns == start_ns).with_context(|| {
             format!(
@@ -161,25 +160,18 @@ impl Tables<'_> {
         self.before = Some(row.index);
         let span =
             Span { start_ns: row.unix(row.span.start_ns), end_ns: row.unix(row.span.end_ns) };
-        let facts: Vec<(IpAddr, PeerFacts)> =
-            piece.remote.iter().copied().zip(piece.facts.iter().copied()).collect();
-        let rows = WindowRows {
-            span,
-            is_lossy: row.is_lossy,
-            flows: &piece.flow_rows,
-            peers: &piece.rows,
-            flows_of: &piece.flows_of,
-            facts: &facts,
-        };
+        let peers = piece.peers();
+        let rows = WindowRows { span, is_lossy: row.is_lossy, peers: &peers };
         let found = self.assessor.assess(rows, Arrival::default());
         let [start_ns, end_ns] =
             [span.start_ns, span.end_ns].map(|ns| i64::try_from(ns).unwrap_or(i64::MAX));
         let known = self.truth.at(start_ns, end_ns);
-        let peers: Vec<(u64, Label)> = facts
+        let peers: Vec<(u64, Label)> = peers
+            .peers()
             .iter()
-            .enumerate()
-            .map(|(at, (address, facts))| {
-                let own = || piece.labels[at].clone();
+            .zip(piece.entities())
+            .map(|((address, facts), entity)| {
+                let own = || piece.label_in_window(&entity);
                 let label = if self.labelled { own() } else { known.of(*address) };
                 (row.unix(facts.first_packet_ns), label)
             })

@@ -3,8 +3,8 @@
 use std::{fmt::Write as _, net::IpAddr};
 
 use ::model::{
-    ModelFile,
-    assess::{Reason, Subject, UNUSUAL},
+    Horizon, Kind, ModelFile,
+    assess::{Reason, UNUSUAL, assess},
 };
 use dataset::{Dataset, Selection};
 use report::text::{number, percent, plain, short_number};
@@ -33,12 +33,12 @@ pub(super) struct Alert {
     label: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     attack: Option<String>,
-    flows: usize,
+    /// The time that was unusual.
+    horizon_ms: u32,
     p_value: f64,
     /// −log10 of the chance in a benign window, by the tail of the calibration.
     surprise: f64,
-    peer_score: f32,
-    flow_score: f32,
+    score: f32,
     tail_score: f32,
     reasons: Vec<Reason>,
 }
@@ -64,27 +64,29 @@ pub(super) fn explain(
         if !(0..rows.len()).any(|index| wanted.admits(rows, index)) {
             return Ok(());
         }
-        let assessment = rows.assess(Level::Decision, model.flow(), model.peer());
-        for (index, assessed) in assessment.peers().iter().enumerate() {
+        let peers = rows.peers();
+        let count = peers.peers().len();
+        let assessment = assess(model.detectors(), Kind::Peer, peers.rows(), count);
+        for (number, entity) in rows.entities().iter().enumerate() {
+            let (index, assessed) = (entity.row, assessment.entities()[number]);
             let place = alerts.partition_point(|alert| alert.surprise >= assessed.surprise);
             if place >= wanted.top || !wanted.admits(rows, index) {
                 continue;
             }
             let time = |ns: i64| jiff::Timestamp::from_nanosecond(i128::from(ns));
-            let label = &rows.labels[index];
+            let label = &entity.label;
             let alert = Alert {
                 window_start: time(rows.starts_ns[index])?,
                 window_end: time(rows.ends_ns[index])?,
                 peer: rows.remote[index],
                 label: label.class().map(str::to_owned),
                 attack: label.attack().map(str::to_owned),
-                flows: rows.flows_of[index].len(),
+                horizon_ms: assessment.horizon(number).map_or(0, Horizon::ms),
                 p_value: assessed.p_value,
                 surprise: assessed.surprise,
-                peer_score: assessed.peer_score,
-                flow_score: assessed.flow_score,
+                score: assessed.score,
                 tail_score: assessed.tail_score,
-                reasons: assessment.reasons(index),
+                reasons: assessment.reasons(number),
             };
             alerts.insert(place, alert);
             alerts.truncate(wanted.top);
@@ -122,14 +124,13 @@ pub(super) fn to_text(alerts: &[Alert]) -> String {
         };
         let _ = writeln!(
             text,
-            "{} {}: surprise {}, p {}{label}\n  peer score {}, highest of {} flows {}, tail score {}{}",
+            "{} {}: surprise {} over {}, p {}{label}\n  score {}, tail score {}{}",
             alert.window_start.strftime("%Y-%m-%d %H:%M:%S%.3f UTC"),
             alert.peer,
             number(alert.surprise),
+            Horizon::from_ms(alert.horizon_ms),
             number(alert.p_value),
-            short_number(alert.peer_score),
-            alert.flows,
-            short_number(alert.flow_score),
+            short_number(alert.score),
             short_number(alert.tail_score),
             if alert.surprise >= UNUSUAL { "" } else { "; what one benign row in a hundred has" },
         );
@@ -146,10 +147,7 @@ fn reasons(reasons: &[Reason]) -> String {
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     rows.extend(reasons.iter().map(|reason| {
         vec![
-            match reason.subject {
-                Subject::Peer => "peer".to_owned(),
-                Subject::Flow => "flow".to_owned(),
-            },
+            reason.subject.name().to_owned(),
             reason.feature.clone(),
             short_number(reason.value),
             short_number(reason.benign_low),

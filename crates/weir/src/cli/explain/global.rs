@@ -2,20 +2,17 @@
 
 use std::fmt::Write as _;
 
-use ::model::{DetectorModel, FeatureImportance, Importance, ModelFile};
+use ::model::{Channel, DetectorModel, FeatureImportance, Importance, ModelFile};
 use dataset::{Dataset, Selection, TableKind};
 use report::text::{count, number, percent};
 use serde::Serialize;
 
-use crate::cli::{
-    reading::{Level, read},
-    table,
-};
+use crate::cli::table;
 
-/// The mean contributions in one table.
+/// The mean contributions in rows of one kind and horizon.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct GlobalExplanation {
-    table: &'static str,
+    rows_of: Channel,
     detector: String,
     /// Rows explained.
     rows: u64,
@@ -33,8 +30,8 @@ struct Part {
     mean_amount: f64,
 }
 
-/// The mean contributions for each table that is there; every so many-th row is explained, at
-/// most `sample`.
+/// The mean contributions for each detector whose table is there; every so many-th row is explained,
+/// at most `sample`.
 pub(super) fn explain(
     dataset: &Dataset,
     model: &ModelFile,
@@ -42,9 +39,9 @@ pub(super) fn explain(
     sample: u64,
 ) -> anyhow::Result<Vec<GlobalExplanation>> {
     let mut told = Vec::new();
-    for (level, detector) in [(Level::Flow, model.flow()), (Level::Peer, model.peer())] {
-        if dataset.files(level.table()).next().is_some() {
-            told.push(one(dataset, level, detector, selection, sample)?);
+    for (&channel, detector) in model.detectors() {
+        if dataset.files(channel.kind.into()).next().is_some() {
+            told.push(one(dataset, channel, detector, selection, sample)?);
         }
     }
     if told.iter().all(|one| one.rows == 0) {
@@ -56,25 +53,27 @@ pub(super) fn explain(
 
 fn one(
     dataset: &Dataset,
-    level: Level,
+    channel: Channel,
     detector: &DetectorModel,
     selection: &Selection,
     sample: u64,
 ) -> anyhow::Result<GlobalExplanation> {
-    let of_rows = dataset.rows(level.table());
+    // Rows of a longer horizon are fewer by as much.
+    let longer = channel.horizon.ns() / dataset.window_ns()?.unwrap_or(1).max(1);
+    let of_rows = dataset.rows(channel.kind.into()) / longer.max(1);
     let step = of_rows.div_ceil(sample).max(1);
+    let selection = Selection { horizon: Some(channel.horizon), ..selection.clone() };
     let width = detector.schema().features.len();
     let mut importance = Importance::new(detector);
     let mut seen = 0_u64;
-    read(dataset, level, selection, &mut |rows| {
-        for row in rows.rows.chunks_exact(width) {
+    for block in dataset.blocks(channel.kind.into(), &selection) {
+        for row in block?.rows.chunks_exact(width) {
             if seen.is_multiple_of(step) {
                 importance.extend(row);
             }
             seen += 1;
         }
-        Ok(())
-    })?;
+    }
     let (rows, unit) = (importance.rows(), importance.unit().to_owned());
     let part = |one: FeatureImportance| Part {
         feature: one.name,
@@ -82,7 +81,7 @@ fn one(
         mean_amount: one.mean_amount,
     };
     Ok(GlobalExplanation {
-        table: level.name(),
+        rows_of: channel,
         detector: detector.scorer().kind(),
         rows,
         of_rows: seen,
@@ -100,8 +99,8 @@ pub(super) fn to_text(told: &[GlobalExplanation]) -> String {
     for one in told {
         let _ = writeln!(
             text,
-            "{} table, {}: mean contribution over {} of {} rows, in {}",
-            one.table,
+            "{}, {}: mean contribution over {} of {} rows, in {}",
+            one.rows_of,
             one.detector,
             count(one.rows),
             count(one.of_rows),

@@ -2,19 +2,18 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use ::model::{ModelFile, file::write_atomically};
+use ::model::{Channel, ModelFile, file::write_atomically};
 use anyhow::Context as _;
 use clap::Args;
-
-use super::Table;
 
 #[derive(Debug, Args)]
 pub(super) struct ExportArgs {
     /// A `.weir` file.
     file: PathBuf,
-    /// Which of its detectors.
-    #[arg(long, value_enum)]
-    table: Table,
+    /// Rows that the detector measures, by kind and horizon: `peer-10s`; peers over the window if
+    /// not given.
+    #[arg(long, value_name = "ROWS")]
+    rows: Option<Channel>,
     /// The ONNX file to write.
     #[arg(long, short, value_name = "FILE")]
     out: PathBuf,
@@ -23,10 +22,16 @@ pub(super) struct ExportArgs {
 impl ExportArgs {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let model = ModelFile::load(&self.file)?;
-        let detector = match self.table {
-            Table::Flow => model.flow(),
-            Table::Peer => model.peer(),
-        };
+        let rows = self.rows.unwrap_or_else(|| model.peers());
+        let detector = model.detector(rows).with_context(|| {
+            let known: Vec<String> = model.detectors().keys().map(Channel::to_string).collect();
+            format!(
+                "model `{}` has no detector of {}: it has {}",
+                self.file.display(),
+                rows.rows(),
+                known.join(", ")
+            )
+        })?;
         let bytes =
             detector.to_onnx().with_context(|| format!("model `{}`", self.file.display()))?;
         write_atomically(&self.out, &bytes)

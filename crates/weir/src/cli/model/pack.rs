@@ -8,15 +8,21 @@ use std::{
 };
 
 use ::model::{
-    DetectorModel, IsolationForest, ModelFile, OnnxScorer, SchemaId, Scorer, Source, schema,
+    Channel, DetectorModel, Detectors, IsolationForest, Kind, ModelFile, OnnxScorer, SchemaId,
+    Scorer, Source, schema,
 };
 use anyhow::Context as _;
 use clap::Args;
-use dataset::{Dataset, Selection, TableKind};
+use dataset::{Dataset, Selection};
 use linfa::ParamGuard as _;
-use training::{Given, Method, Plan, train};
+use training::{
+    BEYOND, Given, Method, Plan, RowSource, Trained, TrainingError, train, train_beside,
+};
 
-use crate::cli::{Layers, train::source::TableRows};
+use crate::cli::{
+    Layers,
+    train::source::{TableRows, horizons},
+};
 use ::model::WARM_UP;
 
 /// Largest ONNX file that is read, in bytes: what a model file may hold of it.
@@ -24,28 +30,23 @@ const MAX_ONNX: u64 = 32 << 20;
 
 #[derive(Debug, Args)]
 pub(super) struct PackArgs {
-    /// The ONNX model that scores flows.
-    #[arg(long, value_name = "FILE", required_unless_present = "peer")]
-    flow: Option<PathBuf>,
-    /// The ONNX model that scores peers.
+    /// The ONNX model.
     #[arg(long, value_name = "FILE")]
-    peer: Option<PathBuf>,
-    /// The features that the flow model reads, in its order; else the names in the ONNX file,
-    /// else all.
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "flow")]
-    flow_features: Vec<String>,
-    /// The same of the peer model.
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "peer")]
-    peer_features: Vec<String>,
+    onnx: PathBuf,
+    /// Rows that it scores, by kind and horizon: `peer-10s`; of peers over the window if not given.
+    #[arg(long, value_name = "ROWS")]
+    rows: Option<Channel>,
+    /// The features that it reads, in its order; else the names in the ONNX file, else all.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    features: Vec<String>,
     /// Benign feature tables: files and folders as `weir capture` and `weir replay` write them.
     /// The first 60 % of their time tell what is usual, the rest calibrates.
     #[arg(long, value_name = "DATA", required = true, num_args = 1..)]
     benign: Vec<PathBuf>,
-    /// A model whose detector serves for the table that no ONNX model is given for; else an
-    /// isolation forest is fitted for it.
+    /// A model whose detectors measure all other rows; else isolation forests are fitted to them.
     #[arg(long, value_name = "MODEL")]
     base: Option<PathBuf>,
-    /// The seed of that forest, and of samples of very many rows.
+    /// The seed of these forests, and of samples of very many rows.
     #[arg(long, default_value_t = 42)]
     seed: u64,
     /// The model file to write.
@@ -57,27 +58,41 @@ impl PackArgs {
     pub(super) fn run(self, _: &Layers) -> anyhow::Result<ExitCode> {
         let base = self.base.as_deref().map(crate::cli::load_model).transpose()?;
         let dataset = Dataset::open(&self.benign)?;
+        let horizons = horizons(&dataset)?;
+        let base_rows = Channel::new(Kind::Peer, horizons.window());
+        let own = self.rows.unwrap_or(base_rows);
+        anyhow::ensure!(
+            horizons.all().contains(&own.horizon),
+            "there are no rows over {}: the tables have rows over {horizons}",
+            own.horizon
+        );
         let packer = Packer { dataset: &dataset, seed: self.seed };
-        let flow = packer.detector(
-            TableKind::Flow,
-            &schema::flow_schema_id(),
-            self.flow.as_deref(),
-            &self.flow_features,
-            base.as_ref().map(ModelFile::flow),
-        )?;
-        let peer = packer.detector(
-            TableKind::Peer,
-            &schema::peer_schema_id(),
-            self.peer.as_deref(),
-            &self.peer_features,
-            base.as_ref().map(ModelFile::peer),
-        )?;
-        let model = ModelFile::new(flow, peer, &jiff::Timestamp::now().to_string())?;
+        let schema = schema::schema_id(own.kind);
+        let given = Method::Given(given(&self.onnx, &schema, &self.features)?);
+        let mut detectors = base.map_or_else(Detectors::new, |base| base.detectors().clone());
+        detectors.insert(own, packer.detector(own, given, train)??);
+        let all = Kind::SCORED.into_iter().flat_map(|kind| {
+            horizons.all().iter().map(move |&horizon| Channel::new(kind, horizon))
+        });
+        for channel in all.filter(|_| self.base.is_none()).filter(|channel| *channel != own) {
+            let fit = if channel == base_rows { train } else { train_beside };
+            let forest = IsolationForest::params().beyond(BEYOND).seed(self.seed).check()?;
+            match packer.detector(channel, Method::Forest(forest), fit)? {
+                Ok(detector) => {
+                    detectors.insert(channel, detector);
+                }
+                Err(error) if channel != base_rows && error.is_of_too_few_rows() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let model = ModelFile::new(detectors, &jiff::Timestamp::now().to_string())?;
         model.save(&self.out)?;
         println!("wrote {}; `weir model inspect {0}` tells what it is", self.out.display());
         Ok(ExitCode::SUCCESS)
     }
 }
+
+type Fit = fn(&dyn RowSource, &SchemaId, &Plan) -> Result<Trained, TrainingError>;
 
 struct Packer<'a> {
     dataset: &'a Dataset,
@@ -87,25 +102,24 @@ struct Packer<'a> {
 impl Packer<'_> {
     fn detector(
         &self,
-        table: TableKind,
-        schema: &SchemaId,
-        onnx: Option<&Path>,
-        features: &[String],
-        base: Option<&DetectorModel>,
-    ) -> anyhow::Result<DetectorModel> {
-        let method = match (onnx, base) {
-            (Some(path), _) => Method::Given(given(path, schema, features)?),
-            (None, Some(base)) => return Ok(base.clone()),
-            (None, None) => Method::Forest(IsolationForest::params().seed(self.seed).check()?),
+        channel: Channel,
+        method: Method,
+        fit: Fit,
+    ) -> anyhow::Result<Result<DetectorModel, TrainingError>> {
+        let selection = Selection {
+            horizon: Some(channel.horizon),
+            skip_lossy: true,
+            skip_first_windows: WARM_UP,
+            ..Selection::default()
         };
-        self.dataset.require(table)?;
-        let selection =
-            Selection { skip_lossy: true, skip_first_windows: WARM_UP, ..Selection::default() };
-        let rows = TableRows::new(self.dataset, table, &selection);
-        let plan = Plan { seed: self.seed, ..Plan::new(method) };
-        let trained = train(&rows, schema, &plan)?;
-        println!("{}", trained.report);
-        Ok(trained.detector)
+        let rows = TableRows::new(self.dataset, channel.kind.into(), &selection);
+        let window_ns = self.dataset.window_ns()?;
+        let plan = Plan { seed: self.seed, window_ns, ..Plan::new(method) };
+        let trained = fit(&rows, &schema::schema_id(channel.kind), &plan);
+        if let Ok(trained) = &trained {
+            println!("{}: {}", channel.rows(), trained.report);
+        }
+        Ok(trained.map(|trained| trained.detector))
     }
 }
 
@@ -124,7 +138,7 @@ fn given(path: &Path, schema: &SchemaId, named: &[String]) -> anyhow::Result<Giv
     } else {
         anyhow::bail!(
             "`{}` reads {} features and does not name them, {} has {}: name them in its order \
-             with --flow-features or --peer-features",
+             with --features",
             path.display(),
             model.n_features(),
             schema.name,

@@ -43,8 +43,10 @@ impl Run<'_> {
         summary: &mut Summary,
     ) -> anyhow::Result<()> {
         let Self { stage, writer, bar, tell } = self;
-        while let Some(window) = replay.next_window()? {
-            stage.take(&window, |event| {
+        let mut next = replay.next_window()?;
+        while let Some(window) = next.take() {
+            next = replay.next_window()?;
+            stage.take(&window, next.is_none(), |event| {
                 if let Event::Anomaly(anomaly) = &event {
                     summary.note_anomaly(anomaly.outcome == ActionTaken::WouldBlock);
                 }

@@ -17,7 +17,6 @@ pub(super) enum Stage {
 }
 
 /// The past, and the records of the last window.
-#[derive(Default)]
 pub(super) struct Past {
     context: Context,
     observed: Observed,
@@ -51,11 +50,18 @@ impl<'a> Stages<'a> {
 
     pub(super) fn begin(&self) -> Stage {
         match &self.scoring {
-            None => Stage::Observe(Box::default()),
+            None => Stage::Observe(Box::new(Past {
+                context: Context::of_windows(self.config.window),
+                observed: Observed::default(),
+            })),
             Some((model, hosts)) => {
                 let policy = Policy::new(self.config.policy.clone(), hosts.clone());
                 let policy = policy.calibrated(&basis(model));
-                let detector = Detector::new(model.clone(), Context::default(), self.config.window);
+                let detector = Detector::new(
+                    model.clone(),
+                    Context::of_windows(self.config.window),
+                    self.config.window,
+                );
                 Stage::Score(Box::new(DryRun::new(Engine::new(detector, policy))))
             }
         }
@@ -63,18 +69,22 @@ impl<'a> Stages<'a> {
 }
 
 impl Stage {
-    /// Takes the next window; `tell` gets what is found in it.
+    /// Takes the next window, which may be the last one; `tell` gets what is found in it.
     pub(super) fn take(
         &mut self,
         window: &Window,
+        last: bool,
         tell: impl FnMut(Event) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         match self {
             Self::Observe(past) => {
                 past.context.observe_into(window, &mut past.observed);
+                if last {
+                    past.context.finish_into(&mut past.observed);
+                }
                 Ok(())
             }
-            Self::Score(dry_run) => dry_run.take(window, tell),
+            Self::Score(dry_run) => dry_run.take(window, last, tell),
         }
     }
 

@@ -107,7 +107,7 @@ impl Summary {
         self.flow_rows += observed.flows.len() as u64;
         self.peer_rows += observed.peers.len() as u64;
         self.flows += observed.flows.iter().filter(|flow| flow.is_new).count() as u64;
-        self.peers += observed.peers.iter().filter(|peer| peer.is_new).count() as u64;
+        self.peers += observed.new_peers;
         let (start_ns, _) = self.span_ns.unwrap_or((window.start_ns, 0));
         self.span_ns = Some((start_ns, window.end_ns));
     }

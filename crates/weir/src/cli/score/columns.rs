@@ -1,12 +1,15 @@
 //! The columns of scores: who and when, then what the model says.
 
-use std::{ops::Range, sync::Arc};
+use std::sync::Arc;
 
 use ::model::{
-    assess::PeerAssessment,
+    Horizon,
+    assess::Assessment,
     schema::{ROLE_IDENTITY, ROLE_KEY},
 };
-use arrow_array::{ArrayRef, Float32Array, Float64Array, RecordBatch, UInt64Array, new_null_array};
+use arrow_array::{
+    ArrayRef, Float32Array, Float64Array, RecordBatch, UInt32Array, UInt64Array, new_null_array,
+};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use dataset::schema::{ROLE_LABEL, labelled_schema};
 
@@ -35,14 +38,11 @@ impl Scored {
             let role = (ROLE_KEY.to_owned(), ROLE_SCORE.to_owned());
             fields.push(Arc::new(Field::new(name, kind, false).with_metadata([role].into())));
         };
-        match level {
-            Level::Decision => {
-                score("flows", DataType::UInt64);
-                score("peer_score", DataType::Float32);
-                score("flow_score", DataType::Float32);
-            }
-            Level::Peer | Level::Flow => score("score", DataType::Float32),
+        if level == Level::Decision {
+            score("rows", DataType::UInt64);
+            score("surprise_horizon", DataType::UInt32);
         }
+        score("score", DataType::Float32);
         score("tail_score", DataType::Float32);
         score("p_value", DataType::Float64);
         score("surprise", DataType::Float64);
@@ -53,38 +53,36 @@ impl Scored {
         &self.schema
     }
 
-    /// The scores of a table's rows; `flows` has each peer's flows at decisions.
+    /// The scores of entities: `table` has a row of each in their order, of which `rows` tell how
+    /// many came with the window.
     pub(super) fn batch(
         &self,
         table: &RecordBatch,
-        assessed: &[PeerAssessment],
-        flows: &[Range<usize>],
+        assessment: &Assessment<'_>,
+        rows: &[u64],
     ) -> anyhow::Result<RecordBatch> {
         let mut columns: Vec<ArrayRef> = self.schema.fields()[..self.n_identity]
             .iter()
             .map(|field| {
-                // Only the labels may be absent; reading has checked the others.
+                // Only the source and the labels may be absent; reading has checked the others.
                 let absent = || new_null_array(field.data_type(), table.num_rows());
                 table.column_by_name(field.name()).cloned().unwrap_or_else(absent)
             })
             .collect();
-        let floats = |value: fn(&PeerAssessment) -> f32| -> ArrayRef {
-            Arc::new(Float32Array::from_iter_values(assessed.iter().map(value)))
-        };
-        let doubles = |value: fn(&PeerAssessment) -> f64| -> ArrayRef {
-            Arc::new(Float64Array::from_iter_values(assessed.iter().map(value)))
-        };
+        let assessed = assessment.entities();
         if self.level == Level::Decision {
-            let counts = flows.iter().map(|of| of.len() as u64);
-            columns.push(Arc::new(UInt64Array::from_iter_values(counts)));
-            columns.push(floats(|one| one.peer_score));
-            columns.push(floats(|one| one.flow_score));
-        } else {
-            columns.push(floats(|one| one.peer_score));
+            columns.push(Arc::new(UInt64Array::from_iter_values(rows.iter().copied())));
+            let ms = |entity| assessment.horizon(entity).map_or(0, Horizon::ms);
+            columns.push(Arc::new(UInt32Array::from_iter_values((0..assessed.len()).map(ms))));
         }
-        columns.push(floats(|one| one.tail_score));
-        columns.push(doubles(|one| one.p_value));
-        columns.push(doubles(|one| one.surprise));
+        columns
+            .push(Arc::new(Float32Array::from_iter_values(assessed.iter().map(|one| one.score))));
+        let tails = assessed.iter().map(|one| one.tail_score);
+        columns.push(Arc::new(Float32Array::from_iter_values(tails)));
+        let p_values = assessed.iter().map(|one| one.p_value);
+        columns.push(Arc::new(Float64Array::from_iter_values(p_values)));
+        let surprises = assessed.iter().map(|one| one.surprise);
+        columns.push(Arc::new(Float64Array::from_iter_values(surprises)));
         Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
     }
 }

@@ -1,6 +1,6 @@
 //! Which detector is fitted to a table, as typed.
 
-use ::model::{IsolationForest, SchemaId};
+use ::model::{IsolationForest, Kind, SchemaId, schema::schema_id};
 use clap::{Args, ValueEnum};
 use linfa::ParamGuard as _;
 use training::{AutoencoderParams, BEYOND, Ecod, FeatureChoice, Hbos, Method};
@@ -62,7 +62,7 @@ impl Detector {
     }
 }
 
-/// The part of the names that a table has; flows and peers have features of their own.
+/// The part of the names that a table has; each has features of its own.
 pub(super) fn choice(
     only: &[String],
     without: &[String],
@@ -76,14 +76,15 @@ pub(super) fn choice(
 }
 
 /// Refuses names that no table has.
-pub(super) fn check_names(names: &[String], schemas: [&SchemaId; 2]) -> anyhow::Result<()> {
+pub(super) fn check_names(names: &[String]) -> anyhow::Result<()> {
+    let schemas = Kind::SCORED.map(|kind| (kind, schema_id(kind).features));
     for name in names {
-        if !schemas.iter().any(|schema| schema.features.contains(name)) {
-            anyhow::bail!(
-                "neither flows nor peers have a feature `{name}`: flows have {}; peers have {}",
-                schemas[0].features.join(", "),
-                schemas[1].features.join(", ")
-            );
+        if !schemas.iter().any(|(_, features)| features.contains(name)) {
+            let known: Vec<String> = schemas
+                .iter()
+                .map(|(kind, features)| format!("{kind}s have {}", features.join(", ")))
+                .collect();
+            anyhow::bail!("no rows have a scored feature `{name}`: {}", known.join("; "));
         }
     }
     Ok(())

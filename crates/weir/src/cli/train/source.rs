@@ -1,10 +1,18 @@
 //! A table of a dataset as a stream of rows to train on.
 
-use std::{cell::Cell, io::IsTerminal as _};
+use std::{cell::Cell, io::IsTerminal as _, time::Duration};
 
+use ::model::Horizons;
+use anyhow::Context as _;
 use dataset::{Block, Dataset, Label, ReadCounts, Selection, TableKind};
 use indicatif::{ProgressBar, ProgressStyle};
 use training::{Mark, RowBlock, RowSource, TrainingError};
+
+/// The horizons of a data set's rows.
+pub(in crate::cli) fn horizons(dataset: &Dataset) -> anyhow::Result<Horizons> {
+    let window_ns = dataset.window_ns()?.context("the tables have no rows")?;
+    Ok(Horizons::of(Duration::from_nanos(window_ns)))
+}
 
 /// Reads the table anew for each pass, and shows on a terminal how far it is.
 pub(in crate::cli) struct TableRows<'a> {

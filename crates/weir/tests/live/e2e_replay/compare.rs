@@ -205,21 +205,11 @@ pub(crate) fn tolerance(name: &str, value: f64) -> Option<f64> {
         | "egress_iat_mean" | "egress_iat_std" | "egress_iat_min" | "egress_iat_max"
         | "handshake_time" => 2e6 * apart_s,
         "active_time" => 2e3 * apart_s,
-        "age" | "flow_age_mean" => apart_s,
-        // Over an age of a second or more, or over a mean of many intervals.
-        "lifetime_byte_rate"
-        | "remote_open_rate_10s"
-        | "remote_open_rate_60s"
-        | "local_open_rate_60s"
-        | "tcp_payload_per_open_flow"
-        | "short_flow_rate_60s"
-        | "egress_byte_rate_60s"
-        | "unanswered_10s"
-        | "unanswered_60s"
-        | "unanswered_600s"
-        | "unanswered_ratio_600s" => 1e-3 + apart_s * value.abs(),
-        "start_rate" => 0.1 + 0.1 * value.abs(),
-        "start_regularity" => 0.1,
+        "age" => apart_s,
+        // Over an age of a second or more.
+        "lifetime_byte_rate" => 1e-3 + apart_s * value.abs(),
+        // Starts that keep a rhythm, of those behind the third.
+        "regularity" => 0.1 + 0.5 * value.abs(),
         _ => return None,
     })
 }
@@ -231,12 +221,9 @@ pub(crate) fn compare_features<F: Feature + Copy + 'static>(
     features: &mut Features,
 ) {
     assert_eq!(live.len(), replayed.len(), "as many records");
-    let (live, replayed) = (F::rows(live), F::rows(replayed));
-    let width = F::ALL.len();
-    for (row, (one, other)) in
-        live.chunks_exact(width).zip(replayed.chunks_exact(width)).enumerate()
-    {
-        for (feature, (&one, &other)) in F::ALL.iter().zip(one.iter().zip(other)) {
+    for (row, (one, other)) in live.iter().zip(replayed).enumerate() {
+        for feature in F::ALL {
+            let (one, other) = (feature.value(one), feature.value(other));
             let natural = |value| f64::from(feature.natural(value));
             let is_same = one.to_bits() == other.to_bits();
             let within = match tolerance(feature.name(), natural(one)) {

@@ -23,8 +23,7 @@ use events::Drift;
 use experiment::{effect::Effect, stream::Stream};
 use linfa::ParamGuard as _;
 use model::{
-    Context, Feature, FlowFeature, IsolationForest, ModelFile, PeerFeature, SchemaId, Window,
-    schema,
+    Channel, Context, Feature, IsolationForest, Kind, ModelFile, PeerFeature, Window, schema,
 };
 use policy::{Policy, ProtectedHosts, statistics::Unsupported};
 use replay::{Replay, ReplayOptions};
@@ -91,32 +90,28 @@ fn stripped(events: &[Event]) -> Vec<Value> {
 /// A model that reads no feature computed from times, which capture and kernel stamp by two
 /// clocks: so that a score is the same to the bit.
 fn timeless_model() -> ModelFile {
-    fn timed<F: Feature + Copy + 'static>() -> Vec<String> {
-        let names = F::ALL.iter().map(|feature| feature.name());
-        names.filter(|name| tolerance(name, 1.0).is_some()).map(str::to_owned).collect()
-    }
+    let timed = PeerFeature::scored().map(Feature::name);
+    let timed = timed.filter(|name| tolerance(name, 1.0).is_some()).map(str::to_owned).collect();
     let path =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../training-data/benign-train.pcap.zst");
-    let (mut context, mut number) = (Context::default(), 0);
-    let mut flows = SampledRows::new(FlowFeature::ALL.len());
-    let mut peers = SampledRows::new(PeerFeature::ALL.len());
-    for window in Replay::open(path, ReplayOptions::default()).expect("the training capture") {
-        let seen = context.observe(&window.expect("whole"));
+    let (mut context, mut number) = (Context::of_windows(WINDOW), 0);
+    let window = context.horizons().window();
+    let mut peers = SampledRows::new(PeerFeature::scored().count());
+    let options = ReplayOptions::default().window(WINDOW);
+    for one in Replay::open(path, options).expect("the training capture") {
+        let seen = context.observe(&one.expect("whole"));
         number += 1;
         if number > model::WARM_UP {
-            flows.extend(number, &FlowFeature::rows(&seen.flows));
-            peers.extend(number, &PeerFeature::rows(&seen.peers));
+            let rows = seen.peers.iter().filter(|row| row.horizon == window);
+            peers.extend(number, &PeerFeature::rows(rows));
         }
     }
     let params = IsolationForest::params().beyond(BEYOND).check().expect("the defaults hold");
-    let fit = |id: SchemaId, rows: &SampledRows, without| {
-        let mut plan = Plan::new(Method::Forest(params.clone()));
-        plan.features = FeatureChoice { without, ..FeatureChoice::default() };
-        train(rows, &id, &plan).expect("enough rows").detector
-    };
-    let flow = fit(schema::flow_schema_id(), &flows, timed::<FlowFeature>());
-    let peer = fit(schema::peer_schema_id(), &peers, timed::<PeerFeature>());
-    ModelFile::new(flow, peer, "2026-01-01T00:00:00Z").expect("one file")
+    let mut plan = Plan::new(Method::Forest(params));
+    plan.features = FeatureChoice { without: timed, ..FeatureChoice::default() };
+    let trained = train(&peers, &schema::schema_id(Kind::Peer), &plan).expect("enough rows");
+    let channel = Channel::new(Kind::Peer, window);
+    ModelFile::new([(channel, trained.detector)], "2026-01-01T00:00:00Z").expect("one file")
 }
 
 fn policy(model: &ModelFile) -> Policy {
@@ -130,7 +125,7 @@ fn policy(model: &ModelFile) -> Policy {
 }
 
 fn detector(model: &ModelFile) -> Detector {
-    Detector::new(model.clone(), Context::default(), WINDOW)
+    Detector::new(model.clone(), Context::of_windows(WINDOW), WINDOW)
 }
 
 /// Keeps every event, in order.
@@ -186,7 +181,7 @@ fn told_by_replay(model: &ModelFile, windows: &[Window]) -> Vec<Event> {
             events.push(event);
             Ok(())
         };
-        dry_run.take(window, tell).expect("nothing here fails");
+        dry_run.take(window, false, tell).expect("nothing here fails");
     }
     events
 }
@@ -199,7 +194,7 @@ fn told_by_experiment(model: &ModelFile, windows: &[Window]) -> Vec<Event> {
     for window in windows {
         let found = detector.assess(window, Arrival::default());
         let peers = detector.observed().peers.iter();
-        let peers = peers.map(|peer| (peer.facts.first_packet_ns, Label::Unlabelled));
+        let peers = peers.map(|peer| (peer.counts.facts.first_packet_ns, Label::Unlabelled));
         stream.push_assessed(found, peers).expect("few");
     }
     let mut events = Vec::new();
@@ -213,6 +208,7 @@ fn told_by_experiment(model: &ModelFile, windows: &[Window]) -> Vec<Event> {
             drift: Drift::default(),
             drift_changed: false,
             verdicts: verdicts.clone(),
+            sites: Vec::new(),
             reasons: HashMap::new(),
         };
         let tell = |event| {

@@ -22,6 +22,8 @@ use crate::support::{interface_frames, lab_or_skip, open_or_skip, scenario, wait
 
 /// Without a frame for so long, what was sent has arrived and been answered.
 const REST: Duration = Duration::from_millis(400);
+/// Time after its opening at which the outcome of a flow is told, and some room.
+const OUTCOMES: Duration = Duration::from_millis(3_200);
 /// Room for every flow on each side, so that neither evicts.
 const FLOWS: u32 = 1 << 16;
 
@@ -123,8 +125,8 @@ impl Watched {
         });
     }
 
-    /// So many windows of so much traffic each, which end while nothing passes: as they were drained,
-    /// and as the capture replays them.
+    /// So many windows of so much traffic each, which end while nothing passes and when the
+    /// outcomes of all flows are told: as they were drained, and as the capture replays them.
     pub(crate) fn live_and_replayed(
         self,
         count: usize,
@@ -132,6 +134,7 @@ impl Watched {
     ) -> (Vec<Window>, Vec<Window>, Captured) {
         let drain = |_| {
             self.run_traffic(traffic);
+            std::thread::sleep(OUTCOMES);
             self.rest();
             self.drain()
         };

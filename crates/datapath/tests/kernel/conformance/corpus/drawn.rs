@@ -26,7 +26,7 @@ pub(crate) fn drawn(seed: u64, count: usize) -> Vec<CorpusFrame> {
                 tstamp_ns: time_ns,
                 gso_size: if is_super { random.random_range(500..1_449) } else { 0 },
                 gso_segs: 0,
-                wire_length: 0,
+                ..SkbContext::default()
             };
             CorpusFrame { what: "drawn", bytes, context, well_formed: true }
         })

@@ -1,10 +1,10 @@
 //! Summary of a model file.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use ::model::{
-    Calibration, DetectorManifest, DetectorModel, Feature, FeatureRange, FlowFeature, ModelFile,
-    PeerFeature, Scorer, schema,
+    Calibration, Channel, DetectorManifest, DetectorModel, Feature, FeatureRange, FlowFeature,
+    HostFeature, Kind, ModelFile, PeerFeature, Scorer, ServiceFeature, schema,
 };
 use serde::Serialize;
 
@@ -20,8 +20,8 @@ pub(super) struct Summary {
     pub(super) format: u32,
     pub(super) software: String,
     pub(super) created: String,
-    pub(super) flow: DetectorSummary,
-    pub(super) peer: DetectorSummary,
+    /// By kind of rows and horizon.
+    pub(super) detectors: BTreeMap<Channel, DetectorSummary>,
 }
 
 /// A detector of the file.
@@ -75,41 +75,41 @@ pub(super) struct RangeSummary {
 impl Summary {
     pub(super) fn of(file: &Path, model: &ModelFile) -> Self {
         let manifest = model.manifest();
+        let described = |(&channel, detector): (&Channel, &DetectorModel)| {
+            Some((channel, DetectorSummary::of(channel, detector, manifest.detector(channel)?)))
+        };
         Self {
             file: file.display().to_string(),
             sha256: model.digest().to_owned(),
             format: manifest.format,
             software: manifest.software.clone(),
             created: manifest.created.clone(),
-            flow: DetectorSummary::of::<FlowFeature>(
-                model.flow(),
-                &manifest.flow,
-                model.flow().check_schema(&schema::flow_schema_id()).is_ok(),
-            ),
-            peer: DetectorSummary::of::<PeerFeature>(
-                model.peer(),
-                &manifest.peer,
-                model.peer().check_schema(&schema::peer_schema_id()).is_ok(),
-            ),
+            detectors: model.detectors().iter().filter_map(described).collect(),
         }
     }
 }
 
 impl DetectorSummary {
-    fn of<F: Feature>(detector: &DetectorModel, manifest: &DetectorManifest, fits: bool) -> Self {
+    fn of(channel: Channel, detector: &DetectorModel, manifest: &DetectorManifest) -> Self {
         let ranges = detector.inputs().names().iter().zip(detector.ranges());
+        let range = match channel.kind {
+            Kind::Flow => RangeSummary::of::<FlowFeature>,
+            Kind::Peer => RangeSummary::of::<PeerFeature>,
+            Kind::Host | Kind::Net => RangeSummary::of::<HostFeature>,
+            Kind::Service => RangeSummary::of::<ServiceFeature>,
+        };
         Self {
             manifest: manifest.clone(),
             steps: match detector.scorer() {
                 Scorer::Onnx(scorer) => scorer.model().describe().steps,
                 _ => Vec::new(),
             },
-            fits_this_build: fits,
+            fits_this_build: detector.check_schema(&schema::schema_id(channel.kind)).is_ok(),
             calibration: CalibrationSummary::of(
                 detector.calibration(),
                 detector.tail_calibration(),
             ),
-            ranges: ranges.map(|(name, range)| RangeSummary::of::<F>(name, range)).collect(),
+            ranges: ranges.map(|(name, values)| range(name, values)).collect(),
         }
     }
 }

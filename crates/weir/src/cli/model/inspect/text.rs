@@ -12,10 +12,9 @@ pub(super) fn describe(summary: &Summary) -> String {
         "{}: made {} by {}\nformat {}, sha256 {}\n",
         summary.file, summary.created, summary.software, summary.format, summary.sha256
     );
-    for (name, rows, detector) in
-        [("flows", "flow", &summary.flow), ("peers", "peer", &summary.peer)]
-    {
-        let _ = write!(text, "\ndetector over {name}: {}\n", kind(&detector.manifest));
+    for (channel, detector) in &summary.detectors {
+        let rows = channel.kind.name();
+        let _ = write!(text, "\ndetector of {}: {}\n", channel.rows(), kind(&detector.manifest));
         for (what, said) in facts(detector) {
             let _ = writeln!(text, "  {what:<12} {said}");
         }
@@ -153,7 +152,7 @@ fn ranges(detector: &DetectorSummary) -> String {
 mod tests {
     use std::path::Path;
 
-    use ::model::{DetectorModel, IsolationForest, ModelFile, SchemaId, schema};
+    use ::model::{Channel, DetectorModel, IsolationForest, Kind, ModelFile, SchemaId, schema};
     use linfa::ParamGuard as _;
 
     use super::*;
@@ -168,19 +167,22 @@ mod tests {
 
     #[test]
     fn a_person_reads_what_it_is_and_what_it_can_claim() {
-        let (flow, peer) = (schema::flow_schema_id(), schema::peer_schema_id());
-        let model = ModelFile::new(detector(flow), detector(peer), "2026-01-31T12:00:00Z").unwrap();
+        let detectors = ["peer-1s", "net-60s"].map(|channel| {
+            let channel: Channel = channel.parse().unwrap();
+            (channel, detector(schema::schema_id(channel.kind)))
+        });
+        let model = ModelFile::new(detectors, "2026-01-31T12:00:00Z").unwrap();
         let text = describe(&Summary::of(Path::new("benign.weir"), &model));
         for said in [
             "benign.weir: made 2026-01-31T12:00:00Z by weir",
-            "detector over flows: isolation forest, 5 trees of up to 256 rows and 8 levels, seed",
+            "detector of nets over 60s: isolation forest, 5 trees of up to 256 rows and 8 levels, seed",
             ", this build's",
             "all 40 features",
             "on 600 held-out rows",
             "error rates of 10 %, 1 %\n",
             "not 0.1 %, 0.01 %",
         ] {
-            let features = format!("all {} features", schema::flow_schema_id().features.len());
+            let features = format!("all {} features", schema::schema_id(Kind::Peer).features.len());
             let said = said.replace("all 40 features", &features);
             assert!(text.contains(&said), "{said}\n{text}");
         }

@@ -124,11 +124,11 @@ fn alert(alert: &Alert) -> Vec<String> {
             if alert.ttl_s > 0 { format!(" for {}", lasting(alert.ttl_s)) } else { String::new() }
         ),
         format!(
-            "surprise {}, p {}, peer score {}, flow score {}, tail score {}",
+            "surprise {} over {}, p {}, score {}, tail score {}",
             number(seen.surprise),
+            model::Horizon::from_ms(seen.horizon_ms),
             number(seen.p_value),
             number(seen.peer_score.into()),
-            number(seen.flow_score.into()),
             number(seen.tail_score.into())
         ),
         format!(

@@ -1,0 +1,234 @@
+//! Remote hosts: in IPv6 one that takes address after address reads as its /64.
+//!
+//! A host may take any address of its /64 (RFC 4291 §2.5.1, RFC 8981), so that 2,000 probes from as
+//! many addresses are nobody's in particular. [`Hosts::look`] counts the addresses of each /64; one
+//! that showed more than [`SEVERAL`] within an hour is one remote from then on: its flows and
+//! counters are those of the /64's own address, whose interface identifier is zero, and which no host
+//! has (the subnet-router anycast address, RFC 4291 §2.6.1).
+//!
+//! The /64s of this host's own addresses are left alone, as neighbours share them, and so are
+//! link-local addresses and groups. Whoever forges addresses of a /64 has unproven packets of it read
+//! as one remote's; what is proven stays evidence of its own.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashMap},
+};
+
+use flows_common::{FlowCounters, FlowKey, PeerCounters, PeerKey, Window, unmap_v4};
+
+use crate::context::recent::Recent;
+
+/// Networks that are remembered.
+const NETS: usize = 16_384;
+/// Addresses that one host may have at once: a stable one, and a temporary one a day for a week.
+const SEVERAL: usize = 8;
+/// Time after which a network that showed nothing is forgotten: an hour.
+const FORGET_NS: u64 = 3_600_000_000_000;
+
+/// The upper half of an address.
+type Net = [u8; 8];
+
+/// Addresses of a network.
+#[derive(Clone, Copy, Default)]
+struct Shown {
+    hosts: [[u8; 8]; SEVERAL],
+    count: usize,
+    is_one: bool,
+    last_ns: u64,
+}
+
+/// Memory of networks; see the [module](self).
+pub struct Hosts {
+    nets: Recent<Net, Shown>,
+}
+
+impl Default for Hosts {
+    fn default() -> Self {
+        Self { nets: Recent::with_capacity(NETS) }
+    }
+}
+
+impl std::fmt::Debug for Hosts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hosts").field("networks", &self.nets.len()).finish_non_exhaustive()
+    }
+}
+
+impl Hosts {
+    /// A window in which each remote host is one remote; the window itself where each has one
+    /// address. Costs a pass over the flows, and a hash look-up for each of IPv6.
+    pub fn look<'w>(&mut self, window: Cow<'w, Window>) -> Cow<'w, Window> {
+        let is_v6 = |address: &[u8; 16]| unmap_v4(address).is_none();
+        let flows = window.flows.iter().map(|(key, _)| key).filter(|key| is_v6(&key.remote));
+        let own: BTreeSet<Net> = flows.clone().map(|key| halves(&key.local).0).collect();
+        let peers = window.peers.iter().map(|(key, _)| &key.address).filter(|one| is_v6(one));
+        let mut one = BTreeSet::new();
+        for address in flows.map(|key| &key.remote).chain(peers) {
+            let (net, host) = halves(address);
+            if !own.contains(&net)
+                && is_global(net)
+                && self.nets.touch(net, Shown::default).value.note(host, window.end_ns)
+            {
+                one.insert(net);
+            }
+        }
+        if one.is_empty() { window } else { Cow::Owned(joined(&window, &one)) }
+    }
+}
+
+impl Shown {
+    /// Notes an address; true where the network is one host.
+    fn note(&mut self, host: [u8; 8], now_ns: u64) -> bool {
+        if now_ns.saturating_sub(self.last_ns) > FORGET_NS {
+            *self = Self::default();
+        }
+        self.last_ns = now_ns;
+        if !self.is_one && !self.hosts[..self.count].contains(&host) {
+            match self.hosts.get_mut(self.count) {
+                Some(place) => {
+                    *place = host;
+                    self.count += 1;
+                }
+                None => self.is_one = true,
+            }
+        }
+        self.is_one
+    }
+}
+
+fn halves(address: &[u8; 16]) -> (Net, [u8; 8]) {
+    let (mut net, mut host) = ([0; 8], [0; 8]);
+    net.copy_from_slice(&address[..8]);
+    host.copy_from_slice(&address[8..]);
+    (net, host)
+}
+
+/// Neither of a link nor a group (RFC 4291 §2.4), nor of no network at all.
+const fn is_global(net: Net) -> bool {
+    let is_link = net[0] == 0xfe && net[1] & 0xc0 == 0x80;
+    !is_link && net[0] != 0xff && u64::from_be_bytes(net) != 0
+}
+
+/// The window with these networks as one remote each. Flows that differ by the remote's address
+/// alone become one, with the counters of all.
+fn joined(window: &Window, one: &BTreeSet<Net>) -> Window {
+    let remote = |address: [u8; 16]| {
+        let mut address = address;
+        if unmap_v4(&address).is_none() && one.contains(&halves(&address).0) {
+            address[8..].fill(0);
+        }
+        address
+    };
+    let mut places: HashMap<FlowKey, usize> = HashMap::new();
+    let mut flows: Vec<(FlowKey, FlowCounters)> = Vec::with_capacity(window.flows.len());
+    for (key, counters) in &window.flows {
+        let key = FlowKey { remote: remote(key.remote), ..*key };
+        if let Some(&place) = places.get(&key) {
+            flows[place].1.merge(counters);
+        } else {
+            places.insert(key, flows.len());
+            flows.push((key, *counters));
+        }
+    }
+    let mut peers: Vec<(PeerKey, PeerCounters)> = Vec::with_capacity(window.peers.len());
+    let mut places: HashMap<[u8; 16], usize> = HashMap::new();
+    for (key, counters) in &window.peers {
+        let address = remote(key.address);
+        if let Some(&place) = places.get(&address) {
+            peers[place].1.merge(counters);
+        } else {
+            places.insert(address, peers.len());
+            peers.push((PeerKey { address }, *counters));
+        }
+    }
+    Window { flows, peers, ..window.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use flows_common::Direction;
+
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+    const IN: usize = Direction::Ingress.index();
+
+    /// A window of a second with a SYN from each of these addresses to a port of its own.
+    fn window(second: u64, remotes: impl IntoIterator<Item = u128>) -> Window {
+        let flows = remotes.into_iter().zip(1..).map(|(remote, port)| {
+            let key = FlowKey {
+                local: (0x2001_0db8_u128 << 96 | 1).to_be_bytes(),
+                remote: remote.to_be_bytes(),
+                local_port: port,
+                remote_port: 40_000,
+                protocol: 6,
+                ..FlowKey::default()
+            };
+            let mut counters = FlowCounters::default();
+            (counters.openings[IN], counters.directions[IN].packets) = (1, 1);
+            (key, counters)
+        });
+        let flows: Vec<_> = flows.collect();
+        let (start_ns, end_ns) = (second * SECOND, (second + 1) * SECOND);
+        let mut window = Window { start_ns, end_ns, flows, ..Window::default() };
+        window.packet_counters.segments = [window.flows.len() as u64, 0];
+        window
+    }
+
+    /// An address of the /64 2001:db8:1:`net`::.
+    const fn address(net: u128, host: u128) -> u128 {
+        0x2001_0db8_0001 << 80 | net << 64 | host
+    }
+
+    fn remotes(window: &Window) -> usize {
+        window.flows.iter().map(|(key, _)| key.remote).collect::<BTreeSet<_>>().len()
+    }
+
+    #[test]
+    fn two_thousand_probes_from_as_many_addresses_of_one_64_are_one_remotes() {
+        let window = window(1, (1..=2_000).map(|host| address(7, host)));
+        let mut hosts = Hosts::default();
+        let joined = hosts.look(Cow::Borrowed(&window));
+        assert_eq!((remotes(&joined), joined.flows.len()), (1, 2_000));
+        assert_eq!(joined.flows[0].0.remote, address(7, 0).to_be_bytes());
+        assert!(!joined.is_lossy());
+    }
+
+    #[test]
+    fn addresses_that_come_one_after_another_are_one_remotes_too() {
+        let mut hosts = Hosts::default();
+        let mut last = 0;
+        for second in 1..=20 {
+            let window = window(second * 60, [address(7, u128::from(second))]);
+            last = u128::from_be_bytes(hosts.look(Cow::Borrowed(&window)).flows[0].0.remote);
+        }
+        assert_eq!(last, address(7, 0));
+        let quiet = window(20_000, [address(7, 3)]);
+        assert!(matches!(hosts.look(Cow::Borrowed(&quiet)), Cow::Borrowed(_)), "forgotten");
+    }
+
+    #[test]
+    fn a_host_with_its_temporary_addresses_a_neighbour_and_other_networks_stay_apart() {
+        let mut hosts = Hosts::default();
+        let few = window(1, (1..=8).map(|host| address(7, host)));
+        assert!(matches!(hosts.look(Cow::Borrowed(&few)), Cow::Borrowed(_)));
+        let many = window(2, (100..=150).map(|net| address(net, 9)));
+        assert!(matches!(hosts.look(Cow::Borrowed(&many)), Cow::Borrowed(_)));
+        let near = window(3, (10..=60).map(|host| 0x2001_0db8_u128 << 96 | host));
+        assert!(matches!(hosts.look(Cow::Borrowed(&near)), Cow::Borrowed(_)), "neighbours");
+        let link = window(4, (10..=60).map(|host| 0xfe80_u128 << 112 | host));
+        assert!(matches!(hosts.look(Cow::Borrowed(&link)), Cow::Borrowed(_)), "of the link");
+    }
+
+    #[test]
+    fn flows_that_differ_by_the_address_alone_are_counted_together() {
+        let mut window = window(1, (1..=20).map(|host| address(7, host)));
+        window.flows.iter_mut().for_each(|(key, _)| key.local_port = 80);
+        let mut hosts = Hosts::default();
+        let joined = hosts.look(Cow::Borrowed(&window));
+        assert_eq!(joined.flows.len(), 1);
+        assert_eq!(joined.flows[0].1.directions[IN].packets, 20);
+        assert!(!joined.is_lossy());
+    }
+}

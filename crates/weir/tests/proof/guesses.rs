@@ -1,0 +1,113 @@
+//! Password guessing in the midst of the lab's benign traffic, with and without this host's own log.
+
+use std::{net::IpAddr, time::Duration};
+
+use engine::{Arrival, Detector};
+use events::Outcome;
+use model::Context;
+use policy::Mode;
+
+use crate::{
+    scene::{SETTINGS, model, policy, windows},
+    traffic::{Composed, SECOND, START},
+    trust::{ACK, ATTACKER, Crafted, Ends, SYN},
+};
+
+/// Benign traffic in all, and ahead of the guesses.
+const ALL: u64 = 290 * SECOND;
+const AHEAD: u64 = 60 * SECOND;
+/// The end of a session, in which sshd has slept over a wrong password.
+const TRY: u64 = 2_900_000_000;
+const PSH: u8 = 0x08;
+const FIN: u8 = 0x01;
+
+/// A session of one wrong password: versions, keys, and a refusal two seconds later.
+fn session(at_ns: u64, number: u16) -> Vec<Crafted> {
+    let there = Ends::to_host(ATTACKER, [30_000 + number, 22]);
+    let back = there.back();
+    let (mut mine, mut its) = (u32::from(number) * 7_001, u32::from(number) * 9_001 + 77);
+    let mut frames = vec![
+        (at_ns, there.tcp(SYN, mine, 0)),
+        (at_ns + 60_000, back.tcp(SYN | ACK, its, mine + 1)),
+        (at_ns + 500_000, there.tcp(ACK, mine + 1, its + 1)),
+    ];
+    (mine, its) = (mine + 1, its + 1);
+    let said = [
+        (5, false, 41_u32),
+        (6, true, 24),
+        (20, false, 1_080),
+        (25, true, 1_408),
+        (60, true, 48),
+        (90, false, 452),
+        (130, true, 84),
+        (170, false, 52),
+        (200, true, 148),
+        (2_500, false, 84),
+    ];
+    for (ms, from_remote, bytes) in said {
+        let ends = if from_remote { there } else { back };
+        let (own, other) = if from_remote { (&mut mine, its) } else { (&mut its, mine) };
+        let mut frame = ends.tcp(PSH | ACK, *own, other);
+        frame.truncate(54);
+        frame.resize(54 + bytes as usize, 0x5a);
+        let length = u16::try_from(40 + bytes).expect("a segment");
+        frame[16..18].copy_from_slice(&length.to_be_bytes());
+        frames.push((at_ns + ms * 1_000_000, frame));
+        *own += bytes;
+    }
+    frames.extend([
+        (at_ns + TRY, there.tcp(FIN | ACK, mine, its)),
+        (at_ns + TRY + 60_000, back.tcp(FIN | ACK, its, mine + 1)),
+        (at_ns + TRY + 500_000, there.tcp(ACK, mine + 1, its + 1)),
+    ]);
+    frames
+}
+
+/// Tries of a guesser who begins one every so many ns, until the remote is acted on: where this
+/// host's log tells of each, or of none. Nobody else may be.
+fn tries(every_ns: u64, log_tells: bool) -> Option<u64> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut benign = Composed::create(folder.path().join("benign.pcap"));
+    benign.append_benign(START, START + ALL);
+    let all = (ALL - AHEAD - TRY) / every_ns;
+    let mut frames: Vec<Crafted> = (0..all)
+        .flat_map(|number| session(number * every_ns, u16::try_from(number).expect("few")))
+        .collect();
+    frames.sort_by_key(|(at_ns, _)| *at_ns);
+    let mut guesses = Composed::create(folder.path().join("guesses.pcap"));
+    for (at_ns, frame) in frames {
+        let length = u32::try_from(frame.len()).expect("a short frame");
+        guesses.put(START + AHEAD + at_ns, length, &frame);
+    }
+    let captures = [benign, guesses].map(|capture| capture.finish().0);
+    let mut detector = Detector::new(model().clone(), Context::default(), Duration::from_secs(1));
+    let mut policy = policy(Mode::Enforce, SETTINGS[0]);
+    let (mut failed, mut acted) = (0, None);
+    for window in windows(&captures) {
+        let done = |number: u64| START + AHEAD + number * every_ns + TRY <= window.end_ns;
+        while failed < all && done(failed) {
+            failed += 1;
+            if log_tells {
+                policy.failed_log_in(ATTACKER.into(), window.end_ns);
+            }
+        }
+        let found = detector.assess(&window, Arrival::default());
+        for one in policy.decide(found.evidence, &found.facts).peers {
+            if matches!(one.outcome, Outcome::Block { .. }) {
+                assert_eq!(one.evidence.address, IpAddr::from(ATTACKER));
+                assert_eq!(one.evidence.failed_log_ins > 0, log_tells);
+                acted = acted.or(Some(failed));
+            }
+        }
+    }
+    acted
+}
+
+#[test]
+fn a_handful_of_guesses_suffices_where_the_hosts_log_tells_of_them() {
+    for (name, every_ns) in [("hydra -t 4", TRY / 4), ("one in 5 s", 5 * SECOND)] {
+        let [told, silent] = [true, false].map(|log_tells| tries(every_ns, log_tells));
+        println!("{name}: acted on after {told:?} tries; by counters alone after {silent:?}");
+        assert!(told.is_some_and(|tries| (5..=7).contains(&tries)), "{name}: {told:?}");
+    }
+}
