@@ -18,7 +18,7 @@ use crate::{
 };
 use datapath::{
     AttachOptions, Attached, Blocklist, GuardHook, InterfaceSelection, InterfaceWatch, Kernel,
-    KernelOptions, TcHook, XdpPreference, leftovers, memory_bytes, unpin_since,
+    KernelOptions, Sharing, TcHook, XdpPreference, leftovers, memory_bytes, unpin_since,
 };
 use hotplug::Follower;
 
@@ -180,13 +180,38 @@ pub fn describe(attached: &Attached, mode: Mode) -> String {
         TcHook::Tcx => "TCX",
         TcHook::Clsact => "clsact",
     };
-    let guard = guard_name(&attached.guard);
+    let guard = guard_name(attached);
     format!("{}: {}, flows at {tc}, guard at {guard}", attached.interface, mode.name())
 }
 
-/// Where a guard sits, as a person reads it.
+/// Where a guard sits, and beside what, as a person reads it.
 #[must_use]
-pub fn guard_name(guard: &GuardHook) -> String {
+pub fn guard_name(attached: &Attached) -> String {
+    let hook = hook_name(&attached.guard);
+    // Who may not ask is told of the hook alone.
+    let Some(programs) = attached.on_hook().ok().filter(|_| is_shared(attached)) else {
+        return hook;
+    };
+    if !programs.iter().any(|one| one.own) {
+        return format!("no hook: another program took it off {hook}");
+    }
+    let others: Vec<_> =
+        programs.iter().filter(|one| !one.own).map(|one| one.name.as_str()).collect();
+    if others.is_empty() { hook } else { format!("{hook}, shared with {}", others.join(", ")) }
+}
+
+/// True of a guard that another program took off a hook which they shared.
+#[must_use]
+pub fn is_taken_off(attached: &Attached) -> bool {
+    is_shared(attached)
+        && attached.on_hook().is_ok_and(|programs| !programs.iter().any(|one| one.own))
+}
+
+const fn is_shared(attached: &Attached) -> bool {
+    matches!(attached.sharing, Sharing::Dispatcher { .. })
+}
+
+fn hook_name(guard: &GuardHook) -> String {
     match guard {
         GuardHook::XdpNative => "XDP (native)".to_owned(),
         GuardHook::XdpGeneric => "XDP (generic)".to_owned(),
@@ -216,6 +241,7 @@ fn xdp_preference(config: &Config) -> XdpPreference {
         (Mode::Observe, _) => XdpPreference::Off,
         (_, XdpChoice::Auto) => XdpPreference::Auto,
         (_, XdpChoice::Native) => XdpPreference::Native,
+        (_, XdpChoice::Exclusive) => XdpPreference::Exclusive,
         (_, XdpChoice::Generic) => XdpPreference::Generic,
         (_, XdpChoice::Off) => XdpPreference::TcIngress,
     }

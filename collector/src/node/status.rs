@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use ledger::Moment;
 
 use super::{Inner, Node, journal::moment};
-use crate::live::guard_name;
-use datapath::TcHook;
+use crate::live::{guard_name, is_taken_off};
+use datapath::{Attached, TcHook};
 
 /// Under this name stand those whose entry the kernel refused, for want of room for example.
 const ENTRY_FAILED: &str = "entry_failed";
@@ -48,6 +48,8 @@ impl Node {
         let now = moment();
         let guard = self.guard_totals()?;
         let health = self.journal.health();
+        // Before the node is held: the kernel is asked who shares the hooks.
+        let interfaces = (self.interfaces)().iter().map(interface).collect();
         let mut inner = self.inner();
         let losses: BTreeMap<String, u64> =
             inner.losses.iter().map(|(cause, &lost)| (cause.to_string(), lost)).collect();
@@ -85,18 +87,7 @@ impl Node {
                 .iter()
                 .sum(),
             ledger: ledger_health(health.as_ref(), self.journal.path(), inner.unrecorded),
-            interfaces: (self.interfaces)()
-                .iter()
-                .map(|attached| Interface {
-                    name: attached.interface.to_string(),
-                    flows: match attached.tc {
-                        TcHook::Tcx => "TCX",
-                        TcHook::Clsact => "clsact",
-                    }
-                    .to_owned(),
-                    guard: guard_name(&attached.guard),
-                })
-                .collect(),
+            interfaces,
         })
     }
 
@@ -150,6 +141,12 @@ impl Node {
         let Some(config) = self.inner().config.clone() else { return Ok(()) };
         let watched = (self.interfaces)();
         let is_watched = |name: &str| watched.iter().any(|one| one.interface.as_str() == name);
+        if let Some(open) = watched.iter().find(|one| is_taken_off(one)) {
+            let open = &open.interface;
+            return Err(Refused::unavailable(format!(
+                "another program took the guard off `{open}`: start weir anew"
+            )));
+        }
         let mut named = config.interfaces.iter().filter(|one| !one.contains(['*', '?']));
         if let Some(gone) = named.find(|name| !is_watched(name)) {
             return Err(Refused::unavailable(format!("`{gone}` is not watched: it is gone")));
@@ -165,6 +162,15 @@ impl Node {
         let inner = self.inner();
         ModeState { mode: inner.policy.mode(), confirm: inner.confirm(moment()) }
     }
+}
+
+fn interface(attached: &Attached) -> Interface {
+    let flows = match attached.tc {
+        TcHook::Tcx => "TCX",
+        TcHook::Clsact => "clsact",
+    };
+    let (name, flows) = (attached.interface.to_string(), flows.to_owned());
+    Interface { name, flows, guard: guard_name(attached) }
 }
 
 impl Inner {

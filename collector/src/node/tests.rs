@@ -544,7 +544,7 @@ fn a_node_is_ready_while_it_decides_watches_and_records() {
     node.interfaces = Box::new(|| {
         let interface = datapath::InterfaceName::new("eth0").unwrap();
         let (tc, guard) = (datapath::TcHook::Tcx, datapath::GuardHook::Off);
-        vec![Attached { interface, ifindex: 2, tc, guard }]
+        vec![Attached { interface, ifindex: 2, tc, guard, sharing: datapath::Sharing::NoXdp }]
     });
     node.ready().unwrap();
 }

@@ -2,6 +2,8 @@
 
 mod guard;
 
+use std::path::PathBuf;
+
 use aya::{
     Ebpf,
     programs::{
@@ -14,12 +16,13 @@ use aya::{
 
 use super::{
     error::KernelError,
+    hooks::{OnHook, xdp_programs},
     interfaces::InterfaceName,
-    object::{TC_EGRESS, TC_GUARD, TC_INGRESS, classifier},
+    object::{Sizes, TC_EGRESS, TC_GUARD, TC_INGRESS, classifier},
     pin::Pins,
     syscall,
 };
-use guard::Guard;
+use guard::{Guard, Site};
 
 /// weir's own places among the filters of one end of a clsact qdisc, in the order in which a packet
 /// meets them: early, for a filter before them may end its way.
@@ -40,6 +43,8 @@ pub enum XdpPreference {
     Auto,
     /// In the driver, or fail.
     Native,
+    /// In the driver with no other program beside it, or fail.
+    Exclusive,
     /// In the stack before TC, or fail. The stack copies a frame without room before it, as most
     /// drivers deliver them, and Linux 6.18 then shows TC the copy without its Ethernet header: the
     /// flow programs count it as no IP.
@@ -94,6 +99,23 @@ pub enum GuardHook {
     Off,
 }
 
+/// Who may come to the guard's XDP hook beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// Any program, by libxdp's dispatcher.
+    Dispatcher {
+        /// The BPF filesystem on which they find each other.
+        bpffs: PathBuf,
+    },
+    /// None, and why.
+    Exclusive {
+        /// Reason for not sharing the hook; empty where that was asked for.
+        reason: String,
+    },
+    /// The guard sits at no XDP hook.
+    NoXdp,
+}
+
 /// An interface that weir is attached to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attached {
@@ -105,6 +127,22 @@ pub struct Attached {
     pub tc: TcHook,
     /// Hook of the guard.
     pub guard: GuardHook,
+    /// Others on that hook.
+    pub sharing: Sharing,
+}
+
+impl Attached {
+    /// The programs that share the XDP hook, in the order in which they run, or none where it is not
+    /// shared. weir's is not among them where another program took it off.
+    ///
+    /// # Errors
+    /// As for [`xdp_programs`].
+    pub fn on_hook(&self) -> Result<Vec<OnHook>, KernelError> {
+        match &self.sharing {
+            Sharing::Dispatcher { bpffs } => xdp_programs(bpffs, &self.interface),
+            _ => Ok(Vec::new()),
+        }
+    }
 }
 
 /// Links of an attached interface; dropping them takes the programs off, except a pinned guard.
@@ -123,6 +161,7 @@ impl Attachment {
         object: &mut Ebpf,
         interface: &InterfaceName,
         options: AttachOptions,
+        sizes: &Sizes,
         pins: Option<&Pins>,
     ) -> Result<Self, KernelError> {
         let ifindex = interface.index()?;
@@ -133,7 +172,7 @@ impl Attachment {
             TcPreference::Auto => tc_hook(interface, ifindex),
             TcPreference::Clsact => TcHook::Clsact,
         };
-        let guard = guard::attach(object, interface, ifindex, options.xdp, tc, pins)?;
+        let guard = Site { interface, ifindex, tc, sizes, pins }.attach(object, options.xdp)?;
         match attach_flows(object, interface, tc, &guard.hook) {
             Ok((ingress, egress)) => Ok(Self {
                 attached: Attached {
@@ -141,6 +180,7 @@ impl Attachment {
                     ifindex,
                     tc,
                     guard: guard.hook.clone(),
+                    sharing: guard.sharing.clone(),
                 },
                 _ingress: ingress,
                 _egress: egress,

@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     attach::clear_own_filters,
+    dispatcher,
     error::KernelError,
     interfaces::{self, InterfaceName},
     netns::{programs_on, xdp_on},
@@ -48,16 +49,28 @@ pub struct TakenOff {
 /// The kernel does not list its programs or links: `CAP_SYS_ADMIN` is missing.
 pub fn take_everything_off(bpffs: &Path, everywhere: bool) -> Result<TakenOff, KernelError> {
     let mut taken = TakenOff::default();
-    for hook in own_hooks(everywhere)? {
+    // One behind a dispatcher comes off with a new dispatcher, below.
+    let apart = |hook: &Hook| hook.facts.dispatcher().is_none();
+    for hook in own_hooks(everywhere)?.into_iter().filter(apart) {
         match syscall::detach_link(hook.link.as_fd()) {
             Ok(()) => taken.hooks.push(hook.name),
             Err(error) => taken.left.push(format!("{}: {error}", hook.name)),
         }
     }
-    for interface in interfaces::list()?.into_keys() {
+    for (interface, ifindex) in interfaces::list()? {
         clear_own_filters(&interface);
+        let own = own_programs()?;
+        let is_own = |member: &dispatcher::Member| own.contains_key(&member.facts.id);
+        match dispatcher::leave(bpffs, ifindex, is_own) {
+            Ok(true) => taken.hooks.push(format!("{interface} {XDP_GUARD}")),
+            Ok(false) => {}
+            Err(why) => taken.left.push(format!("{interface} {XDP_GUARD}: {why}")),
+        }
     }
     for pin in pin::every_pin(bpffs)? {
+        if let Some((ifindex, program)) = pin::shared_guard(&pin) {
+            dispatcher::evict(bpffs, ifindex, program);
+        }
         // A guard in another namespace, which nobody but this pin may hold.
         if let Ok(link) = syscall::open_pin(&pin)
             && pin::is_link(&pin)
@@ -74,6 +87,44 @@ pub fn take_everything_off(bpffs: &Path, everywhere: bool) -> Result<TakenOff, K
     Ok(taken)
 }
 
+/// A program on an XDP hook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnHook {
+    /// The kernel's number of it.
+    pub id: u32,
+    /// Its name.
+    pub name: String,
+    /// Run priority behind a dispatcher: the lowest comes first.
+    pub priority: Option<u32>,
+    /// It is weir's.
+    pub own: bool,
+}
+
+/// The programs on the XDP hook of an interface of this network namespace, those behind a dispatcher
+/// in the order in which they run. A dispatcher whose programs cannot be told stands for them.
+///
+/// # Errors
+/// The kernel does not tell: `CAP_SYS_ADMIN` is missing.
+pub fn xdp_programs(bpffs: &Path, interface: &InterfaceName) -> Result<Vec<OnHook>, KernelError> {
+    let hook = dispatcher::read(bpffs, interface.index()?)?;
+    let own = own_programs()?;
+    let told = |facts: &syscall::ProgramFacts, priority| OnHook {
+        id: facts.id,
+        name: facts.name.clone(),
+        priority,
+        own: own.contains_key(&facts.id),
+    };
+    Ok(match hook {
+        dispatcher::Hook::Free => Vec::new(),
+        dispatcher::Hook::Alone(program) | dispatcher::Hook::Closed { program, .. } => {
+            vec![told(&program, None)]
+        }
+        dispatcher::Hook::Shared(chain) => {
+            chain.members.iter().map(|one| told(&one.facts, Some(one.priority()))).collect()
+        }
+    })
+}
+
 /// Guards of weir's on the interfaces of this network namespace that are pinned elsewhere: on
 /// another mount, or by a layout of another namespace. Each as its interface and its program.
 ///
@@ -85,6 +136,7 @@ pub fn stray_guards(bpffs: &Path) -> Result<Vec<String>, KernelError> {
         .filter(|pin| pin::is_link(pin))
         .filter_map(|pin| syscall::link_facts(syscall::open_pin(pin).ok()?.as_fd()).ok())
         .map(|facts| facts.id)
+        .chain(dispatcher::pinned_links(bpffs))
         .collect();
     let held = holders();
     let stray = |hook: &Hook| {
@@ -160,13 +212,18 @@ fn own_hooks(everywhere: bool) -> Result<Vec<Hook>, KernelError> {
     };
     let hook = |(facts, link): (syscall::LinkFacts, OwnedFd)| {
         let program = own.get(&facts.program)?.clone();
-        let at = here.iter().find(|(program, _)| *program == facts.program);
+        let on = facts.dispatcher().unwrap_or(facts.program);
+        let at = here.iter().find(|(program, _)| *program == on);
         // One that is off its hook is only held.
-        if facts.ifindex == 0 || (at.is_none() && !everywhere) {
+        let is_off = facts.ifindex == 0 && facts.dispatcher().is_none();
+        if is_off || (at.is_none() && !everywhere) {
             return None;
         }
         let name = at.map_or_else(
-            || format!("interface {} of another namespace, {program}", facts.ifindex),
+            || match facts.dispatcher() {
+                Some(_) => format!("a dispatcher of another namespace, {program}"),
+                None => format!("interface {} of another namespace, {program}", facts.ifindex),
+            },
             |(_, interface)| format!("{interface} {program}"),
         );
         Some(Hook { name, program, facts, link })

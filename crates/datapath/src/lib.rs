@@ -25,6 +25,7 @@ struct Readme;
 mod attach;
 mod block;
 mod blocklist;
+mod dispatcher;
 mod drain;
 mod error;
 mod floor;
@@ -45,12 +46,14 @@ mod takeover;
 mod target;
 mod test_run;
 
-pub use attach::{AttachOptions, Attached, GuardHook, TcHook, TcPreference, XdpPreference};
+pub use attach::{
+    AttachOptions, Attached, GuardHook, Sharing, TcHook, TcPreference, XdpPreference,
+};
 pub use block::{Block, BlockAction, BlockCount, Blocked, RateLimit};
 pub use blocklist::{Blocklist, Bulk, Loaded};
 pub use error::KernelError;
 pub use flows_common::{Scope, clock::boot_ns};
-pub use hooks::{TakenOff, stray_guards, take_everything_off};
+pub use hooks::{OnHook, TakenOff, stray_guards, take_everything_off, xdp_programs};
 pub use interfaces::{InterfaceChange, InterfaceName, InterfaceSelection, InterfaceWatch};
 pub use object::{OBJECT, Verified, verify};
 pub use options::{BLOCK_CAPACITY, KernelOptions, PREFIX_CAPACITY, STATS_SLOTS, TABLE_CAPACITY};
@@ -66,6 +69,7 @@ pub use test_run::SkbContext;
 use attach::Attachment;
 use drain::Drain;
 use guard_maps::GuardMaps;
+use object::Sizes;
 use pin::Pins;
 use shards::{Cpus, Shards};
 
@@ -74,6 +78,7 @@ use shards::{Cpus, Shards};
 pub struct Kernel {
     attachments: BTreeMap<InterfaceName, Attachment>,
     object: Ebpf,
+    sizes: Sizes,
     drain: Drain,
     blocklist: Blocklist,
     pins: Option<Pins>,
@@ -86,7 +91,8 @@ impl Kernel {
         options.check()?;
         let pins = options.pin.as_deref().map(Pins::open).transpose()?;
         let cpus = Cpus::read()?;
-        let object = object::load(options, cpus.possible, pins.as_ref())?;
+        let sizes = Sizes { options: options.clone(), cpus: cpus.possible };
+        let object = object::load(&sizes, pins.as_ref())?;
         let flows = Shards::fill::<FlowKey, FlowCounters>(
             object::map(&object, "FLOWS")?,
             "weir_flows",
@@ -107,7 +113,7 @@ impl Kernel {
         if let Some(pins) = &pins {
             pins.retire_older()?;
         }
-        Ok(Self { attachments: BTreeMap::new(), object, drain, blocklist, pins })
+        Ok(Self { attachments: BTreeMap::new(), object, sizes, drain, blocklist, pins })
     }
 
     /// Attaches the programs to an interface of the calling thread's network namespace.
@@ -122,7 +128,8 @@ impl Kernel {
         if self.attachments.contains_key(interface) {
             return Err(KernelError::AlreadyAttached { interface: interface.to_string() });
         }
-        let attachment = Attachment::new(&mut self.object, interface, options, self.pins.as_ref())?;
+        let (object, pins) = (&mut self.object, self.pins.as_ref());
+        let attachment = Attachment::new(object, interface, options, &self.sizes, pins)?;
         if let Some(pins) = &self.pins {
             pins.retire_older()?;
         }

@@ -83,8 +83,8 @@ pub(super) fn xdp_on(ifindex: u32) -> Result<Option<(u32, XdpMode)>, KernelError
 const NLMSG_HEADER: usize = 16;
 const LINK_HEADER: usize = 16;
 
-/// The kernel's message on an interface.
-fn ask_link(ifindex: u32) -> io::Result<Vec<u8>> {
+/// A socket for `NETLINK_ROUTE`.
+pub(super) fn route_socket() -> io::Result<OwnedFd> {
     let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
     // SAFETY: no pointers.
     let socket = unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE) };
@@ -92,7 +92,12 @@ fn ask_link(ifindex: u32) -> io::Result<Vec<u8>> {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: a descriptor just made.
-    let socket = unsafe { OwnedFd::from_raw_fd(socket) };
+    Ok(unsafe { OwnedFd::from_raw_fd(socket) })
+}
+
+/// The kernel's message on an interface.
+fn ask_link(ifindex: u32) -> io::Result<Vec<u8>> {
+    let socket = route_socket()?;
     let mut request = [0_u8; NLMSG_HEADER + LINK_HEADER];
     request[..4].copy_from_slice(&32_u32.to_ne_bytes());
     request[4..6].copy_from_slice(&RTM_GETLINK.to_ne_bytes());

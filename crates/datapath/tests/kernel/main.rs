@@ -7,4 +7,5 @@ mod guard;
 mod pins;
 mod scope;
 mod service;
+mod sharing;
 mod support;

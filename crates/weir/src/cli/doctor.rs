@@ -8,7 +8,8 @@ use serde::Serialize;
 use super::{FAILED, Layers, Overrides, emit};
 use collector::config::{Config, Mode};
 use datapath::{
-    Finding, InterfaceName, InterfaceSelection, Severity, guard_bytes, memory_bytes, orphans, probe,
+    Finding, InterfaceName, InterfaceSelection, OnHook, Severity, guard_bytes, memory_bytes,
+    orphans, probe, xdp_programs,
 };
 
 #[derive(Debug, Args)]
@@ -62,7 +63,7 @@ fn examine(config: &Config) -> Vec<Finding> {
         }
     }
     findings.extend([realtime(), memory(config), interfaces(config), model(config)]);
-    findings.push(orphan_programs(bpffs));
+    findings.extend([orphan_programs(bpffs), xdp_hooks(bpffs)]);
     #[cfg(feature = "lab")]
     findings.push(dead_labs());
     findings
@@ -184,6 +185,32 @@ fn orphan_programs(bpffs: &Path) -> Finding {
         }
         Err(error) => limited(error.to_string(), "run as root"),
     }
+}
+
+/// Who is on the XDP hooks of this network namespace.
+fn xdp_hooks(bpffs: &Path) -> Finding {
+    let subject = "XDP hooks";
+    let told = |one: &OnHook| {
+        let whose = if one.own { ", weir's" } else { "" };
+        let priority = one.priority.map_or_else(String::new, |at| format!(", priority {at}"));
+        format!("{} (id {}{priority}{whose})", one.name, one.id)
+    };
+    let interfaces = InterfaceSelection::new(["*".to_owned()]).resolve().unwrap_or_default();
+    let mut hooks = Vec::new();
+    for interface in interfaces.keys() {
+        match xdp_programs(bpffs, interface) {
+            Ok(programs) if programs.is_empty() => {}
+            Ok(programs) => {
+                let told: Vec<String> = programs.iter().map(told).collect();
+                hooks.push(format!("{interface}: {}", told.join(", ")));
+            }
+            Err(error) => {
+                let (severity, remedy) = (Severity::Limited, "run as root".to_owned());
+                return Finding { subject, severity, found: error.to_string(), remedy };
+            }
+        }
+    }
+    good(subject, if hooks.is_empty() { "free".to_owned() } else { hooks.join("; ") })
 }
 
 #[cfg(feature = "lab")]
