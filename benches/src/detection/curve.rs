@@ -43,7 +43,7 @@ pub fn curve(
 ) -> anyhow::Result<Vec<Point>> {
     let (shipped, others): (Vec<Lesson>, Vec<Lesson>) =
         lessons(corpus, roots, turns, &mut tell)?.into_iter().partition(|one| one.shipped);
-    let others = mixed(others);
+    let others = mixed(&others);
     let mut points = Vec::new();
     for step in STEPS {
         let step = step.min(others.len());
@@ -57,7 +57,7 @@ pub fn curve(
 
 /// Captures of all groups through each other, two that train before each that calibrates, so that
 /// the first few are a sample of all of them.
-fn mixed(lessons: Vec<Lesson>) -> Vec<Lesson> {
+fn mixed(lessons: &[Lesson]) -> Vec<Lesson> {
     let spread = |place: usize| {
         let its: Vec<&Lesson> = lessons.iter().filter(|one| one.place == place).collect();
         // A stride that shares no factor with the count visits each once.

@@ -9,8 +9,8 @@ use std::{
 };
 
 use model::{
-    Context, Feature as _, Hosts, Maintained, ModelFile, Observed, Outages, PeerFacts, PeerFeature,
-    WARM_UP, Window,
+    Context, Feature as _, Horizons, Hosts, Maintained, ModelFile, Observed, Outages, PeerFacts,
+    PeerFeature, WARM_UP, Window,
 };
 
 use crate::assessor::{Arrival, Assessed, Assessor, WindowRows};
@@ -40,8 +40,16 @@ impl Detector {
     /// A detector of windows of a configured length that starts from a context: an empty one, or
     /// the one that learning ended with. An empty one takes every flow for new, so that its first
     /// [`WARM_UP`] windows are told as warming up.
+    ///
+    /// # Panics
+    /// If the context is of windows of another length.
     #[must_use]
     pub fn new(model: ModelFile, context: Context, window: Duration) -> Self {
+        assert_eq!(
+            *context.horizons(),
+            Horizons::of(window),
+            "a context of windows of that length"
+        );
         let warm_up = if context.is_empty() { WARM_UP } else { 0 };
         let assessor = Assessor::new(model, window, warm_up);
         Self {

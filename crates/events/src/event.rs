@@ -314,6 +314,7 @@ mod tests {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one event of each kind")]
     fn events() -> Vec<Event> {
         let peer: Prefix = "2001:db8::/32".parse().expect("a prefix");
         let moved = Moved { subject: Subject::Net, feature: "bytes".into(), index: 0.4 };

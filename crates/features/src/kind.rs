@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_window_of_a_minute_has_two_horizons_and_one_of_a_tenth_has_four() {
-        assert_eq!(Horizons::of(Duration::from_secs(60)).to_string(), "60s, 600s");
+        assert_eq!(Horizons::of(Duration::from_mins(1)).to_string(), "60s, 600s");
         assert_eq!(Horizons::of(Duration::from_millis(100)).to_string(), "100ms, 10s, 60s, 600s");
     }
 

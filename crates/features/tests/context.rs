@@ -335,7 +335,7 @@ fn a_capture_of_an_earlier_time_begins_anew_and_loses_no_row() {
 
 #[test]
 fn windows_of_a_minute_have_two_horizons() {
-    let mut context = Context::of_windows(Duration::from_secs(60));
+    let mut context = Context::of_windows(Duration::from_mins(1));
     let mut rows = Vec::new();
     for minute in 1..=11_u64 {
         let start_ns = (minute - 1) * 60 * SECOND;

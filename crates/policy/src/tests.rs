@@ -611,7 +611,7 @@ fn decoys_shield_nobody() {
 fn what_anybody_may_have_sent_takes_up_half_of_the_blocks_at_most() {
     for bound in
         [(|config: &mut PolicyConfig| config.max_blocks = 7) as fn(&mut PolicyConfig), |config| {
-            config.expert.max_blocks_per_minute = 7
+            config.expert.max_blocks_per_minute = 7;
         }]
     {
         let mut policy = policy(bound);

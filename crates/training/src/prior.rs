@@ -143,7 +143,8 @@ impl Prior {
             left = rest;
             Ok::<_, PriorError>(taken)
         };
-        let head = u64::from_le_bytes(take(8)?.try_into().expect("eight bytes"));
+        let head = take(8)?.try_into().map_err(|_| damaged("it has no head"))?;
+        let head = u64::from_le_bytes(head);
         let head = take(usize::try_from(head).unwrap_or(usize::MAX))?;
         let heads: Vec<Head> =
             serde_json::from_slice(head).map_err(|error| damaged(&error.to_string()))?;
@@ -287,7 +288,9 @@ mod tests {
     fn each_half_is_of_other_networks_and_none_has_more_than_its_share() {
         let prior = prior();
         let rows = prior.rows(channel()).unwrap();
-        let of = |half: &[f32], network: f32| half.iter().filter(|x| **x == network + 0.1).count();
+        let of = |half: &[f32], network: f32| {
+            half.iter().filter(|x| (*x - network - 0.1).abs() < 1e-6).count()
+        };
         for network in [0.0, 2.0] {
             assert_eq!(of(&rows.fit, network), OF_A_NETWORK * rows.width);
             assert_eq!(of(&rows.held_out, network), 0);

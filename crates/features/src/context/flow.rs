@@ -29,6 +29,7 @@ const FIRST_USER_PORT: u16 = 1_024;
 
 /// Memory of a flow.
 #[derive(Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that each stand alone")]
 pub(crate) struct FlowState {
     first_seen_ns: u64,
     last_packet_ns: u64,
@@ -108,6 +109,7 @@ pub(crate) struct Told {
 
 /// Changes that a window made to the memory of a flow.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that each stand alone")]
 pub(crate) struct FlowNews {
     /// This window is the first that knows it.
     pub(crate) is_new: bool,
@@ -301,7 +303,7 @@ impl FlowState {
     /// Tells, once each, what is known of it now: whether it failed, and how it ended.
     pub(crate) fn tell(&mut self, key: &FlowKey) -> Option<Told> {
         let mut outcomes = Outcomes::default();
-        let [request, response] = self.from_the_opener(self.payload);
+        let [request, response] = self.of_the_opener(self.payload);
         let mut window_ns = None;
         if self.verdict == Verdict::Pending {
             window_ns = Some(self.opened_in_ns);
@@ -348,21 +350,21 @@ impl FlowState {
     ///
     /// Which of the attempts were answered is not known: the earlier ones are taken for those that
     /// failed. Each that was answered has its share of the payload.
-    fn earlier_attempts(&self, counters: &FlowCounters, opened: u32, is_stray: bool) -> Outcomes {
+    fn earlier_attempts(&self, counters: &FlowCounters, attempts: u32, is_stray: bool) -> Outcomes {
         // Of strays the tuple's flow is no attempt, and its payload is not theirs.
-        let (earlier, opener, payload) = if is_stray {
-            (opened, Direction::Ingress, [0; 2])
+        let (past, opener, payload) = if is_stray {
+            (attempts, Direction::Ingress, [0; 2])
         } else {
-            (opened.saturating_sub(1), self.initiator, self.from_the_opener(self.payload))
+            (attempts.saturating_sub(1), self.initiator, self.of_the_opener(self.payload))
         };
-        if earlier == 0 {
+        if past == 0 {
             return Outcomes::default();
         }
-        let answered = counters.answered(opener).min(opened);
-        let failed = (opened - answered).min(earlier);
-        let served = earlier - failed;
+        let answered = counters.answered(opener).min(attempts);
+        let failed = (attempts - answered).min(past);
+        let served = past - failed;
         let [request, response] = payload;
-        let share = |bytes: u64| bytes / u64::from(opened) * u64::from(served);
+        let share = |bytes: u64| bytes / u64::from(attempts) * u64::from(served);
         Outcomes {
             failed,
             served,
@@ -373,7 +375,7 @@ impl FlowState {
         }
     }
 
-    fn from_the_opener<T>(&self, [ingress, egress]: [T; 2]) -> [T; 2] {
+    fn of_the_opener<T>(&self, [ingress, egress]: [T; 2]) -> [T; 2] {
         match self.initiator {
             Direction::Ingress => [ingress, egress],
             Direction::Egress => [egress, ingress],
@@ -382,9 +384,9 @@ impl FlowState {
 
     /// True where nobody served what was asked; see [`Outcomes`].
     fn has_failed(&self, key: &FlowKey) -> bool {
-        let [request, response] = self.from_the_opener(self.payload);
-        let [_, was_answered] = self.from_the_opener(self.spoke);
-        let [_, was_reset] = self.from_the_opener(self.resets);
+        let [request, response] = self.of_the_opener(self.payload);
+        let [_, was_answered] = self.of_the_opener(self.spoke);
+        let [_, was_reset] = self.of_the_opener(self.resets);
         if key.protocol != TCP {
             !was_answered && !self.is_error
         } else if self.syn_ns.is_some() {

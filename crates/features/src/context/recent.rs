@@ -124,7 +124,7 @@ impl<K: Copy + Eq + Hash, V: Copy> Recent<K, V> {
             self.unlink(self.oldest);
         }
         (self.places, self.entries, self.free) = (HashTable::new(), Vec::new(), Vec::new());
-        drained.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        drained.sort_unstable_by_key(|(key, _)| *key);
         drained
     }
 

@@ -98,29 +98,29 @@ pub(crate) fn answering_service(flow: &FlowRecord) -> Option<LocalService> {
     local_service(flow).filter(|_| answers)
 }
 
-fn open(sum: &mut SiteCounts, flow: &FlowRecord, opened: u32, new: NewOfFlow) {
+fn open(sum: &mut SiteCounts, flow: &FlowRecord, count: u32, new: NewOfFlow) {
     let opener = flow.initiator;
     let [upper, lower] = words(flow.key.remote);
     let remote = hash([upper, lower]);
     let service = service_of(&flow.key, opener);
     let flows = &mut sum.flows[opener.index()];
-    *flows = flows.saturating_add(opened);
+    *flows = flows.saturating_add(count);
     sum.new_remotes[opener.index()] += new.remote;
     sum.remotes[opener.index()].note(remote);
     let mut remotes = Distinct::default();
     remotes.note(remote);
     match opener {
         Direction::Ingress => {
-            sum.sources.add(service, &Sources { flows: opened, abortive: 0, remotes });
+            sum.sources.add(service, &Sources { flows: count, abortive: 0, remotes });
         }
         Direction::Egress => {
             let pair = hash([upper, lower, service]);
             sum.new_services += new.service;
             sum.services.note(hash([service]));
             sum.pairs.note(pair);
-            let fan_out = FanOut { flows: opened, remotes, new_remotes: new.remote };
+            let fan_out = FanOut { flows: count, remotes, new_remotes: new.remote };
             sum.fan_out.add(service, &fan_out);
-            sum.pair.add(pair, &Pair { flows: opened });
+            sum.pair.add(pair, &Pair { flows: count });
         }
     }
 }

@@ -81,7 +81,9 @@ mod tests {
 
     fn busiest(keys: &[u64]) -> Busiest<Times, 2> {
         let mut busiest = Busiest::default();
-        keys.iter().for_each(|&key| busiest.add(key, &Times(1)));
+        for &key in keys {
+            busiest.add(key, &Times(1));
+        }
         busiest
     }
 

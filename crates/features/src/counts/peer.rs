@@ -97,6 +97,7 @@ impl ServiceUse {
     pub(crate) fn served(outcomes: &Outcomes) -> Self {
         let served = outcomes.served;
         let sums = |mean: f64| {
+            #[expect(clippy::cast_possible_truncation, reason = "a mean in single precision")]
             let (n, mean) = (served as f32, mean as f32);
             [n * mean, n * mean * mean]
         };

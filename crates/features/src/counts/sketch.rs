@@ -19,7 +19,7 @@ impl<const W: usize> Default for Distinct<W> {
 impl<const W: usize> Distinct<W> {
     /// Notes a thing by its hash.
     pub(crate) const fn note(&mut self, hash: u64) {
-        let bit = hash as usize % (W * 64);
+        let bit = bit_of(hash, W);
         self.0[bit / 64] |= 1 << (bit % 64);
     }
 
@@ -91,7 +91,7 @@ impl<const W: usize> Seen<W> {
     /// Notes a thing by its hash; the estimated number of new things that it stands for, 0 where
     /// it is known.
     pub(crate) fn note(&mut self, hash: u64) -> f32 {
-        let bit = hash as usize % (W * 64);
+        let bit = bit_of(hash, W);
         let (word, mask) = (bit / 64, 1_u64 << (bit % 64));
         let known = (self.current[word] | self.previous[word]) & mask != 0;
         let both = self.current.iter().zip(&self.previous);
@@ -99,6 +99,12 @@ impl<const W: usize> Seen<W> {
         self.current[word] |= mask;
         if known { 0.0 } else { (W * 64) as f32 / zeros as f32 }
     }
+}
+
+/// The bit of so many words that stands for a hash.
+#[expect(clippy::cast_possible_truncation, reason = "what is left is below the bits")]
+const fn bit_of(hash: u64, words: usize) -> usize {
+    (hash % (words as u64 * 64)) as usize
 }
 
 /// Hash of words. It decides values of features, so it is written out here: no library's next
@@ -110,6 +116,7 @@ pub(crate) fn hash(words: impl IntoIterator<Item = u64>) -> u64 {
 /// The words of an address.
 pub(crate) fn words(address: [u8; 16]) -> [u64; 2] {
     let whole = u128::from_be_bytes(address);
+    #[expect(clippy::cast_possible_truncation, reason = "its lower half")]
     [(whole >> 64) as u64, whole as u64]
 }
 

@@ -76,6 +76,10 @@ pub fn table_schema(kind: Kind) -> SchemaRef {
 }
 
 /// A table of what a window brought: one row per record, in the records' order.
+///
+/// # Panics
+///
+/// Where the columns are not those of the schema, which is made with them.
 #[must_use]
 pub fn batch(kind: Kind, observed: &Observed, window: &Window) -> RecordBatch {
     let plain = table_schema(kind);

@@ -15,6 +15,7 @@ pub use window::Window;
 
 /// A thing to record.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "most records are decisions")]
 pub enum Record {
     /// weir started.
     Run(Run),

@@ -42,7 +42,9 @@ impl Desk {
         let options = WriterOptions { row_group_rows: 500, ..WriterOptions::default() };
         traffic::write(&folder.path().join("train"), options, &benign);
         let mut learner = Learner::default();
-        benign.iter().for_each(|one| learner.take(&one.window));
+        for one in &benign {
+            learner.take(&one.window);
+        }
         let params = IsolationForest::params().n_trees(30).check().unwrap();
         let (model, _) = learner.finish(&params, "2026-01-31T12:00:00Z").unwrap();
         model.save(folder.path().join("model.weir")).unwrap();

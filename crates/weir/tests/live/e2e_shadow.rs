@@ -170,7 +170,7 @@ fn experiment(
     first_ns: u64,
 ) -> Effect {
     let policy = Policy::new(policy, ProtectedHosts::default()).calibrated(&basis(&model));
-    let mut detector = Detector::new(model, Context::default(), WINDOW);
+    let mut detector = Detector::new(model, Context::of_windows(WINDOW), WINDOW);
     let mut stream = Stream::default();
     for window in Replay::open(capture, options).expect("a capture") {
         let window = window.expect("whole");

@@ -88,10 +88,10 @@ fn a_server_that_is_stopped_fails_its_clients_and_a_scan_beside_it_is_the_scanne
     let left: Vec<u16> = rest.flows.iter().map(|(key, _)| key.local_port).collect();
     let probes = (9_000..9_100).filter(|port| left.contains(port)).count();
     assert_eq!(probes, 100, "the scan is evidence");
-    let reset = |(key, flow): &&(FlowKey, FlowCounters)| {
+    let was_reset = |(key, flow): &&(FlowKey, FlowCounters)| {
         key.local_port == PORT && flow.directions[1].flags[TcpFlag::Rst.index()] > 0
     };
-    assert_eq!(rest.flows.iter().filter(reset).count(), 0, "no client is left with an RST");
+    assert_eq!(rest.flows.iter().filter(was_reset).count(), 0, "no client is left with an RST");
     assert!(!rest.is_lossy());
 
     // It is back.

@@ -62,7 +62,9 @@ pub(crate) fn model() -> &'static ModelFile {
 /// Model learnt from these windows.
 pub(crate) fn learnt_from(windows: &[Window]) -> ModelFile {
     let mut learner = Learner::default();
-    windows.iter().for_each(|window| learner.take(window));
+    for window in windows {
+        learner.take(window);
+    }
     let params = IsolationForest::params().beyond(BEYOND).check().expect("the defaults hold");
     learner.finish(&params, "2026-01-01T00:00:00Z").expect("enough to learn from").0
 }

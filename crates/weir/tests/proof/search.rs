@@ -92,7 +92,7 @@ impl Arena {
             let staged = arena.world.stage(&alone);
             let scanner = staged.senders(Author::Attacker).into_iter().next();
             let scanner = host(scanner.expect("a scan has a source"));
-            let told = arena.world.told(Some(staged), &Setting::ALL);
+            let told = arena.world.told(Some(&staged), &Setting::ALL);
             let answered: Vec<bool> = told.iter().map(|told| is_answered(told, scanner)).collect();
             arena.scans.push(Scan { phase, answered });
         }
@@ -113,7 +113,7 @@ impl Arena {
         let mut broken = Vec::new();
         let staged = self.world.stage(strategy);
         let is_forged = staged.senders(Author::Attacker).is_empty();
-        let told = self.world.told(Some(staged), &Setting::ALL);
+        let told = self.world.told(Some(&staged), &Setting::ALL);
         for ((setting, told), calm) in Setting::ALL.iter().zip(&told).zip(&self.calm) {
             let mut tell = |what: String| broken.push(format!("{setting:?}: {what}"));
             for block in self.benign_blocked(told, calm) {
@@ -138,7 +138,7 @@ impl Arena {
         let attacker = self.scanner(strategy.seed, scan);
         let senders = |author| staged.senders(author).len();
         let are_many = senders(Author::Forged) + senders(Author::Attacker) > INNOCENT;
-        let told = self.world.told(Some(staged), &Setting::ALL);
+        let told = self.world.told(Some(&staged), &Setting::ALL);
         for ((setting, told), answered) in Setting::ALL.iter().zip(&told).zip(&scan.answered) {
             let is_asked = *answered && (is_one || *setting == Setting::Act);
             if !is_asked || is_answered(told, attacker) {

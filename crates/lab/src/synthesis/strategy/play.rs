@@ -190,7 +190,7 @@ impl Player<'_> {
     fn act(&mut self, play: Move, at: f64, course: Course) {
         match play {
             Move::Connect | Move::Login | Move::Hold | Move::Doubled => {
-                self.connect(play, at, course)
+                self.connect(play, at, course);
             }
             Move::Summons if course.author == Author::Attacker => self.summon(at, course.source),
             _ => {

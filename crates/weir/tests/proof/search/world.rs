@@ -119,9 +119,9 @@ impl World {
     }
 
     /// What is decided with these frames from [`EARLIER`] before the stage on.
-    pub(super) fn told(&self, staged: Option<Synthetic>, settings: &[Setting]) -> Vec<Told> {
+    pub(super) fn told(&self, staged: Option<&Synthetic>, settings: &[Setting]) -> Vec<Told> {
         let from_ns = at(BEGIN - EARLIER);
-        let staged = staged.as_ref().map(windows);
+        let staged = staged.map(windows);
         let (before, calm) =
             self.calm.split_at(self.calm.partition_point(|window| window.start_ns < from_ns));
         let played = staged.as_deref().unwrap_or(calm);
@@ -182,7 +182,9 @@ const fn at(seconds: u64) -> u64 {
 /// A model of these windows, if they hold enough.
 pub(crate) fn learn(windows: &[Window]) -> Option<ModelFile> {
     let mut learner = Learner::default();
-    windows.iter().for_each(|window| learner.take(window));
+    for window in windows {
+        learner.take(window);
+    }
     let params = IsolationForest::params().beyond(BEYOND).check().expect("the defaults hold");
     learner.finish(&params, "2026-01-01T00:00:00Z").ok().map(|(model, _)| model)
 }
