@@ -181,7 +181,8 @@ fn unanswered(frames: &[Seen]) -> usize {
         let questions = asked.entry(tuple).or_default();
         match questions.last_mut() {
             Some((_, answered)) if is_answer => *answered = true,
-            Some((of, false)) if *of == sequence && sequence != 0 => {}
+            // Asked again.
+            Some((of, false)) if *of == sequence => {}
             _ if is_answer || is_at_an_edge => {}
             _ => questions.push((sequence, false)),
         }
