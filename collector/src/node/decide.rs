@@ -194,7 +194,7 @@ impl CarryOut for Writer<'_> {
     fn limited(&mut self, event: ServiceEvent) -> Result<(), Infallible> {
         self.inner.note_limit(&event);
         if event.is_news() {
-            self.effects.records.push(self.node.told_of_service("limit", &event));
+            self.effects.records.push(self.node.own_act("limit", &event));
         }
         self.effects.events.push(Event::Service(event));
         Ok(())
@@ -204,7 +204,7 @@ impl CarryOut for Writer<'_> {
         self.inner.note_outage(&event);
         if event.is_news() {
             tracing::warn!("{}", describe_outage(&event));
-            self.effects.records.push(self.node.told_of_service("outage", &event));
+            self.effects.records.push(self.node.own_act("outage", &event));
         }
         self.effects.events.push(Event::Outage(event));
         Ok(())
@@ -213,7 +213,7 @@ impl CarryOut for Writer<'_> {
     fn site(&mut self, event: SiteEvent) -> Result<(), Infallible> {
         if event.is_news() {
             tracing::warn!("{}", describe_site(&event));
-            self.effects.records.push(self.node.told_of_service("alarm", &event));
+            self.effects.records.push(self.node.own_act("alarm", &event));
         }
         self.effects.events.push(Event::Site(event));
         Ok(())
@@ -237,7 +237,7 @@ impl CarryOut for Writer<'_> {
 
     fn closed(&mut self, event: ClosedEvent) -> Result<(), Infallible> {
         if !matches!(event.entity, Entity::Remote { .. }) {
-            self.effects.records.push(self.node.told_of_service("closed", &event));
+            self.effects.records.push(self.node.own_act("closed", &event));
         }
         self.effects.events.push(Event::Closed(event));
         Ok(())

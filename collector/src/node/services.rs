@@ -100,9 +100,9 @@ impl Inner {
 }
 
 impl Node {
-    /// The record of what became of a service: an act of weir's own, with the event as its
-    /// arguments.
-    pub(super) fn told_of_service(&self, what: &'static str, event: &impl Serialize) -> Record {
+    /// The record of what became of a service or of the host's own side: an act of weir's own, with
+    /// the event as its arguments.
+    pub(super) fn own_act(&self, what: &'static str, event: &impl Serialize) -> Record {
         let act = ActEvent {
             at_ns: boot_ns(),
             who: "weir".to_owned(),

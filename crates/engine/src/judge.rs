@@ -50,18 +50,17 @@ pub fn judge(policy: &mut Policy, assessed: Assessed) -> Judged {
 
 /// Alarms that tell what nothing else does: of a service that neither a remote, nor a limit, nor an
 /// outage is told of; of the whole side where none of its parts is.
-fn untold(sites: Vec<SiteEvidence>, verdicts: &Verdicts) -> Vec<SiteEvidence> {
+fn untold(mut sites: Vec<SiteEvidence>, verdicts: &Verdicts) -> Vec<SiteEvidence> {
     let is_told = |service: Service| {
         verdicts.peers.iter().any(|one| one.evidence.service == Some(service))
             || verdicts.services.iter().any(|limit| limit.service == service)
             || verdicts.outages.iter().any(|outage| outage.service == service)
     };
-    let mut found: Vec<SiteEvidence> = sites;
-    found.retain(|one| !matches!(one.site, Site::Service(service) if is_told(service)));
-    if found.len() > 1 {
-        found.retain(|one| one.site != Site::Net);
+    sites.retain(|one| !matches!(one.site, Site::Service(service) if is_told(service)));
+    if sites.len() > 1 {
+        sites.retain(|one| one.site != Site::Net);
     }
-    found
+    sites
 }
 
 /// Number and end of a window, on the clock of the windows.

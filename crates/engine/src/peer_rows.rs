@@ -23,8 +23,8 @@ pub struct PeerRow<'a> {
 
 /// Rows of the peers that came with one window.
 ///
-/// Peers, each once a standing, have numbers by the order of addresses and standings. A row of a longer horizon of which a window
-/// was lossy is left out.
+/// Peers, each once a standing, have numbers by the order of addresses and standings. A row of a
+/// longer horizon of which a window was lossy is left out.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PeerRows {
     peers: Vec<(IpAddr, PeerFacts)>,
