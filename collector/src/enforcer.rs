@@ -23,8 +23,8 @@ pub use list::{ListDefaults, ListLoad};
 
 use crate::event::{ActionTaken, ExpiredEvent};
 use datapath::{
-    Block, BlockAction, Blocked, Blocklist, KernelError, LimitedService, RateLimit, Service,
-    ServiceLimit as KernelLimit, Target,
+    Block, BlockAction, BlockCount, Blocked, Blocklist, KernelError, LimitedService, RateLimit,
+    Service, ServiceLimit as KernelLimit, Target,
 };
 
 /// The reason that an entry made by hand carries: no block has this number.
@@ -302,6 +302,18 @@ impl GuardView {
     /// Counts of an entry that has a slot of its own; those of one without are not told apart.
     pub fn stats(&self, slot: u32) -> Result<BlockStats, KernelError> {
         own_stats(&self.0, slot)
+    }
+
+    /// See [`Blocklist::held`].
+    #[must_use]
+    pub fn held(&self) -> BlockCount {
+        self.0.held()
+    }
+
+    /// See [`Blocklist::capacity`].
+    #[must_use]
+    pub fn capacity(&self) -> BlockCount {
+        self.0.capacity()
     }
 
     /// See [`Blocklist::guard_counters`].

@@ -27,7 +27,7 @@ use std::{
 
 use model::Window;
 
-use crate::{event::Event, losses::Losses, node::Node, sink::Sink};
+use crate::{event::Event, node::Node, progress::Progress, sink::Sink};
 use engine::Detector;
 use stages::{assess, decide, deliver};
 
@@ -75,7 +75,7 @@ pub struct Pipeline {
     threads: Vec<JoinHandle<anyhow::Result<()>>>,
     /// Ends with the thread of the sinks, the last one.
     sinks: Option<Receiver<()>>,
-    losses: Arc<Losses>,
+    progress: Arc<Progress>,
 }
 
 impl Pipeline {
@@ -90,17 +90,17 @@ impl Pipeline {
         node: Arc<Node>,
         sinks: Vec<Box<dyn Sink>>,
     ) -> std::io::Result<Self> {
-        let (losses, detector) = (node.losses(), detector.into());
+        let (progress, detector) = (node.progress(), detector.into());
         let (stop, stopped) = mpsc::channel();
         let (drained, to_assess) = mpsc::sync_channel(DRAINED_QUEUE);
         let (assessed, to_decide) = mpsc::sync_channel(ASSESSED_QUEUE);
         let (events, to_deliver) = mpsc::sync_channel(EVENT_QUEUE);
-        let outlet = Outlet { events, losses: Arc::clone(&losses) };
+        let outlet = Outlet { events, progress: Arc::clone(&progress) };
         let assessing = Arc::clone(&node);
-        let (put_off, lost) = (Arc::clone(&losses), Arc::clone(&losses));
+        let (draining, sinking) = (Arc::clone(&progress), Arc::clone(&progress));
         let (delivering, delivered) = mpsc::channel();
         let threads = vec![
-            spawn("weir-drain", move || ticker::run(drain, window, &stopped, &drained, &put_off))?,
+            spawn("weir-drain", move || ticker::run(drain, window, &stopped, &drained, &draining))?,
             spawn("weir-score", move || {
                 assess(&assessing, detector, &to_assess, &assessed);
                 Ok(())
@@ -110,12 +110,12 @@ impl Pipeline {
                 Ok(())
             })?,
             spawn("weir-sink", move || {
-                deliver(sinks, &to_deliver, &lost);
+                deliver(sinks, &to_deliver, &sinking);
                 drop(delivering);
                 Ok(())
             })?,
         ];
-        Ok(Self { stop, threads, sinks: Some(delivered), losses })
+        Ok(Self { stop, threads, sinks: Some(delivered), progress })
     }
 
     /// Starts feeding windows to a consumer instead, such as a learner.
@@ -127,21 +127,21 @@ impl Pipeline {
         window: Duration,
         mut consumer: impl FnMut(DrainedWindow) -> anyhow::Result<()> + Send + 'static,
     ) -> std::io::Result<Self> {
-        let losses = Arc::new(Losses::default());
+        let progress = Arc::new(Progress::default());
         let (stop, stopped) = mpsc::channel();
         let (drained, to_consume) = mpsc::sync_channel(DRAINED_QUEUE);
-        let put_off = Arc::clone(&losses);
+        let draining = Arc::clone(&progress);
         let threads = vec![
-            spawn("weir-drain", move || ticker::run(drain, window, &stopped, &drained, &put_off))?,
+            spawn("weir-drain", move || ticker::run(drain, window, &stopped, &drained, &draining))?,
             spawn("weir-feed", move || to_consume.iter().try_for_each(&mut consumer))?,
         ];
-        Ok(Self { stop, threads, sinks: None, losses })
+        Ok(Self { stop, threads, sinks: None, progress })
     }
 
-    /// Losses so far.
+    /// Progress so far.
     #[must_use]
-    pub fn losses(&self) -> &Losses {
-        &self.losses
+    pub fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// True where a stage ended on its own, which only an error causes.
@@ -187,13 +187,15 @@ fn spawn(
 #[derive(Debug)]
 struct Outlet {
     events: SyncSender<Event>,
-    losses: Arc<Losses>,
+    progress: Arc<Progress>,
 }
 
 impl Outlet {
     fn put(&self, event: Event) {
-        if self.events.try_send(event).is_err() {
-            self.losses.events.fetch_add(1, Ordering::Relaxed);
+        if self.events.try_send(event).is_ok() {
+            self.progress.event_queued();
+        } else {
+            self.progress.lost_at_queue.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

@@ -214,6 +214,7 @@ impl Node {
         now: Moment,
     ) -> Option<ledger::Record> {
         let known = inner.known.remove(&target)?;
+        inner.lifted += u64::from(known.origin == Origin::Model);
         if let Some(address) = events::Prefix::from(ipnet::IpNet::from(target)).as_host() {
             inner.policy.pardon(address, now.boot_ns);
         }

@@ -1,223 +1,194 @@
-//! The node's metrics, as Prometheus scrapes them: one prefix, base units, never an address.
+//! The node's metrics.
 
-use std::{cell::RefCell, collections::BTreeSet, fmt::Write as _, sync::atomic::AtomicU64};
-
-use control::wire::{Action, Condition, Health, HeldBlocks, Mode, Status};
-use prometheus_client::{
-    encoding::text::encode,
-    metrics::{counter::Counter, family::Family, gauge::Gauge},
-    registry::Registry,
+use control::{
+    metrics::{Exposition, Metric},
+    wire::{Action, BlockTotals, Condition, DriftState, Health, HeldBlocks, Mode, Status},
 };
+use flows_common::{Direction, GuardCounters};
 
 use super::Node;
-use crate::clock::boot_ns;
-
-/// Labels of one metric: names that this file spells, values from closed sets.
-type Labels = Vec<(&'static str, String)>;
-/// A gauge of any number.
-type Number = Gauge<f64, AtomicU64>;
+use crate::{clock::boot_ns, pipeline::EVENT_QUEUE, progress::Stage};
 
 impl Node {
-    /// All metrics in Prometheus' text format.
-    pub(super) fn encode_metrics(&self) -> String {
-        let mut text = String::new();
+    /// Tells all metrics.
+    pub(super) fn expose(&self, to: &mut Exposition) {
         // A counter that cannot be read leaves out what follows from it, and says so in the log.
-        let status = match self.status_with(self.held_lately()) {
-            Ok(status) => status,
-            Err(error) => {
-                tracing::warn!(%error, "metrics are incomplete");
-                return text;
+        match self.status_with(self.held_lately()) {
+            Ok(status) => {
+                expose_state(to, &status);
+                expose_window(to, &status);
+                expose_losses(to, &status);
+                expose_blocks(to, &status.blocks, &status.held);
             }
-        };
-        let exposition = Exposition::default();
-        exposition.describe(&status);
-        exposition.describe_held(&status.held);
-        exposition.describe_drop_totals(&status, self.inner().failed);
-        let registry = exposition.registry.into_inner();
-        // Writing to a string does not fail.
-        let _ = encode(&mut text, &registry);
-        prometheus(&text)
+            Err(error) => tracing::warn!(%error, "metrics are incomplete"),
+        }
+        self.expose_policy(to);
+        self.expose_tables(to);
+        self.expose_progress(to);
     }
-}
 
-/// `OpenMetrics` as Prometheus' text format 0.0.4 has it: a counter is named as its samples are, and
-/// nothing marks the end.
-fn prometheus(open: &str) -> String {
-    let counters: BTreeSet<&str> = open
-        .lines()
-        .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
-        .collect();
-    let mut text = String::with_capacity(open.len());
-    for line in open.lines().filter(|line| *line != "# EOF") {
-        let words: Vec<&str> = line.splitn(4, ' ').collect();
-        match words[..] {
-            ["#", kind, name, rest] if counters.contains(name) => {
-                let _ = writeln!(text, "# {kind} {name}_total {rest}");
-            }
-            _ => {
-                text.push_str(line);
-                text.push('\n');
+    fn expose_policy(&self, to: &mut Exposition) {
+        let inner = self.inner();
+        if let Some(config) = &inner.config {
+            let asked = Some(config.policy.mode);
+            to.tell_state(Metric::ConfiguredMode, Mode::ALL, Mode::name, asked);
+            if let Some(support) = inner.policy.support(config.window) {
+                let supported = support.wrong_blocks.supported;
+                to.tell(Metric::ClaimSupported, u8::from(supported));
+                to.tell(Metric::ClaimSmallestRate, support.smallest_rate);
+                to.tell(Metric::ClaimHeldOutRows, support.basis.held_out.fewest() as f64);
             }
         }
+        to.tell(Metric::BlocksFailed, inner.failed as f64);
+        to.tell(Metric::BlocksLifted, inner.lifted as f64);
     }
-    text
-}
 
-/// Metrics made anew for each scrape from what the node knows anyway.
-struct Exposition {
-    registry: RefCell<Registry>,
-}
-
-impl Default for Exposition {
-    fn default() -> Self {
-        Self { registry: RefCell::new(Registry::with_prefix("weir")) }
-    }
-}
-
-impl Exposition {
-    fn counter(&self, name: &str, help: &str, values: impl IntoIterator<Item = (Labels, u64)>) {
-        let family = Family::<Labels, Counter>::default();
-        for (labels, value) in values {
-            family.get_or_create(&labels).inc_by(value);
+    fn expose_tables(&self, to: &mut Exposition) {
+        let Some(guard) = &self.guard else { return };
+        let (held, room) = (guard.held(), guard.capacity());
+        let tables = [
+            ("blocks_ipv4", held.v4, room.v4),
+            ("blocks_ipv6", held.v6, room.v6),
+            ("blocks_prefix", held.prefixes, room.prefixes),
+        ];
+        let named = |name: &str, value: usize| ([name.to_owned()], value as f64);
+        to.tell_each(Metric::TableEntries, tables.map(|(name, held, _)| named(name, held)));
+        to.tell_each(Metric::TableCapacity, tables.map(|(name, _, room)| named(name, room)));
+        let (mut frames, mut packets) = (Vec::new(), Vec::new());
+        for direction in Direction::ALL {
+            match guard.guard_counters(direction) {
+                Ok(counters) => {
+                    let way = match direction {
+                        Direction::Ingress => "ingress",
+                        Direction::Egress => "egress",
+                    }
+                    .to_owned();
+                    frames.extend(
+                        outcomes(&counters).map(|(outcome, count)| {
+                            ([way.clone(), outcome.to_owned()], count as f64)
+                        }),
+                    );
+                    packets.push(([way], counters.dropped as f64));
+                }
+                Err(error) => tracing::warn!(%error, "metrics are incomplete"),
+            }
         }
-        self.registry.borrow_mut().register(name, help, family);
+        to.tell_each(Metric::GuardFrames, frames);
+        to.tell_each(Metric::DroppedPackets, packets);
     }
 
-    fn gauge(&self, name: &str, help: &str, values: impl IntoIterator<Item = (Labels, f64)>) {
-        let family = Family::<Labels, Number>::default();
-        for (labels, value) in values {
-            family.get_or_create(&labels).set(value);
-        }
-        self.registry.borrow_mut().register(name, help, family);
-    }
-
-    fn describe(&self, status: &Status) {
-        let none = Labels::new;
-        let model = status.model.as_ref();
-        self.gauge(
-            "build_info",
-            "weir and the model that it scores with",
-            [(
-                vec![
-                    ("version", status.version.clone()),
-                    ("model", model.map(|model| model.hash.clone()).unwrap_or_default()),
-                ],
-                1.0,
-            )],
-        );
-        self.gauge("uptime_seconds", "Since the node started", [(none(), status.uptime_s as f64)]);
-        self.gauge(
-            "mode",
-            "What may be done about an anomaly: 1 for the mode it is in",
-            Mode::ALL.map(|mode| {
-                (vec![("mode", mode.name().to_owned())], f64::from(u8::from(mode == status.mode)))
-            }),
-        );
-        let flag = |on: bool| [(none(), f64::from(u8::from(on)))];
-        self.gauge("mode_on_trial", "A mode waits to be confirmed", flag(status.confirm.is_some()));
-        self.gauge(
-            "breaker_open",
-            "The breaker holds the node to shadow",
-            flag(status.breaker.open),
-        );
-        let passed_by = flag(status.guard_passed_by);
-        self.gauge("guard_passed_by", "Frames come in past the guard", passed_by);
-        let drifting = status.drift.state == control::wire::DriftState::Drifting;
-        self.gauge("drifting", "The traffic is no longer what the model learnt", flag(drifting));
-        if let Some(window) = &status.window {
-            let number = |value: f64| [(none(), value)];
-            self.counter("windows", "Windows decided", [(none(), window.number)]);
-            self.gauge("window_flows", "Flows of the last window", number(window.flows as f64));
-            self.gauge("window_peers", "Peers of the last window", number(window.peers as f64));
-            self.gauge(
-                "window_packets_per_second",
-                "Packets a second in the last window",
-                number(window.packets_per_second),
-            );
-            self.gauge(
-                "decided_after_seconds",
-                "From the last window's end to its decisions",
-                number(window.decided_after_ms / 1e3),
-            );
-        }
-        self.gauge(
-            "services",
-            "Services that something is the matter with: under a flood, failing their clients, maintained",
-            Condition::ALL.map(|condition| {
-                let of = status.services.iter().filter(|one| one.condition == condition).count();
-                (vec![("condition", condition.name().to_owned())], of as f64)
-            }),
-        );
-        self.counter(
-            "refusals",
-            "Anomalous peers that a guard kept from being blocked",
-            by(&status.refusals, "reason"),
-        );
-        self.counter("lost_packets", "Packets in no flow", by(&status.losses, "cause"));
-        self.counter(
-            "evicted_peers",
-            "Peers that the kernel's tables had no room for",
-            [(none(), status.evicted_peers)],
-        );
-        self.counter("late_windows", "Windows put off", [(none(), status.late_windows)]);
-        self.counter(
-            "lost_events",
-            "Events that found no room, or that a sink could not take",
-            [(none(), status.lost_events)],
-        );
-        let ledger = &status.ledger;
-        self.gauge("ledger_up", "The ledger takes records", flag(ledger.health == Health::Ok));
-        self.gauge("ledger_bytes", "Size of the ledger's file", [(none(), ledger.bytes as f64)]);
-        self.counter("ledger_lost_records", "Records lost to the ledger", [(none(), ledger.lost)]);
-    }
-
-    fn describe_held(&self, held: &[HeldBlocks]) {
-        let values = held.iter().flat_map(|one| {
-            let of = |action: Action, count: u64| {
-                let labels = vec![
-                    ("origin", one.origin.name().to_owned()),
-                    ("list", one.list.clone().unwrap_or_default()),
-                    ("action", action.name().to_owned()),
-                ];
-                (labels, count as f64)
-            };
-            [
-                of(Action::Drop, one.drop),
-                of(Action::RateLimit, one.rate_limit),
-                of(Action::Shadow, one.shadow),
-            ]
-        });
-        self.gauge("held_blocks", "Blocks in force in the kernel, whoever made them", values);
-    }
-
-    fn describe_drop_totals(&self, status: &Status, failed: u64) {
-        let none = Labels::new;
-        let blocks = &status.blocks;
-        self.gauge("blocks", "Blocks of the model's that stand", [(none(), blocks.active as f64)]);
-        self.gauge("blocks_limit", "How many may", [(none(), blocks.limit as f64)]);
-        self.gauge(
-            "blocks_made_last_minute",
-            "Blocks made in the last minute",
-            [(none(), blocks.made_last_minute as f64)],
-        );
-        self.counter("blocks_failed", "Blocks that could not be made", [(none(), failed)]);
-        self.counter("dropped_packets", "Packets dropped", [(none(), blocks.dropped_packets)]);
-        self.counter(
-            "would_drop_packets",
-            "Packets that shadow would have dropped",
-            [(none(), blocks.would_drop_packets)],
-        );
-        self.gauge(
-            "boot_clock_seconds",
-            "The clock that leases end on",
-            [(none(), boot_ns() as f64 / 1e9)],
-        );
+    fn expose_progress(&self, to: &mut Exposition) {
+        let progress = &self.progress;
+        let busy = |stage: Stage| ([stage.name().to_owned()], progress.busy(stage).as_secs_f64());
+        to.tell_each(Metric::StageBusySeconds, Stage::ALL.map(busy));
+        to.tell(Metric::QueuedEvents, progress.queued_events() as f64);
+        to.tell(Metric::QueuedEventsLimit, EVENT_QUEUE as f64);
+        let [queue, sink] = progress.lost_events();
+        let lost = [("queue", queue), ("sink", sink)];
+        to.tell_each(Metric::LostEvents, lost.map(|(at, lost)| ([at.to_owned()], lost as f64)));
     }
 }
 
-fn by<'a>(
-    counts: &'a std::collections::BTreeMap<String, u64>,
-    label: &'static str,
-) -> impl Iterator<Item = (Labels, u64)> + 'a {
-    counts.iter().map(move |(name, &count)| (vec![(label, name.clone())], count))
+fn expose_state(to: &mut Exposition, status: &Status) {
+    to.tell_each(Metric::BuildInfo, [([status.version.clone()], 1.0)]);
+    to.tell(Metric::UptimeSeconds, status.uptime_s as f64);
+    let wall_s = status.time.as_nanosecond() as f64 / 1e9;
+    to.tell(Metric::ClockOffset, wall_s - boot_ns() as f64 / 1e9);
+    if let Some(model) = &status.model {
+        to.tell_each(Metric::ModelInfo, [([model.hash.clone()], 1.0)]);
+        if let Ok(created) = model.created.parse::<jiff::Timestamp>() {
+            to.tell(Metric::ModelCreated, created.as_second() as f64);
+        }
+    }
+    to.tell_state(Metric::Mode, Mode::ALL, Mode::name, Some(status.mode));
+    to.tell(Metric::ModeOnTrial, u8::from(status.confirm.is_some()));
+    to.tell(Metric::BreakerOpen, u8::from(status.breaker.open));
+    let drift = Some(status.drift.state);
+    to.tell_state(Metric::DriftState, DriftState::ALL, DriftState::name, drift);
+    let interfaces = status.interfaces.iter();
+    to.tell_each(
+        Metric::InterfaceInfo,
+        interfaces.clone().map(|one| ([&one.name, &one.flows, &one.guard].map(Clone::clone), 1.0)),
+    );
+    to.tell_each(
+        Metric::UnseenPackets,
+        interfaces.map(|one| ([one.name.clone()], one.unseen_packets as f64)),
+    );
+    to.tell(Metric::InterfacesNotWatched, status.not_watched.len() as f64);
+    to.tell(Metric::GuardPassedBy, u8::from(status.guard_passed_by));
+    to.tell_each(
+        Metric::Services,
+        Condition::ALL.map(|condition| {
+            let of = status.services.iter().filter(|one| one.condition == condition).count();
+            ([condition.name().to_owned()], of as f64)
+        }),
+    );
+}
+
+fn expose_window(to: &mut Exposition, status: &Status) {
+    let Some(window) = &status.window else { return };
+    to.tell(Metric::Windows, window.number as f64);
+    to.tell(Metric::WindowEnded, window.ended.as_nanosecond() as f64 / 1e9);
+    to.tell(Metric::WindowFlows, window.flows as f64);
+    to.tell(Metric::WindowPeers, window.peers as f64);
+    to.tell(Metric::WindowPacketsPerSecond, window.packets_per_second);
+    to.tell(Metric::WindowLossy, u8::from(window.lossy));
+    to.tell(Metric::DecidedAfterSeconds, window.decided_after_ms / 1e3);
+}
+
+fn expose_losses(to: &mut Exposition, status: &Status) {
+    let by = |(name, &count): (&String, &u64)| ([name.clone()], count as f64);
+    to.tell_each(Metric::Refusals, status.refusals.iter().map(by));
+    to.tell_each(Metric::LostPackets, status.losses.iter().map(by));
+    to.tell(Metric::EvictedPeers, status.evicted_peers as f64);
+    to.tell(Metric::LateWindows, status.late_windows as f64);
+    let ledger = &status.ledger;
+    // One that lost records takes them still.
+    let up = match ledger.health {
+        Health::Ok | Health::Degraded => true,
+        Health::Failed => false,
+        Health::Off => return,
+    };
+    to.tell(Metric::LedgerUp, u8::from(up));
+    to.tell(Metric::LedgerBytes, ledger.bytes as f64);
+    to.tell(Metric::LedgerLostRecords, ledger.lost as f64);
+}
+
+fn expose_blocks(to: &mut Exposition, blocks: &BlockTotals, held: &[HeldBlocks]) {
+    to.tell(Metric::Blocks, blocks.active as f64);
+    to.tell(Metric::BlocksLimit, blocks.limit as f64);
+    to.tell(Metric::BlocksMadeLastMinute, blocks.made_last_minute as f64);
+    let held = held.iter().flat_map(|one| {
+        let by_action = [
+            (Action::Drop, one.drop),
+            (Action::RateLimit, one.rate_limit),
+            (Action::Shadow, one.shadow),
+        ];
+        by_action.map(|(action, count)| {
+            let list = one.list.clone().unwrap_or_default();
+            ([one.origin.name().to_owned(), list, action.name().to_owned()], count as f64)
+        })
+    });
+    to.tell_each(Metric::HeldBlocks, held);
+}
+
+/// Frames by outcome, each in one.
+fn outcomes(counters: &GuardCounters) -> impl Iterator<Item = (&'static str, u64)> {
+    let below_rate = counters.below_rate.saturating_add(counters.service_below_rate);
+    let others = [
+        ("passed", counters.passed),
+        ("allowed", counters.allowed),
+        ("spared", counters.spared),
+        ("expired", counters.expired),
+        ("known", counters.service_known),
+        ("below_rate", below_rate),
+        ("would_drop", counters.shadowed),
+        ("service_would_drop", counters.service_shadowed),
+        ("rate_limited", counters.limited),
+        ("service_limited", counters.service_limited),
+    ];
+    // `GuardCounters::dropped` counts packets, of which a frame may hold many.
+    let told = others.iter().fold(0_u64, |sum, (_, count)| sum.saturating_add(*count));
+    let dropped = ("dropped", counters.frames.saturating_sub(told));
+    others.into_iter().chain([dropped])
 }

@@ -52,7 +52,7 @@ use crate::{
     kept,
     lists::Lists,
     live::Watched,
-    losses::Losses,
+    progress::Progress,
 };
 use bypass::Bypass;
 use engine::{Assessed, Incidents};
@@ -158,7 +158,7 @@ pub struct Node {
     /// What was read of the kernel's table last.
     listing: Listing,
     held: Held,
-    losses: Arc<Losses>,
+    progress: Arc<Progress>,
 }
 
 /// State that changes while the node runs.
@@ -189,6 +189,8 @@ struct Inner {
     bypass: Bypass,
     /// Blocks that could not be made.
     failed: u64,
+    /// Blocks that people ended before their time.
+    lifted: u64,
     /// Decisions that are not in the ledger, for there were too many in a window.
     unrecorded: u64,
     /// Events of people and of the start, to go out with the next window.
@@ -235,6 +237,7 @@ impl Node {
             late: 0,
             bypass: Bypass::default(),
             failed: 0,
+            lifted: 0,
             unrecorded: 0,
             outbox: Vec::new(),
         };
@@ -251,14 +254,14 @@ impl Node {
             lists: Mutex::new(Lists::default()),
             listing: Listing::default(),
             held: Held::default(),
-            losses: Arc::default(),
+            progress: Arc::default(),
         }
     }
 
-    /// Losses of the pipeline that feeds it.
+    /// Progress of the pipeline that feeds it.
     #[must_use]
-    pub fn losses(&self) -> Arc<Losses> {
-        Arc::clone(&self.losses)
+    pub fn progress(&self) -> Arc<Progress> {
+        Arc::clone(&self.progress)
     }
 
     /// Records that the node stops, and waits until the ledger is written.

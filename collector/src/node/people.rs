@@ -2,6 +2,7 @@
 
 use control::{
     Who,
+    metrics::Exposition,
     wire::{
         Alert, AlertQuery, AllowQuery, AllowRequest, AllowSource, Allowed, Block, BlockQuery,
         BlockRequest, DisallowRequest, ImportRequest, Imported, Maintenance, MaintenanceRequest,
@@ -216,8 +217,8 @@ impl control::Node for Node {
         Ok(reloaded)
     }
 
-    fn metrics(&self) -> String {
-        self.encode_metrics()
+    fn metrics(&self, to: &mut Exposition) {
+        self.expose(to);
     }
 
     fn heard_from(&self, address: IpAddr) {

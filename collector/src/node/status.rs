@@ -1,6 +1,6 @@
 //! The node as people see it.
 
-use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use control::wire::{
     BlockTotals, Breaker, Confirm, Drift, DriftState, Health, HeldBlocks, Interface, LedgerHealth,
@@ -85,10 +85,7 @@ impl Node {
             losses,
             evicted_peers: inner.evicted_peers,
             late_windows: inner.late,
-            lost_events: [&self.losses.events, &self.losses.sinks]
-                .map(|count| count.load(Ordering::Relaxed))
-                .iter()
-                .sum(),
+            lost_events: self.progress.lost_events().iter().sum(),
             ledger: ledger_health(health.as_ref(), self.journal.path(), inner.unrecorded),
             not_watched: watched
                 .refused

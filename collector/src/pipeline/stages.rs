@@ -9,8 +9,8 @@ use super::{DrainedWindow, Outlet};
 use crate::{
     clock::Clocks,
     event::{Event, WindowEvent, window_event},
-    losses::Losses,
     node::{AssessedWindow, Node},
+    progress::{Progress, Stage},
     sink::Sink,
 };
 use engine::{Arrival, Assessed, Detector};
@@ -24,15 +24,16 @@ pub(super) fn assess(
     assessed: &SyncSender<AssessedWindow>,
 ) {
     let mut clocks = Clocks::now();
+    let progress = node.progress();
     for (number, DrainedWindow { window, late }) in (1..).zip(drained) {
         let arrival = Arrival { slept: clocks.slept(), last: false };
-        let found = match &mut detector {
+        let found = progress.work(Stage::Score, || match &mut detector {
             Some(detector) => {
                 detector.maintain(node.maintained());
                 detector.assess(&window, arrival)
             }
             None => unscored(number, &window),
-        };
+        });
         for one in found.evidence.iter().filter(|one| one.surprise >= UNUSUAL) {
             tracing::debug!(
                 window = found.number,
@@ -63,17 +64,22 @@ fn unscored(number: u64, window: &Window) -> Assessed {
 
 pub(super) fn decide(node: &Node, assessed: &Receiver<AssessedWindow>, outlet: &Outlet) {
     for window in assessed {
-        node.decide(window).into_iter().for_each(|event| outlet.put(event));
+        let events = outlet.progress.work(Stage::Decide, || node.decide(window));
+        events.into_iter().for_each(|event| outlet.put(event));
     }
 }
 
 /// Hands each event to every sink. A sink that fails is reported once and tried again with the next
 /// event: a full disk stops no block, and space on it brings the sink back.
-pub(super) fn deliver(mut sinks: Vec<Box<dyn Sink>>, events: &Receiver<Event>, losses: &Losses) {
+pub(super) fn deliver(
+    mut sinks: Vec<Box<dyn Sink>>,
+    events: &Receiver<Event>,
+    progress: &Progress,
+) {
     let mut lost = vec![0_u64; sinks.len()];
     for event in events {
         for (sink, lost) in sinks.iter_mut().zip(&mut lost) {
-            match sink.take(&event) {
+            match progress.work(Stage::Sink, || sink.take(&event)) {
                 Ok(()) if *lost > 0 => {
                     tracing::warn!(lost = std::mem::take(lost), "the sink takes events again");
                 }
@@ -83,10 +89,11 @@ pub(super) fn deliver(mut sinks: Vec<Box<dyn Sink>>, events: &Receiver<Event>, l
                         tracing::error!(%error, "the sink takes no events");
                     }
                     *lost += 1;
-                    losses.sinks.fetch_add(1, Ordering::Relaxed);
+                    progress.lost_at_sinks.fetch_add(1, Ordering::Relaxed);
                 }
             }
         }
+        progress.event_delivered();
     }
     for (sink, lost) in sinks.iter_mut().zip(lost) {
         if lost > 0 {

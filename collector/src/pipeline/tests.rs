@@ -37,7 +37,7 @@ fn a_slow_stage_makes_windows_late_and_loses_none() {
         Ok(())
     })
     .unwrap();
-    while pipeline.losses().late.load(Ordering::Relaxed) < 3 {
+    while pipeline.progress().late() < 3 {
         std::thread::yield_now();
     }
     open.send(()).unwrap();
@@ -66,16 +66,16 @@ fn a_sink_comes_back_after_its_errors_and_what_it_missed_is_counted() {
             Ok(())
         }
     }
-    let (taken, losses) = (Arc::new(Mutex::new(Vec::new())), Losses::default());
+    let (taken, progress) = (Arc::new(Mutex::new(Vec::new())), Progress::default());
     let (events, to_deliver) = mpsc::channel();
     for what in ["one", "full", "full", "two"] {
         let failure = crate::event::FailureEvent { what: what.into(), error: String::new() };
         events.send(Event::Failure(failure)).unwrap();
     }
     drop(events);
-    deliver(vec![Box::new(Failing(Arc::clone(&taken)))], &to_deliver, &losses);
+    deliver(vec![Box::new(Failing(Arc::clone(&taken)))], &to_deliver, &progress);
     assert_eq!(*taken.lock().unwrap(), ["one", "two"]);
-    assert_eq!(losses.sinks.load(Ordering::Relaxed), 2);
+    assert_eq!(progress.lost_events(), [0, 2]);
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn a_sink_that_hangs_costs_events_and_holds_up_no_decision_nor_the_end() {
     let sinks: Vec<Box<dyn Sink>> = vec![Box::new(Hanging(held))];
     let window = Duration::from_micros(100);
     let pipeline = Pipeline::score(numbered(), window, None, Arc::clone(&node), sinks).unwrap();
-    while node.losses().events.load(Ordering::Relaxed) < 10 {
+    while node.progress().lost_events()[0] < 10 {
         std::thread::yield_now();
     }
     let decided = control::Node::status(&*node).unwrap().window.unwrap().number;

@@ -8,7 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Drain, DrainedWindow, Losses};
+use super::{Drain, DrainedWindow};
+use crate::progress::{Progress, Stage};
 
 /// Runs until told to stop, then drains once more.
 ///
@@ -19,7 +20,7 @@ pub(super) fn run(
     window: Duration,
     stopped: &Receiver<()>,
     drained: &SyncSender<DrainedWindow>,
-    losses: &Losses,
+    progress: &Progress,
 ) -> anyhow::Result<()> {
     let start = Instant::now();
     let mut boundary = 1_u32;
@@ -41,7 +42,7 @@ pub(super) fn run(
                 }
                 Err(TrySendError::Full(held)) => {
                     late += 1;
-                    losses.late.fetch_add(1, Ordering::Relaxed);
+                    progress.late.fetch_add(1, Ordering::Relaxed);
                     waiting = Some(held);
                     continue;
                 }
@@ -49,7 +50,8 @@ pub(super) fn run(
                 Err(TrySendError::Disconnected(_)) => return Ok(()),
             }
         }
-        let next = DrainedWindow { window: drain.drain()?, late: std::mem::take(&mut late) };
+        let window = progress.work(Stage::Drain, || drain.drain())?;
+        let next = DrainedWindow { window, late: std::mem::take(&mut late) };
         if stopping {
             let _ = drained.send(next);
             return Ok(());

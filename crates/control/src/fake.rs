@@ -13,6 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use crate::{
+    metrics::{Exposition, Metric},
     node::{Node, Who},
     wire::{
         Alert, AlertQuery, AllowQuery, AllowRequest, AllowSource, Allowed, Block, BlockQuery,
@@ -404,12 +405,9 @@ impl Node for FakeNode {
         })
     }
 
-    fn metrics(&self) -> String {
+    fn metrics(&self, to: &mut Exposition) {
         let windows = self.call().status.window.as_ref().map_or(0, |window| window.number);
-        format!(
-            "# HELP weir_windows_total Windows that were decided.\n\
-             # TYPE weir_windows_total counter\nweir_windows_total {windows}\n"
-        )
+        to.tell(Metric::Windows, windows as f64);
     }
 
     fn heard_from(&self, address: IpAddr) {

@@ -17,6 +17,7 @@
 mod client;
 #[cfg(feature = "fake")]
 pub mod fake;
+pub mod metrics;
 mod node;
 mod server;
 pub mod token;

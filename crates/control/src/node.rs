@@ -5,10 +5,13 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use crate::wire::{
-    Alert, AlertQuery, AllowQuery, AllowRequest, Allowed, Block, BlockQuery, BlockRequest,
-    DisallowRequest, ImportRequest, Imported, Maintenance, MaintenanceRequest, ModeRequest,
-    ModeState, Page, Refused, Reloaded, Status, UnblockAllRequest, UnblockRequest, Unblocked,
+use crate::{
+    metrics::Exposition,
+    wire::{
+        Alert, AlertQuery, AllowQuery, AllowRequest, Allowed, Block, BlockQuery, BlockRequest,
+        DisallowRequest, ImportRequest, Imported, Maintenance, MaintenanceRequest, ModeRequest,
+        ModeState, Page, Refused, Reloaded, Status, UnblockAllRequest, UnblockRequest, Unblocked,
+    },
 };
 
 /// Whoever asks for a change.
@@ -101,8 +104,8 @@ pub trait Node: Send + Sync + 'static {
     /// Reads again what may change while it runs; all of it holds or nothing changes.
     fn reload(&self, who: &Who) -> Result<Reloaded, Refused>;
 
-    /// The node's metrics in Prometheus' text format, each line ended.
-    fn metrics(&self) -> String;
+    /// Tells the node's metrics.
+    fn metrics(&self, to: &mut Exposition);
 
     /// A client with a valid token asked from this address: it must not be blocked. Called for
     /// each such request on the server's own thread, so it must be quick.

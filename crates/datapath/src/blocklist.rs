@@ -186,6 +186,13 @@ impl Blocklist {
         Ok(count)
     }
 
+    /// Entries that this process knows the tables to hold, those past their lease included; reads
+    /// no table.
+    #[must_use]
+    pub fn held(&self) -> BlockCount {
+        self.state().held
+    }
+
     /// Entries that the tables have room for.
     #[must_use]
     pub fn capacity(&self) -> BlockCount {

@@ -75,5 +75,6 @@ fn an_outage_is_an_incident_that_status_and_metrics_tell() {
     let [act] = &acts[..] else { panic!("{acts:?}") };
     assert_eq!((&*act.what, &*act.who.name), ("outage", "weir"));
     assert!(act.arguments.contains("\"clients\":5"), "{}", act.arguments);
-    assert!(node.metrics().contains("weir_services{condition=\"outage\"} 1"), "{}", node.metrics());
+    let metrics = scrape(&node);
+    assert!(metrics.contains("weir_services{condition=\"outage\"} 1"), "{metrics}");
 }

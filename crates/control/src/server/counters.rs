@@ -1,9 +1,8 @@
-//! Counters of the server itself, for `/metrics`.
+//! Counters of the server itself.
 
-use std::{
-    fmt::Write as _,
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::metrics::{Exposition, Metric};
 
 /// Reason for which a connection or a request was turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,25 +59,18 @@ impl Counters {
         self.answers[class - 1].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The counters in Prometheus' text format.
-    pub(super) fn text(&self) -> String {
-        let mut text = String::from(
-            "# HELP weir_api_responses_total Answers of the API, by class of status.\n\
-             # TYPE weir_api_responses_total counter\n",
+    /// Tells the counters.
+    pub(super) fn expose(&self, to: &mut Exposition) {
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed) as f64;
+        let answers = (1..).zip(&self.answers);
+        to.tell_each(
+            Metric::ApiResponses,
+            answers.map(|(class, count)| ([format!("{class}xx")], load(count))),
         );
-        for (class, count) in (1..).zip(&self.answers) {
-            let count = count.load(Ordering::Relaxed);
-            let _ = writeln!(text, "weir_api_responses_total{{class=\"{class}xx\"}} {count}");
-        }
-        text.push_str(
-            "# HELP weir_api_refused_total Connections and requests that the API turned away.\n\
-             # TYPE weir_api_refused_total counter\n",
+        to.tell_each(
+            Metric::ApiRefused,
+            Turned::ALL.map(|(why, name)| ([name.to_owned()], load(&self.turned[why as usize]))),
         );
-        for (why, name) in Turned::ALL {
-            let count = self.turned[why as usize].load(Ordering::Relaxed);
-            let _ = writeln!(text, "weir_api_refused_total{{reason=\"{name}\"}} {count}");
-        }
-        text
     }
 }
 
@@ -94,7 +86,9 @@ mod tests {
         let counters = Counters::default();
         counters.turn_away(Turned::Large);
         counters.answer(413);
-        let text = counters.text();
+        let mut exposition = Exposition::default();
+        counters.expose(&mut exposition);
+        let text = exposition.into_text();
         assert!(text.contains("weir_api_refused_total{reason=\"large\"} 1\n"), "{text}");
         assert!(text.contains("weir_api_responses_total{class=\"4xx\"} 1\n"), "{text}");
     }

@@ -9,6 +9,7 @@ use super::{
     shared::Shared,
 };
 use crate::{
+    metrics::Exposition,
     node::Who,
     wire::{
         AlertQuery, AllowQuery, AllowRequest, BlockQuery, BlockRequest, ConfirmRequest,
@@ -29,7 +30,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             shared.node.ready().map(|()| "ok\n".to_owned())
         }),
         Endpoint::monitor("/metrics", "Metrics for Prometheus.", PROMETHEUS, |shared| {
-            Ok(shared.node.metrics() + &shared.counters.text())
+            let mut exposition = Exposition::default();
+            shared.node.metrics(&mut exposition);
+            shared.counters.expose(&mut exposition);
+            Ok(exposition.into_text())
         }),
         Endpoint::about("/openapi.json", "This document.", document),
         Endpoint::read("/v1/status", "The node as it is now.", |node, _: &StatusQuery| {

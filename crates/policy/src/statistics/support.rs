@@ -23,6 +23,8 @@ pub struct Support {
     pub p_values: PValues,
     /// The smallest p-value of a peer that is beyond every held-out row by one of two measures.
     pub smallest_p: f64,
+    /// The smallest rate of wrong blocks that this p-value supports.
+    pub smallest_rate: f64,
     /// False alarms a day if every peer as far out as the calibration can tell were reported.
     pub false_alarms_a_day: f64,
     /// Answer about `policy.wrong_blocks`.
@@ -160,6 +162,7 @@ pub fn support(
         window_s,
         p_values: config.expert.p_values,
         smallest_p,
+        smallest_rate: config.wrong_blocks.value() * smallest_p / level,
         false_alarms_a_day: smallest_p * a_day,
         wrong_blocks: answer(config.wrong_blocks.to_string(), level),
         false_alarms: config

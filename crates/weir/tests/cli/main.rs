@@ -14,6 +14,7 @@ mod lifecycle;
 mod people;
 mod rates;
 mod running;
+mod scraped;
 mod support;
 mod synthesize;
 #[path = "../../../dataset/tests/support/mod.rs"]
