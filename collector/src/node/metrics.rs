@@ -1,10 +1,13 @@
 //! The node's metrics.
 
+use std::collections::BTreeMap;
+
 use control::{
     metrics::{Exposition, Metric},
     wire::{Action, BlockTotals, Condition, DriftState, Health, HeldBlocks, Mode, Status},
 };
-use flows_common::{Direction, GuardCounters};
+use events::Refusal;
+use flows_common::{Direction, GuardCounters, Loss};
 
 use super::Node;
 use crate::{clock::boot_ns, pipeline::EVENT_QUEUE, progress::Stage};
@@ -137,9 +140,11 @@ fn expose_window(to: &mut Exposition, status: &Status) {
 }
 
 fn expose_losses(to: &mut Exposition, status: &Status) {
-    let by = |(name, &count): (&String, &u64)| ([name.clone()], count as f64);
-    to.tell_each(Metric::Refusals, status.refusals.iter().map(by));
-    to.tell_each(Metric::LostPackets, status.losses.iter().map(by));
+    // What did not come about yet is told as 0, so that its first time is an increase.
+    let causes = Loss::ALL.iter().map(|loss| loss.name());
+    to.tell_each(Metric::LostPackets, from_zero(causes, &status.losses));
+    let reasons = Refusal::ALL.iter().map(|refusal| refusal.name());
+    to.tell_each(Metric::Refusals, from_zero(reasons, &status.refusals));
     to.tell(Metric::EvictedPeers, status.evicted_peers as f64);
     to.tell(Metric::LateWindows, status.late_windows as f64);
     let ledger = &status.ledger;
@@ -170,6 +175,15 @@ fn expose_blocks(to: &mut Exposition, blocks: &BlockTotals, held: &[HeldBlocks])
         })
     });
     to.tell_each(Metric::HeldBlocks, held);
+}
+
+fn from_zero<'a>(
+    names: impl Iterator<Item = &'a str>,
+    counts: &BTreeMap<String, u64>,
+) -> impl Iterator<Item = ([String; 1], f64)> {
+    let mut all: BTreeMap<String, u64> = names.map(|name| (name.to_owned(), 0)).collect();
+    all.extend(counts.clone());
+    all.into_iter().map(|(name, count)| ([name], count as f64))
 }
 
 /// Frames by outcome, each in one.
