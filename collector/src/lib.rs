@@ -26,6 +26,7 @@ pub mod node;
 pub mod pipeline;
 pub mod progress;
 pub mod protected;
+pub mod service_manager;
 mod sessions;
 pub mod signals;
 pub mod sink;

@@ -1,6 +1,6 @@
 //! Decision on a window: the policy decides, the kernel is written, all is recorded.
 
-use std::{convert::Infallible, net::IpAddr};
+use std::{convert::Infallible, net::IpAddr, time::Instant};
 
 use control::wire::{self, DriftState};
 use engine::{CarryOut, WindowEnd, judge};
@@ -293,6 +293,7 @@ impl Inner {
     }
 
     fn note_window(&mut self, window: &WindowEvent, lossy: bool) {
+        self.decided = Some(Instant::now());
         // What is not IP is told by what it carries instead.
         let losses = window.losses.iter().filter(|(cause, _)| cause != Loss::NotIp.name());
         let not_ip = window

@@ -180,6 +180,8 @@ struct Inner {
     /// Remotes that the kernel was told are proven, and when, in ns of the boot clock.
     proven: BTreeMap<IpAddr, u64>,
     window: Option<wire::WindowInfo>,
+    /// Time of the last window's decisions.
+    decided: Option<Instant>,
     drift: Option<control::wire::Drift>,
     /// Packets in no flow, by cause.
     losses: BTreeMap<events::Text, u64>,
@@ -231,6 +233,7 @@ impl Node {
             services: Services::new(),
             proven: BTreeMap::new(),
             window: None,
+            decided: None,
             drift: None,
             losses: BTreeMap::new(),
             evicted_peers: 0,

@@ -134,21 +134,34 @@ impl Node {
         if let Some(error) = self.journal.health().and_then(|health| health.failing) {
             return Err(Refused::unavailable(format!("the ledger cannot be written: {error}")));
         }
-        let Some(window) = self.inner().window.clone() else {
+        let inner = self.inner();
+        if inner.decided.is_none() {
             return Err(Refused::unavailable("no window has been decided yet"));
-        };
-        let age = moment()
-            .wall_ns
-            .saturating_sub(i64::try_from(window.ended.as_nanosecond()).unwrap_or(i64::MAX));
-        // Twice, for a window may be late; and a few seconds for short ones.
-        let limit_ms = (window.length_ms.saturating_mul(2)).saturating_add(5_000);
-        if age / 1_000_000 > i64::try_from(limit_ms).unwrap_or(i64::MAX) {
-            return Err(Refused::unavailable(format!(
-                "the last window was decided {} s ago",
-                age / 1_000_000_000
-            )));
         }
-        Ok(())
+        match self.overdue(&inner) {
+            Some(age) => Err(Refused::unavailable(format!(
+                "the last window was decided {} s ago",
+                age.as_secs()
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// True where windows come all the way to a decision in time.
+    pub(super) fn is_alive(&self) -> bool {
+        self.overdue(&self.inner()).is_none()
+    }
+
+    /// Time since the last window's decisions, or since the start, where that is too long.
+    fn overdue(&self, inner: &Inner) -> Option<Duration> {
+        let length = match (&inner.window, &inner.config) {
+            (Some(window), _) => Duration::from_millis(window.length_ms),
+            (None, Some(config)) => config.window,
+            (None, None) => Duration::ZERO,
+        };
+        let age = inner.decided.unwrap_or(self.started).elapsed();
+        // Twice, for a window may be late; and a few seconds for short ones.
+        (age > length * 2 + Duration::from_secs(5)).then_some(age)
     }
 
     fn drift(&self, inner: &Inner) -> Drift {

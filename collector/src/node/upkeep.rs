@@ -13,7 +13,7 @@ use std::{
 use policy::ProtectedHosts;
 
 use super::Node;
-use crate::{clock::boot_ns, protected::read_hosts};
+use crate::{clock::boot_ns, protected::read_hosts, service_manager};
 
 /// Interval at which the protected hosts are read anew.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -44,6 +44,9 @@ impl Upkeep {
         let thread = thread::Builder::new().name("weir-upkeep".to_owned()).spawn(move || {
             let (mut retained, mut cleared) = (Instant::now(), Instant::now());
             while stopped.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
+                if node.is_alive() {
+                    service_manager::alive();
+                }
                 node.take_hosts(read_hosts());
                 node.end_permissions();
                 node.end_idle_loads();

@@ -20,6 +20,7 @@ use collector::{
     node::{Journal, ModelFacts, Node, NodeParts, Reread, RunFacts, Upkeep},
     pipeline::Pipeline,
     protected::{read_allow_files, read_hosts},
+    service_manager,
     signals::{SIGHUP, Signals},
     sink::{JsonLines, Sink, SinkError},
 };
@@ -103,6 +104,7 @@ impl RunArgs {
         let api = Server::start(&config.api, Arc::clone(&node) as Arc<dyn control::Node>)?;
         let pipeline =
             Pipeline::score(live.drain(), config.window, detector, Arc::clone(&node), sinks)?;
+        service_manager::ready(&live.describe());
         let until = self.length.map(|length| Instant::now() + length.into());
         let signal = loop {
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
@@ -111,6 +113,7 @@ impl RunArgs {
                 ended => break ended,
             }
         };
+        service_manager::stopping();
         if let Some(log_ins) = log_ins {
             log_ins.stop();
         }

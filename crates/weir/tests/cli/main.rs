@@ -15,6 +15,7 @@ mod people;
 mod rates;
 mod running;
 mod scraped;
+mod service;
 mod support;
 mod synthesize;
 #[path = "../../../dataset/tests/support/mod.rs"]

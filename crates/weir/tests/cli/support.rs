@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Bench {
     pub(crate) lab: Lab,
     pub(crate) folder: tempfile::TempDir,
-    bpffs: PathBuf,
+    pub(crate) bpffs: PathBuf,
 }
 
 impl Bench {
@@ -105,7 +105,7 @@ impl Bench {
         pinned.insert(target, &block, now_ns).expect("room");
     }
 
-    fn spawn(&self, mut command: Command) -> Running {
+    pub(crate) fn spawn(&self, mut command: Command) -> Running {
         command.stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut child =
             self.lab.enter(self.lab.host(), move || command.spawn()).unwrap().expect("it starts");
