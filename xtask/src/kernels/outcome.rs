@@ -131,6 +131,7 @@ impl Outcome {
             .map(|(_, subject, _)| match subject {
                 "TCX" => "clsact for TCX",
                 "preemption" => "PREEMPT_RT: counts may miss",
+                "shared XDP hook" => "XDP not shared",
                 other => other,
             })
             .collect::<Vec<_>>()

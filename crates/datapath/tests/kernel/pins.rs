@@ -24,10 +24,10 @@ const SECOND: u64 = 1_000_000_000;
 const LEASE: u64 = 8 * SECOND;
 
 /// A BPF filesystem of the test's own.
-struct BpfFs(PathBuf);
+pub(crate) struct BpfFs(pub(crate) PathBuf);
 
 impl BpfFs {
-    fn mount(name: &str) -> Self {
+    pub(crate) fn mount(name: &str) -> Self {
         let path = env::temp_dir().join(format!("weir-bpf-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&path).expect("a folder");
         assert!(mount_bpffs(&path).expect("a BPF filesystem"));
@@ -35,7 +35,7 @@ impl BpfFs {
         Self(path)
     }
 
-    fn options(&self) -> KernelOptions {
+    pub(crate) fn options(&self) -> KernelOptions {
         KernelOptions { pin: Some(self.0.clone()), ..small() }
     }
 }
@@ -47,11 +47,11 @@ impl Drop for BpfFs {
     }
 }
 
-fn blocked(last: u8) -> Target {
+pub(crate) fn blocked(last: u8) -> Target {
     Target::from(IpAddr::from(host(last)))
 }
 
-fn block(lease_ns: u64) -> Block {
+pub(crate) fn block(lease_ns: u64) -> Block {
     Block {
         action: BlockAction::Drop,
         scope: Scope::All,
