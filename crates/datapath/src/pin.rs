@@ -12,6 +12,7 @@
 //! link, and only then removes the older pins.
 
 pub(super) mod folder;
+mod gone;
 mod layout;
 mod shared;
 
@@ -113,6 +114,9 @@ impl Pins {
             } else {
                 tracing::info!(layout = %layout.display(), "another namespace's guard is left alone");
             }
+        }
+        if let Err(error) = gone::clear(bpffs) {
+            tracing::warn!(%error, "pins of network namespaces that are gone stay");
         }
         Ok(Self { bpffs: bpffs.to_owned(), root, older, _locks: locks })
     }
@@ -298,6 +302,8 @@ pub struct Leftovers {
     pub pins: Vec<PathBuf>,
     /// A running weir holds them.
     pub held: bool,
+    /// Network namespaces among theirs that are gone: the next start removes their pins.
+    pub gone: usize,
 }
 
 impl Leftovers {
@@ -329,7 +335,8 @@ impl Leftovers {
 
 /// Lists the pins of all layouts, for `weir doctor`.
 pub fn leftovers(bpffs: &Path) -> Result<Leftovers, KernelError> {
-    let mut left = Leftovers { pins: Vec::new(), held: false };
+    let gone = gone::gone(bpffs)?.len();
+    let mut left = Leftovers { pins: Vec::new(), held: false, gone };
     for folder in layout::Layouts::find(bpffs)?.all(bpffs)? {
         left.pins.extend(list(&folder)?);
         left.held |= matches!(lock(&folder), Err(KernelError::PinsHeld { .. }));

@@ -261,6 +261,15 @@ fn bpf_filesystem(bpffs: &Path) -> Finding {
 fn pins(bpffs: &Path) -> Finding {
     let subject = "pins";
     match leftovers(bpffs) {
+        Ok(left) if left.gone > 0 => limited(
+            subject,
+            format!(
+                "{}, those of {} network namespaces that are gone among them",
+                left.pins.len(),
+                left.gone
+            ),
+            "the next `weir run` removes those",
+        ),
         Ok(left) if left.held => {
             good(subject, format!("{}, held by a running weir", left.pins.len()))
         }

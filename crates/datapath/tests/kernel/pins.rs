@@ -280,6 +280,37 @@ fn guards_of_two_namespaces_share_a_file_system_and_nothing_else() {
 }
 
 #[test]
+fn pins_of_a_namespace_that_is_gone_are_told_and_the_next_start_removes_them() {
+    if !test_support::root() {
+        return;
+    }
+    if std::fs::read_link("/proc/self/ns/pid").ok() != Some("pid:[4026531836]".into()) {
+        return test_support::skip("in a container nobody can tell which namespaces are gone");
+    }
+    let bpffs = BpfFs::mount("gone");
+    let (one, two) = (Wire::new(), Wire::new());
+    let start = |wire: &Wire| {
+        wire.run(|_| attached(&bpffs.options(), XdpPreference::Auto).expect("attached").0)
+    };
+    let gone = || leftovers(&bpffs.0).expect("a list").gone;
+    let folders = || std::fs::read_dir(bpffs.0.join("weir/v3")).expect("a folder").count();
+    drop(start(&one));
+    drop(start(&two));
+    assert_eq!((gone(), folders()), (0, 2), "both guards are in force");
+    drop(one);
+    // The kernel takes a namespace down when it comes to it.
+    let until = Instant::now() + Duration::from_secs(20);
+    while gone() == 0 && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!((gone(), folders()), (1, 2));
+    let kernel = start(&two);
+    assert_eq!((gone(), folders()), (0, 1));
+    drop(kernel);
+    unpin_all(&bpffs.0).expect("removed");
+}
+
+#[test]
 fn a_guard_that_another_mount_holds_is_told_and_taken_over() {
     if !test_support::root() {
         return;
