@@ -19,8 +19,8 @@ use crate::{
 };
 use datapath::{
     AttachOptions, Attached, Blocklist, GuardHook, InterfaceName, InterfaceSelection,
-    InterfaceWatch, Kernel, KernelError, KernelOptions, Refused, TcHook, XdpPreference, leftovers,
-    memory_bytes, unpin_since,
+    InterfaceWatch, Kernel, KernelError, KernelOptions, Refused, Sharing, TcHook, XdpPreference,
+    leftovers, memory_bytes, unpin_since,
 };
 use hotplug::Follower;
 
@@ -212,16 +212,17 @@ pub fn describe(attached: &Attached, mode: Mode) -> String {
         TcHook::Tcx => "TCX",
         TcHook::Clsact => "clsact",
     };
-    let guard = guard_name(&attached.guard);
+    let guard = guard_name(attached);
     format!("{}: {}, flows at {tc}, guard at {guard}", attached.interface, mode.name())
 }
 
 /// Where a guard sits, as a person reads it.
 #[must_use]
-pub fn guard_name(guard: &GuardHook) -> String {
-    match guard {
-        GuardHook::XdpNative => "XDP (native)".to_owned(),
-        GuardHook::XdpGeneric => "XDP (generic)".to_owned(),
+pub fn guard_name(attached: &Attached) -> String {
+    let shared = if attached.sharing == Sharing::Dispatcher { ", shared" } else { "" };
+    match &attached.guard {
+        GuardHook::XdpNative => format!("XDP (native{shared})"),
+        GuardHook::XdpGeneric => format!("XDP (generic{shared})"),
         GuardHook::TcIngress { reason } if reason.is_empty() => "TC ingress".to_owned(),
         GuardHook::TcIngress { reason } => format!("TC ingress, for {reason}"),
         GuardHook::Off => "no hook".to_owned(),
@@ -248,6 +249,7 @@ fn xdp_preference(config: &Config) -> XdpPreference {
         (Mode::Observe, _) => XdpPreference::Off,
         (_, XdpChoice::Auto) => XdpPreference::Auto,
         (_, XdpChoice::Native) => XdpPreference::Native,
+        (_, XdpChoice::Exclusive) => XdpPreference::Exclusive,
         (_, XdpChoice::Generic) => XdpPreference::Generic,
         (_, XdpChoice::Off) => XdpPreference::TcIngress,
     }

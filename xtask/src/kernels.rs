@@ -28,8 +28,8 @@ const BASELINE: &str = "baseline";
 const BASELINE_KERNEL: usize = 1;
 
 /// The checks on every kernel, as `check.sh` knows them, and the steps that these are.
-const CHECKS: &str = "load counts hooks restart loop";
-const STEPS: [&str; 5] = ["doctor", "conformance", "hooks", "restart", "loop"];
+const CHECKS: &str = "load counts hooks restart links sharing loop";
+const STEPS: [&str; 7] = ["doctor", "conformance", "hooks", "restart", "links", "sharing", "loop"];
 /// The steps of the check `commands`.
 const COMMANDS: [&str; 9] =
     ["version", "inspect", "learn", "config", "replay", "tables", "score", "explain", "train"];
@@ -84,8 +84,8 @@ pub(crate) fn run(
 }
 
 const HEAD: &str = "\
-| kernel | loads | instructions verified: ingress / egress / TC guard / XDP guard | load, s | hooks of the loop | counts, guard, restart | loop | fell back |
-|---|---|---|---|---|---|---|---|
+| kernel | loads | instructions verified: ingress / egress / TC guard / XDP guard | load, s | hooks of the loop | counts, guard, restart | kinds of interfaces | XDP beside xdp-filter | loop | fell back |
+|---|---|---|---|---|---|---|---|---|---|
 ";
 
 /// Adds a row, and below it why the kernel does not pass; true where it does.
@@ -95,7 +95,7 @@ fn tell(rows: &mut String, about: &str, outcome: Result<Outcome, Failure>) -> bo
         Err(failure) => {
             println!("kernels: {about}: {failure}");
             let _ =
-                writeln!(rows, "| {about} | not run: {} |||||||", one_line(&failure.to_string()));
+                writeln!(rows, "| {about} | not run: {} |||||||||", one_line(&failure.to_string()));
             return false;
         }
     };
@@ -104,7 +104,7 @@ fn tell(rows: &mut String, about: &str, outcome: Result<Outcome, Failure>) -> bo
     let faults = outcome.faults(&STEPS);
     for fault in &faults {
         println!("kernels: {about}: {fault}");
-        let _ = writeln!(rows, "| ↳ | {} |||||||", one_line(fault));
+        let _ = writeln!(rows, "| ↳ | {} |||||||||", one_line(fault));
     }
     faults.is_empty()
 }

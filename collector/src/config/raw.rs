@@ -76,8 +76,9 @@ pub enum XdpChoice {
     Auto,
     /// In the driver or not at all.
     Native,
-    /// In the stack's generic hook; with drivers that leave no room before a frame, Linux 6.18 then
-    /// counts no flows (`not_ip` in the ledger).
+    /// The same, with no other program beside it.
+    Exclusive,
+    /// In the stack's generic hook.
     Generic,
     /// At TC ingress.
     Off,

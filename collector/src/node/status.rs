@@ -102,7 +102,7 @@ impl Node {
                         TcHook::Clsact => "clsact",
                     }
                     .to_owned(),
-                    guard: guard_name(&attached.guard),
+                    guard: guard_name(attached),
                     unseen_packets: attached.unseen[0].saturating_add(attached.unseen[1]),
                     others: attached.neighbours.iter().map(ToString::to_string).collect(),
                 })

@@ -2,6 +2,8 @@
 
 mod guard;
 
+use std::path::Path;
+
 use aya::{
     Ebpf,
     programs::{
@@ -20,13 +22,12 @@ use super::{
     error::KernelError,
     interfaces::InterfaceName,
     neighbours::{Neighbour, neighbours},
-    netns::xdp_on,
-    object::{TcPrograms, classifier},
+    object::{Sizes, TcPrograms, classifier},
     pin::Pins,
     rtnetlink::{LinkCounters, link_counters, link_layer},
     syscall,
 };
-use guard::Guard;
+use guard::{Guard, Site};
 
 /// weir's own places among the filters of one end of a clsact qdisc, in the order in which a packet
 /// meets them: early, for a filter before them may end its way.
@@ -47,6 +48,8 @@ pub enum XdpPreference {
     Auto,
     /// In the driver, or fail.
     Native,
+    /// In the driver with no other program beside it, or fail.
+    Exclusive,
     /// In the stack before TC, or fail. The stack copies a packet without room before it, as most
     /// drivers deliver them.
     Generic,
@@ -100,6 +103,20 @@ pub enum GuardHook {
     Off,
 }
 
+/// Who may come to the guard's XDP hook beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// Any program, by libxdp's dispatcher.
+    Dispatcher,
+    /// None, and why.
+    Exclusive {
+        /// Reason for not sharing the hook; empty where that was asked for.
+        reason: String,
+    },
+    /// The guard sits at no XDP hook.
+    NoXdp,
+}
+
 /// An interface that weir is attached to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attached {
@@ -111,6 +128,8 @@ pub struct Attached {
     pub tc: TcHook,
     /// Hook of the guard.
     pub guard: GuardHook,
+    /// Others on that hook.
+    pub sharing: Sharing,
     /// Packets that crossed it unseen since it is watched, by direction.
     pub unseen: [u64; 2],
     /// Programs of others on it, as of the last [`crate::Kernel::look_around`].
@@ -138,6 +157,7 @@ impl Attachment {
         object: &mut Ebpf,
         interface: &InterfaceName,
         options: AttachOptions,
+        sizes: &Sizes,
         pins: Option<&Pins>,
     ) -> Result<Self, KernelError> {
         let ifindex = interface.index()?;
@@ -150,7 +170,8 @@ impl Attachment {
             TcPreference::Auto => tc_hook(interface, ifindex),
             TcPreference::Clsact => TcHook::Clsact,
         };
-        let guard = guard::attach(object, interface, (ifindex, link), options.xdp, tc, pins)?;
+        let site = Site { interface, ifindex, link, tc, sizes, pins };
+        let guard = site.attach(object, options.xdp)?;
         match attach_flows(object, interface, programs, tc, &guard.hook) {
             Ok(flows) => Ok(Self {
                 attached: Attached {
@@ -158,6 +179,7 @@ impl Attachment {
                     ifindex,
                     tc,
                     guard: guard.hook.clone(),
+                    sharing: guard.sharing.clone(),
                     unseen: [0; 2],
                     neighbours: Vec::new(),
                 },
@@ -186,6 +208,7 @@ impl Attachment {
     pub(super) fn settle(
         &mut self,
         object: &mut Ebpf,
+        bpffs: &Path,
         counters: Option<LinkCounters>,
         window: &Window,
         dropped: u64,
@@ -193,14 +216,19 @@ impl Attachment {
         let (Some(balance), Some(counters)) = (&mut self.balance, counters) else { return 0 };
         let ifindex = self.attached.ifindex;
         let mut missing = balance.settle(counters, ifindex, window, dropped);
-        let own = own_programs(object);
-        if missing[0] > 0 && is_behind_xdp(ifindex, &own) {
+        if missing == [0; 2] {
+            self.is_blind = false;
+            return 0;
+        }
+        let own = self.own_programs(object);
+        let others = neighbours(bpffs, &self.attached.interface, Some(&own)).unwrap_or_default();
+        if others.iter().any(Neighbour::is_at_xdp) {
             // What another XDP program keeps never comes to the host.
             missing[0] = 0;
         }
         let sum = missing[0].saturating_add(missing[1]);
         if sum > 0 && !self.is_blind {
-            self.tell(missing, &own);
+            self.tell(missing, &others);
         }
         self.is_blind = sum > 0;
         for way in Direction::ALL {
@@ -216,8 +244,13 @@ impl Attachment {
         sum
     }
 
-    fn tell(&self, [received, sent]: [u64; 2], own: &[u32]) {
-        let others = neighbours(&self.attached.interface, Some(own)).unwrap_or_default();
+    /// The programs of this object that are loaded, and the guard behind a dispatcher.
+    pub(super) fn own_programs(&self, object: &Ebpf) -> Vec<u32> {
+        let loaded = object.programs().filter_map(|(_, program)| program.info().ok());
+        loaded.map(|info| info.id()).chain(self.guard.shared_program()).collect()
+    }
+
+    fn tell(&self, [received, sent]: [u64; 2], others: &[Neighbour]) {
         let before: Vec<String> =
             others.iter().filter(|one| one.is_before).map(ToString::to_string).collect();
         tracing::warn!(
@@ -254,17 +287,6 @@ impl Attachment {
         tracing::warn!(interface = %self.attached.interface, program = name, "now first in its chain");
         Ok(())
     }
-}
-
-/// The programs of this object that are loaded, by the kernel's number.
-pub(super) fn own_programs(object: &Ebpf) -> Vec<u32> {
-    let loaded = object.programs().filter_map(|(_, program)| program.info().ok());
-    loaded.map(|info| info.id()).collect()
-}
-
-/// True where the interface's XDP program is not weir's own, or not alone.
-fn is_behind_xdp(ifindex: u32, own: &[u32]) -> bool {
-    xdp_on(ifindex).ok().flatten().is_some_and(|(program, _)| !own.contains(&program))
 }
 
 /// Attaches what counts: what the guard drops must not come that far.

@@ -90,6 +90,16 @@ pub enum KernelError {
         /// Time waited.
         seconds: u64,
     },
+    /// Another program changes who shares an XDP hook, and does not come to an end.
+    #[error("{holder} has held the lock of libxdp's folder `{}` for {seconds} s; end it, and try again", path.display())]
+    HookHeld {
+        /// libxdp's folder.
+        path: PathBuf,
+        /// The process, as a person reads it.
+        holder: String,
+        /// Time waited.
+        seconds: u64,
+    },
     /// Somebody else could change the pins, or keep others from them.
     #[error(
         "`{0}` is owned by uid {owner} and has mode {mode:o}: others could replace the guard's pins; mount \

@@ -8,10 +8,11 @@ use std::{
 
 use super::{
     attach::clear_own_filters,
+    dispatcher,
     error::KernelError,
     interfaces::{self, InterfaceName},
     netns::{programs_on, xdp_on},
-    object::is_guard,
+    object::{XDP_GUARD, is_guard},
     orphan::{holders, own_programs},
     pin::{self, GuardPin, Pins},
     syscall,
@@ -48,16 +49,28 @@ pub struct TakenOff {
 /// The kernel does not list its programs or links: `CAP_SYS_ADMIN` is missing.
 pub fn take_everything_off(bpffs: &Path, everywhere: bool) -> Result<TakenOff, KernelError> {
     let mut taken = TakenOff::default();
-    for hook in own_hooks(everywhere)? {
+    // One behind a dispatcher comes off with a new dispatcher, below.
+    let apart = |hook: &Hook| hook.facts.dispatcher().is_none();
+    for hook in own_hooks(everywhere)?.into_iter().filter(apart) {
         match syscall::detach_link(hook.link.as_fd()) {
             Ok(()) => taken.hooks.push(hook.name),
             Err(error) => taken.left.push(format!("{}: {error}", hook.name)),
         }
     }
-    for interface in interfaces::list()?.into_keys() {
+    for (interface, ifindex) in interfaces::list()? {
         clear_own_filters(&interface);
+        let own = own_programs()?;
+        let is_own = |member: &dispatcher::Member| own.contains_key(&member.facts.id);
+        match dispatcher::leave(bpffs, ifindex, is_own) {
+            Ok(true) => taken.hooks.push(format!("{interface} {XDP_GUARD}")),
+            Ok(false) => {}
+            Err(why) => taken.left.push(format!("{interface} {XDP_GUARD}: {why}")),
+        }
     }
     for pin in pin::every_pin(bpffs)? {
+        if let Some((ifindex, program)) = pin::shared_guard(&pin) {
+            dispatcher::evict(bpffs, ifindex, program);
+        }
         // A guard in another namespace, which nobody but this pin may hold.
         if let Ok(link) = syscall::open_pin(&pin)
             && pin::is_link(&pin)
@@ -85,6 +98,7 @@ pub fn stray_guards(bpffs: &Path) -> Result<Vec<String>, KernelError> {
         .filter(|pin| pin::is_link(pin))
         .filter_map(|pin| syscall::link_facts(syscall::open_pin(pin).ok()?.as_fd()).ok())
         .map(|facts| facts.id)
+        .chain(dispatcher::pinned_links(bpffs))
         .collect();
     let held = holders();
     let stray = |hook: &Hook| {
@@ -158,13 +172,18 @@ fn own_hooks(everywhere: bool) -> Result<Vec<Hook>, KernelError> {
     };
     let hook = |(facts, link): (syscall::LinkFacts, OwnedFd)| {
         let program = own.get(&facts.program)?.clone();
-        let at = here.iter().find(|(program, _)| *program == facts.program);
+        let on = facts.dispatcher().unwrap_or(facts.program);
+        let at = here.iter().find(|(program, _)| *program == on);
         // One that is off its hook is only held.
-        if facts.ifindex == 0 || (at.is_none() && !everywhere) {
+        let is_off = facts.ifindex == 0 && facts.dispatcher().is_none();
+        if is_off || (at.is_none() && !everywhere) {
             return None;
         }
         let name = at.map_or_else(
-            || format!("interface {} of another namespace, {program}", facts.ifindex),
+            || match facts.dispatcher() {
+                Some(_) => format!("a dispatcher of another namespace, {program}"),
+                None => format!("interface {} of another namespace, {program}", facts.ifindex),
+            },
             |(_, interface)| format!("{interface} {program}"),
         );
         Some(Hook { name, program, facts, link })

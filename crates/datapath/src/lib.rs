@@ -13,7 +13,7 @@
 //! programs off their interfaces; with [`KernelOptions::pin`], the guard stays, so that leases
 //! hold over a restart. Nothing here starts a thread or keeps a clock: times are arguments.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use aya::Ebpf;
 use flows_common::{Direction, FlowCounters, FlowKey, PeerCounters, PeerKey, Window};
@@ -26,6 +26,7 @@ mod attach;
 mod balance;
 mod block;
 mod blocklist;
+mod dispatcher;
 mod drain;
 mod error;
 mod floor;
@@ -48,7 +49,9 @@ mod takeover;
 mod target;
 mod test_run;
 
-pub use attach::{AttachOptions, Attached, GuardHook, TcHook, TcPreference, XdpPreference};
+pub use attach::{
+    AttachOptions, Attached, GuardHook, Sharing, TcHook, TcPreference, XdpPreference,
+};
 pub use block::{Block, BlockAction, BlockCount, Blocked, RateLimit};
 pub use blocklist::{Blocklist, Bulk, Loaded};
 pub use error::KernelError;
@@ -70,6 +73,7 @@ pub use test_run::SkbContext;
 use attach::Attachment;
 use drain::Drain;
 use guard_maps::GuardMaps;
+use object::Sizes;
 use pin::Pins;
 use shards::{Cpus, Shards};
 
@@ -88,6 +92,7 @@ pub struct Kernel {
     attachments: BTreeMap<InterfaceName, Attachment>,
     refused: BTreeMap<InterfaceName, Refused>,
     object: Ebpf,
+    sizes: Sizes,
     drain: Drain,
     blocklist: Blocklist,
     /// Packets that the guard had dropped at the end of the last window.
@@ -102,7 +107,8 @@ impl Kernel {
         options.check()?;
         let pins = options.pin.as_deref().map(Pins::open).transpose()?;
         let cpus = Cpus::read()?;
-        let object = object::load(options, cpus.possible, pins.as_ref())?;
+        let sizes = Sizes { options: options.clone(), cpus: cpus.possible };
+        let object = object::load(&sizes, pins.as_ref())?;
         let flows = Shards::fill::<FlowKey, FlowCounters>(
             object::map(&object, "FLOWS")?,
             "weir_flows",
@@ -125,7 +131,7 @@ impl Kernel {
         }
         let dropped = blocklist.guard_counters(Direction::Ingress)?.dropped;
         let (attachments, refused) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { attachments, refused, object, drain, blocklist, dropped, pins })
+        Ok(Self { attachments, refused, object, sizes, drain, blocklist, dropped, pins })
     }
 
     /// Attaches the programs to an interface of the calling thread's network namespace.
@@ -140,7 +146,8 @@ impl Kernel {
         if self.attachments.contains_key(interface) {
             return Err(KernelError::AlreadyAttached { interface: interface.to_string() });
         }
-        let attachment = Attachment::new(&mut self.object, interface, options, self.pins.as_ref())
+        let (object, pins) = (&mut self.object, self.pins.as_ref());
+        let attachment = Attachment::new(object, interface, options, &self.sizes, pins)
             .inspect_err(|error| {
                 let by_type = matches!(error, KernelError::LinkType { .. });
                 let refused = Refused { why: error.to_string(), by_type };
@@ -195,17 +202,21 @@ impl Kernel {
         let total = self.blocklist.guard_counters(Direction::Ingress)?.dropped;
         let dropped = total.saturating_sub(std::mem::replace(&mut self.dropped, total));
         let mut window = self.drain.drain(now_ns)?;
+        let bpffs = bpffs(self.pins.as_ref());
         for (attachment, carried) in self.attachments.values_mut().zip(carried) {
-            window.unseen_packets += attachment.settle(&mut self.object, carried, &window, dropped);
+            window.unseen_packets +=
+                attachment.settle(&mut self.object, bpffs, carried, &window, dropped);
         }
         Ok(window)
     }
 
     /// Looks for programs of others on the watched interfaces ([`Attached::neighbours`]).
     pub fn look_around(&mut self) {
-        let own = attach::own_programs(&self.object);
-        for Attachment { attached, .. } in self.attachments.values_mut() {
-            attached.neighbours = neighbours(&attached.interface, Some(&own)).unwrap_or_default();
+        let bpffs = bpffs(self.pins.as_ref());
+        for attachment in self.attachments.values_mut() {
+            let own = attachment.own_programs(&self.object);
+            let found = neighbours(bpffs, &attachment.attached.interface, Some(&own));
+            attachment.attached.neighbours = found.unwrap_or_default();
         }
     }
 
@@ -239,4 +250,9 @@ impl Kernel {
     pub const fn capacity_per_cpu(&self) -> (u32, u32) {
         self.drain.capacity_per_cpu()
     }
+}
+
+/// The BPF filesystem with the pins of weir's, or that of others.
+fn bpffs(pins: Option<&Pins>) -> &Path {
+    pins.map_or(Path::new("/sys/fs/bpf"), |pins| pins.bpffs.as_path())
 }

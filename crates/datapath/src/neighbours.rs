@@ -1,12 +1,12 @@
 //! Other people's programs on an interface, and their order.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use aya::programs::loaded_programs;
 use flows_common::Direction;
 
 use super::{
-    error::KernelError, interfaces::InterfaceName, netns::xdp_on, orphan::own_programs,
+    dispatcher, error::KernelError, interfaces::InterfaceName, orphan::own_programs,
     rtnetlink::filters, syscall,
 };
 
@@ -21,6 +21,16 @@ pub struct Neighbour {
     pub is_before: bool,
 }
 
+/// The XDP hook, as a person reads it.
+const XDP: &str = "XDP";
+
+impl Neighbour {
+    /// True where it may keep packets from the host's stack.
+    pub(super) fn is_at_xdp(&self) -> bool {
+        self.hook == XDP
+    }
+}
+
 impl std::fmt::Display for Neighbour {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let order = if self.is_before { ", before weir's" } else { "" };
@@ -29,7 +39,8 @@ impl std::fmt::Display for Neighbour {
 }
 
 /// Programs of others at XDP, TCX and clsact on an interface of this network namespace, in the order
-/// in which a packet meets them: those that come in, then those that go out.
+/// in which a packet meets them: those that come in, then those that go out. Those that share the XDP
+/// hook are known by their pins on `bpffs`.
 ///
 /// `own` are weir's programs there; where they are not known, those of any weir are.
 /// Names are told to whoever may list the kernel's programs (`CAP_SYS_ADMIN`), others get numbers.
@@ -37,6 +48,7 @@ impl std::fmt::Display for Neighbour {
 /// # Errors
 /// The interface is gone.
 pub fn neighbours(
+    bpffs: &Path,
     interface: &InterfaceName,
     own: Option<&[u32]>,
 ) -> Result<Vec<Neighbour>, KernelError> {
@@ -58,11 +70,12 @@ pub fn neighbours(
             None => format!("program {program}"),
         }
     };
-    let mut found = Vec::new();
-    if let Some((program, _)) = xdp_on(ifindex)?.filter(|(program, _)| !own.contains(program)) {
-        // Weir's are behind it or beside it in a dispatcher.
-        found.push(Neighbour { hook: "XDP", name: name(program), is_before: true });
-    }
+    let at_xdp = dispatcher::programs(bpffs, ifindex)?;
+    let at_xdp = at_xdp.into_iter().filter(|program| !own.contains(program));
+    // The flow programs, at TC, are behind all of them.
+    let mut found: Vec<Neighbour> = at_xdp
+        .map(|program| Neighbour { hook: XDP, name: name(program), is_before: true })
+        .collect();
     for way in Direction::ALL {
         let [tcx, clsact] = match way {
             Direction::Ingress => ["TCX ingress", "clsact ingress"],

@@ -1,11 +1,17 @@
 //! The calling thread's network namespace: its name, and the programs on its interfaces.
 
 use std::{
-    io,
-    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+    collections::BTreeSet,
+    fs, io,
+    os::{
+        fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+        unix::fs::MetadataExt as _,
+    },
+    path::Path,
 };
 
 use aya::programs::{SchedClassifier, TcAttachType, XdpMode};
+use nix::sched::{CloneFlags, setns};
 
 use super::{error::KernelError, interfaces::InterfaceName};
 
@@ -46,6 +52,43 @@ pub(super) fn cookie() -> Result<u64, KernelError> {
         )
     };
     if told < 0 { Err(failed()(io::Error::last_os_error())) } else { Ok(cookie) }
+}
+
+/// The numbers of the network namespaces that a thread is in or that have a name; `None` where not all
+/// can be told: in a container, or without the rights.
+pub(super) fn cookies() -> Option<BTreeSet<u64>> {
+    /// That of the machine's first processes (`PROC_PID_INIT_INO`).
+    const ALL_PROCESSES: &str = "pid:[4026531836]";
+    let below =
+        |path: &Path| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    if fs::read_link("/proc/self/ns/pid").ok()?.to_str() != Some(ALL_PROCESSES) {
+        return None;
+    }
+    let threads = below(Path::new("/proc")).flat_map(|process| below(&process.join("task")));
+    let namespaces = threads.map(|thread| thread.join("ns/net"));
+    let named = ["/run/netns", "/run/docker/netns"].map(Path::new);
+    let mut seen = BTreeSet::new();
+    let mut files = Vec::new();
+    for path in namespaces.chain(named.into_iter().flat_map(below)) {
+        match fs::File::open(&path).and_then(|file| Ok((file.metadata()?, file))) {
+            Ok((facts, file)) if seen.insert((facts.dev(), facts.ino())) => files.push(file),
+            Ok(_) => {}
+            // One that ended meanwhile is in none.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+            // The first process may be closed even to root; it is where the kernel's threads are.
+            Err(_) if path.starts_with("/proc/1") => {}
+            Err(_) => return None,
+        }
+    }
+    // A thread of its own, which ends where it came to.
+    let enter = |file: fs::File| match setns(file, CloneFlags::CLONE_NEWNET) {
+        Ok(()) => Some(cookie().ok()),
+        // A file that is none.
+        Err(nix::Error::EINVAL) => None,
+        Err(_) => Some(None),
+    };
+    std::thread::spawn(move || files.into_iter().filter_map(enter).collect()).join().ok()?
 }
 
 /// Programs on an interface of this network namespace, by the kernel's number: at XDP, and in TCX
@@ -137,6 +180,8 @@ mod tests {
     fn a_namespace_has_one_number() {
         assert!(cookie().is_ok_and(|number| number > 0));
         assert_eq!(cookie().ok(), cookie().ok());
+        // Where all can be told, this one is among them.
+        assert!(cookies().is_none_or(|all| all.contains(&cookie().expect("a number"))));
     }
 
     #[test]

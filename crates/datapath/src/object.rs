@@ -5,7 +5,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use aya::{
     Ebpf, EbpfLoader, VerifierLogLevel,
     maps::Map,
-    programs::{ProgramFd, SchedClassifier, Xdp, XdpMode},
+    programs::{Extension, ProgramFd, SchedClassifier, Xdp, XdpMode},
 };
 use flows_common::{Settings, parse::LinkLayer};
 
@@ -89,15 +89,30 @@ pub(super) const GUARD_MAPS: [&str; 9] = [
     "GUARD_CONTROL",
 ];
 
+/// What the programs and their maps are made for.
+#[derive(Clone, Debug)]
+pub(super) struct Sizes {
+    pub(super) options: KernelOptions,
+    pub(super) cpus: u32,
+}
+
 /// Makes the maps and reads the programs; each is loaded when it is first attached or run.
-pub(super) fn load(
-    options: &KernelOptions,
-    cpus: u32,
+pub(super) fn load(sizes: &Sizes, pins: Option<&Pins>) -> Result<Ebpf, KernelError> {
+    if let Some(pins) = pins {
+        takeover::prepare(pins, &guard_facts(&sizes.options)?, sizes.cpus)?;
+    }
+    load_with(sizes, pins, |_| {})
+}
+
+fn load_with(
+    sizes: &Sizes,
     pins: Option<&Pins>,
+    change: impl FnOnce(&mut EbpfLoader<'_>),
 ) -> Result<Ebpf, KernelError> {
+    let Sizes { options, cpus } = sizes;
     let settings = Settings {
         clock: options.clock.code(),
-        cpus,
+        cpus: *cpus,
         guard_at_tc_egress: u32::from(options.guard_at_egress),
         reserved: 0,
     };
@@ -110,12 +125,27 @@ pub(super) fn load(
         loader.map_max_entries(map, entries);
     }
     if let Some(pins) = pins {
-        takeover::prepare(pins, &guard_facts(options)?, cpus)?;
         for map in GUARD_MAPS {
             loader.map_pin_path(map, pins.map(map));
         }
     }
+    change(&mut loader);
     Ok(loader.load(OBJECT)?)
+}
+
+/// Loads the guard for a function of another program, with the maps that are pinned.
+pub(super) fn load_extension(
+    sizes: &Sizes,
+    pins: &Pins,
+    target: &ProgramFd,
+    function: &str,
+) -> Result<OwnedFd, KernelError> {
+    let mut object = load_with(sizes, Some(pins), |loader| {
+        loader.extension(XDP_GUARD);
+    })?;
+    let program = extension(&mut object, target, function)?.fd();
+    let program = program.map_err(|source| KernelError::Program { program: XDP_GUARD, source })?;
+    program.as_fd().try_clone_to_owned().map_err(KernelError::system("keep a program open"))
 }
 
 /// The loader for this object, which needs no types of the kernel's.
@@ -223,6 +253,28 @@ fn xdp_program<'a>(object: &'a mut Ebpf, name: &'static str) -> Result<&'a mut X
     if program.fd().is_err() {
         program.load().map_err(|error| KernelError::refused(name, error))?;
     }
+    Ok(program)
+}
+
+/// Has the running kernel verify the guard for a function of another program, and lets go of it.
+pub(super) fn verify_extension(target: &ProgramFd, function: &str) -> Result<(), KernelError> {
+    let mut loader = loader();
+    let mut object = loader.extension(XDP_GUARD).load(OBJECT)?;
+    extension(&mut object, target, function).map(drop)
+}
+
+fn extension<'a>(
+    object: &'a mut Ebpf,
+    target: &ProgramFd,
+    function: &str,
+) -> Result<&'a mut Extension, KernelError> {
+    let name = XDP_GUARD;
+    let program: &mut Extension = object
+        .program_mut(name)
+        .and_then(|program| program.try_into().ok())
+        .ok_or(KernelError::Object { kind: "program", name })?;
+    let target = target.try_clone().map_err(KernelError::system("keep a program open"))?;
+    program.load(target, function).map_err(|error| KernelError::refused(name, error))?;
     Ok(program)
 }
 

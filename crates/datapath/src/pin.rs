@@ -1,7 +1,8 @@
 //! Pins: what keeps the guard in force while no weir runs.
 //!
 //! `<bpffs>/weir/<layout>/<namespace>/` holds the guard's maps by name and one link per interface,
-//! `xdp_<mode>_<ifindex>` or `tcx_guard_<ifindex>`; the namespace is the network namespace's own
+//! `xdp_<mode>_<ifindex>` or `tcx_guard_<ifindex>`, or the program, `shared_guard_<ifindex>`, where
+//! the link is pinned behind a [`super::dispatcher`]; the namespace is the network namespace's own
 //! number, for several of them may share the file system, and an index means an interface in one
 //! of them only. The next weir takes both over: its program replaces the old one in the link, in
 //! place, so that enforcement has no gap.
@@ -10,8 +11,10 @@
 //! older layout takes over what it can ([`super::takeover`]), replaces the program in the old
 //! link, and only then removes the older pins.
 
-mod folder;
+pub(super) mod folder;
+mod gone;
 mod layout;
+mod shared;
 
 use std::{
     fs, io,
@@ -25,6 +28,7 @@ use aya::programs::{
 };
 
 use super::{
+    dispatcher,
     error::KernelError,
     interfaces, netns,
     syscall::{self, MapFacts},
@@ -32,6 +36,8 @@ use super::{
 pub(super) use folder::failed;
 use folder::{lock, turn};
 use layout::LAYOUT;
+pub(super) use shared::shared_guard;
+use shared::shared_on;
 
 /// Pinned maps that hold blocks: not to be thrown away without being asked.
 pub(super) const BLOCK_MAPS: [&str; 3] = ["BLOCK_V4", "BLOCK_V6", "BLOCK_PREFIX"];
@@ -68,6 +74,8 @@ fn interface_of(pin: &Path) -> Option<&str> {
 /// weir's folder on a BPF filesystem, held by this process alone.
 #[derive(Debug)]
 pub(super) struct Pins {
+    /// The file system.
+    pub(super) bpffs: PathBuf,
     root: PathBuf,
     /// The folders of older layouts, the newest first.
     older: Vec<PathBuf>,
@@ -107,7 +115,10 @@ impl Pins {
                 tracing::info!(layout = %layout.display(), "another namespace's guard is left alone");
             }
         }
-        Ok(Self { root, older, _locks: locks })
+        if let Err(error) = gone::clear(bpffs) {
+            tracing::warn!(%error, "pins of network namespaces that are gone stay");
+        }
+        Ok(Self { bpffs: bpffs.to_owned(), root, older, _locks: locks })
     }
 
     /// Path of a map's pin.
@@ -291,6 +302,8 @@ pub struct Leftovers {
     pub pins: Vec<PathBuf>,
     /// A running weir holds them.
     pub held: bool,
+    /// Network namespaces among theirs that are gone: the next start removes their pins.
+    pub gone: usize,
 }
 
 impl Leftovers {
@@ -299,6 +312,7 @@ impl Leftovers {
     pub fn guarded_interfaces(&self) -> Vec<u32> {
         let mut interfaces: Vec<u32> =
             self.links().filter_map(|(ifindex, _)| ifindex.parse().ok()).collect();
+        interfaces.extend(self.pins.iter().filter_map(|pin| shared_on(pin)));
         interfaces.sort_unstable();
         interfaces.dedup();
         interfaces
@@ -309,18 +323,20 @@ impl Leftovers {
         self.pins.iter().filter_map(|pin| Some((interface_of(pin)?, pin.as_path())))
     }
 
-    /// The programs in the pinned links.
+    /// The pinned programs, and those in the pinned links.
     pub(super) fn programs(&self) -> impl Iterator<Item = u32> {
-        self.links().filter_map(|(_, pin)| {
+        let linked = self.links().filter_map(|(_, pin)| {
             let link = FdLink::from(PinnedLink::from_pin(pin).ok()?);
             link.info().ok().map(|info| info.program_id())
-        })
+        });
+        linked.chain(self.pins.iter().filter_map(|pin| Some(shared_guard(pin)?.1)))
     }
 }
 
 /// Lists the pins of all layouts, for `weir doctor`.
 pub fn leftovers(bpffs: &Path) -> Result<Leftovers, KernelError> {
-    let mut left = Leftovers { pins: Vec::new(), held: false };
+    let gone = gone::gone(bpffs)?.len();
+    let mut left = Leftovers { pins: Vec::new(), held: false, gone };
     for folder in layout::Layouts::find(bpffs)?.all(bpffs)? {
         left.pins.extend(list(&folder)?);
         left.held |= matches!(lock(&folder), Err(KernelError::PinsHeld { .. }));
@@ -338,6 +354,9 @@ pub fn unpin_all(bpffs: &Path) -> Result<Vec<PathBuf>, KernelError> {
     let _locks = folders.iter().map(|folder| lock(folder)).collect::<Result<Vec<_>, _>>()?;
     let mut removed = Vec::new();
     for folder in &folders {
+        for (ifindex, program) in list(folder)?.iter().filter_map(|pin| shared_guard(pin)) {
+            dispatcher::evict(bpffs, ifindex, program);
+        }
         removed.extend(remove_all(folder)?);
         fs::remove_dir(folder).map_err(failed("remove", folder))?;
     }
@@ -383,6 +402,9 @@ pub fn unpin_since(bpffs: &Path, before: &Leftovers) -> Result<(), KernelError> 
         return Ok(());
     }
     for pin in list(&root)?.iter().filter(|pin| !before.pins.contains(pin)) {
+        if let Some((ifindex, program)) = shared_guard(pin) {
+            dispatcher::evict(bpffs, ifindex, program);
+        }
         fs::remove_file(pin).map_err(failed("remove", pin))?;
     }
     if list(&root)?.is_empty() {

@@ -5,9 +5,10 @@ use std::{fs, io, path::Path};
 use flows_common::Direction;
 
 use super::{
+    dispatcher::{self, NotShared},
     error::KernelError,
     floor::{FLOOR, is_below_floor, release, remedy},
-    object::{PROGRAMS, Verified, is_guard, verify},
+    object::{PROGRAMS, Verified, XDP_GUARD, is_guard, verify, verify_extension},
     pin::{is_bpffs, leftovers},
     syscall,
 };
@@ -53,6 +54,7 @@ pub fn probe(bpffs: &Path) -> Vec<Finding> {
     let may_load = capabilities.severity == Severity::Good;
     let mut findings = vec![kernel(), capabilities];
     findings.extend(programs(may_load.then(verify)));
+    findings.extend(may_load.then(|| shared_hook(try_shared())));
     findings.extend([
         tcx(syscall::query_tcx(LOOPBACK, Direction::Ingress).map(drop)),
         jit(),
@@ -131,6 +133,32 @@ fn programs(verified: Option<Result<[Verified; PROGRAMS.len()], KernelError>>) -
         return vec![good(subject, format!("the kernel takes {}", taken.join(", ")))];
     }
     refused
+}
+
+/// Has the kernel verify the guard behind a dispatcher, on no interface.
+fn try_shared() -> Result<u8, NotShared> {
+    let (dispatcher, place, version) = dispatcher::sample()?;
+    match verify_extension(&dispatcher, &place) {
+        Ok(()) => Ok(version),
+        Err(error) => Err(NotShared::Refused {
+            program: XDP_GUARD.to_owned(),
+            why: dispatcher::root_cause(&error),
+        }),
+    }
+}
+
+fn shared_hook(probed: Result<u8, NotShared>) -> Finding {
+    let subject = "shared XDP hook";
+    match probed {
+        Ok(version) => good(subject, format!("by libxdp's dispatcher, version {version}")),
+        Err(why @ NotShared::NoLibxdp) => good(subject, format!("not needed: {why}")),
+        Err(why) => limited(
+            subject,
+            format!("none: {why}"),
+            "none needed where no program of libxdp's is to run beside weir's: the guard has the hook \
+             for itself, or sits at TC ingress where another program has it",
+        ),
+    }
 }
 
 fn missing(subject: &'static str, error: &KernelError) -> Finding {
@@ -233,6 +261,15 @@ fn bpf_filesystem(bpffs: &Path) -> Finding {
 fn pins(bpffs: &Path) -> Finding {
     let subject = "pins";
     match leftovers(bpffs) {
+        Ok(left) if left.gone > 0 => limited(
+            subject,
+            format!(
+                "{}, those of {} network namespaces that are gone among them",
+                left.pins.len(),
+                left.gone
+            ),
+            "the next `weir run` removes those",
+        ),
         Ok(left) if left.held => {
             good(subject, format!("{}, held by a running weir", left.pins.len()))
         }

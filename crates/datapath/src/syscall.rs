@@ -3,6 +3,7 @@
 
 mod creation;
 mod pinning;
+mod program;
 mod query;
 
 use std::{
@@ -21,6 +22,7 @@ use aya::Pod;
 pub use creation::{create_map, plain_types};
 pub use pinning::pin;
 pub(super) use pinning::{LinkFacts, detach_link, link_facts, links};
+pub(super) use program::{ProgramFacts, extend, map_of, program, program_facts};
 pub(super) use query::query_tcx;
 
 /// Numbers of `enum bpf_cmd`.
@@ -34,10 +36,13 @@ mod command {
     pub(super) const OBJ_GET: libc::c_long = 7;
     pub(super) const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
     pub(super) const PROG_TEST_RUN: libc::c_long = 10;
+    pub(super) const PROG_GET_FD_BY_ID: libc::c_long = 13;
+    pub(super) const MAP_GET_FD_BY_ID: libc::c_long = 14;
     pub(super) const PROG_QUERY: libc::c_long = 16;
     pub(super) const BTF_LOAD: libc::c_long = 18;
     pub(super) const MAP_LOOKUP_BATCH: libc::c_long = 24;
     pub(super) const MAP_LOOKUP_AND_DELETE_BATCH: libc::c_long = 25;
+    pub(super) const LINK_CREATE: libc::c_long = 28;
     pub(super) const LINK_GET_FD_BY_ID: libc::c_long = 30;
     pub(super) const LINK_GET_NEXT_ID: libc::c_long = 31;
     pub(super) const LINK_DETACH: libc::c_long = 34;

@@ -20,6 +20,16 @@ const CHECK: &str = include_str!("check.sh");
 /// Time in which a guest must have come to its end, in seconds; the oldest takes a third of it on two busy cores.
 const LIMIT: &str = "900";
 
+/// Programs of this machine that the tests call, with their packages.
+const PROGRAMS: [(&str, &str); 4] = [
+    ("ip", "iproute2"),
+    ("wg", "wireguard-tools"),
+    ("xdp-filter", "xdp-tools"),
+    ("xdp-loader", "xdp-tools"),
+];
+/// What the last two of them load.
+const LIBXDP: &str = "/usr/lib/x86_64-linux-gnu/bpf";
+
 /// What is checked, made once.
 pub(crate) struct Payload {
     weir: PathBuf,
@@ -55,8 +65,13 @@ impl Payload {
         image.add_busybox(&packages::busybox(workspace, cache)?);
         image.add_program(workspace, "weir", &self.weir)?;
         image.add_program(workspace, "kernel-tests", &self.tests)?;
-        let ip = test_support::find_program("ip").ok_or_else(|| missing("ip", "iproute2"))?;
-        image.add_program(workspace, "ip", &ip)?;
+        for (name, package) in PROGRAMS {
+            let path = test_support::find_program(name).ok_or_else(|| missing(name, package))?;
+            image.add_program(workspace, name, &path)?;
+        }
+        for object in packages::files(Path::new(LIBXDP)) {
+            image.add(&object.to_string_lossy()[1..], &read(&object)?);
+        }
         image.add("data/model.weir", &read(&self.model)?);
         image.add("data/demo.pcap.zst", &read(&self.capture)?);
         image.add("init", INIT.as_bytes());

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 /// Programs in the order of the matrix.
 const PROGRAMS: [&str; 4] = ["tc_ingress", "tc_egress", "tc_guard", "xdp_guard"];
 
+/// How a test says that it did nothing.
+const SKIPPED: &str = "skipped: ";
+
 /// One step of the checks.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Step {
@@ -103,7 +106,7 @@ impl Outcome {
     }
 
     /// Columns of the matrix.
-    pub(crate) fn cells(&self) -> [String; 7] {
+    pub(crate) fn cells(&self) -> [String; 9] {
         let none = || "–".to_owned();
         let loads = match self.finding("programs") {
             Some(("ok", _)) => "yes".to_owned(),
@@ -131,12 +134,30 @@ impl Outcome {
             .map(|(_, subject, _)| match subject {
                 "TCX" => "clsact for TCX",
                 "preemption" => "PREEMPT_RT: counts may miss",
+                "shared XDP hook" => "XDP not shared",
                 other => other,
             })
             .collect::<Vec<_>>()
             .join(", ");
         let counts = passed(&["conformance", "hooks", "restart"]);
-        [loads, verified, seconds, hooks, counts, passed(&["loop"]), fell_back]
+        let (kinds, shared) = (self.kinds().unwrap_or_else(none), self.shared());
+        let (closes, shared) = (passed(&["loop"]), shared.unwrap_or_else(|| passed(&["sharing"])));
+        [loads, verified, seconds, hooks, counts, kinds, shared, closes, fell_back]
+    }
+
+    /// How many kinds of interfaces were tried, of how many.
+    fn kinds(&self) -> Option<String> {
+        let step = self.steps.get("links").filter(|step| step.code == 0)?;
+        let (_, tried) = step.output.split_once("tried: ")?;
+        let tried = tried.lines().next()?.split(", ").count();
+        let skipped = step.output.lines().filter(|line| line.starts_with(SKIPPED)).count();
+        Some(format!("{tried} of {}", tried + skipped))
+    }
+
+    /// That the test of the shared hook was skipped.
+    fn shared(&self) -> Option<String> {
+        let step = self.steps.get("sharing").filter(|step| step.code == 0)?;
+        step.output.contains(SKIPPED).then(|| "not there: exclusive".to_owned())
     }
 }
 
@@ -179,7 +200,9 @@ mod tests {
         instructions), tc_guard (8 instructions), xdp_guard (9 instructions)\r\n\
         warning  TCX         the kernel has no TCX links\r\n\
         \x20                    -> none needed\r\n\
-        @@ step conformance 0 20\r\n@@ step loop 1 9\r\n\
+        @@ step conformance 0 20\r\n@@ step links 0 3\r\n\
+        skipped: links.rs::one: sit: unknown\r\ntest one ... tried: tun, gre\r\nok\r\n\
+        @@ step sharing 0 3\r\nskipped: sharing.rs::one: refused\r\n@@ step loop 1 9\r\n\
         · lab up: 6 benign clients; eth0: enforce, flows at clsact, guard at XDP (native)\r\n\
         one was not stopped\r\n@@ digest score abc\r\n@@ warnings 0\r\n@@ end\r\n";
 
@@ -194,6 +217,8 @@ mod tests {
             "14.5",
             "clsact, XDP (native)",
             "passes",
+            "2 of 3",
+            "not there: exclusive",
             "fails",
             "clsact for TCX",
         ];

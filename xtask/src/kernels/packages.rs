@@ -47,8 +47,30 @@ pub(crate) const KERNELS: [Kernel; 4] = [
 ];
 
 /// Modules that a guest needs where they are not built in; each comes after those it depends on.
-const MODULES: [&str; 8] =
-    ["veth", "bridge", "8021q", "sch_ingress", "cls_bpf", "act_bpf", "af_packet", "ipv6"];
+const MODULES: [&str; 21] = [
+    "veth",
+    "bridge",
+    "8021q",
+    "sch_ingress",
+    "cls_bpf",
+    "act_bpf",
+    "af_packet",
+    "ipv6",
+    // Kinds of interfaces.
+    "tun",
+    "wireguard",
+    "ipip",
+    "sit",
+    "ip_gre",
+    "ip6_gre",
+    "ip6_tunnel",
+    "vxlan",
+    "geneve",
+    "bonding",
+    "macvlan",
+    "ipvlan",
+    "dummy",
+];
 
 const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 const MIRROR: &str = "http://deb.debian.org/debian";
@@ -81,7 +103,9 @@ pub(crate) fn fetch(
 ) -> Result<Bootable, Failure> {
     let folder = cache.join(kernel.name);
     let ready = || Bootable { image: folder.join("vmlinuz"), modules: folder.join("modules.cpio") };
-    if ready().modules.is_file() {
+    // Which modules the archive was made of, for a later list may be another.
+    let (list, made_of) = (folder.join("modules.list"), MODULES.join(" "));
+    if std::fs::read_to_string(&list).is_ok_and(|made| made == made_of) {
         return Ok(ready());
     }
     let apt = Apt::of(workspace, cache, kernel.suite)?;
@@ -99,6 +123,7 @@ pub(crate) fn fetch(
     create(&folder)?;
     write(&ready().image, &read(&image)?)?;
     write(&ready().modules, &modules)?;
+    write(&list, made_of.as_bytes())?;
     // The unpacked kernel is 400 MB.
     let _ = std::fs::remove_dir_all(&unpacked);
     Ok(ready())
@@ -264,7 +289,7 @@ fn depends(module: &[u8]) -> Vec<String> {
 }
 
 /// All files below a folder, by name.
-fn files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_path_buf()];
     while let Some(folder) = folders.pop() {

@@ -17,7 +17,7 @@ struct Package {
     is_present: fn(&Workspace) -> bool,
 }
 
-const PACKAGES: [Package; 6] = [
+const PACKAGES: [Package; 7] = [
     Package {
         name: "tshark",
         used_for: "the independent packet counts in the tests",
@@ -41,6 +41,12 @@ const PACKAGES: [Package; 6] = [
         used_for: "what the tests look for in the kernel after a failure",
         needed_by: &[Purpose::Test],
         is_present: |_| test_support::find_program("bpftool").is_some(),
+    },
+    Package {
+        name: "xdp-tools",
+        used_for: "what the tests share the XDP hook with, and the benches compare the guard with",
+        needed_by: &[Purpose::Test, Purpose::Bench],
+        is_present: |_| test_support::find_program("xdp-filter").is_some(),
     },
     Package {
         name: "iputils-ping",

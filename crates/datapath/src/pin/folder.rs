@@ -6,7 +6,7 @@ use std::{
         fd::{AsRawFd as _, OwnedFd},
         unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
     },
-    path::Path,
+    path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
@@ -32,7 +32,7 @@ pub(super) fn check_mount(bpffs: &Path) -> Result<(), KernelError> {
 }
 
 /// Makes a folder that is this user's alone, or sees to it that one which is there is.
-pub(super) fn make(path: &Path) -> Result<(), KernelError> {
+pub(crate) fn make(path: &Path) -> Result<(), KernelError> {
     match fs::DirBuilder::new().mode(MODE).create(path) {
         Ok(()) => return Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -62,15 +62,23 @@ fn open_to_others(path: &Path, facts: &fs::Metadata) -> KernelError {
 /// # Errors
 /// [`KernelError::TurnHeld`], with the process that does not end.
 pub(super) fn turn(parent: &Path) -> Result<OwnedFd, KernelError> {
+    wait_for(parent, |path, holder, seconds| KernelError::TurnHeld { path, holder, seconds })
+}
+
+/// Waits for the lock of a folder, for a while; `held` makes the error, of the folder, of who has
+/// it, and of the seconds waited.
+pub(crate) fn wait_for(
+    path: &Path,
+    held: impl FnOnce(PathBuf, String, u64) -> KernelError,
+) -> Result<OwnedFd, KernelError> {
     let until = Instant::now() + TURN_WITHIN;
-    let folder = fs::File::open(parent).map_err(failed("open", parent))?;
+    let folder = fs::File::open(path).map_err(failed("open", path))?;
     loop {
-        if try_lock(&folder).map_err(failed("lock", parent))? {
+        if try_lock(&folder).map_err(failed("lock", path))? {
             return Ok(folder.into());
         }
         if Instant::now() >= until {
-            let (path, holder) = (parent.to_owned(), holder(&folder));
-            return Err(KernelError::TurnHeld { path, holder, seconds: TURN_WITHIN.as_secs() });
+            return Err(held(path.to_owned(), holder(&folder), TURN_WITHIN.as_secs()));
         }
         thread::sleep(LOOK_EVERY);
     }

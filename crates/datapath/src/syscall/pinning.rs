@@ -32,7 +32,16 @@ pub(in super::super) struct LinkFacts {
     padding: u32,
     /// The interface of an XDP or TCX link, 0 where that is gone; of other links no interface.
     pub(in super::super) ifindex: u32,
-    rest: u32,
+    target: u32,
+}
+
+impl LinkFacts {
+    /// The dispatcher that an extension is behind.
+    pub(in super::super) fn dispatcher(&self) -> Option<u32> {
+        /// `BPF_LINK_TYPE_TRACING`, which those of extensions are.
+        const TRACING: u32 = 2;
+        (self.link_type == TRACING).then_some(self.target)
+    }
 }
 
 /// A link's facts.

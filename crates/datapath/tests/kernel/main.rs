@@ -10,5 +10,6 @@ mod offloads;
 mod pins;
 mod scope;
 mod service;
+mod sharing;
 mod support;
 mod unseen;

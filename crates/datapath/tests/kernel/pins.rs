@@ -24,10 +24,10 @@ const SECOND: u64 = 1_000_000_000;
 const LEASE: u64 = 8 * SECOND;
 
 /// A BPF filesystem of the test's own.
-struct BpfFs(PathBuf);
+pub(crate) struct BpfFs(pub(crate) PathBuf);
 
 impl BpfFs {
-    fn mount(name: &str) -> Self {
+    pub(crate) fn mount(name: &str) -> Self {
         let path = env::temp_dir().join(format!("weir-bpf-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&path).expect("a folder");
         assert!(mount_bpffs(&path).expect("a BPF filesystem"));
@@ -35,7 +35,7 @@ impl BpfFs {
         Self(path)
     }
 
-    fn options(&self) -> KernelOptions {
+    pub(crate) fn options(&self) -> KernelOptions {
         KernelOptions { pin: Some(self.0.clone()), ..small() }
     }
 }
@@ -47,11 +47,11 @@ impl Drop for BpfFs {
     }
 }
 
-fn blocked(last: u8) -> Target {
+pub(crate) fn blocked(last: u8) -> Target {
     Target::from(IpAddr::from(host(last)))
 }
 
-fn block(lease_ns: u64) -> Block {
+pub(crate) fn block(lease_ns: u64) -> Block {
     Block {
         action: BlockAction::Drop,
         scope: Scope::All,
@@ -276,6 +276,37 @@ fn guards_of_two_namespaces_share_a_file_system_and_nothing_else() {
     assert_eq!((held(&one), held(&two)), (0, 1));
     let error = Blocklist::pinned(&bpffs.0).map(drop).expect_err("which of them?").to_string();
     assert!(error.contains("2 guards are pinned") && error.contains("nsenter"), "{error}");
+    unpin_all(&bpffs.0).expect("removed");
+}
+
+#[test]
+fn pins_of_a_namespace_that_is_gone_are_told_and_the_next_start_removes_them() {
+    if !test_support::root() {
+        return;
+    }
+    if std::fs::read_link("/proc/self/ns/pid").ok() != Some("pid:[4026531836]".into()) {
+        return test_support::skip("in a container nobody can tell which namespaces are gone");
+    }
+    let bpffs = BpfFs::mount("gone");
+    let (one, two) = (Wire::new(), Wire::new());
+    let start = |wire: &Wire| {
+        wire.run(|_| attached(&bpffs.options(), XdpPreference::Auto).expect("attached").0)
+    };
+    let gone = || leftovers(&bpffs.0).expect("a list").gone;
+    let folders = || std::fs::read_dir(bpffs.0.join("weir/v3")).expect("a folder").count();
+    drop(start(&one));
+    drop(start(&two));
+    assert_eq!((gone(), folders()), (0, 2), "both guards are in force");
+    drop(one);
+    // The kernel takes a namespace down when it comes to it.
+    let until = Instant::now() + Duration::from_secs(20);
+    while gone() == 0 && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!((gone(), folders()), (1, 2));
+    let kernel = start(&two);
+    assert_eq!((gone(), folders()), (0, 1));
+    drop(kernel);
     unpin_all(&bpffs.0).expect("removed");
 }
 

@@ -1,7 +1,10 @@
 //! Programs of others beside weir's: packets that they keep from weir are noticed by the interface's
 //! own counts, and weir goes before them without taking any of them off.
 
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::{
+    os::fd::{AsRawFd as _, OwnedFd},
+    path::Path,
+};
 
 use crate::support::{LOCAL, NEAR, Wire, attached, host, near, small, udp_v4};
 use flows_common::{Direction, Window};
@@ -113,7 +116,7 @@ fn a_program_that_ends_the_chain_before_weirs_is_noticed_and_weir_goes_before_it
             assert!(seen(way)(&whole) && !whole.is_lossy(), "{way:?}: {:?}", whole.packet_counters);
 
             let other = other(hook, PASS);
-            let found = neighbours(&near(), None).expect("a list");
+            let found = neighbours(Path::new("/sys/fs/bpf"), &near(), None).expect("a list");
             let [one] = &found[..] else { panic!("{found:?}") };
             assert!(one.is_before && one.name.starts_with("other (program "), "{one}");
 
@@ -124,7 +127,7 @@ fn a_program_that_ends_the_chain_before_weirs_is_noticed_and_weir_goes_before_it
             assert_eq!(attached.unseen[way.index()], u64::from(TIMES));
 
             // The other program is still there, behind weir's, and nothing is missed any more.
-            let found = neighbours(&near(), None).expect("a list");
+            let found = neighbours(Path::new("/sys/fs/bpf"), &near(), None).expect("a list");
             assert!(matches!(&found[..], [one] if !one.is_before), "{found:?}");
             let whole = window(wire, &mut kernel, way, seen(way));
             assert!(seen(way)(&whole) && !whole.is_lossy(), "{way:?}: {:?}", whole.packet_counters);
@@ -144,7 +147,7 @@ fn what_another_xdp_program_drops_is_no_fault_for_it_never_comes_to_the_host() {
         assert!(matches!(attached.guard, GuardHook::TcIngress { .. }), "{attached:?}");
         let kept = window(wire, &mut kernel, Direction::Ingress, unseen);
         assert_eq!((kept.unseen_packets, kept.packet_counters.frames), (0, [0, 0]));
-        let found = neighbours(&near(), None).expect("a list");
+        let found = neighbours(Path::new("/sys/fs/bpf"), &near(), None).expect("a list");
         assert!(matches!(&found[..], [one] if one.hook == "XDP" && one.is_before), "{found:?}");
         let counts = wire.output(&["ip", "-s", "link", "show", NEAR]);
         assert!(counts.contains("xdp"), "{counts}");

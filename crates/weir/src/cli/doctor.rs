@@ -151,7 +151,9 @@ fn interfaces(config: &Config) -> Finding {
 fn others(config: &Config) -> Vec<Finding> {
     let selection = InterfaceSelection::new(config.interfaces.iter().cloned());
     let on = |interface: &InterfaceName| {
-        let found = neighbours(interface, None).ok().filter(|found| !found.is_empty())?;
+        let found = neighbours(&config.guard.bpffs, interface, None)
+            .ok()
+            .filter(|found| !found.is_empty())?;
         let subject = "other programs";
         let told: Vec<String> = found.iter().map(ToString::to_string).collect();
         let found_text = format!("{interface}: {}", told.join("; "));

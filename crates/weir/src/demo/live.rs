@@ -94,7 +94,7 @@ pub(super) fn run(options: &DemoOptions, tell: &mut dyn FnMut(&str)) -> anyhow::
     pipeline.stop()?;
 
     let after = settled_frames(&lab, &live, |window| watch.count(window, 0))?;
-    let guard = live.attached().first().map(|one| guard_name(&one.guard)).unwrap_or_default();
+    let guard = live.attached().first().map(guard_name).unwrap_or_default();
     let log = watch.log();
     let mut accounting = log.accounting();
     accounting.dropped = live.blocklist().guard_counters(Direction::Ingress)?.dropped;
