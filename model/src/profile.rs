@@ -4,7 +4,7 @@ use forest::RowSample;
 use thiserror::Error;
 
 use conformal::quantile_of;
-use tail::{Column, ColumnTails, Tails};
+use tail::{Column, ColumnTails, Tails, TailsError};
 
 use crate::columns::columns;
 use crate::inputs::Inputs;
@@ -119,6 +119,11 @@ impl Profile {
     #[must_use]
     pub fn tails(&self) -> &Tails {
         &self.tails
+    }
+
+    /// Mixes the tails of other rows in, which count as so many ([`Tails::with_prior`]).
+    pub fn with_prior(self, prior: &Self, rows: f64) -> Result<Self, TailsError> {
+        Ok(Self { tails: self.tails.with_prior(prior.tails.clone(), rows)?, ..self })
     }
 
     /// Rows it was made from.

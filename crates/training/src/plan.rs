@@ -8,6 +8,7 @@ use crate::ecod::Ecod;
 use crate::error::TrainingError;
 use crate::features::FeatureChoice;
 use crate::hbos::Hbos;
+use crate::prior::PriorRows;
 use crate::split::TimeSplit;
 
 /// Share of each tree's rows that weir's own forests send beyond the training rows
@@ -33,6 +34,9 @@ pub struct Plan {
     /// Length of the windows that the rows are of, in ns; goes into the model file, by which rows
     /// of other windows are refused.
     pub window_ns: Option<u64>,
+    /// Rows of other networks, for a forest: they stand in where fewer than
+    /// [`ENOUGH_HELD_OUT`](crate::ENOUGH_HELD_OUT) own ones would calibrate it.
+    pub prior: Option<PriorRows>,
     /// The seed of everything but a forest, whose parameters have their own.
     pub seed: u64,
 }
@@ -90,8 +94,19 @@ impl Plan {
             keep_attacks: false,
             notes: Vec::new(),
             window_ns: None,
+            prior: None,
             seed,
         }
+    }
+
+    pub(crate) fn without_prior(&self) -> Self {
+        Self { prior: None, ..self.clone() }
+    }
+
+    /// The prior, and the forest that it is for.
+    pub(crate) fn prior(&self) -> Option<(&PriorRows, &IsolationForestValidParams)> {
+        let Method::Forest(params) = &self.method else { return None };
+        Some((self.prior.as_ref()?, params))
     }
 
     pub(crate) fn check(&self) -> Result<(), TrainingError> {

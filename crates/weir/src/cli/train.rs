@@ -13,7 +13,7 @@ use clap::{Args, ValueEnum};
 use dataset::{Dataset, ReadCounts, Selection, TableKind};
 use serde::Serialize;
 use training::{
-    Contamination, Plan, Report, TimeSplit, TrainingError, TrimBy, train, train_beside,
+    Contamination, Plan, Prior, Report, TimeSplit, TrainingError, TrimBy, train, train_beside,
 };
 
 use self::{
@@ -195,6 +195,7 @@ impl TrainArgs {
             keep_attacks: self.keep_attacks,
             notes: self.notes(),
             window_ns: dataset.window_ns()?,
+            prior: Prior::shipped().rows(channel).cloned(),
             seed: self.seed,
             ..Plan::new(self.detector.method(&self.forest, self.seed)?)
         };

@@ -117,11 +117,12 @@ fn an_hour() {
         fates
     });
     // Not blocked are the beacons and the exfiltration, which the host opened, the forged flood,
-    // whose service is limited, and one of the guessers, at two connections a second.
+    // whose service is limited. One of the guessers, at two connections a second, shows in rows over
+    // ten seconds alone: of it the defaults want two.
     for fates in early.iter().chain(&late) {
         assert_eq!(count(fates, |fate| fate.reported_s.is_some()), fates.len(), "{fates:?}");
-        assert!(count(fates, |fate| fate.blocked_s.is_some()) >= 14, "{fates:?}");
-        assert!(fates.iter().all(|fate| fate.blocked_s.is_none_or(|s| s < 15.0)), "{fates:?}");
+        assert!(count(fates, |fate| fate.blocked_s.is_some()) >= 15, "{fates:?}");
+        assert!(fates.iter().all(|fate| fate.blocked_s.is_none_or(|s| s < 22.0)), "{fates:?}");
         let soon = |fate: &Fate| fate.blocked_s.is_some_and(|s| s < 2.0);
         assert!(count(fates, soon) >= 11, "{fates:?}");
     }
