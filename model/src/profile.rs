@@ -126,7 +126,14 @@ impl Profile {
         Ok(Self { tails: self.tails.with_prior(prior.tails.clone(), rows)?, ..self })
     }
 
-    /// Rows it was made from.
+    /// As of another network's rows, none of which is the own network's.
+    #[must_use]
+    pub fn of_elsewhere(self) -> Self {
+        Self { rows: 0, ..self }
+    }
+
+    /// Rows of the own network that it was made from; none of a profile [of
+    /// elsewhere](Self::of_elsewhere).
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.rows

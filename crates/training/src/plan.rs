@@ -1,5 +1,6 @@
 use features::SchemaId;
-use forest::IsolationForestValidParams;
+use forest::{IsolationForest, IsolationForestError, IsolationForestValidParams};
+use linfa::ParamGuard as _;
 use model::{Inputs, Scorer, Source};
 
 use crate::autoencoder::AutoencoderParams;
@@ -123,6 +124,21 @@ impl Plan {
 }
 
 impl Method {
+    /// Those that are fitted here, with the defaults of each: what is compared with one another.
+    ///
+    /// # Errors
+    /// None with these defaults.
+    pub fn all(seed: u64) -> Result<[Self; 5], IsolationForestError> {
+        let forest = || IsolationForest::params().beyond(BEYOND).seed(seed);
+        Ok([
+            Self::Forest(forest().check()?),
+            Self::Forest(forest().extension_level(1).check()?),
+            Self::Autoencoder(AutoencoderParams::default()),
+            Self::Hbos(Hbos::default()),
+            Self::Ecod(Ecod::default()),
+        ])
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &'static str {

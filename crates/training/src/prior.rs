@@ -59,12 +59,12 @@ pub struct PriorRows {
 #[derive(Debug, Error)]
 pub enum PriorError {
     /// They cannot be unpacked, or end too soon.
-    #[error("the prior is damaged ({0}): make it again with `weir lab prior`")]
+    #[error("the prior is damaged ({0}): make it again with `weir-prior` of benches")]
     Damaged(String),
     /// Rows of another schema.
     #[error(
         "the prior's rows of `{channel}` are of schema {found}, this build makes {made}: make it \
-         again with `weir lab prior`"
+         again with `weir-prior` of benches"
     )]
     Schema {
         /// The rows.
@@ -267,7 +267,7 @@ mod tests {
     fn the_shipped_one_is_of_this_build_and_has_every_kind_and_horizon() {
         let bytes = include_bytes!("../../../training-data/prior.bin");
         assert!(bytes.len() <= 1_000_000, "{} bytes", bytes.len());
-        // Where a feature has changed: `weir lab prior` makes it again.
+        // Where a feature has changed: `weir-prior` makes it again.
         let prior = Prior::from_bytes(bytes).unwrap_or_else(|error| panic!("{error}"));
         let standard: Vec<Channel> = features::Kind::SCORED
             .into_iter()
@@ -306,7 +306,7 @@ mod tests {
         assert_eq!(Prior::from_bytes(&bytes).unwrap(), prior);
         for damaged in [&bytes[1..], &bytes[..bytes.len() / 2], &bytes[..MAGIC.len()]] {
             let error = Prior::from_bytes(damaged).unwrap_err().to_string();
-            assert!(error.contains("weir lab prior"), "{error}");
+            assert!(error.contains("weir-prior"), "{error}");
         }
         let head =
             Head { schema_hash: "00".to_owned(), ..prior.rows(channel()).unwrap().head(channel()) };

@@ -143,7 +143,7 @@ fn train_with(
         plan.prior().map(|(prior, params)| StandIn::of(prior, params, &inputs)).transpose()?;
     let profile = match &stand_in {
         None => profile.finish()?,
-        Some(stand_in) if rows == 0 => stand_in.profile.clone(),
+        Some(stand_in) if rows == 0 => stand_in.profile.clone().of_elsewhere(),
         Some(stand_in) => {
             let mixed = profile.finish()?.with_prior(&stand_in.profile, PRIOR_COUNTS_AS);
             mixed.expect("of the same inputs")

@@ -76,7 +76,8 @@ pub(super) fn decode_profile(
 ) -> Result<Profile, DecodeError> {
     let mut reader = Reader::new(bytes);
     let sampled = reader.u64()?;
-    if sampled == 0 || sampled > rows {
+    // Of no rows of its own it is of elsewhere.
+    if sampled == 0 || rows > 0 && sampled > rows {
         return Err(reader.malformed("it samples none of the training rows, or more than all"));
     }
     let (mut ranges, mut histograms) = (Vec::new(), Vec::new());

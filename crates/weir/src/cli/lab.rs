@@ -1,6 +1,5 @@
 //! `weir lab`: network namespaces to try things in, and captures made up without any.
 
-mod prior;
 mod synthesize;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -42,9 +41,6 @@ enum Verb {
     /// Make up captures of random networks, with an attack or without, and their ground truth; no
     /// packet is sent.
     Synthesize(synthesize::SynthesizeArgs),
-    /// Make the prior that is built into this program anew, from networks made up one by one.
-    #[command(hide = true)]
-    Prior(prior::PriorArgs),
     /// List labs, those that a killed process left behind too.
     List,
     /// Remove what killed processes left behind.
@@ -61,7 +57,6 @@ impl LabArgs {
                 crate::demo::record(&load(&scenario)?, &out, snap_length)?;
             }
             Verb::Synthesize(args) => args.run()?,
-            Verb::Prior(args) => args.run()?,
             Verb::List => list(),
             Verb::Clean => {
                 let removed = Lab::remove_leftovers()?;
