@@ -9,7 +9,7 @@
 //! compared they take turns in one run and the ratio is taken round by round, because a machine
 //! is not the same from one minute to the next.
 //!
-//! The binary `weir-bench` runs the sections in order and prints one table; `cargo xtask bench`
+//! The binary `weir-prior` makes the [`prior`] that is shipped. `weir-bench` runs the sections in order and prints one table; `cargo xtask bench`
 //! prepares scikit-learn and calls it.
 
 pub mod bpf;
@@ -20,6 +20,7 @@ pub mod detection;
 pub mod machine;
 pub mod measurement;
 pub mod nfstream;
+pub mod prior;
 pub mod report;
 pub mod rows;
 pub mod scikit_learn;

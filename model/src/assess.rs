@@ -7,7 +7,8 @@
 //!
 //! - **The p-value** of an entity is Simes' combination of those of all its rows, of each horizon
 //!   that came, which holds under positive dependence: what an error rate may be claimed by, and
-//!   never below 1 in so many held-out rows.
+//!   never below 1 in so many held-out rows. A longer horizon with fewer than [`ENOUGH_HELD_OUT`]
+//!   has no part in it: a [prior](conformal::Calibration::with_prior) claims nothing.
 //! - **The surprise** of an entity is the greatest of its rows': −log10 of a chance too, and what a
 //!   decision goes by. It tells apart what lies beyond every held-out row, and no single one of
 //!   these decides over it.
@@ -44,6 +45,9 @@ pub const WEIGHTS: [f64; 2] = [0.75, 0.25];
 
 /// Share of the budget of false alarms that each measure has by itself.
 pub const ALONE: f64 = 0.004;
+
+/// Held-out rows without which a longer horizon claims nothing.
+pub const ENOUGH_HELD_OUT: usize = 100;
 
 /// Surprise from which on an entity's features are named: one benign one in a hundred.
 pub const UNUSUAL: f64 = 2.0;
@@ -117,18 +121,27 @@ pub fn assess<'a>(
         Some(Rated::new(detectors.get(&Channel::new(kind, block.horizon))?, block))
     });
     let rated: Vec<Rated<'a>> = known.collect();
+    let shortest = rated.iter().map(Rated::horizon).min();
+    let claims: Vec<bool> = rated
+        .iter()
+        .map(|one| {
+            Some(one.horizon()) == shortest
+                || one.detector().calibration().held_out() >= ENOUGH_HELD_OUT
+        })
+        .collect();
     let mut rows_of: Vec<Vec<(usize, usize)>> = vec![Vec::new(); entities];
     for (block, rated) in rated.iter().enumerate() {
         for (row, &entity) in rated.of().iter().enumerate() {
             rows_of[entity].push((block, row));
         }
     }
-    let entities = rows_of.into_iter().map(|rows| EntityAssessment::of(&rated, &rows)).collect();
+    let entities =
+        rows_of.into_iter().map(|rows| EntityAssessment::of(&rated, &claims, &rows)).collect();
     Assessment { kind, rated, entities }
 }
 
 impl EntityAssessment {
-    fn of(rated: &[Rated<'_>], rows: &[(usize, usize)]) -> Self {
+    fn of(rated: &[Rated<'_>], claims: &[bool], rows: &[(usize, usize)]) -> Self {
         let mut found = Self {
             p_value: 1.0,
             conditional_p_value: 1.0,
@@ -139,7 +152,8 @@ impl EntityAssessment {
         };
         // One row of two measures is what most entities have: no list for it.
         let (mut few, mut many) = ([[0.0; 2]; 2], [Vec::new(), Vec::new()]);
-        for (place, &(block, row)) in rows.iter().enumerate() {
+        let mut claiming = 0;
+        for &(block, row) in rows {
             let measures = rated[block].measures(block, row);
             let [tails, scorer] = measures;
             found.tail_score = found.tail_score.max(tails.score);
@@ -148,16 +162,20 @@ impl EntityAssessment {
             if found.strongest.is_none() || surprise > found.surprise {
                 (found.surprise, found.strongest) = (surprise, Some(strongest));
             }
+            if !claims[block] {
+                continue;
+            }
+            claiming += 1;
             let marginal = measures.map(|one| one.p_value.marginal);
             let conditional = measures.map(|one| one.p_value.conditional);
-            if place == 0 {
+            if claiming == 1 {
                 few = [marginal, conditional];
             } else {
                 many[0].extend(marginal);
                 many[1].extend(conditional);
             }
         }
-        if !rows.is_empty() {
+        if claiming > 0 {
             let together = |few: [f64; 2], many: &mut Vec<f64>| {
                 if many.is_empty() {
                     return simes(&mut few.clone());

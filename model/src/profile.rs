@@ -4,7 +4,7 @@ use forest::RowSample;
 use thiserror::Error;
 
 use conformal::quantile_of;
-use tail::{Column, ColumnTails, Tails};
+use tail::{Column, ColumnTails, Tails, TailsError};
 
 use crate::columns::columns;
 use crate::inputs::Inputs;
@@ -121,7 +121,19 @@ impl Profile {
         &self.tails
     }
 
-    /// Rows it was made from.
+    /// Mixes the tails of other rows in, which count as so many ([`Tails::with_prior`]).
+    pub fn with_prior(self, prior: &Self, rows: f64) -> Result<Self, TailsError> {
+        Ok(Self { tails: self.tails.with_prior(prior.tails.clone(), rows)?, ..self })
+    }
+
+    /// As of another network's rows, none of which is the own network's.
+    #[must_use]
+    pub fn of_elsewhere(self) -> Self {
+        Self { rows: 0, ..self }
+    }
+
+    /// Rows of the own network that it was made from; none of a profile [of
+    /// elsewhere](Self::of_elsewhere).
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.rows

@@ -47,7 +47,17 @@ pub struct Calibration {
     scores: Vec<f32>,
     /// `adjusted[m]`: the conditional p-value when `m` held-out scores reach the new one.
     adjusted: Vec<f64>,
-    /// Made from the scores.
+    /// Made from the scores; of none, the prior's.
+    tail: Tail,
+    prior: Option<Prior>,
+}
+
+/// Scores of other rows, which count as some rows in surprises and in nothing else.
+#[derive(Clone, Debug, PartialEq)]
+struct Prior {
+    /// Ascending, no NaN.
+    scores: Vec<f32>,
+    rows: f64,
     tail: Tail,
 }
 
@@ -75,6 +85,12 @@ pub enum CalibrationError {
     TooFewScores {
         /// Scores given.
         got: usize,
+    },
+    /// A prior that counts as no number of rows.
+    #[error("the prior must count as a finite number of rows above 0, got {got}")]
+    PriorRows {
+        /// The number given.
+        got: f64,
     },
     /// A score is NaN or infinite.
     #[error("calibration score {at} is {value}: scores must be finite")]
@@ -118,22 +134,69 @@ impl Calibration {
         }
         scores.sort_unstable_by(f32::total_cmp);
         let (adjusted, tail) = (simes_adjustment(scores.len()), tail_of(&scores));
-        Ok(Self { scores, adjusted, tail })
+        Ok(Self { scores, adjusted, tail, prior: None })
+    }
+
+    /// Takes held-out scores, of which there may be few or none, and those of rows from elsewhere
+    /// that count as `rows` of them in each surprise: its chance becomes (rows · p of the prior +
+    /// n · p) / (rows + n). No p-value, and so no error rate, rests on them.
+    pub fn with_prior(
+        scores: Vec<f32>,
+        mut prior: Vec<f32>,
+        rows: f64,
+    ) -> Result<Self, CalibrationError> {
+        if !(rows.is_finite() && rows > 0.0) {
+            return Err(CalibrationError::PriorRows { got: rows });
+        }
+        if prior.len() < MIN_SCORES {
+            return Err(CalibrationError::TooFewScores { got: prior.len() });
+        }
+        if let Some(at) = prior.iter().position(|score| !score.is_finite()) {
+            return Err(CalibrationError::NonFinite { at, value: prior[at] });
+        }
+        prior.sort_unstable_by(f32::total_cmp);
+        let tail = tail_of(&prior);
+        let own = match Self::new(scores) {
+            // Of a single one no p-value is told.
+            Err(CalibrationError::TooFewScores { .. }) => {
+                Self { scores: vec![], adjusted: vec![1.0], tail: tail.clone(), prior: None }
+            }
+            own => own?,
+        };
+        Ok(Self { prior: Some(Prior { scores: prior, rows, tail }), ..own })
     }
 
     /// Takes surprises on another scale, where that of the scores has no room above: `scale` is
     /// finite and never falls. What [`surprise`](Self::surprise) is asked for then is on it.
     #[must_use]
-    pub fn on_scale(self, scale: impl Fn(f32) -> f32) -> Self {
-        let scores: Vec<f32> = self.scores.iter().map(|score| scale(*score)).collect();
-        Self { tail: tail_of(&scores), ..self }
+    pub fn on_scale(mut self, scale: impl Fn(f32) -> f32) -> Self {
+        let of = |scores: &[f32]| tail_of(&scores.iter().copied().map(&scale).collect::<Vec<_>>());
+        if let Some(prior) = &mut self.prior {
+            prior.tail = of(&prior.scores);
+        }
+        self.tail = match &self.prior {
+            Some(prior) if self.scores.is_empty() => prior.tail.clone(),
+            _ => of(&self.scores),
+        };
+        self
     }
 
     /// Surprise of a score: −log10 of its chance by the [`Tail`] of the held-out scores, which goes
-    /// on beyond them. It claims no error rate, and tells apart what no p-value can. NaN has 0.
+    /// on beyond them, mixed with a [prior](Self::with_prior)'s. It claims no error rate, and tells
+    /// apart what no p-value can. NaN has 0.
     #[must_use]
     pub fn surprise(&self, score: f32) -> f64 {
-        self.tail.surprise(score)
+        let Some(prior) = &self.prior else { return self.tail.surprise(score) };
+        let own = self.scores.len() as f64;
+        let p = prior.rows * prior.tail.p_value(score) + own * self.tail.p_value(score);
+        // Not −0.
+        -(p / (prior.rows + own)).log10() + 0.0
+    }
+
+    /// The scores of the prior, ascending, and the rows that they count as.
+    #[must_use]
+    pub fn prior(&self) -> Option<(&[f32], f64)> {
+        self.prior.as_ref().map(|prior| (&prior.scores[..], prior.rows))
     }
 
     /// The p-values of a score. NaN, of which nothing is known, has 1.
@@ -205,10 +268,13 @@ impl Calibration {
     }
 
     /// The held-out score at `fraction` (0 the least, 1 the greatest; anything else counts as
-    /// the nearer of the two, NaN as 0), without interpolation.
+    /// the nearer of the two, NaN as 0), without interpolation; of no held-out scores the prior's.
     #[must_use]
     pub fn quantile(&self, fraction: f64) -> f32 {
-        quantile_of(&self.scores, fraction)
+        match &self.prior {
+            Some(prior) if self.scores.is_empty() => quantile_of(&prior.scores, fraction),
+            _ => quantile_of(&self.scores, fraction),
+        }
     }
 
     /// The middle held-out score.
@@ -313,6 +379,30 @@ mod tests {
             let error = 4.0 * (level / f64::from(ROUNDS)).sqrt();
             assert!(rate <= level + error, "{rate} > {level}");
         }
+    }
+
+    #[test]
+    fn a_prior_enters_surprises_and_no_p_value_and_vanishes_as_scores_grow() {
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(3);
+        let prior = || (0..200_u8).map(|i| f32::from(i) / 100.0).collect();
+        let mut surprises = Vec::new();
+        for n in [0, 20, 400, 40_000] {
+            let own = uniform(&mut rng, n);
+            let mixed = Calibration::with_prior(own.clone(), prior(), 10.0).unwrap();
+            surprises.push(mixed.surprise(1.5));
+            if n == 0 {
+                assert_eq!(mixed.p_value(9.0), PValue { marginal: 1.0, conditional: 1.0 });
+                assert!(mixed.supports(0.5).is_err() && mixed.threshold(0.5).is_err());
+            } else {
+                let alone = Calibration::new(own).unwrap();
+                assert_eq!(mixed.p_value(0.9), alone.p_value(0.9));
+                assert!(mixed.surprise(1.5) < alone.surprise(1.5));
+            }
+        }
+        assert!(surprises.is_sorted() && surprises[0] < 0.7 && surprises[3] > 3.0, "{surprises:?}");
+        let error = |prior, rows| Calibration::with_prior(vec![], prior, rows).unwrap_err();
+        assert!(matches!(error(prior(), 0.0), CalibrationError::PriorRows { .. }));
+        assert!(matches!(error(vec![], 10.0), CalibrationError::TooFewScores { got: 0 }));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Learner: gathers benign windows and fits a model on them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use model::{
@@ -9,7 +9,7 @@ use model::{
 };
 use thiserror::Error;
 
-use crate::{Method, Plan, SampledRows, TrainingError, train, train_beside};
+use crate::{Method, Plan, Prior, SampledRows, TrainingError, train, train_beside};
 
 /// Reason for which no model came out of the windows.
 #[derive(Debug, Error)]
@@ -124,10 +124,16 @@ impl Learner {
         }
     }
 
+    /// The rows gathered.
+    pub fn into_rows(self) -> impl Iterator<Item = (Channel, Vec<f32>)> {
+        self.rows.into_iter().map(|(channel, rows)| (channel, rows.into_values()))
+    }
+
     /// Fits a detector to each kind and horizon on the first windows and calibrates it on the later
     /// ones, as [`train`] does. `created` is the time the model file will state.
     ///
-    /// A horizon, or a kind of the host's side, of which there are too few rows has none. The
+    /// Where there are few or none of a horizon, or of a kind of the host's side, rows of the shipped
+    /// [`Prior`] stand in; over a horizon that it does not have there is no detector. The
     /// context comes back too: a detector that goes on with it does not take everything for new.
     ///
     /// # Errors
@@ -141,12 +147,18 @@ impl Learner {
         let base = Channel::new(Kind::Peer, self.context.horizons().window());
         let window_ns = u64::try_from(self.window.as_nanos()).ok();
         let plan = Plan { window_ns, ..Plan::new(Method::Forest(params.clone())) };
-        let nothing = SampledRows::new(PeerFeature::scored().count());
         let mut detectors = Vec::new();
-        let longer = self.rows.iter().filter(|(channel, _)| **channel != base);
-        let first = (&base, self.rows.get(&base).unwrap_or(&nothing));
-        for (&channel, rows) in std::iter::once(first).chain(longer) {
+        let known = self.rows.keys().copied().chain(
+            Prior::shipped()
+                .channels()
+                .filter(|one| self.context.horizons().all().contains(&one.horizon)),
+        );
+        let others: BTreeSet<Channel> = known.filter(|channel| *channel != base).collect();
+        for channel in std::iter::once(base).chain(others) {
             let schema = schema::schema_id(channel.kind);
+            let nothing = SampledRows::new(schema.features.len());
+            let rows = self.rows.get(&channel).unwrap_or(&nothing);
+            let plan = Plan { prior: Prior::shipped().rows(channel).cloned(), ..plan.clone() };
             let fit = if channel == base { train } else { train_beside };
             match fit(rows, &schema, &plan) {
                 Ok(trained) => detectors.push((channel, trained.detector)),

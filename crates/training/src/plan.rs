@@ -1,5 +1,6 @@
 use features::SchemaId;
-use forest::IsolationForestValidParams;
+use forest::{IsolationForest, IsolationForestError, IsolationForestValidParams};
+use linfa::ParamGuard as _;
 use model::{Inputs, Scorer, Source};
 
 use crate::autoencoder::AutoencoderParams;
@@ -8,6 +9,7 @@ use crate::ecod::Ecod;
 use crate::error::TrainingError;
 use crate::features::FeatureChoice;
 use crate::hbos::Hbos;
+use crate::prior::PriorRows;
 use crate::split::TimeSplit;
 
 /// Share of each tree's rows that weir's own forests send beyond the training rows
@@ -33,6 +35,9 @@ pub struct Plan {
     /// Length of the windows that the rows are of, in ns; goes into the model file, by which rows
     /// of other windows are refused.
     pub window_ns: Option<u64>,
+    /// Rows of other networks, for a forest: they stand in where fewer than
+    /// [`ENOUGH_HELD_OUT`](crate::ENOUGH_HELD_OUT) own ones would calibrate it.
+    pub prior: Option<PriorRows>,
     /// The seed of everything but a forest, whose parameters have their own.
     pub seed: u64,
 }
@@ -90,8 +95,19 @@ impl Plan {
             keep_attacks: false,
             notes: Vec::new(),
             window_ns: None,
+            prior: None,
             seed,
         }
+    }
+
+    pub(crate) fn without_prior(&self) -> Self {
+        Self { prior: None, ..self.clone() }
+    }
+
+    /// The prior, and the forest that it is for.
+    pub(crate) fn prior(&self) -> Option<(&PriorRows, &IsolationForestValidParams)> {
+        let Method::Forest(params) = &self.method else { return None };
+        Some((self.prior.as_ref()?, params))
     }
 
     pub(crate) fn check(&self) -> Result<(), TrainingError> {
@@ -108,6 +124,21 @@ impl Plan {
 }
 
 impl Method {
+    /// Those that are fitted here, with the defaults of each: what is compared with one another.
+    ///
+    /// # Errors
+    /// None with these defaults.
+    pub fn all(seed: u64) -> Result<[Self; 5], IsolationForestError> {
+        let forest = || IsolationForest::params().beyond(BEYOND).seed(seed);
+        Ok([
+            Self::Forest(forest().check()?),
+            Self::Forest(forest().extension_level(1).check()?),
+            Self::Autoencoder(AutoencoderParams::default()),
+            Self::Hbos(Hbos::default()),
+            Self::Ecod(Ecod::default()),
+        ])
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &'static str {

@@ -57,6 +57,9 @@ impl Survey {
             }
             Ok(())
         })?;
+        if survey.rows == 0 {
+            (survey.first_ns, survey.last_ns, survey.end_ns) = (0, 0, 0);
+        }
         Ok(survey)
     }
 }

@@ -65,6 +65,11 @@ impl SampledRows {
         self.windows.is_empty()
     }
 
+    /// The rows kept, side by side.
+    pub(crate) fn into_values(self) -> Vec<f32> {
+        self.values
+    }
+
     fn halve(&mut self) {
         self.stride += 1;
         let width = self.width;

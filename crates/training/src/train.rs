@@ -1,13 +1,15 @@
 //! The whole way from a stream to a calibrated detector.
 
 use features::SchemaId;
-use model::{DetectorModel, Inputs, ProfileBuilder, RowsDigest, TrainingFacts};
+use forest::IsolationForestValidParams;
+use model::{DetectorModel, Inputs, Profile, ProfileBuilder, RowsDigest, TrainingFacts};
 
 use crate::contamination::Contamination;
 use crate::error::TrainingError;
 use crate::features::Extremes;
 use crate::fit::{Fitted, Fitting, STOPPING_SHARE};
 use crate::plan::{Method, Plan};
+use crate::prior::{PRIOR_COUNTS_AS, PriorRows};
 use crate::report::{LeftOut, Report, RowCounts, SupportedRates, TimeRange, Trimmed, percent};
 use crate::row_filter::{Dropped, RowFilter, Survey};
 use crate::source::RowSource;
@@ -17,7 +19,11 @@ use crate::trim::Trim;
 /// Held-out rows without which rows that a model can do without get no detector: of a hundred five
 /// lie above the quantile from which a tail goes on ([`conformal::Tail`]), and by fewer it is a
 /// guess.
-pub const ENOUGH_HELD_OUT: u64 = 100;
+pub const ENOUGH_HELD_OUT: u64 = model::assess::ENOUGH_HELD_OUT as u64;
+
+/// What a model file says where a prior was mixed in.
+const PRIOR_NOTE: &str = "rows of made-up networks, counted as 10 of its own, hold back its \
+                          surprises; no p-value rests on them";
 
 /// Fewest held-out rows that make a calibration.
 const LEAST_HELD_OUT: u64 = conformal::MIN_SCORES as u64;
@@ -74,6 +80,36 @@ pub fn train(
     schema: &SchemaId,
     plan: &Plan,
 ) -> Result<Trained, TrainingError> {
+    let few = |trained: &Trained| trained.report.rows.held_out < ENOUGH_HELD_OUT;
+    match train_with(source, schema, &plan.without_prior(), LEAST_HELD_OUT) {
+        Ok(trained) if few(&trained) && plan.prior().is_some() => {
+            train_with(source, schema, plan, LEAST_HELD_OUT)
+        }
+        trained => trained,
+    }
+}
+
+/// As [`train`], for rows that a model can do without. Fewer than [`ENOUGH_HELD_OUT`] to calibrate on
+/// want a [prior](Plan::prior), and are else an error, which [`TrainingError::is_of_too_few_rows`].
+pub fn train_beside(
+    source: &dyn RowSource,
+    schema: &SchemaId,
+    plan: &Plan,
+) -> Result<Trained, TrainingError> {
+    match train_with(source, schema, &plan.without_prior(), ENOUGH_HELD_OUT) {
+        Err(error) if error.is_of_too_few_rows() && plan.prior().is_some() => {
+            train_with(source, schema, plan, 0)
+        }
+        trained => trained,
+    }
+}
+
+fn train_with(
+    source: &dyn RowSource,
+    schema: &SchemaId,
+    plan: &Plan,
+    least_held_out: u64,
+) -> Result<Trained, TrainingError> {
     plan.check()?;
     let chosen = plan.inputs(schema)?;
     let survey = Survey::of(source, schema)?;
@@ -81,13 +117,14 @@ pub fn train(
     let row_filter =
         |inputs| RowFilter { source, inputs, boundaries, keep_attacks: plan.keep_attacks };
 
-    let inputs = if plan.features.drop_constant {
+    let inputs = if plan.features.drop_constant && survey.rows > 0 {
         varying(&row_filter(&chosen), schema)?
     } else {
         chosen.clone()
     };
     let row_filter = row_filter(&inputs);
-    let mut step = Step { plan, survey, row_filter: &row_filter };
+    let may_be_without = least_held_out == 0;
+    let mut step = Step { plan, survey, row_filter: &row_filter, may_be_without };
     let mut round = step.fit(&Trim::Nothing)?;
     let untrimmed = round.rows;
     let mut held_out_trim = Trim::Nothing;
@@ -102,7 +139,16 @@ pub fn train(
     }
     let Round { fitted, profile, mut digest, rows, dropped, .. } = round;
 
-    let profile = profile.finish()?;
+    let stand_in =
+        plan.prior().map(|(prior, params)| StandIn::of(prior, params, &inputs)).transpose()?;
+    let profile = match &stand_in {
+        None => profile.finish()?,
+        Some(stand_in) if rows == 0 => stand_in.profile.clone().of_elsewhere(),
+        Some(stand_in) => {
+            let mixed = profile.finish()?.with_prior(&stand_in.profile, PRIOR_COUNTS_AS);
+            mixed.expect("of the same inputs")
+        }
+    };
     let constant = profile
         .ranges()
         .iter()
@@ -117,13 +163,16 @@ pub fn train(
             digest.update(kept.whole);
             Ok(detector.take(kept.whole)?)
         })?;
-    if held_out < LEAST_HELD_OUT {
+    if held_out < least_held_out {
         return Err(TrainingError::NoHeldOutRows {
             got: held_out,
-            min: LEAST_HELD_OUT,
+            min: least_held_out,
             read: survey.rows,
             why: held_out_dropped.to_string(),
         });
+    }
+    if let Some(StandIn { scores, tail_scores, .. }) = stand_in {
+        detector.take_prior(scores, tail_scores, PRIOR_COUNTS_AS);
     }
     let trimmed = plan.contamination.map(|contamination| Trimmed {
         asked: contamination.fraction,
@@ -153,24 +202,31 @@ pub fn train(
     Ok(Trained { detector, report })
 }
 
-/// As [`train`], for rows that a model can do without: fewer than [`ENOUGH_HELD_OUT`] to calibrate on
-/// are an error, which [`TrainingError::is_of_too_few_rows`].
-pub fn train_beside(
-    source: &dyn RowSource,
-    schema: &SchemaId,
-    plan: &Plan,
-) -> Result<Trained, TrainingError> {
-    let trained = train(source, schema, plan)?;
-    let Report { rows, dropped, .. } = &trained.report;
-    if rows.held_out >= ENOUGH_HELD_OUT {
-        return Ok(trained);
+/// What a prior says by itself: a profile of one half of its rows, and the scores of the other by a
+/// detector of the first.
+struct StandIn {
+    profile: Profile,
+    scores: Vec<f32>,
+    tail_scores: Vec<f32>,
+}
+
+impl StandIn {
+    fn of(
+        prior: &PriorRows,
+        params: &IsolationForestValidParams,
+        inputs: &Inputs,
+    ) -> Result<Self, TrainingError> {
+        let (fit, held_out) = (inputs.project(&prior.fit), inputs.project(&prior.held_out));
+        let mut profile = ProfileBuilder::new(inputs, params.seed());
+        profile.extend(&fit);
+        let profile = profile.finish()?;
+        let forest = params.fit_rows(&fit, inputs.len())?;
+        let mut scores = vec![0.0; held_out.len() / inputs.len()];
+        let mut tail_scores = scores.clone();
+        forest.score_rows(&held_out, &mut scores);
+        profile.tails().score_rows(&held_out, &mut tail_scores);
+        Ok(Self { profile, scores, tail_scores })
     }
-    Err(TrainingError::NoHeldOutRows {
-        got: rows.held_out,
-        min: ENOUGH_HELD_OUT,
-        read: rows.read,
-        why: dropped.to_string(),
-    })
 }
 
 /// A fit, with the numbers it went by.
@@ -186,6 +242,8 @@ struct Step<'a> {
     plan: &'a Plan,
     survey: Survey,
     row_filter: &'a RowFilter<'a>,
+    /// A prior's rows may stand for all.
+    may_be_without: bool,
 }
 
 impl Step<'_> {
@@ -204,9 +262,13 @@ impl Step<'_> {
             digest.update(kept.whole);
             fitting.extend(kept.inputs, kept.starts_ns)
         })?;
-        if rows == 0 {
+        if rows == 0 && !self.may_be_without {
             let (read, why) = (self.survey.rows, dropped.to_string());
             return Err(TrainingError::NoTrainingRows { read, why });
+        }
+        if let Some((prior, params)) = plan.prior() {
+            let more = (params.max_samples() as u64).saturating_sub(rows);
+            fitting.extend(&inputs.project(&prior.some(more)), &[])?;
         }
         let fitted = fitting.finish(inputs, plan.seed)?;
         Ok(Round { fitted, profile, digest, rows, dropped })
@@ -281,6 +343,9 @@ fn facts(
     }
     selection.extend(plan.notes.iter().cloned());
     selection.extend(trimmed.map(Trimmed::consequence));
+    if plan.prior().is_some() {
+        selection.push(PRIOR_NOTE.to_owned());
+    }
     let attacks_left_out = dropped.attack > 0;
     TrainingFacts {
         selection,

@@ -24,6 +24,8 @@ pub struct Uncalibrated {
     profile: Profile,
     /// Raw score and tail score of each row.
     held_out: RowSample,
+    /// Scores and tail scores from elsewhere, and the held-out rows that they count as.
+    prior: Option<(Vec<f32>, Vec<f32>, f64)>,
 }
 
 impl Uncalibrated {
@@ -46,7 +48,14 @@ impl Uncalibrated {
             }
         }
         let held_out = RowSample::new(CALIBRATION_ROWS, 2, seed, usize::MAX - 2);
-        Ok(Self { schema, inputs, scorer, profile, held_out })
+        Ok(Self { schema, inputs, scorer, profile, held_out, prior: None })
+    }
+
+    /// Takes scores and tail scores of held-out rows from elsewhere, by a detector of rows from
+    /// elsewhere, which count as so many of its own in each surprise
+    /// ([`Calibration::with_prior`]); then there may be no others.
+    pub fn take_prior(&mut self, scores: Vec<f32>, tail_scores: Vec<f32>, count_as: f64) {
+        self.prior = Some((scores, tail_scores, count_as));
     }
 
     /// Takes benign rows that the scorer was not fitted on; whole rows of the schema, side by
@@ -94,10 +103,16 @@ impl Uncalibrated {
             return Err(CalibrationError::NonFinite { at, value: scores[at] }.into());
         }
         self.scorer.settle(&mut scores);
-        let calibration = Calibration::new(scores)?;
+        let (calibration, tail_calibration) = match self.prior {
+            None => (Calibration::new(scores)?, Calibration::new(tails)?),
+            Some((prior_scores, prior_tails, count_as)) => (
+                Calibration::with_prior(scores, prior_scores, count_as)?,
+                Calibration::with_prior(tails, prior_tails, count_as)?,
+            ),
+        };
         Ok(DetectorModel {
             calibration: calibration.on_scale(|score| self.scorer.spread(score)),
-            tail_calibration: Calibration::new(tails)?,
+            tail_calibration,
             training: Training {
                 rows: self.profile.rows(),
                 held_out: self.held_out.seen(),

@@ -30,7 +30,9 @@ pub(super) const MANIFEST: &str = "manifest.json";
 /// trees of 32,768 rows each fit in 32 MiB.
 const MANIFEST_LIMIT: u64 = 1 << 20;
 const SCORER_LIMIT: u64 = 32 << 20;
-const CALIBRATION_LIMIT: u64 = (CALIBRATION_ROWS * size_of::<f32>() + size_of::<u64>()) as u64;
+const CALIBRATION_LIMIT: u64 = ((CALIBRATION_ROWS + PRIOR_ROWS) * size_of::<f32>() + 20) as u64;
+/// Scores of a prior at most.
+const PRIOR_ROWS: usize = 1 << 16;
 const FEATURES_LIMIT: u64 = 1 << 20;
 const TAILS_LIMIT: u64 = 4 << 20;
 

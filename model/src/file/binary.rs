@@ -6,16 +6,39 @@ use crate::profile::{FeatureHistogram, FeatureRange, Profile};
 use conformal::Calibration;
 use tail::Tails;
 
-/// `count: u64`, then the scores, ascending.
+/// `count: u64`, then the scores, ascending; the same of the prior's, of which there may be none,
+/// and the rows that they count as, `f32`.
 pub(super) fn encode_calibration(calibration: &Calibration) -> Vec<u8> {
-    let mut out = (calibration.held_out() as u64).to_le_bytes().to_vec();
-    put_f32s(&mut out, calibration.scores());
+    let (prior, rows) = calibration.prior().unwrap_or((&[], 0.0));
+    let mut out = Vec::new();
+    for scores in [calibration.scores(), prior] {
+        out.extend((scores.len() as u64).to_le_bytes());
+        put_f32s(&mut out, scores);
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "a small number of rows")]
+    put_f32s(&mut out, &[rows as f32]);
     out
 }
 
 /// Of scores in [0, `most`].
 pub(super) fn decode_calibration(bytes: &[u8], most: f32) -> Result<Calibration, DecodeError> {
     let mut reader = Reader::new(bytes);
+    let (scores, prior) = (ascending(&mut reader, most)?, ascending(&mut reader, most)?);
+    let rows = f64::from(reader.f32()?);
+    // A single score would be left out unseen.
+    if prior.is_empty() == (rows > 0.0) || scores.len() == 1 {
+        return Err(reader.malformed("its scores, those of its prior and their weight disagree"));
+    }
+    reader.end()?;
+    let calibration = if prior.is_empty() {
+        Calibration::new(scores)
+    } else {
+        Calibration::with_prior(scores, prior, rows)
+    };
+    calibration.map_err(|error| DecodeError { what: error.to_string(), at: bytes.len() })
+}
+
+fn ascending(reader: &mut Reader<'_>, most: f32) -> Result<Vec<f32>, DecodeError> {
     let count = usize::try_from(reader.u64()?).unwrap_or(usize::MAX);
     let mut scores = Vec::with_capacity(reader.room(count, size_of::<f32>()));
     for _ in 0..count {
@@ -28,9 +51,7 @@ pub(super) fn decode_calibration(bytes: &[u8], most: f32) -> Result<Calibration,
         }
         scores.push(score);
     }
-    reader.end()?;
-    Calibration::new(scores)
-        .map_err(|error| DecodeError { what: error.to_string(), at: bytes.len() })
+    Ok(scores)
 }
 
 /// `sampled: u64`, then per input the five numbers of its range, `edges: u16`, the edges, the
@@ -55,7 +76,8 @@ pub(super) fn decode_profile(
 ) -> Result<Profile, DecodeError> {
     let mut reader = Reader::new(bytes);
     let sampled = reader.u64()?;
-    if sampled == 0 || sampled > rows {
+    // Of no rows of its own it is of elsewhere.
+    if sampled == 0 || rows > 0 && sampled > rows {
         return Err(reader.malformed("it samples none of the training rows, or more than all"));
     }
     let (mut ranges, mut histograms) = (Vec::new(), Vec::new());

@@ -12,7 +12,7 @@ use crate::inputs::Inputs;
 use crate::scorer::{Scale, Scorer};
 
 /// The format that this version writes, and the only one it reads.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 
 /// A model file's description of itself, for a person: `unzip -p model.weir manifest.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -312,23 +312,23 @@ mod tests {
         let error = Manifest::decode("manifest.json", br#"{"format": 7, "more": []}"#).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "it has format 7, this version reads formats up to 4: upgrade weir"
+            "it has format 7, this version reads formats up to 5: upgrade weir"
         );
     }
 
     #[test]
     fn an_earlier_format_is_refused_with_the_way_out() {
-        let error = Manifest::decode("manifest.json", br#"{"format": 2}"#).unwrap_err();
+        let error = Manifest::decode("manifest.json", br#"{"format": 4}"#).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "it has format 2, this version reads format 4: train again with `weir learn` or `weir \
+            "it has format 4, this version reads format 5: train again with `weir learn` or `weir \
              train`, or use the version of weir that wrote it"
         );
     }
 
     #[test]
     fn a_text_that_would_steer_a_terminal_is_refused() {
-        let json = br#"{"format": 4, "software": "\u001b[2J"}"#;
+        let json = br#"{"format": 5, "software": "\u001b[2J"}"#;
         let error = Manifest::decode("manifest.json", json).unwrap_err().to_string();
         assert!(error.contains("control characters"), "{error}");
     }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use features::Horizon;
 use ipnet::IpNet;
+use serde::Serialize;
 
 use super::block::BLOCK_ROWS;
 use crate::Label;
@@ -130,7 +131,7 @@ impl Selection {
 
 /// Counts of the rows read, and of those left out by cause. A row is counted under the first cause
 /// that holds, in the order of the fields.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ReadCounts {
     /// Files that were opened.
     pub files: u64,
@@ -157,4 +158,23 @@ pub struct ReadCounts {
     pub unwanted_label: u64,
     /// Rows that were handed out.
     pub selected: u64,
+}
+
+impl ReadCounts {
+    /// What a selection left out, in words; none where that is nothing.
+    #[must_use]
+    pub fn left_out(&self) -> Option<String> {
+        let parts: Vec<String> = [
+            (self.outside_time, "rows outside of the time asked for"),
+            (self.lossy, "rows from windows that lost flows"),
+            (self.warm_up, "rows in the first windows of a capture"),
+            (self.unwanted_remote, "rows of excluded remotes"),
+            (self.files_without_windows, "files without a window table, taken as they are"),
+        ]
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, cause)| format!("{count} {cause}"))
+        .collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
 }

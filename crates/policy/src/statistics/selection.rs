@@ -36,6 +36,8 @@ pub struct Selection {
     finest: f64,
     held_out: Option<u64>,
     contradicted: Option<Contradiction>,
+    /// Rows over more than this are over a longer time than the window's, in ms.
+    longer_ms: f64,
 }
 
 impl Rates {
@@ -112,6 +114,7 @@ impl Selector {
             finest: self.held_out.map_or(0.0, |held_out| held_out.finest(self.rates.p_values)),
             held_out: self.held_out.as_ref().map(HeldOut::fewest),
             contradicted: self.witnesses.contradiction(),
+            longer_ms: 1_500.0 * seconds,
         };
         if whole {
             let ordinary = p_values.iter().filter(|p| !selection.is_anomalous(**p)).count();
@@ -125,11 +128,14 @@ impl Selection {
     /// Claim of an anomalous peer; `None` of an ordinary one.
     ///
     /// A peer is anomalous where its p-value reaches the level; or where the calibration has too
-    /// few rows for any p-value to reach it, and the peer is as far out as it can tell. The latter
-    /// carries a claim that is not supported.
+    /// few rows for any p-value to reach it, and the peer is as far out as it can tell. Rows over a
+    /// longer time than a window are seldom enough for a p-value that small: where one of them is
+    /// the peer's most surprising, its surprise alone is asked. Both carry a claim that is not
+    /// supported.
     #[must_use]
     pub fn claim(&self, peer: &Evidence) -> Option<Claim> {
-        let is_anomalous = self.is_anomalous(peer.p(self.rates.p_values));
+        let by_longer = f64::from(peer.horizon_ms) > self.longer_ms;
+        let is_anomalous = by_longer || self.is_anomalous(peer.p(self.rates.p_values));
         is_anomalous.then(|| self.claim_anyway(peer))
     }
 

@@ -17,7 +17,7 @@ use super::{
     reading::{Level, Piece, read},
     selection::SelectionArgs,
 };
-use candidate::{By, Candidate, fit_all};
+use candidate::{By, Candidate, fit_all, keep_common};
 use engine::drift::Side;
 use shortcuts::Shortcuts;
 
@@ -80,11 +80,15 @@ impl EvalArgs {
             .collect::<anyhow::Result<_>>()?;
         if self.compare {
             candidates.extend(fit_all(&self.train, level, self.seed, &dataset)?);
-        } else if !self.train.is_empty() {
-            count_training(&self.train, level, &mut candidates, &dataset)?;
         }
         tell_apart(&mut candidates);
-        let report = self.evaluate(&dataset, level, by, &selection, candidates)?;
+        let left_out = keep_common(&mut candidates)?;
+        candidates.iter_mut().for_each(Candidate::describe);
+        if !self.compare && !self.train.is_empty() {
+            count_training(&self.train, level, &mut candidates, &dataset)?;
+        }
+        let mut report = self.evaluate(&dataset, level, by, &selection, candidates)?;
+        report.notes.extend(left_out);
         if let Some(path) = &self.html {
             write_atomically(path, report.to_html().as_bytes())
                 .with_context(|| format!("cannot write `{}`", path.display()))?;

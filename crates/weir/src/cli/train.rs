@@ -13,7 +13,7 @@ use clap::{Args, ValueEnum};
 use dataset::{Dataset, ReadCounts, Selection, TableKind};
 use serde::Serialize;
 use training::{
-    Contamination, Plan, Report, TimeSplit, TrainingError, TrimBy, train, train_beside,
+    Contamination, Plan, Prior, Report, TimeSplit, TrainingError, TrimBy, train, train_beside,
 };
 
 use self::{
@@ -112,21 +112,9 @@ struct TrainedTables {
 
 #[derive(Serialize)]
 struct RowsTold {
-    files: u64,
     seconds: f64,
-    left_out_by_selection: LeftOut,
+    read: ReadCounts,
     report: Report,
-}
-
-/// Rows that never came to training.
-#[derive(Serialize)]
-struct LeftOut {
-    outside_time: u64,
-    lossy: u64,
-    warm_up: u64,
-    excluded_remotes: u64,
-    /// Files whose window table is missing: whether their windows lost flows is not known.
-    files_without_windows: u64,
 }
 
 impl TrainArgs {
@@ -195,6 +183,7 @@ impl TrainArgs {
             keep_attacks: self.keep_attacks,
             notes: self.notes(),
             window_ns: dataset.window_ns()?,
+            prior: Prior::shipped().rows(channel).cloned(),
             seed: self.seed,
             ..Plan::new(self.detector.method(&self.forest, self.seed)?)
         };
@@ -205,11 +194,9 @@ impl TrainArgs {
             Ok(trained) => trained,
             Err(error) => return Ok(Err(error)),
         };
-        let read_counts = rows.read_counts();
         let told = RowsTold {
-            files: read_counts.files,
             seconds: began.elapsed().as_secs_f64(),
-            left_out_by_selection: LeftOut::of(&read_counts),
+            read: rows.read_counts(),
             report: trained.report,
         };
         Ok(Ok((trained.detector, told)))
@@ -258,44 +245,16 @@ impl TrainArgs {
     }
 }
 
-impl LeftOut {
-    const fn of(read_counts: &ReadCounts) -> Self {
-        Self {
-            outside_time: read_counts.outside_time,
-            lossy: read_counts.lossy,
-            warm_up: read_counts.warm_up,
-            excluded_remotes: read_counts.unwanted_remote,
-            files_without_windows: read_counts.files_without_windows,
-        }
-    }
-
-    /// In words, without what never happened.
-    fn text(&self) -> Option<String> {
-        let parts: Vec<String> = [
-            (self.outside_time, "rows outside of the time asked for"),
-            (self.lossy, "rows from windows that lost flows"),
-            (self.warm_up, "rows in the first windows of a capture"),
-            (self.excluded_remotes, "rows of excluded remotes"),
-            (self.files_without_windows, "files without a window table, taken as they are"),
-        ]
-        .into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, cause)| format!("{count} {cause}"))
-        .collect();
-        (!parts.is_empty()).then(|| parts.join(", "))
-    }
-}
-
 impl TrainedTables {
     fn text(&self) -> String {
         let mut text = String::new();
         for (channel, told) in &self.detectors {
             // A string takes whatever is written.
             let _ = writeln!(text, "{}: {}", channel.rows(), told.report);
-            if let Some(left_out) = told.left_out_by_selection.text() {
+            if let Some(left_out) = told.read.left_out() {
                 let _ = writeln!(text, "  selection {left_out}");
             }
-            let _ = writeln!(text, "  read      {} files, {:.1} s", told.files, told.seconds);
+            let _ = writeln!(text, "  read      {} files, {:.1} s", told.read.files, told.seconds);
         }
         for (channel, why) in &self.without {
             let _ = writeln!(text, "{}: none is measured, {why}", channel.rows());

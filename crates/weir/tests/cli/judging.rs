@@ -212,6 +212,10 @@ fn all_detectors_are_compared_on_the_same_split_beside_each_single_feature() {
     assert_eq!(features.len(), PeerFeature::scored().count());
     assert!(features.iter().any(|one| found(&one["alone"][0]) == 1), "one feature tells it");
     assert!(features.iter().all(|one| found(&one["without"][0]) == 1), "no one is needed");
+    // The prior stands in for longer rows in a model, and in nothing that is fitted here.
+    let notes = report["notes"].to_string();
+    let left_out = "Rows of peers over 10s are left out: no detector of them in tails, isolation";
+    assert!(notes.contains(left_out), "{notes}");
     for one in evaluations {
         assert_eq!(one["counts"], evaluations[0]["counts"]);
         assert!(one["rows"]["auroc"].as_f64().unwrap() > 0.9, "{}", one["detector"]["name"]);

@@ -53,10 +53,9 @@ const ROUNDS: [&[&str]; 9] = [
 /// Attacks that are answered with a rate limit far above their own rate: their source has an
 /// entry, but loses nothing to it.
 const BELOW_THE_LIMIT: [&str; 1] = ["slow-scan"];
-/// Attacks that may be left unanswered after forty seconds of learning, in which rows over 10 s are
-/// too few for a detector of theirs: in half a second a beacon and a guesser do what a client does.
-const MAY_BE_MISSED: [&str; 4] =
-    ["beaconing", "beaconing-v6", "ssh-brute-force", "ssh-brute-force-v6"];
+/// Attacks that may be left unanswered: a beacon is odd in regularity alone, and a few of its rows over
+/// ten seconds are not enough.
+const MAY_BE_MISSED: [&str; 2] = ["beaconing", "beaconing-v6"];
 /// Volume alone is reported and not acted on, unless it is decisive.
 const REPORTED: &str = "exfiltration";
 

@@ -117,14 +117,21 @@ fn an_hour() {
         fates
     });
     // Not blocked are the beacons and the exfiltration, which the host opened, the forged flood,
-    // whose service is limited, and one of the guessers, at two connections a second.
+    // whose service is limited.
     for fates in early.iter().chain(&late) {
         assert_eq!(count(fates, |fate| fate.reported_s.is_some()), fates.len(), "{fates:?}");
-        assert!(count(fates, |fate| fate.blocked_s.is_some()) >= 14, "{fates:?}");
-        assert!(fates.iter().all(|fate| fate.blocked_s.is_none_or(|s| s < 15.0)), "{fates:?}");
+        assert!(count(fates, |fate| fate.blocked_s.is_some()) >= 15, "{fates:?}");
+        let in_time = |fate: &Fate| fate.blocked_s.is_none_or(|s| s < longest_s(&fate.name));
+        assert!(fates.iter().all(in_time), "{fates:?}");
         let soon = |fate: &Fate| fate.blocked_s.is_some_and(|s| s < 2.0);
         assert!(count(fates, soon) >= 11, "{fates:?}");
     }
+}
+
+/// Bound on the time to a block, in seconds. This guesser, at two connections a second, shows in rows
+/// over ten seconds alone, and of them the defaults want two.
+fn longest_s(attack: &str) -> f64 {
+    if attack == "ssh-brute-force-v6" { 22.0 } else { 15.0 }
 }
 
 fn count(fates: &[Fate], which: impl Fn(&Fate) -> bool) -> usize {

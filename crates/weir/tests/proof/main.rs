@@ -7,6 +7,7 @@
 //! cargo test -p weir --test proof -- --nocapture --test-threads 1
 //! ```
 
+mod first_minutes;
 mod floods;
 mod gate;
 mod guesses;

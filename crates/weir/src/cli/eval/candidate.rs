@@ -1,14 +1,14 @@
 //! The detectors that are evaluated.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ::model::{Channel, DetectorModel, Detectors, IsolationForest, assess::assess, schema};
+use ::model::{Channel, DetectorModel, Detectors, assess::assess, schema};
 use clap::ValueEnum;
 use dataset::{Dataset, Label, Selection, TableKind};
 use evaluation::{Fact, Observation, Observations, TimeSpan, Truth};
-use linfa::ParamGuard as _;
-use training::{AutoencoderParams, BEYOND, Ecod, Hbos, Method, Plan, train, train_beside};
+use training::{Method, Plan, train, train_beside};
 
 use crate::cli::{
     reading::{Level, Piece},
@@ -45,10 +45,10 @@ pub(super) struct Candidate {
 
 impl Candidate {
     fn new(name: String, detectors: Detectors) -> Self {
-        let counter = |(channel, detector): (&Channel, &DetectorModel)| {
-            (*channel, DriftCounter::new(detector))
-        };
-        let drift = detectors.iter().map(counter).collect();
+        // From what is not the network's own nothing drifts.
+        let own = detectors.iter().filter(|(_, detector)| detector.training().rows > 0);
+        let drift =
+            own.map(|(channel, detector)| (*channel, DriftCounter::new(detector))).collect();
         Self {
             name,
             facts: Vec::new(),
@@ -79,7 +79,6 @@ impl Candidate {
             Fact::new("SHA-256", model.digest()),
             Fact::new("made", format!("{} by {}", manifest.created, manifest.software)),
         ];
-        candidate.describe();
         Ok(candidate)
     }
 
@@ -98,7 +97,7 @@ impl Candidate {
     }
 
     /// Adds what the detectors tell of themselves.
-    fn describe(&mut self) {
+    pub(super) fn describe(&mut self) {
         for (channel, detector) in &self.detectors {
             let training = detector.training();
             let method = training.facts.method.clone();
@@ -177,6 +176,34 @@ impl Candidate {
     }
 }
 
+/// Keeps the detectors of rows that every candidate measures: what one is asked and another is not
+/// compares nothing. Says what is left out.
+pub(super) fn keep_common(candidates: &mut [Candidate]) -> anyhow::Result<Vec<String>> {
+    let all: BTreeSet<Channel> =
+        candidates.iter().flat_map(|one| one.detectors.keys().copied()).collect();
+    let mut notes = Vec::new();
+    for channel in all {
+        let lacks = |one: &&Candidate| !one.detectors.contains_key(&channel);
+        let without: Vec<&str> =
+            candidates.iter().filter(lacks).map(|one| one.name.as_str()).collect();
+        if without.is_empty() {
+            continue;
+        }
+        let (rows, names) = (channel.rows(), without.join(", "));
+        notes.push(format!("Rows of {rows} are left out: no detector of them in {names}."));
+        for candidate in &mut *candidates {
+            candidate.detectors.remove(&channel);
+            candidate.drift.retain(|(one, _)| *one != channel);
+        }
+    }
+    anyhow::ensure!(
+        candidates.iter().all(|one| !one.detectors.is_empty()),
+        "there are no rows that all of these measure, so nothing can be compared: train them on \
+         tables of one window length"
+    );
+    Ok(notes)
+}
+
 /// A label, as an evaluation has it.
 pub(super) fn truth(label: &Label) -> Truth<'_> {
     match label {
@@ -219,16 +246,14 @@ pub(super) fn fit_all(
     let table = level.table();
     dataset.require(table)?;
     let schema = schema::schema_id(level.kind());
-    let names: Vec<&str> = methods(seed)?.iter().map(Method::name).collect();
-    let mut candidates = Vec::with_capacity(names.len());
-    for (which, name) in names.into_iter().enumerate() {
-        eprintln!("weir: fitting {name}");
+    let mut candidates = Vec::new();
+    for method in Method::all(seed)? {
+        eprintln!("weir: fitting {}", method.name());
         let mut detectors = Detectors::new();
         for (place, &horizon) in horizons(&dataset)?.all().iter().enumerate() {
             let selection = Selection { horizon: Some(horizon), ..selection.clone() };
             let rows = TableRows::new(&dataset, table, &selection);
-            let method = methods(seed)?.swap_remove(which);
-            let plan = Plan { seed, window_ns, ..Plan::new(method) };
+            let plan = Plan { seed, window_ns, ..Plan::new(method.clone()) };
             let fit = if place == 0 { train } else { train_beside };
             match fit(&rows, &schema, &plan) {
                 Ok(trained) => {
@@ -238,27 +263,14 @@ pub(super) fn fit_all(
                 Err(error) => return Err(error.into()),
             }
         }
-        let mut candidate = Candidate::new(name.to_owned(), detectors);
+        let mut candidate = Candidate::new(method.name().to_owned(), detectors);
         candidate.facts = vec![
             Fact::new("trained on", super::facts::paths(train_paths)),
             Fact::new("seed", seed.to_string()),
         ];
         candidate.same_source = same_source;
-        candidate.describe();
         candidates.push(candidate);
     }
     candidates.insert(0, candidates[0].tails());
     Ok(candidates)
-}
-
-/// The detectors that are compared, with the defaults of `weir train`.
-fn methods(seed: u64) -> anyhow::Result<Vec<Method>> {
-    let forest = || IsolationForest::params().beyond(BEYOND).seed(seed);
-    Ok(vec![
-        Method::Forest(forest().check()?),
-        Method::Forest(forest().extension_level(1).check()?),
-        Method::Autoencoder(AutoencoderParams::default()),
-        Method::Hbos(Hbos::default()),
-        Method::Ecod(Ecod::default()),
-    ])
 }

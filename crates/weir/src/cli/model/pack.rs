@@ -16,7 +16,7 @@ use clap::Args;
 use dataset::{Dataset, Selection};
 use linfa::ParamGuard as _;
 use training::{
-    BEYOND, Given, Method, Plan, RowSource, Trained, TrainingError, train, train_beside,
+    BEYOND, Given, Method, Plan, Prior, RowSource, Trained, TrainingError, train, train_beside,
 };
 
 use crate::cli::{
@@ -114,7 +114,8 @@ impl Packer<'_> {
         };
         let rows = TableRows::new(self.dataset, channel.kind.into(), &selection);
         let window_ns = self.dataset.window_ns()?;
-        let plan = Plan { seed: self.seed, window_ns, ..Plan::new(method) };
+        let prior = Prior::shipped().rows(channel).cloned();
+        let plan = Plan { seed: self.seed, window_ns, prior, ..Plan::new(method) };
         let trained = fit(&rows, &schema::schema_id(channel.kind), &plan);
         if let Ok(trained) = &trained {
             println!("{}: {}", channel.rows(), trained.report);

@@ -64,7 +64,13 @@ fn facts(detector: &DetectorSummary) -> Vec<(&'static str, String)> {
             facts.push(("scale", format!("a raw score of {center:.4} is ½, {unit:.4} more is ¾")));
         }
     }
-    facts.push(("trained on", format!("{} rows", manifest.training_rows)));
+    facts.push((
+        "trained on",
+        match manifest.training_rows {
+            0 => "no rows of its own".to_owned(),
+            rows => format!("{rows} rows"),
+        },
+    ));
     facts.extend(told(&manifest.training));
     facts.push(("data", format!("sha256 {}", manifest.training_digest)));
     let (held_out, calibrated) = (manifest.held_out_rows, manifest.calibration_rows);
