@@ -24,6 +24,7 @@ mod known;
 mod listing;
 mod metrics;
 mod mode;
+pub(crate) mod past;
 mod people;
 mod reconcile;
 mod services;
@@ -159,6 +160,7 @@ pub struct Node {
     listing: Listing,
     held: Held,
     losses: Arc<Losses>,
+    waiting_past: past::Waiting,
 }
 
 /// State that changes while the node runs.
@@ -252,6 +254,7 @@ impl Node {
             listing: Listing::default(),
             held: Held::default(),
             losses: Arc::default(),
+            waiting_past: past::Waiting::default(),
         }
     }
 
@@ -261,8 +264,9 @@ impl Node {
         Arc::clone(&self.losses)
     }
 
-    /// Records that the node stops, and waits until the ledger is written.
+    /// Records that the node stops, and waits until what it knows and the ledger are written.
     pub fn stop(&self, why: &str) {
+        self.write_past();
         self.journal.stop(why);
     }
 

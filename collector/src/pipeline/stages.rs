@@ -10,7 +10,7 @@ use crate::{
     clock::Clocks,
     event::{Event, WindowEvent, window_event},
     losses::Losses,
-    node::{AssessedWindow, Node},
+    node::{AssessedWindow, Node, past::EVERY_NS},
     sink::Sink,
 };
 use engine::{Arrival, Assessed, Detector};
@@ -24,6 +24,7 @@ pub(super) fn assess(
     assessed: &SyncSender<AssessedWindow>,
 ) {
     let mut clocks = Clocks::now();
+    let mut kept_ns = None;
     for (number, DrainedWindow { window, late }) in (1..).zip(drained) {
         let arrival = Arrival { slept: clocks.slept(), last: false };
         let found = match &mut detector {
@@ -51,6 +52,16 @@ pub(super) fn assess(
         if assessed.send(next).is_err() {
             break;
         }
+        let since_ns = *kept_ns.get_or_insert(window.end_ns);
+        if let Some(detector) = &detector
+            && window.end_ns.saturating_sub(since_ns) >= EVERY_NS
+        {
+            node.keep_past(detector);
+            kept_ns = Some(window.end_ns);
+        }
+    }
+    if let Some(detector) = &detector {
+        node.keep_past(detector);
     }
 }
 

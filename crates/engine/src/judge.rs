@@ -1,6 +1,9 @@
 //! From the evidence of a window to what is decided on it.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::IpAddr,
+};
 
 use events::{
     ClosedEvent, Decision, DecisionRecord, Drift, DriftEvent, NoticeEvent, Outage, OutageEvent,
@@ -37,6 +40,12 @@ pub fn judge(policy: &mut Policy, assessed: Assessed) -> Judged {
     let Assessed { number, facts, evidence, reasons, outages, sites, drift, drift_changed } =
         assessed;
     let peers = evidence.len();
+    let alert = policy.config().expert.alert_surprise;
+    let mut busied: BTreeSet<Service> = evidence
+        .iter()
+        .filter(|peer| peer.surprise >= alert)
+        .filter_map(|peer| peer.service)
+        .collect();
     let mut verdicts = policy.decide(evidence, &facts);
     for model::Outage { service, clients, flows, told } in outages {
         let service = Service { protocol: service.protocol, port: service.port };
@@ -44,15 +53,21 @@ pub fn judge(policy: &mut Policy, assessed: Assessed) -> Judged {
         verdicts.outages.push(Outage { service, clients, flows, told });
     }
     verdicts.outages.sort_unstable_by_key(|outage| outage.service);
-    let sites = if facts.warming_up { Vec::new() } else { untold(sites, &verdicts) };
+    busied.extend(verdicts.peers.iter().filter_map(|one| one.evidence.service));
+    let sites = if facts.warming_up { Vec::new() } else { untold(sites, &busied, &verdicts) };
     Judged { number, facts, peers, drift, drift_changed, verdicts, sites, reasons }
 }
 
-/// Alarms that tell what nothing else does: of a service that neither a remote, nor a limit, nor an
-/// outage is told of; of the whole side where none of its parts is.
-fn untold(mut sites: Vec<SiteEvidence>, verdicts: &Verdicts) -> Vec<SiteEvidence> {
+/// Alarms that tell what nothing else does: of a service that is not `busied` by a remote that stands
+/// out, blocked before or not, and that neither a limit nor an outage is told of; of the whole side
+/// where none of its parts is.
+fn untold(
+    mut sites: Vec<SiteEvidence>,
+    busied: &BTreeSet<Service>,
+    verdicts: &Verdicts,
+) -> Vec<SiteEvidence> {
     let is_told = |service: Service| {
-        verdicts.peers.iter().any(|one| one.evidence.service == Some(service))
+        busied.contains(&service)
             || verdicts.services.iter().any(|limit| limit.service == service)
             || verdicts.outages.iter().any(|outage| outage.service == service)
     };
