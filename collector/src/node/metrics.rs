@@ -142,11 +142,17 @@ impl Exposition {
         }
         self.gauge(
             "services",
-            "Services that something is the matter with: under a flood, failing their clients, maintained",
+            "Parts of this host's own side that something is the matter with: services under a flood, failing their clients, maintained; and what is unusual",
             Condition::ALL.map(|condition| {
                 let of = status.services.iter().filter(|one| one.condition == condition).count();
                 (vec![("condition", condition.name().to_owned())], of as f64)
             }),
+        );
+        let open = status.incidents.iter();
+        self.gauge(
+            "open_incidents",
+            "Incidents that are open, by what they are about",
+            open.map(|(kind, &open)| (vec![("about", kind.clone())], open as f64)),
         );
         self.counter(
             "refusals",

@@ -17,7 +17,7 @@ use crate::{
     clock::boot_ns,
     config::{RawConfig, RawLedger},
     enforcer::ListLoad,
-    event::{ActionTaken, ExpiredEvent, window_event},
+    event::{ActionTaken, DecisionRecord, ExpiredEvent, window_event},
 };
 use datapath::{Attached, Block, BlockCount, Target};
 
@@ -228,6 +228,7 @@ fn batch(load: Option<u64>, targets: &[&str], end: bool) -> ImportRequest {
     ImportRequest { load, end, targets, ..Default::default() }
 }
 
+mod floods;
 mod health;
 mod lists;
 mod mode;

@@ -1,6 +1,14 @@
 //! What is decided, as events, alerts and records of the ledger.
 
+use control::wire::Alert;
+
 use super::*;
+
+/// Alerts of remotes.
+fn decisions(node: &Node, query: &AlertQuery) -> Vec<DecisionRecord> {
+    let alerts = node.alerts(query).unwrap().items;
+    alerts.iter().filter_map(Alert::decision).cloned().collect()
+}
 
 #[test]
 fn a_decision_is_done_told_and_recorded_under_one_number() {
@@ -9,7 +17,7 @@ fn a_decision_is_done_told_and_recorded_under_one_number() {
     let events = node.decide(window(1, vec![attacker(1), attacker(200)]));
     assert!(matches!(&events[..], [Event::Anomaly(_), Event::Anomaly(_), Event::Window(_)]));
     assert_eq!(noted.notes().acted, [(peer(1), 1)]);
-    let alerts = node.alerts(&AlertQuery::default()).unwrap().items;
+    let alerts = decisions(&node, &AlertQuery::default());
     assert_eq!(alerts.len(), 2);
     let refused = alerts.iter().find(|alert| alert.peer() == peer(200)).unwrap();
     assert_eq!(refused.outcome, ActionTaken::Refused);
@@ -64,7 +72,7 @@ fn every_field_of_a_record_survives_ledger_api_and_event() {
         }],
     });
     let schemas = &control::openapi()["components"]["schemas"];
-    let parts = schemas["Alert"]["allOf"].as_array().unwrap().iter();
+    let parts = schemas["Decision"]["allOf"].as_array().unwrap().iter();
     for part in parts.chain([&schemas["Evidence"]]) {
         for field in part["properties"].as_object().into_iter().flat_map(|fields| fields.keys()) {
             assert!(whole.get(field).is_some(), "`{field}` is not in this test's record");
@@ -83,7 +91,7 @@ fn every_field_of_a_record_survives_ledger_api_and_event() {
     let page: control::wire::Page<control::wire::Alert> = serde_json::from_str(&page).unwrap();
     let [alert] = &page.items[..] else { panic!("{page:?}") };
     assert_eq!(serde_json::to_value(alert).unwrap(), whole);
-    let line = serde_json::to_string(&Event::Anomaly(alert.clone())).unwrap();
+    let line = serde_json::to_string(&Event::Anomaly(alert.decision().unwrap().clone())).unwrap();
     let Event::Anomaly(told) = serde_json::from_str(&line).unwrap() else { panic!("{line}") };
     assert_eq!(serde_json::to_value(told).unwrap(), whole);
 }
@@ -103,14 +111,13 @@ fn alerts_go_on_in_the_ledger_where_memory_ends() {
     let mut query = AlertQuery { limit: Some(300), ..AlertQuery::default() };
     loop {
         let page = node.alerts(&query).unwrap();
-        seen.extend(page.items.iter().map(|alert| alert.id));
+        seen.extend(page.items.iter().map(Alert::id));
         let Some(next) = page.next else { break };
         query.before = Some(next.parse().unwrap());
     }
     assert_eq!(seen, (1..=windows).rev().collect::<Vec<_>>());
     let after = AlertQuery { after: Some(windows - 2), ..AlertQuery::default() };
-    let newest: Vec<u64> =
-        node.alerts(&after).unwrap().items.iter().map(|alert| alert.id).collect();
+    let newest: Vec<u64> = node.alerts(&after).unwrap().items.iter().map(Alert::id).collect();
     assert_eq!(newest, [windows - 1, windows]);
 }
 
@@ -126,7 +133,7 @@ fn a_host_that_goes_on_is_one_incident_with_few_alerts_and_records() {
     let alerts = node.alerts(&AlertQuery::default()).unwrap().items;
     let incidents: Vec<(u64, u64)> = alerts
         .iter()
-        .map(|alert| alert.incident.map(|incident| (incident.id, incident.windows)).unwrap())
+        .map(|alert| alert.incident().map(|incident| (incident.id, incident.windows)).unwrap())
         .collect();
     assert_eq!(incidents, [(1, 100), (1, 10), (1, 1)]);
     let reader = Ledger::read(&folder.path().join("ledger.db")).unwrap();
