@@ -36,9 +36,9 @@ impl DryRun {
         mut tell: impl FnMut(Event) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let judged = self.engine.step(window, Arrival { last, ..Arrival::default() });
-        let peers = judged.peers;
-        let summary = WindowEvent { peers, ..window_event(judged.number, window) };
-        self.told.take(judged, &mut tell)?;
+        let (number, peers) = (judged.number, judged.peers);
+        let untold = self.told.take(judged, &mut tell)?;
+        let summary = WindowEvent { peers, untold, ..window_event(number, window) };
         tell(Event::Window(summary))
     }
 
@@ -57,7 +57,7 @@ pub struct Told {
 }
 
 impl Told {
-    /// Emits a window's decisions to `tell` as events.
+    /// Emits a window's decisions to `tell` as events; the number of those that are only counted.
     ///
     /// # Errors
     /// Whatever `tell` returns.
@@ -65,7 +65,7 @@ impl Told {
         &mut self,
         judged: Judged,
         tell: impl FnMut(Event) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<u64> {
         let Self { decisions, incidents } = self;
         judged.carry_out(incidents, &mut Teller { decisions, tell })
     }
@@ -87,10 +87,15 @@ impl<F: FnMut(Event) -> anyhow::Result<()>> CarryOut for Teller<'_, F> {
         (self.tell)(Event::Notice(event))
     }
 
-    fn limit(&mut self, at: WindowEnd, limit: ServiceLimit) -> anyhow::Result<ServiceEvent> {
+    fn limit(
+        &mut self,
+        at: WindowEnd,
+        (id, time): (u64, Timestamp),
+        limit: ServiceLimit,
+    ) -> anyhow::Result<ServiceEvent> {
         let (window, at_ns) = (at.number, at.end_ns);
         let outcome = ActionTaken::WouldBlock;
-        Ok(ServiceEvent { window, at_ns, limit, outcome, incident: None })
+        Ok(ServiceEvent { id, time, window, at_ns, limit, outcome, incident: None })
     }
 
     fn stamp(&mut self, at: WindowEnd) -> (u64, Timestamp) {

@@ -28,6 +28,7 @@ pub fn window_event(number: u64, window: &Window) -> WindowEvent {
         evicted: [window.evicted_flows, window.evicted_packets],
         unseen: window.unseen_packets,
         evicted_peers: window.evicted_peers,
+        untold: 0,
         imbalance: i64::try_from(window.imbalance()).unwrap_or(i64::MAX),
         decided_after_us: 0,
         late: 0,

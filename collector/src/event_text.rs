@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use control::wire::{Condition, ServiceState};
-use events::{Entity, Incident, Outage, Prefix};
+use events::{Entity, Incident, Outage, Prefix, Site};
 use jiff::Timestamp;
 use policy::{Notice, Reason, ServiceLimit};
 use report::text::{count, plain, short_number};
@@ -87,7 +87,12 @@ pub fn describe_site(event: &SiteEvent) -> String {
 /// What is the matter with a service at this time, as a person reads it.
 #[must_use]
 pub fn describe_service(state: &ServiceState, now: Timestamp) -> String {
-    let service = state.service.map_or_else(|| "all services".to_owned(), |it| it.to_string());
+    let service = match (state.service, state.host) {
+        (Some(service), _) => service.to_string(),
+        (None, Some(address)) => Site::Host(address).to_string(),
+        (None, None) if state.condition == Condition::Alarm => Site::Net.to_string(),
+        (None, None) => "all services".to_owned(),
+    };
     let note = state.note.as_deref().map(plain).unwrap_or_default();
     let incident = state.incident.map(|id| format!(" (incident {id})")).unwrap_or_default();
     let (remotes, number) = (count(state.remotes), count(state.count));
@@ -106,6 +111,7 @@ pub fn describe_service(state: &ServiceState, now: Timestamp) -> String {
             format!("{service} has {remotes} of its ordinary clients stand out{incident}")
         }
         Condition::Maintenance => format!("{service} under maintenance for {left} more, by {note}"),
+        Condition::Alarm => format!("{service} is unusual{incident}: {note}"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Small files beside the ledger, as JSON, written whole or not at all.
+//! Small files beside the ledger, written whole or not at all.
 
 use std::{
     io::{ErrorKind, Write as _},
@@ -30,10 +30,18 @@ pub(crate) fn read<T: DeserializeOwned + Default>(path: &Path) -> anyhow::Result
 /// # Errors
 /// It cannot be written; the one before stays.
 pub(crate) fn write(path: &Path, content: &impl Serialize) -> anyhow::Result<()> {
+    write_bytes(path, serde_json::to_string_pretty(content)?.as_bytes())
+}
+
+/// As [`write`], of bytes.
+///
+/// # Errors
+/// It cannot be written; the one before stays.
+pub(crate) fn write_bytes(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let write = || -> anyhow::Result<()> {
         let folder = path.parent().unwrap_or_else(|| Path::new("."));
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(serde_json::to_string_pretty(content)?.as_bytes())?;
+        file.write_all(bytes)?;
         file.as_file().sync_all()?;
         file.persist(path)?;
         Ok(())

@@ -12,6 +12,7 @@
 //! them; [`pipeline::Pipeline`] drains a window at each boundary, has the engine assess it, and
 //! [`node::Node`] decide on it and write the entry; a signal ends it and the last window is drained.
 
+pub mod alert_text;
 pub mod clock;
 pub mod config;
 pub mod dry_run;

@@ -252,9 +252,10 @@ impl Inner {
         let entry = &blocked.entry;
         let action = entry_action(entry);
         let known = self.known.get(&blocked.target);
-        let alert = known
-            .and_then(|known| known.decision)
-            .and_then(|id| self.alerts.iter().rev().find(|alert| alert.id == id));
+        let alert = known.and_then(|known| known.decision).and_then(|id| {
+            let mut decisions = self.alerts.iter().rev().filter_map(events::Alert::decision);
+            decisions.find(|decision| decision.id == id)
+        });
         let why = alert.map(|alert| {
             alert.reasons.iter().map(|one| one.feature.as_str()).collect::<Vec<_>>().join(", ")
         });

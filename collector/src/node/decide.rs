@@ -4,7 +4,7 @@ use std::{convert::Infallible, net::IpAddr, time::Instant};
 
 use control::wire::{self, DriftState};
 use engine::{CarryOut, WindowEnd, judge};
-use events::{Entity, Stamp};
+use events::{Alert, Entity, OwnAlert, Stamp};
 use flows_common::{Loss, service::VERIFIED_NS};
 use jiff::Timestamp;
 use ledger::{How, Moment, Origin, Record};
@@ -58,7 +58,8 @@ impl Node {
             effects: &mut effects,
             blocks: Vec::new(),
         };
-        let Ok(()) = judged.carry_out(&mut incidents, writer);
+        let Ok(untold) = judged.carry_out(&mut incidents, writer);
+        summary.untold = untold;
         inner.incidents = incidents;
         self.align(&mut inner, &mut effects);
         summary.decided_after_us = boot_ns().saturating_sub(summary.end_ns) / 1_000;
@@ -153,6 +154,14 @@ struct Writer<'a> {
     blocks: Vec<Record>,
 }
 
+impl Writer<'_> {
+    /// Records news of this host's own side, and remembers them as an alert.
+    fn tell(&mut self, alert: OwnAlert) {
+        self.effects.records.push(self.node.own_act(alert.act(), &alert));
+        self.inner.remember_alert(Alert::Own(alert));
+    }
+}
+
 impl CarryOut for Writer<'_> {
     type Error = Infallible;
 
@@ -167,8 +176,15 @@ impl CarryOut for Writer<'_> {
         Ok(())
     }
 
-    fn limit(&mut self, at: WindowEnd, limit: ServiceLimit) -> Result<ServiceEvent, Infallible> {
-        Ok(self.inner.limit(limit, at.number, self.effects))
+    fn limit(
+        &mut self,
+        at: WindowEnd,
+        (id, time): (u64, Timestamp),
+        limit: ServiceLimit,
+    ) -> Result<ServiceEvent, Infallible> {
+        let outcome = self.inner.limit(&limit, self.effects);
+        let at_ns = boot_ns();
+        Ok(ServiceEvent { id, time, window: at.number, at_ns, limit, outcome, incident: None })
     }
 
     fn stamp(&mut self, _: WindowEnd) -> (u64, Timestamp) {
@@ -194,7 +210,7 @@ impl CarryOut for Writer<'_> {
     fn limited(&mut self, event: ServiceEvent) -> Result<(), Infallible> {
         self.inner.note_limit(&event);
         if event.is_news() {
-            self.effects.records.push(self.node.own_act("limit", &event));
+            self.tell(OwnAlert::Service(event));
         }
         self.effects.events.push(Event::Service(event));
         Ok(())
@@ -204,16 +220,17 @@ impl CarryOut for Writer<'_> {
         self.inner.note_outage(&event);
         if event.is_news() {
             tracing::warn!("{}", describe_outage(&event));
-            self.effects.records.push(self.node.own_act("outage", &event));
+            self.tell(OwnAlert::Outage(event));
         }
         self.effects.events.push(Event::Outage(event));
         Ok(())
     }
 
     fn site(&mut self, event: SiteEvent) -> Result<(), Infallible> {
+        self.inner.note_alarm(&event);
         if event.is_news() {
             tracing::warn!("{}", describe_site(&event));
-            self.effects.records.push(self.node.own_act("alarm", &event));
+            self.tell(OwnAlert::Site(event.clone()));
         }
         self.effects.events.push(Event::Site(event));
         Ok(())
@@ -228,7 +245,7 @@ impl CarryOut for Writer<'_> {
             } else {
                 inner.unrecorded += 1;
             }
-            inner.remember_alert(record.clone());
+            inner.remember_alert(record.clone().into());
         }
         effects.records.extend(blocks);
         effects.events.push(Event::Anomaly(record));
@@ -270,12 +287,11 @@ impl Inner {
         }
     }
 
-    fn limit(&mut self, limit: ServiceLimit, window: u64, effects: &mut Effects) -> ServiceEvent {
-        let outcome = self.enforcer.limit(&limit, boot_ns()).unwrap_or_else(|error| {
+    fn limit(&mut self, limit: &ServiceLimit, effects: &mut Effects) -> ActionTaken {
+        self.enforcer.limit(limit, boot_ns()).unwrap_or_else(|error| {
             effects.failed("limit a service", &error);
             ActionTaken::Failed
-        });
-        ServiceEvent { window, at_ns: boot_ns(), limit, outcome, incident: None }
+        })
     }
 
     fn note_drift(&mut self, drift: &Drift, now_ns: u64) {

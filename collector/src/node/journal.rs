@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use events::DecisionRecord;
+use events::{DecisionRecord, OwnAlert};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use ledger::{
@@ -128,6 +128,7 @@ impl Journal {
         };
         let mut ids = ledger.ids()?;
         ids.skip_blocks_to(u64::from(taken));
+        ids.skip_decisions_to(last_own_alert(&reader)?);
         let run = ids.run();
         ledger.append(&[Record::Run(Run {
             id: run,
@@ -366,7 +367,16 @@ pub(super) fn wall_ns(time: Timestamp) -> i64 {
     i64::try_from(time.as_nanosecond()).unwrap_or(i64::MAX)
 }
 
-fn boot_id() -> String {
+/// The highest number of what was told of this host's own side: of one row with decisions' numbers.
+fn last_own_alert(reader: &Reader) -> Result<u64, ledger::LedgerError> {
+    let span = ledger::Span { limit: usize::MAX, ..ledger::Span::default() };
+    let name = Some(super::services::OWN_NAME.to_owned());
+    let acts = reader.acts(&ledger::ActQuery { span, what: None, name })?.rows;
+    let told = acts.iter().filter_map(|act| serde_json::from_str(&act.arguments).ok());
+    Ok(told.map(|alert: OwnAlert| alert.id()).max().unwrap_or(0))
+}
+
+pub(super) fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
         .map(|id| id.trim().to_owned())
         .unwrap_or_default()

@@ -126,6 +126,8 @@ fn expose_state(to: &mut Exposition, status: &Status) {
             ([condition.name().to_owned()], of as f64)
         }),
     );
+    let open = status.incidents.iter();
+    to.tell_each(Metric::OpenIncidents, open.map(|(about, &n)| ([about.clone()], n as f64)));
 }
 
 fn expose_window(to: &mut Exposition, status: &Status) {

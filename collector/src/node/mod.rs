@@ -24,6 +24,7 @@ mod known;
 mod listing;
 mod metrics;
 mod mode;
+pub(crate) mod past;
 mod people;
 mod reconcile;
 mod services;
@@ -159,6 +160,7 @@ pub struct Node {
     listing: Listing,
     held: Held,
     progress: Arc<Progress>,
+    waiting_past: past::Waiting,
 }
 
 /// State that changes while the node runs.
@@ -258,6 +260,7 @@ impl Node {
             listing: Listing::default(),
             held: Held::default(),
             progress: Arc::default(),
+            waiting_past: past::Waiting::default(),
         }
     }
 
@@ -267,8 +270,9 @@ impl Node {
         Arc::clone(&self.progress)
     }
 
-    /// Records that the node stops, and waits until the ledger is written.
+    /// Records that the node stops, and waits until what it knows and the ledger are written.
     pub fn stop(&self, why: &str) {
+        self.write_past();
         self.journal.stop(why);
     }
 

@@ -6,20 +6,26 @@ use control::{
     Who,
     wire::{Condition, Maintenance, MaintenanceRequest, Refused, ServiceState},
 };
-use events::{ActEvent, OutageEvent, Service, ServiceEvent};
+use events::{ActEvent, OutageEvent, Service, ServiceEvent, Site, SiteEvent};
 use ledger::{Actor, Moment, Record};
 use serde::Serialize;
 
 use super::{Inner, Node, acts::Done, journal::moment, status::boot_timestamp};
-use crate::clock::{boot_ns, nanos};
+use crate::{
+    clock::{boot_ns, nanos},
+    event_text::explain_reason,
+};
 
 /// Time after the last window with it after which an outage is over, in ns.
 const OVER_NS: u64 = 60_000_000_000;
 /// Services remembered at most: beyond it those that end first go.
 const SERVICES_LIMIT: usize = 1_024;
 
-/// Matters of services, by the service; none for all of them.
-pub(super) type Services = BTreeMap<(Option<Service>, Condition), Matter>;
+/// Name that what weir tells by itself is recorded under.
+pub(super) const OWN_NAME: &str = "weir";
+
+/// Matters of this host's own side, by the part of it; of all services for all of it.
+pub(super) type Services = BTreeMap<(Site, Condition), Matter>;
 
 /// One of them.
 #[derive(Clone, Debug)]
@@ -33,11 +39,19 @@ pub(super) struct Matter {
     note: Option<String>,
 }
 
+/// The service that a part of the host's own side is.
+const fn service(site: Site) -> Option<Service> {
+    match site {
+        Site::Service(service) => Some(service),
+        Site::Host(_) | Site::Net => None,
+    }
+}
+
 impl Inner {
     pub(super) fn note_limit(&mut self, event: &ServiceEvent) {
         let limit = &event.limit;
         self.note_matter(
-            (Some(limit.service), Condition::Limited),
+            (Site::Service(limit.service), Condition::Limited),
             Matter {
                 since_ns: event.at_ns,
                 until_ns: limit.expires_ns,
@@ -53,7 +67,7 @@ impl Inner {
     pub(super) fn note_outage(&mut self, event: &OutageEvent) {
         let outage = &event.outage;
         self.note_matter(
-            (Some(outage.service), Condition::Outage),
+            (Site::Service(outage.service), Condition::Outage),
             Matter {
                 since_ns: event.at_ns,
                 until_ns: event.at_ns.saturating_add(OVER_NS),
@@ -66,8 +80,24 @@ impl Inner {
         );
     }
 
+    pub(super) fn note_alarm(&mut self, event: &SiteEvent) {
+        let lasts_ns = OVER_NS.max(u64::from(event.horizon_ms) * 1_000_000);
+        self.note_matter(
+            (event.site, Condition::Alarm),
+            Matter {
+                since_ns: event.at_ns,
+                until_ns: event.at_ns.saturating_add(lasts_ns),
+                incident: event.incident.map(|incident| incident.id),
+                remotes: 0,
+                count: 0,
+                pps: None,
+                note: event.reasons.first().map(explain_reason),
+            },
+        );
+    }
+
     /// Takes a matter over; one that goes on keeps its beginning.
-    fn note_matter(&mut self, key: (Option<Service>, Condition), matter: Matter) {
+    fn note_matter(&mut self, key: (Site, Condition), matter: Matter) {
         let now_ns = boot_ns();
         self.services.retain(|_, one| one.until_ns > now_ns);
         let since_ns = self.services.get(&key).map_or(matter.since_ns, |before| before.since_ns);
@@ -84,8 +114,12 @@ impl Inner {
     pub(super) fn service_states(&self, now: Moment) -> Vec<ServiceState> {
         let lasts = self.services.iter().filter(|(_, one)| one.until_ns > now.boot_ns);
         lasts
-            .map(|(&(service, condition), one)| ServiceState {
-                service,
+            .map(|(&(site, condition), one)| ServiceState {
+                service: service(site),
+                host: match site {
+                    Site::Host(address) => Some(address),
+                    Site::Service(_) | Site::Net => None,
+                },
                 condition,
                 since: boot_timestamp(now, one.since_ns),
                 until: boot_timestamp(now, one.until_ns),
@@ -105,12 +139,12 @@ impl Node {
     pub(super) fn own_act(&self, what: &'static str, event: &impl Serialize) -> Record {
         let act = ActEvent {
             at_ns: boot_ns(),
-            who: "weir".to_owned(),
+            who: OWN_NAME.to_owned(),
             what: what.into(),
             arguments: serde_json::to_value(event).unwrap_or_default(),
             outcome: "done".to_owned(),
         };
-        self.journal.act(&act, Actor { name: "weir".into(), ..Actor::default() })
+        self.journal.act(&act, Actor { name: OWN_NAME.into(), ..Actor::default() })
     }
 
     /// Services that people said may fail, for the detector.
@@ -118,8 +152,8 @@ impl Node {
     pub fn maintained(&self) -> Vec<model::Maintained> {
         let inner = self.inner();
         let told = inner.services.iter().filter(|((_, what), _)| *what == Condition::Maintenance);
-        told.map(|(&(service, _), one)| model::Maintained {
-            service: service
+        told.map(|(&(site, _), one)| model::Maintained {
+            service: service(site)
                 .map(|Service { protocol, port }| model::LocalService { protocol, port }),
             until_ns: one.until_ns,
         })
@@ -137,7 +171,8 @@ impl Node {
         request: &MaintenanceRequest,
     ) -> Result<Maintenance, Refused> {
         let now = moment();
-        let key = (request.service, Condition::Maintenance);
+        let site = request.service.map_or(Site::Net, Site::Service);
+        let key = (site, Condition::Maintenance);
         let until_ns = now.boot_ns.saturating_add(nanos(Duration::from_secs(request.for_s)));
         let mut inner = self.inner();
         if request.for_s > 0 {

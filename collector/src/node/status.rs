@@ -81,6 +81,12 @@ impl Node {
             held,
             guard_passed_by: inner.bypass.passed_by,
             services: inner.service_states(now),
+            incidents: inner
+                .incidents
+                .by_kind()
+                .into_iter()
+                .map(|(kind, open)| (kind.to_owned(), open))
+                .collect(),
             refusals,
             losses,
             evicted_peers: inner.evicted_peers,

@@ -50,6 +50,7 @@ impl Upkeep {
                 node.take_hosts(read_hosts());
                 node.end_permissions();
                 node.end_idle_loads();
+                node.write_past();
                 node.listing.give_back();
                 give_memory_back();
                 if let Err(error) = node.held(LOOK_EVERY, COUNT_TIMES) {

@@ -9,7 +9,7 @@ use super::{DrainedWindow, Outlet};
 use crate::{
     clock::Clocks,
     event::{Event, WindowEvent, window_event},
-    node::{AssessedWindow, Node},
+    node::{AssessedWindow, Node, past::EVERY_NS},
     progress::{Progress, Stage},
     sink::Sink,
 };
@@ -25,6 +25,7 @@ pub(super) fn assess(
 ) {
     let mut clocks = Clocks::now();
     let progress = node.progress();
+    let mut kept_ns = None;
     for (number, DrainedWindow { window, late }) in (1..).zip(drained) {
         let arrival = Arrival { slept: clocks.slept(), last: false };
         let found = progress.work(Stage::Score, || match &mut detector {
@@ -52,6 +53,16 @@ pub(super) fn assess(
         if assessed.send(next).is_err() {
             break;
         }
+        let since_ns = *kept_ns.get_or_insert(window.end_ns);
+        if let Some(detector) = &detector
+            && window.end_ns.saturating_sub(since_ns) >= EVERY_NS
+        {
+            node.keep_past(detector);
+            kept_ns = Some(window.end_ns);
+        }
+    }
+    if let Some(detector) = &detector {
+        node.keep_past(detector);
     }
 }
 

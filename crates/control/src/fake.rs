@@ -8,7 +8,7 @@ use std::{
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-use events::{Action, ActionTaken, Evidence, Mode, Origin, Prefix};
+use events::{Action, ActionTaken, DecisionRecord, Evidence, Mode, Origin, Prefix};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
@@ -180,11 +180,13 @@ impl State {
     /// Adds an alert about this address like a recorded one.
     fn alert(&mut self, peer: &str, outcome: ActionTaken) {
         let Ok(address) = peer.parse() else { return };
-        let like = |one: &&Alert| one.outcome.made_entry() == outcome.made_entry();
-        let Some(recorded) = self.alerts.iter().find(like).cloned() else { return };
+        let like = |one: &&DecisionRecord| one.outcome.made_entry() == outcome.made_entry();
+        let decisions = self.alerts.iter().filter_map(Alert::decision);
+        let Some(recorded) = decisions.filter(|one| like(one)).next().cloned() else { return };
         let window = self.status.window.as_ref().map_or(0, |window| window.number);
-        self.alerts.push(Alert {
-            id: self.alerts.len() as u64 + 1,
+        let id = self.alerts.iter().map(Alert::id).max().unwrap_or(0) + 1;
+        let record = DecisionRecord {
+            id,
             time: self.status.time,
             at_ns: window * 1_000_000_000,
             window,
@@ -192,7 +194,8 @@ impl State {
             outcome,
             action: outcome.entry(),
             ..recorded
-        });
+        };
+        self.alerts.push(record.into());
     }
 
     fn is_allowed(&self, target: Prefix) -> bool {
@@ -333,12 +336,12 @@ impl Node for FakeNode {
         let wanted = state
             .alerts
             .iter()
-            .filter(|alert| query.after.is_none_or(|after| alert.id > after))
-            .filter(|alert| query.before.is_none_or(|before| alert.id < before))
-            .filter(|alert| query.since.is_none_or(|since| alert.time >= since))
-            .filter(|alert| query.peer.is_none_or(|peer| alert.peer() == peer))
+            .filter(|alert| query.after.is_none_or(|after| alert.id() > after))
+            .filter(|alert| query.before.is_none_or(|before| alert.id() < before))
+            .filter(|alert| query.since.is_none_or(|since| alert.time() >= since))
+            .filter(|alert| query.peer.is_none_or(|peer| alert.peer() == Some(peer)))
             .cloned();
-        let cursor = |alert: &Alert| alert.id.to_string();
+        let cursor = |alert: &Alert| alert.id().to_string();
         Ok(match query.after {
             Some(_) => Page::cut(wanted, limit(query.limit), cursor),
             None => Page::cut(wanted.rev(), limit(query.limit), cursor),
@@ -366,6 +369,7 @@ impl Node for FakeNode {
             });
             if request.for_s > 0 {
                 services.push(ServiceState {
+                    host: None,
                     service: request.service,
                     condition: Condition::Maintenance,
                     since,

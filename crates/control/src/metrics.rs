@@ -110,7 +110,8 @@ metrics! {
     LedgerUp: Gauge "ledger_up" [] = "1 where the ledger takes records; absent without one";
     LedgerBytes: Gauge "ledger_bytes" [] = "Size of the ledger's file";
     LedgerLostRecords: Counter "ledger_lost_records_total" [] = "Records lost to the ledger";
-    Services: Gauge "services" ["condition"] = "Services that something is the matter with";
+    Services: Gauge "services" ["condition"] = "Parts of this host's own side that something is the matter with: services under a flood, failing their clients, maintained; and what is unusual";
+    OpenIncidents: Gauge "open_incidents" ["about"] = "Incidents that are open, by what they are about";
     Refusals: Counter "refusals_total" ["reason"] = "Anomalous peers that a guard kept from being blocked";
     Blocks: Gauge "blocks" [] = "Blocks of the model's that stand";
     BlocksLimit: Gauge "blocks_limit" [] = "How many may stand";

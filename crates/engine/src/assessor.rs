@@ -101,6 +101,11 @@ impl Assessor {
         self.number = windows_before;
     }
 
+    /// Has windows up to this number be told as warming up.
+    pub(crate) const fn wait(&mut self, warm_up: u64) {
+        self.warm_up = warm_up;
+    }
+
     /// The model it scores with.
     #[must_use]
     pub const fn model(&self) -> &ModelFile {

@@ -63,6 +63,37 @@ impl Detector {
         }
     }
 
+    /// What it remembers, as bytes for [`Self::take_up`].
+    #[must_use]
+    pub fn keep(&self) -> Vec<u8> {
+        let mut kept = Vec::new();
+        self.context.keep(&mut kept);
+        self.hosts.keep(&mut kept);
+        self.outages.keep(&mut kept);
+        kept
+    }
+
+    /// Goes on from what one of windows of the same length kept, in the same
+    /// [`kept_layout`](model::kept_layout): nothing is new for having been there before, and no
+    /// window warms up. False where the bytes are no such memory; then nothing is changed.
+    pub fn take_up(&mut self, mut kept: &[u8]) -> bool {
+        let window = Duration::from_nanos(self.context.horizons().window().ns());
+        let mut take = || {
+            let context = Context::taken_up(window, &mut kept)?;
+            let hosts = Hosts::taken_up(&mut kept)?;
+            Some((context, hosts, Outages::taken_up(&mut kept)?))
+        };
+        let Some(taken) = take().filter(|_| kept.is_empty()) else { return false };
+        (self.context, self.hosts, self.outages) = taken;
+        self.assessor.wait(0);
+        true
+    }
+
+    /// Has the first windows be told as warming up: so many.
+    pub const fn wait(&mut self, windows: u64) {
+        self.assessor.wait(windows);
+    }
+
     /// The model it scores with.
     #[must_use]
     pub const fn model(&self) -> &ModelFile {

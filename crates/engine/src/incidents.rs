@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use events::{
     ActionTaken, Change, ClosedEvent, DecisionRecord, Entity, Incident, OutageEvent, Prefix,
-    Refusal, ServiceEvent, SiteEvent,
+    Refusal, ServiceEvent, SiteEvent, Standing,
 };
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -20,8 +20,10 @@ use crate::WindowEnd;
 const OPEN_LIMIT: usize = 65_536;
 /// Incidents closed at once for room: finding them takes a pass over all.
 const CLOSED_AT_ONCE: usize = OPEN_LIMIT / 4;
-/// Incidents of forged sources open at most: a flood of them is its service's story, and none of theirs.
+/// Incidents of unproven sources that nothing was done about, open at most where these are told to be
+/// forged, and where they are not: a flood of them is its service's story, and none of theirs.
 const FORGED_LIMIT: usize = 8;
+const UNPROVEN_LIMIT: usize = 32;
 /// Time without an anomalous window, and without a block in force, after which one is closed, in ns.
 const QUIET_NS: u64 = 600_000_000_000;
 /// Factor of windows from one update to the next.
@@ -31,8 +33,8 @@ const UPDATED_EVERY: u64 = 10;
 #[derive(Debug, Default)]
 pub struct Incidents {
     open: BTreeMap<Entity, Open>,
-    /// Of these, those that were opened by one of many forged sources.
-    forged: usize,
+    /// Of these, those of unproven sources that nothing was done about.
+    of_crowd: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -44,8 +46,8 @@ struct Open {
     until_ns: u64,
     /// Windows at which people are told next.
     update_at: u64,
-    /// One of many forged sources opened it.
-    forged: bool,
+    /// An unproven source that nothing was done about opened it.
+    of_crowd: bool,
 }
 
 /// One anomalous window of an entity.
@@ -58,6 +60,14 @@ struct Seen {
     until_ns: u64,
 }
 
+impl Seen {
+    /// A part of the host's own side, which nothing is done about.
+    const fn at(until_ns: u64) -> Self {
+        let outcome = ActionTaken::Refused;
+        Self { packets: 0, bytes: 0, outcome, answered: false, until_ns }
+    }
+}
+
 impl Incidents {
     /// Number of open incidents.
     #[must_use]
@@ -65,12 +75,32 @@ impl Incidents {
         self.open.len()
     }
 
-    /// Joins a decision of a window with its incident.
-    pub fn join(&mut self, record: &mut DecisionRecord, at: WindowEnd) {
+    /// Open incidents by what they are about.
+    #[must_use]
+    pub fn by_kind(&self) -> BTreeMap<&'static str, u64> {
+        let mut counts: BTreeMap<_, u64> = Entity::KINDS.map(|kind| (kind, 0)).into();
+        for entity in self.open.keys() {
+            *counts.entry(entity.kind()).or_default() += 1;
+        }
+        counts
+    }
+
+    /// Joins a decision of a window with its incident; false where it is one more of many unproven
+    /// sources, has none, and is to be counted only.
+    pub fn join(&mut self, record: &mut DecisionRecord, at: WindowEnd) -> bool {
         let answered = record.outcome.made_entry() || record.outcome == ActionTaken::WouldBlock;
         let stamp = (record.id, record.time);
         let (address, standing) = record.evidence.subject();
         let entity = Entity::Remote { host: host(address), standing };
+        let crowd_limit = match record.refusal {
+            Some(Refusal::ForgedSources) => FORGED_LIMIT,
+            Some(_) if standing == Standing::Unproven => UNPROVEN_LIMIT,
+            _ => usize::MAX,
+        };
+        let of_crowd = crowd_limit < usize::MAX && !self.open.contains_key(&entity);
+        if of_crowd && self.of_crowd >= crowd_limit {
+            return false;
+        }
         let seen = Seen {
             packets: record.evidence.packets,
             bytes: record.evidence.bytes,
@@ -78,65 +108,36 @@ impl Incidents {
             answered,
             until_ns: at.end_ns.saturating_add(record.ttl_s.saturating_mul(1_000_000_000)),
         };
-        let is_new = !self.open.contains_key(&entity);
-        let forged = is_new && record.refusal == Some(Refusal::ForgedSources);
-        if forged && self.forged >= FORGED_LIMIT {
-            let (id, opened) = stamp;
-            let Seen { packets, bytes, .. } = seen;
-            record.incident =
-                Some(Incident { id, change: None, opened, windows: 1, packets, bytes, blocks: 0 });
-            return;
+        record.incident = Some(self.note(entity, &seen, stamp));
+        if of_crowd && let Some(open) = self.open.get_mut(&entity) {
+            open.of_crowd = true;
+            self.of_crowd += 1;
         }
-        record.incident = Some(self.note(entity, &seen, || stamp));
-        if forged && let Some(open) = self.open.get_mut(&entity) {
-            open.forged = true;
-            self.forged += 1;
-        }
+        true
     }
 
-    /// Joins a limit of a service with its incident; `stamp` gives number and time of a new one.
-    pub fn join_limit(
-        &mut self,
-        event: &mut ServiceEvent,
-        stamp: impl FnOnce() -> (u64, Timestamp),
-    ) {
+    /// Joins a limit of a service with its incident.
+    pub fn join_limit(&mut self, event: &mut ServiceEvent) {
         let seen = Seen {
             packets: event.limit.packets,
-            bytes: 0,
             outcome: event.outcome,
             answered: !event.limit.renewed,
-            until_ns: event.limit.expires_ns,
+            ..Seen::at(event.limit.expires_ns)
         };
-        event.incident = Some(self.note(Entity::Service(event.limit.service), &seen, stamp));
+        let entity = Entity::Service(event.limit.service);
+        event.incident = Some(self.note(entity, &seen, (event.id, event.time)));
     }
 
-    /// Joins an outage of a service with its incident; `stamp` gives number and time of a new one.
-    pub fn join_outage(
-        &mut self,
-        event: &mut OutageEvent,
-        stamp: impl FnOnce() -> (u64, Timestamp),
-    ) {
-        let seen = Seen {
-            packets: 0,
-            bytes: 0,
-            outcome: ActionTaken::Refused,
-            answered: false,
-            until_ns: event.at_ns,
-        };
-        event.incident = Some(self.note(Entity::Outage(event.outage.service), &seen, stamp));
+    /// Joins an outage of a service with its incident.
+    pub fn join_outage(&mut self, event: &mut OutageEvent) {
+        let entity = Entity::Outage(event.outage.service);
+        event.incident = Some(self.note(entity, &Seen::at(event.at_ns), (event.id, event.time)));
     }
 
-    /// Joins an alarm on the host's own side with its incident; `stamp` gives number and time of a
-    /// new one.
-    pub fn join_site(&mut self, event: &mut SiteEvent, stamp: impl FnOnce() -> (u64, Timestamp)) {
-        let seen = Seen {
-            packets: 0,
-            bytes: 0,
-            outcome: ActionTaken::Refused,
-            answered: false,
-            until_ns: event.at_ns,
-        };
-        event.incident = Some(self.note(Entity::Site(event.site), &seen, stamp));
+    /// Joins an alarm on the host's own side with its incident.
+    pub fn join_site(&mut self, event: &mut SiteEvent) {
+        let entity = Entity::Site(event.site);
+        event.incident = Some(self.note(entity, &Seen::at(event.at_ns), (event.id, event.time)));
     }
 
     /// Closes what was quiet for long enough.
@@ -152,23 +153,18 @@ impl Incidents {
         }
         let end = |entity| {
             let open = self.open.remove(&entity)?;
-            self.forged -= usize::from(open.forged);
+            self.of_crowd -= usize::from(open.of_crowd);
             let incident = Incident { change: Some(Change::Closed), ..open.incident };
             Some(ClosedEvent { window: at.number, at_ns: at.end_ns, entity, incident })
         };
         closed.into_iter().filter_map(end).collect()
     }
 
-    fn note(
-        &mut self,
-        entity: Entity,
-        seen: &Seen,
-        stamp: impl FnOnce() -> (u64, Timestamp),
-    ) -> Incident {
+    /// Notes a window; a new incident has its number and time.
+    fn note(&mut self, entity: Entity, seen: &Seen, (id, time): (u64, Timestamp)) -> Incident {
         let mut opened = false;
         let open = self.open.entry(entity).or_insert_with(|| {
             opened = true;
-            let (id, time) = stamp();
             let incident = Incident {
                 id,
                 change: None,
@@ -179,7 +175,7 @@ impl Incidents {
                 blocks: 0,
             };
             let (strongest, update_at) = (seen.outcome, UPDATED_EVERY);
-            Open { incident, strongest, until_ns: seen.until_ns, update_at, forged: false }
+            Open { incident, strongest, until_ns: seen.until_ns, update_at, of_crowd: false }
         });
         let incident = &mut open.incident;
         incident.windows += 1;

@@ -1,6 +1,9 @@
 //! From the evidence of a window to what is decided on it.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::IpAddr,
+};
 
 use events::{
     ClosedEvent, Decision, DecisionRecord, Drift, DriftEvent, NoticeEvent, Outage, OutageEvent,
@@ -37,6 +40,12 @@ pub fn judge(policy: &mut Policy, assessed: Assessed) -> Judged {
     let Assessed { number, facts, evidence, reasons, outages, sites, drift, drift_changed } =
         assessed;
     let peers = evidence.len();
+    let alert = policy.config().expert.alert_surprise;
+    let mut busied: BTreeSet<Service> = evidence
+        .iter()
+        .filter(|peer| peer.surprise >= alert)
+        .filter_map(|peer| peer.service)
+        .collect();
     let mut verdicts = policy.decide(evidence, &facts);
     for model::Outage { service, clients, flows, told } in outages {
         let service = Service { protocol: service.protocol, port: service.port };
@@ -44,15 +53,21 @@ pub fn judge(policy: &mut Policy, assessed: Assessed) -> Judged {
         verdicts.outages.push(Outage { service, clients, flows, told });
     }
     verdicts.outages.sort_unstable_by_key(|outage| outage.service);
-    let sites = if facts.warming_up { Vec::new() } else { untold(sites, &verdicts) };
+    busied.extend(verdicts.peers.iter().filter_map(|one| one.evidence.service));
+    let sites = if facts.warming_up { Vec::new() } else { untold(sites, &busied, &verdicts) };
     Judged { number, facts, peers, drift, drift_changed, verdicts, sites, reasons }
 }
 
-/// Alarms that tell what nothing else does: of a service that neither a remote, nor a limit, nor an
-/// outage is told of; of the whole side where none of its parts is.
-fn untold(mut sites: Vec<SiteEvidence>, verdicts: &Verdicts) -> Vec<SiteEvidence> {
+/// Alarms that tell what nothing else does: of a service that is not `busied` by a remote that stands
+/// out, blocked before or not, and that neither a limit nor an outage is told of; of the whole side
+/// where none of its parts is.
+fn untold(
+    mut sites: Vec<SiteEvidence>,
+    busied: &BTreeSet<Service>,
+    verdicts: &Verdicts,
+) -> Vec<SiteEvidence> {
     let is_told = |service: Service| {
-        verdicts.peers.iter().any(|one| one.evidence.service == Some(service))
+        busied.contains(&service)
             || verdicts.services.iter().any(|limit| limit.service == service)
             || verdicts.outages.iter().any(|outage| outage.service == service)
     };
@@ -86,8 +101,13 @@ pub trait CarryOut {
     /// The policy itself changed.
     fn notice(&mut self, event: NoticeEvent) -> Result<(), Self::Error>;
 
-    /// Limits a service.
-    fn limit(&mut self, at: WindowEnd, limit: ServiceLimit) -> Result<ServiceEvent, Self::Error>;
+    /// Limits a service; the event is to have this number and time.
+    fn limit(
+        &mut self,
+        at: WindowEnd,
+        stamp: (u64, Timestamp),
+        limit: ServiceLimit,
+    ) -> Result<ServiceEvent, Self::Error>;
 
     /// A number and a time for what is not a decision on a peer.
     fn stamp(&mut self, at: WindowEnd) -> (u64, Timestamp);
@@ -119,6 +139,7 @@ pub trait CarryOut {
 impl Judged {
     /// Hands everything over, in the one order in which it is told: drift, changes of the policy,
     /// services, then peers by p-value, then parts of the host's own side, then incidents that are over.
+    /// Returns the number of anomalous sources that are only counted, of a flood of unproven ones.
     ///
     /// # Errors
     /// The first failure of the receiver.
@@ -126,7 +147,7 @@ impl Judged {
         self,
         incidents: &mut Incidents,
         by: &mut C,
-    ) -> Result<(), C::Error> {
+    ) -> Result<u64, C::Error> {
         let Self { number, facts, drift, drift_changed, verdicts, sites, mut reasons, .. } = self;
         let at = WindowEnd { number, end_ns: facts.end_ns };
         if drift_changed {
@@ -136,32 +157,100 @@ impl Judged {
             by.notice(NoticeEvent { at_ns: at.end_ns, notice })?;
         }
         for limit in verdicts.services {
-            let mut event = by.limit(at, limit)?;
-            incidents.join_limit(&mut event, || by.stamp(at));
+            let stamp = by.stamp(at);
+            let mut event = by.limit(at, stamp, limit)?;
+            incidents.join_limit(&mut event);
             by.limited(event)?;
         }
         for outage in verdicts.outages {
+            let (id, time) = by.stamp(at);
             let (window, at_ns) = (at.number, at.end_ns);
-            let mut event = OutageEvent { window, at_ns, outage, incident: None };
-            incidents.join_outage(&mut event, || by.stamp(at));
+            let mut event = OutageEvent { id, time, window, at_ns, outage, incident: None };
+            incidents.join_outage(&mut event);
             by.outage(event)?;
         }
+        let mut untold = 0;
         for (rank, decision) in verdicts.peers.into_iter().enumerate() {
             let reasons = reasons.remove(&decision.evidence.subject()).unwrap_or_default();
             let mut record = by.decide(at, decision, reasons)?;
-            incidents.join(&mut record, at);
-            by.decided(rank, record)?;
+            if incidents.join(&mut record, at) {
+                by.decided(rank, record)?;
+            } else {
+                untold += 1;
+            }
         }
         for SiteEvidence { site, surprise, horizon, reasons } in sites {
-            let (window, at_ns, horizon_ms) = (at.number, at.end_ns, horizon.ms());
-            let mut event =
-                SiteEvent { window, at_ns, site, surprise, horizon_ms, reasons, incident: None };
-            incidents.join_site(&mut event, || by.stamp(at));
+            let (id, time) = by.stamp(at);
+            let mut event = SiteEvent {
+                id,
+                time,
+                window: at.number,
+                at_ns: at.end_ns,
+                site,
+                surprise,
+                horizon_ms: horizon.ms(),
+                reasons,
+                incident: None,
+            };
+            incidents.join_site(&mut event);
             by.site(event)?;
         }
         for event in incidents.close(at) {
             by.closed(event)?;
         }
-        Ok(())
+        Ok(untold)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use events::{Evidence, Mode};
+    use model::Horizon;
+    use policy::{PolicyConfig, ProtectedHosts};
+
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+    const WEB: Service = Service { protocol: 6, port: 443 };
+
+    fn attacker() -> Evidence {
+        let evidence = serde_json::json!({
+            "peer": "198.51.100.7", "p_value": 0.001, "conditional_p_value": 0.001,
+            "peer_score": 0.8, "tail_score": 20.0, "surprise": 9.0, "packets": 100, "bytes": 6000,
+            "flows": 30, "standing": "proven", "service": { "protocol": 6, "port": 443 },
+        });
+        serde_json::from_value(evidence).expect("evidence")
+    }
+
+    fn alarm(site: Site) -> SiteEvidence {
+        SiteEvidence { site, surprise: 12.0, horizon: Horizon::from_ms(1_000), reasons: Vec::new() }
+    }
+
+    #[test]
+    fn an_alarm_tells_what_is_untold_also_behind_the_block_of_a_remote() {
+        let config = PolicyConfig { mode: Mode::Observe, ..PolicyConfig::default() };
+        let config = config.check(1_000).expect("within bounds");
+        let mut policy = Policy::new(config, ProtectedHosts::default());
+        let mut told = |number: u64, evidence: Vec<Evidence>, sites: &[Site]| {
+            let judged = judge(
+                &mut policy,
+                Assessed {
+                    number,
+                    facts: WindowFacts::ending_at(number * SECOND),
+                    evidence,
+                    sites: sites.iter().copied().map(alarm).collect(),
+                    ..Assessed::default()
+                },
+            );
+            let sites: Vec<Site> = judged.sites.into_iter().map(|one| one.site).collect();
+            (judged.verdicts.peers.len(), sites)
+        };
+        let web = [Site::Service(WEB)];
+        assert_eq!(told(1, vec![attacker()], &web), (1, vec![]), "its block is told");
+        assert_eq!(told(2, vec![attacker()], &web), (0, vec![]), "it stands");
+        let quiet = Evidence { surprise: 0.4, ..attacker() };
+        assert_eq!(told(3, vec![quiet], &web), (0, web.to_vec()), "many, each ordinary");
+        let host = Site::Host([192, 0, 2, 1].into());
+        assert_eq!(told(4, vec![], &[host, Site::Net]), (0, vec![host]));
     }
 }

@@ -70,15 +70,17 @@ fn unusual_of(model: &ModelFile, kind: Kind, sites: &[SiteRecord]) -> Vec<SiteEv
         }
         let mut reasons = assessment.reasons(number);
         reasons.truncate(LEADING);
-        let is_told = kind == Kind::Service || reasons.iter().any(is_outbound);
+        let is_told = kind == Kind::Service || reasons.iter().any(tells_of_a_deed);
         is_told.then(|| SiteEvidence { site: site(key), surprise, horizon, reasons })
     });
     found.collect()
 }
 
-/// True where a reason tells what the host itself did.
-fn is_outbound(reason: &Reason) -> bool {
-    HostFeature::from_name(&reason.feature).is_some_and(HostFeature::is_outbound)
+/// True where a reason tells of something that the host itself did, and seldom does: under a flood
+/// that comes in, its one own flow is among the leading features.
+fn tells_of_a_deed(reason: &Reason) -> bool {
+    let is_outbound = HostFeature::from_name(&reason.feature).is_some_and(HostFeature::is_outbound);
+    is_outbound && !(reason.benign_low..=reason.benign_high).contains(&reason.value)
 }
 
 fn site(key: &SiteKey) -> Site {

@@ -53,10 +53,10 @@ pub struct Stamp {
     pub time: Timestamp,
 }
 
-/// An anomalous peer in one window, and what was done about it: the row of the ledger, the alert
+/// An anomalous peer in one window, and what was done about it: the row of the ledger, an alert
 /// of the API and the event, alike.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Alert))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Decision))]
 pub struct DecisionRecord {
     /// Its number in the ledger, or counted from 1 where there is none; later ones are higher.
     pub id: u64,
@@ -177,6 +177,7 @@ pub struct Outage {
 
 /// A service that is to be limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ServiceLimit {
     /// Service of the host.
     pub service: Service,
@@ -192,5 +193,6 @@ pub struct ServiceLimit {
     pub renewed: bool,
     /// Action on packets above the limit: drop ([`Action::RateLimit`]) or only count
     /// ([`Action::Shadow`]).
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Action))]
     pub action: Action,
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use ipnet::IpNet;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -85,22 +86,21 @@ pub struct WindowEvent {
     pub evicted: [u64; 2],
     /// Packets that interfaces carried past the programs, beyond the tolerance: in none of the counts
     /// here.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::is_zero")]
     pub unseen: u64,
     /// Peers that the tables evicted.
     #[serde(default)]
     pub evicted_peers: u64,
+    /// Anomalous sources that are no events of their own: beyond a few, a flood of unproven sources
+    /// is its service's story. They are counted by what refused them.
+    #[serde(default, skip_serializing_if = "crate::is_zero")]
+    pub untold: u64,
     /// Packets seen less packets accounted for: 0, or something is wrong.
     pub imbalance: i64,
     /// From the window's end to the last decision on it, in µs; 0 in replay.
     pub decided_after_us: u64,
     /// Drains that were put off because a later stage was slow, before this window.
     pub late: u64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes the field")]
-const fn is_zero(packets: &u64) -> bool {
-    *packets == 0
 }
 
 /// A block that ended by itself.
@@ -143,7 +143,14 @@ impl ExpiredEvent {
 
 /// A service under a flood of unproven sources, and what was done about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ServiceEvent {
+    /// Its number, of one row with those of decisions; 0 where it was not recorded.
+    #[serde(default)]
+    pub id: u64,
+    /// Time of it: by the wall clock, in replay by the capture's.
+    #[serde(default)]
+    pub time: Timestamp,
     /// Number of the window.
     pub window: u64,
     /// Boot-clock ns at which the limit was in the kernel, or the decision fell.
@@ -168,7 +175,14 @@ impl ServiceEvent {
 
 /// A service of this host failed its clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OutageEvent {
+    /// Its number, of one row with those of decisions; 0 where it was not recorded.
+    #[serde(default)]
+    pub id: u64,
+    /// Time of it: by the wall clock, in replay by the capture's.
+    #[serde(default)]
+    pub time: Timestamp,
     /// Number of the window.
     pub window: u64,
     /// End of the window, in ns of the boot clock.
@@ -332,6 +346,7 @@ mod tests {
                 losses: vec![("not_ip".into(), 10)],
                 not_ip: vec![("arp".into(), 10)],
                 evicted: [11, 12],
+                untold: 3,
                 evicted_peers: 16,
                 unseen: 13,
                 imbalance: -13,
@@ -340,6 +355,8 @@ mod tests {
             }),
             Event::Anomaly(record()),
             Event::Service(ServiceEvent {
+                id: 9,
+                time: "2026-11-28T19:00:00Z".parse().expect("a time"),
                 window: 1,
                 at_ns: 2,
                 limit: ServiceLimit {
@@ -355,6 +372,8 @@ mod tests {
                 incident: None,
             }),
             Event::Site(SiteEvent {
+                id: 9,
+                time: "2026-11-28T19:00:00Z".parse().expect("a time"),
                 window: 1,
                 at_ns: 2,
                 site: Site::Host("192.0.2.1".parse().expect("an address")),
@@ -364,6 +383,8 @@ mod tests {
                 incident: Some(incident()),
             }),
             Event::Outage(OutageEvent {
+                id: 9,
+                time: "2026-11-28T19:00:00Z".parse().expect("a time"),
                 window: 1,
                 at_ns: 2,
                 outage: Outage {

@@ -51,7 +51,7 @@ pub struct Evidence {
     pub new_or_large: bool,
     /// Log-ins that it failed lately, as this host's own log tells: evidence of its own, whatever
     /// the scores are.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::is_zero")]
     pub failed_log_ins: u32,
     /// Packets from and to it in this window.
     pub packets: u64,
@@ -77,11 +77,6 @@ impl Evidence {
             PValues::Marginal => self.p_value,
         }
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
-const fn is_zero(count: &u32) -> bool {
-    *count == 0
 }
 
 /// An IPv4 address mapped into IPv6 is the IPv4 address, so that a peer has one name.

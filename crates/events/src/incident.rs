@@ -38,6 +38,22 @@ pub enum Entity {
     Site(Site),
 }
 
+impl Entity {
+    /// Names of what incidents are about, in the order of [`Self::kind`].
+    pub const KINDS: [&str; 4] = ["remote", "service", "outage", "site"];
+
+    /// What it is: one of [`Self::KINDS`].
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Remote { .. } => Self::KINDS[0],
+            Self::Service(_) => Self::KINDS[1],
+            Self::Outage(_) => Self::KINDS[2],
+            Self::Site(_) => Self::KINDS[3],
+        }
+    }
+}
+
 /// State of an incident as of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -18,6 +18,7 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod alert;
 mod claim;
 mod decision;
 mod drift;
@@ -33,6 +34,7 @@ mod share;
 mod site;
 mod words;
 
+pub use alert::{Alert, OwnAlert};
 pub use claim::{Claim, Contradiction, PValues, ProcedureChoice};
 pub use decision::{Decision, DecisionRecord, Outage, Outcome, ServiceLimit, Stamp};
 pub use drift::{Drift, Moved};
@@ -49,3 +51,8 @@ pub use refusal::Refusal;
 pub use share::{Share, ShareError};
 pub use site::{Site, SiteEvent};
 pub use words::{ActionTaken, How, Mode, Origin, PreviousEnd, Subject, Trip};
+
+/// True where serde may leave a count out.
+fn is_zero<T: Default + PartialEq>(count: &T) -> bool {
+    *count == T::default()
+}

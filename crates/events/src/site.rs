@@ -3,6 +3,7 @@
 
 use std::{fmt, net::IpAddr};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{Incident, Reason, Service};
@@ -10,8 +11,10 @@ use crate::{Incident, Reason, Service};
 /// A part of this host's side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Site {
     /// An address of it.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "192.0.2.1"))]
     Host(IpAddr),
     /// A service of it, on whatever address.
     Service(Service),
@@ -21,7 +24,14 @@ pub enum Site {
 
 /// A part of this host's side was unusual.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SiteEvent {
+    /// Its number, of one row with those of decisions; 0 where it was not recorded.
+    #[serde(default)]
+    pub id: u64,
+    /// Time of it: by the wall clock, in replay by the capture's.
+    #[serde(default)]
+    pub time: Timestamp,
     /// Number of the window.
     pub window: u64,
     /// End of the window, in ns of the boot clock.

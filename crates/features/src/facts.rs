@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use flows_common::{FlowCounters, Span, Standing};
 
 use crate::flow_record::FlowRecord;
+use crate::kept::kept;
 
 /// A service of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,6 +34,9 @@ pub struct PeerFacts {
     /// the window's start where none is known.
     pub first_packet_ns: u64,
 }
+
+kept!(LocalService { protocol, port });
+kept!(PeerFacts { standing, flows, packets, bytes, service, first_packet_ns });
 
 impl PeerFacts {
     /// The facts of a peer with these flows of one standing.

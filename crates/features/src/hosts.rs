@@ -17,7 +17,10 @@ use std::{
 
 use flows_common::{FlowCounters, FlowKey, PeerCounters, PeerKey, Window, unmap_v4};
 
-use crate::context::recent::Recent;
+use crate::{
+    context::recent::Recent,
+    kept::{kept, put_table, take_table},
+};
 
 /// Networks that are remembered.
 const NETS: usize = 16_384;
@@ -33,7 +36,7 @@ type Net = [u8; 8];
 #[derive(Clone, Copy, Default)]
 struct Shown {
     hosts: [[u8; 8]; SEVERAL],
-    count: usize,
+    count: u8,
     is_one: bool,
     last_ns: u64,
 }
@@ -42,6 +45,8 @@ struct Shown {
 pub struct Hosts {
     nets: Recent<Net, Shown>,
 }
+
+kept!(Shown { hosts, count, is_one, last_ns });
 
 impl Default for Hosts {
     fn default() -> Self {
@@ -56,6 +61,17 @@ impl std::fmt::Debug for Hosts {
 }
 
 impl Hosts {
+    /// Puts what it remembers behind these bytes.
+    pub fn keep(&self, out: &mut Vec<u8>) {
+        put_table(&self.nets, |shown| Some(*shown), out);
+    }
+
+    /// What one like it kept, as [`Context::taken_up`](crate::Context::taken_up).
+    #[must_use]
+    pub fn taken_up(bytes: &mut &[u8]) -> Option<Self> {
+        Some(Self { nets: take_table(NETS, bytes)? })
+    }
+
     /// A window in which each remote host is one remote; the window itself where each has one
     /// address. Costs a pass over the flows, and a hash look-up for each of IPv6.
     pub fn look<'w>(&mut self, window: Cow<'w, Window>) -> Cow<'w, Window> {
@@ -84,8 +100,9 @@ impl Shown {
             *self = Self::default();
         }
         self.last_ns = now_ns;
-        if !self.is_one && !self.hosts[..self.count].contains(&host) {
-            match self.hosts.get_mut(self.count) {
+        let known = self.hosts.iter().take(self.count.into());
+        if !self.is_one && !known.into_iter().any(|one| *one == host) {
+            match self.hosts.get_mut(usize::from(self.count)) {
                 Some(place) => {
                     *place = host;
                     self.count += 1;

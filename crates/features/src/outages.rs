@@ -28,6 +28,7 @@ use flows_common::{
 use crate::{
     context::recent::Recent,
     facts::LocalService,
+    kept::{kept, put_table, take_table},
     record::{ICMP, ICMP_V6, TCP},
 };
 
@@ -131,6 +132,10 @@ pub struct Outages {
     visits: Recent<(Door, Client), Visit>,
 }
 
+kept!(Door { local, port });
+kept!(Served { last, silent });
+kept!(Visit { last_ns, most_per_s });
+
 impl Default for Outages {
     fn default() -> Self {
         Self { doors: Recent::with_capacity(DOORS), visits: Recent::with_capacity(VISITS) }
@@ -144,6 +149,18 @@ impl std::fmt::Debug for Outages {
 }
 
 impl Outages {
+    /// Puts what it remembers behind these bytes.
+    pub fn keep(&self, out: &mut Vec<u8>) {
+        put_table(&self.doors, |served| Some(*served), out);
+        put_table(&self.visits, |visit| Some(*visit), out);
+    }
+
+    /// What one like it kept, as [`Context::taken_up`](crate::Context::taken_up).
+    #[must_use]
+    pub fn taken_up(bytes: &mut &[u8]) -> Option<Self> {
+        Some(Self { doors: take_table(DOORS, bytes)?, visits: take_table(VISITS, bytes)? })
+    }
+
     /// A window without what services of this host did to their clients, and those services, in
     /// their order; the window itself where there was no such thing.
     ///

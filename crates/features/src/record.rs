@@ -5,6 +5,7 @@ use flows_common::{Span, Standing};
 
 use crate::counts::{PeerCounts, SiteCounts};
 use crate::facts::LocalService;
+use crate::kept::Kept;
 use crate::kind::{Horizon, Horizons, Kind};
 
 pub use crate::flow_record::{FlowPast, FlowRecord, Handshake, ICMP, ICMP_V6, TCP, UDP};
@@ -59,6 +60,25 @@ pub enum SiteKey {
     Host([u8; 16]),
     /// One service, on whatever address.
     Service(LocalService),
+}
+
+impl Kept for SiteKey {
+    fn put(&self, out: &mut Vec<u8>) {
+        let (address, service) = match *self {
+            Self::Net => (None, None),
+            Self::Host(address) => (Some(address), None),
+            Self::Service(service) => (None, Some(service)),
+        };
+        (address, service).put(out);
+    }
+
+    fn take(bytes: &mut &[u8]) -> Option<Self> {
+        Some(match Kept::take(bytes)? {
+            (Some(address), _) => Self::Host(address),
+            (None, Some(service)) => Self::Service(service),
+            (None, None) => Self::Net,
+        })
+    }
 }
 
 impl SiteKey {

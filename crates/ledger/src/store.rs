@@ -57,6 +57,11 @@ impl Ids {
         self.block
     }
 
+    /// Hands out only decision numbers above `taken` from now on.
+    pub fn skip_decisions_to(&mut self, taken: u64) {
+        self.decision = self.decision.max(taken);
+    }
+
     /// Hands out only block numbers above `taken` from now on.
     pub fn skip_blocks_to(&mut self, taken: u64) {
         self.block = self.block.max(taken);

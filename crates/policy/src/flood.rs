@@ -15,7 +15,7 @@ use crate::{
     Evidence, Service, ServiceLimit,
     config::{Mode, PolicyConfig},
 };
-use mark::Mark;
+pub(crate) use mark::Mark;
 
 /// Services remembered at most; beyond that those with the lowest marks go.
 const SERVICES_LIMIT: usize = 4_096;
@@ -115,6 +115,24 @@ impl FloodWatch {
         }
         self.make_room(now_ns);
         limits
+    }
+
+    /// The mark of each service.
+    pub(crate) fn marks(&self) -> Vec<(Service, Mark)> {
+        self.marks.iter().map(|(&service, &mark)| (service, mark)).collect()
+    }
+
+    /// The start of the first window.
+    pub(crate) const fn since_ns(&self) -> Option<u64> {
+        self.since_ns
+    }
+
+    /// Takes marks up of services that it does not know.
+    pub(crate) fn recall(&mut self, marks: Vec<(Service, Mark)>, since_ns: Option<u64>) {
+        for (service, mark) in marks.into_iter().take(SERVICES_LIMIT) {
+            self.marks.entry(service).or_insert(mark);
+        }
+        self.since_ns = self.since_ns.or(since_ns);
     }
 
     /// Takes over a limit that holds until then: traffic meanwhile is a flood, and no measure of

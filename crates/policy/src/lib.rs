@@ -28,6 +28,7 @@ mod guards;
 mod history;
 mod log_ins;
 mod lot;
+mod memory;
 mod outage;
 mod peer_baseline;
 mod people;
@@ -55,6 +56,7 @@ pub use events::{
     Decision, Evidence, Notice, Outage, Outcome, Reason, Refusal, Scope, Service, ServiceLimit,
     Standing, Subject, Trip,
 };
+pub use memory::Memory;
 pub use protected::{PrefixSet, ProtectedHosts, Protection};
 pub use statistics::{Basis, Claim, benjamini_hochberg};
 pub use window::WindowFacts;

@@ -5,9 +5,11 @@
 //! it: a flood is nearly all of its own window. What anybody may have sent in a peer's name makes
 //! it neither ordinary nor odd.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::{cmp::Reverse, collections::HashMap, net::IpAddr};
 
 use flows_common::{Standing, service::VERIFIED_NS};
+
+use serde::{Deserialize, Serialize};
 
 use crate::Evidence;
 
@@ -22,8 +24,9 @@ const ORDINARY_FOR_NS: u64 = 3_600_000_000_000;
 /// Time in which a peer's bytes halve in weight, in ns.
 const HALF_LIFE_NS: f64 = 600e9;
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Baseline {
+/// Past of one peer.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Baseline {
     /// Windows in which it did not stand out.
     windows: u32,
     /// The end of the last of them.
@@ -37,6 +40,10 @@ struct Baseline {
 impl Baseline {
     fn is_ordinary(&self, now_ns: u64) -> bool {
         self.windows >= ORDINARY_WINDOWS && now_ns.saturating_sub(self.seen_ns) <= ORDINARY_FOR_NS
+    }
+
+    fn last_ns(&self) -> u64 {
+        self.proven_ns.unwrap_or(0).max(self.seen_ns)
     }
 
     fn bytes_at(&self, now_ns: u64) -> f64 {
@@ -107,6 +114,22 @@ impl PeerBaseline {
             .fold(Weight::default(), |sum, known| sum.with(known, now_ns))
     }
 
+    /// So many peers, those seen last.
+    pub(crate) fn latest(&self, count: usize) -> Vec<(IpAddr, Baseline)> {
+        let mut latest: Vec<_> = self.peers.iter().map(|(&peer, &known)| (peer, known)).collect();
+        latest.sort_unstable_by_key(|(peer, known)| (Reverse(known.last_ns()), *peer));
+        latest.truncate(count);
+        latest
+    }
+
+    /// Takes peers up that it does not know.
+    pub(crate) fn recall(&mut self, peers: Vec<(IpAddr, Baseline)>) {
+        for (peer, known) in peers {
+            self.make_room(peer);
+            self.peers.entry(peer).or_insert(known);
+        }
+    }
+
     fn make_room(&mut self, peer: IpAddr) {
         if self.peers.len() < PEERS_LIMIT || self.peers.contains_key(&peer) {
             return;
@@ -114,10 +137,7 @@ impl PeerBaseline {
         let mut known: Vec<_> = self
             .peers
             .iter()
-            .map(|(&peer, known)| {
-                let last_ns = known.proven_ns.unwrap_or(0).max(known.seen_ns);
-                (known.windows.min(ORDINARY_WINDOWS), last_ns, peer)
-            })
+            .map(|(&peer, known)| (known.windows.min(ORDINARY_WINDOWS), known.last_ns(), peer))
             .collect();
         let (least, ..) = known.select_nth_unstable(FORGOTTEN_AT_ONCE);
         for (.., peer) in least {

@@ -75,6 +75,10 @@ fn an_outage_is_an_incident_that_status_and_metrics_tell() {
     let [act] = &acts[..] else { panic!("{acts:?}") };
     assert_eq!((&*act.what, &*act.who.name), ("outage", "weir"));
     assert!(act.arguments.contains("\"clients\":5"), "{}", act.arguments);
+    let alerts = node.alerts(&AlertQuery::default()).unwrap().items;
+    assert_eq!(alerts.len(), 1, "{alerts:?}");
+    let line = crate::alert_text::describe(&alerts[0]);
+    assert!(line.contains("incident 1 opened tcp/443 fails 5 clients (9 flows)"), "{line}");
     let metrics = scrape(&node);
     assert!(metrics.contains("weir_services{condition=\"outage\"} 1"), "{metrics}");
 }

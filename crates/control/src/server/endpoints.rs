@@ -78,9 +78,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "Take back what a person allowed.",
             |shared, who, query: &DisallowRequest| shared.node.disallow(who, query),
         ),
-        Endpoint::read("/v1/alerts", "Anomalous peers.", |node, query: &AlertQuery| {
-            node.alerts(query)
-        }),
+        Endpoint::read(
+            "/v1/alerts",
+            "News of incidents: of anomalous peers, and of this host's own side.",
+            |node, query: &AlertQuery| node.alerts(query),
+        ),
         Endpoint::change(put(), "/v1/mode", "Go to a mode.", |shared, who, body: &ModeRequest| {
             shared.node.set_mode(who, body)
         }),

@@ -1,4 +1,4 @@
-//! Alerts: decisions about anomalous peers, as they are recorded.
+//! Alerts: news of incidents, of remotes and of this host's own side.
 
 use std::net::IpAddr;
 
@@ -22,7 +22,7 @@ pub struct AlertQuery {
     /// Only those from this time on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
-    /// Only those of this address.
+    /// Only those of this address: of a remote, or of this host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(value_type = Option<String>)]
     pub peer: Option<IpAddr>,

@@ -1,5 +1,7 @@
 //! Services, and what is the matter with them.
 
+use std::net::IpAddr;
+
 use events::{Service, word_set};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -33,7 +35,7 @@ impl Check for MaintenanceRequest {
 }
 
 word_set! {
-    /// What is the matter with a service.
+    /// What is the matter with a service, or with another part of this host's own side.
     #[derive(ToSchema)]
     Condition {
         /// It is under a flood of unproven sources, which share a rate.
@@ -42,15 +44,21 @@ word_set! {
         Outage = "outage",
         /// A person said that it would fail.
         Maintenance = "maintenance",
+        /// It is unusual: an address of this host that scans, a service that is worn down.
+        Alarm = "alarm",
     }
 }
 
-/// A service that something is the matter with.
+/// A service, or another part of this host's own side, that something is the matter with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ServiceState {
-    /// The service; none for all of them.
+    /// The service; none for all of them, or where it is no service's matter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<Service>,
+    /// The address of this host that it is about; with neither it is about all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub host: Option<IpAddr>,
     /// The matter.
     pub condition: Condition,
     /// Since when.
@@ -67,7 +75,8 @@ pub struct ServiceState {
     /// Packets a second that are left to unproven sources together, where it is limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pps: Option<u64>,
-    /// What the kernel does about it, where it is limited; or the person who said so.
+    /// What the kernel does about it, where it is limited; the person who said so; or what is unusual
+    /// most of all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }

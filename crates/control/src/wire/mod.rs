@@ -17,7 +17,7 @@ mod status;
 pub use alert::AlertQuery;
 pub use allow::{AllowQuery, AllowRequest, AllowSource, Allowed, DisallowRequest};
 pub use block::{Block, BlockQuery, BlockRequest, UnblockAllRequest, UnblockRequest, Unblocked};
-pub use events::{Action, DecisionRecord as Alert, Mode, Origin, Prefix, PrefixError};
+pub use events::{Action, Alert, DecisionRecord, Mode, Origin, OwnAlert, Prefix, PrefixError};
 pub use import::{
     IMPORT_BATCH, ImportEntry, ImportRefused, ImportRequest, ImportStopped, Imported, ReadBack,
     TableCount,

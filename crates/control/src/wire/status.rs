@@ -49,6 +49,9 @@ pub struct Status {
     /// Services that something is the matter with: floods, outages, maintenance.
     #[serde(default)]
     pub services: Vec<ServiceState>,
+    /// Open incidents, by what they are about: a remote, a service, an outage, a site.
+    #[serde(default)]
+    pub incidents: BTreeMap<String, u64>,
     /// Anomalous peers that were not acted on since the start, by the guard's code.
     pub refusals: BTreeMap<String, u64>,
     /// Packets that are in no flow since the start, by cause; those that were not seen (`unseen`), too.

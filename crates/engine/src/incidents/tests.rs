@@ -126,8 +126,9 @@ fn a_flood_is_an_incident_of_its_service() {
         };
         let (window, at_ns) = (second, second * SECOND);
         let outcome = ActionTaken::RateLimited;
-        let mut event = ServiceEvent { window, at_ns, limit, outcome, incident: None };
-        incidents.join_limit(&mut event, || (second, Timestamp::UNIX_EPOCH));
+        let (id, time) = (second, Timestamp::UNIX_EPOCH);
+        let mut event = ServiceEvent { id, time, window, at_ns, limit, outcome, incident: None };
+        incidents.join_limit(&mut event);
         event.incident.expect("joined")
     };
     assert_eq!(join(7, false).change, Some(Change::Opened));
@@ -155,8 +156,7 @@ fn eighty_thousand_forged_sources_are_no_more_than_a_few_stories() {
         let second = u64::from(number / 10_000) + 1;
         let mut one = record(&address, second, ActionTaken::Refused);
         one.refusal = Some(Refusal::ForgedSources);
-        incidents.join(&mut one, at(second));
-        told += usize::from(one.is_news());
+        told += usize::from(incidents.join(&mut one, at(second)) && one.is_news());
     }
     assert_eq!((told, incidents.open()), (8, 8));
     assert_eq!(incidents.close(at(700)).len(), 8);

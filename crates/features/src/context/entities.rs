@@ -5,6 +5,7 @@ use flows_common::{Direction, FlowKey, PeerKey, Span, Standing};
 use crate::context::recent::Recent;
 use crate::counts::NewOfFlow;
 use crate::counts::sketch::{Seen, hash, service_word, words};
+use crate::kept::kept;
 use crate::record::PeerPart;
 
 /// Memory of a peer in one standing.
@@ -16,7 +17,15 @@ pub(crate) struct PeerState {
     open_tcp_flows: u32,
 }
 
+kept!(PeerState { targets, open_tcp_flows });
+kept!(PeerPart { address, standing });
+
 impl PeerState {
+    /// What a restart keeps of it: its flows count as open again when they go on.
+    pub(crate) const fn kept(&self) -> Self {
+        Self { open_tcp_flows: 0, ..*self }
+    }
+
     /// Lets the memory age to a time.
     pub(crate) fn age(&mut self, now_ns: u64) {
         self.targets.age(now_ns);
@@ -94,6 +103,8 @@ pub(crate) struct HostState {
     /// Services that it used.
     services: Seen<8>,
 }
+
+kept!(HostState { remotes, services });
 
 impl HostState {
     /// Notes a flow that was opened; `target` is what is new of its target for the opener.

@@ -4,6 +4,7 @@ use flows_common::{Direction, Fact, FlowCounters, FlowKey, Span, Standing, TcpFl
 
 use crate::counts::{NewOfFlow, Outcomes};
 use crate::flow_record::{FlowPast, Handshake, TCP, UDP};
+use crate::kept::kept;
 
 /// A flow that was silent for longer than this starts anew when it speaks again, in ns.
 ///
@@ -67,6 +68,38 @@ pub(crate) struct FlowState {
     /// Its end was told.
     end_told: bool,
 }
+
+kept!(FlowState {
+    first_seen_ns,
+    last_packet_ns,
+    last_window,
+    syn_ns,
+    syn_isn,
+    handshake_ns,
+    awaited,
+    asked,
+    proven,
+    standing,
+    past,
+    initiator,
+    reply,
+    phase,
+    opened_in_ns,
+    opened_as,
+    opened_ns,
+    new,
+    payload,
+    spoke,
+    fins,
+    resets,
+    is_error,
+    verdict,
+    end_told
+});
+kept!(FlowPast { windows, packets, bytes });
+kept!(Reply of [Self::Nothing, Self::Reset, Self::SynAck]);
+kept!(Phase of [Self::Opening, Self::Open, Self::Closed]);
+kept!(Verdict of [Self::Pending, Self::Served, Self::Failed]);
 
 /// Answer of the opened side to a SYN.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -178,6 +211,13 @@ impl FlowState {
             verdict: Verdict::Pending,
             end_told: false,
         }
+    }
+
+    /// What a restart keeps of it. What became of a flow whose outcome was not known, nobody saw;
+    /// one that was open counts as that again when it goes on.
+    pub(crate) fn kept(&self) -> Option<Self> {
+        let phase = if self.phase == Phase::Open { Phase::Opening } else { self.phase };
+        (self.verdict != Verdict::Pending).then_some(Self { phase, ..*self })
     }
 
     /// The standing in which it counts among its peer's open TCP flows, if it does.

@@ -34,6 +34,7 @@
 
 mod entities;
 mod flow;
+mod kept;
 mod late;
 mod limits;
 mod peer_sums;
@@ -49,6 +50,7 @@ use flows_common::{
     FlowCounters, FlowKey, PeerCounters, PeerKey, Span, Standing, Window, unmap_v4,
 };
 
+pub(crate) use kept::sizes_of_kept;
 pub use limits::{ContextError, ContextLimits};
 
 use crate::counts::{NewOfFlow, PeerCounts, SiteCounts};

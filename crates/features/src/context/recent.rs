@@ -107,6 +107,13 @@ impl<K: Copy + Eq + Hash, V: Copy> Recent<K, V> {
         Touched { value: &mut self.entries[place as usize].value, is_new: true, evicted }
     }
 
+    /// The entries, those touched last first.
+    pub(crate) fn latest(&self) -> impl Iterator<Item = (&K, &V)> {
+        let at = |place: u32| self.entries.get(place as usize);
+        let all = std::iter::successors(at(self.newest), move |entry| at(entry.older));
+        all.map(|entry| (&entry.key, &entry.value))
+    }
+
     /// Removes the entry touched least recently, if `stale` says so.
     pub(crate) fn pop_oldest_if(&mut self, stale: impl FnOnce(&V) -> bool) -> Option<(K, V)> {
         let oldest = self.entries.get(self.oldest as usize)?;

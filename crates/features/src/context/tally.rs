@@ -8,6 +8,7 @@ use flows_common::Span;
 use crate::context::flow::FlowNews;
 use crate::context::recent::Recent;
 use crate::counts::Counts;
+use crate::kept::{Kept, put_table, take_table};
 use crate::kind::Horizons;
 use crate::record::Row;
 
@@ -52,6 +53,37 @@ impl<K: Copy + Ord + Hash, C: Counts + Copy> Tally<K, C> {
     /// Entities that are gathered, each once for each horizon.
     pub(crate) fn len(&self) -> usize {
         self.levels.iter().flatten().map(|bucket| bucket.entries.len()).sum()
+    }
+
+    /// Puts what longer horizons hold; late outcomes of the last windows are waited for no more.
+    pub(crate) fn put(&self, out: &mut Vec<u8>)
+    where
+        K: Kept,
+        C: Kept,
+    {
+        for buckets in &self.levels {
+            (buckets.len() as u64).put(out);
+            for bucket in buckets {
+                (bucket.number, bucket.is_lossy).put(out);
+                put_table(&bucket.entries, |counts| Some(*counts), out);
+            }
+        }
+    }
+
+    /// Takes it up into one that is empty.
+    pub(crate) fn take(&mut self, bytes: &mut &[u8]) -> Option<()>
+    where
+        K: Kept,
+        C: Kept,
+    {
+        for buckets in &mut self.levels {
+            for _ in 0..u64::take(bytes)? {
+                let (number, is_lossy) = Kept::take(bytes)?;
+                let entries = take_table(self.capacity, bytes)?;
+                buckets.push_back(Bucket { number, is_lossy, entries });
+            }
+        }
+        Some(())
     }
 
     /// Rows of an entity that were lost to a horizon, or to late outcomes, for want of room.

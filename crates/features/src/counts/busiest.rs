@@ -1,5 +1,7 @@
 //! The few things of an entity that it did most often.
 
+use crate::kept::Kept;
+
 /// A part of [`Busiest`] that adds up over time.
 pub trait Part: Copy + Default {
     /// Adds a later part.
@@ -18,6 +20,20 @@ pub struct Busiest<P, const N: usize> {
     keys: [u64; N],
     parts: [P; N],
     len: u8,
+}
+
+impl<P: Kept, const N: usize> Kept for Busiest<P, N> {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.keys.put(out);
+        self.parts.put(out);
+        self.len.put(out);
+    }
+
+    fn take(bytes: &mut &[u8]) -> Option<Self> {
+        let all =
+            Self { keys: Kept::take(bytes)?, parts: Kept::take(bytes)?, len: u8::take(bytes)? };
+        Some(all).filter(|all| usize::from(all.len) <= N)
+    }
 }
 
 impl<P: Part, const N: usize> Default for Busiest<P, N> {

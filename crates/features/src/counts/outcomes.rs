@@ -1,5 +1,7 @@
 //! Outcomes of flows.
 
+use crate::kept::kept;
+
 /// Outcomes of the flows that one side opened.
 ///
 /// An outcome is known at the flow's end or 3 s after its start, whichever is first, and counts in
@@ -26,6 +28,8 @@ pub struct Outcomes {
     /// Payload of the opened side in them, in bytes.
     pub response_bytes: u64,
 }
+
+kept!(Outcomes { failed, empty, short, served, request_bytes, response_bytes });
 
 impl Outcomes {
     /// Adds others.

@@ -6,6 +6,7 @@ use super::sketch::Distinct;
 use super::traffic::add;
 use super::{Busiest, Counts, Outcomes, Part, Traffic};
 use crate::facts::PeerFacts;
+use crate::kept::kept;
 use crate::kind::Horizons;
 
 const IN: usize = Direction::Ingress.index();
@@ -86,6 +87,34 @@ pub struct ServiceUse {
     /// Sum of the squares of the times between starts, in s².
     intervals_sq: f32,
 }
+
+kept!(PeerCounts {
+    flows,
+    outcomes,
+    new_targets,
+    new_failed,
+    active,
+    traffic,
+    targets,
+    hosts,
+    services,
+    unseen_targets,
+    busiest,
+    idle_open_flows,
+    unscored,
+    facts
+});
+kept!(Unscored {
+    ttl,
+    handshakes,
+    handshake_us,
+    tcp_packets,
+    retransmissions,
+    zero_windows,
+    fragments,
+    icmp_errors
+});
+kept!(ServiceUse { flows, served, request, response, starts, starts_ns, intervals_sq });
 
 impl ServiceUse {
     /// Flows that were opened at one time, or one that spoke again.

@@ -5,6 +5,7 @@ use flows_common::Direction;
 use super::sketch::Distinct;
 use super::traffic::add;
 use super::{Busiest, Counts, Outcomes, Part, Traffic};
+use crate::kept::kept;
 use crate::kind::Horizons;
 
 const IN: usize = Direction::Ingress.index();
@@ -74,6 +75,27 @@ pub struct Pair {
     /// Flows opened.
     pub flows: u32,
 }
+
+kept!(SiteCounts {
+    flows,
+    outcomes,
+    new_remotes,
+    new_failed,
+    new_services_failed,
+    new_services,
+    active,
+    traffic,
+    remotes,
+    services,
+    pairs,
+    fan_out,
+    sources,
+    pair
+});
+kept!(FanOut { flows, remotes, new_remotes });
+kept!(Sources { flows, abortive, remotes });
+kept!(Pair { flows });
+kept!(NewOfFlow { target, remote, service });
 
 impl Part for FanOut {
     fn merge(&mut self, later: &Self) {

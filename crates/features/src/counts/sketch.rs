@@ -2,6 +2,8 @@
 
 use flows_common::Direction;
 
+use crate::kept::kept;
+
 /// Distinct things, in `64 * W` bits.
 ///
 /// Each sets one bit chosen by a hash, and `-m ln(zero bits / m)` estimates how many there were
@@ -9,6 +11,8 @@ use flows_common::Direction;
 /// time is a merge of shorter ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Distinct<const W: usize>([u64; W]);
+
+kept!(Distinct<const W> { 0 });
 
 impl<const W: usize> Default for Distinct<W> {
     fn default() -> Self {
@@ -68,6 +72,8 @@ pub(crate) struct Seen<const W: usize> {
     previous: [u64; W],
     since_ns: Option<u64>,
 }
+
+kept!(Seen<const W> { current, previous, since_ns });
 
 impl<const W: usize> Default for Seen<W> {
     fn default() -> Self {

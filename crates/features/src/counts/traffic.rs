@@ -3,6 +3,7 @@
 use flows_common::{Direction, DirectionCounters, FlowKey, TcpFlag};
 
 use crate::flow_record::{FlowRecord, ICMP, ICMP_V6, TCP, UDP};
+use crate::kept::kept;
 
 /// The port of DNS.
 const DNS_PORT: u16 = 53;
@@ -52,6 +53,21 @@ pub struct Dns {
     /// Their payload, in bytes.
     pub response_bytes: u64,
 }
+
+kept!(Traffic {
+    packets,
+    bytes,
+    payload_bytes,
+    resets,
+    openings,
+    icmp,
+    udp,
+    other,
+    null,
+    xmas,
+    dns
+});
+kept!(Dns { queries, query_bytes, responses, response_bytes });
 
 impl Traffic {
     /// Adds a flow's packets of a window.

@@ -5,6 +5,8 @@
 //! flood that begins in the middle of a window, or ramps up over a few, never makes itself
 //! ordinary; growth by popularity, which takes hours, does.
 
+use serde::{Deserialize, Serialize};
+
 /// Time in which a mark halves, in ns.
 const HALF_LIFE_NS: f64 = 3_600e9;
 /// Length of the stretches whose highest window is kept, in ns.
@@ -17,15 +19,15 @@ const GROWTH_A_MINUTE: f64 = 1.071_8;
 const LEAST: f64 = 10.0;
 
 /// The highest window of a stretch.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Stretch {
     begin_ns: u64,
     per_second: f64,
 }
 
 /// Ordinary mark of one service.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Mark {
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Mark {
     /// Sources a second, damped to `at_ns`.
     per_second: f64,
     at_ns: u64,

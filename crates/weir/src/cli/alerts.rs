@@ -1,27 +1,20 @@
-//! `weir alerts`: anomalous peers, and what was done about them: a line for each change of an
-//! incident.
+//! `weir alerts`: incidents of peers, services and this host's own side, and what was done about
+//! them: a line for each change of one.
 
-use std::{fmt::Write as _, net::IpAddr, process::ExitCode, thread::sleep, time::Duration};
+use std::{net::IpAddr, process::ExitCode, thread::sleep, time::Duration};
 
+use super::{Layers, emit, node::NodeArgs};
 use anyhow::Context as _;
 use clap::Args;
+use collector::alert_text::describe;
 use control::{
     Client, ClientError,
     wire::{Alert, AlertQuery, LIMIT_MAX},
 };
-use events::{Change, Incident, Reason};
 use jiff::Timestamp;
-use report::text::{count, number, plain};
-
-use super::{
-    Layers, emit,
-    node::{NodeArgs, lasting},
-};
 
 /// Interval at which a followed node is polled.
 const FOLLOW_EVERY: Duration = Duration::from_secs(1);
-/// Reasons shown for each alert.
-const REASONS_SHOWN: usize = 3;
 
 #[derive(Debug, Args)]
 pub(super) struct AlertsArgs {
@@ -70,7 +63,7 @@ impl AlertsArgs {
             self.print(alert)?;
         }
         if self.follow {
-            let after = alerts.last().map_or(newest, |alert| alert.id);
+            let after = alerts.last().map_or(newest, Alert::id);
             self.follow(&client, &AlertQuery { after: Some(after), ..query })?;
         }
         Ok(ExitCode::SUCCESS)
@@ -88,7 +81,7 @@ impl AlertsArgs {
                     }
                     for alert in &page.items {
                         self.print(alert)?;
-                        query.after = Some(alert.id);
+                        query.after = Some(alert.id());
                     }
                     if page.next.is_some() {
                         continue;
@@ -114,7 +107,7 @@ impl AlertsArgs {
 /// The number of the newest alert; 0 where there is none.
 fn newest(client: &Client) -> Result<u64, ClientError> {
     let page = client.alerts(&AlertQuery { limit: Some(1), ..AlertQuery::default() })?;
-    Ok(page.items.first().map_or(0, |alert| alert.id))
+    Ok(page.items.first().map_or(0, Alert::id))
 }
 
 /// The latest alerts that fit, the oldest of them first.
@@ -134,54 +127,6 @@ fn latest(client: &Client, query: &AlertQuery, limit: u32) -> anyhow::Result<Vec
     }
     alerts.reverse();
     Ok(alerts)
-}
-
-/// An alert in a line.
-pub(super) fn describe(alert: &Alert) -> String {
-    let seen = &alert.evidence;
-    let mut line = alert.time.strftime("%Y-%m-%d %H:%M:%S").to_string();
-    if let Some(Incident { id, change, windows, .. }) = alert.incident {
-        let change = change.map_or("goes on", Change::name);
-        let _ = write!(line, " incident {id} {change}, window {windows}:");
-    }
-    let _ = write!(line, " {} {}", seen.address, outcome(alert));
-    if alert.ttl_s > 0 {
-        let _ = write!(line, " for {}", lasting(alert.ttl_s));
-    }
-    let _ = write!(
-        line,
-        ": surprise {}, p {}, {} {} packets",
-        number(seen.surprise),
-        number(seen.p_value),
-        count(seen.packets),
-        seen.standing.name(),
-    );
-    for (index, reason) in alert.reasons.iter().take(REASONS_SHOWN).enumerate() {
-        let lead = if index == 0 { "; " } else { ", " };
-        let _ = write!(line, "{lead}{}", why(reason));
-    }
-    line
-}
-
-/// Outcome of an alert, with the refusal in parentheses.
-pub(super) fn outcome(alert: &Alert) -> String {
-    match alert.refusal {
-        Some(refusal) => format!("{} ({})", alert.outcome.text(), refusal.text()),
-        None => alert.outcome.text().to_owned(),
-    }
-}
-
-/// A reason as a person reads it: `distinct_local_ports 812 (benign 0 to 4 ports)`.
-pub(super) fn why(reason: &Reason) -> String {
-    let unit =
-        if reason.unit.is_empty() { String::new() } else { format!(" {}", plain(&reason.unit)) };
-    format!(
-        "{} {} (benign {} to {}{unit})",
-        plain(&reason.feature),
-        number(reason.value.into()),
-        number(reason.benign_low.into()),
-        number(reason.benign_high.into()),
-    )
 }
 
 impl Moment {

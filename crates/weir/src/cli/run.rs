@@ -80,7 +80,7 @@ impl RunArgs {
         let hotplug = live.follow(tell)?;
 
         let policy = Policy::new(config.policy.clone(), read_hosts());
-        let (policy, detector) = match model {
+        let (policy, mut detector) = match model {
             Some(model) => {
                 let policy = policy.calibrated(&basis(&model));
                 let context = ::model::Context::of_windows(config.window);
@@ -96,6 +96,9 @@ impl RunArgs {
         }
         let reread = reread(layers.clone(), self.overrides);
         let node = start_node(&config, reread, policy, allow_files, facts, &live)?;
+        if let Some(line) = detector.as_mut().and_then(|detector| node.take_up_past(detector)) {
+            tell(&line);
+        }
         let log_ins = config.log_ins.journal.then(|| LogIns::follow(Arc::clone(&node)));
         let log_ins = log_ins.transpose().context(
             "cannot follow the journal with `journalctl`; set `log_ins.journal = false` to do without",

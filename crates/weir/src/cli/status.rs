@@ -48,8 +48,10 @@ pub(super) fn text(status: &Status) -> String {
     for service in &status.services {
         lines.push(("service", describe_service(service, status.time)));
     }
-    if !status.refusals.is_empty() {
-        lines.push(("refused", counts(&status.refusals)));
+    for (name, number) in [("incidents", &status.incidents), ("refused", &status.refusals)] {
+        if number.values().any(|number| *number > 0) {
+            lines.push((name, counts(number)));
+        }
     }
     if !status.losses.is_empty() {
         lines.push(("in no flow", format!("packets {}", counts(&status.losses))));

@@ -144,6 +144,52 @@ fn a_start_after_a_kill_takes_over_what_stands_and_tells_what_differs() {
 }
 
 #[test]
+fn what_was_known_is_taken_up_by_the_next_run_and_what_is_not_its_own_is_refused_in_words() {
+    let Some(bench) = Bench::new() else { return };
+    let model = bench.model_over("200ms");
+    let run = |word: &str| {
+        let mut weir = start(&bench, &model, "enforce");
+        weir.line(word);
+        assert_eq!(weir.terminate(), Some(0));
+    };
+    assert_eq!(start(&bench, &model, "enforce").terminate(), Some(0));
+    run("goes on from what was known ");
+    let past = bench.path("past.weir");
+    let kept = fs::read(&past).expect("what was kept");
+    let head: Value = serde_json::from_slice(kept.split(|&byte| byte == b'\n').next().unwrap())
+        .expect("a line of JSON");
+    let other = |change: &dyn Fn(&mut Value)| {
+        let mut head = head.clone();
+        change(&mut head);
+        let rest = &kept[kept.iter().position(|&byte| byte == b'\n').unwrap()..];
+        fs::write(&past, [head.to_string().as_bytes(), rest].concat()).unwrap();
+    };
+    for (change, word) in [
+        (
+            &(|head: &mut Value| head["boot"] = "another".into()) as &dyn Fn(&mut Value),
+            "it is of before the machine started; nobody is blocked for the first 60 s",
+        ),
+        (&|head: &mut Value| head["layout"] = 1.into(), "another version wrote it"),
+        (
+            &|head: &mut Value| head["window_ms"] = 1_000.into(),
+            "it is of windows of 1000 ms, not of 200",
+        ),
+        (
+            &|head: &mut Value| head["interfaces"] = serde_json::json!(["eth7"]),
+            "it is of eth7, not of eth0",
+        ),
+        (&|head: &mut Value| head["sha256"] = "00".into(), "it is damaged"),
+        (&|head: &mut Value| head["weir_past"] = "x".into(), "it is no past of weir's"),
+    ] {
+        other(change);
+        run(word);
+    }
+    fs::write(&past, b"SQLite format 3\0").unwrap();
+    run("it is damaged");
+    run("goes on from what was known ");
+}
+
+#[test]
 fn a_ledger_that_cannot_be_written_keeps_weir_from_starting_with_the_remedy() {
     let Some(bench) = Bench::new() else { return };
     let model = bench.model_over("200ms");

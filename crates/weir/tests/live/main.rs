@@ -17,4 +17,5 @@ mod kernel_restart;
 mod kernel_support;
 mod modes;
 mod outages;
+mod restart;
 mod support;

@@ -65,6 +65,13 @@ impl Ends {
         ip(self.source, self.destination, 6, &above)
     }
 
+    /// An echo request, or the answer to it.
+    pub(crate) fn echo(self, is_request: bool) -> Vec<u8> {
+        let mut above = vec![if is_request { 8 } else { 0 }, 0, 0, 0, 0, 1, 0, 1];
+        above.resize(64, 0);
+        ip(self.source, self.destination, 1, &above)
+    }
+
     fn udp(self, payload: usize) -> Vec<u8> {
         let mut above: Vec<u8> = self.ports.iter().flat_map(|port| port.to_be_bytes()).collect();
         above.extend(u16::try_from(8 + payload).expect("a short datagram").to_be_bytes());

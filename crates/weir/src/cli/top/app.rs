@@ -95,7 +95,7 @@ impl App {
     pub(super) fn take_snapshot(&mut self, snapshot: Snapshot) {
         self.gone = None;
         let target = self.selected_block().map(|block| block.target);
-        let alert = self.selected_alert().map(|alert| alert.id);
+        let alert = self.selected_alert().map(Alert::id);
         if let Some(window) = &snapshot.status.window
             && self.last_window != Some(window.number)
         {
@@ -110,7 +110,7 @@ impl App {
         self.alerts = snapshot.alerts;
         let row = target.and_then(|target| self.blocks.iter().position(|one| one.target == target));
         self.block_rows.select(row);
-        let row = alert.and_then(|alert| self.alerts.iter().position(|one| one.id == alert));
+        let row = alert.and_then(|alert| self.alerts.iter().position(|one| one.id() == alert));
         self.alert_rows.select(row);
     }
 
@@ -194,12 +194,15 @@ impl App {
     fn ask_to_unblock(&mut self) {
         let target = match self.pane {
             Pane::Blocks => self.selected_block().map(|block| block.target),
-            Pane::Alerts => self.selected_alert().map(|alert| alert.peer().into()),
+            Pane::Alerts => self
+                .selected_alert()
+                .and_then(Alert::decision)
+                .map(|decision| Prefix::of_host(decision.peer())),
         };
         match target {
             Some(target) if self.gone.is_none() => self.overlay = Some(Overlay::Unblock(target)),
             Some(_) => self.note("the node does not answer"),
-            None => self.note("select a row with the arrow keys first"),
+            None => self.note("select a row of a peer with the arrow keys first"),
         }
     }
 

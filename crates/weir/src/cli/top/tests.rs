@@ -112,10 +112,10 @@ fn a_selected_row_stays_selected_when_others_come_and_go() {
     assert_eq!(app.pane, Pane::Alerts);
     press(&mut app, KeyCode::Down);
     press(&mut app, KeyCode::Down);
-    let id = app.selected_alert().unwrap().id;
+    let id = app.selected_alert().unwrap().id();
     node.alert("192.0.2.99", events::ActionTaken::Blocked);
     app.take(News::Snapshot(Box::new(seen(&node))));
-    assert_eq!(app.selected_alert().unwrap().id, id);
+    assert_eq!(app.selected_alert().unwrap().id(), id);
     press(&mut app, KeyCode::Enter);
     let text = drawn(&mut app, 80, 24);
     assert!(text.contains("rate-limited") && text.contains("tail score 21.4"), "{text}");

@@ -4,6 +4,7 @@ mod overlay;
 
 use std::fmt::Write as _;
 
+use collector::{alert_text::cells, event_text::describe_service};
 use control::wire::{Alert, Block, DriftState, Health, Mode, Status};
 use ratatui::{
     Frame,
@@ -19,13 +20,14 @@ use super::{
     history::History,
 };
 use crate::cli::{
-    alerts::{outcome, why},
     node::roughly,
     status::{breaker, counts, rate, until},
 };
 
 /// The smallest terminal that holds anything useful.
 const LEAST: (u16, u16) = (60, 16);
+/// Lines of what is the matter with this host's own side.
+const MATTERS: usize = 3;
 /// The widest target that is shown whole: an IPv6 prefix.
 const TARGET_MAX: usize = 43;
 
@@ -41,8 +43,10 @@ pub(super) fn draw(frame: &mut Frame, app: &mut App) {
         frame.render_widget(Paragraph::new(text), area);
         return;
     }
-    let [head, charts, blocks, alerts, refused, foot] = Layout::vertical([
+    let matters = matters(app);
+    let [head, told, charts, blocks, alerts, refused, foot] = Layout::vertical([
         Constraint::Length(3),
+        Constraint::Length(u16::try_from(matters.len()).unwrap_or(0)),
         Constraint::Length(if area.height < 22 { 3 } else { 5 }),
         Constraint::Fill(3),
         Constraint::Fill(3),
@@ -51,6 +55,7 @@ pub(super) fn draw(frame: &mut Frame, app: &mut App) {
     ])
     .areas(area);
     frame.render_widget(Paragraph::new(header(app)), head);
+    frame.render_widget(Paragraph::new(matters), told);
     draw_charts(frame, app, charts);
     draw_blocks(frame, app, blocks);
     draw_alerts(frame, app, alerts);
@@ -222,7 +227,7 @@ fn block_row(block: &Block) -> Row<'static> {
 }
 
 fn draw_alerts(frame: &mut Frame, app: &mut App, area: Rect) {
-    let widest = app.alerts.iter().map(|alert| alert.peer().to_string().len()).max().unwrap_or(0);
+    let widest = app.alerts.iter().map(|alert| cells(alert)[0].len()).max().unwrap_or(0);
     let peer = u16::try_from(widest.max(9)).unwrap_or(9);
     let widths = [
         Constraint::Length(8),
@@ -230,7 +235,7 @@ fn draw_alerts(frame: &mut Frame, app: &mut App, area: Rect) {
         Constraint::Length(12),
         Constraint::Fill(1),
     ];
-    let head = Row::new(["time", "peer", "outcome", "why"]).style(Modifier::UNDERLINED);
+    let head = Row::new(["time", "subject", "outcome", "why"]).style(Modifier::UNDERLINED);
     let table = Table::new(app.alerts.iter().map(alert_row), widths)
         .header(head)
         .block(pane(" alerts ".to_owned(), app.pane == Pane::Alerts))
@@ -239,16 +244,15 @@ fn draw_alerts(frame: &mut Frame, app: &mut App, area: Rect) {
 }
 
 fn alert_row(alert: &Alert) -> Row<'static> {
-    let mut why: Vec<String> = alert.reasons.iter().map(why).collect();
-    if alert.refusal.is_some() {
-        why.insert(0, outcome(alert));
-    }
-    Row::new([
-        Cell::from(alert.time.strftime("%H:%M:%S").to_string()),
-        Cell::from(alert.peer().to_string()),
-        Cell::from(alert.outcome.text()),
-        Cell::from(why.join("; ")),
-    ])
+    let time = alert.time().strftime("%H:%M:%S").to_string();
+    Row::new([time].into_iter().chain(cells(alert)).map(Cell::from))
+}
+
+/// What is the matter with this host's own services and addresses, now.
+fn matters(app: &App) -> Vec<Line<'static>> {
+    let Some(status) = &app.status else { return Vec::new() };
+    let matters = status.services.iter().take(MATTERS);
+    matters.map(|one| Line::from(describe_service(one, status.time)).style(warning())).collect()
 }
 
 fn refusals(app: &App) -> Line<'static> {

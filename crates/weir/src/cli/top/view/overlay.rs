@@ -1,7 +1,7 @@
 //! Overlays over the panes: help, details, questions.
 
-use control::wire::{Alert, Block};
-use policy::Standing;
+use collector::alert_text::details as details_of;
+use control::wire::Block;
 use ratatui::{
     Frame,
     layout::{Constraint, Flex, Layout},
@@ -12,7 +12,6 @@ use ratatui::{
 use report::text::{count, number, plain};
 
 use crate::cli::{
-    alerts::{outcome, why},
     node::lasting,
     top::app::{App, Overlay, Pane},
 };
@@ -72,7 +71,7 @@ fn help() -> Vec<Line<'static>> {
 fn details(app: &App) -> Option<Vec<Line<'static>>> {
     let lines = match app.pane {
         Pane::Blocks => block(app.selected_block()?),
-        Pane::Alerts => alert(app.selected_alert()?),
+        Pane::Alerts => details_of(app.selected_alert()?),
     };
     Some(lines.into_iter().map(Line::from).collect())
 }
@@ -106,45 +105,5 @@ fn block(block: &Block) -> Vec<String> {
         block.decision.map(|decision| format!("decision {decision} in the ledger")),
     ];
     lines.extend(facts.into_iter().flatten());
-    lines
-}
-
-fn alert(alert: &Alert) -> Vec<String> {
-    let seen = &alert.evidence;
-    let mut lines = vec![
-        format!(
-            "{} {}, window {}",
-            alert.time.strftime("%Y-%m-%d %H:%M:%S"),
-            seen.address,
-            count(alert.window)
-        ),
-        format!(
-            "{}{}",
-            outcome(alert),
-            if alert.ttl_s > 0 { format!(" for {}", lasting(alert.ttl_s)) } else { String::new() }
-        ),
-        format!(
-            "surprise {} over {}, p {}, score {}, tail score {}",
-            number(seen.surprise),
-            model::Horizon::from_ms(seen.horizon_ms),
-            number(seen.p_value),
-            number(seen.peer_score.into()),
-            number(seen.tail_score.into())
-        ),
-        format!(
-            "{} packets in {} flows, {}",
-            count(seen.packets),
-            count(seen.flows),
-            match seen.standing {
-                Standing::Proven => "proven to be its own",
-                Standing::Initiated => "which this host asked for",
-                Standing::Unproven => "unproven: they may be forged",
-            }
-        ),
-        String::new(),
-    ];
-    lines.extend(
-        alert.reasons.iter().map(|reason| format!("{} {}", reason.subject.name(), why(reason))),
-    );
     lines
 }

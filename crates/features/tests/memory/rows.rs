@@ -1,110 +1,18 @@
-//! The context's memory: rows of windows and horizons, kept, forgotten and completed late.
+//! Rows of windows and horizons: what counts, and which outcomes are completed late.
 
 use std::time::Duration;
 
-use flows_common::{
-    Direction, Fact, FlowCounters, FlowKey, Loss, PeerCounters, PeerKey, Span, Standing, TcpFlag,
-    map_v4,
-};
-use weir_features::record::{ICMP, TCP, UDP};
+use flows_common::{Direction, Fact, FlowCounters, FlowKey, Span, Standing, TcpFlag, map_v4};
+use weir_features::record::{ICMP, TCP};
 use weir_features::{
-    Context, ContextLimits, Feature, FlowFeature, Handshake, Horizon, Kind, LocalService, Observed,
-    PeerFeature, PeerRecord, SiteKey, SiteRecord, Window,
+    Context, Feature, FlowFeature, Handshake, Kind, LocalService, Observed, PeerFeature,
+    PeerRecord, SiteKey, SiteRecord, Window,
 };
 
-const IN: usize = Direction::Ingress.index();
-const OUT: usize = Direction::Egress.index();
-const SECOND: u64 = 1_000_000_000;
-const MS: u64 = 1_000_000;
-const LOCAL: [u8; 16] = map_v4([192, 0, 2, 1]);
-
-fn key(remote: u8, remote_port: u16, local_port: u16) -> FlowKey {
-    FlowKey {
-        local: LOCAL,
-        remote: map_v4([198, 51, 100, remote]),
-        local_port,
-        remote_port,
-        protocol: TCP,
-        ..FlowKey::default()
-    }
-}
-
-fn udp(remote: u8, remote_port: u16, local_port: u16) -> FlowKey {
-    FlowKey { protocol: UDP, ..key(remote, remote_port, local_port) }
-}
-
-/// Packets of one direction at one time, with a flag; each has this much payload.
-fn packets(flow: &mut FlowCounters, side: usize, count: u64, flag: TcpFlag, now_ns: u64) {
-    let direction = &mut flow.directions[side];
-    if direction.packets == 0 {
-        direction.first_ns = now_ns;
-    }
-    direction.packets += count;
-    direction.bytes += count * 100;
-    direction.last_ns = now_ns;
-    direction.flags[flag.index()] += u32::try_from(count).expect("a small count");
-}
-
-fn syn(now_ns: u64) -> FlowCounters {
-    let mut flow =
-        FlowCounters { syn_ns: [now_ns, 0], openings: [1, 0], ..FlowCounters::default() };
-    flow.syn_isn[IN] = u32::try_from(now_ns / MS).expect("a small time");
-    packets(&mut flow, IN, 1, TcpFlag::Syn, now_ns);
-    flow
-}
-
-fn syn_ack(now_ns: u64) -> FlowCounters {
-    let mut flow = FlowCounters {
-        syn_ack_ns: [0, now_ns],
-        syn_acks: [0, 1],
-        first_direction: 1,
-        ..FlowCounters::default()
-    };
-    packets(&mut flow, OUT, 1, TcpFlag::Syn, now_ns);
-    packets(&mut flow, IN, 1, TcpFlag::Ack, now_ns + 1);
-    flow
-}
-
-/// A handshake that the remote began.
-fn handshake(now_ns: u64) -> FlowCounters {
-    let mut flow = syn(now_ns);
-    flow.merge(&syn_ack(now_ns + MS));
-    flow
-}
-
-fn with_payload(mut flow: FlowCounters, bytes: [u64; 2]) -> FlowCounters {
-    for (direction, bytes) in flow.directions.iter_mut().zip(bytes) {
-        direction.payload_bytes = bytes;
-    }
-    flow
-}
-
-fn with_flag(mut flow: FlowCounters, side: usize, flag: TcpFlag, now_ns: u64) -> FlowCounters {
-    packets(&mut flow, side, 1, flag, now_ns);
-    flow
-}
-
-fn datagrams(count: [u64; 2], now_ns: u64) -> FlowCounters {
-    let mut flow = FlowCounters::default();
-    for side in [IN, OUT].into_iter().filter(|&side| count[side] > 0) {
-        packets(&mut flow, side, count[side], TcpFlag::Psh, now_ns);
-        flow.directions[side].flags = [0; 8];
-    }
-    flow
-}
-
-/// The window of one second that ends at `end_s`.
-fn window(end_s: u64, flows: Vec<(FlowKey, FlowCounters)>) -> Window {
-    let segments = flows.iter().map(|(_, flow)| flow.packets()).sum();
-    let mut window = Window {
-        start_ns: (end_s - 1) * SECOND,
-        end_ns: end_s * SECOND,
-        flows,
-        ..Window::default()
-    };
-    window.packet_counters.segments = [segments, 0];
-    window
-}
+use crate::support::{
+    IN, LOCAL, MS, OUT, SECOND, datagrams, handshake, key, packets, rows_of, syn, syn_ack, udp,
+    window, with_flag, with_payload,
+};
 
 /// What a context makes of flows by the second, then of quiet seconds up to the last.
 fn play(flows: Vec<Vec<(FlowKey, FlowCounters)>>, last_s: u64) -> Vec<Observed> {
@@ -113,11 +21,6 @@ fn play(flows: Vec<Vec<(FlowKey, FlowCounters)>>, last_s: u64) -> Vec<Observed> 
     (1..=last_s)
         .map(|end_s| context.observe(&window(end_s, flows.next().unwrap_or_default())))
         .collect()
-}
-
-fn rows_of(observed: &Observed, horizon_s: u32) -> Vec<&PeerRecord> {
-    let horizon = Horizon::from_ms(horizon_s * 1_000);
-    observed.peers.iter().filter(|row| row.horizon == horizon).collect()
 }
 
 fn site(observed: &Observed, key: SiteKey) -> &SiteRecord {
@@ -431,52 +334,6 @@ fn the_hosts_side_has_rows_for_its_addresses_its_services_and_all_of_it() {
 }
 
 #[test]
-fn flows_that_were_evicted_still_show_in_their_peer() {
-    let mut context = Context::default();
-    let flow = (key(1, 4000, 80), syn(100 * MS));
-    let mut lossy = window(1, vec![flow]);
-    let mut noted = PeerCounters {
-        flow_inserts: [200, 0],
-        syns: [200, 0],
-        syn_acks: [0, 20],
-        resets: [0, 7],
-        notes: 200,
-        ..PeerCounters::default()
-    };
-    noted.local_ports = [0xffff, 0, 0, 0];
-    lossy.peers = vec![(PeerKey { address: flow.0.remote }, noted)];
-
-    let whole = Context::default().observe(&lossy);
-    assert_eq!(whole.peers[0].counts.flows, [1, 0], "without a loss the flows are the truth");
-
-    lossy.evicted_flows = 199;
-    lossy.evicted_packets = 199;
-    lossy.packet_counters.losses[Loss::TableFull.index()] = 1;
-    let observed = context.observe(&lossy);
-    let row = &observed.peers[0];
-    assert!(row.is_lossy);
-    let counts = &row.counts;
-    assert_eq!((counts.flows, counts.active[0]), ([200, 0], 200));
-    assert_eq!((counts.traffic.openings, counts.outcomes[IN].failed), ([200, 0], 180));
-    assert_eq!(counts.traffic.resets, [0, 7]);
-    assert!((counts.target_count() - 17.0).abs() < 0.1);
-    assert!((counts.new_targets[IN] - 17.0).abs() < 1e-6);
-}
-
-#[test]
-fn a_peer_of_which_every_flow_was_evicted_still_has_a_record() {
-    let mut lossy = window(1, vec![]);
-    let noted =
-        PeerCounters { flow_inserts: [5, 0], notes: 5, first_ns: 7, ..PeerCounters::default() };
-    lossy.peers = vec![(PeerKey { address: [9; 16] }, noted)];
-    lossy.evicted_flows = 5;
-    let observed = Context::default().observe(&lossy);
-    assert!(observed.flows.is_empty());
-    let row = &observed.peers[0];
-    assert_eq!((row.key.address, row.counts.flows), ([9; 16], [5, 0]));
-}
-
-#[test]
 fn a_beacon_is_regular_whether_it_makes_new_flows_or_keeps_its_socket() {
     for same_socket in [true, false] {
         let mut context = Context::default();
@@ -493,69 +350,5 @@ fn a_beacon_is_regular_whether_it_makes_new_flows_or_keeps_its_socket() {
         assert_eq!(row.horizon.to_string(), "600s");
         let regularity = natural(row, PeerFeature::Regularity);
         assert!(regularity > 28.0, "same socket: {same_socket}, regularity {regularity}");
-    }
-}
-
-#[test]
-fn a_million_peers_fit_into_the_limits() {
-    let limits = ContextLimits {
-        flows: 1_000,
-        peers: 500,
-        hosts: 1,
-        services: 50,
-        gathered: 100,
-        ..ContextLimits::default()
-    };
-    let mut context = Context::new(limits, Duration::from_secs(1)).expect("valid limits");
-    for end_s in 1..=10_u64 {
-        let flows = (0..100_000_u32).map(|one| {
-            let number = (u32::try_from(end_s).expect("a small number") << 20) | one;
-            let mut remote = [0x20; 16];
-            remote[12..].copy_from_slice(&number.to_be_bytes());
-            let port = u16::try_from(one % 60_000).expect("below 60000");
-            (FlowKey { remote, ..key(0, 1, port) }, handshake((end_s - 1) * SECOND + 1))
-        });
-        let observed = context.observe(&window(end_s, flows.collect()));
-        let of_window =
-            rows_of(&observed, 1).iter().filter(|row| row.span.end_ns == end_s * SECOND).count();
-        assert_eq!((observed.flows.len(), of_window), (100_000, 100_000));
-        let size = context.size();
-        assert_eq!((size.flows, size.peers, size.hosts, size.services), (1_000, 500, 1, 50));
-        assert!(size.gathered <= 2 * 2 * 100, "{size:?}");
-    }
-    let evictions = context.evictions();
-    assert_eq!((evictions.flows, evictions.peers), (999_000, 999_500));
-    assert!(evictions.services > 0 && evictions.gathered > 0);
-    let Observed { sites, .. } = context.observe(&window(11, vec![]));
-    let failed: u32 = sites.iter().map(|row| row.counts.outcomes[IN].failed).sum();
-    assert_eq!(failed, 0, "a flow forgotten for want of room is judged by what was seen of it");
-}
-
-#[test]
-fn limits_of_nothing_are_refused_by_name() {
-    let limits = ContextLimits { peers: 0, ..ContextLimits::default() };
-    let error = Context::new(limits, Duration::from_secs(1)).err().expect("no context");
-    assert_eq!(error.to_string(), "the context's `peers` must be between 1 and 268435456, got 0");
-}
-
-#[test]
-fn same_windows_make_same_records() {
-    let windows: Vec<Window> = (1..=20)
-        .map(|end_s| {
-            let flow = |one: u16| {
-                let remote = u8::try_from(one % 7).expect("below 7");
-                (key(remote, one, 80 + one % 3), syn(end_s * SECOND - 500 * MS))
-            };
-            window(end_s, (0..200).map(flow).collect())
-        })
-        .collect();
-    let limits =
-        ContextLimits { flows: 64, peers: 4, services: 2, gathered: 3, ..ContextLimits::default() };
-    let context = || Context::new(limits, Duration::from_secs(1)).expect("valid limits");
-    let (mut one, mut other) = (context(), context());
-    let mut reused = Observed::default();
-    for window in &windows {
-        other.observe_into(window, &mut reused);
-        assert_eq!(one.observe(window), reused);
     }
 }

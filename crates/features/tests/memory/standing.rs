@@ -1,23 +1,13 @@
 //! What anybody may have sent in a remote's name never enters the row of what it sent itself.
 
-use flows_common::{
-    Direction, Fact, FlowCounters, FlowKey, PeerCounters, PeerKey, TcpFlag, map_v4,
-};
-use flows_common::{Loss, Standing};
-use weir_features::record::{TCP, UDP};
-use weir_features::{Context, Observed, PeerRecord, Window};
+use flows_common::{Fact, FlowCounters, FlowKey, Loss, PeerCounters, PeerKey, Standing, map_v4};
+use weir_features::{Context, Observed, PeerRecord};
 
-const IN: usize = Direction::Ingress.index();
-const SECOND: u64 = 1_000_000_000;
-const MS: u64 = 1_000_000;
+use crate::support::{IN, MS, SECOND, key, numbered_syn, udp, window};
+
 const REMOTE: [u8; 16] = map_v4([198, 51, 100, 1]);
 
-fn key(protocol: u8, remote_port: u16, local_port: u16) -> FlowKey {
-    let local = map_v4([192, 0, 2, 1]);
-    FlowKey { local, remote: REMOTE, local_port, remote_port, protocol, ..FlowKey::default() }
-}
-
-fn packets(ways: [u64; 2], now_ns: u64) -> FlowCounters {
+fn data(ways: [u64; 2], now_ns: u64) -> FlowCounters {
     let mut flow = FlowCounters::default();
     for (direction, packets) in flow.directions.iter_mut().zip(ways) {
         (direction.packets, direction.bytes) = (packets, packets * 100);
@@ -27,33 +17,12 @@ fn packets(ways: [u64; 2], now_ns: u64) -> FlowCounters {
     flow
 }
 
-/// A SYN from the remote; nothing answers it.
-fn syn(isn: u32, now_ns: u64) -> FlowCounters {
-    let mut flow = packets([1, 0], now_ns);
-    flow.directions[IN].payload_bytes = 0;
-    flow.directions[IN].flags[TcpFlag::Syn.index()] = 1;
-    (flow.openings, flow.syn_ns, flow.syn_isn) = ([1, 0], [now_ns, 0], [isn, 0]);
-    flow
-}
-
 /// A connection that the remote opens and completes.
 fn opened(now_ns: u64) -> FlowCounters {
-    let mut flow = syn(1, now_ns);
-    flow.merge(&packets([3, 3], now_ns + MS));
+    let mut flow = numbered_syn(1, now_ns);
+    flow.merge(&data([3, 3], now_ns + MS));
     (flow.syn_acks, flow.syn_ack_ns, flow.accepted) = ([0, 1], [0, now_ns + MS], 1);
     flow
-}
-
-fn window(end_s: u64, flows: Vec<(FlowKey, FlowCounters)>) -> Window {
-    let segments = flows.iter().map(|(_, flow)| flow.packets()).sum();
-    let mut window = Window {
-        start_ns: (end_s - 1) * SECOND,
-        end_ns: end_s * SECOND,
-        flows,
-        ..Window::default()
-    };
-    window.packet_counters.segments = [segments, 0];
-    window
 }
 
 /// All rows of a time of 75 s in which a remote opens a connection, uses it and asks by UDP, with
@@ -66,15 +35,15 @@ fn rows(forged: impl Fn(u64) -> Vec<(FlowKey, FlowCounters)>) -> Vec<PeerRecord>
         let at = end_s * SECOND - 500 * MS;
         let mut flows = forged(end_s);
         match end_s {
-            1 => flows.push((key(TCP, 4_000, 443), opened(at))),
-            20 => flows.push((key(TCP, 4_001, 443), opened(at))),
+            1 => flows.push((key(1, 4_000, 443), opened(at))),
+            20 => flows.push((key(1, 4_001, 443), opened(at))),
             // A window in which something else is on the same tuple is anybody's.
             _ if flows.iter().any(|(key, _)| key.remote_port == 4_000) => {}
-            _ => flows.push((key(TCP, 4_000, 443), packets([2, 2], at))),
+            _ => flows.push((key(1, 4_000, 443), data([2, 2], at))),
         }
-        let mut asked = packets([1, 1], at);
+        let mut asked = data([1, 1], at);
         asked.facts = Fact::Initiated.bit();
-        flows.push((key(UDP, 53, 50_000), asked));
+        flows.push((udp(1, 53, 50_000), asked));
         context.observe_into(&window(end_s, flows), &mut last);
         rows.extend_from_slice(&last.peers);
     }
@@ -98,8 +67,8 @@ fn forged_packets_enter_no_row_of_a_proven_or_asked_peer_at_any_horizon() {
     let with_forged = rows(|end_s| {
         let at = end_s * SECOND - 400 * MS;
         let port = u16::try_from(end_s).expect("a small number");
-        let other = (key(TCP, 50_000 + port, 20 + port), syn(7, at));
-        vec![other, (key(UDP, 9, port), packets([5, 0], at))]
+        let other = (key(1, 50_000 + port, 20 + port), numbered_syn(7, at));
+        vec![other, (udp(1, 9, port), data([5, 0], at))]
     });
     for standing in [Standing::Proven, Standing::Initiated] {
         assert_eq!(of(&with_forged, standing), of(&alone, standing), "{standing:?}");
@@ -113,7 +82,7 @@ fn forged_packets_enter_no_row_of_a_proven_or_asked_peer_at_any_horizon() {
 #[test]
 fn a_forged_opening_on_a_proven_tuple_is_anybodys_and_ends_nothing() {
     let forged = |end_s: u64| match end_s {
-        5 | 6 => vec![(key(TCP, 4_000, 443), syn(7, end_s * SECOND - 400 * MS))],
+        5 | 6 => vec![(key(1, 4_000, 443), numbered_syn(7, end_s * SECOND - 400 * MS))],
         _ => vec![],
     };
     let rows = rows(forged);
@@ -134,12 +103,12 @@ fn a_forged_opening_on_a_proven_tuple_is_anybodys_and_ends_nothing() {
 
 #[test]
 fn an_outcome_counts_in_the_standing_that_the_flow_was_opened_in() {
-    let tuple = key(TCP, 4_000, 443);
-    let mut completed = packets([2, 2], SECOND + 20 * MS);
+    let tuple = key(1, 4_000, 443);
+    let mut completed = data([2, 2], SECOND + 20 * MS);
     (completed.syn_acks, completed.syn_ack_ns) = ([0, 1], [0, SECOND + 10 * MS]);
     completed.accepted = 1;
     let mut context = Context::default();
-    let first = context.observe(&window(1, vec![(tuple, syn(1, 990 * MS))]));
+    let first = context.observe(&window(1, vec![(tuple, numbered_syn(1, 990 * MS))]));
     assert_eq!((first.peers[0].key.standing, first.new_peers), (Standing::Unproven, 1));
     let mut last = context.observe(&window(2, vec![(tuple, completed)]));
     assert_eq!((last.peers[0].key.standing, last.new_peers), (Standing::Proven, 0));
@@ -155,7 +124,7 @@ fn an_outcome_counts_in_the_standing_that_the_flow_was_opened_in() {
 
 #[test]
 fn flows_that_were_lost_count_as_nobodys_in_particular() {
-    let mut lossy = window(1, vec![(key(TCP, 4_000, 443), opened(100 * MS))]);
+    let mut lossy = window(1, vec![(key(1, 4_000, 443), opened(100 * MS))]);
     let mut noted = PeerCounters {
         flow_inserts: [6, 1],
         syns: [6, 0],
