@@ -5,7 +5,7 @@ use std::time::Duration;
 use control::wire::{Condition, ServiceState};
 use events::{Entity, Incident, Outage, Prefix, Site};
 use jiff::Timestamp;
-use policy::{Notice, Reason, ServiceLimit};
+use policy::{Notice, Reason, Service, ServiceLimit};
 use report::text::{count, plain, short_number};
 
 use crate::event::{ClosedEvent, DecisionRecord, OutageEvent, ServiceEvent, SiteEvent};
@@ -43,11 +43,17 @@ pub fn describe_limit(event: &ServiceEvent) -> String {
     let ServiceLimit { service, sources, packets, packets_per_second, .. } = limit;
     let what = if limit.renewed { "still under" } else { "under" };
     format!(
-        "window {window}{} {service} {what} a flood of {sources} unproven sources ({packets} \
-         packets): {}, {packets_per_second} packets a second left to them together",
+        "window {window}{} {service} {what} {} {sources} unproven sources ({packets} packets): {}, \
+         {packets_per_second} packets a second left to them together",
         incident(event.incident),
+        abuse(*service),
         event.outcome.text()
     )
+}
+
+/// What many unproven sources do to a service.
+fn abuse(service: Service) -> &'static str {
+    if service == Service::CLOSED_PORTS { "a scan by" } else { "a flood of" }
 }
 
 /// A service that fails its clients, as a person reads it.
@@ -100,8 +106,9 @@ pub fn describe_service(state: &ServiceState, now: Timestamp) -> String {
     let left = humantime::format_duration(Duration::from_secs(left));
     match state.condition {
         Condition::Limited => format!(
-            "{service} under a flood of {remotes} unproven sources ({number} packets){incident}: \
-             {note}, {} packets/s left to them together, for {left} more",
+            "{service} under {} {remotes} unproven sources ({number} packets){incident}: {note}, {} \
+             packets/s left to them together, for {left} more",
+            state.service.map_or("a flood of", abuse),
             count(state.pps.unwrap_or(0))
         ),
         Condition::Outage if state.count > 0 => {

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -16,6 +17,7 @@ use crate::{
     clock::boot_ns,
     config::{Config, Mode, XdpChoice},
     enforcer::{Enforcer, KernelEnforcer, Observe},
+    pipeline::Drain,
 };
 use datapath::{
     AttachOptions, Attached, Blocklist, GuardHook, InterfaceName, InterfaceSelection,
@@ -31,6 +33,20 @@ pub struct Watched {
     pub attached: Vec<Attached>,
     /// Those that are there and are not.
     pub refused: BTreeMap<InterfaceName, Refused>,
+}
+
+/// Windows of the kernel.
+struct KernelDrain(Arc<Mutex<Kernel>>);
+
+impl Drain for KernelDrain {
+    fn drain(&mut self) -> anyhow::Result<Window> {
+        Ok(lock(&self.0).drain(boot_ns())?)
+    }
+
+    fn glance(&mut self) -> anyhow::Result<Vec<IpAddr>> {
+        let remotes = lock(&self.0).glance()?;
+        Ok(remotes.into_iter().map(|remote| engine::detector::address(remote.address)).collect())
+    }
 }
 
 /// A loaded kernel side, shared between the drain and its readers.
@@ -135,9 +151,8 @@ impl Live {
     }
 
     /// Source of windows for a pipeline.
-    pub fn drain(&self) -> impl FnMut() -> anyhow::Result<Window> + Send + 'static {
-        let kernel = Arc::clone(&self.kernel);
-        move || Ok(lock(&kernel).drain(boot_ns())?)
+    pub fn drain(&self) -> impl Drain + 'static {
+        KernelDrain(Arc::clone(&self.kernel))
     }
 
     /// Drains one window out of turn.

@@ -7,6 +7,8 @@
 //! - A stage that is slower than a window fills the queue before it. The drain then puts its turn
 //!   off, so that the window grows, and counts it ([`Late`](DrainedWindow::late)); it never
 //!   waits, and the kernel's tables go on counting.
+//! - Between two drains the running window is glanced at: a scan that would be over before the window
+//!   is has closed ports limited at once, and is told with the window.
 //! - Sinks never hold up a decision: an event that finds [`EVENT_QUEUE`] full is dropped and
 //!   counted, and so is one that a sink could not take; the sink is tried again with the next.
 //! - [`Pipeline::stop`] drains the last window, lets every stage finish what it has, flushes the
@@ -16,6 +18,7 @@ mod stages;
 mod ticker;
 
 use std::{
+    net::IpAddr,
     sync::{
         Arc,
         atomic::Ordering,
@@ -37,6 +40,8 @@ pub const DRAINED_QUEUE: usize = 4;
 pub const ASSESSED_QUEUE: usize = 4;
 /// Events that wait to be written.
 pub const EVENT_QUEUE: usize = 4_096;
+/// Interval at which a running window is glanced at.
+pub const GLANCE_EVERY: Duration = Duration::from_millis(50);
 /// Longest wait at the end for sinks to take what is queued.
 pub const SINKS_WITHIN: Duration = Duration::from_secs(5);
 
@@ -51,6 +56,15 @@ pub trait Drain: Send {
     /// # Errors
     /// The tables cannot be read; the pipeline stops.
     fn drain(&mut self) -> anyhow::Result<Window>;
+
+    /// Remotes whose counts in the current window leave no doubt that they scan; asked
+    /// [every so often](GLANCE_EVERY). The window goes on untouched.
+    ///
+    /// # Errors
+    /// As for [`Self::drain`].
+    fn glance(&mut self) -> anyhow::Result<Vec<IpAddr>> {
+        Ok(Vec::new())
+    }
 }
 
 impl<F: FnMut() -> anyhow::Result<Window> + Send> Drain for F {
@@ -99,8 +113,12 @@ impl Pipeline {
         let assessing = Arc::clone(&node);
         let (draining, sinking) = (Arc::clone(&progress), Arc::clone(&progress));
         let (delivering, delivered) = mpsc::channel();
+        let scanned = Arc::clone(&node);
+        let ahead = move |remotes: &[IpAddr]| scanned.limit_ahead(remotes, window);
         let threads = vec![
-            spawn("weir-drain", move || ticker::run(drain, window, &stopped, &drained, &draining))?,
+            spawn("weir-drain", move || {
+                ticker::run(drain, window, &stopped, &drained, &draining, ahead)
+            })?,
             spawn("weir-score", move || {
                 assess(&assessing, detector, &to_assess, &assessed);
                 Ok(())
@@ -132,7 +150,9 @@ impl Pipeline {
         let (drained, to_consume) = mpsc::sync_channel(DRAINED_QUEUE);
         let draining = Arc::clone(&progress);
         let threads = vec![
-            spawn("weir-drain", move || ticker::run(drain, window, &stopped, &drained, &draining))?,
+            spawn("weir-drain", move || {
+                ticker::run(drain, window, &stopped, &drained, &draining, |_| {})
+            })?,
             spawn("weir-feed", move || to_consume.iter().try_for_each(&mut consumer))?,
         ];
         Ok(Self { stop, threads, sinks: None, progress })

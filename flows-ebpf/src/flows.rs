@@ -202,8 +202,9 @@ impl FlowTables for Maps {
     }
 
     #[inline(always)]
-    fn exempt(&mut self, remote: &PeerKey, now_ns: u64) {
-        service::exempt(&remote.address, now_ns.saturating_add(VERIFIED_NS));
+    fn exempt(&mut self, key: &FlowKey, now_ns: u64) {
+        service::exempt(&key.remote, now_ns.saturating_add(VERIFIED_NS));
+        service::serve(key.local_port, now_ns);
     }
 }
 

@@ -9,7 +9,7 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use flows_common::{
-    BlockEntry, BlockStats, Control, FlowCounters, FlowKey, GuardControl, GuardCounters,
+    BlockEntry, BlockStats, Control, FlowCounters, FlowKey, GuardControl, GuardCounters, Knocks,
     PacketCounters, PeerCounters, PeerKey, ServiceEntry, ServiceKey, Settings, VerifiedPeer,
     account::News, parse::Packet, service::Contact,
 };
@@ -26,6 +26,10 @@ const ALLOW_LIMIT: usize = 65_536;
 const PREFIX_LIMIT: usize = 16_384;
 /// Most limited services.
 const SERVICE_COUNT: usize = 256;
+/// Most remotes whose knocks at closed ports are counted.
+const KNOCKER_COUNT: usize = 16_384;
+/// Ports of TCP.
+const PORT_COUNT: usize = 65_536;
 
 /// Flows of one CPU in one buffer.
 type FlowTable = LruHashMap<FlowKey, FlowCounters, SIZED_BY_LOADER>;
@@ -90,6 +94,14 @@ pub(crate) static SERVICE_LIMIT: HashMap<ServiceKey, ServiceEntry, SERVICE_COUNT
 /// Remotes that proved their address, in the 16-byte form; the least recently seen go first.
 #[btf_map]
 pub(crate) static KNOWN: LruHashMap<[u8; 16], VerifiedPeer, SIZED_BY_LOADER> = LruHashMap::new();
+
+/// Knocks at closed ports while these are limited, by [`flows_common::service::knocker`].
+#[btf_map]
+pub(crate) static KNOCKS: LruHashMap<[u8; 16], Knocks, KNOCKER_COUNT> = LruHashMap::new();
+
+/// When somebody completed a handshake at a TCP port last, in ns of the boot clock, by port.
+#[btf_map]
+pub(crate) static SERVED: Array<u64, PORT_COUNT> = Array::new();
 
 /// Packets of blocked sources, by [`BlockEntry::slot`]; per CPU, so that no cache line bounces.
 #[btf_map]

@@ -7,15 +7,15 @@ use core::{
 
 use aya_ebpf::bindings::BPF_ANY;
 use flows_common::{
-    Direction, Held, ServiceEntry, ServiceKey, Verdict, VerifiedPeer,
+    Direction, Held, Knocks, ServiceEntry, ServiceKey, Verdict, VerifiedPeer,
     guard::{Clock, Lease, Rate, Ruling},
     parse::Address,
-    service::{Bucket, Contact, Services, VERIFIED_NS, rule_service},
+    service::{Bucket, Contact, Services, VERIFIED_NS, knocker, rule_service},
 };
 
 use crate::{
     guard::{self, Hook, compare_exchange},
-    maps::{KNOWN, SERVICE_LIMIT},
+    maps::{KNOCKS, KNOWN, SERVED, SERVICE_LIMIT},
     socket,
 };
 
@@ -78,6 +78,16 @@ pub(crate) fn exempt(remote: &[u8; 16], until_ns: u64) {
     }
     // Where the kernel has no entry to give at this moment, the next flow will do.
     let _ = KNOWN.insert(remote, VerifiedPeer { until_ns }, u64::from(BPF_ANY));
+}
+
+/// Notes that somebody completed a handshake at a TCP port.
+#[inline(always)]
+pub(crate) fn serve(port: u16, now_ns: u64) {
+    if let Some(served) = SERVED.get_ptr_mut(u32::from(port)) {
+        // SAFETY: a map value, aligned to its 8 bytes; volatile, for other CPUs may write it meanwhile,
+        // and any of their times will do.
+        unsafe { ptr::write_volatile(served, now_ns) };
+    }
 }
 
 /// The tables of limits, for one packet.
@@ -159,6 +169,30 @@ impl<H: Hook> Services for Limits<'_, H> {
     #[inline(always)]
     fn held(&self, contact: &Contact) -> Held {
         socket::held(self.hook.context(), contact)
+    }
+
+    #[inline(always)]
+    fn is_open(&self, contact: &Contact, now_ns: u64) -> bool {
+        let served = SERVED.get_ptr_mut(u32::from(contact.local_port));
+        // SAFETY: as for `arrival_ns`.
+        let served_ns = served.map_or(0, |served| unsafe { ptr::read_volatile(served) });
+        let lately = served_ns != 0 && now_ns < served_ns.saturating_add(VERIFIED_NS);
+        lately || socket::is_taken(self.hook.context())
+    }
+
+    #[inline(always)]
+    fn knocks(&self, remote: &Address) -> Knocks {
+        match KNOCKS.get_ptr_mut(knocker(*remote)) {
+            // SAFETY: as for `arrival_ns`.
+            Some(knocks) => unsafe { ptr::read_volatile(knocks) },
+            None => Knocks::default(),
+        }
+    }
+
+    #[inline(always)]
+    fn set_knocks(&self, remote: &Address, knocks: Knocks) {
+        // Where the kernel has no entry to give at this moment, the next knock will do.
+        let _ = KNOCKS.insert(knocker(*remote), knocks, u64::from(BPF_ANY));
     }
 }
 

@@ -98,6 +98,41 @@ fn look_up(context: *mut c_void) -> u32 {
     hold(context, udp, Tuple { remote, local, ports })
 }
 
+/// True where the host has a socket that takes the TCP packet of this CPU's contact, be it one that
+/// listens. In a function of its own, as [`look_up`].
+#[cold]
+#[inline(never)]
+#[unsafe(link_section = ".text")]
+fn take(context: *mut c_void) -> u32 {
+    let Some(place) = CONTACT.get_ptr_mut(0) else { return answer::NO };
+    // SAFETY: as in `look_up`.
+    let contact = unsafe { &*reread(place) };
+    let ports = [contact.remote_port.to_be(), contact.local_port.to_be()];
+    if let (Some(remote), Some(local)) = (contact.remote.v4(), contact.local.v4()) {
+        return taken(context, Tuple { remote, local, ports });
+    }
+    let (remote, local) = (contact.remote.to_16(), contact.local.to_16());
+    taken(context, Tuple { remote, local, ports })
+}
+
+/// [`take`] of the contact that was just parsed.
+#[inline(always)]
+pub(crate) fn is_taken(context: *mut c_void) -> bool {
+    take(context) == answer::YES
+}
+
+#[inline(always)]
+fn taken<const BYTES: usize>(context: *mut c_void, mut tuple: Tuple<BYTES>) -> u32 {
+    if state(context, false, &mut tuple).is_none() {
+        // A connection in TIME-WAIT is no socket, and hides the one that listens.
+        tuple.ports[0] = 0;
+        if state(context, false, &mut tuple).is_none() {
+            return answer::NO;
+        }
+    }
+    answer::YES
+}
+
 /// A connection as the kernel wants to be asked for it: `struct bpf_sock_tuple`, whose size tells
 /// the family. All in network order.
 #[repr(C, align(4))]

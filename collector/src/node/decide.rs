@@ -1,6 +1,10 @@
 //! Decision on a window: the policy decides, the kernel is written, all is recorded.
 
-use std::{convert::Infallible, net::IpAddr, time::Instant};
+use std::{
+    convert::Infallible,
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 use control::wire::{self, DriftState};
 use engine::{CarryOut, WindowEnd, judge};
@@ -71,6 +75,25 @@ impl Node {
         self.journal.put(effects.records);
         drop(inner);
         effects.events
+    }
+
+    /// Limits closed ports for remotes that scan ahead of the end of a window of this length, which
+    /// tells of it.
+    pub fn limit_ahead(&self, remotes: &[IpAddr], window: Duration) {
+        let mut inner = self.inner();
+        let now_ns = boot_ns();
+        // Longer than the window and the decision on it.
+        let Some(limit) = inner.policy.limit_ahead(remotes, now_ns, 2 * window) else { return };
+        match inner.enforcer.limit(&limit, now_ns) {
+            Ok(taken) => {
+                tracing::info!(taken = taken.name(), "a fast scan: closed ports are limited")
+            }
+            Err(error) => {
+                let mut effects = Effects::default();
+                effects.failed("limit closed ports", &error);
+                inner.outbox.append(&mut effects.events);
+            }
+        }
     }
 
     fn sweep(&self, inner: &mut Inner, effects: &mut Effects) {

@@ -25,6 +25,31 @@ fn stopping_drains_once_more_and_joins_every_thread() {
 }
 
 #[test]
+fn a_running_window_is_glanced_at_and_who_scans_is_handed_on() {
+    struct Scanned(u32);
+    impl Drain for Scanned {
+        fn drain(&mut self) -> anyhow::Result<Window> {
+            Ok(Window::default())
+        }
+
+        fn glance(&mut self) -> anyhow::Result<Vec<IpAddr>> {
+            self.0 += 1;
+            Ok((self.0 == 2).then(|| [192, 0, 2, 7].into()).into_iter().collect())
+        }
+    }
+    let (stop, stopped) = mpsc::channel();
+    let (drained, windows) = mpsc::sync_channel(DRAINED_QUEUE);
+    let scanned = |remotes: &[IpAddr]| {
+        assert_eq!(remotes, [IpAddr::from([192, 0, 2, 7])]);
+        stop.send(()).unwrap();
+    };
+    let minute = Duration::from_mins(1);
+    ticker::run(Scanned(0), minute, &stopped, &drained, &Losses::default(), scanned).unwrap();
+    drop(drained);
+    assert_eq!(windows.iter().count(), 1, "the last one");
+}
+
+#[test]
 fn a_slow_stage_makes_windows_late_and_loses_none() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let taken = Arc::clone(&seen);

@@ -1,6 +1,7 @@
 //! The window clock: drains at each boundary, or later where the next stage has no room.
 
 use std::{
+    net::IpAddr,
     sync::{
         atomic::Ordering,
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError},
@@ -8,27 +9,38 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Drain, DrainedWindow};
+use super::{Drain, DrainedWindow, GLANCE_EVERY};
 use crate::progress::{Progress, Stage};
 
 /// Runs until told to stop, then drains once more.
 ///
 /// Boundaries lie at fixed distances from the start; one that passed while a drain took long is
-/// skipped, and the next window is the longer for it.
+/// skipped, and the next window is the longer for it. `scanned` is called where a glance in between
+/// finds a scan.
 pub(super) fn run(
     mut drain: impl Drain,
     window: Duration,
     stopped: &Receiver<()>,
     drained: &SyncSender<DrainedWindow>,
     progress: &Progress,
+    scanned: impl Fn(&[IpAddr]),
 ) -> anyhow::Result<()> {
     let start = Instant::now();
     let mut boundary = 1_u32;
     let mut late = 0;
     let mut waiting: Option<DrainedWindow> = None;
     loop {
-        let left = (window * boundary).saturating_sub(start.elapsed());
-        let stopping = !matches!(stopped.recv_timeout(left), Err(RecvTimeoutError::Timeout));
+        let left = || (window * boundary).saturating_sub(start.elapsed());
+        let stops = |wait| !matches!(stopped.recv_timeout(wait), Err(RecvTimeoutError::Timeout));
+        let mut stopping = false;
+        while !stopping && left() > GLANCE_EVERY {
+            stopping = stops(GLANCE_EVERY);
+            let remotes = if stopping { Vec::new() } else { drain.glance()? };
+            if !remotes.is_empty() {
+                scanned(&remotes);
+            }
+        }
+        let stopping = stopping || stops(left());
         let passed = start.elapsed().as_nanos() / window.as_nanos();
         boundary = u32::try_from(passed).unwrap_or(u32::MAX).max(boundary).saturating_add(1);
 

@@ -2,7 +2,9 @@
 
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use flows_common::{Control, FlowCounters, FlowKey, PacketCounters, PeerCounters, PeerKey, Window};
+use flows_common::{
+    Control, FAST_SYNS, FlowCounters, FlowKey, PacketCounters, PeerCounters, PeerKey, Window,
+};
 
 use super::{
     error::KernelError,
@@ -18,6 +20,8 @@ pub(super) struct Drain {
     flows: Shards,
     peers: Shards,
     active: u32,
+    /// Flows made in the running window when it was glanced at last.
+    glanced: u64,
     /// Start of the running window, in ns of the boot clock.
     started_ns: u64,
     /// Reused from window to window.
@@ -48,6 +52,7 @@ impl Drain {
             flows,
             peers,
             active: 0,
+            glanced: 0,
             started_ns: now_ns,
             flow_buffer: Buffer::default(),
             peer_buffer: Buffer::default(),
@@ -65,7 +70,7 @@ impl Drain {
         let full = self.active;
         self.flip()?;
         let mut window = Window { start_ns: self.started_ns, end_ns: now_ns, ..Window::default() };
-        self.started_ns = now_ns;
+        (self.started_ns, self.glanced) = (now_ns, 0);
         self.flow_buffer.take(&self.flows, full)?;
         self.peer_buffer.take(&self.peers, full)?;
         self.take_ledgers(full)?;
@@ -73,6 +78,25 @@ impl Drain {
         window.flows = self.flow_buffer.merge(FlowCounters::merge);
         window.peers = self.peer_buffer.merge(PeerCounters::merge);
         Ok(window)
+    }
+
+    /// Remotes that knock fast in the running window ([`PeerCounters::knocks_fast`]), which goes on
+    /// untouched.
+    ///
+    /// One read of the ledger; the peers are looked at where it has as many new flows as that takes
+    /// since the last glance.
+    pub(super) fn glance(&mut self) -> Result<Vec<PeerKey>, KernelError> {
+        syscall::lookup_per_cpu(self.ledger.as_fd(), &self.active, &mut self.ledgers)
+            .map_err(KernelError::system("read the ledger"))?;
+        let made = self.ledgers.iter().map(|ledger| ledger.flow_inserts).sum::<u64>();
+        if made.saturating_sub(self.glanced) < FAST_SYNS {
+            return Ok(Vec::new());
+        }
+        self.glanced = made;
+        self.peer_buffer.read(&self.peers, self.active, Batch::Read)?;
+        let mut peers = self.peer_buffer.merge(PeerCounters::merge);
+        peers.retain(|(_, peer)| peer.knocks_fast());
+        Ok(peers.into_iter().map(|(key, _)| key).collect())
     }
 
     /// Entries that one CPU's tables hold: flows, peers.
@@ -154,12 +178,17 @@ impl<K, V> Default for Buffer<K, V> {
 impl<K: aya::Pod + Ranked, V: aya::Pod> Buffer<K, V> {
     /// Takes every entry out of one buffer's tables.
     fn take(&mut self, shards: &Shards, buffer: u32) -> Result<(), KernelError> {
+        self.read(shards, buffer, Batch::Take)
+    }
+
+    /// Reads every entry of one buffer's tables.
+    fn read(&mut self, shards: &Shards, buffer: u32, batch: Batch) -> Result<(), KernelError> {
         self.keys.clear();
         self.values.clear();
         self.ends.clear();
         for table in shards.buffer(buffer) {
             if let Some(table) = table {
-                syscall::read_batches(table, Batch::Take, &mut self.keys, &mut self.values)
+                syscall::read_batches(table, batch, &mut self.keys, &mut self.values)
                     .map_err(KernelError::system("drain a table"))?;
             }
             self.ends.push(self.keys.len());

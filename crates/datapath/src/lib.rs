@@ -210,6 +210,13 @@ impl Kernel {
         Ok(window)
     }
 
+    /// Remotes that knock at many ports so fast in the running window that nothing else has to be known
+    /// ([`flows_common::PeerCounters::knocks_fast`]). The window goes on untouched; one system call
+    /// where few flows are new.
+    pub fn glance(&mut self) -> Result<Vec<PeerKey>, KernelError> {
+        self.drain.glance()
+    }
+
     /// Looks for programs of others on the watched interfaces ([`Attached::neighbours`]).
     pub fn look_around(&mut self) {
         let bpffs = bpffs(self.pins.as_ref());

@@ -25,7 +25,8 @@ use super::{
 
 /// A service of this host, on any of its addresses of both families.
 ///
-/// Port 0 means the protocol's packets that have none: ICMP, and later fragments.
+/// Port 0 means the protocol's packets that have none: ICMP, and later fragments; of TCP, all ports
+/// that nothing listens on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Service {
     /// The IP protocol number, after any IPv6 extension headers.
@@ -35,6 +36,9 @@ pub struct Service {
 }
 
 impl Service {
+    /// All TCP ports that nothing listens on ([`ServiceKey::CLOSED_PORTS`]).
+    pub const CLOSED_PORTS: Self = Self { protocol: TCP, port: 0 };
+
     fn key(self) -> ServiceKey {
         ServiceKey { port: self.port, protocol: self.protocol, reserved: 0 }
     }
@@ -44,6 +48,7 @@ impl Service {
 impl fmt::Display for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.protocol {
+            TCP if self.port == 0 => f.write_str("closed ports")?,
             TCP => f.write_str("tcp")?,
             UDP => f.write_str("udp")?,
             ICMP => f.write_str("icmp")?,
@@ -333,6 +338,7 @@ mod tests {
     fn a_service_is_spelled_by_protocol_and_port() {
         for (protocol, port, wanted) in [
             (TCP, 443, "tcp/443"),
+            (TCP, 0, "closed ports"),
             (UDP, 53, "udp/53"),
             (ICMP, 0, "icmp"),
             (ICMPV6, 0, "icmpv6"),

@@ -9,7 +9,7 @@ use std::{
 
 use aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_LRU_HASH;
 use flows_common::{
-    BlockStats, FlowCounters, FlowKey, PeerCounters, PeerKey, ServiceEntry, ServiceKey,
+    BlockStats, FlowCounters, FlowKey, Knocks, PeerCounters, PeerKey, ServiceEntry, ServiceKey,
     VerifiedPeer,
 };
 
@@ -49,11 +49,14 @@ pub(super) const SERVICE_CAPACITY: u32 = 256;
 /// Remotes that are known to have proved their address, at most; 6 MB.
 pub(super) const VERIFIED_CAPACITY: u32 = 65_536;
 
+/// Remotes whose knocks at closed ports are counted, at most; the size of the map in the object.
+const KNOCKER_CAPACITY: u32 = 16_384;
+
 /// Memory that the guard's tables take while nothing is blocked, in bytes; a block adds about
 /// 100.
 ///
 /// The hash tables have a bucket for each entry they could hold, and take entries as they come;
-/// those of limited services and of known remotes are made whole.
+/// those of limited services, of known remotes and of closed ports are made whole.
 #[must_use]
 pub fn guard_bytes(block_capacity: u32, stats_slots: u32, cpus: u32) -> u64 {
     const BUCKET: u64 = 16;
@@ -61,9 +64,12 @@ pub fn guard_bytes(block_capacity: u32, stats_slots: u32, cpus: u32) -> u64 {
         * (size_of::<PeerKey>() as u64 + size_of::<VerifiedPeer>() as u64 + ENTRY_OVERHEAD);
     const SERVICES: u64 = SERVICE_CAPACITY as u64
         * (size_of::<ServiceKey>() as u64 + size_of::<ServiceEntry>() as u64 + ENTRY_OVERHEAD);
+    const KNOCKS: u64 = KNOCKER_CAPACITY as u64
+        * (size_of::<PeerKey>() as u64 + size_of::<Knocks>() as u64 + ENTRY_OVERHEAD);
+    const SERVED: u64 = 65_536 * size_of::<u64>() as u64;
     let buckets = u64::from(block_capacity).next_power_of_two() * BUCKET;
     let stats = u64::from(stats_slots) * size_of::<BlockStats>() as u64 * u64::from(cpus);
-    2 * buckets + stats + KNOWN + SERVICES
+    2 * buckets + stats + KNOWN + KNOCKS + SERVED + SERVICES
 }
 
 /// Share of a capacity for each CPU, rounded up.

@@ -57,7 +57,8 @@ pub struct Evidence {
     pub packets: u64,
     /// Bytes from and to it in this window, on the wire.
     pub bytes: u64,
-    /// Service of the host that most of its packets went to, if it opened any flow.
+    /// Service of the host that most of its packets went to, if it opened any flow; all ports at which
+    /// nothing answered are one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<Service>,
 }
@@ -90,8 +91,13 @@ fn canonical<S: Serializer>(address: &IpAddr, serializer: S) -> Result<S::Ok, S:
 pub struct Service {
     /// IP protocol number.
     pub protocol: u8,
-    /// Local port; 0 where the protocol has none.
+    /// Local port; 0 where the protocol has none, and of TCP for all ports that nothing listens on.
     pub port: u16,
+}
+
+impl Service {
+    /// All TCP ports that nothing listens on: the aim of a scan.
+    pub const CLOSED_PORTS: Self = Self { protocol: 6, port: 0 };
 }
 
 /// Protocols that a service is named with, and their IP protocol numbers.
@@ -100,6 +106,9 @@ const PROTOCOLS: [(&str, u8); 4] = [("tcp", 6), ("udp", 17), ("icmp", 1), ("icmp
 /// `tcp/443`; a port alone reads as one of TCP.
 impl fmt::Display for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::CLOSED_PORTS {
+            return f.write_str("closed ports");
+        }
         match PROTOCOLS.iter().find(|(_, number)| *number == self.protocol) {
             Some((name, _)) => f.write_str(name)?,
             None => write!(f, "protocol {}", self.protocol)?,
@@ -154,5 +163,6 @@ mod tests {
         assert_eq!(read("https"), Err("`https` has no port between 1 and 65535".to_owned()));
         assert_eq!(read("icmp/1"), Err("`icmp` is neither `tcp` nor `udp`".to_owned()));
         assert_eq!(Service { protocol: 58, port: 0 }.to_string(), "icmpv6");
+        assert_eq!(Service::CLOSED_PORTS.to_string(), "closed ports");
     }
 }

@@ -63,7 +63,8 @@ refusals! {
     /// The host opened flows to it: a block would cut off the answers.
     LocallyInitiated = "locally_initiated":
         "this host opened flows to it",
-    /// Too many unverified sources at once: their addresses are likely forged.
+    /// Too many unverified sources at once: their addresses are likely forged. The limit of what they
+    /// come for, a service or all closed ports, holds them together.
     ForgedSources = "forged_sources":
         "one of many unverified sources at once: likely forged",
     /// An address that may be forged, where the configuration refuses such.

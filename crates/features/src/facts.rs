@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use flows_common::{FlowCounters, Span, Standing};
+use flows_common::{FlowCounters, Span, Standing, TcpFlag};
 
-use crate::flow_record::FlowRecord;
+use crate::flow_record::{FlowRecord, TCP};
 use crate::kept::kept;
 
 /// A service of the host.
@@ -12,8 +12,13 @@ use crate::kept::kept;
 pub struct LocalService {
     /// IP protocol number.
     pub protocol: u8,
-    /// Local port; 0 where the protocol has none.
+    /// Local port; 0 where the protocol has none, and of TCP for all ports that nothing listens on.
     pub port: u16,
+}
+
+impl LocalService {
+    /// All TCP ports that nothing listens on.
+    pub const CLOSED_PORTS: Self = Self { protocol: TCP, port: 0 };
 }
 
 /// Facts of a peer in one standing and window that a decision uses beside the scores, from the
@@ -28,7 +33,9 @@ pub struct PeerFacts {
     pub packets: u64,
     /// Bytes from and to it, on the wire.
     pub bytes: u64,
-    /// The service that most packets went to, of the flows that it opened itself.
+    /// The service that most packets went to, of the flows that it opened itself. Of unproven ones, TCP
+    /// ports that refused, or more than one that was silent, are one service:
+    /// [`LocalService::CLOSED_PORTS`].
     pub service: Option<LocalService>,
     /// When its first packet of the window came, from it or to it, in ns of the window's clock;
     /// the window's start where none is known.
@@ -49,7 +56,7 @@ impl PeerFacts {
             flows: flows.len() as u64,
             packets: sum(FlowCounters::packets),
             bytes: sum(FlowCounters::bytes),
-            service: attacked_service(flows),
+            service: attacked_service(standing, flows),
             first_packet_ns: first_packet_ns(flows, window),
         }
     }
@@ -77,13 +84,37 @@ impl PeerFacts {
     }
 }
 
+/// What a peer sent to a service, and what that said to it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Aim {
+    packets: u64,
+    refused: bool,
+    answered: bool,
+}
+
 /// The service that most packets of a peer went to, among the flows that it opened itself.
-fn attacked_service(flows: &[FlowRecord]) -> Option<LocalService> {
-    let mut packets: BTreeMap<LocalService, u64> = BTreeMap::new();
+fn attacked_service(standing: Standing, flows: &[FlowRecord]) -> Option<LocalService> {
+    let mut aims: BTreeMap<LocalService, Aim> = BTreeMap::new();
     for flow in flows.iter().filter(|flow| flow.standing != Standing::Initiated) {
         let service = LocalService { protocol: flow.key.protocol, port: flow.key.local_port };
+        let aim = aims.entry(service).or_default();
+        aim.packets = aim.packets.saturating_add(flow.ingress().packets);
+        let resets = u64::from(flow.egress().flags[TcpFlag::Rst.index()]);
+        aim.refused |= resets > 0;
+        aim.answered |= flow.egress().packets > resets;
+    }
+    let is_closed = |service: &LocalService, aim: &Aim| {
+        standing == Standing::Unproven && service.protocol == TCP && !aim.answered
+    };
+    let closed = || aims.iter().filter(|(service, aim)| is_closed(service, aim));
+    // One silent port may be a service that is overrun, or a capture without its answers.
+    let are_closed = closed().count() > 1 || closed().any(|(_, aim)| aim.refused);
+    let mut packets: BTreeMap<LocalService, u64> = BTreeMap::new();
+    for (service, aim) in &aims {
+        let pooled = are_closed && is_closed(service, aim);
+        let service = if pooled { LocalService::CLOSED_PORTS } else { *service };
         let sum = packets.entry(service).or_default();
-        *sum = sum.saturating_add(flow.ingress().packets);
+        *sum = sum.saturating_add(aim.packets);
     }
     // Of equals the lowest: the same window gives the same service.
     packets.into_iter().rev().max_by_key(|&(_, packets)| packets).map(|(service, _)| service)
@@ -172,5 +203,29 @@ mod tests {
         assert_eq!(facts(&[flow(443, [1, 1]), early.clone()]).first_packet_ns, 1_580);
         early.counters.directions[1].first_ns = 10;
         assert_eq!(facts(&[early]).first_packet_ns, 1_000);
+    }
+
+    #[test]
+    fn ports_at_which_nothing_answers_are_one_service() {
+        let closed = |port, reset: bool| {
+            let mut flow = flow(port, [1, u64::from(reset)]);
+            flow.counters.directions[1].flags[TcpFlag::Rst.index()] = reset.into();
+            flow
+        };
+        let of = |standing, flows: &[FlowRecord]| {
+            PeerFacts::of(standing, flows, WINDOW).service.map(|service| service.port)
+        };
+        let unproven = |flows: &[FlowRecord]| of(Standing::Unproven, flows);
+        assert_eq!(unproven(&[closed(80, true)]), Some(0), "refused");
+        assert_eq!(unproven(&[closed(80, false)]), Some(80), "one silent port may be overrun");
+        assert_eq!(unproven(&[closed(80, false), closed(81, false)]), Some(0));
+        let scan = [closed(80, false), closed(81, true), flow(443, [1, 3]), closed(443, false)];
+        assert_eq!(unproven(&scan[..2]), Some(0));
+        assert_eq!(
+            unproven(&scan[1..]),
+            Some(443),
+            "two packets to what answers, one to closed ports"
+        );
+        assert_eq!(of(Standing::Proven, &scan[..2]), Some(80));
     }
 }

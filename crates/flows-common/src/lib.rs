@@ -64,8 +64,8 @@ pub use block::{
 pub use counters::{DirectionCounters, Fact, FlowCounters, LENGTH_BUCKETS, TCP_FLAGS, TcpFlag};
 pub use key::{Direction, FlowKey, PeerKey, map_v4, unmap_v4};
 pub use packet_counters::{EtherClass, Loss, PacketCounters};
-pub use peer::{BITMAP_WORDS, PeerCounters};
-pub use service::{ServiceEntry, ServiceKey, VerifiedPeer};
+pub use peer::{BITMAP_WORDS, FAST_SYNS, PeerCounters};
+pub use service::{Knocks, ServiceEntry, ServiceKey, VerifiedPeer};
 pub use settings::{ClockSource, Control, GuardControl, Settings};
 pub use standing::Standing;
 #[cfg(any(feature = "std", test))]

@@ -57,9 +57,9 @@ pub trait FlowTables {
     #[inline(always)]
     fn ask_host(&mut self, _key: &FlowKey) {}
 
-    /// Exempts a remote that just proved its address ([`News::PROVEN`]) from the limits of
-    /// services.
-    fn exempt(&mut self, remote: &PeerKey, now_ns: u64);
+    /// Exempts the remote of a flow, which just proved its address ([`News::PROVEN`]), from the limits
+    /// of services; and tells that the flow's port is open.
+    fn exempt(&mut self, key: &FlowKey, now_ns: u64);
 }
 
 /// Counts a packet in its flow, its peer and the ledger; or in the ledger alone, with the cause.
@@ -101,7 +101,7 @@ pub fn meter<T: FlowTables>(
         report(tables, packet_counters, &key, &remote, news, direction, now_ns);
     }
     if news.has(News::PROVEN) {
-        tables.exempt(&remote, now_ns);
+        tables.exempt(&key, now_ns);
     }
     if news.has(News::AMID) {
         tables.ask_host(&key);

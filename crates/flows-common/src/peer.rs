@@ -1,5 +1,12 @@
 //! Counters of a peer (a remote address) within a window.
 
+use crate::Direction;
+
+/// Openings of [`PeerCounters::knocks_fast`].
+pub const FAST_SYNS: u64 = 64;
+/// Bits of its distinct ports: as many random ports set 56.
+const FAST_PORTS: u32 = 40;
+
 /// Words of 64 bits in a peer's bitmap of local ports.
 pub const BITMAP_WORDS: usize = 4;
 
@@ -40,9 +47,42 @@ pub struct PeerCounters {
 const _: () = assert!(size_of::<PeerCounters>() == 128 && align_of::<PeerCounters>() == 8);
 
 impl PeerCounters {
+    /// True of a remote that opened many flows at many ports in this window, of which hardly any was
+    /// answered. It only becomes so while the window lasts, but for late answers.
+    #[must_use]
+    pub fn knocks_fast(&self) -> bool {
+        let ports: u32 = self.local_ports.iter().map(|word| word.count_ones()).sum();
+        let [incoming, outgoing] = [Direction::Ingress.index(), Direction::Egress.index()];
+        self.syns[incoming] >= FAST_SYNS
+            && ports >= FAST_PORTS
+            && self.syn_acks[outgoing] <= self.syns[incoming] / 8
+    }
+
     /// Time of the first note.
     #[must_use]
     pub const fn first_note_ns(&self) -> Option<u64> {
         if self.notes > 0 { Some(self.first_ns) } else { None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::port_bit;
+
+    #[test]
+    fn many_openings_at_as_many_ports_that_hardly_any_answers_are_fast_knocks() {
+        let knocks = |ports: core::ops::Range<u16>, answers: u64| {
+            let mut peer =
+                PeerCounters { syns: [64, 0], syn_acks: [0, answers], ..PeerCounters::default() };
+            for bit in ports.map(|port| port_bit(port, 6)) {
+                peer.local_ports[bit / 64] |= 1 << (bit % 64);
+            }
+            peer.knocks_fast()
+        };
+        assert!(knocks(1..65, 0) && knocks(1..65, 8));
+        assert!(!knocks(1..65, 9), "one in seven answers");
+        assert!(!knocks(1..33, 0), "half as many ports");
+        assert!(!PeerCounters { syns: [63, 0], ..PeerCounters::default() }.knocks_fast());
     }
 }

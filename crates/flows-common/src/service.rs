@@ -22,12 +22,19 @@
 //!
 //! Limits of this: later fragments have no port, and count as port 0 of their protocol; a
 //! forger who guesses the address of a known peer passes, as that peer would.
+//!
+//! Beside services, all TCP ports that nothing listens on have one limit together: [`Knocks`] says
+//! whom it holds.
+
+mod closed;
 
 use crate::{
     Action, Direction, FlowKey, Held, Scope, TcpFlag,
     guard::{Cause, Clock, Lease, Rate, Ruling, is_alive, take_turn},
     parse::{Address, Packet, TCP, UDP},
 };
+
+pub use closed::{KNOCKS_NS, Knocks, SEVERAL, knocker};
 
 /// Time that a remote stays known after it proved its address, to the kernel or to user space: 1 h.
 ///
@@ -37,7 +44,8 @@ pub const VERIFIED_NS: u64 = 3_600_000_000_000;
 
 /// A service of this host, whatever its address: a transport protocol and a local port.
 ///
-/// Port 0 stands for packets of the protocol that have none: ICMP, and later fragments.
+/// Port 0 stands for packets of the protocol that have none: ICMP, and later fragments. Of TCP it
+/// stands for all ports that nothing listens on ([`Self::CLOSED_PORTS`]).
 #[repr(C, align(4))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ServiceKey {
@@ -248,28 +256,55 @@ pub trait Services: Clock {
 
     /// This host's hold on the contact's TCP connection.
     fn held(&self, contact: &Contact) -> Held;
+
+    /// True of a TCP port that is open to the contact: the host has a socket there, or somebody
+    /// completed a handshake there less than [`VERIFIED_NS`] before `now_ns`. Asked only while
+    /// closed ports are limited.
+    fn is_open(&self, contact: &Contact, now_ns: u64) -> bool;
+
+    /// Knocks of a remote at closed ports so far.
+    fn knocks(&self, remote: &Address) -> Knocks;
+
+    /// Sets the knocks of a remote.
+    fn set_knocks(&self, remote: &Address, knocks: Knocks);
 }
 
-/// Holds an incoming packet that no entry of a source decided against the limit of its service;
-/// `None` where it has none.
+/// Holds an incoming packet that no entry of a source decided against the limit of its service, or
+/// where that has none, against that of closed ports; `None` where neither is there.
 #[inline(always)]
 pub fn rule_service<T: Services>(tables: &T, contact: &Contact) -> Option<Ruling> {
-    let entry = tables.limit(&contact.service())?;
+    let service = contact.service();
+    let is_own = service.port != 0 || contact.protocol != TCP;
+    let (entry, at_closed) = match tables.limit(&service) {
+        Some(entry) if is_own => (entry, false),
+        // A later fragment has no port of its own either.
+        _ if contact.protocol == TCP && contact.remote_port != 0 => {
+            (tables.limit(&ServiceKey::CLOSED_PORTS)?, true)
+        }
+        _ => return None,
+    };
     let lease = tables.limit_lease(entry);
     let (alive, recent_ns) = is_alive(tables, lease.expires_ns);
     let mut ruling = Ruling { cause: Cause::Expired, slot: lease.slot, now_ns: recent_ns };
-    if !alive {
-        return Some(ruling);
+    let exempt = if !alive {
+        Some(Cause::Expired)
+    } else if tables.verified_until_ns(&contact.remote) > recent_ns {
+        Some(Cause::Known)
+    } else if tables.is_allowed(&contact.remote) {
+        Some(Cause::Allowed)
+    } else {
+        None
+    };
+    if let Some(cause) = exempt {
+        ruling.cause = cause;
+        // Most packets are no matter of closed ports.
+        return if at_closed { None } else { Some(ruling) };
     }
-    if tables.verified_until_ns(&contact.remote) > recent_ns {
-        ruling.cause = Cause::Known;
-        return Some(ruling);
-    }
-    if tables.is_allowed(&contact.remote) {
-        ruling.cause = Cause::Allowed;
-        return Some(ruling);
-    }
-    if contact.protocol == TCP
+    if at_closed {
+        if !knocks(tables, contact, recent_ns) {
+            return None;
+        }
+    } else if contact.protocol == TCP
         && contact.further != 0
         && !matches!(tables.held(contact), Held::Nothing)
     {
@@ -293,6 +328,21 @@ pub fn rule_service<T: Services>(tables: &T, contact: &Contact) -> Option<Ruling
         (false, _) => Cause::ServiceShadow,
     };
     Some(ruling)
+}
+
+/// True of a packet that the limit of closed ports holds: to one of them, or the opening of a remote
+/// that knocked at several.
+#[inline(always)]
+fn knocks<T: Services>(tables: &T, contact: &Contact, now_ns: u64) -> bool {
+    let opens = contact.further == 0;
+    if tables.is_open(contact, now_ns) {
+        return opens && tables.knocks(&contact.remote).are_several(now_ns);
+    }
+    if opens {
+        let knocks = tables.knocks(&contact.remote).and(contact.local_port, now_ns);
+        tables.set_knocks(&contact.remote, knocks);
+    }
+    true
 }
 
 impl Lease {

@@ -17,19 +17,23 @@ pub(crate) struct BlockRate {
 
 impl BlockRate {
     /// Blocks made within the minute that ends at `now_ns`.
-    pub(crate) fn last_minute(&mut self, now_ns: u64) -> Made {
-        let since_ns = now_ns.saturating_sub(MINUTE_NS);
-        while self.times.front().is_some_and(|&(made_ns, _)| made_ns <= since_ns) {
-            self.times.pop_front();
-        }
+    pub(crate) fn last_minute(&self, now_ns: u64) -> Made {
         let mut made = Made::default();
-        self.times.iter().for_each(|&(_, scope)| made.add(scope));
+        let late = self.times.iter().rev().take_while(|(made_ns, _)| counts(*made_ns, now_ns));
+        late.for_each(|&(_, scope)| made.add(scope));
         made
     }
 
     pub(crate) fn note(&mut self, now_ns: u64, scope: Scope) {
+        while self.times.front().is_some_and(|&(made_ns, _)| !counts(made_ns, now_ns)) {
+            self.times.pop_front();
+        }
         self.times.push_back((now_ns, scope));
     }
+}
+
+const fn counts(made_ns: u64, now_ns: u64) -> bool {
+    now_ns < made_ns.saturating_add(MINUTE_NS)
 }
 
 #[cfg(test)]
@@ -41,7 +45,7 @@ mod tests {
         let mut rate = BlockRate::default();
         rate.note(100, Scope::Inbound);
         rate.note(200, Scope::Unproven);
-        let mut made = |now_ns| rate.last_minute(now_ns);
+        let made = |now_ns| rate.last_minute(now_ns);
         assert_eq!(made(MINUTE_NS), Made { all: 2, unproven: 1 });
         assert_eq!(made(MINUTE_NS + 100), Made { all: 1, unproven: 1 });
         assert_eq!(made(MINUTE_NS + 200), Made::default());

@@ -4,12 +4,17 @@
 //! No single source of such a flood is to be blocked: the address belongs to somebody else. The
 //! service stands out: by its unproven sources in a window against those that it ordinarily sees,
 //! or by more of them than a crowd of strangers ever has that are anomalous one by one.
+//!
+//! All ports that nothing listens on are one such service ([`Service::CLOSED_PORTS`]): the aim of a
+//! scan, whose decoys would each take a block. Its rate is that of one limited source. Odd sources in
+//! number begin it, or blocks of unproven sources that were spent, or one that asks so fast that it
+//! would be done before its window is over; while it stands, each further scan renews it.
 
 mod mark;
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
-use flows_common::{Action, Standing, clock::nanos};
+use flows_common::{Action, FAST_SYNS, Standing, clock::nanos};
 
 use crate::{
     Evidence, Service, ServiceLimit,
@@ -21,6 +26,9 @@ pub(crate) use mark::Mark;
 const SERVICES_LIMIT: usize = 4_096;
 /// Multiple of its ordinary mark that a service must see.
 const TIMES_ORDINARY: f64 = 10.0;
+/// Flows of one unproven source to closed ports in a window that need no other evidence: nobody asks
+/// for as many by mistake.
+const FAST_FLOWS: u64 = FAST_SYNS;
 /// IP protocol number of TCP.
 pub(crate) const TCP: u8 = 6;
 /// Time that a limit outlasts the flood, so that a lull does not lift it.
@@ -35,6 +43,8 @@ pub(crate) struct Look {
     pub(crate) now_ns: u64,
     /// Mode in force.
     pub(crate) mode: Mode,
+    /// More blocks of unproven sources were made in the last minute than such may be innocent at once.
+    pub(crate) spent: bool,
 }
 
 /// Unproven sources of one service in one window.
@@ -44,6 +54,8 @@ struct Strangers {
     packets: u64,
     /// Those that are anomalous enough to be acted on.
     anomalous: u64,
+    /// One of them has as many flows as need no other evidence.
+    fast: bool,
 }
 
 impl Strangers {
@@ -51,7 +63,7 @@ impl Strangers {
     /// Sources of datagrams prove nothing when they are benign either: theirs have to be a flood.
     fn is_odd(&self, service: Service, span_s: f64, config: &PolicyConfig) -> bool {
         let flooded = TIMES_ORDINARY * f64::from(config.service_limit_pps) * span_s;
-        self.anomalous > u64::from(config.expert.max_unverified_sources)
+        self.anomalous > innocent(config) as u64
             && (service.protocol == TCP || self.packets as f64 > flooded)
     }
 }
@@ -67,7 +79,7 @@ pub(crate) struct FloodWatch {
 impl FloodWatch {
     /// Looks at all peers of a window; `anomalous` tells which of them are odd enough to be acted
     /// on. Those whose addresses `is_exempt` of a limit are no reason for one: when a busy service
-    /// starts anew, all its clients open at once.
+    /// starts anew, all its clients open at once; and an audit is allowed.
     pub(crate) fn look(
         &mut self,
         evidence: &[Evidence],
@@ -76,7 +88,7 @@ impl FloodWatch {
         config: &PolicyConfig,
         window: Look,
     ) -> Vec<ServiceLimit> {
-        let Look { span_s, now_ns, mode } = window;
+        let Look { span_s, now_ns, mode, spent } = window;
         let span_s = span_s.max(1e-3);
         let mut seen: BTreeMap<Service, Strangers> = BTreeMap::new();
         for peer in evidence.iter().filter(|peer| peer.standing == Standing::Unproven) {
@@ -85,6 +97,7 @@ impl FloodWatch {
             strangers.sources += 1;
             strangers.packets = strangers.packets.saturating_add(peer.packets);
             strangers.anomalous += u64::from(anomalous(peer));
+            strangers.fast |= peer.flows >= FAST_FLOWS;
         }
         // A name server has thousands of unproven sources in its first window already: the
         // ordinary has to be seen before anything can exceed it.
@@ -96,17 +109,19 @@ impl FloodWatch {
             let per_second = strangers.sources as f64 / span_s;
             let mark = self.marks.entry(service).or_default();
             let many = is_known && per_second > threshold(mark.ordinary(now_ns), config);
-            let odd = is_known && strangers.is_odd(service, span_s, config);
+            let goes_on = strangers.anomalous > 0 && (spent || mark.is_limited(now_ns));
+            let is_scan = service == Service::CLOSED_PORTS && (strangers.fast || goes_on);
+            let odd = is_known && (is_scan || strangers.is_odd(service, span_s, config));
             if config.service_limit_pps > 0 && (many || odd) {
                 let expires_ns = now_ns.saturating_add(nanos(LEASE));
                 limits.push(ServiceLimit {
                     service,
                     sources: strangers.sources,
                     packets: strangers.packets,
-                    packets_per_second: config.service_limit_pps,
+                    packets_per_second: rate(service, config),
                     expires_ns,
                     renewed: mark.is_limited(now_ns),
-                    action: if mode == Mode::Enforce { Action::RateLimit } else { Action::Shadow },
+                    action: action(mode),
                 });
                 mark.limit(expires_ns);
             } else {
@@ -133,6 +148,28 @@ impl FloodWatch {
             self.marks.entry(service).or_insert(mark);
         }
         self.since_ns = self.since_ns.or(since_ns);
+    }
+
+    /// The limit that closed ports get for so long ahead of a window's end, where counts of a scan under
+    /// way leave no doubt that they get one then ([`FAST_FLOWS`]): as it is told then, it is not
+    /// remembered.
+    pub(crate) fn ahead(
+        &self,
+        config: &PolicyConfig,
+        mode: Mode,
+        now_ns: u64,
+        lease: Duration,
+    ) -> Option<ServiceLimit> {
+        let service = Service::CLOSED_PORTS;
+        (self.is_limited(service, config, now_ns) == Some(false)).then(|| ServiceLimit {
+            service,
+            sources: 1,
+            packets: 0,
+            packets_per_second: rate(service, config),
+            expires_ns: now_ns.saturating_add(nanos(lease)),
+            renewed: false,
+            action: action(mode),
+        })
     }
 
     /// Takes over a limit that holds until then: traffic meanwhile is a flood, and no measure of
@@ -170,6 +207,27 @@ impl FloodWatch {
     }
 }
 
+/// Odd unproven sources that may be innocent at once.
+pub(crate) const fn innocent(config: &PolicyConfig) -> usize {
+    config.expert.max_unverified_sources as usize
+}
+
+/// Packets a second that a service's unproven sources share: those of a scan are taken for one.
+fn rate(service: Service, config: &PolicyConfig) -> u32 {
+    if service == Service::CLOSED_PORTS {
+        config.expert.rate_limit_pps
+    } else {
+        config.service_limit_pps
+    }
+}
+
+const fn action(mode: Mode) -> Action {
+    match mode {
+        Mode::Enforce => Action::RateLimit,
+        Mode::Observe | Mode::Shadow => Action::Shadow,
+    }
+}
+
 /// True where services were watched for long enough.
 fn is_known(since_ns: u64, now_ns: u64, config: &PolicyConfig) -> bool {
     now_ns.saturating_sub(since_ns) > nanos(config.expert.flood_baseline)
@@ -195,14 +253,14 @@ mod tests {
         config: &PolicyConfig,
         now_ns: u64,
     ) -> Vec<ServiceLimit> {
-        let window = Look { span_s: 1.0, now_ns, mode: Mode::Enforce };
+        let window = Look { span_s: 1.0, now_ns, mode: Mode::Enforce, spent: false };
         watch.look(evidence, |peer| peer.surprise >= 4.0, |_| false, config, window)
     }
 
     #[test]
     fn a_service_whose_own_clients_all_come_back_at_once_is_not_flooded() {
         let mut watch = FloodWatch::default();
-        let window = |now_ns| Look { span_s: 1.0, now_ns, mode: Mode::Enforce };
+        let window = |now_ns| Look { span_s: 1.0, now_ns, mode: Mode::Enforce, spent: false };
         let mut back = |is_client: bool, now_ns| {
             let clients = strangers(5_000);
             watch.look(&clients, |_| false, |_| is_client, &config(), window(now_ns)).len()
@@ -316,6 +374,32 @@ mod tests {
         assert_eq!(limits(&odd(9, 6, 100)), 1, "decoys of a scan");
         assert_eq!(limits(&odd(9, 17, 100)), 0, "datagrams of nine odd clients");
         assert_eq!(limits(&odd(256, 17, 160)), 1, "40,000 packets a second from 256 sources");
+    }
+
+    #[test]
+    fn a_scan_of_closed_ports_goes_on_under_their_limit_and_begins_one_where_blocks_are_spent() {
+        let scanners = |count| -> Vec<Evidence> {
+            let service = Some(Service::CLOSED_PORTS);
+            let one = |peer| Evidence { surprise: 9.0, service, ..peer };
+            strangers(count).into_iter().map(one).collect()
+        };
+        let mut watch = FloodWatch::default();
+        let mut limits = |evidence: &[Evidence], spent, now_ns| {
+            let window = Look { span_s: 1.0, now_ns, mode: Mode::Enforce, spent };
+            let (odd, known) = (|peer: &Evidence| peer.surprise >= 4.0, |_| false);
+            let limits = watch.look(evidence, odd, known, &config(), window);
+            limits.first().map(|limit| (limit.packets_per_second, limit.renewed))
+        };
+        assert_eq!(limits(&scanners(8), false, SECOND), None, "nothing is known yet");
+        assert_eq!(limits(&scanners(8), false, 2 * SECOND), None, "each is limited by itself");
+        assert_eq!(limits(&scanners(1), true, 3 * SECOND), Some((5, false)), "as many were");
+        assert_eq!(limits(&scanners(1), false, 100 * SECOND), Some((5, true)));
+        assert_eq!(limits(&scanners(8), false, 221 * SECOND), None, "two minutes later it is over");
+        assert_eq!(limits(&scanners(9), false, 222 * SECOND), Some((5, false)), "decoys");
+        let [one] = &scanners(1)[..] else { unreachable!("one was asked for") };
+        let fast = |flows| [Evidence { flows, surprise: 0.0, ..one.clone() }];
+        assert_eq!(limits(&fast(63), false, 400 * SECOND), None);
+        assert_eq!(limits(&fast(64), false, 401 * SECOND), Some((5, false)), "and fast ones");
     }
 
     #[test]

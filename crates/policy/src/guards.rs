@@ -6,7 +6,7 @@ use flows_common::{Scope, Standing};
 use crate::{
     Evidence, Policy, PolicyConfig, Refusal, Service, WindowFacts,
     config::{LocallyInitiated, Unverified},
-    flood::TCP,
+    flood::{self, TCP},
     guesses,
     statistics::{Claim, OnDrift, Unsupported},
 };
@@ -124,9 +124,18 @@ impl Policy {
         }
         let openings = peer.service.filter(|service| service.protocol == TCP);
         match openings.and_then(|service| self.floods.is_limited(service, &self.config, now_ns)) {
+            // The kernel holds whoever knocks there, and what he opens elsewhere: ever other decoys
+            // spend no more blocks.
+            Some(true) if openings == Some(Service::CLOSED_PORTS) && self.are_spent(now_ns) => true,
             Some(limited) => limited && self.history.is_forged(peer.address, now_ns),
             None => self.history.is_forged_in(peer.address, now_ns),
         }
+    }
+
+    /// True where more blocks of unproven sources were made in the last minute than such may be
+    /// innocent at once.
+    pub(crate) fn are_spent(&self, now_ns: u64) -> bool {
+        self.rate.last_minute(now_ns).unproven > flood::innocent(&self.config)
     }
 
     fn by_evidence(

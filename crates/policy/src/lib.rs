@@ -42,6 +42,7 @@ use std::{
     time::Duration,
 };
 
+use events::Prefix;
 use flows_common::{Action, clock::nanos};
 use ipnet::IpNet;
 
@@ -199,8 +200,24 @@ impl Policy {
     }
 
     /// Number of blocks made in the last minute.
-    pub fn made_last_minute(&mut self, now_ns: u64) -> usize {
+    pub fn made_last_minute(&self, now_ns: u64) -> usize {
         self.rate.last_minute(now_ns).all
+    }
+
+    /// The limit that closed ports get for so long ahead of the end of a window in which these remotes
+    /// knock at many of them ([`flows_common::PeerCounters::knocks_fast`]); `None` where none is due.
+    /// [`Self::decide`] tells of it at the window's end.
+    #[must_use]
+    pub fn limit_ahead(
+        &self,
+        remotes: &[IpAddr],
+        now_ns: u64,
+        lease: Duration,
+    ) -> Option<ServiceLimit> {
+        let Self { floods, baseline, protected, config, .. } = self;
+        let is_due = |&remote: &IpAddr| !is_exempt(baseline, protected, remote, now_ns);
+        let limit = floods.ahead(config, self.mode(), now_ns, lease);
+        limit.filter(|_| remotes.iter().any(is_due))
     }
 
     /// Decides on all peers of one window.
@@ -213,13 +230,18 @@ impl Policy {
         let mut services = if window.interrupted || window.blind {
             Vec::new()
         } else {
-            let look = Look { span_s: window.span_s(), now_ns: window.end_ns, mode: self.mode() };
+            let look = Look {
+                span_s: window.span_s(),
+                now_ns: window.end_ns,
+                mode: self.mode(),
+                spent: self.are_spent(window.end_ns),
+            };
             let least = self.config.expert.act_surprise;
-            let Self { floods, baseline, config, .. } = &mut *self;
+            let Self { floods, baseline, protected, config, .. } = &mut *self;
             floods.look(
                 &evidence,
                 |peer| peer.surprise >= least,
-                |peer| baseline.is_ordinary(peer, window.end_ns),
+                |peer| is_exempt(baseline, protected, peer, window.end_ns),
                 config,
                 look,
             )
@@ -453,6 +475,18 @@ impl Policy {
             self.history.forget_shadowed(self.now_ns);
         }
     }
+}
+
+/// True of a remote that is no reason for a limit of a service: it behaved regularly before, or stays
+/// reachable whatever it does.
+fn is_exempt(
+    baseline: &PeerBaseline,
+    protected: &ProtectedHosts,
+    remote: IpAddr,
+    now_ns: u64,
+) -> bool {
+    let host = || Prefix::of_host(remote).net();
+    baseline.is_ordinary(remote, now_ns) || protected.refusal(host()).is_some()
 }
 
 /// True of a remote that failed a handful of log-ins, by this host's own log.

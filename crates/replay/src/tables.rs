@@ -44,7 +44,7 @@ impl FlowTables for Entries {
     }
 
     /// No service is limited in a replay.
-    fn exempt(&mut self, _remote: &PeerKey, _now_ns: u64) {}
+    fn exempt(&mut self, _key: &FlowKey, _now_ns: u64) {}
 }
 
 impl Tables {

@@ -4,8 +4,10 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 
 use crate::support::{Wire, ip, small, tcp_v4, udp_v4};
-use flows_common::{Direction, Fact, Scope, map_v4};
-use weir_datapath::{Block, BlockAction, Kernel, SkbContext, Target, boot_ns};
+use flows_common::{Action, Direction, Fact, Scope, map_v4};
+use weir_datapath::{
+    Block, BlockAction, Kernel, RateLimit, Service, ServiceLimit, SkbContext, Target, boot_ns,
+};
 
 const SECOND: u64 = 1_000_000_000;
 const SYN: u8 = 0x02;
@@ -172,5 +174,40 @@ fn a_segment_amid_a_connection_is_proven_by_this_hosts_socket_alone() {
             .collect();
         assert_eq!(proven.len(), 2, "{proven:?}");
         assert!(proven.contains(&(client, true)), "{proven:?}");
+    });
+}
+
+#[test]
+fn unproven_sources_share_the_limit_of_closed_ports_and_an_open_port_is_none() {
+    if !test_support::root() {
+        return;
+    }
+    in_namespace(|kernel| {
+        let listener = TcpListener::bind((Ipv4Addr::from(SERVER), 0)).expect("a listener");
+        let open = listener.local_addr().expect("bound").port();
+        let blocklist = kernel.blocklist();
+        let rate = RateLimit { packets_per_second: 1, burst_packets: 5 };
+        let (action, expires_ns) = (Action::RateLimit, boot_ns() + 60 * SECOND);
+        let limit = ServiceLimit { rate, action, expires_ns, reason: 7 };
+        blocklist.limit_service(Service::CLOSED_PORTS, &limit, boot_ns()).expect("a limit");
+        let mut dropped = |remote: u8, port: u16, flags| {
+            let frame = tcp_v4([127, 0, 0, remote], SERVER, [5000, port], flags, b"");
+            kernel.test_run_xdp(&frame, 1).expect("a run").returned == XDP_DROP
+        };
+        // Ports below the first that is given out, at which nothing listens here.
+        let drops = (1..=40).filter(|&remote| dropped(remote, u16::from(remote), SYN)).count();
+        assert!((30..=35).contains(&drops), "forty decoys share one limit: {drops}");
+        assert!(!dropped(1, open, SYN), "one knock is none");
+        assert!((2..=4).all(|port| dropped(1, port, SYN)));
+        assert!(dropped(1, open, SYN), "who knocked at several shares the limit at open ports");
+        assert!(!dropped(50, open, SYN), "who knocked nowhere does not");
+        assert!(!dropped(1, open, ACK), "nor does a segment of a connection");
+        let until_ns = boot_ns() + 60 * SECOND;
+        blocklist.exempt(&[IpAddr::from([127, 0, 0, 1])], until_ns).expect("known");
+        assert!(!dropped(1, 9, SYN) && !dropped(1, open, SYN), "nor who is known");
+        let ledger = blocklist.guard_counters(Direction::Ingress).expect("a ledger");
+        assert_eq!((ledger.service_limited, ledger.service_known), (drops as u64 + 4, 0));
+        drop(listener);
+        assert!(dropped(51, open, SYN), "nothing listens there any more");
     });
 }

@@ -293,6 +293,11 @@ fn only_who_acknowledges_this_hosts_own_number_becomes_known() {
             .collect();
         assert_eq!(known, [5]);
         assert_eq!(blocklist.known(boot_ns()).expect("a count").known, 1);
+        // Nothing listens here: the handshakes are with somebody behind this host, who is served.
+        limited(&blocklist, Service::CLOSED_PORTS);
+        let mut at = |port| ruled(&mut kernel, &tcp_v4(host(9), LOCAL, [5000, port], SYN, b""));
+        assert_eq!(at(443).passed, 100, "an open port");
+        assert!(at(444).service_limited > 80);
     });
 }
 

@@ -19,6 +19,8 @@ struct Fake {
     verified_until_ns: Cell<u64>,
     allowed: bool,
     connected: bool,
+    open: Option<u16>,
+    knocks: Cell<Knocks>,
     arrival_ns: [Cell<u64>; 2],
 }
 
@@ -70,6 +72,18 @@ impl Services for Fake {
 
     fn held(&self, _contact: &Contact) -> Held {
         if self.connected { Held::Accepted } else { Held::Nothing }
+    }
+
+    fn is_open(&self, contact: &Contact, _now_ns: u64) -> bool {
+        self.open == Some(contact.local_port)
+    }
+
+    fn knocks(&self, _remote: &Address) -> Knocks {
+        self.knocks.get()
+    }
+
+    fn set_knocks(&self, _remote: &Address, knocks: Knocks) {
+        self.knocks.set(knocks);
     }
 }
 
@@ -177,6 +191,59 @@ fn in_shadow_what_exceeds_the_rate_is_counted_and_passes() {
     let ruling = rule_service(&tables, &syn()).unwrap();
     assert_eq!((ruling.cause, ruling.verdict()), (Cause::ServiceShadow, crate::Verdict::Pass));
     assert!(ruling.acted());
+}
+
+/// Closed ports limited to four packets at once, and an open port.
+fn closed_ports() -> Fake {
+    let (_, entry) = in_force().limit.unwrap();
+    Fake { limit: Some((ServiceKey::CLOSED_PORTS, entry)), open: Some(443), ..Fake::default() }
+}
+
+#[test]
+fn the_limit_of_closed_ports_holds_those_and_who_knocked_at_several() {
+    let tables = closed_ports();
+    let at = |local_port| cause(&tables, &Contact { local_port, ..syn() });
+    assert_eq!(at(443), None, "an open port has no limit");
+    assert_eq!([80, 80, 80].map(at), [Some(Cause::ServiceBelowRate); 3]);
+    assert_eq!(at(443), None, "one port, again and again, is a service that is down");
+    assert_eq!([81, 82].map(at), [Some(Cause::ServiceBelowRate), Some(Cause::ServiceAboveRate)]);
+    assert_eq!(at(443), None);
+    assert_eq!(at(83), Some(Cause::ServiceAboveRate));
+    assert_eq!(at(443), Some(Cause::ServiceAboveRate), "a scan does not tell open from closed");
+    let ack = Contact { local_port: 443, ..contact(TcpFlag::Ack.bit()) };
+    assert_eq!(cause(&tables, &ack), None, "segments of what is open pass");
+    let knocks = tables.knocks.get();
+    assert!(knocks.are_several(knocks.last_ns + KNOCKS_NS));
+    assert!(!knocks.are_several(knocks.last_ns + KNOCKS_NS + 1));
+    assert_eq!(knocks.and(84, knocks.last_ns + KNOCKS_NS + 1).ports, 1);
+}
+
+#[test]
+fn closed_ports_are_nothing_to_who_is_known_or_allowed_to_datagrams_and_to_fragments() {
+    let tables = Fake { allowed: true, ..closed_ports() };
+    let knock = Contact { local_port: 80, ..syn() };
+    assert_eq!(cause(&tables, &knock), None);
+    let tables = closed_ports();
+    tables.verified_until_ns.set(NOW + SECOND);
+    assert_eq!(cause(&tables, &knock), None);
+    let tables = closed_ports();
+    assert_eq!(cause(&tables, &Contact { protocol: UDP, ..knock }), None);
+    let fragment = contact_of(TCP, 5, &[0, 53, 1, 187, 0, 20, 0, 0]);
+    assert_eq!((cause(&tables, &fragment), tables.knocks.get()), (None, Knocks::default()));
+    let zero = Contact { local_port: 0, ..syn() };
+    assert_eq!(cause(&tables, &zero), Some(Cause::ServiceBelowRate), "port 0 is closed");
+}
+
+#[test]
+fn knocks_are_counted_by_address_and_in_ipv6_by_the_64() {
+    let v6 = |low: u8| {
+        let mut address = [0x20; 16];
+        address[15] = low;
+        Address::of_v6(address)
+    };
+    assert_eq!(knocker(v6(1)), knocker(v6(2)));
+    assert_eq!(knocker(STRANGER), STRANGER.to_16());
+    assert_ne!(knocker(STRANGER), knocker(HOST));
 }
 
 /// An IPv4 frame with these bytes behind a header whose fragment field is given.

@@ -36,8 +36,8 @@ impl FlowTables for Tables {
         self.asked += 1;
     }
 
-    fn exempt(&mut self, remote: &PeerKey, _now_ns: u64) {
-        self.exempt.insert(*remote);
+    fn exempt(&mut self, key: &FlowKey, _now_ns: u64) {
+        self.exempt.insert(PeerKey { address: key.remote });
     }
 }
 

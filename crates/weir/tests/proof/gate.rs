@@ -7,7 +7,7 @@ use std::{
 
 use datapath::ServiceLimit;
 use flows_common::{
-    Direction, FlowCounters, FlowKey, Held, ServiceEntry, ServiceKey, TcpFlag,
+    Direction, FlowCounters, FlowKey, Held, Knocks, ServiceEntry, ServiceKey, TcpFlag,
     account::{self, News},
     guard::{Clock, Lease, Rate, Ruling},
     parse::{Address, Packet},
@@ -123,6 +123,17 @@ impl Services for Gate {
         let tuple = (contact.remote, contact.remote_port, contact.local_port);
         if self.connected.contains(&tuple) { Held::Accepted } else { Held::Nothing }
     }
+
+    /// A capture tells of no listener.
+    fn is_open(&self, _contact: &Contact, _now_ns: u64) -> bool {
+        true
+    }
+
+    fn knocks(&self, _remote: &Address) -> Knocks {
+        Knocks::default()
+    }
+
+    fn set_knocks(&self, _remote: &Address, _knocks: Knocks) {}
 }
 
 /// True where a packet asks for a connection.

@@ -297,3 +297,32 @@ fn a_range_of_strategies() {
     let number = |text: &str| text.parse().expect("`WEIR_SEARCH` is a range like `0..1000`");
     search(number(from)..number(to), number(from), 12);
 }
+
+/// Whoever guesses the addresses and ports of a client's open connection writes segments that count
+/// as the client's, until the host's TCP discards them for their numbers. At any pace they get him told
+/// of, and no packet of his dropped.
+#[test]
+fn segments_on_a_guessed_connection_get_no_client_blocked() {
+    let moves = [Move::Ack, Move::Reset, Move::Finish, Move::Null, Move::Xmas, Move::Data];
+    let mut told_of = std::collections::BTreeSet::new();
+    for arena in Arena::several(0, NETWORKS) {
+        for (play, rate) in moves.iter().flat_map(|&one| [(one, 20.0), (one, 2_000.0)]) {
+            let pace = Pace::Even { rate };
+            let guise = Guise::Connection;
+            let phase = Phase { pace, guise, ..loud((play, Targets::Listening, rate)) };
+            let strategy = Strategy { seed: arena.world.seed, phases: vec![phase] };
+            let staged = arena.world.stage(&strategy);
+            let told = arena.world.told(Some(&staged), &Setting::ALL);
+            for (told, calm) in told.iter().zip(&arena.calm) {
+                let blocked = arena.benign_blocked(told, calm);
+                assert!(blocked.is_empty(), "network {}: {play:?}: {blocked:?}", arena.world.seed);
+                assert_eq!(told.notices, calm.notices, "network {}: {play:?}", arena.world.seed);
+                let of = told.refused.iter().filter(|(peer, _)| arena.world.benign.contains(*peer));
+                let more = of.filter(|(peer, of)| calm.refused.get(*peer) != Some(*of));
+                let told = more.flat_map(|(_, of)| of.keys());
+                told_of.extend(told.map(|why| format!("{play:?}, {rate} a second: {why:?}")));
+            }
+        }
+    }
+    println!("what benign addresses are told of: {told_of:#?}");
+}
