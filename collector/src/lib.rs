@@ -29,3 +29,4 @@ pub mod protected;
 mod sessions;
 pub mod signals;
 pub mod sink;
+pub mod versions;

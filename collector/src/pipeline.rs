@@ -27,7 +27,12 @@ use std::{
 
 use model::Window;
 
-use crate::{event::Event, losses::Losses, node::Node, sink::Sink};
+use crate::{
+    event::Event,
+    losses::Losses,
+    node::{Node, Trainer},
+    sink::Sink,
+};
 use engine::Detector;
 use stages::{assess, decide, deliver};
 
@@ -90,7 +95,10 @@ impl Pipeline {
         node: Arc<Node>,
         sinks: Vec<Box<dyn Sink>>,
     ) -> std::io::Result<Self> {
-        let (losses, detector) = (node.losses(), detector.into());
+        let (losses, mut detector) = (node.losses(), detector.into());
+        let learns = detector.as_mut().is_some_and(|one: &mut Detector| one.learning().is_some());
+        let trainer = learns.then(|| Trainer::start(Arc::clone(&node))).transpose()?;
+        let (trainer, learning) = trainer.unzip();
         let (stop, stopped) = mpsc::channel();
         let (drained, to_assess) = mpsc::sync_channel(DRAINED_QUEUE);
         let (assessed, to_decide) = mpsc::sync_channel(ASSESSED_QUEUE);
@@ -99,10 +107,10 @@ impl Pipeline {
         let assessing = Arc::clone(&node);
         let (put_off, lost) = (Arc::clone(&losses), Arc::clone(&losses));
         let (delivering, delivered) = mpsc::channel();
-        let threads = vec![
+        let mut threads = vec![
             spawn("weir-drain", move || ticker::run(drain, window, &stopped, &drained, &put_off))?,
             spawn("weir-score", move || {
-                assess(&assessing, detector, &to_assess, &assessed);
+                assess(&assessing, detector, &to_assess, &assessed, trainer.as_ref());
                 Ok(())
             })?,
             spawn("weir-decide", move || {
@@ -115,6 +123,8 @@ impl Pipeline {
                 Ok(())
             })?,
         ];
+        // The sinks' stays the last one.
+        threads.splice(3..3, learning);
         Ok(Self { stop, threads, sinks: Some(delivered), losses })
     }
 

@@ -49,6 +49,7 @@ const ALLOWED: [(&str, &[&str]); 28] = [
             "model",
             "policy",
             "report",
+            "training",
         ],
     ),
     (

@@ -10,26 +10,40 @@ use crate::{
     clock::Clocks,
     event::{Event, WindowEvent, window_event},
     losses::Losses,
-    node::{AssessedWindow, Node},
+    node::{AssessedWindow, Next, Node, Said, Trainer},
     sink::Sink,
 };
 use engine::{Arrival, Assessed, Detector};
 use model::{Window, assess::UNUSUAL};
 use policy::WindowFacts;
+use training::Ongoing;
 
 pub(super) fn assess(
     node: &Node,
     mut detector: Option<Detector>,
     drained: &Receiver<DrainedWindow>,
     assessed: &SyncSender<AssessedWindow>,
+    trainer: Option<&Trainer>,
 ) {
     let mut clocks = Clocks::now();
     for (number, DrainedWindow { window, late }) in (1..).zip(drained) {
         let arrival = Arrival { slept: clocks.slept(), last: false };
+        let mut model = None;
         let found = match &mut detector {
             Some(detector) => {
                 detector.maintain(node.maintained());
-                detector.assess(&window, arrival)
+                if let Some(Next { model: next, told }) = node.next_model() {
+                    detector.replace_model(next);
+                    model = Some(Box::new(told));
+                }
+                let paused = listen(detector, node.said());
+                let found = detector.assess(&window, arrival);
+                if let (false, Some(trainer)) = (paused, trainer)
+                    && let Some(copy) = detector.learning().and_then(Ongoing::due)
+                {
+                    trainer.train(copy, detector.model());
+                }
+                found
             }
             None => unscored(number, &window),
         };
@@ -47,11 +61,25 @@ pub(super) fn assess(
         }
         let peers = found.evidence.len();
         let summary = WindowEvent { peers, late, ..window_event(found.number, &window) };
-        let next = AssessedWindow { summary, assessed: found };
+        let next = AssessedWindow { summary, assessed: found, model };
         if assessed.send(next).is_err() {
             break;
         }
     }
+}
+
+/// Tells learning what was said since the last window; returns true where nothing is to be learnt.
+fn listen(detector: &mut Detector, said: Said) -> bool {
+    let Some(ongoing) = detector.learning() else { return true };
+    ongoing.hear(&said.words);
+    if said.own_side {
+        ongoing.own_side_stood_out();
+    }
+    if let Some(since_ns) = said.forget_since_ns {
+        ongoing.forget_since(since_ns);
+    }
+    ongoing.pause(said.paused);
+    said.paused
 }
 
 /// A window that no model scores: it is counted, and nothing is decided on it.

@@ -17,10 +17,6 @@ words! {
         RolledBack = "rolled_back",
         /// A person had its file read again.
         Reloaded = "reloaded",
-        /// A person stopped learning.
-        Paused = "paused",
-        /// A person let learning go on.
-        Resumed = "resumed",
     }
 }
 

@@ -103,6 +103,11 @@ impl FadingRows {
         self.retain(|_, kept| !is_theirs(kept));
     }
 
+    /// Forgets what came since then.
+    pub(crate) fn forget_since(&mut self, since_ns: u64) {
+        self.retain(|_, kept| kept.at_ns < since_ns);
+    }
+
     /// Forgets what has no owner and came since then.
     pub(crate) fn forget_own(&mut self, since_ns: u64) {
         self.retain(|_, kept| kept.owner.is_some() || kept.at_ns < since_ns);

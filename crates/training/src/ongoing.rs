@@ -56,6 +56,18 @@ pub struct Pace {
     pub unusual: f64,
 }
 
+impl Default for Pace {
+    /// A day to count half, an hour from one training to the next.
+    fn default() -> Self {
+        Self {
+            half_life: Duration::from_hours(24),
+            every: Duration::from_hours(1),
+            settle: Duration::from_mins(10),
+            unusual: 3.0,
+        }
+    }
+}
+
 /// What is known of a remote by what was decided on it, or by what a person says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Word {
@@ -104,12 +116,24 @@ pub enum NotLearnt {
     Unsupported(Box<ModelChange>),
 }
 
+impl NotLearnt {
+    /// What would have changed, where there was a model.
+    #[must_use]
+    pub fn change(&self) -> Option<&ModelChange> {
+        match self {
+            Self::Fit(_) => None,
+            Self::Unusual(change) | Self::Blind(change) | Self::Unsupported(change) => Some(change),
+        }
+    }
+}
+
 /// What is learnt from; a copy of it is what is trained on, in a thread of its own.
 #[derive(Clone)]
 pub struct Ongoing {
     pace: Pace,
     window: Duration,
-    seed: u64,
+    paused: bool,
+    params: IsolationForestValidParams,
     usual: BTreeMap<Channel, FadingRows>,
     odd: BTreeMap<Channel, FadingRows>,
     /// Remotes that are not learnt from until then.
@@ -133,13 +157,14 @@ impl std::fmt::Debug for Ongoing {
 }
 
 impl Ongoing {
-    /// Nothing is learnt yet; the seed draws which rows are kept.
+    /// Nothing is learnt yet of windows of this length; the forests are to have these parameters.
     #[must_use]
-    pub fn new(window: Duration, pace: Pace, seed: u64) -> Self {
+    pub fn new(window: Duration, pace: Pace, params: IsolationForestValidParams) -> Self {
         Self {
             pace,
             window,
-            seed,
+            paused: false,
+            params,
             usual: BTreeMap::new(),
             odd: BTreeMap::new(),
             reported: HashMap::new(),
@@ -155,11 +180,14 @@ impl Ongoing {
 
     /// Takes the row of a remote, or of this host's own side (no remote), that came with a window.
     pub fn take(&mut self, channel: Channel, remote: Option<IpAddr>, at_ns: u64, row: &[f32]) {
+        if self.paused {
+            return;
+        }
         let is_reported = |remote| self.reported.get(&remote).is_some_and(|&until| until > at_ns);
         let is_vouched = |remote| self.vouched.contains_key(&remote);
         match remote {
             Some(remote) if is_reported(remote) && !is_vouched(remote) => {
-                rows_of(&mut self.odd, channel, ODD_ROWS, self.pace, self.seed).take(
+                rows_of(&mut self.odd, channel, ODD_ROWS, self.pace, self.params.seed()).take(
                     Some(remote),
                     at_ns,
                     row,
@@ -171,7 +199,7 @@ impl Ongoing {
                 let is_base = channel == self.peers();
                 self.rows += u64::from(is_base);
                 let capacity = if is_base { WINDOW_ROWS } else { OTHER_ROWS };
-                rows_of(&mut self.usual, channel, capacity, self.pace, self.seed)
+                rows_of(&mut self.usual, channel, capacity, self.pace, self.params.seed())
                     .take(remote, at_ns, row);
             }
         }
@@ -184,6 +212,11 @@ impl Ongoing {
         }
         self.windows += 1;
         self.now_ns = end_ns;
+    }
+
+    /// Learns nothing until told otherwise.
+    pub const fn pause(&mut self, paused: bool) {
+        self.paused = paused;
     }
 
     /// Hears what was said of remotes since the last window.
@@ -208,7 +241,7 @@ impl Ongoing {
         // What they did just before is not usual either.
         let since_ns = self.settled_until();
         for (channel, usual) in &mut self.usual {
-            let odd = rows_of(&mut self.odd, *channel, ODD_ROWS, self.pace, self.seed);
+            let odd = rows_of(&mut self.odd, *channel, ODD_ROWS, self.pace, self.params.seed());
             usual.hand_over(&reported, since_ns, odd);
         }
     }
@@ -237,6 +270,14 @@ impl Ongoing {
             }
         }
         self.ask();
+    }
+
+    /// Forgets what came since then, and waits as long for the next training as at the start.
+    pub fn forget_since(&mut self, since_ns: u64) {
+        for rows in self.usual.values_mut().chain(self.odd.values_mut()) {
+            rows.forget_since(since_ns);
+        }
+        self.due_ns = self.now_ns.saturating_add(nanos(self.pace.every));
     }
 
     /// Something is told of this host's own side, which no remote's row tells: what was seen of it of
@@ -280,7 +321,6 @@ impl Ongoing {
     pub fn train(
         &self,
         before: &ModelFile,
-        params: &IsolationForestValidParams,
         needed: u64,
         created: &str,
     ) -> Result<Candidate, NotLearnt> {
@@ -294,7 +334,7 @@ impl Ongoing {
                 (*channel, rows.settled(until_ns, self.now_ns, per_window))
             })
             .collect();
-        let model = fit_all(&settled, self.window, params, created)?;
+        let model = fit_all(&settled, self.window, &self.params, created)?;
         let change = self.change(before, &model);
         let told = Box::new(change.clone());
         let (more, less) = self.differences(before, &model);
@@ -307,8 +347,11 @@ impl Ongoing {
         if change.still_unusual + change.reported / ONE_LOST_IN < change.reported {
             return Err(NotLearnt::Blind(told));
         }
-        let rows = |model: &ModelFile| model.peer().calibration().held_out() as u64;
-        if rows(&model) < needed.min(rows(before)) {
+        let [rows, rows_before] =
+            [&model, before].map(|one| one.peer().calibration().held_out() as u64);
+        // After a restart there is not yet what a day has taught.
+        let ample = rows_before.min(WINDOW_ROWS as u64 / 4) / 4;
+        if rows < needed.min(rows_before).max(ample) {
             return Err(NotLearnt::Unsupported(told));
         }
         Ok(Candidate { model, change })

@@ -31,7 +31,7 @@ fn params() -> IsolationForestValidParams {
 
 impl Place {
     fn new() -> Self {
-        let ongoing = Ongoing::new(Duration::from_secs(1), PACE, 42);
+        let ongoing = Ongoing::new(Duration::from_secs(1), PACE, params());
         Self { ongoing, draws: Draws::new(3, 1), now_ns: 1_000 * MINUTE }
     }
 
@@ -53,7 +53,7 @@ impl Place {
     }
 
     fn train(&self, before: &ModelFile) -> Result<Candidate, NotLearnt> {
-        self.ongoing.train(before, &params(), 100, "2026-01-31T12:00:00Z")
+        self.ongoing.train(before, 100, "2026-01-31T12:00:00Z")
     }
 
     /// A model of what came so far, with none before it to compare with.
@@ -154,9 +154,9 @@ fn what_would_alarm_on_more_or_no_longer_see_or_support_less_is_refused() {
     // Fewer rows than the model in force had, where the configured rates need them.
     let mut short = Place::new();
     short.live(20, |_, _| {});
-    let error = short.ongoing.train(&before, &params(), u64::MAX, "2026-01-31T12:00:00Z");
+    let error = short.ongoing.train(&before, u64::MAX, "2026-01-31T12:00:00Z");
     assert!(matches!(error, Err(NotLearnt::Unsupported(_))), "{error:?}");
-    assert!(short.ongoing.train(&before, &params(), 100, "2026-01-31T12:00:00Z").is_ok());
+    assert!(short.ongoing.train(&before, 100, "2026-01-31T12:00:00Z").is_ok());
 }
 
 #[test]
