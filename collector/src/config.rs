@@ -94,6 +94,8 @@ pub struct Config {
     pub tables: RawTables,
     /// The model file.
     pub model: Option<PathBuf>,
+    /// It is learnt on.
+    pub learn: bool,
     /// Settings by which verdicts become blocks.
     pub policy: ValidPolicy,
     /// Guard and persistence.
@@ -182,6 +184,7 @@ impl RawConfig {
             window: self.capture.window,
             tables: self.tables,
             model: self.model.path,
+            learn: self.model.learn,
             policy,
             guard: self.guard,
             events: self.events,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use control::wire::{Condition, ServiceState};
-use events::{Entity, Incident, Outage, Prefix, Site};
+use events::{Entity, Incident, ModelAct, ModelEvent, Outage, Prefix, Site};
 use jiff::Timestamp;
 use policy::{Notice, Reason, Service, ServiceLimit};
 use report::text::{count, plain, short_number};
@@ -146,6 +146,28 @@ fn incident(incident: Option<Incident>) -> String {
     let change = change.map(|change| format!(" {}", change.name())).unwrap_or_default();
     let windows = if windows > 1 { format!(" after {windows} windows") } else { String::new() };
     format!(" incident {id}{change}{windows}")
+}
+
+/// A change of the model in force as a person reads it.
+#[must_use]
+pub fn describe_model(event: &ModelEvent) -> String {
+    let ModelEvent { act, version, change, why, .. } = event;
+    let in_force = match version {
+        0 => "the configured model".to_owned(),
+        number => format!("model version {number}"),
+    };
+    let change = change.as_ref().map(|change| format!(": {}", change.to_text()));
+    match act {
+        ModelAct::Refused => format!(
+            "{in_force} stays in force, what was learnt is not taken: {}",
+            why.as_deref().unwrap_or("no reason given")
+        ),
+        ModelAct::Learnt => format!("{in_force} is in force{}", change.unwrap_or_default()),
+        ModelAct::RolledBack => {
+            format!("{in_force} is in force again; `weir model learn on` lets learning go on")
+        }
+        ModelAct::Reloaded => format!("{in_force} was read again and is in force"),
+    }
 }
 
 /// A change of the policy as a person reads it.

@@ -31,3 +31,4 @@ pub mod service_manager;
 mod sessions;
 pub mod signals;
 pub mod sink;
+pub mod versions;

@@ -30,7 +30,12 @@ use std::{
 
 use model::Window;
 
-use crate::{event::Event, node::Node, progress::Progress, sink::Sink};
+use crate::{
+    event::Event,
+    node::{Node, Trainer},
+    progress::Progress,
+    sink::Sink,
+};
 use engine::Detector;
 use stages::{assess, decide, deliver};
 
@@ -104,7 +109,10 @@ impl Pipeline {
         node: Arc<Node>,
         sinks: Vec<Box<dyn Sink>>,
     ) -> std::io::Result<Self> {
-        let (progress, detector) = (node.progress(), detector.into());
+        let (progress, mut detector) = (node.progress(), detector.into());
+        let learns = detector.as_mut().is_some_and(|one: &mut Detector| one.learning().is_some());
+        let trainer = learns.then(|| Trainer::start(Arc::clone(&node))).transpose()?;
+        let (trainer, learning) = trainer.unzip();
         let (stop, stopped) = mpsc::channel();
         let (drained, to_assess) = mpsc::sync_channel(DRAINED_QUEUE);
         let (assessed, to_decide) = mpsc::sync_channel(ASSESSED_QUEUE);
@@ -115,12 +123,12 @@ impl Pipeline {
         let (delivering, delivered) = mpsc::channel();
         let scanned = Arc::clone(&node);
         let ahead = move |remotes: &[IpAddr]| scanned.limit_ahead(remotes, window);
-        let threads = vec![
+        let mut threads = vec![
             spawn("weir-drain", move || {
                 ticker::run(drain, window, &stopped, &drained, &draining, ahead)
             })?,
             spawn("weir-score", move || {
-                assess(&assessing, detector, &to_assess, &assessed);
+                assess(&assessing, detector, &to_assess, &assessed, trainer.as_ref());
                 Ok(())
             })?,
             spawn("weir-decide", move || {
@@ -133,6 +141,8 @@ impl Pipeline {
                 Ok(())
             })?,
         ];
+        // The sinks' stays the last one.
+        threads.splice(3..3, learning);
         Ok(Self { stop, threads, sinks: Some(delivered), progress })
     }
 

@@ -31,10 +31,10 @@ const ALLOWED: [(&str, &[&str]); 28] = [
     ("model", &["conformal", "events", "features", "forest", "onnx", "tail"]),
     ("policy", &["conformal", "events", "flows-common"]),
     ("dataset", &["features", "flows-common"]),
-    ("training", &["conformal", "features", "forest", "model", "onnx"]),
+    ("training", &["conformal", "events", "features", "forest", "model", "onnx"]),
     ("replay", &["flows-common"]),
     ("datapath", &["flows-common"]),
-    ("engine", &["evaluation", "events", "flows-common", "model", "policy"]),
+    ("engine", &["evaluation", "events", "flows-common", "model", "policy", "training"]),
     ("experiment", &["dataset", "engine", "events", "flows-common", "policy", "report"]),
     (
         "collector",
@@ -49,6 +49,7 @@ const ALLOWED: [(&str, &[&str]); 28] = [
             "model",
             "policy",
             "report",
+            "training",
         ],
     ),
     (

@@ -64,6 +64,8 @@ section! {
     RawModel {
         /// A `.weir` file.
         path: Option<PathBuf> = None,
+        /// Go on learning while it scores; the versions are kept beside the ledger.
+        learn: bool = true,
     }
 }
 

@@ -43,12 +43,15 @@ const PROVEN_LIMIT: usize = 65_536;
 impl Node {
     /// Decides on a window, does what was decided, and returns what happened, in order.
     pub fn decide(&self, window: AssessedWindow) -> Vec<Event> {
-        let AssessedWindow { mut summary, assessed } = window;
+        let AssessedWindow { mut summary, assessed, model } = window;
         let mut inner = self.inner();
         let mut effects =
             Effects { events: std::mem::take(&mut inner.outbox), records: Vec::new() };
         // First, so that a peer blocked anew is not taken for one whose lease goes on.
         self.sweep(&mut inner, &mut effects);
+        if let Some(told) = model {
+            self.go_over(&mut inner, *told, &mut effects);
+        }
         self.protect_heard(&mut inner);
         self.watch_guard(&mut inner, &summary, &mut effects);
         inner.exempt_proven(&assessed.evidence, &mut effects);
@@ -232,6 +235,7 @@ impl CarryOut for Writer<'_> {
 
     fn limited(&mut self, event: ServiceEvent) -> Result<(), Infallible> {
         self.inner.note_limit(&event);
+        self.node.own_side_stood_out();
         if event.is_news() {
             self.tell(OwnAlert::Service(event));
         }
@@ -251,6 +255,7 @@ impl CarryOut for Writer<'_> {
 
     fn site(&mut self, event: SiteEvent) -> Result<(), Infallible> {
         self.inner.note_alarm(&event);
+        self.node.own_side_stood_out();
         if event.is_news() {
             tracing::warn!("{}", describe_site(&event));
             self.tell(OwnAlert::Site(event.clone()));
@@ -262,9 +267,10 @@ impl CarryOut for Writer<'_> {
     fn decided(&mut self, rank: usize, record: DecisionRecord) -> Result<(), Infallible> {
         let Self { node, inner, effects, blocks } = self;
         let blocks = std::mem::take(blocks);
+        node.was_reported(&record);
         if record.is_news() {
             if rank < DECISIONS_RECORDED || !blocks.is_empty() {
-                effects.records.push(node.journal.decision(record.clone()));
+                effects.records.push(node.journal.decision(record.clone(), &inner.model.hash));
             } else {
                 inner.unrecorded += 1;
             }
@@ -318,7 +324,11 @@ impl Inner {
     }
 
     fn note_drift(&mut self, drift: &Drift, now_ns: u64) {
-        let state = if drift.suspended { DriftState::Drifting } else { DriftState::Steady };
+        let state = match (drift.suspended, drift.relearning) {
+            (true, _) => DriftState::Drifting,
+            (false, true) => DriftState::Relearning,
+            (false, false) => DriftState::Steady,
+        };
         let since = match &self.drift {
             Some(before) if before.state == state => before.since,
             _ => Some(timestamp(moment().wall_ns_at(now_ns))),

@@ -42,7 +42,6 @@ pub struct Journal {
     run: u64,
     /// When the run began.
     start: Moment,
-    model: String,
     handle: Option<WriterHandle>,
     /// Taken when it is stopped.
     writer: Mutex<Option<Writer>>,
@@ -81,12 +80,11 @@ pub struct RunFacts {
 impl Journal {
     /// Records nothing, and only counts.
     #[must_use]
-    pub fn none(model: &str) -> Self {
+    pub fn none() -> Self {
         Self {
             numbers: Mutex::new(Numbers::Counted { decision: 0, block: 0 }),
             run: 0,
             start: Moment::default(),
-            model: model.to_owned(),
             handle: None,
             writer: Mutex::new(None),
             path: None,
@@ -104,7 +102,7 @@ impl Journal {
         taken: u32,
     ) -> anyhow::Result<(Self, Before)> {
         if !config.enabled {
-            return Ok((Self::none(&facts.model), Before::default()));
+            return Ok((Self::none(), Before::default()));
         }
         if let Some(folder) = config.path.parent() {
             std::fs::create_dir_all(folder).with_context(|| {
@@ -145,7 +143,6 @@ impl Journal {
             numbers: Mutex::new(Numbers::Ledger(ids)),
             run,
             start: now,
-            model: facts.model.clone(),
             handle: Some(writer.handle()),
             writer: Mutex::new(Some(writer)),
             path: Some(config.path.clone()),
@@ -280,8 +277,8 @@ impl Journal {
         .into()
     }
 
-    pub(super) fn decision(&self, record: DecisionRecord) -> Record {
-        Decision { run: self.run, model: self.model.clone().into(), record }.into()
+    pub(super) fn decision(&self, record: DecisionRecord, model: &str) -> Record {
+        Decision { run: self.run, model: model.to_owned().into(), record }.into()
     }
 
     pub(super) fn block(&self, target: Target, known: &KnownBlock) -> Record {

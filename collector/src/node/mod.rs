@@ -21,6 +21,7 @@ mod held;
 mod import;
 mod journal;
 mod known;
+mod learning;
 mod listing;
 mod metrics;
 mod mode;
@@ -44,6 +45,8 @@ use ipnet::IpNet;
 use policy::{Mode, Policy, PrefixSet, ProtectedHosts};
 
 pub use journal::{Before, Journal, RunFacts};
+pub(crate) use learning::Trainer;
+pub use learning::{InForce, Next, Said};
 pub use upkeep::Upkeep;
 
 use crate::{
@@ -54,6 +57,7 @@ use crate::{
     lists::Lists,
     live::Watched,
     progress::Progress,
+    versions::Versions,
 };
 use bypass::Bypass;
 use engine::{Assessed, Incidents};
@@ -61,6 +65,7 @@ use held::Held;
 use import::Loads;
 use journal::{moment, wall_ns};
 use known::{KnownBlocks, PersonAllowed, ProtectedBy};
+use learning::LearningState;
 use listing::Listing;
 use services::Services;
 
@@ -74,6 +79,8 @@ pub struct AssessedWindow {
     pub summary: WindowEvent,
     /// Evidence of the detector.
     pub assessed: Assessed,
+    /// The model that it is by, where that is another than before.
+    pub model: Option<Box<InForce>>,
 }
 
 /// The model that scores, by name.
@@ -118,6 +125,8 @@ pub struct NodeParts {
     pub allow_files: Vec<IpNet>,
     /// The model that scores.
     pub model: ModelFacts,
+    /// Its versions, where it is learnt on.
+    pub versions: Option<Versions>,
     /// The configuration it started with, and its reader for a reload.
     pub config: Option<(Config, Reread)>,
     /// The interfaces that are watched.
@@ -131,10 +140,11 @@ impl NodeParts {
         Self {
             policy,
             enforcer,
-            journal: Journal::none(""),
+            journal: Journal::none(),
             guard: None,
             allow_files: Vec::new(),
             model: ModelFacts::default(),
+            versions: None,
             config: None,
             interfaces: Box::new(Watched::default),
         }
@@ -148,7 +158,7 @@ pub struct Node {
     guard: Option<GuardView>,
     /// True where there is a guard that people can change.
     guards: bool,
-    model: ModelFacts,
+    learning: Mutex<Option<LearningState>>,
     reread: Option<Reread>,
     interfaces: Interfaces,
     started: Instant,
@@ -166,6 +176,8 @@ pub struct Node {
 /// State that changes while the node runs.
 struct Inner {
     policy: Policy,
+    /// The model in force.
+    model: ModelFacts,
     enforcer: Box<dyn Enforcer>,
     config: Option<Config>,
     known: KnownBlocks,
@@ -203,7 +215,7 @@ struct Inner {
 
 impl std::fmt::Debug for Node {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Node").field("model", &self.model).finish_non_exhaustive()
+        f.debug_struct("Node").field("guards", &self.guards).finish_non_exhaustive()
     }
 }
 
@@ -213,7 +225,7 @@ impl Node {
     #[must_use]
     pub fn new(parts: NodeParts) -> Self {
         let NodeParts { mut policy, enforcer, journal, guard, .. } = parts;
-        let NodeParts { allow_files, model, config, interfaces, .. } = parts;
+        let NodeParts { allow_files, model, versions, config, interfaces, .. } = parts;
         let (config, reread) = config.map_or((None, None), |(one, two)| (Some(one), Some(two)));
         let protected = ProtectedBy {
             reader: ProtectedHosts { allowed: PrefixSet::default(), ..policy.protected().clone() },
@@ -226,6 +238,7 @@ impl Node {
             protected,
             loads: Loads::default(),
             policy,
+            model,
             enforcer,
             config,
             known: KnownBlocks::new(),
@@ -251,7 +264,7 @@ impl Node {
             journal,
             guard,
             guards,
-            model,
+            learning: Mutex::new(versions.map(LearningState::new)),
             reread,
             interfaces,
             started: Instant::now(),

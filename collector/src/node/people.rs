@@ -5,9 +5,9 @@ use control::{
     metrics::Exposition,
     wire::{
         Alert, AlertQuery, AllowQuery, AllowRequest, AllowSource, Allowed, Block, BlockQuery,
-        BlockRequest, DisallowRequest, ImportRequest, Imported, Maintenance, MaintenanceRequest,
-        ModeRequest, ModeState, Page, Prefix, Refused, Reloaded, Status, UnblockAllRequest,
-        UnblockRequest, Unblocked,
+        BlockRequest, DisallowRequest, ImportRequest, Imported, LearnRequest, Maintenance,
+        MaintenanceRequest, ModeRequest, ModeState, Models, Page, Prefix, Refused, Reloaded,
+        RollBackRequest, Status, UnblockAllRequest, UnblockRequest, Unblocked, VerdictRequest,
     },
 };
 use ipnet::IpNet;
@@ -195,6 +195,22 @@ impl control::Node for Node {
         self.take_maintenance(who, request)
     }
 
+    fn models(&self) -> Result<Models, Refused> {
+        Ok(self.list_models())
+    }
+
+    fn roll_back(&self, who: &Who, request: &RollBackRequest) -> Result<Models, Refused> {
+        self.take_back_model(who, request)
+    }
+
+    fn learn(&self, who: &Who, request: &LearnRequest) -> Result<Models, Refused> {
+        self.let_learn(who, request)
+    }
+
+    fn vouch(&self, who: &Who, request: &VerdictRequest) -> Result<Models, Refused> {
+        self.hear_verdict(who, request)
+    }
+
     fn confirm(&self, who: &Who) -> Result<ModeState, Refused> {
         self.confirm_mode(who)
     }
@@ -210,6 +226,7 @@ impl control::Node for Node {
         let invalid = |error: anyhow::Error| Refused::invalid(format!("{error:#}"));
         let config = reread().map_err(invalid)?;
         let files = read_allow_files(&config.policy.allow_files).map_err(|e| invalid(e.into()))?;
+        self.reread_model(config.window)?;
         let mut inner = self.inner();
         let reloaded = inner.take_config(config, files)?;
         let arguments = serde_json::to_value(&reloaded);

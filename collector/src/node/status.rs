@@ -69,11 +69,11 @@ impl Node {
             mode: inner.policy.mode(),
             confirm: inner.confirm(now),
             breaker: inner.breaker(now),
-            drift: self.drift(&inner),
-            model: (!self.model.hash.is_empty()).then(|| ModelInfo {
-                path: self.model.path.display().to_string(),
-                hash: self.model.hash.clone(),
-                created: self.model.created.clone(),
+            drift: inner.drift(),
+            model: (!inner.model.hash.is_empty()).then(|| ModelInfo {
+                path: inner.model.path.display().to_string(),
+                hash: inner.model.hash.clone(),
+                created: inner.model.created.clone(),
             }),
             claim: inner.claim(),
             window: inner.window.clone(),
@@ -170,14 +170,6 @@ impl Node {
         (age > length * 2 + Duration::from_secs(5)).then_some(age)
     }
 
-    fn drift(&self, inner: &Inner) -> Drift {
-        let of = |state| Drift { state, since: None, moved: Vec::new() };
-        if self.model.hash.is_empty() {
-            return of(DriftState::Off);
-        }
-        inner.drift.clone().unwrap_or_else(|| of(DriftState::Gathering))
-    }
-
     fn check_watched(&self) -> Result<(), Refused> {
         let Some(config) = self.inner().config.clone() else { return Ok(()) };
         let Watched { attached: watched, refused } = (self.interfaces)();
@@ -204,6 +196,14 @@ impl Node {
 }
 
 impl Inner {
+    fn drift(&self) -> Drift {
+        let of = |state| Drift { state, since: None, moved: Vec::new() };
+        if self.model.hash.is_empty() {
+            return of(DriftState::Off);
+        }
+        self.drift.clone().unwrap_or_else(|| of(DriftState::Gathering))
+    }
+
     fn confirm(&self, now: Moment) -> Option<Confirm> {
         self.policy.commit_confirm().map(|pending| Confirm {
             until: boot_timestamp(now, pending.until_ns),

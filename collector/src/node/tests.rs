@@ -179,6 +179,7 @@ fn window(number: u64, evidence: Vec<Evidence>) -> AssessedWindow {
             evidence,
             ..Assessed::default()
         },
+        model: None,
     }
 }
 

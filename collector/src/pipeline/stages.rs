@@ -9,29 +9,43 @@ use super::{DrainedWindow, Outlet};
 use crate::{
     clock::Clocks,
     event::{Event, WindowEvent, window_event},
-    node::{AssessedWindow, Node, past::EVERY_NS},
+    node::{AssessedWindow, Next, Node, Said, Trainer, past::EVERY_NS},
     progress::{Progress, Stage},
     sink::Sink,
 };
 use engine::{Arrival, Assessed, Detector};
 use model::{Window, assess::UNUSUAL};
 use policy::WindowFacts;
+use training::Ongoing;
 
 pub(super) fn assess(
     node: &Node,
     mut detector: Option<Detector>,
     drained: &Receiver<DrainedWindow>,
     assessed: &SyncSender<AssessedWindow>,
+    trainer: Option<&Trainer>,
 ) {
     let mut clocks = Clocks::now();
     let progress = node.progress();
     let mut kept_ns = None;
     for (number, DrainedWindow { window, late }) in (1..).zip(drained) {
         let arrival = Arrival { slept: clocks.slept(), last: false };
+        let mut model = None;
         let found = progress.work(Stage::Score, || match &mut detector {
             Some(detector) => {
                 detector.maintain(node.maintained());
-                detector.assess(&window, arrival)
+                if let Some(Next { model: next, told }) = node.next_model() {
+                    detector.replace_model(next);
+                    model = Some(Box::new(told));
+                }
+                let paused = listen(detector, node.said());
+                let found = detector.assess(&window, arrival);
+                if let (false, Some(trainer)) = (paused, trainer)
+                    && let Some(copy) = detector.learning().and_then(Ongoing::due)
+                {
+                    trainer.train(copy, detector.model());
+                }
+                found
             }
             None => unscored(number, &window),
         });
@@ -49,7 +63,7 @@ pub(super) fn assess(
         }
         let peers = found.evidence.len();
         let summary = WindowEvent { peers, late, ..window_event(found.number, &window) };
-        let next = AssessedWindow { summary, assessed: found };
+        let next = AssessedWindow { summary, assessed: found, model };
         if assessed.send(next).is_err() {
             break;
         }
@@ -64,6 +78,20 @@ pub(super) fn assess(
     if let Some(detector) = &detector {
         node.keep_past(detector);
     }
+}
+
+/// Tells learning what was said since the last window; returns true where nothing is to be learnt.
+fn listen(detector: &mut Detector, said: Said) -> bool {
+    let Some(ongoing) = detector.learning() else { return true };
+    ongoing.hear(&said.words);
+    if said.own_side {
+        ongoing.own_side_stood_out();
+    }
+    if let Some(since_ns) = said.forget_since_ns {
+        ongoing.forget_since(since_ns);
+    }
+    ongoing.pause(said.paused);
+    said.paused
 }
 
 /// A window that no model scores: it is counted, and nothing is decided on it.

@@ -44,7 +44,7 @@ fn a_running_window_is_glanced_at_and_who_scans_is_handed_on() {
         stop.send(()).unwrap();
     };
     let minute = Duration::from_mins(1);
-    ticker::run(Scanned(0), minute, &stopped, &drained, &Losses::default(), scanned).unwrap();
+    ticker::run(Scanned(0), minute, &stopped, &drained, &Progress::default(), scanned).unwrap();
     drop(drained);
     assert_eq!(windows.iter().count(), 1, "the last one");
 }

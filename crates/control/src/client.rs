@@ -30,9 +30,10 @@ use tokio::{
 
 use crate::wire::{
     Alert, AlertQuery, AllowQuery, AllowRequest, Allowed, Block, BlockQuery, BlockRequest,
-    ConfirmRequest, DisallowRequest, ImportRequest, Imported, Kind, Maintenance,
-    MaintenanceRequest, ModeRequest, ModeState, Page, Problem, RearmRequest, Refused,
-    ReloadRequest, Reloaded, Status, UnblockAllRequest, UnblockRequest, Unblocked,
+    ConfirmRequest, DisallowRequest, ImportRequest, Imported, Kind, LearnRequest, Maintenance,
+    MaintenanceRequest, ModeRequest, ModeState, Models, Page, Problem, RearmRequest, Refused,
+    ReloadRequest, Reloaded, RollBackRequest, Status, StatusQuery, UnblockAllRequest,
+    UnblockRequest, Unblocked, VerdictRequest,
 };
 
 /// Time that an answer is waited for by default; more than the server's own patience.
@@ -183,6 +184,26 @@ impl Client {
     /// Says that services will fail for a while.
     pub fn maintain(&self, request: &MaintenanceRequest) -> Result<Maintenance, ClientError> {
         self.change(&Method::PUT, "/v1/maintenance", request)
+    }
+
+    /// The models.
+    pub fn models(&self) -> Result<Models, ClientError> {
+        self.read("/v1/models", &StatusQuery::default())
+    }
+
+    /// Takes an earlier model back, and stops learning.
+    pub fn roll_back(&self, request: &RollBackRequest) -> Result<Models, ClientError> {
+        self.change(&Method::POST, "/v1/models/rollback", request)
+    }
+
+    /// Stops learning, or lets it go on.
+    pub fn learn(&self, request: &LearnRequest) -> Result<Models, ClientError> {
+        self.change(&Method::PUT, "/v1/models/learning", request)
+    }
+
+    /// Says that what a remote did was benign.
+    pub fn vouch(&self, request: &VerdictRequest) -> Result<Models, ClientError> {
+        self.change(&Method::POST, "/v1/verdicts", request)
     }
 
     /// Confirms an enforcement.

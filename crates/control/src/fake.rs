@@ -18,8 +18,9 @@ use crate::{
     wire::{
         Alert, AlertQuery, AllowQuery, AllowRequest, AllowSource, Allowed, Block, BlockQuery,
         BlockRequest, Breaker, Condition, Confirm, DisallowRequest, ImportRefused, ImportRequest,
-        Imported, LIMIT_DEFAULT, Maintenance, MaintenanceRequest, ModeRequest, ModeState, Page,
-        Refused, Reloaded, ServiceState, Status, UnblockAllRequest, UnblockRequest, Unblocked,
+        Imported, LIMIT_DEFAULT, LearnRequest, Learning, Maintenance, MaintenanceRequest,
+        ModeRequest, ModeState, Models, Page, Refused, Reloaded, RollBackRequest, ServiceState,
+        Status, UnblockAllRequest, UnblockRequest, Unblocked, VerdictRequest,
     },
 };
 
@@ -391,6 +392,23 @@ impl Node for FakeNode {
             Some(_) => Ok(state.mode()),
             None => Err(Refused::conflict("there is nothing to confirm")),
         })
+    }
+
+    fn models(&self) -> Result<Models, Refused> {
+        Ok(Models::default())
+    }
+
+    fn roll_back(&self, who: &Who, _: &RollBackRequest) -> Result<Models, Refused> {
+        self.act(who, "rollback", |_| Err(Refused::conflict("no model is learnt on")))
+    }
+
+    fn learn(&self, who: &Who, request: &LearnRequest) -> Result<Models, Refused> {
+        let learning = if request.on { Learning::On } else { Learning::Paused };
+        self.act(who, "learn", |_| Ok(Models { learning, ..Models::default() }))
+    }
+
+    fn vouch(&self, who: &Who, _: &VerdictRequest) -> Result<Models, Refused> {
+        self.act(who, "verdict", |_| Ok(Models::default()))
     }
 
     fn rearm(&self, who: &Who) -> Result<Status, Refused> {

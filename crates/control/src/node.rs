@@ -9,8 +9,9 @@ use crate::{
     metrics::Exposition,
     wire::{
         Alert, AlertQuery, AllowQuery, AllowRequest, Allowed, Block, BlockQuery, BlockRequest,
-        DisallowRequest, ImportRequest, Imported, Maintenance, MaintenanceRequest, ModeRequest,
-        ModeState, Page, Refused, Reloaded, Status, UnblockAllRequest, UnblockRequest, Unblocked,
+        DisallowRequest, ImportRequest, Imported, LearnRequest, Maintenance, MaintenanceRequest,
+        ModeRequest, ModeState, Models, Page, Refused, Reloaded, RollBackRequest, Status,
+        UnblockAllRequest, UnblockRequest, Unblocked, VerdictRequest,
     },
 };
 
@@ -94,6 +95,18 @@ pub trait Node: Send + Sync + 'static {
 
     /// Says that services will fail for a while; returns all that are known to.
     fn maintain(&self, who: &Who, request: &MaintenanceRequest) -> Result<Maintenance, Refused>;
+
+    /// The model in force, those before it, and whether it is learnt on.
+    fn models(&self) -> Result<Models, Refused>;
+
+    /// Takes an earlier model back, and stops learning.
+    fn roll_back(&self, who: &Who, request: &RollBackRequest) -> Result<Models, Refused>;
+
+    /// Stops learning, or lets it go on.
+    fn learn(&self, who: &Who, request: &LearnRequest) -> Result<Models, Refused>;
+
+    /// Hears that what a remote did was benign.
+    fn vouch(&self, who: &Who, request: &VerdictRequest) -> Result<Models, Refused>;
 
     /// Confirms an enforcement that would fall back.
     fn confirm(&self, who: &Who) -> Result<ModeState, Refused>;

@@ -78,6 +78,8 @@ pub struct Assessor {
     /// Windows at the start in which nobody is blocked anew.
     warm_up: u64,
     number: u64,
+    /// The model is learnt on.
+    learning: bool,
 }
 
 impl std::fmt::Debug for Assessor {
@@ -91,13 +93,26 @@ impl Assessor {
     /// up.
     #[must_use]
     pub fn new(model: ModelFile, window: Duration, warm_up: u64) -> Self {
-        let drift = DriftSensor::new(&model, DRIFT_SEED);
-        Self { model, drift, longest: window * LONGEST_WINDOW, warm_up, number: 0 }
+        let drift = DriftSensor::new(&model, DRIFT_SEED, false);
+        let longest = window * LONGEST_WINDOW;
+        Self { model, drift, longest, warm_up, number: 0, learning: false }
+    }
+
+    /// Has drift ask for a model that is learnt anew before it suspends anything.
+    pub(crate) fn learn_on(&mut self) {
+        self.learning = true;
+        self.drift = DriftSensor::new(&self.model, DRIFT_SEED, true);
+    }
+
+    /// Scores by another model from the next window on.
+    pub(crate) fn replace_model(&mut self, model: ModelFile) {
+        self.model = model;
+        self.drift = DriftSensor::new(&self.model, DRIFT_SEED, self.learning);
     }
 
     /// Begins anew: what follows was joined with a past that was empty so many windows before.
     pub fn restart(&mut self, windows_before: u64) {
-        self.drift = DriftSensor::new(&self.model, DRIFT_SEED);
+        self.drift = DriftSensor::new(&self.model, DRIFT_SEED, self.learning);
         self.number = windows_before;
     }
 

@@ -9,9 +9,12 @@ use std::{
 };
 
 use model::{
-    Context, Feature as _, Horizons, Hosts, Maintained, ModelFile, Observed, Outages, PeerFacts,
-    PeerFeature, WARM_UP, Window,
+    Channel, Context, Feature as _, Horizons, Hosts, Kind, Maintained, ModelFile, Observed,
+    Outages, PeerFacts, PeerFeature, WARM_UP, Window,
 };
+
+use policy::{Standing, WindowFacts};
+use training::Ongoing;
 
 use crate::assessor::{Arrival, Assessed, Assessor, WindowRows};
 use crate::peer_rows::{PeerRow, PeerRows};
@@ -28,6 +31,7 @@ pub struct Detector {
     observed: Observed,
     peers: PeerRows,
     assessor: Assessor,
+    learning: Option<Ongoing>,
 }
 
 impl std::fmt::Debug for Detector {
@@ -60,6 +64,7 @@ impl Detector {
             observed: Observed::default(),
             peers: PeerRows::default(),
             assessor,
+            learning: None,
         }
     }
 
@@ -92,6 +97,24 @@ impl Detector {
     /// Has the first windows be told as warming up: so many.
     pub const fn wait(&mut self, windows: u64) {
         self.assessor.wait(windows);
+    }
+
+    /// Goes on learning from what it assesses. Drift then asks for another model before it suspends.
+    #[must_use]
+    pub fn learn_on(mut self, ongoing: Ongoing) -> Self {
+        self.assessor.learn_on();
+        self.learning = Some(ongoing);
+        self
+    }
+
+    /// What it goes on learning.
+    pub const fn learning(&mut self) -> Option<&mut Ongoing> {
+        self.learning.as_mut()
+    }
+
+    /// Scores by another model, of windows of the same length, from the next window on.
+    pub fn replace_model(&mut self, model: ModelFile) {
+        self.assessor.replace_model(model);
     }
 
     /// The model it scores with.
@@ -135,11 +158,40 @@ impl Detector {
         let sites = sites::unusual(self.model(), &self.observed.sites);
         let mut assessed = Assessed { outages, sites, ..self.assessor.assess(rows, arrival) };
         assessed.facts.blind = window.unseen_packets > 0;
+        if let Some(ongoing) = &mut self.learning {
+            learn(ongoing, &assessed, &self.peers, &self.observed);
+        }
         // Half of the room that this window did not need, so that a peak is forgotten.
         let Observed { flows, peers, .. } = &mut self.observed;
         flows.shrink_to(flows.capacity() / 2);
         peers.shrink_to(peers.capacity() / 2);
         assessed
+    }
+}
+
+/// Learns from a window that is what it seems to be; from remotes that are who they seem to be.
+fn learn(ongoing: &mut Ongoing, assessed: &Assessed, peers: &PeerRows, observed: &Observed) {
+    let WindowFacts { end_ns, lossy, blind, interrupted, warming_up, .. } = assessed.facts;
+    if lossy || blind || interrupted || warming_up {
+        return;
+    }
+    for block in peers.rows() {
+        let channel = Channel::new(Kind::Peer, block.horizon);
+        let width = block.rows.len() / block.of.len().max(1);
+        for (row, &of) in block.rows.chunks_exact(width.max(1)).zip(&block.of) {
+            let (address, facts) = peers.peers()[of];
+            if facts.standing != Standing::Unproven {
+                ongoing.take(channel, Some(address), end_ns, row);
+            }
+        }
+    }
+    for row in observed.sites.iter().filter(|row| !row.is_lossy) {
+        let channel = Channel::new(row.key.kind(), row.horizon);
+        ongoing.take(channel, None, end_ns, &sites::values(row));
+    }
+    ongoing.end_window(end_ns);
+    if assessed.drift_changed && assessed.drift.relearning {
+        ongoing.ask();
     }
 }
 

@@ -10,7 +10,7 @@ mod counter;
 
 use evaluation::Reading;
 use model::{
-    DetectorModel, ModelFile,
+    DetectorModel, Feature as _, ModelFile, PeerFeature,
     assess::{Assessment, HorizonRows},
     sample::Draws,
 };
@@ -46,10 +46,11 @@ pub struct DriftSensor {
 }
 
 impl DriftSensor {
-    /// Nothing seen yet; the seed draws which p-values are bet on.
-    pub(crate) fn new(model: &ModelFile, seed: u64) -> Self {
+    /// Nothing seen yet; the seed draws which p-values are bet on, and where the model is learnt on,
+    /// drift asks for another before it suspends.
+    pub(crate) fn new(model: &ModelFile, seed: u64, learning: bool) -> Self {
         Self {
-            watch: DriftWatch::default(),
+            watch: if learning { DriftWatch::of_learning() } else { DriftWatch::default() },
             peers: DriftCounter::new(model.peer()),
             draws: Draws::new(seed, STREAM),
         }
@@ -61,7 +62,7 @@ impl DriftSensor {
     }
 
     /// Takes the rows of a window that lost nothing; returns true where it changes whether blocking
-    /// is suspended.
+    /// is suspended, or a model learnt anew.
     pub(crate) fn take(
         &mut self,
         model: &ModelFile,
@@ -80,10 +81,11 @@ impl DriftSensor {
         let ordinary: Vec<usize> = (0..of.len()).filter(is_ordinary).collect();
         count(&mut self.peers, &ordinary, rows);
         let p_values: [_; BETS] = self.draw(model.peer(), &ordinary, rows);
-        let was_suspended = self.watch.drift().suspended;
+        let state = |drift: &Drift| (drift.suspended, drift.relearning);
+        let before = state(self.watch.drift());
         let moved = moved(Subject::Peer, &self.peers).collect();
         let drift = self.watch.observe(p_values, farthest_first(moved));
-        drift.suspended != was_suspended
+        state(drift) != before
     }
 
     /// The p-values of one of these rows, by score and by tail score.
@@ -119,10 +121,14 @@ fn count(counter: &mut DriftCounter, indices: &[usize], rows: &[f32]) {
 fn moved(subject: Subject, counter: &DriftCounter) -> impl Iterator<Item = Moved> {
     let enough = counter.counted() >= LEAST_ROWS;
     let drift = if enough { counter.finish(None) } else { Vec::new() };
-    drift.into_iter().filter(|drift| drift.reading == Reading::Moved).map(move |drift| Moved {
-        subject,
-        feature: drift.feature,
-        index: drift.index,
+    drift.into_iter().filter(|drift| drift.reading == Reading::Moved).map(move |drift| {
+        let (share, [before, now]) = counter.where_moved(&drift.feature);
+        let natural = |value| match PeerFeature::from_name(&drift.feature) {
+            Some(feature) => feature.natural(value),
+            None => value,
+        };
+        let (before, now) = (natural(before), natural(now));
+        Moved { subject, index: drift.index, share, before, now, feature: drift.feature }
     })
 }
 

@@ -53,11 +53,7 @@ fn unusual_of(model: &ModelFile, kind: Kind, sites: &[SiteRecord]) -> Vec<SiteEv
     }
     let mut blocks = Vec::new();
     for row in its() {
-        let values = match kind {
-            Kind::Service => ServiceFeature::rows([row]),
-            _ => HostFeature::rows([row]),
-        };
-        HorizonRows::add(&mut blocks, row.horizon, &values, numbers[&row.key]);
+        HorizonRows::add(&mut blocks, row.horizon, &values(row), numbers[&row.key]);
     }
     let assessment = assess(model.detectors(), kind, &blocks, numbers.len());
     let count = numbers.len() as f64;
@@ -74,6 +70,14 @@ fn unusual_of(model: &ModelFile, kind: Kind, sites: &[SiteRecord]) -> Vec<SiteEv
         is_told.then(|| SiteEvidence { site: site(key), surprise, horizon, reasons })
     });
     found.collect()
+}
+
+/// A row's scored features.
+pub(crate) fn values(row: &SiteRecord) -> Vec<f32> {
+    match row.key.kind() {
+        Kind::Service => ServiceFeature::rows([row]),
+        _ => HostFeature::rows([row]),
+    }
 }
 
 /// True where a reason tells of something that the host itself did, and seldom does: under a flood

@@ -13,6 +13,15 @@ pub struct Moved {
     pub feature: String,
     /// Population stability index against the training.
     pub index: f64,
+    /// A share of the rows, of which the values below tell; 0 where it was not recorded.
+    #[serde(default)]
+    pub share: f64,
+    /// Value that this share of the training rows do not exceed, in the feature's natural unit.
+    #[serde(default)]
+    pub before: f32,
+    /// The same of the rows of late.
+    #[serde(default)]
+    pub now: f32,
 }
 
 /// Verdict of the watch.
@@ -20,6 +29,9 @@ pub struct Moved {
 pub struct Drift {
     /// Benign p-values no longer hold, and no block should be made by them.
     pub suspended: bool,
+    /// They no longer hold, and a model is learnt anew; blocking goes on meanwhile.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub relearning: bool,
     /// Capital of the most successful bet against them, 1 or so where they hold.
     pub martingale: f64,
     /// Features that are not spread as in training, whether or not blocking is suspended.
@@ -28,7 +40,14 @@ pub struct Drift {
 
 impl Moved {
     fn to_text(&self) -> String {
-        format!("{} {} ({:.2})", self.subject.name(), self.feature, self.index)
+        let Self { subject, feature, index, share, before, now } = self;
+        let named = format!("{} {feature}", subject.name());
+        if *share > 0.0 {
+            let percent = share * 100.0;
+            format!("{named}, {percent:.0} % up to {now:.4} ({before:.4} in training)")
+        } else {
+            format!("{named} ({index:.2})")
+        }
     }
 }
 
@@ -37,12 +56,15 @@ impl Drift {
     #[must_use]
     pub fn to_text(&self) -> String {
         let named: Vec<String> = self.features.iter().map(Moved::to_text).collect();
-        let named =
-            if named.is_empty() { "no single feature".to_owned() } else { named.join(", ") };
-        if self.suspended {
-            format!("benign traffic is not as in training, blocking is suspended; moved: {named}")
-        } else {
-            format!("benign traffic is as in training; moved: {named}")
-        }
+        let moved = match named.join("; ") {
+            nothing if nothing.is_empty() => String::new(),
+            named => format!("; moved: {named}"),
+        };
+        let verdict = match (self.suspended, self.relearning) {
+            (true, _) => "is not as in training, blocking is suspended",
+            (false, true) => "is not as in training, a model is learnt anew",
+            (false, false) => "is as in training",
+        };
+        format!("benign traffic {verdict}{moved}")
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ActionTaken, ClosedEvent, DecisionRecord, Drift, Incident, Notice, Outage, Prefix,
+    ActionTaken, ClosedEvent, DecisionRecord, Drift, Incident, ModelEvent, Notice, Outage, Prefix,
     ServiceLimit, SiteEvent,
 };
 
@@ -36,6 +36,8 @@ pub enum Event {
     Notice(NoticeEvent),
     /// Benign traffic is no longer as in training, or is again.
     Drift(DriftEvent),
+    /// The model in force changed, or was not changed.
+    Model(ModelEvent),
     /// A person did something.
     Act(ActEvent),
     /// At start, kernel, ledger and configuration differed.
@@ -262,6 +264,7 @@ mod tests {
         Action, Change, Claim, Entity, Evidence, Mode, Moved, PValues, ProcedureChoice, Reason,
         Refusal, Service, Share, Site, Standing, Subject, Trip,
     };
+    use crate::{ModelAct, ModelChange, RangeMoved};
 
     fn incident() -> Incident {
         Incident {
@@ -331,7 +334,14 @@ mod tests {
     #[expect(clippy::too_many_lines, reason = "one event of each kind")]
     fn events() -> Vec<Event> {
         let peer: Prefix = "2001:db8::/32".parse().expect("a prefix");
-        let moved = Moved { subject: Subject::Net, feature: "bytes".into(), index: 0.4 };
+        let moved = Moved {
+            subject: Subject::Net,
+            feature: "bytes".into(),
+            index: 0.4,
+            share: 0.5,
+            before: 10.0,
+            now: 30.0,
+        };
         let demoted = vec![record().peer()];
         vec![
             Event::Window(WindowEvent {
@@ -427,7 +437,23 @@ mod tests {
             Event::Drift(DriftEvent {
                 window: 1,
                 at_ns: 2,
-                drift: Drift { suspended: true, martingale: 1e7, features: vec![moved] },
+                drift: Drift {
+                    suspended: true,
+                    relearning: true,
+                    martingale: 1e7,
+                    features: vec![moved],
+                },
+            }),
+            Event::Model(ModelEvent {
+                at_ns: 1,
+                act: ModelAct::Refused,
+                version: 2,
+                digest: "ab".into(),
+                change: Some(ModelChange {
+                    moved: vec![RangeMoved { feature: "bytes".into(), before: 1.0, now: 2.0 }],
+                    ..ModelChange::default()
+                }),
+                why: Some("it is blind".into()),
             }),
             Event::Act(ActEvent {
                 at_ns: 1,

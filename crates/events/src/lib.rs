@@ -25,6 +25,7 @@ mod drift;
 mod event;
 mod evidence;
 mod incident;
+mod learning;
 mod notice;
 #[cfg(feature = "openapi")]
 pub mod openapi;
@@ -45,6 +46,7 @@ pub use event::{
 pub use evidence::{Evidence, Reason, Service};
 pub use flows_common::{Action, Scope, Standing};
 pub use incident::{Change, ClosedEvent, Entity, Incident};
+pub use learning::{ModelAct, ModelChange, ModelEvent, RangeMoved};
 pub use notice::Notice;
 pub use prefix::{Prefix, PrefixError};
 pub use refusal::Refusal;

@@ -151,9 +151,14 @@ impl Policy {
     /// Adds the calibration that claims of an error rate rest on.
     #[must_use]
     pub fn calibrated(mut self, basis: &Basis) -> Self {
+        self.recalibrate(basis);
+        self
+    }
+
+    /// Takes over the calibration of a model that is in force from here on.
+    pub fn recalibrate(&mut self, basis: &Basis) {
         self.selector.calibrate(basis);
         self.basis = Some(*basis);
-        self
     }
 
     /// Support of the configured rates at the traffic of late, in windows of this length; none

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use model::{
-    Channel, Context, Feature, HostFeature, Hosts, IsolationForestValidParams, Kind, ModelFile,
-    ModelFormatError, Observed, Outages, PeerFeature, ServiceFeature, WARM_UP, Window, schema,
+    Channel, Context, Feature, Horizons, HostFeature, Hosts, IsolationForestValidParams, Kind,
+    ModelFile, ModelFormatError, Observed, Outages, PeerFeature, ServiceFeature, WARM_UP, Window,
+    schema,
 };
 use thiserror::Error;
 
@@ -144,32 +145,38 @@ impl Learner {
         params: &IsolationForestValidParams,
         created: &str,
     ) -> Result<(ModelFile, Context), LearnError> {
-        let base = Channel::new(Kind::Peer, self.context.horizons().window());
-        let window_ns = u64::try_from(self.window.as_nanos()).ok();
-        let plan = Plan { window_ns, ..Plan::new(Method::Forest(params.clone())) };
-        let mut detectors = Vec::new();
-        let known = self.rows.keys().copied().chain(
-            Prior::shipped()
-                .channels()
-                .filter(|one| self.context.horizons().all().contains(&one.horizon)),
-        );
-        let others: BTreeSet<Channel> = known.filter(|channel| *channel != base).collect();
-        for channel in std::iter::once(base).chain(others) {
-            let schema = schema::schema_id(channel.kind);
-            let nothing = SampledRows::new(schema.features.len());
-            let rows = self.rows.get(&channel).unwrap_or(&nothing);
-            let plan = Plan { prior: Prior::shipped().rows(channel).cloned(), ..plan.clone() };
-            let fit = if channel == base { train } else { train_beside };
-            match fit(rows, &schema, &plan) {
-                Ok(trained) => detectors.push((channel, trained.detector)),
-                Err(error) if channel != base && error.is_of_too_few_rows() => {}
-                Err(source) => {
-                    return Err(LearnError::Fit { channel, rows: rows.len(), source });
-                }
-            }
-        }
-        Ok((ModelFile::new(detectors, created)?, self.context))
+        Ok((fit_all(&self.rows, self.window, params, created)?, self.context))
     }
+}
+
+/// Fits a detector to each kind and horizon, by the same rules for all that learn.
+pub(crate) fn fit_all(
+    rows: &BTreeMap<Channel, SampledRows>,
+    window: Duration,
+    params: &IsolationForestValidParams,
+    created: &str,
+) -> Result<ModelFile, LearnError> {
+    let horizons = Horizons::of(window);
+    let base = Channel::new(Kind::Peer, horizons.window());
+    let window_ns = u64::try_from(window.as_nanos()).ok();
+    let plan = Plan { window_ns, ..Plan::new(Method::Forest(params.clone())) };
+    let mut detectors = Vec::new();
+    let of_prior = Prior::shipped().channels().filter(|one| horizons.all().contains(&one.horizon));
+    let known = rows.keys().copied().chain(of_prior);
+    let others: BTreeSet<Channel> = known.filter(|channel| *channel != base).collect();
+    for channel in std::iter::once(base).chain(others) {
+        let schema = schema::schema_id(channel.kind);
+        let nothing = SampledRows::new(schema.features.len());
+        let rows = rows.get(&channel).unwrap_or(&nothing);
+        let plan = Plan { prior: Prior::shipped().rows(channel).cloned(), ..plan.clone() };
+        let fit = if channel == base { train } else { train_beside };
+        match fit(rows, &schema, &plan) {
+            Ok(trained) => detectors.push((channel, trained.detector)),
+            Err(error) if channel != base && error.is_of_too_few_rows() => {}
+            Err(source) => return Err(LearnError::Fit { channel, rows: rows.len(), source }),
+        }
+    }
+    Ok(ModelFile::new(detectors, created)?)
 }
 
 fn extend<F: Feature>(

@@ -21,14 +21,17 @@
 
 #![forbid(unsafe_code)]
 
+mod adapt;
 mod autoencoder;
 mod contamination;
 mod ecod;
 mod error;
+mod fading;
 mod features;
 mod fit;
 mod hbos;
 mod learner;
+mod ongoing;
 mod plan;
 mod prior;
 mod report;
@@ -40,6 +43,7 @@ mod steps;
 mod train;
 mod trim;
 
+pub use adapt::{AdaptError, Adaptation, adapt};
 pub use autoencoder::{AutoencoderError, AutoencoderParams};
 pub use contamination::{Contamination, TrimBy};
 pub use ecod::{Ecod, EcodFit, Tails};
@@ -47,6 +51,7 @@ pub use error::TrainingError;
 pub use features::FeatureChoice;
 pub use hbos::{Hbos, HbosCounts, Heights};
 pub use learner::{LearnError, Learner, Learnt};
+pub use ongoing::{Candidate, NotLearnt, Ongoing, Pace, Word};
 pub use plan::{BEYOND, Given, Method, Plan};
 pub use prior::{PRIOR_COUNTS_AS, Prior, PriorBuilder, PriorError, PriorRows};
 pub use report::{LeftOut, Report, RowCounts, SupportedRates, TimeRange, Trimmed};

@@ -6,6 +6,8 @@
 
 #[cfg(not(all(feature = "research", feature = "top")))]
 mod absent;
+#[cfg(feature = "research")]
+mod adapt;
 mod alerts;
 mod allow;
 mod bar;
@@ -60,7 +62,7 @@ use ::model::{ModelFile, schema};
 #[cfg(not(feature = "top"))]
 use absent::top;
 #[cfg(not(feature = "research"))]
-use absent::{capture, eval, experiment, explain, label, score, train};
+use absent::{adapt, capture, eval, experiment, explain, label, score, train};
 #[cfg(not(feature = "lab"))]
 use absent::{demo, lab};
 use anyhow::Context as _;
@@ -75,8 +77,8 @@ pub(crate) use report::text::columns as table;
 
 use ::replay::ReplayOptions;
 use collector::event_text::{
-    describe_anomaly, describe_closed, describe_limit, describe_notice, describe_outage,
-    describe_site,
+    describe_anomaly, describe_closed, describe_limit, describe_model, describe_notice,
+    describe_outage, describe_site,
 };
 use collector::{
     config::{Config, Mode, RawConfig, XdpChoice},
@@ -151,6 +153,8 @@ commands! {
     Label(label::LabelArgs),
     /// Train detectors on feature tables and write a model.
     Train(train::TrainArgs),
+    /// Calibrate a model from elsewhere for the traffic here, by tables that nobody has labelled.
+    Adapt(adapt::AdaptArgs),
     /// Measure how well models tell attacks from benign traffic.
     Eval(eval::EvalArgs),
     /// Score feature tables with a model.
@@ -370,6 +374,7 @@ fn line_of(event: &Event, json: bool) -> Option<String> {
         Event::Site(site) => describe_site(site),
         Event::Drift(change) => format!("window {}: {}", change.window, change.drift.to_text()),
         Event::Notice(change) => describe_notice(&change.notice),
+        Event::Model(change) => describe_model(change),
         Event::Act(act) => {
             format!("{} by {}: {} {}", act.what, act.who, act.arguments, act.outcome)
         }

@@ -256,6 +256,24 @@ impl DetectorModel {
         &self.training
     }
 
+    /// The same detector, calibrated on other scores and tail scores, as many of each; the note is added
+    /// to what its file says of its rows.
+    pub fn recalibrated(
+        &self,
+        scores: Vec<f32>,
+        tail_scores: Vec<f32>,
+        note: String,
+    ) -> Result<Self, CalibrationError> {
+        let mut training = Training { held_out: scores.len() as u64, ..self.training.clone() };
+        training.facts.selection.push(note);
+        Ok(Self {
+            calibration: Calibration::new(scores)?.on_scale(|score| self.scorer.spread(score)),
+            tail_calibration: Calibration::new(tail_scores)?,
+            training,
+            ..self.clone()
+        })
+    }
+
     /// Refuses a schema that is not the one it was trained on, in name, hash and features.
     pub fn check_schema(&self, made: &SchemaId) -> Result<(), SchemaMismatch> {
         if self.schema == *made {

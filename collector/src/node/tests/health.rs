@@ -19,8 +19,9 @@ fn a_node_is_ready_while_it_decides_watches_and_records() {
     node.interfaces = Box::new(|| {
         let interface = datapath::InterfaceName::new("eth0").unwrap();
         let (tc, guard) = (datapath::TcHook::Tcx, datapath::GuardHook::Off);
-        let (unseen, neighbours) = ([0, 7], Vec::new());
-        let attached = vec![Attached { interface, ifindex: 2, tc, guard, unseen, neighbours }];
+        let (unseen, neighbours, sharing) = ([0, 7], Vec::new(), datapath::Sharing::NoXdp);
+        let attached =
+            vec![Attached { interface, ifindex: 2, tc, guard, unseen, neighbours, sharing }];
         Watched { attached, ..Watched::default() }
     });
     node.ready().unwrap();

@@ -82,7 +82,7 @@ fn every_field_of_a_record_survives_ledger_api_and_event() {
     let folder = tempfile::tempdir().unwrap();
     let (node, _) = node(folder.path());
     let record = serde_json::from_value(whole.clone()).unwrap();
-    node.journal.put(vec![node.journal.decision(record)]);
+    node.journal.put(vec![node.journal.decision(record, "")]);
     node.stop("test");
     let reader = Ledger::read(&folder.path().join("ledger.db")).unwrap();
     let recorded = reader.decision(41).unwrap().unwrap().record;

@@ -13,8 +13,9 @@ use crate::{
     node::Who,
     wire::{
         AlertQuery, AllowQuery, AllowRequest, BlockQuery, BlockRequest, ConfirmRequest,
-        DisallowRequest, ImportRequest, MaintenanceRequest, ModeRequest, RearmRequest, Refused,
-        ReloadRequest, Reloaded, StatusQuery, UnblockAllRequest, UnblockRequest,
+        DisallowRequest, ImportRequest, LearnRequest, MaintenanceRequest, ModeRequest,
+        RearmRequest, Refused, ReloadRequest, Reloaded, RollBackRequest, StatusQuery,
+        UnblockAllRequest, UnblockRequest, VerdictRequest,
     },
 };
 
@@ -91,6 +92,25 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "/v1/maintenance",
             "Say that services will fail for a while.",
             |shared, who, body: &MaintenanceRequest| shared.node.maintain(who, body),
+        ),
+        Endpoint::read("/v1/models", "The models.", |node, _: &StatusQuery| node.models()),
+        Endpoint::change(
+            post(),
+            "/v1/models/rollback",
+            "Take an earlier model back, and stop learning.",
+            |shared, who, body: &RollBackRequest| shared.node.roll_back(who, body),
+        ),
+        Endpoint::change(
+            put(),
+            "/v1/models/learning",
+            "Stop learning, or let it go on.",
+            |shared, who, body: &LearnRequest| shared.node.learn(who, body),
+        ),
+        Endpoint::change(
+            post(),
+            "/v1/verdicts",
+            "Say that what a remote did was benign.",
+            |shared, who, body: &VerdictRequest| shared.node.vouch(who, body),
         ),
         Endpoint::change(
             post(),

@@ -10,6 +10,7 @@ mod block;
 mod import;
 mod maintenance;
 mod mode;
+mod model;
 mod page;
 mod problem;
 mod status;
@@ -24,6 +25,7 @@ pub use import::{
 };
 pub use maintenance::{Condition, Maintenance, MaintenanceRequest, ServiceState};
 pub use mode::{ConfirmRequest, ModeRequest, ModeState, RearmRequest, ReloadRequest, Reloaded};
+pub use model::{LearnRequest, Learning, ModelVersion, Models, RollBackRequest, VerdictRequest};
 pub use page::{LIMIT_DEFAULT, LIMIT_MAX, Page};
 pub use problem::{Kind, Problem, Refused};
 pub use status::{

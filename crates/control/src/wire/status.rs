@@ -118,6 +118,8 @@ word_set! {
         Gathering = "gathering",
         /// The traffic is what the model learned.
         Steady = "steady",
+        /// It is not; a model is learnt anew.
+        Relearning = "relearning",
         /// It is not; automatic blocks are suspended.
         Drifting = "drifting",
     }

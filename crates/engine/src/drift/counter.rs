@@ -81,6 +81,26 @@ impl DriftCounter {
         }
     }
 
+    /// Where a feature's values moved: a share of the rows, and the values that so many of the training
+    /// rows and of the test rows do not exceed. The middle, if it moved, else further out.
+    #[must_use]
+    pub fn where_moved(&self, feature: &str) -> (f64, [f32; 2]) {
+        let Some(counts) = self.features.iter().find(|one| one.name == feature) else {
+            return (0.0, [0.0; 2]);
+        };
+        let train = counts.train.as_ref().unwrap_or(&counts.histogram.counts);
+        let values = |share: f64| {
+            [train, &counts.test].map(|of| quantile(&counts.histogram.edges, of, share))
+        };
+        let shares = [0.5, 0.9, 0.1];
+        let moved = |share: &f64| {
+            let [before, now] = values(*share);
+            before.total_cmp(&now).is_ne()
+        };
+        let share = shares.into_iter().find(moved).unwrap_or(shares[0]);
+        (share, values(share))
+    }
+
     /// The drift of each feature, whose name tells the horizon where one is given; none without rows
     /// on either side.
     #[must_use]
@@ -97,4 +117,16 @@ impl DriftCounter {
             })
             .collect()
     }
+}
+
+/// The upper edge of the bin that holds this share of the rows; beyond the last edge that one.
+fn quantile(edges: &[f32], counts: &[u64], share: f64) -> f32 {
+    let all = counts.iter().sum::<u64>() as f64;
+    let mut below = 0;
+    let at = counts.iter().position(|count| {
+        below += count;
+        below as f64 >= share * all
+    });
+    let last = edges.len().saturating_sub(1);
+    edges.get(at.unwrap_or(last).min(last)).copied().unwrap_or(0.0)
 }

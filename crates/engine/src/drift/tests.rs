@@ -39,7 +39,7 @@ struct Bench {
 impl Bench {
     fn new(seed: u64) -> Self {
         let model = model(seed);
-        let sensor = DriftSensor::new(&model, seed);
+        let sensor = DriftSensor::new(&model, seed, false);
         Self { model, sensor, draws: Draws::new(seed, 2) }
     }
 

@@ -43,12 +43,21 @@ pub struct DriftWatch {
     bets: [JumperMartingale; BETS],
     /// Windows without unrest since blocking was suspended.
     calm: u32,
+    /// A model is learnt anew before anything is suspended.
+    learning: bool,
     /// Features that were away when it was suspended.
     blamed: Vec<(Subject, String)>,
     drift: Drift,
 }
 
 impl DriftWatch {
+    /// A watch over a model that is learnt on: what it finds is first answered by a model that is
+    /// learnt anew, and blocking is suspended only where the bets win again before there is one.
+    #[must_use]
+    pub fn of_learning() -> Self {
+        Self { learning: true, ..Self::default() }
+    }
+
     /// Takes one window: the p-value drawn of each measure, and the features that are away from
     /// the training, the farthest first. A window with no p-value says nothing.
     pub fn observe(&mut self, p_values: [Option<f64>; BETS], moved: Vec<Moved>) -> &Drift {
@@ -78,11 +87,13 @@ impl DriftWatch {
                 self.bets = Default::default();
             }
         } else if evidence >= SUSPENDS_AT {
-            self.drift.suspended = true;
-            let named = self.drift.features.iter().take(NAMED);
-            self.blamed = named.map(|one| (one.subject, one.feature.clone())).collect();
-            self.calm = 0;
             self.bets = Default::default();
+            if self.learning && !self.drift.relearning {
+                self.drift.relearning = true;
+            } else if !self.drift.features.is_empty() {
+                // Of what nothing can be named, the claims alone are withheld.
+                self.suspend();
+            }
         }
         self.drift.features.truncate(NAMED);
         &self.drift
@@ -92,6 +103,13 @@ impl DriftWatch {
     #[must_use]
     pub const fn drift(&self) -> &Drift {
         &self.drift
+    }
+
+    fn suspend(&mut self) {
+        self.drift.suspended = true;
+        let named = self.drift.features.iter().take(NAMED);
+        self.blamed = named.map(|one| (one.subject, one.feature.clone())).collect();
+        self.calm = 0;
     }
 
     fn has_calmed_down(&self) -> bool {
@@ -108,7 +126,9 @@ mod tests {
     use super::*;
 
     fn moved() -> Vec<Moved> {
-        vec![Moved { subject: Subject::Peer, feature: "packets".into(), index: 0.4 }]
+        let (share, before, now) = (0.5, 12.0, 40.0);
+        let feature = "packets".into();
+        vec![Moved { subject: Subject::Peer, feature, index: 0.4, share, before, now }]
     }
 
     /// Windows until the watch is suspended, or is not any more.
@@ -121,12 +141,9 @@ mod tests {
     fn it_suspends_names_what_moved_and_resumes_when_both_have_calmed_down() {
         let mut watch = DriftWatch::default();
         assert!(windows_until(&mut watch, true, 0.05, &moved()) <= 50);
-        assert!(watch.drift().to_text().contains("moved: peer packets (0.40)"));
+        assert!(watch.drift().to_text().contains("moved: peer packets, 50 % up to 40"));
         assert_eq!(windows_until(&mut watch, false, 0.8, &[]), CALM);
-        assert_eq!(
-            watch.drift().to_text(),
-            "benign traffic is as in training; moved: no single feature"
-        );
+        assert_eq!(watch.drift().to_text(), "benign traffic is as in training");
     }
 
     #[test]
@@ -149,7 +166,25 @@ mod tests {
         for _ in 0..1_000_000 {
             watch.observe([Some(0.7), None], Vec::new());
         }
-        assert!(windows_until(&mut watch, true, 0.05, &[]) <= 50);
+        assert!(windows_until(&mut watch, true, 0.05, &moved()) <= 50);
+    }
+
+    #[test]
+    fn nothing_is_suspended_for_what_cannot_be_named() {
+        let mut watch = DriftWatch::default();
+        for _ in 0..1_000 {
+            assert!(!watch.observe([Some(0.05); BETS], Vec::new()).suspended);
+        }
+    }
+
+    #[test]
+    fn where_learning_goes_on_it_is_asked_first_and_suspending_is_the_last_resort() {
+        let mut watch = DriftWatch::of_learning();
+        let asks = (1..100).find(|_| watch.observe([Some(0.05); BETS], moved()).relearning);
+        assert!(asks.is_some_and(|windows| windows <= 50) && !watch.drift().suspended);
+        assert!(watch.drift().to_text().contains("a model is learnt anew; moved: peer packets"));
+        // No model came of it, or none that helps.
+        assert!(windows_until(&mut watch, true, 0.05, &moved()) <= 50);
     }
 
     #[test]

@@ -148,5 +148,3 @@ fn what_anybody_may_have_sent_takes_up_half_of_the_blocks_at_most() {
         assert_eq!((blocks(&forged), blocks(&own)), (4, 3));
     }
 }
-
-

@@ -1,6 +1,9 @@
 //! The watch over benign traffic.
 
-use weir_policy::statistics::{BETS, DriftWatch, Moved};
+use weir_policy::{
+    Subject,
+    statistics::{BETS, DriftWatch, Moved},
+};
 
 use crate::world::World;
 
@@ -9,7 +12,11 @@ const SOON: usize = 150;
 
 fn observe(watch: &mut DriftWatch, world: &mut World, shift: f64) -> bool {
     let p_values: [Option<f64>; BETS] = std::array::from_fn(|_| Some(world.shifted_p(shift)));
-    watch.observe(p_values, Vec::<Moved>::new()).suspended
+    let (index, share, before, now) = (shift, 0.5, 0.0, 1.0);
+    let moved = Moved { subject: Subject::Peer, feature: "x".into(), index, share, before, now };
+    // Named where there is a shift.
+    let moved = (shift > 0.0).then_some(moved);
+    watch.observe(p_values, moved.into_iter().collect()).suspended
 }
 
 #[test]

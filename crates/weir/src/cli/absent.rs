@@ -30,6 +30,7 @@ commands! { "lab": demo::DemoArgs "weir demo", lab::LabArgs "weir lab", }
 #[cfg(not(feature = "research"))]
 commands! {
     "research":
+    adapt::AdaptArgs "weir adapt",
     capture::CaptureArgs "weir capture",
     eval::EvalArgs "weir eval",
     experiment::ExperimentArgs "weir experiment",

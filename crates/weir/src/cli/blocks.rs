@@ -11,7 +11,10 @@ use std::{path::Path, process::ExitCode, time::Duration};
 use address_list::{LONGEST_LEASE, SHORTEST_LEASE, check_width};
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use control::wire::{Action, BlockRequest, LIMIT_MAX, UnblockAllRequest, UnblockRequest};
+use control::ClientError;
+use control::wire::{
+    Action, BlockRequest, LIMIT_MAX, UnblockAllRequest, UnblockRequest, VerdictRequest,
+};
 use ipnet::IpNet;
 
 use export::ListFormat;
@@ -90,6 +93,9 @@ pub(super) struct UnblockArgs {
     /// Remove the entries whose lease has run out; a running weir does so itself.
     #[arg(long, conflicts_with_all = ["target", "list", "all"])]
     expired: bool,
+    /// What the remote did was benign: the running node learns from it, blocked or not.
+    #[arg(long, requires = "target")]
+    was_benign: bool,
     /// Why, in one line, for the running node's records.
     #[arg(long, value_name = "TEXT", conflicts_with = "expired")]
     reason: Option<String>,
@@ -184,7 +190,18 @@ impl UnblockArgs {
         let config = layers.raw()?.check()?;
         if let Some(target) = self.target {
             let request = UnblockRequest { target: target.into(), reason: self.reason.clone() };
-            if let Some(ended) = if_running(self.node.client(layers)?.unblock(&request))? {
+            let client = self.node.client(layers)?;
+            if self.was_benign {
+                let verdict = VerdictRequest { remote: target.into(), reason: self.reason.clone() };
+                client.vouch(&verdict)?;
+                println!("what {} did is learnt as benign", verdict.remote);
+            }
+            let ended = match client.unblock(&request) {
+                // A verdict needs no block: it may have ended, or never been made.
+                Err(ClientError::Refused(_)) if self.was_benign => return Ok(ExitCode::SUCCESS),
+                ended => if_running(ended)?,
+            };
+            if let Some(ended) = ended {
                 println!("{} is no longer blocked", ended.target);
                 return Ok(ExitCode::SUCCESS);
             }

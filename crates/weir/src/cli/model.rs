@@ -4,6 +4,7 @@ mod export;
 mod inspect;
 #[cfg(feature = "research")]
 mod pack;
+mod versions;
 
 use std::process::ExitCode;
 
@@ -28,6 +29,12 @@ enum Verb {
     /// Make a model file of ONNX models made elsewhere, calibrated on benign feature tables.
     #[command(visible_alias = "import")]
     Pack(pack::PackArgs),
+    /// List the models that the running node learnt on the way.
+    Versions(versions::VersionsArgs),
+    /// Have the running node take an earlier model back, and stop learning.
+    Rollback(versions::RollBackArgs),
+    /// Have the running node stop learning, or go on.
+    Learn(versions::LearnArgs),
 }
 
 impl ModelArgs {
@@ -36,6 +43,9 @@ impl ModelArgs {
             Verb::Inspect(args) => args.run(),
             Verb::Export(args) => args.run(),
             Verb::Pack(args) => args.run(layers),
+            Verb::Versions(args) => args.run(layers),
+            Verb::Rollback(args) => args.run(layers),
+            Verb::Learn(args) => args.run(layers),
         }
     }
 }

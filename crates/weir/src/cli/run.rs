@@ -7,7 +7,9 @@ use clap::Args;
 use control::{Client, Server};
 use flows_common::{Direction, clock::nanos};
 use ipnet::IpNet;
+use linfa::ParamGuard as _;
 use policy::Policy;
+use training::{BEYOND, Ongoing, Pace};
 
 use super::{Layers, Overrides, show};
 use collector::{
@@ -23,6 +25,7 @@ use collector::{
     service_manager,
     signals::{SIGHUP, Signals},
     sink::{JsonLines, Sink, SinkError},
+    versions::Versions,
 };
 use datapath::{Attached, GuardHook, TcHook};
 use engine::{Detector, basis};
@@ -59,11 +62,20 @@ impl RunArgs {
     pub(super) fn run(self, layers: &Layers) -> anyhow::Result<ExitCode> {
         let config = layers.resolve(&self.overrides)?;
         let load = |path: &Path| super::load_model_of(path, Some(nanos(config.window)));
-        let model = config.model.as_deref().map(load).transpose()?;
-        let facts = match (&config.model, &model) {
-            (Some(path), Some(model)) => ModelFacts::of(path, model),
-            _ => ModelFacts::default(),
-        };
+        let mut model = config.model.as_deref().map(load).transpose()?;
+        let mut facts = ModelFacts::default();
+        let mut versions = None;
+        if let (Some(path), Some(configured)) = (&config.model, model.take()) {
+            let mut in_force = (path.clone(), configured);
+            if config.learn {
+                let ledger = config.ledger.enabled.then_some(&*config.ledger.path);
+                let known = Versions::of(path, &in_force.1, ledger)?;
+                in_force = known.in_force(in_force.1)?;
+                versions = Some(known);
+            }
+            facts = ModelFacts::of(&in_force.0, &in_force.1);
+            model = Some(in_force.1);
+        }
         let allow_files = read_allow_files(&config.policy.allow_files)?;
         let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(Terminal { json: self.json })];
         if let Some(path) = &config.events.path {
@@ -84,7 +96,11 @@ impl RunArgs {
             Some(model) => {
                 let policy = policy.calibrated(&basis(&model));
                 let context = ::model::Context::of_windows(config.window);
-                (policy, Some(Detector::new(model, context, config.window)))
+                let mut detector = Detector::new(model, context, config.window);
+                if versions.is_some() {
+                    detector = detector.learn_on(ongoing(config.window)?);
+                }
+                (policy, Some(detector))
             }
             None => (policy, None),
         };
@@ -95,7 +111,8 @@ impl RunArgs {
             );
         }
         let reread = reread(layers.clone(), self.overrides);
-        let node = start_node(&config, reread, policy, allow_files, facts, &live)?;
+        let models = (facts, versions);
+        let node = start_node(&config, reread, policy, allow_files, models, &live)?;
         if let Some(line) = detector.as_mut().and_then(|detector| node.take_up_past(detector)) {
             tell(&line);
         }
@@ -135,6 +152,13 @@ impl RunArgs {
     }
 }
 
+/// What is learnt on, from nothing yet. One thread trains: windows come first.
+fn ongoing(window: std::time::Duration) -> anyhow::Result<Ongoing> {
+    let one = std::num::NonZeroUsize::new(1);
+    let params = ::model::IsolationForest::params().beyond(BEYOND).threads(one).check()?;
+    Ok(Ongoing::new(window, Pace::default(), params))
+}
+
 /// Does what `weir reload` does, by the same way.
 fn reload(socket: &Path) {
     match Client::unix(socket).and_then(|client| client.reload()) {
@@ -154,7 +178,7 @@ fn start_node(
     reread: Reread,
     policy: Policy,
     allow_files: Vec<IpNet>,
-    model: ModelFacts,
+    (model, versions): (ModelFacts, Option<Versions>),
     live: &Live,
 ) -> anyhow::Result<Arc<Node>> {
     let guarded = config.policy.mode != Mode::Observe;
@@ -175,6 +199,7 @@ fn start_node(
         guard,
         allow_files,
         model,
+        versions,
         config: Some((config.clone(), reread)),
         interfaces: live.interfaces(),
     };

@@ -92,6 +92,7 @@ impl Sink for Watch {
             | Event::Closed(_)
             | Event::Notice(_)
             | Event::Drift(_)
+            | Event::Model(_)
             | Event::Act(_)
             | Event::Difference(_)
             | Event::Other => {}

@@ -106,7 +106,7 @@ impl<'a> Stage<'a> {
         let summary = WindowEvent { peers: evidence.len(), ..window_event(self.windows, &counted) };
         let facts = WindowFacts { start_ns: end_ns - SECOND, end_ns, ..WindowFacts::default() };
         let assessed = Assessed { number: self.windows, facts, evidence, ..Assessed::default() };
-        drop(self.node.decide(AssessedWindow { summary, assessed }));
+        drop(self.node.decide(AssessedWindow { summary, assessed, model: None }));
     }
 
     fn go_to(&self, mode: Mode, confirm_within_s: Option<u64>) {

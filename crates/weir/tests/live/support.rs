@@ -189,6 +189,7 @@ impl Sink for Record {
             | Event::Site(_)
             | Event::Closed(_)
             | Event::Drift(_)
+            | Event::Model(_)
             | Event::Act(_)
             | Event::Difference(_)
             | Event::Other => {}

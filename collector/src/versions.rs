@@ -1,0 +1,179 @@
+//! Versions: models that were learnt on the way, beside the ledger.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use control::wire::ModelVersion;
+use events::ModelChange;
+use model::{ModelFile, schema};
+use serde::{Deserialize, Serialize};
+
+use crate::kept;
+
+/// Versions that are kept at most, besides the configured file.
+const KEPT: usize = 8;
+
+/// The models that a node can have in force: the configured one, and those that were learnt on the
+/// way from it.
+#[derive(Debug)]
+pub struct Versions {
+    configured: PathBuf,
+    /// None where nothing outlives the process: without a ledger.
+    folder: Option<PathBuf>,
+    state: State,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct State {
+    /// Hash of the configured file that they were learnt on from.
+    configured: String,
+    in_force: u32,
+    last: u32,
+    paused: bool,
+    versions: Vec<ModelVersion>,
+}
+
+impl Versions {
+    /// Those beside a ledger, of a model that was read from this file. Where it is another than they
+    /// were learnt on from, it is in force and they stay as they are: only a person takes one back.
+    ///
+    /// # Errors
+    /// The folder cannot be made or read.
+    pub fn of(path: &Path, model: &ModelFile, ledger: Option<&Path>) -> anyhow::Result<Self> {
+        let folder = ledger.map(|ledger| ledger.with_file_name("models"));
+        let mut state = State::default();
+        if let Some(folder) = &folder {
+            std::fs::create_dir_all(folder).with_context(|| {
+                format!("cannot make `{}` for models that are learnt", folder.display())
+            })?;
+            state = kept::read(&folder.join("versions.json"))?;
+        }
+        let mut versions = Self { configured: path.to_owned(), folder, state };
+        if versions.state.configured != model.digest() {
+            versions.take_configured(model.digest());
+        }
+        Ok(versions)
+    }
+
+    /// The model in force and its file, given the configured one.
+    ///
+    /// # Errors
+    /// The file cannot be read or is of another build.
+    pub fn in_force(&self, configured: ModelFile) -> anyhow::Result<(PathBuf, ModelFile)> {
+        if self.state.in_force == 0 {
+            return Ok((self.configured.clone(), configured));
+        }
+        self.load(self.state.in_force).with_context(|| {
+            let folder = self.folder.as_deref().unwrap_or(Path::new("models"));
+            format!(
+                "the model that was learnt last cannot be read; without `{}` the configured one is \
+                 in force",
+                folder.join("versions.json").display()
+            )
+        })
+    }
+
+    pub(crate) const fn number(&self) -> u32 {
+        self.state.in_force
+    }
+
+    pub(crate) const fn paused(&self) -> bool {
+        self.state.paused
+    }
+
+    pub(crate) fn kept(&self) -> &[ModelVersion] {
+        &self.state.versions
+    }
+
+    pub(crate) fn configured(&self) -> &Path {
+        &self.configured
+    }
+
+    pub(crate) fn configured_hash(&self) -> &str {
+        &self.state.configured
+    }
+
+    /// The version before that in force; 0 is the configured file.
+    pub(crate) fn before(&self) -> u32 {
+        let earlier = self.state.versions.iter().map(|one| one.number);
+        earlier.filter(|number| *number < self.state.in_force).max().unwrap_or(0)
+    }
+
+    /// Keeps a model that was learnt, as the one in force; returns its number and file.
+    pub(crate) fn add(
+        &mut self,
+        model: &ModelFile,
+        change: &ModelChange,
+    ) -> anyhow::Result<(u32, PathBuf)> {
+        let number = self.state.last + 1;
+        let path = self.path(number);
+        if self.folder.is_some() {
+            model.save(&path)?;
+        }
+        self.state.last = number;
+        self.state.in_force = number;
+        if self.folder.is_some() {
+            self.state.versions.push(ModelVersion {
+                number,
+                hash: model.digest().to_owned(),
+                created: model.manifest().created.parse().unwrap_or_default(),
+                change: change.to_text(),
+            });
+        }
+        while self.state.versions.len() > KEPT {
+            let oldest = self.state.versions.remove(0);
+            // It is no version any more, whether or not its file could be removed.
+            let _ = std::fs::remove_file(self.path(oldest.number));
+        }
+        self.write()?;
+        Ok((number, path))
+    }
+
+    /// Takes a version back, and stops learning.
+    pub(crate) fn roll_back(&mut self, to: u32) -> anyhow::Result<(PathBuf, ModelFile)> {
+        let loaded = self.load(to)?;
+        self.state.in_force = to;
+        self.state.paused = true;
+        self.write()?;
+        Ok(loaded)
+    }
+
+    /// The configured file is another, and in force.
+    pub(crate) fn take_configured(&mut self, hash: &str) {
+        hash.clone_into(&mut self.state.configured);
+        self.state.in_force = 0;
+    }
+
+    pub(crate) fn pause(&mut self, paused: bool) -> anyhow::Result<()> {
+        self.state.paused = paused;
+        self.write()
+    }
+
+    pub(crate) fn write(&self) -> anyhow::Result<()> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        kept::write(&folder.join("versions.json"), &self.state)
+    }
+
+    fn load(&self, number: u32) -> anyhow::Result<(PathBuf, ModelFile)> {
+        let path = if number == 0 { self.configured.clone() } else { self.path(number) };
+        let model = ModelFile::load(&path)?;
+        model.check_schemas(schema::schema_id)?;
+        let hash = match self.state.versions.iter().find(|one| one.number == number) {
+            _ if number == 0 => &self.state.configured,
+            Some(version) => &version.hash,
+            None => anyhow::bail!("there is no version {number}; `weir model versions` lists them"),
+        };
+        anyhow::ensure!(
+            model.digest() == hash,
+            "`{}` is another model than it was; `weir reload` takes a configured one over",
+            path.display()
+        );
+        Ok((path, model))
+    }
+
+    fn path(&self, number: u32) -> PathBuf {
+        let folder = self.folder.as_deref().unwrap_or(Path::new("."));
+        folder.join(format!("learnt-{number}.weir"))
+    }
+}
