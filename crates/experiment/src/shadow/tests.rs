@@ -21,6 +21,7 @@ fn window(number: u64, [start_ns, end_ns]: [u64; 2], peers: usize, evicted: [u64
         not_ip: Vec::new(),
         evicted,
         evicted_peers: 0,
+        untold: 0,
         unseen: 0,
         imbalance: 0,
         decided_after_us: 0,
