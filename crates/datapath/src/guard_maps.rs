@@ -3,7 +3,8 @@
 use std::{
     io,
     net::IpAddr,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, OwnedFd},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use aya::{Ebpf, Pod};
@@ -24,8 +25,8 @@ use super::{
 pub(super) struct GuardMaps {
     v4: OwnedFd,
     v6: OwnedFd,
-    prefix: OwnedFd,
-    allow: OwnedFd,
+    prefix: Trie,
+    allow: Trie,
     pub(super) services: OwnedFd,
     pub(super) known: OwnedFd,
     stats: OwnedFd,
@@ -47,8 +48,8 @@ impl GuardMaps {
         Ok(Self {
             v4: object::map(object, "BLOCK_V4")?,
             v6: object::map(object, "BLOCK_V6")?,
-            prefix: object::map(object, "BLOCK_PREFIX")?,
-            allow: object::map(object, "ALLOW")?,
+            prefix: Trie::new(object::map(object, "BLOCK_PREFIX")?),
+            allow: Trie::new(object::map(object, "ALLOW")?),
             services: object::map(object, "SERVICE_LIMIT")?,
             known: object::map(object, "KNOWN")?,
             stats: object::map(object, "BLOCK_STATS")?,
@@ -86,8 +87,8 @@ impl GuardMaps {
         Ok(Self {
             v4: open("BLOCK_V4")?,
             v6: open("BLOCK_V6")?,
-            prefix: open("BLOCK_PREFIX")?,
-            allow: open("ALLOW")?,
+            prefix: Trie::new(open("BLOCK_PREFIX")?),
+            allow: Trie::new(open("ALLOW")?),
             services: open("SERVICE_LIMIT")?,
             known: open("KNOWN")?,
             stats: open("BLOCK_STATS")?,
@@ -112,7 +113,9 @@ impl GuardMaps {
 
     /// A trie's lookup finds the longest prefix, which may be a shorter one than asked for.
     fn get_prefix(&self, wanted: &PrefixKey) -> io::Result<Option<BlockEntry>> {
-        Ok(read::<BlockEntry>(self.prefix.as_fd())?
+        Ok(self
+            .prefix
+            .read::<BlockEntry>()?
             .into_iter()
             .find_map(|(key, entry)| (key == *wanted).then_some(entry)))
     }
@@ -127,9 +130,7 @@ impl GuardMaps {
             Target::Address(IpAddr::V6(v6)) => {
                 syscall::update(self.v6.as_fd(), &v6.octets(), entry, any)
             }
-            Target::Prefix(prefix) => {
-                syscall::update(self.prefix.as_fd(), &Target::prefix_key(prefix), entry, any)
-            }
+            Target::Prefix(prefix) => self.prefix.put(&Target::prefix_key(prefix), entry),
         }
         .map_err(|error| self.refused(target, error))
     }
@@ -163,9 +164,7 @@ impl GuardMaps {
         match *target {
             Target::Address(IpAddr::V4(v4)) => syscall::delete(self.v4.as_fd(), &v4.octets()),
             Target::Address(IpAddr::V6(v6)) => syscall::delete(self.v6.as_fd(), &v6.octets()),
-            Target::Prefix(prefix) => {
-                syscall::delete(self.prefix.as_fd(), &Target::prefix_key(prefix))
-            }
+            Target::Prefix(prefix) => self.prefix.remove(&Target::prefix_key(prefix)),
         }
         .map_err(KernelError::system("remove a block"))
     }
@@ -202,7 +201,7 @@ impl GuardMaps {
 
     /// Every blocked prefix with its entry.
     pub(super) fn prefixes(&self) -> Result<Vec<(PrefixKey, BlockEntry)>, KernelError> {
-        read(self.prefix.as_fd()).map_err(KernelError::system("list the blocked prefixes"))
+        self.prefix.read().map_err(KernelError::system("list the blocked prefixes"))
     }
 
     /// Entries that each table has room for.
@@ -229,7 +228,7 @@ impl GuardMaps {
         let control = self.control.as_fd();
         loop {
             let before = syscall::lookup(control, &0_u32).map_err(failed())?.unwrap_or_default();
-            let any_prefix = !syscall::is_empty(self.prefix.as_fd()).map_err(failed())?;
+            let any_prefix = !syscall::is_empty(self.prefix.map.as_fd()).map_err(failed())?;
             let any_service = !syscall::is_empty(self.services.as_fd()).map_err(failed())?;
             let told = GuardControl {
                 blocked_prefixes: if any_prefix { prefixes(&before).max(1) } else { 0 },
@@ -243,17 +242,16 @@ impl GuardMaps {
     }
 
     pub(super) fn allow(&self, prefix: &PrefixKey) -> Result<(), KernelError> {
-        syscall::update(self.allow.as_fd(), prefix, &1_u32, syscall::ANY).map_err(allow_refused)
+        self.allow.put(prefix, &1_u32).map_err(allow_refused)
     }
 
     pub(super) fn disallow(&self, prefix: &PrefixKey) -> Result<bool, KernelError> {
-        syscall::delete(self.allow.as_fd(), prefix)
-            .map_err(KernelError::system("remove an allowed prefix"))
+        self.allow.remove(prefix).map_err(KernelError::system("remove an allowed prefix"))
     }
 
     pub(super) fn allowed(&self) -> Result<Vec<PrefixKey>, KernelError> {
-        let listed = read::<u32>(self.allow.as_fd())
-            .map_err(KernelError::system("list the allowed prefixes"))?;
+        let listed =
+            self.allow.read::<u32>().map_err(KernelError::system("list the allowed prefixes"))?;
         Ok(listed.into_iter().map(|(key, _)| key).collect())
     }
 
@@ -342,15 +340,45 @@ fn allow_refused(error: io::Error) -> KernelError {
     KernelError::System { action: "write a prefix", source: error }
 }
 
-/// Every entry of a trie, once.
+/// A trie of prefixes, which is not written while it is read.
 ///
-/// A trie whose last key was removed between two batches is read from its start again, in all
-/// kernels so far: it is read in one batch where the kernel lets it, and what came twice is told
-/// once.
-fn read<V: Pod>(map: BorrowedFd<'_>) -> io::Result<Vec<(PrefixKey, V)>> {
-    let mut entries = syscall::read_whole(map)?;
-    let rank = |(key, _): &(PrefixKey, V)| (key.length, key.address);
-    entries.sort_unstable_by_key(rank);
-    entries.dedup_by_key(|one| rank(one));
-    Ok(entries)
+/// The kernel finds the next key of a trie by a walk from its root: a branch whose node is replaced
+/// under the walk is passed over, in all kernels so far. What another process writes meanwhile may
+/// therefore hide entries from a reading.
+#[derive(Debug)]
+struct Trie {
+    map: OwnedFd,
+    turn: Mutex<()>,
+}
+
+impl Trie {
+    const fn new(map: OwnedFd) -> Self {
+        Self { map, turn: Mutex::new(()) }
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        // It guards no value that a panic could leave in part.
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put<V: Pod>(&self, key: &PrefixKey, value: &V) -> io::Result<()> {
+        let _turn = self.turn();
+        syscall::update(self.map.as_fd(), key, value, syscall::ANY)
+    }
+
+    fn remove(&self, key: &PrefixKey) -> io::Result<bool> {
+        let _turn = self.turn();
+        syscall::delete(self.map.as_fd(), key)
+    }
+
+    /// Every entry, once: another process may remove the last key of a batch, and the kernel then
+    /// reads the trie from its start again.
+    fn read<V: Pod>(&self) -> io::Result<Vec<(PrefixKey, V)>> {
+        let _turn = self.turn();
+        let mut entries = syscall::read_whole(self.map.as_fd())?;
+        let rank = |(key, _): &(PrefixKey, V)| (key.length, key.address);
+        entries.sort_unstable_by_key(rank);
+        entries.dedup_by_key(|one| rank(one));
+        Ok(entries)
+    }
 }

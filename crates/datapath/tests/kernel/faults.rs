@@ -3,17 +3,13 @@
 use std::{
     collections::BTreeSet,
     fs,
-    net::IpAddr,
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
-use aya::maps::{
-    HashMap, Map, MapData,
-    lpm_trie::{Key, LpmTrie},
-};
-use aya_obj::generated::bpf_map_type::{self, BPF_MAP_TYPE_LPM_TRIE, BPF_MAP_TYPE_LRU_HASH};
-use flows_common::{BlockEntry, FlowCounters, FlowKey, PrefixKey, Scope};
+use aya::maps::{HashMap, Map, MapData};
+use aya_obj::generated::bpf_map_type::{self, BPF_MAP_TYPE_LRU_HASH};
+use flows_common::{FlowCounters, FlowKey, Scope};
 use ipnet::IpNet;
 use weir_datapath::{Block, BlockAction, Kernel, Target, XdpPreference, boot_ns};
 
@@ -199,25 +195,17 @@ fn every_prefix_is_read_once_while_others_come_and_go() {
         bulk.put(&Target::from(net), &block).expect("room");
     }
     let done = AtomicBool::new(false);
-    let map = maps(BPF_MAP_TYPE_LPM_TRIE, size_of::<PrefixKey>(), size_of::<BlockEntry>()).pop();
-    let mut trie: LpmTrie<_, [u8; 16], BlockEntry> =
-        Map::LpmTrie(map.expect("the prefixes")).try_into().expect("a trie");
     std::thread::scope(|scope| {
-        let done = &done;
+        let (done, blocklist, block) = (&done, &blocklist, &block);
         let churn = scope.spawn(move || {
-            let some: Vec<_> = (0..200)
-                .map(|number| match prefix(2, number).network() {
-                    IpAddr::V6(address) => Key::new(64, address.octets()),
-                    IpAddr::V4(_) => panic!("they are of IPv6"),
-                })
-                .collect();
+            let some: Vec<Target> = (0..20).map(|number| prefix(2, number).into()).collect();
             let mut turns = 0_u64;
             while !done.load(Ordering::Relaxed) {
-                for key in &some {
-                    trie.insert(key, BlockEntry::default(), 0).expect("room");
+                for target in &some {
+                    blocklist.insert(*target, block, boot_ns()).expect("room");
                 }
-                for key in &some {
-                    trie.remove(key).expect("it is there");
+                for target in &some {
+                    assert!(blocklist.remove(target).expect("removed"), "{target} is not there");
                 }
                 turns += 1;
             }
@@ -236,7 +224,7 @@ fn every_prefix_is_read_once_while_others_come_and_go() {
         done.store(true, Ordering::Relaxed);
         let turns = churn.join().expect("a writer");
         assert_eq!((twice, missed), (0, 0), "{reads} reads during {turns} turns");
-        assert!(reads > 10 && turns > 10, "{reads} reads during {turns} turns");
+        assert!(reads > 10 && turns > 1, "{reads} reads during {turns} turns");
     });
 }
 

@@ -1,10 +1,7 @@
 //! Captures as typed: which files they are, whether they are of one time, and which side of them is
 //! local.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
 
 use ::replay::{Captures, HomeNet, HomeSide, Replay, ReplayOptions, Survey};
 use anyhow::Context as _;
@@ -218,7 +215,7 @@ impl Looked {
 
     /// How rows of them come about.
     #[cfg(feature = "research")]
-    pub(super) fn provenance(&self, window: Duration) -> dataset::Provenance {
+    pub(super) fn provenance(&self, window: std::time::Duration) -> dataset::Provenance {
         let origins = self.paths.iter().zip(&self.surveys).filter_map(|(path, survey)| {
             let digest = survey.as_ref()?.digest?;
             Some(dataset::Origin { digest, name: path.display().to_string() })
