@@ -36,10 +36,6 @@ use measure::{Measure, Rated};
 
 pub use reason::{REASONS_LIMIT, Reason, Subject};
 
-/// Entities of one window that are explained at most, the most anomalous first: a spoofed flood
-/// must not buy time with explanations.
-pub const EXPLAINED_LIMIT: usize = 32;
-
 /// Weights of the measures in the joint surprise of a row: the tails, the scorer.
 pub const WEIGHTS: [f64; 2] = [0.75, 0.25];
 
@@ -197,15 +193,13 @@ impl Assessment<'_> {
         &self.entities
     }
 
-    /// The entities of at least [`UNUSUAL`] surprise, by number, the most anomalous first; at most
-    /// [`EXPLAINED_LIMIT`].
+    /// The entities of at least [`UNUSUAL`] surprise, by number, the most anomalous first.
     #[must_use]
     pub fn unusual(&self) -> Vec<usize> {
         let surprise = |index: usize| self.entities[index].surprise;
         let mut unusual: Vec<usize> =
             (0..self.entities.len()).filter(|&index| surprise(index) >= UNUSUAL).collect();
         unusual.sort_by(|&a, &b| surprise(b).total_cmp(&surprise(a)));
-        unusual.truncate(EXPLAINED_LIMIT);
         unusual
     }
 

@@ -26,6 +26,11 @@ const LONGEST_WINDOW: u32 = 3;
 /// Features that lead an explanation.
 const LEADING: usize = 3;
 
+/// Peers of one window that are explained at most, the most anomalous first. Of unproven ones anybody
+/// makes up as many as he likes: they neither buy time with explanations nor leave others without.
+const EXPLAINED: usize = 256;
+const EXPLAINED_UNPROVEN: usize = 32;
+
 /// Draws which p-values the drift watch bets on.
 const DRIFT_SEED: u64 = 0;
 
@@ -47,7 +52,7 @@ pub struct Assessed {
     pub facts: WindowFacts,
     /// Evidence per peer and standing, in their order.
     pub evidence: Vec<Evidence>,
-    /// Why, for those of at least [`model::assess::UNUSUAL`] surprise.
+    /// Why, for those of at least [`model::assess::UNUSUAL`] surprise, as far as they are few.
     pub reasons: HashMap<(IpAddr, Standing), Vec<Reason>>,
     /// Services of this host that failed their clients; what those met is in no row.
     pub outages: Vec<Outage>,
@@ -150,7 +155,12 @@ impl Assessor {
             })
             .collect();
         let mut reasons = HashMap::new();
-        for index in assessment.unusual() {
+        let (unproven, others): (Vec<usize>, Vec<usize>) = assessment
+            .unusual()
+            .into_iter()
+            .partition(|&index| evidence[index].standing == Standing::Unproven);
+        let others = others.into_iter().take(EXPLAINED);
+        for index in others.chain(unproven.into_iter().take(EXPLAINED_UNPROVEN)) {
             let why = assessment.reasons(index);
             evidence[index].new_or_large = !why.iter().take(LEADING).any(tells_of_more);
             reasons.insert(evidence[index].subject(), why);
@@ -237,17 +247,28 @@ mod tests {
 
     /// A window of one peer, so long.
     fn assess(assessor: &mut Assessor, length_ns: u64, facts: PeerFacts) -> Assessed {
-        let row = vec![0.5; assessor.model().peer().inputs().width()];
+        assess_all(assessor, length_ns, &[(IpAddr::from([192, 0, 2, 7]), facts, 0.5)])
+    }
+
+    /// A window of these peers, with rows of one value.
+    fn assess_all(
+        assessor: &mut Assessor,
+        length_ns: u64,
+        peers: &[(IpAddr, PeerFacts, f32)],
+    ) -> Assessed {
+        let width = assessor.model().peer().inputs().width();
         let span = Span { start_ns: SECOND, end_ns: SECOND + length_ns };
-        let row = PeerRow {
-            address: IpAddr::from([192, 0, 2, 7]),
-            horizon: assessor.model().window(),
+        let horizon = assessor.model().window();
+        let rows: Vec<_> = peers.iter().map(|(.., value)| vec![*value; width]).collect();
+        let rows = peers.iter().zip(&rows).map(|(&(address, facts, _), row)| PeerRow {
+            address,
+            horizon,
             covers: span,
             is_lossy: false,
             facts,
-            row: &row,
-        };
-        let peers = PeerRows::of(span, std::iter::once(row));
+            row,
+        });
+        let peers = PeerRows::of(span, rows);
         let rows = WindowRows { span, is_lossy: false, peers: &peers };
         assessor.assess(rows, Arrival::default())
     }
@@ -264,6 +285,20 @@ mod tests {
         assert_eq!((one.standing, one.flows, one.packets, one.bytes), (standing, 2, 9, 540));
         assert_eq!(one.service, Some(Service { protocol: 6, port: 443 }));
         assert_eq!((one.address, one.horizon_ms), (IpAddr::from([192, 0, 2, 7]), 1_000));
+    }
+
+    #[test]
+    fn a_forged_crowd_leaves_no_proven_peer_without_reasons() {
+        let mut assessor = Assessor::new(model(1), Duration::from_secs(1), 0);
+        let odd = |last: u8, standing, value| {
+            (IpAddr::from([203, 0, 113, last]), PeerFacts { standing, ..Default::default() }, value)
+        };
+        let mut peers: Vec<_> = (0..200).map(|last| odd(last, Standing::Unproven, 9e9)).collect();
+        peers.push(odd(250, Standing::Proven, 9e6));
+        let found = assess_all(&mut assessor, SECOND, &peers);
+        assert!(found.evidence.iter().all(|one| one.surprise > 3.0));
+        assert!(!found.reasons[&(IpAddr::from([203, 0, 113, 250]), Standing::Proven)].is_empty());
+        assert_eq!(found.reasons.len(), EXPLAINED_UNPROVEN + 1);
     }
 
     #[test]
