@@ -28,7 +28,9 @@ const BASELINE: &str = "baseline";
 const BASELINE_KERNEL: usize = 1;
 
 /// The checks on every kernel, as `check.sh` knows them, and the steps that these are.
-const CHECKS: &str = "load counts hooks restart links sharing loop";
+const CHECKS: &str = "load counts hooks restart links loop";
+/// The check that takes a guest of its own.
+const SHARING: &str = "sharing";
 const STEPS: [&str; 7] = ["doctor", "conformance", "hooks", "restart", "links", "sharing", "loop"];
 /// The steps of the check `commands`.
 const COMMANDS: [&str; 9] =
@@ -56,13 +58,16 @@ pub(crate) fn run(
     for kernel in KERNELS.iter().filter(|kernel| is_asked(kernel.name)) {
         println!("kernels: {} ({})", kernel.name, kernel.about);
         let outcome = packages::fetch(workspace, &cache, kernel).and_then(|bootable| {
-            payload.boot(workspace, &base, &bootable, kernel.name, "max", CHECKS)
+            let boot =
+                |name: &str, checks| payload.boot(workspace, &base, &bootable, name, "max", checks);
+            let outcome = boot(kernel.name, CHECKS)?;
+            Ok(outcome.and(boot(&format!("{}-{SHARING}", kernel.name), SHARING)?))
         });
         all_pass &= tell(&mut rows, kernel.about, outcome);
     }
     if is_asked(HERE) {
         println!("kernels: this machine's");
-        let outcome = payload.here(workspace, HERE, CHECKS);
+        let outcome = payload.here(workspace, HERE, &format!("{CHECKS} {SHARING}"));
         all_pass &= tell(&mut rows, "the host's, no guest", outcome);
     }
     let mut page = format!("{HEAD}{rows}");

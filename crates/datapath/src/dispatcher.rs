@@ -9,6 +9,7 @@
 mod blueprint;
 mod change;
 mod config;
+mod elf;
 mod folder;
 mod netlink;
 

@@ -37,8 +37,8 @@ for check in $CHECKS; do
     counts) step conformance 300 "$TESTS" --test-threads 1 the_written_frames_count_the_same ;;
     hooks) step hooks 300 "$TESTS" --test-threads 1 a_blocked_source_is_dropped_wherever ;;
     restart) step restart 300 "$TESTS" --test-threads 1 a_restart_takes_the_pins_over ;;
-    links) step links 300 "$TESTS" --test-threads 1 --nocapture links:: ;;
-    sharing) step sharing 300 "$TESTS" --test-threads 1 --nocapture sharing:: ;;
+    links) step links 600 "$TESTS" --test-threads 1 --nocapture links:: ;;
+    sharing) step sharing 600 "$TESTS" --test-threads 1 --nocapture sharing:: ;;
     loop) step loop 400 "$WEIR" demo ;;
     commands)
         capture=$DATA/demo.pcap.zst model=$DATA/model.weir

@@ -67,6 +67,16 @@ impl Outcome {
         outcome
     }
 
+    /// What was seen in two guests of the same kernel.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.steps.extend(other.steps);
+        self.warnings += other.warnings;
+        if self.ended {
+            (self.ended, self.last_line) = (other.ended, other.last_line);
+        }
+        self
+    }
+
     /// Why this kernel does not pass; empty where it does.
     pub(crate) fn faults(&self, expected: &[&str]) -> Vec<String> {
         let mut faults = Vec::new();
@@ -231,6 +241,8 @@ mod tests {
         assert_eq!(outcome.faults(&["doctor", "conformance"]), [""; 0]);
         assert_eq!(outcome.faults(&["loop"]), ["loop ended with 1: one was not stopped"]);
         assert_eq!(outcome.faults(&["hooks"]), ["hooks did not come to its end"]);
+        let died = outcome.and(Outcome::read("@@ kernel 6.1\npanic\n"));
+        assert_eq!(died.faults(&["doctor"]), ["the checks broke off after: panic"]);
         let dead = Outcome::read("SeaBIOS\nKernel panic - not syncing\n\n");
         let expected = ["it did not boot; the last it said: Kernel panic - not syncing"];
         assert_eq!(dead.faults(&["loop"]), expected);

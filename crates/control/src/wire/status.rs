@@ -272,7 +272,7 @@ pub struct Interface {
     pub name: String,
     /// Hook that counts flows: `TCX` or `clsact`.
     pub flows: String,
-    /// Hook of the guard, as a person reads it: `XDP (native)`.
+    /// Hook of the guard, as a person reads it: `XDP (native, shared)`.
     pub guard: String,
     /// Packets that crossed it unseen since it is watched: another program ended their way before
     /// weir's.

@@ -14,6 +14,7 @@ use aya_obj::{Object, btf::BtfKind};
 use super::{
     DISPATCHER, NotShared,
     config::{Config, SLOTS, version_of},
+    elf::renamed,
 };
 
 /// libxdp's object.
@@ -127,57 +128,4 @@ fn find(libraries: &[&str]) -> Option<PathBuf> {
         let below = fs::read_dir(library).ok()?.flatten().map(|entry| entry.path());
         in_library(library).or_else(|| below.into_iter().find_map(|folder| in_library(&folder)))
     })
-}
-
-/// An object (ELF, 64 bits) with another name for one of its sections, behind whose table of names
-/// the new one is added.
-fn renamed(object: &[u8], from: &str, to: &str) -> Option<Vec<u8>> {
-    /// Bytes of a section's header; places in it, and in the file's.
-    const HEADER: usize = 64;
-    const NAME: usize = 0;
-    const OFFSET: usize = 24;
-    const SIZE: usize = 32;
-    let word = |at: usize| Some(u64::from_ne_bytes(*object.get(at..)?.first_chunk()?));
-    let place = |at: usize| usize::try_from(word(at)?).ok();
-    let half = |at: usize| Some(usize::from(u16::from_ne_bytes(*object.get(at..)?.first_chunk()?)));
-    let (table, count, names) = (place(0x28)?, half(0x3c)?, half(0x3e)?);
-    let names = table + HEADER * names;
-    let (offset, size) = (place(names + OFFSET)?, place(names + SIZE)?);
-    let strings = object.get(offset..offset.checked_add(size)?)?;
-    let section = (0..count).map(|at| table + HEADER * at).find(|section| {
-        let name = object.get(section + NAME..).and_then(|rest| rest.first_chunk());
-        let name = name.map_or(usize::MAX, |name| u32::from_ne_bytes(*name) as usize);
-        let bytes = strings.get(name..).unwrap_or_default();
-        bytes.split(|&byte| byte == 0).next() == Some(from.as_bytes())
-    })?;
-    let mut bytes = object.to_vec();
-    let at = bytes.len() as u64;
-    bytes.extend_from_slice(strings);
-    bytes.extend_from_slice(to.as_bytes());
-    bytes.push(0);
-    bytes[section + NAME..][..4].copy_from_slice(&u32::try_from(size).ok()?.to_ne_bytes());
-    bytes[names + OFFSET..][..8].copy_from_slice(&at.to_ne_bytes());
-    let size = (size + to.len() + 1) as u64;
-    bytes[names + SIZE..][..8].copy_from_slice(&size.to_ne_bytes());
-    Some(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use aya_obj::ProgramSection;
-
-    #[test]
-    fn a_program_in_a_section_of_another_name_takes_frames_of_several_buffers() {
-        let takes_frags = |object: &[u8]| {
-            let parsed = Object::parse(object).expect("an object");
-            let section = parsed.programs["xdp_guard_skb"].section.clone();
-            matches!(section, ProgramSection::Xdp { frags: true, .. })
-        };
-        let own = crate::OBJECT;
-        let other = renamed(own, SECTION, SECTION_FRAGS).expect("it has such a section");
-        assert_eq!((takes_frags(own), takes_frags(&other)), (false, true));
-        assert!(renamed(own, "none", "x").is_none());
-        assert!(renamed(&own[..70], SECTION, "x").is_none());
-    }
 }

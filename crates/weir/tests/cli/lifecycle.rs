@@ -20,7 +20,7 @@ fn blocks_stay_after_the_end_until_they_are_detached() {
         &events,
     ];
     let mut weir = bench.start(&words);
-    weir.line("eth0: enforce, flows at TCX, guard at XDP (native)");
+    weir.line("eth0: enforce, flows at TCX, guard at XDP (native");
     weir.line("tables: ");
     bench.wait_for_answers();
     assert_one_line(&bench.output(&words), &["another weir holds the pins", "stop it first"]);

@@ -30,7 +30,9 @@ fn what_a_person_does_to_a_node_is_done_listed_and_recorded() {
     let mut weir = start(&bench, &model, "enforce");
     let status = json(&bench, &["status"]);
     assert_eq!((&status["mode"], &status["ledger"]["health"]), (&"enforce".into(), &"ok".into()));
-    assert_eq!(status["interfaces"][0]["guard"], "XDP (native)");
+    // And shared, where the kernel and libxdp let it be.
+    let guard = status["interfaces"][0]["guard"].as_str().expect("a hook");
+    assert!(guard.starts_with("XDP (native"), "{guard}");
 
     let made = told(&bench.output(&["block", "203.0.113.9", "--for", "10m", "--reason", "a test"]));
     assert!(made.contains("203.0.113.9"), "{made}");

@@ -103,7 +103,7 @@ fn an_interface_that_goes_is_told_by_readiness_and_guarded_again_when_it_comes_b
     assert_eq!(json(&bench, &["status"])["losses"]["unaccounted"], serde_json::Value::Null);
     assert_eq!(blocked(&bench), ["203.0.113.9"]);
     ip(&["link", "add", "eth0", "type", "veth", "peer", "name", "other0"]);
-    weir.line("eth0: enforce, flows at TCX, guard at XDP (native)");
+    weir.line("eth0: enforce, flows at TCX, guard at XDP (native");
     wait_for("readiness", || ready(&bench).0 == 200);
     assert_eq!(weir.terminate(), Some(0));
 }
