@@ -119,7 +119,8 @@ const OTHERS: [Flood; 5] = [
     },
     Flood {
         capture: "lucid-ddos/sample-dataset/CIC-DDoS-2019-SynFlood.pcap",
-        limited: &[],
+        // From one source, for ever other ports.
+        limited: &[Service::CLOSED_PORTS],
         attacker: Some([172, 16, 0, 5]),
     },
     // Requests that are made slowly: nothing is reported of its first minute.
@@ -148,7 +149,8 @@ fn check(folder: &Path, flood: &Flood) {
         let services: Vec<Service> = limited.keys().copied().collect();
         assert_eq!(services, flood.limited, "{}, {}", flood.capture, setting.name);
         for (service, (after_s, sources)) in limited {
-            assert!(after_s <= 2.0 && sources > 200, "{service:?}: {after_s} s, {sources}");
+            let are_many = sources > 200 || service == Service::CLOSED_PORTS;
+            assert!(after_s <= 2.0 && are_many, "{service:?}: {after_s} s, {sources}");
         }
     }
 }
