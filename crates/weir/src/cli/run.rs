@@ -83,7 +83,8 @@ impl RunArgs {
             Some(model) => {
                 let policy = policy.calibrated(&basis(&model));
                 let context = ::model::Context::of_windows(config.window);
-                (policy, Some(Detector::new(model, context, config.window)))
+                let detector = Detector::new(model, context, config.window);
+                (policy, Some(detector.with_ipv6_hosts(config.policy.ipv6_hosts.length())))
             }
             None => (policy, None),
         };
