@@ -8,7 +8,7 @@ use std::{
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-use events::{Action, ActionTaken, DecisionRecord, Evidence, Mode, Origin, Prefix};
+use events::{Action, ActionTaken, DecisionRecord, Evidence, Mode, Origin, OwnAlert, Prefix};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
@@ -92,6 +92,11 @@ impl FakeNode {
     /// Adds an alert about this address.
     pub fn alert(&self, peer: &str, outcome: ActionTaken) {
         lock(&self.state).alert(peer, outcome);
+    }
+
+    /// Adds news of the host's own side.
+    pub fn tell(&self, alert: OwnAlert) {
+        lock(&self.state).alerts.push(Alert::Own(alert));
     }
 
     /// Changes made, with the names of those who made them.

@@ -68,6 +68,14 @@ impl Detector {
         }
     }
 
+    /// The same with remote hosts of IPv6 that take their addresses of networks of this length, and not
+    /// of a /64.
+    #[must_use]
+    pub fn with_ipv6_hosts(mut self, length: u8) -> Self {
+        self.hosts = Hosts::of_length(length);
+        self
+    }
+
     /// What it remembers, as bytes for [`Self::take_up`].
     #[must_use]
     pub fn keep(&self) -> Vec<u8> {
@@ -88,8 +96,14 @@ impl Detector {
             let hosts = Hosts::taken_up(&mut kept)?;
             Some((context, hosts, Outages::taken_up(&mut kept)?))
         };
-        let Some(taken) = take().filter(|_| kept.is_empty()) else { return false };
-        (self.context, self.hosts, self.outages) = taken;
+        let Some((context, hosts, outages)) = take().filter(|_| kept.is_empty()) else {
+            return false;
+        };
+        (self.context, self.outages) = (context, outages);
+        // Networks of another length tell nothing.
+        if hosts.length() == self.hosts.length() {
+            self.hosts = hosts;
+        }
         self.assessor.wait(0);
         true
     }

@@ -203,12 +203,13 @@ impl Incidents {
     }
 }
 
-/// The remote host that an address is taken for: itself, or its /64 in IPv6, of which a host may
-/// take any address at any time.
+/// The remote host that an address is taken for: itself, or in IPv6 the network that it is the name
+/// of, or else its /64, of which a host may take any address at any time.
 fn host(address: IpAddr) -> Prefix {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address).into(),
-        IpAddr::V6(address) => IpNet::new_assert(address.into(), 64).into(),
+    let host = Prefix::of_host(address);
+    match host.address() {
+        Some(IpAddr::V6(address)) => IpNet::new_assert(address.into(), 64).into(),
+        _ => host,
     }
 }
 

@@ -1,18 +1,19 @@
 //! From the evidence of a window to what is decided on it.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    net::IpAddr,
-};
+use std::{collections::HashMap, net::IpAddr};
 
 use events::{
     ClosedEvent, Decision, DecisionRecord, Drift, DriftEvent, NoticeEvent, Outage, OutageEvent,
-    Reason, Service, ServiceEvent, ServiceLimit, Site, SiteEvent,
+    Prefix, Reason, Service, ServiceEvent, ServiceLimit, Site, SiteEvent,
 };
 use jiff::Timestamp;
 use policy::{Policy, Standing, Verdicts, WindowFacts};
 
 use crate::{Assessed, Incidents, SiteEvidence};
+
+/// Time after its end at which a row comes at the latest, in ns: its outcomes are known 3 s behind it,
+/// and come with the next window.
+const LATE_NS: u64 = 5_000_000_000;
 
 /// Decisions on one window, and its facts.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,12 +41,6 @@ pub fn judge(policy: &mut Policy, assessed: Assessed) -> Judged {
     let Assessed { number, facts, evidence, reasons, outages, sites, drift, drift_changed } =
         assessed;
     let peers = evidence.len();
-    let alert = policy.config().expert.alert_surprise;
-    let mut busied: BTreeSet<Service> = evidence
-        .iter()
-        .filter(|peer| peer.surprise >= alert)
-        .filter_map(|peer| peer.service)
-        .collect();
     let mut verdicts = policy.decide(evidence, &facts);
     for model::Outage { service, clients, flows, told } in outages {
         let service = Service { protocol: service.protocol, port: service.port };
@@ -53,29 +48,50 @@ pub fn judge(policy: &mut Policy, assessed: Assessed) -> Judged {
         verdicts.outages.push(Outage { service, clients, flows, told });
     }
     verdicts.outages.sort_unstable_by_key(|outage| outage.service);
-    busied.extend(verdicts.peers.iter().filter_map(|one| one.evidence.service));
-    let sites = if facts.warming_up { Vec::new() } else { untold(sites, &busied, &verdicts) };
+    let sites =
+        if facts.warming_up { Vec::new() } else { untold(sites, policy, &verdicts, facts.end_ns) };
     Judged { number, facts, peers, drift, drift_changed, verdicts, sites, reasons }
 }
 
-/// Alarms that tell what nothing else does: of a service that is not `busied` by a remote that stands
-/// out, blocked before or not, and that neither a limit nor an outage is told of; of the whole side
-/// where none of its parts is.
+/// Alarms that tell what nothing else does: of a service that no remote stood out at in the time that
+/// the row covers, blocked before or not, and that neither a limit nor an outage is told of; of the
+/// whole side where none of its parts is.
 fn untold(
     mut sites: Vec<SiteEvidence>,
-    busied: &BTreeSet<Service>,
+    policy: &Policy,
     verdicts: &Verdicts,
+    now_ns: u64,
 ) -> Vec<SiteEvidence> {
-    let is_told = |service: Service| {
-        busied.contains(&service)
+    let is_told = |service: Service, horizon_ns: u64| {
+        let covered_ns = horizon_ns.saturating_add(LATE_NS);
+        let last_ns = policy.last_busied_ns(service);
+        last_ns.is_some_and(|at_ns| now_ns.saturating_sub(at_ns) <= covered_ns)
+            || verdicts.peers.iter().any(|one| one.evidence.service == Some(service))
             || verdicts.services.iter().any(|limit| limit.service == service)
             || verdicts.outages.iter().any(|outage| outage.service == service)
     };
-    sites.retain(|one| !matches!(one.site, Site::Service(service) if is_told(service)));
+    sites.retain(|one| match one.site {
+        Site::Service(service) => !is_told(service, one.horizon.ns()),
+        Site::Host(_) | Site::Net => true,
+    });
     if sites.len() > 1 {
         sites.retain(|one| one.site != Site::Net);
     }
     sites
+}
+
+/// The reasons of a peer; of a network that it was widened to, those of the first of it.
+fn take_reasons(
+    reasons: &mut HashMap<(IpAddr, Standing), Vec<Reason>>,
+    (address, standing): (IpAddr, Standing),
+) -> Vec<Reason> {
+    if let Some(own) = reasons.remove(&(address, standing)) {
+        return own;
+    }
+    let net = Prefix::of_host(address).net();
+    let within = |subject: &&(IpAddr, Standing)| subject.1 == standing && net.contains(&subject.0);
+    let first = reasons.keys().filter(within).min().copied();
+    first.and_then(|subject| reasons.remove(&subject)).unwrap_or_default()
 }
 
 /// Number and end of a window, on the clock of the windows.
@@ -171,7 +187,7 @@ impl Judged {
         }
         let mut untold = 0;
         for (rank, decision) in verdicts.peers.into_iter().enumerate() {
-            let reasons = reasons.remove(&decision.evidence.subject()).unwrap_or_default();
+            let reasons = take_reasons(&mut reasons, decision.evidence.subject());
             let mut record = by.decide(at, decision, reasons)?;
             if incidents.join(&mut record, at) {
                 by.decided(rank, record)?;
@@ -248,9 +264,10 @@ mod tests {
         let web = [Site::Service(WEB)];
         assert_eq!(told(1, vec![attacker()], &web), (1, vec![]), "its block is told");
         assert_eq!(told(2, vec![attacker()], &web), (0, vec![]), "it stands");
-        let quiet = Evidence { surprise: 0.4, ..attacker() };
-        assert_eq!(told(3, vec![quiet], &web), (0, web.to_vec()), "many, each ordinary");
+        let quiet = || vec![Evidence { surprise: 0.4, ..attacker() }];
+        assert_eq!(told(5, quiet(), &web), (0, vec![]), "a row that comes late is of before");
+        assert_eq!(told(9, quiet(), &web), (0, web.to_vec()), "many, each ordinary");
         let host = Site::Host([192, 0, 2, 1].into());
-        assert_eq!(told(4, vec![], &[host, Site::Net]), (0, vec![host]));
+        assert_eq!(told(10, vec![], &[host, Site::Net]), (0, vec![host]));
     }
 }

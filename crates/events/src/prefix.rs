@@ -2,6 +2,7 @@
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
+use flows_common::host;
 use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -24,23 +25,27 @@ impl Prefix {
         self.0
     }
 
-    /// The remote host that an address of evidence stands for: itself, or in IPv6 its /64 where
-    /// the interface identifier is zero, which is no host's (RFC 4291 §2.6.1).
+    /// The remote host that an address of evidence stands for: itself, or in IPv6 the network that
+    /// it is the name of ([`host`]).
     #[must_use]
     pub fn of_host(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V6(v6) if v6.octets()[8..] == [0; 8] && !v6.is_unspecified() => {
-                Self(IpNet::new_assert(v6.into(), 64))
-            }
-            address => Self::from(address),
+        let address = address.to_canonical();
+        let IpAddr::V6(v6) = address else { return Self::from(address) };
+        match host::length(&v6.octets()) {
+            Some(length) => Self(IpNet::new_assert(address, length).trunc()),
+            None => Self::from(address),
         }
     }
 
     /// The address that stands for a host in evidence, where the prefix is one.
     #[must_use]
     pub fn as_host(self) -> Option<IpAddr> {
-        let is_host = self.address().is_some() || Self::of_host(self.0.addr()) == self;
-        is_host.then(|| self.0.addr())
+        match self.0 {
+            IpNet::V6(v6) if host::LENGTHS.contains(&v6.prefix_len()) => {
+                Some(IpAddr::from(host::name(v6.addr().octets(), v6.prefix_len())))
+            }
+            _ => self.address(),
+        }
     }
 
     /// The address, where it is one alone.
@@ -131,6 +136,8 @@ mod tests {
             ("192.0.2.0", "192.0.2.0"),
             ("2001:db8::7", "2001:db8::7"),
             ("2001:db8:0:7::", "2001:db8:0:7::/64"),
+            ("2001:db8:0:7700:fdff:ffff:ffff:ffb8", "2001:db8:0:7700::/56"),
+            ("2001:db8:7:0:fdff:ffff:ffff:ffb0", "2001:db8:7::/48"),
             ("::ffff:192.0.2.7", "192.0.2.7"),
             ("::", "::"),
         ] {

@@ -1,10 +1,11 @@
-//! Remote hosts: in IPv6 one that takes address after address reads as its /64.
+//! Remote hosts: in IPv6 one that takes address after address reads as its network, a /64 unless told
+//! otherwise.
 //!
 //! A host may take any address of its /64 (RFC 4291 §2.5.1, RFC 8981), so that 2,000 probes from as
 //! many addresses are nobody's in particular. [`Hosts::look`] counts the addresses of each /64; one
 //! that showed more than [`SEVERAL`] within an hour is one remote from then on: its flows and
-//! counters are those of the /64's own address, whose interface identifier is zero, and which no host
-//! has (the subnet-router anycast address, RFC 4291 §2.6.1).
+//! counters are those of its name ([`flows_common::host`]), an address that no host has. What comes from
+//! such an address is anybody's in the network, and reads so at once.
 //!
 //! The /64s of this host's own addresses are left alone, as neighbours share them, and so are
 //! link-local addresses and groups. Whoever forges addresses of a /64 has unproven packets of it read
@@ -15,11 +16,11 @@ use std::{
     collections::{BTreeSet, HashMap},
 };
 
-use flows_common::{FlowCounters, FlowKey, PeerCounters, PeerKey, Window, unmap_v4};
+use flows_common::{FlowCounters, FlowKey, PeerCounters, PeerKey, Window, host, unmap_v4};
 
 use crate::{
     context::recent::Recent,
-    kept::{kept, put_table, take_table},
+    kept::{Kept as _, kept, put_table, take_table},
 };
 
 /// Networks that are remembered.
@@ -29,13 +30,14 @@ const SEVERAL: usize = 8;
 /// Time after which a network that showed nothing is forgotten: an hour.
 const FORGET_NS: u64 = 3_600_000_000_000;
 
-/// The upper half of an address.
-type Net = [u8; 8];
+/// The name of a network.
+type Net = [u8; 16];
 
 /// Addresses of a network.
 #[derive(Clone, Copy, Default)]
 struct Shown {
-    hosts: [[u8; 8]; SEVERAL],
+    /// What is behind the network of each.
+    hosts: [u128; SEVERAL],
     count: u8,
     is_one: bool,
     last_ns: u64,
@@ -43,6 +45,8 @@ struct Shown {
 
 /// Memory of networks; see the [module](self).
 pub struct Hosts {
+    /// Length of a network.
+    length: u8,
     nets: Recent<Net, Shown>,
 }
 
@@ -50,7 +54,7 @@ kept!(Shown { hosts, count, is_one, last_ns });
 
 impl Default for Hosts {
     fn default() -> Self {
-        Self { nets: Recent::with_capacity(NETS) }
+        Self::of_length(host::LENGTHS[0])
     }
 }
 
@@ -61,15 +65,30 @@ impl std::fmt::Debug for Hosts {
 }
 
 impl Hosts {
+    /// Hosts that take their addresses of networks of a length: one of [`host::LENGTHS`].
+    #[must_use]
+    pub fn of_length(length: u8) -> Self {
+        debug_assert!(host::LENGTHS.contains(&length));
+        Self { length, nets: Recent::with_capacity(NETS) }
+    }
+
+    /// Length of a network.
+    #[must_use]
+    pub const fn length(&self) -> u8 {
+        self.length
+    }
+
     /// Puts what it remembers behind these bytes.
     pub fn keep(&self, out: &mut Vec<u8>) {
+        self.length.put(out);
         put_table(&self.nets, |shown| Some(*shown), out);
     }
 
     /// What one like it kept, as [`Context::taken_up`](crate::Context::taken_up).
     #[must_use]
     pub fn taken_up(bytes: &mut &[u8]) -> Option<Self> {
-        Some(Self { nets: take_table(NETS, bytes)? })
+        let length = u8::take(bytes).filter(|length| host::LENGTHS.contains(length))?;
+        Some(Self { length, nets: take_table(NETS, bytes)? })
     }
 
     /// A window in which each remote host is one remote; the window itself where each has one
@@ -77,26 +96,32 @@ impl Hosts {
     pub fn look<'w>(&mut self, window: Cow<'w, Window>) -> Cow<'w, Window> {
         let is_v6 = |address: &[u8; 16]| unmap_v4(address).is_none();
         let flows = window.flows.iter().map(|(key, _)| key).filter(|key| is_v6(&key.remote));
-        let own: BTreeSet<Net> = flows.clone().map(|key| halves(&key.local).0).collect();
+        let length = self.length;
+        let name = |address: &[u8; 16]| host::name(*address, length);
+        let own: BTreeSet<Net> = flows.clone().map(|key| name(&key.local)).collect();
         let peers = window.peers.iter().map(|(key, _)| &key.address).filter(|one| is_v6(one));
         let mut one = BTreeSet::new();
         for address in flows.map(|key| &key.remote).chain(peers) {
-            let (net, host) = halves(address);
-            if !own.contains(&net)
-                && is_global(net)
-                && self.nets.touch(net, Shown::default).value.note(host, window.end_ns)
-            {
+            let net = name(address);
+            if own.contains(&net) || !is_global(net) {
+                continue;
+            }
+            let behind = u128::from_be_bytes(*address) & (u128::MAX >> length);
+            let shown = self.nets.touch(net, Shown::default).value;
+            // No host has such an address: it is anybody's in the network.
+            shown.is_one |= host::is_no_hosts(address);
+            if shown.note(behind, window.end_ns) {
                 one.insert(net);
             }
         }
-        if one.is_empty() { window } else { Cow::Owned(joined(&window, &one)) }
+        if one.is_empty() { window } else { Cow::Owned(joined(&window, &one, length)) }
     }
 }
 
 impl Shown {
     /// Notes an address; true where the network is one host.
-    fn note(&mut self, host: [u8; 8], now_ns: u64) -> bool {
-        if now_ns.saturating_sub(self.last_ns) > FORGET_NS {
+    fn note(&mut self, host: u128, now_ns: u64) -> bool {
+        if now_ns.saturating_sub(self.last_ns) > FORGET_NS && self.last_ns > 0 {
             *self = Self::default();
         }
         self.last_ns = now_ns;
@@ -114,28 +139,18 @@ impl Shown {
     }
 }
 
-fn halves(address: &[u8; 16]) -> (Net, [u8; 8]) {
-    let (mut net, mut host) = ([0; 8], [0; 8]);
-    net.copy_from_slice(&address[..8]);
-    host.copy_from_slice(&address[8..]);
-    (net, host)
-}
-
 /// Neither of a link nor a group (RFC 4291 §2.4), nor of no network at all.
 const fn is_global(net: Net) -> bool {
     let is_link = net[0] == 0xfe && net[1] & 0xc0 == 0x80;
-    !is_link && net[0] != 0xff && u64::from_be_bytes(net) != 0
+    !is_link && net[0] != 0xff && u128::from_be_bytes(net) >> 64 != 0
 }
 
 /// The window with these networks as one remote each. Flows that differ by the remote's address
 /// alone become one, with the counters of all.
-fn joined(window: &Window, one: &BTreeSet<Net>) -> Window {
+fn joined(window: &Window, one: &BTreeSet<Net>, length: u8) -> Window {
     let remote = |address: [u8; 16]| {
-        let mut address = address;
-        if unmap_v4(&address).is_none() && one.contains(&halves(&address).0) {
-            address[8..].fill(0);
-        }
-        address
+        let name = host::name(address, length);
+        if unmap_v4(&address).is_none() && one.contains(&name) { name } else { address }
     };
     let mut places: HashMap<FlowKey, usize> = HashMap::new();
     let mut flows: Vec<(FlowKey, FlowCounters)> = Vec::with_capacity(window.flows.len());
@@ -210,6 +225,32 @@ mod tests {
         assert_eq!((remotes(&joined), joined.flows.len()), (1, 2_000));
         assert_eq!(joined.flows[0].0.remote, address(7, 0).to_be_bytes());
         assert!(!joined.is_lossy());
+    }
+
+    #[test]
+    fn a_host_may_take_addresses_of_a_56_where_that_is_told() {
+        // Each address from another /64 of 2001:db8:1::/56, and some of another /56.
+        let from = |net: u128| address(net, 0xb);
+        let window = window(1, (0..200).map(from).chain((256..260).map(from)));
+        assert_eq!(remotes(&Hosts::default().look(Cow::Borrowed(&window))), 204);
+        let mut hosts = Hosts::of_length(56);
+        let joined = hosts.look(Cow::Borrowed(&window));
+        assert_eq!(remotes(&joined), 5);
+        let name = host::name(address(0, 0).to_be_bytes(), 56);
+        assert_eq!(joined.flows.iter().filter(|(key, _)| key.remote == name).count(), 200);
+        let wider = Hosts::of_length(48).look(Cow::Borrowed(&window)).into_owned();
+        assert_eq!(remotes(&wider), 1);
+    }
+
+    #[test]
+    fn an_address_that_names_a_network_stands_for_no_more_than_its_own() {
+        // An attacker sends from what is the name of the /56 around him.
+        let name = host::name(address(7, 1).to_be_bytes(), 56);
+        let forged = address(0x12, 0) | u128::from_be_bytes(name) & u128::from(u64::MAX);
+        let window = window(1, [u128::from_be_bytes(name), forged]);
+        let joined = Hosts::default().look(Cow::Borrowed(&window)).into_owned();
+        let remotes: Vec<[u8; 16]> = joined.flows.iter().map(|(key, _)| key.remote).collect();
+        assert_eq!(remotes, [address(0, 0), address(0x12, 0)].map(u128::to_be_bytes));
     }
 
     #[test]

@@ -76,7 +76,7 @@ macro_rules! numbers {
         })+
     };
 }
-numbers!(u8, u16, u32, u64, f32, f64);
+numbers!(u8, u16, u32, u64, u128, f32, f64);
 
 impl Kept for bool {
     fn put(&self, out: &mut Vec<u8>) {

@@ -46,6 +46,7 @@ pub mod clock;
 mod counters;
 pub mod group;
 pub mod guard;
+pub mod host;
 mod key;
 mod merge;
 pub mod metering;

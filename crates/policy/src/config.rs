@@ -44,6 +44,36 @@ pub enum LocallyInitiated {
     Act,
 }
 
+/// The network that a remote host of IPv6 takes its addresses of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ipv6Hosts {
+    /// A /64.
+    #[default]
+    #[serde(rename = "/64")]
+    Net64,
+    /// A /56: where that is what each customer of the networks around is given.
+    #[serde(rename = "/56")]
+    Net56,
+    /// A /48.
+    #[serde(rename = "/48")]
+    Net48,
+    /// A /64; where several of a /56, and then of a /48, were blocked, that.
+    #[serde(rename = "widening")]
+    Widening,
+}
+
+impl Ipv6Hosts {
+    /// Length that evidence is gathered by.
+    #[must_use]
+    pub const fn length(self) -> u8 {
+        match self {
+            Self::Net64 | Self::Widening => 64,
+            Self::Net56 => 56,
+            Self::Net48 => 48,
+        }
+    }
+}
+
 section! {
     /// `[policy]` as written; unknown keys are errors.
     PolicyConfig {
@@ -71,6 +101,10 @@ section! {
         unverified: Unverified = Unverified::RateLimit,
         /// Treatment of a peer that this host opened flows to.
         locally_initiated: LocallyInitiated = LocallyInitiated::Refuse,
+        /// The network that a remote host of IPv6 takes its addresses of, by which evidence, history
+        /// and blocks go: `"/64"`, `"/56"`, `"/48"`, or `"widening"`, from the first to the others on
+        /// repetition. A change of the length takes a restart.
+        ipv6_hosts: Ipv6Hosts = Ipv6Hosts::Net64,
         /// Packets a second that a service under a flood from forged sources takes from unproven
         /// sources together; 0 limits none.
         service_limit_pps: u32 = 500,

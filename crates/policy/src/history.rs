@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use flows_common::{Action, Scope, Standing};
+use ipnet::IpNet;
 
 use crate::guards::Made;
 
@@ -22,6 +23,9 @@ const FORGED_FOR_NS: u64 = 120_000_000_000;
 
 /// Time after its last block at which a peer is no repeat offender any more, in ns: a week.
 const OFFENCES_FOR_NS: u64 = 7 * 86_400_000_000_000;
+
+/// Time after its last block for which a peer counts towards a wider one, in ns: a day.
+const WIDENS_FOR_NS: u64 = 86_400_000_000_000;
 
 /// Time without an anomalous window after which a peer's packets and windows are counted anew, in
 /// ns: a scan that asks for a port now and then sends few packets in any window.
@@ -115,6 +119,16 @@ impl History {
     pub(super) fn is_blocked(&self, peer: IpAddr, scope: Scope, now_ns: u64) -> bool {
         let acts = |past: &Past| past.blocked_until_ns > now_ns && past.scope >= scope;
         self.peers.get(&peer).is_some_and(acts)
+    }
+
+    /// Peers of a network that the policy blocked in the last day.
+    pub(super) fn blocked_within(&self, net: IpNet, now_ns: u64) -> impl Iterator<Item = IpAddr> {
+        self.peers
+            .range(net.network()..=net.broadcast())
+            .filter(move |(_, past)| {
+                past.own.is_some() && now_ns.saturating_sub(past.blocked_until_ns) <= WIDENS_FOR_NS
+            })
+            .map(|(&peer, _)| peer)
     }
 
     /// Peers with active blocks that act on more than unproven packets, in the order of address.

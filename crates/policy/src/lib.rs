@@ -20,6 +20,7 @@ struct Readme;
 
 mod block_rate;
 mod breaker;
+mod busied;
 mod commit_confirm;
 mod config;
 mod decision;
@@ -34,6 +35,7 @@ mod peer_baseline;
 mod people;
 mod protected;
 pub mod statistics;
+mod widening;
 mod window;
 
 use std::{
@@ -49,8 +51,8 @@ use ipnet::IpNet;
 pub use breaker::{Breaker, Open};
 pub use commit_confirm::CommitConfirm;
 pub use config::{
-    ALERT_SURPRISE, BoundError, ExpertConfig, LocallyInitiated, Mode, MovedKey, PolicyConfig,
-    Unverified, ValidPolicy,
+    ALERT_SURPRISE, BoundError, ExpertConfig, Ipv6Hosts, LocallyInitiated, Mode, MovedKey,
+    PolicyConfig, Unverified, ValidPolicy,
 };
 pub use decision::{BURST_S, Verdicts};
 pub use events::{
@@ -63,6 +65,7 @@ pub use statistics::{Basis, Claim, benjamini_hochberg};
 pub use window::WindowFacts;
 
 use block_rate::BlockRate;
+use busied::Busied;
 use flood::{FloodWatch, Look};
 use guards::Counts;
 use history::{History, Noted};
@@ -105,6 +108,7 @@ pub struct Policy {
     floods: FloodWatch,
     outages: OutageWatch,
     log_ins: LogIns,
+    busied: Busied,
     /// Shares as of the window in hand, once asked for: they take a pass over all peers.
     shares: Option<Shares>,
     rate: BlockRate,
@@ -136,6 +140,7 @@ impl Policy {
             floods: FloodWatch::default(),
             outages: OutageWatch::default(),
             log_ins: LogIns::default(),
+            busied: Busied::default(),
             shares: None,
             rate: BlockRate::default(),
             refusals: BTreeMap::new(),
@@ -193,6 +198,13 @@ impl Policy {
         self.commit_confirm.as_ref()
     }
 
+    /// End of the last window in which a remote that stands out turned to this service, blocked before or
+    /// not, in ns of the windows' clock; none beyond the longest horizon.
+    #[must_use]
+    pub fn last_busied_ns(&self, service: Service) -> Option<u64> {
+        self.busied.last_ns(service)
+    }
+
     /// Number of refusals so far, by guard.
     #[must_use]
     pub const fn refusals(&self) -> &BTreeMap<Refusal, u64> {
@@ -232,6 +244,7 @@ impl Policy {
         let mut notices = Vec::new();
         self.now_ns = window.end_ns;
         self.keep_time(window.end_ns, &mut notices);
+        self.busied.note(&evidence, self.config.expert.alert_surprise, window.end_ns);
         let mut services = if window.interrupted || window.blind {
             Vec::new()
         } else {
@@ -307,6 +320,9 @@ impl Policy {
                 _ => ordinary.push(peer),
             }
         }
+        for (peer, _) in &mut anomalous {
+            peer.address = self.widened(peer.address, now_ns);
+        }
         anomalous.retain(|(peer, _)| {
             let scope = self.scope(peer);
             !self.history.is_blocked(peer.address, scope, now_ns)
@@ -320,10 +336,16 @@ impl Policy {
         let forged = unproven > self.config.expert.max_unverified_sources as usize;
         let decisions = anomalous
             .into_iter()
-            .map(|(peer, claim)| Decision {
-                outcome: self.decide_one(&peer, &claim, window, forged, notices),
-                evidence: peer,
-                claim,
+            .filter_map(|(mut peer, claim)| {
+                let address = self.widened(peer.address, now_ns);
+                if address != peer.address {
+                    peer.address = address;
+                    if self.history.is_blocked(address, self.scope(&peer), now_ns) {
+                        return None;
+                    }
+                }
+                let outcome = self.decide_one(&peer, &claim, window, forged, notices);
+                Some(Decision { outcome, evidence: peer, claim })
             })
             .collect();
         // Behind the decisions: a window does not make its own peers ordinary.

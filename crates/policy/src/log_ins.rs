@@ -5,6 +5,8 @@ use std::{
     net::IpAddr,
 };
 
+use events::Prefix;
+
 use crate::network;
 
 /// Failed log-ins after which a remote is acted on: a person who mistypes gets three at a prompt.
@@ -45,8 +47,11 @@ impl LogIns {
 
     /// Log-ins that a remote failed lately.
     pub(crate) fn failed(&self, peer: IpAddr, now_ns: u64) -> u32 {
-        let Some(times) = self.failed.get(&host(peer)) else { return 0 };
-        let count = times.iter().filter(|&&at_ns| counts(at_ns, now_ns)).count();
+        // The name of a wider network stands for all of it.
+        let of_name = Prefix::of_host(peer).net();
+        let (first, last) = (host(of_name.network()), of_name.broadcast().max(host(peer)));
+        let times = self.failed.range(first..=last).flat_map(|(_, times)| times);
+        let count = times.filter(|&&at_ns| counts(at_ns, now_ns)).count();
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 }

@@ -9,6 +9,7 @@ use std::{cmp::Reverse, collections::HashMap, net::IpAddr};
 
 use flows_common::{Standing, service::VERIFIED_NS};
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::Evidence;
@@ -95,6 +96,11 @@ impl PeerBaseline {
     /// True of a peer that is seen behaving regularly.
     pub(crate) fn is_ordinary(&self, peer: IpAddr, now_ns: u64) -> bool {
         self.peers.get(&peer).is_some_and(|known| known.is_ordinary(now_ns))
+    }
+
+    /// True of a network that an ordinary peer is in.
+    pub(crate) fn holds_ordinary(&self, net: IpNet, now_ns: u64) -> bool {
+        self.peers.iter().any(|(peer, known)| net.contains(peer) && known.is_ordinary(now_ns))
     }
 
     /// All ordinary peers together.

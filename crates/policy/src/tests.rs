@@ -29,7 +29,7 @@ pub(crate) fn attacker(last: u8) -> Evidence {
     }
 }
 
-fn policy(change: impl FnOnce(&mut PolicyConfig)) -> Policy {
+pub(crate) fn policy(change: impl FnOnce(&mut PolicyConfig)) -> Policy {
     let mut config = PolicyConfig { mode: Mode::Enforce, ..PolicyConfig::default() };
     config.expert.early_release = 0.0;
     change(&mut config);
@@ -37,7 +37,7 @@ fn policy(change: impl FnOnce(&mut PolicyConfig)) -> Policy {
 }
 
 /// Decisions on the peers of a window of one second.
-fn decide(policy: &mut Policy, evidence: Vec<Evidence>, now_ns: u64) -> Vec<Decision> {
+pub(crate) fn decide(policy: &mut Policy, evidence: Vec<Evidence>, now_ns: u64) -> Vec<Decision> {
     policy.decide(evidence, &WindowFacts::ending_at(now_ns)).peers
 }
 

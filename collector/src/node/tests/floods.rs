@@ -128,7 +128,7 @@ fn an_infected_host_is_one_incident_in_alerts_status_metrics_and_ledger() {
     assert_eq!(incidents, [10_000, 1_000, 100, 10, 1].map(|windows| (id, windows)));
     let line = crate::alert_text::describe(&alerts[0]);
     assert!(line.contains("this host's 198.51.100.200 is unusual"), "{line}");
-    assert!(line.contains("new_remotes 200 remotes (benign 0 to 3)"), "{line}");
+    assert!(line.contains("new_remotes 200 remotes (benign 0 to 3.0)"), "{line}");
     let status = node.status().unwrap();
     let [state] = &status.services[..] else { panic!("{:?}", status.services) };
     assert_eq!((state.condition, state.host), (Condition::Alarm, Some(host)));

@@ -40,6 +40,38 @@ fn a_node_is_ready_while_it_decides_watches_and_records() {
 }
 
 #[test]
+fn the_status_tells_whether_the_rate_is_supported_by_the_count_of_peers_of_late() {
+    let folder = tempfile::tempdir().unwrap();
+    let (node, _) = node(folder.path());
+    assert_eq!(node.status().unwrap().claim, None, "nothing was learnt");
+    {
+        let mut inner = node.inner();
+        let basis = policy::Basis {
+            held_out: policy::statistics::HeldOut::each(400),
+            peers_per_window: Some(4.0),
+            most_rows: 1 << 20,
+            ..policy::Basis::default()
+        };
+        let config = inner.policy.config().clone();
+        inner.policy = Policy::new(config, ProtectedHosts::default()).calibrated(&basis);
+    }
+    let claim = || node.status().unwrap().claim.unwrap();
+    assert_eq!((claim().trained_at, claim().supported), (Some(4.0), true));
+    let calm =
+        |last| Evidence { surprise: 0.2, p_value: 0.5, conditional_p_value: 0.5, ..attacker(last) };
+    let begin_ns = boot_ns();
+    for number in 1..=600 {
+        let mut next = window(number, (1..=13).map(calm).collect());
+        next.assessed.facts.end_ns = begin_ns + number * SECOND;
+        next.assessed.facts.start_ns = next.assessed.facts.end_ns - SECOND;
+        node.decide(next);
+    }
+    let late = claim();
+    assert!(!late.supported && late.peers_per_window > 11.0, "{late:?}");
+    assert!(late.advice.contains("learn for"), "{}", late.advice);
+}
+
+#[test]
 fn a_scrape_tells_the_named_metrics_and_no_address() {
     let folder = tempfile::tempdir().unwrap();
     let (node, _) = node(folder.path());

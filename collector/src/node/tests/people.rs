@@ -203,7 +203,11 @@ fn what_is_allowed_passes_in_the_kernel_for_as_long_as_something_speaks_for_it()
     assert_eq!(noted.notes().allowed, [own, office, peer(7).into()].into());
     node.disallow(&somebody(), &DisallowRequest { prefix: office.into() }).unwrap();
     assert!(noted.notes().allowed.contains(&office), "the file still speaks for it");
-    std::fs::write(folder.path().join("allow.txt"), "").unwrap();
-    node.reload(&somebody()).unwrap();
-    assert_eq!(noted.notes().allowed, [own].into());
+    // An own address stays though the file named it, and names it no more.
+    for (text, stays) in [("198.51.100.200\n198.51.100.0/25\n", 2), ("", 1)] {
+        std::fs::write(folder.path().join("allow.txt"), text).unwrap();
+        node.reload(&somebody()).unwrap();
+        assert_eq!(noted.notes().allowed.len(), stays);
+        assert!(noted.notes().allowed.contains(&own), "{text:?}");
+    }
 }

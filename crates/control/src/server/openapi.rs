@@ -73,7 +73,8 @@ pub fn document() -> Value {
             "description": "A running weir node: what it sees, what it blocks, and how to steer \
                 it. At the Unix socket the kernel says who asks, and root and the node's own user \
                 may change it. Over HTTP a change needs a token with the scope `write`; reading \
-                needs one with the scope `read`, except at a loopback address.",
+                needs one with the scope `read`, unless the node is told to answer reads at a \
+                loopback address without (`api.reads_open`).",
             "license": { "name": "Apache-2.0 OR MIT" }
         },
         "paths": paths,
@@ -105,7 +106,7 @@ fn operation(endpoint: &Endpoint, problem: &Shape) -> Value {
         },
         "security": match endpoint.need {
             Need::Write => json!([{ "token": ["write"] }]),
-            // Without a token at a loopback address.
+            // Without a token where that is asked for, at a loopback address.
             Need::Read | Need::Monitor => json!([{ "token": ["read"] }, {}]),
         }
     });

@@ -62,6 +62,22 @@ fn a_token_does_what_its_scope_says_under_its_name() {
 }
 
 #[test]
+fn a_loopback_address_wants_a_token_for_reads_unless_told_otherwise() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, [reader, _]) = tokens(folder.path());
+    for reads_open in [false, true] {
+        let listen = Listen { reads_open, ..loopback(Some(path.clone())) };
+        let bench = Bench::listening(generous(), Some(listen));
+        let without = if reads_open { 200 } else { 401 };
+        for path in ["/v1/status", "/v1/alerts", "/openapi.json", "/metrics", "/livez"] {
+            let line = format!("GET {path}");
+            assert_eq!(ask(bench.tcp(), &line, &[], "").status, without, "{path}, {reads_open}");
+            assert_eq!(ask(bench.tcp(), &line, &[&reader], "").status, 200, "{path}");
+        }
+    }
+}
+
+#[test]
 fn a_reload_takes_tokens_back() {
     let folder = tempfile::tempdir().unwrap();
     let (path, [reader, _]) = tokens(folder.path());

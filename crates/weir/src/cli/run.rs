@@ -96,7 +96,8 @@ impl RunArgs {
             Some(model) => {
                 let policy = policy.calibrated(&basis(&model));
                 let context = ::model::Context::of_windows(config.window);
-                let mut detector = Detector::new(model, context, config.window);
+                let detector = Detector::new(model, context, config.window);
+                let mut detector = detector.with_ipv6_hosts(config.policy.ipv6_hosts.length());
                 if versions.is_some() {
                     detector = detector.learn_on(ongoing(config.window)?);
                 }

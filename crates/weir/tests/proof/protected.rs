@@ -270,7 +270,18 @@ fn everybody_who_asks_gets_the_same_answer_for_each_cause() {
         }
     }
     // No peer of a capture is such an address; whoever is handed one refuses it.
-    for address in ["169.254.7.9", "224.0.0.251", "0.1.2.3", "fe80::1", "ff02::fb"] {
+    for address in [
+        "0.1.2.3",
+        "127.0.0.1",
+        "169.254.7.9",
+        "224.0.0.251",
+        "240.0.0.1",
+        "255.255.255.255",
+        "::",
+        "::1",
+        "fe80::1",
+        "ff02::fb",
+    ] {
         let evidence = Evidence { address: address.parse().unwrap(), ..evidence.clone() };
         for (name, ask) in askers.iter().filter(|(name, _)| *name != "replay") {
             assert_eq!(ask(&evidence, &none()), Some(Refusal::NoHost), "{name}: {address}");

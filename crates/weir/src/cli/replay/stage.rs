@@ -61,7 +61,8 @@ impl<'a> Stages<'a> {
                     model.clone(),
                     Context::of_windows(self.config.window),
                     self.config.window,
-                );
+                )
+                .with_ipv6_hosts(self.config.policy.ipv6_hosts.length());
                 Stage::Score(Box::new(DryRun::new(Engine::new(detector, policy))))
             }
         }

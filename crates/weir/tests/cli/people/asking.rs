@@ -48,6 +48,47 @@ fn the_latest_alerts_are_listed_the_newest_last() {
 }
 
 #[test]
+fn a_flooded_service_and_an_infected_host_are_alerts_and_on_the_screen() {
+    let bench = Bench::new();
+    let incident = |id: u64| {
+        serde_json::json!({
+            "id": id, "change": "opened", "opened": "2026-11-28T19:00:40Z", "windows": 1,
+            "packets": 20_000, "bytes": 0, "blocks": 1
+        })
+    };
+    let time = "2026-11-28T19:00:40Z";
+    for event in [
+        serde_json::json!({
+            "event": "service", "id": 8, "time": time, "window": 7, "at_ns": 7, "incident": incident(8),
+            "service": { "protocol": 6, "port": 443 }, "sources": 83_545, "packets": 90_000,
+            "packets_per_second": 500, "expires_ns": 9, "renewed": false, "action": "rate-limit",
+            "outcome": "rate-limited"
+        }),
+        serde_json::json!({
+            "event": "site", "id": 9, "time": time, "window": 7, "at_ns": 7, "incident": incident(9),
+            "site": { "host": "192.0.2.1" }, "surprise": 12.5, "horizon_ms": 10_000, "reasons": []
+        }),
+    ] {
+        bench.node.tell(serde_json::from_value(event).expect("news"));
+    }
+    let text = bench.told(&["alerts"]);
+    let flood = "incident 8 opened tcp/443 under a flood of 83545 unproven sources";
+    let host = "incident 9 opened this host's 192.0.2.1 is unusual over 10s";
+    for line in [flood, host] {
+        assert_eq!(text.lines().filter(|one| one.contains(line)).count(), 1, "{text}");
+    }
+    let json = bench.json(&["alerts", "--json", "--limit", "2"]);
+    assert_eq!((&json[0]["event"], &json[1]["event"]), (&"service".into(), &"site".into()));
+    let of_host = bench.told(&["alerts", "--peer", "192.0.2.1"]);
+    assert!(of_host.lines().count() == 1 && of_host.contains(host), "{of_host}");
+    let screen = bench.told(&["top", "--once"]);
+    assert!(
+        screen.contains("service tcp/443") && screen.contains("this host's 192.0.2.1"),
+        "{screen}"
+    );
+}
+
+#[test]
 fn more_alerts_than_a_page_holds_are_all_listed() {
     let bench = Bench::new();
     for _ in 0..1_200 {
