@@ -59,7 +59,7 @@ pub struct ModelChange {
     /// Those that the model before does.
     pub unusual_before: u64,
     /// Remotes that were reported of late and nobody called benign, which the model before finds
-    /// unusual.
+    /// clearly unusual.
     pub reported: u64,
     /// Of these, those that it still does.
     pub still_unusual: u64,

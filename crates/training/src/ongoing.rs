@@ -40,6 +40,9 @@ const MOVED: usize = 3;
 const MOVED_BY: f32 = 0.1;
 /// One in so many remotes may be unusual by a new model and not by the one before.
 const ONE_MORE_IN: u64 = 100;
+/// Surprise beyond [`Pace::unusual`] by which a reported remote must have been unusual to count: what
+/// hardly was may be usual by chance.
+const CLEARLY: f64 = 1.0;
 /// One in so many reported remotes may be usual by a new model and not by the one before.
 const ONE_LOST_IN: u64 = 10;
 
@@ -359,10 +362,11 @@ impl Ongoing {
 
     fn change(&self, before: &ModelFile, model: &ModelFile) -> ModelChange {
         let of_late = self.of_late();
-        let count = |model: &ModelFile, blocks: &Blocks| unusual(model, blocks, self.pace).len();
+        let from = self.pace.unusual;
+        let count = |model: &ModelFile, blocks: &Blocks| unusual(model, blocks, from).len();
         let odd = self.blocks(&self.odd, 0);
-        let reported = unusual(before, &odd, self.pace);
-        let still = unusual(model, &odd, self.pace);
+        let reported = unusual(before, &odd, from + CLEARLY);
+        let still = unusual(model, &odd, from);
         let (peer, training) = (model.peer(), model.peer().training());
         ModelChange {
             rows: training.rows,
@@ -381,7 +385,7 @@ impl Ongoing {
     /// Remotes of late that only the new model finds unusual, and that only the one before does.
     fn differences(&self, before: &ModelFile, model: &ModelFile) -> (usize, usize) {
         let of_late = self.of_late();
-        let [before, now] = [before, model].map(|model| unusual(model, &of_late, self.pace));
+        let [before, now] = [before, model].map(|one| unusual(one, &of_late, self.pace.unusual));
         (now.difference(&before).count(), before.difference(&now).count())
     }
 
@@ -422,11 +426,11 @@ struct Blocks {
     remotes: usize,
 }
 
-/// The remotes that a model finds unusual, by number.
-fn unusual(model: &ModelFile, blocks: &Blocks, pace: Pace) -> BTreeSet<usize> {
+/// The remotes that a model finds as unusual, by number.
+fn unusual(model: &ModelFile, blocks: &Blocks, from: f64) -> BTreeSet<usize> {
     let assessment = assess(model.detectors(), Kind::Peer, &blocks.rows, blocks.remotes);
     let found = assessment.entities().iter().enumerate();
-    found.filter(|(_, one)| one.surprise >= pace.unusual).map(|(number, _)| number).collect()
+    found.filter(|(_, one)| one.surprise >= from).map(|(number, _)| number).collect()
 }
 
 /// The features whose benign range moved most, by its width before.

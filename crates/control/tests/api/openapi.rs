@@ -29,7 +29,7 @@ fn every_documented_path_answers() {
             assert_eq!(ask(bench.unix(), &line, &[], "").status, 405, "{line}");
         }
     }
-    assert_eq!(operations, 19);
+    assert_eq!(operations, 23);
 }
 
 #[test]

@@ -1,0 +1,282 @@
+//! Poisoning: what an attacker buys who is there while a node learns on.
+//!
+//! A made-up network in virtual time, in which a day is ten minutes: learnt for five, learnt on for a
+//! quarter of an hour with the attacker there, and then put to an examination, in which attackers of
+//! every rate are played anew. What is bought is told by the lowest rate that is acted on.
+
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
+
+use collector::config::RawConfig;
+use engine::{Arrival, Detector, basis, judge};
+use lab::{Author, Guise, Move, Pace as Rate, Phase, Strategy, Synthesis, Targets};
+use linfa::ParamGuard as _;
+use model::{Context, IsolationForest, ModelFile, Window};
+use policy::{Outcome, Policy, ProtectedHosts, Standing, statistics::Unsupported};
+use training::{BEYOND, Learner, NotLearnt, Ongoing, Pace, Word};
+
+use crate::{
+    search::world::{host, windows},
+    traffic::SECOND,
+};
+
+const SEED: u64 = 77;
+/// Seconds: learnt until, learnt on until, and the end of the examination.
+const LEARNT: u64 = 300;
+const LEARNT_ON: u64 = 1_200;
+const END: u64 = 1_300;
+/// Seconds of benign traffic before an examination, in which everything is new to it.
+const AHEAD: u64 = 60;
+/// Attacks a second of the examination.
+const RATES: [f64; 6] = [0.1, 0.3, 1.0, 3.0, 10.0, 18.0];
+/// A day is ten minutes.
+const PACE: Pace = Pace {
+    half_life: Duration::from_mins(10),
+    every: Duration::from_secs(150),
+    settle: Duration::from_secs(30),
+    unusual: 3.0,
+};
+
+/// What an attacker does.
+#[derive(Clone, Copy, Debug)]
+struct Attack {
+    name: &'static str,
+    does: Move,
+    targets: Targets,
+}
+
+const ATTACKS: [Attack; 2] = [
+    Attack { name: "guesses", does: Move::Login, targets: Targets::Listening },
+    Attack { name: "scans", does: Move::Syn, targets: Targets::Many { count: 500 } },
+];
+
+impl Attack {
+    fn phase(self, from_s: u64, to_s: u64, pace: Rate, addresses: u16) -> Strategy {
+        let phase = Phase {
+            start: from_s as f64,
+            length: (to_s - from_s) as f64,
+            pace,
+            guise: Guise::Own { addresses },
+            targets: self.targets,
+            moves: vec![self.does],
+            keeps_port: false,
+        };
+        Strategy { seed: 5, phases: vec![phase] }
+    }
+}
+
+/// A network, its own addresses, and what was captured of it.
+struct World {
+    synthesis: Synthesis,
+    own: BTreeSet<IpAddr>,
+}
+
+/// Windows with an attacker, and the addresses that he used.
+struct Played {
+    windows: Vec<Window>,
+    attackers: BTreeSet<IpAddr>,
+}
+
+impl World {
+    fn new() -> Self {
+        let duration = Duration::from_secs(END);
+        let synthesis = Synthesis { attack: None, seed: SEED, duration, frames: 4_000_000 };
+        let own = synthesis.make().expect("a network").truth().host.iter().copied().collect();
+        Self { synthesis, own }
+    }
+
+    fn play(&self, strategy: Option<&Strategy>, from_s: u64, to_s: u64) -> Played {
+        let stage = self.synthesis.set().expect("a stage").since(Duration::from_secs(from_s));
+        let played = strategy.map_or_else(|| stage.calm(), |strategy| stage.play(strategy));
+        let played = played.expect("a sound strategy");
+        let until_ns = (Synthesis::EPOCH.as_secs() + to_s) * SECOND;
+        let mut windows = windows(&played);
+        windows.retain(|window| window.start_ns < until_ns);
+        let attackers = played.senders(Author::Attacker).into_iter().map(host).collect();
+        Played { windows, attackers }
+    }
+
+    fn policy(&self, model: &ModelFile) -> Policy {
+        let mut raw = RawConfig::default();
+        raw.policy.unsupported = Unsupported::Act;
+        let config = raw.check().expect("the defaults hold").policy;
+        Policy::new(config, ProtectedHosts::own(self.own.iter().copied())).calibrated(&basis(model))
+    }
+
+    /// The lowest rate at which an attack is acted on, as its place among [`RATES`].
+    fn examine(&self, model: &ModelFile, exam: &[Played]) -> usize {
+        let acted_on = |played: &Played| self.first_act_s(model, played).is_some();
+        exam.iter().position(acted_on).unwrap_or(RATES.len())
+    }
+
+    /// Tells of each act of a fixed model on an attacker, and when.
+    fn each_act(&self, model: &ModelFile, played: &Played, mut act: impl FnMut(IpAddr, u64)) {
+        let mut detector = Detector::new(model.clone(), Context::default(), Duration::from_secs(1));
+        let mut policy = self.policy(model);
+        for window in &played.windows {
+            let judged = judge(&mut policy, detector.assess(window, Arrival::default()));
+            for decision in judged.verdicts.peers {
+                let peer = host(decision.evidence.address);
+                let blocked = matches!(decision.outcome, Outcome::Block { .. });
+                if blocked && played.attackers.contains(&peer) {
+                    act(peer, window.end_ns);
+                }
+            }
+        }
+    }
+
+    /// When an attacker is first acted on by a fixed model, in s since the beginning.
+    fn first_act_s(&self, model: &ModelFile, played: &Played) -> Option<u64> {
+        let began_ns = played.windows.first()?.start_ns;
+        let mut first = None;
+        self.each_act(model, played, |_, at_ns| {
+            first.get_or_insert((at_ns - began_ns) / SECOND);
+        });
+        first
+    }
+
+    /// What a node that learns on has in force at the end.
+    fn learn_on(&self, model: &ModelFile, played: &Played) -> LearntOn {
+        let ongoing = Ongoing::new(Duration::from_secs(1), PACE, params());
+        let detector = Detector::new(model.clone(), Context::default(), Duration::from_secs(1));
+        let mut detector = detector.learn_on(ongoing);
+        let mut policy = self.policy(model);
+        let mut told = LearntOn { model: model.clone(), taken: 0, refused: 0, acted_on_s: None };
+        let began_ns = played.windows.first().map_or(0, |window| window.start_ns);
+        let mut words = Vec::new();
+        for window in &played.windows {
+            let ongoing = detector.learning().expect("it learns");
+            ongoing.hear(&std::mem::take(&mut words));
+            let judged = judge(&mut policy, detector.assess(window, Arrival::default()));
+            for decision in judged.verdicts.peers {
+                let evidence = &decision.evidence;
+                let mut until_ns = window.end_ns;
+                if let Outcome::Block { expires_ns, .. } = decision.outcome {
+                    until_ns = expires_ns;
+                    if played.attackers.contains(&host(evidence.address)) {
+                        let at_s = (window.end_ns - began_ns) / SECOND;
+                        told.acted_on_s.get_or_insert(at_s);
+                    }
+                }
+                if evidence.standing != Standing::Unproven {
+                    words.push((evidence.address, Word::Reported { until_ns }));
+                }
+            }
+            let Some(copy) = detector.learning().and_then(Ongoing::due) else { continue };
+            match copy.train(detector.model(), 0, "2026-01-01T00:00:00Z") {
+                Ok(candidate) => {
+                    told.taken += 1;
+                    policy.recalibrate(&basis(&candidate.model));
+                    told.model = candidate.model.clone();
+                    detector.replace_model(candidate.model);
+                }
+                Err(NotLearnt::Fit(_)) => {}
+                Err(error) => {
+                    println!("    refused: {error}");
+                    told.refused += 1;
+                }
+            }
+        }
+        told
+    }
+}
+
+struct LearntOn {
+    model: ModelFile,
+    taken: u32,
+    refused: u32,
+    acted_on_s: Option<u64>,
+}
+
+fn params() -> model::IsolationForestValidParams {
+    IsolationForest::params().n_trees(50).beyond(BEYOND).check().expect("valid")
+}
+
+fn learnt(windows: &[Window]) -> ModelFile {
+    let mut learner = Learner::default();
+    let until = windows
+        .iter()
+        .take_while(|window| window.start_ns < (Synthesis::EPOCH.as_secs() + LEARNT) * SECOND);
+    until.for_each(|window| learner.take(window));
+    learner.finish(&params(), "2026-01-01T00:00:00Z").expect("enough to learn from").0
+}
+
+fn rate(place: usize) -> String {
+    RATES.get(place).map_or_else(|| "none".to_owned(), |rate| format!("{rate}/s"))
+}
+
+/// Share of the rows of peers over a window that are an attacker's, in a model that is learnt.
+fn share(played: &Played) -> f64 {
+    let mut context = Context::default();
+    let (mut his, mut all) = (0, 0);
+    for window in played.windows.iter().take(LEARNT as usize) {
+        let observed = context.observe(window);
+        let rows = observed.peers.iter().filter(|row| row.horizon.ms() == 1_000);
+        for row in rows {
+            let peer = host(engine::detector::address(row.key.address));
+            all += 1;
+            his += u32::from(played.attackers.contains(&peer));
+        }
+    }
+    f64::from(his) / f64::from(all.max(1))
+}
+
+/// What one attack buys, by each way to be there; the most of steps among [`RATES`] that any may.
+fn buys(attack: Attack, most: usize) {
+    let world = World::new();
+    let calm = world.play(None, 0, LEARNT_ON);
+    let clean = learnt(&calm.windows);
+    let at = |rate| attack.phase(LEARNT_ON, END, Rate::Even { rate }, 1);
+    let exam: Vec<Played> =
+        RATES.iter().map(|&rate| world.play(Some(&at(rate)), LEARNT_ON - AHEAD, END)).collect();
+    let name = attack.name;
+    let tell = |what: &str, model: &ModelFile| {
+        let place = world.examine(model, &exam);
+        println!("{name}, {what}: acted on from {}", rate(place));
+        place
+    };
+    let by_clean = tell("learnt without an attacker", &clean);
+    let quiet = world.learn_on(&clean, &calm);
+    println!("  nobody there: {} models taken, {} refused", quiet.taken, quiet.refused);
+    assert!(quiet.taken > quiet.refused);
+    let by_quiet = tell("and learnt on without one", &quiet.model);
+    assert!(by_quiet <= by_clean, "learning on alone costs nothing");
+
+    // From one in a hundred seconds to five a second, for two of the network's days.
+    let ramp = attack.phase(LEARNT, LEARNT_ON, Rate::Ramp { from: 0.01, to: 5.0 }, 1);
+    let played = world.play(Some(&ramp), LEARNT - AHEAD, LEARNT_ON);
+    let fixed = world.first_act_s(&clean, &played);
+    let ramped = world.learn_on(&clean, &played);
+    println!(
+        "  the ramp is acted on after {fixed:?} s by a fixed model, after {:?} s by one that learns; \
+         {} models taken, {} refused",
+        ramped.acted_on_s, ramped.taken, ramped.refused
+    );
+    let by_ramped = tell("learnt on with an attacker who ramps", &ramped.model);
+    assert!(by_ramped <= by_clean + most);
+
+    for (what, addresses, rate) in [("one", 1, 1.0), ("thirty addresses", 30, 2.0)] {
+        let steady = attack.phase(0, LEARNT_ON, Rate::Even { rate }, addresses);
+        let played = world.play(Some(&steady), 0, LEARNT_ON);
+        let there = learnt(&played.windows);
+        let percent = 100.0 * share(&played);
+        let what = format!("{what} there from the first second, {percent:.0} % of the rows");
+        let by_there = tell(&format!("learnt with {what}"), &there);
+        let on = world.learn_on(&there, &played);
+        println!(
+            "  acted on after {:?} s; {} models taken, {} refused",
+            on.acted_on_s, on.taken, on.refused
+        );
+        let by_on = tell("  and learnt on", &on.model);
+        assert!(by_there <= by_clean + most + 1 && by_on <= by_there);
+    }
+}
+
+#[test]
+fn a_guesser_who_is_there_while_a_node_learns_buys_little() {
+    buys(ATTACKS[0], 1);
+}
+
+#[test]
+fn a_scanner_who_is_there_while_a_node_learns_buys_little() {
+    buys(ATTACKS[1], 1);
+}
