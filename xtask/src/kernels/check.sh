@@ -33,10 +33,10 @@ digest() {
 echo "@@ kernel $(uname -r)"
 for check in $CHECKS; do
     case $check in
-    load) step doctor 300 "$WEIR" doctor ;;
-    counts) step conformance 300 "$TESTS" --test-threads 1 the_written_frames_count_the_same ;;
-    hooks) step hooks 300 "$TESTS" --test-threads 1 a_blocked_source_is_dropped_wherever ;;
-    restart) step restart 300 "$TESTS" --test-threads 1 a_restart_takes_the_pins_over ;;
+    load) step doctor 600 "$WEIR" doctor ;;
+    counts) step conformance 600 "$TESTS" --test-threads 1 the_written_frames_count_the_same ;;
+    hooks) step hooks 600 "$TESTS" --test-threads 1 a_blocked_source_is_dropped_wherever ;;
+    restart) step restart 600 "$TESTS" --test-threads 1 a_restart_takes_the_pins_over ;;
     links) step links 600 "$TESTS" --test-threads 1 --nocapture links:: ;;
     sharing) step sharing 600 "$TESTS" --test-threads 1 --nocapture sharing:: ;;
     loop) step loop 400 "$WEIR" demo ;;
@@ -44,13 +44,13 @@ for check in $CHECKS; do
         capture=$DATA/demo.pcap.zst model=$DATA/model.weir
         step version 60 "$WEIR" --version
         step inspect 60 "$WEIR" model inspect "$model"
-        step learn 300 "$WEIR" learn --pcap "$capture" $home -o "$OUT/learnt.weir"
+        step learn 600 "$WEIR" learn --pcap "$capture" $home -o "$OUT/learnt.weir"
         step config 60 "$WEIR" config check --model "$OUT/learnt.weir"
-        step replay 300 "$WEIR" replay --json --score "$model" $home "$capture"
-        step tables 300 "$WEIR" replay --out "$OUT/rows" $home "$capture"
-        step score 300 "$WEIR" score --model "$model" "$OUT/rows"
-        step explain 300 "$WEIR" explain --json --model "$model" "$OUT/rows"
-        step train 300 "$WEIR" train -o "$OUT/trained.weir" "$OUT/rows"
+        step replay 600 "$WEIR" replay --json --score "$model" $home "$capture"
+        step tables 600 "$WEIR" replay --out "$OUT/rows" $home "$capture"
+        step score 600 "$WEIR" score --model "$model" "$OUT/rows"
+        step explain 600 "$WEIR" explain --json --model "$model" "$OUT/rows"
+        step train 600 "$WEIR" train -o "$OUT/trained.weir" "$OUT/rows"
         # The last event names the capture's path and the time it took.
         grep -v '"event":"replay"' "$OUT/replay" >"$OUT/events"
         for output in events score explain; do digest "$output" "$OUT/$output"; done
