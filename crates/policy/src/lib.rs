@@ -198,6 +198,7 @@ impl Policy {
     }
 
     /// Number of blocks made in the last minute.
+    #[must_use]
     pub fn made_last_minute(&self, now_ns: u64) -> usize {
         self.rate.last_minute(now_ns).all
     }
