@@ -217,6 +217,7 @@ impl Policy {
     }
 
     /// Number of blocks made in the last minute.
+    #[must_use]
     pub fn made_last_minute(&self, now_ns: u64) -> usize {
         self.rate.last_minute(now_ns).all
     }
@@ -504,8 +505,8 @@ impl Policy {
     }
 }
 
-/// True of a remote that is no reason for a limit of a service: it behaved regularly before, or stays
-/// reachable whatever it does.
+/// True of a remote that is no reason for a limit of a service: it behaved regularly before, or is
+/// allowed.
 fn is_exempt(
     baseline: &PeerBaseline,
     protected: &ProtectedHosts,
@@ -513,7 +514,8 @@ fn is_exempt(
     now_ns: u64,
 ) -> bool {
     let host = || Prefix::of_host(remote).net();
-    baseline.is_ordinary(remote, now_ns) || protected.refusal(host()).is_some()
+    let is_allowed = || protected.refusal(host()) == Some(Refusal::Allowed);
+    baseline.is_ordinary(remote, now_ns) || is_allowed()
 }
 
 /// True of a remote that failed a handful of log-ins, by this host's own log.
