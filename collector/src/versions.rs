@@ -156,14 +156,14 @@ impl Versions {
     }
 
     fn load(&self, number: u32) -> anyhow::Result<(PathBuf, ModelFile)> {
-        let path = if number == 0 { self.configured.clone() } else { self.path(number) };
-        let model = ModelFile::load(&path)?;
-        model.check_schemas(schema::schema_id)?;
-        let hash = match self.state.versions.iter().find(|one| one.number == number) {
-            _ if number == 0 => &self.state.configured,
-            Some(version) => &version.hash,
+        let known = self.state.versions.iter().find(|one| one.number == number);
+        let (path, hash) = match known {
+            _ if number == 0 => (self.configured.clone(), &self.state.configured),
+            Some(version) => (self.path(number), &version.hash),
             None => anyhow::bail!("there is no version {number}; `weir model versions` lists them"),
         };
+        let model = ModelFile::load(&path)?;
+        model.check_schemas(schema::schema_id)?;
         anyhow::ensure!(
             model.digest() == hash,
             "`{}` is another model than it was; `weir reload` takes a configured one over",

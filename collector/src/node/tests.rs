@@ -677,6 +677,7 @@ fn a_load_that_nobody_goes_on_with_makes_room_for_another() {
     assert!(begin().is_ok());
 }
 
+mod learning;
 mod mode;
 
 #[test]

@@ -343,8 +343,8 @@ impl Ongoing {
         let (more, less) = self.differences(before, &model);
         // A remote that one of them finds unusual by chance is as often the other's: two standard
         // deviations of that, and one in a hundred.
-        let chance = 2.0 * ((more + less) as f64).sqrt();
-        if more as f64 - less as f64 > chance + (change.remotes / ONE_MORE_IN) as f64 {
+        let by_luck = 2.0 * ((more + less) as f64).sqrt();
+        if more as f64 - less as f64 > by_luck + (change.remotes / ONE_MORE_IN) as f64 {
             return Err(NotLearnt::Unusual(told));
         }
         if change.still_unusual + change.reported / ONE_LOST_IN < change.reported {
@@ -364,7 +364,7 @@ impl Ongoing {
         let of_late = self.of_late();
         let from = self.pace.unusual;
         let count = |model: &ModelFile, blocks: &Blocks| unusual(model, blocks, from).len();
-        let odd = self.blocks(&self.odd, 0);
+        let odd = Self::blocks(&self.odd, 0);
         let reported = unusual(before, &odd, from + CLEARLY);
         let still = unusual(model, &odd, from);
         let (peer, training) = (model.peer(), model.peer().training());
@@ -391,10 +391,10 @@ impl Ongoing {
 
     /// Rows that have not settled: nothing was learnt from them.
     fn of_late(&self) -> Blocks {
-        self.blocks(&self.usual, self.settled_until())
+        Self::blocks(&self.usual, self.settled_until())
     }
 
-    fn blocks(&self, rows: &BTreeMap<Channel, FadingRows>, since_ns: u64) -> Blocks {
+    fn blocks(rows: &BTreeMap<Channel, FadingRows>, since_ns: u64) -> Blocks {
         let mut numbers = BTreeMap::new();
         let mut blocks = Vec::new();
         for (channel, rows) in rows.iter().filter(|(channel, _)| channel.kind == Kind::Peer) {
