@@ -14,14 +14,17 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use events::{ModelChange, RangeMoved};
-use forest::{Draws, IsolationForestValidParams};
+use forest::{Draws, IsolationForest, IsolationForestValidParams};
+use linfa::ParamGuard as _;
 use model::assess::{HorizonRows, assess};
 use model::{Channel, DetectorModel, Horizons, Kind, ModelFile, schema};
 use thiserror::Error;
 
+use crate::BEYOND;
 use crate::fading::FadingRows;
 use crate::learner::{LearnError, fit_all};
 use crate::sampled_rows::SampledRows;
@@ -179,6 +182,14 @@ impl Ongoing {
             windows: 0,
             rows: 0,
         }
+    }
+
+    /// For a node: weir's own forests, trained by one thread, for windows come first.
+    #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "the defaults hold")]
+    pub fn beside_windows(window: Duration) -> Self {
+        let params = IsolationForest::params().beyond(BEYOND).threads(NonZeroUsize::new(1));
+        Self::new(window, Pace::default(), params.check().expect("the defaults hold"))
     }
 
     /// Takes the row of a remote, or of this host's own side (no remote), that came with a window.
