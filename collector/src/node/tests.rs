@@ -239,6 +239,7 @@ fn scrape(node: &Node) -> String {
 
 mod floods;
 mod health;
+mod learning;
 mod lists;
 mod mode;
 mod people;
