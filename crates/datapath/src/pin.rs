@@ -302,8 +302,6 @@ pub struct Leftovers {
     pub pins: Vec<PathBuf>,
     /// A running weir holds them.
     pub held: bool,
-    /// Network namespaces among theirs that are gone: the next start removes their pins.
-    pub gone: usize,
 }
 
 impl Leftovers {
@@ -335,13 +333,18 @@ impl Leftovers {
 
 /// Lists the pins of all layouts, for `weir doctor`.
 pub fn leftovers(bpffs: &Path) -> Result<Leftovers, KernelError> {
-    let gone = gone::gone(bpffs)?.len();
-    let mut left = Leftovers { pins: Vec::new(), held: false, gone };
+    let mut left = Leftovers { pins: Vec::new(), held: false };
     for folder in layout::Layouts::find(bpffs)?.all(bpffs)? {
         left.pins.extend(list(&folder)?);
         left.held |= matches!(lock(&folder), Err(KernelError::PinsHeld { .. }));
     }
     Ok(left)
+}
+
+/// Counts the network namespaces that are gone and whose pins stay until the next start; none where
+/// that cannot be told.
+pub fn gone_namespaces(bpffs: &Path) -> Result<usize, KernelError> {
+    gone::gone(bpffs).map(|folders| folders.len())
 }
 
 /// Removes every pin, of all layouts and network namespaces: the guard goes off all interfaces, and

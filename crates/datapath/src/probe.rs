@@ -9,7 +9,7 @@ use super::{
     error::KernelError,
     floor::{FLOOR, is_below_floor, release, remedy},
     object::{PROGRAMS, Verified, XDP_GUARD, is_guard, verify, verify_extension},
-    pin::{is_bpffs, leftovers},
+    pin::{gone_namespaces, is_bpffs, leftovers},
     syscall,
 };
 
@@ -260,21 +260,20 @@ fn bpf_filesystem(bpffs: &Path) -> Finding {
 
 fn pins(bpffs: &Path) -> Finding {
     let subject = "pins";
-    match leftovers(bpffs) {
-        Ok(left) if left.gone > 0 => limited(
+    match leftovers(bpffs).and_then(|left| Ok((left, gone_namespaces(bpffs)?))) {
+        Ok((left, gone)) if gone > 0 => limited(
             subject,
             format!(
-                "{}, those of {} network namespaces that are gone among them",
-                left.pins.len(),
-                left.gone
+                "{}, those of {gone} network namespaces that are gone among them",
+                left.pins.len()
             ),
             "the next `weir run` removes those",
         ),
-        Ok(left) if left.held => {
+        Ok((left, _)) if left.held => {
             good(subject, format!("{}, held by a running weir", left.pins.len()))
         }
-        Ok(left) if left.pins.is_empty() => good(subject, "none".to_owned()),
-        Ok(left) => {
+        Ok((left, _)) if left.pins.is_empty() => good(subject, "none".to_owned()),
+        Ok((left, _)) => {
             let links = left.guarded_interfaces().len();
             Finding {
                 subject,

@@ -13,7 +13,7 @@ use crate::{dispatcher, error::KernelError, netns, syscall};
 /// told.
 pub(super) fn gone(bpffs: &Path) -> Result<Vec<PathBuf>, KernelError> {
     let mut folders = layout::namespaces(bpffs)?;
-    folders.retain(|folder| lock(folder).is_ok() && !is_in_force(folder));
+    folders.retain(|folder| !is_in_force(folder) && lock(folder).is_ok());
     if folders.is_empty() {
         return Ok(folders);
     }

@@ -254,7 +254,7 @@ fn an_unknown_interface_is_named() {
 }
 
 #[test]
-fn an_interface_that_comes_and_goes_is_told() {
+fn an_interface_that_comes_is_renamed_is_moved_or_goes_is_told() {
     if !test_support::root() {
         return;
     }
@@ -270,7 +270,20 @@ fn an_interface_that_comes_and_goes_is_told() {
             panic!("{changes:?}");
         };
         assert_eq!((name.as_str(), *ifindex), ("plug1", name.index().expect("its index")));
-        ip(&["-n", wire.near(), "link", "del", "plug1"]);
+        let (before, ifindex) = (name.clone(), *ifindex);
+        ip(&["-n", wire.near(), "link", "set", "plug1", "name", "plug2"]);
+        assert!(watch.wait(std::time::Duration::from_secs(5)).expect("an event"));
+        let name = InterfaceName::new("plug2").expect("a name");
+        let gone = InterfaceChange::Removed { name: before, ifindex };
+        let came = InterfaceChange::Added { name: name.clone(), ifindex };
+        assert_eq!(watch.changes().expect("a change"), [gone, came]);
+        ip(&["-n", wire.near(), "link", "set", "plug2", "netns", wire.far()]);
+        assert!(watch.wait(std::time::Duration::from_secs(5)).expect("an event"));
+        let gone = InterfaceChange::Removed { name, ifindex };
+        assert_eq!(watch.changes().expect("a change"), [gone]);
+        ip(&["-n", wire.near(), "link", "add", "plug3", "type", "veth", "peer", "third"]);
+        assert_eq!(watch.changes().expect("a change").len(), 1);
+        ip(&["-n", wire.near(), "link", "del", "plug3"]);
         assert!(watch.wait(std::time::Duration::from_secs(5)).expect("an event"));
         let changes = watch.changes().expect("a change");
         assert!(matches!(&changes[..], [InterfaceChange::Removed { .. }]), "{changes:?}");

@@ -13,8 +13,8 @@ use crate::support::{LOCAL, NEAR, Wire, attached, host, near, small, udp_v4};
 use flows_common::{Direction, Scope};
 use weir_datapath::{
     AttachOptions, Block, BlockAction, Blocklist, GuardHook, Kernel, KernelError, KernelOptions,
-    Target, XdpPreference, boot_ns, leftovers, mount_bpffs, stray_guards, take_everything_off,
-    unpin_all,
+    Target, XdpPreference, boot_ns, gone_namespaces, leftovers, mount_bpffs, stray_guards,
+    take_everything_off, unpin_all,
 };
 
 /// Environment variable that gives the process to be killed its BPF filesystem.
@@ -292,7 +292,7 @@ fn pins_of_a_namespace_that_is_gone_are_told_and_the_next_start_removes_them() {
     let start = |wire: &Wire| {
         wire.run(|_| attached(&bpffs.options(), XdpPreference::Auto).expect("attached").0)
     };
-    let gone = || leftovers(&bpffs.0).expect("a list").gone;
+    let gone = || gone_namespaces(&bpffs.0).expect("a list");
     let folders = || std::fs::read_dir(bpffs.0.join("weir/v3")).expect("a folder").count();
     drop(start(&one));
     drop(start(&two));
