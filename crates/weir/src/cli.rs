@@ -73,7 +73,7 @@ use clap::{
 use flows_common::Action;
 use tracing_subscriber::EnvFilter;
 
-pub(crate) use report::text::columns as table;
+use report::text::columns as table;
 
 use ::replay::ReplayOptions;
 use collector::event_text::{

@@ -1,8 +1,6 @@
 //! The `weir` command.
 
 mod cli;
-#[cfg(feature = "lab")]
-mod demo;
 
 use std::process::ExitCode;
 

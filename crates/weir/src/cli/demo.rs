@@ -6,7 +6,7 @@ use clap::Args;
 use lab::Scenario;
 
 use super::{FAILED, Layers};
-use crate::demo::{self, DemoOptions};
+use ::demo::DemoOptions;
 
 #[derive(Debug, Args)]
 pub(super) struct DemoArgs {
@@ -52,7 +52,7 @@ impl DemoArgs {
             offline: self.offline,
             keep: self.keep,
         };
-        let report = demo::run(&options, |line| eprintln!("· {line}"))?;
+        let report = ::demo::run(&options, |line| eprintln!("· {line}"))?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&report)?);
         } else {

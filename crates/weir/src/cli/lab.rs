@@ -54,7 +54,7 @@ impl LabArgs {
         match self.verb {
             Verb::Up { scenario } => up(&load(&scenario)?)?,
             Verb::Record { scenario, out, snap_length } => {
-                crate::demo::record(&load(&scenario)?, &out, snap_length)?;
+                ::demo::record(&load(&scenario)?, &out, snap_length)?;
             }
             Verb::Synthesize(args) => args.run()?,
             Verb::List => list(),

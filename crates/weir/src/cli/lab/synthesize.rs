@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use clap::Args;
 use lab::{AttackClass, CaptureReport, Synthesis, Synthetic};
 
-use crate::demo::{is_compressed, truth_path};
+use ::demo::{is_compressed, truth_path};
 
 /// zstd's level: at 19 compression would take fifty times what making up a capture takes.
 const LEVEL: i32 = 3;

@@ -19,7 +19,7 @@ const LEVEL: i32 = 19;
 
 /// Where the ground truth of a capture lies: beside it, `.truth.json` for its extensions.
 #[must_use]
-pub(crate) fn truth_path(capture: &Path) -> PathBuf {
+pub fn truth_path(capture: &Path) -> PathBuf {
     bare(capture).with_extension("truth.json")
 }
 
@@ -34,7 +34,7 @@ fn bare(capture: &Path) -> PathBuf {
 ///
 /// # Errors
 /// The name ends in `.gz`.
-pub(crate) fn is_compressed(out: &Path) -> anyhow::Result<bool> {
+pub fn is_compressed(out: &Path) -> anyhow::Result<bool> {
     let raw = bare(out);
     ensure!(
         raw == out || out.extension().is_none_or(|extension| extension != "gz"),
@@ -50,7 +50,7 @@ pub(crate) fn is_compressed(out: &Path) -> anyhow::Result<bool> {
 ///
 /// # Errors
 /// The lab cannot be built, or a file cannot be written.
-pub(crate) fn record(scenario: &Scenario, out: &Path, snap_length: u32) -> anyhow::Result<()> {
+pub fn record(scenario: &Scenario, out: &Path, snap_length: u32) -> anyhow::Result<()> {
     // Compressed behind the run: level 19 would not keep up with a flood.
     let raw = if is_compressed(out)? { bare(out) } else { out.to_owned() };
     let mut topology = scenario.topology.clone();

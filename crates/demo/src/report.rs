@@ -5,18 +5,18 @@ use std::{fmt::Write as _, net::IpAddr};
 use policy::{Reason, Refusal, statistics::Support};
 use serde::Serialize;
 
-use crate::cli::table;
 use collector::event::ActionTaken;
 use collector::event_text::explain_reason;
+use report::text::columns as table;
 use training::Learnt;
 
 /// The whole demo in numbers.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Report {
+pub struct Report {
     /// Setting of the run.
     pub(crate) setting: Setting,
     /// The loop closed: see [`Report::shortfalls`].
-    pub(crate) closed: bool,
+    pub closed: bool,
     /// Shortfalls that kept the loop from closing; empty where it closed.
     pub(crate) shortfalls: Vec<String>,
     /// The learning.
@@ -197,7 +197,7 @@ impl Report {
 
     /// The report as a person reads it.
     #[must_use]
-    pub(crate) fn to_text(&self) -> String {
+    pub fn to_text(&self) -> String {
         let mut text = String::new();
         let mut say = |line: String| {
             text.push_str(&line);

@@ -11,8 +11,8 @@ use std::{path::PathBuf, time::Duration};
 
 use policy::statistics::{PValues, Unsupported};
 
-pub(crate) use self::report::Report;
-pub(crate) use capture::{is_compressed, record, truth_path};
+pub use self::report::Report;
+pub use capture::{is_compressed, record, truth_path};
 
 use ::report::text::one_line;
 use collector::config::{Config, Mode, RawConfig};
@@ -20,21 +20,21 @@ use datapath::KernelError;
 
 /// Options of the demo.
 #[derive(Clone, Debug)]
-pub(crate) struct DemoOptions {
+pub struct DemoOptions {
     /// Listen to benign traffic for this long.
-    pub(crate) learn: Duration,
+    pub learn: Duration,
     /// A block's lease: short, so that one is seen to expire.
-    pub(crate) ttl: Duration,
+    pub ttl: Duration,
     /// Length of a window.
-    pub(crate) window: Duration,
+    pub window: Duration,
     /// The scenario: its benign traffic, its topology, and its attacks in turn.
-    pub(crate) scenario: lab::Scenario,
+    pub scenario: lab::Scenario,
     /// A capture with its ground truth, for when the loop cannot run live.
-    pub(crate) capture: PathBuf,
+    pub capture: PathBuf,
     /// Skips the live run.
-    pub(crate) offline: bool,
+    pub offline: bool,
     /// Folder for the model and the events; nothing is kept without it.
-    pub(crate) keep: Option<PathBuf>,
+    pub keep: Option<PathBuf>,
 }
 
 impl DemoOptions {
@@ -59,7 +59,7 @@ impl DemoOptions {
 ///
 /// # Errors
 /// The lab, the kernel side or the capture fails in a way that the report cannot tell of.
-pub(crate) fn run(options: &DemoOptions, mut tell: impl FnMut(&str)) -> anyhow::Result<Report> {
+pub fn run(options: &DemoOptions, mut tell: impl FnMut(&str)) -> anyhow::Result<Report> {
     if options.offline {
         return offline::run(options, "asked for with --offline", &mut tell);
     }
