@@ -16,9 +16,10 @@ const VERSION: u64 = 1;
 /// Names the layout that memory is kept in: of this version, and of entries of these sizes.
 #[must_use]
 pub fn layout() -> u64 {
-    let (peer, host) = (PeerState::default(), HostState::default());
-    let (peers, sites) = (PeerCounts::default(), SiteCounts::default());
-    let sizes = [size(&FlowState::unknown()), size(&peer), size(&host), size(&peers), size(&sites)];
+    let states =
+        [size(&FlowState::unknown()), size(&PeerState::default()), size(&HostState::default())];
+    let counts = [size(&PeerCounts::default()), size(&SiteCounts::default())];
+    let sizes = states.into_iter().chain(counts);
     hash([VERSION].into_iter().chain(sizes.map(|size| size as u64)))
 }
 
