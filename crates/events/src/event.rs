@@ -88,14 +88,14 @@ pub struct WindowEvent {
     pub evicted: [u64; 2],
     /// Packets that interfaces carried past the programs, beyond the tolerance: in none of the counts
     /// here.
-    #[serde(default, skip_serializing_if = "crate::is_zero")]
+    #[serde(default, skip_serializing_if = "crate::words::is_zero")]
     pub unseen: u64,
     /// Peers that the tables evicted.
     #[serde(default)]
     pub evicted_peers: u64,
     /// Anomalous sources that are no events of their own: beyond a few, a flood of unproven sources
     /// is its service's story. They are counted by what refused them.
-    #[serde(default, skip_serializing_if = "crate::is_zero")]
+    #[serde(default, skip_serializing_if = "crate::words::is_zero")]
     pub untold: u64,
     /// Packets seen less packets accounted for: 0, or something is wrong.
     pub imbalance: i64,

@@ -51,7 +51,7 @@ pub struct Evidence {
     pub new_or_large: bool,
     /// Log-ins that it failed lately, as this host's own log tells: evidence of its own, whatever
     /// the scores are.
-    #[serde(default, skip_serializing_if = "crate::is_zero")]
+    #[serde(default, skip_serializing_if = "crate::words::is_zero")]
     pub failed_log_ins: u32,
     /// Packets from and to it in this window.
     pub packets: u64,

@@ -53,8 +53,3 @@ pub use refusal::Refusal;
 pub use share::{Share, ShareError};
 pub use site::{Site, SiteEvent};
 pub use words::{ActionTaken, How, Mode, Origin, PreviousEnd, Subject, Trip};
-
-/// True where serde may leave a count out.
-fn is_zero<T: Default + PartialEq>(count: &T) -> bool {
-    *count == T::default()
-}

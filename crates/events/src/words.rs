@@ -201,6 +201,11 @@ impl Trip {
     }
 }
 
+/// True where serde may leave a count out.
+pub(crate) fn is_zero<T: Default + PartialEq>(count: &T) -> bool {
+    *count == T::default()
+}
+
 #[cfg(test)]
 mod tests {
     use std::fmt::Debug;

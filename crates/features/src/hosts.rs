@@ -19,8 +19,8 @@ use std::{
 use flows_common::{FlowCounters, FlowKey, PeerCounters, PeerKey, Window, host, unmap_v4};
 
 use crate::{
-    context::recent::Recent,
-    kept::{Kept as _, kept, put_table, take_table},
+    context::recent::{Recent, put_table, take_table},
+    kept::{Kept as _, kept},
 };
 
 /// Networks that are remembered.

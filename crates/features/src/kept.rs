@@ -1,30 +1,15 @@
 //! Memory as bytes, to be kept over a restart, and back.
 //!
 //! Numbers are little-endian and stand in the order of the fields; nothing tells them apart. Whoever
-//! reads bytes back has compared the [`layout`] of the build that wrote them, and their checksum.
+//! reads bytes back has compared the [`layout`](crate::kept_layout) of the build that wrote them, and
+//! their checksum.
 
 use flows_common::{Direction, FlowKey, Span, Standing};
-
-use crate::{
-    context::{recent::Recent, sizes_of_kept},
-    counts::sketch::hash,
-};
-
-/// Entries of each table that are kept, those touched last: memory that is full is 20 MB so.
-const MOST: usize = 8_192;
-/// Changes with the meaning of what is kept.
-const VERSION: u64 = 1;
 
 /// What can be kept.
 pub(crate) trait Kept: Sized {
     fn put(&self, out: &mut Vec<u8>);
     fn take(bytes: &mut &[u8]) -> Option<Self>;
-}
-
-/// Names the layout that bytes are written in: of this version, and of entries of these sizes.
-#[must_use]
-pub fn layout() -> u64 {
-    hash([VERSION].into_iter().chain(sizes_of_kept().map(|size| size as u64)))
 }
 
 /// Bytes that one takes.
@@ -147,32 +132,3 @@ kept!(FlowKey {
 });
 kept!(Direction of Direction::ALL);
 kept!(Standing of Standing::ALL);
-
-/// Puts the entries of a table that were touched last, in the order in which they were: those that
-/// `keep` leaves something of.
-pub(crate) fn put_table<K: Kept + Copy + Eq + std::hash::Hash, V: Kept + Copy>(
-    table: &Recent<K, V>,
-    keep: impl Fn(&V) -> Option<V>,
-    out: &mut Vec<u8>,
-) {
-    let latest = table.latest().filter_map(|(key, value)| Some((*key, keep(value)?)));
-    let mut latest: Vec<(K, V)> = latest.take(MOST).collect();
-    latest.reverse();
-    (latest.len() as u64).put(out);
-    for one in &latest {
-        one.put(out);
-    }
-}
-
-/// Takes a table of at most so many entries.
-pub(crate) fn take_table<K: Kept + Copy + Eq + std::hash::Hash, V: Kept + Copy>(
-    capacity: usize,
-    bytes: &mut &[u8],
-) -> Option<Recent<K, V>> {
-    let mut table = Recent::with_capacity(capacity);
-    for _ in 0..u64::take(bytes)? {
-        let (key, value) = Kept::take(bytes)?;
-        table.touch(key, || value);
-    }
-    Some(table)
-}

@@ -43,12 +43,13 @@ pub mod schema;
 
 pub use flows_common;
 
-pub use context::{Context, ContextCount, ContextError, ContextLimits, Observed, WARM_UP};
+pub use context::{
+    Context, ContextCount, ContextError, ContextLimits, Observed, WARM_UP, kept_layout,
+};
 pub use facts::{LocalService, PeerFacts};
 pub use feature::{Feature, FlowFeature, HostFeature, PeerFeature, Scale, ServiceFeature, Use};
 pub use flows_common::{Span, Window};
 pub use hosts::Hosts;
-pub use kept::layout as kept_layout;
 pub use kind::{Horizon, HorizonError, Horizons, Kind};
 pub use outages::{Maintained, Outage, Outages};
 pub use record::{FlowRecord, Handshake, PeerPart, PeerRecord, SiteKey, SiteRecord};

@@ -26,9 +26,9 @@ use flows_common::{
 };
 
 use crate::{
-    context::recent::Recent,
+    context::recent::{Recent, put_table, take_table},
     facts::LocalService,
-    kept::{kept, put_table, take_table},
+    kept::kept,
     record::{ICMP, ICMP_V6, TCP},
 };
 

@@ -126,7 +126,7 @@ fn alerts_are_the_newest_first_and_are_followed_from_the_oldest() {
     let client = bench.client();
     let ids = |query: AlertQuery| {
         let page = client.alerts(&query).unwrap();
-        page.items.iter().map(|alert| alert.id()).collect::<Vec<_>>()
+        page.items.iter().map(control::wire::Alert::id).collect::<Vec<_>>()
     };
     assert_eq!(ids(AlertQuery::default()), [3, 2, 1]);
     assert_eq!(ids(AlertQuery { limit: Some(2), before: Some(3), ..Default::default() }), [2, 1]);

@@ -4,15 +4,23 @@ use std::time::Duration;
 
 use super::entities::{HostState, PeerState};
 use super::flow::FlowState;
+use super::recent::{put_table, take_table};
 use super::{Context, ContextLimits};
+use crate::counts::sketch::hash;
 use crate::counts::{PeerCounts, SiteCounts};
-use crate::kept::{Kept as _, put_table, size, take_table};
+use crate::kept::{Kept as _, size};
 
-/// Sizes of the entries of each table.
-pub(crate) fn sizes_of_kept() -> impl Iterator<Item = usize> {
-    let (peer, host) = (PeerState::default(), HostState::default());
-    let (peers, sites) = (PeerCounts::default(), SiteCounts::default());
-    [size(&FlowState::unknown()), size(&peer), size(&host), size(&peers), size(&sites)].into_iter()
+/// Changes with the meaning of what is kept.
+const VERSION: u64 = 1;
+
+/// Names the layout that memory is kept in: of this version, and of entries of these sizes.
+#[must_use]
+pub fn layout() -> u64 {
+    let states =
+        [size(&FlowState::unknown()), size(&PeerState::default()), size(&HostState::default())];
+    let counts = [size(&PeerCounts::default()), size(&SiteCounts::default())];
+    let sizes = states.into_iter().chain(counts);
+    hash([VERSION].into_iter().chain(sizes.map(|size| size as u64)))
 }
 
 impl Context {

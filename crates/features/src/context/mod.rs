@@ -51,7 +51,7 @@ use flows_common::{
     FlowCounters, FlowKey, PeerCounters, PeerKey, Span, Standing, Window, unmap_v4,
 };
 
-pub(crate) use kept::sizes_of_kept;
+pub use kept::layout as kept_layout;
 pub use limits::{ContextError, ContextLimits};
 
 use crate::counts::{NewOfFlow, PeerCounts, SiteCounts};

@@ -5,7 +5,11 @@ use std::hash::{BuildHasher, Hash};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
+use crate::kept::Kept;
+
 const NOWHERE: u32 = u32::MAX;
+/// Entries of a table that are kept over a restart, those touched last: memory that is full is 20 MB so.
+const MOST_KEPT: usize = 8_192;
 
 /// A map of at most `capacity` entries, in the order in which they were last touched.
 ///
@@ -176,6 +180,35 @@ impl<K: Copy + Eq + Hash, V: Copy> Recent<K, V> {
         }
         self.newest = place;
     }
+}
+
+/// Puts the entries of a table that were touched last, in the order in which they were: those that
+/// `keep` leaves something of.
+pub(crate) fn put_table<K: Kept + Copy + Eq + Hash, V: Kept + Copy>(
+    table: &Recent<K, V>,
+    keep: impl Fn(&V) -> Option<V>,
+    out: &mut Vec<u8>,
+) {
+    let latest = table.latest().filter_map(|(key, value)| Some((*key, keep(value)?)));
+    let mut latest: Vec<(K, V)> = latest.take(MOST_KEPT).collect();
+    latest.reverse();
+    (latest.len() as u64).put(out);
+    for one in &latest {
+        one.put(out);
+    }
+}
+
+/// Takes a table of at most so many entries.
+pub(crate) fn take_table<K: Kept + Copy + Eq + Hash, V: Kept + Copy>(
+    capacity: usize,
+    bytes: &mut &[u8],
+) -> Option<Recent<K, V>> {
+    let mut table = Recent::with_capacity(capacity);
+    for _ in 0..u64::take(bytes)? {
+        let (key, value) = Kept::take(bytes)?;
+        table.touch(key, || value);
+    }
+    Some(table)
 }
 
 #[cfg(test)]

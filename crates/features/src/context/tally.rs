@@ -6,9 +6,9 @@ use std::hash::Hash;
 use flows_common::Span;
 
 use crate::context::news::FlowNews;
-use crate::context::recent::Recent;
+use crate::context::recent::{Recent, put_table, take_table};
 use crate::counts::Counts;
-use crate::kept::{Kept, put_table, take_table};
+use crate::kept::Kept;
 use crate::kind::Horizons;
 use crate::record::Row;
 
