@@ -32,13 +32,14 @@ impl Networks {
     pub fn prior(self) -> anyhow::Result<Prior> {
         let folder = tempfile::tempdir()?;
         let capture = folder.path().join("network.pcap");
-        let home = lab::HOME.map(|net| net.parse::<ipnet::IpNet>().expect("a prefix"));
+        let home: Result<Vec<ipnet::IpNet>, _> = lab::HOME.iter().map(|net| net.parse()).collect();
+        let home = home?;
         let mut builder = PriorBuilder::new(FIRST_SEED);
         for seed in (FIRST_SEED..).take(self.count) {
             let Self { duration, frames, .. } = self;
             let made = Synthesis { attack: None, seed, duration, frames }.make()?;
             made.write(BufWriter::new(File::create(&capture)?), 128)?;
-            let options = ReplayOptions::default().home(HomeNet::new(home));
+            let options = ReplayOptions::default().home(HomeNet::new(home.iter().copied()));
             let (mut replay, mut learner) = (Replay::open(&capture, options)?, Learner::default());
             while let Some(window) = replay.next_window()? {
                 learner.take(&window);
@@ -65,7 +66,7 @@ mod tests {
         for name in ["peer-1s", "peer-10s", "net-10s"] {
             assert!(channels.contains(&name.to_owned()), "{name} is not among {channels:?}");
         }
-        let shorter = Networks { duration: Duration::from_secs(60), ..few };
+        let shorter = Networks { duration: Duration::from_mins(1), ..few };
         assert_ne!(bytes, shorter.prior().expect("another").to_bytes());
     }
 }

@@ -8,7 +8,7 @@ use events::ModelChange;
 use model::{ModelFile, schema};
 use serde::{Deserialize, Serialize};
 
-use crate::kept;
+use crate::{config::Config, kept, node::ModelFacts};
 
 /// Versions that are kept at most, besides the configured file.
 const KEPT: usize = 8;
@@ -32,6 +32,27 @@ struct State {
     last: u32,
     paused: bool,
     versions: Vec<ModelVersion>,
+}
+
+/// The model in force under a configuration, given the configured one, and its versions where it is
+/// learnt on.
+///
+/// # Errors
+/// As [`Versions::of`] and [`Versions::in_force`].
+pub fn in_force(
+    config: &Config,
+    configured: Option<ModelFile>,
+) -> anyhow::Result<(ModelFacts, Option<ModelFile>, Option<Versions>)> {
+    let (Some(path), Some(configured)) = (&config.model, configured) else {
+        return Ok((ModelFacts::default(), None, None));
+    };
+    if !config.learn {
+        return Ok((ModelFacts::of(path, &configured), Some(configured), None));
+    }
+    let ledger = config.ledger.enabled.then_some(&*config.ledger.path);
+    let versions = Versions::of(path, &configured, ledger)?;
+    let (path, model) = versions.in_force(configured)?;
+    Ok((ModelFacts::of(&path, &model), Some(model), Some(versions)))
 }
 
 impl Versions {
@@ -156,14 +177,14 @@ impl Versions {
     }
 
     fn load(&self, number: u32) -> anyhow::Result<(PathBuf, ModelFile)> {
-        let path = if number == 0 { self.configured.clone() } else { self.path(number) };
-        let model = ModelFile::load(&path)?;
-        model.check_schemas(schema::schema_id)?;
-        let hash = match self.state.versions.iter().find(|one| one.number == number) {
-            _ if number == 0 => &self.state.configured,
-            Some(version) => &version.hash,
+        let known = self.state.versions.iter().find(|one| one.number == number);
+        let (path, hash) = match known {
+            _ if number == 0 => (self.configured.clone(), &self.state.configured),
+            Some(version) => (self.path(number), &version.hash),
             None => anyhow::bail!("there is no version {number}; `weir model versions` lists them"),
         };
+        let model = ModelFile::load(&path)?;
+        model.check_schemas(schema::schema_id)?;
         anyhow::ensure!(
             model.digest() == hash,
             "`{}` is another model than it was; `weir reload` takes a configured one over",

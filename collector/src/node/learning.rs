@@ -202,7 +202,11 @@ impl Node {
         }
     }
 
-    fn take_candidate(&self, before: &ModelFile, Candidate { model, change }: Candidate) {
+    pub(super) fn take_candidate(
+        &self,
+        before: &ModelFile,
+        Candidate { model, change }: Candidate,
+    ) {
         let mut learning = self.learning();
         let Some(state) = learning.as_mut() else { return };
         // A person may have stopped it meanwhile, or taken another model.

@@ -240,6 +240,7 @@ fn scrape(node: &Node) -> String {
 
 mod floods;
 mod health;
+mod learning;
 mod lists;
 mod mode;
 mod people;

@@ -187,8 +187,8 @@ impl State {
     fn alert(&mut self, peer: &str, outcome: ActionTaken) {
         let Ok(address) = peer.parse() else { return };
         let like = |one: &&DecisionRecord| one.outcome.made_entry() == outcome.made_entry();
-        let decisions = self.alerts.iter().filter_map(Alert::decision);
-        let Some(recorded) = decisions.filter(|one| like(one)).next().cloned() else { return };
+        let mut decisions = self.alerts.iter().filter_map(Alert::decision);
+        let Some(recorded) = decisions.find(like).cloned() else { return };
         let window = self.status.window.as_ref().map_or(0, |window| window.number);
         let id = self.alerts.iter().map(Alert::id).max().unwrap_or(0) + 1;
         let record = DecisionRecord {

@@ -125,8 +125,8 @@ impl Shown {
             *self = Self::default();
         }
         self.last_ns = now_ns;
-        let known = self.hosts.iter().take(self.count.into());
-        if !self.is_one && !known.into_iter().any(|one| *one == host) {
+        let mut known = self.hosts.iter().take(usize::from(self.count));
+        if !self.is_one && !known.any(|one| *one == host) {
             match self.hosts.get_mut(usize::from(self.count)) {
                 Some(place) => {
                     *place = host;

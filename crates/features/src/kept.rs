@@ -91,7 +91,9 @@ impl Kept for bool {
 impl<T: Kept> Kept for Option<T> {
     fn put(&self, out: &mut Vec<u8>) {
         self.is_some().put(out);
-        self.iter().for_each(|one| one.put(out));
+        if let Some(one) = self {
+            one.put(out);
+        }
     }
 
     fn take(bytes: &mut &[u8]) -> Option<Self> {
@@ -101,7 +103,9 @@ impl<T: Kept> Kept for Option<T> {
 
 impl<T: Kept, const N: usize> Kept for [T; N] {
     fn put(&self, out: &mut Vec<u8>) {
-        self.iter().for_each(|one| one.put(out));
+        for one in self {
+            one.put(out);
+        }
     }
 
     fn take(bytes: &mut &[u8]) -> Option<Self> {
@@ -155,7 +159,9 @@ pub(crate) fn put_table<K: Kept + Copy + Eq + std::hash::Hash, V: Kept + Copy>(
     let mut latest: Vec<(K, V)> = latest.take(MOST).collect();
     latest.reverse();
     (latest.len() as u64).put(out);
-    latest.iter().for_each(|one| one.put(out));
+    for one in &latest {
+        one.put(out);
+    }
 }
 
 /// Takes a table of at most so many entries.

@@ -120,7 +120,7 @@ pub fn adapt(
         Ok(())
     })?;
     let (held_out, found) = (detector.calibration().held_out(), scores.len());
-    if held_out.min(found) < least() {
+    if (held_out.min(found) as u64) < ENOUGH_HELD_OUT {
         return Err(AdaptError::Few { held_out, rows: found, min: ENOUGH_HELD_OUT });
     }
     let weighed = [
@@ -142,10 +142,6 @@ pub fn adapt(
     let [scores, tail_scores] = weighed.map(|one| one.draw(told.effective));
     let note = format!("made elsewhere; {told}");
     Ok((detector.recalibrated(scores, tail_scores, note)?, told))
-}
-
-const fn least() -> usize {
-    ENOUGH_HELD_OUT as usize
 }
 
 /// Held-out scores with their weights.

@@ -7,12 +7,11 @@ use forest::Draws;
 
 use crate::sampled_rows::SampledRows;
 
-/// Part of the rows that those of one network may make up, unless there are few networks: below the
-/// twentieth from which a [tail](conformal::Tail) goes on, so that no network alone moves where it
-/// begins.
-const SHARE_OF_A_NETWORK: f64 = 1.0 / 32.0;
+/// Part of the rows that those of one remote or network may make up, unless there are few: below the
+/// twentieth from which a [tail](conformal::Tail) goes on, so that none alone moves where it begins.
+const SHARE_OF_ONE: f64 = 1.0 / 32.0;
 
-/// Where there are few networks, what each may have: so many times its even share.
+/// Where there are few, what each may have: so many times its even share.
 const EVEN_SHARES: f64 = 2.0;
 
 /// A sample of rows of one width that forgets with a half-life.
@@ -132,33 +131,19 @@ impl FadingRows {
             .map(|(kept, row)| (kept.owner, row))
     }
 
-    /// The rows that came before `until_ns` and have not faded, in the order of time, and of no network
-    /// more than its share; numbered as if so many came with a window.
+    /// The rows that came before `until_ns` and have not faded, in the order of time, and of no remote
+    /// and no network more than its share; numbered as if so many came with a window.
     pub(crate) fn settled(&self, until_ns: u64, now_ns: u64, per_window: f64) -> SampledRows {
-        let is_old = |kept: &Kept| kept.at_ns < until_ns && kept.until_ns > now_ns;
-        let mut of_network: HashMap<IpAddr, usize> = HashMap::new();
-        let mut without = 0;
-        for kept in self.kept.iter().filter(|kept| is_old(kept)) {
-            match kept.owner {
-                Some(owner) => *of_network.entry(network(owner)).or_default() += 1,
-                None => without += 1,
-            }
-        }
-        let most = share_of_a_network(without, of_network.values().copied().collect());
-        of_network.clear();
-        let mut chosen = BTreeSet::new();
-        for at in self.latest_first().into_iter().filter(|&at| is_old(&self.kept[at])) {
-            if let Some(owner) = self.kept[at].owner {
-                let count = of_network.entry(network(owner)).or_default();
-                if *count == most {
-                    continue;
-                }
-                *count += 1;
-            }
-            chosen.insert((self.kept[at].at_ns, at));
-        }
+        let is_old = |at: &usize| {
+            let Kept { at_ns, until_ns: fades_ns, .. } = self.kept[*at];
+            at_ns < until_ns && fades_ns > now_ns
+        };
+        let old: Vec<usize> = self.latest_first().into_iter().filter(is_old).collect();
+        let by_remote = self.shared(old, |remote| remote);
+        let mut chosen = self.shared(by_remote, network);
+        chosen.sort_by_key(|&at| (self.kept[at].at_ns, at));
         let mut rows = SampledRows::new(self.width);
-        for (number, &(_, at)) in chosen.iter().enumerate() {
+        for (number, at) in chosen.into_iter().enumerate() {
             #[expect(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
@@ -168,6 +153,26 @@ impl FadingRows {
             rows.extend(window, self.row(at));
         }
         rows
+    }
+
+    /// Of these rows those that stay when each group of owners keeps to its share.
+    fn shared(&self, rows: Vec<usize>, group: fn(IpAddr) -> IpAddr) -> Vec<usize> {
+        let of = |at: usize| self.kept[at].owner.map(group);
+        let mut counts: HashMap<IpAddr, usize> = HashMap::new();
+        for group in rows.iter().filter_map(|&at| of(at)) {
+            *counts.entry(group).or_default() += 1;
+        }
+        let among = counts.len();
+        for count in counts.values_mut() {
+            *count = share_of_one(*count, rows.len() - *count, among);
+        }
+        let stays = |at: &usize| {
+            let Some(left) = of(*at).and_then(|group| counts.get_mut(&group)) else { return true };
+            let stays = *left > 0;
+            *left = left.saturating_sub(1);
+            stays
+        };
+        rows.into_iter().filter(stays).collect()
     }
 
     fn latest_first(&self) -> Vec<usize> {
@@ -207,28 +212,20 @@ pub(crate) fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Rows that no network may have more of, given those of each and those of none: its share of what is
-/// left when all keep to it.
-fn share_of_a_network(without: usize, counts: Vec<usize>) -> usize {
-    let share = SHARE_OF_A_NETWORK.max(EVEN_SHARES / counts.len().max(1) as f64);
-    let mut most = counts.iter().copied().max().unwrap_or(0);
+/// Rows that one of so many may have, of those that it has beside all others': its share of what is
+/// left then.
+fn share_of_one(its: usize, others: usize, among: usize) -> usize {
+    let share = SHARE_OF_ONE.max(EVEN_SHARES / among.max(1) as f64);
     if share >= 1.0 {
-        return most;
+        return its;
     }
-    // Each round lowers it, or is the last.
-    loop {
-        let left = without + counts.iter().map(|&count| count.min(most)).sum::<usize>();
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a part of a count"
-        )]
-        let next = ((left as f64 * share) as usize).max(1);
-        if next >= most {
-            return most;
-        }
-        most = next;
-    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a part of a count"
+    )]
+    let most = (share / (1.0 - share) * others as f64) as usize;
+    its.min(most.max(1))
 }
 
 #[cfg(test)]
@@ -241,16 +238,16 @@ mod tests {
         FadingRows::new(1, capacity, HOUR, Draws::new(7, 0))
     }
 
-    fn remote(network: u16, host: u8) -> Option<IpAddr> {
+    fn remote(network: u16, host: u8) -> IpAddr {
         let [high, low] = network.to_be_bytes();
-        Some(IpAddr::from([198, high, low, host]))
+        IpAddr::from([198, high, low, host])
     }
 
     #[test]
     fn half_of_the_rows_are_forgotten_after_each_half_life() {
         let mut sample = rows(100_000);
         for at in 0..40_000_u16 {
-            sample.take(remote(at, 1), 0, &[0.0]);
+            sample.take(Some(remote(at, 1)), 0, &[0.0]);
         }
         for (half_lives, expected) in [(1, 20_000), (2, 10_000), (5, 1_250)] {
             sample.thin(half_lives * HOUR);
@@ -266,7 +263,7 @@ mod tests {
         // 64 half-lives, a thousand rows each, of as many networks.
         for at in 0..64_000_u32 {
             let owner = remote(u16::try_from(at % 1_000).unwrap(), 1);
-            sample.take(owner, u64::from(at) * HOUR / 1_000, &[0.0]);
+            sample.take(Some(owner), u64::from(at) * HOUR / 1_000, &[0.0]);
         }
         let now_ns = 64 * HOUR;
         sample.thin(now_ns);
@@ -285,10 +282,10 @@ mod tests {
         let mut sample = rows(4_096);
         for round in 0..50_u64 {
             for network in 0..80 {
-                sample.take(remote(network, 1), round, &[0.0]);
+                sample.take(Some(remote(network, 1)), round, &[0.0]);
             }
             for host in 0..200 {
-                sample.take(remote(999, host), round, &[1.0]);
+                sample.take(Some(remote(999, host)), round, &[1.0]);
             }
         }
         let settled = sample.settled(u64::MAX, 100, 10.0);
@@ -300,12 +297,10 @@ mod tests {
 
     #[test]
     fn of_few_networks_none_is_cut_below_its_even_share() {
-        assert_eq!(share_of_a_network(0, vec![500]), 500);
-        assert_eq!(share_of_a_network(0, vec![500, 20]), 500);
-        assert_eq!(share_of_a_network(0, vec![900, 30, 30, 30]), 90);
-        assert_eq!(share_of_a_network(0, vec![10; 64]), 10);
-        let one = share_of_a_network(0, [vec![10_000], vec![10; 99]].concat());
-        assert!((30..=33).contains(&one), "{one}");
+        assert_eq!([(500, 0, 1), (500, 20, 2)].map(|(a, b, c)| share_of_one(a, b, c)), [500; 2]);
+        assert_eq!(share_of_one(900, 90, 4), 90);
+        assert_eq!(share_of_one(10, 630, 64), 10);
+        assert_eq!(share_of_one(10_000, 990, 100), 31);
     }
 
     #[test]
@@ -313,16 +308,20 @@ mod tests {
         let (mut usual, mut odd) = (rows(16), rows(16));
         let (him, other) = (remote(1, 1), remote(1, 2));
         for at in 1..=4_u8 {
-            usual.take(him, at.into(), &[f32::from(at)]);
-            usual.take(other, at.into(), &[0.5]);
+            usual.take(Some(him), at.into(), &[f32::from(at)]);
+            usual.take(Some(other), at.into(), &[0.5]);
         }
-        usual.hand_over(&BTreeSet::from([him.unwrap()]), 3, &mut odd);
+        usual.hand_over(&BTreeSet::from([him]), 3, &mut odd);
         let of_him = |sample: &FadingRows| -> Vec<f32> {
-            sample.since(0).filter(|(owner, _)| *owner == him).map(|(_, row)| row[0]).collect()
+            sample
+                .since(0)
+                .filter(|(owner, _)| *owner == Some(him))
+                .map(|(_, row)| row[0])
+                .collect()
         };
         assert_eq!(of_him(&usual), [1.0, 2.0]);
         assert_eq!((of_him(&odd), odd.len()), (vec![3.0, 4.0], 2));
-        usual.take_over(&mut odd, him.unwrap(), 7);
+        usual.take_over(&mut odd, him, 7);
         assert_eq!((of_him(&usual), odd.len()), (vec![1.0, 2.0, 3.0, 4.0], 0));
     }
 }

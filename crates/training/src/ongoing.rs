@@ -14,14 +14,17 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use events::{ModelChange, RangeMoved};
-use forest::{Draws, IsolationForestValidParams};
+use forest::{Draws, IsolationForest, IsolationForestValidParams};
+use linfa::ParamGuard as _;
 use model::assess::{HorizonRows, assess};
 use model::{Channel, DetectorModel, Horizons, Kind, ModelFile, schema};
 use thiserror::Error;
 
+use crate::BEYOND;
 use crate::fading::FadingRows;
 use crate::learner::{LearnError, fit_all};
 use crate::sampled_rows::SampledRows;
@@ -179,6 +182,14 @@ impl Ongoing {
             windows: 0,
             rows: 0,
         }
+    }
+
+    /// For a node: weir's own forests, trained by one thread, for windows come first.
+    #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "the defaults hold")]
+    pub fn beside_windows(window: Duration) -> Self {
+        let params = IsolationForest::params().beyond(BEYOND).threads(NonZeroUsize::new(1));
+        Self::new(window, Pace::default(), params.check().expect("the defaults hold"))
     }
 
     /// Takes the row of a remote, or of this host's own side (no remote), that came with a window.
@@ -343,8 +354,8 @@ impl Ongoing {
         let (more, less) = self.differences(before, &model);
         // A remote that one of them finds unusual by chance is as often the other's: two standard
         // deviations of that, and one in a hundred.
-        let chance = 2.0 * ((more + less) as f64).sqrt();
-        if more as f64 - less as f64 > chance + (change.remotes / ONE_MORE_IN) as f64 {
+        let by_luck = 2.0 * ((more + less) as f64).sqrt();
+        if more as f64 - less as f64 > by_luck + (change.remotes / ONE_MORE_IN) as f64 {
             return Err(NotLearnt::Unusual(told));
         }
         if change.still_unusual + change.reported / ONE_LOST_IN < change.reported {
@@ -364,7 +375,7 @@ impl Ongoing {
         let of_late = self.of_late();
         let from = self.pace.unusual;
         let count = |model: &ModelFile, blocks: &Blocks| unusual(model, blocks, from).len();
-        let odd = self.blocks(&self.odd, 0);
+        let odd = Self::blocks(&self.odd, 0);
         let reported = unusual(before, &odd, from + CLEARLY);
         let still = unusual(model, &odd, from);
         let (peer, training) = (model.peer(), model.peer().training());
@@ -391,10 +402,10 @@ impl Ongoing {
 
     /// Rows that have not settled: nothing was learnt from them.
     fn of_late(&self) -> Blocks {
-        self.blocks(&self.usual, self.settled_until())
+        Self::blocks(&self.usual, self.settled_until())
     }
 
-    fn blocks(&self, rows: &BTreeMap<Channel, FadingRows>, since_ns: u64) -> Blocks {
+    fn blocks(rows: &BTreeMap<Channel, FadingRows>, since_ns: u64) -> Blocks {
         let mut numbers = BTreeMap::new();
         let mut blocks = Vec::new();
         for (channel, rows) in rows.iter().filter(|(channel, _)| channel.kind == Kind::Peer) {

@@ -23,6 +23,7 @@ const TEXT: &str = "text/plain; charset=utf-8";
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Every endpoint there is.
+#[expect(clippy::too_many_lines, reason = "an entry for each of them")]
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let (post, put) = (|| Method::POST, || Method::PUT);
     vec![

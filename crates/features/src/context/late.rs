@@ -6,7 +6,7 @@ use flows_common::{Direction, FlowKey, Span};
 
 use super::{Context, Observed};
 use crate::context::entities::service_of;
-use crate::context::flow::Told;
+use crate::context::news::Told;
 use crate::context::site_sums::sites;
 use crate::context::tally::At;
 use crate::counts::{Counts as _, PeerCounts, ServiceUse, SiteCounts, Sources};

@@ -3,7 +3,7 @@
 use flows_common::{Direction, PeerCounters, Span, Standing, TcpFlag};
 
 use crate::context::entities::service_of;
-use crate::context::flow::FlowNews;
+use crate::context::news::FlowNews;
 use crate::context::tally::At;
 use crate::counts::sketch::{hash, of_bitmap, words};
 use crate::counts::{NewOfFlow, Outcomes, Part as _, PeerCounts, ServiceUse, narrow};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use flows_common::{Direction, TcpFlag};
 
 use crate::context::entities::service_of;
-use crate::context::flow::FlowNews;
+use crate::context::news::FlowNews;
 use crate::context::tally::At;
 use crate::counts::sketch::{Distinct, hash, words};
 use crate::counts::{FanOut, NewOfFlow, Pair, SiteCounts, Sources, Traffic};

@@ -5,7 +5,7 @@ use std::hash::Hash;
 
 use flows_common::Span;
 
-use crate::context::flow::FlowNews;
+use crate::context::news::FlowNews;
 use crate::context::recent::Recent;
 use crate::counts::Counts;
 use crate::kept::{Kept, put_table, take_table};

@@ -216,7 +216,11 @@ fn transport() -> impl Strategy<Value = Transport> {
             }
         ),
         2 => any::<(u16, u16)>().prop_map(|ports| Transport::Udp { ports }),
-        1 => any::<(u8, u8)>().prop_map(|(kind, code)| Transport::Icmp { kind, code }),
+        // None that is of the link itself where it comes with the right hop limit.
+        1 => any::<(u8, u8)>().prop_map(|(kind, code)| {
+            let kind = if matches!(kind, 130..=137 | 143) { kind & 0x7f } else { kind };
+            Transport::Icmp { kind, code }
+        }),
         1 => proptest::strategy::Just(Transport::Other),
     ]
 }

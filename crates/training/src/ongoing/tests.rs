@@ -1,5 +1,3 @@
-use forest::IsolationForest;
-use linfa::ParamGuard as _;
 use model::Feature as _;
 use model::PeerFeature;
 

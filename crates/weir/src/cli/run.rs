@@ -7,9 +7,8 @@ use clap::Args;
 use control::{Client, Server};
 use flows_common::{Direction, clock::nanos};
 use ipnet::IpNet;
-use linfa::ParamGuard as _;
 use policy::Policy;
-use training::{BEYOND, Ongoing, Pace};
+use training::Ongoing;
 
 use super::{Layers, Overrides, show};
 use collector::{
@@ -25,7 +24,7 @@ use collector::{
     service_manager,
     signals::{SIGHUP, Signals},
     sink::{JsonLines, Sink, SinkError},
-    versions::Versions,
+    versions::{self, Versions},
 };
 use datapath::{Attached, GuardHook, TcHook};
 use engine::{Detector, basis};
@@ -62,20 +61,8 @@ impl RunArgs {
     pub(super) fn run(self, layers: &Layers) -> anyhow::Result<ExitCode> {
         let config = layers.resolve(&self.overrides)?;
         let load = |path: &Path| super::load_model_of(path, Some(nanos(config.window)));
-        let mut model = config.model.as_deref().map(load).transpose()?;
-        let mut facts = ModelFacts::default();
-        let mut versions = None;
-        if let (Some(path), Some(configured)) = (&config.model, model.take()) {
-            let mut in_force = (path.clone(), configured);
-            if config.learn {
-                let ledger = config.ledger.enabled.then_some(&*config.ledger.path);
-                let known = Versions::of(path, &in_force.1, ledger)?;
-                in_force = known.in_force(in_force.1)?;
-                versions = Some(known);
-            }
-            facts = ModelFacts::of(&in_force.0, &in_force.1);
-            model = Some(in_force.1);
-        }
+        let configured = config.model.as_deref().map(load).transpose()?;
+        let (facts, model, versions) = versions::in_force(&config, configured)?;
         let allow_files = read_allow_files(&config.policy.allow_files)?;
         let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(Terminal { json: self.json })];
         if let Some(path) = &config.events.path {
@@ -99,7 +86,7 @@ impl RunArgs {
                 let detector = Detector::new(model, context, config.window);
                 let mut detector = detector.with_ipv6_hosts(config.policy.ipv6_hosts.length());
                 if versions.is_some() {
-                    detector = detector.learn_on(ongoing(config.window)?);
+                    detector = detector.learn_on(Ongoing::beside_windows(config.window));
                 }
                 (policy, Some(detector))
             }
@@ -151,13 +138,6 @@ impl RunArgs {
         }
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// What is learnt on, from nothing yet. One thread trains: windows come first.
-fn ongoing(window: std::time::Duration) -> anyhow::Result<Ongoing> {
-    let one = std::num::NonZeroUsize::new(1);
-    let params = ::model::IsolationForest::params().beyond(BEYOND).threads(one).check()?;
-    Ok(Ongoing::new(window, Pace::default(), params))
 }
 
 /// Does what `weir reload` does, by the same way.

@@ -22,12 +22,12 @@ use crate::{
 const SEED: u64 = 77;
 /// Seconds: learnt until, learnt on until, and the end of the examination.
 const LEARNT: u64 = 300;
-const LEARNT_ON: u64 = 1_200;
-const END: u64 = 1_300;
+const LEARNT_ON: u64 = 1_000;
+const END: u64 = 1_090;
 /// Seconds of benign traffic before an examination, in which everything is new to it.
 const AHEAD: u64 = 60;
 /// Attacks a second of the examination.
-const RATES: [f64; 6] = [0.1, 0.3, 1.0, 3.0, 10.0, 18.0];
+const RATES: [f64; 5] = [0.1, 0.3, 1.0, 3.0, 10.0];
 /// A day is ten minutes.
 const PACE: Pace = Pace {
     half_life: Duration::from_mins(10),
@@ -254,12 +254,12 @@ fn buys(attack: Attack, most: usize) {
     let by_ramped = tell("learnt on with an attacker who ramps", &ramped.model);
     assert!(by_ramped <= by_clean + most);
 
-    for (what, addresses, rate) in [("one", 1, 1.0), ("thirty addresses", 30, 2.0)] {
-        let steady = attack.phase(0, LEARNT_ON, Rate::Even { rate }, addresses);
+    for rate in [0.1, 1.0] {
+        let steady = attack.phase(0, LEARNT_ON, Rate::Even { rate }, 1);
         let played = world.play(Some(&steady), 0, LEARNT_ON);
         let there = learnt(&played.windows);
         let percent = 100.0 * share(&played);
-        let what = format!("{what} there from the first second, {percent:.0} % of the rows");
+        let what = format!("{rate}/s from the first second on, {percent:.0} % of the rows");
         let by_there = tell(&format!("learnt with {what}"), &there);
         let on = world.learn_on(&there, &played);
         println!(
@@ -267,7 +267,7 @@ fn buys(attack: Attack, most: usize) {
             on.acted_on_s, on.taken, on.refused
         );
         let by_on = tell("  and learnt on", &on.model);
-        assert!(by_there <= by_clean + most + 1 && by_on <= by_there);
+        assert!(by_there <= by_clean + most + 1 && by_on <= by_there.max(by_clean + most));
     }
 }
 
