@@ -17,9 +17,10 @@ pub fn describe_anomaly(anomaly: &DecisionRecord) -> String {
     let reasons: Vec<String> = anomaly.reasons.iter().map(explain_reason).collect();
     let why = anomaly.refusal.map(|refusal| format!(" ({})", refusal.text())).unwrap_or_default();
     let lasts = if anomaly.ttl_s > 0 { format!(" for {} s", anomaly.ttl_s) } else { String::new() };
-    let guessed = match seen.failed_log_ins {
-        0 => String::new(),
-        count => format!("{count} failed log-ins by this host's own log, "),
+    let guessed = match (seen.failed_log_ins, seen.log_ins_alike) {
+        (0, 0) => String::new(),
+        (0, alike) => format!("{alike} short log-in sessions alike in ten minutes, "),
+        (count, _) => format!("{count} failed log-ins by this host's own log, "),
     };
     let claim = anomaly.claim.map(|claim| format!("p {:.4} ({claim}), ", claim.p_value));
     format!(

@@ -57,7 +57,7 @@ pub use features::{
     Context, ContextCount, ContextError, ContextLimits, Feature, FlowFeature, FlowRecord,
     Handshake, Horizon, Horizons, HostFeature, Hosts, Kind, LocalService, Maintained, Observed,
     Outage, Outages, PeerFacts, PeerFeature, PeerRecord, SchemaId, ServiceFeature, SiteKey,
-    SiteRecord, Span, WARM_UP, Window, kept_layout, record, schema,
+    SiteRecord, Span, Tries, WARM_UP, Window, kept_layout, record, schema,
 };
 pub use forest::{IsolationForest, IsolationForestError, IsolationForestValidParams};
 

@@ -161,6 +161,7 @@ fn attacker(last: u8) -> Evidence {
         standing: Standing::Proven,
         new_or_large: false,
         failed_log_ins: 0,
+        log_ins_alike: 0,
         flows: 3,
         service: None,
     }

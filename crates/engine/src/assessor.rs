@@ -207,6 +207,7 @@ fn evidence(
         standing: facts.standing,
         new_or_large: false,
         failed_log_ins: 0,
+        log_ins_alike: 0,
         flows: facts.flows,
         packets: facts.packets,
         bytes: facts.bytes,

@@ -10,10 +10,10 @@ use std::{
 
 use model::{
     Channel, Context, Feature as _, Horizons, Hosts, Kind, Maintained, ModelFile, Observed,
-    Outages, PeerFacts, PeerFeature, WARM_UP, Window,
+    Outages, PeerFacts, PeerFeature, Tries, WARM_UP, Window,
 };
 
-use policy::{Standing, WindowFacts};
+use policy::{Evidence, Standing, WindowFacts};
 use training::Ongoing;
 
 use crate::assessor::{Arrival, Assessed, Assessor, WindowRows};
@@ -25,6 +25,7 @@ pub struct Detector {
     context: Context,
     outages: Outages,
     hosts: Hosts,
+    tries: Tries,
     /// Services that people said may fail.
     maintained: Vec<Maintained>,
     /// Kept between windows for its room only.
@@ -60,6 +61,7 @@ impl Detector {
             context,
             outages: Outages::default(),
             hosts: Hosts::default(),
+            tries: Tries::default(),
             maintained: Vec::new(),
             observed: Observed::default(),
             peers: PeerRows::default(),
@@ -172,6 +174,13 @@ impl Detector {
         let sites = sites::unusual(self.model(), &self.observed.sites);
         let mut assessed = Assessed { outages, sites, ..self.assessor.assess(rows, arrival) };
         assessed.facts.blind = window.unseen_packets > 0;
+        for (remote, alike) in self.tries.look(&self.observed.peers) {
+            let remote = address(remote);
+            let of = |one: &&mut Evidence| one.subject() == (remote, Standing::Proven);
+            if let Some(one) = assessed.evidence.iter_mut().find(of) {
+                one.log_ins_alike = alike;
+            }
+        }
         if let Some(ongoing) = &mut self.learning {
             learn(ongoing, &assessed, &self.peers, &self.observed);
         }

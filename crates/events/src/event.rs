@@ -297,6 +297,7 @@ mod tests {
                 bytes: 25_000,
                 new_or_large: false,
                 failed_log_ins: 0,
+                log_ins_alike: 0,
                 standing: Standing::Proven,
                 flows: 3,
                 service: Some(Service { protocol: 6, port: 443 }),

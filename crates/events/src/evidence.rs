@@ -53,6 +53,10 @@ pub struct Evidence {
     /// the scores are.
     #[serde(default, skip_serializing_if = "crate::words::is_zero")]
     pub failed_log_ins: u32,
+    /// Short sessions of equal size that it had in ten minutes at a service for log-ins, with one more in
+    /// this row: by packet counters alone.
+    #[serde(default, skip_serializing_if = "crate::is_zero")]
+    pub log_ins_alike: u32,
     /// Packets from and to it in this window.
     pub packets: u64,
     /// Bytes from and to it in this window, on the wire.

@@ -40,6 +40,7 @@ mod kind;
 mod outages;
 pub mod record;
 pub mod schema;
+mod tries;
 
 pub use flows_common;
 
@@ -54,3 +55,4 @@ pub use kind::{Horizon, HorizonError, Horizons, Kind};
 pub use outages::{Maintained, Outage, Outages};
 pub use record::{FlowRecord, Handshake, PeerPart, PeerRecord, SiteKey, SiteRecord};
 pub use schema::SchemaId;
+pub use tries::Tries;

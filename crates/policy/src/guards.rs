@@ -7,7 +7,7 @@ use crate::{
     Evidence, Policy, PolicyConfig, Refusal, Service, WindowFacts,
     config::{LocallyInitiated, Unverified},
     flood::{self, TCP},
-    guesses,
+    guesses, is_told,
     statistics::{Claim, OnDrift, Unsupported},
 };
 
@@ -147,7 +147,7 @@ impl Policy {
     ) -> Option<Refusal> {
         let config = &self.config;
         // The host's own log says so, whatever the scores, the window and the traffic are.
-        if guesses(peer) {
+        if is_told(peer) {
             return None;
         }
         let decisive = peer.surprise >= config.expert.decisive_surprise;
@@ -157,6 +157,8 @@ impl Policy {
             Some(Refusal::Interrupted)
         } else if window.blind {
             Some(Refusal::LossyWindow)
+        } else if guesses(peer) {
+            None
         } else if window.drifting && config.drift == OnDrift::Suspend {
             Some(Refusal::Drifting)
         } else if !claim.supported && config.unsupported == Unsupported::Refuse {

@@ -69,7 +69,7 @@ use busied::Busied;
 use flood::{FloodWatch, Look};
 use guards::Counts;
 use history::{History, Noted};
-use log_ins::{HANDFUL, LogIns};
+use log_ins::{HANDFUL, LogIns, TENS};
 use lot::Lot;
 use outage::OutageWatch;
 use peer_baseline::{PeerBaseline, Weight};
@@ -518,8 +518,14 @@ fn is_exempt(
     baseline.is_ordinary(remote, now_ns) || is_allowed()
 }
 
-/// True of a remote that failed a handful of log-ins, by this host's own log.
+/// True of a remote that failed a handful of log-ins, by this host's own log, or that tried some tens
+/// which were all alike.
 const fn guesses(peer: &Evidence) -> bool {
+    is_told(peer) || peer.log_ins_alike >= TENS
+}
+
+/// True of a remote that failed a handful of log-ins, by this host's own log.
+const fn is_told(peer: &Evidence) -> bool {
     peer.failed_log_ins >= HANDFUL
 }
 

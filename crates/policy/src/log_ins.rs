@@ -11,6 +11,9 @@ use crate::network;
 
 /// Failed log-ins after which a remote is acted on: a person who mistypes gets three at a prompt.
 pub(crate) const HANDFUL: u32 = 5;
+/// Short sessions of equal size at a service for log-ins, in ten minutes, after which a remote is acted
+/// on where the host's log tells nothing: more than twenty log-ins at once, or than one every 20 s.
+pub(crate) const TENS: u32 = 32;
 /// Time for which a failed log-in counts, in ns.
 const COUNTS_FOR_NS: u64 = 600_000_000_000;
 /// Failed log-ins remembered of one remote.

@@ -50,7 +50,7 @@ mod tests {
         tests::{SECOND, attacker, decide, policy},
     };
 
-    /// A host that reads as a /64 of 2001:db8:1::/48: its /56 and the /64 in it.
+    /// A host that reads as a /64 of `2001:db8:1::/48`: its /56 and the /64 in it.
     fn host(fifty_six: u16, sixty_four: u16) -> Evidence {
         let name = [0x2001, 0xdb8, 1, fifty_six << 8 | sixty_four, 0, 0, 0, 0];
         Evidence { address: IpAddr::from(name), ..attacker(1) }

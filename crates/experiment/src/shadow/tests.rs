@@ -43,6 +43,7 @@ fn anomaly(window: u64, at_ns: u64, peer: &str, surprise: f64, refusal: Option<R
         standing: Standing::Proven,
         new_or_large: false,
         failed_log_ins: 0,
+        log_ins_alike: 0,
         flows: 3,
         service: None,
     };

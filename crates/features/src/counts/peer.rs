@@ -2,7 +2,7 @@
 
 use flows_common::Direction;
 
-use super::sketch::Distinct;
+use super::sketch::{Distinct, service_word};
 use super::traffic::add;
 use super::{Busiest, Counts, Outcomes, Part, Traffic};
 use crate::facts::PeerFacts;
@@ -142,9 +142,27 @@ impl ServiceUse {
     /// of request and response sizes.
     #[must_use]
     pub fn repetition(&self) -> f64 {
+        f64::from(self.flows) / self.difference()
+    }
+
+    /// The same of its served flows alone, rounded down.
+    #[must_use]
+    pub(crate) fn alike(&self) -> u32 {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most n")]
+        let alike = (f64::from(self.served) / self.difference()) as u32;
+        alike
+    }
+
+    /// Mean of what was asked in a served flow, in bytes; 0 for none.
+    #[must_use]
+    pub(crate) fn request_mean(&self) -> f64 {
+        f64::from(self.request[0]) / f64::from(self.served).max(1.0)
+    }
+
+    fn difference(&self) -> f64 {
         let n = f64::from(self.served);
         let deviation = |[sum, squares]: [f32; 2]| relative(n, f64::from(sum), f64::from(squares));
-        f64::from(self.flows) / (1.0 + 5.0 * (deviation(self.request) + deviation(self.response)))
+        1.0 + 5.0 * (deviation(self.request) + deviation(self.response))
     }
 
     /// How often at equal intervals: `n / (1 + 5 v)`, with `v` the coefficient of variation of the
@@ -216,6 +234,24 @@ impl PeerCounts {
             .iter()
             .filter(move |(key, _)| bit.is_none_or(|bit| key >> 24 == bit))
             .map(|(_, one)| one)
+    }
+
+    /// The use of a service, if it is among the busiest.
+    pub(crate) fn use_of(&self, opener: Direction, protocol: u8, port: u16) -> Option<&ServiceUse> {
+        let word = service_word(protocol, port, opener);
+        self.busiest.iter().find(|(key, _)| *key == word).map(|(_, one)| one)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn use_served(
+        &mut self,
+        opener: Direction,
+        protocol: u8,
+        port: u16,
+        outcomes: &Outcomes,
+    ) {
+        let one = ServiceUse { flows: outcomes.served, ..ServiceUse::served(outcomes) };
+        self.busiest.add(service_word(protocol, port, opener), &one);
     }
 
     /// The estimated number of local targets.

@@ -84,6 +84,26 @@ fn a_handful_of_failed_log_ins_has_a_guesser_acted_on_whatever_its_scores_are() 
 }
 
 #[test]
+fn tens_of_log_ins_alike_have_a_guesser_acted_on_in_windows_that_are_whole() {
+    let calm = |log_ins_alike| Evidence {
+        log_ins_alike,
+        surprise: 0.4,
+        p_value: 0.6,
+        conditional_p_value: 0.6,
+        ..attacker(1)
+    };
+    let mut policy = policy(|_| ());
+    assert_eq!(decide(&mut policy, vec![calm(31)], SECOND), []);
+    let blind = WindowFacts { blind: true, ..WindowFacts::ending_at(2 * SECOND) };
+    let unseen = policy.decide(vec![calm(40)], &blind).peers;
+    assert_eq!(outcomes(&unseen), [Outcome::Refused(Refusal::LossyWindow)]);
+    let decisions = decide(&mut policy, vec![calm(41), attacker(2)], 3 * SECOND);
+    let guesser = decisions.iter().find(|one| one.evidence.address == peer(1)).expect("named");
+    let Outcome::Block { action, scope, .. } = guesser.outcome else { panic!("{guesser:?}") };
+    assert_eq!((action, scope), (Action::Drop, Scope::Inbound));
+}
+
+#[test]
 fn who_is_logged_in_keeps_the_connection_and_no_guesser_beside_it() {
     let mut policy = policy(|_| ());
     let administrators = [peer(1)].into();

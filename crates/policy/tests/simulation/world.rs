@@ -93,6 +93,7 @@ impl World {
             standing: Standing::Proven,
             new_or_large: false,
             failed_log_ins: 0,
+            log_ins_alike: 0,
             flows: 1,
             service: None,
         }

@@ -86,7 +86,7 @@ fn decoys_share_the_limit_of_closed_ports_and_none_of_them_takes_a_block() {
     let watch = watch(&lab, &live, window);
     let scan = lab.start_attack(scenario.attack("decoys").expect("it is there")).expect("a scan");
     let closed = |told: &crate::support::Told| {
-        told.services.iter().find(|one| one.limit.service == policy::Service::CLOSED_PORTS).cloned()
+        told.services.iter().find(|one| one.limit.service == policy::Service::CLOSED_PORTS).copied()
     };
     let limited = wait_for("limit of closed ports", PATIENCE, || closed(&watch.record.told()));
     assert_eq!((limited.limit.renewed, limited.limit.action), (false, Action::RateLimit));
