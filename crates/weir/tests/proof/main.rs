@@ -15,7 +15,6 @@ mod hosts;
 mod hour;
 mod learning;
 mod outages;
-mod poisoning;
 mod protected;
 mod protection;
 mod scene;
