@@ -151,6 +151,7 @@ impl Live {
     }
 
     /// Source of windows for a pipeline.
+    #[must_use]
     pub fn drain(&self) -> impl Drain + 'static {
         KernelDrain(Arc::clone(&self.kernel))
     }

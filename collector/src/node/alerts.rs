@@ -52,11 +52,13 @@ impl Node {
         before: Option<u64>,
         limit: u32,
     ) -> Result<Vec<Alert>, Refused> {
-        let Some(reader) = self.journal.reader().map_err(failed)? else { return Ok(Vec::new()) };
+        let Some(reader) = self.journal.reader().map_err(|error| failed(&error))? else {
+            return Ok(Vec::new());
+        };
         // The row behind which to go on: the ledger's cursor has its time as well.
         let after = match before {
             None => None,
-            Some(id) => match reader.decision(id).map_err(failed)? {
+            Some(id) => match reader.decision(id).map_err(|error| failed(&error))? {
                 Some(decision) => Some(Cursor { at_ns: wall_ns(decision.record.time), id }),
                 // Not recorded yet, or no more: its number alone tells.
                 None => Some(Cursor { at_ns: i64::MAX, id }),
@@ -72,7 +74,7 @@ impl Node {
             address: query.peer,
             ..ledger::AlertQuery::default()
         };
-        let page = reader.alerts(&query).map_err(failed)?;
+        let page = reader.alerts(&query).map_err(|error| failed(&error))?;
         Ok(page
             .rows
             .into_iter()
@@ -88,13 +90,15 @@ impl Node {
         before: Option<u64>,
         limit: u32,
     ) -> Result<Vec<Alert>, Refused> {
-        let Some(reader) = self.journal.reader().map_err(failed)? else { return Ok(Vec::new()) };
+        let Some(reader) = self.journal.reader().map_err(|error| failed(&error))? else {
+            return Ok(Vec::new());
+        };
         let mut found = Vec::new();
         let since_ns = query.since.map(wall_ns);
         let mut span = ledger::Span { since_ns, limit: usize::MAX, ..Default::default() };
         while found.len() <= limit as usize {
             let acts = ActQuery { span, what: None, name: Some(OWN_NAME.to_owned()) };
-            let page = reader.acts(&acts).map_err(failed)?;
+            let page = reader.acts(&acts).map_err(|error| failed(&error))?;
             let told = page.rows.iter().filter_map(|act| serde_json::from_str(&act.arguments).ok());
             found.extend(
                 told.map(Alert::Own)
@@ -113,6 +117,6 @@ fn is_asked_for(alert: &Alert, query: &AlertQuery) -> bool {
         && query.peer.is_none_or(|peer| alert.peer() == Some(peer.to_canonical()))
 }
 
-fn failed(error: ledger::LedgerError) -> Refused {
+fn failed(error: &ledger::LedgerError) -> Refused {
     Refused::unavailable(error.to_string())
 }

@@ -89,7 +89,7 @@ impl Node {
         let Some(limit) = inner.policy.limit_ahead(remotes, now_ns, 2 * window) else { return };
         match inner.enforcer.limit(&limit, now_ns) {
             Ok(taken) => {
-                tracing::info!(taken = taken.name(), "a fast scan: closed ports are limited")
+                tracing::info!(taken = taken.name(), "a fast scan: closed ports are limited");
             }
             Err(error) => {
                 let mut effects = Effects::default();

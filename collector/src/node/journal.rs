@@ -126,7 +126,7 @@ impl Journal {
         };
         let mut ids = ledger.ids()?;
         ids.skip_blocks_to(u64::from(taken));
-        ids.skip_decisions_to(last_own_alert(&reader)?);
+        ids.skip_decisions_to(last_own_alert(reader)?);
         let run = ids.run();
         ledger.append(&[Record::Run(Run {
             id: run,

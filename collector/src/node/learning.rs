@@ -8,7 +8,7 @@
 
 use std::{
     net::IpAddr,
-    path::PathBuf,
+    path::Path,
     sync::{
         Arc, MutexGuard, PoisonError,
         mpsc::{self, Receiver, SyncSender},
@@ -119,7 +119,7 @@ impl LearningState {
     }
 
     /// Puts a model in force from the next window on.
-    fn put(&mut self, path: PathBuf, model: ModelFile, act: ModelAct, change: Option<ModelChange>) {
+    fn put(&mut self, path: &Path, model: ModelFile, act: ModelAct, change: Option<ModelChange>) {
         let event = ModelEvent {
             at_ns: boot_ns(),
             act,
@@ -128,7 +128,7 @@ impl LearningState {
             change,
             why: None,
         };
-        let told = InForce { facts: ModelFacts::of(&path, &model), basis: basis(&model), event };
+        let told = InForce { facts: ModelFacts::of(path, &model), basis: basis(&model), event };
         self.next = Some(Next { model, told });
     }
 }
@@ -215,7 +215,7 @@ impl Node {
         }
         tracing::info!("learnt: {}", change.to_text());
         match state.versions.add(&model, &change) {
-            Ok((_, path)) => state.put(path, model, ModelAct::Learnt, Some(change)),
+            Ok((_, path)) => state.put(&path, model, ModelAct::Learnt, Some(change)),
             Err(error) => {
                 drop(learning);
                 let error = error.context("the model that was learnt is not put in force");
@@ -254,9 +254,9 @@ impl Node {
     pub(super) fn take_back_model(
         &self,
         who: &Who,
-        request: &RollBackRequest,
+        request: RollBackRequest,
     ) -> Result<Models, Refused> {
-        self.change_models(who, "rollback", request, |state| {
+        self.change_models(who, "rollback", &request, |state| {
             let (now, to) = (state.versions.number(), request.to);
             let to = to.unwrap_or_else(|| state.versions.before());
             if now == to {
@@ -271,13 +271,13 @@ impl Node {
             let ago_ns = moment.wall_ns.saturating_sub(wall_ns(made)).max(0).cast_unsigned();
             let since_ns = if to == 0 { 0 } else { moment.boot_ns.saturating_sub(ago_ns) };
             state.said.forget_since_ns = Some(since_ns);
-            state.put(path, model, ModelAct::RolledBack, None);
+            state.put(&path, model, ModelAct::RolledBack, None);
             Ok(())
         })
     }
 
-    pub(super) fn let_learn(&self, who: &Who, request: &LearnRequest) -> Result<Models, Refused> {
-        self.change_models(who, "learn", request, |state| {
+    pub(super) fn let_learn(&self, who: &Who, request: LearnRequest) -> Result<Models, Refused> {
+        self.change_models(who, "learn", &request, |state| {
             state.versions.pause(!request.on).map_err(internal)
         })
     }
@@ -309,7 +309,7 @@ impl Node {
         if model.digest() != state.versions.configured_hash() {
             state.versions.take_configured(model.digest());
             state.versions.write().map_err(internal)?;
-            state.put(path, model, ModelAct::Reloaded, None);
+            state.put(&path, model, ModelAct::Reloaded, None);
         }
         Ok(())
     }

@@ -200,11 +200,11 @@ impl control::Node for Node {
     }
 
     fn roll_back(&self, who: &Who, request: &RollBackRequest) -> Result<Models, Refused> {
-        self.take_back_model(who, request)
+        self.take_back_model(who, *request)
     }
 
     fn learn(&self, who: &Who, request: &LearnRequest) -> Result<Models, Refused> {
-        self.let_learn(who, request)
+        self.let_learn(who, *request)
     }
 
     fn vouch(&self, who: &Who, request: &VerdictRequest) -> Result<Models, Refused> {

@@ -38,7 +38,7 @@ pub(super) fn assess(
                     detector.replace_model(next);
                     model = Some(Box::new(told));
                 }
-                let paused = listen(detector, node.said());
+                let paused = listen(detector, &node.said());
                 let found = detector.assess(&window, arrival);
                 if let (false, Some(trainer)) = (paused, trainer)
                     && let Some(copy) = detector.learning().and_then(Ongoing::due)
@@ -81,7 +81,7 @@ pub(super) fn assess(
 }
 
 /// Tells learning what was said since the last window; returns true where nothing is to be learnt.
-fn listen(detector: &mut Detector, said: Said) -> bool {
+fn listen(detector: &mut Detector, said: &Said) -> bool {
     let Some(ongoing) = detector.learning() else { return true };
     ongoing.hear(&said.words);
     if said.own_side {
@@ -104,7 +104,9 @@ fn unscored(number: u64, window: &Window) -> Assessed {
 pub(super) fn decide(node: &Node, assessed: &Receiver<AssessedWindow>, outlet: &Outlet) {
     for window in assessed {
         let events = outlet.progress.work(Stage::Decide, || node.decide(window));
-        events.into_iter().for_each(|event| outlet.put(event));
+        for event in events {
+            outlet.put(event);
+        }
     }
 }
 

@@ -55,7 +55,7 @@ pub struct Evidence {
     pub failed_log_ins: u32,
     /// Short sessions of equal size that it had in ten minutes at a service for log-ins, with one more in
     /// this row: by packet counters alone.
-    #[serde(default, skip_serializing_if = "crate::is_zero")]
+    #[serde(default, skip_serializing_if = "crate::words::is_zero")]
     pub log_ins_alike: u32,
     /// Packets from and to it in this window.
     pub packets: u64,

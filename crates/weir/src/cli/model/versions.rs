@@ -1,6 +1,6 @@
 //! `weir model versions`, `rollback` and `learn`: models that the running node learnt on the way.
 
-use std::process::ExitCode;
+use std::{fmt::Write as _, process::ExitCode};
 
 use clap::{Args, ValueEnum};
 use control::wire::{LearnRequest, ModelVersion, Models, RollBackRequest};
@@ -60,7 +60,7 @@ fn text(models: &Models) -> String {
     let mark = |number: u32| if number == *in_force { "*" } else { " " };
     let mut text = format!("{} 0  the configured file\n", mark(0));
     for ModelVersion { number, created, change, .. } in versions {
-        text += &format!("{} {number}  {created:.0}  {change}\n", mark(*number));
+        let _ = writeln!(text, "{} {number}  {created:.0}  {change}", mark(*number));
     }
     text + &format!("learning: {}\n", learning.name())
 }
