@@ -105,7 +105,9 @@ fn an_hour() {
             event.incident.is_some_and(|incident| incident.change == Some(Change::Opened))
         });
         let limited: Vec<_> = begins.map(|event| event.limit.service).collect();
-        assert_eq!(limited, [Service { protocol: 6, port: 80 }; 2], "{}", setting.name);
+        // The scans of a turn, and its flood.
+        let of_a_turn = [Service::CLOSED_PORTS, Service { protocol: 6, port: 80 }];
+        assert_eq!(limited, of_a_turn.repeat(2), "{}", setting.name);
     }
     let [early, late] = [0, 1].map(|part| {
         let fates = told.each_ref().map(|told| {
