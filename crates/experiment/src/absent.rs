@@ -45,6 +45,13 @@ pub(super) fn of(source: Source, has_truth: bool) -> Vec<Absent> {
              too long is taken for one in which it did",
         );
     }
+    if source != Source::NodeRecord {
+        say(
+            "log-ins that are tried again and again",
+            "tables do not tell of them, so that captures are read without them too: who would be \
+             acted on for those alone is missing here",
+        );
+    }
     if source == Source::Tables {
         say(
             "records of a capture that could not be read",
