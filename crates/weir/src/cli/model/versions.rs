@@ -16,7 +16,8 @@ pub(super) struct VersionsArgs {
 #[derive(Debug, Args)]
 pub(super) struct RollBackArgs {
     /// The version, 0 for the configured file; the one before that in force without it.
-    version: Option<u32>,
+    #[arg(value_name = "VERSION")]
+    to: Option<u32>,
     #[command(flatten)]
     ask: AskArgs,
 }
@@ -43,7 +44,7 @@ impl VersionsArgs {
 
 impl RollBackArgs {
     pub(super) fn run(&self, layers: &Layers) -> anyhow::Result<ExitCode> {
-        let request = RollBackRequest { to: self.version };
+        let request = RollBackRequest { to: self.to };
         self.ask.print(&self.ask.client(layers)?.roll_back(&request)?, text)
     }
 }
