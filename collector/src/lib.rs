@@ -15,6 +15,7 @@
 pub mod alert_text;
 pub mod clock;
 pub mod config;
+pub mod drain;
 pub mod dry_run;
 pub mod enforcer;
 pub mod event;

@@ -16,8 +16,8 @@ pub use hotplug::Hotplug;
 use crate::{
     clock::boot_ns,
     config::{Config, Mode, XdpChoice},
+    drain::Drain,
     enforcer::{Enforcer, KernelEnforcer, Observe},
-    pipeline::Drain,
 };
 use datapath::{
     AttachOptions, Attached, Blocklist, GuardHook, InterfaceName, InterfaceSelection,

@@ -31,6 +31,7 @@ use std::{
 use model::Window;
 
 use crate::{
+    drain::Drain,
     event::Event,
     node::{Node, Trainer},
     progress::Progress,
@@ -53,30 +54,6 @@ pub const SINKS_WITHIN: Duration = Duration::from_secs(5);
 // A window must be able to wait while the one before it is worked on, and memory is bounded by
 // these times the flow table.
 const _: () = assert!(DRAINED_QUEUE >= 1 && DRAINED_QUEUE + ASSESSED_QUEUE <= 16);
-
-/// Where windows come from: one call a window.
-pub trait Drain: Send {
-    /// Ends the current window and returns it.
-    ///
-    /// # Errors
-    /// The tables cannot be read; the pipeline stops.
-    fn drain(&mut self) -> anyhow::Result<Window>;
-
-    /// Remotes whose counts in the current window leave no doubt that they scan; asked
-    /// [every so often](GLANCE_EVERY). The window goes on untouched.
-    ///
-    /// # Errors
-    /// As for [`Self::drain`].
-    fn glance(&mut self) -> anyhow::Result<Vec<IpAddr>> {
-        Ok(Vec::new())
-    }
-}
-
-impl<F: FnMut() -> anyhow::Result<Window> + Send> Drain for F {
-    fn drain(&mut self) -> anyhow::Result<Window> {
-        self()
-    }
-}
 
 /// A window on its way through the stages.
 #[derive(Debug)]

@@ -53,6 +53,22 @@ const ALLOWED: [(&str, &[&str]); 28] = [
         ],
     ),
     (
+        "demo",
+        &[
+            "collector",
+            "datapath",
+            "engine",
+            "events",
+            "flows-common",
+            "lab",
+            "model",
+            "policy",
+            "replay",
+            "report",
+            "training",
+        ],
+    ),
+    (
         "weir",
         &[
             "address-list",
@@ -60,6 +76,7 @@ const ALLOWED: [(&str, &[&str]); 28] = [
             "control",
             "datapath",
             "dataset",
+            "demo",
             "engine",
             "evaluation",
             "events",

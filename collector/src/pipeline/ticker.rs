@@ -9,8 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Drain, DrainedWindow, GLANCE_EVERY};
-use crate::progress::{Progress, Stage};
+use super::{DrainedWindow, GLANCE_EVERY};
+use crate::{
+    drain::Drain,
+    progress::{Progress, Stage},
+};
 
 /// Runs until told to stop, then drains once more.
 ///

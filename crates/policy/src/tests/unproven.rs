@@ -148,3 +148,36 @@ fn what_anybody_may_have_sent_takes_up_half_of_the_blocks_at_most() {
         assert_eq!((blocks(&forged), blocks(&own)), (4, 3));
     }
 }
+
+#[test]
+fn decoys_that_knock_at_closed_ports_share_one_limit_and_spend_no_blocks() {
+    let scan = |last| Evidence { service: Some(Service::CLOSED_PORTS), ..unproven(last) };
+    let start = || {
+        let mut policy = policy(|config| config.expert.flood_baseline = Duration::ZERO);
+        decide(&mut policy, Vec::new(), SECOND);
+        policy
+    };
+    let window = |policy: &mut Policy, decoys: std::ops::RangeInclusive<u8>, second| {
+        let verdicts =
+            policy.decide(decoys.map(scan).collect(), &WindowFacts::ending_at(second * SECOND));
+        let is_block = |one: &&Decision| matches!(one.outcome, Outcome::Block { .. });
+        (verdicts.services, verdicts.peers.iter().filter(is_block).count())
+    };
+    let mut policy = start();
+    let (limits, blocks) = window(&mut policy, 1..=30, 2);
+    assert_eq!((limits.len(), blocks), (1, 0));
+    let limit = limits[0];
+    assert_eq!((limit.service, limit.sources), (Service::CLOSED_PORTS, 30));
+    assert_eq!((limit.packets_per_second, limit.action), (5, Action::RateLimit));
+    let (limits, blocks) = window(&mut policy, 31..=31, 3);
+    assert!(limits[0].renewed && blocks == 1, "one alone is limited by himself too: {limits:?}");
+    // Ever other decoys, few at a time, spend some blocks and then share the limit.
+    let mut policy = start();
+    let blocks: Vec<usize> =
+        (0..8).map(|n| window(&mut policy, 4 * n + 1..=4 * n + 4, 2 + u64::from(n)).1).collect();
+    assert_eq!(blocks, [4, 4, 4, 0, 0, 0, 0, 0]);
+    // Whom no limit holds, for he proved to be somebody, is limited by himself.
+    let calm = Evidence { p_value: 0.5, surprise: 0.0, ..attacker(40) };
+    decide(&mut policy, vec![calm], 20 * SECOND);
+    assert_eq!(window(&mut policy, 40..=40, 21).1, 1);
+}
