@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use events::{Reason, Service, Site};
 use model::{
-    Feature, Horizon, HostFeature, Kind, ModelFile, ServiceFeature, SiteKey, SiteRecord,
+    Channel, Feature, Horizon, HostFeature, Kind, ModelFile, ServiceFeature, SiteKey, SiteRecord,
     assess::{HorizonRows, assess},
 };
 
@@ -45,7 +45,14 @@ pub(crate) fn unusual(model: &ModelFile, sites: &[SiteRecord]) -> Vec<SiteEviden
 }
 
 fn unusual_of(model: &ModelFile, kind: Kind, sites: &[SiteRecord]) -> Vec<SiteEvidence> {
-    let its = || sites.iter().filter(|row| row.key.kind() == kind && !row.is_lossy);
+    // How much a host or a service does differs by orders between networks: made-up ones do not tell.
+    let is_learnt_here = |horizon| {
+        let detector = model.detectors().get(&Channel::new(kind, horizon));
+        detector.is_some_and(|detector| detector.profile().rows() > 0)
+    };
+    let is_its =
+        |row: &&SiteRecord| row.key.kind() == kind && !row.is_lossy && is_learnt_here(row.horizon);
+    let its = || sites.iter().filter(is_its);
     let mut numbers: BTreeMap<SiteKey, usize> = BTreeMap::new();
     for row in its() {
         let next = numbers.len();
