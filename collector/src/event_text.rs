@@ -8,7 +8,40 @@ use jiff::Timestamp;
 use policy::{Notice, Reason, Service, ServiceLimit};
 use report::text::{count, plain, short_number};
 
-use crate::event::{ClosedEvent, DecisionRecord, OutageEvent, ServiceEvent, SiteEvent};
+use crate::event::{ClosedEvent, DecisionRecord, Event, OutageEvent, ServiceEvent, SiteEvent};
+
+/// An event as a person reads it, where it is of interest to one.
+#[must_use]
+pub fn describe(event: &Event) -> Option<String> {
+    if !event.is_news() {
+        return None;
+    }
+    Some(match event {
+        Event::Window(_) | Event::Other => return None,
+        Event::Anomaly(anomaly) => describe_anomaly(anomaly),
+        Event::Closed(closed) => describe_closed(closed),
+        Event::Expired(expired) => format!(
+            "{} expired: {} packets dropped, {} passed",
+            expired.peer, expired.dropped_packets, expired.passed_packets
+        ),
+        Event::Service(limit) => describe_limit(limit),
+        Event::Outage(outage) => describe_outage(outage),
+        Event::Site(site) => describe_site(site),
+        Event::Drift(change) => format!("window {}: {}", change.window, change.drift.to_text()),
+        Event::Notice(change) => describe_notice(&change.notice),
+        Event::Model(change) => describe_model(change),
+        Event::Act(act) => {
+            format!("{} by {}: {} {}", act.what, act.who, act.arguments, act.outcome)
+        }
+        Event::Difference(one) => format!(
+            "at start{}: {}; {}",
+            one.target.map(|target| format!(", {target}")).unwrap_or_default(),
+            one.detail,
+            one.done
+        ),
+        Event::Failure(failure) => format!("{}: {}", failure.what, failure.error),
+    })
+}
 
 /// An anomaly as a person reads it.
 #[must_use]

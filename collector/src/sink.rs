@@ -2,6 +2,10 @@
 
 mod json_lines;
 
+use std::sync::Arc;
+
+use control::Feed;
+
 pub use json_lines::{JsonLines, SinkError};
 
 use crate::event::Event;
@@ -19,4 +23,16 @@ pub trait Sink: Send {
     /// # Errors
     /// As for [`Sink::take`].
     fn flush(&mut self) -> Result<(), SinkError>;
+}
+
+impl Sink for Arc<Feed> {
+    fn take(&mut self, event: &Event) -> Result<(), SinkError> {
+        // The events hold nothing that JSON could not.
+        self.push(&serde_json::to_string(event).unwrap_or_default());
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
 }

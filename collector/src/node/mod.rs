@@ -40,7 +40,7 @@ use std::{
     time::Instant,
 };
 
-use control::wire;
+use control::{Feed, wire};
 use ipnet::IpNet;
 use policy::{Mode, Policy, PrefixSet, ProtectedHosts};
 
@@ -171,6 +171,7 @@ pub struct Node {
     held: Held,
     progress: Arc<Progress>,
     waiting_past: past::Waiting,
+    feed: Arc<Feed>,
 }
 
 /// State that changes while the node runs.
@@ -274,6 +275,7 @@ impl Node {
             held: Held::default(),
             progress: Arc::default(),
             waiting_past: past::Waiting::default(),
+            feed: Arc::default(),
         }
     }
 

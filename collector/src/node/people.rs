@@ -1,7 +1,7 @@
 //! Queries and acts of people on a node: [`control::Node`].
 
 use control::{
-    Who,
+    Feed, Who,
     metrics::Exposition,
     wire::{
         Alert, AlertQuery, AllowQuery, AllowRequest, AllowSource, Allowed, Block, BlockQuery,
@@ -11,7 +11,7 @@ use control::{
     },
 };
 use ipnet::IpNet;
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 use super::{
     Inner, Node,
@@ -232,6 +232,10 @@ impl control::Node for Node {
         let arguments = serde_json::to_value(&reloaded);
         self.record(inner, who, Done { what: "reload", arguments, records: Vec::new() })?;
         Ok(reloaded)
+    }
+
+    fn feed(&self) -> Arc<Feed> {
+        Arc::clone(&self.feed)
     }
 
     fn metrics(&self, to: &mut Exposition) {

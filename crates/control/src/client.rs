@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    ops::ControlFlow,
     os::unix::fs::MetadataExt as _,
     panic::resume_unwind,
     path::{Path, PathBuf},
@@ -28,11 +29,16 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+mod event_stream;
+
+use event_stream::EventStream;
+pub use event_stream::Followed;
+
 use crate::wire::{
     Alert, AlertQuery, AllowQuery, AllowRequest, Allowed, Block, BlockQuery, BlockRequest,
-    ConfirmRequest, DisallowRequest, ImportRequest, Imported, Kind, LearnRequest, Maintenance,
-    MaintenanceRequest, ModeRequest, ModeState, Models, Page, Problem, RearmRequest, Refused,
-    ReloadRequest, Reloaded, RollBackRequest, Status, StatusQuery, UnblockAllRequest,
+    ConfirmRequest, DisallowRequest, EventsQuery, ImportRequest, Imported, Kind, LearnRequest,
+    Maintenance, MaintenanceRequest, ModeRequest, ModeState, Models, Page, Problem, RearmRequest,
+    Refused, ReloadRequest, Reloaded, RollBackRequest, Status, StatusQuery, UnblockAllRequest,
     UnblockRequest, Unblocked, VerdictRequest,
 };
 
@@ -221,6 +227,42 @@ impl Client {
         self.change(&Method::POST, "/v1/reload", &ReloadRequest::default())
     }
 
+    /// Follows the events of the node, until `take` breaks or the stream ends, as it does within a
+    /// minute: ask again behind the last id.
+    ///
+    /// # Errors
+    /// As for the other methods; a node that goes away ends the stream or is an error.
+    pub fn follow(
+        &self,
+        query: &EventsQuery,
+        mut take: impl FnMut(Followed) -> ControlFlow<()> + Send,
+    ) -> Result<ControlFlow<()>, ClientError> {
+        let target = self.target("/v1/events", query)?;
+        self.wait_for(async {
+            let asked = timeout(self.patience, self.send(&Method::GET, &target, None));
+            let response = asked.await.map_err(|_| self.timed_out())??;
+            if !response.status().is_success() {
+                let refused = timeout(self.patience, self.take::<()>(response)).await;
+                return refused.map_err(|_| self.timed_out())?.map(ControlFlow::Continue);
+            }
+            let mut body = response.into_body();
+            let mut stream = EventStream::default();
+            // A heartbeat is due long before.
+            while let Some(frame) =
+                timeout(self.patience, body.frame()).await.map_err(|_| self.timed_out())?
+            {
+                let Ok(frame) = frame else { break };
+                let Some(bytes) = frame.data_ref() else { continue };
+                for one in stream.take(bytes).map_err(|why| self.protocol(&why))? {
+                    if take(one).is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
+                }
+            }
+            Ok(ControlFlow::Continue(()))
+        })
+    }
+
     fn read<A: DeserializeOwned + Send>(
         &self,
         path: &str,
@@ -246,8 +288,7 @@ impl Client {
         query: &impl Serialize,
         body: Option<&Bytes>,
     ) -> Result<A, ClientError> {
-        let query = serde_urlencoded::to_string(query).map_err(|error| self.protocol(&error))?;
-        let target = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
+        let target = self.target(path, query)?;
         let asking = async {
             for _ in 0..RETRIES {
                 let response = self.send(method, &target, body).await?;
@@ -258,23 +299,36 @@ impl Client {
             }
             self.take(self.send(method, &target, body).await?).await
         };
-        let waiting = async { timeout(self.patience, asking).await };
-        let asked = thread::scope(|scope| {
-            // On a thread that is not killed when the node closes while it is written to: the
-            // command line lets SIGPIPE end it, for the sake of what reads its output.
+        self.wait_for(async {
+            timeout(self.patience, asking).await.unwrap_or_else(|_| Err(self.timed_out()))
+        })
+    }
+
+    fn target(&self, path: &str, query: &impl Serialize) -> Result<String, ClientError> {
+        let query = serde_urlencoded::to_string(query).map_err(|error| self.protocol(&error))?;
+        Ok(if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") })
+    }
+
+    /// Waits on a thread that is not killed when the node closes while it is written to: the
+    /// command line lets SIGPIPE end it, for the sake of what reads its output.
+    fn wait_for<A: Send>(
+        &self,
+        asking: impl Future<Output = Result<A, ClientError>> + Send,
+    ) -> Result<A, ClientError> {
+        thread::scope(|scope| {
             let asking = scope.spawn(|| {
-                SigSet::from(Signal::SIGPIPE).thread_block().map_err(io::Error::from)?;
-                Ok(self.runtime.block_on(waiting))
+                SigSet::from(Signal::SIGPIPE).thread_block().map_err(|error| {
+                    let source = io::Error::from(error);
+                    ClientError::System { socket: self.socket.clone(), source }
+                })?;
+                self.runtime.block_on(asking)
             });
             asking.join().unwrap_or_else(|panic| resume_unwind(panic))
-        });
-        match asked {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => {
-                Err(ClientError::TimedOut { socket: self.socket.clone(), patience: self.patience })
-            }
-            Err(source) => Err(ClientError::System { socket: self.socket.clone(), source }),
-        }
+        })
+    }
+
+    fn timed_out(&self) -> ClientError {
+        ClientError::TimedOut { socket: self.socket.clone(), patience: self.patience }
     }
 
     async fn send(

@@ -5,7 +5,7 @@
 use std::{
     collections::BTreeMap,
     net::IpAddr,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
 use events::{Action, ActionTaken, DecisionRecord, Evidence, Mode, Origin, OwnAlert, Prefix};
@@ -13,6 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use crate::{
+    feed::Feed,
     metrics::{Exposition, Metric},
     node::{Node, Who},
     wire::{
@@ -34,6 +35,7 @@ pub struct FakeNode {
     /// Calls wait while it is held.
     held: Mutex<bool>,
     released: Condvar,
+    feed: Arc<Feed>,
 }
 
 /// The recording, and what came after it.
@@ -62,7 +64,12 @@ impl FakeNode {
         let mut state: State =
             serde_json::from_str(include_str!("fake.json")).expect("the recording");
         env!("CARGO_PKG_VERSION").clone_into(&mut state.status.version);
-        Self { state: Mutex::new(state), held: Mutex::new(false), released: Condvar::new() }
+        Self {
+            state: Mutex::new(state),
+            held: Mutex::new(false),
+            released: Condvar::new(),
+            feed: Arc::default(),
+        }
     }
 
     /// The same before its first window.
@@ -430,6 +437,10 @@ impl Node for FakeNode {
         self.act(who, "reload", |state| {
             Ok(Reloaded { allowed: state.allowed.len() as u64, ..Reloaded::default() })
         })
+    }
+
+    fn feed(&self) -> Arc<Feed> {
+        Arc::clone(&self.feed)
     }
 
     fn metrics(&self, to: &mut Exposition) {

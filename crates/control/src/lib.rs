@@ -17,13 +17,15 @@
 mod client;
 #[cfg(feature = "fake")]
 pub mod fake;
+mod feed;
 pub mod metrics;
 mod node;
 mod server;
 pub mod token;
 pub mod wire;
 
-pub use client::{Client, ClientError};
+pub use client::{Client, ClientError, Followed};
+pub use feed::Feed;
 pub use node::{Node, Who};
 pub use server::{
     BindError, Limits, Listen, NODE_THREADS, Rate, Server, ServerConfig, StartError, openapi,

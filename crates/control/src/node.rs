@@ -3,9 +3,11 @@
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
+    sync::Arc,
 };
 
 use crate::{
+    feed::Feed,
     metrics::Exposition,
     wire::{
         Alert, AlertQuery, AllowQuery, AllowRequest, Allowed, Block, BlockQuery, BlockRequest,
@@ -116,6 +118,9 @@ pub trait Node: Send + Sync + 'static {
 
     /// Reads again what may change while it runs; all of it holds or nothing changes.
     fn reload(&self, who: &Who) -> Result<Reloaded, Refused>;
+
+    /// Its events, as they come.
+    fn feed(&self) -> Arc<Feed>;
 
     /// Tells the node's metrics.
     fn metrics(&self, to: &mut Exposition);

@@ -49,6 +49,20 @@ pub enum Event {
     Other,
 }
 
+impl Event {
+    /// True unless it tells of an incident that only goes on.
+    #[must_use]
+    pub fn is_news(&self) -> bool {
+        match self {
+            Self::Anomaly(record) => record.is_news(),
+            Self::Service(event) => event.is_news(),
+            Self::Outage(event) => event.is_news(),
+            Self::Site(event) => event.is_news(),
+            _ => true,
+        }
+    }
+}
+
 /// Blocking is suspended for drift from here on, or not any more.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DriftEvent {

@@ -21,6 +21,7 @@ mod demo;
 mod doctor;
 #[cfg(feature = "research")]
 mod eval;
+mod events;
 #[cfg(feature = "research")]
 mod experiment;
 #[cfg(feature = "research")]
@@ -76,13 +77,10 @@ use tracing_subscriber::EnvFilter;
 use report::text::columns as table;
 
 use ::replay::ReplayOptions;
-use collector::event_text::{
-    describe_anomaly, describe_closed, describe_limit, describe_model, describe_notice,
-    describe_outage, describe_site,
-};
 use collector::{
     config::{Config, Mode, RawConfig, XdpChoice},
     event::Event,
+    event_text::describe,
 };
 
 /// The exit code of a command that failed.
@@ -169,6 +167,8 @@ commands! {
     Top(top::TopArgs),
     /// List anomalous peers, and what was done about them.
     Alerts(alerts::AlertsArgs),
+    /// Follow what the running node tells: findings, blocks and their ends, changes, losses.
+    Events(events::EventsArgs),
     /// Change the running node's mode.
     Mode(mode::ModeArgs),
     /// Let the running node drop, for good or until it would have to be confirmed.
@@ -353,39 +353,8 @@ fn show(event: &Event, json: bool) {
 
 /// An event as a line: as JSON, or as text, where it is of interest to a person.
 fn line_of(event: &Event, json: bool) -> Option<String> {
-    if json {
-        // The events hold nothing that JSON could not.
-        return Some(serde_json::to_string(event).unwrap_or_default());
-    }
-    Some(match event {
-        Event::Window(_) | Event::Other => return None,
-        Event::Anomaly(anomaly) if !anomaly.is_news() => return None,
-        Event::Service(limit) if !limit.is_news() => return None,
-        Event::Outage(outage) if !outage.is_news() => return None,
-        Event::Site(site) if !site.is_news() => return None,
-        Event::Anomaly(anomaly) => describe_anomaly(anomaly),
-        Event::Closed(closed) => describe_closed(closed),
-        Event::Expired(expired) => format!(
-            "{} expired: {} packets dropped, {} passed",
-            expired.peer, expired.dropped_packets, expired.passed_packets
-        ),
-        Event::Service(limit) => describe_limit(limit),
-        Event::Outage(outage) => describe_outage(outage),
-        Event::Site(site) => describe_site(site),
-        Event::Drift(change) => format!("window {}: {}", change.window, change.drift.to_text()),
-        Event::Notice(change) => describe_notice(&change.notice),
-        Event::Model(change) => describe_model(change),
-        Event::Act(act) => {
-            format!("{} by {}: {} {}", act.what, act.who, act.arguments, act.outcome)
-        }
-        Event::Difference(one) => format!(
-            "at start{}: {}; {}",
-            one.target.map(|target| format!(", {target}")).unwrap_or_default(),
-            one.detail,
-            one.done
-        ),
-        Event::Failure(failure) => format!("{}: {}", failure.what, failure.error),
-    })
+    // The events hold nothing that JSON could not.
+    if json { serde_json::to_string(event).ok() } else { describe(event) }
 }
 
 /// Writes to standard output; a reader that has seen enough is no error.

@@ -26,12 +26,13 @@ use super::{
     access::{Caller, Need, Pass, admit},
     counters::Turned,
     endpoints::endpoints,
+    following,
     openapi::{Documented, Shape, parameters},
     shared::Shared,
 };
 use crate::{
     node::{Node, Who},
-    wire::{Check, Kind, Problem, Refused},
+    wire::{Check, EventsQuery, Kind, Problem, Refused},
 };
 
 const JSON: &str = "application/json";
@@ -59,7 +60,15 @@ pub(super) struct Answer {
     pub(super) bytes: Vec<u8>,
 }
 
-type Run = Box<dyn Fn(&Shared, &Asked) -> Result<Answer, Refused> + Send + Sync>;
+type Whole = Arc<dyn Fn(&Shared, &Asked) -> Result<Answer, Refused> + Send + Sync>;
+
+/// What answers.
+enum Run {
+    /// A method of the node, on a thread that may wait.
+    Whole(Whole),
+    /// The feed, for as long as the connection may last.
+    Events,
+}
 
 /// A path with a method.
 pub(super) struct Endpoint {
@@ -84,7 +93,7 @@ impl Endpoint {
             run(shared).map(|text| Answer { content_type, bytes: text.into_bytes() })
         };
         let documented = Documented { content_type, ..Documented::new(summary) };
-        Self::new(Method::GET, path, Need::Monitor, documented, Box::new(text))
+        Self::new(Method::GET, path, Need::Monitor, documented, Run::Whole(Arc::new(text)))
     }
 
     /// A document about the interface itself.
@@ -95,7 +104,7 @@ impl Endpoint {
     ) -> Self {
         let documented = Documented { content_type: JSON, ..Documented::new(summary) };
         let document = move |_: &Shared, _: &Asked| json(&run());
-        Self::new(Method::GET, path, Need::Read, documented, Box::new(document))
+        Self::new(Method::GET, path, Need::Read, documented, Run::Whole(Arc::new(document)))
     }
 
     /// A view of the node, as a query asks for it.
@@ -116,7 +125,7 @@ impl Endpoint {
         };
         let view =
             move |shared: &Shared, asked: &Asked| json(&run(&*shared.node, &asked.query::<Q>()?)?);
-        Self::new(Method::GET, path, Need::Read, documented, Box::new(view))
+        Self::new(Method::GET, path, Need::Read, documented, Run::Whole(Arc::new(view)))
     }
 
     /// A change to the node, as a body of JSON asks for it.
@@ -140,7 +149,7 @@ impl Endpoint {
             let body = asked.body::<B>()?;
             json(&run(shared, &asked.pass.who()?, &body)?)
         };
-        Self::new(method, path, Need::Write, documented, Box::new(change))
+        Self::new(method, path, Need::Write, documented, Run::Whole(Arc::new(change)))
     }
 
     /// The end of something that a query names.
@@ -163,7 +172,17 @@ impl Endpoint {
             let query = asked.query::<Q>()?;
             json(&run(shared, &asked.pass.who()?, &query)?)
         };
-        Self::new(Method::DELETE, path, Need::Write, documented, Box::new(change))
+        Self::new(Method::DELETE, path, Need::Write, documented, Run::Whole(Arc::new(change)))
+    }
+
+    /// Events of the node, as they come.
+    pub(super) fn events(path: &'static str, summary: &'static str) -> Self {
+        let documented = Documented {
+            parameters: parameters::<EventsQuery>(),
+            content_type: following::CONTENT_TYPE,
+            ..Documented::new(summary)
+        };
+        Self::new(Method::GET, path, Need::Read, documented, Run::Events)
     }
 
     fn new(
@@ -236,7 +255,7 @@ async fn respond(
     request: Request,
 ) -> Response {
     match attempt(&shared, endpoint, admitted, request).await {
-        Ok(answer) => with_type(StatusCode::OK, answer.content_type, answer.bytes),
+        Ok(response) => response,
         Err(refused) => {
             match refused.kind {
                 Kind::Unauthorized => shared.counters.turn_away(Turned::Unauthorized),
@@ -255,7 +274,7 @@ async fn attempt(
     endpoint: Arc<Endpoint>,
     admitted: Admitted,
     request: Request,
-) -> Result<Answer, Refused> {
+) -> Result<Response, Refused> {
     let (head, body) = request.into_parts();
     let pass = admit(
         admitted.caller,
@@ -275,13 +294,19 @@ async fn attempt(
         Refused::new(Kind::TooSlow, format!("the body took longer than {most:?}"))
     })??;
     let asked = Asked { pass, uri: head.uri, json: is_json(&head.headers), body };
+    let run = match &endpoint.run {
+        Run::Whole(run) => Arc::clone(run),
+        Run::Events => return following::answer(shared, asked.query()?, &head.headers),
+    };
     let shared = Arc::clone(shared);
     let answered = tokio::task::spawn_blocking(move || {
         let _permit = admitted.permit;
-        (endpoint.run)(&shared, &asked)
+        run(&shared, &asked)
     });
     match timeout(node_time, answered).await {
-        Ok(Ok(result)) => result,
+        Ok(Ok(result)) => {
+            result.map(|answer| with_type(StatusCode::OK, answer.content_type, answer.bytes))
+        }
         Ok(Err(_)) => Err(Refused::internal("the node panicked; its log says more")),
         Err(_) => Err(Refused::unavailable(format!(
             "the node took longer than {node_time:?}; a change may be done all the same, so look \

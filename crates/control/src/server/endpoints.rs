@@ -85,6 +85,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "News of incidents: of anomalous peers, and of this host's own side.",
             |node, query: &AlertQuery| node.alerts(query),
         ),
+        Endpoint::events(
+            "/v1/events",
+            "What the node tells, as it comes: server-sent events, one JSON object each. One named \
+             `gap` says how many events are not kept any more (`missed`; null where the node was \
+             started anew).",
+        ),
         Endpoint::change(put(), "/v1/mode", "Go to a mode.", |shared, who, body: &ModeRequest| {
             shared.node.set_mode(who, body)
         }),

@@ -11,6 +11,8 @@ pub(super) const CONNECTIONS: usize = 128;
 pub(super) const SHARE_OF_CONNECTIONS: usize = 4;
 /// Requests that are answered or wait for the node at once, likewise.
 pub(super) const REQUESTS: usize = 64;
+/// Clients that follow the events at once.
+pub(super) const FOLLOWERS: usize = 16;
 /// Bytes of a request's body.
 pub(super) const BODY_BYTES: usize = 64 * 1_024;
 /// Bytes of a batch of a list of blocks: each of its entries says all that one can say.

@@ -10,6 +10,7 @@ mod connection;
 mod counters;
 mod endpoint;
 mod endpoints;
+mod following;
 mod limiter;
 mod limits;
 mod openapi;
@@ -104,7 +105,8 @@ impl Server {
         let tcp = config.listen.as_ref().map(|listen| TcpDoor::bind(listen.address)).transpose()?;
         let unix = UnixDoor::bind(&config.socket, config.group.as_deref())?;
         let address = tcp.as_ref().map(TcpDoor::address);
-        let shared = Arc::new(Shared::new(node, config.limits, remote));
+        let (stop, stopped) = watch::channel(false);
+        let shared = Arc::new(Shared::new(node, config.limits, remote, stopped.clone()));
         let runtime = runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
@@ -112,7 +114,6 @@ impl Server {
             .max_blocking_threads(NODE_THREADS)
             .build()
             .map_err(StartError::Thread)?;
-        let (stop, stopped) = watch::channel(false);
         let doors = Doors { unix, tcp };
         let listeners = {
             let _context = runtime.enter();

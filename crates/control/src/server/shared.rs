@@ -7,13 +7,13 @@ use std::{
 };
 
 use nix::unistd::geteuid;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::{
     access::Caller,
     counters::{Counters, Turned},
     limiter::Limiter,
-    limits::{Limits, SHARE_OF_CONNECTIONS},
+    limits::{FOLLOWERS, Limits, SHARE_OF_CONNECTIONS},
     shares::Shares,
 };
 use crate::{
@@ -63,6 +63,10 @@ pub(super) struct Shared {
     /// Apart, so that clients of the network cannot shut those of this machine out.
     local_requests: Arc<Semaphore>,
     remote_requests: Arc<Semaphore>,
+    /// Places of those that follow the feed.
+    pub(super) followers: Arc<Semaphore>,
+    /// True when the server stops.
+    pub(super) stop: watch::Receiver<bool>,
 }
 
 /// A request that is not let in.
@@ -73,7 +77,12 @@ pub(super) struct TurnedAway {
 }
 
 impl Shared {
-    pub(super) fn new(node: Arc<dyn Node>, limits: Limits, remote: Option<Remote>) -> Self {
+    pub(super) fn new(
+        node: Arc<dyn Node>,
+        limits: Limits,
+        remote: Option<Remote>,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
         Self {
             node,
             limits,
@@ -84,6 +93,8 @@ impl Shared {
             shares: Arc::new(Shares::new(limits.connections / SHARE_OF_CONNECTIONS)),
             local_requests: Arc::new(Semaphore::new(limits.requests)),
             remote_requests: Arc::new(Semaphore::new(limits.requests)),
+            followers: Arc::new(Semaphore::new(FOLLOWERS)),
+            stop,
         }
     }
 

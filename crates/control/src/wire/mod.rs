@@ -7,6 +7,7 @@
 mod alert;
 mod allow;
 mod block;
+mod following;
 mod import;
 mod maintenance;
 mod mode;
@@ -19,6 +20,7 @@ pub use alert::AlertQuery;
 pub use allow::{AllowQuery, AllowRequest, AllowSource, Allowed, DisallowRequest};
 pub use block::{Block, BlockQuery, BlockRequest, UnblockAllRequest, UnblockRequest, Unblocked};
 pub use events::{Action, Alert, DecisionRecord, Mode, Origin, OwnAlert, Prefix, PrefixError};
+pub use following::EventsQuery;
 pub use import::{
     IMPORT_BATCH, ImportEntry, ImportRefused, ImportRequest, ImportStopped, Imported, ReadBack,
     TableCount,

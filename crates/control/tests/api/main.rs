@@ -3,6 +3,7 @@
 mod access;
 mod client;
 mod faults;
+mod following;
 mod http;
 mod openapi;
 mod socket;

@@ -108,6 +108,7 @@ impl RunArgs {
         let log_ins = log_ins.transpose().context(
             "cannot follow the journal with `journalctl`; set `log_ins.journal = false` to do without",
         )?;
+        sinks.push(Box::new(control::Node::feed(&*node)));
         let upkeep = Upkeep::start(Arc::clone(&node))?;
         let api = Server::start(&config.api, Arc::clone(&node) as Arc<dyn control::Node>)?;
         let pipeline =

@@ -1,0 +1,194 @@
+//! From the node to the spool, and from the spool to the sink.
+
+use std::{
+    ops::ControlFlow,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    thread::sleep,
+    time::Duration,
+};
+
+use control::{Client, ClientError, Followed, wire::EventsQuery};
+use events::{Event, FailureEvent};
+use jiff::Timestamp;
+
+use crate::{
+    format::{Format, Observer, Record},
+    sink::{SendError, Sink},
+    spool::{Spool, SpoolError, Waiting, pause_after},
+};
+
+/// Events that a sink gets at once.
+const BATCH: usize = 256;
+/// Time after which a node that is not there is looked for again.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// A spool between who follows a node and who feeds a sink.
+#[derive(Debug)]
+pub struct Forwarder {
+    spool: Mutex<Spool>,
+    arrived: Condvar,
+    /// Told of each change of what works: on standard error.
+    tell: fn(&str),
+}
+
+impl Forwarder {
+    /// A forwarder by this spool.
+    #[must_use]
+    pub fn new(spool: Spool, tell: fn(&str)) -> Self {
+        Self { spool: Mutex::new(spool), arrived: Condvar::new(), tell }
+    }
+
+    /// Takes something that the node said.
+    ///
+    /// # Errors
+    /// The spool cannot keep it.
+    pub fn take(&self, followed: &Followed) -> Result<(), SpoolError> {
+        let now = Timestamp::now();
+        let mut spool = self.spool();
+        match followed {
+            Followed::Event { id, json } => spool.append(id, now, json)?,
+            Followed::Gap { id, missed } => {
+                let missed = missed.map_or_else(
+                    || "the node was started anew, and what it told since is not known".to_owned(),
+                    |missed| format!("{missed} events were gone at the node before they were read"),
+                );
+                self.loss(&mut spool, id, &missed)?;
+            }
+        }
+        let lost = spool.take_lost();
+        if lost > 0 {
+            let text = format!("{lost} events were dropped: the spool is full");
+            self.loss(&mut spool, "", &text)?;
+        }
+        drop(spool);
+        self.arrived.notify_all();
+        Ok(())
+    }
+
+    fn loss(&self, spool: &mut Spool, id: &str, text: &str) -> Result<(), SpoolError> {
+        (self.tell)(text);
+        spool.append(id, Timestamp::now(), &failure(text))
+    }
+
+    /// Id of the newest event that was taken.
+    #[must_use]
+    pub fn last_id(&self) -> Option<String> {
+        self.spool().last_id().map(str::to_owned)
+    }
+
+    /// Feeds a sink with what waits and what comes, until `take` of the node is over and nothing
+    /// waits, where `until_empty`.
+    ///
+    /// # Errors
+    /// The spool cannot be read.
+    pub fn feed(
+        &self,
+        sink: &mut dyn Sink,
+        format: Format,
+        observer: &Observer,
+        until_empty: bool,
+    ) -> Result<(), SpoolError> {
+        let mut failures = 0;
+        loop {
+            let waiting = self.spool().waiting(if failures == 0 { BATCH } else { 1 })?;
+            let Some(last) = waiting.last() else {
+                if until_empty {
+                    return Ok(());
+                }
+                self.wait();
+                continue;
+            };
+            let records: Vec<Record> =
+                waiting.iter().flat_map(|one| self.records(one, format, observer)).collect();
+            let sent = if records.is_empty() { Ok(()) } else { sink.send(&records) };
+            match sent {
+                Ok(()) => {
+                    if std::mem::take(&mut failures) > 0 {
+                        (self.tell)("the sink takes events again");
+                    }
+                    self.spool().sent(last)?;
+                }
+                // One by one, to find the one that it does not take.
+                Err(SendError::Never(_)) if waiting.len() > 1 => failures = failures.max(1),
+                Err(SendError::Never(why)) => {
+                    (self.tell)(&format!(
+                        "an event was dropped, for the sink never takes it: {why}"
+                    ));
+                    let mut spool = self.spool();
+                    spool.sent(last)?;
+                    // Of that the sink is not told again: it might not take this either.
+                    if last.id.is_empty() {
+                        continue;
+                    }
+                    let text = format!("an event was dropped, for it was not taken: {why}");
+                    spool.append("", Timestamp::now(), &failure(&text))?;
+                }
+                Err(SendError::Later(error)) => {
+                    failures += 1;
+                    if failures == 1 {
+                        (self.tell)(&format!("the sink takes no events, which wait: {error}"));
+                    }
+                    sleep(pause_after(failures));
+                }
+            }
+        }
+    }
+
+    fn records(&self, waiting: &Waiting, format: Format, observer: &Observer) -> Vec<Record> {
+        match serde_json::from_str::<Event>(&waiting.json) {
+            Ok(event) => format.records(&event, waiting.came, observer),
+            Err(error) => {
+                (self.tell)(&format!("event {} is none of this version: {error}", waiting.id));
+                Vec::new()
+            }
+        }
+    }
+
+    fn wait(&self) {
+        let spool = self.spool();
+        let wait = self.arrived.wait_timeout(spool, LOOK_EVERY);
+        drop(wait.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn spool(&self) -> MutexGuard<'_, Spool> {
+        self.spool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Follows a node for good, behind what the spool has already.
+///
+/// # Errors
+/// The spool cannot keep what it says, or it refuses to be followed.
+pub fn follow(client: &Client, forwarder: &Forwarder) -> anyhow::Result<()> {
+    let mut gone = false;
+    loop {
+        let after = forwarder.last_id().unwrap_or_else(|| EventsQuery::START.to_owned());
+        let mut kept = Ok(());
+        let ended = client.follow(&EventsQuery { after: Some(after) }, |followed| {
+            if std::mem::take(&mut gone) {
+                (forwarder.tell)("the node is back");
+            }
+            kept = forwarder.take(&followed);
+            if kept.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        kept?;
+        match ended {
+            Ok(_) => continue,
+            Err(error @ (ClientError::Denied { .. } | ClientError::Refused(_))) => {
+                return Err(error.into());
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut gone, true) {
+                    (forwarder.tell)(&format!("{error}; looking for it again"));
+                }
+            }
+        }
+        sleep(LOOK_EVERY);
+    }
+}
+
+fn failure(text: &str) -> String {
+    let event = FailureEvent { what: "forward".into(), error: text.to_owned() };
+    // A failure holds nothing that JSON could not.
+    serde_json::to_string(&Event::Failure(event)).unwrap_or_default()
+}

@@ -1,0 +1,56 @@
+//! The journal of this machine, by its native protocol.
+
+use std::{io, os::unix::net::UnixDatagram};
+
+use super::{SendError, Sink};
+use crate::{format::Record, told::Severity};
+
+const SOCKET: &str = "/run/systemd/journal/socket";
+
+/// Sends records to the journal.
+#[derive(Default)]
+pub(super) struct Journald {
+    socket: Option<UnixDatagram>,
+}
+
+impl Sink for Journald {
+    fn send(&mut self, records: &[Record]) -> Result<(), SendError> {
+        let socket = match self.socket.take() {
+            Some(socket) => socket,
+            None => {
+                let socket = UnixDatagram::unbound()?;
+                socket.connect(SOCKET).map_err(|error| {
+                    let text = format!("no journal listens on {SOCKET}: {error}");
+                    io::Error::new(error.kind(), text)
+                })?;
+                socket
+            }
+        };
+        for record in records {
+            socket.send(&datagram(record)).map_err(|error| match error.raw_os_error() {
+                Some(libc::EMSGSIZE) => SendError::Never(format!(
+                    "an event of {} bytes is larger than a datagram",
+                    record.text.len()
+                )),
+                _ => SendError::Later(error),
+            })?;
+        }
+        self.socket = Some(socket);
+        Ok(())
+    }
+}
+
+fn datagram(record: &Record) -> Vec<u8> {
+    let priority = match record.severity {
+        Severity::High => 3,
+        Severity::Medium => 4,
+        Severity::Low => 5,
+        Severity::Informational => 6,
+    };
+    // A line never holds a line's end: it is one of JSON or CEF.
+    format!(
+        "SYSLOG_IDENTIFIER=weir\nPRIORITY={priority}\nWEIR_EVENT={}\nMESSAGE={}\n",
+        record.name, record.text
+    )
+    .into_bytes()
+}
