@@ -7,7 +7,7 @@
 use std::{collections::HashMap, net::IpAddr, time::Duration};
 
 use model::{
-    CALIBRATION_ROWS, Feature, Horizon, Kind, LocalService, ModelFile, Outage, PeerFacts,
+    CALIBRATION_ROWS, Feature, Horizon, Horizons, Kind, LocalService, ModelFile, Outage, PeerFacts,
     PeerFeature, Span,
     assess::{EntityAssessment, assess},
 };
@@ -19,9 +19,6 @@ use policy::{
 use crate::drift::DriftSensor;
 use crate::peer_rows::PeerRows;
 use crate::sites::SiteEvidence;
-
-/// A window of more than so many times its configured length is no measure of a rate.
-const LONGEST_WINDOW: u32 = 3;
 
 /// Features that lead an explanation.
 const LEADING: usize = 3;
@@ -79,7 +76,7 @@ pub struct WindowRows<'a> {
 pub struct Assessor {
     model: ModelFile,
     drift: DriftSensor,
-    longest: Duration,
+    horizons: Horizons,
     /// Windows at the start in which nobody is blocked anew.
     warm_up: u64,
     number: u64,
@@ -99,8 +96,8 @@ impl Assessor {
     #[must_use]
     pub fn new(model: ModelFile, window: Duration, warm_up: u64) -> Self {
         let drift = DriftSensor::new(&model, DRIFT_SEED, false);
-        let longest = window * LONGEST_WINDOW;
-        Self { model, drift, longest, warm_up, number: 0, learning: false }
+        let horizons = Horizons::of(window);
+        Self { model, drift, horizons, warm_up, number: 0, learning: false }
     }
 
     /// Has drift ask for a model that is learnt anew before it suspends anything.
@@ -166,13 +163,12 @@ impl Assessor {
             reasons.insert(evidence[index].subject(), why);
         }
         let drift = self.drift.drift().clone();
-        let length = Duration::from_nanos(span.end_ns.saturating_sub(span.start_ns));
         let facts = WindowFacts {
             start_ns: span.start_ns,
             end_ns: span.end_ns,
             lossy: is_lossy,
             blind: false,
-            interrupted: arrival.slept || length > self.longest,
+            interrupted: arrival.slept || self.horizons.is_overlong(span),
             drifting: drift.suspended,
             warming_up: self.number <= self.warm_up,
         };

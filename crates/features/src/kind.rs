@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use flows_common::Span;
 use thiserror::Error;
 
 /// A table of features: what its rows are about.
@@ -161,6 +162,9 @@ impl Horizons {
     /// The most horizons that there are.
     pub const MOST: usize = 4;
 
+    /// A window of more than so many times its configured length is no measure of a rate.
+    const LONGEST_WINDOW: u64 = 3;
+
     const LONGER: [Horizon; 3] =
         [Horizon::from_ms(10_000), Horizon::from_ms(60_000), Horizon::from_ms(600_000)];
 
@@ -188,6 +192,12 @@ impl Horizons {
     #[must_use]
     pub const fn window(&self) -> Horizon {
         self.all[0]
+    }
+
+    /// True of a window that is no measure of a rate: it lasted several times as long as it should.
+    #[must_use]
+    pub fn is_overlong(&self, window: Span) -> bool {
+        window.duration_ns() > Self::LONGEST_WINDOW * self.window().ns()
     }
 }
 

@@ -55,10 +55,15 @@ impl Forwarder {
                 self.loss(&mut spool, id, &missed)?;
             }
         }
-        let lost = spool.take_lost();
-        if lost > 0 {
-            let text = format!("{lost} events were dropped: the spool is full");
-            self.loss(&mut spool, "", &text)?;
+        // That it is told may drop others.
+        loop {
+            match spool.take_lost() {
+                0 => break,
+                lost => {
+                    let text = format!("{lost} events were dropped: the spool is full");
+                    self.loss(&mut spool, "", &text)?;
+                }
+            }
         }
         drop(spool);
         self.arrived.notify_all();

@@ -217,6 +217,15 @@ impl<'a> Told<'a> {
         self.incident.and_then(|incident| incident.change).unwrap_or(Change::Opened)
     }
 
+    /// True of what comes in; what this host's own side does goes out.
+    pub(crate) const fn is_inbound(&self) -> bool {
+        match self.event {
+            Event::Site(_) => false,
+            Event::Closed(closed) => !matches!(closed.entity, Entity::Site(_)),
+            _ => true,
+        }
+    }
+
     /// A block or a limit is in the kernel for it.
     pub(crate) fn made_entry(&self) -> bool {
         self.outcome.is_some_and(ActionTaken::made_entry)

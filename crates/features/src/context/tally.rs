@@ -20,7 +20,9 @@ pub(crate) const SETTLED_NS: u64 = 3_000_000_000;
 ///
 /// A window's rows go into the bucket of the next horizon that holds the window's middle, counted
 /// from the first window's start; a bucket's entries go into one of the next longer horizon when
-/// it is closed. It is closed 3 s after its end, when all outcomes of its flows are known.
+/// it is closed. It is closed 3 s after its end, when all outcomes of its flows are known. What an
+/// overlong window counted is in no other row, neither then nor when outcomes come late: it would be
+/// the traffic of a minute in a row of seconds.
 pub(crate) struct Tally<K, C> {
     horizons: Horizons,
     capacity: usize,
@@ -99,6 +101,10 @@ impl<K: Copy + Ord + Hash, C: Counts + Copy> Tally<K, C> {
         is_lossy: bool,
         is_pending: impl Fn(usize) -> bool,
     ) {
+        if self.horizons.is_overlong(at.window) {
+            self.waiting.push_back(Waiting { span: at.window, is_lossy, rows: Vec::new() });
+            return;
+        }
         let pending = rows.iter().enumerate().filter(|&(place, _)| is_pending(place));
         let mut waiting: Vec<(K, C, bool)> =
             pending.map(|(_, row)| (row.key, row.counts, false)).collect();
@@ -128,6 +134,9 @@ impl<K: Copy + Ord + Hash, C: Counts + Copy> Tally<K, C> {
 
     /// Adds what became known late of flows that were opened in an earlier window.
     pub(crate) fn amend(&mut self, opened: &At, key: K, known: &C) {
+        if self.horizons.is_overlong(opened.window) {
+            return;
+        }
         let window = self.waiting.iter_mut().find(|waiting| waiting.span == opened.window);
         if let Some(waiting) = window
             && let Ok(place) = waiting.rows.binary_search_by(|(other, ..)| other.cmp(&key))

@@ -66,6 +66,28 @@ fn an_outcome_that_is_late_counts_in_the_row_of_the_opening() {
 }
 
 #[test]
+fn what_an_overlong_window_counted_is_in_no_row_of_another_time() {
+    let mut context = Context::default();
+    let mut seen = vec![context.observe(&window(1, vec![(key(1, 3999, 80), syn(900 * MS))]))];
+    // A minute in one window, as after a pause of whoever drains: 100 openings without an answer.
+    let flows = (0..100).map(|port| (key(1, 4000 + port, 80), syn(30 * SECOND))).collect();
+    let minute = Window { start_ns: SECOND, ..window(61, flows) };
+    seen.push(context.observe(&minute));
+    assert_eq!(seen[1].peers[0].counts.flows, [100, 0], "in its own");
+    seen.extend((62..=700).map(|end_s| context.observe(&window(end_s, Vec::new()))));
+    let others = seen.iter().skip(1).flat_map(|observed| &observed.peers);
+    let others = others.filter(|row| row.span != minute.span());
+    let counted: Vec<_> = others
+        .map(|row| (row.horizon.ms(), row.counts.flows, row.counts.outcomes[IN].failed))
+        .collect();
+    assert!(
+        counted.iter().all(|&(_, flows, failed)| (flows, failed) == ([1, 0], 1)),
+        "{counted:?}"
+    );
+    assert_eq!(counted.len(), 4, "the one flow before it, at each horizon: {counted:?}");
+}
+
+#[test]
 fn a_late_answer_is_no_failure() {
     let flow = key(1, 4000, 80);
     let flows = vec![vec![(flow, syn(900 * MS))], vec![], vec![(flow, syn_ack(2_500 * MS))]];

@@ -28,16 +28,11 @@ pub(super) fn document(told: &Told<'_>, observer: &Observer) -> Value {
         Severity::Medium => 5,
         Severity::High => 8,
     };
-    // A remote came in; what this host's own side does goes out.
-    let direction = match (told.remote, told.local) {
-        (Some(_), _) => Some("ingress"),
-        (None, Some(_)) => Some("egress"),
-        (None, None) => None,
-    };
+    let direction = (told.class == Class::Finding)
+        .then(|| if told.is_inbound() { "ingress" } else { "egress" });
     let host = json!({ "ip": told.local, "port": told.service.and_then(port) });
     let remote = json!({ "ip": told.remote_address(), "address": told.remote });
-    let (source, destination) =
-        if told.remote.is_some() { (remote, host) } else { (host, json!({})) };
+    let (source, destination) = if told.is_inbound() { (remote, host) } else { (host, json!({})) };
     let of = told.service.map_or_else(|| told.name.to_owned(), |service| service.to_string());
     without_null(json!({
         "@timestamp": told.time,

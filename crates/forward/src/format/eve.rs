@@ -28,11 +28,8 @@ pub(super) fn record(told: &Told<'_>, observer: &Observer) -> Option<Value> {
     };
     let blocked = matches!(told.outcome, Some(ActionTaken::Blocked | ActionTaken::RateLimited));
     let tags = told.reasons.iter().map(|reason| format!("{}={}", reason.feature, reason.value));
-    // A remote came in; what this host's own side does goes out.
-    let (source, destination) = match told.remote_address() {
-        Some(remote) => (Some(remote), told.local),
-        None => (told.local, None),
-    };
+    let (source, destination) =
+        if told.is_inbound() { (told.remote_address(), told.local) } else { (told.local, None) };
     Some(without_null(json!({
         "timestamp": told.time.strftime("%Y-%m-%dT%H:%M:%S%.6f%z").to_string(),
         "event_type": "alert",

@@ -69,6 +69,12 @@ fn finding(told: &Told<'_>, observer: &Observer) -> Value {
             },
             "anomaly_analyses": (!told.reasons.is_empty()).then(|| json!([analysis(told)])),
             "evidences": [evidence(told, observer)],
+            "observables": told.remote_address().map(|address| json!([{
+                "name": "evidences[].src_endpoint.ip",
+                "type_id": 2,
+                "type": "IP Address",
+                "value": address,
+            }])),
         }),
     );
     without_null(event)
@@ -82,7 +88,7 @@ fn analysis(told: &Told<'_>) -> Value {
         (None, None, Some(service)) => (service.to_string(), "Service"),
         (None, None, None) => ("all local addresses".to_owned(), "Host"),
     };
-    let kind = |reason: &Reason| (!reason.unit.is_empty()).then(|| reason.unit.clone());
+    let kind = |reason: &Reason| (!matches!(&*reason.unit, "" | "1")).then(|| reason.unit.clone());
     let anomaly = |reason: &Reason| {
         json!({
             "observation_parameter": reason.feature,
@@ -114,9 +120,8 @@ fn evidence(told: &Told<'_>, observer: &Observer) -> Value {
         "ip": told.local,
         "port": told.service.and_then(port),
     });
-    // A remote came in; what this host's own side does goes out.
     let (source, destination) =
-        if remote.is_some() { (remote, Some(host)) } else { (Some(host), None) };
+        if told.is_inbound() { (remote, Some(host)) } else { (Some(host), None) };
     json!({
         "src_endpoint": source,
         "dst_endpoint": destination,
@@ -131,7 +136,7 @@ fn evidence(told: &Told<'_>, observer: &Observer) -> Value {
 }
 
 fn connection(told: &Told<'_>) -> Value {
-    let (id, name) = if told.remote.is_some() { (1, "Inbound") } else { (2, "Outbound") };
+    let (id, name) = if told.is_inbound() { (1, "Inbound") } else { (2, "Outbound") };
     json!({
         "direction_id": id,
         "direction": name,
@@ -199,7 +204,6 @@ fn base(
         Severity::Medium => (3, "Medium"),
         Severity::High => (4, "High"),
     };
-    let observable = |remote: String| json!([{ "name": "remote", "type_id": 2, "type": "IP Address", "value": remote }]);
     let profiles =
         if class.0 == 2004 { json!(["host", "security_control"]) } else { json!(["host"]) };
     json!({
@@ -227,7 +231,6 @@ fn base(
             "profiles": profiles,
         },
         "device": { "hostname": observer.host, "type_id": 1, "type": "Server" },
-        "observables": told.remote_address().map(|address| observable(address.to_string())),
     })
 }
 
