@@ -96,6 +96,7 @@ const ALLOWED: [(&str, &[&str]); 29] = [
         &[
             "address-list",
             "collector",
+            "control",
             "datapath",
             "engine",
             "features",
