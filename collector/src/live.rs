@@ -22,7 +22,7 @@ use crate::{
 use datapath::{
     AttachOptions, Attached, Blocklist, GuardHook, InterfaceName, InterfaceSelection,
     InterfaceWatch, Kernel, KernelError, KernelOptions, Refused, Sharing, TcHook, XdpPreference,
-    leftovers, memory_bytes, unpin_since,
+    gone_namespaces, leftovers, memory_bytes, unpin_since,
 };
 use hotplug::Follower;
 
@@ -33,6 +33,8 @@ pub struct Watched {
     pub attached: Vec<Attached>,
     /// Those that are there and are not.
     pub refused: BTreeMap<InterfaceName, Refused>,
+    /// Network namespaces that are gone and whose pins stay until the next start.
+    pub gone_namespaces: usize,
 }
 
 /// Windows of the kernel.
@@ -75,7 +77,7 @@ impl Live {
         // From here on: what comes while the programs are loaded is attached by `follow`.
         let watch = InterfaceWatch::new(selection)?;
         anyhow::ensure!(
-            !watch.known().is_empty(),
+            watch.known().len() > 0,
             "no interface matches `{}`; `ip -brief link` lists those of this network namespace",
             patterns.join("`, `")
         );
@@ -99,7 +101,7 @@ impl Live {
         let mut kernel = Kernel::load(&options)?;
         let attach = AttachOptions { xdp: xdp_preference(config), ..AttachOptions::default() };
         let blocklist = kernel.blocklist();
-        for interface in watch.known().keys() {
+        for interface in watch.known() {
             match kernel.attach(interface, attach) {
                 Ok(attached) => {
                     tracing::info!(interface = %attached.interface, guard = ?attached.guard, "attached");
@@ -193,12 +195,14 @@ impl Live {
     /// Source of the interfaces that are watched and that are not, for later queries.
     #[must_use]
     pub fn interfaces(&self) -> Box<dyn Fn() -> Watched + Send + Sync> {
-        let kernel = Arc::clone(&self.kernel);
+        let (kernel, bpffs) = (Arc::clone(&self.kernel), self.options.pin.clone());
         Box::new(move || {
+            let gone = bpffs.as_deref().map(gone_namespaces);
             let mut kernel = lock(&kernel);
             kernel.look_around();
             let attached = kernel.attached().cloned().collect();
-            Watched { attached, refused: kernel.refused().clone() }
+            let gone_namespaces = gone.and_then(Result::ok).unwrap_or(0);
+            Watched { attached, refused: kernel.refused().clone(), gone_namespaces }
         })
     }
 

@@ -72,6 +72,7 @@ impl<const BARE: bool> Skb<BARE> {
 /// Counts an incoming packet and passes it on.
 #[inline(always)]
 pub(crate) fn ingress<const BARE: bool>(ctx: &Skb<BARE>) -> i32 {
+    gather(ctx);
     account(ctx, &maps::settings(), Direction::Ingress);
     NEXT
 }
@@ -80,6 +81,8 @@ pub(crate) fn ingress<const BARE: bool>(ctx: &Skb<BARE>) -> i32 {
 /// XDP. As there, what is dropped is in the guard's ledger and in no flow.
 #[inline(always)]
 pub(crate) fn ingress_guard<const BARE: bool>(ctx: &Skb<BARE>) -> i32 {
+    // A packet whose IP header is not at hand would be nobody's.
+    gather(ctx);
     match guard::decide(ctx, Direction::Ingress) {
         Verdict::Drop => TC_ACT_SHOT,
         Verdict::Pass => NEXT,
@@ -91,6 +94,7 @@ pub(crate) fn ingress_guard<const BARE: bool>(ctx: &Skb<BARE>) -> i32 {
 #[inline(always)]
 pub(crate) fn egress<const BARE: bool>(ctx: &Skb<BARE>) -> i32 {
     let settings = maps::settings();
+    gather(ctx);
     if settings.guard_at_tc_egress != 0 && guard::decide(ctx, Direction::Egress) == Verdict::Drop {
         return TC_ACT_SHOT;
     }
@@ -234,15 +238,18 @@ fn parse_skb<const BARE: bool>(
     frame: &Frame,
     scratch: *mut Scratch,
 ) -> Result<(), Rejected> {
-    let mut bytes = linear(ctx);
-    if bytes.len() < frame.length as usize {
-        reach::<BARE>(ctx.context());
-        bytes = linear(ctx);
-    }
-    let packet = parse(&bytes, frame)?;
+    let packet = parse(&linear(ctx), frame)?;
     // SAFETY: this CPU's own element, and programs are not preempted by one another.
     unsafe { (&raw mut (*scratch).packet).write(packet) };
     Ok(())
+}
+
+/// Makes the headers of a packet linear, of which a part may lie in fragments.
+#[inline(always)]
+fn gather<const BARE: bool>(ctx: &Skb<BARE>) {
+    if linear(ctx).len() < frame(ctx).length as usize {
+        reach::<BARE>(ctx.context());
+    }
 }
 
 /// Makes more of the packet linear where the headers go on in its fragments; where that fails, it

@@ -97,6 +97,7 @@ const ALLOWED: [(&str, &[&str]); 30] = [
         &[
             "address-list",
             "collector",
+            "control",
             "datapath",
             "engine",
             "features",

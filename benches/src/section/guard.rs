@@ -5,12 +5,19 @@ use std::{
     net::{IpAddr, Ipv4Addr},
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
+use collector::{
+    config::RawConfig,
+    enforcer::{GuardView, Observe},
+    node::{Node, NodeParts},
+};
+use control::wire::{BlockQuery, LIMIT_MAX};
 use datapath::{
     Block, BlockAction, Kernel, KernelOptions, RateLimit, Service, ServiceLimit, Target, boot_ns,
 };
 use flows_common::{Action, Scope, parse::TCP};
 use ipnet::{IpNet, Ipv6Net};
+use policy::{Policy, ProtectedHosts};
 
 use super::Effort;
 use crate::{
@@ -82,6 +89,7 @@ fn measure_here(effort: Effort) -> anyhow::Result<Vec<Measurement>> {
     let [empty, full, prefixed, dropping] =
         [Guard::load()?, Guard::load()?, Guard::load()?, Guard::load()?];
     let mut measured = fill(&full)?;
+    measured.extend(list(&full)?);
     let remote = Segment::incoming(1, Family::V4);
     dropping.block(Target::address(remote.source))?;
     for number in 0..PREFIXES {
@@ -149,6 +157,36 @@ fn measure_here(effort: Effort) -> anyhow::Result<Vec<Measurement>> {
         measured.push(per_packet("xdp-filter: drop", 7));
     }
     Ok(measured)
+}
+
+/// Has a node that has read nothing list what is blocked, as `weir blocks` asks for it.
+fn list(guard: &Guard) -> anyhow::Result<Vec<Measurement>> {
+    let policy = Policy::new(RawConfig::default().check()?.policy, ProtectedHosts::default());
+    let guard = Some(GuardView::new(guard.0.borrow().blocklist()));
+    let node = Node::new(NodeParts { guard, ..NodeParts::new(policy, Box::new(Observe)) });
+    let mut query = BlockQuery { limit: Some(LIMIT_MAX), ..BlockQuery::default() };
+    let page = |query: &BlockQuery| {
+        control::Node::blocks(&node, query).map_err(|refused| anyhow!(refused.text))
+    };
+    let (first, begin) = timed(|| page(&query));
+    let mut listed = begin?.items.len();
+    ensure!(listed == LIMIT_MAX as usize, "{listed} entries on the first page");
+    let (all, read) = timed(|| -> anyhow::Result<()> {
+        listed = 0;
+        loop {
+            let next = page(&query)?;
+            listed += next.items.len();
+            let Some(after) = next.next else { return Ok(()) };
+            query.after = Some(after.parse()?);
+        }
+    });
+    read?;
+    ensure!(listed == ENTRIES as usize, "{listed} entries on all pages");
+    Ok(vec![
+        Measurement::of("a node's first page of those", Unit::Seconds, Spread::once(first))
+            .reach(Reach::AtMost(1.0)),
+        Measurement::of("all of its pages", Unit::Seconds, Spread::once(all)),
+    ])
 }
 
 /// Fills a blocklist, and tells what that took.

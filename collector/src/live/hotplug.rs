@@ -42,10 +42,11 @@ impl Hotplug {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = thread::Builder::new().name("weir-interfaces".to_owned()).spawn(move || {
+            let mut missed = false;
             while !stopped.load(Ordering::Relaxed) {
                 match follower.watch.wait(LOOK_EVERY) {
-                    Ok(true) => follower.follow(&tell),
-                    Ok(false) => {}
+                    Ok(event) if event || missed => missed = !follower.follow(&tell),
+                    Ok(_) => {}
                     Err(error) => {
                         tracing::error!(%error, "interfaces that come are not attached from here on");
                         return;
@@ -69,11 +70,16 @@ impl Hotplug {
 }
 
 impl Follower {
-    fn follow(&mut self, tell: &impl Fn(&str)) {
+    /// Carries the changes out; false where they could not be told, and are to be asked for again.
+    fn follow(&mut self, tell: &impl Fn(&str)) -> bool {
         match self.watch.changes() {
             Ok(changes) => changes.iter().for_each(|change| self.carry_out(change, tell)),
-            Err(error) => tracing::warn!(%error, "a change of interfaces was missed"),
+            Err(error) => {
+                tracing::warn!(%error, "a change of interfaces is not told yet");
+                return false;
+            }
         }
+        true
     }
 
     fn carry_out(&self, change: &InterfaceChange, tell: &impl Fn(&str)) {

@@ -19,6 +19,7 @@ use super::{
     acts::{Done, LONGEST_S, internal},
     journal::moment,
     known::KnownBlock,
+    listing::Asked,
     status::{boot_timestamp, seconds_until, timestamp},
 };
 use crate::{
@@ -50,7 +51,12 @@ impl Node {
         let limit = query.limit.unwrap_or(control::wire::LIMIT_DEFAULT);
         let now = moment();
         let after = query.after.map(|prefix| Target::from(prefix.net()));
-        let listed = self.listing.entries(guard, after.is_none()).map_err(internal)?;
+        let listed = match (after, query.origin) {
+            (Some(_), _) => Asked::Behind,
+            (None, Some(_)) => Asked::All,
+            (None, None) => Asked::First(limit as usize + 1, reason),
+        };
+        let listed = self.listing.entries(guard, listed, now.boot_ns).map_err(internal)?;
         let from = after.map_or(0, |after| listed.partition_point(|one| one.target <= after));
         let mut wanted = Vec::new();
         // The lock is let go of in between: no decision waits for a reader.

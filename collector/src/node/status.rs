@@ -93,6 +93,7 @@ impl Node {
             late_windows: inner.late,
             lost_events: self.progress.lost_events().iter().sum(),
             ledger: ledger_health(health.as_ref(), self.journal.path(), inner.unrecorded),
+            gone_namespaces: watched.gone_namespaces as u64,
             not_watched: watched
                 .refused
                 .iter()
@@ -172,7 +173,7 @@ impl Node {
 
     fn check_watched(&self) -> Result<(), Refused> {
         let Some(config) = self.inner().config.clone() else { return Ok(()) };
-        let Watched { attached: watched, refused } = (self.interfaces)();
+        let Watched { attached: watched, refused, .. } = (self.interfaces)();
         // One that no weir reads is told by the status alone: a pattern means it, and will.
         if let Some((name, refused)) = refused.iter().find(|(_, refused)| !refused.by_type) {
             return Err(Refused::unavailable(format!("`{name}` is not watched: {}", refused.why)));

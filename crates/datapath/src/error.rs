@@ -51,10 +51,12 @@ pub enum KernelError {
         remedy: String,
     },
     /// Pins need a BPF filesystem.
-    #[error("`{0}` is not on a BPF filesystem; mount one with `mount -t bpf bpf -o mode=0700 {0}`, or go without pins (`guard.persist = false`)", path.display())]
+    #[error("`{}` is not on a BPF filesystem; mount one with {remedy}, or go without pins (`guard.persist = false`)", path.display())]
     NoBpfFs {
         /// Path that was tried.
         path: PathBuf,
+        /// Command that mounts one.
+        remedy: String,
     },
     /// Nothing of weir's is pinned.
     #[error("no pinned guard under `{}`; start `weir run --mode enforce` first, or name another BPF filesystem (`guard.bpffs`)", path.display())]

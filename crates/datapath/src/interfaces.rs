@@ -1,14 +1,19 @@
 //! Interfaces of a network namespace: selection by name or glob, arrival and removal.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::{CStr, CString},
     fmt, io,
     os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
     time::Duration,
 };
 
-use super::{error::KernelError, syscall::size_of_u32};
+use super::{
+    error::KernelError,
+    netns::{NLMSG_HEADER, RTM_NEWLINK},
+    rtnetlink::hardware_type,
+    syscall::size_of_u32,
+};
 
 /// The address family as an address has it.
 const NETLINK_FAMILY: libc::sa_family_t = 16;
@@ -112,19 +117,40 @@ impl InterfaceSelection {
         present.retain(|name, _| self.matches(name));
         Ok(present)
     }
+
+    fn links(&self) -> Result<BTreeMap<InterfaceName, Link>, KernelError> {
+        let mut links = BTreeMap::new();
+        for (name, ifindex) in self.present()? {
+            match hardware_type(ifindex) {
+                Ok(hardware) => drop(links.insert(name, Link { ifindex, hardware })),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => return Err(KernelError::system("ask for an interface")(source)),
+            }
+        }
+        Ok(links)
+    }
+}
+
+/// An interface by what its hooks and programs hang on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Link {
+    ifindex: u32,
+    /// Kind of its frames (`ARPHRD_*`).
+    hardware: u16,
 }
 
 /// An interface that came or went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InterfaceChange {
-    /// It is there now. A rename is a `Removed` and an `Added`.
+    /// It is there now. A rename is a `Removed` and an `Added`, and so is another kind of frames, or a
+    /// way to another network namespace and back, on which its hooks may have been lost.
     Added {
         /// Its name.
         name: InterfaceName,
         /// Its index.
         ifindex: u32,
     },
-    /// It is no longer there.
+    /// It is no longer there, or not as it was.
     Removed {
         /// Its name.
         name: InterfaceName,
@@ -135,14 +161,15 @@ pub enum InterfaceChange {
 
 /// Watch for selected interfaces that come and go, in the network namespace it was made in.
 ///
-/// The kernel's link events only signal that something changed; the changes are found by comparing
-/// lists, so that a lost event loses nothing. [`AsFd`] becomes readable on an event; then call
-/// [`Self::changes`].
+/// The changes are found by comparing lists, so that a lost event loses nothing but that an interface
+/// was away between two of them. [`AsFd`] becomes readable on an event; then call [`Self::changes`].
 #[derive(Debug)]
 pub struct InterfaceWatch {
     events: OwnedFd,
     selection: InterfaceSelection,
-    known: BTreeMap<InterfaceName, u32>,
+    known: BTreeMap<InterfaceName, Link>,
+    /// Indices of those that went since the last list.
+    went: BTreeSet<u32>,
 }
 
 impl InterfaceWatch {
@@ -151,27 +178,35 @@ impl InterfaceWatch {
         let events =
             link_events().map_err(KernelError::system("listen for interfaces that come and go"))?;
         // In this order: what comes in between is an event.
-        let known = selection.present()?;
-        Ok(Self { events, selection, known })
+        let known = selection.links()?;
+        Ok(Self { events, selection, known, went: BTreeSet::new() })
     }
 
     /// The interfaces known to be there.
-    #[must_use]
-    pub const fn known(&self) -> &BTreeMap<InterfaceName, u32> {
-        &self.known
+    pub fn known(&self) -> impl ExactSizeIterator<Item = &InterfaceName> {
+        self.known.keys()
     }
 
     /// Changes since the last call, removals first. Does not wait.
+    ///
+    /// # Errors
+    /// The kernel does not tell; the next call tells those changes as well.
     pub fn changes(&mut self) -> Result<Vec<InterfaceChange>, KernelError> {
-        discard(self.events.as_fd());
-        let present = self.selection.present()?;
-        let gone = self.known.iter().filter(|(name, index)| present.get(*name) != Some(index));
-        let came = present.iter().filter(|(name, index)| self.known.get(*name) != Some(index));
+        self.went.extend(went(self.events.as_fd()));
+        let present = self.selection.links()?;
+        let went = std::mem::take(&mut self.went);
+        let differing = |some: &BTreeMap<InterfaceName, Link>, other: &BTreeMap<_, Link>| {
+            let differs = |(name, link): &(&InterfaceName, &Link)| {
+                other.get(*name) != Some(*link) || went.contains(&link.ifindex)
+            };
+            let of = |(name, link): (&InterfaceName, &Link)| (name.clone(), link.ifindex);
+            some.iter().filter(differs).map(of).collect::<Vec<_>>()
+        };
+        let gone = differing(&self.known, &present).into_iter();
+        let came = differing(&present, &self.known).into_iter();
         let changes = gone
-            .map(|(name, &ifindex)| InterfaceChange::Removed { name: name.clone(), ifindex })
-            .chain(
-                came.map(|(name, &ifindex)| InterfaceChange::Added { name: name.clone(), ifindex }),
-            )
+            .map(|(name, ifindex)| InterfaceChange::Removed { name, ifindex })
+            .chain(came.map(|(name, ifindex)| InterfaceChange::Added { name, ifindex }))
             .collect();
         self.known = present;
         Ok(changes)
@@ -231,19 +266,39 @@ fn link_events() -> io::Result<OwnedFd> {
     if bound < 0 { Err(io::Error::last_os_error()) } else { Ok(socket) }
 }
 
-/// Reads events until there is none; what they say is found out otherwise.
-fn discard(events: BorrowedFd<'_>) {
-    let mut event = [0_u8; 8_192];
+/// Reads events until there is none: the indices of the interfaces that went.
+fn went(events: BorrowedFd<'_>) -> BTreeSet<u32> {
+    let mut went = BTreeSet::new();
+    let mut event = [0_u8; 32_768];
     loop {
         // SAFETY: the buffer is ours and as long as said.
         let read =
             unsafe { libc::recv(events.as_raw_fd(), event.as_mut_ptr().cast(), event.len(), 0) };
-        // An overflow (ENOBUFS) is told once, and there is more behind it.
-        let overflow = read < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::ENOBUFS);
-        if read <= 0 && !overflow {
-            return;
+        match usize::try_from(read) {
+            Ok(read @ 1..) => went.extend(went_in(&event[..read])),
+            // An overflow is told once, and there is more behind it.
+            Err(_) if io::Error::last_os_error().raw_os_error() == Some(libc::ENOBUFS) => {}
+            _ => return went,
         }
     }
+}
+
+/// The indices of the interfaces that went, in link messages.
+fn went_in(mut messages: &[u8]) -> BTreeSet<u32> {
+    const RTM_DELLINK: u16 = RTM_NEWLINK + 1;
+    let mut went = BTreeSet::new();
+    while let Some(length) = messages.first_chunk().copied().map(u32::from_ne_bytes) {
+        let message = messages.get(..length as usize).unwrap_or(messages);
+        let number = |at: usize| message.get(at..)?.first_chunk().copied();
+        // A bridge tells of a port that leaves it in the same words, as of its own address family.
+        let family = message.get(NLMSG_HEADER);
+        if message.get(4..6) == Some(&RTM_DELLINK.to_ne_bytes()[..]) && family == Some(&0) {
+            went.extend(number(NLMSG_HEADER + 4).map(u32::from_ne_bytes));
+        }
+        let next = (length as usize).max(NLMSG_HEADER).next_multiple_of(4);
+        messages = messages.get(next..).unwrap_or_default();
+    }
+    went
 }
 
 /// All interfaces of the calling thread's network namespace, with their indices.
@@ -310,6 +365,26 @@ mod tests {
     fn the_loopback_is_meant_by_its_name_only() {
         assert!(!InterfaceSelection::new(["*"]).matches(&name("lo")));
         assert!(InterfaceSelection::new(["lo"]).matches(&name("lo")));
+    }
+
+    #[test]
+    fn who_went_is_read_from_whole_messages_of_no_bridge() {
+        let message = |kind: u16, family: u8, index: u32| {
+            let mut bytes = [&36_u32.to_ne_bytes()[..], &kind.to_ne_bytes()].concat();
+            bytes.resize(NLMSG_HEADER, 0);
+            bytes.extend([family, 0, 1, 0]);
+            bytes.extend(index.to_ne_bytes());
+            bytes.resize(36, 0);
+            bytes
+        };
+        let (added, removed) = (RTM_NEWLINK, RTM_NEWLINK + 1);
+        let all = [message(added, 0, 1), message(removed, 0, 2), message(removed, 7, 3)];
+        let all = [all.concat(), message(removed, 0, 4)].concat();
+        assert_eq!(went_in(&all), [2, 4].into());
+        for length in 0..all.len() {
+            assert!(went_in(&all[..length]).is_subset(&[2, 4].into()), "{length}");
+        }
+        assert_eq!(went_in(&[0; 64]), [].into());
     }
 
     #[test]

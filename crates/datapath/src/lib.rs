@@ -63,7 +63,8 @@ pub use object::{OBJECT, Verified, verify};
 pub use options::{BLOCK_CAPACITY, KernelOptions, PREFIX_CAPACITY, STATS_SLOTS, TABLE_CAPACITY};
 pub use orphan::{Orphan, orphans};
 pub use pin::{
-    Leftovers, gone_namespaces, is_bpffs, leftovers, mount_bpffs, unpin_all, unpin_since,
+    Leftovers, gone_namespaces, is_bpffs, leftovers, leftovers_here, mount_bpffs, unpin, unpin_all,
+    unpin_since,
 };
 pub use probe::{Finding, Severity, missing_capabilities, probe};
 pub use service::{LimitedService, Service, ServiceLimit, VerifiedCount};

@@ -16,7 +16,7 @@ use nix::sched::{CloneFlags, setns};
 use super::{error::KernelError, interfaces::InterfaceName};
 
 /// `NETLINK_ROUTE` messages (rtnetlink(7)).
-const RTM_NEWLINK: u16 = 16;
+pub(super) const RTM_NEWLINK: u16 = 16;
 const RTM_GETLINK: u16 = 18;
 pub(super) const NLM_F_REQUEST: u16 = 1;
 /// Nested attributes that tell of XDP (`linux/if_link.h`).

@@ -14,6 +14,8 @@
 pub(super) mod folder;
 mod gone;
 mod layout;
+mod leftovers;
+mod mount;
 mod shared;
 
 use std::{
@@ -28,7 +30,6 @@ use aya::programs::{
 };
 
 use super::{
-    dispatcher,
     error::KernelError,
     interfaces, netns,
     syscall::{self, MapFacts},
@@ -36,8 +37,14 @@ use super::{
 pub(super) use folder::failed;
 use folder::{lock, turn};
 use layout::LAYOUT;
+pub use leftovers::{
+    Leftovers, gone_namespaces, leftovers, leftovers_here, unpin, unpin_all, unpin_since,
+};
+pub(super) use leftovers::{every_pin, remove_folders};
+pub(super) use mount::mount_remedy;
+use mount::no_bpffs;
+pub use mount::{is_bpffs, mount_bpffs};
 pub(super) use shared::shared_guard;
-use shared::shared_on;
 
 /// Pinned maps that hold blocks: not to be thrown away without being asked.
 pub(super) const BLOCK_MAPS: [&str; 3] = ["BLOCK_V4", "BLOCK_V6", "BLOCK_PREFIX"];
@@ -93,7 +100,7 @@ impl Pins {
     /// [`KernelError::PinsOpen`] where somebody else could change them.
     pub(super) fn open(bpffs: &Path) -> Result<Self, KernelError> {
         if !is_bpffs(bpffs) {
-            return Err(KernelError::NoBpfFs { path: bpffs.to_owned() });
+            return Err(no_bpffs(bpffs));
         }
         folder::check_mount(bpffs)?;
         let layouts = layout::Layouts::find(bpffs)?;
@@ -249,17 +256,7 @@ impl PinnedMaps {
         let mut root = root(bpffs)?;
         let is_pinned = |root: &Path| root.join(BLOCK_MAPS[0]).exists();
         if !is_pinned(&root) {
-            // From elsewhere the only one there is can be meant.
-            let others: Vec<PathBuf> =
-                layout::namespaces(bpffs)?.into_iter().filter(|one| is_pinned(one)).collect();
-            match <[PathBuf; 1]>::try_from(others) {
-                Ok([other]) => root = other,
-                Err(others) if others.is_empty() => {}
-                Err(others) => {
-                    let (path, count) = (bpffs.to_owned(), others.len());
-                    return Err(KernelError::PinsOfOthers { path, count });
-                }
-            }
+            root = the_only_one(bpffs)?.unwrap_or(root);
         }
         if !is_pinned(&root) {
             let layouts = layout::Layouts::find(bpffs)?;
@@ -295,144 +292,19 @@ impl PinnedMaps {
     }
 }
 
-/// Pins that weir left on a BPF filesystem.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Leftovers {
-    /// The pins.
-    pub pins: Vec<PathBuf>,
-    /// A running weir holds them.
-    pub held: bool,
-}
-
-impl Leftovers {
-    /// Interfaces that the pinned guard drops on, whether or not a weir runs.
-    #[must_use]
-    pub fn guarded_interfaces(&self) -> Vec<u32> {
-        let mut interfaces: Vec<u32> =
-            self.links().filter_map(|(ifindex, _)| ifindex.parse().ok()).collect();
-        interfaces.extend(self.pins.iter().filter_map(|pin| shared_on(pin)));
-        interfaces.sort_unstable();
-        interfaces.dedup();
-        interfaces
-    }
-
-    /// The pinned links: interface index as written, and path.
-    fn links(&self) -> impl Iterator<Item = (&str, &Path)> {
-        self.pins.iter().filter_map(|pin| Some((interface_of(pin)?, pin.as_path())))
-    }
-
-    /// The pinned programs, and those in the pinned links.
-    pub(super) fn programs(&self) -> impl Iterator<Item = u32> {
-        let linked = self.links().filter_map(|(_, pin)| {
-            let link = FdLink::from(PinnedLink::from_pin(pin).ok()?);
-            link.info().ok().map(|info| info.program_id())
-        });
-        linked.chain(self.pins.iter().filter_map(|pin| Some(shared_guard(pin)?.1)))
-    }
-}
-
-/// Lists the pins of all layouts, for `weir doctor`.
-pub fn leftovers(bpffs: &Path) -> Result<Leftovers, KernelError> {
-    let mut left = Leftovers { pins: Vec::new(), held: false };
-    for folder in layout::Layouts::find(bpffs)?.all(bpffs)? {
-        left.pins.extend(list(&folder)?);
-        left.held |= matches!(lock(&folder), Err(KernelError::PinsHeld { .. }));
-    }
-    Ok(left)
-}
-
-/// Counts the network namespaces that are gone and whose pins stay until the next start; none where
-/// that cannot be told.
-pub fn gone_namespaces(bpffs: &Path) -> Result<usize, KernelError> {
-    gone::gone(bpffs).map(|folders| folders.len())
-}
-
-/// Removes every pin, of all layouts and network namespaces: the guard goes off all interfaces, and
-/// all blocks with it. Returns what was removed.
-///
-/// # Errors
-/// [`KernelError::PinsHeld`] while a weir runs on them.
-pub fn unpin_all(bpffs: &Path) -> Result<Vec<PathBuf>, KernelError> {
-    let folders = layout::Layouts::find(bpffs)?.all(bpffs)?;
-    let _locks = folders.iter().map(|folder| lock(folder)).collect::<Result<Vec<_>, _>>()?;
-    let mut removed = Vec::new();
-    for folder in &folders {
-        for (ifindex, program) in list(folder)?.iter().filter_map(|pin| shared_guard(pin)) {
-            dispatcher::evict(bpffs, ifindex, program);
-        }
-        removed.extend(remove_all(folder)?);
-        fs::remove_dir(folder).map_err(failed("remove", folder))?;
-    }
-    remove_folders(bpffs);
-    Ok(removed)
-}
-
-/// Every pin, of all layouts and network namespaces, whoever holds them.
-pub(super) fn every_pin(bpffs: &Path) -> Result<Vec<PathBuf>, KernelError> {
-    let folders = layout::Layouts::find(bpffs)?.all(bpffs)?;
-    folders.iter().map(|folder| list(folder)).collect::<Result<Vec<_>, _>>().map(|all| all.concat())
-}
-
 /// True of the pin of a link.
 pub(super) fn is_link(pin: &Path) -> bool {
     interface_of(pin).is_some()
 }
 
-/// Removes the folders that are empty.
-pub(super) fn remove_folders(bpffs: &Path) {
-    // Those of this layout, the layouts, then their parent; one that holds something stays.
-    for folder in
-        layout::Layouts::find(bpffs).and_then(|found| found.all(bpffs)).unwrap_or_default()
-    {
-        let _ = fs::remove_dir(folder);
+/// From elsewhere the only network namespace can be meant that has a pinned guard.
+fn the_only_one(bpffs: &Path) -> Result<Option<PathBuf>, KernelError> {
+    let mut others = layout::namespaces(bpffs)?;
+    others.retain(|one| one.join(BLOCK_MAPS[0]).exists());
+    if others.len() > 1 {
+        return Err(KernelError::PinsOfOthers { path: bpffs.to_owned(), count: others.len() });
     }
-    let _ = fs::remove_dir(bpffs.join("weir").join(LAYOUT));
-    let _ = fs::remove_dir(bpffs.join("weir"));
-}
-
-/// Removes the pins that were not there before: what a start that failed half-way made.
-///
-/// # Errors
-/// [`KernelError::PinsHeld`] while a weir runs on them.
-pub fn unpin_since(bpffs: &Path, before: &Leftovers) -> Result<(), KernelError> {
-    let root = root(bpffs)?;
-    if !root.is_dir() {
-        return Ok(());
-    }
-    let _lock = lock(&root)?;
-    if before.pins.iter().any(|pin| !pin.exists()) {
-        // An older layout has been taken over already: what is pinned now was in force before.
-        return Ok(());
-    }
-    for pin in list(&root)?.iter().filter(|pin| !before.pins.contains(pin)) {
-        if let Some((ifindex, program)) = shared_guard(pin) {
-            dispatcher::evict(bpffs, ifindex, program);
-        }
-        fs::remove_file(pin).map_err(failed("remove", pin))?;
-    }
-    if list(&root)?.is_empty() {
-        fs::remove_dir(&root).map_err(failed("remove", &root))?;
-        remove_folders(bpffs);
-    }
-    Ok(())
-}
-
-/// Mounts a BPF filesystem unless there is one; tells whether it did.
-pub fn mount_bpffs(path: &Path) -> Result<bool, KernelError> {
-    if is_bpffs(path) {
-        return Ok(false);
-    }
-    let flags = nix::mount::MsFlags::MS_NOSUID | nix::mount::MsFlags::MS_NODEV;
-    nix::mount::mount(Some("bpf"), path, Some("bpf"), flags, Some("mode=0700"))
-        .map_err(|_| KernelError::NoBpfFs { path: path.to_owned() })?;
-    Ok(true)
-}
-
-/// True for a path on a BPF filesystem.
-#[must_use]
-pub fn is_bpffs(path: &Path) -> bool {
-    nix::sys::statfs::statfs(path)
-        .is_ok_and(|facts| facts.filesystem_type() == nix::sys::statfs::BPF_FS_MAGIC)
+    Ok(others.pop())
 }
 
 /// This layout's folder of the calling thread's network namespace.

@@ -1,6 +1,6 @@
 //! Capabilities of this machine: for `weir doctor`, and before anything is loaded.
 
-use std::{fs, io, path::Path};
+use std::{fmt::Write as _, fs, io, path::Path};
 
 use flows_common::Direction;
 
@@ -9,7 +9,7 @@ use super::{
     error::KernelError,
     floor::{FLOOR, is_below_floor, release, remedy},
     object::{PROGRAMS, Verified, XDP_GUARD, is_guard, verify, verify_extension},
-    pin::{gone_namespaces, is_bpffs, leftovers},
+    pin::{Leftovers, gone_namespaces, is_bpffs, leftovers, leftovers_here, mount_remedy},
     syscall,
 };
 
@@ -254,40 +254,48 @@ fn bpf_filesystem(bpffs: &Path) -> Finding {
     limited(
         subject,
         format!("`{}` is none: blocks would end with the process", bpffs.display()),
-        format!("mount -t bpf bpf -o mode=0700 {}", bpffs.display()),
+        mount_remedy(bpffs),
     )
 }
 
 fn pins(bpffs: &Path) -> Finding {
-    let subject = "pins";
-    match leftovers(bpffs).and_then(|left| Ok((left, gone_namespaces(bpffs)?))) {
-        Ok((left, gone)) if gone > 0 => limited(
-            subject,
-            format!(
-                "{}, those of {gone} network namespaces that are gone among them",
-                left.pins.len()
-            ),
-            "the next `weir run` removes those",
-        ),
-        Ok((left, _)) if left.held => {
-            good(subject, format!("{}, held by a running weir", left.pins.len()))
-        }
-        Ok((left, _)) if left.pins.is_empty() => good(subject, "none".to_owned()),
-        Ok((left, _)) => {
-            let links = left.guarded_interfaces().len();
-            Finding {
-                subject,
-                severity: Severity::Good,
-                found: format!(
-                    "{} left by an earlier weir, its guard in force on {links} interfaces",
-                    left.pins.len()
-                ),
-                remedy: "the next `weir run` takes them over; `weir detach` removes them"
-                    .to_owned(),
-            }
-        }
-        Err(error) => limited(subject, error.to_string(), String::new()),
+    match all_pins(bpffs) {
+        Ok((here, others, gone)) => pins_found(&here, others, gone),
+        Err(error) => limited("pins", error.to_string(), String::new()),
     }
+}
+
+/// Pins of this network namespace, the number of all others, and the namespaces among those that are
+/// gone.
+fn all_pins(bpffs: &Path) -> Result<(Leftovers, usize, usize), KernelError> {
+    let here = leftovers_here(bpffs)?;
+    let others = leftovers(bpffs)?.pins.len().saturating_sub(here.pins.len());
+    Ok((here, others, gone_namespaces(bpffs)?))
+}
+
+fn pins_found(here: &Leftovers, others: usize, gone: usize) -> Finding {
+    let count = here.pins.len();
+    let mut found = match (count, here.held) {
+        (0, _) => "none".to_owned(),
+        (_, true) => format!("{count}, held by a running weir"),
+        (_, false) => format!(
+            "{count} left by an earlier weir, its guard in force on {} interfaces",
+            here.guarded_interfaces().len()
+        ),
+    };
+    if others > 0 {
+        let _ = write!(found, "; {others} of other network namespaces");
+    }
+    if gone > 0 {
+        let _ = write!(found, ", {gone} of which are gone");
+    }
+    let remedy = match (gone, count, here.held) {
+        (1.., ..) => "the next `weir run` removes those of namespaces that are gone",
+        (0, 1.., false) => "the next `weir run` takes them over; `weir detach` removes them",
+        _ => "",
+    };
+    let severity = if gone > 0 { Severity::Limited } else { Severity::Good };
+    Finding { subject: "pins", severity, found, remedy: remedy.to_owned() }
 }
 
 fn limited(subject: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Finding {
@@ -358,6 +366,25 @@ mod tests {
             assert_eq!(found.severity, Severity::Limited);
             assert!(found.found.contains(expected), "{found:?}");
             assert!(found.remedy.contains("clsact"), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn pins_of_other_namespaces_are_not_offered_to_this_one() {
+        let here = |count, held| Leftovers { pins: vec!["BLOCK_V4".into(); count], held };
+        for (left, others, gone, found, remedy) in [
+            (here(0, false), 0, 0, "none", ""),
+            (here(0, false), 9, 0, "none; 9 of other network namespaces", ""),
+            (here(9, true), 0, 0, "9, held by a running weir", ""),
+            (here(9, false), 9, 0, "in force on 0 interfaces; 9 of other", "`weir detach` removes"),
+            (here(0, false), 9, 1, "9 of other network namespaces, 1 of which are gone", "removes"),
+        ] {
+            let told = pins_found(&left, others, gone);
+            assert!(told.found.contains(found) && told.remedy.contains(remedy), "{told:?}");
+            assert_eq!(
+                (told.severity == Severity::Good, told.remedy.is_empty()),
+                (gone == 0, remedy.is_empty())
+            );
         }
     }
 

@@ -21,16 +21,21 @@ pub(super) fn link_layer(
     interface: &InterfaceName,
     ifindex: u32,
 ) -> Result<LinkLayer, KernelError> {
-    let answer =
-        ask_link(ifindex).map_err(KernelError::system("ask for the type of an interface"))?;
-    // `ifi_type` of `struct ifinfomsg`.
-    let hardware = answer.get(NLMSG_HEADER + 2..).and_then(|rest| rest.first_chunk().copied());
-    let hardware = hardware.map_or(0, u16::from_ne_bytes);
+    let hardware =
+        hardware_type(ifindex).map_err(KernelError::system("ask for the type of an interface"))?;
     LinkLayer::of_hardware(hardware).ok_or_else(|| KernelError::LinkType {
         interface: interface.to_string(),
         hardware,
         name: hardware_name(hardware),
     })
+}
+
+/// Kind of an interface's frames (`ARPHRD_*`).
+pub(super) fn hardware_type(ifindex: u32) -> io::Result<u16> {
+    let answer = ask_link(ifindex)?;
+    // `ifi_type` of `struct ifinfomsg`.
+    let hardware = answer.get(NLMSG_HEADER + 2..).and_then(|rest| rest.first_chunk().copied());
+    Ok(hardware.map_or(0, u16::from_ne_bytes))
 }
 
 /// Frames of a hardware type that weir does not read (`ARPHRD_*` of `linux/if_arp.h`).

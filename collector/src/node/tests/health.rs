@@ -32,10 +32,12 @@ fn a_node_is_ready_while_it_decides_watches_and_records() {
         let watched = (node.interfaces)();
         let refused = datapath::Refused { why: "no room".to_owned(), by_type };
         let name = datapath::InterfaceName::new("eth1").unwrap();
-        let watched = Watched { refused: [(name, refused)].into(), ..watched };
+        let refused = [(name, refused)].into();
+        let watched = Watched { refused, gone_namespaces: 2, ..watched };
         node.interfaces = Box::new(move || watched.clone());
         assert_eq!(node.ready().is_ok(), is_ready);
-        assert_eq!(node.status().unwrap().not_watched["eth1"], "no room");
+        let status = node.status().unwrap();
+        assert_eq!((status.not_watched["eth1"].as_str(), status.gone_namespaces), ("no room", 2));
     }
 }
 

@@ -71,6 +71,10 @@ pub struct Status {
     /// Interfaces that were selected, are there and are not watched, each with the reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub not_watched: BTreeMap<String, String>,
+    /// Network namespaces that are gone and whose pins are still on the BPF filesystem: the next start
+    /// removes them.
+    #[serde(default)]
+    pub gone_namespaces: u64,
 }
 
 /// Asks for the status. It has no fields.

@@ -21,6 +21,8 @@ const OTHERS_WRITE: u32 = 0o022;
 const STICKY: u32 = 0o1000;
 /// Longest wait for another change of blocks by hand; a million entries take a few seconds.
 const TURN_WITHIN: Duration = Duration::from_secs(20);
+/// Longest wait for a process that only looks whether a folder is held.
+const LOOKED_AT: Duration = Duration::from_millis(300);
 /// Interval at which it is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -71,14 +73,22 @@ pub(crate) fn wait_for(
     path: &Path,
     held: impl FnOnce(PathBuf, String, u64) -> KernelError,
 ) -> Result<OwnedFd, KernelError> {
-    let until = Instant::now() + TURN_WITHIN;
+    wait_at_most(TURN_WITHIN, path, held)
+}
+
+fn wait_at_most(
+    within: Duration,
+    path: &Path,
+    held: impl FnOnce(PathBuf, String, u64) -> KernelError,
+) -> Result<OwnedFd, KernelError> {
+    let until = Instant::now() + within;
     let folder = fs::File::open(path).map_err(failed("open", path))?;
     loop {
         if try_lock(&folder).map_err(failed("lock", path))? {
             return Ok(folder.into());
         }
         if Instant::now() >= until {
-            return Err(held(path.to_owned(), holder(&folder), TURN_WITHIN.as_secs()));
+            return Err(held(path.to_owned(), holder(&folder), within.as_secs()));
         }
         thread::sleep(LOOK_EVERY);
     }
@@ -86,11 +96,13 @@ pub(crate) fn wait_for(
 
 /// Takes the folder for this process; the kernel lets go of it however the process ends.
 pub(super) fn lock(root: &Path) -> Result<OwnedFd, KernelError> {
+    wait_at_most(LOOKED_AT, root, |path, holder, _| KernelError::PinsHeld { path, holder })
+}
+
+/// True where a process has the folder.
+pub(super) fn is_held(root: &Path) -> Result<bool, KernelError> {
     let folder = fs::File::open(root).map_err(failed("open", root))?;
-    if try_lock(&folder).map_err(failed("lock", root))? {
-        return Ok(folder.into());
-    }
-    Err(KernelError::PinsHeld { path: root.to_owned(), holder: holder(&folder) })
+    try_lock(&folder).map(|free| !free).map_err(failed("lock", root))
 }
 
 fn try_lock(folder: &fs::File) -> io::Result<bool> {
@@ -144,6 +156,11 @@ mod tests {
         let Err(error) = lock(folder.path()) else { panic!("two have it") };
         let own = std::process::id().to_string();
         assert!(error.to_string().contains(&format!("process {own} (")), "{error}");
+        let turn = |path, holder, seconds| KernelError::TurnHeld { path, holder, seconds };
+        let error = wait_at_most(Duration::from_secs(1), folder.path(), turn).expect_err("held");
+        let waited = format!("process {own} (");
+        assert!(error.to_string().starts_with(&waited), "{error}");
+        assert!(error.to_string().contains("for 1 s; end it"), "{error}");
         drop(held);
         assert!(lock(folder.path()).is_ok());
         assert_eq!(holder_in("1: POSIX  ADVISORY  WRITE 7 00:2d:77 0 EOF\n", 77), None);

@@ -6,20 +6,22 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{failed, is_link, layout, list, lock, open, remove_all, shared_guard};
+use super::{failed, folder::is_held, is_link, layout, list, open, remove_all, shared_guard};
 use crate::{dispatcher, error::KernelError, netns, syscall};
 
 /// The folders of network namespaces that are gone, and that no weir holds; none where that cannot be
 /// told.
 pub(super) fn gone(bpffs: &Path) -> Result<Vec<PathBuf>, KernelError> {
+    let own = netns::cookie()?;
+    let namespace = |folder: &Path| folder.file_name()?.to_str()?.parse::<u64>().ok();
     let mut folders = layout::namespaces(bpffs)?;
-    folders.retain(|folder| !is_in_force(folder) && lock(folder).is_ok());
+    folders.retain(|folder| namespace(folder) != Some(own) && !is_in_force(folder));
     if folders.is_empty() {
         return Ok(folders);
     }
     let Some(there) = netns::cookies() else { return Ok(Vec::new()) };
-    let namespace = |folder: &Path| folder.file_name()?.to_str()?.parse::<u64>().ok();
     folders.retain(|folder| namespace(folder).is_some_and(|number| !there.contains(&number)));
+    folders.retain(|folder| is_held(folder).is_ok_and(|held| !held));
     Ok(folders)
 }
 

@@ -258,6 +258,12 @@ fn egress_drops_towards_blocked_remotes() {
         assert_eq!(ledger_of(&blocklist, Direction::Egress, 3).dropped, 0);
         host_end.try_send(&udp_v4(LOCAL, host(1), [53, 1000]));
         assert_eq!(ledger_of(&blocklist, Direction::Egress, 4).dropped, 1);
+        // A packet socket leaves the IP header of so long a frame in a fragment.
+        ip(&["-n", wire.near(), "link", "set", NEAR, "mtu", "9000"]);
+        let mut long = udp_v4(LOCAL, host(1), [53, 1000]);
+        long.resize(8_000, 0);
+        host_end.try_send(&long);
+        assert_eq!(ledger_of(&blocklist, Direction::Egress, 5).dropped, 2);
     });
 }
 

@@ -19,7 +19,7 @@ use weir_datapath::{
 };
 
 /// The interface on top of the wire, or beside it.
-const UP: &str = "up0";
+pub(crate) const UP: &str = "up0";
 /// weir's end and the remote one, over the interface.
 const V4: [&str; 2] = ["192.0.2.1", "192.0.2.2"];
 const V6: [&str; 2] = ["2001:db8:2::1", "2001:db8:2::2"];
@@ -322,7 +322,7 @@ impl Drop for Tun {
 }
 
 /// A tun of the calling thread's namespace, which goes with the file.
-fn open_tun() -> File {
+pub(crate) fn open_tun() -> File {
     const TUNSETIFF: libc::Ioctl = 0x4004_54ca;
     // Packets without a header before them (`IFF_TUN | IFF_NO_PI`).
     const FLAGS: i16 = 0x0001 | 0x1000;

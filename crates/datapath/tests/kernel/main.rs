@@ -2,6 +2,7 @@
 //! claim.
 
 mod attach;
+mod changes;
 mod conformance;
 mod faults;
 mod guard;

@@ -4,17 +4,18 @@ use std::{
     env,
     io::{BufRead as _, BufReader},
     net::IpAddr,
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use crate::support::{LOCAL, NEAR, Wire, attached, host, near, small, udp_v4};
+use crate::support::{LOCAL, NEAR, Wire, attached, host, ip, near, small, udp_v4};
 use flows_common::{Direction, Scope};
 use weir_datapath::{
     AttachOptions, Block, BlockAction, Blocklist, GuardHook, Kernel, KernelError, KernelOptions,
-    Target, XdpPreference, boot_ns, gone_namespaces, leftovers, mount_bpffs, stray_guards,
-    take_everything_off, unpin_all,
+    Target, XdpPreference, boot_ns, gone_namespaces, leftovers, leftovers_here, mount_bpffs,
+    stray_guards, take_everything_off, unpin, unpin_all,
 };
 
 /// Environment variable that gives the process to be killed its BPF filesystem.
@@ -276,7 +277,17 @@ fn guards_of_two_namespaces_share_a_file_system_and_nothing_else() {
     assert_eq!((held(&one), held(&two)), (0, 1));
     let error = Blocklist::pinned(&bpffs.0).map(drop).expect_err("which of them?").to_string();
     assert!(error.contains("2 guards are pinned") && error.contains("nsenter"), "{error}");
-    unpin_all(&bpffs.0).expect("removed");
+    assert!(matches!(unpin(&bpffs.0), Err(KernelError::PinsOfOthers { count: 2, .. })));
+    // One goes alone, also while a weir holds the other.
+    let second = start(&two);
+    let removed = one.run(|_| unpin(&bpffs.0)).expect("removed");
+    assert_eq!(removed.guarded_interfaces(), [near_index(&one)]);
+    drop(second);
+    let guarded = |wire: &Wire| wire.output(&["ip", "link", "show", NEAR]).contains("xdp");
+    assert_eq!((guarded(&one), guarded(&two)), (false, true));
+    assert_eq!(one.run(|_| leftovers_here(&bpffs.0)).expect("a list").pins.len(), 0);
+    two.run(|_| unpin(&bpffs.0)).expect("removed");
+    assert!(!guarded(&two) && leftovers(&bpffs.0).expect("a list").pins.is_empty());
 }
 
 #[test]
@@ -308,6 +319,50 @@ fn pins_of_a_namespace_that_is_gone_are_told_and_the_next_start_removes_them() {
     assert_eq!((gone(), folders()), (0, 1));
     drop(kernel);
     unpin_all(&bpffs.0).expect("removed");
+}
+
+#[test]
+fn an_interface_that_moves_to_another_namespace_takes_no_guard_along() {
+    if !test_support::root() {
+        return;
+    }
+    for preference in [XdpPreference::Auto, XdpPreference::Exclusive, XdpPreference::TcIngress] {
+        let bpffs = BpfFs::mount("moved");
+        Wire::new().run(|wire| {
+            let (mut kernel, _) = attached(&bpffs.options(), preference).expect("attached");
+            let guard = kernel.blocklist();
+            guard.insert(blocked(1), &block(60 * SECOND), boot_ns()).expect("a block");
+            let dropped = || guard.guard_counters(Direction::Ingress).expect("its ledger").dropped;
+            let network = wire.network_end();
+            let received = |namespace: &str| -> u64 {
+                let path = format!("/sys/class/net/{NEAR}/statistics/rx_packets");
+                let mut cat = Command::new("ip");
+                cat.args(["netns", "exec", namespace, "cat", &path]);
+                String::from_utf8_lossy(&cat.output().expect("iproute2").stdout)
+                    .trim()
+                    .parse()
+                    .expect("a number")
+            };
+            let send = |namespace: &str| {
+                let before = received(namespace);
+                network.send_times(&from_blocked(), 3);
+                let until = Instant::now() + Duration::from_secs(20);
+                while received(namespace) < before + 3 {
+                    assert!(Instant::now() < until, "{preference:?}: they do not come");
+                    std::thread::yield_now();
+                }
+                dropped()
+            };
+            assert_eq!(send(wire.near()), 3, "{preference:?}");
+            ip(&["-n", wire.near(), "link", "set", NEAR, "netns", wire.far()]);
+            ip(&["-n", wire.far(), "link", "set", NEAR, "up"]);
+            kernel.detach(&near()).expect("detached");
+            let before = dropped();
+            assert_eq!(send(wire.far()), before, "{preference:?}");
+            assert_eq!(leftovers(&bpffs.0).expect("a list").guarded_interfaces(), []);
+        });
+        unpin_all(&bpffs.0).expect("removed");
+    }
 }
 
 #[test]
@@ -379,6 +434,17 @@ fn a_folder_that_others_could_change_is_refused() {
     assert!(error.contains("owned by uid 65534") && error.contains("mode=0700"), "{error}");
     std::fs::remove_dir(&folder).expect("it is empty");
     drop(Kernel::load(&bpffs.options()).expect("loaded"));
+    // Who may not write there may not lock it either, and keep the next start waiting.
+    std::fs::set_permissions(&bpffs.0, std::fs::Permissions::from_mode(0o755)).expect("root may");
+    let by = |uid| {
+        let mut command = Command::new("flock");
+        command.arg("--nonblock").arg(&folder).arg("true").uid(uid).gid(uid);
+        command.output().expect("util-linux")
+    };
+    assert!(by(0).status.success());
+    let refused = by(65_534);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("Permission denied"), "{said}");
     unpin_all(&bpffs.0).expect("removed");
 }
 

@@ -8,6 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::{
+    mount::{MntFlags, MsFlags, mount, umount2},
+    sched::CloneFlags,
+};
+
 use crate::{
     pins::{BpfFs, block, blocked},
     support::{LOCAL, NEAR, Wire, attached, host, near, udp_v4},
@@ -327,5 +332,46 @@ fn a_guard_that_had_the_hook_for_itself_shares_it_and_takes_it_back_without_a_ga
         let error = site.weir_at(XdpPreference::Exclusive).map(drop).expect_err("it is taken");
         assert!(matches!(error, KernelError::XdpOccupied { .. }), "{error}");
         assert_eq!(site.passed(), [0, 0, 4], "the guard of before is where it was");
+    });
+}
+
+/// As where the kernel takes no program behind a dispatcher: nobody can come beside the guard then.
+#[test]
+fn a_guard_that_can_share_the_hook_no_more_has_it_for_itself_without_a_gap() {
+    const LIBRARY: &str = "/usr/lib/x86_64-linux-gnu/bpf";
+    if !is_possible() {
+        return;
+    }
+    if !std::path::Path::new(LIBRARY).is_dir() {
+        return test_support::skip(&format!("libxdp's objects are not in {LIBRARY}"));
+    }
+    let bpffs = BpfFs::mount("hidden");
+    Wire::new().run(|wire| {
+        let site = Site { wire, bpffs: &bpffs };
+        let (kernel, attached) = site.weir();
+        if !is_shared(&attached) {
+            return;
+        }
+        drop(kernel);
+        // Seen by this thread and its children alone.
+        nix::sched::unshare(CloneFlags::CLONE_NEWNS).expect("mounts of its own");
+        let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+        mount(None::<&str>, "/", None::<&str>, private, None::<&str>).expect("private");
+        mount(Some("none"), LIBRARY, Some("tmpfs"), MsFlags::empty(), None::<&str>).expect("it");
+        let (passed, sent) = site.under_fire(1, || {
+            // The second is an upgrade: its program goes into the link of the first.
+            for _ in 0..2 {
+                let (kernel, attached) = site.weir();
+                let Sharing::Exclusive { reason } = &attached.sharing else {
+                    panic!("{attached:?}")
+                };
+                assert_eq!(reason, "libxdp is not installed");
+                assert_eq!((attached.guard, site.dispatchers()), (GuardHook::XdpNative, 0));
+                drop(kernel);
+            }
+            umount2(LIBRARY, MntFlags::empty()).expect("it is back");
+            assert_eq!(site.weir().1.sharing, Sharing::Dispatcher);
+        });
+        assert!(passed == 0 && sent > 0, "{passed} of {sent}");
     });
 }

@@ -25,7 +25,7 @@ use super::{
     node::{NodeArgs, if_running, seconds},
 };
 use collector::{clock::boot_ns, config::Config, enforcer::SHARED_SLOT, lists::Lists};
-use datapath::{Blocked, Blocklist, KernelError, Target, leftovers, stray_guards, unpin_all};
+use datapath::{Blocked, Blocklist, KernelError, Target, leftovers, stray_guards, unpin};
 
 #[derive(Debug, Args)]
 pub(super) struct BlocksArgs {
@@ -256,22 +256,20 @@ impl DetachArgs {
     pub(super) fn run(&self, layers: &Layers) -> anyhow::Result<ExitCode> {
         let config = layers.raw()?.check()?;
         let bpffs = &config.guard.bpffs;
-        let left = leftovers(bpffs)?;
         let blocks = match Blocklist::pinned(bpffs) {
             Ok(blocklist) => Some(blocklist.list()?.len()),
             // What cannot be counted, for it is of another version or in part, goes all the same.
             Err(KernelError::PinForeign { .. } | KernelError::PinLayout { .. }) => None,
-            Err(KernelError::NoPinnedGuard { .. }) if !left.pins.is_empty() => None,
+            Err(KernelError::NoPinnedGuard { .. }) if !leftovers(bpffs)?.pins.is_empty() => None,
             Err(error) => return Err(error.into()),
         };
-        let guarded = left.guarded_interfaces();
-        let removed = unpin_all(bpffs)?;
+        let removed = unpin(bpffs)?;
         let blocks = blocks.map_or_else(|| "all".to_owned(), |blocks| blocks.to_string());
         println!(
             "removed {} pins under `{}`: the guard is off {} and {blocks} blocks are gone",
-            removed.len(),
+            removed.pins.len(),
             bpffs.display(),
-            interfaces(&guarded),
+            interfaces(&removed.guarded_interfaces()),
         );
         Ok(ExitCode::SUCCESS)
     }

@@ -73,6 +73,12 @@ pub(super) fn text(status: &Status) -> String {
     for (name, why) in &status.not_watched {
         lines.push(("NOT WATCHED", format!(" {}: {}", plain(name), plain(why))));
     }
+    if status.gone_namespaces > 0 {
+        let gone = count(status.gone_namespaces);
+        let text =
+            format!("of {gone} network namespaces that are gone; the next start removes them");
+        lines.push(("pins", text));
+    }
     lines.into_iter().fold(String::new(), |mut text, (name, value)| {
         let _ = writeln!(text, "{name:<11}{value}");
         text

@@ -8,9 +8,7 @@ mod killed;
 mod memory;
 
 use std::{
-    io::{Read as _, Write as _},
     net::Ipv4Addr,
-    os::unix::net::UnixStream,
     time::{Duration, Instant},
 };
 
@@ -36,12 +34,7 @@ fn window(bench: &Bench) -> u64 {
 
 /// Status and text of `/readyz`.
 fn ready(bench: &Bench) -> (u16, String) {
-    let mut socket = UnixStream::connect(bench.path("weir.sock")).expect("a socket");
-    socket.write_all(b"GET /readyz HTTP/1.1\r\nHost: weir\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).expect("text");
-    let status = answer.split(' ').nth(1).and_then(|word| word.parse().ok());
-    (status.unwrap_or_else(|| panic!("{answer}")), answer)
+    bench.get("/readyz")
 }
 
 /// So many addresses that are never sent to (RFC 6598), one a line.

@@ -238,6 +238,15 @@ fn a_list_has_a_name_by_which_it_is_counted_listed_and_ended() {
     assert_eq!(held("person", ""), Some([1, 0]), "{status}");
     let text = told(&bench.output(&["status"]));
     assert!(text.contains("list feeds 5,000 drop"), "{text}");
+    let (_, metrics) = bench.get("/metrics");
+    for (labels, count) in [
+        ("origin=\"import\",list=\"feeds\",action=\"drop\"", 5_000),
+        ("origin=\"import\",list=\"tor\",action=\"shadow\"", 1),
+        ("origin=\"person\",list=\"\",action=\"drop\"", 1),
+    ] {
+        let line = format!("weir_held_blocks{{{labels}}} {count}\n");
+        assert!(metrics.contains(&line), "{metrics}");
+    }
 
     let count = |words: &[&str]| {
         let text = told(&bench.output(&[&["blocks", "--json"], words].concat()));

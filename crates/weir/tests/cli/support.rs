@@ -2,7 +2,8 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::mpsc::{self, Receiver},
@@ -125,6 +126,17 @@ impl Bench {
             assert!(Instant::now() < until, "it does not answer");
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Status and text of the node's answer on its socket.
+    #[track_caller]
+    pub(crate) fn get(&self, path: &str) -> (u16, String) {
+        let mut socket = UnixStream::connect(self.path("weir.sock")).expect("a socket");
+        write!(socket, "GET {path} HTTP/1.1\r\nHost: weir\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).expect("text");
+        let status = answer.split(' ').nth(1).and_then(|word| word.parse().ok());
+        (status.unwrap_or_else(|| panic!("{answer}")), answer)
     }
 
     /// A file in the bench's folder.

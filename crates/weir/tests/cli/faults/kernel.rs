@@ -105,5 +105,18 @@ fn an_interface_that_goes_is_told_by_readiness_and_guarded_again_when_it_comes_b
     ip(&["link", "add", "eth0", "type", "veth", "peer", "name", "other0"]);
     weir.line("eth0: enforce, flows at TCX, guard at XDP (native");
     wait_for("readiness", || ready(&bench).0 == 200);
+
+    // Under another name it is not the one that was named.
+    ip(&["link", "set", "eth0", "name", "net0"]);
+    weir.line("eth0: gone; waiting for it to come back");
+    let (status, text) = ready(&bench);
+    assert!(status == 503 && text.contains("`eth0` is not watched"), "{text}");
+    assert!(!json(&bench, &["status"])["interfaces"].to_string().contains("net0"));
+    let shown = told(&bench.run(bench.command("ip", &["-details", "link", "show", "net0"])));
+    assert!(!shown.contains("xdp"), "{shown}");
+    ip(&["link", "set", "net0", "name", "eth0"]);
+    weir.line("eth0: enforce, flows at TCX, guard at XDP (native");
+    wait_for("readiness", || ready(&bench).0 == 200);
+    assert_eq!(blocked(&bench), ["203.0.113.9"]);
     assert_eq!(weir.terminate(), Some(0));
 }

@@ -59,9 +59,24 @@ fn what_a_flood_and_a_list_took_is_given_back() {
     let path = bench.path("list.txt");
     fs::write(&path, shared_addresses(200_000)).expect("room");
     told(&bench.output(&["import", "--for", "10m", &path]));
-    told(&bench.output(&["blocks", "--format", "text"]));
+    // Who reads all of it holds up neither people nor decisions.
+    let readers = [(); 2].map(|()| bench.start(&["blocks"]));
+    readers.each_ref().map(|reader| reader.line("100.64.0.0"));
+    let before = window(&bench);
+    let mut longest = Duration::ZERO;
+    for last in 1..=5 {
+        let start = Instant::now();
+        told(&bench.output(&["block", &format!("203.0.113.{last}"), "--for", "10m"]));
+        longest = longest.max(start.elapsed());
+    }
+    wait_for("windows", || window(&bench) > before + 3);
+    assert!(longest < Duration::from_secs(3), "a block took {longest:?}");
     let listed = resident(&node);
+    drop(readers);
     wait_for("memory given back", || resident(&node) < after + SLACK_KB);
-    println!("{after} kB after it, {listed} with a list read, {} at the end", resident(&node));
+    println!(
+        "{after} kB after it, {listed} while a list was read, {} at the end; a block took {longest:?} at most",
+        resident(&node)
+    );
     assert_eq!(node.terminate(), Some(0));
 }
