@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use control::wire::ModelVersion;
+use control::wire::{Learning, ModelVersion};
 use events::ModelChange;
 use model::{ModelFile, schema};
 use serde::{Deserialize, Serialize};
@@ -15,11 +15,15 @@ const KEPT: usize = 8;
 
 /// The models that a node can have in force: the configured one, and those that were learnt on the
 /// way from it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Versions {
     configured: PathBuf,
     /// None where nothing outlives the process: without a ledger.
     folder: Option<PathBuf>,
+    /// It is learnt on.
+    learns: bool,
+    /// Hash of the model in force.
+    hash: String,
     state: State,
 }
 
@@ -34,8 +38,7 @@ struct State {
     versions: Vec<ModelVersion>,
 }
 
-/// The model in force under a configuration, given the configured one, and its versions where it is
-/// learnt on.
+/// The model in force under a configuration, given the configured one, and its versions.
 ///
 /// # Errors
 /// As [`Versions::of`] and [`Versions::in_force`].
@@ -47,7 +50,9 @@ pub fn in_force(
         return Ok((ModelFacts::default(), None, None));
     };
     if !config.learn {
-        return Ok((ModelFacts::of(path, &configured), Some(configured), None));
+        let facts = ModelFacts::of(path, &configured);
+        let versions = Versions::fixed(path, &configured);
+        return Ok((facts, Some(configured), Some(versions)));
     }
     let ledger = config.ledger.enabled.then_some(&*config.ledger.path);
     let versions = Versions::of(path, &configured, ledger)?;
@@ -56,6 +61,14 @@ pub fn in_force(
 }
 
 impl Versions {
+    /// A model that is not learnt on.
+    #[must_use]
+    pub fn fixed(path: &Path, model: &ModelFile) -> Self {
+        let hash = model.digest().to_owned();
+        let state = State { configured: hash.clone(), ..State::default() };
+        Self { configured: path.to_owned(), folder: None, learns: false, hash, state }
+    }
+
     /// Those beside a ledger, of a model that was read from this file. Where it is another than they
     /// were learnt on from, it is in force and they stay as they are: only a person takes one back.
     ///
@@ -70,9 +83,15 @@ impl Versions {
             })?;
             state = kept::read(&folder.join("versions.json"))?;
         }
-        let mut versions = Self { configured: path.to_owned(), folder, state };
+        let configured = path.to_owned();
+        let mut versions =
+            Self { configured, folder, learns: true, hash: model.digest().to_owned(), state };
         if versions.state.configured != model.digest() {
-            versions.take_configured(model.digest());
+            versions.take_configured(path, model.digest());
+        }
+        let known = versions.state.versions.iter();
+        if let Some(one) = known.clone().find(|one| one.number == versions.state.in_force) {
+            versions.hash.clone_from(&one.hash);
         }
         Ok(versions)
     }
@@ -95,6 +114,40 @@ impl Versions {
         })
     }
 
+    /// Which model is in force and whether it is learnt on, in a line.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let in_force = match self.state.in_force {
+            0 => format!("the configured one, `{}`", self.configured.display()),
+            number => format!("version {number}, learnt on from `{}`", self.configured.display()),
+        };
+        let learning = match self.learning() {
+            Learning::On => "it learns on; `weir model versions` lists what comes of it",
+            Learning::Paused => "learning is paused: `weir model learn on`",
+            Learning::Off => "it learns no more (`model.learn`)",
+        };
+        format!("model: {in_force}; {learning}")
+    }
+
+    /// Whether the model is learnt on by the configuration.
+    #[must_use]
+    pub const fn learns(&self) -> bool {
+        self.learns
+    }
+
+    pub(crate) const fn learning(&self) -> Learning {
+        match (self.learns, self.state.paused) {
+            (false, _) => Learning::Off,
+            (true, true) => Learning::Paused,
+            (true, false) => Learning::On,
+        }
+    }
+
+    /// Hash of the model in force.
+    pub(crate) fn hash(&self) -> &str {
+        &self.hash
+    }
+
     pub(crate) const fn number(&self) -> u32 {
         self.state.in_force
     }
@@ -105,10 +158,6 @@ impl Versions {
 
     pub(crate) fn kept(&self) -> &[ModelVersion] {
         &self.state.versions
-    }
-
-    pub(crate) fn configured(&self) -> &Path {
-        &self.configured
     }
 
     pub(crate) fn configured_hash(&self) -> &str {
@@ -134,6 +183,7 @@ impl Versions {
         }
         self.state.last = number;
         self.state.in_force = number;
+        model.digest().clone_into(&mut self.hash);
         if self.folder.is_some() {
             self.state.versions.push(ModelVersion {
                 number,
@@ -157,12 +207,20 @@ impl Versions {
         self.state.in_force = to;
         self.state.paused = true;
         self.write()?;
+        // It holds what came since, which is to be forgotten.
+        if let Some(gathered) = self.gathered_file().filter(|file| file.exists()) {
+            std::fs::remove_file(&gathered)
+                .with_context(|| format!("cannot remove `{}`", gathered.display()))?;
+        }
+        loaded.1.digest().clone_into(&mut self.hash);
         Ok(loaded)
     }
 
     /// The configured file is another, and in force.
-    pub(crate) fn take_configured(&mut self, hash: &str) {
+    pub(crate) fn take_configured(&mut self, path: &Path, hash: &str) {
+        path.clone_into(&mut self.configured);
         hash.clone_into(&mut self.state.configured);
+        hash.clone_into(&mut self.hash);
         self.state.in_force = 0;
     }
 
@@ -191,6 +249,11 @@ impl Versions {
             path.display()
         );
         Ok((path, model))
+    }
+
+    /// What learning gathered; none where nothing outlives the process.
+    pub(crate) fn gathered_file(&self) -> Option<PathBuf> {
+        self.folder.as_ref().filter(|_| self.learns).map(|folder| folder.join("gathered.weir"))
     }
 
     fn path(&self, number: u32) -> PathBuf {

@@ -65,7 +65,7 @@ section! {
         /// A `.weir` file.
         path: Option<PathBuf> = None,
         /// Go on learning while it scores; the versions are kept beside the ledger.
-        learn: bool = false,
+        learn: bool = true,
     }
 }
 

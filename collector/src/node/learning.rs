@@ -18,7 +18,10 @@ use std::{
 
 use control::{
     Who,
-    wire::{LearnRequest, Learning, Models, Refused, RollBackRequest, VerdictRequest},
+    wire::{
+        AlertQuery, LearnRequest, Learning, Models, Refused, RollBackRequest, Verdict,
+        VerdictRequest,
+    },
 };
 use engine::basis;
 use events::{DecisionRecord, ModelAct, ModelChange, ModelEvent, Standing};
@@ -33,7 +36,7 @@ use super::{
     effects::Effects,
     journal::{moment, wall_ns},
 };
-use crate::{clock::boot_ns, event::Event, versions::Versions};
+use crate::{clock::boot_ns, config::Config, event::Event, versions::Versions};
 
 /// Words on remotes that wait for a window at most.
 const WORDS: usize = 4_096;
@@ -41,9 +44,11 @@ const WORDS: usize = 4_096;
 /// Learning of a node.
 #[derive(Debug)]
 pub(super) struct LearningState {
-    versions: Versions,
+    pub(super) versions: Versions,
     /// What people and decisions said since the last window.
     said: Said,
+    /// Words that found no room, since the start.
+    unheard: u64,
     next: Option<Next>,
 }
 
@@ -52,10 +57,14 @@ pub(super) struct LearningState {
 pub struct Said {
     /// Words on remotes.
     pub words: Vec<(IpAddr, Word)>,
+    /// Words that found no room: who knows whom they were on.
+    pub unheard: u64,
     /// The own side was unusual.
     pub own_side: bool,
     /// What came since then, in ns of the boot clock, is to be forgotten.
     pub forget_since_ns: Option<u64>,
+    /// Another model is in force by a person's will.
+    pub anew: bool,
     /// Nothing is to be learnt for now.
     pub paused: bool,
 }
@@ -115,7 +124,7 @@ fn yield_to_all() {
 
 impl LearningState {
     pub(super) fn new(versions: Versions) -> Self {
-        Self { versions, said: Said::default(), next: None }
+        Self { versions, said: Said::default(), unheard: 0, next: None }
     }
 
     /// Puts a model in force from the next window on.
@@ -128,6 +137,7 @@ impl LearningState {
             change,
             why: None,
         };
+        self.said.anew |= act != ModelAct::Learnt;
         let told = InForce { facts: ModelFacts::of(path, &model), basis: basis(&model), event };
         self.next = Some(Next { model, told });
     }
@@ -168,11 +178,26 @@ impl Node {
     }
 
     fn say(&self, remote: IpAddr, word: Word) {
-        if let Some(LearningState { said, .. }) = self.learning().as_mut()
-            && said.words.len() < WORDS
-        {
-            said.words.push((remote, word));
+        let mut learning = self.learning();
+        let Some(LearningState { said, unheard, versions, .. }) = learning.as_mut() else { return };
+        if !versions.learns() {
+            return;
         }
+        if said.words.len() < WORDS {
+            said.words.push((remote, word));
+        } else {
+            said.unheard += 1;
+            *unheard += 1;
+        }
+    }
+
+    /// Whether the model is learnt on, the number of the version in force, and the words that were not
+    /// heard.
+    pub(super) fn learning_state(&self) -> (Learning, u32, u64) {
+        let learning = self.learning();
+        learning.as_ref().map_or((Learning::Off, 0, 0), |state| {
+            (state.versions.learning(), state.versions.number(), state.unheard)
+        })
     }
 
     /// Goes over to a model with the first window that it scored.
@@ -199,6 +224,10 @@ impl Node {
                 Err(NotLearnt::Fit(error)) => tracing::info!(%error, "nothing is learnt yet"),
                 Err(error) => self.tell_refused(&before, &error),
             }
+            // What a roll-back forgot is in this copy still.
+            if !self.learning().as_ref().is_none_or(|state| state.versions.paused()) {
+                self.keep_gathered(&ongoing);
+            }
         }
     }
 
@@ -210,7 +239,7 @@ impl Node {
         let mut learning = self.learning();
         let Some(state) = learning.as_mut() else { return };
         // A person may have stopped it meanwhile, or taken another model.
-        if state.versions.paused() || state.next.is_some() {
+        if state.versions.paused() || state.versions.hash() != before.digest() {
             return;
         }
         tracing::info!("learnt: {}", change.to_text());
@@ -247,8 +276,8 @@ impl Node {
         let Some(LearningState { versions, .. }) = learning.as_ref() else {
             return Models::default();
         };
-        let learning = if versions.paused() { Learning::Paused } else { Learning::On };
-        Models { in_force: versions.number(), learning, versions: versions.kept().to_vec() }
+        let (in_force, learning) = (versions.number(), versions.learning());
+        Models { in_force, learning, versions: versions.kept().to_vec() }
     }
 
     pub(super) fn take_back_model(
@@ -288,30 +317,80 @@ impl Node {
         request: &VerdictRequest,
     ) -> Result<Models, Refused> {
         let remote = request.remote.as_host();
+        let word = match request.verdict {
+            Verdict::Benign => Word::WasBenign,
+            Verdict::Attack => Word::WasAttack,
+        };
+        if request.verdict == Verdict::Benign && !self.was_ever_reported(remote)? {
+            return Err(Refused::not_found(format!(
+                "nothing was ever reported of {}, so that there is nothing to take back; `weir alerts` \
+                 lists who was",
+                request.remote
+            )));
+        }
         self.change_models(who, "verdict", request, |state| {
-            state.said.words.extend(remote.map(|remote| (remote, Word::WasBenign)));
+            if state.said.words.len() >= WORDS {
+                return Err(Refused::unavailable(
+                    "too much was said since the last window: try again",
+                ));
+            }
+            state.said.words.extend(remote.map(|remote| (remote, word)));
             Ok(())
         })
     }
 
-    /// Reads the configured file again; where it holds another model, that is in force.
-    pub(super) fn reread_model(&self, window: std::time::Duration) -> Result<(), Refused> {
-        let mut learning = self.learning();
-        let Some(state) = learning.as_mut() else { return Ok(()) };
-        let path = state.versions.configured().to_owned();
+    /// Reads the configured model again; None where there is none, or a node that began without one.
+    pub(super) fn reread_model(&self, config: &Config) -> Result<Option<ModelFile>, Refused> {
+        let Some(path) = config.model.as_deref().filter(|_| self.learning().is_some()) else {
+            return Ok(None);
+        };
         let read = || -> anyhow::Result<ModelFile> {
-            let model = ModelFile::load(&path)?;
+            let model = ModelFile::load(path)?;
             model.check_schemas(model::schema::schema_id)?;
-            model.check_window(window)?;
+            model.check_window(config.window)?;
             Ok(model)
         };
-        let model = read().map_err(|error| Refused::invalid(format!("{error:#}")))?;
-        if model.digest() != state.versions.configured_hash() {
-            state.versions.take_configured(model.digest());
-            state.versions.write().map_err(internal)?;
-            state.put(&path, model, ModelAct::Reloaded, None);
+        read().map(Some).map_err(|error| Refused::invalid(format!("{error:#}")))
+    }
+
+    /// Has the configured model be in force where it is another than before; returns its hash then, and
+    /// what to do where the rest of the reload fails.
+    pub(super) fn take_model(
+        &self,
+        path: &Path,
+        model: ModelFile,
+    ) -> Result<Option<(String, Versions)>, Refused> {
+        let mut learning = self.learning();
+        let Some(state) = learning.as_mut() else { return Ok(None) };
+        let before = state.versions.clone();
+        let hash = model.digest().to_owned();
+        if hash == before.configured_hash() {
+            return Ok(None);
         }
-        Ok(())
+        state.versions.take_configured(path, &hash);
+        if let Err(error) = state.versions.write() {
+            state.versions = before;
+            return Err(internal(error));
+        }
+        state.put(path, model, ModelAct::Reloaded, None);
+        Ok(Some((hash, before)))
+    }
+
+    /// Takes it back: the rest of the reload failed.
+    pub(super) fn take_model_back(&self, before: Versions) {
+        if let Some(state) = self.learning().as_mut() {
+            state.versions = before;
+            state.next = None;
+            if let Err(error) = state.versions.write() {
+                tracing::warn!("which version is in force is not kept: {error:#}");
+            }
+        }
+    }
+
+    /// An alert is known of a remote, in memory or in the ledger.
+    fn was_ever_reported(&self, remote: Option<IpAddr>) -> Result<bool, Refused> {
+        let query = AlertQuery { peer: remote, limit: Some(1), ..AlertQuery::default() };
+        Ok(!self.list_alerts(&query)?.items.is_empty())
     }
 
     fn change_models(
@@ -321,7 +400,7 @@ impl Node {
         request: &impl serde::Serialize,
         change: impl FnOnce(&mut LearningState) -> Result<(), Refused>,
     ) -> Result<Models, Refused> {
-        match self.learning().as_mut() {
+        match self.learning().as_mut().filter(|state| state.versions.learns()) {
             Some(state) => change(state)?,
             None => {
                 return Err(Refused::conflict(

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use control::{
     metrics::{Exposition, Metric},
-    wire::{Action, BlockTotals, Condition, DriftState, Health, HeldBlocks, Mode, Status},
+    wire::{
+        Action, BlockTotals, Condition, DriftState, Health, HeldBlocks, Learning, Mode, Status,
+    },
 };
 use events::Refusal;
 use flows_common::{Direction, GuardCounters, Loss};
@@ -99,6 +101,9 @@ fn expose_state(to: &mut Exposition, status: &Status) {
     to.tell(Metric::ClockOffset, wall_s - boot_ns() as f64 / 1e9);
     if let Some(model) = &status.model {
         to.tell_each(Metric::ModelInfo, [([model.hash.clone()], 1.0)]);
+        to.tell(Metric::ModelVersion, model.version);
+        to.tell_state(Metric::Learning, Learning::ALL, Learning::name, Some(model.learning));
+        to.tell(Metric::LearningUnheard, model.unheard as f64);
         if let Ok(created) = model.created.parse::<jiff::Timestamp>() {
             to.tell(Metric::ModelCreated, created.as_second() as f64);
         }

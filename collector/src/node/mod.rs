@@ -17,6 +17,7 @@ mod blocks;
 mod bypass;
 mod decide;
 mod effects;
+mod gathered;
 mod held;
 mod import;
 mod journal;

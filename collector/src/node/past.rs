@@ -4,7 +4,7 @@
 //! Without it all would be new to the next run, and its first horizons short. It is written at the end
 //! and every five minutes, whole or not at all, and taken up where it is of the same boot, window,
 //! interfaces and layout and not too old. Where it is not, that is said, and nobody is blocked for a
-//! minute.
+//! minute. What learning gathered is kept by itself ([`super::gathered`]).
 
 use std::{
     fs,
@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context as _, ensure};
 use engine::Detector;
 use policy::Memory;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
 
 use super::{Node, journal::boot_id};
@@ -79,12 +79,8 @@ impl Node {
             let Some(config) = &inner.config else { return };
             Head { memory: inner.policy.memory(), ..Head::of(config, &kept) }
         };
-        let write = || -> anyhow::Result<()> {
-            let mut bytes = serde_json::to_vec(&head)?;
-            bytes.push(b'\n');
-            bytes.extend(kept);
-            kept::write_bytes(&path, &bytes)
-        };
+        let write =
+            || -> anyhow::Result<()> { kept::write_bytes(&path, &with_head(&head, &kept)?) };
         if let Err(error) = write() {
             tracing::warn!("what is known is not kept for the next start: {error:#}");
         }
@@ -172,22 +168,35 @@ impl Past {
 }
 
 fn read(path: &Path, config: &Config) -> anyhow::Result<Option<Past>> {
-    let of_file = || format!("`{}`", path.display());
-    let file = match fs::File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).with_context(of_file),
-    };
-    let mut bytes = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut bytes).with_context(of_file)?;
-    let mut take = || -> anyhow::Result<Past> {
-        let end = bytes.iter().position(|&byte| byte == b'\n').context("it is damaged")?;
-        let kept = bytes.split_off(end + 1);
-        let head: Head = serde_json::from_slice(&bytes).ok().context("it is no past of weir's")?;
+    let take = || -> anyhow::Result<Option<Past>> {
+        let Some((head, kept)) = read_head::<Head>(path)? else { return Ok(None) };
         let now = Head::of(config, &kept);
         head.check(&now)?;
         let age_s = now.at_ns.saturating_sub(head.at_ns) / 1_000_000_000;
-        Ok(Past { memory: head.memory, age_s, kept })
+        Ok(Some(Past { memory: head.memory, age_s, kept }))
     };
-    take().map(Some).with_context(of_file)
+    take().with_context(|| format!("`{}`", path.display()))
+}
+
+/// A file of a line of JSON and bytes behind it.
+pub(super) fn with_head(head: &impl Serialize, rest: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec(head)?;
+    bytes.push(b'\n');
+    bytes.extend(rest);
+    Ok(bytes)
+}
+
+/// The head of such a file and the bytes behind it; none where there is no file.
+pub(super) fn read_head<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Option<(T, Vec<u8>)>> {
+    let file = match fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let mut bytes = Vec::new();
+    file.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    let end = bytes.iter().position(|&byte| byte == b'\n').context("it is damaged")?;
+    let rest = bytes.split_off(end + 1);
+    let head = serde_json::from_slice(&bytes).ok().context("it is none of weir's")?;
+    Ok(Some((head, rest)))
 }

@@ -226,9 +226,21 @@ impl control::Node for Node {
         let invalid = |error: anyhow::Error| Refused::invalid(format!("{error:#}"));
         let config = reread().map_err(invalid)?;
         let files = read_allow_files(&config.policy.allow_files).map_err(|e| invalid(e.into()))?;
-        self.reread_model(config.window)?;
+        let model = self.reread_model(&config)?.zip(config.model.clone());
         let mut inner = self.inner();
-        let reloaded = inner.take_config(config, files)?;
+        let taken = match model {
+            Some((model, path)) => self.take_model(&path, model)?,
+            None => None,
+        };
+        let (hash, before) = taken.unzip();
+        let mut reloaded = match inner.take_config(config, files, hash.is_some()) {
+            Ok(reloaded) => reloaded,
+            Err(error) => {
+                before.into_iter().for_each(|before| self.take_model_back(before));
+                return Err(error);
+            }
+        };
+        reloaded.model = hash;
         let arguments = serde_json::to_value(&reloaded);
         self.record(inner, who, Done { what: "reload", arguments, records: Vec::new() })?;
         Ok(reloaded)
@@ -254,14 +266,22 @@ impl control::Node for Node {
 
 impl Inner {
     /// Takes over what may change while it runs, all of it or nothing.
-    fn take_config(&mut self, config: Config, files: Vec<IpNet>) -> Result<Reloaded, Refused> {
+    /// `is_model_taken` is whether the configured model is already.
+    fn take_config(
+        &mut self,
+        config: Config,
+        files: Vec<IpNet>,
+        is_model_taken: bool,
+    ) -> Result<Reloaded, Refused> {
         let Some(before) = self.config.clone() else {
             return Err(Refused::conflict("this node was started without a configuration"));
         };
-        let (changed, needs_restart) = before
-            .differing_keys(&config)
-            .into_iter()
-            .partition(|key| key.starts_with("policy.") && key != "policy.mode");
+        let (changed, needs_restart) =
+            before.differing_keys(&config).into_iter().partition(|key| match &**key {
+                "policy.mode" => false,
+                "model.path" => is_model_taken,
+                key => key.starts_with("policy."),
+            });
         let files = std::mem::replace(&mut self.protected.files, files);
         self.policy.reconfigure(config.policy.clone());
         if let Err(error) = self.protect() {
@@ -272,6 +292,6 @@ impl Inner {
         }
         self.config = Some(config);
         let allowed = self.sources(&self.protected.people).count() as u64;
-        Ok(Reloaded { allowed, changed, needs_restart })
+        Ok(Reloaded { allowed, changed, needs_restart, model: None })
     }
 }

@@ -49,6 +49,7 @@ impl Node {
         let guard = self.guard_totals()?;
         let health = self.journal.health();
         let watched = (self.interfaces)();
+        let (learning, version, unheard) = self.learning_state();
         let mut inner = self.inner();
         let losses: BTreeMap<String, u64> =
             inner.losses.iter().map(|(cause, &lost)| (cause.to_string(), lost)).collect();
@@ -74,6 +75,9 @@ impl Node {
                 path: inner.model.path.display().to_string(),
                 hash: inner.model.hash.clone(),
                 created: inner.model.created.clone(),
+                version,
+                learning,
+                unheard,
             }),
             claim: inner.claim(),
             window: inner.window.clone(),

@@ -188,6 +188,7 @@ fn raw(folder: &Path) -> RawConfig {
     let mut raw = RawConfig::default();
     raw.policy.mode = policy::Mode::Enforce;
     raw.policy.unsupported = policy::statistics::Unsupported::Act;
+    raw.model.path = Some(folder.join("model.weir"));
     raw.ledger = RawLedger { path: folder.join("ledger.db"), ..RawLedger::default() };
     raw
 }

@@ -16,7 +16,6 @@ use crate::{
 use engine::{Arrival, Assessed, Detector};
 use model::{Window, assess::UNUSUAL};
 use policy::WindowFacts;
-use training::Ongoing;
 
 pub(super) fn assess(
     node: &Node,
@@ -41,7 +40,7 @@ pub(super) fn assess(
                 let paused = listen(detector, &node.said());
                 let found = detector.assess(&window, arrival);
                 if let (false, Some(trainer)) = (paused, trainer)
-                    && let Some(copy) = detector.learning().and_then(Ongoing::due)
+                    && let Some(copy) = detector.due_to_learn()
                 {
                     trainer.train(copy, detector.model());
                 }
@@ -75,15 +74,24 @@ pub(super) fn assess(
             kept_ns = Some(window.end_ns);
         }
     }
-    if let Some(detector) = &detector {
+    if let Some(detector) = &mut detector {
         node.keep_past(detector);
+        if let Some(ongoing) = detector.learning() {
+            node.keep_gathered(ongoing);
+        }
     }
 }
 
 /// Tells learning what was said since the last window; returns true where nothing is to be learnt.
 fn listen(detector: &mut Detector, said: &Said) -> bool {
     let Some(ongoing) = detector.learning() else { return true };
+    if said.anew {
+        ongoing.anchor_anew();
+    }
     ongoing.hear(&said.words);
+    if said.unheard > 0 {
+        ongoing.missed_words();
+    }
     if said.own_side {
         ongoing.own_side_stood_out();
     }

@@ -81,6 +81,9 @@ metrics! {
     UptimeSeconds: Gauge "uptime_seconds" [] = "Time since the node started";
     ModelInfo: Gauge "model_info" ["hash"] = "The model that scores; absent without one";
     ModelCreated: Gauge "model_created_timestamp_seconds" [] = "Time of the model's making";
+    ModelVersion: Gauge "model_version" [] = "Number of the version in force, learnt on the way; 0 is the configured file";
+    Learning: Gauge "learning" ["state"] = "1 for whether the model is learnt on";
+    LearningUnheard: Counter "learning_unheard_total" [] = "Words on remotes that were too many at once for learning to hear: what came then was not learnt";
     Mode: Gauge "mode" ["mode"] = "What may be done about an anomaly: 1 for the mode in force";
     ConfiguredMode: Gauge "configured_mode" ["mode"] = "1 for the mode that the configuration asks for";
     ModeOnTrial: Gauge "mode_on_trial" [] = "1 while a mode waits to be confirmed";

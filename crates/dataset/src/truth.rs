@@ -50,6 +50,7 @@ mod entry;
 mod errors;
 mod toml;
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
@@ -106,6 +107,25 @@ pub struct Interval {
     pub class: String,
     /// Name of the attack.
     pub name: Option<String>,
+}
+
+impl Truth {
+    /// The single remotes that intervals name, an address or a /64 of IPv6 each; true for those of any
+    /// attack.
+    #[must_use]
+    pub fn remotes(&self) -> BTreeMap<IpNet, bool> {
+        let is_one = |net: &&IpNet| match net {
+            IpNet::V4(v4) => v4.prefix_len() == 32,
+            IpNet::V6(v6) => v6.prefix_len() >= 64,
+        };
+        let mut remotes = BTreeMap::new();
+        for interval in &self.intervals {
+            for net in interval.remote.iter().filter(is_one) {
+                *remotes.entry(*net).or_default() |= interval.is_attack();
+            }
+        }
+        remotes
+    }
 }
 
 impl Interval {

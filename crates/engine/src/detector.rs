@@ -128,6 +128,11 @@ impl Detector {
         self.learning.as_mut()
     }
 
+    /// A copy of it to train on, where that is due.
+    pub fn due_to_learn(&mut self) -> Option<Ongoing> {
+        self.learning.as_mut()?.due(self.assessor.model())
+    }
+
     /// Scores by another model, of windows of the same length, from the next window on.
     pub fn replace_model(&mut self, model: ModelFile) {
         self.assessor.replace_model(model);

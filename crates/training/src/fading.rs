@@ -14,6 +14,11 @@ const SHARE_OF_ONE: f64 = 1.0 / 32.0;
 /// Where there are few, what each may have: so many times its even share.
 const EVEN_SHARES: f64 = 2.0;
 
+/// Networks that must do what stands out as often for it to be learnt: so many, or one in so many
+/// where that is more. It is neither one remote's word nor that of two who know each other.
+const SUPPORT: usize = 3;
+const SUPPORT_OF: usize = 16;
+
 /// A sample of rows of one width that forgets with a half-life.
 ///
 /// Each row is given its lifetime when it comes, by an exponential draw. Kept are those whose time
@@ -33,11 +38,12 @@ pub(crate) struct FadingRows {
     values: Vec<f32>,
 }
 
+/// When a row came and whose it is, and when it fades.
 #[derive(Clone, Copy, Debug)]
-struct Kept {
-    owner: Option<IpAddr>,
-    at_ns: u64,
-    until_ns: u64,
+pub(crate) struct Kept {
+    pub(crate) owner: Option<IpAddr>,
+    pub(crate) at_ns: u64,
+    pub(crate) until_ns: u64,
 }
 
 impl FadingRows {
@@ -64,6 +70,16 @@ impl FadingRows {
         if self.kept.len() >= 2 * self.capacity {
             self.thin(kept.at_ns);
         }
+    }
+
+    /// Takes a row as another kept it; none where it is no row of this width.
+    pub(crate) fn put_back(&mut self, kept: Kept, row: impl Iterator<Item = f32>) -> Option<()> {
+        let row: Vec<f32> = row.collect();
+        let is_whole = row.len() == self.width && row.iter().all(|value| value.is_finite());
+        is_whole.then(|| {
+            self.kept.push(kept);
+            self.values.extend(row);
+        })
     }
 
     /// Drops what has faded, and what is too much by the latest rows.
@@ -133,13 +149,25 @@ impl FadingRows {
 
     /// The rows that came before `until_ns` and have not faded, in the order of time, and of no remote
     /// and no network more than its share; numbered as if so many came with a window.
-    pub(crate) fn settled(&self, until_ns: u64, now_ns: u64, per_window: f64) -> SampledRows {
+    ///
+    /// `odd` tells which of some rows, given with their owners, stand out. Of those no network has more
+    /// than others have too: see [`SUPPORT`].
+    pub(crate) fn settled(
+        &self,
+        until_ns: u64,
+        now_ns: u64,
+        per_window: f64,
+        odd: impl FnOnce(&[Option<IpAddr>], &[f32]) -> Vec<bool>,
+    ) -> SampledRows {
         let is_old = |at: &usize| {
             let Kept { at_ns, until_ns: fades_ns, .. } = self.kept[*at];
             at_ns < until_ns && fades_ns > now_ns
         };
         let old: Vec<usize> = self.latest_first().into_iter().filter(is_old).collect();
-        let by_remote = self.shared(old, |remote| remote);
+        let owners: Vec<_> = old.iter().map(|&at| self.kept[at].owner).collect();
+        let values: Vec<f32> = old.iter().flat_map(|&at| self.row(at)).copied().collect();
+        let supported = self.supported(old, &odd(&owners, &values));
+        let by_remote = self.shared(supported, |remote| remote);
         let mut chosen = self.shared(by_remote, network);
         chosen.sort_by_key(|&at| (self.kept[at].at_ns, at));
         let mut rows = SampledRows::new(self.width);
@@ -153,6 +181,30 @@ impl FadingRows {
             rows.extend(window, self.row(at));
         }
         rows
+    }
+
+    /// Of these rows those that stay when of the odd ones no network has more than so many others have
+    /// at least.
+    fn supported(&self, rows: Vec<usize>, odd: &[bool]) -> Vec<usize> {
+        let of = |at: usize| self.kept[at].owner.map(network);
+        let mut counts: HashMap<IpAddr, usize> = HashMap::new();
+        for (&at, &odd) in rows.iter().zip(odd) {
+            if let Some(network) = of(at) {
+                *counts.entry(network).or_default() += usize::from(odd);
+            }
+        }
+        let support = SUPPORT.max(counts.len() / SUPPORT_OF);
+        let mut falling: Vec<usize> = counts.values().copied().collect();
+        falling.sort_unstable_by_key(|&count| std::cmp::Reverse(count));
+        let most = falling.get(support - 1).copied().unwrap_or(0);
+        counts.values_mut().for_each(|count| *count = most);
+        let stays = |(at, odd): (usize, &bool)| {
+            let Some(network) = of(at).filter(|_| *odd) else { return Some(at) };
+            let left = counts.get_mut(&network)?;
+            *left = left.checked_sub(1)?;
+            Some(at)
+        };
+        rows.into_iter().zip(odd).filter_map(stays).collect()
     }
 
     /// Of these rows those that stay when each group of owners keeps to its share.
@@ -185,7 +237,8 @@ impl FadingRows {
         &self.values[at * self.width..][..self.width]
     }
 
-    fn rows(&self) -> impl Iterator<Item = (&Kept, &[f32])> {
+    /// The rows, in the order in which they came.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (&Kept, &[f32])> {
         self.kept.iter().zip(self.values.chunks_exact(self.width))
     }
 
@@ -288,11 +341,32 @@ mod tests {
                 sample.take(Some(remote(999, host)), round, &[1.0]);
             }
         }
-        let settled = sample.settled(u64::MAX, 100, 10.0);
+        let settled = sample.settled(u64::MAX, 100, 10.0, |owners, _| vec![false; owners.len()]);
         let values = settled.clone().into_values();
         let its = values.iter().filter(|value| **value > 0.5).count();
         assert!(its * 32 <= values.len(), "{its} of {}", values.len());
         assert!(sample.len() <= 2 * 4_096);
+    }
+
+    #[test]
+    fn what_stands_out_is_learnt_as_often_as_the_third_network_does_it() {
+        let mut sample = rows(4_096);
+        // So many odd rows each of four networks, and one that is none of each of twenty.
+        for (network, odd) in [(900, 500), (901, 40), (902, 7), (903, 2)] {
+            (0..odd).for_each(|at| sample.take(Some(remote(network, 1)), at, &[1.0]));
+        }
+        (0..20).for_each(|network| sample.take(Some(remote(network, 1)), 0, &[0.0]));
+        let learnt = |sample: &FadingRows| {
+            let odd = |_: &[_], rows: &[f32]| rows.iter().map(|value| *value > 0.5).collect();
+            let all: Vec<usize> = (0..sample.kept.len()).collect();
+            let flags: Vec<bool> = odd(&[] as &[Option<IpAddr>], &sample.values);
+            let stay = sample.supported(all, &flags);
+            stay.iter().filter(|&&at| sample.row(at)[0] > 0.5).count()
+        };
+        assert_eq!(learnt(&sample), 3 * 7 + 2);
+        // Of many networks one in sixteen has to: of 24 and 40 more the fourth.
+        (0..40).for_each(|network| sample.take(Some(remote(100 + network, 1)), 0, &[0.0]));
+        assert_eq!(learnt(&sample), 4 * 2);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::{Method, Plan, Prior, SampledRows, TrainingError, train, train_beside
 #[derive(Debug, Error)]
 pub enum LearnError {
     /// The detector of peers over a window could not be fitted or calibrated.
-    #[error("{channel} model from {rows} rows: {source}; learn for longer")]
+    #[error("{channel} model from {rows} row{}: {source}; learn for longer", if *rows == 1 { "" } else { "s" })]
     Fit {
         /// The rows.
         channel: Channel,

@@ -9,18 +9,20 @@
 //!
 //! What is learnt fades with a half-life, and no network has more than a small share of it
 //! ([`FadingRows`]). A row is learnt when nothing was said against its remote for [`Pace::settle`]:
-//! what a remote did just before it was reported is forgotten with it. What anybody may have sent
-//! is not offered at all: that is the caller's to know.
+//! what a remote did just before it was reported is forgotten with it. What stands out by the model
+//! that was in force a half-life ago is learnt as often as several networks do it, and no more. What
+//! anybody may have sent is not offered at all: that is the caller's to know.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 use events::{ModelChange, RangeMoved};
 use forest::{Draws, IsolationForest, IsolationForestValidParams};
 use linfa::ParamGuard as _;
-use model::assess::{HorizonRows, assess};
+use model::assess::{HorizonRows, UNUSUAL, assess};
 use model::{Channel, DetectorModel, Horizons, Kind, ModelFile, schema};
 use thiserror::Error;
 
@@ -84,6 +86,8 @@ pub enum Word {
     },
     /// A person says that what it did was benign.
     WasBenign,
+    /// A person says that it is an attacker: nothing of it is learnt, for a half-life.
+    WasAttack,
 }
 
 /// A model that was learnt on the way, with what it changes.
@@ -146,6 +150,9 @@ pub struct Ongoing {
     reported: HashMap<IpAddr, u64>,
     /// Remotes that a person vouched for, until then.
     vouched: HashMap<IpAddr, u64>,
+    /// What stands out is told by this model, and not by the one in force: what moves each hour would
+    /// let itself be led away a little each hour.
+    anchor: Option<Arc<Anchor>>,
     /// No remote is learnt from until then: too many were reported to tell who was.
     crowded_until_ns: u64,
     /// Rows of the own side are not learnt from before then.
@@ -154,6 +161,13 @@ pub struct Ongoing {
     due_ns: u64,
     windows: u64,
     rows: u64,
+}
+
+/// The model that was in force at the beginning of a half-life.
+#[derive(Debug)]
+struct Anchor {
+    model: ModelFile,
+    since_ns: u64,
 }
 
 impl std::fmt::Debug for Ongoing {
@@ -175,6 +189,7 @@ impl Ongoing {
             odd: BTreeMap::new(),
             reported: HashMap::new(),
             vouched: HashMap::new(),
+            anchor: None,
             crowded_until_ns: 0,
             own_side_from_ns: 0,
             now_ns: 0,
@@ -221,7 +236,7 @@ impl Ongoing {
 
     /// Ends a window whose rows were taken.
     pub fn end_window(&mut self, end_ns: u64) {
-        if self.windows == 0 {
+        if self.due_ns == 0 {
             self.due_ns = end_ns.saturating_add(nanos(self.pace.every));
         }
         self.windows += 1;
@@ -235,39 +250,66 @@ impl Ongoing {
 
     /// Hears what was said of remotes since the last window.
     pub fn hear(&mut self, words: &[(IpAddr, Word)]) {
-        let mut reported = BTreeSet::new();
+        let (mut reported, mut attackers) = (BTreeSet::new(), BTreeSet::new());
+        let mut has_room = true;
         for &(remote, word) in words {
             match word {
                 Word::Reported { until_ns } => {
-                    self.note_reported(remote, until_ns);
+                    has_room &= self.note_reported(remote, until_ns);
                     reported.insert(remote);
                 }
                 Word::WasBenign => {
                     reported.remove(&remote);
+                    attackers.remove(&remote);
                     self.vouch(remote);
+                }
+                Word::WasAttack => {
+                    self.vouched.remove(&remote);
+                    let until_ns = self.now_ns.saturating_add(nanos(self.pace.half_life));
+                    has_room &= self.note_reported(remote, until_ns);
+                    attackers.insert(remote);
                 }
             }
         }
+        if !has_room {
+            self.missed_words();
+        }
+        self.hand_over(&attackers, 0);
         reported.retain(|remote| !self.vouched.contains_key(remote));
-        if reported.is_empty() {
+        // What they did just before is not usual either.
+        self.hand_over(&reported, self.settled_until());
+    }
+
+    /// What these remotes did since then is not usual.
+    fn hand_over(&mut self, remotes: &BTreeSet<IpAddr>, since_ns: u64) {
+        if remotes.is_empty() {
             return;
         }
-        // What they did just before is not usual either.
-        let since_ns = self.settled_until();
         for (channel, usual) in &mut self.usual {
             let odd = rows_of(&mut self.odd, *channel, ODD_ROWS, self.pace, self.params.seed());
-            usual.hand_over(&reported, since_ns, odd);
+            usual.hand_over(remotes, since_ns, odd);
         }
     }
 
-    fn note_reported(&mut self, remote: IpAddr, until_ns: u64) {
+    /// More was said than could be heard: on whom nobody knows, and what any remote does is not learnt
+    /// until that would have settled, nor what it did of late.
+    pub fn missed_words(&mut self) {
+        self.crowded_until_ns = self.settles_at();
+        let since_ns = self.settled_until();
+        for (_, rows) in self.usual.iter_mut().filter(|(channel, _)| channel.kind == Kind::Peer) {
+            rows.forget_since(since_ns);
+        }
+    }
+
+    /// False where there is no room for it.
+    fn note_reported(&mut self, remote: IpAddr, until_ns: u64) -> bool {
         let least = until_ns.max(self.settles_at());
-        if self.reported.len() >= REMOTES {
-            self.crowded_until_ns = self.settles_at();
-            return;
+        if self.reported.len() >= REMOTES && !self.reported.contains_key(&remote) {
+            return false;
         }
         let until = self.reported.entry(remote).or_default();
         *until = least.max(*until);
+        true
     }
 
     /// A person has looked: what was seen of the remote is settled at once.
@@ -284,6 +326,11 @@ impl Ongoing {
             }
         }
         self.ask();
+    }
+
+    /// Another model is in force by a person's will: what stands out is told by it from here on.
+    pub fn anchor_anew(&mut self) {
+        self.anchor = None;
     }
 
     /// Forgets what came since then, and waits as long for the next training as at the start.
@@ -309,10 +356,16 @@ impl Ongoing {
         self.due_ns = self.due_ns.min(self.now_ns);
     }
 
-    /// A copy to train on, where that is due.
-    pub fn due(&mut self) -> Option<Self> {
-        if self.windows == 0 || self.now_ns < self.due_ns {
+    /// A copy to train on, where that is due, given the model in force.
+    pub fn due(&mut self, in_force: &ModelFile) -> Option<Self> {
+        if self.due_ns == 0 || self.now_ns < self.due_ns {
             return None;
+        }
+        let now_ns = self.now_ns;
+        let half_life_ns = nanos(self.pace.half_life);
+        let is_old = |anchor: &Arc<Anchor>| now_ns.saturating_sub(anchor.since_ns) >= half_life_ns;
+        if self.anchor.as_ref().is_none_or(is_old) {
+            self.anchor = Some(Arc::new(Anchor { model: in_force.clone(), since_ns: now_ns }));
         }
         self.due_ns = self.now_ns.saturating_add(nanos(self.pace.every));
         self.vouched.retain(|_, until| *until > self.now_ns);
@@ -339,13 +392,16 @@ impl Ongoing {
         created: &str,
     ) -> Result<Candidate, NotLearnt> {
         let until_ns = self.settled_until();
+        let anchor = self.anchor.as_ref().map_or(before, |anchor| &anchor.model);
         let per_window = self.rows as f64 / self.windows.max(1) as f64;
         let settled: BTreeMap<Channel, SampledRows> = self
             .usual
             .iter()
             .map(|(channel, rows)| {
                 let per_window = if *channel == self.peers() { per_window } else { 1.0 };
-                (*channel, rows.settled(until_ns, self.now_ns, per_window))
+                let odd =
+                    |owners: &[_], rows: &[f32]| self.stand_out(anchor, *channel, owners, rows);
+                (*channel, rows.settled(until_ns, self.now_ns, per_window, odd))
             })
             .collect();
         let model = fit_all(&settled, self.window, &self.params, created)?;
@@ -369,6 +425,26 @@ impl Ongoing {
             return Err(NotLearnt::Unsupported(told));
         }
         Ok(Candidate { model, change })
+    }
+
+    /// Which rows of remotes stand out by the anchor; nobody vouched for their owners.
+    fn stand_out(
+        &self,
+        anchor: &ModelFile,
+        channel: Channel,
+        owners: &[Option<IpAddr>],
+        rows: &[f32],
+    ) -> Vec<bool> {
+        if channel.kind != Kind::Peer {
+            return vec![false; owners.len()];
+        }
+        let of = (0..owners.len()).collect();
+        let rows = [HorizonRows { horizon: channel.horizon, rows: rows.to_vec(), of }];
+        let assessment = assess(anchor.detectors(), channel.kind, &rows, owners.len());
+        let vouched =
+            |owner: &Option<IpAddr>| owner.is_some_and(|one| self.vouched.contains_key(&one));
+        let each = owners.iter().zip(assessment.entities());
+        each.map(|(owner, one)| one.surprise >= UNUSUAL && !vouched(owner)).collect()
     }
 
     fn change(&self, before: &ModelFile, model: &ModelFile) -> ModelChange {
@@ -483,5 +559,6 @@ const fn nanos(length: Duration) -> u64 {
     length.as_nanos() as u64
 }
 
+mod kept;
 #[cfg(test)]
 mod tests;

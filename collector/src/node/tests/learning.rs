@@ -1,6 +1,6 @@
 //! Models that are learnt on the way: put in force, kept, taken back.
 
-use control::wire::{LearnRequest, Learning, RollBackRequest, VerdictRequest};
+use control::wire::{LearnRequest, Learning, RollBackRequest, Verdict, VerdictRequest};
 use events::{ModelAct, ModelChange, ModelEvent};
 use model::{Channel, DetectorModel, Horizon, IsolationForest, ModelFile, schema};
 use training::{Candidate, Word};
@@ -37,7 +37,10 @@ fn learning_node(folder: &Path) -> Node {
 
 fn learn(node: &Node, number: u16) {
     let change = ModelChange { rows: 30, held_out: 30, ..ModelChange::default() };
-    node.take_candidate(&model_of(0), Candidate { model: model_of(number), change });
+    // Versions have the numbers of their models here.
+    let before = node.models().unwrap().in_force;
+    let before = model_of(u16::try_from(before).unwrap());
+    node.take_candidate(&before, Candidate { model: model_of(number), change });
 }
 
 /// The next window, with the model that came before it; what is told of models.
@@ -123,14 +126,90 @@ fn who_is_reported_is_told_to_learning_and_so_is_a_persons_verdict() {
     let said = node.said().words;
     let [(remote, Word::Reported { until_ns })] = said[..] else { panic!("{said:?}") };
     assert!(remote == peer(1) && until_ns > boot_ns() + 60 * SECOND, "while its block lasts");
-    let verdict = |prefix: &str| {
+    let say = |prefix: &str, verdict| {
         let remote = prefix.parse().unwrap();
-        node.vouch(&somebody(), &VerdictRequest { remote, reason: None })
+        node.vouch(&somebody(), &VerdictRequest { remote, verdict, reason: None })
     };
-    verdict("198.51.100.1").unwrap();
-    assert_eq!(node.said().words, [(IpAddr::from([198, 51, 100, 1]), Word::WasBenign)]);
+    say("198.51.100.1", Verdict::Benign).unwrap();
+    let of_nobody = say("203.0.113.77", Verdict::Benign).unwrap_err();
+    assert!(of_nobody.text.starts_with("nothing was ever reported of 203.0.113.77"), "{of_nobody}");
+    say("203.0.113.77", Verdict::Attack).unwrap();
+    let attack = (IpAddr::from([203, 0, 113, 77]), Word::WasAttack);
+    assert_eq!(node.said().words, [(peer(1), Word::WasBenign), attack]);
 
     let (plain, _) = super::node(&folder.path().join("other"));
     let error = plain.roll_back(&somebody(), &RollBackRequest::default()).unwrap_err();
     assert!(error.text.contains("`model.learn`"), "{error}");
+}
+
+#[test]
+fn a_report_that_found_no_room_is_counted_and_told_to_learning() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = learning_node(folder.path());
+    let crowd = (0..5_000_u32).map(|number| {
+        let address = Ipv4Addr::from_bits(0xc633_6400 + number).into();
+        Evidence { address, ..attacker(1) }
+    });
+    node.decide(window(1, crowd.collect()));
+    let said = node.said();
+    assert_eq!((said.words.len(), said.unheard), (4_096, 904));
+    assert_eq!(node.said().unheard, 0, "told once");
+    assert_eq!(node.status().unwrap().model.unwrap().unheard, 904);
+}
+
+#[test]
+fn where_nothing_is_learnt_a_reload_takes_another_model_over_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = learning_node(folder.path());
+    let path = folder.path().join("model.weir");
+    *node.learning() = Some(LearningState::new(Versions::fixed(&path, &model_of(0))));
+    let state = |node: &Node| node.status().unwrap().model.unwrap().learning;
+    assert_eq!(state(&node), Learning::Off);
+    std::fs::write(folder.path().join("allow.txt"), "").unwrap();
+    assert_eq!(node.reload(&somebody()).unwrap().model, None);
+    model_of(7).save(&path).unwrap();
+    let told = node.reload(&somebody()).unwrap();
+    assert_eq!(told.model.as_deref(), Some(model_of(7).digest()));
+    assert_eq!(go_on(&node)[0].act, ModelAct::Reloaded);
+    assert_eq!(node.status().unwrap().model.unwrap().hash, model_of(7).digest());
+
+    // All or nothing: with a list of addresses that is none, the model stays as it is too.
+    model_of(8).save(&path).unwrap();
+    std::fs::write(folder.path().join("allow.txt"), "nobody").unwrap();
+    assert!(node.reload(&somebody()).is_err());
+    assert!(node.next_model().is_none());
+}
+
+#[test]
+fn what_was_gathered_is_kept_beside_the_versions_and_a_roll_back_removes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = learning_node(folder.path());
+    let second = std::time::Duration::from_secs(1);
+    let detector = || {
+        let context = model::Context::of_windows(second);
+        engine::Detector::new(model_of(0), context, second)
+            .learn_on(training::Ongoing::beside_windows(second))
+    };
+    let mut gathers = detector();
+    let channel = Channel::new(model::Kind::Peer, Horizon::from_ms(1_000));
+    let row = vec![0.5; schema::schema_id(model::Kind::Peer).features.len()];
+    let ongoing = gathers.learning().unwrap();
+    ongoing.take(channel, Some(peer(1)), boot_ns(), &row);
+    ongoing.end_window(boot_ns());
+    node.keep_gathered(ongoing);
+    let mut goes_on = detector();
+    let line = node.take_up_gathered(&mut goes_on).unwrap();
+    assert!(line.starts_with("learning goes on from 1 row gathered up to "), "{line}");
+    assert_eq!(goes_on.learning().unwrap().kept(), 1);
+
+    let file = folder.path().join("models/gathered.weir");
+    let whole = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &whole[..whole.len() - 1]).unwrap();
+    let line = node.take_up_gathered(&mut detector()).unwrap();
+    assert!(line.contains("gathered.weir`: it is damaged"), "{line}");
+    learn(&node, 1);
+    go_on(&node);
+    node.roll_back(&somebody(), &RollBackRequest { to: Some(0) }).unwrap();
+    assert!(!file.exists());
+    assert_eq!(node.take_up_gathered(&mut detector()), None);
 }

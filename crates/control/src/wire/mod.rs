@@ -27,7 +27,9 @@ pub use import::{
 };
 pub use maintenance::{Condition, Maintenance, MaintenanceRequest, ServiceState};
 pub use mode::{ConfirmRequest, ModeRequest, ModeState, RearmRequest, ReloadRequest, Reloaded};
-pub use model::{LearnRequest, Learning, ModelVersion, Models, RollBackRequest, VerdictRequest};
+pub use model::{
+    LearnRequest, Learning, ModelVersion, Models, RollBackRequest, Verdict, VerdictRequest,
+};
 pub use page::{LIMIT_DEFAULT, LIMIT_MAX, Page};
 pub use problem::{Kind, Problem, Refused};
 pub use status::{

@@ -69,4 +69,7 @@ pub struct Reloaded {
     pub changed: Vec<String>,
     /// Configuration keys that changed and hold only after a restart.
     pub needs_restart: Vec<String>,
+    /// Hash of the configured model, where it is another than before: it scores from the next window on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
 }

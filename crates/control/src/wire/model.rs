@@ -66,13 +66,28 @@ pub struct LearnRequest {
 
 impl Check for LearnRequest {}
 
-/// Says that what a remote did was benign: it is learnt from.
+word_set! {
+    /// What a person says of what a remote did.
+    #[derive(Default, ToSchema)]
+    Verdict {
+        /// It was benign: it is learnt from.
+        #[default]
+        Benign = "benign",
+        /// It was an attack: nothing of it is learnt.
+        Attack = "attack",
+    }
+}
+
+/// Says what a remote's doings were, for learning.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VerdictRequest {
     /// The remote: an address, or the /64 that one of IPv6 is told by.
     #[schema(value_type = String, example = "192.0.2.7")]
     pub remote: Prefix,
+    /// What they were.
+    #[serde(default)]
+    pub verdict: Verdict,
     /// Reason, in one line of at most 500 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Check, Mode, Origin, ServiceState};
+use super::{Check, Learning, Mode, Origin, ServiceState};
 
 /// The node as it is now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -179,6 +179,16 @@ pub struct ModelInfo {
     pub hash: String,
     /// Time of its making, as the file has it.
     pub created: String,
+    /// Number of the version in force; 0 is the configured file.
+    #[serde(default)]
+    pub version: u32,
+    /// Whether it is learnt on.
+    #[serde(default)]
+    pub learning: Learning,
+    /// Words on remotes since the start that were too many at once for learning to hear: what came
+    /// then was not learnt.
+    #[serde(default)]
+    pub unheard: u64,
 }
 
 /// A window that was decided.

@@ -58,7 +58,11 @@ impl Place {
     fn first(&self) -> ModelFile {
         let (until, now) = (self.ongoing.settled_until(), self.ongoing.now_ns);
         let rows = &self.ongoing.usual[&self.ongoing.peers()];
-        let rows = [(self.ongoing.peers(), rows.settled(until, now, 40.0))].into();
+        let rows = [(
+            self.ongoing.peers(),
+            rows.settled(until, now, 40.0, |owners, _| vec![false; owners.len()]),
+        )]
+        .into();
         let window = Duration::from_secs(1);
         fit_all(&rows, window, &params(), "2026-01-30T12:00:00Z").unwrap()
     }
@@ -114,8 +118,15 @@ fn who_is_reported_is_not_learnt_from_until_a_person_says_that_it_was_benign() {
     assert!(surprise(&model, 3.5) > 4.0, "{}", surprise(&model, 3.5));
     assert_eq!((change.reported, change.still_unusual), (1, 1));
 
+    place.ongoing.hear(&[(remote(6), Word::WasAttack)]);
+    let channel = place.ongoing.peers();
+    assert_eq!(
+        place.ongoing.usual[&channel].since(0).filter(|one| one.0 == Some(remote(6))).count(),
+        0
+    );
+
     place.ongoing.hear(&[(remote(5), Word::WasBenign)]);
-    assert!(place.ongoing.due().is_some(), "a person's word is learnt from at once");
+    assert!(place.ongoing.due(&before).is_some(), "a person's word is learnt from at once");
     place.live(20, does_more);
     let Candidate { model, change } = place.train(&before).unwrap();
     assert!(surprise(&model, 3.5) < 3.0, "{}", surprise(&model, 3.5));
@@ -158,6 +169,85 @@ fn what_would_alarm_on_more_or_no_longer_see_or_support_less_is_refused() {
     assert!(matches!(short.train(&before), Err(NotLearnt::Unsupported(_))));
     short.live(15, |_, _| {});
     assert!(short.train(&before).is_ok());
+}
+
+#[test]
+fn who_stands_out_alone_is_not_learnt_though_nobody_reports_him() {
+    let mut place = Place::new();
+    place.live(60, |_, _| {});
+    let before = place.first();
+    // One in forty, for five hours; and then two more networks, who do it as often.
+    let does_more = |number: u8, row: &mut [f32], of: std::ops::Range<u8>| {
+        do_more(row, f32::from(u8::from(of.contains(&number))) * 3.0);
+    };
+    place.live(300, |number, row| does_more(number, row, 5..6));
+    let alone = place.train(&before).unwrap().model;
+    assert!(surprise(&alone, 3.5) > 4.0, "{}", surprise(&alone, 3.5));
+    place.live(300, |number, row| does_more(number, row, 5..8));
+    let several = place.train(&before).unwrap().model;
+    assert!(surprise(&several, 3.5) < 3.0, "{}", surprise(&several, 3.5));
+}
+
+#[test]
+fn what_stands_out_is_told_by_the_model_of_a_half_life_ago() {
+    let mut place = Place::new();
+    place.live(60, |_, _| {});
+    let before = place.first();
+    let other = place.first();
+    place.ongoing.due(&before).unwrap();
+    let since =
+        |place: &Place| place.ongoing.anchor.as_ref().map(|anchor| anchor.since_ns).unwrap();
+    let first_ns = since(&place);
+    place.live(60, |_, _| {});
+    place.ongoing.due(&other).unwrap();
+    assert_eq!(since(&place), first_ns);
+    place.live(23 * 60, |_, _| {});
+    place.ongoing.due(&other).unwrap();
+    assert!(since(&place) > first_ns);
+    place.ongoing.anchor_anew();
+    assert!(place.ongoing.anchor.is_none());
+}
+
+#[test]
+fn where_more_was_said_than_heard_nothing_of_then_is_learnt() {
+    let mut place = Place::new();
+    place.live(60, |_, _| {});
+    let channel = place.ongoing.peers();
+    let rows = |place: &Place| place.ongoing.usual[&channel].len();
+    place.ongoing.missed_words();
+    // Of an hour ten minutes are forgotten, of which one in a hundred rows had faded before.
+    assert_eq!(rows(&place), 40 * 6 * 50);
+    place.live(10, |_, _| {});
+    assert_eq!(rows(&place), 40 * 6 * 50, "and ten minutes are left out");
+    place.live(1, |_, _| {});
+    assert_eq!(rows(&place), 40 * 6 * 51);
+}
+
+#[test]
+fn what_was_gathered_outlives_the_process_and_another_clock() {
+    let mut place = Place::new();
+    place.live(60, |_, _| {});
+    let before = place.first();
+    let until_ns = place.now_ns + 90 * MINUTE;
+    place.ongoing.hear(&[(remote(5), Word::Reported { until_ns })]);
+    place.live(30, |_, _| {});
+    let kept = place.ongoing.keep();
+    // A window that is the first of the next run.
+    place.ongoing.end_window(place.now_ns);
+    let expected = place.train(&before).unwrap();
+
+    let mut after = Ongoing::new(Duration::from_secs(1), PACE, params());
+    for broken in [&kept[..kept.len() - 1], &[&kept[..], &[0]].concat(), b"", &[255; 64]] {
+        assert!(!after.take_up(broken, 0) && after.kept() == 0);
+    }
+    // The machine started anew: its clock is 900 minutes behind.
+    let behind_ns = -(900 * MINUTE.cast_signed());
+    assert!(after.take_up(&kept, behind_ns));
+    assert_eq!((after.kept(), after.reported.len()), (place.ongoing.kept(), 1));
+    assert!(after.due(&before).is_none(), "not at once");
+    after.end_window(place.now_ns.saturating_add_signed(behind_ns));
+    let found = after.train(&before, 100, "2026-01-31T12:00:00Z").unwrap();
+    assert_eq!(found.model.digest(), expected.model.digest());
 }
 
 #[test]

@@ -13,7 +13,7 @@ use anyhow::{Context as _, ensure};
 use clap::Args;
 use control::ClientError;
 use control::wire::{
-    Action, BlockRequest, LIMIT_MAX, UnblockAllRequest, UnblockRequest, VerdictRequest,
+    Action, BlockRequest, LIMIT_MAX, UnblockAllRequest, UnblockRequest, Verdict, VerdictRequest,
 };
 use ipnet::IpNet;
 
@@ -192,7 +192,8 @@ impl UnblockArgs {
             let request = UnblockRequest { target: target.into(), reason: self.reason.clone() };
             let client = self.node.client(layers)?;
             if self.was_benign {
-                let verdict = VerdictRequest { remote: target.into(), reason: self.reason.clone() };
+                let (remote, reason) = (target.into(), self.reason.clone());
+                let verdict = VerdictRequest { remote, reason, verdict: Verdict::Benign };
                 client.vouch(&verdict)?;
                 println!("what {} did is learnt as benign", verdict.remote);
             }

@@ -9,11 +9,15 @@ use std::{
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
+use control::{
+    Client, ClientError,
+    wire::{Kind, Verdict, VerdictRequest},
+};
 use dataset::{BENIGN, Dataset, Interval, LabelOptions, Labelled, Rest, Truth};
 use ipnet::IpNet;
 use lab::{AttackTruth, GroundTruth, Moment, Sources, Transport};
 
-use super::{IN_PART, Layers, NOTHING, emit, end_with, table};
+use super::{IN_PART, Layers, NOTHING, emit, end_with, node::NodeArgs, table};
 
 #[derive(Debug, Args)]
 pub(super) struct LabelArgs {
@@ -39,6 +43,12 @@ pub(super) struct LabelArgs {
     /// Write a labelled copy into this folder; without it, the files themselves are labelled.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Tell the running node too, for what it learns from: of each remote that the truth names as an
+    /// attacker nothing is learnt, and what one did that was reported and is benign is.
+    #[arg(long)]
+    tell_node: bool,
+    #[command(flatten)]
+    node: NodeArgs,
     /// Print the summary as a JSON object.
     #[arg(long)]
     json: bool,
@@ -60,8 +70,11 @@ pub(super) enum Clock {
 }
 
 impl LabelArgs {
-    pub(super) fn run(self, _layers: &Layers) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(self, layers: &Layers) -> anyhow::Result<ExitCode> {
         let truth = read_truths(&self.truth, self.rest, Clock::Unix)?;
+        if self.tell_node {
+            tell(&self.node.client(layers)?, &truth)?;
+        }
         let dataset = Dataset::open(&self.data)?;
         let options =
             LabelOptions { offset_ns: self.offset, out: self.out, ..LabelOptions::default() };
@@ -78,6 +91,27 @@ impl LabelArgs {
             (false, _) => end_with(IN_PART, &why()),
         })
     }
+}
+
+/// Tells a node who is an attacker and who is not.
+fn tell(client: &Client, truth: &Truth) -> anyhow::Result<()> {
+    let (mut heard, mut unreported) = ([0_u64; 2], 0_u64);
+    for (net, is_attacker) in truth.remotes() {
+        let verdict = if is_attacker { Verdict::Attack } else { Verdict::Benign };
+        let request = VerdictRequest { remote: net.into(), verdict, reason: None };
+        match client.vouch(&request) {
+            Ok(_) => heard[usize::from(is_attacker)] += 1,
+            // Nothing is to be taken back of it.
+            Err(ClientError::Refused(refused)) if refused.kind == Kind::NotFound => unreported += 1,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let [benign, attackers] = heard;
+    eprintln!(
+        "weir: the node heard of {attackers} attackers and of {benign} who are benign; nothing was \
+         ever reported of {unreported} more"
+    );
+    Ok(())
 }
 
 /// Labelled rows, and the truths that match none.

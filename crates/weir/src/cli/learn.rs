@@ -74,8 +74,9 @@ impl LearnArgs {
         };
         let Learnt { windows, lossy_windows, peer_rows, site_rows } = learner.learnt();
         super::emit(&format!(
-            "learnt {peer_rows} rows of peers and {site_rows} of the host's side from {windows} \
-             windows ({lossy_windows} lossy ones left out)\n"
+            "learnt {peer_rows} row{} of peers and {site_rows} of the host's side from {windows} \
+             windows ({lossy_windows} lossy ones left out)\n",
+            if peer_rows == 1 { "" } else { "s" }
         ))?;
         let params = ::model::IsolationForest::params()
             .n_trees(self.trees)

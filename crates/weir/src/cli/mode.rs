@@ -126,6 +126,10 @@ fn reloaded_text(reloaded: &Reloaded) -> String {
             let _ = writeln!(text, "{what}: {}", keys.join(", "));
         }
     }
+    if let Some(model) = &reloaded.model {
+        let hash: String = plain(model).chars().take(12).collect();
+        let _ = writeln!(text, "another model is in force with the next window: {hash}");
+    }
     text
 }
 
@@ -139,11 +143,13 @@ mod tests {
             allowed: 2,
             changed: vec!["policy.ttl".into()],
             needs_restart: vec!["tables.flows".into()],
+            model: Some("9f86d081884c7d659a2feaa0c55ad015".into()),
         };
         assert_eq!(
             reloaded_text(&reloaded),
             "2 prefixes allowed\nchanged and in force: policy.ttl\n\
-             changed, in force after a restart only: tables.flows\n"
+             changed, in force after a restart only: tables.flows\n\
+             another model is in force with the next window: 9f86d081884c\n"
         );
         let nothing = Reloaded { allowed: 1, ..Reloaded::default() };
         assert_eq!(reloaded_text(&nothing), "1 prefix allowed\n");

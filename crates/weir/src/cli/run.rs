@@ -76,6 +76,9 @@ impl RunArgs {
         }
         let tell =
             move |line: &str| if json { eprintln!("weir: {line}") } else { println!("{line}") };
+        if let Some(versions) = &versions {
+            tell(&versions.describe());
+        }
         let hotplug = live.follow(tell)?;
 
         let policy = Policy::new(config.policy.clone(), read_hosts());
@@ -85,7 +88,7 @@ impl RunArgs {
                 let context = ::model::Context::of_windows(config.window);
                 let detector = Detector::new(model, context, config.window);
                 let mut detector = detector.with_ipv6_hosts(config.policy.ipv6_hosts.length());
-                if versions.is_some() {
+                if versions.as_ref().is_some_and(Versions::learns) {
                     detector = detector.learn_on(Ongoing::beside_windows(config.window));
                 }
                 (policy, Some(detector))
@@ -102,6 +105,9 @@ impl RunArgs {
         let models = (facts, versions);
         let node = start_node(&config, reread, policy, allow_files, models, &live)?;
         if let Some(line) = detector.as_mut().and_then(|detector| node.take_up_past(detector)) {
+            tell(&line);
+        }
+        if let Some(line) = detector.as_mut().and_then(|one| node.take_up_gathered(one)) {
             tell(&line);
         }
         let log_ins = config.log_ins.journal.then(|| LogIns::follow(Arc::clone(&node)));

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _, process::ExitCode};
 
 use clap::Args;
 use collector::event_text::describe_service;
-use control::wire::{Confirm, DriftState, Health, HeldBlocks, Status};
+use control::wire::{Confirm, DriftState, Health, HeldBlocks, Learning, Status};
 use jiff::Timestamp;
 use report::text::{count, number, plain};
 
@@ -146,7 +146,21 @@ fn model(status: &Status) -> String {
         |model| {
             let hash: String = model.hash.chars().take(12).collect();
             let (path, created) = (plain(&model.path), plain(&model.created));
-            format!("{path}, {}, made {created}", plain(&hash))
+            let version = match model.version {
+                0 => String::new(),
+                number => format!(", version {number}"),
+            };
+            let learning = match model.learning {
+                Learning::On => "learns on",
+                Learning::Paused => "learning is paused: `weir model learn on`",
+                Learning::Off => "learns no more",
+            };
+            let unheard = match model.unheard {
+                0 => String::new(),
+                words => format!("; {} words on remotes UNHEARD", count(words)),
+            };
+            let hash = plain(&hash);
+            format!("{path}, {hash}, made {created}{version}; {learning}{unheard}")
         },
     )
 }

@@ -15,6 +15,7 @@ mod hosts;
 mod hour;
 mod learning;
 mod outages;
+mod poisoning;
 mod protected;
 mod protection;
 mod scene;

@@ -167,7 +167,7 @@ impl Told {
 }
 
 /// The first address of the host that an address is taken for: itself, or its /64.
-pub(super) fn host(address: IpAddr) -> IpAddr {
+pub(crate) fn host(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
         v4 @ IpAddr::V4(_) => v4,
