@@ -183,6 +183,7 @@ impl InterfaceWatch {
     }
 
     /// The interfaces known to be there.
+    #[must_use]
     pub fn known(&self) -> impl ExactSizeIterator<Item = &InterfaceName> {
         self.known.keys()
     }
@@ -269,7 +270,7 @@ fn link_events() -> io::Result<OwnedFd> {
 /// Reads events until there is none: the indices of the interfaces that went.
 fn went(events: BorrowedFd<'_>) -> BTreeSet<u32> {
     let mut went = BTreeSet::new();
-    let mut event = [0_u8; 32_768];
+    let mut event = [0_u8; 16_384];
     loop {
         // SAFETY: the buffer is ours and as long as said.
         let read =

@@ -24,12 +24,21 @@ pub(super) fn no_bpffs(path: &Path) -> KernelError {
 
 /// How a BPF filesystem comes to a path.
 pub(crate) fn mount_remedy(bpffs: &Path) -> String {
-    let mounts = |process| fs::read_link(format!("/proc/{process}/ns/mnt"));
-    let is_a_part = match (mounts("thread-self"), mounts("1")) {
-        (Ok(own), Ok(first)) => own != first,
-        _ => false,
+    mount_remedy_in(is_a_part(), bpffs)
+}
+
+/// True where a process that this one descends from has other mounts.
+fn is_a_part() -> bool {
+    let mounts = |process: &str| fs::read_link(format!("/proc/{process}/ns/mnt"));
+    let parent = |process: &str| {
+        let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
+        Some(line.trim().to_owned()).filter(|parent| parent != "0")
     };
-    mount_remedy_in(is_a_part, bpffs)
+    let Ok(own) = mounts("thread-self") else { return false };
+    // One that may not be asked is passed over.
+    std::iter::successors(parent("self"), |process| parent(process))
+        .any(|process| mounts(&process).is_ok_and(|other| other != own))
 }
 
 fn mount_remedy_in(is_a_part: bool, bpffs: &Path) -> String {

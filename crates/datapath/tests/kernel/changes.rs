@@ -5,7 +5,7 @@ use std::{os::fd::AsRawFd as _, process::Command};
 
 use crate::{
     links::{UP, open_tun},
-    support::{FAR, LOCAL, NEAR, Wire, attached, host, ip, near, small, udp_v4},
+    support::{FAR, LOCAL, NEAR, Wire, attached, host, ip, small, udp_v4},
 };
 use flows_common::{Direction, Scope, map_v4};
 use weir_datapath::{

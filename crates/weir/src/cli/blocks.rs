@@ -25,7 +25,7 @@ use super::{
     node::{NodeArgs, if_running, seconds},
 };
 use collector::{clock::boot_ns, config::Config, enforcer::SHARED_SLOT, lists::Lists};
-use datapath::{Blocked, Blocklist, KernelError, Target, leftovers, stray_guards, unpin};
+use datapath::{Blocked, Blocklist, KernelError, Target, leftovers_here, stray_guards, unpin};
 
 #[derive(Debug, Args)]
 pub(super) struct BlocksArgs {
@@ -261,16 +261,23 @@ impl DetachArgs {
             Ok(blocklist) => Some(blocklist.list()?.len()),
             // What cannot be counted, for it is of another version or in part, goes all the same.
             Err(KernelError::PinForeign { .. } | KernelError::PinLayout { .. }) => None,
-            Err(KernelError::NoPinnedGuard { .. }) if !leftovers(bpffs)?.pins.is_empty() => None,
+            Err(KernelError::NoPinnedGuard { .. }) if !leftovers_here(bpffs)?.pins.is_empty() => {
+                None
+            }
             Err(error) => return Err(error.into()),
         };
+        let is_of_another = leftovers_here(bpffs)?.pins.is_empty();
         let removed = unpin(bpffs)?;
+        let off = if is_of_another {
+            "the interfaces of another network namespace".to_owned()
+        } else {
+            interfaces(&removed.guarded_interfaces())
+        };
         let blocks = blocks.map_or_else(|| "all".to_owned(), |blocks| blocks.to_string());
         println!(
-            "removed {} pins under `{}`: the guard is off {} and {blocks} blocks are gone",
+            "removed {} pins under `{}`: the guard is off {off} and {blocks} blocks are gone",
             removed.pins.len(),
             bpffs.display(),
-            interfaces(&removed.guarded_interfaces()),
         );
         Ok(ExitCode::SUCCESS)
     }

@@ -61,7 +61,9 @@ fn what_a_flood_and_a_list_took_is_given_back() {
     told(&bench.output(&["import", "--for", "10m", &path]));
     // Who reads all of it holds up neither people nor decisions.
     let readers = [(); 2].map(|()| bench.start(&["blocks"]));
-    readers.each_ref().map(|reader| reader.line("100.64.0.0"));
+    for reader in &readers {
+        reader.line("100.64.0.0");
+    }
     let before = window(&bench);
     let mut longest = Duration::ZERO;
     for last in 1..=5 {
