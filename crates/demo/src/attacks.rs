@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
+use events::Site;
 use lab::{AttackTruth, Sources};
 use model::ModelFile;
 use policy::statistics::support;
@@ -12,9 +13,13 @@ use super::{
 };
 use collector::{
     config::Config,
-    event::{ActionTaken, DecisionRecord},
+    event::{ActionTaken, DecisionRecord, SiteEvent},
 };
 use training::Learnt;
+
+/// Time behind an attack's last packet in which what is decided is on it: the longest horizon that a
+/// demo fills lags by so much.
+const AFTERWARDS_NS: u64 = 3_000_000_000;
 
 /// First drop, in ns of the boot clock, and number of drops of one block.
 #[derive(Clone, Copy, Debug)]
@@ -30,11 +35,14 @@ pub(super) fn attack_report(
     log: &Log,
     drops: &[Drops],
 ) -> AttackReport {
+    let lasted_ns = truth.ended.boot_ns.saturating_sub(truth.began.boot_ns);
+    let is_its = |at_ns: u64| (began_ns..began_ns + lasted_ns + AFTERWARDS_NS).contains(&at_ns);
     let its: Vec<&DecisionRecord> = log
         .anomalies
         .iter()
-        .filter(|anomaly| truth.sources.contains(anomaly.peer()) && anomaly.at_ns >= began_ns)
+        .filter(|anomaly| truth.sources.contains(anomaly.peer()) && is_its(anomaly.at_ns))
         .collect();
+    let alarm = log.sites.iter().find(|alarm| tells_of(truth, alarm) && is_its(alarm.at_ns));
     let acted = its.iter().find(|anomaly| is_block(anomaly.outcome));
     let refusals: BTreeSet<_> = its.iter().filter_map(|anomaly| anomaly.refusal).collect();
     let windows: BTreeSet<u64> = its.iter().map(|anomaly| anomaly.window).collect();
@@ -44,15 +52,27 @@ pub(super) fn attack_report(
         class: truth.class.name().to_owned(),
         source: source_text(&truth.sources),
         spoofed: truth.sources.are_spoofed(),
+        from_within: truth.initiated_by_the_victim,
         sent: sent_text(truth),
         anomalous_windows: windows.len() as u64,
+        alarmed_after_ms: alarm.map(|alarm| after_ms(alarm.at_ns)),
         outcome: acted.map(|anomaly| anomaly.outcome),
         refusals: refusals.into_iter().collect(),
         to_block_ms: acted.map(|anomaly| after_ms(anomaly.at_ns)),
         to_drop_ms: drops.iter().map(|drop| drop.first_ns).min().map(after_ms),
         dropped: drops.iter().map(|drop| drop.packets).sum(),
-        reasons: acted.or(its.first()).map(|one| one.reasons.clone()).unwrap_or_default(),
+        reasons: acted
+            .or(its.first())
+            .map(|one| &one.reasons)
+            .or_else(|| alarm.map(|one| &one.reasons))
+            .cloned()
+            .unwrap_or_default(),
     }
+}
+
+/// An alarm on the host's own side is an attack's where it comes from within.
+pub(super) fn tells_of(truth: &AttackTruth, alarm: &SiteEvent) -> bool {
+    truth.initiated_by_the_victim && matches!(alarm.site, Site::Host(_) | Site::Net)
 }
 
 /// An entry was made, or would have been.

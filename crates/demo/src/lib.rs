@@ -2,6 +2,7 @@
 
 mod attacks;
 mod capture;
+mod incidents;
 mod live;
 mod offline;
 mod report;
@@ -9,7 +10,7 @@ mod watch;
 
 use std::{path::PathBuf, time::Duration};
 
-use policy::statistics::{PValues, Unsupported};
+use policy::statistics::PValues;
 
 pub use self::report::Report;
 pub use capture::{is_compressed, record, truth_path};
@@ -45,10 +46,9 @@ impl DemoOptions {
         raw.capture.window = self.window;
         raw.policy.mode = Mode::Enforce;
         raw.policy.ttl = self.ttl;
-        // Less than a minute of learning supports no rate for one calibration by itself; the
-        // report says so, and the attacks are acted on all the same.
+        // Less than a minute of learning supports no rate for one calibration by itself, but the
+        // configured one on the average over calibrations.
         raw.policy.expert.p_values = PValues::Marginal;
-        raw.policy.unsupported = Unsupported::Act;
         raw.guard.persist = false;
         raw.ledger.enabled = false;
         Ok(raw.check()?)

@@ -1,6 +1,7 @@
 //! The loop in a lab: learn, train, enforce, be attacked, report.
 
 use std::{
+    collections::VecDeque,
     net::IpAddr,
     sync::{
         Arc,
@@ -12,14 +13,15 @@ use std::{
 
 use anyhow::Context as _;
 use flows_common::Direction;
-use lab::{AttackTruth, ClientReport, Lab, RunningBenign, Scenario};
+use lab::{Attack, AttackTruth, ClientReport, Lab, RunningAttack, RunningBenign, Scenario};
 use linfa::ParamGuard as _;
 use model::{Context, IsolationForest, ModelFile, Window};
 use policy::{Policy, ProtectedHosts};
 
 use super::{
     DemoOptions, Report,
-    attacks::{Drops, attack_report, benign_blocked, learning, sent_text},
+    attacks::{Drops, attack_report, benign_blocked, learning},
+    incidents::{self, Told},
     report::{Blocks, ClientsReport, Learning, Setting},
     watch::{Log, Watch},
 };
@@ -38,8 +40,6 @@ use datapath::Target;
 use engine::{Arrival, Detector, basis};
 use training::{BEYOND, Learner};
 
-/// Between two attacks, so that the windows of one hold nothing of the other.
-const PAUSE: Duration = Duration::from_millis(1_500);
 /// Benign traffic alone, under enforcement, before the first attack.
 const QUIET: Duration = Duration::from_secs(5);
 /// Longest wait for the end of blocks beyond their lease.
@@ -115,6 +115,7 @@ pub(super) fn run(options: &DemoOptions, tell: &mut dyn FnMut(&str)) -> anyhow::
         shortfalls: Vec::new(),
         learning,
         accounting,
+        incidents: incidents::of(&log, &truths, |moment| moment.boot_ns),
         attacks,
         clients: Some(clients),
         benign_blocked: benign_blocked(&benign, &log),
@@ -226,7 +227,8 @@ fn fit(learner: Learner, options: &DemoOptions) -> anyhow::Result<(Learning, Mod
     Ok((learning, model, context))
 }
 
-/// Runs each attack in turn, while the benign clients go on.
+/// Runs the attacks at their times, while the benign clients go on, and tells of incidents as they are
+/// opened.
 fn attack(
     lab: &Lab,
     scenario: &Scenario,
@@ -234,23 +236,25 @@ fn attack(
     signals: &Signals,
     tell: &mut dyn FnMut(&str),
 ) -> anyhow::Result<Vec<AttackTruth>> {
-    let mut truths = Vec::new();
-    for attack in &scenario.attacks {
-        let heard = watch.log().anomalies.len();
-        let running = lab.start_attack(attack)?;
-        while !running.is_done() {
-            signals.pause(LOOK_EVERY)?;
+    let mut waiting: VecDeque<&Attack> = scenario.attacks.iter().collect();
+    waiting.make_contiguous().sort_by_key(|attack| attack.start);
+    let first = waiting.front().map_or(Duration::ZERO, |attack| attack.start);
+    let began = Instant::now();
+    let (mut running, mut truths, mut told) = (Vec::new(), Vec::new(), Told::default());
+    while !(waiting.is_empty() && running.is_empty()) {
+        let is_due = |attack: &&mut &Attack| began.elapsed() >= attack.start - first;
+        while let Some(attack) = waiting.front_mut().filter(is_due) {
+            tell(&format!("{} begins", attack.name));
+            running.push(lab.start_attack(attack)?);
+            waiting.pop_front();
         }
-        let truth = running.wait()?;
-        let answer = watch.log().anomalies[heard..]
-            .iter()
-            .filter(|anomaly| truth.sources.contains(anomaly.peer()))
-            .max_by_key(|anomaly| anomaly.outcome.made_entry())
-            .map_or_else(|| "not seen".to_owned(), |anomaly| anomaly.outcome.text().to_owned());
-        tell(&format!("{}: {} sent, {answer}", truth.name, sent_text(&truth)));
-        truths.push(truth);
-        signals.pause(PAUSE)?;
+        for over in running.extract_if(.., |attack: &mut RunningAttack| attack.is_done()) {
+            truths.push(over.wait()?);
+        }
+        told.news(&watch.log()).iter().for_each(|line| tell(line));
+        signals.pause(LOOK_EVERY)?;
     }
+    truths.sort_by_key(|truth| truth.began.boot_ns);
     Ok(truths)
 }
 

@@ -12,6 +12,7 @@ use super::{
     DemoOptions, Report,
     attacks::{attack_report, benign_blocked, is_block, learning},
     capture::read_truth,
+    incidents,
     report::{Blocks, Setting},
     watch::Watch,
 };
@@ -85,6 +86,7 @@ pub(super) fn run(
             .iter()
             .map(|attack| attack_report(attack, attack.began.unix_ns, &log, &[]))
             .collect(),
+        incidents: incidents::of(&log, &truth.attacks, |moment| moment.unix_ns),
         clients: None,
         benign_blocked: benign_blocked(&truth.clients, &log),
         blocks: Blocks { made: blocks as u64, ..Blocks::default() },

@@ -5,8 +5,8 @@ use std::{fmt::Write as _, net::IpAddr};
 use policy::{Reason, Refusal, statistics::Support};
 use serde::Serialize;
 
+use super::incidents::Incidents;
 use collector::event::ActionTaken;
-use collector::event_text::explain_reason;
 use report::text::columns as table;
 use training::Learnt;
 
@@ -25,6 +25,8 @@ pub struct Report {
     pub(crate) accounting: Accounting,
     /// Each attack.
     pub(crate) attacks: Vec<AttackReport>,
+    /// What a person was told of.
+    pub(crate) incidents: Incidents,
     /// Impact on the benign clients; none offline.
     pub(crate) clients: Option<ClientsReport>,
     /// Benign peers that were blocked, or would have been.
@@ -106,10 +108,14 @@ pub(crate) struct AttackReport {
     pub(crate) source: String,
     /// Its sources were forged: blocking one would hit a third party.
     pub(crate) spoofed: bool,
+    /// The protected host opens its flows: to be told of, and nobody to be blocked.
+    pub(crate) from_within: bool,
     /// Traffic sent: crafted packets, or connections where it used sockets.
     pub(crate) sent: String,
     /// Windows in which a source was called anomalous.
     pub(crate) anomalous_windows: u64,
+    /// From the first packet to an alarm on the host's own side, in ms.
+    pub(crate) alarmed_after_ms: Option<f64>,
     /// First action taken.
     pub(crate) outcome: Option<ActionTaken>,
     /// The guards that refused, each once.
@@ -125,10 +131,18 @@ pub(crate) struct AttackReport {
 }
 
 impl AttackReport {
-    /// The attack was answered as it should be: a real source blocked, a forged one not.
+    /// The attack was answered as it should be: a real source blocked, a forged one not, and what comes
+    /// from within told of.
     #[must_use]
     pub(crate) fn answered(&self) -> bool {
+        if self.from_within {
+            return self.outcome.is_none() && self.is_told();
+        }
         self.spoofed != self.outcome.is_some()
+    }
+
+    const fn is_told(&self) -> bool {
+        self.anomalous_windows > 0 || self.alarmed_after_ms.is_some()
     }
 }
 
@@ -166,10 +180,14 @@ impl Report {
     pub(crate) fn concluded(mut self) -> Self {
         let mut shortfalls = Vec::new();
         for attack in self.attacks.iter().filter(|attack| !attack.answered()) {
-            shortfalls.push(if attack.spoofed {
-                format!("a forged source of `{}` was blocked", attack.name)
-            } else {
-                format!("`{}` was not blocked", attack.name)
+            let name = &attack.name;
+            shortfalls.push(match (attack.from_within, attack.spoofed) {
+                (true, _) if attack.outcome.is_some() => {
+                    format!("somebody was blocked for `{name}`")
+                }
+                (true, _) => format!("nothing was told of `{name}`"),
+                (_, true) => format!("a forged source of `{name}` was blocked"),
+                (_, false) => format!("`{name}` was not blocked"),
             });
         }
         if !self.benign_blocked.is_empty() {
@@ -226,18 +244,16 @@ impl Report {
             learning.support.wrong_blocks_text(),
         ));
         say(format!("\nCounted   {}", self.accounting.to_text()));
-        say("\nAttacks".to_owned());
-        say(self.attack_table(live));
-        for attack in &self.attacks {
-            say(attack.explain());
-        }
+        say("\nAttacks, as they were".to_owned());
+        say(self.attack_table(live).trim_end().to_owned());
+        say(format!("\nIncidents, as weir told them: {}", self.incidents.to_text()));
         if let Some(clients) = &self.clients {
             say(format!("\nClients   {}", clients.to_text()));
         }
         say(format!("\nBlocks    {}", self.blocks.to_text(live)));
         say(if self.closed {
-            "\nThe loop closed: every real attacker was stopped, no forged source and no benign \
-             client was blocked, every packet is accounted for."
+            "\nThe loop closed: every real attacker was stopped, what came from within was told, no \
+             forged source and no benign client was blocked, every packet is accounted for."
                 .to_owned()
         } else {
             format!("\nThe loop did NOT close: {}.", self.shortfalls.join("; "))
@@ -246,20 +262,26 @@ impl Report {
     }
 
     fn attack_table(&self, live: bool) -> String {
-        let head = ["attack", "source", "sent", "answer", "entry after", "first drop", "dropped"];
+        let head = ["attack", "source", "sent", "answer", "after", "first drop", "dropped"];
         let mut rows = vec![head.map(str::to_owned).to_vec()];
         for attack in &self.attacks {
-            let answer = match (attack.outcome, attack.refusals.first()) {
-                (Some(outcome), _) => outcome.text(),
-                (None, Some(_)) => "refused",
-                (None, None) => "not seen",
+            let answer = match (attack.outcome, attack.alarmed_after_ms, attack.refusals.first()) {
+                (Some(outcome), ..) => outcome.text(),
+                (None, Some(_), _) => "alarm",
+                (None, None, Some(_)) if attack.from_within => "told",
+                (None, None, Some(_)) => "refused",
+                (None, None, None) => "not seen",
             };
             rows.push(vec![
                 attack.name.clone(),
                 attack.source.clone(),
                 attack.sent.clone(),
                 answer.to_owned(),
-                attack.to_block_ms.map(milliseconds).unwrap_or_default(),
+                attack
+                    .to_block_ms
+                    .or(attack.alarmed_after_ms)
+                    .map(milliseconds)
+                    .unwrap_or_default(),
                 attack.to_drop_ms.map(milliseconds).unwrap_or_default(),
                 if live { attack.dropped.to_string() } else { String::new() },
             ]);
@@ -300,18 +322,6 @@ impl Accounting {
             );
         }
         text
-    }
-}
-
-impl AttackReport {
-    fn explain(&self) -> String {
-        let reasons: Vec<String> = self.reasons.iter().map(explain_reason).collect();
-        let mut line = format!("  {}: {}", self.name, reasons.join("; "));
-        if !self.refusals.is_empty() && self.outcome.is_none() {
-            let texts: Vec<&str> = self.refusals.iter().map(|refusal| refusal.text()).collect();
-            let _ = write!(line, " (refused: {})", texts.join("; "));
-        }
-        line
     }
 }
 

@@ -9,7 +9,10 @@ use model::Window;
 
 use super::report::Accounting;
 use collector::{
-    event::{DecisionRecord, Event, ExpiredEvent, FailureEvent, WindowEvent, window_event},
+    event::{
+        DecisionRecord, Event, ExpiredEvent, FailureEvent, ServiceEvent, SiteEvent, WindowEvent,
+        window_event,
+    },
     sink::{Sink, SinkError},
 };
 
@@ -26,6 +29,9 @@ pub(super) struct Log {
     pub(super) anomalies: Vec<DecisionRecord>,
     pub(super) expired: Vec<ExpiredEvent>,
     pub(super) failures: Vec<FailureEvent>,
+    /// Alarms on the host's own side, and limits of its services.
+    pub(super) sites: Vec<SiteEvent>,
+    pub(super) limits: Vec<ServiceEvent>,
     decided_after_us: Vec<u64>,
     losses: BTreeMap<events::Text, u64>,
 }
@@ -86,9 +92,9 @@ impl Sink for Watch {
             Event::Anomaly(anomaly) => log.anomalies.push(anomaly.clone()),
             Event::Expired(expired) => log.expired.push(expired.clone()),
             Event::Failure(failure) => log.failures.push(failure.clone()),
-            Event::Service(_)
-            | Event::Outage(_)
-            | Event::Site(_)
+            Event::Site(site) => log.sites.push(site.clone()),
+            Event::Service(limit) => log.limits.push(*limit),
+            Event::Outage(_)
             | Event::Closed(_)
             | Event::Notice(_)
             | Event::Drift(_)

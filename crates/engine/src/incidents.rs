@@ -24,6 +24,9 @@ const CLOSED_AT_ONCE: usize = OPEN_LIMIT / 4;
 /// forged, and where they are not: a flood of them is its service's story, and none of theirs.
 const FORGED_LIMIT: usize = 8;
 const UNPROVEN_LIMIT: usize = 32;
+/// Incidents of remotes that this host opened flows to, open at most: a host that scans others is its own
+/// story.
+const TURNED_TO_LIMIT: usize = 32;
 /// Time without an anomalous window, and without a block in force, after which one is closed, in ns.
 const QUIET_NS: u64 = 600_000_000_000;
 /// Factor of windows from one update to the next.
@@ -33,8 +36,18 @@ const UPDATED_EVERY: u64 = 10;
 #[derive(Debug, Default)]
 pub struct Incidents {
     open: BTreeMap<Entity, Open>,
-    /// Of these, those of unproven sources that nothing was done about.
-    of_crowd: usize,
+    /// Of these, those of each crowd.
+    of_crowd: [usize; 2],
+}
+
+/// Remotes of which many may stand out at once and few are told one by one, for nothing was done about
+/// them.
+#[derive(Clone, Copy, Debug)]
+enum Crowd {
+    /// Unproven sources.
+    Unproven,
+    /// Remotes that this host opened flows to.
+    TurnedTo,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -46,8 +59,8 @@ struct Open {
     until_ns: u64,
     /// Windows at which people are told next.
     update_at: u64,
-    /// An unproven source that nothing was done about opened it.
-    of_crowd: bool,
+    /// One of many opened it.
+    of_crowd: Option<Crowd>,
 }
 
 /// One anomalous window of an entity.
@@ -92,13 +105,14 @@ impl Incidents {
         let stamp = (record.id, record.time);
         let (address, standing) = record.evidence.subject();
         let entity = Entity::Remote { host: host(address), standing };
-        let crowd_limit = match record.refusal {
-            Some(Refusal::ForgedSources) => FORGED_LIMIT,
-            Some(_) if standing == Standing::Unproven => UNPROVEN_LIMIT,
-            _ => usize::MAX,
+        let crowd = match record.refusal {
+            Some(Refusal::ForgedSources) => Some((Crowd::Unproven, FORGED_LIMIT)),
+            Some(Refusal::LocallyInitiated) => Some((Crowd::TurnedTo, TURNED_TO_LIMIT)),
+            Some(_) if standing == Standing::Unproven => Some((Crowd::Unproven, UNPROVEN_LIMIT)),
+            _ => None,
         };
-        let of_crowd = crowd_limit < usize::MAX && !self.open.contains_key(&entity);
-        if of_crowd && self.of_crowd >= crowd_limit {
+        let crowd = crowd.filter(|_| !self.open.contains_key(&entity));
+        if crowd.is_some_and(|(crowd, limit)| self.of_crowd[crowd as usize] >= limit) {
             return false;
         }
         let seen = Seen {
@@ -109,9 +123,9 @@ impl Incidents {
             until_ns: at.end_ns.saturating_add(record.ttl_s.saturating_mul(1_000_000_000)),
         };
         record.incident = Some(self.note(entity, &seen, stamp));
-        if of_crowd && let Some(open) = self.open.get_mut(&entity) {
-            open.of_crowd = true;
-            self.of_crowd += 1;
+        if let (Some((crowd, _)), Some(open)) = (crowd, self.open.get_mut(&entity)) {
+            open.of_crowd = Some(crowd);
+            self.of_crowd[crowd as usize] += 1;
         }
         true
     }
@@ -153,7 +167,9 @@ impl Incidents {
         }
         let end = |entity| {
             let open = self.open.remove(&entity)?;
-            self.of_crowd -= usize::from(open.of_crowd);
+            if let Some(crowd) = open.of_crowd {
+                self.of_crowd[crowd as usize] -= 1;
+            }
             let incident = Incident { change: Some(Change::Closed), ..open.incident };
             Some(ClosedEvent { window: at.number, at_ns: at.end_ns, entity, incident })
         };
@@ -175,7 +191,7 @@ impl Incidents {
                 blocks: 0,
             };
             let (strongest, update_at) = (seen.outcome, UPDATED_EVERY);
-            Open { incident, strongest, until_ns: seen.until_ns, update_at, of_crowd: false }
+            Open { incident, strongest, until_ns: seen.until_ns, update_at, of_crowd: None }
         });
         let incident = &mut open.incident;
         incident.windows += 1;

@@ -107,6 +107,9 @@ pub(crate) struct Arguments {
     command: Command,
 }
 
+/// The log filter where none is named.
+const LOG: &str = "warn";
+
 /// Where the configuration comes from, besides a command's own flags.
 #[derive(Clone, Debug, Args)]
 struct Layers {
@@ -114,7 +117,7 @@ struct Layers {
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Log filter for standard error, in `tracing` syntax: `info`, `debug`, `collector=trace`.
-    #[arg(long, global = true, value_name = "FILTER", default_value = "warn", env = "WEIR_LOG")]
+    #[arg(long, global = true, value_name = "FILTER", default_value = LOG, env = "WEIR_LOG")]
     log: String,
 }
 
@@ -227,14 +230,16 @@ impl Arguments {
     /// # Errors
     /// The failure, with its remedy, in one line.
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        self.layers.start_log()?;
+        // A demo tells of incidents by itself.
+        let own = matches!(self.command, Command::Demo(_)) && self.layers.log == LOG;
+        self.layers.start_log(if own { "error" } else { &self.layers.log })?;
         self.command.run(&self.layers)
     }
 }
 
 impl Layers {
-    fn start_log(&self) -> anyhow::Result<()> {
-        let filter = EnvFilter::try_new(&self.log)
+    fn start_log(&self, filter: &str) -> anyhow::Result<()> {
+        let filter = EnvFilter::try_new(filter)
             .map_err(|error| anyhow::anyhow!("--log `{}`: {error}", self.log))?;
         tracing_subscriber::fmt()
             .with_env_filter(filter)

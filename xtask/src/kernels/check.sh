@@ -39,7 +39,7 @@ for check in $CHECKS; do
     restart) step restart 600 "$TESTS" --test-threads 1 a_restart_takes_the_pins_over ;;
     links) step links 600 "$TESTS" --test-threads 1 --nocapture links:: ;;
     sharing) step sharing 600 "$TESTS" --test-threads 1 --nocapture sharing:: ;;
-    loop) step loop 400 "$WEIR" demo ;;
+    loop) step loop 400 "$WEIR" demo --scenario demo ;;
     commands)
         capture=$DATA/demo.pcap.zst model=$DATA/model.weir
         step version 60 "$WEIR" --version

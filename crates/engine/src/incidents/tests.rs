@@ -163,3 +163,19 @@ fn eighty_thousand_forged_sources_are_no_more_than_a_few_stories() {
     let later = join(&mut incidents, "203.0.113.7", 701, ActionTaken::Refused);
     assert_eq!(later.change, Some(Change::Opened), "others are told of all the same");
 }
+
+#[test]
+fn whom_an_infected_host_turns_to_are_told_one_by_one_in_bounds_and_apart_from_a_flood() {
+    let mut incidents = Incidents::default();
+    let mut tell = |network: u32, refusal| {
+        (0..2_000_u32).fold(0, |told, number| {
+            let address = std::net::Ipv4Addr::from(network | number).to_string();
+            let mut one = record(&address, 1, ActionTaken::Refused);
+            one.refusal = Some(refusal);
+            told + usize::from(incidents.join(&mut one, at(1)) && one.is_news())
+        })
+    };
+    assert_eq!(tell(0xc633_0000, Refusal::ForgedSources), 8);
+    assert_eq!(tell(0xcb00_0000, Refusal::LocallyInitiated), 32);
+    assert_eq!(incidents.open(), 40);
+}

@@ -212,11 +212,21 @@ pub enum AttackPlan {
         #[serde(default = "small_jitter")]
         jitter: f64,
     },
+    /// The protected host connects to one port of ever other addresses of the network that is kept for
+    /// spoofed sources, where nobody answers.
+    OutboundScan {
+        /// The port.
+        #[serde(default = "smb")]
+        port: u16,
+        /// Connections per second.
+        #[serde(default = "login_rate")]
+        rate: u32,
+    },
 }
 
 impl AttackPlan {
     /// The classes that there are plans of.
-    pub const CLASSES: [AttackClass; 10] = [
+    pub const CLASSES: [AttackClass; 11] = [
         AttackClass::SynScan,
         AttackClass::LowAndSlowScan,
         AttackClass::SynFlood,
@@ -227,6 +237,7 @@ impl AttackPlan {
         AttackClass::SlowHttp,
         AttackClass::Exfiltration,
         AttackClass::Beaconing,
+        AttackClass::OutboundScan,
     ];
 
     /// The attack's class.
@@ -244,6 +255,7 @@ impl AttackPlan {
             Self::SlowHttp { .. } => AttackClass::SlowHttp,
             Self::Exfiltration { .. } => AttackClass::Exfiltration,
             Self::Beaconing { .. } => AttackClass::Beaconing,
+            Self::OutboundScan { .. } => AttackClass::OutboundScan,
         }
     }
 
@@ -294,7 +306,9 @@ impl AttackPlan {
                 // 1,500 less an IPv6 and an ICMPv6 header: the frames are not fragmented.
                 within("payload", payload, 0, 1_400)
             }
-            Self::SshBruteForce { rate } => within("rate", rate, 1, 1_000),
+            Self::SshBruteForce { rate } | Self::OutboundScan { rate, .. } => {
+                within("rate", rate, 1, 1_000)
+            }
             Self::SlowHttp { connections, .. } => within("connections", connections, 1, 1_000),
             Self::Exfiltration { bytes_per_second, .. } => {
                 within("bytes_per_second", bytes_per_second, 100, 50_000_000)
@@ -319,6 +333,10 @@ fn scan_pause() -> Duration {
 
 fn http() -> u16 {
     80
+}
+
+fn smb() -> u16 {
+    445
 }
 
 fn flood_rate() -> u32 {

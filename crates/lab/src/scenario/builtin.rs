@@ -7,6 +7,7 @@ pub const BUILTIN: &[(&str, &str)] = &[
     ("attacks", include_str!("../../scenarios/attacks.toml")),
     ("adversary", include_str!("../../scenarios/adversary.toml")),
     ("stealth", include_str!("../../scenarios/stealth.toml")),
+    ("tour", include_str!("../../scenarios/tour.toml")),
 ];
 
 #[cfg(test)]
@@ -42,7 +43,7 @@ mod tests {
         assert_eq!(
             Scenario::builtin("demon").unwrap_err().to_string(),
             "no scenario `demon` is built in; there are demo, benign, attacks, adversary, \
-             stealth, or give a path"
+             stealth, tour, or give a path"
         );
     }
 }

@@ -20,7 +20,7 @@ pub(super) struct DemoArgs {
     #[arg(long, value_name = "FILE", default_value = "training-data/demo.pcap.zst")]
     capture: PathBuf,
     /// A built-in scenario or a TOML file.
-    #[arg(long, default_value = "demo")]
+    #[arg(long, default_value = "tour")]
     scenario: String,
     /// Time of learning.
     #[arg(long, value_name = "DURATION", default_value = "40s")]

@@ -188,6 +188,9 @@ fn engage(
         AttackPlan::Beaconing { period, jitter } => {
             outbound::beacon(crew, lab, engagement, *period, *jitter, trigger)
         }
+        AttackPlan::OutboundScan { port, rate } => {
+            outbound::scan(crew, lab, engagement, *port, *rate, trigger)
+        }
     }
 }
 
@@ -200,14 +203,23 @@ fn sources_of(attack: &Attack, attacker: &Node, client: IpAddr) -> Sources {
         }
         AttackPlan::SpoofedSynFlood { .. }
         | AttackPlan::SynScan { guise: ScanGuise::Network, .. } => {
-            let (v4, v6) = spoofed_network(attacker.segment());
-            let (network, prefix) = match attack.family {
-                Family::V4 => (v4.into(), V4_PREFIX),
-                Family::V6 => (v6.into(), V6_PREFIX),
-            };
+            let (network, prefix) = elsewhere(attack, attacker);
             Sources::Spoofed { network, prefix, attacker: address }
         }
+        AttackPlan::OutboundScan { .. } => {
+            let (network, prefix) = elsewhere(attack, attacker);
+            Sources::Network { network, prefix }
+        }
         _ => Sources::Real { address },
+    }
+}
+
+/// The network that is kept for spoofed sources, where nobody is.
+fn elsewhere(attack: &Attack, attacker: &Node) -> (IpAddr, u8) {
+    let (v4, v6) = spoofed_network(attacker.segment());
+    match attack.family {
+        Family::V4 => (v4.into(), V4_PREFIX),
+        Family::V6 => (v6.into(), V6_PREFIX),
     }
 }
 
@@ -229,5 +241,6 @@ fn target_of(plan: &AttackPlan) -> (Transport, Option<[u16; 2]>) {
         AttackPlan::Exfiltration { channel: Channel::Tcp, .. } => (Transport::Tcp, one(DROP_SITE)),
         AttackPlan::Exfiltration { channel: Channel::Dns, .. } => (Transport::Udp, one(DNS)),
         AttackPlan::Beaconing { .. } => (Transport::Tcp, one(COMMAND)),
+        AttackPlan::OutboundScan { port, .. } => (Transport::Tcp, one(port)),
     }
 }

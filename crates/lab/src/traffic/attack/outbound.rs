@@ -26,6 +26,8 @@ const NAME: usize = 180;
 const STEP: usize = 16_384;
 /// Bytes announced for one upload; a new one follows.
 const UPLOAD: u64 = 100_000_000;
+/// Time after which an address that does not answer is given up.
+const GIVEN_UP: Duration = Duration::from_secs(1);
 /// Longest connection attempt.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -82,6 +84,37 @@ pub(super) fn beacon(
             let _ = timeout(PATIENCE, check_in(to, &trigger)).await;
             let wait = draw.around(period, jitter);
             sleep(wait).await;
+        }
+    })
+}
+
+/// Connects to one address after the other, of which none answers.
+pub(super) fn scan(
+    crew: &mut Crew,
+    lab: &Lab,
+    engagement: &Engagement,
+    port: u16,
+    rate: u32,
+    trigger: Trigger,
+) -> Result<(), LabError> {
+    let (network, _) = super::elsewhere(&engagement.attack, &engagement.attacker);
+    from_the_host(crew, lab, engagement, move |_, mut draw| async move {
+        let mut ticks = interval(Duration::from_secs(1) / rate);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            ticks.tick().await;
+            let host: u8 = draw.between(1, 126);
+            let to: IpAddr = match network {
+                IpAddr::V4(v4) => {
+                    std::net::Ipv4Addr::from_bits(v4.to_bits() + u32::from(host)).into()
+                }
+                IpAddr::V6(v6) => {
+                    std::net::Ipv6Addr::from_bits(v6.to_bits() + u128::from(host)).into()
+                }
+            };
+            trigger.pull();
+            trigger.connection();
+            spawn_local(timeout(GIVEN_UP, TcpStream::connect((to, port))));
         }
     })
 }
