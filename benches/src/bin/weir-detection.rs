@@ -3,19 +3,15 @@
 use std::{
     env, fs,
     path::{Path, PathBuf},
+    time::Instant,
 };
 
 use anyhow::Context as _;
 use benches::detection::{
-    corpus::Corpus,
-    curve::{curve, table},
-    learn::learn,
-    own,
-    replay::Roots,
-    report,
-    score::score,
+    capture::Capture, corpus::Corpus, curve, folds, made, own, replay::Roots, worth,
 };
-use clap::Parser;
+use clap::{Parser, ValueEnum};
+use training::Prior;
 
 /// The variable that names the folder of captures, where it is not `../shared/data`.
 const SHARED_DATA: &str = "WEIR_SHARED_DATA";
@@ -24,24 +20,45 @@ const SHARED_DATA: &str = "WEIR_SHARED_DATA";
 #[derive(Debug, Parser)]
 #[command(name = "weir-detection", version)]
 struct Arguments {
-    /// Turn the roles of the groups of captures this often: what trained calibrates, what
-    /// calibrated is tested, what was tested trains.
-    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..3))]
-    turns: u8,
-    /// Every remote in every window, with its score and reasons, as JSON.
+    /// Parts of the study; all of them where none is named.
+    #[arg(value_enum)]
+    part: Vec<Part>,
+    /// Every attack and every benign entity of the folds with its surprises, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Learn from ever more captures, and print what is found each time.
-    #[arg(long, conflicts_with = "json")]
-    curve: bool,
+}
+
+/// Part of the study.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// The lab's own captures: learnt from on one day, attacked on another.
+    Lab,
+    /// Made-up networks, each learnt from by itself, with an attack of each class in it.
+    Made,
+    /// The captures of others in three folds, at a budget of benign remotes.
+    Folds,
+    /// What is found and acted on as more is learnt.
+    Curve,
+    /// The prior's worth where little was learnt.
+    Prior,
 }
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let shipped = workspace.join("training-data");
-    println!("## On the lab's own captures\n\n{}", report::own(&own::run(&shipped)?));
-
+    let has = |part| arguments.part.is_empty() || arguments.part.contains(&part);
+    let began = Instant::now();
+    let tell = |what: &str| eprintln!("{:6.1} s: {what}", began.elapsed().as_secs_f64());
+    if has(Part::Lab) {
+        println!("## On the lab's own captures\n\n{}", own::run(&shipped)?.table());
+    }
+    if has(Part::Made) {
+        println!("## In made-up networks\n\n{}", made::run(made::NETWORKS, tell)?.table());
+    }
+    if ![Part::Folds, Part::Curve, Part::Prior].into_iter().any(has) {
+        return Ok(());
+    }
     let shared =
         env::var_os(SHARED_DATA).map_or_else(|| workspace.join("../shared/data"), PathBuf::from);
     if !shared.is_dir() {
@@ -52,20 +69,25 @@ fn main() -> anyhow::Result<()> {
         return Ok(());
     }
     let roots = Roots { shared, shipped };
-    let corpus = Corpus::builtin()?;
-    let turns = usize::from(arguments.turns);
-    let tell = |what: &str| eprintln!("{what}");
-    if arguments.curve {
-        let points = curve(&corpus, &roots, turns, tell)?;
-        println!("## As more is learnt\n\n{}", table(&points));
-        return Ok(());
+    let captures = Capture::all(&Corpus::builtin()?, &roots, tell)?;
+    if has(Part::Folds) {
+        let outcomes = folds::run(&captures, Prior::shipped(), tell)?;
+        println!(
+            "## On the captures of others\n\n{}\n{}",
+            folds::table(&outcomes),
+            folds::attacks(&outcomes)
+        );
+        if let Some(path) = &arguments.json {
+            let text = serde_json::to_vec(&outcomes)?;
+            fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        }
     }
-    let (model, learnt) = learn(&corpus, &roots, turns, tell)?;
-    let scored = score(&model, &corpus, &roots, turns, tell)?;
-    println!("## On the captures of others\n\n{}", report::others(&learnt, &scored));
-    if let Some(path) = arguments.json {
-        let text = serde_json::to_vec(&(learnt, scored))?;
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    if has(Part::Curve) {
+        let points = curve::curve(&captures, 0, &curve::STEPS, tell)?;
+        println!("## As more is learnt\n\n{}", curve::table(&points));
+    }
+    if has(Part::Prior) {
+        println!("## What the prior is worth\n\n{}", worth::table(&worth::run(&captures, tell)));
     }
     Ok(())
 }

@@ -30,8 +30,9 @@ pub struct Corpus {
 pub struct BenignSource {
     /// Name of the origin in the report.
     pub group: String,
-    /// Use of the captures.
-    pub role: Role,
+    /// When they are tested.
+    #[serde(default)]
+    pub fold: Fold,
     /// A folder or a file, from the folder of captures.
     pub path: PathBuf,
     /// It lies in the project's own `training-data/`.
@@ -40,9 +41,6 @@ pub struct BenignSource {
     /// Protected addresses; the busiest address of each capture where none is named.
     #[serde(default)]
     pub home: Vec<IpNet>,
-    /// The role changes from rotation to rotation; see [`Role::rotated`].
-    #[serde(default)]
-    pub rotates: bool,
     /// Only files whose paths contain one of these, where any is named.
     #[serde(default)]
     pub only: Vec<String>,
@@ -57,25 +55,70 @@ pub struct BenignSource {
     pub longest_s: f64,
 }
 
-/// Use of a benign capture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+/// Folds: each tests a third of what is not always learnt from or always tested.
+pub const FOLDS: usize = 3;
+
+/// When captures are tested.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// The forests are fitted on it.
+pub enum Fold {
+    /// In the first fold.
+    First,
+    /// In the second.
+    Second,
+    /// In the third.
+    Third,
+    /// In the fold that each one's name draws.
+    #[default]
+    Drawn,
+    /// Never.
+    Learnt,
+    /// In each.
+    Tested,
+}
+
+/// Use of a benign capture in a fold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// The detectors are fitted to it.
     Train,
     /// It says what a score means.
     Calibrate,
-    /// False alarms are counted on it; nothing else ever reads it.
+    /// False alarms are counted on it.
     Test,
 }
 
-impl Role {
-    /// The role after some turns from training over calibration to test.
+impl Fold {
+    /// The use of the capture of a name in a fold: of three that are learnt from, one calibrates.
     #[must_use]
-    pub const fn rotated(self, turns: usize) -> Self {
-        const ALL: [Role; 3] = [Role::Train, Role::Calibrate, Role::Test];
-        ALL[(self as usize + turns) % ALL.len()]
+    pub fn usage(self, name: &str, fold: usize) -> Use {
+        let tested = match self {
+            Self::First => Some(0),
+            Self::Second => Some(1),
+            Self::Third => Some(2),
+            Self::Drawn => Some(drawn(name)),
+            Self::Learnt => None,
+            Self::Tested => return Use::Test,
+        };
+        match tested {
+            Some(tested) if tested == fold => Use::Test,
+            None => Use::Train,
+            Some(_) if drawn(&format!("{name}, held out")) == 0 => Use::Calibrate,
+            Some(_) => Use::Train,
+        }
     }
+}
+
+/// One of three by a name.
+fn drawn(name: &str) -> usize {
+    usize::try_from(hash(name) % FOLDS as u64).unwrap_or_default()
+}
+
+/// A number by a name: FNV-1a, its high bits folded in.
+pub(super) fn hash(name: &str) -> u64 {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325, step);
+    hash >> 32 ^ hash
 }
 
 /// A capture with an attack in it.
@@ -120,12 +163,6 @@ impl Corpus {
 }
 
 impl BenignSource {
-    /// Its role after some turns.
-    #[must_use]
-    pub const fn role_after(&self, turns: usize) -> Role {
-        if self.rotates { self.role.rotated(turns) } else { self.role }
-    }
-
     /// The captures of this origin under `root`, sorted by path.
     ///
     /// # Errors
@@ -198,9 +235,23 @@ mod tests {
     #[test]
     fn the_built_in_list_is_valid_and_no_two_groups_share_a_name() {
         let corpus = Corpus::builtin().unwrap();
-        assert!(corpus.benign.iter().any(|source| source.role == Role::Train));
+        assert!(corpus.benign.iter().any(|source| source.fold == Fold::Learnt));
         let groups: BTreeSet<_> = corpus.benign.iter().map(|source| &source.group).collect();
         assert_eq!(groups.len(), corpus.benign.len());
+    }
+
+    #[test]
+    fn each_capture_is_tested_in_one_fold_and_learnt_from_in_the_others() {
+        let count = |usage: Use, fold: Fold| {
+            let all = (0..300).flat_map(|one| (0..FOLDS).map(move |fold| (one, fold)));
+            all.filter(|(one, at)| fold.usage(&format!("capture {one}"), *at) == usage).count()
+        };
+        assert_eq!(count(Use::Test, Fold::Drawn), 300);
+        assert_eq!(count(Use::Test, Fold::Second), 300);
+        assert_eq!(count(Use::Train, Fold::Learnt), 900);
+        assert!((160..240).contains(&count(Use::Calibrate, Fold::Drawn)));
+        let tested = |at| Fold::Drawn.usage("one", at) == Use::Test;
+        assert_eq!((0..FOLDS).filter(|at| tested(*at)).count(), 1);
     }
 
     #[test]

@@ -1,123 +1,107 @@
 //! Learning from the benign captures that are for it.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, time::Duration};
 
-use features::{Context, Feature as _, Horizon, Kind, PeerFeature, schema};
 use forest::IsolationForest;
 use linfa::ParamGuard as _;
-use model::{Channel, DetectorModel, ModelFile};
-use replay::HomeNet;
+use model::{Channel, ModelFile};
 use serde::Serialize;
-use training::{BEYOND, ENOUGH_HELD_OUT};
+use training::{BEYOND, Prior, SampledRows, fit_channels};
 
 use super::{
-    corpus::{Corpus, Role},
-    replay::{Roots, home_of, windows},
+    capture::{Capture, Rows},
+    corpus::{Fold, Use},
 };
 
-/// Rows learnt from: training first, calibration second.
-#[derive(Clone, Debug, Default, Serialize)]
+/// Rows of one capture and channel that are learnt from at most, so that no long one speaks for all.
+const OF_A_CAPTURE: usize = 4_000;
+
+/// Share of the lab's day that trains; the rest of it calibrates, a split in time.
+const TRAINS: f64 = 0.6;
+
+/// Rows that were learnt from.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Learnt {
-    /// Captures.
+    /// Captures: those that trained, those that calibrated.
     pub captures: [usize; 2],
-    /// Windows.
-    pub windows: [usize; 2],
-    /// Rows of peers, by horizon.
-    pub peers: BTreeMap<String, [usize; 2]>,
+    /// Rows of peers, likewise.
+    pub peer_rows: [usize; 2],
 }
 
-/// Rows of training and of calibration, by horizon.
+/// Gathers rows to learn from.
 #[derive(Default)]
-struct Rows(BTreeMap<Horizon, [Vec<f32>; 2]>);
-
-/// A capture to learn from.
-#[derive(Clone, Debug)]
-pub(super) struct Lesson {
-    /// The file.
-    pub(super) path: PathBuf,
-    /// What it protects.
-    pub(super) home: HomeNet,
-    /// It is one day of the project's own lab: its last four tenths calibrate, a split in time.
-    pub(super) shipped: bool,
-    /// What its rows are for: 0 training, 1 calibration.
-    pub(super) place: usize,
+pub struct Lessons {
+    rows: BTreeMap<Channel, SampledRows>,
+    learnt: Learnt,
 }
 
-/// Fits and calibrates a detector of peers over each horizon, the rotating groups' roles turned
-/// `turns` times.
-///
-/// # Errors
-/// A capture cannot be read, or there are too few rows to learn from.
-pub fn learn(
-    corpus: &Corpus,
-    roots: &Roots,
-    turns: usize,
-    tell: impl FnMut(&str),
-) -> anyhow::Result<(ModelFile, Learnt)> {
-    fit(&lessons(corpus, roots, turns, tell)?)
-}
+impl Lessons {
+    /// What a fold learns from: everything that it does not test.
+    #[must_use]
+    pub fn of_fold(captures: &[Capture], fold: usize) -> Self {
+        let mut lessons = Self::default();
+        for one in captures {
+            lessons.take(one, one.fold.usage(&one.name, fold));
+        }
+        lessons
+    }
 
-/// The captures that are learnt from, training before calibration in each group.
-pub(super) fn lessons(
-    corpus: &Corpus,
-    roots: &Roots,
-    turns: usize,
-    mut tell: impl FnMut(&str),
-) -> anyhow::Result<Vec<Lesson>> {
-    let mut lessons = Vec::new();
-    for source in &corpus.benign {
-        let place = match source.role_after(turns) {
-            Role::Train => 0,
-            Role::Calibrate => 1,
-            Role::Test => continue,
+    /// Takes a capture for its use. One that is always learnt from does for both.
+    pub fn take(&mut self, capture: &Capture, usage: Use) {
+        let place = match usage {
+            Use::Train => 0,
+            Use::Calibrate => 1,
+            Use::Test => return,
         };
-        tell(&format!("learning from {}", source.group));
-        for path in roots.captures(source)? {
-            let Some(home) = home_of(source, &path)? else { continue };
-            lessons.push(Lesson { path, home, shipped: source.shipped, place });
+        self.learnt.captures[place] += 1;
+        for (channel, rows) in &capture.rows {
+            let count = rows.of.len();
+            let boundary = match (capture.fold, place) {
+                (Fold::Learnt, _) => portion(count, TRAINS),
+                (_, 0) => count,
+                _ => 0,
+            };
+            self.add(*channel, rows, boundary);
         }
     }
-    Ok(lessons)
-}
 
-/// A detector over each horizon that these captures hold enough rows for.
-pub(super) fn fit(lessons: &[Lesson]) -> anyhow::Result<(ModelFile, Learnt)> {
-    let mut rows = Rows::default();
-    let mut learnt = Learnt::default();
-    for lesson in lessons {
-        learnt.captures[lesson.place] += 1;
-        rows.gather(lesson, &mut learnt)?;
-    }
-    let params = IsolationForest::params().beyond(BEYOND).check()?;
-    let mut detectors = Vec::new();
-    for (horizon, rows) in rows.0 {
-        let (id, width) = (schema::schema_id(Kind::Peer), PeerFeature::scored().count());
-        let [train, held_out] = rows.each_ref().map(|rows| rows.len() / width);
-        let channel = Channel::new(Kind::Peer, horizon);
-        learnt.peers.insert(channel.to_string(), [train, held_out]);
-        if held_out as u64 >= ENOUGH_HELD_OUT {
-            detectors.push((channel, DetectorModel::fit(id, &rows[0], &rows[1], &params)?));
-        }
-    }
-    Ok((ModelFile::new(detectors, "1970-01-01T00:00:00Z")?, learnt))
-}
-
-impl Rows {
-    /// Adds a capture's rows. Each capture is a network of its own, so it starts with an empty
-    /// past, as scoring does.
-    fn gather(&mut self, lesson: &Lesson, learnt: &mut Learnt) -> anyhow::Result<()> {
-        let windows = windows(&lesson.path, &lesson.home)?;
-        let boundary = if lesson.shipped { windows.len() * 6 / 10 } else { windows.len() };
-        let mut context = Context::default();
-        for (number, window) in windows.iter().enumerate() {
-            let place = if number < boundary { lesson.place } else { 1 };
-            let observed = context.observe(window);
-            for row in &observed.peers {
-                let rows = self.0.entry(row.horizon).or_default();
-                rows[place].extend(PeerFeature::rows(std::iter::once(row)));
+    /// Adds rows, of which the first train and the others calibrate.
+    fn add(&mut self, channel: Channel, rows: &Rows, boundary: usize) {
+        let width = rows.width();
+        let step = rows.of.len().div_ceil(OF_A_CAPTURE).max(1);
+        let gathered = self.rows.entry(channel).or_insert_with(|| SampledRows::new(width));
+        for (number, row) in rows.values.chunks_exact(width).enumerate().step_by(step) {
+            let place = usize::from(number >= boundary);
+            // Two moments, of which a split in time makes the two parts.
+            gathered.extend(place as u64, row);
+            if channel.kind == features::Kind::Peer {
+                self.learnt.peer_rows[place] += 1;
             }
-            learnt.windows[place] += 1;
         }
-        Ok(())
     }
+
+    /// Fits and calibrates detectors as all that learns does, with a prior where they want one.
+    ///
+    /// # Errors
+    /// There are too few rows to learn from.
+    pub fn fit(&self, prior: &Prior) -> anyhow::Result<ModelFile> {
+        let params = IsolationForest::params().beyond(BEYOND).check()?;
+        let created = "1970-01-01T00:00:00Z";
+        Ok(fit_channels(&self.rows, Duration::from_secs(1), &params, prior, created)?)
+    }
+
+    /// Counts of what it has.
+    #[must_use]
+    pub const fn learnt(&self) -> Learnt {
+        self.learnt
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share of a count is at most the count"
+)]
+fn portion(count: usize, share: f64) -> usize {
+    (count as f64 * share) as usize
 }

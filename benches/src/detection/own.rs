@@ -2,119 +2,115 @@
 //!
 //! Here training and test are of one network, as they are where weir runs.
 
-use std::{net::IpAddr, path::Path};
+use std::{fmt::Write as _, path::Path};
 
 use anyhow::Context as _;
-use engine::Detector;
-use features::{Context, Window};
 use forest::IsolationForest;
-use lab::{AttackTruth, GroundTruth};
 use linfa::ParamGuard as _;
-use model::ModelFile;
-use replay::HomeNet;
+use model::{ModelFile, Window};
 use serde::Serialize;
 use training::{BEYOND, Learner};
 
 use super::{
-    replay::windows,
-    score::{Acted, Scored, score_one},
+    capture::{Attack, Capture},
+    score::{PROMPT, Run},
 };
 
-/// An attack of the mixed capture.
-#[derive(Clone, Debug, Serialize)]
-pub struct OwnAttack {
-    /// Its name in the ground truth.
-    pub name: String,
-    /// Windows of its sources, each remote by itself.
-    pub windows: usize,
-    /// The highest surprise in any of them.
-    pub surprise: f64,
-    /// Acts of the policy on its sources; times count from the attack's beginning.
-    pub acted: Acted,
-}
-
-/// Outcome.
-#[derive(Clone, Debug, Serialize)]
+/// What became of the lab's two other days.
+#[derive(Debug, Serialize)]
 pub struct Own {
     /// The day without attacks.
-    pub benign: Scored,
-    /// Benign remotes of the mixed capture that were reported, and blocked.
-    pub bystanders: [usize; 2],
-    /// Attack by attack, in the order of their beginnings.
-    pub attacks: Vec<OwnAttack>,
+    pub benign: Run,
+    /// That with attacks.
+    pub mixed: Run,
+    #[serde(skip)]
+    day: Capture,
 }
 
-/// A capture of `training-data/` with its ground truth.
-struct Day {
-    name: &'static str,
-    windows: Vec<Window>,
-    truth: GroundTruth,
-}
-
-/// Learns from `benign-train` as `weir learn` does and scores the two others, each with an empty
-/// past.
+/// A model of windows, as `weir learn` makes it.
 ///
 /// # Errors
-/// A capture or its ground truth cannot be read.
-pub fn run(training_data: &Path) -> anyhow::Result<Own> {
-    let model = learn(&Day::read(training_data, "benign-train")?)?;
-    let benign = Day::read(training_data, "benign-test")?.score(&model, |_| false)?;
-    let mixed = Day::read(training_data, "mixed")?;
-    let is_source = |peer| mixed.truth.attacks.iter().any(|attack| attack.sources.contains(peer));
-    let acted = mixed.score(&model, is_source)?.acted;
-    let attacks = mixed.truth.attacks.iter().map(|attack| mixed.of_attack(&model, attack));
-    Ok(Own {
-        benign,
-        bystanders: [acted.reported[0], acted.blocked[0]],
-        attacks: attacks.collect::<anyhow::Result<_>>()?,
-    })
-}
-
-fn learn(day: &Day) -> anyhow::Result<ModelFile> {
+/// There are too few rows to learn from.
+pub fn learn(windows: &[Window]) -> anyhow::Result<ModelFile> {
     let mut learner = Learner::default();
-    for window in &day.windows {
-        learner.take(window);
-    }
+    windows.iter().for_each(|window| learner.take(window));
     let params = IsolationForest::params().beyond(BEYOND).check()?;
     Ok(learner.finish(&params, "1970-01-01T00:00:00Z")?.0)
 }
 
-impl Day {
-    fn read(training_data: &Path, name: &'static str) -> anyhow::Result<Self> {
-        let truth = GroundTruth::read(&training_data.join(format!("{name}.truth.json")))
-            .context("a capture of training-data/ has its ground truth beside it")?;
-        let home = HomeNet::new(truth.host.iter().map(|&address| address.into()));
-        let windows = windows(&training_data.join(format!("{name}.pcap.zst")), &home)?;
-        Ok(Self { name, windows, truth })
+/// Learns from `benign-train` and runs the two others, each with an empty past.
+///
+/// # Errors
+/// A capture or its ground truth cannot be read.
+pub fn run(shipped: &Path) -> anyhow::Result<Own> {
+    let read = |name| {
+        let capture = Capture::of_lab(shipped, name)?;
+        capture.with_context(|| format!("{name} of training-data/ has no rows"))
+    };
+    let model = learn(&read("benign-train")?.windows)?;
+    let day = read("mixed")?;
+    let benign = Run::of(&model, &read("benign-test")?.windows)?;
+    Ok(Own { benign, mixed: Run::of(&model, &day.windows)?, day })
+}
+
+impl Own {
+    /// The lab's attacks one by one, as Markdown.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let mut text = String::from(
+            "| attack | remotes | highest surprise | reported | blocked or limited | refused most \
+             often |\n|---|---|---|---|---|---|\n",
+        );
+        for attack in &self.day.attacks {
+            self.row(&mut text, attack);
+        }
+        let reported = |run: &Run, capture: &Capture| {
+            let [mut reported, mut acted] = [0, 0];
+            for one in run.benign(capture) {
+                reported += usize::from(one.reported.is_some());
+                acted += usize::from(one.acted.is_some());
+            }
+            [reported, acted]
+        };
+        let nobody = Capture { attacks: Vec::new(), ..self.day.clone() };
+        let [calm, amid] = [reported(&self.benign, &nobody), reported(&self.mixed, &self.day)];
+        let fates = || self.day.attacks.iter().filter(|one| one.is_abuse());
+        let prompt = fates().filter(|one| self.mixed.fate(one).promptly).count();
+        let _ = writeln!(
+            text,
+            "\nOf {} inbound scans, floods and guessers {prompt} were acted on within {PROMPT} windows \
+             of being decidable. Of the benign day's {} remotes {} were reported and {} would have \
+             been blocked; of the benign ones amid the attacks {} and {}.",
+            fates().count(),
+            self.benign.remotes.len(),
+            calm[0],
+            calm[1],
+            amid[0],
+            amid[1],
+        );
+        text
     }
 
-    fn score(
-        &self,
-        model: &ModelFile,
-        is_attacker: impl Fn(IpAddr) -> bool,
-    ) -> anyhow::Result<Scored> {
-        let detector =
-            Detector::new(model.clone(), Context::default(), std::time::Duration::from_secs(1));
-        let named = (self.name.to_owned(), "lab".to_owned());
-        score_one(detector, &self.windows, named, is_attacker)
-    }
-
-    /// The whole day again, with this attack's sources as the only attackers.
-    fn of_attack(&self, model: &ModelFile, attack: &AttackTruth) -> anyhow::Result<OwnAttack> {
-        let scored = self.score(model, |peer| attack.sources.contains(peer))?;
-        let start_ns = self.windows.first().map_or(0, |window| window.start_ns);
-        let began_s = attack.began.unix_ns.saturating_sub(start_ns) as f64 / 1e9;
-        let since = |moment: Option<f64>| moment.map(|after_s| after_s - began_s);
-        let during = || scored.observations.iter().filter(|one| one.is_attacker);
-        Ok(OwnAttack {
-            name: attack.name.clone(),
-            windows: during().count(),
-            surprise: during().map(|one| one.surprise).fold(f64::MIN, f64::max),
-            acted: Acted {
-                first_report_s: since(scored.acted.first_report_s),
-                first_block_s: since(scored.acted.first_block_s),
-                ..scored.acted.clone()
-            },
-        })
+    fn row(&self, text: &mut String, attack: &Attack) {
+        let start_ns = self.day.windows.first().map_or(0, |window| window.start_ns);
+        let began_ns = attack.during.map_or(start_ns, |span| span.start_ns);
+        let began_s = began_ns.saturating_sub(start_ns) as f64 / 1e9;
+        let its: Vec<_> = self.mixed.of_attack(attack).map(|(_, one)| one).collect();
+        let when = |moments: Vec<f64>| {
+            let first = moments.iter().copied().min_by(f64::total_cmp);
+            let told = |first: f64| format!("{} after {:.1} s", moments.len(), first - began_s);
+            first.map_or_else(|| "**no**".to_owned(), told)
+        };
+        let surprise = its.iter().map(|one| one.surprise).fold(0.0, f64::max);
+        let refused = its.iter().flat_map(|one| &one.refused).max_by_key(|(_, count)| **count);
+        let _ = writeln!(
+            text,
+            "| {} | {} | {surprise:.2} | {} | {} | {} |",
+            attack.name,
+            its.len(),
+            when(its.iter().filter_map(|one| Some(one.reported?.1)).collect()),
+            when(its.iter().filter_map(|one| Some(one.acted?.1)).collect()),
+            refused.map_or(String::new(), |(why, count)| format!("{count} × {why}")),
+        );
     }
 }

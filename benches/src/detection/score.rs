@@ -1,8 +1,9 @@
 //! Captures through detector and policy, with what is known of them beside it.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet},
     net::IpAddr,
+    time::Duration,
 };
 
 use collector::config::RawConfig;
@@ -10,210 +11,159 @@ use engine::{Arrival, Detector, basis, judge};
 use features::{Context, Window};
 use model::ModelFile;
 use policy::{
-    Outcome, Policy, ProtectedHosts, Reason, Refusal,
+    Outcome, Policy, ProtectedHosts, Refusal,
     statistics::{PValues, Unsupported},
 };
-use replay::HomeNet;
 use serde::Serialize;
 
-use super::{
-    corpus::{Corpus, Role},
-    replay::{Roots, home_of, windows},
-};
+use super::capture::{Attack, Capture};
 
-/// A remote in a window, as it was scored.
-#[derive(Clone, Debug, Serialize)]
-pub struct Observation {
-    /// The window's end, in seconds from the start of the capture's first window.
-    pub after_s: f64,
-    /// The remote.
-    pub peer: IpAddr,
-    /// It takes part in the attack.
-    pub is_attacker: bool,
-    /// As [`policy::Evidence::p_value`].
-    pub p_value: f64,
-    /// As [`policy::Evidence::surprise`].
-    pub surprise: f64,
-    /// Packets from and to it in the window.
-    pub packets: u64,
-    /// The strongest features, for those above the calibration's range.
-    pub why: Vec<String>,
-}
+/// Windows in which an attack that has become decidable is to be acted on.
+pub const PROMPT: u64 = 2;
 
-/// Acts of the policy in one capture, with its defaults; pairs are of benign remotes and of
-/// those that take part in the attack.
+/// What detector and policy said of the remotes of a capture.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Acted {
-    /// Remotes reported.
-    pub reported: [usize; 2],
-    /// Remotes that would have been blocked or limited.
-    pub blocked: [usize; 2],
-    /// Time of the attack's first report, in s from the capture's beginning.
-    pub first_report_s: Option<f64>,
-    /// Time of the attack's first block, likewise.
-    pub first_block_s: Option<f64>,
-    /// Windows of the attack's remotes in which a guard refused, by its reason.
+pub struct Run {
+    /// Every remote, by what became of it.
+    pub remotes: BTreeMap<IpAddr, Verdict>,
+    /// Parts of the host's side that were alarmed on.
+    pub sites: BTreeSet<String>,
+    /// Seconds from the first window's beginning to a limit on a service.
+    pub limits: Vec<f64>,
+}
+
+/// What became of a remote. Moments are numbers of windows, and seconds since the first one's
+/// beginning.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Verdict {
+    /// The window in which its surprise first was one to act on.
+    pub decidable: Option<u64>,
+    /// That in which it was first reported.
+    pub reported: Option<(u64, f64)>,
+    /// That in which it would first have been blocked or limited.
+    pub acted: Option<(u64, f64)>,
+    /// Windows in which a guard refused, by its reason.
     pub refused: BTreeMap<&'static str, usize>,
+    /// The highest surprise.
+    pub surprise: f64,
+    /// Windows in all, those with a p-value of 0.01 at most, and of 0.001 at most.
+    pub windows: [usize; 3],
 }
 
-/// A capture, scored.
-#[derive(Clone, Debug, Serialize)]
-pub struct Scored {
-    /// The file, from the folder of captures.
-    pub name: String,
-    /// The group of benign captures, or the class of the attack.
-    pub group: String,
-    /// It holds an attack.
-    pub is_attack: bool,
-    /// Its sources are forged.
-    pub forged: bool,
-    /// Windows with traffic.
-    pub windows: usize,
-    /// Every remote in every window.
-    pub observations: Vec<Observation>,
-    /// Acts of the policy.
-    pub acted: Acted,
+/// What became of an attack.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Fate {
+    /// A remote that takes part was reported.
+    pub reported: bool,
+    /// One had a surprise to act on, or was acted on without.
+    pub decidable: bool,
+    /// One would have been blocked or limited.
+    pub acted: bool,
+    /// And within [`PROMPT`] windows of its being decidable.
+    pub promptly: bool,
 }
 
-impl Scored {
-    /// Number of remotes.
+impl Run {
+    /// Puts windows through a detector that begins with an empty past, and the policy that a user gets
+    /// who configures nothing but that what the calibration cannot support is acted on: the captures
+    /// are minutes long.
+    ///
+    /// # Errors
+    /// The default configuration is not valid, which a test excludes.
+    pub fn of(model: &ModelFile, windows: &[Window]) -> anyhow::Result<Self> {
+        Self::after(model, &[], windows)
+    }
+
+    /// The same after other windows, which nothing is told of.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub fn after(model: &ModelFile, past: &[Window], windows: &[Window]) -> anyhow::Result<Self> {
+        let mut raw = RawConfig::default();
+        raw.policy.expert.p_values = PValues::Marginal;
+        raw.policy.unsupported = Unsupported::Act;
+        let config = raw.check()?.policy;
+        let least = config.expert.act_surprise;
+        let mut policy = Policy::new(config, ProtectedHosts::default()).calibrated(&basis(model));
+        let mut detector = Detector::new(model.clone(), Context::default(), Duration::from_secs(1));
+        for window in past {
+            judge(&mut policy, detector.assess(window, Arrival::default()));
+        }
+        let start_ns = windows.first().map_or(0, |window| window.start_ns);
+        let mut run = Self::default();
+        for (number, window) in (0..).zip(windows) {
+            let after_s = window.end_ns.saturating_sub(start_ns) as f64 / 1e9;
+            let assessed = detector.assess(window, Arrival::default());
+            for one in &assessed.evidence {
+                let verdict = run.remotes.entry(one.address).or_default();
+                verdict.surprise = verdict.surprise.max(one.surprise);
+                if one.surprise >= least {
+                    verdict.decidable.get_or_insert(number);
+                }
+                let counts = [true, one.p_value <= 0.01, one.p_value <= 0.001];
+                for (sum, is) in verdict.windows.iter_mut().zip(counts) {
+                    *sum += usize::from(is);
+                }
+            }
+            let judged = judge(&mut policy, assessed);
+            run.limits.extend(judged.verdicts.services.iter().map(|_| after_s));
+            run.sites.extend(judged.sites.iter().map(|one| format!("{:?}", one.site)));
+            for decision in judged.verdicts.peers {
+                let verdict = run.remotes.entry(decision.evidence.address).or_default();
+                verdict.reported.get_or_insert((number, after_s));
+                match decision.outcome {
+                    Outcome::Block { .. } => {
+                        verdict.acted.get_or_insert((number, after_s));
+                    }
+                    Outcome::Refused(refusal) => verdict.refuse(refusal),
+                }
+            }
+        }
+        Ok(run)
+    }
+
+    /// What became of an attack.
     #[must_use]
-    pub fn remotes(&self) -> usize {
-        self.observations.iter().map(|one| one.peer).collect::<HashSet<_>>().len()
-    }
-}
-
-/// Scores every capture of the corpus that is for testing.
-///
-/// # Errors
-/// A capture cannot be read.
-pub fn score(
-    model: &ModelFile,
-    corpus: &Corpus,
-    roots: &Roots,
-    turns: usize,
-    mut tell: impl FnMut(&str),
-) -> anyhow::Result<Vec<Scored>> {
-    let mut scored = Vec::new();
-    for source in corpus.benign.iter().filter(|source| source.role_after(turns) == Role::Test) {
-        tell(&format!("scoring {}", source.group));
-        for path in roots.captures(source)? {
-            let Some(home) = home_of(source, &path)? else { continue };
-            let named = (roots.shown(&path), source.group.clone());
-            let detector =
-                Detector::new(model.clone(), Context::default(), std::time::Duration::from_secs(1));
-            scored.push(score_one(detector, &windows(&path, &home)?, named, |_| false)?);
+    pub fn fate(&self, attack: &Attack) -> Fate {
+        let mut fate = Fate::default();
+        for (_, one) in self.of_attack(attack) {
+            fate.reported |= one.reported.is_some();
+            fate.decidable |= one.decidable.is_some() || one.acted.is_some();
+            fate.acted |= one.acted.is_some();
+            let is_prompt = |at: u64| one.decidable.is_none_or(|since| at <= since + PROMPT);
+            fate.promptly |= one.acted.is_some_and(|(at, _)| is_prompt(at));
         }
-    }
-    for capture in &corpus.attack {
-        let path = roots.shared.join(&capture.path);
-        let mut name = roots.shown(&path);
-        if !capture.view.is_empty() {
-            name = format!("{name} ({})", capture.view);
-        }
-        tell(&format!("scoring {name}"));
-        let windows = windows(&path, &HomeNet::new(capture.home_prefixes()))?;
-        let named = (name, capture.class.clone());
-        let detector =
-            Detector::new(model.clone(), Context::default(), std::time::Duration::from_secs(1));
-        let one = score_one(detector, &windows, named, |peer| capture.is_attacker(peer))?;
-        scored.push(Scored { is_attack: true, forged: capture.forged, ..one });
-    }
-    Ok(scored)
-}
-
-/// Puts windows through a detector and the policy that a user gets who configures nothing but
-/// that what the calibration cannot support is acted on: the captures are minutes long.
-///
-/// # Errors
-/// The default configuration is not valid, which a test excludes.
-pub fn score_one(
-    mut detector: Detector,
-    windows: &[Window],
-    (name, group): (String, String),
-    is_attacker: impl Fn(IpAddr) -> bool,
-) -> anyhow::Result<Scored> {
-    let start_ns = windows.first().map_or(0, |window| window.start_ns);
-    let mut raw = RawConfig::default();
-    raw.policy.expert.p_values = PValues::Marginal;
-    raw.policy.unsupported = Unsupported::Act;
-    let mut policy = Policy::new(raw.check()?.policy, ProtectedHosts::default())
-        .calibrated(&basis(detector.model()));
-    let mut observations = Vec::new();
-    let mut verdicts = Verdicts::default();
-    for window in windows {
-        let after_s = window.end_ns.saturating_sub(start_ns) as f64 / 1e9;
-        let found = detector.assess(window, Arrival::default());
-        observations.extend(found.evidence.iter().map(|peer| Observation {
-            after_s,
-            peer: peer.address,
-            is_attacker: is_attacker(peer.address),
-            p_value: peer.p_value,
-            surprise: peer.surprise,
-            packets: peer.packets,
-            why: found.reasons.get(&peer.subject()).into_iter().flatten().map(shown).collect(),
-        }));
-        for decision in judge(&mut policy, found).verdicts.peers {
-            verdicts.note(decision.evidence.address, &decision.outcome, after_s);
-        }
-    }
-    let acted = verdicts.acted(is_attacker);
-    let windows = windows.len();
-    Ok(Scored { name, group, is_attack: false, forged: false, windows, observations, acted })
-}
-
-/// Outcome of each remote that was anomalous.
-#[derive(Default)]
-struct Verdicts(HashMap<IpAddr, Verdict>);
-
-/// Outcome of a remote.
-#[derive(Default)]
-struct Verdict {
-    reported_s: f64,
-    blocked_s: Option<f64>,
-    refused: BTreeMap<Refusal, usize>,
-}
-
-impl Verdicts {
-    fn note(&mut self, peer: IpAddr, outcome: &Outcome, after_s: f64) {
-        let verdict = self
-            .0
-            .entry(peer)
-            .or_insert_with(|| Verdict { reported_s: after_s, ..Verdict::default() });
-        match outcome {
-            Outcome::Block { .. } => {
-                verdict.blocked_s.get_or_insert(after_s);
-            }
-            Outcome::Refused(refusal) => *verdict.refused.entry(*refusal).or_default() += 1,
-        }
+        fate
     }
 
-    fn acted(&self, is_attacker: impl Fn(IpAddr) -> bool) -> Acted {
-        let mut acted = Acted::default();
-        for (peer, verdict) in &self.0 {
-            let side = usize::from(is_attacker(*peer));
-            acted.reported[side] += 1;
-            acted.blocked[side] += usize::from(verdict.blocked_s.is_some());
-            if side == 0 {
-                continue;
-            }
-            acted.first_report_s = earlier(acted.first_report_s, Some(verdict.reported_s));
-            acted.first_block_s = earlier(acted.first_block_s, verdict.blocked_s);
-            for (refusal, count) in &verdict.refused {
-                *acted.refused.entry(refusal.text()).or_default() += count;
-            }
-        }
-        acted
+    /// Why an attack is not acted on: its highest surprise, and what refused most often.
+    #[must_use]
+    pub fn why_not(&self, attack: &Attack) -> String {
+        let its = || self.of_attack(attack).map(|(_, one)| one);
+        let surprise = its().map(|one| one.surprise).fold(0.0, f64::max);
+        let windows = its().map(|one| one.windows[0]).max().unwrap_or(0);
+        let refused = its().flat_map(|one| &one.refused).max_by_key(|(_, count)| **count);
+        let refused = refused.map_or("not reported", |(why, _)| *why);
+        format!("{refused}; surprise {surprise:.1} in {windows} windows")
+    }
+
+    /// The remotes of an attack.
+    pub fn of_attack<'a>(
+        &'a self,
+        attack: &'a Attack,
+    ) -> impl Iterator<Item = (&'a IpAddr, &'a Verdict)> {
+        self.remotes.iter().filter(|(remote, _)| attack.has(**remote))
+    }
+
+    /// The remotes that take part in no attack.
+    pub fn benign<'a>(&'a self, capture: &'a Capture) -> impl Iterator<Item = &'a Verdict> {
+        let is_benign = |remote: &IpAddr| !capture.attacks.iter().any(|one| one.has(*remote));
+        self.remotes.iter().filter(move |(remote, _)| is_benign(remote)).map(|(_, one)| one)
     }
 }
 
-fn earlier(one: Option<f64>, other: Option<f64>) -> Option<f64> {
-    one.into_iter().chain(other).min_by(f64::total_cmp)
-}
-
-fn shown(reason: &Reason) -> String {
-    format!(
-        "{} {:.3} {} (benign {:.3} to {:.3})",
-        reason.feature, reason.value, reason.unit, reason.benign_low, reason.benign_high
-    )
+impl Verdict {
+    fn refuse(&mut self, refusal: Refusal) {
+        *self.refused.entry(refusal.text()).or_default() += 1;
+    }
 }

@@ -1,11 +1,11 @@
 //! Budget: attacks found where so few benign peers may ever raise an alarm.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    observation::{Observations, Truth},
+    observation::{Entity, Observations, Truth},
     proportion::Proportion,
 };
 
@@ -36,7 +36,7 @@ pub struct Budget {
 #[derive(Clone, Debug)]
 pub struct Peaks {
     scores: usize,
-    peers: HashMap<IpAddr, Peak>,
+    peers: HashMap<Entity, Peak>,
     attacks: HashMap<(String, String), Vec<f64>>,
 }
 
@@ -57,7 +57,7 @@ impl Peaks {
     ///
     /// # Panics
     /// If it has another number of scores.
-    pub fn push(&mut self, peer: IpAddr, truth: Truth<'_>, scores: &[f64]) {
+    pub fn push(&mut self, entity: Entity, truth: Truth<'_>, scores: &[f64]) {
         assert_eq!(scores.len(), self.scores, "a row has all scores");
         if truth == Truth::Unlabelled {
             return;
@@ -67,7 +67,7 @@ impl Peaks {
             highest.iter_mut().zip(scores).for_each(|(high, score)| *high = high.max(*score));
         };
         let peak =
-            self.peers.entry(peer).or_insert_with(|| Peak { highest: lowest(), attacks: false });
+            self.peers.entry(entity).or_insert_with(|| Peak { highest: lowest(), attacks: false });
         raise(&mut peak.highest);
         if let Truth::Attack { class, name } = truth {
             peak.attacks = true;
@@ -139,6 +139,8 @@ pub struct FeatureCheck {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
     use crate::observation::Observation;
 
@@ -146,8 +148,8 @@ mod tests {
     fn a_peer_that_alarms_again_costs_nothing_more_and_an_attacker_none() {
         let mut observations = Observations::new();
         let mut push = |last: u8, score: f64, truth| {
-            let peer = IpAddr::from([192, 0, 2, last]);
-            let row = Observation { start_ns: 0, end_ns: 1, peer, score, p_value: None, truth };
+            let entity = IpAddr::from([192, 0, 2, last]).into();
+            let row = Observation { start_ns: 0, end_ns: 1, entity, score, p_value: None, truth };
             observations.push(row).unwrap();
         };
         for last in 0..200 {

@@ -323,7 +323,7 @@ mod tests {
             let row = Observation {
                 start_ns: window * 2_000_000_000,
                 end_ns: (window + 1) * 2_000_000_000,
-                peer: IpAddr::from([198, 51, 100, peer]),
+                entity: IpAddr::from([198, 51, 100, peer]).into(),
                 score,
                 p_value: Some(p),
                 truth,
@@ -374,7 +374,7 @@ mod tests {
             let row = Observation {
                 start_ns: from * 1_000_000_000,
                 end_ns: to * 1_000_000_000,
-                peer: IpAddr::from([198, 51, 100, 7]),
+                entity: IpAddr::from([198, 51, 100, 7]).into(),
                 score: 1.0 - p,
                 p_value: Some(p),
                 truth,

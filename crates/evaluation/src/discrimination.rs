@@ -207,7 +207,7 @@ mod tests {
                 .push(Observation {
                     start_ns: window * 1_000_000_000,
                     end_ns: (window + 1) * 1_000_000_000,
-                    peer: IpAddr::from([192, 0, 2, peer]),
+                    entity: IpAddr::from([192, 0, 2, peer]).into(),
                     score,
                     p_value: None,
                     truth,

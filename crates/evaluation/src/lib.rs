@@ -2,7 +2,7 @@
 //!
 //! # What it is
 //!
-//! Measures on plain rows (window, peer, score, p-value, label), with the formulas' sources, and
+//! Measures on plain rows (window, entity, score, p-value, label), with the formulas' sources, and
 //! three ways to show them: text for a terminal, JSON, and one self-contained HTML page.
 //!
 //! ```text
@@ -19,7 +19,7 @@
 //! # In what order
 //!
 //! ```
-//! use evaluation::{Detector, Evaluation, Observation, Observations, Truth};
+//! use evaluation::{Detector, Entity, Evaluation, Observation, Observations, Truth};
 //!
 //! let mut rows = Observations::new();
 //! for second in 0..200_i64 {
@@ -27,7 +27,7 @@
 //!     rows.push(Observation {
 //!         start_ns: second * 1_000_000_000,
 //!         end_ns: (second + 1) * 1_000_000_000,
-//!         peer: if attack { "203.0.113.9" } else { "192.0.2.1" }.parse()?,
+//!         entity: Entity::Address(if attack { "203.0.113.9" } else { "192.0.2.1" }.parse()?),
 //!         score: if attack { 0.9 } else { 0.001 * second as f64 },
 //!         p_value: None,
 //!         truth: if attack {
@@ -75,7 +75,7 @@ pub use detection::{Attack, Class, Detection, OperatingPoint, P_VALUES, Rule};
 pub use discrimination::{AtRate, Caught, Discrimination, FALSE_POSITIVE_RATES, Unit};
 pub use drift::{DriftError, FeatureDrift, READINGS, Reading, SHARE_FLOOR, bin_of};
 pub use evaluation::{Counts, Detector, Evaluation, EvaluationError, Fact};
-pub use observation::{Observation, ObservationError, Observations, Truth};
+pub use observation::{Entity, Observation, ObservationError, Observations, Truth};
 pub use picture::{Moment, MomentSpan, ScoreHistogram, Timeline};
 pub use proportion::{Interval, Proportion};
 pub use ranking::{Point, Ranking, Step};

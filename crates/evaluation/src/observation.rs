@@ -1,18 +1,18 @@
 //! Observations: what a detector said of one row, and what the row was.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::{collections::HashMap, fmt, net::IpAddr};
 
 use thiserror::Error;
 
-/// A scored row: a peer, or one of its flows, in a window.
+/// A scored row: an entity over a time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Observation<'a> {
     /// The window's first nanosecond, unix time.
     pub start_ns: i64,
     /// The first nanosecond after the window, unix time.
     pub end_ns: i64,
-    /// The remote address.
-    pub peer: IpAddr,
+    /// What the row is about.
+    pub entity: Entity,
     /// Higher means more anomalous; finite.
     pub score: f64,
     /// Chance of such a score in a benign row, as the detector claims it, in [0, 1]; none for a
@@ -20,6 +20,22 @@ pub struct Observation<'a> {
     pub p_value: Option<f64>,
     /// Label of the row.
     pub truth: Truth<'a>,
+}
+
+/// What a row is about; a false alarm is one however many rows of an entity raise it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Entity {
+    /// An address: a remote one of peers, one of the host's side of hosts.
+    Address(IpAddr),
+    /// A service of the host's side.
+    Service {
+        /// Its IP protocol.
+        protocol: u8,
+        /// Its port.
+        port: u16,
+    },
+    /// All of the host's side.
+    Net,
 }
 
 /// Label of a row.
@@ -38,12 +54,12 @@ pub enum Truth<'a> {
     Unlabelled,
 }
 
-/// Scored rows, held column by column: 40 bytes a row, and each window, peer and attack once.
+/// Scored rows, held column by column: 40 bytes a row, and each window, entity and attack once.
 #[derive(Clone, Debug, Default)]
 pub struct Observations {
     pub(crate) rows: Vec<Row>,
     pub(crate) windows: Interned<(i64, i64)>,
-    pub(crate) peers: Interned<IpAddr>,
+    pub(crate) peers: Interned<Entity>,
     pub(crate) attacks: Interned<AttackName>,
     pub(crate) unlabelled: u64,
 }
@@ -70,29 +86,31 @@ pub(crate) struct Row {
 #[non_exhaustive]
 pub enum ObservationError {
     /// A score is NaN or infinite.
-    #[error("the score of {peer} is {value}: scores must be finite, see what the model was fed")]
+    #[error("the score of {entity} is {value}: scores must be finite, see what the model was fed")]
     NonFiniteScore {
-        /// The remote address.
-        peer: IpAddr,
+        /// What it is about.
+        entity: Entity,
         /// The value found.
         value: f64,
     },
     /// A p-value is none.
-    #[error("the p-value of {peer} is {value}: p-values lie in [0, 1], calibrate the model again")]
+    #[error(
+        "the p-value of {entity} is {value}: p-values lie in [0, 1], calibrate the model again"
+    )]
     PValueOutOfBounds {
-        /// The remote address.
-        peer: IpAddr,
+        /// What it is about.
+        entity: Entity,
         /// The value found.
         value: f64,
     },
     /// A window that ends before it begins.
     #[error(
-        "a window of {peer} ends at {end_ns} ns but starts at {start_ns} ns: \
+        "a window of {entity} ends at {end_ns} ns but starts at {start_ns} ns: \
          the table is damaged, capture or replay it again"
     )]
     WindowBackwards {
-        /// The remote address.
-        peer: IpAddr,
+        /// What it is about.
+        entity: Entity,
         /// Its start, unix time.
         start_ns: i64,
         /// Its end, unix time.
@@ -106,6 +124,22 @@ pub enum ObservationError {
     },
 }
 
+impl From<IpAddr> for Entity {
+    fn from(address: IpAddr) -> Self {
+        Self::Address(address)
+    }
+}
+
+impl fmt::Display for Entity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Service { protocol, port } => write!(f, "service {protocol}/{port}"),
+            Self::Net => f.write_str("the whole net"),
+        }
+    }
+}
+
 impl Observations {
     /// No rows yet.
     #[must_use]
@@ -115,15 +149,15 @@ impl Observations {
 
     /// Adds a row. Rows may come in any order.
     pub fn push(&mut self, row: Observation<'_>) -> Result<(), ObservationError> {
-        let Observation { start_ns, end_ns, peer, score, p_value, truth } = row;
+        let Observation { start_ns, end_ns, entity, score, p_value, truth } = row;
         if !score.is_finite() {
-            return Err(ObservationError::NonFiniteScore { peer, value: score });
+            return Err(ObservationError::NonFiniteScore { entity, value: score });
         }
         if let Some(value) = p_value.filter(|p| !(0.0..=1.0).contains(p)) {
-            return Err(ObservationError::PValueOutOfBounds { peer, value });
+            return Err(ObservationError::PValueOutOfBounds { entity, value });
         }
         if end_ns < start_ns {
-            return Err(ObservationError::WindowBackwards { peer, start_ns, end_ns });
+            return Err(ObservationError::WindowBackwards { entity, start_ns, end_ns });
         }
         let attack = match truth {
             Truth::Unlabelled => {
@@ -138,7 +172,7 @@ impl Observations {
             }
         };
         let window = self.windows.index((start_ns, end_ns), "windows")?;
-        let peer = self.peers.index(peer, "peers")?;
+        let peer = self.peers.index(entity, "peers")?;
         self.rows.push(Row { score, p_value, window, peer, attack });
         Ok(())
     }
@@ -193,13 +227,13 @@ impl<T: Clone + Eq + std::hash::Hash> Interned<T> {
 mod tests {
     use super::*;
 
-    const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+    const PEER: Entity = Entity::Address(IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)));
 
     fn row() -> Observation<'static> {
         Observation {
             start_ns: 0,
             end_ns: 1_000_000_000,
-            peer: PEER,
+            entity: PEER,
             score: 0.5,
             p_value: Some(0.5),
             truth: Truth::Benign,

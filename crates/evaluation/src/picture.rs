@@ -143,7 +143,7 @@ mod tests {
                 let row = Observation {
                     start_ns: 0,
                     end_ns: 1,
-                    peer: IpAddr::from([192, 0, 2, 1]),
+                    entity: IpAddr::from([192, 0, 2, 1]).into(),
                     score,
                     p_value: None,
                     truth: Truth::Benign,
@@ -163,7 +163,7 @@ mod tests {
             let row = Observation {
                 start_ns: window * 1_000,
                 end_ns: window * 1_000 + 1_000,
-                peer: IpAddr::from([192, 0, 2, 1]),
+                entity: IpAddr::from([192, 0, 2, 1]).into(),
                 score: window as f64,
                 p_value: Some(1.0 / (window + 1) as f64),
                 truth: if attack {

@@ -149,11 +149,26 @@ impl Learner {
     }
 }
 
-/// Fits a detector to each kind and horizon, by the same rules for all that learn.
+/// As [`fit_channels`], with the prior that is shipped.
 pub(crate) fn fit_all(
     rows: &BTreeMap<Channel, SampledRows>,
     window: Duration,
     params: &IsolationForestValidParams,
+    created: &str,
+) -> Result<ModelFile, LearnError> {
+    fit_channels(rows, window, params, Prior::shipped(), created)
+}
+
+/// Fits a detector to each kind and horizon, by the same rules for all that learn; see
+/// [`Learner::finish`].
+///
+/// # Errors
+/// Too few rows of peers over a window to fit or to calibrate.
+pub fn fit_channels(
+    rows: &BTreeMap<Channel, SampledRows>,
+    window: Duration,
+    params: &IsolationForestValidParams,
+    prior: &Prior,
     created: &str,
 ) -> Result<ModelFile, LearnError> {
     let horizons = Horizons::of(window);
@@ -161,14 +176,14 @@ pub(crate) fn fit_all(
     let window_ns = u64::try_from(window.as_nanos()).ok();
     let plan = Plan { window_ns, ..Plan::new(Method::Forest(params.clone())) };
     let mut detectors = Vec::new();
-    let of_prior = Prior::shipped().channels().filter(|one| horizons.all().contains(&one.horizon));
+    let of_prior = prior.channels().filter(|one| horizons.all().contains(&one.horizon));
     let known = rows.keys().copied().chain(of_prior);
     let others: BTreeSet<Channel> = known.filter(|channel| *channel != base).collect();
     for channel in std::iter::once(base).chain(others) {
         let schema = schema::schema_id(channel.kind);
         let nothing = SampledRows::new(schema.features.len());
         let rows = rows.get(&channel).unwrap_or(&nothing);
-        let plan = Plan { prior: Prior::shipped().rows(channel).cloned(), ..plan.clone() };
+        let plan = Plan { prior: prior.rows(channel).cloned(), ..plan.clone() };
         let fit = if channel == base { train } else { train_beside };
         match fit(rows, &schema, &plan) {
             Ok(trained) => detectors.push((channel, trained.detector)),

@@ -50,7 +50,7 @@ pub use ecod::{Ecod, EcodFit, Tails};
 pub use error::TrainingError;
 pub use features::FeatureChoice;
 pub use hbos::{Hbos, HbosCounts, Heights};
-pub use learner::{LearnError, Learner, Learnt};
+pub use learner::{LearnError, Learner, Learnt, fit_channels};
 pub use ongoing::{Candidate, NotLearnt, Ongoing, Pace, Word};
 pub use plan::{BEYOND, Given, Method, Plan};
 pub use prior::{PRIOR_COUNTS_AS, Prior, PriorBuilder, PriorError, PriorRows};

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use arrow_array::RecordBatch;
-use features::{Horizon, PeerFacts, Span};
+use features::{Horizon, LocalService, PeerFacts, Span};
 
 use crate::{Label, TableKind};
 
@@ -25,6 +25,8 @@ pub struct Block {
     pub window_end_ns: Vec<u64>,
     /// The remote address, of the host table the local one; empty for tables without.
     pub remote: Vec<IpAddr>,
+    /// The service, of the service table; empty for others.
+    pub services: Vec<LocalService>,
     /// The time that each row is meant to cover; empty for tables without.
     pub horizon: Vec<Horizon>,
     /// The time that it covers, on the capturing clock; empty for tables without.

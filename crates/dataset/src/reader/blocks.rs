@@ -16,6 +16,9 @@ use super::set::DataFile;
 use crate::schema::{ATTACK, LABEL, TIME, schema_id};
 use crate::{DatasetError, Label, TableKind, layout};
 
+/// Columns that say which service of the host's side a row is about.
+pub(super) const SERVICE: [&str; 2] = ["protocol", "local_port"];
+
 /// The blocks of a table; see [`Dataset::blocks`](crate::Dataset::blocks). Ends after an error.
 pub struct Blocks {
     table: TableKind,
@@ -144,6 +147,7 @@ impl Blocks {
             // The window table has no features, and its counts are what it is read for.
             Columns::Features if self.table == TableKind::Window => true,
             Columns::Features if name == "local_address" => self.table == TableKind::Host,
+            Columns::Features if SERVICE.contains(&name) => self.table == TableKind::Service,
             Columns::Features => self.is_feature(name) || OWN.contains(&name),
             Columns::Identity => !self.is_feature(name) && !is_feature,
         }
@@ -222,6 +226,11 @@ impl Blocks {
             window_start_ns: decode.unsigned("window_start")?.to_vec(),
             window_end_ns: decode.unsigned("window_end")?.to_vec(),
             remote: address.map_or(Ok(Vec::new()), |name| decode.addresses(name))?,
+            services: if self.table == TableKind::Service {
+                decode.services()?
+            } else {
+                Vec::new()
+            },
             rows: if has_rows { decode.rows(&self.features)? } else { Vec::new() },
             facts: if has_facts { decode.facts()? } else { Vec::new() },
             horizon: if has_horizons { decode.horizons()? } else { Vec::new() },

@@ -5,14 +5,17 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float32Type, TimestampNanosecondType, UInt32Type, UInt64Type};
+use arrow_array::types::{
+    Float32Type, TimestampNanosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+};
 use arrow_array::{
     Array, ArrowPrimitiveType, BooleanArray, PrimitiveArray, RecordBatch, StringArray,
 };
 use features::schema::{SchemaError, facts_of_peers};
-use features::{Horizon, PeerFacts, Span};
+use features::{Horizon, LocalService, PeerFacts, Span};
 
 use super::block::StoredWindow;
+use super::blocks::SERVICE;
 use crate::schema::{ATTACK, LABEL, TIME};
 use crate::{DatasetError, Label};
 
@@ -112,6 +115,13 @@ impl<'a> Decode<'a> {
     }
 
     /// Facts of the peers that a decision takes.
+    pub(crate) fn services(self) -> Result<Vec<LocalService>, DatasetError> {
+        let protocols = self.primitive::<UInt8Type>(SERVICE[0])?.values();
+        let ports = self.primitive::<UInt16Type>(SERVICE[1])?.values();
+        let service = |(&protocol, &port)| LocalService { protocol, port };
+        Ok(protocols.iter().zip(ports).map(service).collect())
+    }
+
     pub(crate) fn facts(self) -> Result<Vec<PeerFacts>, DatasetError> {
         let corrupt = |error: SchemaError| DatasetError::corrupt(self.path, error.to_string());
         facts_of_peers(self.batch).map_err(corrupt)

@@ -72,7 +72,7 @@ fn one(name: &str, benign: u32, detector: u64) -> Evaluation {
         let row = Observation {
             start_ns: START + second * SECOND,
             end_ns: START + (second + 1) * SECOND,
-            peer: IpAddr::from(peer),
+            entity: IpAddr::from(peer).into(),
             score: 0.35 + 0.5 / (1.0 + (-0.6 * (value - 2.0)).exp()),
             p_value: Some(p),
             truth,

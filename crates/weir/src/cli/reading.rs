@@ -5,7 +5,7 @@ mod windows;
 
 use std::{collections::BTreeMap, io::IsTerminal as _, net::IpAddr, time::Duration};
 
-use ::model::{Channel, Horizon, Kind, PeerFacts, Span, assess::HorizonRows};
+use ::model::{Channel, Horizon, Kind, LocalService, PeerFacts, Span, assess::HorizonRows};
 use arrow_array::RecordBatch;
 use clap::ValueEnum;
 use dataset::{Block, Columns, Dataset, Label, ReadCounts, Selection, TableKind};
@@ -39,8 +39,10 @@ pub(super) struct Piece {
     pub(super) starts_ns: Vec<i64>,
     /// Its end, exclusive.
     pub(super) ends_ns: Vec<i64>,
-    /// The remote address, of peers.
+    /// The address, of peers and hosts.
     pub(super) remote: Vec<IpAddr>,
+    /// The service, of services.
+    services: Vec<LocalService>,
     /// Labels.
     pub(super) labels: Vec<Label>,
     /// The features, row after row.
@@ -120,9 +122,15 @@ impl Piece {
         &self.rows[index * self.width..][..self.width]
     }
 
-    /// The address that a row is about; none, 0.0.0.0, of a service and of the whole net.
-    pub(super) fn address(&self, index: usize) -> IpAddr {
-        self.remote.get(index).copied().unwrap_or(IpAddr::from([0; 4]))
+    /// What a row is about.
+    pub(super) fn about(&self, index: usize) -> evaluation::Entity {
+        match (self.remote.get(index), self.services.get(index)) {
+            (Some(address), _) => (*address).into(),
+            (None, Some(&LocalService { protocol, port })) => {
+                evaluation::Entity::Service { protocol, port }
+            }
+            (None, None) => evaluation::Entity::Net,
+        }
     }
 
     /// A row's channel.
@@ -185,6 +193,7 @@ impl Piece {
         self.starts_ns.extend(starts);
         self.ends_ns.extend(ends);
         self.remote.extend(block.remote.get(from..to).unwrap_or_default());
+        self.services.extend(block.services.get(from..to).unwrap_or_default());
         self.labels.extend((from..to).map(|row| block.label(row).clone()));
         self.facts.extend(block.facts.get(from..to).unwrap_or_default());
         self.horizons.extend(&block.horizon[from..to]);

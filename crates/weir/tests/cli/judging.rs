@@ -170,6 +170,16 @@ fn one_table_is_evaluated_by_one_measure() {
     let tail = desk.json(&[&words[..], &["peer", "--by", "tail"]].concat());
     let score = desk.json(&[&words[..], &["peer"]].concat());
     assert_ne!(tail["evaluations"][0]["histogram"], score["evaluations"][0]["histogram"]);
+    // Entities are what rows are about: services by protocol and port, hosts by address, one net.
+    let entities = |table: &str| {
+        let report = desk.json(&[&words[..], &[table]].concat());
+        report["evaluations"][0]["counts"]["peers"].as_u64().unwrap()
+    };
+    assert!(entities("service") > 1, "{} services", entities("service"));
+    assert_eq!(entities("net"), 1);
+    // A score is a surprise, whatever it is of: no forest's score exceeds 1.
+    let budget = &score["evaluations"][0]["budgets"][0];
+    assert!(budget["threshold"].as_f64().unwrap() > 1.0, "{budget}");
 }
 
 #[test]

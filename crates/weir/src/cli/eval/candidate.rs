@@ -4,7 +4,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ::model::{Channel, DetectorModel, Detectors, assess::assess, schema};
+use ::model::{
+    Channel, DetectorModel, Detectors,
+    assess::{EntityAssessment, assess},
+    schema,
+};
 use clap::ValueEnum;
 use dataset::{Dataset, Label, Selection, TableKind};
 use evaluation::{Fact, Observation, Observations, TimeSpan, Truth};
@@ -20,13 +24,28 @@ use engine::drift::DriftCounter;
 /// By what a row's score is ranked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum By {
-    /// The detector's own score, as its forest or network gives it.
+    /// The detector's own score, as its forest or network gives it: its surprise among the held-out
+    /// rows of its horizon.
     Score,
-    /// The tail score: how far out its three oddest features lie.
+    /// The tail score, how far out its three oddest features lie; its surprise likewise.
     Tail,
     /// All measures together, as the policy takes them: the surprise, and Simes' combination of the
     /// p-values.
     Combined,
+}
+
+impl By {
+    /// Surprise and p-value of a row by it.
+    fn of(self, own: &DetectorModel, row: &EntityAssessment) -> (f64, f64) {
+        match self {
+            Self::Score => (own.surprise(row.score), own.calibration().p_value(row.score).marginal),
+            Self::Tail => {
+                let p = own.tail_calibration().p_value(row.tail_score).marginal;
+                (own.tail_surprise(row.tail_score), p)
+            }
+            Self::Combined => (row.surprise, row.p_value),
+        }
+    }
 }
 
 /// A detector for what is evaluated, and what it said so far.
@@ -133,13 +152,13 @@ impl Candidate {
         spans.reduce(|all, one| TimeSpan { from: all.from.min(one.from), to: all.to.max(one.to) })
     }
 
-    /// Scores rows and takes down what they were. A row of a horizon without a detector is no
-    /// observation.
+    /// Scores rows and takes down what they were: by surprise, so that rows of all horizons are of one
+    /// scale. A row of a horizon without a detector is no observation.
     pub(super) fn take(&mut self, level: Level, by: By, rows: &Piece) -> anyhow::Result<()> {
         let Self { detectors, observations, always, .. } = self;
-        let mut note = |(start_ns, end_ns), peer, label: &Label, (score, p_value)| {
+        let mut note = |(start_ns, end_ns), entity, label: &Label, (score, p_value)| {
             let (p_value, truth) = (Some(p_value), truth(label));
-            observations.push(Observation { start_ns, end_ns, peer, score, p_value, truth })
+            observations.push(Observation { start_ns, end_ns, entity, score, p_value, truth })
         };
         if level == Level::Decision {
             let peers = rows.peers();
@@ -148,7 +167,7 @@ impl Candidate {
                 if assessment.horizon(number).is_some() {
                     let assessed = assessment.entities()[number];
                     let found = (assessed.surprise, assessed.p_value);
-                    note(rows.window_span_ns(), rows.address(entity.row), &entity.label, found)?;
+                    note(rows.window_span_ns(), rows.about(entity.row), &entity.label, found)?;
                 }
             }
             return Ok(());
@@ -158,19 +177,8 @@ impl Candidate {
         let assessment = assess(detectors, level.kind(), &each, rows.len());
         for (index, assessed) in assessment.entities().iter().enumerate() {
             let Some(own) = detectors.get(&rows.channel(level, index)) else { continue };
-            let found = match by {
-                By::Score => {
-                    let p = own.calibration().p_value(assessed.score).marginal;
-                    (f64::from(assessed.score), p)
-                }
-                By::Tail => {
-                    let p = own.tail_calibration().p_value(assessed.tail_score).marginal;
-                    (f64::from(assessed.tail_score), p)
-                }
-                By::Combined => (assessed.surprise, assessed.p_value),
-            };
             let span = (rows.starts_ns[index], rows.ends_ns[index]);
-            note(span, rows.address(index), &rows.labels[index], found)?;
+            note(span, rows.about(index), &rows.labels[index], by.of(own, assessed))?;
         }
         Ok(())
     }
@@ -273,4 +281,55 @@ pub(super) fn fit_all(
     }
     candidates.insert(0, candidates[0].tails());
     Ok(candidates)
+}
+
+#[cfg(test)]
+mod tests {
+    use ::model::{Horizon, Kind, assess::HorizonRows};
+    use linfa::ParamGuard as _;
+
+    use super::*;
+
+    /// A detector over a horizon of so many ms, and its held-out rows, which spread so much.
+    fn detector(horizon_ms: u32, spread: f32) -> (Channel, DetectorModel, Vec<f32>) {
+        let schema = schema::schema_id(Kind::Peer);
+        let width = schema.features.len();
+        let noise = |row: usize, column: usize| ((row * 7_919 + column * 104_729) % 1_009) as f32;
+        let rows = |from: usize, spread: f32| -> Vec<f32> {
+            let row = |row| (0..width).map(move |column| noise(row, column) / 1_009.0 * spread);
+            (from..from + 1_000).flat_map(row).collect()
+        };
+        let params = ::model::IsolationForest::params().n_trees(20).check().expect("sound");
+        let held_out = rows(1_000, spread);
+        let made = DetectorModel::fit(schema, &rows(0, 1.0), &held_out, &params).expect("rows");
+        (Channel::new(Kind::Peer, Horizon::from_ms(horizon_ms)), made, held_out)
+    }
+
+    #[test]
+    fn a_rank_means_the_same_at_every_horizon() {
+        let of_a_tenth = |(channel, own, rows): (Channel, DetectorModel, Vec<f32>), by: By| {
+            let count = rows.len() / own.schema().features.len();
+            let detectors = Detectors::from([(channel, own.clone())]);
+            let rows = [HorizonRows { horizon: channel.horizon, rows, of: (0..count).collect() }];
+            let assessment = assess(&detectors, Kind::Peer, &rows, count);
+            let mut falling: Vec<(f64, f32)> = assessment
+                .entities()
+                .iter()
+                .map(|row| {
+                    (by.of(&own, row).0, if by == By::Tail { row.tail_score } else { row.score })
+                })
+                .collect();
+            falling.sort_by(|one, other| other.0.total_cmp(&one.0));
+            falling[count / 10]
+        };
+        for by in [By::Tail, By::Score] {
+            let [short, long] = [(1_000, 1.0), (60_000, 1.6)]
+                .map(|(ms, spread)| of_a_tenth(detector(ms, spread), by));
+            assert!(
+                (short.0 - 1.0).abs() < 0.05 && (long.0 - 1.0).abs() < 0.05,
+                "{short:?} {long:?}"
+            );
+            assert!(long.1 > 1.05 * short.1, "the scores themselves differ: {short:?} {long:?}");
+        }
+    }
 }

@@ -41,7 +41,7 @@ impl Shortcuts {
                 let value = f64::from(*value);
                 scores.copy_from_slice(&[value, -value, tails]);
             }
-            self.peaks.push(rows.address(index), truth(label), &self.row);
+            self.peaks.push(rows.about(index), truth(label), &self.row);
         }
     }
 
