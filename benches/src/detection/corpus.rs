@@ -102,9 +102,8 @@ impl Fold {
         };
         match tested {
             Some(tested) if tested == fold => Use::Test,
-            None => Use::Train,
             Some(_) if drawn(&format!("{name}, held out")) == 0 => Use::Calibrate,
-            Some(_) => Use::Train,
+            None | Some(_) => Use::Train,
         }
     }
 }

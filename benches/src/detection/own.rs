@@ -33,7 +33,9 @@ pub struct Own {
 /// There are too few rows to learn from.
 pub fn learn(windows: &[Window]) -> anyhow::Result<ModelFile> {
     let mut learner = Learner::default();
-    windows.iter().for_each(|window| learner.take(window));
+    for window in windows {
+        learner.take(window);
+    }
     let params = IsolationForest::params().beyond(BEYOND).check()?;
     Ok(learner.finish(&params, "1970-01-01T00:00:00Z")?.0)
 }
@@ -93,8 +95,8 @@ impl Own {
 
     fn row(&self, text: &mut String, attack: &Attack) {
         let start_ns = self.day.windows.first().map_or(0, |window| window.start_ns);
-        let began_ns = attack.during.map_or(start_ns, |span| span.start_ns);
-        let began_s = began_ns.saturating_sub(start_ns) as f64 / 1e9;
+        let began = attack.during.map_or(start_ns, |span| span.start_ns);
+        let began_s = began.saturating_sub(start_ns) as f64 / 1e9;
         let its: Vec<_> = self.mixed.of_attack(attack).map(|(_, one)| one).collect();
         let when = |moments: Vec<f64>| {
             let first = moments.iter().copied().min_by(f64::total_cmp);

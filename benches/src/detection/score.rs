@@ -52,6 +52,7 @@ pub struct Verdict {
 
 /// What became of an attack.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that each stand alone")]
 pub struct Fate {
     /// A remote that takes part was reported.
     pub reported: bool,
