@@ -100,7 +100,7 @@ impl Bounds {
                 remotes.sort_unstable();
                 let [value, others] =
                     [greatest[0], greatest[of]].map(|(value, _)| feature.natural(value));
-                found.entry(remotes).or_default().push(Gap { feature, gap, value, others });
+                found.entry(remotes).or_default().push(Gap { feature, beyond: gap, value, others });
             }
         }
         let mut all: Vec<Setters> = found
@@ -120,7 +120,7 @@ impl Bounds {
 /// A bound, and how far it is beyond what others show, on the feature's scale.
 struct Gap {
     feature: PeerFeature,
-    gap: f32,
+    beyond: f32,
     value: f32,
     others: f32,
 }
@@ -137,7 +137,7 @@ fn far(feature: PeerFeature) -> f32 {
 fn told(mut gaps: Vec<Gap>) -> Vec<SetBound> {
     gaps.sort_by(|one, other| {
         let abuse = |gap: &Gap| gap.feature.may_act();
-        abuse(other).cmp(&abuse(one)).then(other.gap.total_cmp(&one.gap))
+        abuse(other).cmp(&abuse(one)).then(other.beyond.total_cmp(&one.beyond))
     });
     gaps.into_iter()
         .map(|Gap { feature, value, others, .. }| SetBound {
@@ -167,7 +167,7 @@ pub fn told_of_bounds(all: &[(Horizon, Vec<Setters>)]) -> String {
     {
         match most.iter_mut().find(|(_, known)| known.remotes == setters.remotes) {
             Some(known) if known.1.bounds.len() < setters.bounds.len() => {
-                *known = (horizon, setters)
+                *known = (horizon, setters);
             }
             Some(_) => {}
             None => most.push((horizon, setters)),
