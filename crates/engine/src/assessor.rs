@@ -6,6 +6,7 @@
 
 use std::{collections::HashMap, net::IpAddr, time::Duration};
 
+use flows_common::parse::{TCP, UDP};
 use model::{
     CALIBRATION_ROWS, Feature, Horizon, Horizons, Kind, LocalService, ModelFile, Outage, PeerFacts,
     PeerFeature, Span,
@@ -159,7 +160,9 @@ impl Assessor {
         let others = others.into_iter().take(EXPLAINED);
         for index in others.chain(unproven.into_iter().take(EXPLAINED_UNPROVEN)) {
             let why = assessment.reasons(index);
-            evidence[index].new_or_large = !why.iter().take(LEADING).any(tells_of_more);
+            let peer = &evidence[index];
+            let is_more = |reason: &Reason| tells_of_more(reason, peer);
+            evidence[index].new_or_large = !why.iter().take(LEADING).any(is_more);
             reasons.insert(evidence[index].subject(), why);
         }
         let drift = self.drift.drift().clone();
@@ -211,10 +214,18 @@ fn evidence(
     }
 }
 
-/// True of a feature that tells of more than a newcomer or a large transfer: of a kind that is
-/// abuse.
-fn tells_of_more(reason: &Reason) -> bool {
-    PeerFeature::from_name(&reason.feature).is_some_and(Feature::may_act)
+/// True of a feature that tells of more than a newcomer, or than a business that is as busy or as large
+/// as it is: of a kind that is abuse. Openings are, where nobody completes them, and datagrams, where the
+/// host complains of them or they are for many ports; of who proved itself neither is.
+fn tells_of_more(reason: &Reason, peer: &Evidence) -> bool {
+    let Some(feature) = PeerFeature::from_name(&reason.feature) else { return false };
+    let of = |protocol| {
+        let service = peer.service.is_some_and(|service| service.protocol == protocol);
+        service && peer.standing == Standing::Unproven
+    };
+    feature.may_act()
+        || feature.is_rate() && of(TCP)
+        || matches!(feature, PeerFeature::EgressIcmp | PeerFeature::Targets) && of(UDP)
 }
 
 /// Facts of a model file's calibration that the policy's claims rest on.

@@ -4,8 +4,8 @@
 //! session at a service for log-ins, says as much in each as in the others, and is done within
 //! seconds. Of such sessions [`Tries`] keeps count over ten minutes.
 //!
-//! What is like it and is none: a checker that asks for the banner says less than a key exchange; an
-//! interactive session lasts; copies and repositories differ in size. Programs that log in to do the same
+//! What is like it and is none: a checker that asks for the banner says one thing, and less than a key
+//! exchange; an interactive session lasts; copies and repositories differ in size. Programs that log in to do the same
 //! command dozens of times in ten minutes are not told from it: they are to be allowed by name. Who makes
 //! sessions of different sizes is not found here, but by the host's own log.
 
@@ -18,9 +18,10 @@ use crate::record::{PeerRecord, TCP};
 
 /// Services where people log in: a shell, and its usual other port, and a desktop.
 const LOG_INS: [u16; 3] = [22, 2_222, 3_389];
-/// Bytes at least that a remote says in a session in which it tries to log in: who only asks for the
-/// banner says an identification of 255 at most (RFC 4253 §4.2).
-const LEAST_SAID: f64 = 256.0;
+/// Bytes, or else messages, at least of a remote in a session in which it tries to log in: who only
+/// asks for the banner says an identification of 255 bytes at most (RFC 4253 §4.2), and be it in two
+/// parts. Messages are marked by who sends them, bytes are not.
+const LEAST_SAID: (f64, f64) = (256.0, 3.0);
 /// Time for which a session counts, in ns.
 const COUNTS_FOR_NS: u64 = 600_000_000_000;
 /// Remotes at a service that are remembered at most; beyond it who came last longest ago goes.
@@ -84,7 +85,9 @@ impl Tries {
             short = short.saturating_add(one.short);
             sizes.merge(&one.sizes);
         }
-        if sizes.request_mean() < LEAST_SAID { 0 } else { sizes.alike().min(short) }
+        let (bytes, messages) = LEAST_SAID;
+        let is_banner = sizes.request_mean() < bytes && sizes.messages_mean() < messages;
+        if is_banner { 0 } else { sizes.alike().min(short) }
     }
 }
 
@@ -98,13 +101,19 @@ mod tests {
 
     const TEN: u64 = 10_000_000_000;
 
-    /// The row of ten seconds of a remote with so many sessions at a port, with what it said in each.
+    /// The row of ten seconds of a remote with so many sessions at a port, with what it said in each, in
+    /// two messages.
     fn row(nth: u64, port: u16, sessions: u32, said: u64) -> PeerRecord {
+        row_of(nth, port, sessions, said, 2)
+    }
+
+    fn row_of(nth: u64, port: u16, sessions: u32, said: u64, messages: u32) -> PeerRecord {
         let outcomes = Outcomes {
             short: sessions,
             served: sessions,
             request_bytes: u64::from(sessions) * said,
             response_bytes: u64::from(sessions) * 1_800,
+            messages: sessions * messages,
             ..Outcomes::default()
         };
         let mut counts = PeerCounts::default();
@@ -130,6 +139,11 @@ mod tests {
         assert_eq!(last((0..30).map(|nth| row(nth, 22, 2, 1_900))), Some(60));
         assert_eq!(last((0..90).map(|nth| row(nth, 22, 2, 1_900))), Some(120), "no older ones");
         assert_eq!(last([row(0, 22, 9, 1_900), row(70, 22, 1, 1_900)]), Some(1));
+    }
+
+    #[test]
+    fn who_says_little_in_several_messages_tries_too() {
+        assert_eq!(last((0..30).map(|nth| row_of(nth, 3_389, 2, 90, 3))), Some(60));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The guards: they keep an anomalous peer from being blocked.
 
 use events::Prefix;
-use flows_common::{Scope, Standing};
+use flows_common::{Scope, Standing, parse::UDP};
 
 use crate::{
     Evidence, Policy, PolicyConfig, Refusal, Service, WindowFacts,
@@ -151,8 +151,10 @@ impl Policy {
             return None;
         }
         let decisive = peer.surprise >= config.expert.decisive_surprise;
-        // A backup is as large as it is; what floods by volume proves nothing.
-        let is_business = peer.standing == Standing::Proven || !decisive;
+        // A backup is as large as it is, and so is who asks by datagrams and is answered; what floods
+        // by volume proves nothing.
+        let asks = peer.service.is_some_and(|service| service.protocol == UDP);
+        let is_business = peer.standing == Standing::Proven || asks || !decisive;
         if window.interrupted {
             Some(Refusal::Interrupted)
         } else if window.blind {

@@ -1,15 +1,20 @@
 //! Learner: gathers benign windows and fits a model on them.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use model::{
-    Channel, Context, Feature, Horizons, HostFeature, Hosts, IsolationForestValidParams, Kind,
-    ModelFile, ModelFormatError, Observed, Outages, PeerFeature, ServiceFeature, WARM_UP, Window,
-    schema,
+    Channel, Context, Feature, Horizon, Horizons, HostFeature, Hosts, IsolationForestValidParams,
+    Kind, ModelFile, ModelFormatError, Observed, Outages, PeerFeature, ServiceFeature, WARM_UP,
+    Window, schema,
 };
 use thiserror::Error;
 
+use crate::bounds::{Bounds, Setters};
 use crate::{Method, Plan, Prior, SampledRows, TrainingError, train, train_beside};
 
 /// Reason for which no model came out of the windows.
@@ -39,8 +44,18 @@ pub struct Learner {
     observed: Observed,
     window: Duration,
     rows: BTreeMap<Channel, SampledRows>,
+    bounds: BTreeMap<Horizon, Bounds>,
+    excluded: Vec<Excluded>,
     windows: u64,
     lossy: u64,
+}
+
+/// Remotes that are not learnt from.
+#[derive(Clone, Copy, Debug)]
+struct Excluded {
+    prefix: IpNet,
+    /// One of them was there.
+    met: bool,
 }
 
 impl std::fmt::Debug for Learner {
@@ -80,16 +95,38 @@ impl Learner {
             observed: Observed::default(),
             window: length,
             rows: BTreeMap::new(),
+            bounds: BTreeMap::new(),
+            excluded: Vec::new(),
             windows: 0,
             lossy: 0,
         }
+    }
+
+    /// The same without what remotes in these prefixes do.
+    #[must_use]
+    pub fn excluding(mut self, prefixes: &[IpNet]) -> Self {
+        self.excluded = prefixes.iter().map(|&prefix| Excluded { prefix, met: false }).collect();
+        self
+    }
+
+    /// Excluded prefixes of which no remote was there.
+    pub fn unmet(&self) -> impl Iterator<Item = IpNet> {
+        self.excluded.iter().filter(|one| !one.met).map(|one| one.prefix)
+    }
+
+    /// The remotes that set bounds of what is ordinary, by the time that rows cover.
+    #[must_use]
+    pub fn setters(&self) -> Vec<(Horizon, Vec<Setters>)> {
+        let names: Vec<String> = PeerFeature::scored().map(|one| one.name().to_owned()).collect();
+        self.bounds.iter().map(|(&horizon, bounds)| (horizon, bounds.setters(&names))).collect()
     }
 
     /// Takes one window of benign traffic. What a service of this host did to its clients in it is not
     /// learnt: an attacker's probes would look like it.
     pub fn take(&mut self, window: &Window) {
         self.windows += 1;
-        let (window, _) = self.outages.look(window, &[]);
+        let window = without(window, &mut self.excluded);
+        let (window, _) = self.outages.look(&window, &[]);
         let window = self.hosts.look(window);
         self.context.observe_into(&window, &mut self.observed);
         self.lossy += u64::from(window.is_lossy());
@@ -98,7 +135,8 @@ impl Learner {
         }
         for row in self.observed.peers.iter().filter(|row| !row.is_lossy) {
             let channel = Channel::new(Kind::Peer, row.horizon);
-            extend::<PeerFeature>(&mut self.rows, channel, self.windows, row);
+            let values = extend::<PeerFeature>(&mut self.rows, channel, self.windows, row);
+            self.bounds.entry(row.horizon).or_default().take(address(row.key.address), &values);
         }
         for row in self.observed.sites.iter().filter(|row| !row.is_lossy) {
             let channel = Channel::new(row.key.kind(), row.horizon);
@@ -199,8 +237,37 @@ fn extend<F: Feature>(
     channel: Channel,
     window: u64,
     row: &F::Record,
-) {
+) -> Vec<f32> {
     let width = F::scored().count();
     let rows = rows.entry(channel).or_insert_with(|| SampledRows::new(width));
-    rows.extend(window, &F::rows(std::iter::once(row)));
+    let values = F::rows(std::iter::once(row));
+    rows.extend(window, &values);
+    values
+}
+
+/// The window without what excluded remotes did in it, as whole as it was.
+fn without<'w>(window: &'w Window, excluded: &mut [Excluded]) -> Cow<'w, Window> {
+    if excluded.is_empty() {
+        return Cow::Borrowed(window);
+    }
+    let mut left = window.clone();
+    let mut is_excluded = |remote: [u8; 16]| {
+        let of = excluded.iter_mut().find(|one| one.prefix.contains(&address(remote)));
+        of.map(|one| one.met = true).is_some()
+    };
+    left.peers.retain(|(key, _)| !is_excluded(key.address));
+    left.flows.retain(|(key, counters)| {
+        let stays = !is_excluded(key.remote);
+        if !stays {
+            for (seen, way) in left.packet_counters.segments.iter_mut().zip(&counters.directions) {
+                *seen = seen.saturating_sub(way.packets);
+            }
+        }
+        stays
+    });
+    Cow::Owned(left)
+}
+
+fn address(bytes: [u8; 16]) -> IpAddr {
+    Ipv6Addr::from(bytes).to_canonical()
 }

@@ -23,6 +23,7 @@
 
 mod adapt;
 mod autoencoder;
+mod bounds;
 mod contamination;
 mod ecod;
 mod error;
@@ -45,6 +46,7 @@ mod trim;
 
 pub use adapt::{AdaptError, Adaptation, adapt};
 pub use autoencoder::{AutoencoderError, AutoencoderParams};
+pub use bounds::{SetBound, Setters, told_of_bounds};
 pub use contamination::{Contamination, TrimBy};
 pub use ecod::{Ecod, EcodFit, Tails};
 pub use error::TrainingError;

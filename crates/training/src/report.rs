@@ -6,6 +6,7 @@ use std::fmt;
 use model::Calibration;
 use serde::Serialize;
 
+use crate::bounds::Setters;
 use crate::contamination::TrimBy;
 use crate::row_filter::{Dropped, Survey};
 use crate::split::Boundaries;
@@ -31,6 +32,8 @@ pub struct Report {
     pub dropped: Dropped,
     /// Rows trimmed as possibly not benign.
     pub trimmed: Option<Trimmed>,
+    /// Remotes that set bounds of what is ordinary; none where the source knows no remotes.
+    pub bounds: Vec<Setters>,
     /// Time of the rows.
     pub time: TimeRange,
     /// Error rates that the calibration supports.

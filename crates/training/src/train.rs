@@ -1,9 +1,11 @@
 //! The whole way from a stream to a calibrated detector.
 
-use features::SchemaId;
+use features::schema::schema_id;
+use features::{Kind, SchemaId};
 use forest::IsolationForestValidParams;
 use model::{DetectorModel, Inputs, Profile, ProfileBuilder, RowsDigest, TrainingFacts};
 
+use crate::bounds::Bounds;
 use crate::contamination::Contamination;
 use crate::error::TrainingError;
 use crate::features::Extremes;
@@ -137,7 +139,7 @@ fn train_with(
         held_out_trim =
             contamination.find(&row_filter, Part::HeldOut, &round.fitted.scorer, plan.seed)?;
     }
-    let Round { fitted, profile, mut digest, rows, dropped, .. } = round;
+    let Round { fitted, profile, mut digest, mut bounds, rows, dropped } = round;
 
     let stand_in =
         plan.prior().map(|(prior, params)| StandIn::of(prior, params, &inputs)).transpose()?;
@@ -161,6 +163,7 @@ fn train_with(
     let (held_out, held_out_dropped) =
         row_filter.pass(Part::HeldOut, &held_out_trim, &mut |kept| {
             digest.update(kept.whole);
+            bounds.take_all(kept.peers, kept.inputs);
             Ok(detector.take(kept.whole)?)
         })?;
     if held_out < least_held_out {
@@ -182,6 +185,7 @@ fn train_with(
         held_out_rows: held_out_dropped.trimmed,
     });
     let time = TimeRange::of(&survey, &boundaries);
+    let of_peers = schema.name == schema_id(Kind::Peer).name;
     let facts =
         facts(plan, &inputs, schema, &time, fitted.method.clone(), &dropped, trimmed.as_ref());
     let detector = detector.calibrate(digest, facts)?;
@@ -195,6 +199,8 @@ fn train_with(
         rows: RowCounts { read: survey.rows, trained: rows, held_out },
         dropped: Dropped { trimmed: dropped.trimmed + held_out_dropped.trimmed, ..dropped },
         trimmed,
+        // Whose rows of other kinds are, a person knows.
+        bounds: if of_peers { bounds.setters(inputs.names()) } else { Vec::new() },
         time,
         rates: SupportedRates::of(detector.calibration()),
         memory_bytes: memory(plan, inputs.len(), rows, held_out),
@@ -234,6 +240,7 @@ struct Round {
     fitted: Fitted,
     profile: ProfileBuilder,
     digest: RowsDigest,
+    bounds: Bounds,
     rows: u64,
     dropped: Dropped,
 }
@@ -256,10 +263,11 @@ impl Step<'_> {
         };
         let mut fitting = Fitting::begin(plan, inputs, extremes.as_ref(), self.stop_from_ns())?;
         let mut profile = ProfileBuilder::new(inputs, plan.seed);
-        let mut digest = RowsDigest::new();
+        let (mut digest, mut bounds) = (RowsDigest::new(), Bounds::default());
         let (rows, dropped) = self.row_filter.pass(Part::Train, trim, &mut |kept| {
             profile.extend(kept.inputs);
             digest.update(kept.whole);
+            bounds.take_all(kept.peers, kept.inputs);
             fitting.extend(kept.inputs, kept.starts_ns)
         })?;
         if rows == 0 && !self.may_be_without {
@@ -271,7 +279,7 @@ impl Step<'_> {
             fitting.extend(&inputs.project(&prior.some(more)), &[])?;
         }
         let fitted = fitting.finish(inputs, plan.seed)?;
-        Ok(Round { fitted, profile, digest, rows, dropped })
+        Ok(Round { fitted, profile, digest, bounds, rows, dropped })
     }
 
     /// Start of the last part of the training time.

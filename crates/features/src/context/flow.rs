@@ -60,6 +60,8 @@ pub(crate) struct FlowState {
     new: NewOfFlow,
     /// Bytes of payload each way, those sides that spoke, that sent a FIN, that sent an RST.
     payload: [u64; 2],
+    /// Segments with PSH each way.
+    messages: [u8; 2],
     spoke: [bool; 2],
     fins: [bool; 2],
     resets: [bool; 2],
@@ -90,6 +92,7 @@ kept!(FlowState {
     opened_ns,
     new,
     payload,
+    messages,
     spoke,
     fins,
     resets,
@@ -149,6 +152,7 @@ impl FlowState {
             opened_ns: 0,
             new: NewOfFlow { target: 0.0, remote: 0.0, service: 0.0 },
             payload: [0; 2],
+            messages: [0; 2],
             spoke: [false; 2],
             fins: [false; 2],
             resets: [false; 2],
@@ -299,6 +303,7 @@ impl FlowState {
                 self.verdict = Verdict::Served;
                 outcomes.served = 1;
                 (outcomes.request_bytes, outcomes.response_bytes) = (request, response);
+                outcomes.messages = self.of_the_opener(self.messages)[0].into();
             }
         }
         let has_ended =
@@ -337,10 +342,12 @@ impl FlowState {
     /// failed. Each that was answered has its share of the payload.
     fn earlier_attempts(&self, counters: &FlowCounters, attempts: u32, is_stray: bool) -> Outcomes {
         // Of strays the tuple's flow is no attempt, and its payload is not theirs.
-        let (past, opener, payload) = if is_stray {
-            (attempts, Direction::Ingress, [0; 2])
+        let (past, opener, payload, messages) = if is_stray {
+            (attempts, Direction::Ingress, [0; 2], 0)
         } else {
-            (attempts.saturating_sub(1), self.initiator, self.of_the_opener(self.payload))
+            let past = attempts.saturating_sub(1);
+            let [messages, _] = self.of_the_opener(self.messages);
+            (past, self.initiator, self.of_the_opener(self.payload), messages)
         };
         if past == 0 {
             return Outcomes::default();
@@ -357,6 +364,7 @@ impl FlowState {
             short: served,
             request_bytes: share(request),
             response_bytes: share(response),
+            messages: u32::from(messages) / attempts * served,
         }
     }
 
@@ -402,6 +410,9 @@ impl FlowState {
         for way in Direction::ALL {
             self.fins[way.index()] |= has(way, TcpFlag::Fin);
             self.resets[way.index()] |= has(way, TcpFlag::Rst);
+            let said = counters.directions[way.index()].flags[TcpFlag::Psh.index()];
+            let messages = &mut self.messages[way.index()];
+            *messages = messages.saturating_add(u8::try_from(said).unwrap_or(u8::MAX));
         }
         if self.reply == Reply::Nothing && self.resets[self.initiator.opposite().index()] {
             self.reply = Reply::Reset;

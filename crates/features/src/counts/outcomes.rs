@@ -27,9 +27,11 @@ pub struct Outcomes {
     pub request_bytes: u64,
     /// Payload of the opened side in them, in bytes.
     pub response_bytes: u64,
+    /// Messages of the opening side in them (segments with PSH), 255 of a flow at most.
+    pub messages: u32,
 }
 
-kept!(Outcomes { failed, empty, short, served, request_bytes, response_bytes });
+kept!(Outcomes { failed, empty, short, served, request_bytes, response_bytes, messages });
 
 impl Outcomes {
     /// Adds others.
@@ -39,6 +41,7 @@ impl Outcomes {
         add(&mut self.empty, other.empty);
         add(&mut self.short, other.short);
         add(&mut self.served, other.served);
+        add(&mut self.messages, other.messages);
         self.request_bytes = self.request_bytes.saturating_add(other.request_bytes);
         self.response_bytes = self.response_bytes.saturating_add(other.response_bytes);
     }

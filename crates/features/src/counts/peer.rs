@@ -80,6 +80,8 @@ pub struct ServiceUse {
     request: [f32; 2],
     /// The same of their response bytes.
     response: [f32; 2],
+    /// Messages of the opening side in them.
+    messages: u32,
     /// Times that a flow started, or spoke again after 2 s of silence.
     starts: u32,
     /// The first and the last of these times, in ns.
@@ -114,7 +116,7 @@ kept!(Unscored {
     fragments,
     icmp_errors
 });
-kept!(ServiceUse { flows, served, request, response, starts, starts_ns, intervals_sq });
+kept!(ServiceUse { flows, served, request, response, messages, starts, starts_ns, intervals_sq });
 
 impl ServiceUse {
     /// Flows that were opened at one time, or one that spoke again.
@@ -134,6 +136,7 @@ impl ServiceUse {
             served,
             request: sums(outcomes.request_mean()),
             response: sums(outcomes.response_mean()),
+            messages: outcomes.messages,
             ..Self::default()
         }
     }
@@ -157,6 +160,12 @@ impl ServiceUse {
     #[must_use]
     pub(crate) fn request_mean(&self) -> f64 {
         f64::from(self.request[0]) / f64::from(self.served).max(1.0)
+    }
+
+    /// Mean number of messages of the opening side in a served flow; 0 for none.
+    #[must_use]
+    pub(crate) fn messages_mean(&self) -> f64 {
+        f64::from(self.messages) / f64::from(self.served).max(1.0)
     }
 
     fn difference(&self) -> f64 {
@@ -209,6 +218,7 @@ impl Part for ServiceUse {
         add(&mut self.flows, later.flows);
         add(&mut self.starts, later.starts);
         add(&mut self.served, later.served);
+        add(&mut self.messages, later.messages);
         for at in 0..2 {
             self.request[at] += later.request[at];
             self.response[at] += later.response[at];

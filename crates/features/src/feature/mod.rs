@@ -64,6 +64,15 @@ mod tests {
         for volume in [Peer::IngressBytes, Peer::EgressPackets, Peer::IngressLength] {
             assert!(volume.is_scored() && !volume.may_act(), "{volume:?}");
         }
+        for rate in [
+            Peer::RemoteFlows,
+            Peer::RemoteBusiest,
+            Peer::IngressSyns,
+            Peer::IdleOpenFlows,
+            Peer::NewTargetRatio,
+        ] {
+            assert!(rate.is_rate() && !rate.may_act(), "{rate:?}");
+        }
         for abuse in [Peer::RemoteFailed, Peer::RemoteEmpty, Peer::NewTargets, Peer::Repetition] {
             assert!(abuse.may_act() && !abuse.is_two_sided(), "{abuse:?}");
         }

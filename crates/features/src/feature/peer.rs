@@ -18,7 +18,7 @@ feature_table! {
     /// it. What failed, was empty, short or served is told by [`Outcomes`]. Ratios are
     /// `k / (n + 2)`, so that one of one is not yet all.
     pub enum PeerFeature of PeerRecord {
-        RemoteFlows, "remote_flows", Log, Act, "flows",
+        RemoteFlows, "remote_flows", Log, Rate, "flows",
             "Flows that the remote opened.",
             |peer| flows(peer, IN);
         LocalFlows, "local_flows", Log, Upper, "flows",
@@ -60,7 +60,7 @@ feature_table! {
         NewServicesFailed, "new_services_failed", Log, Upper, "services",
             "Services of the remote that a local address had not tried in the last hour or two, and whose flow failed.",
             |peer| f64::from(peer.counts.new_failed[OUT]);
-        RemoteBusiest, "remote_busiest", Log, Act, "flows",
+        RemoteBusiest, "remote_busiest", Log, Rate, "flows",
             "Most flows that the remote opened to one service.",
             |peer| f64::from(peer.counts.busiest_flows(Direction::Ingress));
         LocalBusiest, "local_busiest", Log, Upper, "flows",
@@ -90,7 +90,7 @@ feature_table! {
         EgressResets, "egress_resets", Log, Upper, "packets",
             "Packets with RST to the remote.",
             |peer| f64::from(peer.counts.traffic.resets[OUT]);
-        IngressSyns, "ingress_syns", Log, Act, "openings",
+        IngressSyns, "ingress_syns", Log, Rate, "openings",
             "TCP openings of the remote, retransmissions not counted.",
             |peer| f64::from(peer.counts.traffic.openings[IN]);
         EgressSyns, "egress_syns", Log, Upper, "openings",
@@ -111,7 +111,7 @@ feature_table! {
         ActiveFlows, "active_flows", Log, Upper, "flows",
             "Flows with a packet.",
             |peer| peer.active(&peer.counts.active);
-        IdleOpenFlows, "idle_open_flows", Log, Act, "flows",
+        IdleOpenFlows, "idle_open_flows", Log, Rate, "flows",
             "Most of its open TCP flows that had no packet in a window in which it had others: connections that are held and not used.",
             |peer| f64::from(peer.counts.idle_open_flows);
         DnsQueries, "dns_queries", Log, Upper, "packets",
@@ -141,7 +141,7 @@ feature_table! {
         RemoteShortRatio, "remote_short_ratio", Linear, Upper, "1",
             "Short flows of the remote over its flows and two.",
             |peer| of_two_more(f64::from(outcomes(peer, IN).short), flows(peer, IN));
-        NewTargetRatio, "new_target_ratio", Linear, Act, "1",
+        NewTargetRatio, "new_target_ratio", Linear, Rate, "1",
             "New local targets of the remote over its flows and two.",
             |peer| of_two_more(f64::from(peer.counts.new_targets[IN]), flows(peer, IN));
         ByteLogRatio, "byte_log_ratio", Linear, Both, "log2",

@@ -12,6 +12,9 @@ pub enum Use {
     Upper,
     /// More of it is unusual, and abuse where much of it stands out.
     Act,
+    /// More of it is unusual, and abuse where it is of what nobody completes: a business that goes on
+    /// may be as busy as it is, and whoever is new has new targets alone.
+    Rate,
     /// Both more and less of it is unusual.
     Both,
 }
@@ -60,9 +63,14 @@ pub trait Feature: Copy + Eq + std::fmt::Debug + Send + Sync + 'static {
     }
 
     /// True where it is of a kind that is abuse (failures, empty handshakes, new targets,
-    /// repetition, rate): volume and shape alone are not.
+    /// repetition): volume, shape and rate alone are not.
     fn may_act(self) -> bool {
         self.used() == Use::Act
+    }
+
+    /// True where it tells how often openings come, how many stay open, or that they are new.
+    fn is_rate(self) -> bool {
+        self.used() == Use::Rate
     }
 
     /// Those that enter scores, in the order of [`Self::ALL`], which is that of model input.

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 #[cfg(feature = "arrow")]
 pub use self::tables::*;
 use crate::feature::{
-    FORMULA_REVISION, Feature, FlowFeature, HostFeature, PeerFeature, ServiceFeature,
+    FORMULA_REVISION, Feature, FlowFeature, HostFeature, PeerFeature, ServiceFeature, Use,
 };
 use crate::kind::Kind;
 
@@ -69,7 +69,9 @@ fn id_of<F: Feature>(name: &str) -> SchemaId {
     for feature in F::ALL {
         part(feature.name());
         part(feature.unit());
-        part(&format!("{:?}", feature.used()));
+        // A score makes the same of both: what tells them apart is the decision's.
+        let used = if feature.is_rate() { Use::Act } else { feature.used() };
+        part(&format!("{used:?}"));
         part(feature.doc());
     }
     let digest = digest.finalize();

@@ -17,7 +17,9 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 use dataset::{Dataset, Truth};
+use engine::Detector;
 use flows_common::clock::nanos;
+use model::Context;
 use policy::ProtectedHosts;
 
 use super::{
@@ -146,9 +148,10 @@ impl ExperimentArgs {
         } else {
             let looked = Looked::at(expand(&self.data)?, &self.home_net, false)?;
             let options = super::capture_options(&config);
-            let window = config.window;
+            let detector = Detector::new(model, Context::of_windows(config.window), config.window)
+                .with_ipv6_hosts(ipv6_hosts(&settings)?);
             end.lost =
-                captures::read(&looked, options, window, model, &truth, &mut stream, &mut inputs)?;
+                captures::read(&looked, options, detector, &truth, &mut stream, &mut inputs)?;
             (Source::Captures, false)
         };
         stream.require_rows()?;
@@ -260,6 +263,21 @@ impl End {
             _ => end_with(IN_PART, &why),
         }
     }
+}
+
+/// Length of the networks that remote hosts of IPv6 take their addresses of.
+///
+/// # Errors
+/// Settings differ in it: captures are read once for all of them.
+fn ipv6_hosts(settings: &[Setting]) -> anyhow::Result<u8> {
+    let lengths: BTreeSet<u8> = settings.iter().map(|one| one.config.ipv6_hosts.length()).collect();
+    let (Some(&length), 1) = (lengths.first(), lengths.len()) else {
+        anyhow::bail!(
+            "`policy.ipv6_hosts` says how captures are read, which is done once for all settings: \
+             make an experiment for each of its lengths"
+        );
+    };
+    Ok(length)
 }
 
 /// Hosts that a setting protects: its files of allowed prefixes. Neither a capture nor a table

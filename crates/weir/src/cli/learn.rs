@@ -19,7 +19,7 @@ use super::{
     end_with,
 };
 use collector::{live::Live, pipeline::Pipeline, signals::Signals};
-use training::{BEYOND, Learner, Learnt};
+use training::{BEYOND, Learner, Learnt, told_of_bounds};
 
 /// Parts of the time after each of which progress is told.
 const TENTHS: u32 = 10;
@@ -32,6 +32,9 @@ pub(super) struct LearnArgs {
     /// Local prefix in a capture; may be given several times. Private addresses without it.
     #[arg(long, value_name = "PREFIX", value_parser = address_list::parse_net)]
     home_net: Vec<ipnet::IpNet>,
+    /// Learn nothing of what remotes in this prefix do; may be given several times.
+    #[arg(long, value_name = "PREFIX", value_parser = address_list::parse_net)]
+    exclude: Vec<ipnet::IpNet>,
     /// Time of learning from an interface; Ctrl-C ends it sooner, with a model.
     #[arg(long = "for", value_name = "DURATION", default_value = "10m")]
     length: humantime::Duration,
@@ -55,12 +58,12 @@ impl LearnArgs {
     pub(super) fn run(self, layers: &Layers) -> anyhow::Result<ExitCode> {
         let config = layers.resolve(&self.overrides)?;
         let mut lost = 0;
+        let mut learner = Learner::of_windows(config.window).excluding(&self.exclude);
         let learner = if self.pcap.is_empty() {
             let live = Live::open(&config)?;
             let signals = Signals::listen()?;
-            learn_live(&live, config.window, self.length.into(), &signals)?
+            learn_live(&live, learner, config.window, self.length.into(), &signals)?
         } else {
-            let mut learner = Learner::of_windows(config.window);
             for path in expand(&self.pcap)? {
                 let looked = Looked::at(vec![path], &self.home_net, false)?;
                 looked.require_home()?;
@@ -72,6 +75,13 @@ impl LearnArgs {
             }
             learner
         };
+        let unmet: Vec<String> = learner.unmet().map(|prefix| prefix.to_string()).collect();
+        if !unmet.is_empty() {
+            let why = format!("--exclude: no remote in {} was there", unmet.join(", "));
+            // Who was not there in the time that went by may still be named beforehand.
+            anyhow::ensure!(self.pcap.is_empty(), "{why}");
+            eprintln!("weir: {why}");
+        }
         let Learnt { windows, lossy_windows, peer_rows, site_rows } = learner.learnt();
         super::emit(&format!(
             "learnt {peer_rows} row{} of peers and {site_rows} of the host's side from {windows} \
@@ -84,6 +94,7 @@ impl LearnArgs {
             .beyond(BEYOND)
             .seed(self.seed)
             .check()?;
+        super::emit(&told_of_bounds(&learner.setters()))?;
         let created = jiff::Timestamp::now().to_string();
         let (model, _) = learner.finish(&params, &created)?;
         model.save(&self.out)?;
@@ -114,13 +125,14 @@ impl LearnArgs {
 /// Learns until the time is over or a signal comes.
 fn learn_live(
     live: &Live,
+    learner: Learner,
     window: Duration,
     length: Duration,
     signals: &Signals,
 ) -> anyhow::Result<Learner> {
-    let (done, learner) = mpsc::channel();
+    let (done, learnt_by) = mpsc::channel();
     // Sent when the last window was taken and the feed drops it.
-    let mut gathered = Gathered { learner: Learner::of_windows(window), done };
+    let mut gathered = Gathered { learner, done };
     let learnt = Arc::new(Mutex::new(gathered.learner.learnt()));
     let so_far = Arc::clone(&learnt);
     let pipeline = Pipeline::feed(live.drain(), window, move |next| {
@@ -135,7 +147,7 @@ fn learn_live(
         pipeline.has_failed()
     });
     pipeline.stop()?;
-    learner.recv().context("the learner ended without a result; this is a bug")
+    learnt_by.recv().context("the learner ended without a result; this is a bug")
 }
 
 /// Progress of learning, for a person who waits.

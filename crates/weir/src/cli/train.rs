@@ -10,10 +10,11 @@ use std::{
 use ::model::{Channel, DetectorModel, Detectors, Kind, ModelFile, schema};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use dataset::{Dataset, ReadCounts, Selection, TableKind};
+use dataset::{Columns, Dataset, ReadCounts, Selection, TableKind};
 use serde::Serialize;
 use training::{
-    Contamination, Plan, Prior, Report, TimeSplit, TrainingError, TrimBy, train, train_beside,
+    Contamination, Plan, Prior, Report, TimeSplit, TrainingError, TrimBy, told_of_bounds, train,
+    train_beside,
 };
 
 use self::{
@@ -126,6 +127,7 @@ impl TrainArgs {
             check_names(names)?;
         }
         dataset.require(TableKind::Peer)?;
+        self.require_excluded(&dataset)?;
         let horizons = horizons(&dataset)?;
         let base = Channel::new(Kind::Peer, horizons.window());
         let (mut detectors, mut told) = (Detectors::new(), BTreeMap::new());
@@ -202,6 +204,19 @@ impl TrainArgs {
         Ok(Ok((trained.detector, told)))
     }
 
+    /// A prefix to leave out that no row is of is a slip.
+    fn require_excluded(&self, dataset: &Dataset) -> anyhow::Result<()> {
+        for prefix in &self.exclude {
+            let only_prefixes = vec![*prefix];
+            let of_it =
+                Selection { only_prefixes, columns: Columns::Identity, ..Selection::default() };
+            let mut blocks = dataset.blocks(TableKind::Peer, &of_it);
+            let first = blocks.find(|block| block.as_ref().map_or(true, |block| block.len() > 0));
+            first.with_context(|| format!("--exclude {prefix}: no row is of a remote in it"))??;
+        }
+        Ok(())
+    }
+
     fn selection(&self) -> anyhow::Result<Selection> {
         Ok(Selection {
             from_ns: self.from.map(nanoseconds).transpose()?,
@@ -259,6 +274,10 @@ impl TrainedTables {
         for (channel, why) in &self.without {
             let _ = writeln!(text, "{}: none is measured, {why}", channel.rows());
         }
+        let bounds = |(channel, told): (&Channel, &RowsTold)| {
+            (channel.kind == Kind::Peer).then(|| (channel.horizon, told.report.bounds.clone()))
+        };
+        text += &told_of_bounds(&self.detectors.iter().filter_map(bounds).collect::<Vec<_>>());
         let memory = self
             .peak_memory_bytes
             .map(|bytes| format!(", {:.0} MB at most", bytes as f64 / 1e6))

@@ -125,6 +125,18 @@ fn a_capture_gives_what_each_setting_stops_and_whom_it_hurts() {
 }
 
 #[test]
+fn captures_are_read_once_by_the_one_length_of_hosts_that_all_settings_have() {
+    let desk = Desk::new();
+    let capture = data("demo.pcap.zst");
+    let words = ["experiment", &capture, "--model=model.weir", "--window=500ms"];
+    let set = ["--set=ipv6_hosts=/56,/48"];
+    let output = desk.weir(&[&words[..], &HOME, &set].concat());
+    assert_one_line(&output, &["`policy.ipv6_hosts`", "an experiment for each"]);
+    let one = json(&desk.capture(&["--set=ipv6_hosts=/56", "--json"]));
+    assert_eq!(one["settings"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
 fn an_allow_file_holds_in_a_replay_as_in_an_experiment() {
     let desk = Desk::new();
     let setting = "[policy]\nunsupported = 'act'\nexpert.windows = 1\nexpert.early_release = 0.0\n";

@@ -94,3 +94,34 @@ fn what_cannot_be_made_is_refused_in_a_line_and_leaves_nothing() {
     assert!(told.contains("no class of attacks is called `scan`; there are syn_scan"), "{told}");
     assert_eq!(fs::read_dir(desk.0.path()).unwrap().count(), 0);
 }
+
+const HOME: &str = "--home-net 192.0.2.0/24 --home-net 2001:db8::/64";
+
+#[test]
+fn who_sets_a_bound_is_named_and_left_out_by_the_flag_that_is_named() {
+    let desk = Desk::new();
+    desk.told("lab synthesize --attack syn_scan --seed 3 --duration 3m --out a.pcap.zst");
+    let truth: Value = serde_json::from_slice(&desk.bytes("a.truth.json")).expect("a truth");
+    let scanner = truth["attacks"][0]["sources"]["address"].as_str().expect("an address");
+    desk.told(&format!("replay a.pcap.zst {HOME} --out tables"));
+    for learn in [&format!("learn --pcap a.pcap.zst {HOME}"), "train tables"] {
+        let told = desk.told(&format!("{learn} --out with.weir"));
+        let named: Vec<&str> = told.lines().filter(|line| line.contains(scanner)).collect();
+        println!("{told}");
+        assert!(named.len() == 2 && named[1].contains(&format!("`--exclude {scanner}`")), "{told}");
+        let told = desk.told(&format!("{learn} --out without.weir --exclude {scanner}"));
+        assert!(!told.contains(&format!("{scanner}, ")), "{told}");
+        let most = |model: &str| {
+            let told = desk.told(&format!("replay a.pcap.zst {HOME} --score {model} --json"));
+            let events = told.lines().map(|line| serde_json::from_str(line).expect("an event"));
+            let its = events.filter(|event: &Value| event["peer"] == *scanner);
+            its.filter_map(|event| event["surprise"].as_f64()).fold(0.0, f64::max)
+        };
+        let [with, without] = ["with.weir", "without.weir"].map(most);
+        println!("{learn}: {with} {without}");
+        assert!(without > with + 2.0, "{with} {without}");
+        let refused = desk.output(&format!("{learn} --out no.weir --exclude 198.18.0.1"));
+        assert_one_line(&refused, &["--exclude", "198.18.0.1"]);
+        assert!(!desk.0.path().join("no.weir").exists());
+    }
+}

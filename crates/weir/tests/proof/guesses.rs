@@ -4,11 +4,13 @@ use std::{net::IpAddr, time::Duration};
 
 use engine::{Arrival, Detector};
 use events::Outcome;
-use model::Context;
+use lab::{AttackClass, Synthesis, Synthetic};
+use model::{Context, Tries};
 use policy::Mode;
 
 use crate::{
     scene::{SETTINGS, model, policy, windows},
+    search::world,
     traffic::{Composed, SECOND, START},
     trust::{ACK, ATTACKER, Crafted, Ends, SYN},
 };
@@ -125,4 +127,41 @@ fn a_handful_of_guesses_suffices_where_the_hosts_log_tells_of_them_and_some_tens
         assert!(told.acted.is_some_and(|tries| (5..=7).contains(&tries)), "{name}: {told:?}");
         assert!(within(silent.reported, 50) && within(silent.acted, 50), "{name}: {silent:?}");
     }
+}
+
+/// Networks that guessers are made up in.
+const MADE_UP: u64 = 12;
+
+/// The most sessions alike that were counted of who attacks, and of anybody else.
+fn most_alike(capture: &Synthetic) -> [u32; 2] {
+    let truth = capture.truth();
+    let attacks = |remote: IpAddr| truth.attacks.iter().any(|one| one.sources.contains(remote));
+    let (mut context, mut tries) = (Context::default(), Tries::default());
+    let mut most = [0; 2];
+    for window in world::windows(capture) {
+        for (remote, alike) in tries.look(&context.observe(&window).peers) {
+            let of = &mut most[usize::from(!attacks(engine::detector::address(remote)))];
+            *of = alike.max(*of);
+        }
+    }
+    most
+}
+
+/// Nine of these twelve say less than 256 bytes a session. Left are those of fewer tries than a guesser
+/// is acted on for, and one who says two things a session, as a checker may.
+#[test]
+fn guessers_of_made_up_networks_are_counted_and_nobody_else_is() {
+    let mut counted = 0;
+    for seed in 0..MADE_UP {
+        let attack = Some(AttackClass::SshBruteForce);
+        let capture = Synthesis { attack, seed, ..Synthesis::default() }.make().expect("a capture");
+        let [attack] = &capture.truth().attacks[..] else { panic!("one attack") };
+        let [guesser, others] = most_alike(&capture);
+        let (sent, tries) = (attack.sent.bytes, attack.sent.connections);
+        let each = sent / tries;
+        println!("{seed}: {tries} tries, {each} bytes each: {guesser} alike, others {others}");
+        assert!(others < 8, "others {others}");
+        counted += u32::from(guesser >= 32);
+    }
+    assert!(counted >= 8, "{counted} of {MADE_UP}");
 }

@@ -79,9 +79,11 @@ fn soak(seed: u64, episodes: &[Episode]) -> Hit {
                 Outcome::Block { scope, .. } => {
                     let why = judged.reasons.get(&(peer, standing)).into_iter().flatten().take(3);
                     let why: Vec<String> = why.map(|one| one.feature.clone()).collect();
-                    let Evidence { surprise, horizon_ms, new_or_large, .. } = one.evidence;
+                    let Evidence { surprise, horizon_ms, new_or_large, service, .. } = one.evidence;
+                    let service = service.map_or_else(String::new, |service| service.to_string());
                     let how = format!(
-                        "{standing:?} {scope:?} {surprise:.1} {horizon_ms} {new_or_large} {why:?}"
+                        "{standing:?} {scope:?} {surprise:.1} {horizon_ms} {new_or_large} {service} \
+                         {why:?}"
                     );
                     hit.blocks.entry(peer).or_default().push((at_s, how));
                 }
@@ -105,14 +107,14 @@ fn check(seed: u64) {
 
 #[test]
 fn an_hour_in_which_much_happens_blocks_nobody() {
-    [1, 2, 10].into_iter().for_each(check);
+    [0, 1, 2, 3, 5, 10].into_iter().for_each(check);
 }
 
-/// Ten of the first twenty networks are as calm. In the others two things are not told from abuse:
-/// clients of a service that is down, whose openings fail again and again, and newcomers who come
-/// for what nobody came for before.
+/// Of the first eleven networks seven are as calm. In the others an unproven source is limited: one that
+/// calls in vain at a service that is down (6), one whose openings of TCP are unusual by their size (7),
+/// clients that ask for names again and again (8, 9).
 #[test]
-#[ignore = "not held yet: a service's own trouble, and newcomers for something new, are limited"]
+#[ignore = "not held yet: unproven sources that repeat themselves are limited"]
 fn an_hour_in_which_much_happens_blocks_nobody_in_any_network() {
     let told = (0..20).map(|seed| (seed, soak(seed, &HAPPENS)));
     let told = told.inspect(|(seed, hit)| println!("network {seed}: {hit:#?}"));

@@ -1,9 +1,6 @@
 //! Captures as a stream of evidence.
 
-use std::time::Duration;
-
 use dataset::Label;
-use model::{Context, ModelFile};
 
 use super::{inputs::input, truth::TruthFiles};
 use crate::cli::captures::Looked;
@@ -14,13 +11,12 @@ use replay::{ReplayOptions, ThreadedReplay};
 /// What to do with captures that are of no one time.
 const APART: &str = "experiment on those of one time";
 
-/// Replays and scores captures, each window once; returns the number of records that could not be
-/// read.
+/// Replays captures and scores them by a detector, each window once; returns the number of records
+/// that could not be read.
 pub(super) fn read(
     looked: &Looked,
     options: ReplayOptions,
-    window: Duration,
-    model: ModelFile,
+    mut detector: Detector,
     truth: &TruthFiles,
     stream: &mut Stream,
     inputs: &mut Vec<Input>,
@@ -30,7 +26,6 @@ pub(super) fn read(
     }
     looked.require_one_time(APART)?;
     looked.require_home()?;
-    let mut detector = Detector::new(model, Context::of_windows(window), window);
     let mut replay = ThreadedReplay::start(looked.open(options)?)?;
     let mut next = replay.next_window()?;
     while let Some(window) = next.take() {
