@@ -118,7 +118,7 @@ impl Node {
 /// Its age in s.
 fn read(path: &Path, config: &Config, ongoing: &mut Ongoing) -> anyhow::Result<Option<u64>> {
     let mut take = || -> anyhow::Result<Option<u64>> {
-        let Some((head, gathered)) = read_head::<Head>(path)? else { return Ok(None) };
+        let Some((head, gathered)) = read_head::<Head>(path, "sample")? else { return Ok(None) };
         let now = Head::of(config, &gathered);
         head.check(&now)?;
         let (behind_ns, age_s) = head.behind_ns(&now);

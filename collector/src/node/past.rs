@@ -169,7 +169,7 @@ impl Past {
 
 fn read(path: &Path, config: &Config) -> anyhow::Result<Option<Past>> {
     let take = || -> anyhow::Result<Option<Past>> {
-        let Some((head, kept)) = read_head::<Head>(path)? else { return Ok(None) };
+        let Some((head, kept)) = read_head::<Head>(path, "past")? else { return Ok(None) };
         let now = Head::of(config, &kept);
         head.check(&now)?;
         let age_s = now.at_ns.saturating_sub(head.at_ns) / 1_000_000_000;
@@ -187,7 +187,10 @@ pub(super) fn with_head(head: &impl Serialize, rest: &[u8]) -> anyhow::Result<Ve
 }
 
 /// The head of such a file and the bytes behind it; none where there is no file.
-pub(super) fn read_head<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Option<(T, Vec<u8>)>> {
+pub(super) fn read_head<T: DeserializeOwned>(
+    path: &Path,
+    what: &str,
+) -> anyhow::Result<Option<(T, Vec<u8>)>> {
     let file = match fs::File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -197,6 +200,7 @@ pub(super) fn read_head<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Opti
     file.take(LARGEST + 1).read_to_end(&mut bytes)?;
     let end = bytes.iter().position(|&byte| byte == b'\n').context("it is damaged")?;
     let rest = bytes.split_off(end + 1);
-    let head = serde_json::from_slice(&bytes).ok().context("it is none of weir's")?;
+    let read = serde_json::from_slice(&bytes).ok();
+    let head = read.with_context(|| format!("it is no {what} of weir's"))?;
     Ok(Some((head, rest)))
 }

@@ -69,9 +69,8 @@ impl Attack {
     }
 }
 
-/// A network that is learnt on until then, its own addresses, and what was captured of it.
+/// A network, its own addresses, and what was captured of it.
 struct World {
-    until_s: u64,
     synthesis: Synthesis,
     own: BTreeSet<IpAddr>,
 }
@@ -87,7 +86,7 @@ impl World {
         let duration = Duration::from_secs(until_s + EXAM);
         let synthesis = Synthesis { attack: None, seed: SEED, duration, frames: 4_000_000 };
         let own = synthesis.make().expect("a network").truth().host.iter().copied().collect();
-        Self { until_s, synthesis, own }
+        Self { synthesis, own }
     }
 
     fn play(&self, strategy: Option<&Strategy>, from_s: u64, to_s: u64) -> Played {
