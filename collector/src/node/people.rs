@@ -236,7 +236,9 @@ impl control::Node for Node {
         let mut reloaded = match inner.take_config(config, files, hash.is_some()) {
             Ok(reloaded) => reloaded,
             Err(error) => {
-                before.into_iter().for_each(|before| self.take_model_back(before));
+                if let Some(before) = before {
+                    self.take_model_back(before);
+                }
                 return Err(error);
             }
         };

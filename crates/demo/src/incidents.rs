@@ -1,6 +1,9 @@
 //! Incidents of a demo: what a person was told of, one line for each.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use collector::{
     event::{DecisionRecord, ServiceEvent},
@@ -193,7 +196,8 @@ impl Incidents {
             ),
         ] {
             if count > 0 {
-                text += &format!("\nand {count} more of {whose}");
+                // A string takes whatever is written.
+                let _ = write!(text, "\nand {count} more of {whose}");
             }
         }
         text

@@ -242,7 +242,7 @@ fn attack(
     let began = Instant::now();
     let (mut running, mut truths, mut told) = (Vec::new(), Vec::new(), Told::default());
     while !(waiting.is_empty() && running.is_empty()) {
-        let is_due = |attack: &&mut &Attack| began.elapsed() >= attack.start - first;
+        let is_due = |attack: &&mut &Attack| began.elapsed() + first >= attack.start;
         while let Some(attack) = waiting.front_mut().filter(is_due) {
             tell(&format!("{} begins", attack.name));
             running.push(lab.start_attack(attack)?);
@@ -251,7 +251,10 @@ fn attack(
         for over in running.extract_if(.., |attack: &mut RunningAttack| attack.is_done()) {
             truths.push(over.wait()?);
         }
-        told.news(&watch.log()).iter().for_each(|line| tell(line));
+        let news = told.news(&watch.log());
+        for line in &news {
+            tell(line);
+        }
         signals.pause(LOOK_EVERY)?;
     }
     truths.sort_by_key(|truth| truth.began.boot_ns);

@@ -197,7 +197,9 @@ impl FadingRows {
         let mut falling: Vec<usize> = counts.values().copied().collect();
         falling.sort_unstable_by_key(|&count| std::cmp::Reverse(count));
         let most = falling.get(support - 1).copied().unwrap_or(0);
-        counts.values_mut().for_each(|count| *count = most);
+        for count in counts.values_mut() {
+            *count = most;
+        }
         let stays = |(at, odd): (usize, &bool)| {
             let Some(network) = of(at).filter(|_| *odd) else { return Some(at) };
             let left = counts.get_mut(&network)?;
@@ -353,9 +355,13 @@ mod tests {
         let mut sample = rows(4_096);
         // So many odd rows each of four networks, and one that is none of each of twenty.
         for (network, odd) in [(900, 500), (901, 40), (902, 7), (903, 2)] {
-            (0..odd).for_each(|at| sample.take(Some(remote(network, 1)), at, &[1.0]));
+            for at in 0..odd {
+                sample.take(Some(remote(network, 1)), at, &[1.0]);
+            }
         }
-        (0..20).for_each(|network| sample.take(Some(remote(network, 1)), 0, &[0.0]));
+        for network in 0..20 {
+            sample.take(Some(remote(network, 1)), 0, &[0.0]);
+        }
         let learnt = |sample: &FadingRows| {
             let odd = |_: &[_], rows: &[f32]| rows.iter().map(|value| *value > 0.5).collect();
             let all: Vec<usize> = (0..sample.kept.len()).collect();
@@ -365,7 +371,9 @@ mod tests {
         };
         assert_eq!(learnt(&sample), 3 * 7 + 2);
         // Of many networks one in sixteen has to: of 24 and 40 more the fourth.
-        (0..40).for_each(|network| sample.take(Some(remote(100 + network, 1)), 0, &[0.0]));
+        for network in 100..140 {
+            sample.take(Some(remote(network, 1)), 0, &[0.0]);
+        }
         assert_eq!(learnt(&sample), 4 * 2);
     }
 

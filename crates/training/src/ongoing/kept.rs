@@ -90,7 +90,7 @@ impl Ongoing {
                 usize::try_from(take(bytes)?).ok().filter(|count| *count <= 2 * capacity)?;
             let width = usize::try_from(take(bytes)?).ok()?;
             for _ in 0..count {
-                let owner = take_address(bytes)?;
+                let owner = owner(take_address(bytes)?);
                 let at_ns = take(bytes)?.saturating_add_signed(behind_ns);
                 let until_ns = take(bytes)?.saturating_add_signed(behind_ns);
                 let (values, rest) = bytes.split_at_checked(width.checked_mul(4)?)?;
@@ -117,7 +117,7 @@ fn put_rows(out: &mut Vec<u8>, rows: &FadingRows) {
 fn take_remotes(bytes: &mut &[u8], behind_ns: i64) -> Option<Remotes> {
     let count = usize::try_from(take(bytes)?).ok().filter(|count| *count <= REMOTES)?;
     let each = (0..count).map(|_| {
-        let remote = take_address(bytes)??;
+        let remote = owner(take_address(bytes)?)?;
         Some((remote, take(bytes)?.saturating_add_signed(behind_ns)))
     });
     each.collect()
@@ -143,9 +143,12 @@ fn put_address(out: &mut Vec<u8>, address: Option<IpAddr>) {
     out.extend(bits.octets());
 }
 
-fn take_address(bytes: &mut &[u8]) -> Option<Option<IpAddr>> {
+fn take_address(bytes: &mut &[u8]) -> Option<Ipv6Addr> {
     let (first, rest) = bytes.split_first_chunk::<16>()?;
     *bytes = rest;
-    let address = Ipv6Addr::from(*first);
-    Some((!address.is_unspecified()).then(|| address.to_canonical()))
+    Some(Ipv6Addr::from(*first))
+}
+
+fn owner(address: Ipv6Addr) -> Option<IpAddr> {
+    (!address.is_unspecified()).then(|| address.to_canonical())
 }

@@ -304,5 +304,7 @@ fn a_scanner_who_is_there_while_a_node_learns_buys_nothing() {
 #[test]
 #[ignore = "takes minutes: days of learning with an attacker there"]
 fn in_days_neither_buys_more() {
-    ATTACKS.into_iter().for_each(|attack| buys(attack, DAYS));
+    for attack in ATTACKS {
+        buys(attack, DAYS);
+    }
 }
