@@ -235,7 +235,9 @@ mod tests {
         for (second, last) in (0..30).flat_map(|second| (1..=20).map(move |last| (second, last))) {
             bounds.take(remote(last), &row((second + u32::from(last)) % 4));
         }
-        odd.iter().for_each(|(remote, targets)| bounds.take(*remote, &row(*targets)));
+        for (remote, targets) in odd {
+            bounds.take(*remote, &row(*targets));
+        }
         (bounds, names)
     }
 

@@ -211,7 +211,7 @@ impl TrainArgs {
             let of_it =
                 Selection { only_prefixes, columns: Columns::Identity, ..Selection::default() };
             let mut blocks = dataset.blocks(TableKind::Peer, &of_it);
-            let first = blocks.find(|block| block.as_ref().map_or(true, |block| block.len() > 0));
+            let first = blocks.find(|block| block.as_ref().map_or(true, |block| !block.is_empty()));
             first.with_context(|| format!("--exclude {prefix}: no row is of a remote in it"))??;
         }
         Ok(())
