@@ -3,7 +3,9 @@
 //! Cheap steps come first, and no step needs an earlier one, so each runs whatever the others
 //! found.
 
+use std::num::NonZero;
 use std::process::Command;
+use std::thread;
 
 use crate::counts::Counts;
 use crate::failure::Failure;
@@ -128,6 +130,9 @@ fn clippy_of_ebpf(workspace: &Workspace) -> Step {
 fn tests(workspace: &Workspace, quick: bool) -> Step {
     let mut command = workspace.cargo();
     command.args(["nextest", "run"]).args(HOST).args(["--no-fail-fast", "--lib", "--bins"]);
+    // Labs wait as often as they compute: one test more than there are processors.
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    command.args(["--test-threads", &(processors + 1).to_string()]);
     if !quick {
         command.args(["--tests", "--examples"]);
     }

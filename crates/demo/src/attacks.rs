@@ -2,19 +2,16 @@
 
 use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
-use events::Site;
 use lab::{AttackTruth, Sources};
 use model::ModelFile;
 use policy::statistics::support;
 
 use super::{
+    incidents::{is_block, tells_of},
     report::{AttackReport, Learning},
     watch::Log,
 };
-use collector::{
-    config::Config,
-    event::{ActionTaken, DecisionRecord, SiteEvent},
-};
+use collector::{config::Config, event::DecisionRecord};
 use training::Learnt;
 
 /// Time behind an attack's last packet in which what is decided is on it: the longest horizon that a
@@ -68,16 +65,6 @@ pub(super) fn attack_report(
             .cloned()
             .unwrap_or_default(),
     }
-}
-
-/// An alarm on the host's own side is an attack's where it comes from within.
-pub(super) fn tells_of(truth: &AttackTruth, alarm: &SiteEvent) -> bool {
-    truth.initiated_by_the_victim && matches!(alarm.site, Site::Host(_) | Site::Net)
-}
-
-/// An entry was made, or would have been.
-pub(super) fn is_block(outcome: ActionTaken) -> bool {
-    outcome.made_entry() || outcome == ActionTaken::WouldBlock
 }
 
 /// Benign addresses that were blocked, or would have been.

@@ -6,23 +6,30 @@ use std::{
 };
 
 use collector::{
-    event::{DecisionRecord, ServiceEvent},
+    event::{ActionTaken, DecisionRecord, ServiceEvent, SiteEvent},
     event_text::explain_reason,
 };
-use events::{Incident, Reason, Refusal, Standing};
+use events::{Incident, Reason, Refusal, Site, Standing};
 use lab::{AttackTruth, Moment};
 use report::text::{columns, counted};
 use serde::Serialize;
 
-use super::{
-    attacks::{is_block, tells_of},
-    watch::Log,
-};
+use super::watch::Log;
 
 /// Features that are named of an incident.
 const LEADING: usize = 2;
 /// Remotes that the host opened flows to are told one by one up to so many.
 const TURNED_TO: usize = 3;
+
+/// An alarm on the host's own side is an attack's where it comes from within.
+pub(super) fn tells_of(truth: &AttackTruth, alarm: &SiteEvent) -> bool {
+    truth.initiated_by_the_victim && matches!(alarm.site, Site::Host(_) | Site::Net)
+}
+
+/// An entry was made, or would have been.
+pub(super) fn is_block(outcome: ActionTaken) -> bool {
+    outcome.made_entry() || outcome == ActionTaken::WouldBlock
+}
 
 /// Incidents of a run.
 #[derive(Clone, Debug, Default, Serialize)]

@@ -10,9 +10,9 @@ use policy::{Policy, ProtectedHosts};
 
 use super::{
     DemoOptions, Report,
-    attacks::{attack_report, benign_blocked, is_block, learning},
+    attacks::{attack_report, benign_blocked, learning},
     capture::read_truth,
-    incidents,
+    incidents::{self, is_block},
     report::{Blocks, Setting},
     watch::Watch,
 };

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use collector::event_text;
 use events::{
-    ActionTaken, Change, Entity, Event, Incident, Prefix, Reason, Refusal, Service, Site,
+    ActionTaken, Change, DecisionRecord, Entity, Event, Incident, Prefix, Reason, Refusal, Service,
+    Site,
 };
 use jiff::Timestamp;
 
@@ -71,9 +72,90 @@ impl<'a> Told<'a> {
         if !event.is_news() {
             return None;
         }
-        let told = |name, class, severity, title| Self {
+        let told =
+            |name, class, severity, title| Self::named(event, came, name, class, severity, title);
+        let low = Severity::Low;
+        Some(match event {
+            Event::Window(window) => {
+                let message = loss(window)?;
+                let title = "Traffic was not counted";
+                Self { message, ..told("window", Class::Loss, Severity::Medium, title) }
+            }
+            Event::Anomaly(record) => Self::of_remote(event, record),
+            Event::Service(service) => Self {
+                time: service.time,
+                service: Some(service.limit.service),
+                packets: Some(service.limit.packets),
+                number: number(service.id),
+                outcome: Some(service.outcome),
+                ..told("service", Class::Finding, Severity::High, "Flood of unproven sources")
+                    .of_incident(service.incident)
+            },
+            Event::Outage(outage) => Self {
+                time: outage.time,
+                service: Some(outage.outage.service),
+                number: number(outage.id),
+                ..told("outage", Class::Finding, Severity::Medium, "A service fails its clients")
+                    .of_incident(outage.incident)
+            },
+            Event::Site(site) => Self {
+                time: site.time,
+                number: number(site.id),
+                surprise: Some(site.surprise),
+                reasons: &site.reasons,
+                ..told("site", Class::Finding, Severity::High, "Anomalous traffic of this host")
+                    .of_incident(site.incident)
+                    .about(Entity::Site(site.site))
+            },
+            Event::Closed(closed) => {
+                told("closed", Class::Finding, Severity::Informational, "Incident closed")
+                    .of_incident(Some(closed.incident))
+                    .about(closed.entity)
+            }
+            Event::Expired(expired) => Self {
+                remote: Some(expired.peer),
+                packets: Some(expired.dropped_packets),
+                bytes: Some(expired.dropped_bytes),
+                ..told("expired", Class::Remediation, Severity::Informational, "Block expired")
+            },
+            Event::Notice(_) => told("notice", Class::State, Severity::High, "Policy changed"),
+            Event::Drift(change) => {
+                let suspended = change.drift.suspended;
+                let severity = if suspended { Severity::High } else { Severity::Medium };
+                told("drift", Class::State, severity, "Benign traffic changed")
+            }
+            Event::Model(_) => told("model", Class::State, low, "Model changed"),
+            Event::Act(act) => {
+                let target = act.arguments.get("target").and_then(|one| one.as_str());
+                let blocks = matches!(&*act.what, "block" | "unblock");
+                let class = if blocks { Class::Remediation } else { Class::State };
+                Self {
+                    remote: target.and_then(|target| target.parse().ok()),
+                    who: Some(&act.who),
+                    ..told("act", class, Severity::Informational, "A person acted")
+                }
+            }
+            Event::Difference(one) => Self {
+                remote: one.target,
+                ..told("difference", Class::State, low, "State differed at start")
+            },
+            Event::Failure(_) => told("failure", Class::Loss, Severity::High, "Something failed"),
+            Event::Other => return None,
+        })
+    }
+
+    /// What every event has.
+    fn named(
+        event: &'a Event,
+        time: Timestamp,
+        name: &'static str,
+        class: Class,
+        severity: Severity,
+        title: &'static str,
+    ) -> Self {
+        Self {
             event,
-            time: came,
+            time,
             name,
             class,
             severity,
@@ -92,124 +174,44 @@ impl<'a> Told<'a> {
             surprise: None,
             reasons: &[],
             who: None,
-        };
-        let number = |id: u64| (id > 0).then_some(id);
-        let traffic = |incident: Option<Incident>| {
-            (incident.map(|one| one.packets), incident.map(|one| one.bytes))
-        };
-        Some(match event {
-            Event::Window(window) => {
-                let message = loss(window)?;
-                let severity = Severity::Medium;
-                Self { message, ..told("window", Class::Loss, severity, "Traffic was not counted") }
-            }
-            Event::Anomaly(record) => {
-                let seen = &record.evidence;
-                let severity = match record.outcome {
-                    ActionTaken::Refused => Severity::Low,
-                    _ => Severity::High,
-                };
-                Self {
-                    time: record.time,
-                    remote: Some(Prefix::of_host(seen.address)),
-                    service: seen.service,
-                    packets: Some(seen.packets),
-                    bytes: Some(seen.bytes),
-                    incident: record.incident,
-                    number: number(record.id),
-                    outcome: Some(record.outcome),
-                    refusal: record.refusal,
-                    ttl_s: (record.ttl_s > 0).then_some(record.ttl_s),
-                    surprise: Some(seen.surprise),
-                    reasons: &record.reasons,
-                    ..told("anomaly", Class::Finding, severity, "Anomalous traffic of a remote")
-                }
-            }
-            Event::Service(service) => Self {
-                time: service.time,
-                service: Some(service.limit.service),
-                packets: Some(service.limit.packets),
-                incident: service.incident,
-                number: number(service.id),
-                outcome: Some(service.outcome),
-                ..told("service", Class::Finding, Severity::High, "Flood of unproven sources")
-            },
-            Event::Outage(outage) => {
-                let (packets, bytes) = traffic(outage.incident);
-                let title = "A service fails its clients";
-                Self {
-                    time: outage.time,
-                    service: Some(outage.outage.service),
-                    packets,
-                    bytes,
-                    incident: outage.incident,
-                    number: number(outage.id),
-                    ..told("outage", Class::Finding, Severity::Medium, title)
-                }
-            }
-            Event::Site(site) => {
-                let (packets, bytes) = traffic(site.incident);
-                let title = "Anomalous traffic of this host";
-                let (local, service) = of_site(site.site);
-                Self {
-                    time: site.time,
-                    local,
-                    service,
-                    packets,
-                    bytes,
-                    incident: site.incident,
-                    number: number(site.id),
-                    surprise: Some(site.surprise),
-                    reasons: &site.reasons,
-                    ..told("site", Class::Finding, Severity::High, title)
-                }
-            }
-            Event::Closed(closed) => {
-                let told =
-                    told("closed", Class::Finding, Severity::Informational, "Incident closed");
-                let told = match closed.entity {
-                    Entity::Remote { host, .. } => Self { remote: Some(host), ..told },
-                    Entity::Service(service) | Entity::Outage(service) => {
-                        Self { service: Some(service), ..told }
-                    }
-                    Entity::Site(site) => {
-                        let (local, service) = of_site(site);
-                        Self { local, service, ..told }
-                    }
-                };
-                let (packets, bytes) = traffic(Some(closed.incident));
-                Self { packets, bytes, incident: Some(closed.incident), ..told }
-            }
-            Event::Expired(expired) => Self {
-                remote: Some(expired.peer),
-                packets: Some(expired.dropped_packets),
-                bytes: Some(expired.dropped_bytes),
-                ..told("expired", Class::Remediation, Severity::Informational, "Block expired")
-            },
-            Event::Notice(_) => told("notice", Class::State, Severity::High, "Policy changed"),
-            Event::Drift(change) => {
-                let severity =
-                    if change.drift.suspended { Severity::High } else { Severity::Medium };
-                told("drift", Class::State, severity, "Benign traffic changed")
-            }
-            Event::Model(_) => told("model", Class::State, Severity::Low, "Model changed"),
-            Event::Act(act) => {
-                let target = act.arguments.get("target").and_then(|one| one.as_str());
-                let blocks = matches!(&*act.what, "block" | "unblock");
-                let class = if blocks { Class::Remediation } else { Class::State };
-                Self {
-                    remote: target.and_then(|target| target.parse().ok()),
-                    who: Some(&act.who),
-                    ..told("act", class, Severity::Informational, "A person acted")
-                }
-            }
-            Event::Difference(one) => Self {
-                remote: one.target,
-                ..told("difference", Class::State, Severity::Low, "State differed at start")
-            },
-            Event::Failure(_) => told("failure", Class::Loss, Severity::High, "Something failed"),
-            Event::Other => return None,
-        })
+        }
+    }
+
+    fn of_remote(event: &'a Event, record: &'a DecisionRecord) -> Self {
+        let seen = &record.evidence;
+        let refused = record.outcome == ActionTaken::Refused;
+        let severity = if refused { Severity::Low } else { Severity::High };
+        let title = "Anomalous traffic of a remote";
+        Self {
+            remote: Some(Prefix::of_host(seen.address)),
+            service: seen.service,
+            packets: Some(seen.packets),
+            bytes: Some(seen.bytes),
+            incident: record.incident,
+            number: number(record.id),
+            outcome: Some(record.outcome),
+            refusal: record.refusal,
+            ttl_s: (record.ttl_s > 0).then_some(record.ttl_s),
+            surprise: Some(seen.surprise),
+            reasons: &record.reasons,
+            ..Self::named(event, record.time, "anomaly", Class::Finding, severity, title)
+        }
+    }
+
+    fn of_incident(self, incident: Option<Incident>) -> Self {
+        let (packets, bytes) = (incident.map(|one| one.packets), incident.map(|one| one.bytes));
+        Self { packets, bytes, incident, ..self }
+    }
+
+    fn about(self, entity: Entity) -> Self {
+        match entity {
+            Entity::Remote { host, .. } => Self { remote: Some(host), ..self },
+            Entity::Service(service)
+            | Entity::Outage(service)
+            | Entity::Site(Site::Service(service)) => Self { service: Some(service), ..self },
+            Entity::Site(Site::Host(address)) => Self { local: Some(address), ..self },
+            Entity::Site(Site::Net) => self,
+        }
     }
 
     /// Change of the incident, where it has one: what is no incident's is opened.
@@ -237,12 +239,9 @@ impl<'a> Told<'a> {
     }
 }
 
-fn of_site(site: Site) -> (Option<IpAddr>, Option<Service>) {
-    match site {
-        Site::Host(address) => (Some(address), None),
-        Site::Service(service) => (None, Some(service)),
-        Site::Net => (None, None),
-    }
+/// Number of a record, where it was recorded.
+fn number(id: u64) -> Option<u64> {
+    (id > 0).then_some(id)
 }
 
 /// The part of a window that was lost, in words.

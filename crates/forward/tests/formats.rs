@@ -38,7 +38,7 @@ fn each_kind_in_each_format_is_what_it_was() {
     for format in Format::ALL {
         let mut lines = String::new();
         for event in events() {
-            lines += &format!("# {}\n", name(&event));
+            lines.extend(["# ", &name(&event), "\n"]);
             for text in texts(format, &event) {
                 let value: Result<Value, _> = serde_json::from_str(&text);
                 lines += &value.map_or(text, |value| serde_json::to_string_pretty(&value).unwrap());

@@ -8,16 +8,13 @@ use arrow_select::interleave::interleave_record_batch;
 use features::schema::{ROLE_FEATURE, ROLE_KEY, ROLE_STUDY};
 
 use super::block::{Block, StoredWindow};
-use super::decode::Decode;
+use super::decode::{Decode, SERVICE};
 use super::facts::describe;
 use super::parquet_file::{Batches, ParquetFile, guarded};
 use super::selection::{Columns, ReadCounts, Selection};
 use super::set::DataFile;
 use crate::schema::{ATTACK, LABEL, TIME, schema_id};
 use crate::{DatasetError, Label, TableKind, layout};
-
-/// Columns that say which service of the host's side a row is about.
-pub(super) const SERVICE: [&str; 2] = ["protocol", "local_port"];
 
 /// The blocks of a table; see [`Dataset::blocks`](crate::Dataset::blocks). Ends after an error.
 pub struct Blocks {

@@ -15,9 +15,11 @@ use features::schema::{SchemaError, facts_of_peers};
 use features::{Horizon, LocalService, PeerFacts, Span};
 
 use super::block::StoredWindow;
-use super::blocks::SERVICE;
 use crate::schema::{ATTACK, LABEL, TIME};
 use crate::{DatasetError, Label};
+
+/// Columns that say which service of the host's side a row is about.
+pub(super) const SERVICE: [&str; 2] = ["protocol", "local_port"];
 
 /// Rows that are turned from columns into rows at once: their cache lines are still at hand when
 /// the next column comes.

@@ -17,9 +17,8 @@ pub(super) fn document(told: &Told<'_>, observer: &Observer) -> Value {
     };
     let types = match told.class {
         Class::Finding if told.outcome == Some(events::ActionTaken::Blocked) => ["denied"],
-        Class::Finding | Class::Loss => ["info"],
         Class::Remediation if told.name == "expired" => ["end"],
-        Class::Remediation => ["info"],
+        Class::Finding | Class::Loss | Class::Remediation => ["info"],
         Class::State => ["change"],
     };
     let severity = match told.severity {

@@ -41,7 +41,7 @@ pub enum Format {
     Ecs,
     /// Suricata's EVE: alerts; what is none has no form there.
     Eve,
-    /// ArcSight Common Event Format.
+    /// Common Event Format, `CEF:0`.
     Cef,
 }
 

@@ -15,17 +15,8 @@ pub(super) struct Journald {
 
 impl Sink for Journald {
     fn send(&mut self, records: &[Record]) -> Result<(), SendError> {
-        let socket = match self.socket.take() {
-            Some(socket) => socket,
-            None => {
-                let socket = UnixDatagram::unbound()?;
-                socket.connect(SOCKET).map_err(|error| {
-                    let text = format!("no journal listens on {SOCKET}: {error}");
-                    io::Error::new(error.kind(), text)
-                })?;
-                socket
-            }
-        };
+        let open = self.socket.take();
+        let socket = open.map_or_else(connect, Ok)?;
         for record in records {
             socket.send(&datagram(record)).map_err(|error| match error.raw_os_error() {
                 Some(libc::EMSGSIZE) => SendError::Never(format!(
@@ -38,6 +29,14 @@ impl Sink for Journald {
         self.socket = Some(socket);
         Ok(())
     }
+}
+
+fn connect() -> io::Result<UnixDatagram> {
+    let socket = UnixDatagram::unbound()?;
+    socket.connect(SOCKET).map_err(|error| {
+        io::Error::new(error.kind(), format!("no journal listens on {SOCKET}: {error}"))
+    })?;
+    Ok(socket)
 }
 
 fn datagram(record: &Record) -> Vec<u8> {

@@ -213,7 +213,8 @@ fn rate(place: usize) -> String {
 fn share(played: &Played) -> f64 {
     let mut context = Context::default();
     let (mut his, mut all) = (0, 0);
-    for window in played.windows.iter().take(LEARNT as usize) {
+    let until_ns = (Synthesis::EPOCH.as_secs() + LEARNT) * SECOND;
+    for window in played.windows.iter().take_while(|window| window.start_ns < until_ns) {
         let observed = context.observe(window);
         let rows = observed.peers.iter().filter(|row| row.horizon.ms() == 1_000);
         for row in rows {
@@ -277,7 +278,7 @@ fn buys(attack: Attack, until_s: u64) {
             "  acted on after {:?} s; {} models taken, {} refused",
             on.acted_on_s, on.taken, on.refused
         );
-        assert!(on.taken > 1);
+        assert!(on.taken > 0);
         let by_on = tell("  and learnt on", &on.model);
         assert!(
             by_on <= by_there.min(by_clean + 1),
