@@ -1,7 +1,6 @@
 //! The feature tables as a person reads them, and that every value is finite.
 
 use std::collections::BTreeSet;
-
 use std::fmt::Write as _;
 
 use flows_common::{

@@ -41,7 +41,9 @@ for check in $CHECKS; do
     sharing) step sharing 600 "$TESTS" --test-threads 1 --nocapture sharing:: ;;
     loop) step loop 400 "$WEIR" demo --scenario demo ;;
     commands)
-        capture=$DATA/demo.pcap.zst model=$DATA/model.weir
+        # Rows and scores name their capture as it was given.
+        cd "$DATA" || exit 1
+        capture=demo.pcap.zst model=model.weir
         step version 60 "$WEIR" --version
         step inspect 60 "$WEIR" model inspect "$model"
         step learn 600 "$WEIR" learn --pcap "$capture" $home -o "$OUT/learnt.weir"
