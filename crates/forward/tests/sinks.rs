@@ -1,7 +1,7 @@
 //! Each way to a sink, against one of its kind.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{Read, Write},
     net::{TcpListener, TcpStream, UdpSocket},
     path::Path,
     sync::{Arc, mpsc},
@@ -27,7 +27,7 @@ fn sink(target: &str, ca: Option<&Path>, token: Option<&str>) -> Box<dyn Sink> {
 }
 
 /// Takes `<length> <message>` off a stream, RFC 6587.
-fn frame(stream: &mut impl std::io::Read) -> Option<String> {
+fn frame(stream: &mut impl Read) -> Option<String> {
     let mut length = String::new();
     loop {
         let mut byte = [0];
@@ -143,32 +143,59 @@ fn a_file_of_authorities_that_is_none_is_named() {
     }
 }
 
+/// Takes a request, answers it, and gives its head in small letters and its body.
+fn serve(stream: &mut (impl Read + Write), status: u16) -> (String, String) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let mut body = vec![0; length.unwrap().parse().unwrap()];
+    stream.read_exact(&mut body).unwrap();
+    let answer = format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: 2\r\n\r\nhm");
+    stream.write_all(answer.as_bytes()).unwrap();
+    stream.flush().unwrap();
+    (head, String::from_utf8(body).unwrap())
+}
+
 /// A web server that gives these answers, one a connection, and what it was sent.
 fn web_server(answers: &'static [u16]) -> (String, mpsc::Receiver<(String, String)>) {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = server.local_addr().unwrap().to_string();
     let (sender, received) = mpsc::channel();
     thread::spawn(move || {
-        for status in answers {
+        for &status in answers {
             let mut stream = server.accept().unwrap().0;
             stream.set_read_timeout(Some(PATIENCE)).unwrap();
-            let mut head = Vec::new();
-            while !head.ends_with(b"\r\n\r\n") {
-                let mut byte = [0];
-                stream.read_exact(&mut byte).unwrap();
-                head.push(byte[0]);
-            }
-            let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
-            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-            let mut body = vec![0; length.unwrap().parse().unwrap()];
-            stream.read_exact(&mut body).unwrap();
-            let answer =
-                format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: 2\r\n\r\nhm");
-            stream.write_all(answer.as_bytes()).unwrap();
-            let _ = sender.send((head, String::from_utf8(body).unwrap()));
+            let _ = sender.send(serve(&mut stream, status));
         }
     });
     (address, received)
+}
+
+#[test]
+fn a_webhook_over_tls_is_one_that_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, config) = tls_server(folder.path());
+    let target = format!("https://localhost:{}/in", server.local_addr().unwrap().port());
+    let known = folder.path().join("ca.pem");
+    let elsewhere = tempfile::tempdir().unwrap();
+    drop(tls_server(elsewhere.path()));
+    thread::scope(|scope| {
+        let serving = scope.spawn(|| {
+            // The first does not know it and leaves.
+            let refused = frame(&mut accept_tls(&server, &config));
+            (refused, serve(&mut accept_tls(&server, &config), 200).1)
+        });
+        let stranger = sink(&target, Some(&elsewhere.path().join("ca.pem")), None);
+        let refused = { stranger }.send(&[record("{}")]).unwrap_err();
+        assert!(matches!(&refused, SendError::Later(_)), "{refused}");
+        sink(&target, Some(&known), None).send(&[record("{}")]).unwrap();
+        assert_eq!(serving.join().unwrap(), (None, "{}\n".to_owned()));
+    });
 }
 
 #[test]

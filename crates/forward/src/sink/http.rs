@@ -36,7 +36,10 @@ impl Post {
             let certificates = tls::authorities(authorities)?;
             let certificates = certificates.iter().map(|one| Certificate::from_der(one).to_owned());
             let roots = RootCerts::from(certificates.collect::<Vec<_>>());
-            config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
+            let tls = TlsConfig::builder()
+                .root_certs(roots)
+                .unversioned_rustls_crypto_provider(tls::provider());
+            config = config.tls_config(tls.build());
         }
         let agent = Agent::new_with_config(config.build());
         Ok(Self { agent, url: url.to_owned(), token: token.map(str::to_owned) })

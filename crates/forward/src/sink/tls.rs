@@ -4,6 +4,7 @@ use std::{io, net::TcpStream, path::Path, sync::Arc};
 
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    crypto::CryptoProvider,
     pki_types::{CertificateDer, ServerName, pem::PemObject as _},
 };
 
@@ -31,11 +32,15 @@ pub(super) fn authorities(file: Option<&Path>) -> Result<Vec<CertificateDer<'sta
     Ok(certificates)
 }
 
+/// The cryptography: one for all.
+pub(super) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
 pub(super) fn config(file: Option<&Path>) -> Result<Arc<ClientConfig>, SendError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(authorities(file)?);
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
+    let config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(|error| SendError::Never(error.to_string()))?;
     Ok(Arc::new(config.with_root_certificates(roots).with_no_client_auth()))
