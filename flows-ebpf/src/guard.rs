@@ -18,7 +18,7 @@ use flows_common::{
 };
 
 use crate::{
-    maps::{ALLOW, BLOCK_PREFIX, BLOCK_STATS, BLOCK_V4, BLOCK_V6, GLANCE, GUARD, GUARD_CONTROL},
+    maps::{ALLOW, BLOCK_HOSTS, BLOCK_PREFIX, BLOCK_STATS, BLOCK_V4, BLOCK_V6, GLANCE, GUARD, GUARD_CONTROL},
     packet::Linear,
     service, socket,
 };
@@ -166,6 +166,11 @@ impl<H: Hook> Tables for Kernel<'_, H> {
     #[inline(always)]
     fn control(&self) -> GuardControl {
         GUARD_CONTROL.get(0).copied().unwrap_or_default()
+    }
+
+    #[inline(always)]
+    fn host(&self, name: [u8; 16]) -> Option<Self::Entry> {
+        BLOCK_HOSTS.get_ptr_mut(name).and_then(NonNull::new)
     }
 
     #[inline(always)]

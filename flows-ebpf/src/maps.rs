@@ -79,7 +79,12 @@ pub(crate) static BLOCK_V4: HashMap<[u8; 4], BlockEntry, SIZED_BY_LOADER, ON_DEM
 pub(crate) static BLOCK_V6: HashMap<[u8; 16], BlockEntry, SIZED_BY_LOADER, ON_DEMAND> =
     HashMap::new();
 
-/// Blocked prefixes of the 16-byte form.
+/// Blocked networks of IPv6 that are one host each, by [`flows_common::host::name`].
+#[btf_map]
+pub(crate) static BLOCK_HOSTS: HashMap<[u8; 16], BlockEntry, SIZED_BY_LOADER, ON_DEMAND> =
+    HashMap::new();
+
+/// Other blocked prefixes of the 16-byte form.
 #[btf_map]
 pub(crate) static BLOCK_PREFIX: LpmTrie<[u8; 16], BlockEntry, PREFIX_LIMIT> = LpmTrie::new();
 

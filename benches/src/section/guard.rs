@@ -79,13 +79,14 @@ fn block() -> Block {
 }
 
 fn measure_here(effort: Effort) -> anyhow::Result<Vec<Measurement>> {
-    let [empty, full, prefixed, dropping] =
-        [Guard::load()?, Guard::load()?, Guard::load()?, Guard::load()?];
+    let [empty, full, prefixed, hosts, dropping] =
+        [Guard::load()?, Guard::load()?, Guard::load()?, Guard::load()?, Guard::load()?];
     let mut measured = fill(&full)?;
     let remote = Segment::incoming(1, Family::V4);
     dropping.block(Target::address(remote.source))?;
     for number in 0..PREFIXES {
-        prefixed.block(Target::Prefix(prefix(number)?))?;
+        prefixed.block(Target::Prefix(prefix([2 * number, 0], 47)?))?;
+        hosts.block(Target::Prefix(prefix([u16::MAX, number], 64)?))?;
     }
 
     let nothing = Nothing::load(Hook::Xdp).context("the empty program does not load")?;
@@ -96,14 +97,18 @@ fn measure_here(effort: Effort) -> anyhow::Result<Vec<Measurement>> {
     let mut pass_full = || full.run(&v4, repeat, XDP_PASS);
     let mut pass_v6 = || full.run(&v6, repeat, XDP_PASS);
     let mut pass_prefixed = || prefixed.run(&v4, repeat, XDP_PASS);
+    let mut pass_hosts = || hosts.run(&v4, repeat, XDP_PASS);
+    let mut pass_hosts_v6 = || hosts.run(&v6, repeat, XDP_PASS);
     let mut drop = || dropping.run(&v4, repeat, XDP_DROP);
     let rounds = effort.of(15, 5);
-    let own: [(&str, &mut crate::statistics::Contestant<'_>); 6] = [
+    let own: [(&str, &mut crate::statistics::Contestant<'_>); 8] = [
         ("of it the harness (an empty program)", &mut floor),
         ("pass, 0 entries", &mut pass_empty),
         ("pass, 1,000,000 IPv4 entries", &mut pass_full),
         ("pass, IPv6", &mut pass_v6),
         ("pass, 1,000 prefixes", &mut pass_prefixed),
+        ("pass, 1,000 blocked /64s, IPv4", &mut pass_hosts),
+        ("pass, 1,000 blocked /64s, IPv6", &mut pass_hosts_v6),
         ("drop", &mut drop),
     ];
     let (names, mut contestants): (Vec<_>, Vec<_>) = own.into_iter().unzip();
@@ -133,7 +138,7 @@ fn measure_here(effort: Effort) -> anyhow::Result<Vec<Measurement>> {
     );
     measured.push(varied(effort, &empty, &full)?);
     measured.extend(limited(effort, &v4, remote.source)?);
-    let over = [(1, 6), (5, 7)];
+    let over = [(1, 8), (7, 9)];
     for (what, (own, other)) in OVER_THEIRS.into_iter().zip(over) {
         measured.push(
             match &why {
@@ -145,8 +150,8 @@ fn measure_here(effort: Effort) -> anyhow::Result<Vec<Measurement>> {
         );
     }
     if why.is_none() {
-        measured.push(per_packet("xdp-filter: pass", 6));
-        measured.push(per_packet("xdp-filter: drop", 7));
+        measured.push(per_packet("xdp-filter: pass", 8));
+        measured.push(per_packet("xdp-filter: drop", 9));
     }
     Ok(measured)
 }
@@ -231,7 +236,7 @@ fn limited(effort: Effort, frame: &[u8], known: IpAddr) -> anyhow::Result<Vec<Me
         .collect())
 }
 
-fn prefix(number: u16) -> anyhow::Result<IpNet> {
-    let address = std::net::Ipv6Addr::new(0x2001, 0xdb8, 0xffff, number, 0, 0, 0, 0);
-    Ok(Ipv6Net::new(address, 64)?.into())
+fn prefix([third, fourth]: [u16; 2], length: u8) -> anyhow::Result<IpNet> {
+    let address = std::net::Ipv6Addr::new(0x2001, 0xdb8, third, fourth, 0, 0, 0, 0);
+    Ok(Ipv6Net::new(address, length)?.into())
 }

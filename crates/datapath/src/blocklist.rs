@@ -64,8 +64,9 @@ impl State {
 impl Blocklist {
     /// Takes the maps over, with whatever an earlier process left in them.
     pub(super) fn new(maps: GuardMaps) -> Result<Self, KernelError> {
+        maps.sort_out_hosts()?;
         let state = State::of(&maps, Slots::new(maps.stats_slots), None)?;
-        maps.tell_prefixes(state.held.prefixes)?;
+        maps.tell()?;
         Ok(Self { maps: Arc::new(maps), state: Arc::new(Mutex::new(state)) })
     }
 
@@ -108,7 +109,9 @@ impl Blocklist {
         }
         if before.is_none() {
             state.held.add(&target);
-            self.tell_prefixes(&state, &target)?;
+            if let Target::Prefix(prefix) = target {
+                self.maps.tell_of(prefix)?;
+            }
         }
         let kept = self.maps.get(&target)?;
         match kept {
@@ -254,17 +257,11 @@ impl Blocklist {
             }
             state.slots.give_back(entry.slot);
             state.held.remove(target);
-            self.tell_prefixes(state, target)?;
+            if let Target::Prefix(_) = target {
+                self.maps.tell()?;
+            }
         }
         Ok(removed)
-    }
-
-    /// Tells the programs of a change to this target's table.
-    fn tell_prefixes(&self, state: &State, target: &Target) -> Result<(), KernelError> {
-        match target {
-            Target::Prefix(_) => self.maps.tell_prefixes(state.held.prefixes),
-            Target::Address(_) => Ok(()),
-        }
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {

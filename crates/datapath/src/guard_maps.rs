@@ -8,7 +8,10 @@ use std::{
 };
 
 use aya::{Ebpf, Pod};
-use flows_common::{BlockEntry, BlockStats, Direction, GuardControl, GuardCounters, PrefixKey};
+use flows_common::{
+    BlockEntry, BlockStats, Direction, GuardControl, GuardCounters, PrefixKey, host,
+};
+use ipnet::IpNet;
 
 use super::{
     block::{BlockCount, Blocked},
@@ -20,11 +23,16 @@ use super::{
     target::Target,
 };
 
+/// What reading the blocked prefixes is called in errors.
+const PREFIXES: &str = "list the blocked prefixes";
+
 /// Descriptors of the guard's maps, and what their sizes are.
 #[derive(Debug)]
 pub(super) struct GuardMaps {
     v4: OwnedFd,
     v6: OwnedFd,
+    /// Networks of IPv6 that are one host, by name.
+    hosts: OwnedFd,
     prefix: Trie,
     allow: Trie,
     pub(super) services: OwnedFd,
@@ -48,6 +56,7 @@ impl GuardMaps {
         Ok(Self {
             v4: object::map(object, "BLOCK_V4")?,
             v6: object::map(object, "BLOCK_V6")?,
+            hosts: object::map(object, "BLOCK_HOSTS")?,
             prefix: Trie::new(object::map(object, "BLOCK_PREFIX")?),
             allow: Trie::new(object::map(object, "ALLOW")?),
             services: object::map(object, "SERVICE_LIMIT")?,
@@ -87,6 +96,7 @@ impl GuardMaps {
         Ok(Self {
             v4: open("BLOCK_V4")?,
             v6: open("BLOCK_V6")?,
+            hosts: open("BLOCK_HOSTS")?,
             prefix: Trie::new(open("BLOCK_PREFIX")?),
             allow: Trie::new(open("ALLOW")?),
             services: open("SERVICE_LIMIT")?,
@@ -106,7 +116,10 @@ impl GuardMaps {
         match *target {
             Target::Address(IpAddr::V4(v4)) => syscall::lookup(self.v4.as_fd(), &v4.octets()),
             Target::Address(IpAddr::V6(v6)) => syscall::lookup(self.v6.as_fd(), &v6.octets()),
-            Target::Prefix(prefix) => self.get_prefix(&Target::prefix_key(prefix)),
+            Target::Prefix(prefix) => match host_of(prefix) {
+                Some(name) => syscall::lookup(self.hosts.as_fd(), &name),
+                None => self.get_prefix(&Target::prefix_key(prefix)),
+            },
         }
         .map_err(KernelError::system("read a block"))
     }
@@ -130,7 +143,10 @@ impl GuardMaps {
             Target::Address(IpAddr::V6(v6)) => {
                 syscall::update(self.v6.as_fd(), &v6.octets(), entry, any)
             }
-            Target::Prefix(prefix) => self.prefix.put(&Target::prefix_key(prefix), entry),
+            Target::Prefix(prefix) => match host_of(prefix) {
+                Some(name) => syscall::update(self.hosts.as_fd(), &name, entry, any),
+                None => self.prefix.put(&Target::prefix_key(prefix), entry),
+            },
         }
         .map_err(|error| self.refused(target, error))
     }
@@ -164,19 +180,22 @@ impl GuardMaps {
         match *target {
             Target::Address(IpAddr::V4(v4)) => syscall::delete(self.v4.as_fd(), &v4.octets()),
             Target::Address(IpAddr::V6(v6)) => syscall::delete(self.v6.as_fd(), &v6.octets()),
-            Target::Prefix(prefix) => self.prefix.remove(&Target::prefix_key(prefix)),
+            Target::Prefix(prefix) => match host_of(prefix) {
+                Some(name) => syscall::delete(self.hosts.as_fd(), &name),
+                None => self.prefix.remove(&Target::prefix_key(prefix)),
+            },
         }
         .map_err(KernelError::system("remove a block"))
     }
 
-    /// Every entry of the three tables.
+    /// Every entry of the tables.
     pub(super) fn entries(&self) -> Result<Vec<Blocked>, KernelError> {
         let mut entries = Vec::new();
         self.visit(|blocked| entries.push(blocked))?;
         Ok(entries)
     }
 
-    /// Shows every entry of the three tables, in no order; holds one batch of addresses at a time,
+    /// Shows every entry of the tables, in no order; holds one batch of addresses at a time,
     /// then the prefixes.
     pub(super) fn visit(&self, mut show: impl FnMut(Blocked)) -> Result<(), KernelError> {
         let mut address = |address: IpAddr, entry: &BlockEntry| {
@@ -201,7 +220,27 @@ impl GuardMaps {
 
     /// Every blocked prefix with its entry.
     pub(super) fn prefixes(&self) -> Result<Vec<(PrefixKey, BlockEntry)>, KernelError> {
-        self.prefix.read().map_err(KernelError::system("list the blocked prefixes"))
+        let mut found = self.prefix.read().map_err(KernelError::system(PREFIXES))?;
+        syscall::visit_batches(self.hosts.as_fd(), |name: &[u8; 16], entry: &BlockEntry| {
+            found.extend(net_of(name).map(|net| (Target::prefix_key(net), *entry)));
+        })
+        .map_err(KernelError::system(PREFIXES))?;
+        Ok(found)
+    }
+
+    /// Moves networks that are one host to their own table, where an older weir left them in the
+    /// trie. Each is in one of them at any time.
+    pub(super) fn sort_out_hosts(&self) -> Result<(), KernelError> {
+        let failed = || KernelError::system("move a blocked network to its table");
+        for (key, entry) in self.prefix.read::<BlockEntry>().map_err(failed())? {
+            if let Some(name) = Target::prefix_of(&key).and_then(host_of) {
+                syscall::update(self.hosts.as_fd(), &name, &entry, syscall::ANY)
+                    .map_err(failed())?;
+                self.tell()?;
+                self.prefix.remove(&key).map_err(failed())?;
+            }
+        }
+        Ok(())
     }
 
     /// Entries that each table has room for.
@@ -210,20 +249,10 @@ impl GuardMaps {
         BlockCount { v4: addresses, v6: addresses, prefixes: self.prefix_capacity as usize }
     }
 
-    /// Publishes to the programs the number of prefixes to look up.
-    pub(super) fn tell_prefixes(&self, blocked_prefixes: usize) -> Result<(), KernelError> {
-        self.report(|_| u32::try_from(blocked_prefixes).unwrap_or(u32::MAX))
-    }
-
-    /// Publishes to the programs the presence of a limited service to look up.
-    pub(super) fn tell_services(&self) -> Result<(), KernelError> {
-        self.report(|before| before.blocked_prefixes)
-    }
-
-    /// Writes what there is to look up, and looks again: another process may have changed the
-    /// tables meanwhile and reported before. The last to report has looked after the other's
+    /// Publishes to the programs what there is to look up, and looks again: another process may have
+    /// changed the tables meanwhile and told before. The last to tell has looked after the other's
     /// change.
-    fn report(&self, prefixes: impl Fn(&GuardControl) -> u32) -> Result<(), KernelError> {
+    pub(super) fn tell(&self) -> Result<(), KernelError> {
         let failed = || KernelError::system("tell the guard what to look up");
         let control = self.control.as_fd();
         loop {
@@ -231,7 +260,8 @@ impl GuardMaps {
             let any_prefix = !syscall::is_empty(self.prefix.map.as_fd()).map_err(failed())?;
             let any_service = !syscall::is_empty(self.services.as_fd()).map_err(failed())?;
             let told = GuardControl {
-                blocked_prefixes: if any_prefix { prefixes(&before).max(1) } else { 0 },
+                blocked_prefixes: u16::from(any_prefix),
+                blocked_hosts: self.host_lengths().map_err(failed())?,
                 limited_services: u32::from(any_service),
             };
             if told == before {
@@ -239,6 +269,27 @@ impl GuardMaps {
             }
             syscall::update(control, &0_u32, &told, syscall::ANY).map_err(failed())?;
         }
+    }
+
+    /// The same behind a prefix that was put; nothing where the programs look for its like already.
+    pub(super) fn tell_of(&self, prefix: IpNet) -> Result<(), KernelError> {
+        let control: Option<GuardControl> = syscall::lookup(self.control.as_fd(), &0_u32)
+            .map_err(KernelError::system("read what the guard looks up"))?;
+        let control = control.unwrap_or_default();
+        let is_told = match host_of(prefix) {
+            Some(name) => control.blocked_hosts & bit(&name) != 0,
+            None => control.blocked_prefixes != 0,
+        };
+        if is_told { Ok(()) } else { self.tell() }
+    }
+
+    /// The set of lengths of [`GuardControl::blocked_hosts`].
+    fn host_lengths(&self) -> io::Result<u16> {
+        let mut lengths = 0;
+        syscall::visit_batches(self.hosts.as_fd(), |name: &[u8; 16], _: &BlockEntry| {
+            lengths |= bit(name);
+        })?;
+        Ok(lengths)
     }
 
     pub(super) fn allow(&self, prefix: &PrefixKey) -> Result<(), KernelError> {
@@ -319,6 +370,26 @@ impl KernelError {
     pub const fn reserved(target: &Target, room: usize, reserve: u32) -> Self {
         Self::Reserved { table: table_of(target), room, reserve }
     }
+}
+
+/// The name of a network of IPv6 that is blocked as one host.
+fn host_of(prefix: IpNet) -> Option<[u8; 16]> {
+    let IpNet::V6(v6) = prefix else { return None };
+    let length = Some(v6.prefix_len()).filter(|length| host::LENGTHS.contains(length))?;
+    let name = host::name(v6.addr().octets(), length);
+    (host::length(&name) == Some(length)).then_some(name)
+}
+
+/// The length of a network in [`GuardControl::blocked_hosts`].
+fn bit(name: &[u8; 16]) -> u16 {
+    let length = host::length(name);
+    let place = host::LENGTHS.iter().position(|one| Some(*one) == length);
+    place.map_or(0, |place| 1 << place)
+}
+
+/// The network of a name.
+fn net_of(name: &[u8; 16]) -> Option<IpNet> {
+    Some(IpNet::new_assert(IpAddr::from(*name), host::length(name)?).trunc())
 }
 
 const fn table_of(target: &Target) -> &'static str {

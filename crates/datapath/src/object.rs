@@ -77,9 +77,10 @@ pub(super) const fn xdp_guard(mode: XdpMode) -> &'static str {
 }
 
 /// Maps that outlive the process where the guard is pinned.
-pub(super) const GUARD_MAPS: [&str; 9] = [
+pub(super) const GUARD_MAPS: [&str; 10] = [
     "BLOCK_V4",
     "BLOCK_V6",
+    "BLOCK_HOSTS",
     "BLOCK_PREFIX",
     "ALLOW",
     "SERVICE_LIMIT",

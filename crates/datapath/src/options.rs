@@ -77,10 +77,11 @@ impl KernelOptions {
     }
 
     /// Sizes of the guard's maps.
-    pub(super) fn guard_sizes(&self) -> [(&'static str, u32); 5] {
+    pub(super) fn guard_sizes(&self) -> [(&'static str, u32); 6] {
         [
             ("BLOCK_V4", self.block_capacity),
             ("BLOCK_V6", self.block_capacity),
+            ("BLOCK_HOSTS", self.prefix_capacity),
             ("BLOCK_PREFIX", self.prefix_capacity),
             ("KNOWN", VERIFIED_CAPACITY),
             ("BLOCK_STATS", self.stats_slots),

@@ -40,7 +40,8 @@ pub(super) use shared::shared_guard;
 use shared::shared_on;
 
 /// Pinned maps that hold blocks: not to be thrown away without being asked.
-pub(super) const BLOCK_MAPS: [&str; 3] = ["BLOCK_V4", "BLOCK_V6", "BLOCK_PREFIX"];
+pub(super) const BLOCK_MAPS: [&str; 4] =
+    ["BLOCK_V4", "BLOCK_V6", "BLOCK_HOSTS", "BLOCK_PREFIX"];
 
 /// Hook of a pinned guard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -145,7 +145,7 @@ impl Blocklist {
             }
             return Err(error);
         }
-        self.maps.tell_services()?;
+        self.maps.tell()?;
         match self.maps.limit(service)? {
             // The kernel may have taken turns since.
             Some(kept) if ServiceEntry { arrival_ns: entry.arrival_ns, ..kept } == entry => {
@@ -173,7 +173,7 @@ impl Blocklist {
                 self.maps.clear_stats(entry.slot)?;
             }
             state.slots.give_back(entry.slot);
-            self.maps.tell_services()?;
+            self.maps.tell()?;
         }
         Ok(removed)
     }

@@ -129,7 +129,7 @@ fn live(name: &str, map: BorrowedFd<'_>, now_ns: u64) -> io::Result<usize> {
     let alive = |entry: &BlockEntry| entry.expires_ns > now_ns;
     match name {
         "BLOCK_V4" => count::<[u8; 4], _>(map, alive),
-        "BLOCK_V6" => count::<[u8; 16], _>(map, alive),
+        "BLOCK_V6" | "BLOCK_HOSTS" => count::<[u8; 16], _>(map, alive),
         "BLOCK_PREFIX" => count::<PrefixKey, _>(map, alive),
         "ALLOW" => count::<PrefixKey, u32>(map, |_| true),
         "SERVICE_LIMIT" => {
@@ -194,7 +194,7 @@ impl Step {
         };
         match self.name {
             "BLOCK_V4" => copy::<[u8; 4], _>(from, to, block),
-            "BLOCK_V6" => copy::<[u8; 16], _>(from, to, block),
+            "BLOCK_V6" | "BLOCK_HOSTS" => copy::<[u8; 16], _>(from, to, block),
             "BLOCK_PREFIX" => copy::<PrefixKey, _>(from, to, block),
             "ALLOW" => copy::<PrefixKey, u32>(from, to, |&allowed| Some(allowed)),
             "SERVICE_LIMIT" => copy::<ServiceKey, ServiceEntry>(from, to, |entry| {
@@ -226,7 +226,7 @@ impl Step {
         };
         match self.name {
             "BLOCK_V4" => copy::<[u8; 4], _>(map, map, block),
-            "BLOCK_V6" => copy::<[u8; 16], _>(map, map, block),
+            "BLOCK_V6" | "BLOCK_HOSTS" => copy::<[u8; 16], _>(map, map, block),
             "BLOCK_PREFIX" => copy::<PrefixKey, _>(map, map, block),
             "SERVICE_LIMIT" => copy::<ServiceKey, ServiceEntry>(map, map, |entry| {
                 (entry.slot >= slots).then_some(ServiceEntry { slot: Slots::SHARED, ..*entry })

@@ -4,7 +4,8 @@
 //! where the entries live, behind [`Tables`].
 
 use crate::{
-    Action, BlockEntry, BlockStats, GuardControl, GuardCounters, Scope, Verdict, parse::Address,
+    Action, BlockEntry, BlockStats, GuardControl, GuardCounters, Scope, Verdict, host,
+    parse::Address,
 };
 
 /// Attempts of a CPU that loses the race for a rate-limited entry.
@@ -73,7 +74,11 @@ pub trait Tables: Clock {
     /// Tables to look up beside exact addresses.
     fn control(&self) -> GuardControl;
 
-    /// The entry of the longest prefix that holds the address. Asked only where a prefix is
+    /// The entry of the network of IPv6 of this name ([`host::name`]). Asked only where one of its
+    /// length is blocked.
+    fn host(&self, name: [u8; 16]) -> Option<Self::Entry>;
+
+    /// The entry of the longest other prefix that holds the address. Asked only where one is
     /// blocked.
     fn prefix(&self, remote: &Address) -> Option<Self::Entry>;
 
@@ -175,7 +180,8 @@ pub enum Sources {
 
 /// Decides what happens to a packet from (or to) a remote address.
 ///
-/// The entry of the exact address goes before that of a prefix; one past its lease counts for
+/// The entry of the exact address goes before that of a network that is one host, and that before any
+/// other prefix's; one past its lease counts for
 /// nothing, whether or not anybody removed it; an allowed prefix goes before both. Where neither
 /// decides, the limit of the attacked service does, if there is one.
 #[inline(always)]
@@ -188,15 +194,30 @@ pub fn rule<T: Tables>(tables: &T, remote: &Address) -> Sources {
         }
     }
     let control = tables.control();
-    if control.blocked_prefixes != 0
-        && let Some(entry) = tables.prefix(remote)
-    {
+    if let Some(entry) = network(tables, control, remote) {
         ruling = hold(tables, entry, remote);
         if !matches!(ruling.cause, Cause::Expired) {
             return Sources::Decided(ruling);
         }
     }
     if control.limited_services == 0 { Sources::Decided(ruling) } else { Sources::Open(ruling) }
+}
+
+/// The entry of a network that holds the address: of one that is one host, by hash, else of the
+/// longest prefix, by trie.
+#[inline(always)]
+fn network<T: Tables>(tables: &T, control: GuardControl, remote: &Address) -> Option<T::Entry> {
+    if control.blocked_hosts != 0 && remote.v4().is_none() {
+        let address = remote.to_16();
+        for (place, length) in host::LENGTHS.into_iter().enumerate() {
+            if control.blocked_hosts & 1 << place != 0
+                && let Some(entry) = tables.host(host::name(address, length))
+            {
+                return Some(entry);
+            }
+        }
+    }
+    if control.blocked_prefixes == 0 { None } else { tables.prefix(remote) }
 }
 
 /// Holds a packet against an entry that speaks of it.
@@ -406,6 +427,9 @@ mod tests {
     struct Fake {
         exact: Option<BlockEntry>,
         prefix: Option<BlockEntry>,
+        /// A blocked network by its name, and the lengths that are looked for.
+        host: Option<([u8; 16], BlockEntry)>,
+        hosts: u16,
         allowed: bool,
         held: Option<Held>,
         limited_services: u32,
@@ -431,12 +455,17 @@ mod tests {
         fn control(&self) -> GuardControl {
             GuardControl {
                 blocked_prefixes: self.prefix.is_some().into(),
+                blocked_hosts: self.hosts,
                 limited_services: self.limited_services,
             }
         }
 
         fn exact(&self, _remote: &Address) -> Option<BlockEntry> {
             self.exact
+        }
+
+        fn host(&self, name: [u8; 16]) -> Option<BlockEntry> {
+            self.host.filter(|(of, _)| *of == name).map(|(_, entry)| entry)
         }
 
         fn prefix(&self, _remote: &Address) -> Option<BlockEntry> {
@@ -515,6 +544,25 @@ mod tests {
         assert_eq!(cause(&tables), Cause::Shadow);
         let tables = Fake { exact: entry(Action::Shadow, NOW), prefix, ..Fake::default() };
         assert_eq!(cause(&tables), Cause::Blocked);
+    }
+
+    #[test]
+    fn a_network_that_is_one_host_is_found_by_the_lengths_that_are_blocked_and_ipv4_never_looks() {
+        let later = NOW + 60_000_000_000;
+        let remote = Address::of_v6([0x20, 1, 0xd, 0xb8, 0, 7, 0x12, 0x34, 1, 2, 3, 4, 5, 6, 7, 8]);
+        let limited = entry(Action::Drop, later).expect("an entry");
+        let cause = |length: u8, hosts: u16, remote: &Address| {
+            let host = Some((host::name(remote.to_16(), length), limited));
+            let tables = Fake { host, hosts, prefix: None, ..Fake::default() };
+            let (Sources::Decided(ruling) | Sources::Open(ruling)) = rule(&tables, remote);
+            ruling.cause
+        };
+        for (place, length) in host::LENGTHS.into_iter().enumerate() {
+            assert_eq!(cause(length, 1 << place, &remote), Cause::Blocked, "/{length}");
+            assert_eq!(cause(length, 0b111, &remote), Cause::Blocked, "/{length}");
+            assert_eq!(cause(length, 0b111 & !(1 << place), &remote), Cause::NoEntry, "/{length}");
+            assert_eq!(cause(length, 0b111, &REMOTE), Cause::NoEntry);
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub const LENGTHS: [u8; 3] = [64, 56, 48];
 const RESERVED: u64 = 0xfdff_ffff_ffff_ff80;
 
 /// The name of the network of such a length that holds an address of IPv6.
+#[inline(always)]
 #[must_use]
 pub const fn name(address: [u8; 16], length: u8) -> [u8; 16] {
     let network =

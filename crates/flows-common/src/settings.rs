@@ -54,8 +54,11 @@ const _: () = assert!(size_of::<Control>() == 8);
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GuardControl {
-    /// Above 0 where any prefix is blocked: only then is the prefix table consulted.
-    pub blocked_prefixes: u32,
+    /// Above 0 where any other prefix is blocked: only then is the trie consulted.
+    pub blocked_prefixes: u16,
+    /// Set of the lengths of blocked networks that are one host each, by their place in
+    /// [`crate::host::LENGTHS`]: of these alone the table is consulted, and for IPv6 alone.
+    pub blocked_hosts: u16,
     /// Above 0 where any service is limited: only then is a packet parsed beyond its addresses.
     pub limited_services: u32,
 }

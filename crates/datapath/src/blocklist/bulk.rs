@@ -80,7 +80,7 @@ impl Bulk {
                 self.list.maps.put(target, &entry)?;
                 if before.is_none() {
                     state.held.add(target);
-                    self.list.maps.tell_prefixes(state.held.prefixes)?;
+                    self.list.maps.tell_of(prefix)?;
                 }
                 self.prefixes()?.insert(key, entry);
                 self.note(target, before, &entry);

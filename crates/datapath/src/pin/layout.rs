@@ -11,11 +11,11 @@ use crate::KernelError;
 /// The number of this weir's layout. A change that an older weir could misread takes the next.
 ///
 /// 2: limits of services, known peers; the guard's ledger counts both. 3: a folder for each network
-/// namespace; numbers of named lists among the reasons.
-const NUMBER: u32 = 3;
+/// namespace; numbers of named lists among the reasons. 4: networks that are one host have a table.
+const NUMBER: u32 = 4;
 
 /// The name of its folder.
-pub(super) const LAYOUT: &str = "v3";
+pub(super) const LAYOUT: &str = "v4";
 
 /// The folders of layouts other than this weir's.
 #[derive(Debug, Default)]
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn layouts_are_told_apart_by_number_and_not_by_spelling() {
         let folder = tempfile::tempdir().expect("a folder");
-        for name in ["v1", "v2", "v3/7", "v3/42", "v10", "v0", "vx", "other"] {
+        for name in ["v1", "v2", "v4/7", "v4/42", "v10", "v0", "vx", "other"] {
             fs::create_dir_all(folder.path().join("weir").join(name)).expect("a folder");
         }
         let names = |paths: &[PathBuf]| -> Vec<String> {

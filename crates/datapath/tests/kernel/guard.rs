@@ -123,6 +123,45 @@ fn a_blocked_ipv6_source_is_dropped() {
 }
 
 #[test]
+fn a_blocked_network_of_ipv6_drops_whichever_of_its_addresses_sends_at_each_length_of_a_host() {
+    if !test_support::root() {
+        return;
+    }
+    Wire::new().run(|wire| {
+        let (kernel, _) = attached(&small(), XdpPreference::Auto).expect("attached");
+        let blocklist = kernel.blocklist();
+        let nets = ["2001:db8::/64", "2001:db8::/56", "2001:db8::/48"];
+        let nets = nets.map(|net| Target::Prefix(net.parse().expect("a prefix")));
+        let mut dropped = 0;
+        let mut send = |frames: u64| {
+            wire.network_end().send(&udp_v6(7, 1, [1000, 53]));
+            wire.network_end().send(&udp_v6(8, 1, [1000, 53]));
+            ledger_at(&blocklist, frames).dropped
+        };
+        for (nth, net) in (0..).zip(nets) {
+            let entry = blocklist.insert(net, &drop_for(60), boot_ns()).expect("a block");
+            assert_eq!(blocklist.get(&net).expect("a look"), Some(entry));
+            assert_eq!(blocklist.list().expect("a list"), [weir_datapath::Blocked { target: net, entry }]);
+            assert_eq!(blocklist.count().expect("counts").prefixes, 1);
+            dropped += 2;
+            assert_eq!(send(4 * nth + 2), dropped, "{net}");
+            assert!(blocklist.remove(&net).expect("it was there"));
+            assert_eq!(send(4 * nth + 4), dropped, "{net} is not blocked");
+        }
+        // Two lengths at once, and what is no host's length beside them.
+        let wide = Target::Prefix("2001:db8::/32".parse().expect("a prefix"));
+        for net in [nets[0], nets[2], wide] {
+            blocklist.insert(net, &drop_for(60), boot_ns()).expect("a block");
+        }
+        for (nth, net) in (0..).zip([nets[0], nets[2], wide]) {
+            assert_eq!(send(14 + 2 * nth), dropped + 2 * (nth + 1));
+            assert!(blocklist.remove(&net).expect("it was there"));
+        }
+        assert_eq!(send(20), dropped + 6, "none is left");
+    });
+}
+
+#[test]
 fn a_lease_ends_in_the_kernel_without_anybody() {
     if !test_support::root() {
         return;

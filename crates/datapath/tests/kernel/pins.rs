@@ -293,7 +293,7 @@ fn pins_of_a_namespace_that_is_gone_are_told_and_the_next_start_removes_them() {
         wire.run(|_| attached(&bpffs.options(), XdpPreference::Auto).expect("attached").0)
     };
     let gone = || gone_namespaces(&bpffs.0).expect("a list");
-    let folders = || std::fs::read_dir(bpffs.0.join("weir/v3")).expect("a folder").count();
+    let folders = || std::fs::read_dir(bpffs.0.join("weir/v4")).expect("a folder").count();
     drop(start(&one));
     drop(start(&two));
     assert_eq!((gone(), folders()), (0, 2), "both guards are in force");

@@ -254,7 +254,7 @@ impl Site {
 
     /// The pins of the present layout, which has a folder for each network namespace.
     fn own(&self) -> PathBuf {
-        let mut folders = fs::read_dir(self.bpffs.join("weir/v3")).expect("the layout");
+        let mut folders = fs::read_dir(self.bpffs.join("weir/v4")).expect("the layout");
         folders.next().expect("a namespace").expect("a folder").path()
     }
 
