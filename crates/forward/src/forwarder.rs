@@ -1,6 +1,7 @@
 //! From the node to the spool, and from the spool to the sink.
 
 use std::{
+    convert::Infallible,
     ops::ControlFlow,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     thread::sleep,
@@ -12,9 +13,9 @@ use events::{Event, FailureEvent};
 use jiff::Timestamp;
 
 use crate::{
-    format::{Format, Observer, Record},
+    format::{Format, Observer},
     sink::{SendError, Sink},
-    spool::{Spool, SpoolError, Waiting, pause_after},
+    spool::{Spool, SpoolError, pause_after},
 };
 
 /// Events that a sink gets at once.
@@ -81,52 +82,74 @@ impl Forwarder {
         self.spool().last_id().map(str::to_owned)
     }
 
-    /// Feeds a sink with what waits and what comes, until `take` of the node is over and nothing
-    /// waits, where `until_empty`.
+    /// Feeds a sink with what waits and what comes, for good.
     ///
     /// # Errors
-    /// The spool cannot be read.
+    /// The spool cannot be read or written.
     pub fn feed(
         &self,
         sink: &mut dyn Sink,
         format: Format,
         observer: &Observer,
-        until_empty: bool,
-    ) -> Result<(), SpoolError> {
-        let mut failures = 0;
+    ) -> Result<Infallible, SpoolError> {
         loop {
-            let waiting = self.spool().waiting(if failures == 0 { BATCH } else { 1 })?;
-            let Some(last) = waiting.last() else {
-                if until_empty {
-                    return Ok(());
+            self.drain(sink, format, observer)?;
+            self.wait();
+        }
+    }
+
+    /// Feeds a sink until nothing waits.
+    ///
+    /// # Errors
+    /// The spool cannot be read or written.
+    pub fn drain(
+        &self,
+        sink: &mut dyn Sink,
+        format: Format,
+        observer: &Observer,
+    ) -> Result<(), SpoolError> {
+        // Failures in a row, and events that go one by one to find the one that is never taken.
+        let (mut failures, mut one_by_one) = (0, 0_usize);
+        loop {
+            let alone = failures > 0 || one_by_one > 0;
+            let waiting = self.spool().waiting(if alone { 1 } else { BATCH })?;
+            let Some(last) = waiting.last() else { return Ok(()) };
+            let (mut records, mut unreadable) = (Vec::new(), 0);
+            for one in &waiting {
+                match serde_json::from_str::<Event>(&one.json) {
+                    Ok(event) => records.extend(format.records(&event, one.came, observer)),
+                    Err(_) => unreadable += 1,
                 }
-                self.wait();
-                continue;
-            };
-            let records: Vec<Record> =
-                waiting.iter().flat_map(|one| self.records(one, format, observer)).collect();
+            }
             let sent = if records.is_empty() { Ok(()) } else { sink.send(&records) };
             match sent {
                 Ok(()) => {
                     if std::mem::take(&mut failures) > 0 {
                         (self.tell)("the sink takes events again");
                     }
-                    self.spool().sent(last)?;
-                }
-                // One by one, to find the one that it does not take.
-                Err(SendError::Never(_)) if waiting.len() > 1 => failures = failures.max(1),
-                Err(SendError::Never(why)) => {
-                    (self.tell)(&format!(
-                        "an event was dropped, for the sink never takes it: {why}"
-                    ));
+                    one_by_one = one_by_one.saturating_sub(1);
                     let mut spool = self.spool();
                     spool.sent(last)?;
-                    // Of that the sink is not told again: it might not take this either.
-                    if last.id.is_empty() {
-                        continue;
+                    if unreadable > 0 {
+                        let text = format!(
+                            "{unreadable} events were left out: damaged in the spool, or of a node \
+                             of another version"
+                        );
+                        self.loss(&mut spool, "", &text)?;
                     }
-                    let text = format!("an event was dropped, for it was not taken: {why}");
-                    spool.append("", Timestamp::now(), &failure(&text))?;
+                }
+                Err(SendError::Never(_)) if waiting.len() > 1 => one_by_one = waiting.len(),
+                Err(SendError::Never(why)) => {
+                    one_by_one = one_by_one.saturating_sub(1);
+                    let text = format!("an event was dropped, for the sink never takes it: {why}");
+                    let mut spool = self.spool();
+                    spool.sent(last)?;
+                    // One that tells of a loss is not told of in turn: it would not be taken either.
+                    if last.id.is_empty() {
+                        (self.tell)(&text);
+                    } else {
+                        self.loss(&mut spool, "", &text)?;
+                    }
                 }
                 Err(SendError::Later(error)) => {
                     failures += 1;
@@ -135,16 +158,6 @@ impl Forwarder {
                     }
                     sleep(pause_after(failures));
                 }
-            }
-        }
-    }
-
-    fn records(&self, waiting: &Waiting, format: Format, observer: &Observer) -> Vec<Record> {
-        match serde_json::from_str::<Event>(&waiting.json) {
-            Ok(event) => format.records(&event, waiting.came, observer),
-            Err(error) => {
-                (self.tell)(&format!("event {} is none of this version: {error}", waiting.id));
-                Vec::new()
             }
         }
     }

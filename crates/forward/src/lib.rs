@@ -22,5 +22,5 @@ mod told;
 pub use format::{Format, Observer, Record};
 pub use forwarder::{Forwarder, follow};
 pub use sink::{SendError, Sink, Target, TargetError};
-pub use spool::{Spool, SpoolError, Waiting, pause_after};
+pub use spool::{Spool, SpoolError, Waiting};
 pub use told::Severity;

@@ -58,6 +58,11 @@ fn tell(line: &str) {
     eprintln!("weir-forward: {line}");
 }
 
+fn fail(error: &anyhow::Error) -> ! {
+    tell(&format!("{error:#}"));
+    std::process::exit(1)
+}
+
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let token = match &arguments.token_file {
         Some(path) => {
@@ -77,19 +82,13 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     tell(&format!("events of `{}` go to {}", arguments.socket.display(), arguments.to));
     thread::scope(|scope| {
         // Each is for good; what ends first has failed, and the process with it.
-        let fed = scope.spawn(|| {
-            let fed = forwarder.feed(&mut *sink, arguments.format, &observer, false);
-            if let Err(error) = fed {
-                tell(&error.to_string());
-                std::process::exit(1);
-            }
+        scope.spawn(|| {
+            let Err(error) = forwarder.feed(&mut *sink, arguments.format, &observer);
+            fail(&error.into());
         });
-        let followed = follow(&client, &forwarder);
-        if let Err(error) = followed {
-            tell(&format!("{error:#}"));
-            std::process::exit(1);
+        if let Err(error) = follow(&client, &forwarder) {
+            fail(&error);
         }
-        drop(fed);
     });
     Ok(())
 }

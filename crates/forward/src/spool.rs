@@ -25,7 +25,7 @@ const LOCK: &str = "lock";
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
     /// The system refuses.
-    #[error("spool `{path}`: {source}")]
+    #[error("spool `{path}`")]
     System {
         /// The file or folder.
         path: PathBuf,
@@ -208,9 +208,7 @@ impl Spool {
                 return Ok(());
             }
             place.offset += read as u64;
-            // A line that is none was damaged on the disk; it is passed over.
-            let Some(waiting) = parse(&line, place) else { continue };
-            if !take(waiting) {
+            if !take(parse(&line, place)) {
                 return Ok(());
             }
         }
@@ -288,17 +286,23 @@ fn read_place(path: &Path) -> Option<Place> {
     Some(Place { segment: segment.parse().ok()?, offset: offset.parse().ok()? })
 }
 
-fn parse(line: &[u8], place: Place) -> Option<Waiting> {
-    let text = std::str::from_utf8(line).ok()?.trim_end();
-    let (id, rest) = text.split_once(' ')?;
-    let (came, json) = rest.split_once(' ')?;
-    let id = if id == "-" { String::new() } else { id.to_owned() };
-    Some(Waiting { id, came: came.parse().ok()?, json: json.to_owned(), place })
+/// One that was damaged on the disk is an event without an id that nobody can read: it is counted
+/// where it is read.
+fn parse(line: &[u8], place: Place) -> Waiting {
+    let text = String::from_utf8_lossy(line);
+    let read = || {
+        let (id, rest) = text.trim_end().split_once(' ')?;
+        let (came, json) = rest.split_once(' ')?;
+        let id = if id == "-" { "" } else { id };
+        Some(Waiting { id: id.to_owned(), came: came.parse().ok()?, json: json.to_owned(), place })
+    };
+    let damaged =
+        || Waiting { id: String::new(), came: Timestamp::now(), json: String::new(), place };
+    read().unwrap_or_else(damaged)
 }
 
 /// Pause after this many failures of a sink in a row.
-#[must_use]
-pub fn pause_after(failures: u32) -> Duration {
+pub(crate) fn pause_after(failures: u32) -> Duration {
     const LONGEST: Duration = Duration::from_mins(1);
     Duration::from_millis(500).saturating_mul(1 << failures.saturating_sub(1).min(10)).min(LONGEST)
 }

@@ -177,7 +177,7 @@ fn forwarder(folder: &Path, bytes: u64, number: u32) -> Forwarder {
 
 fn feed(forwarder: &Forwarder, sink: &mut Picky) {
     let observer = Observer { host: "gate".to_owned() };
-    forwarder.feed(sink, Format::Json, &observer, true).unwrap();
+    forwarder.drain(sink, Format::Json, &observer).unwrap();
 }
 
 #[test]
@@ -199,6 +199,21 @@ fn an_event_that_a_sink_never_takes_is_left_out_and_told() {
     let (last, taken) = sink.taken.split_last().unwrap();
     assert_eq!(taken, others.collect::<Vec<_>>());
     assert!(last.contains("an event was dropped"), "{last}");
+}
+
+#[test]
+fn what_cannot_be_read_is_counted_and_told_to_the_sink() {
+    let folder = tempfile::tempdir().unwrap();
+    let forwarder = forwarder(folder.path(), 1_000_000, 3);
+    let path = folder.path().join("000000000001.events");
+    let mut lines = fs::read_to_string(&path).unwrap();
+    lines += "a-3 2026-11-28T19:00:00Z {\"event\":\n\0\0\0\n";
+    fs::write(&path, lines).unwrap();
+    let mut sink = Picky::default();
+    feed(&forwarder, &mut sink);
+    let (last, taken) = sink.taken.split_last().unwrap();
+    assert_eq!(taken, (0..3).map(failure).collect::<Vec<_>>());
+    assert!(last.contains("2 events were left out"), "{last}");
 }
 
 #[test]
