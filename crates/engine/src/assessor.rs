@@ -328,4 +328,38 @@ mod tests {
             |length| assess(&mut assessor, length, PeerFacts::default()).facts.interrupted;
         assert_eq!([3 * SECOND, 3 * SECOND + 1].map(&mut interrupted), [false, true]);
     }
+
+    #[test]
+    fn a_rate_tells_of_abuse_where_nobody_completes_it_and_of_a_proven_remote_never() {
+        let mut assessor = Assessor::new(model(1), Duration::from_secs(1), 0);
+        let of = |standing, protocol| {
+            let service = Some(LocalService { protocol, port: 443 });
+            PeerFacts { standing, service, ..PeerFacts::default() }
+        };
+        let mut tells = |feature: PeerFeature, standing, protocol| {
+            let assessed = assess(&mut assessor, SECOND, of(standing, protocol));
+            let reason = Reason {
+                subject: policy::Subject::Peer,
+                feature: feature.name().to_owned(),
+                unit: String::new(),
+                value: 9.0,
+                benign_low: 0.0,
+                benign_high: 1.0,
+                share: 1.0,
+            };
+            tells_of_more(&reason, &assessed.evidence[0])
+        };
+        let (proven, unproven) = (Standing::Proven, Standing::Unproven);
+        for rate in PeerFeature::ALL.iter().copied().filter(|feature| feature.is_rate()) {
+            let told = [(proven, TCP), (proven, UDP), (unproven, TCP), (unproven, UDP)]
+                .map(|(standing, protocol)| tells(rate, standing, protocol));
+            assert_eq!(told, [false, false, true, false], "{rate:?}");
+        }
+        for datagrams in [PeerFeature::EgressIcmp, PeerFeature::Targets] {
+            assert!(tells(datagrams, unproven, UDP));
+            assert!(!tells(datagrams, unproven, TCP) && !tells(datagrams, proven, UDP));
+        }
+        assert!(tells(PeerFeature::RemoteFailed, proven, TCP));
+        assert!(!tells(PeerFeature::IngressBytes, unproven, TCP));
+    }
 }

@@ -43,9 +43,15 @@ fn evidence_that_does_not_carry_a_block_is_refused_with_its_reason() {
     refused(policy(|_| ()), vec![newcomer], |_| (), Refusal::NewOrLarge);
     let backup = Evidence { new_or_large: true, ..attacker(1) };
     refused(policy(|_| ()), vec![backup.clone()], |_| (), Refusal::NewOrLarge);
-    let flood = Evidence { standing: Standing::Unproven, ..backup };
+    let flood = Evidence { standing: Standing::Unproven, ..backup.clone() };
     let [flood] = &decide(&mut policy(|_| ()), vec![flood], SECOND)[..] else { panic!() };
     assert!(matches!(flood.outcome, Outcome::Block { scope: Scope::Unproven, .. }), "{flood:?}");
+    let asks = Evidence {
+        standing: Standing::Unproven,
+        service: Some(Service { protocol: 17, port: 53 }),
+        ..backup
+    };
+    refused(policy(|_| ()), vec![asks], |_| (), Refusal::NewOrLarge);
     let crowd = (1..=9).map(unproven).collect();
     refused(policy(|_| ()), crowd, |_| (), Refusal::ForgedSources);
     let refuse = policy(|config| config.unverified = Unverified::Refuse);
