@@ -228,6 +228,15 @@ impl<'a> Told<'a> {
         }
     }
 
+    /// A block came to its end, by its lease or by a person.
+    pub(crate) fn ends_a_block(&self) -> bool {
+        match self.event {
+            Event::Expired(_) => true,
+            Event::Act(act) => act.what == "unblock",
+            _ => false,
+        }
+    }
+
     /// A block or a limit is in the kernel for it.
     pub(crate) fn made_entry(&self) -> bool {
         self.outcome.is_some_and(ActionTaken::made_entry)

@@ -27,8 +27,7 @@ pub(super) fn events(told: &Told<'_>, observer: &Observer) -> Vec<Value> {
             [finding(told, observer)].into_iter().chain(made).collect()
         }
         Class::Remediation => {
-            let ends = told.name == "expired" || told.message.starts_with("unblock");
-            vec![remediation(told, observer, if ends { RESTORE } else { ISOLATE })]
+            vec![remediation(told, observer, if told.ends_a_block() { RESTORE } else { ISOLATE })]
         }
         Class::State | Class::Loss => vec![other(told, observer)],
     }
