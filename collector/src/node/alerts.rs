@@ -40,7 +40,7 @@ impl Node {
             .iter()
             .filter(|alert| query.after.is_none_or(|after| alert.id() > after))
             .filter(|alert| query.before.is_none_or(|before| alert.id() < before))
-            .filter(|alert| is_asked_for(alert, query))
+            .filter(|alert| query.fits(alert))
             .cloned()
             .collect()
     }
@@ -103,18 +103,13 @@ impl Node {
             found.extend(
                 told.map(Alert::Own)
                     .filter(|alert| before.is_none_or(|before| alert.id() < before))
-                    .filter(|alert| is_asked_for(alert, query)),
+                    .filter(|alert| query.fits(alert)),
             );
             let Some(next) = page.next else { break };
             span.after = Some(next);
         }
         Ok(found)
     }
-}
-
-fn is_asked_for(alert: &Alert, query: &AlertQuery) -> bool {
-    query.since.is_none_or(|since| alert.time() >= since)
-        && query.peer.is_none_or(|peer| alert.peer() == Some(peer.to_canonical()))
 }
 
 fn failed(error: &ledger::LedgerError) -> Refused {

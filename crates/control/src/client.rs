@@ -46,6 +46,8 @@ use crate::wire::{
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Number of retries where a node refuses for too many requests.
 const RETRIES: u32 = 5;
+/// Time after which a followed node that is not there is looked for again.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Bytes of an answer at the most.
 const ANSWER_BYTES: usize = 16 * 1_024 * 1_024;
 
@@ -227,12 +229,47 @@ impl Client {
         self.change(&Method::POST, "/v1/reload", &ReloadRequest::default())
     }
 
-    /// Follows the events of the node, until `take` breaks or the stream ends, as it does within a
-    /// minute: ask again behind the last id.
+    /// Follows the events of the node behind `after`, the next ones without it, over its going and
+    /// coming, until `take` breaks.
     ///
     /// # Errors
-    /// As for the other methods; a node that goes away ends the stream or is an error.
+    /// The node refuses to be followed.
     pub fn follow(
+        &self,
+        mut after: Option<String>,
+        mut take: impl FnMut(Followed) -> ControlFlow<()> + Send,
+    ) -> Result<(), ClientError> {
+        let mut away = false;
+        loop {
+            let query = EventsQuery { after: after.clone() };
+            let ended = self.follow_once(&query, |followed| {
+                if std::mem::take(&mut away) {
+                    take(Followed::Back)?;
+                }
+                after = followed.id().map(str::to_owned);
+                take(followed)
+            });
+            match ended {
+                Ok(ControlFlow::Break(())) => return Ok(()),
+                Ok(ControlFlow::Continue(())) => {}
+                Err(error @ (ClientError::Denied { .. } | ClientError::Refused(_))) => {
+                    return Err(error);
+                }
+                Err(error) => {
+                    let why = error.to_string();
+                    if !std::mem::replace(&mut away, true)
+                        && take(Followed::Away { why }).is_break()
+                    {
+                        return Ok(());
+                    }
+                    thread::sleep(LOOK_EVERY);
+                }
+            }
+        }
+    }
+
+    /// Follows until the stream ends, as it does within a minute.
+    fn follow_once(
         &self,
         query: &EventsQuery,
         mut take: impl FnMut(Followed) -> ControlFlow<()> + Send,

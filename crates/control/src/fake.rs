@@ -8,7 +8,9 @@ use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-use events::{Action, ActionTaken, DecisionRecord, Evidence, Mode, Origin, OwnAlert, Prefix};
+use events::{
+    Action, ActionTaken, DecisionRecord, Event, Evidence, Mode, Origin, OwnAlert, Prefix,
+};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
@@ -98,12 +100,22 @@ impl FakeNode {
 
     /// Adds an alert about this address.
     pub fn alert(&self, peer: &str, outcome: ActionTaken) {
-        lock(&self.state).alert(peer, outcome);
+        let Some(record) = lock(&self.state).alert(peer, outcome) else { return };
+        self.push(&Event::Anomaly(record));
     }
 
     /// Adds news of the host's own side.
     pub fn tell(&self, alert: OwnAlert) {
+        self.push(&match alert.clone() {
+            OwnAlert::Service(event) => Event::Service(event),
+            OwnAlert::Outage(event) => Event::Outage(event),
+            OwnAlert::Site(event) => Event::Site(event),
+        });
         lock(&self.state).alerts.push(Alert::Own(alert));
+    }
+
+    fn push(&self, event: &Event) {
+        self.feed.push(&serde_json::to_string(event).expect("an event is JSON"));
     }
 
     /// Changes made, with the names of those who made them.
@@ -191,11 +203,11 @@ impl State {
     }
 
     /// Adds an alert about this address like a recorded one.
-    fn alert(&mut self, peer: &str, outcome: ActionTaken) {
-        let Ok(address) = peer.parse() else { return };
+    fn alert(&mut self, peer: &str, outcome: ActionTaken) -> Option<DecisionRecord> {
+        let address = peer.parse().ok()?;
         let like = |one: &&DecisionRecord| one.outcome.made_entry() == outcome.made_entry();
         let mut decisions = self.alerts.iter().filter_map(Alert::decision);
-        let Some(recorded) = decisions.find(like).cloned() else { return };
+        let recorded = decisions.find(like)?.clone();
         let window = self.status.window.as_ref().map_or(0, |window| window.number);
         let id = self.alerts.iter().map(Alert::id).max().unwrap_or(0) + 1;
         let record = DecisionRecord {
@@ -208,7 +220,8 @@ impl State {
             action: outcome.entry(),
             ..recorded
         };
-        self.alerts.push(record.into());
+        self.alerts.push(record.clone().into());
+        Some(record)
     }
 
     fn is_allowed(&self, target: Prefix) -> bool {

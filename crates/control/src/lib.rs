@@ -18,14 +18,17 @@ mod client;
 #[cfg(feature = "fake")]
 pub mod fake;
 mod feed;
+mod gateway;
 pub mod metrics;
 mod node;
+mod page;
 mod server;
 pub mod token;
 pub mod wire;
 
 pub use client::{Client, ClientError, Followed};
 pub use feed::Feed;
+pub use gateway::Gateway;
 pub use node::{Node, Who};
 pub use server::{
     BindError, Limits, Listen, NODE_THREADS, Rate, Server, ServerConfig, StartError, openapi,

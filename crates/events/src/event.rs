@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ActionTaken, ClosedEvent, DecisionRecord, Drift, Incident, ModelEvent, Notice, Outage, Prefix,
-    ServiceLimit, SiteEvent,
+    ActionTaken, Alert, ClosedEvent, DecisionRecord, Drift, Incident, ModelEvent, Notice, Outage,
+    OwnAlert, Prefix, ServiceLimit, SiteEvent,
 };
 
 /// A short text or code: a constant where it is written, owned where it is read.
@@ -60,6 +60,21 @@ impl Event {
             Self::Site(event) => event.is_news(),
             _ => true,
         }
+    }
+
+    /// The alert that it is, where it is one.
+    #[must_use]
+    pub fn into_alert(self) -> Option<Alert> {
+        if !self.is_news() {
+            return None;
+        }
+        Some(match self {
+            Self::Anomaly(record) => record.into(),
+            Self::Service(event) => Alert::Own(OwnAlert::Service(event)),
+            Self::Outage(event) => Alert::Own(OwnAlert::Outage(event)),
+            Self::Site(event) => Alert::Own(OwnAlert::Site(event)),
+            _ => return None,
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use control::{Client, ClientError, Followed, wire::EventsQuery};
+use control::{Client, Followed, wire::EventsQuery};
 use events::{Event, FailureEvent};
 use jiff::Timestamp;
 
@@ -20,7 +20,7 @@ use crate::{
 
 /// Events that a sink gets at once.
 const BATCH: usize = 256;
-/// Time after which a node that is not there is looked for again.
+/// Time after which the spool is looked at again.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// A spool between who follows a node and who feeds a sink.
@@ -44,10 +44,11 @@ impl Forwarder {
     /// # Errors
     /// The spool cannot keep it.
     pub fn take(&self, followed: &Followed) -> Result<(), SpoolError> {
-        let now = Timestamp::now();
         let mut spool = self.spool();
         match followed {
-            Followed::Event { id, json } => spool.append(id, now, json)?,
+            Followed::Away { why } => (self.tell)(&format!("{why}; looking for it again")),
+            Followed::Back => (self.tell)("the node is back"),
+            Followed::Event { id, json } => spool.append(id, Timestamp::now(), json)?,
             Followed::Gap { id, missed } => {
                 let missed = missed.map_or_else(
                     || "the node was started anew, and what it told since is not known".to_owned(),
@@ -178,31 +179,13 @@ impl Forwarder {
 /// # Errors
 /// The spool cannot keep what it says, or it refuses to be followed.
 pub fn follow(client: &Client, forwarder: &Forwarder) -> anyhow::Result<()> {
-    let mut gone = false;
-    loop {
-        let after = forwarder.last_id().unwrap_or_else(|| EventsQuery::START.to_owned());
-        let mut kept = Ok(());
-        let ended = client.follow(&EventsQuery { after: Some(after) }, |followed| {
-            if std::mem::take(&mut gone) {
-                (forwarder.tell)("the node is back");
-            }
-            kept = forwarder.take(&followed);
-            if kept.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        });
-        kept?;
-        match ended {
-            Ok(_) => continue,
-            Err(error @ (ClientError::Denied { .. } | ClientError::Refused(_))) => {
-                return Err(error.into());
-            }
-            Err(error) => {
-                if !std::mem::replace(&mut gone, true) {
-                    (forwarder.tell)(&format!("{error}; looking for it again"));
-                }
-            }
-        }
-        sleep(LOOK_EVERY);
-    }
+    let after = forwarder.last_id().unwrap_or_else(|| EventsQuery::START.to_owned());
+    let mut kept = Ok(());
+    client.follow(Some(after), |followed| {
+        kept = forwarder.take(&followed);
+        if kept.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    Ok(kept?)
 }
 
 fn failure(text: &str) -> String {

@@ -10,8 +10,12 @@ use std::{
 };
 
 use jiff::Timestamp;
+use opentelemetry_proto::tonic::{
+    collector::logs::v1::ExportLogsServiceRequest,
+    common::v1::{AnyValue, any_value},
+    logs::v1::SeverityNumber,
+};
 use rustls::{ServerConfig, ServerConnection, StreamOwned, pki_types::PrivateKeyDer};
-use serde_json::Value;
 use weir_forward::{Observer, Record, SendError, Severity, Sink, Target};
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -222,6 +226,26 @@ fn a_webhook_gets_lines_and_its_answer_says_what_is_tried_again() {
 }
 
 #[test]
+fn a_token_is_not_sent_unencrypted() {
+    let observer = Observer { host: "gate.example".to_owned() };
+    for (target, expected) in [
+        ("http://siem.example/in", false),
+        ("otlp+http://192.0.2.7:4318", false),
+        ("http://localhost.example:80", false),
+        ("https://siem.example/in", true),
+        ("http://[::1]:8080/in", true),
+        ("http://localhost/in", true),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        drop(tls_server(folder.path()));
+        let (target, ca) = (target.parse::<Target>().unwrap(), folder.path().join("ca.pem"));
+        let made = target.sink(&observer, true, Some(&ca), Some("secret")).map(|_| ());
+        assert_eq!(made.is_ok(), expected, "{target}: {made:?}");
+        assert!(target.sink(&observer, true, Some(&ca), None).is_ok(), "{target}");
+    }
+}
+
+#[test]
 fn otlp_has_one_record_an_event() {
     let (address, received) = web_server(&[200]);
     let mut sink = sink(&format!("otlp+http://{address}"), None, None);
@@ -229,13 +253,21 @@ fn otlp_has_one_record_an_event() {
     let (head, body) = received.recv_timeout(PATIENCE).unwrap();
     assert!(head.starts_with("post /v1/logs http/1.1\r\n"), "{head}");
     assert!(head.contains("content-type: application/json\r\n"), "{head}");
-    let request: Value = serde_json::from_str(&body).unwrap();
-    let logs = &request["resourceLogs"][0]["scopeLogs"][0]["logRecords"];
-    assert_eq!(logs.as_array().unwrap().len(), 2);
-    assert_eq!(logs[1]["body"]["stringValue"], "{\"n\":2}");
-    assert_eq!(logs[1]["timeUnixNano"], "1795892400250000000");
-    assert_eq!(logs[1]["severityNumber"], 17);
-    assert_eq!(logs[1]["eventName"], "weir.anomaly");
+    // Read by the protocol's own definitions.
+    let request: ExportLogsServiceRequest = serde_json::from_str(&body).unwrap();
+    let [resource] = &request.resource_logs[..] else { panic!("{request:?}") };
+    let attributes = &resource.resource.as_ref().unwrap().attributes;
+    let text = |value: &Option<AnyValue>| match value.as_ref().and_then(|one| one.value.clone()) {
+        Some(any_value::Value::StringValue(text)) => text,
+        other => panic!("{other:?}"),
+    };
+    let named = |key: &str| text(&attributes.iter().find(|one| one.key == key).unwrap().value);
+    assert_eq!((named("service.name"), named("host.name")), ("weir".into(), "gate.example".into()));
+    let [one, two] = &resource.scope_logs[0].log_records[..] else { panic!("{request:?}") };
+    assert_eq!((text(&one.body), text(&two.body)), ("{\"n\":1}".into(), "{\"n\":2}".into()));
+    assert_eq!(two.time_unix_nano, 1_795_892_400_250_000_000);
+    assert_eq!(two.severity_number(), SeverityNumber::Error);
+    assert_eq!(two.event_name, "weir.anomaly");
 }
 
 #[test]

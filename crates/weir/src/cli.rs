@@ -36,6 +36,7 @@ mod maintenance;
 mod mode;
 mod model;
 mod node;
+mod page;
 mod panic;
 #[cfg(feature = "research")]
 mod reading;
@@ -172,6 +173,8 @@ commands! {
     Alerts(alerts::AlertsArgs),
     /// Follow what the running node tells: findings, blocks and their ends, changes, losses.
     Events(events::EventsArgs),
+    /// Open the running node's page in a browser of this machine.
+    Page(page::PageArgs),
     /// Change the running node's mode.
     Mode(mode::ModeArgs),
     /// Let the running node drop, for good or until it would have to be confirmed.
@@ -222,6 +225,7 @@ impl Arguments {
                 | Command::Learn(_)
                 | Command::Capture(_)
                 | Command::Lab(_)
+                | Command::Page(_)
         )
     }
 

@@ -22,6 +22,22 @@ pub enum Followed {
         /// Number of them; not known where the node was started anew.
         missed: Option<u64>,
     },
+    /// The node went away, or cannot be read; it is looked for again.
+    Away {
+        /// The error.
+        why: String,
+    },
+    /// It is back.
+    Back,
+}
+
+impl Followed {
+    pub(super) fn id(&self) -> Option<&str> {
+        match self {
+            Self::Event { id, .. } | Self::Gap { id, .. } => Some(id),
+            Self::Away { .. } | Self::Back => None,
+        }
+    }
 }
 
 #[derive(Deserialize)]

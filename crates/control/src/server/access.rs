@@ -136,7 +136,7 @@ fn admit_remote(
 
 /// True of a `Host` header that names this machine's loopback. A page on the web that had its own
 /// name resolved to 127.0.0.1 is sent with that name.
-pub(super) fn names_loopback(host: &str) -> bool {
+pub(crate) fn names_loopback(host: &str) -> bool {
     let Ok(authority) = host.parse::<Authority>() else { return false };
     let name = authority.host();
     if name.eq_ignore_ascii_case("localhost") {

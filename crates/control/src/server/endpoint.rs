@@ -15,7 +15,7 @@ use axum::{
         },
     },
     response::Response,
-    routing::{MethodFilter, on},
+    routing::{MethodFilter, get, on},
 };
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::{Serialize, de::DeserializeOwned};
@@ -32,6 +32,7 @@ use super::{
 };
 use crate::{
     node::{Node, Who},
+    page,
     wire::{Check, EventsQuery, Kind, Problem, Refused},
 };
 
@@ -235,6 +236,10 @@ pub(super) fn router(shared: &Arc<Shared>) -> Router {
                   request: Request| respond(shared, endpoint, admitted, request);
         router = router.route(path, on(filter, handle));
     }
+    for (path, content_type, text) in page::FILES {
+        // To anybody: it shows nothing that it was not told.
+        router = router.route(path, get(async move || page::answer(content_type, text)));
+    }
     router
         .method_not_allowed_fallback(|method: Method, uri: Uri| async move {
             let text =
@@ -316,7 +321,7 @@ async fn attempt(
 }
 
 /// The token that a request presents.
-fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
     let Some(value) = headers.get(AUTHORIZATION) else { return Ok(None) };
     let token = value.to_str().ok().and_then(|text| {
         let (scheme, token) = text.split_once(' ')?;
@@ -351,7 +356,7 @@ fn json(value: &impl Serialize) -> Result<Answer, Refused> {
 }
 
 /// A refusal as an answer.
-pub(super) fn problem(refused: Refused, retry_after_s: Option<u64>) -> Response {
+pub(crate) fn problem(refused: Refused, retry_after_s: Option<u64>) -> Response {
     let kind = refused.kind;
     let bytes = serde_json::to_vec(&Problem::from(refused)).unwrap_or_default();
     let status = StatusCode::from_u16(kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -21,7 +21,9 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, thread::JoinHandle};
 
 use tokio::{runtime, sync::watch};
 
+pub(crate) use access::names_loopback;
 pub use bind::BindError;
+pub(crate) use endpoint::{bearer, problem};
 pub use limits::{Limits, NODE_THREADS, Rate};
 pub use openapi::document as openapi;
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
-use super::{Check, Refused, page::check_limit};
+use super::{Alert, Check, Refused, page::check_limit};
 
 /// Filter of alerts: the newest first, or with `after` the oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
@@ -29,6 +29,15 @@ pub struct AlertQuery {
     /// Limit of the page, 1 to 4096; 100 without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
+}
+
+impl AlertQuery {
+    /// True of an alert of this address and time.
+    #[must_use]
+    pub fn fits(&self, alert: &Alert) -> bool {
+        self.since.is_none_or(|since| alert.time() >= since)
+            && self.peer.is_none_or(|peer| alert.peer() == Some(peer.to_canonical()))
+    }
 }
 
 impl Check for AlertQuery {

@@ -11,25 +11,21 @@ use control::{ClientError, Followed, Limits, Node as _, wire::EventsQuery};
 
 use crate::support::{Bench, ask, generous};
 
-fn behind(id: &str) -> EventsQuery {
-    EventsQuery { after: Some(id.to_owned()) }
-}
-
-/// The next so many things that a client is told.
-fn told(bench: &Bench, query: &EventsQuery, number: usize) -> Vec<Followed> {
+/// The next so many things that a client is told, behind an event or as they come.
+fn told(bench: &Bench, after: Option<&str>, number: usize) -> Vec<Followed> {
     let mut told = Vec::new();
-    let ended = bench.client().follow(query, |one| {
+    let followed = bench.client().follow(after.map(str::to_owned), |one| {
         told.push(one);
         if told.len() == number { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
-    assert!(ended.unwrap().is_break());
+    followed.unwrap();
     told
 }
 
 fn id_and_json(one: &Followed) -> (&str, &str) {
     match one {
         Followed::Event { id, json } => (id, json),
-        Followed::Gap { .. } => panic!("a gap: {one:?}"),
+        _ => panic!("no event: {one:?}"),
     }
 }
 
@@ -40,10 +36,10 @@ fn a_follower_comes_back_to_where_it_was() {
     for number in 0..3 {
         feed.push(&format!(r#"{{"n":{number}}}"#));
     }
-    let first = told(&bench, &behind(EventsQuery::START), 2);
+    let first = told(&bench, Some(EventsQuery::START), 2);
     let lines: Vec<&str> = first.iter().map(|one| id_and_json(one).1).collect();
     assert_eq!(lines, [r#"{"n":0}"#, r#"{"n":1}"#]);
-    let rest = told(&bench, &behind(id_and_json(&first[1]).0), 1);
+    let rest = told(&bench, Some(id_and_json(&first[1]).0), 1);
     assert_eq!(id_and_json(&rest[0]).1, r#"{"n":2}"#);
 }
 
@@ -53,7 +49,7 @@ fn events_arrive_as_they_come_and_what_was_before_does_not() {
     let feed = bench.node.feed();
     feed.push("before");
     thread::scope(|scope| {
-        let follower = scope.spawn(|| told(&bench, &EventsQuery::default(), 1));
+        let follower = scope.spawn(|| told(&bench, None, 1));
         // It is told of those pushed once it is there, whichever is the first.
         while !follower.is_finished() {
             feed.push("after");
@@ -70,7 +66,7 @@ fn a_browser_comes_back_with_a_header() {
     let feed = bench.node.feed();
     feed.push("1");
     feed.push("2");
-    let first = told(&bench, &behind(EventsQuery::START), 1);
+    let first = told(&bench, Some(EventsQuery::START), 1);
     let header = format!("Last-Event-ID: {}", id_and_json(&first[0]).0);
     let started = Instant::now();
     let reply = ask(bench.tcp(), "GET /v1/events", &[&header], "");
@@ -87,16 +83,16 @@ fn what_was_missed_is_said() {
     let bench = Bench::new();
     let feed = bench.node.feed();
     feed.push("1");
-    let first = told(&bench, &behind(EventsQuery::START), 1);
+    let first = told(&bench, Some(EventsQuery::START), 1);
     let id = id_and_json(&first[0]).0;
     let long = "x".repeat(1_024 * 1_024);
     for _ in 0..6 {
         feed.push(&long);
     }
-    assert!(matches!(told(&bench, &behind(id), 1)[..], [Followed::Gap { missed: Some(2), .. }]));
+    assert!(matches!(told(&bench, Some(id), 1)[..], [Followed::Gap { missed: Some(2), .. }]));
     let (run, number) = id.split_once('-').unwrap();
     let other = format!("{:x}-{number}", u64::from_str_radix(run, 16).unwrap() - 1);
-    assert!(matches!(told(&bench, &behind(&other), 1)[..], [Followed::Gap { missed: None, .. }]));
+    assert!(matches!(told(&bench, Some(&other), 1)[..], [Followed::Gap { missed: None, .. }]));
 }
 
 #[test]
@@ -113,7 +109,7 @@ fn an_id_that_is_none_is_refused_and_so_are_too_many_followers() {
         stream
     };
     let followers: Vec<_> = (0..16).map(|_| open()).collect();
-    let refused = bench.client().follow(&EventsQuery::default(), |_| ControlFlow::Break(()));
+    let refused = bench.client().follow(None, |_| ControlFlow::Break(()));
     assert!(matches!(refused, Err(ClientError::Refused(_))), "{refused:?}");
     // They take no place of a request.
     assert!(bench.client().status().is_ok());
@@ -130,6 +126,12 @@ fn a_server_that_stops_does_not_wait_for_its_followers() {
     let started = Instant::now();
     bench.server.stop();
     assert!(started.elapsed() < Duration::from_millis(1_500), "{:?}", started.elapsed());
-    let gone = client.follow(&EventsQuery::default(), |_| ControlFlow::Break(()));
-    assert!(matches!(gone, Err(ClientError::NoNode { .. })));
+    let mut gone = None;
+    let first = client.follow(None, |told| {
+        gone = Some(told);
+        ControlFlow::Break(())
+    });
+    first.unwrap();
+    let Some(Followed::Away { why }) = gone else { panic!("{gone:?}") };
+    assert!(why.contains("no weir runs here"), "{why}");
 }

@@ -6,5 +6,6 @@ mod faults;
 mod following;
 mod http;
 mod openapi;
+mod page;
 mod socket;
 mod support;

@@ -1,10 +1,11 @@
 //! HTTP: a webhook, and the OpenTelemetry protocol.
 
-use std::{io, path::Path};
+use std::{io, net::IpAddr, path::Path};
 
 use serde_json::{Value, json};
 use ureq::{
     Agent,
+    http::Uri,
     tls::{Certificate, RootCerts, TlsConfig},
 };
 
@@ -26,6 +27,12 @@ struct Post {
 
 impl Post {
     fn new(url: &str, authorities: Option<&Path>, token: Option<&str>) -> Result<Self, SendError> {
+        if token.is_some() && !url.starts_with("https:") && !is_this_host(url) {
+            return Err(SendError::Never(format!(
+                "the token would go to {url} unencrypted, for whoever is on the way to read; use \
+                 https://, or leave --token-file out"
+            )));
+        }
         let mut config = Agent::config_builder()
             .timeout_global(Some(PATIENCE))
             .http_status_as_error(false)
@@ -67,6 +74,13 @@ impl Post {
             _ => Err(SendError::Later(io::Error::other(text))),
         }
     }
+}
+
+fn is_this_host(url: &str) -> bool {
+    let uri: Option<Uri> = url.parse().ok();
+    let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// Posts records as lines.

@@ -40,7 +40,7 @@ impl Target {
     /// The sink; nothing is connected to yet.
     ///
     /// # Errors
-    /// A certificate cannot be read.
+    /// A certificate cannot be read, or a token would be sent unencrypted.
     pub fn sink(
         &self,
         observer: &Observer,

@@ -1,20 +1,17 @@
 //! `weir alerts`: incidents of peers, services and this host's own side, and what was done about
 //! them: a line for each change of one.
 
-use std::{net::IpAddr, process::ExitCode, thread::sleep, time::Duration};
+use std::{net::IpAddr, ops::ControlFlow, process::ExitCode, time::Duration};
 
-use super::{Layers, emit, node::NodeArgs};
+use super::{Layers, emit, events::tell_of_stream, node::NodeArgs};
 use anyhow::Context as _;
 use clap::Args;
-use collector::alert_text::describe;
+use collector::{alert_text::describe, event::Event};
 use control::{
-    Client, ClientError,
-    wire::{Alert, AlertQuery, LIMIT_MAX},
+    Client, ClientError, Followed,
+    wire::{Alert, AlertQuery, EventsQuery, LIMIT_MAX},
 };
 use jiff::Timestamp;
-
-/// Interval at which a followed node is polled.
-const FOLLOW_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Args)]
 pub(super) struct AlertsArgs {
@@ -63,39 +60,27 @@ impl AlertsArgs {
             self.print(alert)?;
         }
         if self.follow {
-            let after = alerts.last().map_or(newest, Alert::id);
-            self.follow(&client, &AlertQuery { after: Some(after), ..query })?;
+            self.follow(&client, alerts.last().map_or(newest, Alert::id), &query)?;
         }
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Prints what comes, until the process is ended.
-    fn follow(&self, client: &Client, query: &AlertQuery) -> anyhow::Result<()> {
-        let mut query = query.clone();
-        let mut gone = false;
-        loop {
-            match client.alerts(&query) {
-                Ok(page) => {
-                    if std::mem::take(&mut gone) {
-                        eprintln!("weir: it is back");
-                    }
-                    for alert in &page.items {
-                        self.print(alert)?;
-                        query.after = Some(alert.id());
-                    }
-                    if page.next.is_some() {
-                        continue;
-                    }
-                }
-                Err(error @ ClientError::NoNode { .. }) => {
-                    if !std::mem::replace(&mut gone, true) {
-                        eprintln!("weir: {error}; waiting for it");
-                    }
-                }
-                Err(error) => return Err(error.into()),
-            }
-            sleep(FOLLOW_EVERY);
-        }
+    /// Prints those with a higher number as they come.
+    fn follow(&self, client: &Client, after: u64, query: &AlertQuery) -> anyhow::Result<()> {
+        let mut printed = Ok(());
+        client.follow(Some(EventsQuery::START.to_owned()), |followed| {
+            let Followed::Event { json, .. } = followed else {
+                tell_of_stream(&followed);
+                return ControlFlow::Continue(());
+            };
+            let told = serde_json::from_str::<Event>(&json).ok().and_then(Event::into_alert);
+            let Some(alert) = told.filter(|alert| alert.id() > after && query.fits(alert)) else {
+                return ControlFlow::Continue(());
+            };
+            printed = self.print(&alert);
+            if printed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        printed
     }
 
     fn print(&self, alert: &Alert) -> anyhow::Result<()> {

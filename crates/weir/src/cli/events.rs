@@ -1,15 +1,12 @@
 //! `weir events`: what the running node tells, as it comes.
 
-use std::{ops::ControlFlow, process::ExitCode, thread::sleep, time::Duration};
+use std::{ops::ControlFlow, process::ExitCode};
 
 use clap::Args;
 use collector::event::Event;
-use control::{ClientError, Followed, wire::EventsQuery};
+use control::{Followed, wire::EventsQuery};
 
 use super::{Layers, emit, line_of, node::NodeArgs};
-
-/// Interval at which a node that went away is looked for.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Args)]
 pub(super) struct EventsArgs {
@@ -29,56 +26,47 @@ pub(super) struct EventsArgs {
 impl EventsArgs {
     pub(super) fn run(&self, layers: &Layers) -> anyhow::Result<ExitCode> {
         let client = self.node.client(layers)?;
-        let mut after = self.from_start.then(|| EventsQuery::START.to_owned());
+        // One that is not there at first is not waited for.
+        client.status()?;
         let mut left = self.number.unwrap_or(u64::MAX);
-        let (mut failed, mut was_there, mut gone) = (None, false, false);
-        loop {
-            let ended = client.follow(&EventsQuery { after: after.clone() }, |followed| {
-                (was_there, gone) = (true, false);
-                let (id, line) = self.line(followed);
-                after = Some(id);
-                let Some(line) = line else { return ControlFlow::Continue(()) };
-                failed = emit(&format!("{line}\n")).err();
-                left -= 1;
-                if left == 0 || failed.is_some() {
-                    ControlFlow::Break(())
-                } else {
-                    ControlFlow::Continue(())
-                }
-            });
-            if let Some(error) = failed {
-                return Err(error);
+        let mut emitted = Ok(());
+        let after = self.from_start.then(|| EventsQuery::START.to_owned());
+        client.follow(after, |followed| {
+            let Some(line) = self.line(followed) else { return ControlFlow::Continue(()) };
+            emitted = emit(&format!("{line}\n"));
+            left -= 1;
+            if left == 0 || emitted.is_err() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
             }
-            match ended {
-                Ok(ControlFlow::Break(())) => return Ok(ExitCode::SUCCESS),
-                Ok(ControlFlow::Continue(())) => (was_there, gone) = (true, false),
-                // It may come back.
-                Err(error @ ClientError::NoNode { .. }) if was_there => {
-                    if !std::mem::replace(&mut gone, true) {
-                        eprintln!("weir: {error}; looking for it again");
-                    }
-                    sleep(LOOK_EVERY);
-                }
-                Err(error) => return Err(error.into()),
+        })?;
+        emitted.map(|()| ExitCode::SUCCESS)
+    }
+
+    fn line(&self, followed: Followed) -> Option<String> {
+        match followed {
+            Followed::Event { json, .. } if self.json => Some(json),
+            Followed::Event { json, .. } => {
+                serde_json::from_str::<Event>(&json).ok().and_then(|event| line_of(&event, false))
+            }
+            other => {
+                tell_of_stream(&other);
+                None
             }
         }
     }
+}
 
-    fn line(&self, followed: Followed) -> (String, Option<String>) {
-        match followed {
-            Followed::Event { id, json } if self.json => (id, Some(json)),
-            Followed::Event { id, json } => {
-                let event = serde_json::from_str::<Event>(&json).ok();
-                (id, event.and_then(|event| line_of(&event, false)))
-            }
-            Followed::Gap { id, missed } => {
-                let missed = missed.map_or_else(
-                    || "the node was started anew".to_owned(),
-                    |missed| format!("{missed} events are not kept any more"),
-                );
-                eprintln!("weir: {missed}");
-                (id, None)
-            }
+/// Says on standard error what a stream of events tells of itself.
+pub(super) fn tell_of_stream(followed: &Followed) {
+    match followed {
+        Followed::Event { .. } => {}
+        Followed::Gap { missed: Some(missed), .. } => {
+            eprintln!("weir: {missed} events are not kept any more");
         }
+        Followed::Gap { missed: None, .. } => eprintln!("weir: the node was started anew"),
+        Followed::Away { why } => eprintln!("weir: {why}; looking for it again"),
+        Followed::Back => eprintln!("weir: it is back"),
     }
 }

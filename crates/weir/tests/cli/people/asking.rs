@@ -128,7 +128,7 @@ fn alerts_are_followed_over_a_restart_of_the_node() {
     let Bench { node, server, folder } = bench;
     server.stop();
     let gone = errors.next().expect("a line").expect("text");
-    assert!(gone.contains("no weir runs here") && gone.contains("waiting"), "{gone}");
+    assert!(gone.contains("no weir runs here") && gone.contains("looking for it"), "{gone}");
     node.alert("192.0.2.42", ActionTaken::Blocked);
     let server = serve(socket, &node);
     while seen(lines.next()) != "192.0.2.42" {}
