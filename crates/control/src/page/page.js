@@ -276,7 +276,10 @@ function scale(svg, texts) {
 }
 
 function showTraffic() {
-  if (windows.length < 2) return;
+  if (windows.length < 2) {
+    frame($("traffic"), 1, 1, "No windows yet");
+    return;
+  }
   const newest = windows.at(-1).end_ns;
   const seconds = Math.max(10, (newest - windows[0].end_ns) / 1e9);
   const rates = windows.map((one) => {

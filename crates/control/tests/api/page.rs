@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     net::SocketAddr,
     os::unix::fs::PermissionsExt as _,
     path::PathBuf,
@@ -40,10 +40,12 @@ impl Browser {
         let profile = tempfile::tempdir().unwrap();
         command.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null());
         let mut driver = command.env("HOME", profile.path()).spawn().expect("it starts");
-        let lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let port = lines.map_while(Result::ok).find_map(|line| {
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let port = lines.find_map(|line| {
             line.split_once("started successfully on port ")?.1.trim_end_matches('.').parse().ok()
         });
+        // It stands still where nobody reads what it says.
+        thread::spawn(move || lines.for_each(drop));
         let address = SocketAddr::from(([127, 0, 0, 1], port.expect("a port")));
         let mut browser = Self { driver, address, session: String::new(), _profile: profile };
         let options = json!({
@@ -63,10 +65,24 @@ impl Browser {
     }
 
     fn command(&self, line: &str, body: &Value) -> Value {
-        let reply =
-            ask(tcp(self.address), line, &["Content-Type: application/json"], &body.to_string());
-        assert_eq!(reply.status, 200, "{line}: {reply:?}");
-        reply.json()["value"].clone()
+        let body = body.to_string();
+        let length = body.len();
+        let mut stream = BufReader::new(tcp(self.address));
+        let head =
+            format!("{line} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n");
+        stream.get_mut().write_all((head + &body).as_bytes()).unwrap();
+        // It does not always close the connection, whatever it says.
+        let (mut head, mut length) = (String::new(), 0);
+        while stream.read_line(&mut head).unwrap() > 2 {
+            let last = head.lines().last().unwrap_or_default().to_ascii_lowercase();
+            if let Some(value) = last.strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+        }
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).unwrap();
+        assert!(head.starts_with("HTTP/1.1 200"), "{line}: {}", String::from_utf8_lossy(&body));
+        serde_json::from_slice::<Value>(&body).unwrap()["value"].take()
     }
 
     fn tell(&self, what: &str, body: &Value) -> Value {
@@ -116,8 +132,9 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        let end = format!("DELETE /session/{}", self.session);
-        ask(tcp(self.address), &end, &[], "");
+        if !thread::panicking() {
+            self.command(&format!("DELETE /session/{}", self.session), &json!({}));
+        }
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
