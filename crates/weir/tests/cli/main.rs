@@ -16,6 +16,7 @@ mod rates;
 mod running;
 mod scraped;
 mod service;
+mod setup;
 mod support;
 mod synthesize;
 #[path = "../../../dataset/tests/support/mod.rs"]
