@@ -9,6 +9,7 @@ mod experiment;
 mod faults;
 mod import;
 mod judging;
+mod kubernetes;
 mod left_behind;
 mod lifecycle;
 mod package;
