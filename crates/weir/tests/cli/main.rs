@@ -14,6 +14,7 @@ mod left_behind;
 mod lifecycle;
 mod package;
 mod people;
+mod quick_start;
 mod rates;
 mod reference;
 mod running;
