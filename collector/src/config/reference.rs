@@ -97,10 +97,9 @@ impl FirstConfig {
     #[must_use]
     pub fn to_toml(&self) -> String {
         let raw = self.raw();
-        let mut text =
-            "# weir: what it watches and what it may do. `weir config check` says what this asks \
-                        for, `weir config\n# show` prints every key with its value.\n"
-                .to_owned();
+        let mut text = "# weir: what it watches and what it may do. `weir config check` tells it in sentences,\n\
+                        # `weir config show` prints every key with its value.\n"
+            .to_owned();
         let mut before = "";
         for (section, key, example) in FIRST {
             if section != before {
