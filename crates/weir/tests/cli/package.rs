@@ -334,7 +334,7 @@ fn the_package_runs_under_systemd() {
     fs::write(own.join("watchdog.conf"), "[Service]\nWatchdogSec=3\n").expect("a file");
     machine.told(&["systemctl", "daemon-reload"]);
     machine.told(&["systemctl", "restart", "weir"]);
-    machine.told(&["kill", "-STOP", &machine.property("MainPID")]);
+    machine.told(&["sh", "-c", &format!("kill -STOP {}", machine.property("MainPID"))]);
     wait_for("watchdog", || machine.property("NRestarts") == "1");
     wait_for("new start", || machine.property("ActiveState") == "active");
 
