@@ -96,7 +96,7 @@ mod tests {
         let learnt = FirstConfig { model: model(), ..first.clone() };
         assert_eq!(Plan::of(Some(&text), Vec::new(), model()), Plan::Write(learnt.clone()));
         assert_eq!(Plan::of(Some(&learnt.to_toml()), Vec::new(), model()), Plan::Done);
-        let edited = text.replace("# metrics_open = false", "metrics_open = true");
+        let edited = text.replace("# metrics_open = true", "metrics_open = true");
         assert!(edited != text);
         let yours = Plan::of(Some(&edited), eth0(), model());
         assert_eq!(yours, Plan::Yours(FirstConfig { model: model(), ..first }));
