@@ -5,6 +5,8 @@
 
 mod api;
 mod raw;
+mod reference;
+mod sentences;
 
 use std::{
     path::{Path, PathBuf},
@@ -27,6 +29,8 @@ pub use raw::{
 };
 
 pub use policy::{Mode, PolicyConfig, Unverified};
+pub use reference::{FirstConfig, reference};
+pub use sentences::sentences;
 
 use policy::{BoundError, MovedKey, ValidPolicy};
 
