@@ -21,3 +21,4 @@ mod synthesize;
 #[path = "../../../dataset/tests/support/mod.rs"]
 mod traffic;
 mod train;
+mod why;
