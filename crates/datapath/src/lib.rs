@@ -31,6 +31,7 @@ mod drain;
 mod error;
 mod floor;
 mod guard_maps;
+mod guard_reader;
 mod hooks;
 mod interfaces;
 mod neighbours;
@@ -48,6 +49,8 @@ pub mod syscall;
 mod takeover;
 mod target;
 mod test_run;
+mod trace;
+mod types;
 
 pub use attach::{
     AttachOptions, Attached, GuardHook, Sharing, TcHook, TcPreference, XdpPreference,
@@ -55,7 +58,8 @@ pub use attach::{
 pub use block::{Block, BlockAction, BlockCount, Blocked, RateLimit};
 pub use blocklist::{Blocklist, Bulk, Loaded};
 pub use error::KernelError;
-pub use flows_common::{Scope, clock::boot_ns};
+pub use flows_common::{Scope, TraceCounters, TraceLedger, TracePoint, clock::boot_ns};
+pub use guard_reader::GuardReader;
 pub use hooks::{TakenOff, stray_guards, take_everything_off};
 pub use interfaces::{InterfaceChange, InterfaceName, InterfaceSelection, InterfaceWatch};
 pub use neighbours::{Neighbour, neighbours};
@@ -72,6 +76,7 @@ pub use shards::{capacity_per_cpu, guard_bytes, memory_bytes};
 pub use syscall::TestRun;
 pub use target::Target;
 pub use test_run::SkbContext;
+pub use trace::{DropReason, Trace, TraceEndpoint, TraceFilter, Traced, TracedFlow};
 
 use attach::Attachment;
 use drain::Drain;
@@ -100,6 +105,8 @@ pub struct Kernel {
     blocklist: Blocklist,
     /// Packets that the guard had dropped at the end of the last window.
     dropped: u64,
+    /// The kernel's own drops, where they are followed, and what they were at the last drain.
+    drops: Option<(Trace, BTreeMap<String, TraceCounters>)>,
     pins: Option<Pins>,
 }
 
@@ -134,7 +141,8 @@ impl Kernel {
         }
         let dropped = blocklist.guard_counters(Direction::Ingress)?.dropped;
         let (attachments, refused) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { attachments, refused, object, sizes, drain, blocklist, dropped, pins })
+        let drops = None;
+        Ok(Self { attachments, refused, object, sizes, drain, blocklist, dropped, drops, pins })
     }
 
     /// Attaches the programs to an interface of the calling thread's network namespace.
@@ -205,6 +213,9 @@ impl Kernel {
         let total = self.blocklist.guard_counters(Direction::Ingress)?.dropped;
         let dropped = total.saturating_sub(std::mem::replace(&mut self.dropped, total));
         let mut window = self.drain.drain(now_ns)?;
+        if let Some((trace, drops)) = &mut self.drops {
+            *drops = trace.dropped()?;
+        }
         let bpffs = bpffs(self.pins.as_ref());
         for (attachment, carried) in self.attachments.values_mut().zip(carried) {
             window.unseen_packets +=
@@ -218,6 +229,22 @@ impl Kernel {
     /// where few flows are new.
     pub fn glance(&mut self) -> Result<Vec<PeerKey>, KernelError> {
         self.drain.glance()
+    }
+
+    /// Follows what the kernel drops in the calling thread's network namespace from now on.
+    ///
+    /// # Errors
+    /// As for [`Trace::start`].
+    pub fn follow_drops(&mut self) -> Result<(), KernelError> {
+        let trace = Trace::start(&TraceFilter::of_nobody(), &[TracePoint::Dropped])?;
+        self.drops = Some((trace, BTreeMap::new()));
+        Ok(())
+    }
+
+    /// What the kernel dropped by the last drain, by its reasons; `None` where that is not followed.
+    #[must_use]
+    pub fn kernel_drops(&self) -> Option<&BTreeMap<String, TraceCounters>> {
+        self.drops.as_ref().map(|(_, drops)| drops)
     }
 
     /// Looks for programs of others on the watched interfaces ([`Attached::neighbours`]).
