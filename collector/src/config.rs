@@ -5,6 +5,7 @@
 
 mod api;
 mod raw;
+mod reference;
 
 use std::{
     path::{Path, PathBuf},
@@ -27,6 +28,7 @@ pub use raw::{
 };
 
 pub use policy::{Mode, PolicyConfig, Unverified};
+pub use reference::{FirstConfig, reference};
 
 use policy::{BoundError, MovedKey, ValidPolicy};
 

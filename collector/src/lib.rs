@@ -30,6 +30,7 @@ pub mod progress;
 pub mod protected;
 pub mod service_manager;
 mod sessions;
+pub mod setup;
 pub mod signals;
 pub mod sink;
 pub mod versions;

@@ -126,15 +126,57 @@ fn told<T: Default>(what: &str, found: anyhow::Result<T>) -> T {
     })
 }
 
-/// The next hops of all routes, over rtnetlink.
+/// The next hops of all routes.
 fn gateways() -> anyhow::Result<BTreeSet<IpAddr>> {
+    Ok(routes()?.iter().flat_map(next_hops).collect())
+}
+
+/// An interface that a default route goes through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uplink {
+    /// Its name.
+    pub interface: String,
+    /// The next hop; none on a link without one.
+    pub gateway: Option<IpAddr>,
+}
+
+/// The interfaces of the default routes in the calling thread's network namespace, those of IPv4
+/// first, the least metric first.
+///
+/// # Errors
+/// The system does not tell its routes.
+pub fn uplinks() -> anyhow::Result<Vec<Uplink>> {
+    let mut found: Vec<(u32, Uplink)> = Vec::new();
+    for route in routes()?.iter().filter(|route| route.header.destination_prefix_length == 0) {
+        let attribute =
+            |of: fn(&RouteAttribute) -> Option<u32>| route.attributes.iter().find_map(of);
+        let index =
+            attribute(|one| if let RouteAttribute::Oif(index) = one { Some(*index) } else { None });
+        let Some(name) = index.and_then(|index| nix::net::if_::if_indextoname(index).ok()) else {
+            continue;
+        };
+        let metric = attribute(|one| {
+            if let RouteAttribute::Priority(metric) = one { Some(*metric) } else { None }
+        });
+        let interface = name.to_string_lossy().into_owned();
+        if !found.iter().any(|(_, one)| one.interface == interface) {
+            let gateway = next_hops(route).first().copied();
+            found.push((metric.unwrap_or(0), Uplink { interface, gateway }));
+        }
+    }
+    found.sort_by_key(|(metric, one)| (one.gateway.is_some_and(|hop| hop.is_ipv6()), *metric));
+    Ok(found.into_iter().map(|(_, one)| one).collect())
+}
+
+/// All routes, over rtnetlink.
+fn routes() -> anyhow::Result<Vec<RouteMessage>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let (connection, netlink, _) =
             rtnetlink::new_connection().context("cannot open a netlink socket")?;
         // The connection ends with the runtime.
         tokio::spawn(connection);
-        let mut found = BTreeSet::new();
+        let mut found = Vec::new();
         let (v4, v6) = (
             RouteMessageBuilder::<Ipv4Addr>::new().build(),
             RouteMessageBuilder::<Ipv6Addr>::new().build(),
@@ -142,7 +184,7 @@ fn gateways() -> anyhow::Result<BTreeSet<IpAddr>> {
         for family in [v4, v6] {
             let mut routes = netlink.route().get(family).execute();
             while let Some(route) = routes.try_next().await.context("cannot list the routes")? {
-                found.extend(next_hops(&route));
+                found.push(route);
             }
         }
         Ok(found)

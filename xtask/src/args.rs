@@ -1,6 +1,9 @@
 //! The command line, as typed and as understood.
 
+use std::path::PathBuf;
+
 use crate::build_cost::FORMS;
+use crate::dist::{self, PARTS};
 use crate::training_data::CAPTURES;
 
 /// Text of `--help`.
@@ -29,6 +32,10 @@ Commands:
                           and sizes
   package                 make the packages that others may depend on, and build each from what it
                           holds; nothing is uploaded
+  dist [parts] [--out FOLDER] [--programs FOLDER]
+                          build a release and make what people install, with checksums and sizes:
+                          tarball, deb, image (OCI), wheel, sbom; --programs packages those that are
+                          built already
   lint                    formatting and clippy, for the host and for the eBPF target
   docs                    build the documentation, warnings denied
   help                    print this text
@@ -86,6 +93,8 @@ pub(crate) enum Command {
     },
     /// Packages as a registry would take them.
     Package,
+    /// What people install.
+    Dist(dist::Options),
     /// Formatting and clippy.
     Lint,
     /// Rustdoc.
@@ -128,10 +137,29 @@ pub(crate) fn parse(typed: impl IntoIterator<Item = String>) -> Result<Command, 
         }
         "notebooks" => Ok(Command::Notebooks { write: flag("notebooks", "--write", &options)? }),
         "package" => without_options(&options, Command::Package),
+        "dist" => Ok(Command::Dist(dist_options(options)?)),
         "lint" => without_options(&options, Command::Lint),
         "docs" => without_options(&options, Command::Docs),
         other => Err(format!("no command is called `{other}`")),
     }
+}
+
+fn dist_options(typed: Vec<String>) -> Result<dist::Options, String> {
+    let mut options = dist::Options::default();
+    let mut typed = typed.into_iter();
+    while let Some(word) = typed.next() {
+        let mut folder = || match typed.next() {
+            Some(folder) => Ok(Some(PathBuf::from(folder))),
+            None => Err(format!("`{word}` wants a folder")),
+        };
+        match word.as_str() {
+            "--out" => options.out = folder()?,
+            "--programs" => options.programs = folder()?,
+            _ => options.parts.push(word),
+        }
+    }
+    options.parts = names("part", &PARTS, options.parts)?;
+    Ok(options)
 }
 
 fn asks_for_help(option: &str) -> bool {
@@ -208,6 +236,15 @@ mod tests {
             ("training-data", Command::TrainingData { names: vec![] }),
             ("training-data mixed", Command::TrainingData { names: strings(&["mixed"]) }),
             ("build-cost demo", Command::BuildCost { names: strings(&["demo"]) }),
+            ("dist", Command::Dist(dist::Options::default())),
+            (
+                "dist deb --programs target/debug --out made",
+                Command::Dist(dist::Options {
+                    out: Some("made".into()),
+                    programs: Some("target/debug".into()),
+                    parts: strings(&["deb"]),
+                }),
+            ),
             ("bench -- a -- b", Command::Bench { passed_on: strings(&["a", "--", "b"]) }),
         ];
         for (line, expected) in cases {
@@ -232,6 +269,8 @@ mod tests {
                 "no kernel is called `5.15`; there are 6.1, 6.12, 6.12-rt, newest, host, baseline",
             ),
             ("build-cost all", "no build is called `all`; there are node, demo, everything"),
+            ("dist rpm", "no part is called `rpm`; there are tarball, deb, image, wheel, sbom"),
+            ("dist --out", "`--out` wants a folder"),
             ("test --fast", "`test` takes only `--quick`, got `--fast`"),
             ("notebooks 01", "`notebooks` takes only `--write`, got `01`"),
             ("test --quick more", "`test` takes only `--quick`, got `--quick`"),
@@ -243,7 +282,7 @@ mod tests {
 
     #[test]
     fn the_help_names_every_command() {
-        let all = "setup demo test oracle bench notebooks training-data build-cost lint docs";
+        let all = "setup demo test oracle bench notebooks training-data build-cost dist lint docs";
         for command in all.split_whitespace() {
             assert!(HELP.contains(&format!("\n  {command} ")), "{command}");
         }

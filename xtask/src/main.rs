@@ -1,5 +1,5 @@
 //! The commands of weir's repository: `cargo xtask setup | demo | test | oracle | bench |
-//! kernels | notebooks | training-data | build-cost | package | lint | docs`.
+//! kernels | notebooks | training-data | build-cost | package | dist | lint | docs`.
 //!
 //! Here: finding out what a machine lacks and installing it, the one way to build and
 //! run the demo, the tests and the benches, and the tests' summary. What is never here: a
@@ -17,6 +17,7 @@ mod build_cost;
 mod check;
 mod counts;
 mod demo;
+mod dist;
 mod failure;
 mod invoke;
 mod junit;
@@ -82,6 +83,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             return Ok(report::run_and_sum_up(vec![check::notebooks(&workspace, write)], None));
         }
         Command::Package => package::run(&workspace)?,
+        Command::Dist(options) => dist::run(&workspace, &options)?,
         Command::Lint => return Ok(report::run_and_sum_up(check::lints(&workspace), None)),
         Command::Docs => return Ok(report::run_and_sum_up(check::docs(&workspace), None)),
     }
@@ -89,7 +91,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
 }
 
 /// The reason to prepare the machine; none where only the help is asked for.
-const fn purpose(command: &Command) -> Option<Purpose> {
+fn purpose(command: &Command) -> Option<Purpose> {
     Some(match command {
         Command::Help => return None,
         Command::Setup => Purpose::Everything,
@@ -97,10 +99,12 @@ const fn purpose(command: &Command) -> Option<Purpose> {
         Command::Test { quick: true } | Command::Lint | Command::Docs => Purpose::Lint,
         Command::Bench { .. } => Purpose::Bench,
         Command::Notebooks { .. } => Purpose::Notebooks,
+        Command::Dist(options) if options.wants("image") || options.wants("wheel") => Purpose::Dist,
         Command::Demo { .. }
         | Command::Kernels { .. }
         | Command::TrainingData { .. }
         | Command::BuildCost { .. }
+        | Command::Dist(_)
         | Command::Package => Purpose::Demo,
     })
 }

@@ -71,6 +71,25 @@ impl Environment {
         )
     }
 
+    /// Builds the wheel that people install into a folder, optimised and stripped. Returns its path.
+    ///
+    /// maturin looks up which machines it may say that it runs on (`manylinux`).
+    pub(crate) fn build_wheel(
+        &self,
+        workspace: &Workspace,
+        folder: &Path,
+    ) -> Result<PathBuf, Failure> {
+        let mut command = self.command(workspace);
+        command.args(["-m", "maturin", "build", "--release", "--locked", "--strip"]);
+        command.args(["--manifest-path", "python/Cargo.toml", "--out"]).arg(folder);
+        let remedy = "read the first error above";
+        invoke::or_fail(&mut command, "the wheel could not be built", remedy)?;
+        let wheels = in_order(folder, "whl")?;
+        wheels.last().map(|name| folder.join(name)).ok_or_else(|| {
+            Failure::new(format!("maturin left no wheel in {}", folder.display()), remedy)
+        })
+    }
+
     /// Installs what one comparison needs and nothing else does; whether that worked.
     pub(crate) fn install(&self, workspace: &Workspace, package: &str) -> Result<bool, Failure> {
         let mut command = self.command(workspace);
@@ -143,7 +162,7 @@ pub(crate) fn notebooks(workspace: &Workspace, write: bool, step: &str) -> Resul
     };
     let mut counts = Counts::default();
     let weir = environment.build_for_tests(workspace)?;
-    for notebook in in_order(&workspace.root().join("notebooks"))? {
+    for notebook in in_order(&workspace.root().join("notebooks"), "ipynb")? {
         let mut command = environment.command_with(workspace, &weir);
         command.arg("notebooks/run.py").args(write.then_some("--write")).arg(&notebook);
         let status = invoke::visibly(&mut command)?;
@@ -152,17 +171,17 @@ pub(crate) fn notebooks(workspace: &Workspace, write: bool, step: &str) -> Resul
     Ok(counts)
 }
 
-/// The names of the notebooks in a folder.
-fn in_order(folder: &Path) -> Result<Vec<String>, Failure> {
+/// The names of a folder's files of a kind.
+fn in_order(folder: &Path, kind: &str) -> Result<Vec<String>, Failure> {
     let entries = std::fs::read_dir(folder).map_err(|error| {
         Failure::new(
             format!("cannot list {}: {error}", folder.display()),
-            "restore it: `git checkout -- notebooks`",
+            "make it readable; `git checkout -- notebooks` restores the notebooks",
         )
     })?;
     let mut names: Vec<String> = entries
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "ipynb"))
+        .filter(|name| Path::new(name).extension().is_some_and(|extension| extension == kind))
         .collect();
     names.sort_unstable();
     Ok(names)

@@ -4,11 +4,12 @@
 #![forbid(unsafe_code)]
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
 
-/// Documents that name files and tests; those in `docs/` beside them.
+/// Documents that name files and tests, beside the book's pages.
 const DOCUMENTS: [&str; 6] = [
     "SPECIFICATION.md",
     "README.md",
@@ -66,24 +67,74 @@ fn every_test_that_the_specification_names_is_there() {
 
 #[test]
 fn every_file_that_a_document_names_is_there() {
-    let folder = fs::read_dir(root().join("docs")).expect("the documents");
-    let docs = folder.map(|entry| entry.expect("an entry").path());
-    let documents: Vec<PathBuf> =
-        docs.chain(DOCUMENTS.iter().map(|name| root().join(name))).collect();
-    for document in documents {
+    for document in documents() {
         let text = read(&document);
         let sources = code(&text).filter(|word| word.contains('/') && is_source(word));
         for path in sources {
             assert!(root().join(path).is_file(), "{}: {path}", document.display());
         }
-        let targets = text.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0));
-        let files = targets.filter(|target| !target.contains("://") && !target.starts_with('#'));
-        for target in files {
-            let path = target.split('#').next().expect("a first part");
-            let there = document.parent().expect("a folder").join(path);
+        for target in targets(&text) {
+            let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let folder = document.parent().expect("a folder");
+            let there = if path.is_empty() { document.clone() } else { folder.join(path) };
             assert!(there.exists(), "{}: {target}", document.display());
+            let is_there = anchor.is_empty() || anchors(&read(there)).any(|one| one == anchor);
+            assert!(is_there, "{}: {target}: no such heading", document.display());
         }
     }
+}
+
+#[test]
+fn the_book_holds_every_page_and_leads_out_of_itself_nowhere() {
+    let book = root().join("docs");
+    let summary = read("docs/SUMMARY.md");
+    let listed: BTreeSet<PathBuf> = targets(&summary).map(|target| book.join(target)).collect();
+    let pages: BTreeSet<PathBuf> = pages(&book).into_iter().collect();
+    assert_eq!(listed, pages);
+    for page in pages {
+        for target in targets(&read(&page)) {
+            let up = target.matches("../").count();
+            let depth = page.strip_prefix(&book).expect("a page").components().count() - 1;
+            assert!(up <= depth, "{}: {target}", page.display());
+        }
+    }
+}
+
+/// The documents, those of the book among them.
+fn documents() -> Vec<PathBuf> {
+    let named = DOCUMENTS.iter().map(|name| root().join(name));
+    pages(&root().join("docs")).into_iter().chain(named).collect()
+}
+
+/// The pages below a folder; the book's list of them is none.
+fn pages(folder: &Path) -> Vec<PathBuf> {
+    let entries =
+        fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    let is_page = |path: &PathBuf| {
+        path.extension().is_some_and(|kind| kind == "md") && !path.ends_with("SUMMARY.md")
+    };
+    let below = folders.iter().flat_map(|folder| pages(folder));
+    files.into_iter().filter(is_page).chain(below).collect()
+}
+
+/// Targets of links within the repository.
+fn targets(text: &str) -> impl Iterator<Item = &str> {
+    let outside_blocks = text.split("```").step_by(2);
+    let targets = outside_blocks
+        .flat_map(|text| text.split("](").skip(1))
+        .filter_map(|rest| Some(rest.split_once(')')?.0));
+    targets.filter(|target| !target.contains("://"))
+}
+
+/// What headings are linked by: in small letters, a dash for a space, without punctuation.
+fn anchors(text: &str) -> impl Iterator<Item = String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    headings.map(|line| {
+        let kept = |one: char| one.is_alphanumeric() || matches!(one, ' ' | '-' | '_');
+        let words = line.trim_start_matches('#').trim();
+        words.to_lowercase().chars().filter(|one| kept(*one)).collect::<String>().replace(' ', "-")
+    })
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use policy::{PolicyConfig, section};
 use serde::{Deserialize, Serialize};
 
@@ -86,6 +87,15 @@ pub enum XdpChoice {
     Off,
 }
 
+/// The packaged service's own BPF file system, so that whoever asks about its guard need not name it.
+const OF_THE_SERVICE: &str = "/run/weir-bpf";
+
+fn default_bpffs() -> PathBuf {
+    let is_mounted =
+        statfs(OF_THE_SERVICE).is_ok_and(|found| found.filesystem_type() == BPF_FS_MAGIC);
+    PathBuf::from(if is_mounted { OF_THE_SERVICE } else { "/sys/fs/bpf" })
+}
+
 section! {
     /// The guard and what outlives the process.
     RawGuard {
@@ -95,8 +105,9 @@ section! {
         egress: bool = KernelOptions::default().guard_at_egress,
         /// Keep guard and blocks in place when the process ends, until their leases run out.
         persist: bool = true,
-        /// The BPF file system that holds them.
-        bpffs: PathBuf = PathBuf::from("/sys/fs/bpf"),
+        /// The BPF file system that holds them; where `weir-bpf.service` has mounted one, that by
+        /// default.
+        bpffs: PathBuf = default_bpffs(),
     }
 }
 

@@ -45,6 +45,10 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    #[cfg(feature = "reference")]
+    if let Some(ended) = reference::answer(&<Arguments as clap::CommandFactory>::command()) {
+        return ended;
+    }
     match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -46,6 +46,7 @@ mod run;
 mod score;
 #[cfg(feature = "research")]
 mod selection;
+mod setup;
 mod status;
 mod token;
 #[cfg(feature = "top")]
@@ -143,6 +144,8 @@ macro_rules! commands {
 commands! {
     /// Show the whole loop in a lab on this machine: learn, attack, detect, block, expire.
     Demo(demo::DemoArgs),
+    /// Begin: choose what to watch, write the configuration, start, and say what comes next.
+    Setup(setup::SetupArgs),
     /// Score an interface's flows live; block as far as the mode allows.
     Run(run::RunArgs),
     /// Learn what is benign from an interface or a capture, and write a model.

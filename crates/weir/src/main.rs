@@ -11,6 +11,10 @@ use cli::{Arguments, FAILED};
 use nix::sys::signal::{SigHandler, Signal, signal};
 
 fn main() -> ExitCode {
+    #[cfg(feature = "reference")]
+    if let Some(ended) = reference::answer(&<Arguments as clap::CommandFactory>::command()) {
+        return ended;
+    }
     let arguments = Arguments::parse();
     if !arguments.outlives_its_reader() {
         end_with_the_reader();

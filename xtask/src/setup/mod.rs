@@ -21,6 +21,8 @@ pub(crate) enum Purpose {
     Bench,
     /// The notebooks.
     Notebooks,
+    /// What people install.
+    Dist,
     /// All of these.
     Everything,
 }

@@ -17,7 +17,7 @@ struct Package {
     is_present: fn(&Workspace) -> bool,
 }
 
-const PACKAGES: [Package; 7] = [
+const PACKAGES: [Package; 8] = [
     Package {
         name: "tshark",
         used_for: "the independent packet counts in the tests",
@@ -55,9 +55,15 @@ const PACKAGES: [Package; 7] = [
         is_present: |_| test_support::find_program("ping").is_some(),
     },
     Package {
+        name: "buildah",
+        used_for: "the image",
+        needed_by: &[Purpose::Dist],
+        is_present: |_| test_support::find_program("buildah").is_some(),
+    },
+    Package {
         name: "python3-venv",
-        used_for: "the Python package's tests, the notebooks and what the benches compare with",
-        needed_by: &[Purpose::Test, Purpose::Bench, Purpose::Notebooks],
+        used_for: "the Python package and its tests, the notebooks and what the benches compare with",
+        needed_by: &[Purpose::Test, Purpose::Bench, Purpose::Notebooks, Purpose::Dist],
         is_present: |workspace| {
             let probe = ["-c", "import ensurepip, venv"];
             invoke::captured(workspace.command("python3").args(probe)).is_some()

@@ -4,19 +4,22 @@
 #[doc(hidden)]
 #[macro_export]
 macro_rules! section {
-    ($(#[$meta:meta])* $name:ident {
-        $($(#[$key_meta:meta])* $key:ident: $kind:ty = $default:expr,)*
+    ($(#[$($meta:tt)*])* $name:ident {
+        $($(#[$($key_meta:tt)*])* $key:ident: $kind:ty = $default:expr,)*
     }) => {
         #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
         #[serde(deny_unknown_fields, default)]
-        $(#[$meta])*
+        $(#[$($meta)*])*
         pub struct $name {
-            $($(#[$key_meta])* pub $key: $kind,)*
+            $($(#[$($key_meta)*])* pub $key: $kind,)*
         }
 
         impl $name {
             /// Every key, in the order of the fields.
             pub const KEYS: &'static [&'static str] = &[$(stringify!($key)),*];
+            /// Documentation of each key.
+            pub const DOCS: &'static [&'static str] =
+                &[$(concat!($($crate::section_doc!($($key_meta)*)),*)),*];
         }
 
         impl Default for $name {
@@ -26,4 +29,17 @@ macro_rules! section {
         }
     };
 }
+
+/// The text of an attribute that documents; nothing of any other.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! section_doc {
+    (doc = $text:literal) => {
+        $text
+    };
+    ($($other:tt)*) => {
+        ""
+    };
+}
+
 pub(crate) use section;

@@ -48,7 +48,7 @@ impl DoctorArgs {
 }
 
 /// Everything that is looked at, under this configuration.
-fn examine(config: &Config) -> Vec<Finding> {
+pub(super) fn examine(config: &Config) -> Vec<Finding> {
     let bpffs = &config.guard.bpffs;
     let mut findings = probe(bpffs);
     for finding in &mut findings {
@@ -249,7 +249,7 @@ const fn state(severity: Severity) -> &'static str {
 }
 
 /// Findings as text, one a line, with the remedy below it.
-fn text(findings: &[Finding]) -> String {
+pub(super) fn text(findings: &[Finding]) -> String {
     let width = findings.iter().map(|finding| finding.subject.len()).max().unwrap_or(0);
     let mut text = String::new();
     for finding in findings {

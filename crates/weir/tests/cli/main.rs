@@ -9,13 +9,18 @@ mod experiment;
 mod faults;
 mod import;
 mod judging;
+mod kubernetes;
 mod left_behind;
 mod lifecycle;
+mod package;
 mod people;
+mod quick_start;
 mod rates;
+mod reference;
 mod running;
 mod scraped;
 mod service;
+mod setup;
 mod support;
 mod synthesize;
 #[path = "../../../dataset/tests/support/mod.rs"]

@@ -1,0 +1,19 @@
+//! What the program tells of its own command line, and where it stands.
+
+use std::{fs, process::Command};
+
+const DOCUMENTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/cli/weir-forward.md");
+
+#[test]
+fn the_documented_command_line_is_that_of_the_code() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut forward = Command::new(env!("CARGO_BIN_EXE_weir-forward"));
+    assert!(forward.arg("reference").arg(folder.path()).status().expect("it starts").success());
+    let told = fs::read_to_string(folder.path().join("weir-forward.md")).expect("a page");
+    let documented = fs::read_to_string(DOCUMENTED).expect("a page");
+    assert!(
+        documented == told,
+        "docs/cli/weir-forward.md is of another command line: put `target/reference/weir-forward.md` \
+         there, which `cargo run --package weir-forward reference target/reference` writes"
+    );
+}
