@@ -107,6 +107,7 @@ const ALLOWED: [(&str, &[&str]); 30] = [
             "model",
             "policy",
             "replay",
+            "report",
             "training",
         ],
     ),
