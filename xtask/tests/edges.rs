@@ -109,6 +109,7 @@ const ALLOWED: [(&str, &[&str]); 31] = [
             "model",
             "policy",
             "replay",
+            "report",
             "training",
         ],
     ),

@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, net::IpAddr, time::Duration};
 
-use flows_common::parse::{TCP, UDP};
+use flows_common::parse::{ICMP, ICMPV6, TCP, UDP};
 use model::{
     CALIBRATION_ROWS, Feature, Horizon, Horizons, Kind, LocalService, ModelFile, Outage, PeerFacts,
     PeerFeature, Span,
@@ -28,6 +28,10 @@ const LEADING: usize = 3;
 /// makes up as many as he likes: they neither buy time with explanations nor leave others without.
 const EXPLAINED: usize = 256;
 const EXPLAINED_UNPROVEN: usize = 32;
+
+/// ICMP packets a second of one remote that need no other evidence than that they are odd: several times
+/// what a program for echo requests sends unless it is run as root.
+const ICMP_FLOOD: f32 = 20.0;
 
 /// Draws which p-values the drift watch bets on.
 const DRIFT_SEED: u64 = 0;
@@ -149,7 +153,9 @@ impl Assessor {
             .zip(assessment.entities())
             .enumerate()
             .map(|(number, ((address, facts), assessed))| {
-                evidence(*address, facts, *assessed, assessment.horizon(number))
+                let horizon = assessment.horizon(number);
+                let row_packets = horizon.map_or(0, |horizon| peers.packets(number, horizon));
+                Evidence { row_packets, ..evidence(*address, facts, *assessed, horizon) }
             })
             .collect();
         let mut reasons = HashMap::new();
@@ -207,6 +213,7 @@ fn evidence(
         new_or_large: false,
         failed_log_ins: 0,
         log_ins_alike: 0,
+        row_packets: 0,
         flows: facts.flows,
         packets: facts.packets,
         bytes: facts.bytes,
@@ -215,17 +222,22 @@ fn evidence(
 }
 
 /// True of a feature that tells of more than a newcomer, or than a business that is as busy or as large
-/// as it is: of a kind that is abuse. Openings are, where nobody completes them, and datagrams, where the
-/// host complains of them or they are for many ports; of who proved itself neither is.
+/// as it is: of a kind that is abuse. Openings are, where nobody completes them, datagrams, where the
+/// host complains of them or they are for many ports, and ICMP, of which no business takes as much; of who
+/// proved itself none is.
 fn tells_of_more(reason: &Reason, peer: &Evidence) -> bool {
     let Some(feature) = PeerFeature::from_name(&reason.feature) else { return false };
-    let of = |protocol| {
-        let service = peer.service.is_some_and(|service| service.protocol == protocol);
-        service && peer.standing == Standing::Unproven
+    let protocol = peer.service.filter(|_| peer.standing == Standing::Unproven);
+    let by_protocol = match protocol.map(|service| service.protocol) {
+        Some(TCP) => feature.is_rate(),
+        Some(UDP) => matches!(feature, PeerFeature::EgressIcmp | PeerFeature::Targets),
+        Some(ICMP | ICMPV6) => {
+            let seconds = Horizon::from_ms(peer.horizon_ms).ms() as f32 / 1e3;
+            feature == PeerFeature::IngressIcmp && reason.value >= ICMP_FLOOD * seconds
+        }
+        _ => false,
     };
-    feature.may_act()
-        || feature.is_rate() && of(TCP)
-        || matches!(feature, PeerFeature::EgressIcmp | PeerFeature::Targets) && of(UDP)
+    feature.may_act() || by_protocol
 }
 
 /// Facts of a model file's calibration that the policy's claims rest on.
@@ -336,13 +348,13 @@ mod tests {
             let service = Some(LocalService { protocol, port: 443 });
             PeerFacts { standing, service, ..PeerFacts::default() }
         };
-        let mut tells = |feature: PeerFeature, standing, protocol| {
+        let mut tells_at = |feature: PeerFeature, value, standing, protocol| {
             let assessed = assess(&mut assessor, SECOND, of(standing, protocol));
             let reason = Reason {
                 subject: policy::Subject::Peer,
                 feature: feature.name().to_owned(),
                 unit: String::new(),
-                value: 9.0,
+                value,
                 benign_low: 0.0,
                 benign_high: 1.0,
                 share: 1.0,
@@ -350,6 +362,16 @@ mod tests {
             tells_of_more(&reason, &assessed.evidence[0])
         };
         let (proven, unproven) = (Standing::Proven, Standing::Unproven);
+        let told =
+            [(unproven, 1), (unproven, 58), (proven, 1), (unproven, 17)].map(|(standing, of)| {
+                [19.0, 21.0].map(|rate| tells_at(PeerFeature::IngressIcmp, rate, standing, of))
+            });
+        assert_eq!(
+            told,
+            [[false, true], [false, true], [false; 2], [false; 2]],
+            "a flood of echoes"
+        );
+        let mut tells = |feature, standing, of| tells_at(feature, 9.0, standing, of);
         for rate in PeerFeature::ALL.iter().copied().filter(|feature| feature.is_rate()) {
             let told = [(proven, TCP), (proven, UDP), (unproven, TCP), (unproven, UDP)]
                 .map(|(standing, protocol)| tells(rate, standing, protocol));

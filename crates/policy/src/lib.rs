@@ -384,8 +384,9 @@ impl Policy {
         let Noted { windows, lasting, packets } = self.history.note(
             (peer.address, peer.standing),
             (self.window, now_ns),
+            longer_ns(peer, window),
             self.config.expert.of_windows,
-            peer.packets,
+            [peer.packets, longer_packets(peer)],
         );
         if forged && peer.standing == Standing::Unproven {
             self.history.forged(peer.address, now_ns);
@@ -516,6 +517,21 @@ fn is_exempt(
     let host = || Prefix::of_host(remote).net();
     let is_allowed = || protected.refusal(host()) == Some(Refusal::Allowed);
     baseline.is_ordinary(remote, now_ns) || is_allowed()
+}
+
+/// The time that the most surprising row of a remote covers, in ns, where it is longer than the
+/// window's.
+fn longer_ns(peer: &Evidence, window: &WindowFacts) -> Option<u64> {
+    let window_ns = window.end_ns.saturating_sub(window.start_ns);
+    let row_ns = u64::from(peer.horizon_ms) * 1_000_000;
+    (2 * row_ns > 3 * window_ns).then_some(row_ns)
+}
+
+/// The packets of that row that speak for a remote which was silent in the window. Whoever asks by
+/// datagrams cannot prove himself: a client that asks for names all day is odd by how often.
+fn longer_packets(peer: &Evidence) -> u64 {
+    let is_tcp = peer.service.is_some_and(|service| service.protocol == flood::TCP);
+    if peer.standing == Standing::Proven || is_tcp { peer.row_packets } else { 0 }
 }
 
 /// True of a remote that failed a handful of log-ins, by this host's own log, or that tried some tens

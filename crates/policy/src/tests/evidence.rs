@@ -25,6 +25,28 @@ fn weaker_evidence_has_to_come_twice_in_three_windows() {
 }
 
 #[test]
+fn a_row_over_a_longer_time_is_enough_where_as_few_of_them_a_day_lie_beyond_by_chance() {
+    let first = |horizon_ms, surprise| {
+        let longer = Evidence { horizon_ms, surprise, packets: 0, row_packets: 40, ..attacker(1) };
+        let decisions = decide(&mut policy(|_| ()), vec![longer], SECOND);
+        matches!(decisions[0].outcome, Outcome::Block { .. })
+    };
+    let told = [(1_000, 5.5), (10_000, 4.5), (60_000, 3.73), (600_000, 3.3)]
+        .map(|(horizon_ms, enough)| [first(horizon_ms, enough - 0.01), first(horizon_ms, enough)]);
+    assert_eq!(told, [[false, true]; 4]);
+    // Twice among three of its length.
+    let mut policy = policy(|_| ());
+    let mut row = |packets, row_packets, second| {
+        let longer =
+            Evidence { horizon_ms: 10_000, surprise: 4.0, packets, row_packets, ..attacker(1) };
+        decide(&mut policy, vec![longer], second * SECOND)[0].outcome
+    };
+    assert_eq!(row(0, 11, 13), Outcome::Refused(Refusal::TooFewWindows));
+    assert_eq!(row(0, 11, 23), Outcome::Refused(Refusal::TooFewPackets), "those of three windows");
+    assert!(matches!(row(0, 12, 33), Outcome::Block { .. }));
+}
+
+#[test]
 fn what_is_odd_but_not_by_enough_is_reported_and_never_adds_up_to_a_block() {
     let mut policy = policy(|_| ());
     for window in 1..20 {

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ::model::HomeNets;
 use anyhow::Context as _;
 use clap::Args;
 use linfa::ParamGuard as _;
@@ -96,7 +97,10 @@ impl LearnArgs {
             .check()?;
         super::emit(&told_of_bounds(&learner.setters()))?;
         let created = jiff::Timestamp::now().to_string();
-        let (model, _) = learner.finish(&params, &created)?;
+        let (mut model, _) = learner.finish(&params, &created)?;
+        if !self.pcap.is_empty() {
+            model = model.of_home(&[HomeNets::new(self.home_net)])?;
+        }
         model.save(&self.out)?;
         let basis = engine::basis(&model);
         if let Some(peers) = basis.peers_per_window {
