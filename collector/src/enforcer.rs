@@ -279,6 +279,11 @@ impl GuardView {
         self.0.get(target)
     }
 
+    /// See [`Blocklist::holding`].
+    pub fn holding(&self, address: IpAddr) -> Result<Vec<Blocked>, KernelError> {
+        self.0.holding(address)
+    }
+
     /// See [`Blocklist::visit`].
     pub fn visit(&self, show: impl FnMut(Blocked)) -> Result<(), KernelError> {
         self.0.visit(show)

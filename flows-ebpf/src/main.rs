@@ -6,7 +6,9 @@
 //! - `tc_guard` does the same, before `tc_ingress`, for an interface whose XDP hook is not to be
 //!   had;
 //! - `tc_ingress_l3`, `tc_egress_l3` and `tc_guard_l3` are these for an interface whose frames have
-//!   no Ethernet header; `xdp_guard_skb` is `xdp_guard` for generic XDP.
+//!   no Ethernet header; `xdp_guard_skb` is `xdp_guard` for generic XDP;
+//! - `trace_arrived`, `trace_left` and `trace_dropped` count the packets that somebody asks after
+//!   where they come, go and end in the kernel, for as long as it is asked.
 //!
 //! A reachable panic is an endless loop, which the verifier refuses: a loaded program has none.
 
@@ -31,15 +33,17 @@ mod packet;
 mod service;
 #[cfg(target_arch = "bpf")]
 mod socket;
+#[cfg(target_arch = "bpf")]
+mod trace;
 
 #[cfg(target_arch = "bpf")]
 mod programs {
     use aya_ebpf::{
-        macros::{classifier, xdp},
-        programs::{TcContext, XdpContext},
+        macros::{classifier, raw_tracepoint, xdp},
+        programs::{RawTracePointContext, TcContext, XdpContext},
     };
 
-    use crate::{flows, flows::Skb, guard};
+    use crate::{flows, flows::Skb, guard, trace};
 
     const BARE: bool = true;
     const ETHERNET: bool = !BARE;
@@ -94,6 +98,24 @@ mod programs {
     #[xdp]
     fn xdp_guard_skb(ctx: XdpContext) -> u32 {
         guard::at_xdp(&ctx)
+    }
+
+    /// Counts what comes up from an interface.
+    #[raw_tracepoint(tracepoint = "netif_receive_skb")]
+    fn trace_arrived(ctx: RawTracePointContext) {
+        trace::arrived(&ctx);
+    }
+
+    /// Counts what is handed to an interface.
+    #[raw_tracepoint(tracepoint = "net_dev_start_xmit")]
+    fn trace_left(ctx: RawTracePointContext) {
+        trace::left(&ctx);
+    }
+
+    /// Counts what the kernel lets go of, by its reason.
+    #[raw_tracepoint(tracepoint = "kfree_skb")]
+    fn trace_dropped(ctx: RawTracePointContext) {
+        trace::dropped(&ctx);
     }
 
     #[panic_handler]

@@ -5,14 +5,16 @@
 
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
-    btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, LruHashMap, PerCpuArray},
+    btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, LruHashMap, PerCpuArray, PerCpuHashMap},
     macros::btf_map,
 };
 use flows_common::{
     BlockEntry, BlockStats, Control, FlowCounters, FlowKey, GuardControl, GuardCounters, Knocks,
-    PacketCounters, PeerCounters, PeerKey, ServiceEntry, ServiceKey, Settings, VerifiedPeer,
-    account::News, parse::Packet, service::Contact,
+    PacketCounters, PeerCounters, PeerKey, ServiceEntry, ServiceKey, Settings, TraceCounters,
+    TraceKey, TraceLedger, VerifiedPeer, account::News, parse::Packet, service::Contact,
 };
+
+use crate::trace::View;
 
 /// Entries are made one at a time and the table is mostly empty: not preallocated.
 const ON_DEMAND: usize = BPF_F_NO_PREALLOC as usize;
@@ -142,3 +144,21 @@ pub(crate) struct Glance {
 /// The latest reading of the clock; one element.
 #[btf_map]
 pub(crate) static GLANCE: PerCpuArray<Glance, 1> = PerCpuArray::new();
+
+/// What is followed, by key.
+#[btf_map]
+pub(crate) static TRACED: PerCpuHashMap<TraceKey, TraceCounters, SIZED_BY_LOADER> =
+    PerCpuHashMap::new();
+
+/// All that the kernel let go of in the namespace that is asked after, by its reason.
+#[btf_map]
+pub(crate) static TRACE_REASONS: PerCpuHashMap<u32, TraceCounters, SIZED_BY_LOADER> =
+    PerCpuHashMap::new();
+
+/// What was seen at each point.
+#[btf_map]
+pub(crate) static TRACE_LEDGER: PerCpuArray<TraceLedger, 3> = PerCpuArray::new();
+
+/// What a CPU looks at, by point: a program at one may interrupt that at another, and none itself.
+#[btf_map]
+pub(crate) static TRACE_VIEW: PerCpuArray<View, 3> = PerCpuArray::new();

@@ -28,10 +28,11 @@ const BASELINE: &str = "baseline";
 const BASELINE_KERNEL: usize = 1;
 
 /// The checks on every kernel, as `check.sh` knows them, and the steps that these are.
-const CHECKS: &str = "load counts hooks restart links loop";
+const CHECKS: &str = "load counts hooks restart trace links loop";
 /// The check that takes a guest of its own.
 const SHARING: &str = "sharing";
-const STEPS: [&str; 7] = ["doctor", "conformance", "hooks", "restart", "links", "sharing", "loop"];
+const STEPS: [&str; 8] =
+    ["doctor", "conformance", "hooks", "restart", "trace", "links", "sharing", "loop"];
 /// The steps of the check `commands`.
 const COMMANDS: [&str; 9] =
     ["version", "inspect", "learn", "config", "replay", "tables", "score", "explain", "train"];

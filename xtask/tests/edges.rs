@@ -35,6 +35,7 @@ const ALLOWED: [(&str, &[&str]); 31] = [
     ("training", &["conformal", "events", "features", "forest", "model", "onnx"]),
     ("replay", &["flows-common"]),
     ("datapath", &["flows-common"]),
+    ("why", &["control", "datapath", "events", "flows-common", "report"]),
     ("engine", &["evaluation", "events", "flows-common", "model", "policy", "training"]),
     ("experiment", &["dataset", "engine", "events", "flows-common", "policy", "report"]),
     (
@@ -91,6 +92,7 @@ const ALLOWED: [(&str, &[&str]); 31] = [
             "replay",
             "report",
             "training",
+            "why",
         ],
     ),
     ("python", &["address-list", "dataset", "features", "forest", "model", "onnx", "replay"]),

@@ -50,6 +50,14 @@ impl Node {
         let reason = query.list.as_deref().map(|name| self.reason_of(name)).transpose()?;
         let limit = query.limit.unwrap_or(control::wire::LIMIT_DEFAULT);
         let now = moment();
+        if let Some(address) = query.holding {
+            let inner = self.inner();
+            let holding = guard.holding(address).map_err(internal)?.into_iter();
+            let items = holding
+                .filter(|one| one.entry.expires_ns > now.boot_ns)
+                .map(|one| Ok(self.describe(&inner, &one, &self.stats(one.entry.slot)?, now)));
+            return Ok(Page { items: items.collect::<Result<_, Refused>>()?, next: None });
+        }
         let after = query.after.map(|prefix| Target::from(prefix.net()));
         let listed = match (after, query.origin) {
             (Some(_), _) => Asked::Behind,

@@ -266,6 +266,7 @@ impl Node for FakeNode {
             .filter(|block| query.after.is_none_or(|after| block.target > after))
             .filter(|block| query.origin.is_none_or(|origin| block.origin == origin))
             .filter(|block| query.list.is_none() || block.list == query.list)
+            .filter(|block| query.holding.is_none_or(|one| block.target.net().contains(&one)))
             .cloned();
         Ok(Page::cut(wanted, limit(query.limit), |block| block.target.to_string()))
     }

@@ -83,7 +83,7 @@ impl Blocklist {
         let pins = PinnedMaps::open(bpffs)?;
         let maps = GuardMaps::pinned(&pins, Cpus::read()?.possible)?;
         let slots = Slots::new(maps.stats_slots).top_first();
-        let state = State::of(&maps, slots, Some(pins.into_turn()))?;
+        let state = State::of(&maps, slots, pins.into_turn())?;
         Ok(Self { maps: Arc::new(maps), state: Arc::new(Mutex::new(state)) })
     }
 
@@ -154,6 +154,11 @@ impl Blocklist {
     /// The entry of exactly this address or prefix.
     pub fn get(&self, target: &Target) -> Result<Option<BlockEntry>, KernelError> {
         self.maps.get(target)
+    }
+
+    /// The entries that hold an address, the narrowest first, those past their lease included.
+    pub fn holding(&self, address: IpAddr) -> Result<Vec<Blocked>, KernelError> {
+        self.maps.holding(address)
     }
 
     /// Shows every entry, those past their lease included, in no order; a batch of them takes memory

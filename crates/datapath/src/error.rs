@@ -268,6 +268,15 @@ pub enum KernelError {
         /// Entries that are there; as many, where only their contents differ.
         read: u64,
     },
+    /// The kernel does not tell why it drops packets.
+    #[error(
+        "this kernel does not say why it drops packets: {why}; it takes Linux 5.17 or newer, built with \
+         CONFIG_DEBUG_INFO_BTF=y"
+    )]
+    NoDropReasons {
+        /// What is missing.
+        why: String,
+    },
     /// A size that makes no sense.
     #[error("`{setting}` must be {min} to {max}, got {value}")]
     OutOfBounds {

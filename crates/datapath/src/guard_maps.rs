@@ -9,6 +9,7 @@ use std::{
 
 use aya::{Ebpf, Pod};
 use flows_common::{BlockEntry, BlockStats, Direction, GuardControl, GuardCounters, PrefixKey};
+use ipnet::IpNet;
 
 use super::{
     block::{BlockCount, Blocked},
@@ -197,6 +198,24 @@ impl GuardMaps {
             }
         }
         Ok(())
+    }
+
+    /// The entries that hold an address, the narrowest first, those past their lease included.
+    pub(super) fn holding(&self, address: IpAddr) -> Result<Vec<Blocked>, KernelError> {
+        let exact = Target::address(address);
+        let mut holding: Vec<Blocked> =
+            self.get(&exact)?.map(|entry| Blocked { target: exact, entry }).into_iter().collect();
+        let mut wider: Vec<(IpNet, BlockEntry)> = self
+            .prefixes()?
+            .into_iter()
+            .filter_map(|(key, entry)| Some((Target::prefix_of(&key)?, entry)))
+            .filter(|(prefix, _)| prefix.contains(&address.to_canonical()))
+            .collect();
+        wider.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.prefix_len()));
+        holding.extend(
+            wider.into_iter().map(|(net, entry)| Blocked { target: Target::Prefix(net), entry }),
+        );
+        Ok(holding)
     }
 
     /// Every blocked prefix with its entry.

@@ -31,6 +31,7 @@ mod drain;
 mod error;
 mod floor;
 mod guard_maps;
+mod guard_reader;
 mod hooks;
 mod interfaces;
 mod neighbours;
@@ -48,6 +49,8 @@ pub mod syscall;
 mod takeover;
 mod target;
 mod test_run;
+mod trace;
+mod types;
 
 pub use attach::{
     AttachOptions, Attached, GuardHook, Sharing, TcHook, TcPreference, XdpPreference,
@@ -55,7 +58,8 @@ pub use attach::{
 pub use block::{Block, BlockAction, BlockCount, Blocked, RateLimit};
 pub use blocklist::{Blocklist, Bulk, Loaded};
 pub use error::KernelError;
-pub use flows_common::{Scope, clock::boot_ns};
+pub use flows_common::{Scope, TraceCounters, TraceLedger, TracePoint, clock::boot_ns};
+pub use guard_reader::GuardReader;
 pub use hooks::{TakenOff, stray_guards, take_everything_off};
 pub use interfaces::{InterfaceChange, InterfaceName, InterfaceSelection, InterfaceWatch};
 pub use neighbours::{Neighbour, neighbours};
@@ -72,6 +76,7 @@ pub use shards::{capacity_per_cpu, guard_bytes, memory_bytes};
 pub use syscall::TestRun;
 pub use target::Target;
 pub use test_run::SkbContext;
+pub use trace::{DropReason, Trace, TraceEndpoint, TraceFilter, Traced, TracedFlow};
 
 use attach::Attachment;
 use drain::Drain;

@@ -5,9 +5,9 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use aya::{
     Ebpf, EbpfLoader, VerifierLogLevel,
     maps::Map,
-    programs::{Extension, ProgramFd, SchedClassifier, Xdp, XdpMode},
+    programs::{Extension, ProgramFd, RawTracePoint, SchedClassifier, Xdp, XdpMode},
 };
-use flows_common::{Settings, parse::LinkLayer};
+use flows_common::{Settings, TraceSettings, parse::LinkLayer};
 
 use super::{
     error::KernelError, options::KernelOptions, pin::Pins, shards::BUFFERS, syscall::MapFacts,
@@ -48,8 +48,11 @@ pub(super) const XDP_GUARD: &str = "xdp_guard";
 /// Guard program at XDP in the stack.
 const XDP_GUARD_SKB: &str = "xdp_guard_skb";
 
+/// Programs at tracepoints, by [`flows_common::TracePoint::index`]; loaded while somebody asks.
+pub(super) const TRACE_PROGRAMS: [&str; 3] = ["trace_arrived", "trace_left", "trace_dropped"];
+
 /// Every program, by the name that the kernel shows.
-pub(super) const PROGRAMS: [&str; 8] = {
+pub(super) const PROGRAMS: [&str; 11] = {
     let [ethernet, bare] = [TcPrograms::of(LinkLayer::Ethernet), TcPrograms::of(LinkLayer::Bare)];
     [
         ethernet.ingress,
@@ -60,6 +63,9 @@ pub(super) const PROGRAMS: [&str; 8] = {
         bare.egress,
         bare.guard,
         XDP_GUARD_SKB,
+        TRACE_PROGRAMS[0],
+        TRACE_PROGRAMS[1],
+        TRACE_PROGRAMS[2],
     ]
 };
 
@@ -148,6 +154,20 @@ pub(super) fn load_extension(
     program.as_fd().try_clone_to_owned().map_err(KernelError::system("keep a program open"))
 }
 
+/// Makes the maps for programs at tracepoints, which alone are to be loaded of it.
+pub(super) fn load_trace(
+    settings: &TraceSettings,
+    keys: u32,
+    reasons: u32,
+) -> Result<Ebpf, KernelError> {
+    let mut loader = loader();
+    loader
+        .override_global("TRACE", settings, true)
+        .map_max_entries("TRACED", keys)
+        .map_max_entries("TRACE_REASONS", reasons);
+    Ok(loader.load(OBJECT)?)
+}
+
 /// The loader for this object, which needs no types of the kernel's.
 ///
 /// Of a program that it refuses, the verifier says why and what it took, and not the way that it
@@ -179,6 +199,7 @@ pub fn verify() -> Result<[Verified; PROGRAMS.len()], KernelError> {
 
 fn followed(object: &mut Ebpf, program: &'static str) -> Result<Option<u32>, KernelError> {
     let info = match program {
+        _ if TRACE_PROGRAMS.contains(&program) => tracepoint(object, program)?.info(),
         XDP_GUARD | XDP_GUARD_SKB => xdp_program(object, program)?.info(),
         _ => classifier(object, program)?.info(),
     };
@@ -231,6 +252,21 @@ pub(super) fn classifier<'a>(
     name: &'static str,
 ) -> Result<&'a mut SchedClassifier, KernelError> {
     let program: &mut SchedClassifier = object
+        .program_mut(name)
+        .and_then(|program| program.try_into().ok())
+        .ok_or(KernelError::Object { kind: "program", name })?;
+    if program.fd().is_err() {
+        program.load().map_err(|error| KernelError::refused(name, error))?;
+    }
+    Ok(program)
+}
+
+/// A program at a tracepoint, loaded.
+pub(super) fn tracepoint<'a>(
+    object: &'a mut Ebpf,
+    name: &'static str,
+) -> Result<&'a mut RawTracePoint, KernelError> {
+    let program: &mut RawTracePoint = object
         .program_mut(name)
         .and_then(|program| program.try_into().ok())
         .ok_or(KernelError::Object { kind: "program", name })?;

@@ -243,10 +243,19 @@ pub(super) struct PinnedMaps {
     root: PathBuf,
     /// Lock held while blocks are changed by hand. Not the lock of [`Pins`], which a running weir
     /// has.
-    turn: OwnedFd,
+    turn: Option<OwnedFd>,
 }
 
 impl PinnedMaps {
+    /// Finds the pins of this network namespace, to read them; `None` where there are none.
+    pub(super) fn look(bpffs: &Path) -> Result<Option<Self>, KernelError> {
+        if !is_bpffs(bpffs) {
+            return Ok(None);
+        }
+        let root = root(bpffs)?;
+        Ok(root.join(BLOCK_MAPS[0]).exists().then_some(Self { root, turn: None }))
+    }
+
     /// Finds the pins, and waits for other changes of blocks by hand to end.
     pub(super) fn open(bpffs: &Path) -> Result<Self, KernelError> {
         let none = || KernelError::NoPinnedGuard { path: bpffs.to_owned() };
@@ -268,7 +277,7 @@ impl PinnedMaps {
                 other.map_or_else(none, |(path, remedy)| KernelError::PinLayout { path, remedy })
             );
         }
-        let turn = turn(folder_of_turns(&root))?;
+        let turn = Some(turn(folder_of_turns(&root))?);
         Ok(Self { root, turn })
     }
 
@@ -287,7 +296,7 @@ impl PinnedMaps {
     }
 
     /// Lock that ends the turn when it is dropped.
-    pub(super) fn into_turn(self) -> OwnedFd {
+    pub(super) fn into_turn(self) -> Option<OwnedFd> {
         self.turn
     }
 }

@@ -8,7 +8,7 @@ use super::{
     dispatcher::{self, NotShared},
     error::KernelError,
     floor::{FLOOR, is_below_floor, release, remedy},
-    object::{PROGRAMS, Verified, XDP_GUARD, is_guard, verify, verify_extension},
+    object::{PROGRAMS, TRACE_PROGRAMS, Verified, XDP_GUARD, is_guard, verify, verify_extension},
     pin::{Leftovers, gone_namespaces, is_bpffs, leftovers, leftovers_here, mount_remedy},
     syscall,
 };
@@ -121,6 +121,10 @@ fn programs(verified: Option<Result<[Verified; PROGRAMS.len()], KernelError>>) -
             Err(error) if program.ends_with("_l3") => {
                 let remedy = "none needed where every interface has an Ethernet header";
                 refused.push(limited(subject, format!("no tun, no tunnels: {error}"), remedy));
+            }
+            Err(error) if TRACE_PROGRAMS.contains(&program) => {
+                let remedy = "none needed: `weir why` then tells less";
+                refused.push(limited(subject, format!("no trace: {error}"), remedy));
             }
             Err(error) if is_guard(program) => {
                 let remedy = "none needed where the guard sits at XDP";
@@ -241,7 +245,7 @@ fn btf() -> Finding {
     }
     limited(
         subject,
-        "no /sys/kernel/btf/vmlinux; weir's programs need none, other tools may",
+        "no /sys/kernel/btf/vmlinux; the guard and the flows need none, `weir why` cannot tell the kernel's drops",
         "run a kernel built with CONFIG_DEBUG_INFO_BTF=y",
     )
 }
@@ -353,6 +357,7 @@ mod tests {
         assert_eq!(worst(XDP_GUARD), Some(Severity::Limited));
         assert_eq!(worst(TC_GUARD), Some(Severity::Limited));
         assert_eq!(worst("tc_ingress_l3"), Some(Severity::Limited));
+        assert_eq!(worst("trace_dropped"), Some(Severity::Limited));
         assert_eq!(worst("tc_ingress"), Some(Severity::Missing));
         assert_eq!(worst(""), Some(Severity::Good));
         let untried: Vec<_> = programs(None).iter().map(|one| one.severity).collect();

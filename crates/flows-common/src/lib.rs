@@ -56,6 +56,7 @@ mod peer;
 pub mod service;
 mod settings;
 mod standing;
+mod trace;
 #[cfg(any(feature = "std", test))]
 mod window;
 
@@ -69,6 +70,9 @@ pub use peer::{BITMAP_WORDS, FAST_SYNS, PeerCounters};
 pub use service::{Knocks, ServiceEntry, ServiceKey, VerifiedPeer};
 pub use settings::{ClockSource, Control, GuardControl, Settings};
 pub use standing::Standing;
+pub use trace::{
+    TraceCounters, TraceEnd, TraceKey, TraceLayout, TraceLedger, TracePoint, TraceSettings,
+};
 #[cfg(any(feature = "std", test))]
 pub use window::{Span, Window};
 

@@ -3,7 +3,7 @@
 use crate::{
     BlockEntry, BlockStats, Control, FlowCounters, FlowKey, GuardControl, GuardCounters,
     PacketCounters, PeerCounters, PeerKey, PrefixKey, ServiceEntry, ServiceKey, Settings,
-    VerifiedPeer,
+    TraceCounters, TraceKey, TraceLedger, TraceSettings, VerifiedPeer,
 };
 
 macro_rules! pod {
@@ -32,4 +32,8 @@ pod!(
     ServiceEntry,
     ServiceKey,
     Settings,
+    TraceCounters,
+    TraceKey,
+    TraceLedger,
+    TraceSettings,
 );

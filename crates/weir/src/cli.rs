@@ -53,6 +53,7 @@ mod token;
 mod top;
 #[cfg(feature = "research")]
 mod train;
+mod why;
 
 use std::{
     io::{IsTerminal, Write as _},
@@ -172,6 +173,8 @@ commands! {
     Status(status::StatusArgs),
     /// Watch the running node in this terminal.
     Top(top::TopArgs),
+    /// Say where the packets of an address or a flow went: weir's doing, the kernel's, or neither.
+    Why(why::WhyArgs),
     /// List anomalous peers, and what was done about them.
     Alerts(alerts::AlertsArgs),
     /// Follow what the running node tells: findings, blocks and their ends, changes, losses.

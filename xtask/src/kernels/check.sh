@@ -37,6 +37,7 @@ for check in $CHECKS; do
     counts) step conformance 600 "$TESTS" --test-threads 1 the_written_frames_count_the_same ;;
     hooks) step hooks 600 "$TESTS" --test-threads 1 a_blocked_source_is_dropped_wherever ;;
     restart) step restart 600 "$TESTS" --test-threads 1 a_restart_takes_the_pins_over ;;
+    trace) step trace 600 "$TESTS" --test-threads 1 --nocapture trace:: ;;
     links) step links 600 "$TESTS" --test-threads 1 --nocapture links:: ;;
     sharing) step sharing 600 "$TESTS" --test-threads 1 --nocapture sharing:: ;;
     loop) step loop 400 "$WEIR" demo --scenario demo ;;

@@ -149,7 +149,7 @@ impl Outcome {
             })
             .collect::<Vec<_>>()
             .join(", ");
-        let counts = passed(&["conformance", "hooks", "restart"]);
+        let counts = passed(&["conformance", "hooks", "restart", "trace"]);
         let (kinds, shared) = (self.kinds().unwrap_or_else(none), self.shared());
         let (closes, shared) = (passed(&["loop"]), shared.unwrap_or_else(|| passed(&["sharing"])));
         [loads, verified, seconds, hooks, counts, kinds, shared, closes, fell_back]

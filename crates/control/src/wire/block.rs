@@ -1,5 +1,7 @@
 //! Blocks: what stands in the kernel, and requests to make or end one.
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -85,6 +87,11 @@ pub struct BlockQuery {
     /// Only those of this list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub list: Option<String>,
+    /// Only those that hold this address: the block of it, and those of prefixes around it. All of
+    /// them, the narrowest first, whatever else is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<String>)]
+    pub holding: Option<IpAddr>,
 }
 
 impl Check for BlockQuery {

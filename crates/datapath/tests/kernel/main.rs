@@ -13,4 +13,5 @@ mod scope;
 mod service;
 mod sharing;
 mod support;
+mod trace;
 mod unseen;

@@ -6,7 +6,7 @@ use weir_datapath::{Verified, verify};
 const RECORDED_ON: &str = "6.18.";
 
 /// Instructions of each program as recorded.
-const RECORD: [(&str, u32); 8] = [
+const RECORD: [(&str, u32); 11] = [
     ("tc_ingress", 38_320),
     ("tc_egress", 38_542),
     ("tc_guard", 63_416),
@@ -15,6 +15,9 @@ const RECORD: [(&str, u32); 8] = [
     ("tc_egress_l3", 57_669),
     ("tc_guard_l3", 68_601),
     ("xdp_guard_skb", 85_881),
+    ("trace_arrived", 3_918),
+    ("trace_left", 3_875),
+    ("trace_dropped", 4_104),
 ];
 
 /// Growth beyond which the record is to be written anew, with the reason: 1 in 20.

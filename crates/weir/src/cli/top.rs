@@ -4,6 +4,7 @@
 //! [`app`], layout is in [`view`].
 
 mod app;
+mod drops;
 mod history;
 mod poller;
 mod view;
@@ -35,12 +36,19 @@ pub(super) struct TopArgs {
     /// Interval at which the node is polled, 200ms to 60s.
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = interval)]
     every: Duration,
+    /// What the kernel drops in this network namespace, by its reasons; it needs no node.
+    #[arg(long)]
+    drops: bool,
     #[command(flatten)]
     node: NodeArgs,
 }
 
 impl TopArgs {
     pub(super) fn run(&self, layers: &Layers) -> anyhow::Result<ExitCode> {
+        if self.drops {
+            drops::show(self.every, self.once)?;
+            return Ok(ExitCode::SUCCESS);
+        }
         let client = self.node.client(layers)?.patience(PATIENCE);
         let mut app = App::new(client.socket());
         if self.once {
