@@ -35,6 +35,8 @@ pub struct Watched {
     pub refused: BTreeMap<InterfaceName, Refused>,
     /// Network namespaces that are gone and whose pins stay until the next start.
     pub gone_namespaces: usize,
+    /// Packets that the kernel dropped by the last window, by its reasons, where they are followed.
+    pub kernel_drops: BTreeMap<String, u64>,
 }
 
 /// Windows of the kernel.
@@ -99,6 +101,12 @@ impl Live {
     ) -> anyhow::Result<Self> {
         let patterns = &config.interfaces;
         let mut kernel = Kernel::load(&options)?;
+        if config.raw.capture.kernel_drops
+            && let Err(error) = kernel.follow_drops()
+        {
+            // It guards nobody, and a kernel may lose it with an upgrade.
+            tracing::warn!(%error, "`capture.kernel_drops`: the kernel's drops are not counted");
+        }
         let attach = AttachOptions { xdp: xdp_preference(config), ..AttachOptions::default() };
         let blocklist = kernel.blocklist();
         for interface in watch.known() {
@@ -202,7 +210,10 @@ impl Live {
             kernel.look_around();
             let attached = kernel.attached().cloned().collect();
             let gone_namespaces = gone.and_then(Result::ok).unwrap_or(0);
-            Watched { attached, refused: kernel.refused().clone(), gone_namespaces }
+            let kernel_drops = kernel.kernel_drops().into_iter().flatten();
+            let kernel_drops =
+                kernel_drops.map(|(name, counters)| (name.clone(), counters.packets)).collect();
+            Watched { attached, refused: kernel.refused().clone(), gone_namespaces, kernel_drops }
         })
     }
 

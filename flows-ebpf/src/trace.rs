@@ -103,17 +103,19 @@ fn note(point: u32, buffer: u64, socket: u64, reason: u32) -> u32 {
         ledger.unread += 1;
         return 0;
     }
-    match namespace(view, socket) {
-        0 => ledger.unplaced += 1,
-        found if found != setting!(namespace) => ledger.elsewhere += 1,
-        _ => count(point, reason, ledger, view),
+    let namespace = namespace(view, socket);
+    if namespace != 0 && namespace != setting!(namespace) {
+        ledger.elsewhere += 1;
+        return 0;
     }
+    count(point, reason, namespace != 0, ledger, view);
     0
 }
 
-/// Counts a buffer of the namespace that is asked after.
+/// Counts a buffer of the namespace that is asked after; of one whose namespace cannot be told, that the
+/// question is about it.
 #[inline(always)]
-fn count(point: u32, reason: u32, ledger: &mut TraceLedger, view: &mut View) {
+fn count(point: u32, reason: u32, placed: bool, ledger: &mut TraceLedger, view: &mut View) {
     let head: u64 = word(view, setting!(layout.head));
     let data: u64 = word(view, setting!(layout.data));
     let start = if point == TracePoint::Arrived.index() {
@@ -134,7 +136,8 @@ fn count(point: u32, reason: u32, ledger: &mut TraceLedger, view: &mut View) {
         first_ns: now_ns,
         last_ns: now_ns,
     };
-    if point == TracePoint::Dropped.index() && !add(&TRACE_REASONS, &reason, &counted) {
+    let is_loss = placed && point == TracePoint::Dropped.index();
+    if is_loss && !add(&TRACE_REASONS, &reason, &counted) {
         ledger.no_room += segments;
     }
     let Some(packet) = packet(view, start, behind, length) else {
@@ -144,6 +147,8 @@ fn count(point: u32, reason: u32, ledger: &mut TraceLedger, view: &mut View) {
     let key = key(point, reason, &packet);
     if !is_followed(&key) {
         ledger.others += 1;
+    } else if !placed {
+        ledger.unplaced += segments;
     } else if !add(&TRACED, &key, &counted) {
         ledger.no_room += segments;
     }

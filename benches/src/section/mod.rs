@@ -2,6 +2,7 @@
 
 mod blocklist;
 mod drain;
+mod drops;
 mod guard;
 pub mod memory;
 mod packet;
@@ -48,7 +49,7 @@ pub struct Section {
 }
 
 /// All of them, in the table's order.
-pub const SECTIONS: [Section; 11] = [
+pub const SECTIONS: [Section; 12] = [
     Section {
         name: "packet",
         about: "accounting one packet in the kernel, known and new flows",
@@ -68,6 +69,11 @@ pub const SECTIONS: [Section; 11] = [
         name: "blocklist",
         about: "lists of up to 1 M entries on a veth pair, beside nftables and iptables",
         measure: blocklist::measure,
+    },
+    Section {
+        name: "drops",
+        about: "following the kernel's drops, on a veth pair",
+        measure: drops::measure,
     },
     Section {
         name: "drain",

@@ -41,6 +41,8 @@ section! {
         /// Length of a tumbling window.
         #[serde(with = "humantime_serde")]
         window: Duration = Duration::from_secs(1),
+        /// Count what the kernel drops, by its reasons, for the metrics.
+        kernel_drops: bool = false,
     }
 }
 

@@ -23,6 +23,7 @@ impl Node {
                 expose_state(to, &status);
                 expose_window(to, &status);
                 expose_losses(to, &status);
+                expose_kernel(to, &status);
                 expose_blocks(to, &status.blocks, &status.held);
             }
             Err(error) => tracing::warn!(%error, "metrics are incomplete"),
@@ -133,6 +134,12 @@ fn expose_state(to: &mut Exposition, status: &Status) {
     );
     let open = status.incidents.iter();
     to.tell_each(Metric::OpenIncidents, open.map(|(about, &n)| ([about.clone()], n as f64)));
+}
+
+fn expose_kernel(to: &mut Exposition, status: &Status) {
+    let dropped = status.kernel_drops.iter();
+    let dropped = dropped.map(|(reason, &packets)| ([reason.clone()], packets as f64));
+    to.tell_each(Metric::KernelDroppedPackets, dropped);
 }
 
 fn expose_window(to: &mut Exposition, status: &Status) {

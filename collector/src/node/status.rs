@@ -98,6 +98,7 @@ impl Node {
             lost_events: self.progress.lost_events().iter().sum(),
             ledger: ledger_health(health.as_ref(), self.journal.path(), inner.unrecorded),
             gone_namespaces: watched.gone_namespaces as u64,
+            kernel_drops: watched.kernel_drops,
             not_watched: watched
                 .refused
                 .iter()

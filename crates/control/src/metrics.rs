@@ -126,6 +126,7 @@ metrics! {
     TableCapacity: Gauge "table_capacity" ["table"] = "Entries that a kernel table has room for";
     GuardFrames: Counter "guard_frames_total" ["direction", "outcome"] = "Frames by what the guard did about them";
     DroppedPackets: Counter "dropped_packets_total" ["direction"] = "Packets that the guard dropped: of a super-packet all segments";
+    KernelDroppedPackets: Counter "kernel_dropped_packets_total" ["reason"] = "Packets that the kernel dropped in this network namespace, by its own reasons, where `capture.kernel_drops` asks for it; what programs drop (weir's guard at TC or generic XDP) is among them";
     ClockOffset: Gauge "clock_offset_seconds" [] = "The wall clock less the boot clock, on which leases end: it changes where the wall clock is set";
     ApiResponses: Counter "api_responses_total" ["class"] = "Answers of the API, by class of status";
     ApiRefused: Counter "api_refused_total" ["reason"] = "Connections and requests that the API turned away";

@@ -105,6 +105,8 @@ pub struct Kernel {
     blocklist: Blocklist,
     /// Packets that the guard had dropped at the end of the last window.
     dropped: u64,
+    /// The kernel's own drops, where they are followed, and what they were at the last drain.
+    drops: Option<(Trace, BTreeMap<String, TraceCounters>)>,
     pins: Option<Pins>,
 }
 
@@ -139,7 +141,8 @@ impl Kernel {
         }
         let dropped = blocklist.guard_counters(Direction::Ingress)?.dropped;
         let (attachments, refused) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { attachments, refused, object, sizes, drain, blocklist, dropped, pins })
+        let drops = None;
+        Ok(Self { attachments, refused, object, sizes, drain, blocklist, dropped, drops, pins })
     }
 
     /// Attaches the programs to an interface of the calling thread's network namespace.
@@ -210,6 +213,9 @@ impl Kernel {
         let total = self.blocklist.guard_counters(Direction::Ingress)?.dropped;
         let dropped = total.saturating_sub(std::mem::replace(&mut self.dropped, total));
         let mut window = self.drain.drain(now_ns)?;
+        if let Some((trace, drops)) = &mut self.drops {
+            *drops = trace.dropped()?;
+        }
         let bpffs = bpffs(self.pins.as_ref());
         for (attachment, carried) in self.attachments.values_mut().zip(carried) {
             window.unseen_packets +=
@@ -223,6 +229,22 @@ impl Kernel {
     /// where few flows are new.
     pub fn glance(&mut self) -> Result<Vec<PeerKey>, KernelError> {
         self.drain.glance()
+    }
+
+    /// Follows what the kernel drops in the calling thread's network namespace from now on.
+    ///
+    /// # Errors
+    /// As for [`Trace::start`].
+    pub fn follow_drops(&mut self) -> Result<(), KernelError> {
+        let trace = Trace::start(&TraceFilter::of_nobody(), &[TracePoint::Dropped])?;
+        self.drops = Some((trace, BTreeMap::new()));
+        Ok(())
+    }
+
+    /// What the kernel dropped by the last drain, by its reasons; `None` where that is not followed.
+    #[must_use]
+    pub fn kernel_drops(&self) -> Option<&BTreeMap<String, TraceCounters>> {
+        self.drops.as_ref().map(|(_, drops)| drops)
     }
 
     /// Looks for programs of others on the watched interfaces ([`Attached::neighbours`]).

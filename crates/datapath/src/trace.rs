@@ -58,6 +58,15 @@ pub struct TraceEndpoint {
     pub port: Option<u16>,
 }
 
+impl TraceFilter {
+    /// No flow: what the kernel drops is counted by its reasons alone.
+    #[must_use]
+    pub fn of_nobody() -> Self {
+        let nobody = TraceEndpoint { net: "::/128".parse().ok(), port: None };
+        Self { ends: [nobody; 2], protocol: None }
+    }
+}
+
 impl TraceEndpoint {
     fn end(self) -> TraceEnd {
         let Some(net) = self.net else {
@@ -214,6 +223,18 @@ impl Trace {
         Ok(Traced { flows, reasons, ledger: self.ledger()?, missed: self.missed() })
     }
 
+    /// What the kernel dropped in this namespace since the start, by the names of all its reasons.
+    ///
+    /// # Errors
+    /// The table cannot be read.
+    pub fn dropped(&self) -> Result<BTreeMap<String, TraceCounters>, KernelError> {
+        let nothing = self.reasons.keys().map(|&number| (number, TraceCounters::default()));
+        let all = nothing.chain(self.summed::<u32>("TRACE_REASONS")?);
+        let named = all.map(|(number, counters)| (self.reason(number), counters));
+        let lost = named.filter(|(reason, _)| !reason.is_no_loss());
+        Ok(lost.map(|(reason, counters)| (reason.name, counters)).collect())
+    }
+
     fn flow(&self, key: &TraceKey, counters: TraceCounters) -> TracedFlow {
         let address = |bytes| match Target::remote(bytes) {
             Target::Address(address) => address,
@@ -242,7 +263,7 @@ impl Trace {
         let table: PerCpuHashMap<&MapData, K, TraceCounters> =
             self.map(name)?.try_into().map_err(aya::EbpfError::from)?;
         let mut all = Vec::new();
-        for entry in table.iter() {
+        for entry in &table {
             let (key, by_cpu) = entry.map_err(aya::EbpfError::from)?;
             let mut sum = TraceCounters::default();
             by_cpu.iter().for_each(|one| sum.merge(one));

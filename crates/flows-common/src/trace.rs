@@ -88,7 +88,7 @@ pub struct TraceLedger {
     pub seen: u64,
     /// Those of other network namespaces.
     pub elsewhere: u64,
-    /// Those whose namespace cannot be told: no interface, no socket, no route.
+    /// Packets of the question whose namespace cannot be told: no interface, no socket, no route.
     pub unplaced: u64,
     /// Those without an IP header to read.
     pub unread: u64,

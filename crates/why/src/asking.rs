@@ -213,10 +213,11 @@ fn limits(
         let since = |now: u64, before: Option<u64>| now.saturating_sub(before.unwrap_or(0));
         match limit.dropped_packets {
             _ if limit.shadow => {
-                standing.push(format!("{what}, in shadow, where nothing is dropped"))
+                standing.push(format!("{what}, in shadow, where nothing is dropped"));
             }
             None => {
-                standing.push(format!("{what}; what that drops is not told without a pinned guard"))
+                standing
+                    .push(format!("{what}; what that drops is not told without a pinned guard"));
             }
             Some(now) => {
                 let packets = since(now, before.and_then(|one| one.dropped_packets));
@@ -488,7 +489,7 @@ fn tell_losses(traced: &Traced, not_seen: &mut NotSeen) {
     }
     if unplaced > 0 {
         let text =
-            format!("of {} the network namespace cannot be told", counted(unplaced, "buffer"));
+            format!("of {} the network namespace cannot be told", counted(unplaced, "packet"));
         not_seen.add("packets in the kernel", &text);
     }
 }

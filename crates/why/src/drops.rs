@@ -1,6 +1,8 @@
 //! What the kernel drops of anybody's, by its reasons, from one look to the next.
 
-use datapath::{KernelError, Trace, TraceCounters, TraceEndpoint, TraceFilter, TracePoint, Traced};
+use std::fmt::Write as _;
+
+use datapath::{KernelError, Trace, TraceCounters, TraceFilter, TracePoint, Traced};
 use report::text::{columns, count, number};
 
 use crate::reasons;
@@ -18,10 +20,7 @@ impl Drops {
     /// # Errors
     /// As for [`Trace::start`].
     pub fn start() -> Result<Self, KernelError> {
-        // Reasons are counted of all packets; no flow has both ends on the port of nobody.
-        let nobody = TraceEndpoint { net: "::/128".parse().ok(), port: None };
-        let filter = TraceFilter { ends: [nobody; 2], protocol: None };
-        let trace = Trace::start(&filter, &[TracePoint::Dropped])?;
+        let trace = Trace::start(&TraceFilter::of_nobody(), &[TracePoint::Dropped])?;
         Ok(Self { trace, before: Traced::default() })
     }
 
@@ -36,7 +35,8 @@ impl Drops {
         self.before = after;
         let mut text = columns(&rows);
         if missed > 0 {
-            text.push_str(&format!("{} buffers were not counted\n", count(missed)));
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "{} buffers were not counted", count(missed));
         }
         Ok(text)
     }

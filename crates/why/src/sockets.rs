@@ -1,4 +1,4 @@
-//! What this host's sockets say, by the kernel's socket monitoring (sock_diag(7)), and what its stack
+//! What this host's sockets say, by the kernel's socket monitoring (`sock_diag(7)`), and what its stack
 //! counts.
 
 use std::{

@@ -75,6 +75,10 @@ pub struct Status {
     /// removes them.
     #[serde(default)]
     pub gone_namespaces: u64,
+    /// Packets that the kernel dropped since the start, by its reasons, where `capture.kernel_drops` asks
+    /// for it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kernel_drops: BTreeMap<String, u64>,
 }
 
 /// Asks for the status. It has no fields.

@@ -26,3 +26,4 @@ mod synthesize;
 #[path = "../../../dataset/tests/support/mod.rs"]
 mod traffic;
 mod train;
+mod why;

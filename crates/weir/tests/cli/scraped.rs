@@ -22,6 +22,7 @@ fn prometheus_scrapes_each_metric_and_answers_each_query_of_the_dashboard() {
         ("WEIR__API__LISTEN", "127.0.0.1:9464"),
         ("WEIR__API__METRICS_OPEN", "true"),
         ("WEIR__CAPTURE__WINDOW", "200ms"),
+        ("WEIR__CAPTURE__KERNEL_DROPS", "true"),
     ];
     let mut weir = bench.enforcing(&environment);
     told(&bench.output(&["block", "203.0.113.9", "--for", "10m"]));
