@@ -384,9 +384,9 @@ impl Policy {
         let Noted { windows, lasting, packets } = self.history.note(
             (peer.address, peer.standing),
             (self.window, now_ns),
-            longer_ns(peer, window),
+            longer_ns(peer, window).map(|ns| (ns, peer.row_packets)),
             self.config.expert.of_windows,
-            [peer.packets, longer_packets(peer)],
+            peer.packets,
         );
         if forged && peer.standing == Standing::Unproven {
             self.history.forged(peer.address, now_ns);
@@ -520,18 +520,13 @@ fn is_exempt(
 }
 
 /// The time that the most surprising row of a remote covers, in ns, where it is longer than the
-/// window's.
+/// window's. What anybody may have sent counts by the window alone: a client that calls in vain at a
+/// service that is down is odd over ten seconds, and one that asks for names is over a minute.
 fn longer_ns(peer: &Evidence, window: &WindowFacts) -> Option<u64> {
     let window_ns = window.end_ns.saturating_sub(window.start_ns);
     let row_ns = u64::from(peer.horizon_ms) * 1_000_000;
-    (2 * row_ns > 3 * window_ns).then_some(row_ns)
-}
-
-/// The packets of that row that speak for a remote which was silent in the window. Whoever asks by
-/// datagrams cannot prove himself: a client that asks for names all day is odd by how often.
-fn longer_packets(peer: &Evidence) -> u64 {
-    let is_tcp = peer.service.is_some_and(|service| service.protocol == flood::TCP);
-    if peer.standing == Standing::Proven || is_tcp { peer.row_packets } else { 0 }
+    let is_longer = 2 * row_ns > 3 * window_ns;
+    (is_longer && peer.standing != Standing::Unproven).then_some(row_ns)
 }
 
 /// True of a remote that failed a handful of log-ins, by this host's own log, or that tried some tens

@@ -34,6 +34,13 @@ fn a_row_over_a_longer_time_is_enough_where_as_few_of_them_a_day_lie_beyond_by_c
     let told = [(1_000, 5.5), (10_000, 4.5), (60_000, 3.73), (600_000, 3.3)]
         .map(|(horizon_ms, enough)| [first(horizon_ms, enough - 0.01), first(horizon_ms, enough)]);
     assert_eq!(told, [[false, true]; 4]);
+    let anybody = Evidence { horizon_ms: 10_000, surprise: 5.4, row_packets: 40, ..unproven(1) };
+    let refused = decide(&mut policy(|_| ()), vec![anybody], SECOND);
+    assert_eq!(
+        outcomes(&refused),
+        [Outcome::Refused(Refusal::TooFewWindows)],
+        "by the window alone"
+    );
     // Twice among three of its length.
     let mut policy = policy(|_| ());
     let mut row = |packets, row_packets, second| {
