@@ -6,6 +6,7 @@
 mod api;
 mod raw;
 mod reference;
+mod sentences;
 
 use std::{
     path::{Path, PathBuf},
@@ -29,6 +30,7 @@ pub use raw::{
 
 pub use policy::{Mode, PolicyConfig, Unverified};
 pub use reference::{FirstConfig, reference};
+pub use sentences::sentences;
 
 use policy::{BoundError, MovedKey, ValidPolicy};
 

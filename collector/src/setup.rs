@@ -78,7 +78,7 @@ pub fn next_step(status: Option<&Status>, file: &Path, model: &Path, restart: &s
 
 #[cfg(test)]
 mod tests {
-    use control::{Node as _, fake::FakeNode};
+    use control::{Node as _, fake::FakeNode, wire::LiveClaim};
 
     use super::*;
 
@@ -96,7 +96,7 @@ mod tests {
         let learnt = FirstConfig { model: model(), ..first.clone() };
         assert_eq!(Plan::of(Some(&text), Vec::new(), model()), Plan::Write(learnt.clone()));
         assert_eq!(Plan::of(Some(&learnt.to_toml()), Vec::new(), model()), Plan::Done);
-        let edited = text.replace("# metrics_open = false", "metrics_open = true");
+        let edited = text.replace("# metrics_open = true", "metrics_open = true");
         assert!(edited != text);
         let yours = Plan::of(Some(&edited), eth0(), model());
         assert_eq!(yours, Plan::Yours(FirstConfig { model: model(), ..first }));
@@ -110,14 +110,20 @@ mod tests {
             next_step(status, Path::new("/f"), Path::new("/m"), "systemctl restart weir")
         };
         steps.push((told(None), "systemctl restart weir"));
-        let claim = status.claim.take();
         let model = status.model.take();
         steps.push((told(Some(&status)), "weir learn --config /f --for 30m --out /m"));
         status.model = model;
-        let claim = claim.map(|claim| control::wire::LiveClaim { supported: false, ..claim });
-        status.claim.clone_from(&claim);
-        steps.push((told(Some(&status)), "would block nobody yet"));
-        status.claim = claim.map(|claim| control::wire::LiveClaim { supported: true, ..claim });
+        let claim = LiveClaim {
+            peers_per_window: 10.0,
+            trained_at: None,
+            needed: 900,
+            held_out: 100,
+            supported: false,
+            advice: "learn for longer".to_owned(),
+        };
+        status.claim = Some(claim.clone());
+        steps.push((told(Some(&status)), "would block nobody yet: learn for longer"));
+        status.claim = Some(LiveClaim { supported: true, ..claim });
         for (mode, word) in [
             (Mode::Observe, "mode = \"shadow\""),
             (Mode::Shadow, "weir enforce --confirm-within 5m"),

@@ -46,7 +46,7 @@ sections! {
     "api" RawApi "Where people and programs reach the node.",
 }
 
-/// Keys of the file to begin with, and a value to begin with where a key has none by itself.
+/// Keys of the file to begin with, and a value to begin with where the default is none.
 const FIRST: [(&str, &str, Option<&str>); 9] = [
     ("capture", "interfaces", None),
     ("model", "path", Some("\"/var/lib/weir/model.weir\"")),
@@ -56,7 +56,7 @@ const FIRST: [(&str, &str, Option<&str>); 9] = [
     ("policy", "allow", None),
     ("log_ins", "journal", None),
     ("api", "listen", Some("\"127.0.0.1:9464\"")),
-    ("api", "metrics_open", None),
+    ("api", "metrics_open", Some("true")),
 ];
 
 /// What the file to begin with sets.
@@ -97,10 +97,9 @@ impl FirstConfig {
     #[must_use]
     pub fn to_toml(&self) -> String {
         let raw = self.raw();
-        let mut text =
-            "# weir: what it watches and what it may do. `weir config check` says what this asks \
-                        for, `weir config\n# show` prints every key with its value.\n"
-                .to_owned();
+        let mut text = "# weir: what it watches and what it may do. `weir config check` tells it in sentences,\n\
+                        # `weir config show` prints every key with its value.\n"
+            .to_owned();
         let mut before = "";
         for (section, key, example) in FIRST {
             if section != before {
@@ -112,8 +111,9 @@ impl FirstConfig {
             }
             let is_set =
                 matches!(key, "interfaces" | "mode") || (key == "path" && self.model.is_some());
-            let value = value(&raw, section, key);
-            let value = value.as_deref().or(example).unwrap_or("\"none\"");
+            let own = value(&raw, section, key);
+            let example = example.filter(|_| !is_set).map(str::to_owned);
+            let value = example.or(own).unwrap_or_default();
             let _ = writeln!(text, "{}{key} = {value}", if is_set { "" } else { "# " });
         }
         text

@@ -54,7 +54,7 @@ fn bill(version: &str, printed: &str, checksums: &BTreeMap<(String, String), Str
             Some(component(name, version, licence, checksums))
         })
         .collect();
-    let components = Vec::from_iter(components).join(",\n    ");
+    let components = components.into_iter().collect::<Vec<_>>().join(",\n    ");
     let tool = r#"{"type": "application", "name": "cargo xtask dist"}"#;
     format!(
         "{{\n  \"bomFormat\": \"CycloneDX\",\n  \"specVersion\": \"1.5\",\n  \"version\": 1,\n  \

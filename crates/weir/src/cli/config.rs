@@ -9,9 +9,11 @@ use serde::Serialize;
 
 use super::{Layers, emit};
 use collector::{
-    config::{Config, Mode},
+    config::{Config, Mode, sentences},
     protected::read_allow_files,
 };
+
+const VALID: &str = "the configuration is valid: a node of it will do this\n";
 
 /// Peers in a window where neither the model nor a flag tells.
 const PEERS: f64 = 10.0;
@@ -75,7 +77,7 @@ impl CheckArgs {
         tokens.map(Tokens::read).transpose()?;
         let Some(path) = self.model.as_ref().or(config.model.as_ref()) else {
             let found = Checked { valid: true, supported: None, rates: None };
-            self.report(&found, "the configuration is valid\n")?;
+            self.report(&found, &format!("{VALID}{}", sentences(config)))?;
             return Ok(ExitCode::SUCCESS);
         };
         let basis = engine::basis(&super::load_model(path)?);
@@ -85,7 +87,8 @@ impl CheckArgs {
         let peers = told.unwrap_or(PEERS);
         let rates = support(&config.policy, &basis, peers, config.window);
         let whole = rates.is_whole();
-        let mut text = format!("the configuration is valid\n{}", rates.to_text());
+        let asked = Config { model: Some(path.clone()), ..config.clone() };
+        let mut text = format!("{VALID}{}{}", sentences(&asked), rates.to_text());
         if live.is_some() {
             let _ = writeln!(text, "so the running node sees it of late: {}", rates.advice());
         }

@@ -129,7 +129,10 @@ fn write(file: &Path, plan: &Plan, dry_run: bool) -> anyhow::Result<()> {
         Plan::Yours(wanted) => {
             tell("config", &format!("{shown} is yours and stays as it is"));
             if let Some(model) = &wanted.model {
-                tell("", &format!("the model that was learnt: `path = {model:?}` under `[model]`"));
+                tell(
+                    "",
+                    &format!("the model that was learnt: `model.path = \"{}\"`", model.display()),
+                );
             }
         }
     }

@@ -6,7 +6,7 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
@@ -93,6 +93,48 @@ impl Root {
     }
 }
 
+/// The attacker, who asks the protected host for echoes and gets none.
+struct Sender(Child);
+
+impl Sender {
+    fn start(bench: &Bench, ping: &Path) -> Self {
+        let mut ping = Command::new(ping);
+        let host = bench.lab.host().addresses()[0].to_string();
+        ping.args(["-n", "-q", "-i", "0.005", "-w", "120", &host]).stdout(Stdio::piped());
+        let attacker = &bench.lab.attackers()[0];
+        Self(bench.lab.enter(attacker, move || ping.spawn()).unwrap().expect("it starts"))
+    }
+
+    /// Frames that it sent.
+    #[track_caller]
+    fn end(self) -> u64 {
+        let pid = Pid::from_raw(i32::try_from(self.0.id()).expect("a process id"));
+        kill(pid, Signal::SIGINT).expect("it runs");
+        let said = self.0.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        let sent = said
+            .lines()
+            .find_map(|line| line.split_once(" packets transmitted, 0 received")?.0.parse().ok());
+        sent.unwrap_or_else(|| panic!("an answer came through: {said}"))
+    }
+}
+
+/// Waits until more frames are dropped than were.
+#[track_caller]
+fn wait_for_more(dropped: impl Fn() -> u64) {
+    let before = dropped();
+    wait_for("frame that is dropped", || dropped() >= before + 50);
+}
+
+#[track_caller]
+fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(30);
+    while !holds() {
+        assert!(Instant::now() < until, "no {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 #[test]
 fn the_package_comes_is_upgraded_without_a_gap_and_goes() {
     let Some(bench) = Bench::with_attackers(1) else { return };
@@ -139,41 +181,21 @@ fn the_package_comes_is_upgraded_without_a_gap_and_goes() {
         node
     };
     let mut node = start();
-    let attacker = &bench.lab.attackers()[0];
-    let source = attacker.addresses()[0].to_string();
-    told(&bench.output(&["block", &source, "--for", "10m"]));
-    let mut sender = Command::new(ping);
-    let host = bench.lab.host().addresses()[0].to_string();
-    sender.args(["-n", "-q", "-i", "0.005", "-w", "60", &host]).stdout(Stdio::piped());
-    let sender = bench.lab.enter(attacker, move || sender.spawn()).unwrap().expect("it starts");
     let dropped = || blocks(&bench)[0]["dropped_packets"].as_u64().expect("a count");
-    let wait_for_more = || {
-        let before = dropped();
-        let until = Instant::now() + Duration::from_secs(20);
-        while dropped() < before + 50 {
-            assert!(Instant::now() < until, "nothing is dropped any more");
-        }
-    };
-    wait_for_more();
+    let source = bench.lab.attackers()[0].addresses()[0].to_string();
+    told(&bench.output(&["block", &source, "--for", "10m"]));
+    let sender = Sender::start(&bench, &ping);
+    wait_for_more(dropped);
     told(&root.dpkg(&bench, &["--install", deb]));
     let running = fs::read_link(format!("/proc/{}/exe", node.pid())).expect("a process");
     assert!(running.to_string_lossy().ends_with(" (deleted)"), "{}", running.display());
-    wait_for_more();
+    wait_for_more(dropped);
     // What systemd does upon `try-restart`.
     assert_eq!(node.terminate(), Some(0));
-    wait_for_more();
+    wait_for_more(dropped);
     let mut node = start();
-    wait_for_more();
-    let pid = Pid::from_raw(i32::try_from(sender.id()).expect("a process id"));
-    kill(pid, Signal::SIGINT).expect("it runs");
-    let said = sender.wait_with_output().expect("it ends");
-    let said = String::from_utf8_lossy(&said.stdout).into_owned();
-    let sent: u64 = said
-        .lines()
-        .find_map(|line| line.split_once(" packets transmitted, 0 received")?.0.parse().ok())
-        .unwrap_or_else(|| panic!("an answer came through: {said}"));
-    assert_eq!(dropped(), sent);
-    println!("{sent} frames of the blocked source over the upgrade, all dropped");
+    wait_for_more(dropped);
+    assert_eq!(sender.end(), dropped());
 
     // It goes, and takes all of it along.
     assert_eq!(node.terminate(), Some(0));
@@ -186,4 +208,143 @@ fn the_package_comes_is_upgraded_without_a_gap_and_goes() {
     let left: Vec<PathBuf> = relative.filter(of_weir).collect();
     assert_eq!(left, Vec::<PathBuf>::new());
     assert_eq!(root.text("etc/passwd"), "");
+}
+
+/// A machine of its own in the protected host's network, with systemd as its first process.
+struct Machine<'a> {
+    bench: &'a Bench,
+    nspawn: Child,
+    root: PathBuf,
+}
+
+impl<'a> Machine<'a> {
+    /// Installs the smallest Debian with the package, and boots it; none where this machine cannot.
+    #[track_caller]
+    fn boot(bench: &'a Bench, deb: &str) -> Option<Self> {
+        for program in ["mmdebstrap", "systemd-nspawn", "nsenter"] {
+            test_support::program(program)?;
+        }
+        let root = bench.folder.path().join("machine");
+        let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+        let codename = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
+        let copy = format!("--customize-hook=cp '{deb}' \"$1/weir.deb\"");
+        let install = "--customize-hook=chroot \"$1\" dpkg --install /weir.deb";
+        let mut made = Command::new("mmdebstrap");
+        made.args(["--quiet", "--variant=minbase", "--include=systemd,iproute2", &copy, install]);
+        made.arg(codename.unwrap_or("stable")).arg(&root);
+        let made = made.output().expect("it starts");
+        if !made.status.success() {
+            let why = String::from_utf8_lossy(&made.stderr).into_owned();
+            test_support::skip(&format!("mmdebstrap: {}", why.lines().last().unwrap_or_default()));
+            return None;
+        }
+        let folder = format!("--directory={}", root.display());
+        let words = [
+            "--quiet",
+            "--boot",
+            "--register=no",
+            "--keep-unit",
+            "--console=pipe",
+            "--link-journal=no",
+            "--capability=CAP_BPF,CAP_PERFMON,CAP_NET_ADMIN",
+            "--system-call-filter=bpf perf_event_open",
+            &folder,
+        ];
+        let mut nspawn = Command::new("systemd-nspawn");
+        nspawn.args(words).stdin(Stdio::null()).stdout(Stdio::null());
+        let nspawn = bench.lab.enter(bench.lab.host(), move || nspawn.spawn()).unwrap();
+        let machine = Self { bench, nspawn: nspawn.expect("it starts"), root };
+        wait_for("systemd", || {
+            let said = machine.run(&["systemctl", "is-system-running"]);
+            matches!(String::from_utf8_lossy(&said.stdout).trim(), "running" | "degraded")
+        });
+        Some(machine)
+    }
+
+    /// Runs a command in it.
+    fn run(&self, words: &[&str]) -> Output {
+        let pid = self.nspawn.id();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        let first = children.unwrap_or_default().trim().to_owned();
+        let own = ["--mount", "--pid", "--uts", "--ipc", "--net", "--cgroup", "--target", &first];
+        let mut command = Command::new("nsenter");
+        command.args(own).args(words).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        self.bench.run(command)
+    }
+
+    #[track_caller]
+    fn told(&self, words: &[&str]) -> String {
+        told(&self.run(words))
+    }
+
+    /// A property of the service.
+    #[track_caller]
+    fn property(&self, name: &str) -> String {
+        self.told(&["systemctl", "show", "--value", "--property", name, "weir"]).trim().to_owned()
+    }
+}
+
+impl Drop for Machine<'_> {
+    fn drop(&mut self) {
+        // It and all in it end with its first process.
+        let _ = self.nspawn.kill();
+        let _ = self.nspawn.wait();
+    }
+}
+
+#[test]
+fn the_package_runs_under_systemd() {
+    let Some(bench) = Bench::with_attackers(1) else { return };
+    let Some(ping) = test_support::program("ping") else { return };
+    let Some(package) = package(&bench.folder.path().join("dist")) else { return };
+    let deb = package.to_str().expect("a path in UTF-8");
+    let Some(machine) = Machine::boot(&bench, deb) else { return };
+    assert_eq!(machine.property("ActiveState"), "inactive", "nobody asked for it");
+
+    // From nothing to a node that observes, by one command.
+    let said = machine.told(&["weir", "setup", "--interface", "eth0"]);
+    assert!(said.contains("mode observe") && said.contains("weir learn --config"), "{said}");
+    assert_eq!(machine.property("ActiveState"), "active");
+    assert!(machine.property("StatusText").starts_with("eth0: observe, flows at "));
+
+    // The next package is installed while a blocked source sends.
+    let file = machine.root.join("etc/weir/weir.toml");
+    let text = fs::read_to_string(&file).expect("a file");
+    fs::write(&file, text.replace("mode = \"observe\"", "mode = \"enforce\"")).expect("a file");
+    machine.told(&["systemctl", "restart", "weir"]);
+    let source = bench.lab.attackers()[0].addresses()[0].to_string();
+    machine.told(&["weir", "block", &source, "--for", "10m"]);
+    let dropped = || -> u64 {
+        let listed = machine.told(&["weir", "blocks", "--json"]);
+        let listed: serde_json::Value = serde_json::from_str(&listed).expect("JSON");
+        listed[0]["dropped_packets"].as_u64().expect("a count")
+    };
+    let sender = Sender::start(&bench, &ping);
+    wait_for_more(dropped);
+    let before = machine.property("MainPID");
+    machine.told(&["dpkg", "--install", "/weir.deb"]);
+    assert_ne!(machine.property("MainPID"), before, "it was started anew");
+    wait_for_more(dropped);
+    machine.told(&["systemctl", "reload", "weir"]);
+    assert_eq!(sender.end(), dropped());
+
+    // One that stands still is started anew.
+    let own = machine.root.join("etc/systemd/system/weir.service.d");
+    fs::create_dir_all(&own).expect("a folder");
+    fs::write(own.join("watchdog.conf"), "[Service]\nWatchdogSec=3\n").expect("a file");
+    machine.told(&["systemctl", "daemon-reload"]);
+    machine.told(&["systemctl", "restart", "weir"]);
+    machine.told(&["sh", "-c", &format!("kill -STOP {}", machine.property("MainPID"))]);
+    wait_for("watchdog", || machine.property("NRestarts") == "1");
+    wait_for("new start", || machine.property("ActiveState") == "active");
+
+    machine.told(&["systemctl", "stop", "weir"]);
+    assert!(!bench.attached().is_empty(), "the guard is pinned");
+    machine.told(&["dpkg", "--purge", "weir"]);
+    assert_eq!(bench.attached(), Vec::<String>::new());
+    let passwd = fs::read_to_string(machine.root.join("etc/passwd")).expect("a file");
+    assert!(!passwd.contains("weir"), "{passwd}");
+    for left in ["etc/weir", "var/lib/weir"] {
+        assert!(!machine.root.join(left).exists(), "{left}");
+    }
 }
