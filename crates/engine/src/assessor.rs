@@ -29,6 +29,17 @@ const LEADING: usize = 3;
 const EXPLAINED: usize = 256;
 const EXPLAINED_UNPROVEN: usize = 32;
 
+/// Part of its flows and two that failed ([`PeerFeature::RemoteFailedRatio`]) from which on a remote asks
+/// in vain: half of four, nine in twenty of twenty.
+const IN_VAIN: f32 = 0.4;
+
+/// Questions alike a second, by datagrams, from which on they are a flood, answered or not.
+const ASKED_PER_S: f64 = 50.0;
+
+/// Times from which on failing where one is served otherwise, or repeating oneself, is abuse: three. One
+/// question that nobody answers is chance, and two requests alike within a second are a page.
+const SEVERAL: f32 = 2.5;
+
 /// Draws which p-values the drift watch bets on.
 const DRIFT_SEED: u64 = 0;
 
@@ -161,7 +172,17 @@ impl Assessor {
         for index in others.chain(unproven.into_iter().take(EXPLAINED_UNPROVEN)) {
             let why = assessment.reasons(index);
             let peer = &evidence[index];
-            let is_more = |reason: &Reason| tells_of_more(reason, peer);
+            let value = |feature: PeerFeature| {
+                assessment.value(index, feature.name()).map_or(0.0, |value| feature.natural(value))
+            };
+            let replies = Replies {
+                in_vain: value(PeerFeature::RemoteFailedRatio) >= IN_VAIN,
+                complains: value(PeerFeature::EgressIcmp) > value(PeerFeature::IngressIcmp),
+                failed: value(PeerFeature::RemoteFailed),
+                empty: value(PeerFeature::RemoteEmpty),
+                probed: value(PeerFeature::NewTargetsFailed) >= 0.5,
+            };
+            let is_more = |reason: &Reason| tells_of_more(reason, peer, replies);
             evidence[index].new_or_large = !why.iter().take(LEADING).any(is_more);
             reasons.insert(evidence[index].subject(), why);
         }
@@ -214,18 +235,42 @@ fn evidence(
     }
 }
 
+/// Replies of this host to a peer.
+#[derive(Clone, Copy, Debug, Default)]
+struct Replies {
+    /// There are none to a large part of what it asks.
+    in_vain: bool,
+    /// They are ICMP messages, and more than the echoes of its own.
+    complains: bool,
+    /// Its flows that failed, and those that were empty.
+    failed: f32,
+    empty: f32,
+    /// Of those that failed some were for what it had not tried before.
+    probed: bool,
+}
+
 /// True of a feature that tells of more than a newcomer, or than a business that is as busy or as large
 /// as it is: of a kind that is abuse. Openings are, where nobody completes them, and datagrams, where the
-/// host complains of them or they are for many ports; of who proved itself neither is.
-fn tells_of_more(reason: &Reason, peer: &Evidence) -> bool {
+/// host complains of them or they are for many ports; of who proved itself neither is. The same datagram
+/// over and over is where nobody answers it: a resolver's clients ask for the same names.
+fn tells_of_more(reason: &Reason, peer: &Evidence, replies: Replies) -> bool {
     let Some(feature) = PeerFeature::from_name(&reason.feature) else { return false };
-    let of = |protocol| {
-        let service = peer.service.is_some_and(|service| service.protocol == protocol);
-        service && peer.standing == Standing::Unproven
+    let at = |protocol| peer.service.is_some_and(|service| service.protocol == protocol);
+    let of = |protocol| at(protocol) && peer.standing == Standing::Unproven;
+    let asked = f64::from(reason.value) < ASKED_PER_S * f64::from(peer.horizon_ms.max(1)) / 1e3;
+    let is_asking = feature == PeerFeature::Repetition && at(UDP) && asked && !replies.in_vain;
+    let is_chance = match feature {
+        PeerFeature::RemoteFailed | PeerFeature::RemoteFailedRatio => {
+            replies.failed < SEVERAL && !replies.probed
+        }
+        PeerFeature::RemoteEmpty | PeerFeature::RemoteEmptyRatio => replies.empty < SEVERAL,
+        PeerFeature::Repetition => reason.value < SEVERAL,
+        _ => false,
     };
-    feature.may_act()
+    feature.may_act() && !is_chance && !is_asking
         || feature.is_rate() && of(TCP)
-        || matches!(feature, PeerFeature::EgressIcmp | PeerFeature::Targets) && of(UDP)
+        || feature == PeerFeature::EgressIcmp && of(UDP) && replies.complains
+        || feature == PeerFeature::Targets && of(UDP)
 }
 
 /// Facts of a model file's calibration that the policy's claims rest on.
@@ -330,13 +375,13 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_tells_of_abuse_where_nobody_completes_it_and_of_a_proven_remote_never() {
+    fn rates_tell_of_abuse_where_nobody_completes_them_and_questions_where_none_is_answered() {
         let mut assessor = Assessor::new(model(1), Duration::from_secs(1), 0);
         let of = |standing, protocol| {
             let service = Some(LocalService { protocol, port: 443 });
             PeerFacts { standing, service, ..PeerFacts::default() }
         };
-        let mut tells = |feature: PeerFeature, standing, protocol| {
+        let mut tells_where = |replies, feature: PeerFeature, standing, protocol| {
             let assessed = assess(&mut assessor, SECOND, of(standing, protocol));
             let reason = Reason {
                 subject: policy::Subject::Peer,
@@ -347,9 +392,28 @@ mod tests {
                 benign_high: 1.0,
                 share: 1.0,
             };
-            tells_of_more(&reason, &assessed.evidence[0])
+            tells_of_more(&reason, &assessed.evidence[0], replies)
         };
         let (proven, unproven) = (Standing::Proven, Standing::Unproven);
+        let repeated = [(proven, TCP), (unproven, TCP), (proven, UDP), (unproven, UDP)];
+        for (in_vain, told) in [(false, [true, true, false, false]), (true, [true; 4])] {
+            let replies = Replies { in_vain, complains: true, ..Replies::default() };
+            let repeats = |(standing, protocol)| {
+                tells_where(replies, PeerFeature::Repetition, standing, protocol)
+            };
+            assert_eq!(repeated.map(repeats), told, "in vain: {in_vain}");
+        }
+        let echoes = Replies::default();
+        assert!(!tells_where(echoes, PeerFeature::EgressIcmp, unproven, UDP), "it pings");
+        let failing = [PeerFeature::RemoteFailed, PeerFeature::RemoteFailedRatio];
+        for (failed, probed, told) in [(1.0, false, false), (1.0, true, true), (3.0, false, true)] {
+            let replies = Replies { failed, probed, ..echoes };
+            let tells = failing.map(|feature| tells_where(replies, feature, proven, TCP));
+            assert_eq!(tells, [told; 2], "{failed} {probed}");
+        }
+        let complains = Replies { complains: true, ..echoes };
+        let mut tells =
+            |feature, standing, protocol| tells_where(complains, feature, standing, protocol);
         for rate in PeerFeature::ALL.iter().copied().filter(|feature| feature.is_rate()) {
             let told = [(proven, TCP), (proven, UDP), (unproven, TCP), (unproven, UDP)]
                 .map(|(standing, protocol)| tells(rate, standing, protocol));
@@ -359,7 +423,7 @@ mod tests {
             assert!(tells(datagrams, unproven, UDP));
             assert!(!tells(datagrams, unproven, TCP) && !tells(datagrams, proven, UDP));
         }
-        assert!(tells(PeerFeature::RemoteFailed, proven, TCP));
+        assert!(tells(PeerFeature::NewTargets, proven, TCP));
         assert!(!tells(PeerFeature::IngressBytes, unproven, TCP));
     }
 }
