@@ -541,7 +541,8 @@ const fn is_told(peer: &Evidence) -> bool {
 }
 
 /// The network that an address is taken to belong to: its /24, or its /64 in IPv6.
-fn network(address: IpAddr) -> IpNet {
+#[must_use]
+pub fn network(address: IpAddr) -> IpNet {
     let length = if address.is_ipv4() { 24 } else { 64 };
     IpNet::new_assert(address, length).trunc()
 }

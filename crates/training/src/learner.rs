@@ -112,6 +112,14 @@ impl Learner {
         }
     }
 
+    /// The same with remote hosts of IPv6 that take their addresses of networks of this length, and not
+    /// of a /64.
+    #[must_use]
+    pub fn with_ipv6_hosts(mut self, length: u8) -> Self {
+        self.hosts = Hosts::of_length(length);
+        self
+    }
+
     /// The same without what remotes in these prefixes do.
     #[must_use]
     pub fn excluding(mut self, prefixes: &[IpNet]) -> Self {

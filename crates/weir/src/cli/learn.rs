@@ -59,7 +59,9 @@ impl LearnArgs {
     pub(super) fn run(self, layers: &Layers) -> anyhow::Result<ExitCode> {
         let config = layers.resolve(&self.overrides)?;
         let mut lost = 0;
-        let mut learner = Learner::of_windows(config.window).excluding(&self.exclude);
+        let mut learner = Learner::of_windows(config.window)
+            .with_ipv6_hosts(config.policy.ipv6_hosts.length())
+            .excluding(&self.exclude);
         let learner = if self.pcap.is_empty() {
             let live = Live::open(&config)?;
             let signals = Signals::listen()?;
