@@ -101,7 +101,6 @@ impl Networks {
         }
         let bits = match network.network() {
             IpAddr::V4(v4) => u64::from(v4.to_bits() >> 8),
-            #[expect(clippy::cast_possible_truncation, reason = "the upper half")]
             IpAddr::V6(v6) => (v6.to_bits() >> 64) as u64,
         };
         usize::try_from(bits % GROUPS as u64).unwrap_or(0)
