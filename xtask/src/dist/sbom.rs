@@ -1,4 +1,4 @@
-//! The bill of materials, in CycloneDX: each crate that is linked into the programs.
+//! The bill of materials, in `CycloneDX`: each crate that is linked into the programs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

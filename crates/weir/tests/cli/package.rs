@@ -152,8 +152,8 @@ fn the_package_comes_is_upgraded_without_a_gap_and_goes() {
     // It comes: enabled, not started, and nobody else's.
     told(&root.dpkg(&bench, &["--install", deb]));
     assert!(root.text("etc/passwd").starts_with("weir:"));
-    let mode = fs::metadata(root.path("var/lib/weir")).expect("a folder").permissions().mode();
-    assert_eq!(mode & 0o777, 0o700);
+    let rights = fs::metadata(root.path("var/lib/weir")).expect("a folder").permissions().mode();
+    assert_eq!(rights & 0o777, 0o700);
     assert!(root.path("etc/systemd/system/multi-user.target.wants/weir.service").is_symlink());
     assert!(!root.path("etc/weir/weir.toml").exists(), "`weir setup` writes it");
     for file in [
