@@ -67,16 +67,16 @@ impl Bench {
             if index < PEERS { benign(row) } else { other(row) }
         }
         let span = Span { start_ns: 0, end_ns: 1 };
-        let row = |(number, row): (u32, _)| PeerRow {
-            address: match number.checked_sub(PEERS as u32) {
-                None => [198, 51, 100, number.to_be_bytes()[3]].into(),
-                Some(other) => [203, 0, 113, other.to_be_bytes()[3]].into(),
+        let row = |(number, row): (usize, _)| PeerRow {
+            address: match number.checked_sub(PEERS) {
+                None => [198, 51, 100, number.to_le_bytes()[0]].into(),
+                Some(other) => [203, 0, 113, other.to_le_bytes()[0]].into(),
             },
             horizon: self.model.window(),
             covers: span,
             is_lossy: false,
             facts: PeerFacts {
-                standing: if (number as usize) < PEERS { Standing::Proven } else { standing },
+                standing: if number < PEERS { Standing::Proven } else { standing },
                 ..PeerFacts::default()
             },
             row,
