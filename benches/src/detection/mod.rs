@@ -42,13 +42,13 @@ pub fn each<T: Sync, R: Send>(
     make: impl Fn(&T) -> anyhow::Result<R> + Sync,
 ) -> anyhow::Result<Vec<R>> {
     let next = AtomicUsize::new(0);
-    let made = Mutex::new(Vec::with_capacity(all.len()));
+    let done = Mutex::new(Vec::with_capacity(all.len()));
     let work = || {
         loop {
             let place = next.fetch_add(1, Ordering::Relaxed);
             let Some(one) = all.get(place) else { break };
             let result = make(one);
-            made.lock().unwrap_or_else(PoisonError::into_inner).push((place, result));
+            done.lock().unwrap_or_else(PoisonError::into_inner).push((place, result));
         }
     };
     thread::scope(|scope| {
@@ -56,9 +56,9 @@ pub fn each<T: Sync, R: Send>(
             scope.spawn(work);
         }
     });
-    let mut made = made.into_inner().unwrap_or_else(PoisonError::into_inner);
-    made.sort_by_key(|(place, _)| *place);
-    made.into_iter().map(|(_, result)| result).collect()
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(place, _)| *place);
+    done.into_iter().map(|(_, result)| result).collect()
 }
 
 #[cfg(test)]

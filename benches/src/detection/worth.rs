@@ -62,7 +62,9 @@ impl Said {
         let mut said = Self { models: 1, ..Self::default() };
         let Ok(model) = lessons.fit(prior) else { return Self { unmade: 1, ..said } };
         let mut seen = Budgeted::default();
-        tested.iter().for_each(|one| seen.take(&model, one));
+        for one in tested {
+            seen.take(&model, one);
+        }
         let is = |peaks: &Peaks| usize::from(peaks[0][View::Peers as usize] >= ALERT_SURPRISE);
         said.benign = [seen.remotes, seen.benign.iter().map(|one| is(&one.peaks)).sum()];
         for one in seen.attacks.iter().filter(|one| one.is_abuse) {
