@@ -49,8 +49,9 @@ struct Recent {
     window: u64,
     /// Bit `i`: anomalous `i` windows before the one last noted.
     anomalous: u64,
-    /// Until when, by the boot clock, the last anomalous row over a longer time counts.
-    longer_until_ns: u64,
+    /// Until when, by the boot clock, the last anomalous row over a longer time counts; none before there
+    /// was one.
+    longer_until_ns: Option<u64>,
     /// Anomalous windows, and packets in them: running sums that start over after a quiet stretch.
     lasting: u32,
     packets: u64,
@@ -109,13 +110,14 @@ impl History {
         let past = &mut self.peers.entry(peer).or_default().recent[standing as usize];
         let apart = u32::try_from(window.saturating_sub(past.window)).unwrap_or(u32::MAX);
         past.anomalous = past.anomalous.checked_shl(apart).unwrap_or(0);
-        let mut windows = u32::from(now_ns <= past.longer_until_ns);
+        let mut windows = u32::from(past.longer_until_ns.is_some_and(|until| now_ns <= until));
         if let Some((longer_ns, _)) = longer {
             windows += 1;
             // Half a row more: rows end with windows, of which one may be late.
             let lasts_ns =
                 longer_ns.saturating_mul(u64::from(of) - 1).saturating_add(longer_ns / 2);
-            past.longer_until_ns = past.longer_until_ns.max(now_ns.saturating_add(lasts_ns));
+            let until_ns = Some(now_ns.saturating_add(lasts_ns));
+            past.longer_until_ns = past.longer_until_ns.max(until_ns);
         } else {
             past.anomalous |= 1;
         }
@@ -245,7 +247,7 @@ impl History {
         past.scope = scope;
         past.own = Some(action);
         for recent in &mut past.recent {
-            (recent.anomalous, recent.longer_until_ns) = (0, 0);
+            (recent.anomalous, recent.longer_until_ns) = (0, None);
         }
     }
 

@@ -27,7 +27,7 @@ fn weaker_evidence_has_to_come_twice_in_three_windows() {
 #[test]
 fn a_row_over_a_longer_time_is_enough_where_as_few_of_them_a_day_lie_beyond_by_chance() {
     let first = |horizon_ms, surprise| {
-        let longer = Evidence { horizon_ms, surprise, packets: 0, row_packets: 40, ..attacker(1) };
+        let longer = Evidence { horizon_ms, surprise, row_packets: 40, ..attacker(1) };
         let decisions = decide(&mut policy(|_| ()), vec![longer], SECOND);
         matches!(decisions[0].outcome, Outcome::Block { .. })
     };
