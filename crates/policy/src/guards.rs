@@ -7,7 +7,7 @@ use crate::{
     Evidence, Policy, PolicyConfig, Refusal, Service, WindowFacts,
     config::{LocallyInitiated, Unverified},
     flood::{self, TCP},
-    guesses, is_told, longer_ns,
+    guesses, is_told,
     statistics::{Claim, OnDrift, Unsupported},
 };
 
@@ -138,14 +138,6 @@ impl Policy {
         self.rate.last_minute(now_ns).unproven > flood::innocent(&self.config)
     }
 
-    /// The surprise at which one row is enough. Of rows that cover longer there are as many fewer, so
-    /// that the same number of them a day lies beyond it by chance.
-    fn enough(&self, peer: &Evidence, window: &WindowFacts) -> f64 {
-        let expert = &self.config.expert;
-        let times = longer_ns(peer, window).map_or(1.0, |ns| ns as f64 / 1e9 / window.span_s());
-        (expert.decisive_surprise - times.log10()).max(expert.act_surprise)
-    }
-
     fn by_evidence(
         &self,
         peer: &Evidence,
@@ -179,9 +171,7 @@ impl Policy {
             Some(Refusal::LossyWindow)
         } else if peer.new_or_large && is_business {
             Some(Refusal::NewOrLarge)
-        } else if counts.windows < config.expert.windows
-            && peer.surprise < self.enough(peer, window)
-        {
+        } else if counts.windows < config.expert.windows && !decisive {
             Some(Refusal::TooFewWindows)
         } else if counts.packets < config.expert.min_packets {
             Some(Refusal::TooFewPackets)
