@@ -30,11 +30,12 @@ use subtle::ConstantTimeEq as _;
 use tokio::{
     net::{TcpListener, UnixStream},
     runtime,
+    time::sleep,
 };
 
 use crate::{
     page,
-    server::{bearer, names_loopback, problem},
+    server::{ACCEPT_REST, bearer, names_loopback, problem},
     token::NewToken,
     wire::{Kind, Refused},
 };
@@ -94,13 +95,17 @@ impl Gateway {
     /// Serves, for good.
     ///
     /// # Errors
-    /// There is no runtime, or nobody can be accepted.
+    /// There is no runtime.
     pub fn serve(self) -> io::Result<Infallible> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let listener = TcpListener::from_std(self.listener)?;
             loop {
-                let (stream, _) = listener.accept().await?;
+                let Ok((stream, _)) = listener.accept().await else {
+                    // Whoever takes all places lets go of them, or is cut off over its headers.
+                    sleep(ACCEPT_REST).await;
+                    continue;
+                };
                 let door = Arc::clone(&self.door);
                 let answer = service_fn(move |request| {
                     let door = Arc::clone(&door);

@@ -1,5 +1,7 @@
 // The page of a node: what the API says, as a person asks for it.
 
+import { count, short, clock, plain, lasting, service, subject, ANSWERS, make, draw, fact, button } from "./words.js";
+
 const $ = (id) => document.getElementById(id);
 const WINDOWS = 600, SHOWN = 8, CHANGES = 40;
 
@@ -73,70 +75,7 @@ async function list(path, query, most) {
   return { items, whole: !after };
 }
 
-// ---- words ----------------------------------------------------------------------------------------
-
-const count = (number) => Math.round(number).toLocaleString("en");
-const short = (number) => {
-  const size = Math.abs(number);
-  if (size >= 1e4) return new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 }).format(number);
-  return String(Number(number.toPrecision(3)));
-};
-const clock = (time) => new Date(time).toLocaleTimeString("en-GB");
-const plain = (code) => String(code).replaceAll("_", " ");
-
-function lasting(seconds) {
-  if (seconds < 60) return `${Math.round(seconds)} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
-  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
-  return `${(seconds / 86400).toFixed(1)} days`;
-}
-
-function service(one) {
-  if (!one) return "";
-  const name = { 6: "tcp", 17: "udp", 1: "icmp", 58: "icmpv6" }[one.protocol] ?? one.protocol;
-  return one.port ? `${name}/${one.port}` : `closed ports of ${name}`;
-}
-
-function subject(alert) {
-  if (alert.peer) return alert.peer;
-  if (alert.site === "net") return "this host's network";
-  if (alert.site?.host) return `${alert.site.host}, of this host`;
-  return `service ${service(alert.site?.service ?? alert.service)}`;
-}
-
-const ANSWERS = {
-  "blocked": ["dropped", "bad", "dropped"],
-  "rate-limited": ["limited", "warn", "limited"],
-  "shadowed": ["would be dropped", "warn", "limited"],
-  "would-block": ["would be dropped", "warn", "limited"],
-  "refused": ["told only", "", "told"],
-  "failed": ["block failed", "bad", "told"],
-};
-
-// ---- elements -------------------------------------------------------------------------------------
-
-/** An element with attributes and children; text is never markup. */
-function make(name, attributes = {}, ...children) {
-  const [tag, ...classes] = name.split(".");
-  const element = document.createElement(tag);
-  element.className = classes.join(" ");
-  for (const [key, value] of Object.entries(attributes)) {
-    if (typeof value === "function") element.addEventListener(key, value);
-    else if (value != null) element.setAttribute(key, value);
-  }
-  element.append(...children.filter((child) => child != null && child !== ""));
-  return element;
-}
-
-function draw(name, attributes = {}, ...children) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  element.append(...children);
-  return element;
-}
-
-const fact = (name, value) => make("div", {}, make("dt", {}, name), make("dd", {}, value));
-const button = (text, label, click) => make("button", { type: "button", "aria-label": label, click }, text);
+// ---- telling and asking a person --------------------------------------------------------------------
 
 function toast(text, undo) {
   const line = make("p", {}, make("span", {}, text));
@@ -479,9 +418,10 @@ const changes = [];
 
 const TELL = {
   act: (event) => `${event.who}: ${event.what} ${Object.values(event.arguments ?? {}).filter((one) => one != null && typeof one !== "object").join(" ")}: ${event.outcome}`,
-  drift: (event) => `drift: ${plain(event.state ?? event.drift ?? "changed")}`,
-  model: (event) => `model: ${plain(event.act ?? "changed")}${event.version != null ? `, version ${event.version}` : ""}`,
-  notice: (event) => `mode: ${plain(event.notice ?? event.kind ?? "changed")}`,
+  drift: (event) => event.suspended ? `drift: automatic blocks are suspended (${event.features.map((one) => one.feature).join(", ") || "many features a little"})`
+    : event.relearning ? "drift: a model is learnt anew" : "drift: traffic is as in training again",
+  model: (event) => `model: ${plain(event.act)}, version ${event.version}${event.why ? `: ${event.why}` : ""}`,
+  notice: (event) => plain(event.notice) + (event.trip ? `: ${plain(event.trip)}` : event.from ? ` from ${event.from}` : ""),
   difference: (event) => `at start${event.target ? `, ${event.target}` : ""}: ${event.detail}; ${event.done}`,
   failure: (event) => `${event.what} failed: ${event.error}`,
   expired: (event) => `${event.peer}: its block ran out; ${count(event.dropped_packets)} packets dropped`,

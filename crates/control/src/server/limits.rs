@@ -29,7 +29,7 @@ pub(super) const RATED_CLIENTS: usize = 1_024;
 /// Time left to requests under way when the server stops.
 pub(super) const GRACE: Duration = Duration::from_secs(2);
 /// Pause of accepting after the system refused, for want of descriptors for example.
-pub(super) const ACCEPT_REST: Duration = Duration::from_millis(50);
+pub(crate) const ACCEPT_REST: Duration = Duration::from_millis(50);
 
 /// Bounds of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -24,6 +24,7 @@ use tokio::{runtime, sync::watch};
 pub(crate) use access::names_loopback;
 pub use bind::BindError;
 pub(crate) use endpoint::{bearer, problem};
+pub(crate) use limits::ACCEPT_REST;
 pub use limits::{Limits, NODE_THREADS, Rate};
 pub use openapi::document as openapi;
 

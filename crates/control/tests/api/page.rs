@@ -168,6 +168,16 @@ fn an_attack_and_its_block_appear_and_a_person_unblocks_and_thinks_better_of_it(
     browser.until_shown("incidents", "distinct_local_ports 812 ports, benign 0 to 4");
     let failure = FailureEvent { what: "sweep".into(), error: "<b>no space</b>".into() };
     bench.node.feed().push(&serde_json::to_string(&Event::Failure(failure)).unwrap());
+    for event in [
+        r#"{"event":"drift","window":1,"at_ns":2,"suspended":true,"martingale":1e7,"features":[]}"#,
+        r#"{"event":"model","at_ns":1,"act":"refused","version":2,"digest":"ab","why":"it is blind"}"#,
+        r#"{"event":"notice","at_ns":1,"notice":"breaker_opened","trip":"share_of_bytes","demoted":[]}"#,
+    ] {
+        bench.node.feed().push(event);
+    }
+    browser.until_shown("changes", "automatic blocks are suspended");
+    browser.until_shown("changes", "model: refused, version 2: it is blind");
+    browser.until_shown("changes", "breaker opened: share of bytes");
     // What a node says is text, whatever it holds.
     browser.until_shown("changes", "sweep failed: <b>no space</b>");
 
