@@ -9,7 +9,7 @@ use flows_common::{
 use super::{
     error::KernelError,
     shards::{Cpus, Shards},
-    syscall::{self, Batch},
+    syscall::{self, BATCH_ELEMENTS, Batch},
 };
 
 /// The double-buffered tables and what it takes to drain them.
@@ -223,11 +223,18 @@ impl<K: aya::Pod + Ranked, V: aya::Pod> Buffer<K, V> {
                 _ => merged.push((*key, *value)),
             }
         }
-        // Half of the room that this window did not need, so that a peak is forgotten.
-        keys.shrink_to(keys.capacity() / 2);
-        values.shrink_to(values.capacity() / 2);
-        order.shrink_to(order.capacity() / 2);
+        forget_peak(keys);
+        forget_peak(values);
+        forget_peak(order);
         merged
+    }
+}
+
+/// Halves the room of a list that has several times what this window took. Windows of like size
+/// leave it alone: moving what was read costs as much as a fifth of the drain.
+fn forget_peak<T>(list: &mut Vec<T>) {
+    if list.capacity() / 4 > list.len() + BATCH_ELEMENTS {
+        list.shrink_to(list.capacity() / 2);
     }
 }
 

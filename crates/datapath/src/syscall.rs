@@ -319,7 +319,7 @@ pub(super) enum Batch {
 }
 
 /// Elements read by one system call; 4,096 flows are 1.7 MB.
-const BATCH_ELEMENTS: usize = 4_096;
+pub(super) const BATCH_ELEMENTS: usize = 4_096;
 
 /// Reads a whole hash map, appending to `keys` and `values`.
 ///
