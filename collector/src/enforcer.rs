@@ -211,8 +211,8 @@ impl Enforcer for Observe {
     }
 }
 
-/// Addresses of each family that lists leave free, of so many: for the model's blocks, and at most
-/// a quarter.
+/// Entries of each table that lists leave free, of so many addresses: for the model's blocks, and at
+/// most a quarter.
 #[must_use]
 pub fn list_reserve(max_blocks: u32, capacity: u32) -> u32 {
     max_blocks.min(capacity / 4)

@@ -214,6 +214,20 @@ impl Assessment<'_> {
         Some(self.rated[strongest.block].horizon())
     }
 
+    /// The value of a feature in an entity's most surprising row; none without such a row.
+    ///
+    /// # Panics
+    ///
+    /// If there is no entity of that number.
+    #[must_use]
+    pub fn value(&self, entity: usize, feature: &str) -> Option<f32> {
+        let strongest = self.entities[entity].strongest?;
+        let rated = &self.rated[strongest.block];
+        let features = &rated.detector().schema().features;
+        let place = features.iter().position(|name| name == feature)?;
+        rated.row(strongest.row).get(place).copied()
+    }
+
     /// The features behind an entity's strongest measure, in their natural units; at most
     /// [`REASONS_LIMIT`].
     ///
@@ -322,6 +336,8 @@ mod tests {
         let reason = &assessment.reasons(2)[0];
         assert_eq!((reason.subject, &*reason.feature), (Subject::Peer, PeerFeature::ALL[4].name()));
         assert_eq!(reason.unit, PeerFeature::ALL[4].natural_unit());
+        let value = assessment.value(2, PeerFeature::ALL[4].name());
+        assert_eq!(value.map(f32::to_bits), Some(50.0_f32.to_bits()));
         assert!(assessment.reasons(3).is_empty());
     }
 

@@ -55,9 +55,9 @@ pub mod scorer;
 pub use channel::{Channel, ChannelError};
 pub use features::{
     Context, ContextCount, ContextError, ContextLimits, Feature, FlowFeature, FlowRecord,
-    Handshake, Horizon, Horizons, HostFeature, Hosts, Kind, LocalService, Maintained, Observed,
-    Outage, Outages, PeerFacts, PeerFeature, PeerRecord, SchemaId, ServiceFeature, SiteKey,
-    SiteRecord, Span, Tries, WARM_UP, Window, kept_layout, record, schema,
+    Handshake, HomeNets, Horizon, Horizons, HostFeature, Hosts, Kind, LocalService, Maintained,
+    Observed, Outage, Outages, PeerFacts, PeerFeature, PeerRecord, SchemaId, ServiceFeature,
+    SiteKey, SiteRecord, Span, Tries, WARM_UP, Window, kept_layout, record, schema,
 };
 pub use forest::{IsolationForest, IsolationForestError, IsolationForestValidParams};
 
@@ -73,7 +73,7 @@ pub use detector::{
 };
 pub use explain::{Contribution, Explanation};
 pub use file::{
-    DetectorManifest, Detectors, ForestManifest, Manifest, ModelFile, ModelFileError,
+    DetectorManifest, Detectors, ForestManifest, HomeMismatch, Manifest, ModelFile, ModelFileError,
     ModelFormatError, OnnxManifest, WindowMismatch,
 };
 pub use importance::{FeatureImportance, Importance};

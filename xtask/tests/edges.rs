@@ -111,6 +111,7 @@ const ALLOWED: [(&str, &[&str]); 32] = [
             "model",
             "policy",
             "replay",
+            "report",
             "training",
         ],
     ),

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use benches::detection::{
-    capture::Capture, corpus::Corpus, curve, folds, made, own, replay::Roots, worth,
+    Tell, capture::Capture, corpus::Corpus, curve, folds, made, own, plot, replay::Roots, worth,
 };
 use clap::{Parser, ValueEnum};
 use training::Prior;
@@ -26,6 +26,9 @@ struct Arguments {
     /// Every attack and every benign entity of the folds with its surprises, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Drawings of the curve and of the folds, as SVG.
+    #[arg(long, value_name = "FOLDER")]
+    plots: Option<PathBuf>,
 }
 
 /// Part of the study.
@@ -49,12 +52,15 @@ fn main() -> anyhow::Result<()> {
     let shipped = workspace.join("training-data");
     let has = |part| arguments.part.is_empty() || arguments.part.contains(&part);
     let began = Instant::now();
-    let tell = |what: &str| eprintln!("{:6.1} s: {what}", began.elapsed().as_secs_f64());
+    let tell: Tell<'_> = &|what: &str| eprintln!("{:6.1} s: {what}", began.elapsed().as_secs_f64());
     if has(Part::Lab) {
         println!("## On the lab's own captures\n\n{}", own::run(&shipped)?.table());
     }
     if has(Part::Made) {
-        println!("## In made-up networks\n\n{}", made::run(made::NETWORKS, tell)?.table());
+        println!(
+            "## In made-up networks\n\n{}",
+            made::run([made::NETWORKS, made::CALM], tell)?.table()
+        );
     }
     if ![Part::Folds, Part::Curve, Part::Prior].into_iter().any(has) {
         return Ok(());
@@ -69,6 +75,11 @@ fn main() -> anyhow::Result<()> {
         return Ok(());
     }
     let roots = Roots { shared, shipped };
+    let draw = |name: &str, svg: &dyn Fn() -> String| {
+        let Some(folder) = &arguments.plots else { return Ok(()) };
+        let path = folder.join(name);
+        fs::write(&path, svg()).with_context(|| format!("cannot write {}", path.display()))
+    };
     let captures = Capture::all(&Corpus::builtin()?, &roots, tell)?;
     if has(Part::Folds) {
         let outcomes = folds::run(&captures, Prior::shipped(), tell)?;
@@ -77,6 +88,7 @@ fn main() -> anyhow::Result<()> {
             folds::table(&outcomes),
             folds::attacks(&outcomes)
         );
+        draw("detection-budgets.svg", &|| plot::budgets(&outcomes))?;
         if let Some(path) = &arguments.json {
             let text = serde_json::to_vec(&outcomes)?;
             fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
@@ -84,10 +96,11 @@ fn main() -> anyhow::Result<()> {
     }
     if has(Part::Curve) {
         let points = curve::curve(&captures, 0, &curve::STEPS, tell)?;
+        draw("detection-curve.svg", &|| plot::curve(&points))?;
         println!("## As more is learnt\n\n{}", curve::table(&points));
     }
     if has(Part::Prior) {
-        println!("## What the prior is worth\n\n{}", worth::table(&worth::run(&captures, tell)));
+        println!("## What the prior is worth\n\n{}", worth::table(&worth::run(&captures, tell)?));
     }
     Ok(())
 }

@@ -166,6 +166,13 @@ impl Budgeted {
         self.attacks.extend(capture.attacks.iter().map(|attack| seen(model, attack, &scored)));
     }
 
+    /// Adds what another saw.
+    pub fn join(&mut self, other: Self) {
+        self.benign.extend(other.benign);
+        self.remotes += other.remotes;
+        self.attacks.extend(other.attacks);
+    }
+
     /// The surprise above which a share of the benign remotes ever were, by measure and view: at most
     /// so many entities are above it.
     #[must_use]

@@ -13,7 +13,9 @@ use model::Channel;
 use replay::HomeNet;
 
 use super::{
+    Tell,
     corpus::{AttackCapture, Corpus, Fold},
+    each,
     replay::{Roots, home_of, windows},
 };
 
@@ -91,44 +93,43 @@ impl Capture {
     ///
     /// # Errors
     /// One cannot be read.
-    pub fn all(
-        corpus: &Corpus,
-        roots: &Roots,
-        mut tell: impl FnMut(&str),
-    ) -> anyhow::Result<Vec<Self>> {
-        let mut all = Vec::new();
+    pub fn all(corpus: &Corpus, roots: &Roots, tell: Tell<'_>) -> anyhow::Result<Vec<Self>> {
+        let mut benign = Vec::new();
         for source in &corpus.benign {
-            tell(&format!("reading {}", source.group));
-            for path in roots.captures(source)? {
-                let Some(home) = home_of(source, &path)? else { continue };
-                let windows = windows(&path, &home)?;
-                let named = (roots.shown(&path), source.group.clone());
-                all.extend(Self::of(named, source.fold, windows, Vec::new()));
-            }
+            benign.extend(roots.captures(source)?.into_iter().map(|path| (source, path)));
         }
-        for listed in &corpus.attack {
-            let path = roots.shared.join(&listed.path);
-            let mut name = roots.shown(&path);
-            if !listed.view.is_empty() {
-                name = format!("{name} ({})", listed.view);
-            }
-            tell(&format!("reading {name}"));
-            let windows = windows(&path, &HomeNet::new(listed.home_prefixes()))?;
-            let attack = Attack {
-                name: name.clone(),
-                class: listed.class.clone(),
-                forged: listed.forged,
-                during: None,
-                alone: true,
-                sources: Members::Listed(listed.clone()),
-            };
-            // One without a row stays, as missed: a victim whose address is a group's has none.
-            let rows = rows(&windows);
-            let (group, attacks) = (listed.class.clone(), vec![attack]);
-            all.push(Self { name, group, fold: Fold::Tested, windows, rows, attacks });
-        }
+        tell(&format!("reading {} benign captures", benign.len()));
+        let read = each(&benign, |(source, path)| {
+            let Some(home) = home_of(source, path)? else { return Ok(None) };
+            let named = (roots.shown(path), source.group.clone());
+            Ok(Self::of(named, source.fold, windows(path, &home)?, Vec::new()))
+        })?;
+        let mut all: Vec<Self> = read.into_iter().flatten().collect();
+        tell(&format!("reading {} captures of attacks", corpus.attack.len()));
+        all.extend(each(&corpus.attack, |listed| Self::of_listed(listed, roots))?);
         all.extend(Self::of_lab(&roots.shipped, "mixed")?);
         Ok(all)
+    }
+
+    fn of_listed(listed: &AttackCapture, roots: &Roots) -> anyhow::Result<Self> {
+        let path = roots.shared.join(&listed.path);
+        let mut name = roots.shown(&path);
+        if !listed.view.is_empty() {
+            name = format!("{name} ({})", listed.view);
+        }
+        let windows = windows(&path, &HomeNet::new(listed.home_prefixes()))?;
+        let attack = Attack {
+            name: name.clone(),
+            class: listed.class.clone(),
+            forged: listed.forged,
+            during: None,
+            alone: true,
+            sources: Members::Listed(listed.clone()),
+        };
+        // One without a row stays, as missed: a victim whose address is a group's has none.
+        let rows = rows(&windows);
+        let (group, attacks) = (listed.class.clone(), vec![attack]);
+        Ok(Self { name, group, fold: Fold::Tested, windows, rows, attacks })
     }
 
     /// A capture of the lab with the attacks of its ground truth.

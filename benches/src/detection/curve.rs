@@ -1,13 +1,18 @@
 //! How detection changes with what was learnt: the lab's day, and ever more captures beside it.
 
-use std::fmt::Write as _;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use serde::Serialize;
 use training::Prior;
 
 use super::{
+    Tell,
     capture::Capture,
     corpus::{Fold, Use, hash},
+    each,
     learn::Lessons,
     score::Run,
 };
@@ -29,8 +34,10 @@ pub struct Point {
     pub acted: [usize; 2],
     /// Benign remotes: all, reported, and those that would have been blocked.
     pub benign: [usize; 3],
-    /// The attacks from outside that are not acted on, and why.
-    pub missed: Vec<String>,
+    /// The latter, and how each stood out.
+    pub wrong: Vec<String>,
+    /// What became of the attacks from outside, by name: acted on where nothing is told.
+    pub fates: BTreeMap<String, Option<String>>,
 }
 
 /// Learns from more and more captures of a fold, and runs what it tests each time.
@@ -41,7 +48,7 @@ pub fn curve(
     captures: &[Capture],
     fold: usize,
     steps: &[usize],
-    mut tell: impl FnMut(&str),
+    tell: Tell<'_>,
 ) -> anyhow::Result<Vec<Point>> {
     let usage = |one: &&Capture| one.fold.usage(&one.name, fold);
     let always = captures.iter().filter(|one| one.fold == Fold::Learnt);
@@ -49,20 +56,15 @@ pub fn curve(
         captures.iter().filter(|one| one.fold != Fold::Learnt && usage(one) != Use::Test).collect();
     // Each step holds the one before it, and is a sample of all.
     others.sort_by_key(|one| hash(&one.name));
-    let mut lessons = Lessons::default();
-    always.for_each(|one| lessons.take(one, Use::Train));
     let tested: Vec<&Capture> = captures.iter().filter(|one| usage(one) == Use::Test).collect();
-    let (mut points, mut taken) = (Vec::new(), 0);
-    for &step in steps {
+    each(steps, |&step| {
         let step = step.min(others.len());
-        for one in &others[taken.min(step)..step] {
-            lessons.take(one, usage(one));
-        }
-        taken = step;
         tell(&format!("the curve: {step} captures beside the lab's day"));
-        points.push(point(&lessons, step, &tested)?);
-    }
-    Ok(points)
+        let mut lessons = Lessons::default();
+        always.clone().for_each(|one| lessons.take(one, Use::Train));
+        others[..step].iter().for_each(|one| lessons.take(one, usage(one)));
+        point(&lessons, step, &tested)
+    })
 }
 
 fn point(lessons: &Lessons, captures: usize, tested: &[&Capture]) -> anyhow::Result<Point> {
@@ -71,10 +73,13 @@ fn point(lessons: &Lessons, captures: usize, tested: &[&Capture]) -> anyhow::Res
     for capture in tested {
         let run = Run::of(&model, &capture.windows)?;
         if capture.attacks.is_empty() {
-            for one in run.benign(capture) {
+            for (remote, one) in run.benign(capture) {
                 point.benign[0] += 1;
                 point.benign[1] += usize::from(one.reported.is_some());
                 point.benign[2] += usize::from(one.acted.is_some());
+                if one.acted.is_some() {
+                    point.wrong.push(format!("{remote} in {}: {}", capture.name, one.story));
+                }
             }
         }
         for attack in &capture.attacks {
@@ -84,8 +89,9 @@ fn point(lessons: &Lessons, captures: usize, tested: &[&Capture]) -> anyhow::Res
                 point.reported[place] += usize::from(fate.reported);
                 point.acted[place] += usize::from(fate.acted);
             }
-            if attack.is_abuse() && !fate.acted {
-                point.missed.push(format!("{} ({})", attack.name, run.why_not(attack)));
+            if attack.is_abuse() {
+                let why_not = (!fate.acted).then(|| run.why_not(attack));
+                point.fates.insert(attack.name.clone(), why_not);
             }
         }
     }
@@ -114,9 +120,19 @@ pub fn table(points: &[Point]) -> String {
             of(point.acted, 1),
         );
     }
-    if let Some(last) = points.last().filter(|last| !last.missed.is_empty()) {
-        let _ = writeln!(text, "\nNot acted on in the end: {}.", last.missed.join(", "));
+    for point in points {
+        for one in &point.wrong {
+            let _ = write!(text, "\n- blocked with {}: {one}", point.captures);
+        }
     }
+    for name in points.iter().flat_map(|point| point.fates.keys()).collect::<BTreeSet<_>>() {
+        let told = |point: &Point| Some((point.captures, point.fates.get(name)?.clone()?));
+        let missed: Vec<_> = points.iter().filter_map(told).collect();
+        for (captures, why) in missed {
+            let _ = write!(text, "\n- `{name}` with {captures}: {why}");
+        }
+    }
+    text.push('\n');
     text
 }
 
@@ -143,13 +159,12 @@ mod tests {
         let others =
             (0..8).map(|seed| made::calm(6_000 + seed, Duration::from_mins(2), Fold::First));
         captures.extend(others.map(|one| one.expect("it can be made")));
-        let points = curve(&captures, 1, &[0, 2, 8], |_| ()).expect("enough to learn from");
+        let points = curve(&captures, 1, &[0, 2, 8], &|_| ()).expect("enough to learn from");
         println!("{}", table(&points));
         let abuse = points[0].attacks[1];
         assert!(abuse >= 12, "{abuse} attacks from outside");
         for point in &points {
             assert_eq!(point.reported[1], abuse, "{point:?}");
-            // An ICMP flood of 150 packets/s is large then, and odd by nothing else.
             assert!(point.acted[1] + 1 >= abuse, "{point:?}");
             assert!(point.benign[1] <= 2 && point.benign[2] == 0, "{point:?}");
         }

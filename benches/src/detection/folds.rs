@@ -7,9 +7,11 @@ use serde::Serialize;
 use training::Prior;
 
 use super::{
+    Tell,
     budget::{BUDGETS, Budgeted, Measure, Seen, View},
     capture::Capture,
     corpus::{FOLDS, Use},
+    each,
     learn::{Learnt, Lessons},
 };
 
@@ -26,13 +28,9 @@ pub struct Outcome {
 ///
 /// # Errors
 /// A fold has too few rows to learn from.
-pub fn run(
-    captures: &[Capture],
-    prior: &Prior,
-    mut tell: impl FnMut(&str),
-) -> anyhow::Result<Vec<Outcome>> {
-    let mut outcomes = Vec::new();
-    for number in 0..FOLDS {
+pub fn run(captures: &[Capture], prior: &Prior, tell: Tell<'_>) -> anyhow::Result<Vec<Outcome>> {
+    let numbers: Vec<usize> = (0..FOLDS).collect();
+    each(&numbers, |&number| {
         tell(&format!("fold {}", number + 1));
         let lessons = Lessons::of_fold(captures, number);
         let model = lessons.fit(prior)?;
@@ -42,9 +40,8 @@ pub fn run(
                 fold.take(&model, one);
             }
         }
-        outcomes.push(Outcome { learnt: lessons.learnt(), fold });
-    }
-    Ok(outcomes)
+        Ok(Outcome { learnt: lessons.learnt(), fold })
+    })
 }
 
 /// Attacks found by each measure and view, over all folds.
@@ -69,18 +66,23 @@ pub fn table(outcomes: &[Outcome]) -> String {
             BUDGETS.map(|budget| found(outcomes, budget, measure, view).to_string()).join(" / ")
         };
         let cells: Vec<String> = (0..View::ALL.len()).map(cell).collect();
-        let either = BUDGETS.map(|budget| {
-            let each = outcomes.iter().map(|one| one.fold.found_by_either(budget, measure));
-            each.sum::<usize>().to_string()
-        });
+        let either = BUDGETS.map(|budget| found_by_either(outcomes, budget, measure).to_string());
         let (name, cells) = (named.name(), cells.join(" | "));
         let _ = writeln!(text, "| {name} | {cells} | {} |", either.join(" / "));
     }
     text
 }
 
-fn found(outcomes: &[Outcome], budget: f64, measure: usize, view: usize) -> usize {
+/// Attacks found at a budget, over all folds.
+#[must_use]
+pub fn found(outcomes: &[Outcome], budget: f64, measure: usize, view: usize) -> usize {
     outcomes.iter().map(|one| one.fold.found(budget, measure, view).count()).sum()
+}
+
+/// The same of peers or the host's side, where each has a budget of its own.
+#[must_use]
+pub fn found_by_either(outcomes: &[Outcome], budget: f64, measure: usize) -> usize {
+    outcomes.iter().map(|one| one.fold.found_by_either(budget, measure)).sum()
 }
 
 /// Each attack: in how many folds it was found at the least budget, by peers and by all views, and

@@ -2,7 +2,7 @@
 //!
 //! Here training and test are of one network, as they are where weir runs.
 
-use std::{fmt::Write as _, path::Path};
+use std::{fmt::Write as _, net::IpAddr, path::Path};
 
 use anyhow::Context as _;
 use forest::IsolationForest;
@@ -13,7 +13,7 @@ use training::{BEYOND, Learner};
 
 use super::{
     capture::{Attack, Capture},
-    score::{PROMPT, Run},
+    score::{PROMPT, Run, Verdict},
 };
 
 /// What became of the lab's two other days.
@@ -68,7 +68,7 @@ impl Own {
         }
         let reported = |run: &Run, capture: &Capture| {
             let [mut reported, mut acted] = [0, 0];
-            for one in run.benign(capture) {
+            for (_, one) in run.benign(capture) {
                 reported += usize::from(one.reported.is_some());
                 acted += usize::from(one.acted.is_some());
             }
@@ -76,6 +76,12 @@ impl Own {
         };
         let nobody = Capture { attacks: Vec::new(), ..self.day.clone() };
         let [calm, amid] = [reported(&self.benign, &nobody), reported(&self.mixed, &self.day)];
+        let told = |run: &Run, capture: &Capture| {
+            let of = |(remote, one): (&IpAddr, &Verdict)| {
+                one.reported.map(|(_, at_s)| format!("- {remote} at {at_s:.0} s: {}", one.story))
+            };
+            run.benign(capture).filter_map(of).collect::<Vec<_>>().join("\n")
+        };
         let fates = || self.day.attacks.iter().filter(|one| one.is_abuse());
         let prompt = fates().filter(|one| self.mixed.fate(one).promptly).count();
         let _ = writeln!(
@@ -90,6 +96,8 @@ impl Own {
             amid[0],
             amid[1],
         );
+        let (calm, amid) = (told(&self.benign, &nobody), told(&self.mixed, &self.day));
+        let _ = writeln!(text, "\nReported on the benign day:\n\n{calm}\n\nAmid:\n\n{amid}");
         text
     }
 
@@ -103,7 +111,7 @@ impl Own {
             let told = |first: f64| format!("{} after {:.1} s", moments.len(), first - began_s);
             first.map_or_else(|| "**no**".to_owned(), told)
         };
-        let surprise = its.iter().map(|one| one.surprise).fold(0.0, f64::max);
+        let surprise = its.iter().map(|one| one.surprise()).fold(0.0, f64::max);
         let refused = its.iter().flat_map(|one| &one.refused).max_by_key(|(_, count)| **count);
         let _ = writeln!(
             text,

@@ -8,10 +8,10 @@ use std::{
 
 use collector::config::RawConfig;
 use engine::{Arrival, Detector, basis, judge};
-use features::{Context, Window};
+use features::{Context, Horizon, Window};
 use model::ModelFile;
 use policy::{
-    Outcome, Policy, ProtectedHosts, Refusal,
+    Outcome, Policy, ProtectedHosts, Reason, Refusal,
     statistics::{PValues, Unsupported},
 };
 use serde::Serialize;
@@ -44,10 +44,12 @@ pub struct Verdict {
     pub acted: Option<(u64, f64)>,
     /// Windows in which a guard refused, by its reason.
     pub refused: BTreeMap<&'static str, usize>,
-    /// The highest surprise.
-    pub surprise: f64,
-    /// Windows in all, those with a p-value of 0.01 at most, and of 0.001 at most.
-    pub windows: [usize; 3],
+    /// The highest surprise by the time that the row covers, in ms, and the features that made it.
+    pub surprises: BTreeMap<u32, (f64, String)>,
+    /// How it stood out when it was first acted on, or else when it was first reported.
+    pub story: String,
+    /// Windows with a row of it.
+    pub windows: usize,
 }
 
 /// What became of an attack.
@@ -97,20 +99,28 @@ impl Run {
             let assessed = detector.assess(window, Arrival::default());
             for one in &assessed.evidence {
                 let verdict = run.remotes.entry(one.address).or_default();
-                verdict.surprise = verdict.surprise.max(one.surprise);
+                let highest = verdict.surprises.entry(one.horizon_ms).or_default();
+                if one.surprise > highest.0 {
+                    *highest = (one.surprise, features(assessed.reasons.get(&one.subject())));
+                }
+                verdict.windows += 1;
                 if one.surprise >= least {
                     verdict.decidable.get_or_insert(number);
-                }
-                let counts = [true, one.p_value <= 0.01, one.p_value <= 0.001];
-                for (sum, is) in verdict.windows.iter_mut().zip(counts) {
-                    *sum += usize::from(is);
                 }
             }
             let judged = judge(&mut policy, assessed);
             run.limits.extend(judged.verdicts.services.iter().map(|_| after_s));
             run.sites.extend(judged.sites.iter().map(|one| format!("{:?}", one.site)));
             for decision in judged.verdicts.peers {
-                let verdict = run.remotes.entry(decision.evidence.address).or_default();
+                let one = &decision.evidence;
+                let verdict = run.remotes.entry(one.address).or_default();
+                let acts = matches!(decision.outcome, Outcome::Block { .. });
+                if verdict.reported.is_none() || acts && verdict.acted.is_none() {
+                    let horizon = Horizon::from_ms(one.horizon_ms);
+                    let why = features(judged.reasons.get(&one.subject()));
+                    let how = format!("{:?}, {:.1} over {horizon}", one.standing, one.surprise);
+                    verdict.story = format!("{how} by {why}");
+                }
                 verdict.reported.get_or_insert((number, after_s));
                 match decision.outcome {
                     Outcome::Block { .. } => {
@@ -137,15 +147,27 @@ impl Run {
         fate
     }
 
-    /// Why an attack is not acted on: its highest surprise, and what refused most often.
+    /// Why an attack is not acted on: what refused most often, and its highest surprises.
     #[must_use]
     pub fn why_not(&self, attack: &Attack) -> String {
         let its = || self.of_attack(attack).map(|(_, one)| one);
-        let surprise = its().map(|one| one.surprise).fold(0.0, f64::max);
-        let windows = its().map(|one| one.windows[0]).max().unwrap_or(0);
+        let mut surprises: BTreeMap<u32, (f64, &str)> = BTreeMap::new();
+        for (&horizon, (surprise, why)) in its().flat_map(|one| &one.surprises) {
+            let highest = surprises.entry(horizon).or_default();
+            if *surprise > highest.0 {
+                *highest = (*surprise, why);
+            }
+        }
+        let surprises: Vec<String> = surprises
+            .iter()
+            .map(|(&ms, (surprise, why))| {
+                format!("{surprise:.1} over {} {why}", Horizon::from_ms(ms))
+            })
+            .collect();
+        let windows = its().map(|one| one.windows).max().unwrap_or(0);
         let refused = its().flat_map(|one| &one.refused).max_by_key(|(_, count)| **count);
         let refused = refused.map_or("not reported", |(why, _)| *why);
-        format!("{refused}; surprise {surprise:.1} in {windows} windows")
+        format!("{refused}; {} in {windows} windows", surprises.join(", "))
     }
 
     /// The remotes of an attack.
@@ -157,14 +179,30 @@ impl Run {
     }
 
     /// The remotes that take part in no attack.
-    pub fn benign<'a>(&'a self, capture: &'a Capture) -> impl Iterator<Item = &'a Verdict> {
+    pub fn benign<'a>(
+        &'a self,
+        capture: &'a Capture,
+    ) -> impl Iterator<Item = (&'a IpAddr, &'a Verdict)> {
         let is_benign = |remote: &IpAddr| !capture.attacks.iter().any(|one| one.has(*remote));
-        self.remotes.iter().filter(move |(remote, _)| is_benign(remote)).map(|(_, one)| one)
+        self.remotes.iter().filter(move |(remote, _)| is_benign(remote))
     }
 }
 
 impl Verdict {
+    /// The highest surprise.
+    #[must_use]
+    pub fn surprise(&self) -> f64 {
+        self.surprises.values().map(|one| one.0).fold(0.0, f64::max)
+    }
+
     fn refuse(&mut self, refusal: Refusal) {
         *self.refused.entry(refusal.text()).or_default() += 1;
     }
+}
+
+/// Names and values of the features that tell most.
+fn features(reasons: Option<&Vec<Reason>>) -> String {
+    let told = |one: &Reason| format!("{} {:.3}", one.feature, one.value);
+    let told: Vec<String> = reasons.into_iter().flatten().take(3).map(told).collect();
+    if told.is_empty() { "nothing told".to_owned() } else { told.join(", ") }
 }

@@ -7,9 +7,11 @@ use serde::Serialize;
 use training::Prior;
 
 use super::{
-    budget::{Budgeted, View},
-    capture::Capture,
+    Tell,
+    budget::{Budgeted, Peaks, View},
+    capture::{Attack, Capture},
     corpus::Use,
+    each,
     learn::Lessons,
 };
 
@@ -28,42 +30,58 @@ pub struct Said {
 
 /// Learns from two set-ups of each device, and looks at its others and at the attacks from outside:
 /// without the prior, and with it.
-#[must_use]
-pub fn run(captures: &[Capture], mut tell: impl FnMut(&str)) -> [Said; 2] {
+///
+/// # Errors
+/// None; what cannot be learnt is counted.
+pub fn run(captures: &[Capture], tell: Tell<'_>) -> anyhow::Result<[Said; 2]> {
     let mut devices: BTreeMap<&str, Vec<&Capture>> = BTreeMap::new();
     for one in captures.iter().filter(|one| one.group.starts_with("IoT")) {
         let device = one.name.rsplit_once('/').map_or("", |(folder, _)| folder);
         devices.entry(device).or_default().push(one);
     }
-    let attacks: Vec<&Capture> = captures
-        .iter()
-        .filter(|one| one.attacks.iter().any(super::capture::Attack::is_abuse))
-        .collect();
-    let mut said = [Said::default(); 2];
-    for (device, own) in devices.into_iter().filter(|(_, own)| own.len() > 2) {
+    let attacks: Vec<&Capture> =
+        captures.iter().filter(|one| one.attacks.iter().any(Attack::is_abuse)).collect();
+    let devices: Vec<_> = devices.into_iter().filter(|(_, own)| own.len() > 2).collect();
+    let of_each = each(&devices, |(device, own)| {
         tell(&format!("the prior's worth: {device}"));
         let mut lessons = Lessons::default();
         lessons.take(own[0], Use::Train);
         lessons.take(own[1], Use::Calibrate);
-        for (said, prior) in said.iter_mut().zip([&Prior::default(), Prior::shipped()]) {
-            said.models += 1;
-            let Ok(model) = lessons.fit(prior) else {
-                said.unmade += 1;
-                continue;
-            };
-            let mut seen = Budgeted::default();
-            own[2..].iter().chain(&attacks).for_each(|one| seen.take(&model, one));
-            let view = View::ALL.iter().position(|view| *view == View::Peers).unwrap_or_default();
-            let is = |peak: f64| usize::from(peak >= ALERT_SURPRISE);
-            said.benign[0] += seen.remotes;
-            said.benign[1] += seen.benign.iter().map(|one| is(one.peaks[0][view])).sum::<usize>();
-            for one in seen.attacks.iter().filter(|one| one.is_abuse) {
-                said.attacks[0] += 1;
-                said.attacks[1] += is(one.peaks[0][view]);
-            }
+        let tested: Vec<&Capture> = own[2..].iter().chain(&attacks).copied().collect();
+        Ok([&Prior::default(), Prior::shipped()].map(|prior| Said::of(&lessons, prior, &tested)))
+    })?;
+    let mut said = [Said::default(); 2];
+    for one in of_each {
+        said.iter_mut().zip(one).for_each(|(said, one)| said.add(one));
+    }
+    Ok(said)
+}
+
+impl Said {
+    fn of(lessons: &Lessons, prior: &Prior, tested: &[&Capture]) -> Self {
+        let mut said = Self { models: 1, ..Self::default() };
+        let Ok(model) = lessons.fit(prior) else { return Self { unmade: 1, ..said } };
+        let mut seen = Budgeted::default();
+        for one in tested {
+            seen.take(&model, one);
+        }
+        let is = |peaks: &Peaks| usize::from(peaks[0][View::Peers as usize] >= ALERT_SURPRISE);
+        said.benign = [seen.remotes, seen.benign.iter().map(|one| is(&one.peaks)).sum()];
+        for one in seen.attacks.iter().filter(|one| one.is_abuse) {
+            said.attacks[0] += 1;
+            said.attacks[1] += is(&one.peaks);
+        }
+        said
+    }
+
+    fn add(&mut self, other: Self) {
+        self.models += other.models;
+        self.unmade += other.unmade;
+        for place in 0..2 {
+            self.attacks[place] += other.attacks[place];
+            self.benign[place] += other.benign[place];
         }
     }
-    said
 }
 
 /// As Markdown.

@@ -175,11 +175,7 @@ impl DryRun {
             None => Loaded::New,
         };
         if loaded == Loaded::New {
-            let reserve = match target {
-                Target::Address(_) => self.reserve,
-                Target::Prefix(_) => 0,
-            };
-            let room = self.capacity.of(target).saturating_sub(reserve as usize);
+            let (room, reserve) = self.capacity.for_lists(target, self.reserve);
             if self.held.of(target) >= room {
                 return Err(match reserve {
                     0 => KernelError::full(target, &self.capacity),

@@ -121,6 +121,15 @@ impl BlockCount {
         }
     }
 
+    /// Entries that lists may fill the table of the target to, where this is what it has room for, and
+    /// those that they leave free: so many, and a quarter at most.
+    #[must_use]
+    pub fn for_lists(&self, target: &Target, reserve: u32) -> (usize, u32) {
+        let capacity = self.of(target);
+        let reserve = reserve.min(u32::try_from(capacity / 4).unwrap_or(u32::MAX));
+        (capacity.saturating_sub(reserve as usize), reserve)
+    }
+
     /// Counts one more in the table that holds the target.
     pub const fn add(&mut self, target: &Target) {
         match target {

@@ -215,7 +215,7 @@ pub enum KernelError {
     /// A list would take room that is kept for others.
     #[error(
         "the {table} table has room for {room} entries of lists, which it holds; {reserve} more are \
-         kept free for the model's and people's blocks: raise `tables.blocks` and start weir anew, or \
+         kept free for the model's and people's blocks: raise `{setting}` and start weir anew, or \
          remove a list (`weir unblock --list`)"
     )]
     Reserved {
@@ -225,6 +225,8 @@ pub enum KernelError {
         room: usize,
         /// Entries kept free.
         reserve: u32,
+        /// Key of the table's size.
+        setting: &'static str,
     },
     /// Block that reads back other than it was written.
     #[error("the kernel did not keep the block of `{target}`: wrote {wrote}, read {read}")]

@@ -336,7 +336,11 @@ impl KernelError {
     /// The room that the table of a target has for lists is full.
     #[must_use]
     pub const fn reserved(target: &Target, room: usize, reserve: u32) -> Self {
-        Self::Reserved { table: table_of(target), room, reserve }
+        let setting = match target {
+            Target::Address(_) => "tables.blocks",
+            Target::Prefix(_) => "tables.prefixes",
+        };
+        Self::Reserved { table: table_of(target), room, reserve, setting }
     }
 }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use thiserror::Error;
 
 /// A data set that cannot be written or read.
@@ -80,6 +81,18 @@ pub enum DatasetError {
     WindowLengths {
         /// Two of the lengths, in ns.
         lengths: [u64; 2],
+        /// A file of each.
+        paths: [PathBuf; 2],
+    },
+    /// Tables of one network with two home sides.
+    #[error(
+        "`{}` is of rows with {} as the home side and `{}` with {}: who is local by one is a remote by \
+         the other, so replay the captures anew with one --home-net",
+        paths[0].display(), homes[0], paths[1].display(), homes[1]
+    )]
+    HomeSides {
+        /// A prefix of each.
+        homes: [IpNet; 2],
         /// A file of each.
         paths: [PathBuf; 2],
     },

@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, net::IpAddr, time::Duration};
 
-use flows_common::parse::{TCP, UDP};
+use flows_common::parse::{ICMP, ICMPV6, TCP, UDP};
 use model::{
     CALIBRATION_ROWS, Feature, Horizon, Horizons, Kind, LocalService, ModelFile, Outage, PeerFacts,
     PeerFeature, Span,
@@ -28,6 +28,21 @@ const LEADING: usize = 3;
 /// makes up as many as he likes: they neither buy time with explanations nor leave others without.
 const EXPLAINED: usize = 256;
 const EXPLAINED_UNPROVEN: usize = 32;
+
+/// ICMP packets a second of one remote that need no other evidence than that they are odd: several times
+/// what a program for echo requests sends unless it is run as root.
+const ICMP_FLOOD: f32 = 20.0;
+
+/// Part of its flows and two that failed ([`PeerFeature::RemoteFailedRatio`]) from which on a remote asks
+/// in vain: half of four, nine in twenty of twenty.
+const IN_VAIN: f32 = 0.4;
+
+/// Questions alike a second, by datagrams, from which on they are a flood, answered or not.
+const ASKED_PER_S: f32 = 50.0;
+
+/// Times from which on failing where one is served otherwise, or repeating oneself, is abuse: three. One
+/// question that nobody answers is chance, and two requests alike within a second are a page.
+const SEVERAL: f32 = 2.5;
 
 /// Draws which p-values the drift watch bets on.
 const DRIFT_SEED: u64 = 0;
@@ -149,7 +164,9 @@ impl Assessor {
             .zip(assessment.entities())
             .enumerate()
             .map(|(number, ((address, facts), assessed))| {
-                evidence(*address, facts, *assessed, assessment.horizon(number))
+                let horizon = assessment.horizon(number);
+                let row_packets = horizon.map_or(0, |horizon| peers.packets(number, horizon));
+                Evidence { row_packets, ..evidence(*address, facts, *assessed, horizon) }
             })
             .collect();
         let mut reasons = HashMap::new();
@@ -161,7 +178,17 @@ impl Assessor {
         for index in others.chain(unproven.into_iter().take(EXPLAINED_UNPROVEN)) {
             let why = assessment.reasons(index);
             let peer = &evidence[index];
-            let is_more = |reason: &Reason| tells_of_more(reason, peer);
+            let value = |feature: PeerFeature| {
+                assessment.value(index, feature.name()).map_or(0.0, |value| feature.natural(value))
+            };
+            let replies = Replies {
+                in_vain: value(PeerFeature::RemoteFailedRatio) >= IN_VAIN,
+                complains: value(PeerFeature::EgressIcmp) > value(PeerFeature::IngressIcmp),
+                failed: value(PeerFeature::RemoteFailed),
+                empty: value(PeerFeature::RemoteEmpty),
+                probed: value(PeerFeature::NewTargetsFailed) >= 0.5,
+            };
+            let is_more = |reason: &Reason| tells_of_more(reason, peer, replies);
             evidence[index].new_or_large = !why.iter().take(LEADING).any(is_more);
             reasons.insert(evidence[index].subject(), why);
         }
@@ -207,6 +234,7 @@ fn evidence(
         new_or_large: false,
         failed_log_ins: 0,
         log_ins_alike: 0,
+        row_packets: 0,
         flows: facts.flows,
         packets: facts.packets,
         bytes: facts.bytes,
@@ -214,18 +242,47 @@ fn evidence(
     }
 }
 
+/// Replies of this host to a peer.
+#[derive(Clone, Copy, Debug, Default)]
+struct Replies {
+    /// There are none to a large part of what it asks.
+    in_vain: bool,
+    /// They are ICMP messages, and more than the echoes of its own.
+    complains: bool,
+    /// Its flows that failed, and those that were empty.
+    failed: f32,
+    empty: f32,
+    /// Of those that failed some were for what it had not tried before.
+    probed: bool,
+}
+
 /// True of a feature that tells of more than a newcomer, or than a business that is as busy or as large
-/// as it is: of a kind that is abuse. Openings are, where nobody completes them, and datagrams, where the
-/// host complains of them or they are for many ports; of who proved itself neither is.
-fn tells_of_more(reason: &Reason, peer: &Evidence) -> bool {
+/// as it is: of a kind that is abuse. Openings are, where nobody completes them, datagrams, where the
+/// host complains of them or they are for many ports, and ICMP, of which no business takes as much; of who
+/// proved itself none is. The same datagram over and over is where nobody answers it: a resolver's clients
+/// ask for the same names.
+fn tells_of_more(reason: &Reason, peer: &Evidence, replies: Replies) -> bool {
     let Some(feature) = PeerFeature::from_name(&reason.feature) else { return false };
-    let of = |protocol| {
-        let service = peer.service.is_some_and(|service| service.protocol == protocol);
-        service && peer.standing == Standing::Unproven
+    let at = |protocol| peer.service.is_some_and(|service| service.protocol == protocol);
+    let of = |protocol| at(protocol) && peer.standing == Standing::Unproven;
+    let seconds = peer.horizon_ms.max(1) as f32 / 1e3;
+    let asked = reason.value < ASKED_PER_S * seconds;
+    let is_asking = feature == PeerFeature::Repetition && at(UDP) && asked && !replies.in_vain;
+    let is_chance = match feature {
+        PeerFeature::RemoteFailed | PeerFeature::RemoteFailedRatio => {
+            replies.failed < SEVERAL && !replies.probed
+        }
+        PeerFeature::RemoteEmpty | PeerFeature::RemoteEmptyRatio => replies.empty < SEVERAL,
+        PeerFeature::Repetition => reason.value < SEVERAL,
+        _ => false,
     };
-    feature.may_act()
-        || feature.is_rate() && of(TCP)
-        || matches!(feature, PeerFeature::EgressIcmp | PeerFeature::Targets) && of(UDP)
+    let is_rate = feature.is_rate() && of(TCP)
+        || feature == PeerFeature::EgressIcmp && of(UDP) && replies.complains
+        || feature == PeerFeature::Targets && of(UDP)
+        || feature == PeerFeature::IngressIcmp
+            && (of(ICMP) || of(ICMPV6))
+            && reason.value >= ICMP_FLOOD * seconds;
+    feature.may_act() && !is_chance && !is_asking || is_rate
 }
 
 /// Facts of a model file's calibration that the policy's claims rest on.
@@ -330,26 +387,54 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_tells_of_abuse_where_nobody_completes_it_and_of_a_proven_remote_never() {
+    fn rates_tell_of_abuse_where_nobody_completes_them_and_questions_where_none_is_answered() {
         let mut assessor = Assessor::new(model(1), Duration::from_secs(1), 0);
         let of = |standing, protocol| {
             let service = Some(LocalService { protocol, port: 443 });
             PeerFacts { standing, service, ..PeerFacts::default() }
         };
-        let mut tells = |feature: PeerFeature, standing, protocol| {
+        let mut tells_at = |replies, value, feature: PeerFeature, standing, protocol| {
             let assessed = assess(&mut assessor, SECOND, of(standing, protocol));
             let reason = Reason {
                 subject: policy::Subject::Peer,
                 feature: feature.name().to_owned(),
                 unit: String::new(),
-                value: 9.0,
+                value,
                 benign_low: 0.0,
                 benign_high: 1.0,
                 share: 1.0,
             };
-            tells_of_more(&reason, &assessed.evidence[0])
+            tells_of_more(&reason, &assessed.evidence[0], replies)
         };
         let (proven, unproven) = (Standing::Proven, Standing::Unproven);
+        let echoes = Replies::default();
+        let told =
+            [(unproven, 1), (unproven, 58), (proven, 1), (unproven, 17)].map(|(standing, of)| {
+                [19.0, 21.0]
+                    .map(|rate| tells_at(echoes, rate, PeerFeature::IngressIcmp, standing, of))
+            });
+        let floods = [[false, true], [false, true], [false; 2], [false; 2]];
+        assert_eq!(told, floods, "a flood of echoes");
+        let mut tells_where =
+            |replies, feature, standing, of| tells_at(replies, 9.0, feature, standing, of);
+        let repeated = [(proven, TCP), (unproven, TCP), (proven, UDP), (unproven, UDP)];
+        for (in_vain, told) in [(false, [true, true, false, false]), (true, [true; 4])] {
+            let replies = Replies { in_vain, complains: true, ..Replies::default() };
+            let repeats = |(standing, protocol)| {
+                tells_where(replies, PeerFeature::Repetition, standing, protocol)
+            };
+            assert_eq!(repeated.map(repeats), told, "in vain: {in_vain}");
+        }
+        assert!(!tells_where(echoes, PeerFeature::EgressIcmp, unproven, UDP), "it pings");
+        let failing = [PeerFeature::RemoteFailed, PeerFeature::RemoteFailedRatio];
+        for (failed, probed, told) in [(1.0, false, false), (1.0, true, true), (3.0, false, true)] {
+            let replies = Replies { failed, probed, ..echoes };
+            let tells = failing.map(|feature| tells_where(replies, feature, proven, TCP));
+            assert_eq!(tells, [told; 2], "{failed} {probed}");
+        }
+        let complains = Replies { complains: true, ..echoes };
+        let mut tells =
+            |feature, standing, protocol| tells_where(complains, feature, standing, protocol);
         for rate in PeerFeature::ALL.iter().copied().filter(|feature| feature.is_rate()) {
             let told = [(proven, TCP), (proven, UDP), (unproven, TCP), (unproven, UDP)]
                 .map(|(standing, protocol)| tells(rate, standing, protocol));
@@ -359,7 +444,7 @@ mod tests {
             assert!(tells(datagrams, unproven, UDP));
             assert!(!tells(datagrams, unproven, TCP) && !tells(datagrams, proven, UDP));
         }
-        assert!(tells(PeerFeature::RemoteFailed, proven, TCP));
+        assert!(tells(PeerFeature::NewTargets, proven, TCP));
         assert!(!tells(PeerFeature::IngressBytes, unproven, TCP));
     }
 }

@@ -3,10 +3,12 @@
 //! Of each whole window the rows of ordinary peers are counted into the training's bins, and one
 //! p-value of each measure is bet on ([`policy::statistics::DriftWatch`]). Peers that stand out
 //! are left out of both, and so is what anybody may have sent in a peer's name: an attack neither
-//! looks like drift nor can suspend its own block. A shift that lifts every benign peer that far at
-//! once is not for this watch, but for the breaker.
+//! looks like drift nor can suspend its own block. What the peers of one network do, be they as many as
+//! a /24 holds, is no drift where other networks go on as before ([`networks`]). A shift that lifts
+//! every benign peer that far at once is not for this watch, but for the breaker.
 
 mod counter;
+mod networks;
 
 use evaluation::Reading;
 use model::{
@@ -22,6 +24,7 @@ use policy::{
 pub use counter::{DriftCounter, Side};
 
 use crate::peer_rows::PeerRows;
+use networks::Networks;
 
 /// Rows that one window adds at most, spread over its ordinary peers: a window of
 /// very many does not outweigh those before it.
@@ -34,15 +37,16 @@ const SPAN: u64 = 4_096;
 /// Rows below which nothing is said of the spread.
 const LEAST_ROWS: u64 = 512;
 
-/// The stream of random numbers that p-values are drawn with.
-const STREAM: usize = 0;
+/// The streams of random numbers that p-values are drawn with: of all peers, and by network.
+const STREAMS: [usize; 2] = [0, 1];
 
 /// Watches the windows that a detector assesses.
 #[derive(Debug)]
 pub struct DriftSensor {
     watch: DriftWatch,
     peers: DriftCounter,
-    draws: Draws,
+    networks: Networks,
+    draws: [Draws; 2],
 }
 
 impl DriftSensor {
@@ -52,7 +56,8 @@ impl DriftSensor {
         Self {
             watch: if learning { DriftWatch::of_learning() } else { DriftWatch::default() },
             peers: DriftCounter::new(model.peer()),
-            draws: Draws::new(seed, STREAM),
+            networks: Networks::default(),
+            draws: STREAMS.map(|stream| Draws::new(seed, stream)),
         }
     }
 
@@ -80,31 +85,34 @@ impl DriftSensor {
         };
         let ordinary: Vec<usize> = (0..of.len()).filter(is_ordinary).collect();
         count(&mut self.peers, &ordinary, rows);
-        let p_values: [_; BETS] = self.draw(model.peer(), &ordinary, rows);
+        let [of_all, of_networks] = &mut self.draws;
+        let p_values = drawn(model.peer(), &ordinary, rows, of_all);
+        let with_network = ordinary.iter().map(|&row| (peers.peers()[of[row]].0, row));
+        self.networks.take(with_network, |rows_of| drawn(model.peer(), rows_of, rows, of_networks));
         let state = |drift: &Drift| (drift.suspended, drift.relearning);
         let before = state(self.watch.drift());
         let moved = moved(Subject::Peer, &self.peers).collect();
-        let drift = self.watch.observe(p_values, farthest_first(moved));
+        let drift = self.watch.observe(p_values, self.networks.agree(), farthest_first(moved));
         state(drift) != before
     }
+}
 
-    /// The p-values of one of these rows, by score and by tail score.
-    fn draw(
-        &mut self,
-        detector: &DetectorModel,
-        indices: &[usize],
-        rows: &[f32],
-    ) -> [Option<f64>; 2] {
-        if indices.is_empty() {
-            return [None; 2];
-        }
-        let width = detector.inputs().width();
-        let index = indices[self.draws.below(indices.len())];
-        let row = &rows[index * width..][..width];
-        let by_score = detector.calibration().p_value(detector.score_row(row));
-        let by_tails = detector.tail_calibration().p_value(detector.tail_score(row));
-        [by_score, by_tails].map(|p_value| Some(p_value.conditional))
+/// The p-values of one of these rows, by score and by tail score.
+fn drawn(
+    detector: &DetectorModel,
+    indices: &[usize],
+    rows: &[f32],
+    draws: &mut Draws,
+) -> [Option<f64>; BETS] {
+    if indices.is_empty() {
+        return [None; BETS];
     }
+    let width = detector.inputs().width();
+    let index = indices[draws.below(indices.len())];
+    let row = &rows[index * width..][..width];
+    let by_score = detector.calibration().p_value(detector.score_row(row));
+    let by_tails = detector.tail_calibration().p_value(detector.tail_score(row));
+    [by_score, by_tails].map(|p_value| Some(p_value.conditional))
 }
 
 fn count(counter: &mut DriftCounter, indices: &[usize], rows: &[f32]) {

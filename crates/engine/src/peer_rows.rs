@@ -1,6 +1,6 @@
 //! Rows of peers that came with a window: from live windows or from tables, by horizon and peer.
 
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use model::{Horizon, PeerFacts, Span, assess::HorizonRows};
 
@@ -29,6 +29,8 @@ pub struct PeerRow<'a> {
 pub struct PeerRows {
     peers: Vec<(IpAddr, PeerFacts)>,
     rows: Vec<HorizonRows>,
+    /// Packets of the rows over longer times than the window, by peer and horizon.
+    packets: BTreeMap<(usize, Horizon), u64>,
 }
 
 impl PeerRows {
@@ -58,7 +60,11 @@ impl PeerRows {
                 };
                 found.peers.push((address, facts));
             }
-            HorizonRows::add(&mut found.rows, horizon, row, found.peers.len() - 1);
+            let peer = found.peers.len() - 1;
+            if covers != window {
+                found.packets.insert((peer, horizon), facts.packets);
+            }
+            HorizonRows::add(&mut found.rows, horizon, row, peer);
         }
         found
     }
@@ -67,6 +73,11 @@ impl PeerRows {
     #[must_use]
     pub fn peers(&self) -> &[(IpAddr, PeerFacts)] {
         &self.peers
+    }
+
+    /// Packets of a peer over a horizon that is longer than the window; else 0.
+    pub(crate) fn packets(&self, peer: usize, horizon: Horizon) -> u64 {
+        self.packets.get(&(peer, horizon)).copied().unwrap_or_default()
     }
 
     /// The rows, by horizon.
@@ -105,6 +116,8 @@ mod tests {
         let found = PeerRows::of(WINDOW, rows.into_iter());
         let packets: Vec<u64> = found.peers().iter().map(|(_, facts)| facts.packets).collect();
         assert_eq!(packets, [0, 7], "the first was silent, the third is not told");
+        let longer = [0, 1].map(|peer| found.packets(peer, Horizon::from_ms(10_000)));
+        assert_eq!((longer, found.packets(1, Horizon::from_ms(1_000))), ([90, 70], 0));
         assert_eq!(found.peers()[0].1.standing, standing);
         let of: Vec<(u32, &[usize])> =
             found.rows().iter().map(|block| (block.horizon.ms(), &block.of[..])).collect();

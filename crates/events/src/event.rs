@@ -327,6 +327,7 @@ mod tests {
                 new_or_large: false,
                 failed_log_ins: 0,
                 log_ins_alike: 0,
+                row_packets: 0,
                 standing: Standing::Proven,
                 flows: 3,
                 service: Some(Service { protocol: 6, port: 443 }),

@@ -57,6 +57,9 @@ pub struct Evidence {
     /// this row: by packet counters alone.
     #[serde(default, skip_serializing_if = "crate::words::is_zero")]
     pub log_ins_alike: u32,
+    /// Packets from and to it over the time of that row, where it is longer than the window's.
+    #[serde(default, skip_serializing_if = "crate::words::is_zero")]
+    pub row_packets: u64,
     /// Packets from and to it in this window.
     pub packets: u64,
     /// Bytes from and to it in this window, on the wire.

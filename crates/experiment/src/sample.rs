@@ -114,6 +114,7 @@ fn evidence(last: u8, surprise: f64, standing: Standing) -> Evidence {
         new_or_large: false,
         failed_log_ins: 0,
         log_ins_alike: 0,
+        row_packets: 0,
         standing,
         flows: 3,
         service: None,

@@ -2,8 +2,9 @@
 //! otherwise.
 //!
 //! A host may take any address of its /64 (RFC 4291 §2.5.1, RFC 8981), so that 2,000 probes from as
-//! many addresses are nobody's in particular. [`Hosts::look`] counts the addresses of each /64; one
-//! that showed more than [`SEVERAL`] within an hour is one remote from then on: its flows and
+//! many addresses are nobody's in particular. [`Hosts::look`] knows the first [`SEVERAL`] addresses of
+//! each /64 that was not silent for an hour: they stay remotes of their own, with their pasts, for a
+//! /64 may as well be a hall full of people. All others of it are one remote: their flows and
 //! counters are those of its name ([`flows_common::host`]), an address that no host has. What comes from
 //! such an address is anybody's in the network, and reads so at once.
 //!
@@ -13,7 +14,7 @@
 
 use std::{
     borrow::Cow,
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
 };
 
 use flows_common::{FlowCounters, FlowKey, PeerCounters, PeerKey, Window, host, unmap_v4};
@@ -25,7 +26,8 @@ use crate::{
 
 /// Networks that are remembered.
 const NETS: usize = 16_384;
-/// Addresses that one host may have at once: a stable one, and a temporary one a day for a week.
+/// Addresses that one host may have at once, a stable one and a temporary one a day for a week, and
+/// that are told apart.
 const SEVERAL: usize = 8;
 /// Time after which a network that showed nothing is forgotten: an hour.
 const FORGET_NS: u64 = 3_600_000_000_000;
@@ -39,7 +41,6 @@ struct Shown {
     /// What is behind the network of each.
     hosts: [u128; SEVERAL],
     count: u8,
-    is_one: bool,
     last_ns: u64,
 }
 
@@ -50,7 +51,7 @@ pub struct Hosts {
     nets: Recent<Net, Shown>,
 }
 
-kept!(Shown { hosts, count, is_one, last_ns });
+kept!(Shown { hosts, count, last_ns });
 
 impl Default for Hosts {
     fn default() -> Self {
@@ -91,8 +92,8 @@ impl Hosts {
         Some(Self { length, nets: take_table(NETS, bytes)? })
     }
 
-    /// A window in which each remote host is one remote; the window itself where each has one
-    /// address. Costs a pass over the flows, and a hash look-up for each of IPv6.
+    /// A window in which each remote host is one remote; the window itself where each has few
+    /// addresses. Costs a pass over the flows, and a hash look-up for each of IPv6.
     pub fn look<'w>(&mut self, window: Cow<'w, Window>) -> Cow<'w, Window> {
         let is_v6 = |address: &[u8; 16]| unmap_v4(address).is_none();
         let flows = window.flows.iter().map(|(key, _)| key).filter(|key| is_v6(&key.remote));
@@ -100,7 +101,7 @@ impl Hosts {
         let name = |address: &[u8; 16]| host::name(*address, length);
         let own: BTreeSet<Net> = flows.clone().map(|key| name(&key.local)).collect();
         let peers = window.peers.iter().map(|(key, _)| &key.address).filter(|one| is_v6(one));
-        let mut one = BTreeSet::new();
+        let mut one = BTreeMap::new();
         for address in flows.map(|key| &key.remote).chain(peers) {
             let net = name(address);
             if own.contains(&net) || !is_global(net) {
@@ -109,33 +110,30 @@ impl Hosts {
             let behind = u128::from_be_bytes(*address) & (u128::MAX >> length);
             let shown = self.nets.touch(net, Shown::default).value;
             // No host has such an address: it is anybody's in the network.
-            shown.is_one |= host::is_no_hosts(address);
-            if shown.note(behind, window.end_ns) {
-                one.insert(net);
+            if host::is_no_hosts(address) || !shown.note(behind, window.end_ns) {
+                one.insert(*address, net);
             }
         }
-        if one.is_empty() { window } else { Cow::Owned(joined(&window, &one, length)) }
+        if one.is_empty() { window } else { Cow::Owned(joined(&window, &one)) }
     }
 }
 
 impl Shown {
-    /// Notes an address; true where the network is one host.
+    /// Notes an address; true where it is told apart from others.
     fn note(&mut self, host: u128, now_ns: u64) -> bool {
         if now_ns.saturating_sub(self.last_ns) > FORGET_NS && self.last_ns > 0 {
             *self = Self::default();
         }
         self.last_ns = now_ns;
-        let mut known = self.hosts.iter().take(usize::from(self.count));
-        if !self.is_one && !known.any(|one| *one == host) {
-            match self.hosts.get_mut(usize::from(self.count)) {
-                Some(place) => {
-                    *place = host;
-                    self.count += 1;
-                }
-                None => self.is_one = true,
-            }
+        if self.hosts.iter().take(usize::from(self.count)).any(|one| *one == host) {
+            return true;
         }
-        self.is_one
+        let place = self.hosts.get_mut(usize::from(self.count));
+        place.is_some_and(|place| {
+            *place = host;
+            self.count += 1;
+            true
+        })
     }
 }
 
@@ -145,13 +143,10 @@ const fn is_global(net: Net) -> bool {
     !is_link && net[0] != 0xff && u128::from_be_bytes(net) >> 64 != 0
 }
 
-/// The window with these networks as one remote each. Flows that differ by the remote's address
+/// The window with these addresses as their networks. Flows that differ by the remote's address
 /// alone become one, with the counters of all.
-fn joined(window: &Window, one: &BTreeSet<Net>, length: u8) -> Window {
-    let remote = |address: [u8; 16]| {
-        let name = host::name(address, length);
-        if unmap_v4(&address).is_none() && one.contains(&name) { name } else { address }
-    };
+fn joined(window: &Window, one: &BTreeMap<[u8; 16], Net>) -> Window {
+    let remote = |address: [u8; 16]| one.get(&address).copied().unwrap_or(address);
     let mut places: HashMap<FlowKey, usize> = HashMap::new();
     let mut flows: Vec<(FlowKey, FlowCounters)> = Vec::with_capacity(window.flows.len());
     for (key, counters) in &window.flows {
@@ -222,8 +217,9 @@ mod tests {
         let window = window(1, (1..=2_000).map(|host| address(7, host)));
         let mut hosts = Hosts::default();
         let joined = hosts.look(Cow::Borrowed(&window));
-        assert_eq!((remotes(&joined), joined.flows.len()), (1, 2_000));
-        assert_eq!(joined.flows[0].0.remote, address(7, 0).to_be_bytes());
+        assert_eq!((remotes(&joined), joined.flows.len()), (SEVERAL + 1, 2_000));
+        let name = address(7, 0).to_be_bytes();
+        assert_eq!(joined.flows.iter().filter(|(key, _)| key.remote == name).count(), 1_992);
         assert!(!joined.is_lossy());
     }
 
@@ -235,11 +231,11 @@ mod tests {
         assert_eq!(remotes(&Hosts::default().look(Cow::Borrowed(&window))), 204);
         let mut hosts = Hosts::of_length(56);
         let joined = hosts.look(Cow::Borrowed(&window));
-        assert_eq!(remotes(&joined), 5);
+        assert_eq!(remotes(&joined), SEVERAL + 1 + 4);
         let name = host::name(address(0, 0).to_be_bytes(), 56);
-        assert_eq!(joined.flows.iter().filter(|(key, _)| key.remote == name).count(), 200);
+        assert_eq!(joined.flows.iter().filter(|(key, _)| key.remote == name).count(), 192);
         let wider = Hosts::of_length(48).look(Cow::Borrowed(&window)).into_owned();
-        assert_eq!(remotes(&wider), 1);
+        assert_eq!(remotes(&wider), SEVERAL + 1);
     }
 
     #[test]
@@ -280,13 +276,24 @@ mod tests {
     }
 
     #[test]
+    fn who_was_there_first_stays_himself_whoever_comes_into_his_network() {
+        let mut hosts = Hosts::default();
+        hosts.look(Cow::Borrowed(&window(1, [address(7, 3)])));
+        let crowd = window(2, (0..500).map(|host| address(7, host)));
+        let joined = hosts.look(Cow::Borrowed(&crowd));
+        let his = address(7, 3).to_be_bytes();
+        assert_eq!(joined.flows.iter().filter(|(key, _)| key.remote == his).count(), 1);
+        assert_eq!(remotes(&joined), SEVERAL + 1);
+    }
+
+    #[test]
     fn flows_that_differ_by_the_address_alone_are_counted_together() {
         let mut window = window(1, (1..=20).map(|host| address(7, host)));
         window.flows.iter_mut().for_each(|(key, _)| key.local_port = 80);
         let mut hosts = Hosts::default();
         let joined = hosts.look(Cow::Borrowed(&window));
-        assert_eq!(joined.flows.len(), 1);
-        assert_eq!(joined.flows[0].1.directions[IN].packets, 20);
+        assert_eq!(joined.flows.len(), SEVERAL + 1);
+        assert_eq!(joined.flows[SEVERAL].1.directions[IN].packets, 12);
         assert!(!joined.is_lossy());
     }
 }

@@ -34,6 +34,7 @@ pub mod counts;
 mod facts;
 pub mod feature;
 mod flow_record;
+mod home_nets;
 mod hosts;
 mod kept;
 mod kind;
@@ -50,6 +51,7 @@ pub use context::{
 pub use facts::{LocalService, PeerFacts};
 pub use feature::{Feature, FlowFeature, HostFeature, PeerFeature, Scale, ServiceFeature, Use};
 pub use flows_common::{Span, Window};
+pub use home_nets::HomeNets;
 pub use hosts::Hosts;
 pub use kind::{Horizon, HorizonError, Horizons, Kind};
 pub use outages::{Maintained, Outage, Outages};

@@ -5,7 +5,8 @@
 //! so that no horizon ever holds them, and names the services.
 //!
 //! Who can write what this goes by: **refusals** only this host, whose listener answers a SYN and whose
-//! absence refuses it. They count where the service was seen to serve several proven clients, so that a
+//! absence refuses it. They count for clients that were served before, and for strangers where the
+//! service was seen to serve several, so that a
 //! closed port that nobody used is no outage, and where nobody was answered between the first and the
 //! last, so that a firewall that refuses one of many is none. **Silence** the remote can write, with a
 //! SYN that the host discards: it counts for clients that were served before, while nobody is
@@ -283,6 +284,9 @@ impl Outages {
             }
         }
         let meets_silence = is_silent && served.silent.iter().all(Option::is_some);
+        // Of a client's own service, be it the only one: no packet of his has others answered less.
+        let refuses_him = failures.refused.is_some() && !answered_amid;
+        let is_silent_to_him = failures.silent_ns.is_some() && !answered_behind;
         let reset = of(Failure::Reset, true).len();
         let resets = refuses
             || meets_silence
@@ -301,11 +305,11 @@ impl Outages {
             let is_known = active.contains(client);
             let is_its_own = is_told
                 || match failure {
-                    Failure::Refused => refuses,
-                    // What the host never answers may be the client's own doing until others meet
+                    Failure::Refused => refuses || is_known && refuses_him,
+                    // What the host never answers may be a stranger's own doing until others meet
                     // it too; the next answer to anybody tells.
-                    Failure::Silent => is_silent && (is_known || meets_silence),
-                    Failure::Reset => resets,
+                    Failure::Silent => meets_silence || is_known && is_silent_to_him,
+                    Failure::Reset => resets || is_known && refuses_him,
                 };
             let most = if is_known {
                 let visit = self.visits.get(&(door, *client)).copied().unwrap_or_default();

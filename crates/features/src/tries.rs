@@ -9,9 +9,9 @@
 //! command dozens of times in ten minutes are not told from it: they are to be allowed by name. Who makes
 //! sessions of different sizes is not found here, but by the host's own log.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use flows_common::{Direction, Standing};
+use flows_common::{Direction, Span, Standing};
 
 use crate::counts::{Part, ServiceUse};
 use crate::record::{PeerRecord, TCP};
@@ -27,61 +27,110 @@ const COUNTS_FOR_NS: u64 = 600_000_000_000;
 /// Remotes at a service that are remembered at most; beyond it who came last longest ago goes.
 const LIMIT: usize = 16_384;
 
-/// Sessions of a row that covers some seconds.
+/// Windows of a remote that are counted one by one before a row over a longer time has them.
+const WINDOWS: usize = 32;
+
+/// A remote, and the port that it turned to.
+type Guesser = ([u8; 16], u16);
+
+/// Sessions of a row.
 #[derive(Clone, Copy, Debug)]
 struct Sessions {
-    end_ns: u64,
+    covers: Span,
     short: u32,
     sizes: ServiceUse,
+}
+
+/// Sessions of a remote at a service.
+#[derive(Debug, Default)]
+struct Past {
+    /// Of rows over the horizon that is next to the window.
+    longer: VecDeque<Sessions>,
+    /// Of windows that no such row covers yet.
+    windows: VecDeque<Sessions>,
 }
 
 /// Memory of sessions at services for log-ins, by remote address and port.
 #[derive(Debug, Default)]
 pub struct Tries {
-    remotes: BTreeMap<([u8; 16], u16), VecDeque<Sessions>>,
+    remotes: BTreeMap<Guesser, Past>,
 }
 
 impl Tries {
-    /// Looks at the rows of peers that came with a window, those of the horizon that is next to it:
-    /// the remotes with further sessions, and how many short ones alike each had in ten minutes.
+    /// Looks at the rows of peers that came with a window, those of the window and of the horizon that
+    /// is next to it: the remotes with further sessions, and how many short ones alike each had in ten
+    /// minutes.
     pub fn look(&mut self, peers: &[PeerRecord]) -> Vec<([u8; 16], u32)> {
-        let mut found = Vec::new();
-        for peer in peers.iter().filter(|peer| peer.level == 1) {
+        let mut further = BTreeSet::new();
+        for peer in peers.iter().filter(|peer| peer.level <= 1) {
             if peer.key.standing != Standing::Proven || peer.is_lossy {
                 continue;
             }
-            let uses =
-                LOG_INS.map(|port| (port, peer.counts.use_of(Direction::Ingress, TCP, port)));
-            let alike = uses.into_iter().filter_map(|(port, sizes)| {
-                let sizes = *sizes.filter(|sizes| sizes.served > 0)?;
+            for port in LOG_INS {
+                let sizes = peer.counts.use_of(Direction::Ingress, TCP, port);
+                let Some(&sizes) = sizes.filter(|sizes| sizes.served > 0) else { continue };
                 let short = peer.counts.outcomes[Direction::Ingress.index()].short;
-                let end_ns = peer.span.end_ns;
-                Some(self.note((peer.key.address, port), Sessions { end_ns, short, sizes }))
-            });
-            found.extend(alike.max().map(|alike| (peer.key.address, alike)));
+                let guesser = (peer.key.address, port);
+                let sessions = Sessions { covers: peer.span, short, sizes };
+                self.past(guesser, peer.span.end_ns).note(sessions, peer.level > 0);
+                further.insert(guesser);
+            }
         }
-        found
+        let mut most: BTreeMap<[u8; 16], u32> = BTreeMap::new();
+        for (guesser, past) in further.iter().filter_map(|one| Some((one, self.remotes.get(one)?)))
+        {
+            let alike = most.entry(guesser.0).or_default();
+            *alike = past.alike().max(*alike);
+        }
+        most.into_iter().collect()
     }
 
-    fn note(&mut self, remote: ([u8; 16], u16), sessions: Sessions) -> u32 {
-        let now_ns = sessions.end_ns;
-        let counts = |one: &Sessions| now_ns.saturating_sub(one.end_ns) < COUNTS_FOR_NS;
-        if self.remotes.len() >= LIMIT && !self.remotes.contains_key(&remote) {
-            self.remotes.retain(|_, all| all.back().is_some_and(counts));
+    /// What is remembered of a remote, after room was made for it.
+    fn past(&mut self, guesser: Guesser, now_ns: u64) -> &mut Past {
+        if self.remotes.len() >= LIMIT && !self.remotes.contains_key(&guesser) {
+            self.remotes.retain(|_, past| counts(past.last_ns(), now_ns));
             if self.remotes.len() >= LIMIT {
-                let last_ns = |all: &VecDeque<Sessions>| all.back().map(|one| one.end_ns);
-                let oldest = self.remotes.iter().min_by_key(|(_, all)| last_ns(all));
-                let oldest = oldest.map(|(remote, _)| *remote);
+                let oldest = self.remotes.iter().min_by_key(|(_, past)| past.last_ns());
+                let oldest = oldest.map(|(guesser, _)| *guesser);
                 oldest.and_then(|oldest| self.remotes.remove(&oldest));
             }
         }
-        let all = self.remotes.entry(remote).or_default();
-        all.push_back(sessions);
-        while all.front().is_some_and(|one| !counts(one)) {
-            all.pop_front();
+        self.remotes.entry(guesser).or_default()
+    }
+}
+
+impl Past {
+    /// Notes the sessions of a row; a window's takes the place of what was known of it before, and a
+    /// longer one's that of the windows in it.
+    fn note(&mut self, sessions: Sessions, is_longer: bool) {
+        let now_ns = sessions.covers.end_ns;
+        if is_longer {
+            self.windows.retain(|one| one.covers.end_ns > now_ns);
+            self.longer.push_back(sessions);
+        } else {
+            self.windows.retain(|one| one.covers != sessions.covers);
+            if self.windows.len() == WINDOWS {
+                self.windows.pop_front();
+            }
+            self.windows.push_back(sessions);
         }
+        for all in [&mut self.longer, &mut self.windows] {
+            all.retain(|one| counts(one.covers.end_ns, now_ns));
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Sessions> {
+        self.longer.iter().chain(&self.windows)
+    }
+
+    fn last_ns(&self) -> u64 {
+        self.all().map(|one| one.covers.end_ns).max().unwrap_or(0)
+    }
+
+    /// Short sessions alike.
+    fn alike(&self) -> u32 {
         let (mut short, mut sizes) = (0_u32, ServiceUse::default());
-        for one in all {
+        for one in self.all() {
             short = short.saturating_add(one.short);
             sizes.merge(&one.sizes);
         }
@@ -91,10 +140,12 @@ impl Tries {
     }
 }
 
+const fn counts(end_ns: u64, now_ns: u64) -> bool {
+    now_ns.saturating_sub(end_ns) < COUNTS_FOR_NS
+}
+
 #[cfg(test)]
 mod tests {
-    use flows_common::Span;
-
     use super::*;
     use crate::counts::{Outcomes, PeerCounts};
     use crate::record::PeerPart;
@@ -139,6 +190,30 @@ mod tests {
         assert_eq!(last((0..30).map(|nth| row(nth, 22, 2, 1_900))), Some(60));
         assert_eq!(last((0..90).map(|nth| row(nth, 22, 2, 1_900))), Some(120), "no older ones");
         assert_eq!(last([row(0, 22, 9, 1_900), row(70, 22, 1, 1_900)]), Some(1));
+    }
+
+    /// The row of a window of a second.
+    fn window(second: u64, sessions: u32) -> PeerRecord {
+        let span = Span { start_ns: second * TEN / 10, end_ns: (second + 1) * TEN / 10 };
+        PeerRecord { level: 0, span, ..row(0, 22, sessions, 1_900) }
+    }
+
+    #[test]
+    fn sessions_count_from_their_window_on_and_once() {
+        assert_eq!(last([window(0, 20), window(1, 20)]), Some(40));
+        assert_eq!(
+            last([window(0, 3), window(0, 20)]),
+            Some(20),
+            "with the outcomes that came late"
+        );
+        let longer = (0..13).map(|second| window(second, 20)).chain([row(0, 22, 200, 1_900)]);
+        assert_eq!(last(longer), Some(260), "ten of the windows are in the row over ten seconds");
+    }
+
+    #[test]
+    fn memory_of_windows_is_bounded_and_they_are_forgotten_in_time() {
+        assert_eq!(last((0..200).map(|second| window(second, 1))), Some(32));
+        assert_eq!(last([window(0, 20), window(700, 1)]), Some(1));
     }
 
     #[test]

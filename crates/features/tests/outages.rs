@@ -112,7 +112,11 @@ fn a_port_that_hardly_served_anybody_has_no_outage() {
     let closed: Vec<_> = (1..=5).map(|client| (client, 81, Refused, 10)).collect();
     assert_eq!(left(&mut outages, &window(3, &closed)), (5, vec![]), "never open");
     let mine: Vec<_> = (1..=5).map(|client| (client, 2_222, Refused, 10)).collect();
-    assert_eq!(left(&mut outages, &window(4, &mine)), (5, vec![]), "open to one");
+    assert_eq!(left(&mut outages, &window(4, &mine)), (4, vec![]), "open to one, who is none");
+    let silent: Vec<_> = (1..=5).map(|client| (client, 2_222, Silent, 10)).collect();
+    assert_eq!(left(&mut outages, &window(5, &silent)), (4, vec![]), "nor in silence");
+    let hammered: Vec<_> = (0..257).map(|_| (1, 2_222, Refused, 100)).collect();
+    assert_eq!(left(&mut outages, &window(6, &hammered)).0, 257);
 }
 
 #[test]

@@ -157,6 +157,7 @@ fn decision(id: u64, window: u64, acted: bool) -> Decision {
         new_or_large: false,
         failed_log_ins: 0,
         log_ins_alike: 0,
+        row_packets: 0,
         flows: 3,
         service: Some(Service { protocol: 6, port: 443 }),
     };

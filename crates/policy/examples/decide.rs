@@ -44,6 +44,7 @@ fn evidence(address: IpAddr, anomalous: bool) -> Evidence {
         new_or_large: false,
         failed_log_ins: 0,
         log_ins_alike: 0,
+        row_packets: 0,
         flows: 3,
         service: None,
     }

@@ -152,9 +152,11 @@ impl Policy {
         }
         let decisive = peer.surprise >= config.expert.decisive_surprise;
         // A backup is as large as it is, and so is who asks by datagrams and is answered; what floods
-        // by volume proves nothing.
+        // by volume proves nothing, and sends more than the limit that it gets would let pass.
         let asks = peer.service.is_some_and(|service| service.protocol == UDP);
-        let is_business = peer.standing == Standing::Proven || asks || !decisive;
+        let limit = f64::from(config.expert.rate_limit_pps) * window.span_s();
+        let floods = decisive && peer.packets as f64 > limit;
+        let is_business = peer.standing == Standing::Proven || asks || !floods;
         if window.interrupted {
             Some(Refusal::Interrupted)
         } else if window.blind {

@@ -49,6 +49,9 @@ struct Recent {
     window: u64,
     /// Bit `i`: anomalous `i` windows before the one last noted.
     anomalous: u64,
+    /// Until when, by the boot clock, the last anomalous row over a longer time counts; none before there
+    /// was one.
+    longer_until_ns: Option<u64>,
     /// Anomalous windows, and packets in them: running sums that start over after a quiet stretch.
     lasting: u32,
     packets: u64,
@@ -93,26 +96,42 @@ pub(super) struct History {
 
 impl History {
     /// Notes an anomalous window and returns the counts with it, those of the last `of` windows
-    /// among them.
+    /// among them. Where a row over a longer time was the anomalous one, given by that time in ns and its
+    /// packets, it is one of the last `of` rows over as long: two of them in a row, or one and a window while it lasts, are two.
     pub(super) fn note(
         &mut self,
         (peer, standing): (IpAddr, Standing),
         (window, now_ns): (u64, u64),
+        longer: Option<(u64, u64)>,
         of: u32,
         packets: u64,
     ) -> Noted {
         self.make_room(peer);
         let past = &mut self.peers.entry(peer).or_default().recent[standing as usize];
         let apart = u32::try_from(window.saturating_sub(past.window)).unwrap_or(u32::MAX);
-        past.anomalous = past.anomalous.checked_shl(apart).unwrap_or(0) | 1;
+        past.anomalous = past.anomalous.checked_shl(apart).unwrap_or(0);
+        let mut windows = u32::from(past.longer_until_ns.is_some_and(|until| now_ns <= until));
+        if let Some((longer_ns, _)) = longer {
+            windows += 1;
+            // Half a row more: rows end with windows, of which one may be late.
+            let lasts_ns =
+                longer_ns.saturating_mul(u64::from(of) - 1).saturating_add(longer_ns / 2);
+            let until_ns = Some(now_ns.saturating_add(lasts_ns));
+            past.longer_until_ns = past.longer_until_ns.max(until_ns);
+        } else {
+            past.anomalous |= 1;
+        }
         if now_ns.saturating_sub(past.noted_ns) > EVIDENCE_FOR_NS {
             (past.lasting, past.packets) = (0, 0);
         }
         past.lasting = past.lasting.saturating_add(1);
-        past.packets = past.packets.saturating_add(packets);
+        // A longer row stands for as many windows, and is asked for the packets of as many.
+        let of_a_window = longer.map_or(0, |(_, packets)| packets / u64::from(of).max(1));
+        past.packets = past.packets.saturating_add(packets).max(of_a_window);
         (past.window, past.noted_ns) = (window, now_ns);
         let recent = past.anomalous & (u64::MAX >> (64 - of.clamp(1, 64)));
-        Noted { windows: recent.count_ones(), lasting: past.lasting, packets: past.packets }
+        windows += recent.count_ones();
+        Noted { windows, lasting: past.lasting, packets: past.packets }
     }
 
     /// True while a block of this peer is active that acts on as much.
@@ -228,7 +247,7 @@ impl History {
         past.scope = scope;
         past.own = Some(action);
         for recent in &mut past.recent {
-            recent.anomalous = 0;
+            (recent.anomalous, recent.longer_until_ns) = (0, None);
         }
     }
 
@@ -316,10 +335,30 @@ mod tests {
     #[test]
     fn anomalous_windows_count_only_within_the_last_n() {
         let mut history = History::default();
-        let mut note = |standing, window| history.note((PEER, standing), (window, 0), 3, 5).windows;
+        let mut note =
+            |standing, window| history.note((PEER, standing), (window, 0), None, 3, 5).windows;
         assert_eq!([10, 12, 13].map(|window| note(Standing::Proven, window)), [1, 2, 2]);
         assert_eq!(note(Standing::Unproven, 13), 1, "another's evidence");
         assert_eq!(note(Standing::Proven, 100), 1);
+    }
+
+    #[test]
+    fn a_longer_row_is_one_of_as_many_rows_of_its_length() {
+        const TEN: u64 = 10_000_000_000;
+        let counts = |longer: &[(u64, Option<(u64, u64)>)]| {
+            let mut history = History::default();
+            let note = |&(second, longer)| {
+                let at = (second, second * 1_000_000_000);
+                history.note((PEER, Standing::Proven), at, longer, 3, 1).windows
+            };
+            longer.iter().map(note).collect::<Vec<_>>()
+        };
+        let ten = |second| (second, Some((TEN, 9)));
+        assert_eq!(counts(&[ten(13), ten(23)]), [1, 2], "two in a row");
+        assert_eq!(counts(&[ten(13), ten(33)]), [1, 2], "two of three");
+        assert_eq!(counts(&[ten(13), ten(43)]), [1, 1], "two of four");
+        assert_eq!(counts(&[ten(13), (14, None), (30, None), (40, None)]), [1, 2, 2, 1]);
+        assert_eq!(counts(&[(12, None), ten(13), ten(93)]), [1, 2, 1]);
     }
 
     #[test]
@@ -327,7 +366,7 @@ mod tests {
         let mut history = History::default();
         let mut counts = |second: u64| {
             let at = (second, second * 1_000_000_000);
-            let noted = history.note((PEER, Standing::Proven), at, 3, 2);
+            let noted = history.note((PEER, Standing::Proven), at, None, 3, 2);
             (noted.lasting, noted.packets)
         };
         assert_eq!(
@@ -341,7 +380,7 @@ mod tests {
         let mut history = History::default();
         for number in 0..=u32::try_from(PEERS_LIMIT).unwrap() {
             let address = IpAddr::from(number.to_be_bytes());
-            history.note((address, Standing::Proven), (u64::from(number), 0), 3, 1);
+            history.note((address, Standing::Proven), (u64::from(number), 0), None, 3, 1);
         }
         assert_eq!(history.peers.len(), PEERS_LIMIT - FORGOTTEN_AT_ONCE + 1);
         let newest = IpAddr::from(u32::try_from(PEERS_LIMIT).unwrap().to_be_bytes());
@@ -352,11 +391,11 @@ mod tests {
     #[test]
     fn a_peer_that_is_blocked_is_forgotten_last() {
         let mut history = History::default();
-        history.note((PEER, Standing::Proven), (0, 0), 3, 1);
+        history.note((PEER, Standing::Proven), (0, 0), None, 3, 1);
         history.blocked(PEER, Scope::All, Action::Drop, u64::MAX);
         for number in 0..=u32::try_from(PEERS_LIMIT).unwrap() {
             let address = IpAddr::from(number.to_be_bytes());
-            history.note((address, Standing::Proven), (1 + u64::from(number), 0), 3, 1);
+            history.note((address, Standing::Proven), (1 + u64::from(number), 0), None, 3, 1);
         }
         assert!(history.is_blocked(PEER, Scope::All, 1));
     }

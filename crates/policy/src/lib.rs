@@ -384,6 +384,7 @@ impl Policy {
         let Noted { windows, lasting, packets } = self.history.note(
             (peer.address, peer.standing),
             (self.window, now_ns),
+            longer_ns(peer, window).map(|ns| (ns, peer.row_packets)),
             self.config.expert.of_windows,
             peer.packets,
         );
@@ -518,6 +519,16 @@ fn is_exempt(
     baseline.is_ordinary(remote, now_ns) || is_allowed()
 }
 
+/// The time that the most surprising row of a remote covers, in ns, where it is longer than the
+/// window's. What anybody may have sent counts by the window alone: a client that calls in vain at a
+/// service that is down is odd over ten seconds, and one that asks for names is over a minute.
+fn longer_ns(peer: &Evidence, window: &WindowFacts) -> Option<u64> {
+    let window_ns = window.end_ns.saturating_sub(window.start_ns);
+    let row_ns = u64::from(peer.horizon_ms) * 1_000_000;
+    let is_longer = 2 * row_ns > 3 * window_ns;
+    (is_longer && peer.standing != Standing::Unproven).then_some(row_ns)
+}
+
 /// True of a remote that failed a handful of log-ins, by this host's own log, or that tried some tens
 /// which were all alike.
 const fn guesses(peer: &Evidence) -> bool {
@@ -530,7 +541,8 @@ const fn is_told(peer: &Evidence) -> bool {
 }
 
 /// The network that an address is taken to belong to: its /24, or its /64 in IPv6.
-fn network(address: IpAddr) -> IpNet {
+#[must_use]
+pub fn network(address: IpAddr) -> IpNet {
     let length = if address.is_ipv4() { 24 } else { 64 };
     IpNet::new_assert(address, length).trunc()
 }

@@ -25,6 +25,7 @@ pub(crate) fn attacker(last: u8) -> Evidence {
         new_or_large: false,
         failed_log_ins: 0,
         log_ins_alike: 0,
+        row_packets: 0,
         flows: 3,
         service: None,
     }

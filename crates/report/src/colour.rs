@@ -98,8 +98,7 @@ pub fn rules() -> String {
         variables(|(_, dark)| dark)
     );
     for role in Role::all() {
-        let RGBColor(red, green, blue) = role.placeholder();
-        let (code, variable) = (format!("#{red:02X}{green:02X}{blue:02X}"), role.variable());
+        let (code, variable) = (code(role), role.variable());
         let _ = write!(
             rules,
             "svg [fill=\"{code}\"]{{fill:var({variable})}}svg \
@@ -109,9 +108,36 @@ pub fn rules() -> String {
     rules
 }
 
+/// A drawing that stands alone, on white: with the light scheme's colours in the place of the
+/// placeholders.
+#[must_use]
+pub fn on_white(svg: &str) -> String {
+    let begin = svg.find('>').map_or(0, |at| at + 1);
+    let (head, rest) = svg.split_at(begin);
+    let mut drawn = format!(r##"{head}<rect width="100%" height="100%" fill="#ffffff"/>{rest}"##);
+    for role in Role::all() {
+        drawn = drawn.replace(&code(role), role.colours().0);
+    }
+    drawn
+}
+
+/// The placeholder of a role as a drawing spells it.
+fn code(role: Role) -> String {
+    let RGBColor(red, green, blue) = role.placeholder();
+    format!("#{red:02X}{green:02X}{blue:02X}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_drawing_on_white_has_colours_of_its_own() {
+        let svg = format!("<svg><text fill=\"{}\"/></svg>", code(Role::Series(1)));
+        let drawn = on_white(&svg);
+        assert!(drawn.starts_with("<svg><rect ") && drawn.contains(SERIES[1].0), "{drawn}");
+        assert!(!drawn.contains(&code(Role::Series(1))));
+    }
 
     #[test]
     fn each_role_has_a_placeholder_of_its_own() {

@@ -87,6 +87,11 @@ impl Bounds {
     /// The remotes that set bounds of these features, the columns of the rows: those of most bounds
     /// that are of a kind that is abuse first.
     pub(crate) fn setters(&self, names: &[String]) -> Vec<Setters> {
+        // Who is alone sets all of them, and is held against nobody.
+        if self.remotes.len() == 1 {
+            let remotes = self.remotes.keys().map(|remote| Prefix::of_host(*remote)).collect();
+            return vec![Setters { remotes, rows: self.rows, of: self.rows, bounds: Vec::new() }];
+        }
         let mut found: BTreeMap<Vec<IpAddr>, Vec<Gap>> = BTreeMap::new();
         for (at, name) in names.iter().enumerate() {
             let Some(feature) = PeerFeature::from_name(name) else { continue };
@@ -161,6 +166,14 @@ impl Setters {
 /// Who sets bounds over any horizon, in words, and how to leave them out; nothing where nobody does.
 #[must_use]
 pub fn told_of_bounds(all: &[(Horizon, Vec<Setters>)]) -> String {
+    let alone = all.first().and_then(|(_, setters)| setters.first());
+    if let Some(one) = alone.filter(|one| one.bounds.is_empty()) {
+        return format!(
+            "all {} rows are of one remote, {}: whatever another does was never seen, and may stand out; learn \
+             where more than one comes\n",
+            one.rows, one.remotes[0]
+        );
+    }
     let mut most: Vec<(Horizon, &Setters)> = Vec::new();
     for (horizon, setters) in
         all.iter().flat_map(|(horizon, all)| all.iter().map(|one| (*horizon, one)))
@@ -267,6 +280,17 @@ mod tests {
         };
         assert_eq!([of(0), of(2), of(3)], [vec![], vec![2], vec![]]);
         assert_eq!(told_of_bounds(&[]), "");
+    }
+
+    #[test]
+    fn a_remote_that_is_all_there_was_is_named() {
+        let names = [PeerFeature::NewTargets.name().to_owned()];
+        let mut bounds = Bounds::default();
+        (0..30).for_each(|_| bounds.take(remote(7), &[1.0]));
+        let text = told_of_bounds(&[(Horizon::from_ms(1_000), bounds.setters(&names))]);
+        assert!(text.starts_with("all 30 rows are of one remote, 192.0.2.7: "), "{text}");
+        bounds.take(remote(8), &[1.0]);
+        assert_eq!(bounds.setters(&names), []);
     }
 
     #[test]

@@ -30,6 +30,16 @@ pub enum LearnError {
         /// The reason.
         source: TrainingError,
     },
+    /// All windows were those in which everything is new.
+    #[error(
+        "{windows} window{} {} too few: the first {WARM_UP} are left out, for everything is new in them, and \
+         of the others the detectors are made; learn for some minutes",
+        if *windows == 1 { "" } else { "s" }, if *windows == 1 { "is" } else { "are" }
+    )]
+    Short {
+        /// Windows that came.
+        windows: u64,
+    },
     /// The detectors do not fit into one file.
     #[error(transparent)]
     File(#[from] ModelFormatError),
@@ -100,6 +110,14 @@ impl Learner {
             windows: 0,
             lossy: 0,
         }
+    }
+
+    /// The same with remote hosts of IPv6 that take their addresses of networks of this length, and not
+    /// of a /64.
+    #[must_use]
+    pub fn with_ipv6_hosts(mut self, length: u8) -> Self {
+        self.hosts = Hosts::of_length(length);
+        self
     }
 
     /// The same without what remotes in these prefixes do.
@@ -183,6 +201,9 @@ impl Learner {
         params: &IsolationForestValidParams,
         created: &str,
     ) -> Result<(ModelFile, Context), LearnError> {
+        if self.windows <= WARM_UP {
+            return Err(LearnError::Short { windows: self.windows });
+        }
         Ok((fit_all(&self.rows, self.window, params, created)?, self.context))
     }
 }

@@ -62,7 +62,7 @@ use std::{
     time::Duration,
 };
 
-use ::model::{ModelFile, schema};
+use ::model::{HomeNets, ModelFile, schema};
 #[cfg(not(feature = "top"))]
 use absent::top;
 #[cfg(not(feature = "research"))]
@@ -327,14 +327,19 @@ impl Overrides {
     }
 }
 
-/// Loads a model, and makes sure that it was trained on windows of this length.
-fn load_model_of(path: &Path, window_ns: Option<u64>) -> anyhow::Result<ModelFile> {
+/// Loads a model, and makes sure that it was trained on windows of this length, and with no other home
+/// side of the same network.
+fn load_model_of(
+    path: &Path,
+    window_ns: Option<u64>,
+    homes: &[HomeNets],
+) -> anyhow::Result<ModelFile> {
     let model = load_model(path)?;
+    let of_model = || format!("cannot use model `{}`", path.display());
     if let Some(window_ns) = window_ns {
-        model
-            .check_window(Duration::from_nanos(window_ns))
-            .with_context(|| format!("cannot use model `{}`", path.display()))?;
+        model.check_window(Duration::from_nanos(window_ns)).with_context(of_model)?;
     }
+    homes.iter().try_for_each(|home| model.check_home(home)).with_context(of_model)?;
     Ok(model)
 }
 

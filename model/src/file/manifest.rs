@@ -25,6 +25,9 @@ pub struct Manifest {
     pub software: String,
     /// When it was made, RFC 3339, as its maker said.
     pub created: String,
+    /// The home sides of the captures that its rows are of: `private`, or prefixes with commas.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub home: Vec<String>,
     /// The detectors, by the rows that they measure: `peer-1s`.
     pub detectors: BTreeMap<String, DetectorManifest>,
 }
@@ -112,6 +115,7 @@ impl Manifest {
             format: FORMAT,
             software: concat!("weir ", env!("CARGO_PKG_VERSION")).to_owned(),
             created: created.to_owned(),
+            home: Vec::new(),
             detectors: detectors.iter().map(described).collect(),
         }
     }

@@ -13,7 +13,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use features::{Horizon, Kind, SchemaId};
+use features::{HomeNets, Horizon, Kind, SchemaId};
+use ipnet::IpNet;
 use thiserror::Error;
 
 use crate::channel::{Channel, ChannelError};
@@ -66,6 +67,16 @@ impl ModelFile {
         let mut model = Self { detectors, window, manifest, digest };
         model.digest = sha256(&model.to_bytes()?);
         Ok(model)
+    }
+
+    /// The same, of rows of captures with these home sides.
+    ///
+    /// # Errors
+    /// The parts are too large for a file.
+    pub fn of_home(mut self, home: &[HomeNets]) -> Result<Self, ModelFormatError> {
+        self.manifest.home = home.iter().map(ToString::to_string).collect();
+        self.digest = sha256(&self.to_bytes()?);
+        Ok(self)
     }
 
     /// The detectors, by the rows that they measure.
@@ -125,6 +136,13 @@ impl ModelFile {
     pub fn check_window(&self, window: Duration) -> Result<(), WindowMismatch> {
         let (trained, made) = (self.window, Horizon::from(window));
         if trained == made { Ok(()) } else { Err(WindowMismatch { trained, made }) }
+    }
+
+    /// Refuses a home side that [contradicts](HomeNets::contradiction) one that it was trained on.
+    pub fn check_home(&self, made: &HomeNets) -> Result<(), HomeMismatch> {
+        let trained = self.manifest.home.iter().filter_map(|home| home.parse::<HomeNets>().ok());
+        let mut both = trained.filter_map(|home| home.contradiction(made));
+        both.next().map_or(Ok(()), |(trained, made)| Err(HomeMismatch { trained, made }))
     }
 
     /// Writes the file: whole, or not at all. It is written beside `path`, flushed to the disk,
@@ -190,6 +208,19 @@ pub struct WindowMismatch {
     pub trained: Horizon,
     /// Length of these.
     pub made: Horizon,
+}
+
+/// Another home side of a network than a model was trained on.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error(
+    "the model was trained with {trained} as the home side, here it is {made}: who is local by one is a \
+     remote by the other, so replay with --home-net={trained}, or train with {made}"
+)]
+pub struct HomeMismatch {
+    /// Its prefix.
+    pub trained: IpNet,
+    /// The one that shares addresses with it.
+    pub made: IpNet,
 }
 
 /// The shortest horizon of peers.

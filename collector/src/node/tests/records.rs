@@ -59,7 +59,7 @@ fn every_field_of_a_record_survives_ledger_api_and_event() {
         "peer": "2001:db8::7", "p_value": 0.000_8, "conditional_p_value": 0.001_234_567_890_123_4,
         "peer_score": 0.75, "horizon_ms": 1000, "tail_score": 12.5, "surprise": 0.3, "packets": 310,
         "bytes": 41_000, "standing": "proven", "flows": 12, "new_or_large": true, "failed_log_ins": 5,
-        "log_ins_alike": 31,
+        "log_ins_alike": 31, "row_packets": 3_100,
         "service": { "protocol": 6, "port": 443 },
         "claim": {
             "rate": "1 in 10", "procedure": "online", "p_values": "marginal", "p_value": 0.000_8,

@@ -38,7 +38,7 @@ pub enum Loaded {
 pub struct Bulk {
     list: Blocklist,
     now_ns: u64,
-    /// Addresses of each family that the load leaves free.
+    /// Entries of each table that the load leaves free.
     reserve: u32,
     /// The prefix table, once the list has a prefix: a trie finds no exact prefix by itself.
     prefixes: Option<HashMap<PrefixKey, BlockEntry>>,
@@ -61,10 +61,10 @@ impl Bulk {
         let mut state = state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match *target {
             Target::Address(address) => {
-                let held = state.held.of(target);
-                let room = self.list.capacity().of(target).saturating_sub(self.reserve as usize);
-                if self.reserve > 0 && held >= room && self.list.maps.get(target)?.is_none() {
-                    return Err(KernelError::reserved(target, room, self.reserve));
+                if let Some(refused) = self.refused(&state.held, target)
+                    && self.list.maps.get(target)?.is_none()
+                {
+                    return Err(refused);
                 }
                 let (loaded, is_more) = self.put_address(address, block)?;
                 if is_more {
@@ -77,6 +77,10 @@ impl Bulk {
                 let before = self.prefixes()?.get(&key).copied();
                 let (loaded, entry) = self.weigh(before, block);
                 let Some(entry) = entry else { return Ok(loaded) };
+                let refused = before.is_none().then(|| self.refused(&state.held, target));
+                if let Some(refused) = refused.flatten() {
+                    return Err(refused);
+                }
                 self.list.maps.put(target, &entry)?;
                 if before.is_none() {
                     state.held.add(target);
@@ -87,6 +91,13 @@ impl Bulk {
                 Ok(loaded)
             }
         }
+    }
+
+    /// The refusal of one more entry where as many are held as lists have room for.
+    fn refused(&self, held: &BlockCount, target: &Target) -> Option<KernelError> {
+        let (room, reserve) = self.list.capacity().for_lists(target, self.reserve);
+        let is_full = reserve > 0 && held.of(target) >= room;
+        is_full.then(|| KernelError::reserved(target, room, reserve))
     }
 
     /// Outcome that [`Self::put`] would have; writes nothing.

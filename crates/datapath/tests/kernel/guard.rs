@@ -396,6 +396,36 @@ fn a_list_leaves_a_block_that_stands_its_counters_and_the_longer_lease() {
 }
 
 #[test]
+fn a_list_fills_no_table_that_the_models_blocks_need() {
+    if !test_support::root() {
+        return;
+    }
+    let options = KernelOptions { block_capacity: 8, prefix_capacity: 8, ..small() };
+    let kernel = Kernel::load(&options).expect("loaded");
+    let blocklist = kernel.blocklist();
+    let address = |n: u16| Target::from(IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, n]));
+    let network = |n: u16| {
+        let first = IpAddr::from([0x2001, 0xdb8, 7, n, 0, 0, 0, 0]);
+        Target::Prefix(ipnet::IpNet::new(first, 64).expect("a length"))
+    };
+    let kinds: [&dyn Fn(u16) -> Target; 3] = [&|n| v4(n.to_be_bytes()[1]), &address, &network];
+    for target in kinds {
+        // Of the three that are to be left free, a quarter of the table is.
+        let mut bulk = blocklist.bulk(boot_ns(), 3);
+        let mut put = |n| bulk.put(&target(n), &drop_for(60));
+        assert!((1..=6).all(|n| put(n).expect("room") == Loaded::New));
+        let refused = put(7).expect_err("the rest is not for lists");
+        assert!(matches!(refused, KernelError::Reserved { room: 6, reserve: 2, .. }), "{refused}");
+        assert_eq!(put(6).expect("it stands"), Loaded::Repeated);
+        for n in [7, 8] {
+            blocklist.insert(target(n), &drop_for(60), boot_ns()).expect("the model's block");
+        }
+        let full = blocklist.insert(target(9), &drop_for(60), boot_ns()).expect_err("no room");
+        assert!(matches!(full, KernelError::BlocklistFull { .. }), "{full}");
+    }
+}
+
+#[test]
 fn a_super_packet_that_is_dropped_counts_as_its_packets() {
     if !test_support::root() {
         return;

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use features::HomeNets;
+
 use super::blocks::Blocks;
 use super::facts::facts;
 use super::selection::{Columns, Selection};
@@ -55,7 +57,8 @@ impl Dataset {
     /// Labelled and unlabelled files may be mixed. A file that is named twice is taken once;
     /// hidden files, among them those that are still being written, and tables of whole flows are
     /// left out. Fails where a file is damaged or foreign, where rows of one capture are there
-    /// twice or windows are of several lengths, and where there is no file at all.
+    /// twice, windows are of several lengths or home sides contradict each other, and where there is no
+    /// file at all.
     pub fn open(paths: &[impl AsRef<Path>]) -> Result<Self, DatasetError> {
         let mut found = BTreeSet::new();
         for path in paths {
@@ -83,6 +86,7 @@ impl Dataset {
         }
         dataset.check_origins()?;
         dataset.window_ns()?;
+        dataset.homes()?;
         Ok(dataset)
     }
 
@@ -112,6 +116,26 @@ impl Dataset {
             }
         }
         Ok(known.map(|(length, _)| length))
+    }
+
+    /// The home sides of the captures that the rows are of; a live node's rows have none.
+    ///
+    /// # Errors
+    /// [`DatasetError::HomeSides`]
+    pub fn homes(&self) -> Result<Vec<HomeNets>, DatasetError> {
+        let mut known: BTreeMap<HomeNets, &DataFile> = BTreeMap::new();
+        for file in &self.files {
+            let told = file.provenance.home.as_deref().and_then(|home| home.parse().ok());
+            let Some(home) = told.filter(|home| !known.contains_key(home)) else { continue };
+            for (other, of) in &known {
+                if let Some((one, two)) = other.contradiction(&home) {
+                    let paths = [of.path.clone(), file.path.clone()];
+                    return Err(DatasetError::HomeSides { homes: [one, two], paths });
+                }
+            }
+            known.insert(home, file);
+        }
+        Ok(known.into_keys().collect())
     }
 
     /// Refuses rows of a capture that are there twice.

@@ -67,13 +67,16 @@ impl Bench {
             if index < PEERS { benign(row) } else { other(row) }
         }
         let span = Span { start_ns: 0, end_ns: 1 };
-        let row = |(number, row): (u32, _)| PeerRow {
-            address: std::net::Ipv4Addr::from_bits(number).into(),
+        let row = |(number, row): (usize, _)| PeerRow {
+            address: match number.checked_sub(PEERS) {
+                None => [198, 51, 100, number.to_le_bytes()[0]].into(),
+                Some(other) => [203, 0, 113, other.to_le_bytes()[0]].into(),
+            },
             horizon: self.model.window(),
             covers: span,
             is_lossy: false,
             facts: PeerFacts {
-                standing: if (number as usize) < PEERS { Standing::Proven } else { standing },
+                standing: if number < PEERS { Standing::Proven } else { standing },
                 ..PeerFacts::default()
             },
             row,
@@ -125,6 +128,17 @@ fn a_flood_neither_looks_like_drift_nor_hides_it() {
     }
     assert_eq!(bench.sensor.drift().features, []);
     assert!((1..=150).any(|_| bench.window(60, larger, beyond)), "hidden");
+}
+
+#[test]
+fn proven_peers_of_one_network_suspend_nothing_be_they_as_many_as_it_holds() {
+    for others in [PEERS, 250] {
+        let mut bench = Bench::new(4);
+        for window in 0..300 {
+            assert!(!bench.window(others, as_before, larger), "window {window} of {others}");
+        }
+        assert!((1..=300).any(|_| bench.window(others, larger, larger)), "all of {others} moved");
+    }
 }
 
 #[test]

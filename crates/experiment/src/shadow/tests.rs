@@ -44,6 +44,7 @@ fn anomaly(window: u64, at_ns: u64, peer: &str, surprise: f64, refusal: Option<R
         new_or_large: false,
         failed_log_ins: 0,
         log_ins_alike: 0,
+        row_packets: 0,
         flows: 3,
         service: None,
     };

@@ -11,7 +11,7 @@ use crate::counts::{PeerCounts, SiteCounts};
 use crate::kept::{Kept as _, size};
 
 /// Changes with the meaning of what is kept.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// Names the layout that memory is kept in: of this version, and of entries of these sizes.
 #[must_use]

@@ -58,9 +58,15 @@ impl DriftWatch {
         Self { learning: true, ..Self::default() }
     }
 
-    /// Takes one window: the p-value drawn of each measure, and the features that are away from
-    /// the training, the farthest first. A window with no p-value says nothing.
-    pub fn observe(&mut self, p_values: [Option<f64>; BETS], moved: Vec<Moved>) -> &Drift {
+    /// Takes one window: the p-value drawn of each measure, whether what they say is more than one
+    /// network's doing, and the features that are away from the training, the farthest first. A window
+    /// with no p-value says nothing.
+    pub fn observe(
+        &mut self,
+        p_values: [Option<f64>; BETS],
+        is_shared: bool,
+        moved: Vec<Moved>,
+    ) -> &Drift {
         if p_values.iter().all(Option::is_none) {
             return &self.drift;
         }
@@ -88,9 +94,9 @@ impl DriftWatch {
             }
         } else if evidence >= SUSPENDS_AT {
             self.bets = Default::default();
-            if self.learning && !self.drift.relearning {
+            if is_shared && self.learning && !self.drift.relearning {
                 self.drift.relearning = true;
-            } else if !self.drift.features.is_empty() {
+            } else if is_shared && !self.drift.features.is_empty() {
                 // Of what nothing can be named, the claims alone are withheld.
                 self.suspend();
             }
@@ -133,7 +139,8 @@ mod tests {
 
     /// Windows until the watch is suspended, or is not any more.
     fn windows_until(watch: &mut DriftWatch, suspended: bool, p: f64, moved: &[Moved]) -> u32 {
-        let until = |_: &u32| watch.observe([Some(p); BETS], moved.to_vec()).suspended == suspended;
+        let until =
+            |_: &u32| watch.observe([Some(p); BETS], true, moved.to_vec()).suspended == suspended;
         (1..10_000).find(until).expect("within 10,000 windows")
     }
 
@@ -151,10 +158,10 @@ mod tests {
         let mut watch = DriftWatch::default();
         windows_until(&mut watch, true, 0.05, &moved());
         for _ in 0..CALM - 1 {
-            assert!(watch.observe([Some(0.8); BETS], Vec::new()).suspended);
+            assert!(watch.observe([Some(0.8); BETS], true, Vec::new()).suspended);
         }
         for _ in 0..20 {
-            assert!(watch.observe([Some(0.05); BETS], moved()).suspended);
+            assert!(watch.observe([Some(0.05); BETS], true, moved()).suspended);
         }
         let windows = windows_until(&mut watch, false, 0.8, &moved());
         assert_eq!(windows, CALM_ENOUGH);
@@ -164,7 +171,7 @@ mod tests {
     fn a_watch_that_was_bored_for_a_million_windows_is_as_alert_as_a_new_one() {
         let mut watch = DriftWatch::default();
         for _ in 0..1_000_000 {
-            watch.observe([Some(0.7), None], Vec::new());
+            watch.observe([Some(0.7), None], true, Vec::new());
         }
         assert!(windows_until(&mut watch, true, 0.05, &moved()) <= 50);
     }
@@ -173,14 +180,25 @@ mod tests {
     fn nothing_is_suspended_for_what_cannot_be_named() {
         let mut watch = DriftWatch::default();
         for _ in 0..1_000 {
-            assert!(!watch.observe([Some(0.05); BETS], Vec::new()).suspended);
+            assert!(!watch.observe([Some(0.05); BETS], true, Vec::new()).suspended);
         }
+    }
+
+    #[test]
+    fn what_one_network_does_suspends_nothing_and_what_others_do_too_does_at_once() {
+        for mut watch in [DriftWatch::default(), DriftWatch::of_learning()] {
+            for _ in 0..1_000 {
+                let drift = watch.observe([Some(0.05); BETS], false, moved());
+                assert!(!drift.suspended && !drift.relearning);
+            }
+        }
+        assert!(windows_until(&mut DriftWatch::default(), true, 0.05, &moved()) <= 50);
     }
 
     #[test]
     fn where_learning_goes_on_it_is_asked_first_and_suspending_is_the_last_resort() {
         let mut watch = DriftWatch::of_learning();
-        let asks = (1..100).find(|_| watch.observe([Some(0.05); BETS], moved()).relearning);
+        let asks = (1..100).find(|_| watch.observe([Some(0.05); BETS], true, moved()).relearning);
         assert!(asks.is_some_and(|windows| windows <= 50) && !watch.drift().suspended);
         assert!(watch.drift().to_text().contains("a model is learnt anew; moved: peer packets"));
         // No model came of it, or none that helps.
@@ -191,10 +209,10 @@ mod tests {
     fn windows_without_a_row_change_nothing() {
         let mut watch = DriftWatch::default();
         for _ in 0..30 {
-            watch.observe([Some(0.1); BETS], Vec::new());
+            watch.observe([Some(0.1); BETS], true, Vec::new());
         }
         let before = watch.drift().martingale;
-        watch.observe([None; BETS], Vec::new());
+        watch.observe([None; BETS], true, Vec::new());
         assert!((watch.drift().martingale - before).abs() < 1e-9 && before > 100.0);
     }
 }

@@ -25,6 +25,27 @@ fn weaker_evidence_has_to_come_twice_in_three_windows() {
 }
 
 #[test]
+fn two_of_three_rows_over_a_longer_time_are_enough_of_who_proved_himself() {
+    let anybody = Evidence { horizon_ms: 10_000, surprise: 5.4, row_packets: 40, ..unproven(1) };
+    let refused = decide(&mut policy(|_| ()), vec![anybody], SECOND);
+    assert_eq!(
+        outcomes(&refused),
+        [Outcome::Refused(Refusal::TooFewWindows)],
+        "by the window alone"
+    );
+    // Twice among three of its length.
+    let mut policy = policy(|_| ());
+    let mut row = |packets, row_packets, second| {
+        let longer =
+            Evidence { horizon_ms: 10_000, surprise: 4.0, packets, row_packets, ..attacker(1) };
+        decide(&mut policy, vec![longer], second * SECOND)[0].outcome
+    };
+    assert_eq!(row(0, 11, 13), Outcome::Refused(Refusal::TooFewWindows));
+    assert_eq!(row(0, 11, 23), Outcome::Refused(Refusal::TooFewPackets), "those of three windows");
+    assert!(matches!(row(0, 12, 33), Outcome::Block { .. }));
+}
+
+#[test]
 fn what_is_odd_but_not_by_enough_is_reported_and_never_adds_up_to_a_block() {
     let mut policy = policy(|_| ());
     for window in 1..20 {

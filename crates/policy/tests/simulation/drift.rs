@@ -16,7 +16,7 @@ fn observe(watch: &mut DriftWatch, world: &mut World, shift: f64) -> bool {
     let moved = Moved { subject: Subject::Peer, feature: "x".into(), index, share, before, now };
     // Named where there is a shift.
     let moved = (shift > 0.0).then_some(moved);
-    watch.observe(p_values, moved.into_iter().collect()).suspended
+    watch.observe(p_values, true, moved.into_iter().collect()).suspended
 }
 
 #[test]

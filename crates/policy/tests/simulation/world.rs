@@ -94,6 +94,7 @@ impl World {
             new_or_large: false,
             failed_log_ins: 0,
             log_ins_alike: 0,
+            row_packets: 0,
             flows: 1,
             service: None,
         }

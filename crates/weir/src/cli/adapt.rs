@@ -33,6 +33,8 @@ impl AdaptArgs {
         let dataset = Dataset::open(&self.tables)?;
         let window = horizons(&dataset)?.window();
         model.check_window(std::time::Duration::from_nanos(window.ns()))?;
+        let homes = dataset.homes()?;
+        homes.iter().try_for_each(|home| model.check_home(home))?;
         let mut detectors = Detectors::new();
         for (&channel, detector) in model.detectors() {
             let selection = Selection {
@@ -54,6 +56,7 @@ impl AdaptArgs {
             }
         }
         let model = ModelFile::new(detectors, &jiff::Timestamp::now().to_string())?;
+        let model = model.of_home(&homes)?;
         model.save(&self.out)?;
         println!("wrote {}; `weir eval` measures it", self.out.display());
         Ok(ExitCode::SUCCESS)

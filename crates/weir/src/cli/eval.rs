@@ -76,7 +76,7 @@ impl EvalArgs {
         let mut candidates: Vec<Candidate> = self
             .model
             .iter()
-            .map(|path| Candidate::load(path, level, dataset.window_ns()?))
+            .map(|path| Candidate::load(path, level, &dataset))
             .collect::<anyhow::Result<_>>()?;
         if self.compare {
             candidates.extend(fit_all(&self.train, level, self.seed, &dataset)?);

@@ -19,7 +19,7 @@ use clap::Args;
 use dataset::{Dataset, Truth};
 use engine::Detector;
 use flows_common::clock::nanos;
-use model::Context;
+use model::{Context, HomeNets};
 use policy::ProtectedHosts;
 
 use super::{
@@ -129,11 +129,13 @@ impl ExperimentArgs {
         let model_path = config.require_model()?;
         let dataset =
             if tables::are_tables(&self.data)? { Some(Dataset::open(&self.data)?) } else { None };
-        let window_ns = match &dataset {
-            Some(dataset) => dataset.window_ns()?,
-            None => Some(nanos(config.window)),
+        let (window_ns, homes) = match &dataset {
+            Some(dataset) => (dataset.window_ns()?, dataset.homes()?),
+            None => {
+                (Some(nanos(config.window)), vec![HomeNets::new(self.home_net.iter().copied())])
+            }
         };
-        let model = super::load_model_of(model_path, window_ns)?;
+        let model = super::load_model_of(model_path, window_ns, &homes)?;
         let (digest, basis) = (model.digest().to_owned(), engine::basis(&model));
         let protected: Vec<ProtectedHosts> =
             settings.iter().map(protected).collect::<Result<_, _>>()?;

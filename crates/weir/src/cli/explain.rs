@@ -49,7 +49,7 @@ impl ExplainArgs {
     pub(super) fn run(self, _layers: &Layers) -> anyhow::Result<ExitCode> {
         let selection = self.selection.resolve()?;
         let dataset = Dataset::open(&self.data)?;
-        let model = super::load_model_of(&self.model, dataset.window_ns()?)?;
+        let model = super::load_model_of(&self.model, dataset.window_ns()?, &dataset.homes()?)?;
         if self.global {
             let told = global::explain(&dataset, &model, &selection, self.sample)?;
             emit(&if self.json { global::to_json(&told)? } else { global::to_text(&told) })?;

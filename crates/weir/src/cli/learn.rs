@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ::model::HomeNets;
 use anyhow::Context as _;
 use clap::Args;
 use linfa::ParamGuard as _;
@@ -58,7 +59,9 @@ impl LearnArgs {
     pub(super) fn run(self, layers: &Layers) -> anyhow::Result<ExitCode> {
         let config = layers.resolve(&self.overrides)?;
         let mut lost = 0;
-        let mut learner = Learner::of_windows(config.window).excluding(&self.exclude);
+        let mut learner = Learner::of_windows(config.window)
+            .with_ipv6_hosts(config.policy.ipv6_hosts.length())
+            .excluding(&self.exclude);
         let learner = if self.pcap.is_empty() {
             let live = Live::open(&config)?;
             let signals = Signals::listen()?;
@@ -96,7 +99,10 @@ impl LearnArgs {
             .check()?;
         super::emit(&told_of_bounds(&learner.setters()))?;
         let created = jiff::Timestamp::now().to_string();
-        let (model, _) = learner.finish(&params, &created)?;
+        let (mut model, _) = learner.finish(&params, &created)?;
+        if !self.pcap.is_empty() {
+            model = model.of_home(&[HomeNets::new(self.home_net)])?;
+        }
         model.save(&self.out)?;
         let basis = engine::basis(&model);
         if let Some(peers) = basis.peers_per_window {

@@ -76,7 +76,7 @@ impl ReplayArgs {
             self.overrides.model = Some(model);
         }
         let config = layers.resolve(&self.overrides)?;
-        let stages = Stages::open(&config)?;
+        let stages = Stages::open(&config, &self.home_net)?;
         let paths = expand(&self.capture)?;
         if self.each {
             return each::run(&self, &config, &stages, &paths);

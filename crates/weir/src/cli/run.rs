@@ -60,7 +60,7 @@ impl Sink for Terminal {
 impl RunArgs {
     pub(super) fn run(self, layers: &Layers) -> anyhow::Result<ExitCode> {
         let config = layers.resolve(&self.overrides)?;
-        let load = |path: &Path| super::load_model_of(path, Some(nanos(config.window)));
+        let load = |path: &Path| super::load_model_of(path, Some(nanos(config.window)), &[]);
         let configured = config.model.as_deref().map(load).transpose()?;
         let (facts, model, versions) = versions::in_force(&config, configured)?;
         let allow_files = read_allow_files(&config.policy.allow_files)?;

@@ -49,7 +49,7 @@ impl ScoreArgs {
         let target = Target::of(&self.out, format, level.name())?;
         let selection = with_all_columns(&self.selection.resolve()?);
         let dataset = Dataset::open(&self.data)?;
-        let model = super::load_model_of(&self.model, dataset.window_ns()?)?;
+        let model = super::load_model_of(&self.model, dataset.window_ns()?, &dataset.homes()?)?;
         let scored = Scored::new(level);
         let mut sink = Sink::open(&target, scored.schema())?;
         let read = read(&dataset, level, &selection, &mut |rows| {

@@ -147,7 +147,7 @@ impl TrainArgs {
                 }
             }
         }
-        let model = ModelFile::new(detectors, &created)?;
+        let model = ModelFile::new(detectors, &created)?.of_home(&dataset.homes()?)?;
         model.save(&self.out)?;
         let told = TrainedTables {
             out: self.out,

@@ -367,6 +367,58 @@ fn windows_of_another_length_are_refused_by_name_wherever_a_model_or_a_table_mee
 }
 
 #[test]
+fn what_is_too_little_to_learn_from_is_told() {
+    let desk = Desk::new();
+    let learn = |words: &[&str]| desk.weir(&[&["learn", HOME, "--trees=5"], words].concat());
+    // One client of them all.
+    let mut frames: Vec<Frame> = queries(NOON, 600).into_iter().skip(2).step_by(7).collect();
+    desk.capture("a.pcap", &frames);
+    let output = learn(&["--pcap=a.pcap", "--out=m.weir"]);
+    assert!(told(&output).contains("rows are of one remote, 198.51.100.3: whatever another does"));
+    // A moment of it.
+    frames.truncate(3);
+    desk.capture("short.pcap", &frames);
+    let words = ["too few: the first 3 are left out", "learn for some minutes"];
+    assert_one_line(&learn(&["--pcap=short.pcap", "--out=s.weir"]), &words);
+    assert!(!desk.path("s.weir").exists());
+}
+
+#[test]
+fn another_home_side_of_one_network_is_refused_by_name_wherever_a_model_or_a_table_meets_it() {
+    let desk = Desk::new();
+    desk.capture("a.pcap", &queries(NOON, 120));
+    desk.capture("b.pcap", &queries(NOON + 3_600, 120));
+    let net = "--home-net=192.0.2.0/24";
+    told(&desk.weir(&["replay", "a.pcap", HOME, "--out=host"]));
+    told(&desk.weir(&["replay", "b.pcap", net, "--out=net"]));
+    let words = ["192.0.2.1/32", "192.0.2.0/24", "who is local by one is a remote by the other"];
+    assert_one_line(&desk.weir(&["train", "host", "net", "--out=m.weir"]), &words);
+    told(&desk.weir(&["train", "host", "--trees=5", "--out=m.weir"]));
+    let text = told(&desk.weir(&["model", "inspect", "m.weir"]));
+    assert!(text.contains("home side: 192.0.2.1/32"), "{text}");
+    told(&desk.weir(&["learn", "--pcap=a.pcap", HOME, "--trees=5", "--out=l.weir"]));
+    for [model, scored] in
+        [["--model=m.weir", "--score=m.weir"], ["--model=l.weir", "--score=l.weir"]]
+    {
+        for command in [
+            &["score", "net", model][..],
+            &["explain", "net", model],
+            &["experiment", "net", model],
+            &["experiment", "b.pcap", net, model],
+            &["replay", "b.pcap", net, scored],
+        ] {
+            assert_one_line(&desk.weir(command), &words);
+        }
+    }
+    let adapt = ["adapt", "m.weir", "net", "--out=n.weir"];
+    assert_one_line(&desk.weir(&adapt), &words);
+    // Another network's home side contradicts none.
+    desk.capture("c.pcap", &queries(NOON + 7_200, 120));
+    told(&desk.weir(&["replay", "c.pcap", "--home-net=198.51.100.3", "--out=other"]));
+    told(&desk.weir(&["train", "host", "other", "--trees=5", "--out=both.weir"]));
+}
+
+#[test]
 fn a_link_type_that_cannot_be_read_is_named() {
     let desk = Desk::new();
     desk.capture("a.pcap", &queries(NOON, 1));

@@ -1,25 +1,13 @@
 //! Scans by sources that anybody may have forged: closed ports get a limit that they share, nobody is
 //! blocked for them, and a scan that would be over before its window is has it within the window.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use crate::support::{Record, lab_or_skip, learn, open_or_skip, scenario, wait_for, watching};
-use collector::{
-    config::Mode,
-    node::{Node, NodeParts},
-    pipeline::Pipeline,
-    protected::own_addresses,
-};
+use crate::support::{Watch, lab_or_skip, open_or_skip, scenario, wait_for, watching};
+use collector::config::Mode;
 use datapath::Service;
-use engine::{Arrival, Detector};
 use flows_common::{Action, Direction};
-use lab::Lab;
-use policy::{Policy, ProtectedHosts};
 
-const LEARN: Duration = Duration::from_secs(20);
 const PATIENCE: Duration = Duration::from_secs(30);
 const SCENARIO: &str = r#"
 name = "closed-ports"
@@ -36,43 +24,6 @@ attack = [
 ]
 "#;
 
-/// A node that enforces in the lab, with a model of its benign traffic.
-struct Watch {
-    pipeline: Pipeline,
-    record: Record,
-}
-
-fn watch(lab: &Lab, live: &collector::live::Live, window: Duration) -> Watch {
-    let (model, context) = learn(live, window, LEARN);
-    let mut detector = Detector::new(model, context, window);
-    detector.assess(&live.drain_once().expect("a window"), Arrival::default());
-    let mut raw = watching(&["eth0"], Mode::Enforce);
-    raw.capture.window = window;
-    raw.policy.expert.flood_baseline = Duration::from_secs(1);
-    let config = raw.check().expect("a valid configuration");
-    let own = lab.enter(lab.host(), own_addresses).expect("the host").expect("its addresses");
-    let policy = Policy::new(config.policy.clone(), ProtectedHosts::own(own));
-    let enforcer = live.enforcer(&config).expect("an empty blocklist");
-    let node = Arc::new(Node::new(NodeParts::new(policy, enforcer)));
-    let record = Record::default();
-    let sinks: Vec<Box<dyn collector::sink::Sink>> = vec![Box::new(record.clone())];
-    let pipeline = Pipeline::score(live.drain(), window, detector, node, sinks).expect("threads");
-    let begun = Watch { pipeline, record };
-    begun.pass(3);
-    begun
-}
-
-impl Watch {
-    /// Waits for so many more windows.
-    fn pass(&self, windows: usize) {
-        let from = self.record.told().windows.len();
-        wait_for("more windows", PATIENCE, || {
-            assert!(!self.pipeline.has_failed(), "a stage ended");
-            (self.record.told().windows.len() >= from + windows).then_some(())
-        });
-    }
-}
-
 #[test]
 fn decoys_share_the_limit_of_closed_ports_and_none_of_them_takes_a_block() {
     let scenario = scenario(SCENARIO);
@@ -83,7 +34,7 @@ fn decoys_share_the_limit_of_closed_ports_and_none_of_them_takes_a_block() {
     let config = raw.check().expect("a valid configuration");
     let Some(live) = open_or_skip(&lab, &config) else { return };
     let benign = lab.start_benign(&scenario).expect("clients");
-    let watch = watch(&lab, &live, window);
+    let watch = Watch::begin(&lab, &live, window, &[]);
     let scan = lab.start_attack(scenario.attack("decoys").expect("it is there")).expect("a scan");
     let closed = |told: &crate::support::Told| {
         told.services.iter().find(|one| one.limit.service == policy::Service::CLOSED_PORTS).copied()
@@ -118,7 +69,7 @@ fn a_scan_that_would_be_over_before_its_window_is_limited_within_it_and_told_onc
     let config = raw.check().expect("a valid configuration");
     let Some(live) = open_or_skip(&lab, &config) else { return };
     let benign = lab.start_benign(&scenario).expect("clients");
-    let watch = watch(&lab, &live, window);
+    let watch = Watch::begin(&lab, &live, window, &[]);
     let blocklist = live.blocklist();
     assert_eq!(blocklist.service(Service::CLOSED_PORTS).expect("a look"), None);
     // At the beginning of a window.

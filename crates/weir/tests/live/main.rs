@@ -4,6 +4,7 @@
 extern crate datapath as weir_datapath;
 
 mod accounting;
+mod adversaries;
 mod closed_ports;
 mod e2e_attacks;
 mod e2e_capture;

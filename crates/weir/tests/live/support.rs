@@ -4,6 +4,7 @@
 #![allow(dead_code, clippy::allow_attributes, reason = "each test file uses its own part")]
 
 use std::{
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     thread,
     time::{Duration, Instant},
@@ -15,14 +16,20 @@ use collector::{
         DecisionRecord, Event, ExpiredEvent, FailureEvent, NoticeEvent, ServiceEvent, WindowEvent,
     },
     live::Live,
+    node::{Node as WeirNode, NodeParts},
     pipeline::Pipeline,
+    protected::own_addresses,
     sink::{Sink, SinkError},
 };
 use datapath::KernelError;
+use engine::{Arrival, Detector};
 use lab::{Lab, Node, Scenario};
 use linfa::ParamGuard as _;
 use model::{Context, IsolationForest, ModelFile, Window};
-use policy::statistics::{PValues, Unsupported};
+use policy::{
+    Policy, ProtectedHosts,
+    statistics::{PValues, Unsupported},
+};
 use training::{BEYOND, Learner};
 
 /// Polling interval for conditions.
@@ -199,5 +206,60 @@ impl Sink for Record {
 
     fn flush(&mut self) -> Result<(), SinkError> {
         Ok(())
+    }
+}
+
+/// A node that enforces in the lab, with a model of its benign traffic.
+pub(crate) struct Watch {
+    pub(crate) pipeline: Pipeline,
+    pub(crate) record: Record,
+}
+
+impl Watch {
+    /// Benign traffic that is learnt from.
+    const LEARN: Duration = Duration::from_secs(20);
+    /// Longest wait for windows.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// Learns, and then enforces in windows of a length; from these addresses somebody administers the
+    /// host.
+    #[track_caller]
+    pub(crate) fn begin(
+        lab: &Lab,
+        live: &Live,
+        window: Duration,
+        administrators: &[IpAddr],
+    ) -> Self {
+        let (model, context) = learn(live, window, Self::LEARN);
+        let mut detector = Detector::new(model, context, window);
+        // What was counted during the fit is a window of odd length: part of the past, not scored.
+        detector.assess(&live.drain_once().expect("a window"), Arrival::default());
+        let mut raw = watching(&["eth0"], Mode::Enforce);
+        raw.capture.window = window;
+        raw.policy.expert.flood_baseline = Duration::from_secs(1);
+        let config = raw.check().expect("a valid configuration");
+        let own = lab.enter(lab.host(), own_addresses).expect("the host").expect("its addresses");
+        let administrators = administrators.iter().copied().collect();
+        let hosts = ProtectedHosts { administrators, ..ProtectedHosts::own(own) };
+        let policy = Policy::new(config.policy.clone(), hosts);
+        let enforcer = live.enforcer(&config).expect("an empty blocklist");
+        let node = Arc::new(WeirNode::new(NodeParts::new(policy, enforcer)));
+        let record = Record::default();
+        let sinks: Vec<Box<dyn Sink>> = vec![Box::new(record.clone())];
+        let pipeline =
+            Pipeline::score(live.drain(), window, detector, node, sinks).expect("threads");
+        let begun = Self { pipeline, record };
+        begun.pass(3);
+        begun
+    }
+
+    /// Waits for so many more windows.
+    #[track_caller]
+    pub(crate) fn pass(&self, windows: usize) {
+        let from = self.record.told().windows.len();
+        wait_for("more windows", Self::PATIENCE, || {
+            assert!(!self.pipeline.has_failed(), "a stage ended");
+            (self.record.told().windows.len() >= from + windows).then_some(())
+        });
     }
 }

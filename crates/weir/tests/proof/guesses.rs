@@ -118,13 +118,19 @@ fn fate(every_ns: u64, log_tells: bool) -> Fate {
 
 #[test]
 fn a_handful_of_guesses_suffices_where_the_hosts_log_tells_of_them_and_some_tens_where_none_does() {
-    let guessers =
-        [("hydra -t 4", TRY / 4), ("one in a second", SECOND), ("one in 5 s", 5 * SECOND)];
+    let guessers = [
+        ("twenty in a second", SECOND / 20),
+        ("hydra -t 4", TRY / 4),
+        ("one in a second", SECOND),
+        ("one in 5 s", 5 * SECOND),
+    ];
     for (name, every_ns) in guessers {
         let [told, silent] = [true, false].map(|log_tells| fate(every_ns, log_tells));
         println!("{name}: with the log {told:?}, by counters alone {silent:?}");
         let within = |tries: Option<u64>, most| tries.is_some_and(|tries| tries <= most);
-        assert!(told.acted.is_some_and(|tries| (5..=7).contains(&tries)), "{name}: {told:?}");
+        // Those that were over within the window come at its end.
+        let handful = 5..=6 + (SECOND / every_ns).max(1);
+        assert!(told.acted.is_some_and(|tries| handful.contains(&tries)), "{name}: {told:?}");
         assert!(within(silent.reported, 50) && within(silent.acted, 50), "{name}: {silent:?}");
     }
 }

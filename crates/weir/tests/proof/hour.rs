@@ -118,15 +118,18 @@ fn an_hour() {
         println!("from minute {minute} on\n{}", of_fates(&fates));
         fates
     });
-    // Not blocked are the beacons and the exfiltration, which the host opened, the forged flood,
-    // whose service is limited.
+    // Not blocked are the beacons and both exfiltrations, which the host opened (ten ICMP errors of its
+    // own in ten seconds are no volume of the remote's), and the forged flood, whose service is limited.
     for fates in early.iter().chain(&late) {
         assert_eq!(count(fates, |fate| fate.reported_s.is_some()), fates.len(), "{fates:?}");
-        assert!(count(fates, |fate| fate.blocked_s.is_some()) >= 15, "{fates:?}");
+        assert!(count(fates, |fate| fate.blocked_s.is_some()) >= 14, "{fates:?}");
         let in_time = |fate: &Fate| fate.blocked_s.is_none_or(|s| s < longest_s(&fate.name));
         assert!(fates.iter().all(in_time), "{fates:?}");
         let soon = |fate: &Fate| fate.blocked_s.is_some_and(|s| s < 2.0);
-        assert!(count(fates, soon) >= 11, "{fates:?}");
+        // The second time the slow scanner knocks where it knocked before: a single failure there is
+        // chance, and those of ten seconds are not.
+        let soon_after = count(fates, |fate| soon(fate) || fate.name == "slow-scan");
+        assert!(soon_after >= 11, "{fates:?}");
     }
 }
 

@@ -81,10 +81,15 @@ impl Ends {
 }
 
 /// What is decided with these frames among the benign ones, where blocks need no support.
-pub(crate) fn decided(mut crafted: Vec<Crafted>) -> RunOutcome {
+pub(crate) fn decided(crafted: Vec<Crafted>) -> RunOutcome {
+    decided_until(ALL, crafted)
+}
+
+/// The same with benign traffic for so long.
+fn decided_until(all: u64, mut crafted: Vec<Crafted>) -> RunOutcome {
     let folder = tempfile::tempdir().expect("a folder");
     let mut benign = Composed::create(folder.path().join("benign.pcap"));
-    benign.append_benign(START, START + ALL);
+    benign.append_benign(START, START + all);
     let mut forged = Composed::create(folder.path().join("crafted.pcap"));
     crafted.sort_by_key(|(at_ns, _)| *at_ns);
     for (at_ns, frame) in crafted {
@@ -272,5 +277,25 @@ fn a_flood_from_one_port_is_as_much_a_flood_as_from_ever_others() {
         });
         let told = decided(flood.collect());
         assert!(is_acted_on(&told, ATTACKER), "{fixed}: {:?}", summary(&told, ATTACKER));
+    }
+}
+
+#[test]
+fn ten_forged_syns_or_sixty_forged_datagrams_a_second_suspend_no_block() {
+    const LONG: u64 = 290 * SECOND;
+    let stream = |rate: u64, frame: &dyn Fn([u8; 4], u16) -> Vec<u8>| -> Vec<Crafted> {
+        let crafted = (0..rate * (LONG - AHEAD) / SECOND).map(|number| {
+            let [.., high, low] = number.to_be_bytes();
+            let source = [203, 0, 113, 1 + low % 250];
+            (number * SECOND / rate, frame(source, u16::from_be_bytes([high, low]) | 1_024))
+        });
+        crafted.collect()
+    };
+    let syns = stream(10, &|source, port| Ends::to_host(source, [port, 80]).tcp(SYN, 7, 0));
+    let datagrams = stream(60, &|source, port| Ends::to_host(source, [port, 53]).udp(30));
+    for (what, crafted) in [("SYNs", syns), ("datagrams", datagrams)] {
+        let told = decided_until(LONG, crafted);
+        assert!(told.drifts.is_empty(), "{what}: {:?}", told.drifts);
+        assert!(told.notices.is_empty(), "{what}: {:?}", told.notices);
     }
 }

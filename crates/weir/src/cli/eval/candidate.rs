@@ -80,8 +80,8 @@ impl Candidate {
     }
 
     /// A model file's detectors, as far as they are needed.
-    pub(super) fn load(path: &Path, level: Level, window_ns: Option<u64>) -> anyhow::Result<Self> {
-        let model = crate::cli::load_model_of(path, window_ns)?;
+    pub(super) fn load(path: &Path, level: Level, of: &Dataset) -> anyhow::Result<Self> {
+        let model = crate::cli::load_model_of(path, of.window_ns()?, &of.homes()?)?;
         let mut detectors = model.detectors().clone();
         detectors.retain(|channel, _| channel.kind == level.kind());
         anyhow::ensure!(

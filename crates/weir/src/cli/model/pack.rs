@@ -86,6 +86,7 @@ impl PackArgs {
             }
         }
         let model = ModelFile::new(detectors, &jiff::Timestamp::now().to_string())?;
+        let model = model.of_home(&dataset.homes()?)?;
         model.save(&self.out)?;
         println!("wrote {}; `weir model inspect {0}` tells what it is", self.out.display());
         Ok(ExitCode::SUCCESS)

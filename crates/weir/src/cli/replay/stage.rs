@@ -1,7 +1,8 @@
 //! Processing of each window of a replay.
 
 use flows_common::clock::nanos;
-use model::{Context, ModelFile, Observed, Window};
+use ipnet::IpNet;
+use model::{Context, HomeNets, ModelFile, Observed, Window};
 use policy::{Policy, ProtectedHosts};
 
 use collector::dry_run::DryRun;
@@ -31,11 +32,12 @@ pub(super) struct Stages<'a> {
 
 impl<'a> Stages<'a> {
     /// Scores where the configuration, or a flag, names a model.
-    pub(super) fn open(config: &'a Config) -> anyhow::Result<Self> {
+    pub(super) fn open(config: &'a Config, home_net: &[IpNet]) -> anyhow::Result<Self> {
         let scoring = match &config.model {
             None => None,
             Some(path) => {
-                let model = crate::cli::load_model_of(path, Some(nanos(config.window)))?;
+                let home = [HomeNets::new(home_net.iter().copied())];
+                let model = crate::cli::load_model_of(path, Some(nanos(config.window)), &home)?;
                 // A capture does not tell whose gateway or name server an address was.
                 let allowed = read_allow_files(&config.policy.allow_files)?;
                 Some((model, ProtectedHosts::default().allowing(&allowed)))

@@ -20,6 +20,9 @@ pub(super) struct Summary {
     pub(super) format: u32,
     pub(super) software: String,
     pub(super) created: String,
+    /// Home sides of the captures that it was learnt from.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) home: Vec<String>,
     /// By kind of rows and horizon.
     pub(super) detectors: BTreeMap<Channel, DetectorSummary>,
 }
@@ -83,6 +86,7 @@ impl Summary {
             sha256: model.digest().to_owned(),
             format: manifest.format,
             software: manifest.software.clone(),
+            home: manifest.home.clone(),
             created: manifest.created.clone(),
             detectors: model.detectors().iter().filter_map(described).collect(),
         }

@@ -12,6 +12,9 @@ pub(super) fn describe(summary: &Summary) -> String {
         "{}: made {} by {}\nformat {}, sha256 {}\n",
         summary.file, summary.created, summary.software, summary.format, summary.sha256
     );
+    if !summary.home.is_empty() {
+        let _ = writeln!(text, "home side: {}", summary.home.join(" and "));
+    }
     for (channel, detector) in &summary.detectors {
         let rows = channel.kind.name();
         let _ = write!(text, "\ndetector of {}: {}\n", channel.rows(), kind(&detector.manifest));
