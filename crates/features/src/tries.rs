@@ -18,10 +18,10 @@ use crate::record::{PeerRecord, TCP};
 
 /// Services where people log in: a shell, and its usual other port, and a desktop.
 const LOG_INS: [u16; 3] = [22, 2_222, 3_389];
-/// Bytes, or else messages, at least of a remote in a session in which it tries to log in: who only
-/// asks for the banner says an identification of 255 bytes at most (RFC 4253 §4.2), and be it in two
-/// parts. Messages are marked by who sends them, bytes are not.
-const LEAST_SAID: (f64, f64) = (256.0, 3.0);
+/// Bytes, or else messages, of a remote that has only asked for the banner: an identification of 255
+/// bytes at most (RFC 4253 §4.2), and be it in two parts. Messages are marked by who sends them, bytes are
+/// not. Who says more in the mean tries to log in, in most sessions or in some.
+const BANNER: (f64, f64) = (255.0, 2.0);
 /// Time for which a session counts, in ns.
 const COUNTS_FOR_NS: u64 = 600_000_000_000;
 /// Remotes at a service that are remembered at most; beyond it who came last longest ago goes.
@@ -127,15 +127,20 @@ impl Past {
         self.all().map(|one| one.covers.end_ns).max().unwrap_or(0)
     }
 
-    /// Short sessions alike.
+    /// Short sessions that were like the last ones: what else a guesser does in between hides none of them.
     fn alike(&self) -> u32 {
+        let last = [self.longer.back(), self.windows.back()];
+        last.into_iter().flatten().map(|last| self.like(last)).max().unwrap_or(0)
+    }
+
+    fn like(&self, last: &Sessions) -> u32 {
         let (mut short, mut sizes) = (0_u32, ServiceUse::default());
-        for one in self.all() {
+        for one in self.all().filter(|one| one.sizes.is_like(&last.sizes)) {
             short = short.saturating_add(one.short);
             sizes.merge(&one.sizes);
         }
-        let (bytes, messages) = LEAST_SAID;
-        let is_banner = sizes.request_mean() < bytes && sizes.messages_mean() < messages;
+        let (bytes, messages) = BANNER;
+        let is_banner = sizes.request_mean() <= bytes && sizes.messages_mean() <= messages;
         if is_banner { 0 } else { sizes.alike().min(short) }
     }
 }
@@ -208,6 +213,13 @@ mod tests {
         );
         let longer = (0..13).map(|second| window(second, 20)).chain([row(0, 22, 200, 1_900)]);
         assert_eq!(last(longer), Some(260), "ten of the windows are in the row over ten seconds");
+    }
+
+    #[test]
+    fn odd_sessions_in_between_hide_no_tries() {
+        let odd = |second| PeerRecord { level: 0, span: window(second, 1).span, ..row(0, 22, 1, 9) };
+        let tries = (0..30).map(|second| if second % 3 == 0 { odd(second) } else { window(second, 2) });
+        assert_eq!(last(tries), Some(40));
     }
 
     #[test]

@@ -12,6 +12,9 @@ use crate::kind::Horizons;
 const IN: usize = Direction::Ingress.index();
 const OUT: usize = Direction::Egress.index();
 
+/// Part of the mean within which sizes are alike.
+const NEAR: f64 = 0.4;
+
 /// Counts of a remote address over a time. Pairs are by the side that opened the flows
 /// ([`Direction::index`]): the remote, the host's.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -148,12 +151,24 @@ impl ServiceUse {
         f64::from(self.flows) / self.difference()
     }
 
-    /// The same of its served flows alone, rounded down.
+    /// Served flows of which both the request and the response are within two fifths of the mean, at
+    /// least: by Chebyshev's inequality, whatever the sizes of the others.
     #[must_use]
     pub(crate) fn alike(&self) -> u32 {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most n")]
-        let alike = (f64::from(self.served) / self.difference()) as u32;
+        let variances = self.deviations().map(|deviation| deviation * deviation);
+        let apart = (variances[0] + variances[1]) / (NEAR * NEAR);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to n")]
+        let alike = (f64::from(self.served) * (1.0 - apart).max(0.0)) as u32;
         alike
+    }
+
+    /// True where the means of what was asked and answered in served flows are a quarter apart at most.
+    #[must_use]
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let mean = |sum: f32, one: &Self| f64::from(sum) / f64::from(one.served).max(1.0);
+        let near = |one: f64, other: f64| (one - other).abs() <= 0.25 * one.max(other);
+        near(self.request_mean(), other.request_mean())
+            && near(mean(self.response[0], self), mean(other.response[0], other))
     }
 
     /// Mean of what was asked in a served flow, in bytes; 0 for none.
@@ -169,9 +184,14 @@ impl ServiceUse {
     }
 
     fn difference(&self) -> f64 {
+        1.0 + 5.0 * self.deviations().iter().sum::<f64>()
+    }
+
+    /// Standard deviations over means of the served flows' requests and responses.
+    fn deviations(&self) -> [f64; 2] {
         let n = f64::from(self.served);
-        let deviation = |[sum, squares]: [f32; 2]| relative(n, f64::from(sum), f64::from(squares));
-        1.0 + 5.0 * (deviation(self.request) + deviation(self.response))
+        [self.request, self.response]
+            .map(|[sum, squares]| relative(n, f64::from(sum), f64::from(squares)))
     }
 
     /// How often at equal intervals: `n / (1 + 5 v)`, with `v` the coefficient of variation of the

@@ -139,6 +139,11 @@ pub enum Guise {
 pub enum Targets {
     /// One port that is listened on.
     Listening,
+    /// This port, be it open or not.
+    Port {
+        /// Its number.
+        port: u16,
+    },
     /// One port that is closed.
     Closed,
     /// So many ports from a random one on, over and over.

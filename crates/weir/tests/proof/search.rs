@@ -66,9 +66,12 @@ const LOUD: [(Move, Targets, f64); 6] = [
     (Move::SynAck, Targets::Many { count: 2_000 }, 160.0),
     (Move::Datagram, Targets::Many { count: 2_000 }, 160.0),
     (Move::Connect, Targets::Many { count: 2_000 }, 160.0),
-    (Move::Login, Targets::Listening, 20.0),
-    (Move::Doubled, Targets::Listening, 20.0),
+    (Move::Login, LOG_INS, 20.0),
+    (Move::Doubled, LOG_INS, 20.0),
 ];
+
+/// At other services as many short sessions are a client's business.
+const LOG_INS: Targets = Targets::Port { port: 22 };
 
 fn loud((play, targets, rate): (Move, Targets, f64)) -> Phase {
     Phase {

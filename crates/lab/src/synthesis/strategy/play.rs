@@ -135,6 +135,7 @@ impl Player<'_> {
         let open = self.host.open.clone();
         match targets {
             Targets::Listening => vec![self.draw().pick(&open)],
+            Targets::Port { port } => vec![port],
             Targets::Closed => {
                 let mut port = self.draw().between(1, 65_000);
                 while open.contains(&port) {
