@@ -258,11 +258,6 @@ pub(crate) const fn origin_of(reason: u32) -> Origin {
     }
 }
 
-/// The action of an entry; the kernel takes one that it does not know for shadow.
-pub(crate) fn entry_action(entry: &BlockEntry) -> Action {
-    Action::from_code(entry.action).unwrap_or(Action::Shadow)
-}
-
 /// Read-only access to the guard.
 #[derive(Clone, Debug)]
 pub struct GuardView(Blocklist);
@@ -367,7 +362,7 @@ impl KernelEnforcer {
 
     /// The block that an entry stands for, with this rate where it limits one.
     fn block_of(&self, entry: &BlockEntry) -> Block {
-        let action = BlockAction::of(entry_action(entry), self.rate);
+        let action = BlockAction::of(entry.effect(), self.rate);
         let scope = Scope::from_code(entry.scope);
         Block { action, scope, expires_ns: entry.expires_ns, reason: entry.reason }
     }

@@ -6,8 +6,8 @@ use address_list::check_width;
 use control::{
     Who,
     wire::{
-        Action, Block, BlockQuery, BlockRequest, Origin, Page, Refused, UnblockAllRequest,
-        UnblockRequest, Unblocked,
+        Block, BlockQuery, BlockRequest, Origin, Page, Refused, UnblockAllRequest, UnblockRequest,
+        Unblocked,
     },
 };
 use flows_common::{BlockStats, Scope};
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     clock::nanos,
-    enforcer::{BY_HAND, NOTHING_GUARDED, SHARED_SLOT, entry_action, hits, origin_of, source_rate},
+    enforcer::{BY_HAND, NOTHING_GUARDED, SHARED_SLOT, hits, origin_of, source_rate},
     event::ExpiredEvent,
 };
 use datapath::{BlockAction, Blocked, Target};
@@ -264,7 +264,6 @@ impl Inner {
 
     fn describe(&self, blocked: &Blocked, stats: &BlockStats, now: Moment) -> Block {
         let entry = &blocked.entry;
-        let action = entry_action(entry);
         let known = self.known.get(&blocked.target);
         let alert = known.and_then(|known| known.decision).and_then(|id| {
             let mut decisions = self.alerts.iter().rev().filter_map(events::Alert::decision);
@@ -275,10 +274,8 @@ impl Inner {
         });
         Block {
             target: IpNet::from(blocked.target).into(),
-            action,
-            pps: (action == Action::RateLimit)
-                .then(|| 1_000_000_000_u64.checked_div(entry.packet_cost_ns))
-                .flatten(),
+            action: entry.effect(),
+            pps: entry.packets_per_second(),
             made: Some(match known {
                 Some(known) => timestamp(known.made.wall_ns),
                 None => boot_timestamp(now, entry.created_ns),

@@ -11,7 +11,7 @@ use control::wire::{Action, HeldBlocks, Origin, Refused};
 use super::{Node, acts::internal};
 use crate::{
     clock::boot_ns,
-    enforcer::{FIRST_OF_PEOPLE, entry_action, origin_of},
+    enforcer::{FIRST_OF_PEOPLE, origin_of},
 };
 use datapath::Target;
 
@@ -74,7 +74,7 @@ impl Node {
         let mut of_model: Vec<(Target, Action)> = Vec::new();
         guard
             .visit(|one| {
-                let action = entry_action(&one.entry);
+                let action = one.entry.effect();
                 if one.entry.expires_ns <= now_ns {
                     return;
                 }

@@ -17,7 +17,7 @@ use super::{
     Before, Inner, Node, decide::entry_number, effects::Effects, journal::moment, known::KnownBlock,
 };
 use crate::{
-    enforcer::{BY_HAND, BY_IMPORT, GuardView, entry_action, hits, origin_of, source_rate},
+    enforcer::{BY_HAND, BY_IMPORT, GuardView, hits, origin_of, source_rate},
     event::{DifferenceEvent, Event, ExpiredEvent},
 };
 use datapath::{Block, BlockAction, Blocked, Target};
@@ -176,7 +176,7 @@ impl Start<'_> {
         }
         let expires = Moment { wall_ns: self.now.wall_ns_at(boot_ns), boot_ns };
         let scope = Scope::from_code(one.entry.scope);
-        KnownBlock { scope, expires, action: entry_action(&one.entry), ..of_ledger(block) }
+        KnownBlock { scope, expires, action: one.entry.effect(), ..of_ledger(block) }
     }
 
     fn found(&self, one: &Blocked) -> KnownBlock {
@@ -186,7 +186,7 @@ impl Start<'_> {
             id: self.node.journal.next_block(),
             origin,
             scope: Scope::from_code(one.entry.scope),
-            action: entry_action(&one.entry),
+            action: one.entry.effect(),
             who: None,
             reason: None,
             decision: None,
@@ -275,7 +275,7 @@ impl Start<'_> {
         let made = Block { action, scope, expires_ns, reason };
         let entry = inner.enforcer.block(target, &made, self.now.boot_ns)?;
         let expires = Moment { wall_ns: block.expires.wall_ns, boot_ns: expires_ns };
-        Ok(KnownBlock { scope, expires, action: entry_action(&entry), ..of_ledger(block) })
+        Ok(KnownBlock { scope, expires, action: entry.effect(), ..of_ledger(block) })
     }
 
     /// Restores earlier offences and standing blocks in the policy.

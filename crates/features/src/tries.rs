@@ -5,9 +5,9 @@
 //! seconds. Of such sessions [`Tries`] keeps count over ten minutes.
 //!
 //! What is like it and is none: a checker that asks for the banner says one thing, and less than a key
-//! exchange; an interactive session lasts; copies and repositories differ in size. Programs that log in to do the same
-//! command dozens of times in ten minutes are not told from it: they are to be allowed by name. Who makes
-//! sessions of different sizes is not found here, but by the host's own log.
+//! exchange; an interactive session lasts; copies and repositories differ in size. Programs that log in to
+//! do the same command dozens of times in ten minutes are not told from it: they are to be allowed by name.
+//! Who makes sessions of ever other sizes is not found here, but by the host's own log.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -217,8 +217,10 @@ mod tests {
 
     #[test]
     fn odd_sessions_in_between_hide_no_tries() {
-        let odd = |second| PeerRecord { level: 0, span: window(second, 1).span, ..row(0, 22, 1, 9) };
-        let tries = (0..30).map(|second| if second % 3 == 0 { odd(second) } else { window(second, 2) });
+        let odd =
+            |second| PeerRecord { level: 0, span: window(second, 1).span, ..row(0, 22, 1, 9) };
+        let tries =
+            (0..30).map(|second| if second % 3 == 0 { odd(second) } else { window(second, 2) });
         assert_eq!(last(tries), Some(40));
     }
 

@@ -181,6 +181,27 @@ pub struct BlockEntry {
     pub scope: u32,
 }
 
+impl BlockEntry {
+    /// What the kernel does by it: an action that this build does not know harms nobody, and counts
+    /// as a shadow.
+    #[must_use]
+    pub const fn effect(&self) -> Action {
+        match Action::from_code(self.action) {
+            Some(action) => action,
+            None => Action::Shadow,
+        }
+    }
+
+    /// Packets a second that a rate limit lets pass.
+    #[must_use]
+    pub const fn packets_per_second(&self) -> Option<u64> {
+        match self.effect() {
+            Action::RateLimit => 1_000_000_000_u64.checked_div(self.packet_cost_ns),
+            Action::Shadow | Action::Drop => None,
+        }
+    }
+}
+
 const _: () = assert!(size_of::<BlockEntry>() == 56 && align_of::<BlockEntry>() == 8);
 const _: () = assert!(core::mem::offset_of!(BlockEntry, arrival_ns) == 32);
 

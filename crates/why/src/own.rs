@@ -141,17 +141,14 @@ impl Own {
 /// A block as the kernel alone tells it.
 fn block(blocked: &Blocked, stats: &BlockStats, now_ns: u64) -> Block {
     let entry = &blocked.entry;
-    let action = Action::from_code(entry.action).unwrap_or(Action::Drop);
     let since = SignedDuration::from_nanos(now_ns.saturating_sub(entry.created_ns).cast_signed());
     let left_s = seconds(now_ns, entry.expires_ns);
     let now = Timestamp::now();
     let later = SignedDuration::from_secs(left_s.cast_signed());
     Block {
         target: IpNet::from(blocked.target).into(),
-        action,
-        pps: (action == Action::RateLimit)
-            .then(|| 1_000_000_000_u64.checked_div(entry.packet_cost_ns))
-            .flatten(),
+        action: entry.effect(),
+        pps: entry.packets_per_second(),
         made: now.checked_sub(since).ok(),
         expires: now.checked_add(later).unwrap_or(Timestamp::MAX),
         left_s,

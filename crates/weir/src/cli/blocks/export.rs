@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use clap::ValueEnum;
 use flows_common::Action;
 
-use super::{super::emit, row::packets_per_second};
+use super::super::emit;
 use datapath::Blocked;
 
 /// Bytes written to standard output at a time.
@@ -44,7 +44,7 @@ fn line(blocked: &Blocked, format: ListFormat, now_ns: u64) -> Option<String> {
     let mut line = blocked.target.to_string();
     if format == ListFormat::Csv {
         let action = Action::from_code(entry.action)?.name();
-        let pps = packets_per_second(entry).map_or_else(String::new, |pps| pps.to_string());
+        let pps = entry.packets_per_second().map_or_else(String::new, |pps| pps.to_string());
         // A list has no block below a second.
         let seconds = left_ns.div_ceil(1_000_000_000);
         let _ = write!(line, ",{action},{pps},{seconds}");

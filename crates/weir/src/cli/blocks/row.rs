@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, time::Duration};
 
 use control::wire;
-use flows_common::{Action, BlockEntry, BlockStats};
+use flows_common::{Action, BlockStats};
 use jiff::Timestamp;
 use report::text::{number, plain};
 use serde::Serialize;
@@ -74,7 +74,7 @@ impl Row {
         Self {
             target: blocked.target.to_string(),
             action: Action::from_code(entry.action).map_or("unknown", Action::name),
-            packets_per_second: packets_per_second(entry),
+            packets_per_second: entry.packets_per_second(),
             remaining_ms: entry.expires_ns.saturating_sub(now_ns) / 1_000_000,
             expired: entry.expires_ns <= now_ns,
             by_hand: entry.reason >= FIRST_OF_PEOPLE,
@@ -236,10 +236,6 @@ fn columns(rows: &[Row]) -> String {
     }
     cells.extend(rows.iter().map(Row::cells));
     table(&cells)
-}
-
-pub(super) fn packets_per_second(entry: &BlockEntry) -> Option<u64> {
-    1_000_000_000_u64.checked_div(entry.packet_cost_ns)
 }
 
 /// A length of time, to the second.
