@@ -97,14 +97,16 @@ impl Enforcer for Noted {
     }
 
     fn enforce(&mut self, decision: &Decision, number: u32, _: u64) -> anyhow::Result<ActionTaken> {
-        let policy::Outcome::Block { action, expires_ns, .. } = decision.outcome else {
+        let policy::Outcome::Block { action, scope, expires_ns, .. } = decision.outcome else {
             return Ok(ActionTaken::Refused);
         };
         let mut notes = self.notes();
         anyhow::ensure!(!notes.fails, "no room");
         let address = decision.evidence.address;
         notes.acted.push((address, number));
-        let entry = BlockEntry { action: action.code(), expires_ns, ..BlockEntry::default() };
+        let (action_code, scope) = (action.code(), scope.code());
+        let entry =
+            BlockEntry { action: action_code, scope, expires_ns, ..BlockEntry::default() };
         notes.table.insert(Target::address(address), entry);
         Ok(ActionTaken::of(action))
     }

@@ -11,9 +11,6 @@ use crate::{
     statistics::{Claim, OnDrift, Unsupported},
 };
 
-/// Where administrators come in.
-const SSH: Service = Service { protocol: 6, port: 22 };
-
 /// Counts of a peer, and of all blocks, that the guards ask for.
 pub(crate) struct Counts {
     /// Anomalous windows of the peer among the last ones.
@@ -57,21 +54,20 @@ impl PolicyConfig {
     }
 }
 
-/// True of evidence that was gathered where administrators come in.
-fn is_at_door(peer: &Evidence) -> bool {
-    peer.standing == Standing::Proven && (guesses(peer) || peer.service == Some(SSH))
-}
-
 impl Policy {
     /// The part of a peer's packets that a block on this evidence acts on: of an administrator's
     /// address all but the connections that stand.
     pub(crate) fn scope(&self, peer: &Evidence) -> Scope {
-        let address = Prefix::of_host(peer.address).net();
-        if is_at_door(peer) && self.protected.refusal(address) == Some(Refusal::Administrator) {
+        if peer.standing == Standing::Proven && self.is_of_administrator(peer) {
             Scope::Unproven
         } else {
             self.config.scope(peer.standing)
         }
+    }
+
+    fn is_of_administrator(&self, peer: &Evidence) -> bool {
+        let address = Prefix::of_host(peer.address).net();
+        self.protected.refusal(address) == Some(Refusal::Administrator)
     }
 
     /// The first guard that refuses a block of this peer. The guards ask for the peer's identity,
@@ -91,8 +87,9 @@ impl Policy {
     fn by_identity(&self, peer: &Evidence, now_ns: u64) -> Option<Refusal> {
         let (config, address) = (&self.config, peer.address);
         match self.protected.refusal(Prefix::of_host(address).net()) {
-            // Whoever is logged in keeps the connection; what guesses beside it is no administrator.
-            Some(Refusal::Administrator) if is_at_door(peer) => {}
+            // Whoever is logged in keeps the connection; what attacks beside it is no administrator. What
+            // somebody sent in that name shuts nobody out.
+            Some(Refusal::Administrator) if peer.standing == Standing::Proven => {}
             Some(refusal) => return Some(refusal),
             None => {}
         }

@@ -147,13 +147,13 @@ fn a_reload_takes_all_of_a_configuration_or_nothing() {
 }
 
 #[test]
-fn a_client_of_the_api_is_not_blocked() {
+fn a_client_of_the_api_keeps_its_connections() {
     let folder = tempfile::tempdir().unwrap();
     let (node, noted) = node(folder.path());
     node.heard_from(peer(1));
     node.decide(window(1, vec![attacker(1)]));
-    assert_eq!(noted.notes().acted, []);
-    assert_eq!(node.status().unwrap().refusals["administrator"], 1);
+    let scope = noted.notes().table[&Target::address(peer(1))].scope;
+    assert_eq!(scope, Scope::Unproven.code(), "it attacks");
 }
 
 #[test]

@@ -21,6 +21,8 @@ const NEWCOMERS: u8 = 6;
 const CHECKED_EVERY: f64 = 5.0;
 /// Parallel downloads of a backup, and bytes of each.
 const BACKUP: [u32; 2] = [4, 12_000_000];
+/// Log-ins at once, and the port they come to.
+const LOG_INS: (u32, u16) = (20, 22);
 /// Ports that an audit asks of each host, and pause between two.
 const AUDITED: (u16, f64) = (1_500, 0.01);
 
@@ -31,6 +33,9 @@ pub enum Episode {
     /// The busiest service is stopped for six seconds: its connections are reset, its clients refused,
     /// and they come again.
     Deploy,
+    /// The busiest service takes up a new configuration: its connections are reset, and their clients come
+    /// again at once.
+    Reload,
     /// The busiest host answers nothing for twenty seconds.
     Restart,
     /// The busiest client goes on under another address; its connections end unfinished.
@@ -41,19 +46,23 @@ pub enum Episode {
     HealthChecks,
     /// A client fetches a backup by four connections at once.
     Backup,
+    /// The busiest client logs in twenty times at once, each time for a task of its own.
+    LogIns,
     /// Somebody asks every host for many ports, as was agreed.
     Audit,
 }
 
 impl Episode {
     /// All kinds.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Deploy,
+        Self::Reload,
         Self::Restart,
         Self::NewAddress,
         Self::Newcomers,
         Self::HealthChecks,
         Self::Backup,
+        Self::LogIns,
         Self::Audit,
     ];
 
@@ -68,6 +77,7 @@ impl Episode {
         let busiest = Busiest::of(network, timeline);
         match self {
             Self::Deploy => fail(network, timeline, busiest, [at, at + 6.0], Some(busiest.port)),
+            Self::Reload => fail(network, timeline, busiest, [at, at + 0.05], Some(busiest.port)),
             Self::Restart => fail(network, timeline, busiest, [at, at + 20.0], None),
             Self::NewAddress => move_away(timeline, busiest.client, at),
             Self::Newcomers => {
@@ -77,6 +87,7 @@ impl Episode {
             }
             Self::HealthChecks => check_health(network, timeline, at),
             Self::Backup => back_up(network, timeline, busiest, at),
+            Self::LogIns => log_in(network, timeline, busiest, at),
             Self::Audit => audit(network, timeline, at),
         }
     }
@@ -262,6 +273,31 @@ fn back_up(network: &Network, timeline: &mut Timeline, busiest: Busiest, at: f64
         let mut tcp = Tcp::open(timeline, line, at);
         tcp.say(Side::Client, 200);
         tcp.say(Side::Server, bytes);
+        tcp.close(Ending::Finished(Side::Client));
+    }
+}
+
+/// Sessions of SSH side by side by the busiest client: a key exchange, a command, and what it tells.
+fn log_in(network: &mut Network, timeline: &mut Timeline, busiest: Busiest, at: f64) {
+    let (count, port) = LOG_INS;
+    let open = &mut network.hosts[busiest.host].open;
+    if !open.contains(&port) {
+        open.push(port);
+    }
+    let Some(remote) = network.remotes.iter().find(|one| one.has(busiest.client)) else { return };
+    let family = if busiest.client.is_ipv4() { Family::V4 } else { Family::V6 };
+    for _ in 0..count {
+        let ports = [timeline.draw.between(1_024, 65_535), port];
+        let home = &network.hosts[busiest.host];
+        let line = Network::inward(remote, home, family, ports, [Author::Benign; 2]);
+        let began = at + timeline.draw.between(0.0, 0.5);
+        let told = timeline.draw.between(200, 40_000);
+        let mut tcp = Tcp::open(timeline, line, began);
+        tcp.say(Side::Server, 1_100);
+        tcp.say(Side::Client, 1_900);
+        tcp.say(Side::Server, 900);
+        tcp.say(Side::Client, 700);
+        tcp.say(Side::Server, told);
         tcp.close(Ending::Finished(Side::Client));
     }
 }

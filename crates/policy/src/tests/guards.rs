@@ -28,7 +28,6 @@ fn nobody_who_is_protected_is_blocked() {
         ),
         (|these| these.gateways = [peer(1)].into(), Refusal::Gateway),
         (|these| these.resolvers = [peer(1)].into(), Refusal::Resolver),
-        (|these| these.administrators = [peer(1)].into(), Refusal::Administrator),
     ] {
         refused(guarded(change), vec![attacker(1)], |_| (), expect);
     }

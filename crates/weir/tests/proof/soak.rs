@@ -1,5 +1,6 @@
-//! A benign soak: an hour of a made-up network with a deploy, a restart, a change of address, new
-//! clients, a health checker, a backup and an allowed audit in it. Nobody is blocked.
+//! A benign soak: an hour of a made-up network with a deploy, a reload, a restart, a change of address,
+//! new clients, a health checker, a backup, twenty log-ins at once and an allowed audit in it. Nobody is
+//! blocked.
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
@@ -17,15 +18,17 @@ const HOUR: Duration = Duration::from_hours(1);
 /// Time that is learnt from.
 const LEARNT: Duration = Duration::from_mins(20);
 /// From there to the first episode, and from one to the next.
-const APART: Duration = Duration::from_mins(6);
+const APART: Duration = Duration::from_secs(270);
 /// When the health checker comes, which is learnt with all the others.
 const CHECKED: Duration = Duration::from_mins(1);
 /// What happens, one after the other.
-const HAPPENS: [Episode; 6] = [
+const HAPPENS: [Episode; 8] = [
     Episode::Deploy,
+    Episode::Reload,
     Episode::NewAddress,
     Episode::Newcomers,
     Episode::Backup,
+    Episode::LogIns,
     Episode::Restart,
     Episode::Audit,
 ];
