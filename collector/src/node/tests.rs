@@ -8,7 +8,7 @@ use control::{
         Mode, ModeRequest, UnblockRequest,
     },
 };
-use flows_common::{Action, BlockEntry, BlockStats};
+use flows_common::{Action, BlockEntry, BlockStats, Scope};
 use ledger::{ActQuery, Ledger};
 use policy::{Decision, Evidence, ProtectedHosts, ServiceLimit, Standing, WindowFacts};
 use serde_json::json;
@@ -105,8 +105,7 @@ impl Enforcer for Noted {
         let address = decision.evidence.address;
         notes.acted.push((address, number));
         let (action_code, scope) = (action.code(), scope.code());
-        let entry =
-            BlockEntry { action: action_code, scope, expires_ns, ..BlockEntry::default() };
+        let entry = BlockEntry { action: action_code, scope, expires_ns, ..BlockEntry::default() };
         notes.table.insert(Target::address(address), entry);
         Ok(ActionTaken::of(action))
     }

@@ -44,6 +44,10 @@ const ASKED_PER_S: f32 = 50.0;
 /// question that nobody answers is chance, and two requests alike within a second are a page.
 const SEVERAL: f32 = 2.5;
 
+/// Requests alike of a proven remote, in a row, from which on to repeat them is abuse. Twenty log-ins at
+/// once are somebody's work; three tries a second are more over ten.
+const TENS: f32 = 24.0;
+
 /// Draws which p-values the drift watch bets on.
 const DRIFT_SEED: u64 = 0;
 
@@ -273,6 +277,9 @@ fn tells_of_more(reason: &Reason, peer: &Evidence, replies: Replies) -> bool {
             replies.failed < SEVERAL && !replies.probed
         }
         PeerFeature::RemoteEmpty | PeerFeature::RemoteEmptyRatio => replies.empty < SEVERAL,
+        PeerFeature::Repetition if peer.standing == Standing::Proven && !replies.in_vain => {
+            reason.value < TENS
+        }
         PeerFeature::Repetition => reason.value < SEVERAL,
         _ => false,
     };
@@ -415,10 +422,13 @@ mod tests {
             });
         let floods = [[false, true], [false, true], [false; 2], [false; 2]];
         assert_eq!(told, floods, "a flood of echoes");
+        let often =
+            [20.0, 25.0].map(|times| tells_at(echoes, times, PeerFeature::Repetition, proven, TCP));
+        assert_eq!(often, [false, true], "twenty log-ins at once");
         let mut tells_where =
             |replies, feature, standing, of| tells_at(replies, 9.0, feature, standing, of);
         let repeated = [(proven, TCP), (unproven, TCP), (proven, UDP), (unproven, UDP)];
-        for (in_vain, told) in [(false, [true, true, false, false]), (true, [true; 4])] {
+        for (in_vain, told) in [(false, [false, true, false, false]), (true, [true; 4])] {
             let replies = Replies { in_vain, complains: true, ..Replies::default() };
             let repeats = |(standing, protocol)| {
                 tells_where(replies, PeerFeature::Repetition, standing, protocol)

@@ -263,17 +263,11 @@ fn everybody_who_asks_gets_the_same_answer_for_each_cause() {
         (Refusal::Allowed, none().allowing(&[peer.into()])),
         (Refusal::Gateway, ProtectedHosts { gateways: [peer].into(), ..none() }),
         (Refusal::Resolver, ProtectedHosts { resolvers: [peer].into(), ..none() }),
+        (Refusal::Administrator, ProtectedHosts { administrators: [peer].into(), ..none() }),
     ] {
         for (name, ask) in askers {
             assert_eq!(ask(evidence, &hosts), Some(cause), "{name}");
         }
-    }
-    // Whoever administers is logged in by connections that stand, and these are spared alone; nobody else
-    // writes the address.
-    let administrator = ProtectedHosts { administrators: [peer].into(), ..none() };
-    for (name, ask) in askers {
-        let is_told = matches!(name, "API and block" | "import");
-        assert_eq!(ask(evidence, &administrator), is_told.then_some(Refusal::Administrator), "{name}");
     }
     // No peer of a capture is such an address; whoever is handed one refuses it.
     for address in [
