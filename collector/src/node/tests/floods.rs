@@ -68,6 +68,10 @@ fn a_flood_of_eighty_thousand_forged_sources_is_a_handful_of_lines_records_and_a
         let limited = |one: &control::wire::ServiceState| one.condition == Condition::Limited;
         assert_eq!(status.services.iter().filter(|one| limited(one)).count(), 1);
         assert_eq!(status.incidents["service"], 1);
+        let metrics = scrape(&node);
+        for line in ["services{condition=\"limited\"} 1", "open_incidents{about=\"service\"} 1"] {
+            assert!(metrics.contains(&format!("weir_{line}\n")), "{surprise}: {metrics}");
+        }
 
         let alerts = node.alerts(&AlertQuery::default()).unwrap().items;
         assert!(alerts.len() <= HANDFUL, "{surprise}: {} alerts", alerts.len());
