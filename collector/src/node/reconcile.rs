@@ -17,10 +17,10 @@ use super::{
     Before, Inner, Node, decide::entry_number, effects::Effects, journal::moment, known::KnownBlock,
 };
 use crate::{
-    enforcer::{BY_HAND, BY_IMPORT, GuardView, hits, origin_of, source_rate},
+    enforcer::{BY_HAND, BY_IMPORT, hits, origin_of, source_rate},
     event::{DifferenceEvent, Event, ExpiredEvent},
 };
-use datapath::{Block, BlockAction, Blocked, Target};
+use datapath::{Block, BlockAction, Blocked, LimitedService, Target};
 
 /// Differences of each kind reported singly; the rest are summed up, for there may be a million.
 const TOLD_ONE_BY_ONE: usize = 100;
@@ -48,6 +48,14 @@ pub struct Reconciled {
     pub stale_allowed: usize,
 }
 
+/// What the kernel's guard holds at start.
+#[derive(Debug, Default)]
+pub(super) struct InKernel {
+    pub(super) entries: Vec<Blocked>,
+    pub(super) allowed: Vec<IpNet>,
+    pub(super) services: Vec<LimitedService>,
+}
+
 /// A difference, before it has its time.
 struct Difference {
     kind: &'static str,
@@ -63,22 +71,26 @@ impl Node {
     /// The kernel's tables cannot be read or written.
     pub fn reconcile(&self, before: &Before) -> anyhow::Result<Reconciled> {
         let Some(guard) = &self.guard else { return Ok(Reconciled::default()) };
+        let (entries, allowed) = (guard.list()?, guard.allowed()?);
+        self.settle(before, InKernel { entries, allowed, services: guard.services()? })
+    }
+
+    pub(super) fn settle(&self, before: &Before, held: InKernel) -> anyhow::Result<Reconciled> {
         let mut inner = self.inner();
         let mut start = Start {
             node: self,
-            guard,
             now: moment(),
             effects: Effects::default(),
             differences: Vec::new(),
             reconciled: Reconciled::default(),
         };
-        let lost = start.take_entries(&mut inner, &before.active)?;
+        let lost = start.take_entries(&mut inner, held.entries, &before.active)?;
         let rebooted = before.ended == Some(PreviousEnd::Rebooted);
         start.settle_lost(&mut inner, lost, rebooted)?;
         start.settle_mode(&mut inner);
         start.remember(&mut inner, before);
-        start.settle_allowed(&mut inner)?;
-        for limited in guard.services()? {
+        start.settle_allowed(&mut inner, held.allowed)?;
+        for limited in held.services {
             let datapath::Service { protocol, port } = limited.service;
             let until_ns = limited.entry.expires_ns;
             inner.policy.remember_limit(policy::Service { protocol, port }, until_ns);
@@ -105,7 +117,6 @@ impl Node {
 /// A start that compares.
 struct Start<'a> {
     node: &'a Node,
-    guard: &'a GuardView,
     now: Moment,
     effects: Effects,
     differences: Vec<Difference>,
@@ -117,13 +128,14 @@ impl Start<'_> {
     fn take_entries<'b>(
         &mut self,
         inner: &mut Inner,
+        entries: Vec<Blocked>,
         active: &'b [ledger::Block],
     ) -> anyhow::Result<BTreeMap<Target, &'b ledger::Block>> {
         // The last of several for one target counts.
         let mut by_ledger: BTreeMap<Target, &ledger::Block> =
             active.iter().map(|block| (Target::from(block.target.net()), block)).collect();
         let mut untold = 0_usize;
-        for one in self.guard.list()? {
+        for one in entries {
             if one.entry.expires_ns <= self.now.boot_ns {
                 continue;
             }
@@ -309,8 +321,8 @@ impl Start<'_> {
     }
 
     /// Removes from the kernel's allowlist the prefixes that no source allows any more.
-    fn settle_allowed(&mut self, inner: &mut Inner) -> anyhow::Result<()> {
-        for prefix in self.guard.allowed()? {
+    fn settle_allowed(&mut self, inner: &mut Inner, allowed: Vec<IpNet>) -> anyhow::Result<()> {
+        for prefix in allowed {
             if !inner.is_allowed(prefix) {
                 inner.enforcer.disallow(prefix)?;
                 self.reconciled.stale_allowed += 1;

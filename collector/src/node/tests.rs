@@ -247,5 +247,6 @@ mod learning;
 mod lists;
 mod mode;
 mod people;
+mod reconcile;
 mod records;
 mod services;
