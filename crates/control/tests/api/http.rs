@@ -73,6 +73,9 @@ fn what_is_no_valid_request_is_refused_with_the_reason() {
         ("POST /v1/blocks", r#"{"target":"192.0.2.1","reason":"a\u001b[2J"}"#, "`reason`"),
         ("PUT /v1/mode", r#"{"mode":"block"}"#, "`block`"),
         ("PUT /v1/mode", r#"{"mode":"shadow","confirm_within_s":5}"#, "`confirm_within_s`"),
+        ("PUT /v1/maintenance", r#"{"for_s":86401}"#, "`for_s`"),
+        ("PUT /v1/maintenance", "{}", "for_s"),
+        ("PUT /v1/maintenance", r#"{"for_s":60,"port":443}"#, "`port`"),
         ("DELETE /v1/blocks", "", "target"),
         ("GET /v1/alerts?limit=0", "", "between 1 and 4096, got 0"),
         ("GET /v1/alerts?after=1&before=2", "", "exclude"),
@@ -83,6 +86,26 @@ fn what_is_no_valid_request_is_refused_with_the_reason() {
     form.assert_problem(400, "application/json");
     ask(bench.unix(), "POST /v1/status", JSON, "{}").assert_problem(405, "no POST");
     assert_eq!(bench.node.acts(), []);
+}
+
+#[test]
+fn a_maintenance_is_said_is_in_the_status_and_ends() {
+    let bench = Bench::new();
+    let put = |for_s: u32| {
+        let body = format!(r#"{{"service":{{"protocol":6,"port":443}},"for_s":{for_s}}}"#);
+        let reply = ask(bench.unix(), "PUT /v1/maintenance", JSON, &body);
+        assert_eq!(reply.status, 200, "{reply:?}");
+        reply.json()["services"].clone()
+    };
+    let said = put(600);
+    assert_eq!(
+        (&said[0]["service"]["port"], &said[0]["condition"]),
+        (&443.into(), &"maintenance".into())
+    );
+    let status = ask(bench.unix(), "GET /v1/status", &[], "").json();
+    assert_eq!(status["services"], said);
+    assert_eq!(put(0), serde_json::json!([]));
+    assert_eq!(bench.node.acts().len(), 2);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use anyhow::ensure;
 use clap::Args;
 use collector::event_text::describe_service;
 use control::wire::{Maintenance, MaintenanceRequest};
@@ -31,6 +32,7 @@ pub(super) struct MaintenanceArgs {
 impl MaintenanceArgs {
     pub(super) fn run(&self, layers: &Layers) -> anyhow::Result<ExitCode> {
         let for_s = self.r#for.map_or(0, |length| seconds(length.into()));
+        ensure!(self.end || for_s > 0, "--for must be at least 1s, got 0s; `--end` ends one");
         let request = MaintenanceRequest { service: self.service, for_s };
         let maintained = self.ask.client(layers)?.maintain(&request)?;
         self.ask.print(&maintained, |Maintenance { services }| {

@@ -87,6 +87,44 @@ fn the_breaker_is_closed_again_and_a_closed_one_is_said_to_be() {
 }
 
 #[test]
+fn a_maintenance_is_said_of_a_service_or_of_all_and_ended() {
+    let bench = Bench::new();
+    let text = bench.told(&["maintenance", "443", "--for", "10m"]);
+    assert!(text.starts_with("tcp/443 under maintenance for ") && text.contains(", by "), "{text}");
+    let json = bench.json(&["maintenance", "--for", "90s", "--json"]);
+    let services = json["services"].as_array().unwrap();
+    let told: Vec<_> = services
+        .iter()
+        .map(|one| {
+            let at = |key: &str| one[key].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+            (one["service"]["port"].as_u64(), at("until").duration_since(at("since")).as_secs())
+        })
+        .collect();
+    assert_eq!(told, [(Some(443), 600), (None, 90)]);
+    let status = bench.told(&["status"]);
+    assert!(status.contains("all services under maintenance for "), "{status}");
+    let text = bench.told(&["maintenance", "--end", "tcp/443"]);
+    assert!(text.starts_with("all services under maintenance") && text.lines().count() == 1);
+    assert_eq!(bench.told(&["maintenance", "--end"]), "no service is under maintenance\n");
+    let acts = bench.acts();
+    assert!(acts.len() == 4 && acts.iter().all(|act| act == "maintenance"), "{acts:?}");
+}
+
+#[test]
+fn a_maintenance_without_an_end_or_a_service_is_refused() {
+    let bench = Bench::new();
+    for words in [&["443"][..], &["443", "--for", "1m", "--end"], &["icmp/8", "--for", "1m"]] {
+        let output = bench.output(&[&["maintenance"], words].concat());
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+    }
+    let output = bench.output(&["maintenance", "--for", "0s"]);
+    assert_one_line(&output, &["--for must be at least 1s", "`--end`"]);
+    let output = bench.output(&["maintenance", "--for", "2days"]);
+    assert_one_line(&output, &["at most 86400 (a day), got 172800"]);
+    assert_eq!(bench.acts(), [""; 0]);
+}
+
+#[test]
 fn what_is_allowed_is_added_listed_and_taken_back() {
     let bench = Bench::new();
     let text = bench.told(&["allow", "add", "198.51.100.0/24", "--for", "1h", "--note", "office"]);
