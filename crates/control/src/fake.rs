@@ -21,9 +21,10 @@ use crate::{
     wire::{
         Alert, AlertQuery, AllowQuery, AllowRequest, AllowSource, Allowed, Block, BlockQuery,
         BlockRequest, Breaker, Condition, Confirm, DisallowRequest, ImportRefused, ImportRequest,
-        Imported, LIMIT_DEFAULT, LearnRequest, Learning, Maintenance, MaintenanceRequest,
-        ModeRequest, ModeState, Models, Page, Refused, Reloaded, RollBackRequest, ServiceState,
-        Status, UnblockAllRequest, UnblockRequest, Unblocked, VerdictRequest,
+        Imported, LIMIT_DEFAULT, LearnRequest, Learning, LiveClaim, Maintenance,
+        MaintenanceRequest, ModeRequest, ModeState, Models, Page, Refused, Reloaded,
+        RollBackRequest, ServiceState, Status, UnblockAllRequest, UnblockRequest, Unblocked,
+        VerdictRequest,
     },
 };
 
@@ -96,6 +97,11 @@ impl FakeNode {
             since: Some(status.time),
             rearms: Some(status.time + SignedDuration::from_mins(10)),
         };
+    }
+
+    /// Tells of this support of the configured rate.
+    pub fn claim(&self, claim: LiveClaim) {
+        lock(&self.state).status.claim = Some(claim);
     }
 
     /// Adds an alert about this address.

@@ -5,9 +5,12 @@ use std::{
     process::Stdio,
 };
 
+use control::wire::LiveClaim;
 use events::ActionTaken;
+use model::{Kind, schema};
 
 use super::support::{Bench, serve};
+use crate::support::model_of;
 
 #[test]
 fn the_status_says_what_is_wrong_and_what_to_do() {
@@ -18,6 +21,42 @@ fn the_status_says_what_is_wrong_and_what_to_do() {
     assert_eq!(status["mode"], "enforce");
     assert_eq!(status["breaker"]["open"], true);
     assert_eq!(status["drift"]["moved"][0]["feature"], "distinct_local_ports");
+}
+
+#[test]
+fn a_check_of_the_configuration_is_about_the_peers_that_the_running_node_sees() {
+    let bench = Bench::new();
+    let model = bench.folder.path().join("model.weir");
+    model_of(schema::schema_id(Kind::Peer)).save(&model).unwrap();
+    let check = ["config", "check", "--model", model.to_str().unwrap()];
+    let of_late = "so the running node sees it of late";
+    assert!(!bench.told(&check).contains(of_late), "it tells of no traffic yet");
+    bench.node.claim(LiveClaim {
+        peers_per_window: 13.0,
+        trained_at: Some(4.0),
+        needed: 1_196,
+        held_out: 100,
+        supported: false,
+        advice: "as the node says it".to_owned(),
+    });
+    let text = bench.told(&check);
+    for words in [
+        "traffic: 13.0 ordinary peers in a window of 1s",
+        &format!(
+            "{of_late}: at 13.0 ordinary peers a window: wrong blocks, 1 in 10: not supported"
+        ),
+        "needs 1196 held-out rows: learn for ",
+        "or a larger `policy.wrong_blocks`, or `policy.unsupported = \"act\"`",
+    ] {
+        assert!(text.contains(words), "`{words}` is not in: {text}");
+    }
+    let json = bench.json(&[&check[..], &["--json"]].concat());
+    assert_eq!(
+        (&json["supported"], &json["rates"]["peers_per_window"]),
+        (&false.into(), &13.0.into())
+    );
+    let text = bench.told(&[&check[..], &["--peers", "2"]].concat());
+    assert!(text.contains("traffic: 2.0 ordinary peers") && !text.contains(of_late), "{text}");
 }
 
 #[test]
