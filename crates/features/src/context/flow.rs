@@ -229,6 +229,7 @@ impl FlowState {
             bytes: past.bytes.saturating_add(counters.bytes()),
         };
         let mut outcomes = self.earlier_attempts(counters, opened, is_stray);
+        self.take_off(&outcomes);
         let mut late = if self.phase == Phase::Closed { self.tell(key) } else { None };
         if let Some(told) =
             late.filter(|told| told.window_ns.is_none_or(|at| at == window.start_ns))
@@ -366,6 +367,15 @@ impl FlowState {
             response_bytes: share(response),
             messages: u32::from(messages) / attempts * served,
         }
+    }
+
+    /// Takes off what it carried what earlier flows on its tuple are told with, which is theirs.
+    fn take_off(&mut self, earlier: &Outcomes) {
+        let (asks, answers) = (self.initiator.index(), self.initiator.opposite().index());
+        self.payload[asks] = self.payload[asks].saturating_sub(earlier.request_bytes);
+        self.payload[answers] = self.payload[answers].saturating_sub(earlier.response_bytes);
+        let said = u8::try_from(earlier.messages).unwrap_or(u8::MAX);
+        self.messages[asks] = self.messages[asks].saturating_sub(said);
     }
 
     fn of_the_opener<T>(&self, [ingress, egress]: [T; 2]) -> [T; 2] {

@@ -163,6 +163,23 @@ fn each_opening_of_a_tuple_is_a_flow_and_a_repeated_syn_is_none() {
 }
 
 #[test]
+fn sessions_that_were_served_on_one_tuple_share_what_it_carried() {
+    let mut four = with_payload(handshake(100 * MS), [2_400, 3_600]);
+    (four.openings[IN], four.syn_acks[OUT], four.accepted) = (4, 4, 4);
+    packets(&mut four, IN, 12, TcpFlag::Psh, 800 * MS);
+    for side in [IN, OUT] {
+        packets(&mut four, side, 4, TcpFlag::Fin, 900 * MS);
+    }
+    let seen = play(vec![vec![(key(1, 4000, 22), four)]], 1);
+    let counts = &seen[0].peers[0].counts;
+    let outcomes = counts.outcomes[IN];
+    assert_eq!((counts.flows[IN], outcomes.served, outcomes.short), (4, 4, 4));
+    assert_eq!((outcomes.failed, outcomes.empty), (0, 0));
+    let carried = (outcomes.request_bytes, outcomes.response_bytes, outcomes.messages);
+    assert_eq!(carried, (2_400, 3_600, 12), "and no more than that");
+}
+
+#[test]
 fn a_flow_that_began_before_it_was_watched_belongs_to_the_side_without_the_service() {
     let https = key(1, 443, 50_000);
     let ours = key(2, 50_000, 443);
