@@ -18,14 +18,32 @@ use crate::{
 /// Benign traffic in all, and ahead of the guesses.
 const ALL: u64 = 290 * SECOND;
 const AHEAD: u64 = 60 * SECOND;
-/// The end of a session, in which sshd has slept over a wrong password.
+/// The length of a session in which sshd has slept over a wrong password, in ns.
 const TRY: u64 = 2_900_000_000;
+/// The same of a server that does not.
+const HASTY: u64 = 300_000_000;
+/// Time from the refusal to the end.
+const REFUSED_AHEAD: u64 = 50_000_000;
 const PSH: u8 = 0x08;
 const FIN: u8 = 0x01;
 
-/// A session of one wrong password: versions, keys, and a refusal two seconds later.
-fn session(at_ns: u64, number: u16) -> Vec<Crafted> {
-    let there = Ends::to_host(ATTACKER, [30_000 + number, 22]);
+/// How a guesser goes about it.
+#[derive(Clone, Copy)]
+struct Guesser {
+    /// A try begins every so many ns.
+    every_ns: u64,
+    /// Length of a session, in ns.
+    lasts_ns: u64,
+    /// All come from one bound port.
+    keeps_port: bool,
+}
+
+/// A session of one wrong password: versions, keys, and a refusal at its end.
+fn session(guesser: Guesser, number: u16) -> Vec<Crafted> {
+    let Guesser { every_ns, lasts_ns, keeps_port } = guesser;
+    let at_ns = u64::from(number) * every_ns;
+    let port = if keeps_port { 30_000 } else { 30_000 + number };
+    let there = Ends::to_host(ATTACKER, [port, 22]);
     let back = there.back();
     let (mut mine, mut its) = (u32::from(number) * 7_001, u32::from(number) * 9_001 + 77);
     let mut frames = vec![
@@ -44,7 +62,7 @@ fn session(at_ns: u64, number: u16) -> Vec<Crafted> {
         (130, true, 84),
         (170, false, 52),
         (200, true, 148),
-        (2_500, false, 84),
+        (u32::try_from((lasts_ns - REFUSED_AHEAD) / 1_000_000).expect("seconds"), false, 84),
     ];
     for (ms, from_remote, bytes) in said {
         let ends = if from_remote { there } else { back };
@@ -54,13 +72,13 @@ fn session(at_ns: u64, number: u16) -> Vec<Crafted> {
         frame.resize(54 + bytes as usize, 0x5a);
         let length = u16::try_from(40 + bytes).expect("a segment");
         frame[16..18].copy_from_slice(&length.to_be_bytes());
-        frames.push((at_ns + ms * 1_000_000, frame));
+        frames.push((at_ns + u64::from(ms) * 1_000_000, frame));
         *own += bytes;
     }
     frames.extend([
-        (at_ns + TRY, there.tcp(FIN | ACK, mine, its)),
-        (at_ns + TRY + 60_000, back.tcp(FIN | ACK, its, mine + 1)),
-        (at_ns + TRY + 500_000, there.tcp(ACK, mine + 1, its + 1)),
+        (at_ns + lasts_ns, there.tcp(FIN | ACK, mine, its)),
+        (at_ns + lasts_ns + 60_000, back.tcp(FIN | ACK, its, mine + 1)),
+        (at_ns + lasts_ns + 500_000, there.tcp(ACK, mine + 1, its + 1)),
     ]);
     frames
 }
@@ -72,16 +90,15 @@ struct Fate {
     acted: Option<u64>,
 }
 
-/// Fate of a guesser who begins a try every so many ns, where this host's log tells of each, or of none.
-/// Nobody else may be acted on.
-fn fate(every_ns: u64, log_tells: bool) -> Fate {
+/// Fate of a guesser where this host's log tells of each try, or of none. Nobody else may be acted on.
+fn fate(guesser: Guesser, log_tells: bool) -> Fate {
+    let Guesser { every_ns, lasts_ns, .. } = guesser;
     let folder = tempfile::tempdir().expect("a folder");
     let mut benign = Composed::create(folder.path().join("benign.pcap"));
     benign.append_benign(START, START + ALL);
-    let all = (ALL - AHEAD - TRY) / every_ns;
-    let mut frames: Vec<Crafted> = (0..all)
-        .flat_map(|number| session(number * every_ns, u16::try_from(number).expect("few")))
-        .collect();
+    let all = (ALL - AHEAD - lasts_ns) / every_ns;
+    let mut frames: Vec<Crafted> =
+        (0..all).flat_map(|number| session(guesser, u16::try_from(number).expect("few"))).collect();
     frames.sort_by_key(|(at_ns, _)| *at_ns);
     let mut guesses = Composed::create(folder.path().join("guesses.pcap"));
     for (at_ns, frame) in frames {
@@ -93,7 +110,7 @@ fn fate(every_ns: u64, log_tells: bool) -> Fate {
     let mut policy = policy(Mode::Enforce, SETTINGS[0]);
     let (mut failed, mut fate) = (0, Fate::default());
     for window in windows(&captures) {
-        let done = |number: u64| START + AHEAD + number * every_ns + TRY <= window.end_ns;
+        let done = |number: u64| START + AHEAD + number * every_ns + lasts_ns <= window.end_ns;
         while failed < all && done(failed) {
             failed += 1;
             if log_tells {
@@ -118,21 +135,39 @@ fn fate(every_ns: u64, log_tells: bool) -> Fate {
 
 #[test]
 fn a_handful_of_guesses_suffices_where_the_hosts_log_tells_of_them_and_some_tens_where_none_does() {
-    let guessers = [
-        ("twenty in a second", SECOND / 20),
-        ("hydra -t 4", TRY / 4),
-        ("one in a second", SECOND),
-        ("one in 5 s", 5 * SECOND),
-    ];
-    for (name, every_ns) in guessers {
-        let [told, silent] = [true, false].map(|log_tells| fate(every_ns, log_tells));
-        println!("{name}: with the log {told:?}, by counters alone {silent:?}");
-        let within = |tries: Option<u64>, most| tries.is_some_and(|tries| tries <= most);
-        // Those that were over within the window come at its end.
-        let handful = 5..=6 + (SECOND / every_ns).max(1);
-        assert!(told.acted.is_some_and(|tries| handful.contains(&tries)), "{name}: {told:?}");
-        assert!(within(silent.reported, 50) && within(silent.acted, 50), "{name}: {silent:?}");
+    let of = |every_ns| Guesser { every_ns, lasts_ns: TRY, keeps_port: false };
+    for (name, guesser) in [
+        ("twenty in a second", of(SECOND / 20)),
+        ("hydra -t 4", of(TRY / 4)),
+        ("one in a second", of(SECOND)),
+        ("one in 5 s", of(5 * SECOND)),
+    ] {
+        is_acted_on(name, guesser);
     }
+}
+
+/// What the counters have of a tuple are sums over all that it carried in a window.
+#[test]
+fn a_guesser_who_keeps_his_port_is_counted_by_each_of_his_tries() {
+    let of = |every_ns, lasts_ns| Guesser { every_ns, lasts_ns, keeps_port: true };
+    for (name, guesser) in [
+        ("one port, one in 5 s", of(5 * SECOND, TRY)),
+        ("one port, one after another", of(TRY + SECOND / 10, TRY)),
+        ("one port, three in a second", of(SECOND / 3, HASTY)),
+    ] {
+        is_acted_on(name, guesser);
+    }
+}
+
+#[track_caller]
+fn is_acted_on(name: &str, guesser: Guesser) {
+    let [told, silent] = [true, false].map(|log_tells| fate(guesser, log_tells));
+    println!("{name}: with the log {told:?}, by counters alone {silent:?}");
+    let within = |tries: Option<u64>, most| tries.is_some_and(|tries| tries <= most);
+    // Those that were over within the window come at its end.
+    let handful = 5..=6 + (SECOND / guesser.every_ns).max(1);
+    assert!(told.acted.is_some_and(|tries| handful.contains(&tries)), "{name}: {told:?}");
+    assert!(within(silent.reported, 50) && within(silent.acted, 50), "{name}: {silent:?}");
 }
 
 /// Networks that guessers are made up in.
