@@ -1,11 +1,11 @@
 //! Password guessing in the midst of the lab's benign traffic, with and without this host's own log.
 
-use std::{net::IpAddr, time::Duration};
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
 use engine::{Arrival, Detector};
 use events::Outcome;
-use lab::{AttackClass, Synthesis, Synthetic};
-use model::{Context, Tries};
+use lab::{AttackClass, AttackTruth, Synthesis, Synthetic};
+use model::{Context, ModelFile, Tries};
 use policy::Mode;
 
 use crate::{
@@ -173,36 +173,83 @@ fn is_acted_on(name: &str, guesser: Guesser) {
 /// Networks that guessers are made up in.
 const MADE_UP: u64 = 12;
 
-/// The most sessions alike that were counted of who attacks, and of anybody else.
-fn most_alike(capture: &Synthetic) -> [u32; 2] {
-    let truth = capture.truth();
-    let attacks = |remote: IpAddr| truth.attacks.iter().any(|one| one.sources.contains(remote));
-    let (mut context, mut tries) = (Context::default(), Tries::default());
-    let mut most = [0; 2];
-    for window in world::windows(capture) {
-        for (remote, alike) in tries.look(&context.observe(&window).peers) {
-            let of = &mut most[usize::from(!attacks(engine::detector::address(remote)))];
-            *of = alike.max(*of);
-        }
+/// A capture of guesses, and a model of the same network without them, where it is lively enough.
+struct MadeUp {
+    capture: Synthetic,
+    model: Option<ModelFile>,
+}
+
+impl MadeUp {
+    fn of(seed: u64) -> Self {
+        let make = |attack| Synthesis { attack, seed, ..Synthesis::default() }.make();
+        let calm = make(None).expect("a capture");
+        let capture = make(Some(AttackClass::SshBruteForce)).expect("a capture");
+        Self { capture, model: world::learn(&world::windows(&calm)) }
     }
-    most
+
+    fn attack(&self) -> &AttackTruth {
+        let [attack] = &self.capture.truth().attacks[..] else { panic!("one attack") };
+        attack
+    }
+
+    fn attacks(&self, remote: IpAddr) -> bool {
+        self.attack().sources.contains(remote)
+    }
+
+    /// The most sessions alike that were counted of who attacks, and of anybody else.
+    fn most_alike(&self) -> [u32; 2] {
+        let (mut context, mut tries) = (Context::default(), Tries::default());
+        let mut most = [0; 2];
+        for window in world::windows(&self.capture) {
+            for (remote, alike) in tries.look(&context.observe(&window).peers) {
+                let of = &mut most[usize::from(!self.attacks(engine::detector::address(remote)))];
+                *of = alike.max(*of);
+            }
+        }
+        most
+    }
+
+    /// Who is acted on.
+    fn acted_on(&self) -> Option<BTreeSet<IpAddr>> {
+        let model = self.model.as_ref()?;
+        let own = self.capture.truth().host.iter().copied().collect();
+        let mut policy = world::Setting::Act.policy(&own, model);
+        let mut detector = Detector::new(model.clone(), Context::default(), Duration::from_secs(1));
+        let mut acted = BTreeSet::new();
+        for window in world::windows(&self.capture) {
+            let found = detector.assess(&window, Arrival::default());
+            let decided = policy.decide(found.evidence, &found.facts).peers;
+            let blocks = decided.iter().filter(|one| matches!(one.outcome, Outcome::Block { .. }));
+            acted.extend(blocks.map(|one| one.evidence.address));
+        }
+        Some(acted)
+    }
 }
 
 /// Nine of these twelve say less than 256 bytes a session. Left are those of fewer tries than a guesser
-/// is acted on for, and one who says two things a session, as a checker may.
+/// is acted on for, and one who says two things a session, as a checker may: of two of these three
+/// something else is odd enough.
 #[test]
 fn guessers_of_made_up_networks_are_counted_and_nobody_else_is() {
-    let mut counted = 0;
+    let (mut counted, mut judged, mut acted) = (0, 0, 0);
     for seed in 0..MADE_UP {
-        let attack = Some(AttackClass::SshBruteForce);
-        let capture = Synthesis { attack, seed, ..Synthesis::default() }.make().expect("a capture");
-        let [attack] = &capture.truth().attacks[..] else { panic!("one attack") };
-        let [guesser, others] = most_alike(&capture);
-        let (sent, tries) = (attack.sent.bytes, attack.sent.connections);
-        let each = sent / tries;
-        println!("{seed}: {tries} tries, {each} bytes each: {guesser} alike, others {others}");
+        let made_up = MadeUp::of(seed);
+        let [guesser, others] = made_up.most_alike();
+        let sent = &made_up.attack().sent;
+        let (tries, each) = (sent.connections, sent.bytes / sent.connections);
+        let answered = made_up.acted_on();
+        println!(
+            "{seed}: {tries} tries, {each} bytes each: {guesser} alike, others {others}; acted on \
+             {answered:?}"
+        );
         assert!(others < 8, "others {others}");
         counted += u32::from(guesser >= 32);
+        let Some(answered) = answered else { continue };
+        judged += 1;
+        acted += u32::from(answered.iter().any(|one| made_up.attacks(*one)));
+        assert!(answered.iter().all(|one| made_up.attacks(*one)), "{seed}: {answered:?}");
     }
-    assert!(counted >= 8, "{counted} of {MADE_UP}");
+    println!("{counted} of {MADE_UP} counted; {acted} of {judged} acted on");
+    assert!(counted >= 9, "{counted} of {MADE_UP}");
+    assert!(acted >= 10, "{acted} of {judged}");
 }

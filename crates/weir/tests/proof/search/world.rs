@@ -35,7 +35,7 @@ const BEGIN: u64 = LEARNT + AHEAD;
 
 /// What counts as enough evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Setting {
+pub(crate) enum Setting {
     /// Decisions rest on what the calibration can tell, supported or not.
     Act,
     /// Only what the claimed rate supports is acted on.
@@ -45,7 +45,7 @@ pub(super) enum Setting {
 impl Setting {
     pub(super) const ALL: [Self; 2] = [Self::Act, Self::Supported];
 
-    fn policy(self, own: &BTreeSet<IpAddr>, model: &ModelFile) -> Policy {
+    pub(crate) fn policy(self, own: &BTreeSet<IpAddr>, model: &ModelFile) -> Policy {
         let mut raw = RawConfig::default();
         raw.policy.mode = Mode::Enforce;
         match self {
