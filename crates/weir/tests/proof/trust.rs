@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use collector::event::{ActionTaken, DecisionRecord};
-use events::{Refusal, Scope, Standing};
+use events::{Refusal, Scope, Service, Standing};
 use flows_common::parse::{Frame, parse};
 use replay::CaptureReader;
 
@@ -297,5 +297,31 @@ fn ten_forged_syns_or_sixty_forged_datagrams_a_second_suspend_no_block() {
         let told = decided_until(LONG, crafted);
         assert!(told.drifts.is_empty(), "{what}: {:?}", told.drifts);
         assert!(told.notices.is_empty(), "{what}: {:?}", told.notices);
+    }
+}
+
+#[test]
+fn a_flood_from_few_forged_sources_limits_its_service() {
+    const LONG: u64 = 90 * SECOND;
+    // What is ordinary is known by then.
+    const FROM: u64 = 25 * SECOND;
+    const WEB: Service = Service { protocol: 6, port: 80 };
+    for (sources, each) in [(256, 156), (40, 1_000)] {
+        let rate = sources * each;
+        let flood = (0..5 * rate).map(|number: u64| {
+            let [.., low] = (number % sources).to_be_bytes();
+            let [.., high, port] = number.to_be_bytes();
+            let ends = Ends::to_host([203, 0, 113, low], [u16::from_be_bytes([high, port]), 80]);
+            (FROM + number * SECOND / rate, ends.tcp(SYN, 5, 0))
+        });
+        let told = decided_until(LONG, flood.collect());
+        let first = told.services.first().expect("a limit");
+        assert_eq!((first.limit.service, first.limit.sources), (WEB, sources));
+        assert!(first.at_ns <= START + AHEAD + FROM + 2 * SECOND, "{sources}: {first:?}");
+        assert!(told.services.iter().all(|one| one.limit.service == WEB), "{:?}", told.services);
+        assert!(told.notices.is_empty() && told.drifts.is_empty(), "{sources}: {:?}", told.notices);
+        for one in told.anomalies.iter().filter(|one| one.outcome == ActionTaken::WouldBlock) {
+            assert_eq!(one.scope, Some(Scope::Unproven), "{sources}: {one:?}");
+        }
     }
 }
