@@ -325,3 +325,16 @@ fn a_flood_from_few_forged_sources_limits_its_service() {
         }
     }
 }
+
+#[test]
+fn a_scan_of_a_port_every_four_seconds_is_acted_on() {
+    let probes = (0..25_u16).flat_map(|number| {
+        let at_ns = u64::from(number) * 4 * SECOND;
+        let ends = Ends::to_host(ATTACKER, [40_000 + number, 1 + number * 2]);
+        let sequence = u32::from(number) * 1_013;
+        let refused = ends.back().tcp(RST | ACK, 0, sequence + 1);
+        [(at_ns, ends.tcp(SYN, sequence, 0)), (at_ns + 50_000, refused)]
+    });
+    let told = decided_until(AHEAD + 100 * SECOND, probes.collect());
+    assert!(is_acted_on(&told, ATTACKER), "{:?}", summary(&told, ATTACKER));
+}
