@@ -44,9 +44,10 @@ const ASKED_PER_S: f32 = 50.0;
 /// question that nobody answers is chance, and two requests alike within a second are a page.
 const SEVERAL: f32 = 2.5;
 
-/// Requests alike of a proven remote, in a row, from which on to repeat them is abuse. Twenty log-ins at
-/// once are somebody's work; three tries a second are more over ten.
-const TENS: f32 = 24.0;
+/// Requests alike of a proven remote that is answered, from which on to repeat them is abuse: so many a
+/// second, and so many in a row of whatever length. Twenty log-ins at once are somebody's work.
+const ALIKE_PER_S: f32 = 2.5;
+const ALIKE: f32 = 24.0;
 
 /// Draws which p-values the drift watch bets on.
 const DRIFT_SEED: u64 = 0;
@@ -278,7 +279,7 @@ fn tells_of_more(reason: &Reason, peer: &Evidence, replies: Replies) -> bool {
         }
         PeerFeature::RemoteEmpty | PeerFeature::RemoteEmptyRatio => replies.empty < SEVERAL,
         PeerFeature::Repetition if peer.standing == Standing::Proven && !replies.in_vain => {
-            reason.value < TENS
+            reason.value < (ALIKE_PER_S * seconds).clamp(SEVERAL, ALIKE)
         }
         PeerFeature::Repetition => reason.value < SEVERAL,
         _ => false,
@@ -393,6 +394,35 @@ mod tests {
         assert_eq!([3 * SECOND, 3 * SECOND + 1].map(&mut interrupted), [false, true]);
     }
 
+    fn reason(feature: PeerFeature, value: f32) -> Reason {
+        Reason {
+            subject: policy::Subject::Peer,
+            feature: feature.name().to_owned(),
+            unit: String::new(),
+            value,
+            benign_low: 0.0,
+            benign_high: 1.0,
+            share: 1.0,
+        }
+    }
+
+    #[test]
+    fn twenty_requests_alike_over_a_longer_time_are_work_and_two_dozen_are_not() {
+        let mut assessor = Assessor::new(model(1), Duration::from_secs(1), 0);
+        let service = Some(LocalService { protocol: TCP, port: 22 });
+        let facts = PeerFacts { standing: Standing::Proven, service, ..PeerFacts::default() };
+        let of_window = assess(&mut assessor, SECOND, facts).evidence.remove(0);
+        let tells = |horizon_ms, times| {
+            let peer = Evidence { horizon_ms, ..of_window.clone() };
+            let reason = reason(PeerFeature::Repetition, times);
+            tells_of_more(&reason, &peer, Replies::default())
+        };
+        assert_eq!([2.0, 3.0].map(|times| tells(1_000, times)), [false, true]);
+        for horizon_ms in [10_000, 60_000, 600_000] {
+            assert_eq!([20.0, 25.0].map(|times| tells(horizon_ms, times)), [false, true]);
+        }
+    }
+
     #[test]
     fn rates_tell_of_abuse_where_nobody_completes_them_and_questions_where_none_is_answered() {
         let mut assessor = Assessor::new(model(1), Duration::from_secs(1), 0);
@@ -402,16 +432,7 @@ mod tests {
         };
         let mut tells_at = |replies, value, feature: PeerFeature, standing, protocol| {
             let assessed = assess(&mut assessor, SECOND, of(standing, protocol));
-            let reason = Reason {
-                subject: policy::Subject::Peer,
-                feature: feature.name().to_owned(),
-                unit: String::new(),
-                value,
-                benign_low: 0.0,
-                benign_high: 1.0,
-                share: 1.0,
-            };
-            tells_of_more(&reason, &assessed.evidence[0], replies)
+            tells_of_more(&reason(feature, value), &assessed.evidence[0], replies)
         };
         let (proven, unproven) = (Standing::Proven, Standing::Unproven);
         let echoes = Replies::default();
@@ -422,13 +443,10 @@ mod tests {
             });
         let floods = [[false, true], [false, true], [false; 2], [false; 2]];
         assert_eq!(told, floods, "a flood of echoes");
-        let often =
-            [20.0, 25.0].map(|times| tells_at(echoes, times, PeerFeature::Repetition, proven, TCP));
-        assert_eq!(often, [false, true], "twenty log-ins at once");
         let mut tells_where =
             |replies, feature, standing, of| tells_at(replies, 9.0, feature, standing, of);
         let repeated = [(proven, TCP), (unproven, TCP), (proven, UDP), (unproven, UDP)];
-        for (in_vain, told) in [(false, [false, true, false, false]), (true, [true; 4])] {
+        for (in_vain, told) in [(false, [true, true, false, false]), (true, [true; 4])] {
             let replies = Replies { in_vain, complains: true, ..Replies::default() };
             let repeats = |(standing, protocol)| {
                 tells_where(replies, PeerFeature::Repetition, standing, protocol)

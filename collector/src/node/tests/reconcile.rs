@@ -54,7 +54,7 @@ fn a_reboot_makes_no_block_again_of_whom_must_not_be_blocked() {
     let events = node.decide(window(1, Vec::new()));
     let told = |event: &Event| match event {
         Event::Difference(event) if event.done == "recorded as vanished" => {
-            Some((event.target?.net(), event.detail.to_string()))
+            Some((event.target?.net(), event.detail.clone()))
         }
         _ => None,
     };

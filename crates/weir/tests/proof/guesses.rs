@@ -100,12 +100,12 @@ fn fate(guesser: Guesser, log_tells: bool) -> Fate {
     let mut frames: Vec<Crafted> =
         (0..all).flat_map(|number| session(guesser, u16::try_from(number).expect("few"))).collect();
     frames.sort_by_key(|(at_ns, _)| *at_ns);
-    let mut guesses = Composed::create(folder.path().join("guesses.pcap"));
+    let mut sessions = Composed::create(folder.path().join("guesses.pcap"));
     for (at_ns, frame) in frames {
         let length = u32::try_from(frame.len()).expect("a short frame");
-        guesses.put(START + AHEAD + at_ns, length, &frame);
+        sessions.put(START + AHEAD + at_ns, length, &frame);
     }
-    let captures = [benign, guesses].map(|capture| capture.finish().0);
+    let captures = [benign, sessions].map(|capture| capture.finish().0);
     let mut detector = Detector::new(model().clone(), Context::default(), Duration::from_secs(1));
     let mut policy = policy(Mode::Enforce, SETTINGS[0]);
     let (mut failed, mut fate) = (0, Fate::default());

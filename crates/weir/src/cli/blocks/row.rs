@@ -248,6 +248,8 @@ fn length(ns: u64) -> String {
 mod tests {
     use std::net::IpAddr;
 
+    use flows_common::BlockEntry;
+
     use super::*;
     use datapath::Target;
 
