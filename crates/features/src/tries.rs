@@ -127,7 +127,8 @@ impl Past {
         self.all().map(|one| one.covers.end_ns).max().unwrap_or(0)
     }
 
-    /// Short sessions that were like the last ones: what else a guesser does in between hides none of them.
+    /// Short sessions that were like the last ones: what else a guesser does in windows of its own hides
+    /// none of them.
     fn alike(&self) -> u32 {
         let last = [self.longer.back(), self.windows.back()];
         last.into_iter().flatten().map(|last| self.like(last)).max().unwrap_or(0)
